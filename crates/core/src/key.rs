@@ -1,0 +1,160 @@
+//! Names of objects in the bucket.
+//!
+//! A [`Key`] is checked once, when it is built, and trusted everywhere after
+//! that. Gateway keys are joined from checked pieces, never from text, so that
+//! no client can reach outside `{prefix}/{client}/`.
+
+use std::fmt;
+
+use crate::{ClientName, PathRule, RemotePath, remote_path};
+
+/// S3 refuses longer keys:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+pub const KEY_BYTES_MAX: usize = 1024;
+
+/// A checked object name: `/`-separated, relative, with no empty, `.` or `..`
+/// segment and no control character, at most [`KEY_BYTES_MAX`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("key {text:?}: {rule}")]
+    Rule { text: String, rule: PathRule },
+    #[error("prefix {text:?}: {rule}")]
+    Prefix { text: String, rule: PathRule },
+}
+
+impl Key {
+    /// Checks `text` and keeps it as it is: a key is never cleaned up silently.
+    pub fn parse(text: &str) -> Result<Key, KeyError> {
+        match remote_path::broken_rule(text) {
+            None => Ok(Key(text.to_owned())),
+            Some(rule) => Err(KeyError::Rule { text: text.to_owned(), rule }),
+        }
+    }
+
+    /// `{prefix}/{client}/{path}`, with one slash at each joint.
+    ///
+    /// Fails only when the whole is longer than [`KEY_BYTES_MAX`].
+    pub fn of_file(
+        prefix: &KeyPrefix,
+        client: &ClientName,
+        path: &RemotePath,
+    ) -> Result<Key, PathRule> {
+        let key = format!("{prefix}{client}/{path}");
+        if key.len() > KEY_BYTES_MAX {
+            return Err(PathRule::TooLong { bytes: key.len() });
+        }
+        Ok(Key(key))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The folder of the bucket that is ours: empty, or checked like a [`Key`] and
+/// written with exactly one slash at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyPrefix(String);
+
+impl KeyPrefix {
+    /// Slashes at the end are normalised to one; nothing else is changed.
+    pub fn parse(text: &str) -> Result<KeyPrefix, KeyError> {
+        let bare = text.trim_end_matches('/');
+        if bare.is_empty() && !text.starts_with('/') {
+            return Ok(KeyPrefix::default());
+        }
+        match remote_path::broken_rule(bare) {
+            None => Ok(KeyPrefix(format!("{bare}/"))),
+            Some(_) if bare.is_empty() => Err(prefix_error(text, PathRule::Absolute)),
+            Some(rule) => Err(prefix_error(text, rule)),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn prefix_error(text: &str, rule: PathRule) -> KeyError {
+    KeyError::Prefix { text: text.to_owned(), rule }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_file_key_has_one_slash_at_each_joint() {
+        #[rustfmt::skip]
+        let cases = [
+            ("",           "webapp", "a.txt",   "webapp/a.txt"),
+            ("backups",    "webapp", "a/b.txt", "backups/webapp/a/b.txt"),
+            ("backups/",   "webapp", "a/b.txt", "backups/webapp/a/b.txt"),
+            ("backups///", "webapp", "a/b.txt", "backups/webapp/a/b.txt"),
+            ("x/y",        "w",      "a",       "x/y/w/a"),
+        ];
+        for (prefix, client, path, want) in cases {
+            let prefix = KeyPrefix::parse(prefix).unwrap();
+            let client = ClientName::parse(client).unwrap();
+            let path = RemotePath::parse(path).unwrap();
+            assert_eq!(Key::of_file(&prefix, &client, &path).unwrap().as_str(), want);
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_no_path_is_refused() {
+        for text in ["/", "/a", "//", "a//b", "../a", "a/./b", "a\\b", "a\n"] {
+            assert!(KeyPrefix::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_whole_key_counts_against_the_limit() {
+        let client = ClientName::parse("web").unwrap();
+        let prefix = KeyPrefix::parse("p").unwrap();
+        let fits = RemotePath::parse(&"x".repeat(KEY_BYTES_MAX - "p/web/".len())).unwrap();
+        let over = RemotePath::parse(&"x".repeat(KEY_BYTES_MAX - "p/web/".len() + 1)).unwrap();
+
+        assert_eq!(Key::of_file(&prefix, &client, &fits).unwrap().as_str().len(), KEY_BYTES_MAX);
+        assert_eq!(
+            Key::of_file(&prefix, &client, &over),
+            Err(PathRule::TooLong { bytes: KEY_BYTES_MAX + 1 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn one_client_never_reaches_into_another(
+            one in "[a-z0-9][a-z0-9._-]{0,8}",
+            other in "[a-z0-9][a-z0-9._-]{0,8}",
+            path in "\\PC{1,24}",
+        ) {
+            let (one, other) = (ClientName::parse(&one).unwrap(), ClientName::parse(&other).unwrap());
+            prop_assume!(one != other);
+            if let Ok(path) = RemotePath::parse(&path) {
+                let key = Key::of_file(&KeyPrefix::default(), &one, &path).unwrap();
+                let mine = format!("{one}/");
+                let theirs = format!("{other}/");
+                prop_assert!(key.as_str().starts_with(&mine));
+                prop_assert!(!key.as_str().starts_with(&theirs));
+            }
+        }
+    }
+}

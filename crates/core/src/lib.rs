@@ -1,0 +1,26 @@
+//! Words and decisions that the programs of s3up share.
+//!
+//! Text from outside (a request, a configuration file, a name on disk) becomes
+//! a checked type here, once: [`RemotePath`], [`ClientName`], [`KeyPrefix`],
+//! [`Sha256Digest`]. Joined, they give a [`Key`], the only way to say where
+//! bytes live in the bucket. [`part`] cuts a length into S3 parts, [`wire`] and
+//! [`refusal`] are what gateway and agent say to each other.
+//!
+//! Not here: anything that reads a file, a socket or a clock.
+
+mod client_name;
+pub mod digest;
+pub mod escape;
+mod key;
+pub mod part;
+pub mod refusal;
+mod remote_path;
+mod size;
+pub mod wire;
+
+pub use client_name::{ClientName, ClientNameError};
+pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};
+pub use key::{KEY_BYTES_MAX, Key, KeyError, KeyPrefix};
+pub use refusal::Code;
+pub use remote_path::{PathRule, RemotePath};
+pub use size::Size;

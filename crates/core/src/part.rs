@@ -1,0 +1,111 @@
+//! How a length is cut into the parts of an S3 upload.
+//!
+//! Pure arithmetic. The limits are S3's:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+
+use std::ops::Range;
+
+use crate::Size;
+
+pub const MIB: u64 = 1 << 20;
+/// Every part but the last is at least this long.
+pub const PART_BYTES_MIN: u64 = 5 * MIB;
+/// No part, and no single PUT, is longer than this.
+pub const PART_BYTES_MAX: u64 = 5 << 30;
+pub const PART_COUNT_MAX: u64 = 10_000;
+/// 50 TB. Ten thousand parts of 5 GiB would be a little more.
+pub const OBJECT_BYTES_MAX: u64 = 50_000_000_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} is more than an S3 object can hold ({})", Size(*object_bytes), Size(OBJECT_BYTES_MAX))]
+pub struct TooLarge {
+    pub object_bytes: u64,
+}
+
+/// The part length for an object of at most `object_bytes`: what is configured,
+/// or more where ten thousand such parts would not do (rounded up to 1 MiB),
+/// and within S3's limits for a part.
+///
+/// ```
+/// use s3up_core::part::{MIB, part_bytes};
+/// assert_eq!(part_bytes(8 * MIB, 300 * MIB), Ok(8 * MIB));
+/// assert_eq!(part_bytes(8 * MIB, 200 << 30), Ok(21 * MIB));
+/// ```
+pub fn part_bytes(configured: u64, object_bytes: u64) -> Result<u64, TooLarge> {
+    if object_bytes > OBJECT_BYTES_MAX {
+        return Err(TooLarge { object_bytes });
+    }
+    let needed = object_bytes.div_ceil(PART_COUNT_MAX).next_multiple_of(MIB);
+    Ok(configured.max(needed).clamp(PART_BYTES_MIN, PART_BYTES_MAX))
+}
+
+/// The longest object that parts of `part_bytes` can carry.
+pub fn object_bytes_max(part_bytes: u64) -> u64 {
+    part_bytes.saturating_mul(PART_COUNT_MAX).min(OBJECT_BYTES_MAX)
+}
+
+/// The parts of `len` bytes, in order. An empty object is one empty part.
+pub fn parts(len: u64, part_bytes: u64) -> impl Iterator<Item = Range<u64>> {
+    let count = len.div_ceil(part_bytes).max(1);
+    (0..count).map(move |n| n * part_bytes..len.min((n + 1) * part_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn part_sizes() {
+        #[rustfmt::skip]
+        let cases = [
+            // configured  object                       part
+            (8 * MIB,      0,                           8 * MIB),
+            (1,            0,                           PART_BYTES_MIN),
+            (6 << 30,      0,                           PART_BYTES_MAX),
+            (8 * MIB,      80_000 * MIB,                8 * MIB),
+            (8 * MIB,      80_000 * MIB + 1,            9 * MIB),
+            (32 * MIB,     200 << 30,                   32 * MIB),
+            (5 * MIB,      OBJECT_BYTES_MAX,            4769 * MIB),
+        ];
+        for (configured, object, want) in cases {
+            assert_eq!(part_bytes(configured, object), Ok(want), "{configured} {object}");
+        }
+        let object_bytes = OBJECT_BYTES_MAX + 1;
+        assert_eq!(part_bytes(8 * MIB, object_bytes), Err(TooLarge { object_bytes }));
+    }
+
+    /// In a world where a part is 1 to 7 bytes, every length is tried.
+    #[test]
+    fn every_length_in_a_small_world_is_covered_exactly() {
+        for part in 1..=7 {
+            for len in 0..=64 {
+                assert_covers(len, part);
+            }
+        }
+    }
+
+    fn assert_covers(len: u64, part: u64) {
+        let cut: Vec<_> = parts(len, part).collect();
+        let (last, full) = cut.split_last().expect("at least one part");
+
+        assert!(full.iter().all(|p| p.end - p.start == part), "{len}/{part}: {cut:?}");
+        assert!(cut.windows(2).all(|w| w[0].end == w[1].start), "{len}/{part}: {cut:?}");
+        assert_eq!((cut[0].start, last.end), (0, len), "{len}/{part}: {cut:?}");
+        assert!(len == 0 || last.start < last.end, "an empty trailing part: {len}/{part}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_object_fits_in_ten_thousand_valid_parts(
+            configured in 0..2 * PART_BYTES_MAX,
+            object in 0..=OBJECT_BYTES_MAX,
+        ) {
+            let part = part_bytes(configured, object).unwrap();
+            prop_assert!((PART_BYTES_MIN..=PART_BYTES_MAX).contains(&part));
+            prop_assert!(object.div_ceil(part) <= PART_COUNT_MAX);
+            prop_assert!(object <= object_bytes_max(part));
+        }
+    }
+}

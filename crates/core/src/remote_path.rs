@@ -1,0 +1,211 @@
+//! The one grammar of remote paths, used by gateway and agent alike.
+//!
+//! A path is accepted or refused with the rule that it breaks; it is never
+//! cleaned up, because two spellings of one name are how one file replaces
+//! another. No Unicode normalisation, ever. Percent-decoding is HTTP's
+//! business and has happened before.
+//!
+//! Not here: how the bytes of a local name become such a path ([`crate::escape`]).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::KEY_BYTES_MAX;
+
+/// A client-relative, `/`-separated name of a file: UTF-8, 1 to 1024 bytes, no
+/// control character, no backslash, no empty, `.` or `..` segment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RemotePath(String);
+
+/// The rule that a path breaks, said so that the sender can mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathRule {
+    #[error("a path may not be empty")]
+    Empty,
+    #[error("the whole key would be {bytes} bytes long, the limit is {KEY_BYTES_MAX}")]
+    TooLong { bytes: usize },
+    #[error("a path may not start with a slash")]
+    Absolute,
+    #[error("a path may not end with a slash")]
+    TrailingSlash,
+    #[error("a path may not have an empty segment (two slashes in a row)")]
+    EmptySegment,
+    #[error("a path may not have a segment \".\" or \"..\"")]
+    DotSegment,
+    #[error("a path may not contain a backslash (write it as %5C in the name)")]
+    Backslash,
+    #[error("a path may not contain the control character U+{0:04X}")]
+    Control(u32),
+    #[error("a path must be UTF-8")]
+    NotUtf8,
+}
+
+impl RemotePath {
+    /// Checks `text` and keeps it as it is.
+    pub fn parse(text: &str) -> Result<RemotePath, PathRule> {
+        match broken_rule(text) {
+            None => Ok(RemotePath(text.to_owned())),
+            Some(rule) => Err(rule),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last segment.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// What follows the last dot of the file name, where something stands
+    /// before that dot.
+    pub fn extension(&self) -> Option<&str> {
+        match self.file_name().rsplit_once('.') {
+            Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => Some(extension),
+            _ => None,
+        }
+    }
+}
+
+/// The first rule that `text` breaks, in the order in which they are listed.
+pub(crate) fn broken_rule(text: &str) -> Option<PathRule> {
+    if text.is_empty() {
+        return Some(PathRule::Empty);
+    }
+    if text.len() > KEY_BYTES_MAX {
+        return Some(PathRule::TooLong { bytes: text.len() });
+    }
+    if let Some(control) = text.chars().find(|c| c.is_control()) {
+        return Some(PathRule::Control(control.into()));
+    }
+    if text.contains('\\') {
+        return Some(PathRule::Backslash);
+    }
+    if text.starts_with('/') {
+        return Some(PathRule::Absolute);
+    }
+    if text.ends_with('/') {
+        return Some(PathRule::TrailingSlash);
+    }
+    text.split('/').find_map(|segment| match segment {
+        "" => Some(PathRule::EmptySegment),
+        "." | ".." => Some(PathRule::DotSegment),
+        _ => None,
+    })
+}
+
+impl fmt::Display for RemotePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for RemotePath {
+    type Error = PathRule;
+
+    fn try_from(text: String) -> Result<RemotePath, PathRule> {
+        RemotePath::parse(&text)
+    }
+}
+
+impl From<RemotePath> for String {
+    fn from(path: RemotePath) -> String {
+        path.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_bad_path_is_refused_with_its_rule() {
+        use PathRule::*;
+        #[rustfmt::skip]
+        let cases = [
+            ("",           Empty),
+            (".",          DotSegment),
+            ("..",         DotSegment),
+            ("./a",        DotSegment),
+            ("a/./b",      DotSegment),
+            ("../a",       DotSegment),
+            ("a/../b",     DotSegment),
+            ("a/..",       DotSegment),
+            ("/a",         Absolute),
+            ("//a",        Absolute),
+            ("/",          Absolute),
+            ("a//b",       EmptySegment),
+            ("a/",         TrailingSlash),
+            ("a\0b",       Control(0)),
+            ("a\nb",       Control(10)),
+            ("a\x7fb",     Control(0x7f)),
+            ("a\u{85}b",   Control(0x85)),
+            ("..\\a",      Backslash),
+            ("a\\..\\b",   Backslash),
+            ("C:\\x",      Backslash),
+            ("\\\\srv\\x", Backslash),
+        ];
+        for (text, want) in cases {
+            assert_eq!(RemotePath::parse(text), Err(want), "{text:?}");
+        }
+        let long = "x".repeat(KEY_BYTES_MAX + 1);
+        assert_eq!(RemotePath::parse(&long), Err(TooLong { bytes: KEY_BYTES_MAX + 1 }));
+    }
+
+    #[test]
+    fn an_odd_but_honest_path_is_kept_as_it_is() {
+        for text in [
+            "a",
+            "foo..bar.jpg",
+            "...",
+            ".htaccess",
+            "a..",
+            "a ./b ",
+            "C:x",
+            "%2e%2e/%00",
+            "caf\u{e9}",
+            "cafe\u{301}",
+            "\u{2024}\u{2024}/x",
+            "a\u{ff0e}",
+            "a\u{2215}b",
+            "+#?&\"'<>",
+        ] {
+            assert_eq!(RemotePath::parse(text).unwrap().as_str(), text);
+        }
+        let longest = "x".repeat(KEY_BYTES_MAX);
+        assert_eq!(RemotePath::parse(&longest).unwrap().as_str(), longest);
+    }
+
+    #[test]
+    fn an_extension_needs_something_before_its_dot() {
+        let cases = [
+            ("a.jpg", Some("jpg")),
+            ("x.y/a.tar.gz", Some("gz")),
+            (".htaccess", None),
+            ("a", None),
+            ("x.y/a", None),
+            ("a.", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(RemotePath::parse(text).unwrap().extension(), want, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_has_only_plain_segments(text in "[a.\\\\/ %\n\u{e9}]{0,12}") {
+            if let Ok(path) = RemotePath::parse(&text) {
+                prop_assert_eq!(path.as_str(), &text);
+                for segment in text.split('/') {
+                    prop_assert!(!matches!(segment, "" | "." | ".."));
+                }
+                prop_assert!(!text.contains(['\\', '\n']));
+            }
+        }
+    }
+}
