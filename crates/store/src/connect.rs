@@ -1,0 +1,155 @@
+//! From settings to a [`Store`] that can be used.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+
+use crate::dialect::Checksums;
+use crate::error::ConnectError;
+use crate::pool::Pool;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the store needs to know; checked by whoever read the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `None`: AWS.
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub bucket: String,
+    pub credentials: Credentials,
+    pub profile: Profile,
+    /// PEM file with the only CAs that are trusted; `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
+    pub storage_class: Option<String>,
+    pub sse: Sse,
+    /// Memory for part buffers, for the whole process, in bytes.
+    pub buffer_budget_bytes: u64,
+}
+
+#[derive(Clone)]
+pub enum Credentials {
+    Explicit {
+        access_key_id: String,
+        secret_access_key: String,
+    },
+    /// Environment, profile files, roles: the SDK's default chain.
+    Found,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Credentials::Explicit { access_key_id, .. } => {
+                write!(f, "Explicit({access_key_id}, ***)")
+            }
+            Credentials::Found => f.write_str("Found"),
+        }
+    }
+}
+
+/// Which dialect of S3 the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Aws,
+    /// Path style addresses; what else the server honours is learned from its answers.
+    Generic,
+}
+
+/// Encryption at rest, as S3 is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sse {
+    /// Nothing is asked for.
+    Unsaid,
+    Aes256,
+    Kms {
+        key_id: Option<String>,
+    },
+}
+
+/// A bucket, and everything needed to move bytes into it and out of it.
+/// Cheap to clone: clones share connections, buffers and what was learned.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) client: Client,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) pool: Pool,
+    pub(crate) checksums: Arc<Checksums>,
+}
+
+impl Store {
+    /// Makes the client. No request is sent: [`Store::probe`] does that.
+    pub async fn connect(settings: Settings) -> Result<Store, ConnectError> {
+        let http = tls::Provider::Rustls(CryptoMode::AwsLc);
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(http)
+            .tls_context(tls_context(&settings)?)
+            .build_https();
+        let base = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()))
+            .http_client(http)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            // It ends transfers over slow uplinks; our own limits are per part.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        let base = match &settings.credentials {
+            Credentials::Explicit { access_key_id, secret_access_key } => base
+                .credentials_provider(aws_sdk_s3::config::Credentials::new(
+                    access_key_id,
+                    secret_access_key,
+                    None,
+                    None,
+                    "configuration",
+                )),
+            Credentials::Found => base,
+        };
+        let mut config = aws_sdk_s3::config::Builder::from(&base.load().await)
+            // The engine sends and checks checksums itself (see `dialect`).
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .force_path_style(settings.profile == Profile::Generic);
+        if let Some(endpoint) = &settings.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        Ok(Store {
+            client: Client::from_conf(config.build()),
+            pool: Pool::new(settings.buffer_budget_bytes),
+            checksums: Arc::new(Checksums::of(settings.profile)),
+            settings: Arc::new(settings),
+        })
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.settings.bucket
+    }
+
+    /// The buffers of this process.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+fn tls_context(settings: &Settings) -> Result<TlsContext, ConnectError> {
+    let mut context = TlsContext::builder();
+    let mut name = "the system".to_owned();
+    if let Some(path) = &settings.ca_file {
+        name = path.display().to_string();
+        let pem = std::fs::read(path)
+            .map_err(|source| ConnectError::CaFile { path: name.clone(), source })?;
+        if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+            let what = "no certificate in PEM form".to_owned();
+            return Err(ConnectError::CaContent { path: name, what });
+        }
+        context = context.with_trust_store(TrustStore::empty().with_pem_certificate(pem));
+    }
+    context.build().map_err(|err| ConnectError::CaContent { path: name, what: err.to_string() })
+}

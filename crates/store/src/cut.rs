@@ -1,0 +1,234 @@
+//! Cuts a stream into parts, in pooled buffers.
+//!
+//! Where a part ends exactly at the end of the stream, that is only known
+//! after reading on; so a few bytes are read ahead (the [`Cut::ahead`]), and
+//! no upload ever has an empty last part. Length limits are enforced here,
+//! while bytes arrive.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::pool::{Buffer, Pool, PoolError};
+
+/// Bytes that are read to learn whether the stream goes on.
+const AHEAD_BYTES: usize = 4096;
+
+/// How long the stream is, as far as its sender said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Exactly(u64),
+    AtMost(u64),
+}
+
+impl Length {
+    pub fn max(self) -> u64 {
+        match self {
+            Length::Exactly(bytes) | Length::AtMost(bytes) => bytes,
+        }
+    }
+}
+
+/// A part and whether the stream ends with it.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub buffer: Buffer,
+    pub is_last: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum CutError {
+    Source(io::Error),
+    Pool(PoolError),
+    /// The stream is longer than `limit`.
+    TooLong {
+        limit: u64,
+    },
+    /// The stream ended after `found` of `expected` bytes.
+    TooShort {
+        expected: u64,
+        found: u64,
+    },
+}
+
+pub(crate) struct Cut<R> {
+    source: R,
+    pool: Pool,
+    part_bytes: u64,
+    length: Length,
+    /// How long to wait for a buffer; `None`: for ever.
+    buffer_wait: Option<Duration>,
+    /// Bytes read from the source.
+    read: u64,
+    /// Read, but not part of any buffer yet.
+    ahead: Vec<u8>,
+    /// The buffer being filled: kept here so that `next` may be dropped and
+    /// called again without losing a byte.
+    filling: Option<Buffer>,
+    ended: bool,
+}
+
+impl<R: AsyncRead + Unpin> Cut<R> {
+    pub(crate) fn new(
+        source: R,
+        pool: Pool,
+        part_bytes: u64,
+        length: Length,
+        buffer_wait: Option<Duration>,
+    ) -> Cut<R> {
+        Cut {
+            source,
+            pool,
+            part_bytes,
+            length,
+            buffer_wait,
+            read: 0,
+            ahead: Vec::with_capacity(AHEAD_BYTES),
+            filling: None,
+            ended: false,
+        }
+    }
+
+    /// The next part. May be dropped at any await and called again. After the
+    /// part that is last it must not be called.
+    pub(crate) async fn next(&mut self) -> Result<Part, CutError> {
+        if self.filling.is_none() {
+            let len = self.part_bytes.min(self.length.max() - self.taken());
+            let buffer = self.pool.take_within(len, self.buffer_wait).await;
+            let mut buffer = buffer.map_err(CutError::Pool)?;
+            let taken = buffer.fill_from(&self.ahead);
+            self.ahead.drain(..taken);
+            self.filling = Some(buffer);
+        }
+        self.fill().await?;
+        self.look_ahead().await?;
+        let buffer = self.filling.take().expect("a buffer was filled above");
+        Ok(Part { buffer, is_last: self.ended && self.ahead.is_empty() })
+    }
+
+    /// Bytes that were handed out in parts.
+    fn taken(&self) -> u64 {
+        self.read - self.ahead.len() as u64
+    }
+
+    async fn fill(&mut self) -> Result<(), CutError> {
+        while let Some(buffer) = self.filling.as_mut() {
+            if self.ended || buffer.is_full() {
+                break;
+            }
+            let count = self.source.read(buffer.unfilled()).await.map_err(CutError::Source)?;
+            buffer.advance(count);
+            self.count(count)?;
+        }
+        Ok(())
+    }
+
+    /// Learns whether anything follows the buffer that is full now.
+    async fn look_ahead(&mut self) -> Result<(), CutError> {
+        if self.ended || !self.ahead.is_empty() {
+            return Ok(());
+        }
+        let mut ahead = [0; AHEAD_BYTES];
+        let count = self.source.read(&mut ahead).await.map_err(CutError::Source)?;
+        self.ahead.extend_from_slice(&ahead[..count]);
+        self.count(count)
+    }
+
+    fn count(&mut self, count: usize) -> Result<(), CutError> {
+        self.read += count as u64;
+        self.ended = count == 0;
+        match self.length {
+            _ if self.read > self.length.max() => {
+                Err(CutError::TooLong { limit: self.length.max() })
+            }
+            Length::Exactly(expected) if self.ended && self.read < expected => {
+                Err(CutError::TooShort { expected, found: self.read })
+            }
+            Length::Exactly(_) | Length::AtMost(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PART: u64 = 8;
+
+    async fn cut(stream: &[u8], length: Length) -> Result<Vec<Vec<u8>>, CutError> {
+        let mut cut = Cut::new(stream, Pool::new(1 << 20), PART, length, None);
+        let mut parts = Vec::new();
+        loop {
+            let part = cut.next().await?;
+            parts.push(part.buffer.to_vec());
+            if part.is_last {
+                return Ok(parts);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_length_is_cut_exactly() {
+        let stream: Vec<u8> = (0..=255).collect();
+        for len in 0..=4 * PART {
+            let stream = &stream[..len as usize];
+            let want: Vec<_> = s3up_core::part::parts(len, PART)
+                .map(|p| stream[p.start as usize..p.end as usize].to_vec())
+                .collect();
+            for length in [Length::Exactly(len), Length::AtMost(len), Length::AtMost(1000)] {
+                assert_eq!(cut(stream, length).await.unwrap(), want, "{len} {length:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_length_is_noticed() {
+        for len in 0..20u64 {
+            let stream = vec![7; len as usize];
+            let long = cut(&stream, Length::Exactly(len + 1)).await.unwrap_err();
+            let want = len + 1;
+            assert!(
+                matches!(long, CutError::TooShort { expected, found } if (expected, found) == (want, len))
+            );
+            if len > 0 {
+                for length in [Length::Exactly(len - 1), Length::AtMost(len - 1)] {
+                    let err = cut(&stream, length).await.unwrap_err();
+                    assert!(matches!(err, CutError::TooLong { limit } if limit == len - 1));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn dropping_a_call_loses_no_byte() {
+        let (mut tx, rx) = tokio::io::duplex(3);
+        let mut cut = Cut::new(rx, Pool::new(1 << 20), PART, Length::AtMost(100), None);
+        let mut got = Vec::new();
+        let writer = tokio::spawn(async move {
+            for byte in 0..50u8 {
+                tokio::io::AsyncWriteExt::write_all(&mut tx, &[byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        loop {
+            // Polls `next` once, and drops it where it is not ready.
+            let once = std::future::poll_fn(|cx| {
+                let next = std::pin::pin!(cut.next());
+                std::task::Poll::Ready(next.poll(cx))
+            });
+            match once.await {
+                std::task::Poll::Ready(part) => {
+                    let part = part.unwrap();
+                    got.extend_from_slice(&part.buffer);
+                    if part.is_last {
+                        break;
+                    }
+                }
+                std::task::Poll::Pending => tokio::task::yield_now().await,
+            }
+        }
+        writer.await.unwrap();
+        assert_eq!(got, (0..50).collect::<Vec<u8>>());
+    }
+}

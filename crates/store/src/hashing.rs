@@ -1,0 +1,98 @@
+//! Digests, computed beside the sending.
+//!
+//! Long work goes to the blocking threads; a short buffer is hashed where it
+//! is, because handing it over would cost more.
+
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm::Crc64Nvme as ALGORITHM;
+use s3up_core::{Crc64Nvme, Sha256, Sha256Digest};
+use tokio::task::JoinHandle;
+
+/// Up to here hashing takes less than 0.2 ms.
+const INLINE_BYTES_MAX: usize = 256 << 10;
+
+pub(crate) const CRC64_OF_NOTHING: Crc64Nvme = Crc64Nvme(0);
+
+pub(crate) fn crc64_now(bytes: &[u8]) -> Crc64Nvme {
+    Crc64Nvme(crc_fast::checksum(ALGORITHM, bytes))
+}
+
+pub(crate) async fn crc64(bytes: Bytes) -> Crc64Nvme {
+    if bytes.len() <= INLINE_BYTES_MAX {
+        return crc64_now(&bytes);
+    }
+    joined(tokio::task::spawn_blocking(move || crc64_now(&bytes))).await
+}
+
+/// The CRC of two stretches put together, from the CRC of each.
+pub(crate) fn crc64_join(first: Crc64Nvme, second: Crc64Nvme, second_len: u64) -> Crc64Nvme {
+    Crc64Nvme(crc_fast::checksum_combine(ALGORITHM, first.0, second.0, second_len))
+}
+
+/// A SHA-256 over stretches that arrive in order. [`Sha256Chain::add`] returns
+/// at once; a buffer is held until its turn is over.
+#[derive(Default)]
+pub(crate) struct Sha256Chain(Option<JoinHandle<Sha256>>);
+
+impl Sha256Chain {
+    pub(crate) fn add(&mut self, bytes: Bytes) {
+        let so_far = self.0.take();
+        self.0 = Some(tokio::spawn(async move {
+            let mut hasher = hasher_of(so_far).await;
+            if bytes.len() <= INLINE_BYTES_MAX {
+                hasher.update(&bytes);
+                return hasher;
+            }
+            let work = move || {
+                hasher.update(&bytes);
+                hasher
+            };
+            joined(tokio::task::spawn_blocking(work)).await
+        }));
+    }
+
+    pub(crate) async fn finish(self) -> Sha256Digest {
+        hasher_of(self.0).await.finish()
+    }
+}
+
+async fn hasher_of(task: Option<JoinHandle<Sha256>>) -> Sha256 {
+    match task {
+        Some(task) => joined(task).await,
+        None => Sha256::default(),
+    }
+}
+
+async fn joined<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(value) => value,
+        Err(err) if err.is_panic() => std::panic::resume_unwind(err.into_panic()),
+        // Only a runtime that is shutting down cancels these tasks, and then
+        // nobody is there to be answered.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_chain_hashes_in_order() {
+        let whole: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
+        let mut chain = Sha256Chain::default();
+        for piece in whole.chunks(300_000) {
+            chain.add(Bytes::copy_from_slice(piece));
+        }
+        assert_eq!(chain.finish().await, Sha256Digest::of(&whole));
+    }
+
+    #[test]
+    fn crcs_can_be_put_together() {
+        let (one, two) = (b"1234", b"56789");
+        let joined = crc64_join(crc64_now(one), crc64_now(two), two.len() as u64);
+        assert_eq!(joined, crc64_now(b"123456789"));
+        assert_eq!(joined.to_string(), "rosUhgp5mIg=");
+        assert_eq!(crc64_join(CRC64_OF_NOTHING, joined, 9), joined);
+    }
+}

@@ -1,0 +1,37 @@
+//! The object store engine: the only crate that speaks S3.
+//!
+//! Up: a reader goes in; a [`cut`] fills pooled buffers from it, every full
+//! buffer is one part, hashed beside being sent, and the next part is read
+//! while up to `in_flight` others are on their way. [`Store::stage`] ends when
+//! S3 holds every byte and nothing is visible; [`Staged::commit`] makes the
+//! object visible, whole. Down: [`Store::head`] says what is there,
+//! [`Store::download`] fetches it in order, in ranges fetched ahead, and hands
+//! on the last bytes only after the whole was verified.
+//!
+//! Backpressure is the structure: there are only as many bytes in memory as
+//! the [`Pool`] has, and whoever finds none waits. No source needs to be
+//! seekable, because a part stays in its buffer until S3 acknowledged it.
+//!
+//! Not here: which keys exist ([`s3up_core::Key`] is given), what is worth
+//! uploading, and who may.
+
+mod connect;
+mod cut;
+mod dialect;
+mod download;
+mod error;
+mod facts;
+mod hashing;
+mod multipart;
+mod pool;
+mod probe;
+mod retry;
+mod upload;
+
+pub use connect::{Credentials, Profile, Settings, Sse, Store};
+pub use download::{Download, Get};
+pub use error::{ConnectError, Kind, StoreError, UploadError};
+pub use facts::ObjectFacts;
+pub use pool::{Buffer, Pool, PoolError};
+pub use probe::Versioning;
+pub use upload::{Facts, Length, Overwrite, Put, Staged, Stored};

@@ -1,0 +1,423 @@
+//! The one streaming upload path.
+//!
+//! Two steps, so that whoever uploads can look before it counts:
+//! [`Store::stage`] takes the whole stream and leaves nothing visible;
+//! [`Staged::commit`] publishes it in one call. A stream that fits into one part
+//! stays in its buffer until then and becomes one PUT; a longer one is a
+//! multipart upload whose parts S3 has acknowledged. A [`Staged`] or a running
+//! `stage` that is dropped aborts its multipart upload in a detached task;
+//! should the process die before that ran, a sweep or a lifecycle rule of the
+//! bucket removes the parts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
+use bytes::Bytes;
+use s3up_core::{Crc64Nvme, Key, Sha256Digest};
+use tokio::io::AsyncRead;
+
+use crate::connect::{Sse, Store};
+use crate::cut::{Cut, CutError, Part};
+use crate::error::{Kind, StoreError, UploadError};
+use crate::facts::{ObjectFacts, SHA256_METADATA};
+use crate::hashing::{self, Sha256Chain};
+use crate::multipart::{Multipart, PartSent, Sending};
+use crate::retry::retry;
+
+pub use crate::cut::Length;
+
+/// A call is given up when it is slower than this, plus [`CALL_TIMEOUT_BASE`].
+const CALL_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+const CALL_TIMEOUT_BASE: Duration = Duration::from_secs(60);
+
+/// What to store, and how.
+#[derive(Clone, Debug)]
+pub struct Put {
+    pub key: Key,
+    pub length: Length,
+    /// As [`s3up_core::part::part_bytes`] computes it.
+    pub part_bytes: u64,
+    pub content_type: Option<String>,
+    /// ASCII only. `sha256` is added where it is known in time.
+    pub metadata: BTreeMap<String, String>,
+    /// What the sender announced: anything else is refused.
+    pub expect_sha256: Option<Sha256Digest>,
+    pub overwrite: Overwrite,
+    /// Parts on their way at once, at least 1.
+    pub in_flight: usize,
+    /// How long a failing call is repeated.
+    pub retry_for: Duration,
+    /// How long to wait for a buffer; `None`: as long as it takes.
+    pub buffer_wait: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    Allowed,
+    /// The key must be new (`If-None-Match: *`).
+    Never,
+}
+
+/// What a stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub len: u64,
+    pub sha256: Sha256Digest,
+    pub crc64nvme: Crc64Nvme,
+}
+
+/// What S3 has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub facts: Facts,
+    /// As S3 writes it, with its quotes.
+    pub etag: String,
+    /// `None` where the bucket keeps no versions.
+    pub version_id: Option<String>,
+}
+
+/// A stream that was taken whole, and is not visible yet.
+#[must_use = "nothing is visible before `commit`"]
+pub struct Staged {
+    store: Store,
+    put: Put,
+    facts: Facts,
+    body: Body,
+}
+
+enum Body {
+    Whole(Bytes),
+    Parts(Multipart, Vec<PartSent>),
+}
+
+impl Store {
+    /// Takes `source` to its end and commits it.
+    pub async fn upload<R>(&self, put: Put, source: R) -> Result<Stored, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        Ok(self.stage(put, source).await?.commit().await?)
+    }
+
+    /// Takes `source` to its end. On failure nothing is left in the bucket.
+    pub async fn stage<R>(&self, put: Put, source: R) -> Result<Staged, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        let pool = self.pool.clone();
+        let mut cut = Cut::new(source, pool, put.part_bytes, put.length, put.buffer_wait);
+        let first = cut.next().await.map_err(|err| cut_error(&put.key, err))?;
+        if first.is_last {
+            return self.stage_whole(put, first.buffer.into_bytes()).await;
+        }
+        let upload = Multipart::begin(self, &put).await?;
+        match send_parts(&upload, &put, cut, first).await {
+            Ok((facts, parts)) => {
+                let store = self.clone();
+                Ok(Staged { store, put, facts, body: Body::Parts(upload, parts) })
+            }
+            Err(err) => {
+                upload.abort().await;
+                Err(err)
+            }
+        }
+    }
+
+    async fn stage_whole(&self, put: Put, bytes: Bytes) -> Result<Staged, UploadError> {
+        let mut sha256 = Sha256Chain::default();
+        sha256.add(bytes.clone());
+        let crc64nvme = hashing::crc64(bytes.clone()).await;
+        let facts = Facts { len: bytes.len() as u64, sha256: sha256.finish().await, crc64nvme };
+        check_digest(&put, &facts)?;
+        Ok(Staged { store: self.clone(), put, facts, body: Body::Whole(bytes) })
+    }
+
+    async fn put_whole(
+        &self,
+        put: &Put,
+        facts: &Facts,
+        bytes: &Bytes,
+    ) -> Result<Stored, StoreError> {
+        let mut tries = 0;
+        let outcome = retry(put.retry_for, || {
+            tries += 1;
+            self.put_once(put, facts, bytes)
+        })
+        .await;
+        match outcome {
+            // An earlier try may have succeeded and lost its answer.
+            Err(err) if err.kind == Kind::Precondition && tries > 1 => {
+                self.recognise(put, facts, err).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn put_once(
+        &self,
+        put: &Put,
+        facts: &Facts,
+        bytes: &Bytes,
+    ) -> Result<Stored, StoreError> {
+        let checksum = self.checksums.get();
+        let attributes = Attributes::of(self, put, Some(facts.sha256));
+        let call = self
+            .client
+            .put_object()
+            .bucket(self.bucket())
+            .key(put.key.as_str())
+            .content_length(facts.len as i64)
+            .set_checksum_crc64_nvme(checksum.is_sent().then(|| facts.crc64nvme.to_string()))
+            .set_if_none_match(put.overwrite.if_none_match())
+            .set_content_type(attributes.content_type)
+            .set_metadata(Some(attributes.metadata))
+            .set_storage_class(attributes.storage_class)
+            .set_server_side_encryption(attributes.sse)
+            .set_ssekms_key_id(attributes.kms_key_id)
+            .body(bytes.clone().into())
+            .customize();
+        let call = if checksum.signs_payload() { call } else { call.disable_payload_signing() };
+        let answer = in_time("put", &put.key, facts.len, call.send()).await?;
+        let answer = answer.map_err(|err| StoreError::of_sdk("put", &put.key, &err));
+        let answer = answer.map_err(|err| self.blame_checksum(err))?;
+        self.learn("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
+        Ok(Stored {
+            facts: *facts,
+            etag: answer.e_tag.unwrap_or_default(),
+            version_id: answer.version_id.filter(|id| id != "null"),
+        })
+    }
+
+    /// A server that does not take our checksum is asked again without it.
+    pub(crate) fn blame_checksum(&self, mut err: StoreError) -> StoreError {
+        if self.checksums.refused(&err) {
+            err.kind = Kind::Transient;
+        }
+        err
+    }
+
+    /// Compares the checksum that S3 echoes with ours.
+    pub(crate) fn learn(
+        &self,
+        op: &'static str,
+        key: &Key,
+        sent: Crc64Nvme,
+        echoed: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.checksums.answered(echoed.is_some());
+        match echoed {
+            Some(echoed) if echoed != sent.to_string() => {
+                let what = format!("CRC64NVME sent {sent}, the store answers {echoed}");
+                Err(StoreError::new(op, key, Kind::Corrupt).because(what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After a lost answer: is what stands under the key what we sent?
+    pub(crate) async fn recognise(
+        &self,
+        put: &Put,
+        facts: &Facts,
+        err: StoreError,
+    ) -> Result<Stored, StoreError> {
+        match self.head(&put.key, None, put.retry_for).await? {
+            Some(found) if is_ours(&found, facts) => {
+                Ok(Stored { facts: *facts, etag: found.etag, version_id: found.version_id })
+            }
+            _ => Err(err),
+        }
+    }
+}
+
+impl Staged {
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Makes the object visible. On failure nothing is left in the bucket, but
+    /// an object that was under the key before.
+    pub async fn commit(self) -> Result<Stored, StoreError> {
+        let Staged { store, put, facts, body } = self;
+        match body {
+            Body::Whole(bytes) => store.put_whole(&put, &facts, &bytes).await,
+            Body::Parts(upload, parts) => {
+                let outcome = upload.complete(&put, &facts, &parts).await;
+                match outcome {
+                    Ok(stored) => {
+                        upload.disarm();
+                        Ok(stored)
+                    }
+                    Err(err) => {
+                        upload.abort().await;
+                        Err(err)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes what was sent, and waits until that is done.
+    pub async fn abort(self) {
+        if let Body::Parts(upload, _) = self.body {
+            upload.abort().await;
+        }
+    }
+}
+
+async fn send_parts<R: AsyncRead + Unpin + Send>(
+    upload: &Multipart,
+    put: &Put,
+    mut cut: Cut<R>,
+    first: Part,
+) -> Result<(Facts, Vec<PartSent>), UploadError> {
+    let mut sending = Sending::new(upload.clone_handle(), put.retry_for);
+    sending.start(first.buffer.into_bytes());
+    let mut is_last = first.is_last;
+    while !is_last {
+        let part = loop {
+            tokio::select! {
+                part = cut.next() => break part.map_err(|err| cut_error(&put.key, err))?,
+                done = sending.any_done() => done?,
+            }
+        };
+        while sending.in_flight() >= put.in_flight.max(1) {
+            sending.any_done().await?;
+        }
+        is_last = part.is_last;
+        sending.start(part.buffer.into_bytes());
+    }
+    let (facts, parts) = sending.finish().await?;
+    check_digest(put, &facts)?;
+    Ok((facts, parts))
+}
+
+fn check_digest(put: &Put, facts: &Facts) -> Result<(), UploadError> {
+    match put.expect_sha256 {
+        Some(expected) if expected != facts.sha256 => {
+            Err(UploadError::Digest { key: put.key.clone(), expected, found: facts.sha256 })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cut_error(key: &Key, err: CutError) -> UploadError {
+    let key = key.clone();
+    match err {
+        CutError::Source(source) => UploadError::Source { key, source },
+        CutError::Pool(source) => UploadError::Buffers { key, source },
+        CutError::TooLong { limit } => UploadError::TooLong { key, limit },
+        CutError::TooShort { expected, found } => UploadError::TooShort { key, expected, found },
+    }
+}
+
+/// Equal by size and by the strongest digest that both sides know. Size alone
+/// proves nothing.
+fn is_ours(found: &ObjectFacts, facts: &Facts) -> bool {
+    let digests_agree = match (found.crc64nvme, found.sha256) {
+        (Some(crc), _) => crc == facts.crc64nvme,
+        (None, Some(sha256)) => sha256 == facts.sha256,
+        (None, None) => false,
+    };
+    digests_agree && found.size == facts.len
+}
+
+impl Overwrite {
+    pub(crate) fn if_none_match(self) -> Option<String> {
+        match self {
+            Overwrite::Allowed => None,
+            Overwrite::Never => Some("*".to_owned()),
+        }
+    }
+}
+
+/// What an object carries besides its bytes, as the SDK wants it.
+pub(crate) struct Attributes {
+    pub content_type: Option<String>,
+    pub metadata: std::collections::HashMap<String, String>,
+    pub storage_class: Option<StorageClass>,
+    pub sse: Option<ServerSideEncryption>,
+    pub kms_key_id: Option<String>,
+}
+
+impl Attributes {
+    pub(crate) fn of(store: &Store, put: &Put, sha256: Option<Sha256Digest>) -> Attributes {
+        let mut metadata: std::collections::HashMap<_, _> =
+            put.metadata.clone().into_iter().collect();
+        if let Some(sha256) = sha256 {
+            metadata.insert(SHA256_METADATA.to_owned(), sha256.to_string());
+        }
+        let (sse, kms_key_id) = match &store.settings.sse {
+            Sse::Unsaid => (None, None),
+            Sse::Aes256 => (Some(ServerSideEncryption::Aes256), None),
+            Sse::Kms { key_id } => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
+        };
+        let storage_class = store.settings.storage_class.as_deref().map(StorageClass::from);
+        Attributes {
+            content_type: put.content_type.clone(),
+            metadata,
+            storage_class,
+            sse,
+            kms_key_id,
+        }
+    }
+}
+
+/// Gives a call up that is slower than any link that is worth using.
+pub(crate) async fn in_time<T>(
+    op: &'static str,
+    key: &Key,
+    bytes: u64,
+    call: impl Future<Output = T>,
+) -> Result<T, StoreError> {
+    let limit = CALL_TIMEOUT_BASE + Duration::from_secs(bytes / CALL_BYTES_PER_SECOND_MIN);
+    tokio::time::timeout(limit, call).await.map_err(|_| {
+        let what = format!("no answer within {} s", limit.as_secs());
+        StoreError::new(op, key, Kind::Transient).because(what)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_ours_only_by_size_and_digest() {
+        let facts = Facts {
+            len: 3,
+            sha256: Sha256Digest::of(b"abc"),
+            crc64nvme: hashing::crc64_now(b"abc"),
+        };
+        let found = |size, crc64nvme, sha256| ObjectFacts {
+            size,
+            etag: String::new(),
+            version_id: None,
+            content_type: None,
+            modified_at: SystemTime::UNIX_EPOCH,
+            metadata: BTreeMap::new(),
+            sha256,
+            crc64nvme,
+            storage_class: None,
+            sse: None,
+        };
+        let (crc, sha) = (Some(facts.crc64nvme), Some(facts.sha256));
+        let (other_crc, other_sha) = (Some(Crc64Nvme(1)), Some(Sha256Digest::of(b"")));
+        #[rustfmt::skip]
+        let cases = [
+            // found                        ours
+            (found(3, crc, sha),            true),
+            (found(3, crc, None),           true),
+            (found(3, None, sha),           true),
+            (found(3, None, None),          false),
+            (found(4, crc, sha),            false),
+            (found(3, other_crc, sha),      false),
+            (found(3, None, other_sha),     false),
+        ];
+        for (found, want) in cases {
+            assert_eq!(is_ours(&found, &facts), want, "{found:?}");
+        }
+    }
+}
