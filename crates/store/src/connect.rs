@@ -12,6 +12,7 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use tokio_util::task::TaskTracker;
 
 use crate::dialect::Checksums;
 use crate::error::ConnectError;
@@ -84,6 +85,8 @@ pub struct Store {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
+    /// Aborts of uploads that were dropped.
+    pub(crate) cleanups: TaskTracker,
 }
 
 impl Store {
@@ -125,11 +128,19 @@ impl Store {
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
             settings: Arc::new(settings),
+            cleanups: TaskTracker::new(),
         })
     }
 
     pub fn bucket(&self) -> &str {
         &self.settings.bucket
+    }
+
+    /// Waits until uploads that were dropped are removed. For the end of a
+    /// process: later uploads are not waited for.
+    pub async fn settle(&self) {
+        self.cleanups.close();
+        self.cleanups.wait().await;
     }
 
     /// The buffers of this process.

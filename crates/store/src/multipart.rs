@@ -110,7 +110,10 @@ impl Drop for Multipart {
         }
         let handle = self.handle.clone();
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { handle.abort().await })),
+            Ok(runtime) => {
+                let cleanups = handle.store.cleanups.clone();
+                cleanups.spawn_on(async move { handle.abort().await }, &runtime);
+            }
             Err(_) => tracing::warn!(
                 event = "upload_left_behind",
                 key = %handle.key,

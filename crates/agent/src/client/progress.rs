@@ -1,0 +1,110 @@
+//! Whether a transfer moves.
+//!
+//! A limit on the whole would break big files on slow lines, and a limit on
+//! reads would break uploads, in which nothing is read for hours. So each
+//! piece that is taken from the body counts as movement.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use reqwest::Response;
+use tokio::time::Instant;
+
+use super::error::GatewayError;
+
+/// Small enough that a slow line moves one within the time limit.
+pub(super) const PIECE_BYTES: usize = 256 * 1024;
+
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    start: Instant,
+    moved_ms: Arc<AtomicU64>,
+}
+
+impl Progress {
+    pub(super) fn start() -> Progress {
+        Progress { start: Instant::now(), moved_ms: Arc::default() }
+    }
+
+    pub(super) fn moved(&self) {
+        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Runs `request`, for as long as it moves.
+    pub(super) async fn watch(
+        &self,
+        idle: Duration,
+        request: impl Future<Output = reqwest::Result<Response>>,
+    ) -> Result<Response, GatewayError> {
+        let mut request = pin!(request);
+        loop {
+            let deadline = self.last() + idle;
+            tokio::select! {
+                response = &mut request => return response.map_err(GatewayError::unreachable),
+                () = tokio::time::sleep_until(deadline) => {
+                    if self.last() + idle <= Instant::now() {
+                        return Err(GatewayError::Stalled);
+                    }
+                }
+            }
+        }
+    }
+
+    fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// The bytes, in pieces that share their memory.
+pub(super) fn pieces(body: Bytes) -> impl Stream<Item = std::io::Result<Bytes>> {
+    stream::unfold(body, |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        let piece = rest.split_to(PIECE_BYTES.min(rest.len()));
+        Some((Ok(piece), rest))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_are_the_whole_body() {
+        for len in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 5 * PIECE_BYTES] {
+            let body: Vec<u8> = (0..=250).cycle().take(len).collect();
+            let cut: Vec<Bytes> =
+                pieces(Bytes::from(body.clone())).try_collect().await.unwrap();
+            assert_eq!(cut.concat(), body);
+            assert!(cut.iter().all(|piece| !piece.is_empty() && piece.len() <= PIECE_BYTES));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_lives_for_as_long_as_it_moves() {
+        let idle = Duration::from_secs(90);
+        let progress = Progress::start();
+        let moving = progress.clone();
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                moving.moved();
+            }
+        });
+
+        let start = Instant::now();
+        let err = progress.watch(idle, pending()).await.unwrap_err();
+
+        assert!(matches!(err, GatewayError::Stalled));
+        assert_eq!(start.elapsed().as_secs(), 10 * 60 + 90);
+    }
+}

@@ -1,0 +1,102 @@
+//! One agent per database.
+//!
+//! An advisory lock on a file beside the database, which the kernel drops when
+//! the process dies, however it dies. The file holds the process id, to be
+//! named to a second agent; it is never removed, or two agents could each hold
+//! a lock on a file of that name.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// Held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("another agent{} uses database {path:?}; stop it first", of_process(holder))]
+    Held { path: PathBuf, holder: String },
+    #[error("lock database {path:?}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl Lock {
+    pub fn take(database: &Path) -> Result<Lock, LockError> {
+        let wrong = |source| LockError::Io { path: database.to_owned(), source };
+        let mut file = open(database).map_err(wrong)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).map_err(wrong)?;
+                return Err(LockError::Held { path: database.to_owned(), holder });
+            }
+            Err(errno) => return Err(wrong(errno.into())),
+        }
+        write_pid(&mut file).map_err(wrong)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// True where a living agent holds the lock.
+    pub fn is_held(database: &Path) -> bool {
+        let Ok(file) = File::open(lock_path(database)) else { return false };
+        flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+    }
+}
+
+fn open(database: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(lock_path(database))
+}
+
+fn lock_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    PathBuf::from(path)
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn of_process(holder: &str) -> String {
+    match holder.trim() {
+        "" => String::new(),
+        pid => format!(" (process {pid})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_lock_is_refused_and_names_the_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("client.db");
+        let lock = Lock::take(&database).unwrap();
+        assert!(Lock::is_held(&database));
+
+        let message = Lock::take(&database).unwrap_err().to_string();
+        let process = format!("another agent (process {}) uses database", std::process::id());
+        assert!(message.starts_with(&process), "{message}");
+
+        drop(lock);
+        assert!(!Lock::is_held(&database));
+        Lock::take(&database).unwrap();
+    }
+}

@@ -1,0 +1,243 @@
+//! One upload: open, look, hash, send, and say what became of it.
+//!
+//! Hash, then send. A file of one part is read into memory, checked with
+//! `fstat`, and sent from there; a longer one is hashed first, and the same
+//! descriptor is sent with the hash announced, so that the gateway refuses it
+//! when it changed on the way. What is recorded is what was sent: the version
+//! that was hashed, whatever the file is by now.
+//!
+//! Not here: when it is tried again (`daemon`), and the reading ([`content`]).
+
+mod content;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use s3up_core::{Code, RemotePath};
+
+use self::content::Content;
+use crate::client::{Gateway, GatewayError, Put, one_line};
+use crate::clock;
+use crate::db::{Change, Reader, Upload};
+use crate::decide::{Known, Policy, Row, State, decide};
+use crate::identity::Identity;
+use crate::problem::Kind;
+use crate::retry::Fault;
+use crate::watch::Watch;
+
+/// What uploads share.
+#[derive(Clone, Debug)]
+pub struct Uploader {
+    pub gateway: Gateway,
+    pub reader: Reader,
+}
+
+/// One file to upload.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub watch: Arc<Watch>,
+    pub path: Arc<Path>,
+    /// As it settled.
+    pub identity: Identity,
+    pub policy: Policy,
+    pub manner: Manner,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Only the version that settled.
+    Settled,
+    /// Whatever is there: it never settles.
+    Hot,
+}
+
+/// What became of an upload.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The gateway has it. `sent` is false where it had it before.
+    Safe { change: Change, sent: bool, changed_since: bool },
+    /// Nothing to send; the database may have to hear of it.
+    Nothing(Option<Change>),
+    /// It is another version by now: it has to settle again.
+    Changed,
+    Gone,
+    Problem { kind: Kind, reason: String },
+    /// Worth another try.
+    Failed { fault: Fault, reason: String, code: Option<Code> },
+}
+
+impl Uploader {
+    pub async fn upload(&self, order: &Order) -> Outcome {
+        self.try_upload(order).await.unwrap_or_else(|outcome| outcome)
+    }
+
+    /// Early ends are the `Err`, so that the straight line reads straight.
+    async fn try_upload(&self, order: &Order) -> Result<Outcome, Outcome> {
+        let opened = content::open(order).await?;
+        let local_path = order.watch.local_path(&order.path);
+        let known = self.known(&local_path).await?;
+        let remote_path = order.watch.remote_path(&order.path);
+        match decide(&opened.identity, &remote_path, &known, &order.policy) {
+            State::Pending(_) => {}
+            State::Protected => return Err(already_safe(local_path, known)),
+            State::Baseline { recorded } => {
+                let change = Change::Baseline { local_path, identity: opened.identity };
+                return Err(Outcome::Nothing((!recorded).then_some(change)));
+            }
+            State::Problem(_) => return Err(Outcome::Nothing(None)),
+        }
+        let Ok(remote_path) = remote_path else { return Err(Outcome::Nothing(None)) };
+        let content = content::hash(opened, order.manner).await?;
+        let upload = Upload {
+            local_path,
+            identity: content.identity(),
+            sha256: content.sha256(),
+            version_id: None,
+            at: clock::wall_seconds(),
+            remote_path,
+        };
+        if is_only_touched(&upload, known.row.as_ref()) {
+            return Err(Outcome::Nothing(Some(Change::Touched(upload))));
+        }
+        self.send(order, content, upload).await
+    }
+
+    async fn known(&self, local_path: &str) -> Result<Known, Outcome> {
+        let known = self.reader.known(&[local_path.to_owned()]).await;
+        let known = known.map_err(|err| Outcome::failed(Fault::default(), one_line(&err)))?;
+        Ok(known.into_iter().next().unwrap_or_default())
+    }
+
+    async fn send(
+        &self,
+        order: &Order,
+        content: Content,
+        mut upload: Upload,
+    ) -> Result<Outcome, Outcome> {
+        let path = upload.remote_path.clone();
+        if content.is_long()
+            && let Some(version_id) = self.stored(&path, &content).await?
+        {
+            upload.version_id = version_id;
+            return Ok(Outcome::safe(upload, false, &content));
+        }
+        let put = Put {
+            path: &path,
+            bytes: content.bytes(),
+            sha256: content.sha256(),
+            mtime_ns: upload.identity.mtime_ns,
+            mode: content.mode(),
+        };
+        let sent = match &content {
+            Content::Short { body, .. } => self.gateway.put_bytes(&put, body.clone()).await,
+            Content::Long { .. } => self.gateway.put_stream(&put, content.stream()?).await,
+        };
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(err) => return Err(failed(&err, &content, order.manner)),
+        };
+        if (answer.size, answer.sha256) != (put.bytes, put.sha256) {
+            let reason = "the gateway stored something else than was sent".to_owned();
+            return Err(Outcome::failed(Fault::default(), reason));
+        }
+        upload.version_id = answer.version_id;
+        upload.at = clock::wall_seconds();
+        Ok(match order.manner {
+            Manner::Settled => Outcome::safe(upload, !answer.unchanged, &content),
+            Manner::Hot => hot(),
+        })
+    }
+
+    /// The version under which the gateway has this very content, if it has:
+    /// asking is cheaper than sending a long file again.
+    async fn stored(
+        &self,
+        path: &RemotePath,
+        content: &Content,
+    ) -> Result<Option<Option<String>>, Outcome> {
+        let answer = match self.gateway.exists(path).await {
+            Ok(answer) => answer,
+            Err(err) => return Err(failed(&err, content, Manner::Settled)),
+        };
+        Ok(answer
+            .file
+            .filter(|file| {
+                (file.size, file.sha256) == (content.bytes(), Some(content.sha256()))
+            })
+            .map(|file| file.version_id))
+    }
+}
+
+/// True where size and content are those of the row.
+fn is_only_touched(upload: &Upload, row: Option<&Row>) -> bool {
+    row.is_some_and(|row| {
+        row.remote_path == upload.remote_path.as_str()
+            && row.size == upload.identity.size
+            && row.version.is_some_and(|version| version.sha256 == upload.sha256)
+    })
+}
+
+/// The row is right; a problem that came up meanwhile is over.
+fn already_safe(local_path: String, known: Known) -> Outcome {
+    Outcome::Nothing(known.parked.map(|_| Change::Solved { local_path }))
+}
+
+fn hot() -> Outcome {
+    let reason = "never settled; sent as it was, which may be torn".to_owned();
+    Outcome::Problem { kind: Kind::Hot, reason }
+}
+
+/// What a failed call means for this file.
+fn failed(err: &GatewayError, content: &Content, manner: Manner) -> Outcome {
+    let reason = one_line(err);
+    let fault = Fault { retry_after: err.retry_after(), slow: false };
+    match err {
+        GatewayError::Refused(refusal) => match refusal.code {
+            Code::Unauthorized => {
+                let fault = Fault { slow: true, ..fault };
+                Outcome::Failed { fault, reason, code: Some(Code::Unauthorized) }
+            }
+            Code::Quota => Outcome::Problem { kind: Kind::Deferred, reason },
+            Code::Incomplete | Code::DigestMismatch | Code::SizeMismatch => {
+                changed_or(content, manner, Outcome::failed(fault, reason))
+            }
+            code if code.is_transient() || refusal.status >= 500 => Outcome::failed(fault, reason),
+            _ => Outcome::Problem { kind: Kind::Refused, reason },
+        },
+        GatewayError::Foreign(refusal) => match refusal.code {
+            Code::TooLarge => Outcome::Problem { kind: Kind::Deferred, reason },
+            Code::Unauthorized => {
+                let fault = Fault { slow: true, ..fault };
+                Outcome::Failed { fault, reason, code: Some(Code::Unauthorized) }
+            }
+            _ => Outcome::failed(fault, reason),
+        },
+        GatewayError::Unreachable(_) => {
+            changed_or(content, manner, Outcome::failed(fault, reason))
+        }
+        GatewayError::Redirected { .. }
+        | GatewayError::Stalled
+        | GatewayError::Answer { .. } => Outcome::failed(fault, reason),
+    }
+}
+
+/// A file that changed under the upload explains the failure by itself.
+fn changed_or(content: &Content, manner: Manner, otherwise: Outcome) -> Outcome {
+    if manner == Manner::Settled && content.changed_since() { Outcome::Changed } else { otherwise }
+}
+
+impl Outcome {
+    fn safe(upload: Upload, sent: bool, content: &Content) -> Outcome {
+        let changed_since = content.changed_since();
+        Outcome::Safe { change: Change::Uploaded(upload), sent, changed_since }
+    }
+
+    /// The upload panicked.
+    pub fn died() -> Outcome {
+        Outcome::failed(Fault::default(), "this is a bug: the upload died".to_owned())
+    }
+
+    fn failed(fault: Fault, reason: String) -> Outcome {
+        Outcome::Failed { fault, reason, code: None }
+    }
+}

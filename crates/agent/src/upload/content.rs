@@ -1,0 +1,176 @@
+//! The bytes of one upload: one descriptor, opened beneath the watch, hashed
+//! from its first to its last byte, and proven not to have changed meanwhile.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+
+use bytes::Bytes;
+use futures::Stream;
+use rustix::fs::fstat;
+use s3up_core::{Sha256, Sha256Digest};
+use tokio::io::AsyncReadExt;
+use tokio_util::io::ReaderStream;
+
+use super::{Manner, Order, Outcome};
+use crate::beneath::{self, Root};
+use crate::config::SHORT_BYTES_MAX;
+use crate::identity::Identity;
+use crate::problem::Kind;
+use crate::retry::Fault;
+
+/// Hashing runs at the speed of memory in pieces of this size.
+const HASH_BYTES: usize = 1 << 20;
+/// What a long upload holds at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    pub(super) identity: Identity,
+    mode: u32,
+}
+
+/// Hashed, and ready to be sent.
+#[derive(Debug)]
+pub(super) enum Content {
+    Short { opened: Opened, body: Bytes, sha256: Sha256Digest },
+    Long { opened: Opened, sha256: Sha256Digest },
+}
+
+/// Opens the file and checks that it is what was to be uploaded.
+pub(super) async fn open(order: &Order) -> Result<Opened, Outcome> {
+    let order = order.clone();
+    blocking(move || {
+        let root = match Root::open(&order.watch.root) {
+            Ok(root) => root,
+            // The whole watch is gone, or cannot be entered. The next scan
+            // finds this file again, and says so if it does not.
+            Err(_) => return Err(Outcome::Nothing(None)),
+        };
+        let (file, stat) = root.file(&order.path).map_err(|err| unopened(&err))?;
+        if !beneath::is_regular(&stat) {
+            return Err(Outcome::Nothing(None));
+        }
+        let identity = Identity::of(&stat);
+        if order.manner == Manner::Settled && identity != order.identity {
+            return Err(Outcome::Changed);
+        }
+        Ok(Opened { file, identity, mode: stat.st_mode & 0o7777 })
+    })
+    .await
+}
+
+/// A symlink or a special file took its place: that is excluded, not read.
+fn unopened(err: &io::Error) -> Outcome {
+    if beneath::is_gone(err) {
+        return Outcome::Gone;
+    }
+    if beneath::is_detour(err) {
+        return Outcome::Nothing(None);
+    }
+    unreadable(err)
+}
+
+fn unreadable(err: &io::Error) -> Outcome {
+    Outcome::Problem { kind: Kind::Unreadable, reason: format!("cannot be read: {err}") }
+}
+
+/// Reads the file once.
+pub(super) async fn hash(opened: Opened, manner: Manner) -> Result<Content, Outcome> {
+    blocking(move || {
+        let hashed = if opened.identity.size <= SHORT_BYTES_MAX {
+            hash_short(opened)
+        } else {
+            hash_long(opened)
+        };
+        let content = hashed.map_err(|err| match err.kind() {
+            io::ErrorKind::UnexpectedEof => Outcome::Changed,
+            _ => unreadable(&err),
+        })?;
+        match manner {
+            Manner::Settled if content.changed_since() => Err(Outcome::Changed),
+            Manner::Settled | Manner::Hot => Ok(content),
+        }
+    })
+    .await
+}
+
+fn hash_short(mut opened: Opened) -> io::Result<Content> {
+    let mut body = vec![0; opened.identity.size as usize];
+    opened.file.read_exact(&mut body)?;
+    let sha256 = Sha256Digest::of(&body);
+    Ok(Content::Short { opened, body: Bytes::from(body), sha256 })
+}
+
+fn hash_long(mut opened: Opened) -> io::Result<Content> {
+    let mut buffer = vec![0; HASH_BYTES];
+    let mut hasher = Sha256::default();
+    let mut left = opened.identity.size;
+    while left > 0 {
+        let wanted = left.min(HASH_BYTES as u64) as usize;
+        let len = opened.file.read(&mut buffer[..wanted])?;
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        hasher.update(&buffer[..len]);
+        left -= len as u64;
+    }
+    opened.file.rewind()?;
+    Ok(Content::Long { opened, sha256: hasher.finish() })
+}
+
+impl Content {
+    fn opened(&self) -> &Opened {
+        match self {
+            Content::Short { opened, .. } | Content::Long { opened, .. } => opened,
+        }
+    }
+
+    /// The version that was hashed.
+    pub(super) fn identity(&self) -> Identity {
+        self.opened().identity
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.identity().size
+    }
+
+    pub(super) fn mode(&self) -> u32 {
+        self.opened().mode
+    }
+
+    pub(super) fn sha256(&self) -> Sha256Digest {
+        match self {
+            Content::Short { sha256, .. } | Content::Long { sha256, .. } => *sha256,
+        }
+    }
+
+    pub(super) fn is_long(&self) -> bool {
+        matches!(self, Content::Long { .. })
+    }
+
+    /// True where the file is no longer the version that was hashed.
+    pub(super) fn changed_since(&self) -> bool {
+        let opened = self.opened();
+        fstat(&opened.file).map_or(true, |stat| Identity::of(&stat) != opened.identity)
+    }
+
+    /// The file from its start, exactly as long as it was.
+    pub(super) fn stream(
+        &self,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Outcome> {
+        let file = self.opened().file.try_clone().map_err(|err| unreadable(&err))?;
+        let reader = tokio::fs::File::from_std(file).take(self.bytes());
+        Ok(ReaderStream::with_capacity(reader, PIECE_BYTES))
+    }
+}
+
+/// Runs `work` on a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Outcome> + Send + 'static,
+) -> Result<T, Outcome> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|err| {
+        Err(Outcome::Failed { fault: Fault::default(), reason: err.to_string(), code: None })
+    })
+}

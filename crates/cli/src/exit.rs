@@ -1,0 +1,142 @@
+//! How a program ends: one exit code, and at most one line that says why.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
+use crate::one_line::one_line;
+
+/// The exit codes that all programs share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing was due.
+    Done = 0,
+    Failed = 1,
+    /// Wrong arguments or a wrong configuration.
+    Usage = 2,
+    /// Some of the work was done; what failed was listed.
+    Partial = 3,
+    /// Objects are still being thawed; nothing is wrong.
+    WaitingForThaw = 4,
+    /// Another run holds the lock.
+    Locked = 75,
+    Interrupted = 130,
+    Terminated = 143,
+}
+
+impl Exit {
+    /// `error` with this exit code instead of [`Exit::Failed`]; its message
+    /// stays the same.
+    pub fn with(self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        ExitWith { exit: self, error: error.into() }.into()
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error that knows the exit code it leads to.
+#[derive(Debug)]
+pub struct ExitWith {
+    pub exit: Exit,
+    pub error: anyhow::Error,
+}
+
+impl fmt::Display for ExitWith {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for ExitWith {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Ends `main`: an error becomes one line on stderr, `program: error: ...`, with
+/// its causes.
+pub fn finish(program: &str, result: anyhow::Result<Exit>) -> ExitCode {
+    let error = match result {
+        Ok(exit) => return exit.into(),
+        Err(error) => error,
+    };
+    // A closed stderr leaves the exit code to speak for itself.
+    io::stderr().write_all(line(program, &error).as_bytes()).ok();
+    exit_of(&error).into()
+}
+
+fn line(program: &str, error: &anyhow::Error) -> String {
+    format!("{program}: error: {}\n", one_line(&format!("{error:#}")))
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if let Some(with) = find::<ExitWith>(error) {
+        return with.exit;
+    }
+    if find::<ConfigError>(error).is_some() { Exit::Usage } else { Exit::Failed }
+}
+
+/// A cause of type `E`, be it a context or a source at any depth.
+fn find<E: Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn the_cause_decides_the_exit_code() {
+        let config = || config_error("x.conf");
+        #[rustfmt::skip]
+        let cases = [
+            (anyhow!("no"),                                           Exit::Failed),
+            (config().into(),                                         Exit::Usage),
+            (anyhow::Error::from(config()).context("check"),          Exit::Usage),
+            (Nested(config()).into(),                                 Exit::Usage),
+            (Exit::Locked.with(anyhow!("held")),                      Exit::Locked),
+            (Exit::Locked.with(anyhow!("held")).context("backup"),    Exit::Locked),
+            (Exit::Partial.with(config()),                            Exit::Partial),
+        ];
+        for (error, want) in cases {
+            assert_eq!(exit_of(&error), want, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn an_exit_code_does_not_change_the_message() {
+        let error = Err::<(), _>(anyhow!("cause")).context("held").unwrap_err();
+        let error = Exit::Locked.with(error).context("backup");
+        assert_eq!(format!("{error:#}"), "backup: held: cause");
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_its_causes() {
+        let error = anyhow!("first line\nsecond").context("read \"a\"");
+        assert_eq!(line("s3up", &error), "s3up: error: read \"a\": first line\\nsecond\n");
+        let error = config_error("server.conf").into();
+        assert_eq!(
+            line("s3up-server", &error),
+            "s3up-server: error: server.conf: expected a name that ends in .yaml, .yml or .toml\n"
+        );
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("start")]
+    struct Nested(#[source] ConfigError);
+
+    fn config_error(file: &str) -> ConfigError {
+        crate::config::parse::<()>(Path::new(file), "", &|_| None).unwrap_err()
+    }
+}

@@ -1,0 +1,214 @@
+//! Fields that many calls share: checksums, attributes, what is not supported.
+//!
+//! The types of `s3s` are structs of their own for each call, with the same
+//! fields in them; macros read and fill those fields.
+
+use http::HeaderMap;
+use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
+
+use crate::digest::{Algorithm, Claims};
+
+/// The storage classes of S3. One that is not here is refused.
+const STORAGE_CLASSES: [&str; 9] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "GLACIER_IR",
+    "EXPRESS_ONEZONE",
+];
+
+/// The one checksum that an input carries, if any.
+macro_rules! checksum_of {
+    ($input:expr) => {
+        $crate::api::fields::only_one([
+            ($crate::digest::Algorithm::Crc32, $input.checksum_crc32.clone()),
+            ($crate::digest::Algorithm::Crc32c, $input.checksum_crc32c.clone()),
+            ($crate::digest::Algorithm::Crc64Nvme, $input.checksum_crc64nvme.clone()),
+            ($crate::digest::Algorithm::Sha1, $input.checksum_sha1.clone()),
+            ($crate::digest::Algorithm::Sha256, $input.checksum_sha256.clone()),
+        ])
+    };
+}
+
+/// Fills the field of a checksum in an output, but not its type.
+macro_rules! fill_checksum {
+    ($output:expr, $checksum:expr) => {{
+        let value = Some($checksum.value.clone());
+        match $checksum.algorithm {
+            $crate::digest::Algorithm::Crc32 => $output.checksum_crc32 = value,
+            $crate::digest::Algorithm::Crc32c => $output.checksum_crc32c = value,
+            $crate::digest::Algorithm::Crc64Nvme => $output.checksum_crc64nvme = value,
+            $crate::digest::Algorithm::Sha1 => $output.checksum_sha1 = value,
+            $crate::digest::Algorithm::Sha256 => $output.checksum_sha256 = value,
+        }
+    }};
+}
+
+/// The attributes of a new object, from a call that makes one.
+macro_rules! attributes_of {
+    ($input:expr) => {
+        $crate::record::Attributes {
+            cache_control: $input.cache_control.clone(),
+            content_disposition: $input.content_disposition.clone(),
+            content_encoding: $crate::api::fields::content_encoding(&$input.content_encoding),
+            content_language: $input.content_language.clone(),
+            content_type: $input.content_type.clone(),
+            metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
+            storage_class: $crate::api::fields::storage_class($input.storage_class.as_ref())?,
+            sse: $crate::api::fields::sse($input.server_side_encryption.as_ref())?,
+            sse_kms_key_id: $input.ssekms_key_id.clone(),
+        }
+    };
+}
+
+/// Fills what GetObject and HeadObject say of an object.
+macro_rules! fill_object {
+    ($output:expr, $found:expr, $checksum_mode:expr) => {{
+        let (object, attributes) = ($found.object(), $found.object().attributes.clone());
+        $output.accept_ranges = Some("bytes".to_owned());
+        $output.cache_control = attributes.cache_control;
+        $output.content_disposition = attributes.content_disposition;
+        $output.content_encoding = attributes.content_encoding;
+        $output.content_language = attributes.content_language;
+        $output.content_type =
+            Some(attributes.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned()));
+        $output.e_tag = Some(s3s::dto::ETag::Strong(object.etag.clone()));
+        $output.last_modified = Some($found.version.written_at.clone());
+        $output.metadata = Some(attributes.metadata.into_iter().collect());
+        $output.server_side_encryption = attributes.sse.map(Into::into);
+        $output.ssekms_key_id = attributes.sse_kms_key_id;
+        $output.storage_class = attributes.storage_class.map(Into::into);
+        $output.version_id = $found.shown_id.clone();
+        if $checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == "ENABLED") {
+            $crate::api::fields::fill_checksum!($output, object.checksum);
+            $output.checksum_type = Some($crate::api::fields::kind(&object.checksum));
+        }
+    }};
+}
+
+pub(super) use {attributes_of, checksum_of, fill_checksum, fill_object};
+
+pub(super) fn only_one(
+    given: [(Algorithm, Option<String>); 5],
+) -> S3Result<Option<(Algorithm, String)>> {
+    let mut given = given.into_iter().filter_map(|(algorithm, value)| Some((algorithm, value?)));
+    let first = given.next();
+    if given.next().is_some() {
+        return Err(invalid("Expecting a single x-amz-checksum- header."));
+    }
+    Ok(first)
+}
+
+/// The checksum that came behind the body, if one was announced and none came
+/// before it.
+pub(super) fn add_trailing(
+    claims: &mut Claims,
+    algorithm: Algorithm,
+    trailers: Option<&TrailingHeaders>,
+) {
+    let found = trailers.and_then(|trailers| {
+        trailers.read(|headers| header(headers, algorithm.header())).flatten()
+    });
+    if claims.checksum.is_none() {
+        claims.checksum = found.map(|value| (algorithm, value));
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+/// `aws-chunked` is how the body travelled, and no property of the object.
+pub(super) fn content_encoding(given: &Option<String>) -> Option<String> {
+    let kept: Vec<_> = given
+        .as_deref()?
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.is_empty() && *coding != "aws-chunked")
+        .collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
+/// STANDARD is what S3 never mentions.
+pub(super) fn storage_class(given: Option<&s3s::dto::StorageClass>) -> S3Result<Option<String>> {
+    match given.map(s3s::dto::StorageClass::as_str) {
+        None | Some("STANDARD") => Ok(None),
+        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
+        Some(_) => Err(S3Error::with_message(
+            S3ErrorCode::InvalidStorageClass,
+            "The storage class you specified is not valid.",
+        )),
+    }
+}
+
+pub(super) fn sse(given: Option<&s3s::dto::ServerSideEncryption>) -> S3Result<Option<String>> {
+    match given.map(s3s::dto::ServerSideEncryption::as_str) {
+        None => Ok(None),
+        Some(sse @ ("AES256" | "aws:kms" | "aws:kms:dsse")) => Ok(Some(sse.to_owned())),
+        Some(_) => Err(S3Error::with_message(
+            S3ErrorCode::InvalidEncryptionAlgorithmError,
+            "The encryption request you specified is not valid.",
+        )),
+    }
+}
+
+pub(super) fn kind(checksum: &crate::digest::Checksum) -> s3s::dto::ChecksumType {
+    s3s::dto::ChecksumType::from_static(checksum.kind.as_str())
+}
+
+pub(super) fn algorithm_name(algorithm: Algorithm) -> s3s::dto::ChecksumAlgorithm {
+    s3s::dto::ChecksumAlgorithm::from_static(algorithm.as_str())
+}
+
+pub(super) fn parse_algorithm(
+    given: Option<&s3s::dto::ChecksumAlgorithm>,
+) -> S3Result<Option<Algorithm>> {
+    given.map(|algorithm| Algorithm::parse(algorithm.as_str())).transpose()
+}
+
+pub(super) fn invalid(message: &'static str) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidRequest, message)
+}
+
+pub(super) fn invalid_argument(message: &'static str) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidArgument, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_body_travelled_is_not_kept() {
+        #[rustfmt::skip]
+        let cases = [
+            (None,                     None),
+            (Some("aws-chunked"),      None),
+            (Some("gzip"),             Some("gzip")),
+            (Some("aws-chunked,gzip"), Some("gzip")),
+            (Some("gzip, aws-chunked, br"), Some("gzip,br")),
+            (Some(""),                 None),
+        ];
+        for (given, want) in cases {
+            let got = content_encoding(&given.map(str::to_owned));
+            assert_eq!(got.as_deref(), want, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn two_checksums_are_one_too_many() {
+        let value = || Some("AAAAAA==".to_owned());
+        let both = [
+            (Algorithm::Crc32, value()),
+            (Algorithm::Crc32c, value()),
+            (Algorithm::Crc64Nvme, None),
+            (Algorithm::Sha1, None),
+            (Algorithm::Sha256, None),
+        ];
+        assert_eq!(*only_one(both).unwrap_err().code(), S3ErrorCode::InvalidRequest);
+    }
+}

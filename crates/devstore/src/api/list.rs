@@ -1,0 +1,107 @@
+//! Listings of objects: the current version of each key.
+
+use s3s::{S3Request, S3Result, dto};
+
+use super::Api;
+use super::asked::Asked;
+use super::fields::{algorithm_name, invalid_argument, kind};
+use crate::listing::{Cursor, Page, page};
+use crate::record::Version;
+use crate::store::Bucket;
+
+impl Api {
+    pub(super) async fn list_v2(
+        &self,
+        request: S3Request<dto::ListObjectsV2Input>,
+    ) -> S3Result<dto::ListObjectsV2Output> {
+        let input = request.input;
+        let encoding = input.encoding_type.as_ref();
+        let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
+        let after = match &input.continuation_token {
+            Some(token) => Some(Cursor::parse_token(token).ok_or_else(|| {
+                invalid_argument("The continuation token provided is incorrect")
+            })?),
+            None => input.start_after.clone().filter(|key| !key.is_empty()).map(Cursor::Key),
+        };
+        let page = self.page_of_objects(&input.bucket, &asked, after).await?;
+        Ok(dto::ListObjectsV2Output {
+            name: Some(input.bucket),
+            prefix: asked.prefix(),
+            max_keys: Some(asked.max),
+            key_count: Some((page.entries.len() + page.prefixes.len()) as i32),
+            continuation_token: input.continuation_token,
+            is_truncated: Some(page.next.is_some()),
+            common_prefixes: asked.prefixes(&page),
+            next_continuation_token: page.next.map(|cursor| cursor.to_token()),
+            contents: Some(page.entries),
+            delimiter: asked.delimiter(),
+            encoding_type: asked.encoding_type(),
+            start_after: input.start_after.map(|key| asked.write(&key)),
+            request_charged: None,
+        })
+    }
+
+    pub(super) async fn list_v1(
+        &self,
+        request: S3Request<dto::ListObjectsInput>,
+    ) -> S3Result<dto::ListObjectsOutput> {
+        let input = request.input;
+        let encoding = input.encoding_type.as_ref();
+        let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
+        let after = asked.cursor(input.marker.as_ref());
+        let page = self.page_of_objects(&input.bucket, &asked, after).await?;
+        Ok(dto::ListObjectsOutput {
+            name: Some(input.bucket),
+            prefix: asked.prefix(),
+            marker: input.marker.map(|key| asked.write(&key)),
+            max_keys: Some(asked.max),
+            is_truncated: Some(page.next.is_some()),
+            common_prefixes: asked.prefixes(&page),
+            next_marker: page.next.map(|cursor| asked.write(&cursor.into_marker())),
+            contents: Some(page.entries),
+            delimiter: asked.delimiter(),
+            encoding_type: asked.encoding_type(),
+            request_charged: None,
+        })
+    }
+
+    async fn page_of_objects(
+        &self,
+        bucket: &str,
+        asked: &Asked,
+        after: Option<Cursor>,
+    ) -> S3Result<Page<dto::Object>> {
+        let (bucket, asked) = (bucket.to_owned(), asked.clone());
+        self.work(move |store| Ok(objects(store.state()?.bucket(&bucket)?, &asked, after))).await
+    }
+}
+
+fn objects(bucket: &Bucket, asked: &Asked, after: Option<Cursor>) -> Page<dto::Object> {
+    let query = asked.query(after);
+    let newest = query.range(&bucket.versions).filter_map(|(key, versions)| {
+        let version = versions.first().filter(|version| version.object().is_some())?;
+        Some((key.as_str(), version))
+    });
+    let page = page(&query, newest);
+    Page {
+        entries: page.entries.into_iter().map(|version| object(version, asked)).collect(),
+        prefixes: page.prefixes,
+        next: page.next,
+    }
+}
+
+fn object(version: &Version, asked: &Asked) -> dto::Object {
+    let object = version.object().expect("delete markers were left out");
+    let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
+    dto::Object {
+        checksum_algorithm: Some(vec![algorithm_name(object.checksum.algorithm)]),
+        checksum_type: Some(kind(&object.checksum)),
+        e_tag: Some(dto::ETag::Strong(object.etag.clone())),
+        key: Some(asked.write(&version.key)),
+        last_modified: Some(version.written_at.clone()),
+        owner: None,
+        restore_status: None,
+        size: Some(object.len as i64),
+        storage_class: Some(class.into()),
+    }
+}

@@ -1,0 +1,203 @@
+//! Calls on multipart uploads, but for listings.
+
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, dto};
+use s3up_core::part::PART_COUNT_MAX;
+
+use super::Api;
+use super::fields::{
+    algorithm_name, attributes_of, checksum_of, fill_checksum, invalid, invalid_argument, kind,
+    parse_algorithm,
+};
+use super::write::{Incoming, check_metadata};
+use crate::assemble::{Expected, Listed};
+use crate::digest::{Algorithm, Claims, Kind};
+use crate::precondition::Precondition;
+use crate::record::Attributes;
+use crate::uploads::{NewUpload, UploadName};
+
+impl Api {
+    pub(super) async fn start_upload(
+        &self,
+        request: S3Request<dto::CreateMultipartUploadInput>,
+    ) -> S3Result<dto::CreateMultipartUploadOutput> {
+        let input = request.input;
+        let attributes: Attributes = attributes_of!(input);
+        check_metadata(&attributes)?;
+        let algorithm = parse_algorithm(input.checksum_algorithm.as_ref())?;
+        let kind = upload_kind(algorithm, input.checksum_type.as_ref())?;
+        let mut output = dto::CreateMultipartUploadOutput {
+            bucket: Some(input.bucket.clone()),
+            key: Some(input.key.clone()),
+            checksum_algorithm: algorithm.map(algorithm_name),
+            checksum_type: algorithm.map(|_| dto::ChecksumType::from_static(kind.as_str())),
+            server_side_encryption: attributes.sse.clone().map(Into::into),
+            ssekms_key_id: attributes.sse_kms_key_id.clone(),
+            ..Default::default()
+        };
+        let new = NewUpload { key: input.key, attributes, algorithm, kind };
+        let started = self.work(move |store| store.start_upload(&input.bucket, new));
+        output.upload_id = Some(started.await?);
+        Ok(output)
+    }
+
+    pub(super) async fn put_part(
+        &self,
+        request: S3Request<dto::UploadPartInput>,
+    ) -> S3Result<dto::UploadPartOutput> {
+        let S3Request { input, trailing_headers, .. } = request;
+        let number = input.part_number;
+        if !(1..=PART_COUNT_MAX as i32).contains(&number) {
+            let message = "Part number must be an integer between 1 and 10000, inclusive";
+            return Err(invalid_argument(message));
+        }
+        let claims = Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? };
+        let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
+        let announced = parse_algorithm(input.checksum_algorithm.as_ref())?;
+        let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
+        let asked = name.clone();
+        let upload = self.work(move |store| store.upload(&asked).map(|u| u.record)).await?;
+        check_algorithm(upload.algorithm, claimed.or(announced))?;
+        let received = self.take_in(Incoming {
+            body: input.body,
+            len: input.content_length,
+            claims,
+            algorithm: upload.algorithm,
+            trailers: trailing_headers,
+        });
+        let received = received.await?;
+        let put = self.work(move |store| store.put_part(&name, number, received));
+        let part = put.await?;
+        let mut output = dto::UploadPartOutput {
+            e_tag: Some(dto::ETag::Strong(part.etag.clone())),
+            server_side_encryption: upload.attributes.sse.map(Into::into),
+            ssekms_key_id: upload.attributes.sse_kms_key_id,
+            ..Default::default()
+        };
+        fill_checksum!(output, part.checksum);
+        Ok(output)
+    }
+
+    pub(super) async fn complete(
+        &self,
+        request: S3Request<dto::CompleteMultipartUploadInput>,
+    ) -> S3Result<dto::CompleteMultipartUploadOutput> {
+        let input = request.input;
+        let expected = Expected {
+            checksum: checksum_of!(input)?,
+            kind: input.checksum_type.as_ref().map(|kind| Kind::parse(kind.as_str())).transpose()?,
+            len: input.mpu_object_size.and_then(|len| u64::try_from(len).ok()),
+        };
+        let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let listed = listed.into_iter().map(listed_part).collect::<S3Result<Vec<_>>>()?;
+        let precondition = Precondition::parse(input.if_match, input.if_none_match)?;
+        let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
+        let UploadName { bucket, key, .. } = name.clone();
+        let completed = self.work(move |store| {
+            store.complete_upload(&name, &listed, &expected, &precondition)
+        });
+        let completed = completed.await?;
+        let object = completed.object();
+        let mut output = dto::CompleteMultipartUploadOutput {
+            location: Some(format!("/{bucket}/{key}")),
+            bucket: Some(bucket),
+            key: Some(key),
+            checksum_type: Some(kind(&object.checksum)),
+            e_tag: Some(dto::ETag::Strong(object.etag.clone())),
+            server_side_encryption: object.attributes.sse.clone().map(Into::into),
+            ssekms_key_id: object.attributes.sse_kms_key_id.clone(),
+            version_id: completed.shown_id.clone(),
+            ..Default::default()
+        };
+        fill_checksum!(output, object.checksum);
+        Ok(output)
+    }
+
+    pub(super) async fn abort(
+        &self,
+        request: S3Request<dto::AbortMultipartUploadInput>,
+    ) -> S3Result<dto::AbortMultipartUploadOutput> {
+        let dto::AbortMultipartUploadInput { bucket, key, upload_id, .. } = request.input;
+        let name = UploadName { bucket, key, id: upload_id };
+        self.work(move |store| store.abort_upload(&name)).await?;
+        Ok(dto::AbortMultipartUploadOutput::default())
+    }
+}
+
+fn upload_kind(
+    algorithm: Option<Algorithm>,
+    given: Option<&dto::ChecksumType>,
+) -> S3Result<Kind> {
+    let given = given.map(|kind| Kind::parse(kind.as_str())).transpose()?;
+    match (algorithm, given) {
+        (None, None) => Ok(Kind::FullObject),
+        (None, Some(_)) => Err(invalid("A checksum type needs a checksum algorithm.")),
+        (Some(algorithm), None) => Ok(algorithm.default_kind()),
+        (Some(algorithm), Some(kind)) if algorithm.allows(kind) => Ok(kind),
+        (Some(algorithm), Some(kind)) => {
+            let (algorithm, kind) = (algorithm.as_str(), kind.as_str());
+            let message = format!("The {kind} checksum type is not possible with {algorithm}.");
+            Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
+        }
+    }
+}
+
+/// A part carries the checksum that its upload was created with, or none.
+fn check_algorithm(of_upload: Option<Algorithm>, of_part: Option<Algorithm>) -> S3Result<()> {
+    if of_part.is_none() || of_part == of_upload {
+        return Ok(());
+    }
+    let name = |algorithm: Option<Algorithm>| {
+        algorithm.map_or("null".to_owned(), |a| a.as_str().to_lowercase())
+    };
+    let message = format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        name(of_upload),
+        name(of_part)
+    );
+    Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
+}
+
+fn listed_part(part: dto::CompletedPart) -> S3Result<Listed> {
+    let malformed = || S3Error::new(S3ErrorCode::MalformedXML);
+    Ok(Listed {
+        number: part.part_number.ok_or_else(malformed)?,
+        checksum: checksum_of!(part)?,
+        etag: part.e_tag.ok_or_else(malformed)?.into_value(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_checksums_an_upload_may_have() {
+        use Algorithm::{Crc32, Crc64Nvme, Sha256};
+        let (full, composite) = (Some("FULL_OBJECT"), Some("COMPOSITE"));
+        #[rustfmt::skip]
+        let cases = [
+            (None,            None,      Some(Kind::FullObject)),
+            (None,            full,      None),
+            (Some(Crc64Nvme), None,      Some(Kind::FullObject)),
+            (Some(Crc64Nvme), composite, None),
+            (Some(Crc32),     None,      Some(Kind::Composite)),
+            (Some(Crc32),     full,      Some(Kind::FullObject)),
+            (Some(Sha256),    None,      Some(Kind::Composite)),
+            (Some(Sha256),    full,      None),
+        ];
+        for (algorithm, given, want) in cases {
+            let given = given.map(dto::ChecksumType::from_static);
+            assert_eq!(upload_kind(algorithm, given.as_ref()).ok(), want, "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_has_the_checksum_of_its_upload_or_none() {
+        let (crc, sha) = (Some(Algorithm::Crc64Nvme), Some(Algorithm::Sha256));
+        for (of_upload, of_part, is_fine) in
+            [(crc, crc, true), (crc, None, true), (crc, sha, false), (None, crc, false)]
+        {
+            assert_eq!(check_algorithm(of_upload, of_part).is_ok(), is_fine, "{of_part:?}");
+        }
+    }
+}

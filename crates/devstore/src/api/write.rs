@@ -1,0 +1,163 @@
+//! Calls that write or delete objects, but for multipart uploads.
+
+use s3s::dto::StreamingBlob;
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, TrailingHeaders, dto};
+
+use super::Api;
+use super::fields::{
+    add_trailing, attributes_of, checksum_of, fill_checksum, kind, parse_algorithm,
+};
+use crate::digest::{Algorithm, Claims};
+use crate::objects::Deleted;
+use crate::precondition::Precondition;
+use crate::receive::{Received, receive};
+use crate::record::Attributes;
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
+const DELETE_BATCH_MAX: usize = 1000;
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+const METADATA_BYTES_MAX: usize = 2048;
+
+/// A body, and everything that is said about it.
+pub(super) struct Incoming {
+    pub(super) body: Option<StreamingBlob>,
+    pub(super) len: Option<i64>,
+    pub(super) claims: Claims,
+    /// What to compute where no checksum is given before the body.
+    pub(super) algorithm: Option<Algorithm>,
+    pub(super) trailers: Option<TrailingHeaders>,
+}
+
+impl Api {
+    pub(super) async fn put(
+        &self,
+        request: S3Request<dto::PutObjectInput>,
+    ) -> S3Result<dto::PutObjectOutput> {
+        let S3Request { input, trailing_headers, .. } = request;
+        let attributes: Attributes = attributes_of!(input);
+        check_metadata(&attributes)?;
+        let incoming = Incoming {
+            claims: Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? },
+            algorithm: parse_algorithm(input.checksum_algorithm.as_ref())?,
+            body: input.body,
+            len: input.content_length,
+            trailers: trailing_headers,
+        };
+        let precondition = Precondition::parse(input.if_match, input.if_none_match)?;
+        self.check_bucket(input.bucket.clone()).await?;
+        let received = self.take_in(incoming).await?;
+        let (bucket, key) = (input.bucket, input.key);
+        let put = self.work(move |store| {
+            store.put(&bucket, &key, attributes, received, &precondition)
+        });
+        let put = put.await?;
+        let object = put.object();
+        let mut output = dto::PutObjectOutput {
+            checksum_type: Some(kind(&object.checksum)),
+            e_tag: Some(dto::ETag::Strong(object.etag.clone())),
+            server_side_encryption: object.attributes.sse.clone().map(Into::into),
+            ssekms_key_id: object.attributes.sse_kms_key_id.clone(),
+            version_id: put.shown_id.clone(),
+            ..Default::default()
+        };
+        fill_checksum!(output, object.checksum);
+        Ok(output)
+    }
+
+    /// Reads a body to its end, and refuses it where it is not what was said.
+    pub(super) async fn take_in(&self, incoming: Incoming) -> S3Result<Received> {
+        let Incoming { body, len, mut claims, algorithm, trailers } = incoming;
+        claims.check_form()?;
+        let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
+        let algorithm = claimed.or(algorithm).unwrap_or(Algorithm::Crc64Nvme);
+        let file = self.work(|store| store.disk.temporary().map_err(S3Error::internal_error));
+        let received = receive(file.await?, body, algorithm).await?;
+        if len.is_some_and(|len| u64::try_from(len) != Ok(received.len)) {
+            let message = "The body is shorter or longer than its announced length.";
+            return Err(S3Error::with_message(S3ErrorCode::IncompleteBody, message));
+        }
+        add_trailing(&mut claims, algorithm, trailers.as_ref());
+        claims.check_form()?;
+        claims.check(&received.digests)?;
+        Ok(received)
+    }
+
+    pub(super) async fn delete(
+        &self,
+        request: S3Request<dto::DeleteObjectInput>,
+    ) -> S3Result<dto::DeleteObjectOutput> {
+        let dto::DeleteObjectInput { bucket, key, version_id, if_match, .. } = request.input;
+        let precondition = Precondition::parse(if_match, None)?;
+        let deleted = self.work(move |store| {
+            store.delete(&bucket, &key, version_id.as_deref(), &precondition)
+        });
+        let Deleted { shown_id, is_delete_marker } = deleted.await?;
+        Ok(dto::DeleteObjectOutput {
+            delete_marker: is_delete_marker.then_some(true),
+            version_id: shown_id,
+            ..Default::default()
+        })
+    }
+
+    pub(super) async fn delete_batch(
+        &self,
+        request: S3Request<dto::DeleteObjectsInput>,
+    ) -> S3Result<dto::DeleteObjectsOutput> {
+        let dto::DeleteObjectsInput { bucket, delete, .. } = request.input;
+        if delete.objects.is_empty() || delete.objects.len() > DELETE_BATCH_MAX {
+            let message = "The list of objects is empty or longer than 1000.";
+            return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
+        }
+        self.check_bucket(bucket.clone()).await?;
+        let is_quiet = delete.quiet.unwrap_or(false);
+        let done = self.work(move |store| {
+            let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+            for object in delete.objects {
+                let condition = object.e_tag.clone().map(dto::ETagCondition::ETag);
+                let result = Precondition::parse(condition, None).and_then(|precondition| {
+                    let id = object.version_id.as_deref();
+                    store.delete(&bucket, &object.key, id, &precondition)
+                });
+                match result {
+                    Ok(done) => deleted.push(deleted_entry(object, done)),
+                    Err(error) => errors.push(error_entry(object, &error)),
+                }
+            }
+            Ok((deleted, errors))
+        });
+        let (deleted, errors) = done.await?;
+        Ok(dto::DeleteObjectsOutput {
+            deleted: (!is_quiet).then_some(deleted),
+            errors: Some(errors),
+            request_charged: None,
+        })
+    }
+}
+
+pub(super) fn check_metadata(attributes: &Attributes) -> S3Result<()> {
+    let bytes: usize = attributes.metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if bytes <= METADATA_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The metadata is {bytes} bytes long, the limit is {METADATA_BYTES_MAX}.");
+    Err(S3Error::with_message(S3ErrorCode::MetadataTooLarge, message))
+}
+
+fn deleted_entry(object: dto::ObjectIdentifier, done: Deleted) -> dto::DeletedObject {
+    let marker_id = if done.is_delete_marker { done.shown_id } else { None };
+    dto::DeletedObject {
+        delete_marker: done.is_delete_marker.then_some(true),
+        delete_marker_version_id: marker_id,
+        key: Some(object.key),
+        version_id: object.version_id,
+    }
+}
+
+fn error_entry(object: dto::ObjectIdentifier, error: &S3Error) -> dto::Error {
+    dto::Error {
+        code: Some(error.code().as_str().to_owned()),
+        key: Some(object.key),
+        message: error.message().map(str::to_owned),
+        version_id: object.version_id,
+    }
+}

@@ -1,0 +1,262 @@
+//! Failures on cue: the n-th call of an operation goes wrong in a chosen way.
+//!
+//! A call counts once its signature was found right, before its body is read.
+//! An injected fault fires once; a test asserts at its end that none is left
+//! ([`Faults::unfired`]), because a fault that never fired tested nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use http::HeaderMap;
+use tokio::sync::Notify;
+
+/// Of each operation the headers of this many calls are kept; enough for the
+/// largest upload that a test makes.
+const HEADERS_KEPT_MAX: usize = 10_000;
+
+macro_rules! operations {
+    ($($name:ident),* $(,)?) => {
+        /// An S3 operation that this server knows.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Op { $($name),* }
+
+        impl Op {
+            pub const ALL: &[Op] = &[$(Op::$name),*];
+
+            pub(crate) fn named(name: &str) -> Option<Op> {
+                match name {
+                    $(stringify!($name) => Some(Op::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+operations!(
+    AbortMultipartUpload,
+    CompleteMultipartUpload,
+    CreateBucket,
+    CreateMultipartUpload,
+    DeleteBucket,
+    DeleteObject,
+    DeleteObjects,
+    GetBucketLocation,
+    GetBucketVersioning,
+    GetObject,
+    GetObjectAttributes,
+    HeadBucket,
+    HeadObject,
+    ListBuckets,
+    ListMultipartUploads,
+    ListObjectVersions,
+    ListObjects,
+    ListObjectsV2,
+    ListParts,
+    PutBucketVersioning,
+    PutObject,
+    UploadPart,
+);
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers 500 and does nothing.
+    InternalError,
+    /// Answers 503 `SlowDown` and does nothing.
+    SlowDown { retry_after_seconds: Option<u64> },
+    /// Never answers, and does nothing, until the client or the test gives up.
+    Stall,
+    /// Breaks the connection once so many bytes of the answer's body are sent.
+    CutBody { after_bytes: u64 },
+    /// Inverts one byte of the answer's body.
+    FlipByte { offset: u64 },
+    /// Does the work, then breaks the connection instead of answering.
+    LoseAnswer,
+    /// Does the work, then answers 500.
+    LateInternalError,
+}
+
+/// A fault, and the call that it waits for, counted from the start of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injected {
+    pub op: Op,
+    pub call: u64,
+    pub fault: Fault,
+}
+
+/// The faults of one server, and what it saw. Clones share their content.
+#[derive(Clone, Default)]
+pub struct Faults {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    called: Notify,
+}
+
+#[derive(Default)]
+struct Seen {
+    calls: BTreeMap<Op, Calls>,
+    injected: Vec<(Injected, Stage)>,
+}
+
+#[derive(Default)]
+struct Calls {
+    count: u64,
+    /// Of the last calls.
+    headers: VecDeque<HeaderMap>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    /// The call came; what the fault does to it has not happened yet.
+    Armed,
+    Fired,
+}
+
+/// A fault that a call has met; it has fired once [`Cue::fire`] is called.
+#[derive(Clone)]
+pub(crate) struct Cue {
+    faults: Faults,
+    at: usize,
+    pub(crate) fault: Fault,
+}
+
+impl Faults {
+    /// The `nth` call of `op` from now on fails; 1 is the next one.
+    pub fn inject(&self, op: Op, nth: u64, fault: Fault) {
+        let mut seen = self.seen();
+        let call = seen.calls.entry(op).or_default().count + nth;
+        seen.injected.push((Injected { op, call, fault }, Stage::Waiting));
+    }
+
+    /// What was injected and has not happened.
+    pub fn unfired(&self) -> Vec<Injected> {
+        let seen = self.seen();
+        let unfired = seen.injected.iter().filter(|(_, stage)| *stage != Stage::Fired);
+        unfired.map(|(injected, _)| injected.clone()).collect()
+    }
+
+    /// Takes back every fault that waits for its call.
+    pub fn clear(&self) {
+        for (_, stage) in &mut self.seen().injected {
+            *stage = Stage::Fired;
+        }
+    }
+
+    /// How often `op` was called since the server started.
+    pub fn calls(&self, op: Op) -> u64 {
+        self.seen().calls.get(&op).map_or(0, |calls| calls.count)
+    }
+
+    /// The headers of a call; 1 is the first since the server started. `None`
+    /// if it did not come yet, or too many came after it.
+    pub fn headers(&self, op: Op, call: u64) -> Option<HeaderMap> {
+        let seen = self.seen();
+        let calls = seen.calls.get(&op)?;
+        let kept_from = calls.count - calls.headers.len() as u64 + 1;
+        let at = usize::try_from(call.checked_sub(kept_from)?).ok()?;
+        calls.headers.get(at).cloned()
+    }
+
+    /// Waits until `op` was called so often since the server started: how a
+    /// test knows that a call is stalled.
+    pub async fn called(&self, op: Op, count: u64) {
+        loop {
+            let called = self.shared.called.notified();
+            if self.calls(op) >= count {
+                return;
+            }
+            called.await;
+        }
+    }
+
+    /// Counts a call, and finds the fault that was meant for it.
+    pub(crate) fn meet(&self, op: Op, headers: &HeaderMap) -> Option<Cue> {
+        let mut seen = self.seen();
+        let calls = seen.calls.entry(op).or_default();
+        calls.note(headers);
+        let call = calls.count;
+        let at = seen.injected.iter().position(|(injected, stage)| {
+            injected.op == op && injected.call == call && *stage == Stage::Waiting
+        });
+        let cue = at.map(|at| {
+            let (injected, stage) = &mut seen.injected[at];
+            *stage = Stage::Armed;
+            Cue { faults: self.clone(), at, fault: injected.fault.clone() }
+        });
+        drop(seen);
+        self.shared.called.notify_waiters();
+        cue
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.shared.seen.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Calls {
+    fn note(&mut self, headers: &HeaderMap) {
+        self.count += 1;
+        if self.headers.len() == HEADERS_KEPT_MAX {
+            self.headers.pop_front();
+        }
+        self.headers.push_back(headers.clone());
+    }
+}
+
+impl Cue {
+    pub(crate) fn fire(&self) {
+        self.faults.seen().injected[self.at].1 = Stage::Fired;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_meets_the_call_it_is_meant_for_and_no_other() {
+        let faults = Faults::default();
+        let meet = |op| faults.meet(op, &HeaderMap::new()).map(|cue| cue.fault);
+        assert_eq!(meet(Op::PutObject), None);
+        faults.inject(Op::PutObject, 2, Fault::InternalError);
+
+        assert_eq!(meet(Op::GetObject), None);
+        assert_eq!(meet(Op::PutObject), None);
+        assert_eq!(meet(Op::PutObject), Some(Fault::InternalError));
+        assert_eq!(meet(Op::PutObject), None);
+    }
+
+    #[test]
+    fn a_fault_that_has_met_its_call_has_not_fired_yet() {
+        let faults = Faults::default();
+        faults.inject(Op::GetObject, 1, Fault::FlipByte { offset: 7 });
+
+        let cue = faults.meet(Op::GetObject, &HeaderMap::new()).unwrap();
+        assert_eq!(faults.unfired().len(), 1);
+
+        cue.fire();
+        assert_eq!(faults.unfired(), []);
+    }
+
+    #[test]
+    fn the_headers_of_a_call_are_kept_for_a_while() {
+        let faults = Faults::default();
+        for call in 1..=HEADERS_KEPT_MAX + 1 {
+            let mut headers = HeaderMap::new();
+            headers.insert("n", call.into());
+            assert!(faults.meet(Op::UploadPart, &headers).is_none());
+        }
+
+        assert_eq!(faults.headers(Op::UploadPart, 1), None);
+        assert_eq!(faults.headers(Op::UploadPart, 2).unwrap()["n"], "2");
+        let last = HEADERS_KEPT_MAX as u64 + 1;
+        assert_eq!(faults.headers(Op::UploadPart, last).unwrap()["n"], last.to_string());
+        assert_eq!(faults.headers(Op::UploadPart, last + 1), None);
+    }
+}

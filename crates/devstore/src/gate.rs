@@ -1,0 +1,92 @@
+//! What stands before every call: who may come in, and which calls fail.
+
+use std::future;
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, HeaderValue, header};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3Error, S3ErrorCode, S3Result};
+
+use crate::faults::{Cue, Fault, Faults, Op};
+
+/// The one pair of credentials.
+pub(crate) struct Credentials {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: SecretKey,
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Credentials {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if access_key == self.access_key_id {
+            return Ok(self.secret_access_key.clone());
+        }
+        let message = "The AWS Access Key Id you provided does not exist in our records.";
+        Err(S3Error::with_message(S3ErrorCode::InvalidAccessKeyId, message))
+    }
+}
+
+/// Travels with a request: the fault that is to befall its answer.
+#[derive(Clone, Default)]
+pub(crate) struct CueOfAnswer(Arc<Mutex<Option<Cue>>>);
+
+impl CueOfAnswer {
+    fn set(&self, cue: Cue) {
+        *self.0.lock().expect("no holder of this lock panics") = Some(cue);
+    }
+
+    pub(crate) fn take(&self) -> Option<Cue> {
+        self.0.lock().expect("no holder of this lock panics").take()
+    }
+}
+
+pub(crate) struct Gate {
+    pub(crate) faults: Faults,
+}
+
+#[async_trait::async_trait]
+impl S3Access for Gate {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        if context.credentials().is_none() {
+            return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
+        }
+        let Some(op) = Op::named(context.s3_op().name()) else { return Ok(()) };
+        let Some(cue) = self.faults.meet(op, context.headers()) else { return Ok(()) };
+        match cue.fault {
+            Fault::InternalError => {
+                cue.fire();
+                Err(S3Error::with_message(S3ErrorCode::InternalError, "injected"))
+            }
+            Fault::SlowDown { retry_after_seconds } => {
+                cue.fire();
+                Err(slow_down(retry_after_seconds))
+            }
+            Fault::Stall => {
+                cue.fire();
+                future::pending().await
+            }
+            Fault::CutBody { .. }
+            | Fault::FlipByte { .. }
+            | Fault::LoseAnswer
+            | Fault::LateInternalError => {
+                if let Some(of_answer) = context.extensions_mut().get::<CueOfAnswer>() {
+                    of_answer.set(cue);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn slow_down(retry_after_seconds: Option<u64>) -> S3Error {
+    let mut refusal =
+        S3Error::with_message(S3ErrorCode::SlowDown, "Please reduce your request rate.");
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    if let Some(seconds) = retry_after_seconds {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    refusal.set_headers(headers);
+    refusal
+}

@@ -1,0 +1,34 @@
+//! What a [`DevStore`](crate::DevStore) is started with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use s3up_core::part::PART_BYTES_MIN;
+
+#[derive(Clone)]
+pub struct Options {
+    /// Everything is kept here; made if it does not exist.
+    pub root: PathBuf,
+    pub listen: SocketAddr,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    /// A shorter part that is not the last is refused; S3 says 5 MiB, a test
+    /// may say less.
+    pub part_bytes_min: u64,
+}
+
+impl Options {
+    pub const ACCESS_KEY_ID: &str = "devstore";
+    pub const SECRET_ACCESS_KEY: &str = "devstore-secret";
+
+    /// Loopback, any free port, the well-known credentials, the limits of S3.
+    pub fn new(root: impl Into<PathBuf>) -> Options {
+        Options {
+            root: root.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            access_key_id: Options::ACCESS_KEY_ID.to_owned(),
+            secret_access_key: Options::SECRET_ACCESS_KEY.to_owned(),
+            part_bytes_min: PART_BYTES_MIN,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `server.yaml`, as it is written: strings and numbers. Defaults are in
+//! [`super`]; unknown keys are refused by the loader.
+
+use s3up_cli::config::AbsolutePath;
+use s3up_cli::{LogFormat, Secret};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+pub struct Raw {
+    pub server: Server,
+    pub s3: S3,
+    pub clients: Vec<Client>,
+    #[serde(default)]
+    pub log: Log,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Server {
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    #[serde(default)]
+    pub tls: Tls,
+    pub buffer_budget_mb: Option<u64>,
+    pub max_connections: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Tls {
+    #[serde(default)]
+    pub enabled: bool,
+    pub cert_file: Option<AbsolutePath>,
+    pub key_file: Option<AbsolutePath>,
+    #[serde(default)]
+    pub allow_plaintext: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct S3 {
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub bucket: String,
+    pub path_prefix: Option<String>,
+    pub access_key_id: Option<String>,
+    pub secret_access_key: Option<Secret>,
+    pub require_versioning: Option<bool>,
+    pub profile: Option<Profile>,
+    pub part_size_mb: Option<u64>,
+    pub storage_class: Option<String>,
+    pub sse: Option<String>,
+    pub kms_key_id: Option<String>,
+    pub ca_file: Option<AbsolutePath>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    Aws,
+    Generic,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Client {
+    pub name: String,
+    pub api_key: Option<Secret>,
+    #[serde(default)]
+    pub api_keys: Vec<Secret>,
+    pub api_key_sha256: Option<String>,
+    pub max_file_size_mb: Option<u64>,
+    pub allow: Option<Vec<Right>>,
+    pub overwrite: Option<Overwrite>,
+    pub allowed_extensions: Option<Vec<String>>,
+    pub max_concurrent_uploads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    Upload,
+    Exists,
+    Download,
+    List,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overwrite {
+    Versioned,
+    Never,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Log {
+    pub format: Option<LogFormat>,
+}

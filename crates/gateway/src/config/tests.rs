@@ -1,0 +1,111 @@
+use super::*;
+
+const GOOD: &str = r#"
+server:
+  host: "127.0.0.1"
+s3:
+  region: "us-east-1"
+  bucket: "backups"
+  path_prefix: "sites/"
+  access_key_id: "${ID}"
+  secret_access_key: "${SECRET}"
+clients:
+  - { name: "webapp-prod", api_key: "sk_live_0123456789012345678901234567890123456789012", max_file_size_mb: 100 }
+"#;
+
+fn parse(text: &str) -> Result<Config, String> {
+    let env = |name: &str| match name {
+        "ID" => Some("AKIA1".to_owned()),
+        "SECRET" => Some("hush-hush".to_owned()),
+        _ => None,
+    };
+    Config::parse(Path::new("server.yaml"), text, &env).map_err(|err| err.to_string())
+}
+
+#[test]
+fn a_small_file_is_enough() {
+    let config = parse(GOOD).unwrap();
+
+    assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.prefix.as_str(), "sites/");
+    assert_eq!(config.part_bytes, 8 * MIB);
+    assert_eq!(config.store.profile, Profile::Aws);
+    assert_eq!(config.store.sse, Sse::Aes256);
+    assert_eq!(config.store.buffer_budget_bytes, 192 * MIB);
+    let key = "sk_live_0123456789012345678901234567890123456789012";
+    let caller = config.clients.find(key).unwrap();
+    assert_eq!(caller.client.name.as_str(), "webapp-prod");
+    assert_eq!(caller.client.file_bytes_max, Some(100 * MIB));
+    assert!(config.clients.find("sk_live_").is_none());
+    assert!(config.clients.find("").is_none());
+}
+
+#[test]
+fn the_summary_shows_no_secret() {
+    let config = parse(GOOD).unwrap();
+
+    for text in [config.summary(), format!("{config:?}")] {
+        assert!(text.contains("AKIA1") && text.contains("webapp-prod"), "{text}");
+        assert!(!text.contains("hush-hush") && !text.contains("sk_live_"), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_value_is_named_with_file_and_key() {
+    #[rustfmt::skip]
+    let cases = [
+        ("region: \"us-east-1\"", "region: \"\"",  "s3.region: may not be empty"),
+        ("bucket: \"backups\"", "bukket: \"b\"",   "unknown key"),
+        ("\"127.0.0.1\"", "\"0.0.0.0\"",           "without TLS the gateway listens on loopback only"),
+        ("\"127.0.0.1\"", "\"localhorst\"",        "server.host: expected an IP address"),
+        ("${ID}", "${NO_SUCH}",                    "NO_SUCH"),
+        ("${SECRET}", "",                          "s3.secret_access_key: is needed beside"),
+        ("\"sites/\"", "\"/sites\"",               "s3.path_prefix: prefix \"/sites\": a path may not start with a slash"),
+        ("webapp-prod", "WebApp",                  "clients[0].name: client name \"WebApp\""),
+        ("_mb: 100", "_mb: 0",                     "clients[0].max_file_size_mb: expected at least 1"),
+        ("_mb: 100", "_mb: much",                  "clients[0].max_file_size_mb"),
+        ("sk_live_0123456789012345678901234567890123456789012", "short", "clients[0].api_key: expected at least 32 characters, found 5"),
+        ("api_key:", "api_key_sha256:",            "clients[0].api_key_sha256: expected 64 hex digits"),
+        ("max_file_size_mb: 100", "allow: [erase]", "clients[0].allow[0]"),
+        ("host:", "tls: { enabled: true }\n  host:", "server.tls.cert_file: is needed"),
+        ("host:", "tls: { cert_file: \"x.pem\" }\n  host:", "server.tls.cert_file: expected an absolute path"),
+        ("host:", "buffer_budget_mb: 8\n  host:",  "server.buffer_budget_mb: 8 MiB do not hold two parts"),
+        ("region:", "part_size_mb: 4\n  region:",  "s3.part_size_mb: S3 takes no parts under 5 MiB"),
+        ("region:", "endpoint: \"minio:9000\"\n  region:", "s3.endpoint: expected a URL"),
+        ("region:", "sse: \"AES\"\n  region:",     "s3.sse: expected \"AES256\""),
+        ("region:", "kms_key_id: \"k\"\n  region:", "s3.kms_key_id: is only used with"),
+        ("region:", "storage_class: \"DEEP_ARCHIVE\"\n  region:", "s3.storage_class: expected one of STANDARD"),
+    ];
+    for (old, new, want) in cases {
+        assert!(GOOD.contains(old), "{old}");
+        let err = parse(&GOOD.replace(old, new)).unwrap_err();
+        assert!(err.starts_with("server.yaml:") && err.contains(want), "{new}: {err}");
+        assert!(!err.contains('\n') && !err.contains("hush-hush"), "{new}: {err}");
+    }
+}
+
+#[test]
+fn two_clients_share_neither_name_nor_key() {
+    let second = "  - { name: \"other\", api_key: \"sk_live_1123456789012345678901234567890123456789012\" }\n";
+    parse(&format!("{GOOD}{second}")).unwrap();
+    #[rustfmt::skip]
+    let cases = [
+        ("other", "webapp-prod",     "clients[1].name: another client is called webapp-prod too"),
+        ("sk_live_1", "sk_live_0",   "clients[1].api_key: client webapp-prod has the same API key"),
+    ];
+    for (old, new, want) in cases {
+        let err = parse(&format!("{GOOD}{}", second.replace(old, new))).unwrap_err();
+        assert!(err.contains(want), "{err}");
+    }
+}
+
+#[test]
+fn a_key_may_be_given_by_its_digest() {
+    let key = "sk_live_0123456789012345678901234567890123456789012";
+    let digest = Sha256Digest::of(key.as_bytes());
+    let by_digest =
+        GOOD.replace(&format!("api_key: \"{key}\""), &format!("api_key_sha256: \"{digest}\""));
+    assert!(!by_digest.contains("sk_live_"));
+
+    assert!(parse(&by_digest).unwrap().clients.find(key).is_some());
+}

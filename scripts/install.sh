@@ -1,0 +1,72 @@
+# What ./check and ./demo need from the system, and how they get it. Sourced,
+# never run: it sets no options and leaves none behind.
+#
+#   need_tools YES NAME...   installs what is missing of the tools named below;
+#                            YES is "yes" to go on without asking
+#   need_rust                finds a Rust toolchain that is new enough
+
+# shellcheck shell=bash
+
+# tool | Debian package | there when this command or file is
+tool_facts() {
+  case $1 in
+    cc) echo "build-essential cc" ;;
+    certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
+    curl) echo "curl curl" ;;
+    openssl) echo "openssl openssl" ;;
+    *) fail "no tool is called $1" ;;
+  esac
+}
+
+# An error: one line on stderr, and the end.
+fail() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 1
+}
+
+need_tools() {
+  local yes=$1 tool package probe
+  shift
+  local -a missing=()
+  for tool in "$@"; do
+    read -r package probe <<<"$(tool_facts "$tool")"
+    have "$probe" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local command="apt-get install -y --no-install-recommends ${missing[*]}"
+  command -v apt-get >/dev/null || fail "please install: ${missing[*]} (Debian's names)"
+  ((EUID == 0)) || fail "please run: sudo $command"
+  printf 'Needed, and not here yet (Debian packages): %s\n' "${missing[*]}"
+  agreed "$yes" || fail "nothing was installed; the command is: $command"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq || fail "apt-get update failed"
+  # shellcheck disable=SC2086 # the words of the command
+  $command -qq >/dev/null || fail "failed: $command"
+}
+
+have() {
+  case $1 in
+    /*) [[ -e $1 ]] ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+# Asks where a person can answer; goes on with --yes, in CI, and where there is
+# nobody to ask.
+agreed() {
+  [[ $1 == yes || ${CI:-} == true || ! -t 0 ]] && return 0
+  local answer
+  read -r -p 'Install them now? [Y/n] ' answer
+  [[ $answer != [nN]* ]]
+}
+
+need_rust() {
+  local want found
+  want=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  local how="please install Rust $want or later: https://rustup.rs"
+  command -v cargo >/dev/null || PATH="$HOME/.cargo/bin:$PATH"
+  command -v cargo >/dev/null || fail "cargo is not here; $how"
+  found=$(rustc --version | cut -d ' ' -f 2)
+  [[ $(printf '%s\n' "$want" "$found" | sort -V | head -n 1) == "$want" ]] ||
+    fail "Rust $found is too old; $how (or run: rustup update)"
+}
