@@ -32,8 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A transfer in which nothing moves for so long is broken. Longer than the
 /// gateway retries S3 (30 s) and waits for a buffer (10 s) together.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// Kept open between uploads; the gateway closes idle ones sooner or later.
-const POOL_IDLE: Duration = Duration::from_secs(30);
+/// Shorter than the 10 s after which the gateway closes an idle connection, so
+/// that no upload starts on one that is just being closed.
+const POOL_IDLE: Duration = Duration::from_secs(8);
 
 /// All but the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

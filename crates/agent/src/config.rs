@@ -378,5 +378,6 @@ fn fingerprint(server: &Server, file_bytes_max: Option<u64>) -> String {
     Sha256Digest::of(text.as_bytes()).to_string()
 }
 
+mod show;
 #[cfg(test)]
 mod tests;

@@ -14,13 +14,14 @@ mod engine;
 mod look;
 mod round;
 mod say;
+mod summary;
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use self::engine::{Engine, Mode};
-pub use self::engine::Summary;
+pub use self::summary::Summary;
 use crate::agent::Agent;
 use crate::inotify::{self, News};
 use crate::record;

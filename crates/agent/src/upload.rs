@@ -73,21 +73,10 @@ impl Uploader {
 
     /// Early ends are the `Err`, so that the straight line reads straight.
     async fn try_upload(&self, order: &Order) -> Result<Outcome, Outcome> {
-        let opened = content::open(order).await?;
         let local_path = order.watch.local_path(&order.path);
         let known = self.known(&local_path).await?;
-        let remote_path = order.watch.remote_path(&order.path);
-        match decide(&opened.identity, &remote_path, &known, &order.policy) {
-            State::Pending(_) => {}
-            State::Protected => return Err(already_safe(local_path, known)),
-            State::Baseline { recorded } => {
-                let change = Change::Baseline { local_path, identity: opened.identity };
-                return Err(Outcome::Nothing((!recorded).then_some(change)));
-            }
-            State::Problem(_) => return Err(Outcome::Nothing(None)),
-        }
-        let Ok(remote_path) = remote_path else { return Err(Outcome::Nothing(None)) };
-        let content = content::hash(opened, order.manner).await?;
+        let row = known.row.clone();
+        let (content, remote_path) = content::read(order, local_path.clone(), known).await?;
         let upload = Upload {
             local_path,
             identity: content.identity(),
@@ -96,8 +85,9 @@ impl Uploader {
             at: clock::wall_seconds(),
             remote_path,
         };
-        if is_only_touched(&upload, known.row.as_ref()) {
-            return Err(Outcome::Nothing(Some(Change::Touched(upload))));
+        if is_only_touched(&upload, row.as_ref()) {
+            let touched = (order.manner == Manner::Settled).then_some(Change::Touched(upload));
+            return Err(Outcome::Nothing(touched));
         }
         self.send(order, content, upload).await
     }
@@ -116,6 +106,7 @@ impl Uploader {
     ) -> Result<Outcome, Outcome> {
         let path = upload.remote_path.clone();
         if content.is_long()
+            && order.manner == Manner::Settled
             && let Some(version_id) = self.stored(&path, &content).await?
         {
             upload.version_id = version_id;
@@ -177,9 +168,28 @@ fn is_only_touched(upload: &Upload, row: Option<&Row>) -> bool {
     })
 }
 
-/// The row is right; a problem that came up meanwhile is over.
-fn already_safe(local_path: String, known: Known) -> Outcome {
-    Outcome::Nothing(known.parked.map(|_| Change::Solved { local_path }))
+/// The remote path of a file that is to be sent; its end, where it is not.
+fn to_send(
+    order: &Order,
+    identity: Identity,
+    local_path: String,
+    known: &Known,
+) -> Result<RemotePath, Outcome> {
+    let remote_path = order.watch.remote_path(&order.path);
+    match (decide(&identity, &remote_path, known, &order.policy), remote_path) {
+        (State::Pending(_), Ok(remote_path)) => Ok(remote_path),
+        (State::Baseline { recorded: false }, _) => {
+            Err(Outcome::Nothing(Some(Change::Baseline { local_path, identity })))
+        }
+        // The row is right; a problem that came up meanwhile is over.
+        (State::Protected, _) if known.parked.is_some() => {
+            Err(Outcome::Nothing(Some(Change::Solved { local_path })))
+        }
+        (
+            State::Pending(_) | State::Protected | State::Baseline { .. } | State::Problem(_),
+            _,
+        ) => Err(Outcome::Nothing(None)),
+    }
 }
 
 fn hot() -> Outcome {

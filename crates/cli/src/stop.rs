@@ -40,30 +40,3 @@ impl From<Stop> for Exit {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
-    use rustix::process::{Signal, getpid, kill_process};
-
-    use super::*;
-
-    // One test for both signals: handlers belong to the whole process.
-    #[test]
-    fn each_signal_is_told_apart() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for (sent, want) in [(Signal::TERM, Stop::Terminated), (Signal::INT, Stop::Interrupted)] {
-            let got = runtime.block_on(async {
-                let mut stopped = pin!(until_stopped());
-                let first = stopped.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                assert_eq!(first, Poll::Pending);
-                kill_process(getpid(), sent).unwrap();
-                stopped.await
-            });
-            assert_eq!(got, want);
-        }
-    }
-}

@@ -10,7 +10,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use s3s::StdError;
 
 use crate::faults::{Cue, Fault};
+use crate::flush::Flushes;
 
 /// A client that sends more than this to a call that was refused is cut off.
 const DRAIN_BYTES_MAX: u64 = 1 << 30;
@@ -95,30 +96,30 @@ pub(crate) struct Damaged {
     body: s3s::Body,
     cue: Cue,
     sent: u64,
+    flushes: Flushes,
+    /// Set once the last byte before the cut is handed out: the number of
+    /// flushes by then.
+    cut_at: Option<u64>,
 }
 
 impl Damaged {
-    pub(crate) fn new(body: s3s::Body, cue: Cue) -> Damaged {
-        Damaged { body, cue, sent: 0 }
+    pub(crate) fn new(body: s3s::Body, cue: Cue, flushes: Flushes) -> Damaged {
+        Damaged { body, cue, sent: 0, flushes, cut_at: None }
     }
 
-    fn damage(&mut self, data: Bytes) -> Result<Bytes, StdError> {
+    fn damage(&mut self, data: Bytes) -> Bytes {
         let start = self.sent;
         self.sent += data.len() as u64;
         match self.cue.fault {
-            Fault::CutBody { after_bytes } if after_bytes <= start => {
-                self.cue.fire();
-                Err(io::Error::other("injected: the body is cut").into())
-            }
             Fault::CutBody { after_bytes } if after_bytes < self.sent => {
-                self.sent = after_bytes;
-                Ok(data.slice(..(after_bytes - start) as usize))
+                self.cut_at = Some(self.flushes.count());
+                data.slice(..(after_bytes - start) as usize)
             }
             Fault::FlipByte { offset } if (start..self.sent).contains(&offset) => {
                 self.cue.fire();
                 let mut data = BytesMut::from(data);
                 data[(offset - start) as usize] ^= 0xff;
-                Ok(data.freeze())
+                data.freeze()
             }
             Fault::CutBody { .. }
             | Fault::FlipByte { .. }
@@ -126,8 +127,14 @@ impl Damaged {
             | Fault::SlowDown { .. }
             | Fault::Stall
             | Fault::LoseAnswer
-            | Fault::LateInternalError => Ok(data),
+            | Fault::LateInternalError => data,
         }
+    }
+
+    fn poll_cut(&self, flushes: u64, context: &mut Context<'_>) -> Poll<StdError> {
+        ready!(self.flushes.poll_after(flushes, context));
+        self.cue.fire();
+        Poll::Ready(io::Error::other("injected: the body is cut").into())
     }
 }
 
@@ -139,9 +146,12 @@ impl Body for Damaged {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(flushes) = self.cut_at {
+            return self.poll_cut(flushes, context).map(|error| Some(Err(error)));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         Poll::Ready(frame.map(|frame| match frame?.into_data() {
-            Ok(data) => self.damage(data).map(Frame::data),
+            Ok(data) => Ok(Frame::data(self.damage(data))),
             Err(frame) => Ok(frame),
         }))
     }

@@ -67,7 +67,8 @@ pub enum Fault {
     SlowDown { retry_after_seconds: Option<u64> },
     /// Never answers, and does nothing, until the client or the test gives up.
     Stall,
-    /// Breaks the connection once so many bytes of the answer's body are sent.
+    /// Breaks the connection once exactly so many bytes of the answer's body
+    /// are sent.
     CutBody { after_bytes: u64 },
     /// Inverts one byte of the answer's body.
     FlipByte { offset: u64 },

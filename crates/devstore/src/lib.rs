@@ -1,6 +1,6 @@
 //! An S3 server in a folder, for the demo and the tests.
 //!
-//! A request comes in through [`server`], which hands its body on and applies
+//! A request comes in through `server`, which hands its body on and applies
 //! injected [`Faults`]; `s3s` checks the signature and turns HTTP into a typed
 //! call; `api` answers it. Bytes of a body go through `receive` (temporary
 //! file, checksums) into a *blob*; what an object is (key, metadata, list of
@@ -32,6 +32,7 @@ mod body;
 mod digest;
 mod disk;
 mod faults;
+mod flush;
 mod gate;
 mod listing;
 mod load;

@@ -113,7 +113,8 @@ pub(crate) fn page<'k, T>(
     let mut last = None;
     for (key, entry) in entries.take_while(|(key, _)| key.starts_with(query.prefix)) {
         let prefix = query.rolled_up(key);
-        if prefix.is_some_and(|p| query.is_behind(p) || page.prefixes.last().is_some_and(|l| l == p))
+        if prefix
+            .is_some_and(|p| query.is_behind(p) || page.prefixes.last().is_some_and(|l| l == p))
         {
             continue;
         }

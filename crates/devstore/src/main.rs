@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use s3up_devstore::{DevStore, Options, Versioning};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// Serve S3 from a folder, for development and tests
 #[derive(Parser)]
@@ -42,6 +43,9 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Of the libraries nothing: `s3s` reports every refused call as an error.
+    let filter = EnvFilter::new("s3up_devstore=warn");
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

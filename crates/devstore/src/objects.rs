@@ -57,7 +57,7 @@ impl Store {
             upload_id: None,
         };
         let blob = object.parts[0].blob.clone();
-        self.publish(&mut state, bucket, key, Content::Object(object))
+        self.publish(&mut state, bucket, key, Content::Object(Box::new(object)))
             .inspect_err(|_| self.blobs.remove(&blob))
     }
 
@@ -89,7 +89,8 @@ impl Store {
             Versioning::Enabled => random_id().map_err(S3Error::internal_error)?,
             Versioning::Off | Versioning::Suspended => NULL_VERSION.to_owned(),
         };
-        let version = Arc::new(Version { key: key.to_owned(), id, order, written_at: now(), content });
+        let version =
+            Arc::new(Version { key: key.to_owned(), id, order, written_at: now(), content });
         let record = self.disk.version_record(bucket_name, key, &version.id);
         self.disk.write(&record, &*version).map_err(S3Error::internal_error)?;
         if let Some(replaced) = bucket.insert(Arc::clone(&version)) {

@@ -94,4 +94,3 @@ fn broken_body(error: StdError) -> S3Error {
     refusal.set_status_code(StatusCode::BAD_REQUEST);
     refusal
 }
-

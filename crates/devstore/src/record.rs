@@ -62,7 +62,7 @@ pub(crate) struct Version {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Content {
     DeleteMarker,
-    Object(Object),
+    Object(Box<Object>),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

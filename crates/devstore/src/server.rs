@@ -22,6 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::api::Api;
 use crate::body::{Damaged, Leftover};
 use crate::faults::{Cue, Fault, Faults};
+use crate::flush::{Flushes, Noted};
 use crate::gate::{Credentials, CueOfAnswer, Gate};
 use crate::store::{BucketError, Store};
 use crate::{OpenError, Options, Versioning};
@@ -124,12 +125,14 @@ async fn serve_connection(stream: TcpStream, service: S3Service) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(event = "no_nodelay", %error);
     }
+    let flushes = Flushes::default();
+    let stream = TokioIo::new(Noted::new(stream, flushes.clone()));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(
-            TokioIo::new(stream),
-            service_fn(move |request| answer(service.clone(), request)),
+            stream,
+            service_fn(move |request| answer(service.clone(), request, flushes.clone())),
         );
     if let Err(error) = serving.await {
         tracing::debug!(event = "connection_ended", %error);
@@ -141,11 +144,11 @@ async fn serve_connection(stream: TcpStream, service: S3Service) {
 async fn answer(
     service: S3Service,
     request: Request<Incoming>,
+    flushes: Flushes,
 ) -> Result<Response<Body>, HttpError> {
     let (leftover, of_answer) = (Leftover::default(), CueOfAnswer::default());
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
-    let mut request = request
-        .map(|body| Body::http_body(leftover.lend(body, waits_for_continue)));
+    let mut request = request.map(|body| Body::http_body(leftover.lend(body, waits_for_continue)));
     request.extensions_mut().insert(of_answer.clone());
 
     let response = service.call(request).await?;
@@ -153,11 +156,15 @@ async fn answer(
     leftover.drain().await;
     match of_answer.take() {
         None => Ok(response),
-        Some(cue) => befall(response, cue),
+        Some(cue) => befall(response, cue, flushes),
     }
 }
 
-fn befall(response: Response<Body>, cue: Cue) -> Result<Response<Body>, HttpError> {
+fn befall(
+    response: Response<Body>,
+    cue: Cue,
+    flushes: Flushes,
+) -> Result<Response<Body>, HttpError> {
     match cue.fault {
         Fault::LoseAnswer => {
             cue.fire();
@@ -170,7 +177,7 @@ fn befall(response: Response<Body>, cue: Cue) -> Result<Response<Body>, HttpErro
             refusal.to_http_response().map_err(|e| HttpError::new(Box::new(e)))
         }
         Fault::CutBody { .. } | Fault::FlipByte { .. } => {
-            Ok(response.map(|body| Body::http_body_unsync(Damaged::new(body, cue))))
+            Ok(response.map(|body| Body::http_body_unsync(Damaged::new(body, cue, flushes))))
         }
         Fault::InternalError | Fault::SlowDown { .. } | Fault::Stall => Ok(response),
     }

@@ -107,8 +107,7 @@ impl Store {
         if !s3s::path::check_bucket_name(name) {
             return Err(BucketError::Name(name.to_owned()));
         }
-        let mut state =
-            self.state().map_err(|_| BucketError::Stopped { name: name.to_owned() })?;
+        let mut state = self.state().map_err(|_| BucketError::Stopped { name: name.to_owned() })?;
         let record = match state.buckets.get(name) {
             Some(_) if versioning == Versioning::Off => return Ok(()),
             Some(bucket) => BucketRecord { versioning, ..bucket.record.clone() },

@@ -103,7 +103,8 @@ impl Store {
             parts: assembled.parts,
             upload_id: Some(name.id.clone()),
         };
-        let found = self.publish(&mut state, &name.bucket, &name.key, Content::Object(object))?;
+        let content = Content::Object(Box::new(object));
+        let found = self.publish(&mut state, &name.bucket, &name.key, content)?;
         self.forget_upload(&mut state, name, &found.object().parts)?;
         Ok(found)
     }

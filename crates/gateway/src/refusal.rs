@@ -180,3 +180,45 @@ pub(crate) fn too_large(limit: u64) -> Refusal {
         format!("the limit for this client is {} ({limit} bytes)", Size(limit)),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store_error(kind: Kind) -> StoreError {
+        StoreError {
+            op: "put",
+            subject: "secret-bucket/a".to_owned(),
+            kind,
+            retry_after: None,
+            source: Some("AccessDenied: arn:aws:iam::1".into()),
+        }
+    }
+
+    #[test]
+    fn a_failing_store_is_answered_by_what_the_client_can_do() {
+        #[rustfmt::skip]
+        let cases = [
+            (Kind::Transient,      503, true),
+            (Kind::Corrupt,        503, true),
+            (Kind::Precondition,   409, false),
+            (Kind::NoBucket,       502, false),
+            (Kind::BadCredentials, 502, false),
+            (Kind::Denied,         502, false),
+        ];
+        for (kind, status, retry_after) in cases {
+            let response = Refusal::from(store_error(kind)).into_response();
+            assert_eq!(response.status().as_u16(), status, "{kind:?}");
+            assert_eq!(response.headers().contains_key("retry-after"), retry_after, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_for_the_log_only() {
+        let refusal = Refusal::from(store_error(Kind::Denied));
+
+        assert!(!refusal.detail.contains("bucket") && !refusal.detail.contains("arn"));
+        let cause = refusal.cause.unwrap();
+        assert!(cause.contains("secret-bucket/a") && cause.contains("arn:aws:iam::1"));
+    }
+}

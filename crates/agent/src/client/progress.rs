@@ -7,12 +7,11 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{Stream, stream};
 use reqwest::Response;
-use tokio::time::Instant;
 
 use super::error::GatewayError;
 
@@ -42,21 +41,21 @@ impl Progress {
         request: impl Future<Output = reqwest::Result<Response>>,
     ) -> Result<Response, GatewayError> {
         let mut request = pin!(request);
-        loop {
-            let deadline = self.last() + idle;
+        while let Some(rest) = self.rest(idle, Instant::now()) {
             tokio::select! {
                 response = &mut request => return response.map_err(GatewayError::unreachable),
-                () = tokio::time::sleep_until(deadline) => {
-                    if self.last() + idle <= Instant::now() {
-                        return Err(GatewayError::Stalled);
-                    }
-                }
+                () = tokio::time::sleep(rest) => {}
             }
         }
+        Err(GatewayError::Stalled)
     }
 
-    fn last(&self) -> Instant {
-        self.start + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    /// How long nothing may move from `now` on; `None` where nothing has moved
+    /// for too long.
+    fn rest(&self, idle: Duration, now: Instant) -> Option<Duration> {
+        let moved_at = self.start + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed));
+        let rest = idle.checked_sub(now.saturating_duration_since(moved_at))?;
+        (rest > Duration::ZERO).then_some(rest)
     }
 }
 
@@ -89,22 +88,30 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_transfer_lives_for_as_long_as_it_moves() {
-        let idle = Duration::from_secs(90);
+    #[test]
+    fn a_transfer_lives_for_as_long_as_it_moves() {
         let progress = Progress::start();
-        let moving = progress.clone();
-        tokio::spawn(async move {
-            for _ in 0..10 {
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                moving.moved();
-            }
-        });
+        let at = |seconds| progress.start + Duration::from_secs(seconds);
+        #[rustfmt::skip]
+        let cases = [
+            // moved at  looked at  rest
+            (0,          0,         Some(90)),
+            (0,          60,        Some(30)),
+            (60,         60,        Some(90)),
+            (3600,       3689,      Some(1)),
+            (3600,       3690,      None),
+            (0,          3690,      None),
+        ];
+        for (moved, now, want) in cases {
+            progress.moved_ms.store(moved * 1000, Ordering::Relaxed);
+            let rest = progress.rest(Duration::from_secs(90), at(now));
+            assert_eq!(rest, want.map(Duration::from_secs), "moved at {moved}, now {now}");
+        }
+    }
 
-        let start = Instant::now();
-        let err = progress.watch(idle, pending()).await.unwrap_err();
-
-        assert!(matches!(err, GatewayError::Stalled));
-        assert_eq!(start.elapsed().as_secs(), 10 * 60 + 90);
+    #[tokio::test]
+    async fn a_transfer_that_does_not_move_is_given_up() {
+        let gave_up = Progress::start().watch(Duration::from_millis(1), pending()).await;
+        assert!(matches!(gave_up, Err(GatewayError::Stalled)));
     }
 }

@@ -1,0 +1,152 @@
+use super::*;
+
+const GOOD: &str = r#"
+server: { url: "https://backup.example:8080", api_key: "sk_live_secret" }
+database: { path: "/var/lib/s3up/client.db" }
+watches:
+  - { local_path: "/srv/up/", remote_prefix: "uploads/" }
+  - { local_path: "/srv/up2", remote_prefix: "more" }
+"#;
+
+#[test]
+fn what_is_not_written_has_its_default() {
+    let config = parse(GOOD).unwrap();
+
+    assert!(!config.upload_existing);
+    assert_eq!(config.scan_every, Duration::from_secs(3600));
+    let on_max_attempts = settle::OnMaxAttempts::Skip;
+    let debounce = Duration::from_secs(3);
+    assert_eq!(config.settle, settle::Policy { debounce, max_attempts: 100, on_max_attempts });
+    let quick_delay = Duration::from_secs(5);
+    assert_eq!(config.retry, retry::Policy { quick_tries: 3, quick_delay });
+    assert_eq!((config.lanes.short, config.lanes.long), (8, 2));
+    assert_eq!(config.file_bytes_max, None);
+    assert!(config.watches.iter().all(|watch| watch.recursive));
+    let root = &config.watches[0].root;
+    assert_eq!(root.as_os_str(), "/srv/up", "without the slash at its end");
+    assert_eq!(config.watches[0].prefix.as_str(), "uploads/");
+    assert_eq!(config.watches[1].prefix.as_str(), "more/");
+}
+
+#[test]
+fn the_example_of_the_design_is_understood() {
+    let text = r#"
+server: { url: "https://backup.mycompany.com:8080", api_key: "sk_live_0" }
+database: { path: "/var/lib/s3uploader/client.db" }
+watches:
+  - { local_path: "/var/www/webapp/uploads", remote_prefix: "uploads/", recursive: true }
+scan: { upload_existing: false }
+stability: { debounce_seconds: 3, max_attempts: 100 }
+upload: { retry_attempts: 3, retry_delay_seconds: 5 }
+"#;
+    parse(text).unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    #[rustfmt::skip]
+    let cases = [
+        ("https://backup.example:8080", "http://backup.example", "2: server.url: plain http would send the API key in the clear; use https, or set server.insecure: true"),
+        ("https://backup.example:8080", "ftp://backup.example",  "2: server.url: expected an address that starts with https://"),
+        ("https://backup.example:8080", "backup.example:8080",   "2: server.url: expected an address that starts with https://"),
+        ("https://backup.example:8080", "https://",              "2: server.url: \"https://\" is no URL: empty host"),
+        ("https://backup.example:8080", "https://me:x@host",     "2: server.url: expected no user name in the address; the key belongs in server.api_key"),
+        ("https://backup.example:8080", "http://localhost.evil.example", "2: server.url: plain http would send the API key in the clear; use https, or set server.insecure: true"),
+        ("\"sk_live_secret\"",          "\"\"",                  "2: server.api_key: expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)"),
+        ("\"sk_live_secret\"",          "\"a b\"",               "2: server.api_key: expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)"),
+        ("/var/lib/s3up/client.db",     "client.db",             "3: database.path: expected an absolute path, found \"client.db\""),
+        ("/srv/up/",                    "srv/up",                "5: watches[0].local_path: expected an absolute path, found \"srv/up\""),
+        ("/srv/up/",                    "/srv/../etc",           "5: watches[0].local_path: expected a path without `.` and `..` segments"),
+        ("/srv/up2",                    "/srv/up/sub",           "6: watches[1].local_path: \"/srv/up/sub\" and \"/srv/up\" overlap, so files would be uploaded twice; watch the outer one"),
+        ("/srv/up2",                    "/srv",                  "6: watches[1].local_path: \"/srv\" and \"/srv/up\" overlap, so files would be uploaded twice; watch the outer one"),
+        ("/srv/up2",                    "/srv//up",              "6: watches[1].local_path: \"/srv/up\" and \"/srv/up\" overlap, so files would be uploaded twice; watch the outer one"),
+        ("\"more\"",                    "\"uploads\"",           "6: watches[1].remote_prefix: \"/srv/up\" has the same prefix, so files of the same name would replace each other"),
+        ("\"more\"",                    "\"../more\"",           "6: watches[1].remote_prefix: prefix \"../more\": a path may not have a segment \".\" or \"..\""),
+        ("\"more\"",                    "\"/more\"",             "6: watches[1].remote_prefix: prefix \"/more\": a path may not start with a slash"),
+        ("\"more\" }",                  "\"more\", exclude: [\"a\", \"{x\"] }", "6: watches[1].exclude[1]: "),
+        ("\"more\" }",                  "\"more\", recursiv: false }", "6: watches[1].recursiv: "),
+    ];
+    for (good, bad, want) in cases {
+        let message = parse(&GOOD.replace(good, bad)).unwrap_err().to_string();
+        let want = format!("client.yaml:{want}");
+        assert!(message.starts_with(&want), "\n{message}\n{want}");
+    }
+}
+
+#[test]
+fn numbers_have_their_limits() {
+    #[rustfmt::skip]
+    let cases = [
+        ("scan: { interval_minutes: 0 }",           "7: scan.interval_minutes: is 0, expected 1 to 10080"),
+        ("stability: { debounce_seconds: 0 }",      "7: stability.debounce_seconds: is 0, expected 0.1 to 3600"),
+        ("stability: { max_attempts: 0 }",          "7: stability.max_attempts: expected at least 1"),
+        ("stability: { on_max_attempts: never }",   "7: stability.on_max_attempts: "),
+        ("upload: { concurrent: 0 }",               "7: upload.concurrent: is 0, expected 1 to 256"),
+        ("upload: { concurrent: 300 }",             "7: upload.concurrent: is 300, expected 1 to 256"),
+        ("upload: { retry_delay_seconds: -1 }",     "7: upload.retry_delay_seconds: is -1, expected 0 to 300"),
+        ("upload: { max_file_size_mb: 0 }",         "7: upload.max_file_size_mb: a limit of 0 would upload nothing; leave the key out for no limit"),
+        ("cleanup: { enabled: true }",              "7: cleanup: "),
+    ];
+    for (line, want) in cases {
+        let message = parse(&format!("{GOOD}{line}\n")).unwrap_err().to_string();
+        let want = format!("client.yaml:{want}");
+        assert!(message.starts_with(&want), "\n{message}\n{want}");
+    }
+}
+
+#[test]
+fn plain_http_is_for_this_host_or_on_demand() {
+    for url in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"] {
+        parse(&GOOD.replace("https://backup.example:8080", url)).unwrap();
+    }
+    let insecure = GOOD
+        .replace("https://backup.example:8080", "http://backup.example")
+        .replace("\"sk_live_secret\"", "\"sk_live_secret\", insecure: true");
+    parse(&insecure).unwrap();
+}
+
+#[test]
+fn global_and_own_excludes_hold_together() {
+    let text = GOOD.replace("\"more\" }", "\"more\", exclude: [\"!keep.tmp\"] }")
+        + "exclude: [\"*.tmp\"]\n";
+    let config = parse(&text).unwrap();
+    let excluded = |n: usize, path: &str| {
+        config.watches[n].excludes(Path::new(path), crate::watch::EntryKind::Other)
+    };
+    assert!(excluded(0, "a.tmp") && excluded(0, "keep.tmp") && excluded(1, "a.tmp"));
+    assert!(!excluded(1, "keep.tmp"), "a later line rules");
+}
+
+#[test]
+fn what_is_shown_loads_again_and_hides_the_key() {
+    let text = format!("{GOOD}exclude: [\"*.tmp\", \"a: b\"]\nscan: {{ upload_existing: true }}\n");
+    let raw = load(&text).unwrap().raw;
+
+    let shown = raw.to_yaml();
+
+    assert!(!shown.contains("sk_live"), "{shown}");
+    let again = load(&shown.replace("***", "key")).unwrap().raw;
+    assert_eq!(again.to_yaml(), shown);
+    assert!(again.scan.upload_existing);
+    assert_eq!(again.exclude, ["*.tmp", "a: b"]);
+}
+
+#[test]
+fn the_fingerprint_moves_with_what_may_change_the_gateways_mind() {
+    let fingerprint = |text: &str| parse(text).unwrap().fingerprint;
+    let base = fingerprint(GOOD);
+
+    assert_eq!(fingerprint(&format!("{GOOD}scan: {{ interval_minutes: 5 }}\n")), base);
+    assert_ne!(fingerprint(&GOOD.replace("sk_live_secret", "sk_live_other")), base);
+    assert_ne!(fingerprint(&GOOD.replace(":8080", ":8081")), base);
+    assert_ne!(fingerprint(&format!("{GOOD}upload: {{ max_file_size_mb: 5 }}\n")), base);
+    assert!(!base.contains("sk_live"));
+}
+
+fn load(text: &str) -> Result<Loaded<Raw>, ConfigError> {
+    s3up_cli::config::parse(Path::new("client.yaml"), text, &|_| None)
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::check(load(text)?)
+}

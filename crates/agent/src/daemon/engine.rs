@@ -21,6 +21,7 @@ use tokio::task::{JoinError, JoinSet};
 use super::look::Look;
 use super::round::{Finding, Scanned};
 use super::say;
+use super::summary::Summary;
 use crate::client::Gateway;
 use crate::clock;
 use crate::config::Config;
@@ -63,19 +64,6 @@ pub(super) struct Parts {
     pub(super) reader: Reader,
     pub(super) entries: mpsc::Sender<Entry>,
     pub(super) findings: mpsc::Sender<Finding>,
-}
-
-/// What a run did.
-#[derive(Debug, Default)]
-pub struct Summary {
-    pub uploaded: u64,
-    pub bytes: u64,
-    /// By `local_path`: what failed in this run, or stands as a problem.
-    pub failed: Vec<(String, String)>,
-    /// Left waiting: for the gateway, or because the run was stopped.
-    pub pending: u64,
-    /// Watches that could not be scanned.
-    pub troubles: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -244,13 +232,13 @@ impl Engine {
         // What could be started was started by `dispatch`; the rest waits for
         // one that is under way, which is a message.
         let gate = self.gate.opens_at().filter(|_| self.queue.waiting_count() > 0);
-        let upload = gate.max(self.queue.next_later()).filter(|at| *at > now);
+        let [gate, later] = [gate, self.queue.next_later()].map(|at| at.filter(|at| *at > now));
         let daemon = matches!(self.mode, Mode::Daemon { .. });
         let scan = (daemon && !self.scans.running).then_some(self.scans.next_at);
         let wanted = (!self.scans.running && !self.scans.wanted.is_empty())
             .then_some(self.scans.earliest);
         let roots = (daemon && !self.scans.looking_at_roots).then_some(self.scans.roots_at);
-        [look, upload, scan, wanted, roots].into_iter().flatten().min()
+        [look, gate, later, scan, wanted, roots].into_iter().flatten().min()
     }
 
     pub(super) fn stop(&mut self) {
@@ -278,6 +266,7 @@ impl Engine {
     pub(super) fn end(mut self) -> Summary {
         let waiting = self.wheel.len() + self.queue.len();
         self.summary.pending += waiting as u64;
+        self.summary.gave_up = self.gave_up;
         say::stopped(waiting);
         self.summary
     }

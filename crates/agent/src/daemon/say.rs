@@ -13,6 +13,9 @@ use crate::watch::Watch;
 /// Problems named after one scan; `status` has them all.
 const PROBLEMS_SAID_MAX: usize = 20;
 
+/// What distributions set on big machines; a watch costs the kernel about 1 KiB.
+const WATCHES_ADVISED: usize = 524_288;
+
 pub(super) fn started(config: &Config) {
     tracing::info!(
         event = "started",
@@ -40,11 +43,10 @@ pub(super) fn no_watcher(err: &std::io::Error) {
 /// What an operator has to know and to do about it.
 pub(super) fn degradation(degraded: Degraded) -> String {
     let Degraded { needed, unwatched } = degraded;
-    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches");
-    let limit = limit.map_or_else(|_| "?".to_owned(), |text| text.trim().to_owned());
-    let enough = (needed * 2).next_power_of_two().max(524_288);
+    let watched = needed - unwatched;
+    let enough = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
     format!(
-        "degraded: need {needed} watches, have {limit} ({unwatched} folders are scanned instead); \
+        "degraded: need {needed} watches, have {watched}; the rest is scanned instead; \
          sysctl fs.inotify.max_user_watches={enough}"
     )
 }

@@ -2,7 +2,7 @@
 
 use s3up_core::Sha256Digest;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
+use sqlx::{Row as _, SqlitePool};
 
 use super::DbError;
 use crate::decide::{Known, Recorded, Row};
@@ -17,6 +17,20 @@ pub const LOOKUP_MAX: usize = 512;
 pub struct Reader {
     pool: SqlitePool,
 }
+
+/// One query for all that is known of a list of paths.
+const KNOWN: &str = "
+    SELECT wanted.key AS n,
+           f.remote_path, f.sha256, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
+           b.file_size AS b_file_size, b.mtime_ns AS b_mtime_ns, b.ctime_ns AS b_ctime_ns,
+           b.inode AS b_inode, b.device AS b_device,
+           p.kind, p.reason, p.config,
+           p.file_size AS p_file_size, p.mtime_ns AS p_mtime_ns, p.ctime_ns AS p_ctime_ns,
+           p.inode AS p_inode, p.device AS p_device
+      FROM json_each(?1) AS wanted
+      LEFT JOIN files AS f ON f.local_path = wanted.value
+      LEFT JOIN baseline AS b ON b.local_path = wanted.value
+      LEFT JOIN problems AS p ON p.local_path = wanted.value";
 
 /// When a watch was first seen and scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,32 +52,16 @@ impl Reader {
     pub async fn known(&self, local_paths: &[String]) -> Result<Vec<Known>, DbError> {
         let mut known = vec![Known::default(); local_paths.len()];
         let json = serde_json::to_string(local_paths).expect("strings are JSON");
-        for row in self.rows("files", &json).await? {
-            if let Some(known) = known.get_mut(index(&row)?) {
-                known.row = Some(file_row(&row)?);
-            }
-        }
-        for row in self.rows("baseline", &json).await? {
-            if let Some(known) = known.get_mut(index(&row)?) {
-                known.baseline = Some(identity(&row)?);
-            }
-        }
-        for row in self.rows("problems", &json).await? {
-            if let Some(known) = known.get_mut(index(&row)?) {
-                known.parked = parked(&row)?;
+        let rows = sqlx::query(KNOWN).bind(json).fetch_all(&self.pool).await;
+        for row in rows.map_err(DbError::Read)? {
+            let n: i64 = get(&row, "n")?;
+            let place = usize::try_from(n).ok().and_then(|n| known.get_mut(n));
+            if let Some(place) = place {
+                *place =
+                    Known { row: file(&row)?, baseline: baseline(&row)?, parked: parked(&row)? };
             }
         }
         Ok(known)
-    }
-
-    /// The rows of one of our own tables, each with the index of its path as `n`.
-    async fn rows(&self, table: &'static str, json: &str) -> Result<Vec<SqliteRow>, DbError> {
-        let text = format!(
-            "SELECT wanted.key AS n, t.* FROM json_each(?1) AS wanted \
-             CROSS JOIN {table} AS t ON t.local_path = wanted.value"
-        );
-        let query = sqlx::query(AssertSqlSafe(text)).bind(json);
-        query.fetch_all(&self.pool).await.map_err(DbError::Read)
     }
 
     /// Up to [`LOOKUP_MAX`] paths that begin with `prefix` and come after
@@ -117,54 +115,49 @@ fn after_all(prefix: &str) -> String {
     format!("{bare}0") // '0' follows '/'
 }
 
-fn index(row: &SqliteRow) -> Result<usize, DbError> {
-    let n: i64 = get(row, "n")?;
-    Ok(usize::try_from(n).unwrap_or(usize::MAX))
-}
-
-fn file_row(row: &SqliteRow) -> Result<Row, DbError> {
+fn file(row: &SqliteRow) -> Result<Option<Row>, DbError> {
+    let Some(remote_path) = get(row, "remote_path")? else { return Ok(None) };
     let size: i64 = get(row, "file_size")?;
-    Ok(Row {
-        remote_path: get(row, "remote_path")?,
-        size: u64::try_from(size).unwrap_or(0),
-        version: recorded(row)?,
-    })
+    let sha256: Option<String> = get(row, "sha256")?;
+    // A row of an older agent has no identity and no digest.
+    let version = match sha256.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()) {
+        None => None,
+        Some(sha256) => identity(row, "")?.map(|identity| Recorded { identity, sha256 }),
+    };
+    Ok(Some(Row { remote_path, size: u64::try_from(size).unwrap_or(0), version }))
 }
 
-/// `None` unless all columns are there.
-fn recorded(row: &SqliteRow) -> Result<Option<Recorded>, DbError> {
-    let sha256: Option<String> = get(row, "sha256")?;
-    let inode: Option<i64> = get(row, "inode")?;
-    let Some(sha256) = sha256.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()) else {
-        return Ok(None);
-    };
-    if inode.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Recorded { identity: identity(row)?, sha256 }))
+fn baseline(row: &SqliteRow) -> Result<Option<Identity>, DbError> {
+    identity(row, "b_")
 }
 
 fn parked(row: &SqliteRow) -> Result<Option<Parked>, DbError> {
-    let kind: String = get(row, "kind")?;
-    let Some(kind) = Kind::parse(&kind) else { return Ok(None) };
-    Ok(Some(Parked {
-        kind,
-        reason: get(row, "reason")?,
-        config: get(row, "config")?,
-        identity: identity(row)?,
-    }))
+    let kind: Option<String> = get(row, "kind")?;
+    let Some(kind) = kind.and_then(|kind| Kind::parse(&kind)) else { return Ok(None) };
+    let Some(identity) = identity(row, "p_")? else { return Ok(None) };
+    Ok(Some(Parked { kind, reason: get(row, "reason")?, config: get(row, "config")?, identity }))
 }
 
-/// SQLite has signed integers only; device and inode keep their bits.
-fn identity(row: &SqliteRow) -> Result<Identity, DbError> {
-    let size: i64 = get(row, "file_size")?;
-    Ok(Identity {
-        device: get::<i64>(row, "device")?.cast_unsigned(),
-        inode: get::<i64>(row, "inode")?.cast_unsigned(),
+/// `None` where any of it is missing. SQLite has signed integers only; device
+/// and inode keep their bits.
+fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DbError> {
+    let number = |name: &str| get::<Option<i64>>(row, &format!("{prefix}{name}"));
+    let (Some(size), Some(mtime_ns), Some(ctime_ns), Some(inode), Some(device)) = (
+        number("file_size")?,
+        number("mtime_ns")?,
+        number("ctime_ns")?,
+        number("inode")?,
+        number("device")?,
+    ) else {
+        return Ok(None);
+    };
+    Ok(Some(Identity {
+        device: device.cast_unsigned(),
+        inode: inode.cast_unsigned(),
         size: u64::try_from(size).unwrap_or(0),
-        mtime_ns: get(row, "mtime_ns")?,
-        ctime_ns: get(row, "ctime_ns")?,
-    })
+        mtime_ns,
+        ctime_ns,
+    }))
 }
 
 fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>

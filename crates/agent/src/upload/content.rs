@@ -7,16 +7,16 @@ use std::io::{self, Read, Seek};
 use bytes::Bytes;
 use futures::Stream;
 use rustix::fs::fstat;
-use s3up_core::{Sha256, Sha256Digest};
+use s3up_core::{RemotePath, Sha256, Sha256Digest};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use super::{Manner, Order, Outcome};
+use super::{Manner, Order, Outcome, to_send};
 use crate::beneath::{self, Root};
 use crate::config::SHORT_BYTES_MAX;
+use crate::decide::Known;
 use crate::identity::Identity;
 use crate::problem::Kind;
-use crate::retry::Fault;
 
 /// Hashing runs at the speed of memory in pieces of this size.
 const HASH_BYTES: usize = 1 << 20;
@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Opened {
     file: File,
-    pub(super) identity: Identity,
+    identity: Identity,
     mode: u32,
 }
 
@@ -37,27 +37,35 @@ pub(super) enum Content {
     Long { opened: Opened, sha256: Sha256Digest },
 }
 
-/// Opens the file and checks that it is what was to be uploaded.
-pub(super) async fn open(order: &Order) -> Result<Opened, Outcome> {
+/// Opens the file, checks that it is what was to be uploaded, and reads it
+/// once; all in one go on a thread that may wait for the disk.
+pub(super) async fn read(
+    order: &Order,
+    local_path: String,
+    known: Known,
+) -> Result<(Content, RemotePath), Outcome> {
     let order = order.clone();
-    blocking(move || {
-        let root = match Root::open(&order.watch.root) {
-            Ok(root) => root,
-            // The whole watch is gone, or cannot be entered. The next scan
-            // finds this file again, and says so if it does not.
-            Err(_) => return Err(Outcome::Nothing(None)),
-        };
-        let (file, stat) = root.file(&order.path).map_err(|err| unopened(&err))?;
-        if !beneath::is_regular(&stat) {
-            return Err(Outcome::Nothing(None));
-        }
-        let identity = Identity::of(&stat);
-        if order.manner == Manner::Settled && identity != order.identity {
-            return Err(Outcome::Changed);
-        }
-        Ok(Opened { file, identity, mode: stat.st_mode & 0o7777 })
-    })
-    .await
+    let read = tokio::task::spawn_blocking(move || {
+        let opened = open(&order)?;
+        let remote_path = to_send(&order, opened.identity, local_path, &known)?;
+        Ok((hash(opened, order.manner)?, remote_path))
+    });
+    read.await.unwrap_or_else(|_| Err(Outcome::died()))
+}
+
+fn open(order: &Order) -> Result<Opened, Outcome> {
+    // Without its root the whole watch is gone, or cannot be entered. The next
+    // scan says so, or finds this file again.
+    let root = Root::open(&order.watch.root).map_err(|_| Outcome::Nothing(None))?;
+    let (file, stat) = root.file(&order.path).map_err(|err| unopened(&err))?;
+    if !beneath::is_regular(&stat) {
+        return Err(Outcome::Nothing(None));
+    }
+    let identity = Identity::of(&stat);
+    if order.manner == Manner::Settled && identity != order.identity {
+        return Err(Outcome::Changed);
+    }
+    Ok(Opened { file, identity, mode: stat.st_mode & 0o7777 })
 }
 
 /// A symlink or a special file took its place: that is excluded, not read.
@@ -75,24 +83,20 @@ fn unreadable(err: &io::Error) -> Outcome {
     Outcome::Problem { kind: Kind::Unreadable, reason: format!("cannot be read: {err}") }
 }
 
-/// Reads the file once.
-pub(super) async fn hash(opened: Opened, manner: Manner) -> Result<Content, Outcome> {
-    blocking(move || {
-        let hashed = if opened.identity.size <= SHORT_BYTES_MAX {
-            hash_short(opened)
-        } else {
-            hash_long(opened)
-        };
-        let content = hashed.map_err(|err| match err.kind() {
-            io::ErrorKind::UnexpectedEof => Outcome::Changed,
-            _ => unreadable(&err),
-        })?;
-        match manner {
-            Manner::Settled if content.changed_since() => Err(Outcome::Changed),
-            Manner::Settled | Manner::Hot => Ok(content),
-        }
-    })
-    .await
+fn hash(opened: Opened, manner: Manner) -> Result<Content, Outcome> {
+    let hashed = if opened.identity.size <= SHORT_BYTES_MAX {
+        hash_short(opened)
+    } else {
+        hash_long(opened)
+    };
+    let content = hashed.map_err(|err| match err.kind() {
+        io::ErrorKind::UnexpectedEof => Outcome::Changed,
+        _ => unreadable(&err),
+    })?;
+    match manner {
+        Manner::Settled if content.changed_since() => Err(Outcome::Changed),
+        Manner::Settled | Manner::Hot => Ok(content),
+    }
 }
 
 fn hash_short(mut opened: Opened) -> io::Result<Content> {
@@ -163,14 +167,4 @@ impl Content {
         let reader = tokio::fs::File::from_std(file).take(self.bytes());
         Ok(ReaderStream::with_capacity(reader, PIECE_BYTES))
     }
-}
-
-/// Runs `work` on a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Outcome> + Send + 'static,
-) -> Result<T, Outcome> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|err| {
-        Err(Outcome::Failed { fault: Fault::default(), reason: err.to_string(), code: None })
-    })
 }

@@ -68,9 +68,8 @@ impl Api {
         &self,
         request: S3Request<dto::GetBucketVersioningInput>,
     ) -> S3Result<dto::GetBucketVersioningOutput> {
-        let found = self.work(move |store| {
-            Ok(store.state()?.bucket(&request.input.bucket)?.record.versioning)
-        });
+        let found = self
+            .work(move |store| Ok(store.state()?.bucket(&request.input.bucket)?.record.versioning));
         let status = match found.await? {
             Versioning::Off => None,
             Versioning::Enabled => Some(dto::BucketVersioningStatus::ENABLED),

@@ -3,7 +3,7 @@
 //! The types of `s3s` are structs of their own for each call, with the same
 //! fields in them; macros read and fill those fields.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
 use crate::digest::{Algorithm, Claims};
@@ -103,23 +103,48 @@ pub(super) fn only_one(
     Ok(first)
 }
 
-/// The checksum that came behind the body, if one was announced and none came
-/// before it.
-pub(super) fn add_trailing(
-    claims: &mut Claims,
-    algorithm: Algorithm,
-    trailers: Option<&TrailingHeaders>,
-) {
-    let found = trailers.and_then(|trailers| {
-        trailers.read(|headers| header(headers, algorithm.header())).flatten()
+/// The checksum that is announced to come behind the body.
+pub(super) fn trailing(headers: &HeaderMap, claims: &Claims) -> S3Result<Option<Algorithm>> {
+    let announced = headers.get("x-amz-trailer").map(HeaderValue::as_bytes);
+    let algorithm = announced.map(|name| {
+        let of_name = |a: &Algorithm| a.header().as_bytes().eq_ignore_ascii_case(name);
+        Algorithm::ALL.into_iter().find(of_name)
     });
-    if claims.checksum.is_none() {
-        claims.checksum = found.map(|value| (algorithm, value));
+    match algorithm {
+        Some(None) => {
+            Err(invalid("The value specified in the x-amz-trailer header is not supported"))
+        }
+        Some(Some(_)) if claims.checksum.is_some() => {
+            Err(invalid("Expecting a single x-amz-checksum- header."))
+        }
+        None if claims.checksum.is_none()
+            && headers.contains_key("x-amz-sdk-checksum-algorithm") =>
+        {
+            Err(invalid(
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* \
+                 or x-amz-trailer headers were found.",
+            ))
+        }
+        Some(trailing) => Ok(trailing),
+        None => Ok(None),
     }
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
+pub(super) fn trailer(
+    algorithm: Algorithm,
+    trailers: Option<&TrailingHeaders>,
+) -> S3Result<String> {
+    let name = algorithm.header();
+    let found = trailers.and_then(|trailers| {
+        trailers.read(|headers| Some(headers.get(name)?.to_str().ok()?.to_owned())).flatten()
+    });
+    found.ok_or_else(|| {
+        let message = format!("The trailer {name} was announced and did not come.");
+        let mut refusal =
+            S3Error::with_message(S3ErrorCode::Custom("MalformedTrailerError".into()), message);
+        refusal.set_status_code(StatusCode::BAD_REQUEST);
+        refusal
+    })
 }
 
 /// `aws-chunked` is how the body travelled, and no property of the object.

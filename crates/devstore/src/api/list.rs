@@ -17,12 +17,13 @@ impl Api {
         let input = request.input;
         let encoding = input.encoding_type.as_ref();
         let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
-        let after = match &input.continuation_token {
-            Some(token) => Some(Cursor::parse_token(token).ok_or_else(|| {
-                invalid_argument("The continuation token provided is incorrect")
-            })?),
-            None => input.start_after.clone().filter(|key| !key.is_empty()).map(Cursor::Key),
-        };
+        let after =
+            match &input.continuation_token {
+                Some(token) => Some(Cursor::parse_token(token).ok_or_else(|| {
+                    invalid_argument("The continuation token provided is incorrect")
+                })?),
+                None => input.start_after.clone().filter(|key| !key.is_empty()).map(Cursor::Key),
+            };
         let page = self.page_of_objects(&input.bucket, &asked, after).await?;
         Ok(dto::ListObjectsV2Output {
             name: Some(input.bucket),

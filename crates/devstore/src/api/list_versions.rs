@@ -82,7 +82,8 @@ fn versions(
 
 fn rest_of<'a>(bucket: &'a Bucket, key: &str, id: &str) -> Vec<(&'a Arc<Version>, bool)> {
     let versions = bucket.versions.get(key).map(Vec::as_slice).unwrap_or_default();
-    let from = versions.iter().position(|version| version.id == id).map_or(versions.len(), |n| n + 1);
+    let from =
+        versions.iter().position(|version| version.id == id).map_or(versions.len(), |n| n + 1);
     entries(versions).skip(from).collect()
 }
 
@@ -90,12 +91,7 @@ fn entries(versions: &[Arc<Version>]) -> impl Iterator<Item = (&Arc<Version>, bo
     versions.iter().enumerate().map(|(n, version)| (version, n == 0))
 }
 
-fn entry(
-    version: &Version,
-    object: &Object,
-    is_latest: bool,
-    asked: &Asked,
-) -> dto::ObjectVersion {
+fn entry(version: &Version, object: &Object, is_latest: bool, asked: &Asked) -> dto::ObjectVersion {
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::ObjectVersion {
         checksum_algorithm: Some(vec![algorithm_name(object.checksum.algorithm)]),

@@ -6,7 +6,7 @@ use s3up_core::part::PART_COUNT_MAX;
 use super::Api;
 use super::fields::{
     algorithm_name, attributes_of, checksum_of, fill_checksum, invalid, invalid_argument, kind,
-    parse_algorithm,
+    parse_algorithm, trailing,
 };
 use super::write::{Incoming, check_metadata};
 use crate::assemble::{Expected, Listed};
@@ -44,7 +44,7 @@ impl Api {
         &self,
         request: S3Request<dto::UploadPartInput>,
     ) -> S3Result<dto::UploadPartOutput> {
-        let S3Request { input, trailing_headers, .. } = request;
+        let S3Request { input, headers, trailing_headers, .. } = request;
         let number = input.part_number;
         if !(1..=PART_COUNT_MAX as i32).contains(&number) {
             let message = "Part number must be an integer between 1 and 10000, inclusive";
@@ -52,16 +52,17 @@ impl Api {
         }
         let claims = Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? };
         let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
-        let announced = parse_algorithm(input.checksum_algorithm.as_ref())?;
+        let trailing = trailing(&headers, &claims)?;
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
         let asked = name.clone();
         let upload = self.work(move |store| store.upload(&asked).map(|u| u.record)).await?;
-        check_algorithm(upload.algorithm, claimed.or(announced))?;
+        check_algorithm(upload.algorithm, claimed.or(trailing))?;
         let received = self.take_in(Incoming {
             body: input.body,
             len: input.content_length,
             claims,
-            algorithm: upload.algorithm,
+            trailing,
+            algorithm: upload.algorithm.unwrap_or(Algorithm::Crc64Nvme),
             trailers: trailing_headers,
         });
         let received = received.await?;
@@ -84,7 +85,11 @@ impl Api {
         let input = request.input;
         let expected = Expected {
             checksum: checksum_of!(input)?,
-            kind: input.checksum_type.as_ref().map(|kind| Kind::parse(kind.as_str())).transpose()?,
+            kind: input
+                .checksum_type
+                .as_ref()
+                .map(|kind| Kind::parse(kind.as_str()))
+                .transpose()?,
             len: input.mpu_object_size.and_then(|len| u64::try_from(len).ok()),
         };
         let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
@@ -92,9 +97,8 @@ impl Api {
         let precondition = Precondition::parse(input.if_match, input.if_none_match)?;
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
         let UploadName { bucket, key, .. } = name.clone();
-        let completed = self.work(move |store| {
-            store.complete_upload(&name, &listed, &expected, &precondition)
-        });
+        let completed =
+            self.work(move |store| store.complete_upload(&name, &listed, &expected, &precondition));
         let completed = completed.await?;
         let object = completed.object();
         let mut output = dto::CompleteMultipartUploadOutput {
@@ -123,10 +127,7 @@ impl Api {
     }
 }
 
-fn upload_kind(
-    algorithm: Option<Algorithm>,
-    given: Option<&dto::ChecksumType>,
-) -> S3Result<Kind> {
+fn upload_kind(algorithm: Option<Algorithm>, given: Option<&dto::ChecksumType>) -> S3Result<Kind> {
     let given = given.map(|kind| Kind::parse(kind.as_str())).transpose()?;
     match (algorithm, given) {
         (None, None) => Ok(Kind::FullObject),

@@ -4,9 +4,7 @@ use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, TrailingHeaders, dto};
 
 use super::Api;
-use super::fields::{
-    add_trailing, attributes_of, checksum_of, fill_checksum, kind, parse_algorithm,
-};
+use super::fields::{attributes_of, checksum_of, fill_checksum, kind, trailer, trailing};
 use crate::digest::{Algorithm, Claims};
 use crate::objects::Deleted;
 use crate::precondition::Precondition;
@@ -23,9 +21,11 @@ pub(super) struct Incoming {
     pub(super) body: Option<StreamingBlob>,
     pub(super) len: Option<i64>,
     pub(super) claims: Claims,
-    /// What to compute where no checksum is given before the body.
-    pub(super) algorithm: Option<Algorithm>,
+    /// The checksum that comes behind the body.
+    pub(super) trailing: Option<Algorithm>,
     pub(super) trailers: Option<TrailingHeaders>,
+    /// What to compute where the client claims nothing.
+    pub(super) algorithm: Algorithm,
 }
 
 impl Api {
@@ -33,12 +33,14 @@ impl Api {
         &self,
         request: S3Request<dto::PutObjectInput>,
     ) -> S3Result<dto::PutObjectOutput> {
-        let S3Request { input, trailing_headers, .. } = request;
+        let S3Request { input, headers, trailing_headers, .. } = request;
         let attributes: Attributes = attributes_of!(input);
         check_metadata(&attributes)?;
+        let claims = Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? };
         let incoming = Incoming {
-            claims: Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? },
-            algorithm: parse_algorithm(input.checksum_algorithm.as_ref())?,
+            trailing: trailing(&headers, &claims)?,
+            claims,
+            algorithm: Algorithm::Crc64Nvme,
             body: input.body,
             len: input.content_length,
             trailers: trailing_headers,
@@ -47,9 +49,8 @@ impl Api {
         self.check_bucket(input.bucket.clone()).await?;
         let received = self.take_in(incoming).await?;
         let (bucket, key) = (input.bucket, input.key);
-        let put = self.work(move |store| {
-            store.put(&bucket, &key, attributes, received, &precondition)
-        });
+        let put =
+            self.work(move |store| store.put(&bucket, &key, attributes, received, &precondition));
         let put = put.await?;
         let object = put.object();
         let mut output = dto::PutObjectOutput {
@@ -66,18 +67,20 @@ impl Api {
 
     /// Reads a body to its end, and refuses it where it is not what was said.
     pub(super) async fn take_in(&self, incoming: Incoming) -> S3Result<Received> {
-        let Incoming { body, len, mut claims, algorithm, trailers } = incoming;
+        let Incoming { body, len, mut claims, trailing, trailers, algorithm } = incoming;
         claims.check_form()?;
         let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
-        let algorithm = claimed.or(algorithm).unwrap_or(Algorithm::Crc64Nvme);
+        let algorithm = claimed.or(trailing).unwrap_or(algorithm);
         let file = self.work(|store| store.disk.temporary().map_err(S3Error::internal_error));
         let received = receive(file.await?, body, algorithm).await?;
         if len.is_some_and(|len| u64::try_from(len) != Ok(received.len)) {
             let message = "The body is shorter or longer than its announced length.";
             return Err(S3Error::with_message(S3ErrorCode::IncompleteBody, message));
         }
-        add_trailing(&mut claims, algorithm, trailers.as_ref());
-        claims.check_form()?;
+        if let Some(algorithm) = trailing {
+            claims.checksum = Some((algorithm, trailer(algorithm, trailers.as_ref())?));
+            claims.check_form()?;
+        }
         claims.check(&received.digests)?;
         Ok(received)
     }
@@ -88,9 +91,8 @@ impl Api {
     ) -> S3Result<dto::DeleteObjectOutput> {
         let dto::DeleteObjectInput { bucket, key, version_id, if_match, .. } = request.input;
         let precondition = Precondition::parse(if_match, None)?;
-        let deleted = self.work(move |store| {
-            store.delete(&bucket, &key, version_id.as_deref(), &precondition)
-        });
+        let deleted = self
+            .work(move |store| store.delete(&bucket, &key, version_id.as_deref(), &precondition));
         let Deleted { shown_id, is_delete_marker } = deleted.await?;
         Ok(dto::DeleteObjectOutput {
             delete_marker: is_delete_marker.then_some(true),

@@ -1,1 +1,13 @@
+//! The embedded S3 server, seen by a client that we did not write.
 
+mod access;
+mod checksums;
+mod conditions;
+mod faults;
+mod listings;
+mod multipart;
+mod objects;
+mod program;
+mod restart;
+mod support;
+mod versions;

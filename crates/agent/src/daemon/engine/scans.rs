@@ -87,6 +87,7 @@ impl Engine {
             *existing = UploadExisting::BaselineIsComplete;
         }
         if matches!(self.mode, Mode::Once) {
+            self.summary.protected += scanned.report.tally.protected.files;
             self.summary.failed.extend(scanned.report.problems);
             self.summary.troubles.extend(scanned.report.trouble);
         }

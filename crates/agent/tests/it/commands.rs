@@ -1,0 +1,148 @@
+//! The program from outside: what it prints, and its exit codes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::fixture::{Host, KEY, World, noise};
+
+#[tokio::test]
+async fn get_brings_a_file_back_byte_for_byte() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let odd = OsStr::from_bytes(b"caf\xe9 100%41.jpg");
+    host.write(odd, noise(300_000));
+    assert_eq!(run(&host, &["scan"]).await.status.code(), Some(0));
+    let remote = "uploads/caf%E9 100%2541.jpg";
+
+    let target = host.dir.path().join("target");
+    fs::write(&target, "what was there before").unwrap();
+    let to_file = run(&host, &["get", remote, "-o", target.to_str().unwrap()]).await;
+    let to_stdout = run(&host, &["get", remote, "--output", "-"]).await;
+    let by_name = run(&host, &["get", remote]).await;
+
+    for output in [&to_file, &to_stdout, &by_name] {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    assert!(fs::read(&target).unwrap() == noise(300_000));
+    assert!(to_stdout.stdout == noise(300_000));
+    assert!(fs::read(host.dir.path().join(odd)).unwrap() == noise(300_000));
+}
+
+#[tokio::test]
+async fn a_get_that_fails_says_why_and_leaves_the_target_alone() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let target = host.dir.path().join("target");
+    fs::write(&target, "what was there before").unwrap();
+    let output = target.to_str().unwrap();
+
+    #[rustfmt::skip]
+    let cases: [(&[&str], &str); 3] = [
+        (&["get", "uploads/none", "-o", output],  "s3up: error: the gateway has no file \"uploads/none\""),
+        (&["get", "../etc/passwd", "-o", output], "s3up: error: remote path \"../etc/passwd\": a path may not have a segment \".\" or \"..\""),
+        (&["get", "/uploads", "-o", output],      "s3up: error: remote path \"/uploads\": a path may not start with a slash"),
+    ];
+    for (arguments, want) in cases {
+        let output = run(&host, arguments).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.starts_with(want), "{message}");
+    }
+    assert_eq!(fs::read(&target).unwrap(), b"what was there before");
+    let left: Vec<_> = fs::read_dir(host.dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(!left.iter().any(|path| path.to_string_lossy().contains(".s3up-")), "{left:?}");
+}
+
+#[tokio::test]
+async fn status_tells_the_five_states_while_an_agent_runs() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.add("exclude: [\"*.tmp\"]\n");
+    host.edit("upload_existing: true", "upload_existing: false");
+    host.write("old", "12345");
+    let before = run(&host, &["status"]).await;
+    assert_eq!(before.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&before.stderr).into_owned();
+    assert!(message.contains("the agent has not run yet"), "{message}");
+
+    host.scan().await;
+    host.write("new", "123");
+    host.write("x.tmp", "");
+    let agent = host.start().await;
+    host.until_stored("new", "123").await;
+    host.until_nothing_is_pending().await;
+    let text = run(&host, &["status"]).await;
+    let json = run(&host, &["status", "--json"]).await;
+    agent.stop().await;
+
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.starts_with("agent: running\nwatcher: ok\n"), "{text}");
+    assert!(text.contains("baseline           1       5 B  not protected"), "{text}");
+    assert!(text.contains("excluded (exclude pattern): 1"), "{text}");
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let total = &json["total"];
+    assert_eq!(total["protected"], serde_json::json!({"files": 1, "bytes": 3}));
+    assert_eq!(total["baseline"], serde_json::json!({"files": 1, "bytes": 5}));
+    assert_eq!((&total["excluded"]["files"], &total["pending"]["files"]), (&1.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn scan_exits_with_3_and_lists_what_failed() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("retry_attempts: 3,", "retry_attempts: 3, max_file_size_mb: 1,");
+    host.write("good", "good");
+    host.write("too\nlong", noise(2 << 20));
+
+    let some = run(&host, &["scan"]).await;
+    let again = run(&host, &["scan"]).await;
+    fs::remove_file(host.up.join("good")).unwrap();
+    let none = run(&host, &["scan"]).await;
+
+    assert_eq!(some.status.code(), Some(3), "{some:?}");
+    let listed = String::from_utf8(some.stdout).unwrap();
+    assert!(listed.contains("/up/too%0Along: too large: is 2.0 MiB"), "{listed}");
+    assert!(listed.ends_with("1 files uploaded (4 B), 1 problems, 0 pending\n"), "{listed}");
+    assert_eq!(again.status.code(), Some(3), "one is safe, one is not");
+    assert_eq!(none.status.code(), Some(1), "nothing is safe");
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_exits_with_2_and_names_the_place() {
+    let mut host = Host::new("https://backup.example");
+    host.edit("max_attempts: 8", "max_atempts: 8");
+
+    let output = run(&host, &["check-config"]).await;
+
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("client.yaml:7: stability.max_atempts: "), "{message}");
+    assert!(message.contains("max_attempts"), "{message}");
+}
+
+#[tokio::test]
+async fn check_config_shows_what_is_in_force_and_no_key() {
+    let host = Host::new("https://backup.example");
+
+    let output = run(&host, &["check-config"]).await;
+
+    assert_eq!(output.status.code(), Some(0));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("interval_minutes: 60\n"), "{shown}");
+    assert!(!shown.contains(KEY) && shown.contains("***"), "{shown}");
+}
+
+async fn run(host: &Host, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3up"));
+    command.arg("--config").arg(host.config_file()).args(arguments).current_dir(host.dir.path());
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    output.expect("a thread").expect("a program that runs")
+}
+
+#[test]
+fn the_paths_of_the_fixture_are_absolute() {
+    assert!(Path::new(env!("CARGO_BIN_EXE_s3up")).is_absolute());
+}

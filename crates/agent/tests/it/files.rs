@@ -1,0 +1,283 @@
+//! What is uploaded, and as what.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::fixture::{Host, MIB, World, noise, until};
+
+#[tokio::test]
+async fn files_of_any_length_come_back_unchanged() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let lengths = [0, 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 20 * MIB];
+    for len in lengths {
+        host.write(format!("len-{len}"), noise(len));
+    }
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(summary.uploaded, lengths.len() as u64);
+    for len in lengths {
+        assert!(host.content(format!("len-{len}")).await == noise(len), "{len} bytes changed");
+    }
+}
+
+#[tokio::test]
+async fn any_name_that_linux_allows_is_stored_under_its_own() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let names: [&[u8]; 12] = [
+        b"caf\xe9.jpg",
+        b"caf%E9.jpg",
+        "caf\u{e9}.jpg".as_bytes(),
+        "cafe\u{301}.jpg".as_bytes(),
+        b"new\nline",
+        b"back\\slash",
+        b" space at the ends ",
+        b"100% +#?&\"'<>",
+        b"%2e%2e",
+        b"...",
+        b"-rf",
+        "\u{1f600}\u{202e}".as_bytes(),
+    ];
+    for name in names {
+        host.write(Path::new(OsStr::from_bytes(name)), name);
+    }
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    for name in names {
+        assert_eq!(host.content(Path::new(OsStr::from_bytes(name))).await, name, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_and_special_files_are_excluded_and_never_read() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let secret = host.dir.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::write(secret.join("passwd"), "root").unwrap();
+    std::os::unix::fs::symlink(secret.join("passwd"), host.up.join("link")).unwrap();
+    std::os::unix::fs::symlink(&secret, host.up.join("folder")).unwrap();
+    std::os::unix::fs::symlink(".", host.up.join("loop")).unwrap();
+    mknodat(CWD, host.up.join("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    host.write("plain", "text");
+
+    let summary = host.scan().await;
+    let status = host.status().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(summary.uploaded, 1);
+    assert_eq!(status.total.excluded.files, 4);
+    assert_eq!(status.total.total().files, 5);
+    for name in ["link", "folder/passwd", "loop/plain", "fifo"] {
+        assert_eq!(host.stored(name).await, None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_touched_is_not_sent_again() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("small", "text");
+    host.write("big", noise(9 * MIB));
+    host.scan().await;
+    let before = (host.stored("small").await.unwrap(), host.stored("big").await.unwrap());
+    for name in ["small", "big"] {
+        let file = fs::File::options().write(true).open(host.up.join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    assert_eq!(host.status().await.total.pending.files, 2);
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(summary.uploaded, 0);
+    assert_eq!((host.stored("small").await.unwrap(), host.stored("big").await.unwrap()), before);
+    assert_eq!(host.status().await.total.protected.files, 2);
+}
+
+#[tokio::test]
+async fn content_replaced_with_its_size_and_date_kept_is_found() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "before");
+    host.scan().await;
+    let date = fs::metadata(host.up.join("file")).unwrap().modified().unwrap();
+    host.write("file", "after!");
+    let file = fs::File::options().write(true).open(host.up.join("file")).unwrap();
+    file.set_modified(date).unwrap();
+
+    host.scan().await;
+
+    assert_eq!(host.content("file").await, b"after!");
+}
+
+#[tokio::test]
+async fn after_the_database_is_lost_nothing_is_stored_twice() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("small", "text");
+    host.write("big", noise(9 * MIB));
+    host.scan().await;
+    let before = (host.stored("small").await.unwrap(), host.stored("big").await.unwrap());
+    fs::remove_dir_all(host.dir.path().join("state")).unwrap();
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    let after = (host.stored("small").await.unwrap(), host.stored("big").await.unwrap());
+    assert_eq!(after.0.sha256, before.0.sha256);
+    assert_eq!(after.1.version_id, before.1.version_id, "a long file is asked for first");
+    assert_eq!(host.status().await.total.protected.files, 2);
+}
+
+#[tokio::test]
+async fn a_file_over_a_limit_is_a_problem_and_the_others_go_on() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.write("small", "text");
+    host.write("over the gateway's limit", noise(31 * MIB));
+
+    let summary = host.scan().await;
+
+    assert_eq!((summary.uploaded, summary.failed.len()), (1, 1), "{summary}");
+    assert!(summary.failed[0].1.contains("413"), "{summary}");
+    assert_eq!(host.status().await.total.problems.files, 1);
+
+    host.add("upload: { max_file_size_mb: 20 }\n");
+    host.edit("upload: { retry_attempts: 3, retry_delay_seconds: 0.05 }\n", "");
+    let problems = host.status().await.watches[0].problems.clone();
+    assert!(problems[0].reason.contains("upload.max_file_size_mb allows 20 MiB"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn a_parked_file_is_tried_again_when_it_changes() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", noise(31 * MIB));
+    let agent = host.start().await;
+    until("it is a problem", async || host.status().await.total.problems.files == 1).await;
+
+    host.write("file", "shorter");
+
+    host.until_stored("file", "shorter").await;
+    let status = host.until_nothing_is_pending().await;
+    assert_eq!((status.total.protected.files, status.total.problems.files), (1, 0));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn excluded_entries_are_counted_and_left_alone() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.add("exclude: [\"*.tmp\", \"/cache/\"]\n");
+    host.write("a.txt", "a");
+    host.write("a.tmp", "a");
+    host.write("cache/one", "1");
+    host.write("cache/two", "2");
+    let agent = host.start().await;
+    host.until_stored("a.txt", "a").await;
+    host.write("b.tmp", "b");
+    host.write("cache/three", "3");
+    host.write("b.txt", "b");
+    host.until_stored("b.txt", "b").await;
+
+    let status = host.until_nothing_is_pending().await;
+
+    assert_eq!(status.total.protected.files, 2);
+    assert_eq!(status.total.excluded.files, 3, "two files and one folder");
+    assert_eq!(host.stored("b.tmp").await, None);
+    assert_eq!(host.stored("cache/three").await, None);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_states_add_up_to_what_is_on_disk() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.add("exclude: [\"*.tmp\"]\n");
+    for n in 0..700 {
+        host.write(format!("{}/{}/file-{n}.{}", n % 7, n % 3, ["txt", "tmp"][n % 2]), [0]);
+    }
+    std::os::unix::fs::symlink("x", host.up.join("link")).unwrap();
+    host.scan().await;
+    host.write("new", "new");
+
+    let total = host.status().await.total;
+
+    assert_eq!(total.total().files, count_entries(&host.up));
+    assert_eq!((total.protected.files, total.pending.files), (350, 1));
+    assert_eq!((total.excluded.files, total.problems.files), (351, 0));
+}
+
+/// All entries but folders, counted another way.
+fn count_entries(dir: &Path) -> u64 {
+    let count = |entry: fs::DirEntry| {
+        if entry.file_type().unwrap().is_dir() { count_entries(&entry.path()) } else { 1 }
+    };
+    fs::read_dir(dir).unwrap().map(|entry| count(entry.unwrap())).sum()
+}
+
+#[tokio::test]
+async fn a_file_that_never_settles_is_a_problem_until_it_falls_quiet() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let agent = host.start().await;
+    let writing = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (path, flag) = (host.up.join("log"), writing.clone());
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut lines = 0;
+        while flag.load(std::sync::atomic::Ordering::Relaxed) {
+            lines += 1;
+            fs::write(&path, format!("{lines}")).unwrap();
+        }
+        lines
+    });
+    until("it is given up", async || host.status().await.total.problems.files == 1).await;
+    assert_eq!(host.stored("log").await, None);
+
+    writing.store(false, std::sync::atomic::Ordering::Relaxed);
+    let lines = writer.await.unwrap();
+
+    host.until_stored("log", format!("{lines}")).await;
+    let status = host.until_nothing_is_pending().await;
+    assert_eq!(status.total.problems.files, 0);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_never_settles_is_sent_as_it_is_where_that_is_wished() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("max_attempts: 8", "max_attempts: 2, on_max_attempts: upload");
+    let agent = host.start().await;
+    let writing = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (path, flag) = (host.up.join("log"), writing.clone());
+    let writer = tokio::task::spawn_blocking(move || {
+        while flag.load(std::sync::atomic::Ordering::Relaxed) {
+            fs::write(&path, "always the same length").unwrap();
+        }
+    });
+
+    until("it is stored", async || host.stored("log").await.is_some()).await;
+    until("it is a problem", async || {
+        let status = host.status().await;
+        let problems = &status.watches[0].problems;
+        problems.first().is_some_and(|problem| problem.reason.contains("sent as it was"))
+    })
+    .await;
+
+    writing.store(false, std::sync::atomic::Ordering::Relaxed);
+    writer.await.unwrap();
+    host.until_stored("log", "always the same length").await;
+    until("it is protected", async || host.status().await.total.protected.files == 1).await;
+    agent.stop().await;
+}

@@ -1,0 +1,246 @@
+//! A gateway on an embedded S3, and a host with a watched folder.
+
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use s3up::agent::Agent;
+use s3up::client::Gateway as Client;
+use s3up::config::{Config, Raw};
+use s3up::daemon::{self, Summary};
+use s3up::status::{Status, status};
+use s3up_cli::config::Loaded;
+use s3up_core::wire::StoredFile;
+use s3up_core::{RemotePath, Sha256Digest, escape};
+use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_server::{Front, Gateway, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const KEY: &str = "sk_live_webapp_0123456789012345678901234567890";
+pub const MIB: usize = 1 << 20;
+/// Long enough for a busy machine; a test that waits for this has failed.
+const DEADLINE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// An S3 server, and a gateway that can go away and come back.
+pub struct World {
+    s3: DevStore,
+    address: SocketAddr,
+    gateway: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    _root: TempDir,
+}
+
+impl World {
+    pub async fn start() -> World {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
+        s3.create_bucket("backups", Versioning::Enabled).await.expect("a new bucket");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let mut world = World { s3, address, gateway: None, _root: root };
+        world.serve(listener).await;
+        world
+    }
+
+    /// The gateway goes away, in the middle of whatever it does.
+    pub async fn gateway_down(&mut self) {
+        let (_, task) = self.gateway.take().expect("a running gateway");
+        task.abort();
+        // Aborted is what it was to be.
+        drop(task.await);
+    }
+
+    /// And comes back under its old address.
+    pub async fn gateway_up(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("its old port");
+        self.serve(listener).await;
+    }
+
+    async fn serve(&mut self, listener: TcpListener) {
+        let text = self.server_yaml();
+        let config = s3up_server::Config::parse(Path::new("server.yaml"), &text, &|_| None)
+            .unwrap_or_else(|err| panic!("{err}"));
+        let gateway = Gateway::start(config).await.expect("a gateway");
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let front = Front { listener, tls: None, connections_max: 100 };
+            let stopped = async { drop(stopped.await) };
+            serve(front, gateway, stopped).await.expect("a server that ends well");
+        });
+        self.gateway = Some((stop, task));
+    }
+
+    fn server_yaml(&self) -> String {
+        format!(
+            r#"
+server: {{ host: "127.0.0.1", port: 0 }}
+s3:
+  endpoint: "{}"
+  region: "us-east-1"
+  bucket: "backups"
+  access_key_id: "devstore"
+  secret_access_key: "devstore-secret"
+clients:
+  - {{ name: "webapp", api_key: "{KEY}", max_file_size_mb: 30 }}
+"#,
+            self.s3.endpoint()
+        )
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// A host with one watched folder, `up/`, mapped to `uploads/`.
+pub struct Host {
+    pub dir: TempDir,
+    pub up: PathBuf,
+    yaml: String,
+}
+
+impl Host {
+    /// Settles after a fifth of a second and uploads what is there.
+    pub fn new(url: &str) -> Host {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let up = dir.path().join("up");
+        std::fs::create_dir(&up).expect("a new folder");
+        let yaml = format!(
+            r#"
+server: {{ url: "{url}", api_key: "{KEY}" }}
+database: {{ path: "{}" }}
+watches:
+  - {{ local_path: "{}", remote_prefix: "uploads/" }}
+scan: {{ upload_existing: true }}
+stability: {{ debounce_seconds: 0.2, max_attempts: 8 }}
+upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
+"#,
+            dir.path().join("state/client.db").display(),
+            up.display()
+        );
+        Host { dir, up, yaml }
+    }
+
+    /// The same host with another configuration.
+    pub fn edit(&mut self, from: &str, to: &str) {
+        assert!(self.yaml.contains(from), "{from:?} is not in the configuration");
+        self.yaml = self.yaml.replace(from, to);
+    }
+
+    pub fn add(&mut self, lines: &str) {
+        self.yaml.push_str(lines);
+    }
+
+    pub fn config(&self) -> Config {
+        let loaded: Loaded<Raw> =
+            s3up_cli::config::parse(Path::new("client.yaml"), &self.yaml, &|_| None)
+                .unwrap_or_else(|err| panic!("{err}"));
+        Config::check(loaded).unwrap_or_else(|err| panic!("{err}"))
+    }
+
+    /// The configuration as a file, for the program itself.
+    pub fn config_file(&self) -> PathBuf {
+        let file = self.dir.path().join("client.yaml");
+        std::fs::write(&file, &self.yaml).expect("a written file");
+        file
+    }
+
+    pub async fn start(&self) -> Running {
+        let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(daemon::run(agent, stopped));
+        Running { stop, task }
+    }
+
+    /// One pass, as `s3up scan` does it.
+    pub async fn scan(&self) -> Summary {
+        let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
+        daemon::scan_once(agent, std::future::pending::<()>()).await
+    }
+
+    pub async fn status(&self) -> Status {
+        status(&self.config()).await.unwrap_or_else(|err| panic!("{err}"))
+    }
+
+    pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let path = self.up.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a new folder");
+        std::fs::write(path, content).expect("a written file");
+    }
+
+    /// What the gateway has of a file of the watch.
+    pub async fn stored(&self, path: impl AsRef<Path>) -> Option<StoredFile> {
+        let client = Client::new(&self.config().server).expect("a client");
+        let answer = client.exists(&remote(path.as_ref())).await;
+        answer.unwrap_or_else(|err| panic!("{err}")).file
+    }
+
+    /// What S3 holds under the name of a file of the watch.
+    pub async fn content(&self, path: impl AsRef<Path>) -> Vec<u8> {
+        let client = Client::new(&self.config().server).expect("a client");
+        let mut download = client.download(&remote(path.as_ref())).await.expect("a stored file");
+        let mut content = Vec::new();
+        while let Some(chunk) = download.next().await.expect("the rest of the file") {
+            content.extend_from_slice(&chunk);
+        }
+        content
+    }
+
+    pub async fn until_stored(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        let (path, want) = (path.as_ref(), Some(Sha256Digest::of(content.as_ref())));
+        until(&format!("{path:?} is stored"), async || {
+            self.stored(path).await.is_some_and(|file| file.sha256 == want)
+        })
+        .await;
+    }
+
+    /// Until everything on disk is in its final state: nothing pending.
+    pub async fn until_nothing_is_pending(&self) -> Status {
+        until("nothing is pending", async || self.status().await.total.pending.files == 0).await;
+        self.status().await
+    }
+}
+
+/// An agent in this process.
+pub struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Summary>,
+}
+
+impl Running {
+    pub async fn stop(self) -> Summary {
+        drop(self.stop);
+        let stopped = tokio::time::timeout(Duration::from_secs(10), self.task).await;
+        stopped.expect("it stops within ten seconds").expect("it does not panic")
+    }
+}
+
+/// Waits for a condition, never for a time.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < DEADLINE, "waited in vain until {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+pub fn remote(path: &Path) -> RemotePath {
+    let text = format!("uploads/{}", escape::encode(path.as_os_str().as_bytes()));
+    RemotePath::parse(&text).expect("a remote path")
+}
+
+/// Bytes that no two offsets share.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        bytes.extend_from_slice(&(state >> 8).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}

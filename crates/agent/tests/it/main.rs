@@ -1,0 +1,11 @@
+//! The agent with real files, real inotify, real SQLite, and a real gateway on
+//! an embedded S3.
+
+mod baseline;
+mod commands;
+mod database;
+mod files;
+mod fixture;
+mod outages;
+mod process;
+mod watching;

@@ -1,0 +1,132 @@
+//! What happens when something goes away: the gateway, the key, the agent.
+
+use crate::fixture::{Host, KEY, MIB, World, noise, until};
+use crate::process::Process;
+
+#[tokio::test]
+async fn while_the_gateway_is_away_nothing_is_lost() {
+    let mut world = World::start().await;
+    let host = Host::new(&world.url());
+    let agent = host.start().await;
+    host.write("before", "before");
+    host.until_stored("before", "before").await;
+
+    world.gateway_down().await;
+    for n in 0..50 {
+        host.write(format!("file-{n}"), format!("{n}"));
+    }
+    host.write("big", noise(9 * MIB));
+    until("all are pending", async || host.status().await.total.pending.files == 51).await;
+    world.gateway_up().await;
+
+    let status = host.until_nothing_is_pending().await;
+    assert_eq!(status.total.protected.files, 52);
+    assert_eq!(host.content("file-49").await, b"49");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_scan_ends_when_the_gateway_stays_away_and_says_what_is_pending() {
+    let mut world = World::start().await;
+    let host = Host::new(&world.url());
+    for n in 0..20 {
+        host.write(format!("file-{n}"), "x");
+    }
+    world.gateway_down().await;
+
+    let summary = host.scan().await;
+
+    assert_eq!(summary.uploaded, 0);
+    assert_eq!(summary.pending + summary.failed.len() as u64, 20, "{summary}");
+    world.gateway_up().await;
+    assert_eq!(host.scan().await.uploaded, 20);
+}
+
+#[tokio::test]
+async fn a_wrong_key_loses_nothing_and_is_said_once() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    let wrong = KEY.replace("webapp", "strange");
+    host.edit(KEY, &wrong);
+    for n in 0..20 {
+        host.write(format!("file-{n}"), "x");
+    }
+    let mut agent = Process::start(&host, &["run"]);
+    until("it is said", async || agent.log().contains("event=unauthorized")).await;
+    until("all are pending", async || host.status().await.total.pending.files == 20).await;
+
+    agent.terminate();
+
+    assert_eq!(agent.wait().await, Some(0));
+    assert_eq!(agent.log().matches("event=unauthorized").count(), 1, "{}", agent.log());
+    assert!(!agent.log().contains(&wrong), "the key is in the log");
+    host.edit(&wrong, KEY);
+    assert_eq!(host.scan().await.uploaded, 20);
+}
+
+#[tokio::test]
+async fn one_agent_per_database() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let agent = host.start().await;
+
+    for command in ["run", "scan"] {
+        let mut second = Process::start(&host, &[command]);
+        assert_eq!(second.wait().await, Some(75), "{}", second.log());
+        let process = format!("another agent (process {}) uses database", std::process::id());
+        assert!(second.log().contains(&process), "{}", second.log());
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_daemon_with_0() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "x");
+    let mut agent = Process::start(&host, &[]);
+    host.until_stored("file", "x").await;
+
+    agent.terminate();
+
+    assert_eq!(agent.wait().await, Some(0));
+    let log = agent.log();
+    for event in ["started", "upload_done", "scan_done", "stopped"] {
+        assert!(log.contains(&format!("event={event}")), "{event}: {log}");
+    }
+    assert!(log.contains("/up/file bytes=1 "), "{log}");
+    assert!(!log.contains(KEY), "the key is in the log");
+}
+
+#[tokio::test]
+async fn killed_again_and_again_every_file_is_in_s3_at_the_end() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("debounce_seconds: 0.2", "debounce_seconds: 0.1");
+    let mut expected = Vec::new();
+    for round in 0..8 {
+        let mut agent = Process::start(&host, &[]);
+        for n in 0..60 {
+            let name = format!("{round}/file-{n}");
+            host.write(&name, name.as_bytes());
+            expected.push(name);
+        }
+        host.write(format!("{round}/big"), noise(9 * MIB + round));
+        // At some moment of the work: when so many files are there.
+        until("some are uploaded", async || agent.log().matches("upload_done").count() > round)
+            .await;
+        agent.kill();
+    }
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    let status = host.status().await;
+    assert_eq!(status.total.protected.files, 8 * 61);
+    for name in expected {
+        assert_eq!(host.content(&name).await, name.as_bytes());
+    }
+    for round in 0..8 {
+        assert!(host.content(format!("{round}/big")).await == noise(9 * MIB + round));
+    }
+}

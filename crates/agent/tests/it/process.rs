@@ -1,0 +1,77 @@
+//! The program itself, as a process.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::{Host, until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_s3up");
+
+/// What it logs goes to a file.
+pub struct Process {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Process {
+    pub fn start(host: &Host, arguments: &[&str]) -> Process {
+        Process::spawn(host, Command::new(PROGRAM), arguments)
+    }
+
+    /// Started through another program, which is given it as its last argument.
+    pub fn start_through(host: &Host, mut command: Command, arguments: &[&str]) -> Process {
+        command.arg(PROGRAM);
+        Process::spawn(host, command, arguments)
+    }
+
+    fn spawn(host: &Host, mut command: Command, arguments: &[&str]) -> Process {
+        let log = host.dir.path().join("log");
+        let child = command
+            .arg("--config")
+            .arg(host.config_file())
+            .args(["--log-format", "logfmt"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).expect("a log file"))
+            .spawn()
+            .expect("a started program");
+        Process { child, log }
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log file")
+    }
+
+    pub fn terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("a living process");
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a living process");
+        self.child.wait().expect("an ended process");
+    }
+
+    /// The exit code, within the ten seconds that a stop may take.
+    pub async fn wait(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        let mut status = None;
+        until("it ends", async || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        })
+        .await;
+        assert!(start.elapsed() < Duration::from_secs(10), "{}", self.log());
+        status.and_then(|status| status.code())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already, where the test went well.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,263 @@
+//! What the watcher sees. A scan comes once an hour here, so whatever is
+//! uploaded within a test was seen by inotify.
+
+use std::fs;
+use std::process::Command;
+
+use crate::fixture::{Host, World, until};
+use crate::process::Process;
+
+#[tokio::test]
+async fn folders_made_and_filled_in_a_tight_loop_lose_nothing() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let agent = started(&host).await;
+
+    for n in 0..200 {
+        host.write(format!("{n}/b/c/file"), format!("content {n}"));
+    }
+
+    let status = settled(&host, 201).await;
+    assert_eq!(status.total.total().files, 201);
+    for n in [0, 99, 199] {
+        assert_eq!(host.content(format!("{n}/b/c/file")).await, format!("content {n}").as_bytes());
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_moved_in_is_uploaded_with_all_beneath_it() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let outside = host.dir.path().join("outside");
+    fs::create_dir_all(outside.join("a/b")).unwrap();
+    fs::write(outside.join("top"), "top").unwrap();
+    fs::write(outside.join("a/b/deep"), "deep").unwrap();
+    let agent = started(&host).await;
+
+    fs::rename(&outside, host.up.join("inside")).unwrap();
+
+    host.until_stored("inside/top", "top").await;
+    host.until_stored("inside/a/b/deep", "deep").await;
+    fs::write(host.up.join("inside/a/b/later"), "later").unwrap();
+    host.until_stored("inside/a/b/later", "later").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_renamed_folder_is_followed_and_one_that_is_moved_out_is_left() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("old/sub/file", "1");
+    host.write("leaves/sub/file", "2");
+    let agent = started(&host).await;
+    settled(&host, 3).await;
+
+    fs::rename(host.up.join("old"), host.up.join("new")).unwrap();
+    let outside = host.dir.path().join("outside");
+    fs::rename(host.up.join("leaves"), &outside).unwrap();
+    fs::write(host.up.join("new/sub/more"), "3").unwrap();
+    fs::write(outside.join("sub/more"), "not ours").unwrap();
+
+    host.until_stored("new/sub/file", "1").await;
+    host.until_stored("new/sub/more", "3").await;
+    let status = host.until_nothing_is_pending().await;
+    assert_eq!(status.total.protected.files, 3);
+    assert_eq!(host.stored("old/sub/more").await, None);
+    assert_eq!(host.stored("leaves/sub/more").await, None);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_temporary_file_renamed_over_the_target_is_uploaded_under_its_final_name() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("target", "before");
+    let agent = started(&host).await;
+    host.until_stored("target", "before").await;
+
+    host.write("target.part", "after");
+    fs::rename(host.up.join("target.part"), host.up.join("target")).unwrap();
+
+    host.until_stored("target", "after").await;
+    assert_eq!(host.stored("target.part").await, None);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_for_long_is_uploaded_once_it_rests() {
+    use std::io::Write;
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let agent = started(&host).await;
+    let mut file = fs::File::create(host.up.join("growing")).unwrap();
+    let mut content = Vec::new();
+
+    for n in 0..30_u8 {
+        let piece = [n; 1000];
+        content.extend_from_slice(&piece);
+        file.write_all(&piece).unwrap();
+        host.stored("growing").await;
+    }
+
+    host.until_stored("growing", &content).await;
+    drop(file);
+    host.until_nothing_is_pending().await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn deleted_files_leave_the_count_and_stay_in_s3() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("gone", "content");
+    let agent = started(&host).await;
+    host.until_stored("gone", "content").await;
+    settled(&host, 2).await;
+
+    fs::remove_file(host.up.join("gone")).unwrap();
+
+    let status = settled(&host, 1).await;
+    assert_eq!(status.total.total().files, 1);
+    assert_eq!(host.content("gone").await, b"content");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_root_that_is_deleted_and_made_again_is_watched_again() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "before");
+    let agent = started(&host).await;
+    settled(&host, 2).await;
+
+    fs::rename(&host.up, host.dir.path().join("away")).unwrap();
+    until("the root is trouble", async || host.status().await.watches[0].trouble.is_some()).await;
+    fs::create_dir(&host.up).unwrap();
+    host.write("file", "after");
+
+    host.until_stored("file", "after").await;
+    host.write("later", "later");
+    host.until_stored("later", "later").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_symlink_above_the_watch_that_is_switched_is_followed() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    let releases = host.dir.path().join("releases");
+    for release in ["1", "2"] {
+        fs::create_dir_all(releases.join(release)).unwrap();
+        fs::write(releases.join(release).join("page"), release).unwrap();
+    }
+    let current = host.dir.path().join("current");
+    std::os::unix::fs::symlink(releases.join("1"), &current).unwrap();
+    host.edit(&host.up.display().to_string(), &current.display().to_string());
+    let agent = host.start().await;
+    host.until_stored("page", "1").await;
+
+    std::os::unix::fs::symlink(releases.join("2"), host.dir.path().join("next")).unwrap();
+    fs::rename(host.dir.path().join("next"), &current).unwrap();
+
+    host.until_stored("page", "2").await;
+    fs::write(releases.join("2/later"), "later").unwrap();
+    host.until_stored("later", "later").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn an_emptied_root_is_trouble_and_nothing_is_forgotten() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("a", "a");
+    host.write("b", "b");
+    host.scan().await;
+    let aside = host.dir.path().join("aside");
+    fs::rename(&host.up, &aside).unwrap();
+
+    let missing = host.scan().await;
+    fs::create_dir(&host.up).unwrap();
+    let emptied = host.scan().await;
+    fs::remove_dir(&host.up).unwrap();
+    fs::rename(&aside, &host.up).unwrap();
+    let back = host.scan().await;
+
+    assert!(missing.troubles[0].contains("cannot be opened"), "{missing}");
+    assert!(emptied.troubles[0].contains("not one of 2 known files is left"), "{emptied}");
+    assert!(back.is_clean(), "{back}");
+    assert_eq!(back.uploaded, 0, "nothing was forgotten");
+}
+
+#[tokio::test]
+async fn what_the_kernel_dropped_is_found_by_one_scan() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.add("exclude: [\"*.tmp\"]\n");
+    let agent = started(&host).await;
+
+    // Nothing in this process reads events until the loop is over, and no two
+    // in a row are the same; the kernel keeps 16,384 of them.
+    for n in 0..10_000 {
+        host.write(["a.tmp", "b.tmp"][n % 2], "x");
+    }
+    host.write("new/folder/file", "content");
+
+    host.until_stored("new/folder/file", "content").await;
+    host.write("new/folder/later", "later");
+    host.until_stored("new/folder/later", "later").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn with_too_few_watches_it_goes_on_and_says_what_to_do() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    for n in 0..10 {
+        host.write(format!("folder-{n}/file"), format!("{n}"));
+    }
+    // A namespace of its own has a limit of its own.
+    let limited = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
+    let possible = Command::new("unshare").args(["-Ur", "sh", "-c", limited, "true"]).status();
+    if !possible.is_ok_and(|status| status.success()) {
+        println!("skipped: user namespaces are not available here");
+        return;
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-Ur", "sh", "-c", limited]);
+
+    let mut agent = Process::start_through(&host, unshare, &["run"]);
+    until("it is said", async || agent.log().contains("event=watch_degraded")).await;
+
+    assert!(agent.log().contains("degraded: need 11 watches, have 3"), "{}", agent.log());
+    assert!(agent.log().contains("sysctl fs.inotify.max_user_watches="), "{}", agent.log());
+    for n in 0..10 {
+        host.until_stored(format!("folder-{n}/file"), format!("{n}")).await;
+    }
+    let watcher = host.status().await.watcher.expect("a word about the watcher");
+    assert!(watcher.starts_with("degraded: need 11 watches"), "{watcher}");
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+/// An agent that has done its first scan and watches: a marker was seen.
+async fn started(host: &Host) -> crate::fixture::Running {
+    let agent = host.start().await;
+    until("the first scan is done", async || {
+        host.status().await.watches[0].last_scan_at.is_some()
+    })
+    .await;
+    host.write("marker", "marker");
+    host.until_stored("marker", "marker").await;
+    agent
+}
+
+/// Until so many files are protected, and nothing else is on disk.
+async fn settled(host: &Host, files: u64) -> s3up::status::Status {
+    until(&format!("{files} files are protected"), async || {
+        let total = host.status().await.total;
+        (total.protected.files, total.total().files) == (files, files)
+    })
+    .await;
+    host.status().await
+}

@@ -1,0 +1,96 @@
+//! Who is let in, and to which buckets.
+
+use s3up_devstore::{DevStore, Options, StartError, Versioning};
+
+use crate::support::{BUCKET, client, refusal, server};
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused() {
+    let server = server().await;
+    let intruder = client(&server.s3.endpoint(), Options::ACCESS_KEY_ID, "wrong");
+
+    let refused = intruder.list_objects_v2().bucket(BUCKET).send().await;
+
+    assert_eq!(refusal(refused), "SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn an_unknown_access_key_is_refused() {
+    let server = server().await;
+    let intruder = client(&server.s3.endpoint(), "nobody", Options::SECRET_ACCESS_KEY);
+
+    let refused = intruder.list_objects_v2().bucket(BUCKET).send().await;
+
+    assert_eq!(refusal(refused), "InvalidAccessKeyId");
+}
+
+#[tokio::test]
+async fn a_request_without_a_signature_is_refused() {
+    let server = server().await;
+
+    let answer = reqwest::get(format!("{}/{BUCKET}/key", server.s3.endpoint())).await.unwrap();
+
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().contains("<Code>AccessDenied</Code>"));
+}
+
+#[tokio::test]
+async fn every_call_on_a_bucket_that_is_not_there_says_so() {
+    let server = server().await;
+    let client = &server.client;
+
+    let put = client.put_object().bucket("absent").key("k").send().await;
+    let get = client.get_object().bucket("absent").key("k").send().await;
+    let list = client.list_objects_v2().bucket("absent").send().await;
+    let start = client.create_multipart_upload().bucket("absent").key("k").send().await;
+
+    let refusals = [refusal(put), refusal(get), refusal(list), refusal(start)];
+    assert_eq!(refusals, ["NoSuchBucket"; 4]);
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_listed_found_and_removed() {
+    let server = server().await;
+    let client = &server.client;
+
+    client.create_bucket().bucket("another").send().await.unwrap();
+    client.head_bucket().bucket("another").send().await.unwrap();
+    client.get_bucket_location().bucket("another").send().await.unwrap();
+    let again = client.create_bucket().bucket("another").send().await;
+    let listed = client.list_buckets().send().await.unwrap();
+    client.delete_bucket().bucket("another").send().await.unwrap();
+
+    assert_eq!(refusal(again), "BucketAlreadyOwnedByYou");
+    let names: Vec<_> = listed.buckets().iter().filter_map(|bucket| bucket.name()).collect();
+    assert_eq!(names, ["another", BUCKET]);
+    assert!(client.head_bucket().bucket("another").send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_bucket_that_holds_something_is_not_removed() {
+    let server = server().await;
+    server.put("key", b"1").await;
+
+    let refused = server.client.delete_bucket().bucket(BUCKET).send().await;
+
+    assert_eq!(refusal(refused), "BucketNotEmpty");
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_bucket_name_is_refused() {
+    let server = server().await;
+
+    let refused = server.s3.create_bucket("No_Bucket", Versioning::Off).await.unwrap_err();
+
+    let message = r#"create bucket "No_Bucket": not a bucket name as S3 has them"#;
+    assert_eq!(refused.to_string(), message);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_in_use_is_not_opened_twice() {
+    let server = server().await;
+
+    let refused = DevStore::start(Options::new(server.dir.path())).await.err().unwrap();
+
+    assert!(matches!(refused, StartError::Open(_)), "{refused:?}");
+}

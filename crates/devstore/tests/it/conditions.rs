@@ -1,0 +1,121 @@
+//! Conditional writes: by PUT and by completing an upload.
+
+use crate::support::{BUCKET, PART, Server, bytes, list_of, refusal, server, status};
+
+#[tokio::test]
+async fn a_key_that_must_be_new_is_written_once() {
+    let server = server().await;
+    let put = |body: &[u8]| {
+        server.client.put_object().bucket(BUCKET).key("key").if_none_match("*").body(bytes(body))
+    };
+
+    put(b"first").send().await.unwrap();
+    let again = put(b"again").send().await;
+
+    assert_eq!(status(again), 412);
+    assert_eq!(server.get("key").await, b"first");
+}
+
+#[tokio::test]
+async fn of_many_writers_of_a_new_key_one_wins() {
+    let server = server().await;
+    let writers = (0..16).map(|n| {
+        let put = server.client.put_object().bucket(BUCKET).key("key").if_none_match("*");
+        tokio::spawn(put.body(bytes(format!("{n}").as_bytes())).send())
+    });
+    let mut won = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        won += usize::from(writer.await.unwrap().is_ok());
+    }
+
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
+async fn an_object_is_replaced_only_if_it_is_the_one_that_was_read() {
+    let server = server().await;
+    let read = server.put("key", b"one").await;
+    let put = |etag: &str, body: &[u8]| {
+        server.client.put_object().bucket(BUCKET).key("key").if_match(etag).body(bytes(body))
+    };
+
+    put(&read, b"two").send().await.unwrap();
+    let stale = put(&read, b"three").send().await;
+
+    assert_eq!(refusal(stale), "PreconditionFailed");
+    assert_eq!(server.get("key").await, b"two");
+}
+
+#[tokio::test]
+async fn an_absent_object_cannot_be_replaced() {
+    let server = server().await;
+
+    let put = server.client.put_object().bucket(BUCKET).key("absent").if_match("\"0\"");
+    let refused = put.body(bytes(b"x")).send().await;
+
+    assert_eq!(refusal(refused), "NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_refusal_is_heard_even_by_a_client_that_has_much_to_send() {
+    let server = server().await;
+    server.put("key", b"first").await;
+    let large = vec![0; 64 << 20];
+
+    let put = server.client.put_object().bucket(BUCKET).key("key").if_none_match("*");
+    let refused = put.body(bytes(&large)).send().await;
+    let absent = server.client.put_object().bucket("absent").key("key");
+    let absent = absent.body(bytes(&large)).send().await;
+
+    assert_eq!(refusal(refused), "PreconditionFailed");
+    assert_eq!(refusal(absent), "NoSuchBucket");
+}
+
+#[tokio::test]
+async fn an_upload_of_a_key_that_must_be_new_completes_once() {
+    let server = server().await;
+    let (first, again) = (upload(&server).await, upload(&server).await);
+
+    complete(&server, &first).if_none_match("*").send().await.unwrap();
+    let refused = complete(&server, &again).if_none_match("*").send().await;
+
+    assert_eq!(refusal(refused), "PreconditionFailed");
+    // The upload is still there, and completes without the condition.
+    complete(&server, &again).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_replaces_only_the_object_that_was_read() {
+    let server = server().await;
+    let id = upload(&server).await;
+
+    let absent = complete(&server, &id).if_match("\"0\"").send().await;
+    let read = server.put("key", b"one").await;
+    let other = complete(&server, &id).if_match("\"0\"").send().await;
+    complete(&server, &id).if_match(&read).send().await.unwrap();
+
+    assert_eq!(refusal(absent), "NoSuchKey");
+    assert_eq!(refusal(other), "PreconditionFailed");
+    assert_eq!(server.get("key").await, [1; PART]);
+}
+
+/// An upload of `key` with one part.
+async fn upload(server: &Server) -> String {
+    let id = server.start_upload("key").await;
+    server.put_part("key", &id, 1, &[1; PART]).await;
+    id
+}
+
+fn complete(
+    server: &Server,
+    id: &str,
+) -> aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder
+{
+    // The ETag of eight bytes of 1.
+    let part = aws_sdk_s3::types::CompletedPart::builder()
+        .part_number(1)
+        .e_tag("\"8afef86de3b0eff1ded7591aa5ff2769\"")
+        .build();
+    let complete = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
+    complete.upload_id(id).multipart_upload(list_of([part]))
+}

@@ -1,0 +1,159 @@
+//! Injected faults: each fires where it was meant to, and only there.
+
+use std::time::Duration;
+
+use s3up_devstore::{Fault, Op};
+
+use crate::support::{BUCKET, Server, bytes, is_broken, refusal, server, status};
+
+#[tokio::test]
+async fn the_nth_call_of_an_operation_fails_and_no_other() {
+    let server = server().await;
+    server.put("before", b"x").await;
+    server.faults().inject(Op::PutObject, 2, Fault::InternalError);
+
+    let first = put(&server, "first").await;
+    let second = put(&server, "second").await;
+    let third = put(&server, "third").await;
+
+    assert!(first.is_ok() && third.is_ok());
+    assert_eq!(status(second), 500);
+    assert_eq!(server.keys().await, ["before", "first", "third"]);
+    assert_eq!(server.faults().unfired(), []);
+}
+
+#[tokio::test]
+async fn a_slow_down_may_say_when_to_come_back() {
+    let server = server().await;
+    let fault = Fault::SlowDown { retry_after_seconds: Some(7) };
+    server.faults().inject(Op::PutObject, 1, fault);
+
+    let refused = put(&server, "key").await;
+
+    let answer = refused.as_ref().unwrap_err().raw_response().unwrap();
+    assert_eq!(answer.status().as_u16(), 503);
+    assert_eq!(answer.headers().get("retry-after"), Some("7"));
+    assert_eq!(refusal(refused), "SlowDown");
+}
+
+#[tokio::test]
+async fn a_refused_call_reads_its_body_so_that_the_client_hears_the_refusal() {
+    let server = server().await;
+    server.faults().inject(Op::PutObject, 1, Fault::InternalError);
+
+    let large =
+        server.client.put_object().bucket(BUCKET).key("key").body(bytes(&vec![0; 32 << 20]));
+
+    assert_eq!(status(large.send().await), 500);
+}
+
+#[tokio::test]
+async fn a_stalled_call_never_answers_and_does_nothing() {
+    let server = server().await;
+    server.faults().inject(Op::PutObject, 1, Fault::Stall);
+    let stalled = tokio::spawn(server.client.put_object().bucket(BUCKET).key("key").send());
+
+    server.faults().called(Op::PutObject, 1).await;
+
+    assert_eq!(server.keys().await, [""; 0]);
+    assert!(!stalled.is_finished());
+    assert_eq!(server.faults().unfired(), []);
+    // The server stops all the same.
+    tokio::time::timeout(Duration::from_secs(10), server.s3.stop()).await.unwrap();
+    assert!(is_broken(&stalled.await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_cut_body_ends_after_exactly_so_many_bytes() {
+    let server = server().await;
+    server.put("key", &[7; 4_000_000]).await;
+    for cut in [0, 5, 262_144, 3_999_999] {
+        server.faults().inject(Op::GetObject, 1, Fault::CutBody { after_bytes: cut });
+
+        let mut got = server.client.get_object().bucket(BUCKET).key("key").send().await.unwrap();
+        let mut len = 0;
+        let broken = loop {
+            match got.body.try_next().await {
+                Ok(Some(chunk)) => len += chunk.len() as u64,
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+
+        assert_eq!((len, broken), (cut, true));
+        assert_eq!(server.faults().unfired(), []);
+    }
+    assert_eq!(server.get("key").await, [7; 4_000_000]);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_the_only_one_that_changes() {
+    let server = server().await;
+    server.put("key", &[7; 1_000_000]).await;
+    server.faults().inject(Op::GetObject, 1, Fault::FlipByte { offset: 700_000 });
+
+    let got = server.get("key").await;
+
+    let changed: Vec<_> = (0..got.len()).filter(|n| got[*n] != 7).collect();
+    assert_eq!(changed, [700_000]);
+    assert_eq!(server.faults().unfired(), []);
+}
+
+#[tokio::test]
+async fn a_fault_that_had_nothing_to_damage_has_not_fired() {
+    let server = server().await;
+    server.put("key", b"short").await;
+    server.faults().inject(Op::GetObject, 1, Fault::FlipByte { offset: 5 });
+
+    assert_eq!(server.get("key").await, b"short");
+
+    assert_eq!(server.faults().unfired().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_lost_after_the_work_is_done() {
+    let server = server().await;
+    server.faults().inject(Op::PutObject, 1, Fault::LoseAnswer);
+
+    let lost = put(&server, "key").await;
+
+    assert!(is_broken(&lost), "{lost:?}");
+    assert_eq!(server.keys().await, ["key"]);
+    assert_eq!(server.faults().unfired(), []);
+}
+
+#[tokio::test]
+async fn a_late_error_comes_after_the_work_is_done() {
+    let server = server().await;
+    server.faults().inject(Op::PutObject, 1, Fault::LateInternalError);
+
+    let refused = put(&server, "key").await;
+
+    assert_eq!(status(refused), 500);
+    assert_eq!(server.keys().await, ["key"]);
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_operation_and_their_headers_kept() {
+    let server = server().await;
+    server.put("one", b"x").await;
+    let put = server.client.put_object().bucket(BUCKET).key("two").body(bytes(b"123456789"));
+    put.checksum_crc32_c("4waSgw==").send().await.unwrap();
+    server.keys().await;
+
+    let faults = server.faults();
+    assert_eq!(faults.calls(Op::PutObject), 2);
+    assert_eq!(faults.calls(Op::ListObjectsV2), 1);
+    assert_eq!(faults.calls(Op::GetObject), 0);
+    let headers = faults.headers(Op::PutObject, 2).unwrap();
+    assert_eq!(headers["x-amz-checksum-crc32c"], "4waSgw==");
+}
+
+type Put = Result<
+    aws_sdk_s3::operation::put_object::PutObjectOutput,
+    aws_sdk_s3::error::SdkError<aws_sdk_s3::operation::put_object::PutObjectError>,
+>;
+
+async fn put(server: &Server, key: &str) -> Put {
+    server.client.put_object().bucket(BUCKET).key(key).body(bytes(b"x")).send().await
+}

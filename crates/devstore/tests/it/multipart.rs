@@ -1,0 +1,260 @@
+//! Multipart uploads: parts, completion and its rules, abortion.
+
+use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedPart, ObjectAttributes, StorageClass,
+};
+
+use crate::support::{BUCKET, PART, Server, body, bytes, list_of, refusal, server};
+
+#[tokio::test]
+async fn parts_become_one_object_in_the_order_of_their_numbers() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let last = server.put_part("key", &id, 9, b"end").await;
+    let first = server.put_part("key", &id, 2, &[1; PART]).await;
+
+    let done = complete(&server, &id, [first, last]).send().await.unwrap();
+
+    let want = [&[1; PART][..], b"end"].concat();
+    assert_eq!(server.get("key").await, want);
+    // Hex of the MD5 of both MD5s, and the number of parts.
+    assert_eq!(done.e_tag(), Some("\"4e45d47a5606da5f79d24f67935aa21b-2\""));
+    assert_eq!(server.files("buckets").len(), 2, "the bucket and the object");
+}
+
+#[tokio::test]
+async fn a_range_may_span_parts() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let mut parts = Vec::new();
+    for number in 1..=3 {
+        parts.push(server.put_part("key", &id, number, &[number as u8; PART]).await);
+    }
+    complete(&server, &id, parts).send().await.unwrap();
+
+    let get = server.client.get_object().bucket(BUCKET).key("key").range("bytes=6-17");
+    let got = body(get.send().await.unwrap()).await;
+
+    assert_eq!(got, [&[1; 2][..], &[2; PART], &[3; 2]].concat());
+}
+
+#[tokio::test]
+async fn what_is_said_at_the_start_of_an_upload_is_said_of_the_object() {
+    let server = server().await;
+    let start = server.client.create_multipart_upload().bucket(BUCKET).key("key");
+    let start = start
+        .content_type("text/plain")
+        .metadata("sha256", "abc")
+        .storage_class(StorageClass::Glacier)
+        .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256);
+    let started = start.send().await.unwrap();
+    let id = started.upload_id().unwrap();
+    let part = server.put_part("key", id, 1, b"x").await;
+    complete(&server, id, [part]).send().await.unwrap();
+
+    let head = server.client.head_object().bucket(BUCKET).key("key").send().await.unwrap();
+
+    assert_eq!(head.content_type(), Some("text/plain"));
+    assert_eq!(head.metadata().unwrap()["sha256"], "abc");
+    assert_eq!(head.storage_class(), Some(&StorageClass::Glacier));
+    assert_eq!(head.server_side_encryption().unwrap().as_str(), "AES256");
+}
+
+#[tokio::test]
+async fn parts_in_the_wrong_order_are_refused() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let one = server.put_part("key", &id, 1, &[1; PART]).await;
+    let two = server.put_part("key", &id, 2, &[2; PART]).await;
+
+    let refused = complete(&server, &id, [two, one]).send().await;
+
+    assert_eq!(refusal(refused), "InvalidPartOrder");
+    assert_eq!(server.keys().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_part_with_another_etag_is_refused() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    server.put_part("key", &id, 1, &[1; PART]).await;
+    let other = CompletedPart::builder().part_number(1).e_tag("\"0\"").build();
+
+    assert_eq!(refusal(complete(&server, &id, [other]).send().await), "InvalidPart");
+}
+
+#[tokio::test]
+async fn a_part_that_was_never_sent_is_refused() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let one = server.put_part("key", &id, 1, &[1; PART]).await;
+    let absent = CompletedPart::builder().part_number(2).e_tag("\"0\"").build();
+
+    assert_eq!(refusal(complete(&server, &id, [one, absent]).send().await), "InvalidPart");
+}
+
+#[tokio::test]
+async fn a_short_part_is_refused_unless_it_is_the_last() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let short = server.put_part("key", &id, 1, &[1; PART - 1]).await;
+    let last = server.put_part("key", &id, 2, b"").await;
+
+    let refused = complete(&server, &id, [short.clone(), last]).send().await;
+    assert_eq!(refusal(refused), "EntityTooSmall");
+
+    complete(&server, &id, [short]).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_part_that_is_sent_again_replaces_the_first() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    server.put_part("key", &id, 1, b"one").await;
+    let again = server.put_part("key", &id, 1, b"again").await;
+
+    complete(&server, &id, [again]).send().await.unwrap();
+
+    assert_eq!(server.get("key").await, b"again");
+    assert_eq!(server.files("blobs").len(), 1);
+}
+
+#[tokio::test]
+async fn the_crc64nvme_of_the_whole_is_known_and_checked_without_reading_it_again() {
+    let server = server().await;
+    let (id, parts) = upload_with(&server, ChecksumAlgorithm::Crc64Nvme).await;
+
+    let wrong = complete(&server, &id, parts.clone()).checksum_crc64_nvme("AAAAAAAAAAA=");
+    assert_eq!(refusal(wrong.send().await), "BadDigest");
+
+    // Of "123456789" and "123456789", one behind the other.
+    let right = complete(&server, &id, parts).checksum_crc64_nvme("oyJKiIDYJOQ=");
+    let done = right.checksum_type(ChecksumType::FullObject).send().await.unwrap();
+
+    assert_eq!(done.checksum_crc64_nvme(), Some("oyJKiIDYJOQ="));
+    let head = server.client.head_object().bucket(BUCKET).key("key");
+    let head = head.checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
+    assert_eq!(head.checksum_crc64_nvme(), Some("oyJKiIDYJOQ="));
+    assert_eq!(head.checksum_type(), Some(&ChecksumType::FullObject));
+}
+
+#[tokio::test]
+async fn a_composite_sha256_is_made_of_those_of_the_parts() {
+    let server = server().await;
+    let (id, parts) = upload_with(&server, ChecksumAlgorithm::Sha256).await;
+
+    let done = complete(&server, &id, parts).send().await.unwrap();
+
+    assert_eq!(done.checksum_sha256(), Some("7BUeeAOE+48vhYy0Cw7HXBFHFesoFphl4nDVSo8wSho=-2"));
+    assert_eq!(done.checksum_type(), Some(&ChecksumType::Composite));
+}
+
+#[tokio::test]
+async fn an_object_of_another_size_than_announced_is_refused() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let part = server.put_part("key", &id, 1, b"12345").await;
+
+    let wrong = complete(&server, &id, [part.clone()]).mpu_object_size(6).send().await;
+    assert_eq!(refusal(wrong), "InvalidRequest");
+
+    complete(&server, &id, [part]).mpu_object_size(5).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_attributes_of_an_object_tell_its_parts() {
+    let server = server().await;
+    let (id, parts) = upload_with(&server, ChecksumAlgorithm::Sha256).await;
+    complete(&server, &id, parts).send().await.unwrap();
+
+    let attributes = server.client.get_object_attributes().bucket(BUCKET).key("key");
+    let attributes = attributes.object_attributes(ObjectAttributes::ObjectParts);
+    let attributes = attributes.send().await.unwrap();
+
+    let parts = attributes.object_parts().unwrap();
+    assert_eq!(parts.total_parts_count(), Some(2));
+    let sizes: Vec<_> = parts.parts().iter().map(|part| part.size()).collect();
+    assert_eq!(sizes, [Some(9), Some(9)]);
+}
+
+#[tokio::test]
+async fn an_aborted_upload_leaves_no_file() {
+    let server = server().await;
+    let before = server.files("");
+    let id = server.start_upload("key").await;
+    server.put_part("key", &id, 1, &[1; PART]).await;
+    server.put_part("key", &id, 2, &[2; PART]).await;
+
+    let abort = server.client.abort_multipart_upload().bucket(BUCKET).key("key");
+    abort.upload_id(&id).send().await.unwrap();
+
+    assert_eq!(server.files(""), before);
+    let late = server.client.upload_part().bucket(BUCKET).key("key").upload_id(&id);
+    let late = late.part_number(3).body(bytes(b"x")).send().await;
+    assert_eq!(refusal(late), "NoSuchUpload");
+}
+
+#[tokio::test]
+async fn a_completed_upload_is_no_upload_any_more() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    let part = server.put_part("key", &id, 1, b"x").await;
+    complete(&server, &id, [part.clone()]).send().await.unwrap();
+
+    assert_eq!(refusal(complete(&server, &id, [part]).send().await), "NoSuchUpload");
+    let listed = server.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(listed.uploads().len(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_belongs_to_its_key() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+
+    let part = server.client.upload_part().bucket(BUCKET).key("other").upload_id(id);
+
+    assert_eq!(refusal(part.part_number(1).send().await), "NoSuchUpload");
+}
+
+#[tokio::test]
+async fn a_part_number_out_of_bounds_is_refused() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    for number in [0, 10_001] {
+        let part = server.client.upload_part().bucket(BUCKET).key("key").upload_id(&id);
+        assert_eq!(refusal(part.part_number(number).send().await), "InvalidArgument", "{number}");
+    }
+}
+
+fn complete(
+    server: &Server,
+    id: &str,
+    parts: impl IntoIterator<Item = CompletedPart>,
+) -> CompleteMultipartUploadFluentBuilder {
+    let complete = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
+    complete.upload_id(id).multipart_upload(list_of(parts))
+}
+
+/// An upload with two parts of "123456789", and the checksums of both.
+async fn upload_with(
+    server: &Server,
+    algorithm: ChecksumAlgorithm,
+) -> (String, Vec<CompletedPart>) {
+    let start = server.client.create_multipart_upload().bucket(BUCKET).key("key");
+    let started = start.checksum_algorithm(algorithm).send().await.expect("the upload starts");
+    let id = started.upload_id.expect("an upload id");
+    let mut parts = Vec::new();
+    for number in 1..=2 {
+        let part = server.client.upload_part().bucket(BUCKET).key("key").upload_id(&id);
+        let put = part.part_number(number).body(bytes(b"123456789")).send().await;
+        let put = put.expect("the part is put");
+        let part = CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(put.e_tag)
+            .set_checksum_crc64_nvme(put.checksum_crc64_nvme)
+            .set_checksum_sha256(put.checksum_sha256);
+        parts.push(part.build());
+    }
+    (id, parts)
+}

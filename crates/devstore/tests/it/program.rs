@@ -1,0 +1,141 @@
+//! The program: what it prints, how it ends, how much memory it takes.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use aws_sdk_s3::config::RequestChecksumCalculation;
+use aws_sdk_s3::primitives::ByteStream;
+use rustix::process::{Pid, Signal, kill_process};
+use s3up_devstore::Options;
+
+use crate::support::client;
+
+const BUCKET: &str = "from-the-command-line";
+
+#[tokio::test]
+async fn it_prints_one_line_serves_and_stops_when_told() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let root = tempfile::tempdir().unwrap();
+        let mut program = Program::start(root.path());
+        let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+
+        s3.put_object().bucket(BUCKET).key("key").send().await.unwrap();
+        let versioning = s3.get_bucket_versioning().bucket(BUCKET).send().await.unwrap();
+        let (code, rest) = program.stop(signal);
+
+        assert_eq!(versioning.status().unwrap().as_str(), "Enabled");
+        assert_eq!((code, rest.as_str()), (Some(0), ""));
+    }
+}
+
+#[tokio::test]
+async fn a_large_object_does_not_fit_in_its_memory_and_need_not() {
+    let root = tempfile::tempdir().unwrap();
+    let mut program = Program::start(root.path());
+    let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+    let path = root.path().join("large");
+    File::create(&path).unwrap().set_len(256 << 20).unwrap();
+
+    // Once as it is, once in chunks with a checksum behind them.
+    for when in
+        [RequestChecksumCalculation::WhenRequired, RequestChecksumCalculation::WhenSupported]
+    {
+        let stream = ByteStream::from_path(&path).await.unwrap();
+        let put = s3.put_object().bucket(BUCKET).key("large").body(stream).customize();
+        let how = aws_sdk_s3::Config::builder().request_checksum_calculation(when);
+        put.config_override(how).send().await.unwrap();
+    }
+    let mut got = s3.get_object().bucket(BUCKET).key("large").send().await.unwrap();
+    let mut len = 0;
+    while let Some(chunk) = got.body.try_next().await.unwrap() {
+        len += chunk.len();
+    }
+    let peak_kib = program.peak_kib();
+    program.stop(Signal::TERM);
+
+    assert_eq!(len, 256 << 20);
+    eprintln!("PEAK {peak_kib}");
+    assert!(peak_kib < 64 << 10, "256 MiB went through {peak_kib} KiB of memory");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_one_line_and_exit_1() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let root = file.path().join("below-a-file");
+
+    let output = run(&["--root", root.to_str().unwrap()]);
+
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("s3up-devstore: start on the folder: open "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_usage_error_is_exit_2() {
+    assert_eq!(run(&["--root"]).status.code(), Some(2));
+    assert_eq!(run(&["--root", "x", "--listen", "nowhere"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_help_names_the_default_credentials_and_no_secret_of_the_environment() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-devstore"));
+    let output = command.arg("--help").env("S3UP_DEVSTORE_SECRET_ACCESS_KEY", "hush").output();
+    let help = String::from_utf8(output.unwrap().stdout).unwrap();
+
+    assert!(help.contains("[default: devstore]"), "{help}");
+    assert!(help.contains("[default: devstore-secret]"), "{help}");
+    assert!(!help.contains("hush"), "{help}");
+}
+
+struct Program {
+    child: Child,
+    endpoint: String,
+}
+
+impl Program {
+    fn start(root: &Path) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-devstore"));
+        command.arg("--root").arg(root.join("data"));
+        command.args(["--listen", "127.0.0.1:0", "--bucket", BUCKET, "--versioned"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("stdout is piped");
+        // Unbuffered enough: the program prints nothing behind this line.
+        BufReader::new(stdout).read_line(&mut line).expect("the program prints a line");
+        let endpoint = line.trim_end().strip_prefix("listening on ").expect("the promised line");
+        Program { endpoint: endpoint.to_owned(), child }
+    }
+
+    fn peak_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the program runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let text = line.expect("a peak").trim().trim_end_matches(" kB");
+        text.parse().expect("a number")
+    }
+
+    /// Returns the exit code and what else was printed.
+    fn stop(&mut self, signal: Signal) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the program runs");
+        let mut rest = String::new();
+        let stdout = self.child.stdout.as_mut().expect("stdout is piped");
+        stdout.read_to_string(&mut rest).expect("stdout is text");
+        (self.child.wait().expect("the program ends").code(), rest)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Fails where it was stopped before, which is the usual case.
+        self.child.kill().ok();
+    }
+}
+
+fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-devstore"));
+    command.args(args).output().expect("the program runs")
+}

@@ -1,0 +1,116 @@
+//! What is refused, and how.
+
+use reqwest::multipart::{Form, Part};
+use s3up_core::Code;
+use s3up_devstore::{Fault, Op};
+
+use crate::fixture::{KEY, OTHER_KEY, READER_KEY, World, problem, refused, stored};
+
+#[tokio::test]
+async fn no_key_and_a_wrong_key_get_the_same_answer() {
+    let world = World::start().await;
+    let url = format!("{}/exists?path=a", world.url);
+    let answers = [
+        world.http.get(&url),
+        world.http.get(&url).bearer_auth("sk_live_wrong"),
+        world.http.get(&url).bearer_auth(""),
+        world.http.get(&url).bearer_auth(format!("{KEY}x")),
+        world.http.get(&url).basic_auth("webapp", Some(KEY)),
+        world.http.put(format!("{}/files/a", world.url)).body("x"),
+        world.http.post(format!("{}/upload", world.url)).body("x"),
+        world.http.get(format!("{}/download?path=a", world.url)),
+    ];
+    let mut details = Vec::new();
+    for request in answers {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        let problem = problem(response).await;
+        assert_eq!(problem.code, Code::Unauthorized);
+        details.push(problem.detail);
+    }
+    details.dedup();
+    assert_eq!(details.len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_does_only_what_it_may() {
+    let world = World::start().await;
+    stored(world.put("a.jpg", "x")).await;
+    let put = |key: &str, path: &str| {
+        world.http.put(format!("{}/files/{path}", world.url)).bearer_auth(key).body("x")
+    };
+    let form = Form::new().text("path", "a").part("file", Part::bytes(vec![1]));
+    let form = world.http.post(format!("{}/upload", world.url)).multipart(form);
+
+    assert_eq!(refused(put(READER_KEY, "a.jpg")).await.code, Code::Forbidden);
+    assert_eq!(refused(form.bearer_auth(READER_KEY)).await.code, Code::Forbidden);
+    let php = refused(put(OTHER_KEY, "shell.php")).await;
+    assert_eq!(php.code, Code::Forbidden);
+    assert!(php.detail.contains("jpg"), "{}", php.detail);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_or_method_that_does_not_exist_is_a_problem_too() {
+    let world = World::start().await;
+    let delete =
+        |address: &str| world.http.delete(format!("{}{address}", world.url)).bearer_auth(KEY);
+    assert_eq!(refused(world.get("/nothing")).await.code, Code::NotFound);
+    for address in ["/files/a", "/download?path=a", "/exists?path=a", "/upload", "/health"] {
+        assert_eq!(refused(delete(address)).await.code, Code::MethodNotAllowed, "{address}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_that_is_not_understood_names_what_is_wrong() {
+    let world = World::start().await;
+    let file = || Part::bytes(vec![1, 2, 3]).file_name("x");
+    #[rustfmt::skip]
+    let cases = [
+        (Form::new().text("path", "a"),                                        "no `file`"),
+        (Form::new().part("file", file()),                                     "no `path`"),
+        (Form::new().text("path", "a").part("file", file()).text("x", "y"),    "unknown form field \"x\""),
+        (Form::new().text("path", "a").text("path", "b").part("file", file()), "`path` is given twice"),
+        (Form::new().text("path", "a").text("sha256", "abc").part("file", file()), "`sha256`"),
+        (Form::new().text("path", "a").text("mode", "rwx").part("file", file()),   "`mode`"),
+        (Form::new().text("path", "a").part("file", file()).text("mtime_ns", "1"), "`mtime_ns` must come before"),
+        (Form::new().text("path", "x".repeat(5000)).part("file", file()),      "`path` is longer"),
+    ];
+    for (form, want) in cases {
+        let request = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY);
+        let problem = refused(request.multipart(form)).await;
+        assert_eq!(problem.code, Code::BadRequest, "{want}");
+        assert!(problem.detail.contains(want), "{want}: {}", problem.detail);
+    }
+    let no_form = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY).body("x");
+    assert_eq!(refused(no_form).await.code, Code::BadRequest);
+    assert_eq!(world.exists("a").await["exists"], false);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn one_failure_of_the_store_is_not_seen_by_the_client() {
+    let world = World::start().await;
+    let faults = world.s3.faults();
+    faults.inject(Op::HeadObject, 1, Fault::InternalError);
+    faults.inject(Op::PutObject, 1, Fault::LateInternalError);
+    faults.inject(Op::PutObject, 2, Fault::SlowDown { retry_after_seconds: None });
+
+    assert_eq!(world.exists("a").await["exists"], false);
+    let answer = stored(world.put("a", "once")).await;
+
+    assert_eq!(answer.size, 4);
+    assert_eq!(world.download("a").await, b"once");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn health_needs_no_key() {
+    let world = World::start().await;
+    let health = world.http.get(format!("{}/health", world.url)).send().await.unwrap();
+    assert_eq!(health.status().as_u16(), 200);
+    assert_eq!(health.text().await.unwrap(), r#"{"status":"UP"}"#);
+    world.stop().await;
+}

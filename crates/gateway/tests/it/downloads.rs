@@ -1,0 +1,113 @@
+//! What a download promises.
+
+use reqwest::{StatusCode, header};
+use s3up_core::Code;
+use s3up_devstore::{Fault, Op};
+
+use crate::fixture::{MIB, World, noise, problem, refused, stored};
+
+#[tokio::test]
+async fn a_download_carries_what_a_browser_needs_and_runs_nothing() {
+    let world = World::start().await;
+    stored(world.put("dir/caf%C3%A9%20%22x%22.html", "<script>")).await;
+
+    let get = world.get("/download?path=dir/caf%C3%A9%20%22x%22.html").send().await.unwrap();
+    let headers = get.headers().clone();
+
+    assert_eq!(headers[header::CONTENT_TYPE], "text/html");
+    assert_eq!(headers[header::CONTENT_LENGTH], "8");
+    assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    assert_eq!(
+        headers[header::CONTENT_DISPOSITION],
+        "attachment; filename*=UTF-8''caf%C3%A9%20%22x%22%2Ehtml"
+    );
+    assert!(headers[header::ETAG].to_str().unwrap().starts_with('"'));
+    assert_eq!(get.bytes().await.unwrap(), "<script>");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn head_says_the_same_without_a_body() {
+    let world = World::start().await;
+    stored(world.put("a", noise(1000))).await;
+    let get = world.get("/download?path=a").send().await.unwrap();
+
+    let url = format!("{}/download?path=a", world.url);
+    let head = world.http.head(url).bearer_auth(crate::fixture::KEY).send().await.unwrap();
+
+    assert_eq!(head.status(), StatusCode::OK);
+    for name in [header::CONTENT_LENGTH, header::ETAG, header::CONTENT_TYPE] {
+        assert_eq!(head.headers()[&name], get.headers()[&name], "{name}");
+    }
+    assert_eq!(world.s3.faults().calls(Op::GetObject), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ranges_are_served() {
+    let world = World::start().await;
+    let body = noise(20 * MIB);
+    stored(world.put("a", body.clone())).await;
+    let last = body.len() - 1;
+    for (range, from, to) in [
+        ("bytes=0-0", 0, 0),
+        ("bytes=5-104", 5, 104),
+        ("bytes=8388600-8388700", 8_388_600, 8_388_700),
+        ("bytes=20971519-", last, last),
+        ("bytes=-10", last - 9, last),
+        ("bytes=1000000-99999999", 1_000_000, last),
+    ] {
+        let part = world.get("/download?path=a").header("range", range).send().await.unwrap();
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT, "{range}");
+        let content_range = format!("bytes {from}-{to}/{}", body.len());
+        assert_eq!(part.headers()[header::CONTENT_RANGE], content_range);
+        assert!(part.bytes().await.unwrap() == body[from..=to], "{range}");
+    }
+
+    let outside = world.get("/download?path=a").header("range", "bytes=20971520-");
+    let outside = outside.send().await.unwrap();
+    assert_eq!(outside.headers()[header::CONTENT_RANGE], "bytes */20971520");
+    assert_eq!(problem(outside).await.code, Code::RangeNotSatisfiable);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_file_is_404() {
+    let world = World::start().await;
+    stored(world.put("a", "x")).await;
+    for address in ["/download?path=b", "/download?path=a&version_id=no-such-version"] {
+        let code = refused(world.get(address)).await.code;
+        assert!(matches!(code, Code::NotFound | Code::StoreRefused), "{address}: {code:?}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_connection_to_the_store_is_not_seen_by_the_client() {
+    let world = World::start().await;
+    let body = noise(20 * MIB);
+    stored(world.put("a", body.clone())).await;
+    let faults = world.s3.faults();
+    faults.inject(Op::GetObject, 1, Fault::CutBody { after_bytes: 1_000_000 });
+    faults.inject(Op::GetObject, 2, Fault::CutBody { after_bytes: 0 });
+    faults.inject(Op::GetObject, 3, Fault::InternalError);
+
+    assert!(world.download("a").await == body);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_flipped_byte_never_passes_for_the_whole_file() {
+    let world = World::start().await;
+    stored(world.put("small", noise(1000))).await;
+    stored(world.put("long", noise(20 * MIB))).await;
+
+    world.s3.faults().inject(Op::GetObject, 1, Fault::FlipByte { offset: 17 });
+    let small = refused(world.get("/download?path=small")).await;
+    world.s3.faults().inject(Op::GetObject, 2, Fault::FlipByte { offset: 17 });
+    let long = world.get("/download?path=long").send().await.unwrap().bytes().await;
+
+    assert_eq!(small.code, Code::StoreUnavailable);
+    assert!(long.is_err(), "a damaged file was handed out whole");
+    world.stop().await;
+}

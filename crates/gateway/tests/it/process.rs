@@ -1,0 +1,127 @@
+//! The program itself: start, TLS, signals, exit codes, what it prints.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use s3up_devstore::{DevStore, Options, Versioning};
+use tempfile::TempDir;
+
+use crate::fixture::{BUCKET, KEY, config};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_s3up-server"))
+}
+
+async fn s3(root: &TempDir) -> DevStore {
+    let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.unwrap();
+    s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
+    s3
+}
+
+async fn run(config: &Path) -> Output {
+    let mut command = program();
+    command.arg("--config").arg(config);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+// The log is read by blocking calls while the S3 server runs in this process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_serves_tls_and_ends_with_0_on_sigterm() {
+    let root = tempfile::tempdir().unwrap();
+    let s3 = s3(&root).await;
+    let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert_file, key_file) = (root.path().join("cert.pem"), root.path().join("key.pem"));
+    std::fs::write(&cert_file, cert.cert.pem()).unwrap();
+    std::fs::write(&key_file, cert.signing_key.serialize_pem()).unwrap();
+    let tls = format!(
+        "port: 0, tls: {{ enabled: true, cert_file: {:?}, key_file: {:?} }}",
+        cert_file, key_file
+    );
+    let file = root.path().join("server.yaml");
+    std::fs::write(&file, config(&s3.endpoint()).replace("port: 0", &tls)).unwrap();
+    let mut child = program()
+        .args(["--log-format", "logfmt", "--config"])
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let url = loop {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it served");
+        if let Some((_, url)) = line.trim().split_once("url=") {
+            break url.trim_matches('"').replace("127.0.0.1", "localhost");
+        }
+    };
+    let pinned = reqwest::Certificate::from_pem(cert.cert.pem().as_bytes()).unwrap();
+    let http = reqwest::Client::builder().tls_certs_only([pinned]).build().unwrap();
+
+    let put = http.put(format!("{url}/files/a")).bearer_auth(KEY).body("over TLS").send().await;
+    let strangers = reqwest::Client::new().get(format!("{url}/health")).send().await;
+    let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+
+    assert_eq!(put.unwrap().status().as_u16(), 200);
+    assert!(strangers.is_err(), "an unknown CA was trusted");
+    assert!(stopped.success());
+    assert_eq!(status.code(), Some(0));
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains(KEY) && !rest.contains("devstore-secret"), "{rest}");
+    s3.stop().await;
+}
+
+#[tokio::test]
+async fn bad_input_ends_in_one_clear_line() {
+    let root = tempfile::tempdir().unwrap();
+    let s3 = s3(&root).await;
+    let good = config(&s3.endpoint());
+    let tls = "host: \"127.0.0.1\", tls: { enabled: true, cert_file: \"/no/cert.pem\", key_file: \"/no/key.pem\" }";
+    #[rustfmt::skip]
+    let cases = [
+        // what is wrong                               exit  the line says
+        ("bucket: \"backups\"", "bucket: \"nowhere\"", 1, "no such bucket"),
+        ("\"devstore-secret\"", "\"wrong\"",           1, "does not accept these credentials"),
+        ("access_key_id: \"devstore\"", "access_key_id: \"nobody\"", 1, "does not accept these credentials"),
+        (s3.endpoint().leak(), "http://127.0.0.1:1",   1, "the store is busy or unreachable"),
+        ("region:", "regoin:",                         2, "did you mean `region`"),
+        ("\"devstore-secret\"", "\"${NO_SUCH_VARIABLE}\"", 2, "NO_SUCH_VARIABLE"),
+        ("port: 0", "port: many",                      2, "server.port"),
+        ("host: \"127.0.0.1\"", "host: \"0.0.0.0\"",   2, "server.tls.enabled"),
+        ("host: \"127.0.0.1\"", tls,                   1, "/no/cert.pem"),
+    ];
+    for (old, new, exit, want) in cases {
+        let file = root.path().join("server.yaml");
+        assert!(good.contains(old), "{old}");
+        std::fs::write(&file, good.replace(old, new)).unwrap();
+
+        let output = run(&file).await;
+
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{new}: {text}");
+        let line = text.lines().last().unwrap_or_default();
+        assert!(line.contains(want), "{new}: {text}");
+        assert!(!text.contains("devstore-secret") && !text.contains("panicked"), "{text}");
+        let errors = text.lines().filter(|line| line.starts_with("s3up-server:")).count();
+        assert_eq!(errors, 1, "{text}");
+    }
+    let missing = run(&root.path().join("none.yaml")).await;
+    assert_eq!(missing.status.code(), Some(2));
+    s3.stop().await;
+}
+
+#[test]
+fn keygen_prints_a_key_and_its_digest() {
+    let output = program().arg("keygen").output().unwrap();
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    let quoted = |start: &str| {
+        let from = text.find(start).unwrap() + start.len();
+        text[from..].split('"').next().unwrap().to_owned()
+    };
+    let key = quoted("api_key: \"");
+    let digest = quoted("api_key_sha256: \"");
+    assert_eq!(s3up_core::Sha256Digest::of(key.as_bytes()).to_string(), digest);
+}

@@ -1,0 +1,63 @@
+//! Wrong settings are named at start.
+
+use std::time::Duration;
+
+use s3up_core::KeyPrefix;
+use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_store::{Credentials, Kind, Settings, Store};
+
+use crate::fixture::settings;
+
+async fn probe(settings: Settings) -> Result<s3up_store::Versioning, Kind> {
+    let store = Store::connect(settings).await.expect("no file is needed");
+    let probed = store.probe(&KeyPrefix::default(), Duration::ZERO).await;
+    probed.map_err(|err| err.kind)
+}
+
+#[tokio::test]
+async fn the_probe_tells_what_is_wrong() {
+    let root = tempfile::tempdir().unwrap();
+    let s3 = DevStore::start(Options::new(root.path())).await.unwrap();
+    s3.create_bucket("backups", Versioning::Enabled).await.unwrap();
+    s3.create_bucket("plain", Versioning::Off).await.unwrap();
+    let good = settings(s3.endpoint());
+    let keys = |id: &str, secret: &str| Credentials::Explicit {
+        access_key_id: id.to_owned(),
+        secret_access_key: secret.to_owned(),
+    };
+    let bucket = |name: &str| Settings { bucket: name.to_owned(), ..good.clone() };
+    let credentials = |id, secret| Settings { credentials: keys(id, secret), ..good.clone() };
+    let endpoint = |url: &str| Settings { endpoint: Some(url.to_owned()), ..good.clone() };
+    use s3up_store::Versioning::*;
+    #[rustfmt::skip]
+    let cases = [
+        (good.clone(),                             Ok(Kept)),
+        (bucket("plain"),                          Ok(NotKept)),
+        (bucket("nowhere"),                        Err(Kind::NoBucket)),
+        (credentials("devstore", "wrong"),         Err(Kind::BadCredentials)),
+        (credentials("nobody", "devstore-secret"), Err(Kind::BadCredentials)),
+        (endpoint("http://127.0.0.1:1"),           Err(Kind::Transient)),
+    ];
+    for (settings, want) in cases {
+        let what = format!("{settings:?}");
+        assert_eq!(probe(settings).await, want, "{what}");
+    }
+    s3.stop().await;
+}
+
+#[tokio::test]
+async fn a_ca_file_that_is_none_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("ca.pem");
+    let with_ca = |path: &std::path::Path| Settings {
+        ca_file: Some(path.to_owned()),
+        ..settings("https://127.0.0.1:1".to_owned())
+    };
+    std::fs::write(&file, "no certificate").unwrap();
+
+    let missing = Store::connect(with_ca(&root.path().join("none"))).await.err().unwrap();
+    let wrong = Store::connect(with_ca(&file)).await.err().unwrap();
+
+    assert!(missing.to_string().starts_with("read CA certificates from /"), "{missing}");
+    assert!(wrong.to_string().ends_with("no certificate in PEM form"), "{wrong}");
+}

@@ -1,0 +1,122 @@
+//! A bucket on an embedded S3, and a store that is connected to it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3up_core::Key;
+use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_store::{
+    Credentials, Get, Length, ObjectFacts, Overwrite, Profile, Put, Settings, Sse, Store,
+    StoreError,
+};
+use tempfile::TempDir;
+
+/// Small enough for many tests, large enough for S3.
+pub const PART: u64 = 5 << 20;
+pub const BUDGET: u64 = 8 * PART;
+pub const RETRY_FOR: Duration = Duration::from_secs(20);
+
+pub struct World {
+    pub s3: DevStore,
+    pub store: Store,
+    _root: TempDir,
+}
+
+pub fn settings(endpoint: String) -> Settings {
+    Settings {
+        endpoint: Some(endpoint),
+        region: "us-east-1".to_owned(),
+        bucket: "backups".to_owned(),
+        credentials: Credentials::Explicit {
+            access_key_id: Options::ACCESS_KEY_ID.to_owned(),
+            secret_access_key: Options::SECRET_ACCESS_KEY.to_owned(),
+        },
+        profile: Profile::Generic,
+        ca_file: None,
+        storage_class: None,
+        sse: Sse::Unsaid,
+        buffer_budget_bytes: BUDGET,
+    }
+}
+
+impl World {
+    pub async fn start() -> World {
+        World::with(|settings| settings).await
+    }
+
+    pub async fn with(edit: impl Fn(Settings) -> Settings) -> World {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
+        s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
+        let store = Store::connect(edit(settings(s3.endpoint()))).await.expect("a store");
+        World { s3, store, _root: root }
+    }
+
+    /// Nothing is left over: no fault that never fired, no buffer, no upload
+    /// that was neither completed nor aborted.
+    pub async fn stop(self) {
+        self.store.settle().await;
+        let faults = self.s3.faults();
+        assert!(faults.unfired().is_empty(), "never fired: {:?}", faults.unfired());
+        assert_eq!(self.store.pool().lent_bytes(), 0, "a buffer is missing");
+        self.s3.stop().await;
+    }
+
+    pub async fn head(&self, key: &str) -> Option<ObjectFacts> {
+        self.store.head(&Key::parse(key).unwrap(), None, RETRY_FOR).await.unwrap()
+    }
+
+    pub async fn read(&self, key: &str) -> Result<Vec<u8>, StoreError> {
+        let facts = self.head(key).await.expect("an object");
+        let mut download = self.store.download(get(key, facts));
+        let mut bytes = Vec::new();
+        while let Some(piece) = download.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
+    pub fn calls(&self, op: Op) -> u64 {
+        self.s3.faults().calls(op)
+    }
+}
+
+pub fn put(key: &str) -> Put {
+    Put {
+        key: Key::parse(key).unwrap(),
+        length: Length::AtMost(100 * PART),
+        part_bytes: PART,
+        content_type: None,
+        metadata: BTreeMap::new(),
+        expect_sha256: None,
+        overwrite: Overwrite::Allowed,
+        in_flight: 3,
+        retry_for: RETRY_FOR,
+        buffer_wait: None,
+    }
+}
+
+pub fn get(key: &str, facts: ObjectFacts) -> Get {
+    Get {
+        key: Key::parse(key).unwrap(),
+        range: 0..facts.size,
+        facts,
+        part_bytes: PART,
+        in_flight: 3,
+        retry_for: RETRY_FOR,
+        buffer_wait: None,
+    }
+}
+
+/// Bytes in which no two stretches are alike.
+pub fn noise(len: u64) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut bytes = Vec::with_capacity(len as usize + 8);
+    while (bytes.len() as u64) < len {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        bytes.extend_from_slice(&state.rotate_left(23).to_le_bytes());
+    }
+    bytes.truncate(len as usize);
+    bytes
+}

@@ -1,0 +1,6 @@
+//! What the engine promises, checked over HTTP on the embedded S3.
+
+mod connect;
+mod download;
+mod fixture;
+mod upload;
