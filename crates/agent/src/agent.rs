@@ -33,9 +33,8 @@ pub struct Agent {
 
 impl Agent {
     pub async fn start(config: Config) -> Result<Agent, StartError> {
-        // Before anything is created or watched: what is written from now on
-        // is new.
-        let known_since_ns = clock::file_clock_ns();
+        // Before anything is watched: what is written from now on is new.
+        let known_since_ns = clock::file_clock_ns().await;
         let gateway = Gateway::new(&config.server)?;
         db::create_folder(&config.database)?;
         let lock = Lock::take(&config.database)?;

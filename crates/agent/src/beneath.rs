@@ -19,9 +19,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
+const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// One `getdents` call returns some hundred entries.
 const LISTING_BYTES: usize = 32 * 1024;

@@ -81,7 +81,11 @@ impl Gateway {
     }
 
     /// Stores a file whose whole content is in memory.
-    pub async fn put_bytes(&self, put: &Put<'_>, body: Bytes) -> Result<UploadAnswer, GatewayError> {
+    pub async fn put_bytes(
+        &self,
+        put: &Put<'_>,
+        body: Bytes,
+    ) -> Result<UploadAnswer, GatewayError> {
         self.put(put, progress::pieces(body)).await
     }
 
@@ -116,7 +120,8 @@ impl Gateway {
 
     /// What the gateway knows of a file.
     pub async fn exists(&self, path: &RemotePath) -> Result<ExistsAnswer, GatewayError> {
-        let request = self.http.get(format!("{}/exists", self.base)).query(&[("path", path.as_str())]);
+        let request =
+            self.http.get(format!("{}/exists", self.base)).query(&[("path", path.as_str())]);
         answer::json(send(request).await?).await
     }
 

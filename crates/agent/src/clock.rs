@@ -1,10 +1,13 @@
 //! The clocks, read here and nowhere else.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::settle::Now;
+
+/// Kernels tick every 1 to 10 ms.
+const TICK_PAUSE: Duration = Duration::from_millis(1);
 
 pub fn now() -> Now {
     Now { instant: Instant::now(), wall_ns: wall_ns() }
@@ -21,9 +24,18 @@ pub fn wall_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// The clock that the kernel dates files with: it goes in ticks, so a file
-/// written after this moment is never dated before it.
-pub fn file_clock_ns() -> i64 {
-    let time = clock_gettime(ClockId::RealtimeCoarse);
-    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+/// A moment by the clock that the kernel dates files with, such that all that
+/// was written before the call is dated before it. That clock goes in ticks of
+/// some milliseconds, so the next one is waited for.
+pub async fn file_clock_ns() -> i64 {
+    let called_at = wall_ns();
+    loop {
+        let time = clock_gettime(ClockId::RealtimeCoarse);
+        let tick = time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec);
+        // A clock that is set back meanwhile ends the wait as well.
+        if tick > called_at || wall_ns() < called_at {
+            return tick;
+        }
+        tokio::time::sleep(TICK_PAUSE).await;
+    }
 }

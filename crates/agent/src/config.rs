@@ -199,8 +199,9 @@ impl Config {
 }
 
 fn server(raw: &RawServer, source: &Source) -> Result<Server, ConfigError> {
-    let url = Url::parse(&raw.url)
-        .map_err(|err| source.wrong("server.url", format_args!("{:?} is no URL: {err}", raw.url)))?;
+    let url = Url::parse(&raw.url).map_err(|err| {
+        source.wrong("server.url", format_args!("{:?} is no URL: {err}", raw.url))
+    })?;
     let wrong = |what: &str| Err(source.wrong("server.url", what));
     match url.scheme() {
         "https" => {}
@@ -222,7 +223,8 @@ fn server(raw: &RawServer, source: &Source) -> Result<Server, ConfigError> {
         return wrong("expected an address without ? and #");
     }
     if !is_header_text(raw.api_key.expose()) {
-        let what = "expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)";
+        let what =
+            "expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)";
         return Err(source.wrong("server.api_key", what));
     }
     let ca_file = raw.ca_file.clone().map(AbsolutePath::into_inner);
@@ -283,8 +285,7 @@ fn watch(
     let mut builder = GitignoreBuilder::new("");
     add_lines(&mut builder, global, "exclude", source)?;
     add_lines(&mut builder, &raw.exclude, &key("exclude"), source)?;
-    let excludes: Gitignore =
-        builder.build().map_err(|err| source.wrong(&key("exclude"), err))?;
+    let excludes: Gitignore = builder.build().map_err(|err| source.wrong(&key("exclude"), err))?;
     Ok(Watch { index, root, prefix, recursive: raw.recursive, excludes })
 }
 
@@ -365,10 +366,7 @@ fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::Limits, ConfigError>
     })
 }
 
-fn out_of_range<T: std::fmt::Display>(
-    value: T,
-    range: &std::ops::RangeInclusive<T>,
-) -> String {
+fn out_of_range<T: std::fmt::Display>(value: T, range: &std::ops::RangeInclusive<T>) -> String {
     format!("is {value}, expected {} to {}", range.start(), range.end())
 }
 

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use s3up_core::wire::StoredFile;
@@ -143,10 +144,12 @@ async fn put_in_place(writer: File, partial: &Path, file: &Path) -> Result<(), G
     tokio::fs::rename(partial, file).await.map_err(unwritten)
 }
 
-/// The bytes of the name that the file had on its host.
+/// The bytes of the name that the file had on its host. Escapes that no agent
+/// wrote could spell a path (`%2F`): then the name stays as it is stored.
 fn local_name(path: &RemotePath) -> PathBuf {
-    use std::os::unix::ffi::OsStringExt;
-    PathBuf::from(OsString::from_vec(escape::decode(path.file_name())))
+    let name = escape::decode(path.file_name());
+    let is_name = !name.contains(&b'/') && !name.contains(&0) && name != b"." && name != b"..";
+    if is_name { PathBuf::from(OsString::from_vec(name)) } else { PathBuf::from(path.file_name()) }
 }
 
 /// The path as typed, checked.
@@ -170,9 +173,10 @@ mod tests {
 
     #[test]
     fn a_decoded_name_never_leaves_the_folder() {
-        // `%2F` is no escape that we write, but someone else may have.
-        let path = RemotePath::parse("up/..%2F..%2Fetc%2Fpasswd").unwrap();
-        let Target::File(file) = Target::of(None, &path) else { panic!("a file") };
-        assert_eq!(file, Path::new("..%2F..%2Fetc%2Fpasswd"));
+        for name in ["..%2F..%2Fetc%2Fpasswd", "%2E%2E", "%2e", "a%00b"] {
+            let path = RemotePath::parse(&format!("up/{name}")).unwrap();
+            let Target::File(file) = Target::of(None, &path) else { panic!("a file") };
+            assert_eq!(file, Path::new(name));
+        }
     }
 }

@@ -224,7 +224,6 @@ mod tests {
 
     #[test]
     fn long_files_never_block_short_ones() {
-        let now = Instant::now();
         let mut queue = Queue::new(LIMITS);
         for n in 0..3 {
             queue.push(job(n, 1000));

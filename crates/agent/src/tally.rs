@@ -39,10 +39,7 @@ impl Add for Count {
     type Output = Count;
 
     fn add(self, other: Count) -> Count {
-        Count {
-            files: self.files + other.files,
-            bytes: self.bytes.saturating_add(other.bytes),
-        }
+        Count { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 

@@ -9,6 +9,7 @@
 //! Not here: when it is tried again (`daemon`), and the reading ([`content`]).
 
 mod content;
+mod meaning;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use s3up_core::{Code, RemotePath};
 
 use self::content::Content;
+use self::meaning::{Meaning, meaning};
 use crate::client::{Gateway, GatewayError, Put, one_line};
 use crate::clock;
 use crate::db::{Change, Reader, Upload};
@@ -55,15 +57,26 @@ pub enum Manner {
 #[derive(Debug)]
 pub enum Outcome {
     /// The gateway has it. `sent` is false where it had it before.
-    Safe { change: Change, sent: bool, changed_since: bool },
+    Safe {
+        change: Box<Change>,
+        sent: bool,
+        changed_since: bool,
+    },
     /// Nothing to send; the database may have to hear of it.
-    Nothing(Option<Change>),
+    Nothing(Option<Box<Change>>),
     /// It is another version by now: it has to settle again.
     Changed,
     Gone,
-    Problem { kind: Kind, reason: String },
+    Problem {
+        kind: Kind,
+        reason: String,
+    },
     /// Worth another try.
-    Failed { fault: Fault, reason: String, code: Option<Code> },
+    Failed {
+        fault: Fault,
+        reason: String,
+        code: Option<Code>,
+    },
 }
 
 impl Uploader {
@@ -86,7 +99,7 @@ impl Uploader {
             remote_path,
         };
         if is_only_touched(&upload, row.as_ref()) {
-            let touched = (order.manner == Manner::Settled).then_some(Change::Touched(upload));
+            let touched = (order.manner == Manner::Settled).then(|| Change::Touched(upload).into());
             return Err(Outcome::Nothing(touched));
         }
         self.send(order, content, upload).await
@@ -152,9 +165,7 @@ impl Uploader {
         };
         Ok(answer
             .file
-            .filter(|file| {
-                (file.size, file.sha256) == (content.bytes(), Some(content.sha256()))
-            })
+            .filter(|file| (file.size, file.sha256) == (content.bytes(), Some(content.sha256())))
             .map(|file| file.version_id))
     }
 }
@@ -179,16 +190,15 @@ fn to_send(
     match (decide(&identity, &remote_path, known, &order.policy), remote_path) {
         (State::Pending(_), Ok(remote_path)) => Ok(remote_path),
         (State::Baseline { recorded: false }, _) => {
-            Err(Outcome::Nothing(Some(Change::Baseline { local_path, identity })))
+            Err(Outcome::Nothing(Some(Change::Baseline { local_path, identity }.into())))
         }
         // The row is right; a problem that came up meanwhile is over.
         (State::Protected, _) if known.parked.is_some() => {
-            Err(Outcome::Nothing(Some(Change::Solved { local_path })))
+            Err(Outcome::Nothing(Some(Change::Solved { local_path }.into())))
         }
-        (
-            State::Pending(_) | State::Protected | State::Baseline { .. } | State::Problem(_),
-            _,
-        ) => Err(Outcome::Nothing(None)),
+        (State::Pending(_) | State::Protected | State::Baseline { .. } | State::Problem(_), _) => {
+            Err(Outcome::Nothing(None))
+        }
     }
 }
 
@@ -197,49 +207,29 @@ fn hot() -> Outcome {
     Outcome::Problem { kind: Kind::Hot, reason }
 }
 
-/// What a failed call means for this file.
+/// What becomes of the file after a failed call.
 fn failed(err: &GatewayError, content: &Content, manner: Manner) -> Outcome {
     let reason = one_line(err);
     let fault = Fault { retry_after: err.retry_after(), slow: false };
-    match err {
-        GatewayError::Refused(refusal) => match refusal.code {
-            Code::Unauthorized => {
-                let fault = Fault { slow: true, ..fault };
-                Outcome::Failed { fault, reason, code: Some(Code::Unauthorized) }
-            }
-            Code::Quota => Outcome::Problem { kind: Kind::Deferred, reason },
-            Code::Incomplete | Code::DigestMismatch | Code::SizeMismatch => {
-                changed_or(content, manner, Outcome::failed(fault, reason))
-            }
-            code if code.is_transient() || refusal.status >= 500 => Outcome::failed(fault, reason),
-            _ => Outcome::Problem { kind: Kind::Refused, reason },
-        },
-        GatewayError::Foreign(refusal) => match refusal.code {
-            Code::TooLarge => Outcome::Problem { kind: Kind::Deferred, reason },
-            Code::Unauthorized => {
-                let fault = Fault { slow: true, ..fault };
-                Outcome::Failed { fault, reason, code: Some(Code::Unauthorized) }
-            }
-            _ => Outcome::failed(fault, reason),
-        },
-        GatewayError::Unreachable(_) => {
-            changed_or(content, manner, Outcome::failed(fault, reason))
+    match meaning(err) {
+        // A file that changed under the upload explains the failure by itself.
+        Meaning::Changed if manner == Manner::Settled && content.changed_since() => {
+            Outcome::Changed
         }
-        GatewayError::Redirected { .. }
-        | GatewayError::Stalled
-        | GatewayError::Answer { .. } => Outcome::failed(fault, reason),
+        Meaning::Changed | Meaning::Away => Outcome::failed(fault, reason),
+        Meaning::WrongKey => {
+            let fault = Fault { slow: true, ..fault };
+            Outcome::Failed { fault, reason, code: Some(Code::Unauthorized) }
+        }
+        Meaning::Deferred => Outcome::Problem { kind: Kind::Deferred, reason },
+        Meaning::Refused => Outcome::Problem { kind: Kind::Refused, reason },
     }
-}
-
-/// A file that changed under the upload explains the failure by itself.
-fn changed_or(content: &Content, manner: Manner, otherwise: Outcome) -> Outcome {
-    if manner == Manner::Settled && content.changed_since() { Outcome::Changed } else { otherwise }
 }
 
 impl Outcome {
     fn safe(upload: Upload, sent: bool, content: &Content) -> Outcome {
         let changed_since = content.changed_since();
-        Outcome::Safe { change: Change::Uploaded(upload), sent, changed_since }
+        Outcome::Safe { change: Change::Uploaded(upload).into(), sent, changed_since }
     }
 
     /// The upload panicked.

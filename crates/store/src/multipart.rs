@@ -325,6 +325,11 @@ impl Sending {
         }
     }
 
+    /// Gives up what is on its way, and waits until it is given up.
+    pub(crate) async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+
     pub(crate) async fn finish(mut self) -> Result<(Facts, Vec<PartSent>), StoreError> {
         while self.in_flight() > 0 {
             self.any_done().await?;

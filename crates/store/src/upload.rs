@@ -112,7 +112,16 @@ impl Store {
             return self.stage_whole(put, first.buffer.into_bytes()).await;
         }
         let upload = Multipart::begin(self, &put).await?;
-        match send_parts(&upload, &put, cut, first).await {
+        let mut sending = Sending::new(upload.clone_handle(), put.retry_for);
+        let outcome = match send_parts(&mut sending, &put, cut, first).await {
+            Ok(()) => finish_parts(&put, sending).await,
+            Err(err) => {
+                // No part may arrive after the upload was removed.
+                sending.stop().await;
+                Err(err)
+            }
+        };
+        match outcome {
             Ok((facts, parts)) => {
                 let store = self.clone();
                 Ok(Staged { store, put, facts, body: Body::Parts(upload, parts) })
@@ -267,12 +276,11 @@ impl Staged {
 }
 
 async fn send_parts<R: AsyncRead + Unpin + Send>(
-    upload: &Multipart,
+    sending: &mut Sending,
     put: &Put,
     mut cut: Cut<R>,
     first: Part,
-) -> Result<(Facts, Vec<PartSent>), UploadError> {
-    let mut sending = Sending::new(upload.clone_handle(), put.retry_for);
+) -> Result<(), UploadError> {
     sending.start(first.buffer.into_bytes());
     let mut is_last = first.is_last;
     while !is_last {
@@ -288,6 +296,10 @@ async fn send_parts<R: AsyncRead + Unpin + Send>(
         is_last = part.is_last;
         sending.start(part.buffer.into_bytes());
     }
+    Ok(())
+}
+
+async fn finish_parts(put: &Put, sending: Sending) -> Result<(Facts, Vec<PartSent>), UploadError> {
     let (facts, parts) = sending.finish().await?;
     check_digest(put, &facts)?;
     Ok((facts, parts))

@@ -9,8 +9,8 @@ use s3up_core::Code;
 use s3up_core::wire::{PROBLEM_TYPE, Problem};
 use serde::de::DeserializeOwned;
 
-use super::error::{GatewayError, Refusal};
 use super::IDLE_TIMEOUT;
+use super::error::{GatewayError, Refusal};
 
 /// Our answers have some hundred bytes; what is longer is not ours.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;

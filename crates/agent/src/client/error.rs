@@ -26,7 +26,9 @@ pub enum GatewayError {
     /// An answer that is not the gateway's: a proxy, a wrong address.
     #[error("{0}, which is no answer of a gateway; check server.url and what stands between")]
     Foreign(Refusal),
-    #[error("the gateway redirects (status {status}); the key is not sent on, so set server.url to the final address")]
+    #[error(
+        "the gateway redirects (status {status}); the key is not sent on, so set server.url to the final address"
+    )]
     Redirected { status: u16 },
     #[error("the gateway cannot be reached")]
     Unreachable(#[source] reqwest::Error),

@@ -81,8 +81,7 @@ mod tests {
     async fn pieces_are_the_whole_body() {
         for len in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 5 * PIECE_BYTES] {
             let body: Vec<u8> = (0..=250).cycle().take(len).collect();
-            let cut: Vec<Bytes> =
-                pieces(Bytes::from(body.clone())).try_collect().await.unwrap();
+            let cut: Vec<Bytes> = pieces(Bytes::from(body.clone())).try_collect().await.unwrap();
             assert_eq!(cut.concat(), body);
             assert!(cut.iter().all(|piece| !piece.is_empty() && piece.len() <= PIECE_BYTES));
         }

@@ -68,10 +68,18 @@ pub(super) struct Parts {
 
 #[derive(Debug)]
 pub(super) enum Done {
-    Uploaded { job: Job<Name>, ticket: Ticket, outcome: Outcome, took: Duration },
+    Uploaded(Box<Uploaded>),
     Looked(Vec<(Name, Look)>),
     Roots(Vec<Option<(u64, u64)>>),
     Scanned(Vec<Scanned>),
+}
+
+#[derive(Debug)]
+pub(super) struct Uploaded {
+    job: Job<Name>,
+    ticket: Ticket,
+    outcome: Outcome,
+    took: Duration,
 }
 
 #[derive(Debug)]
@@ -188,9 +196,7 @@ impl Engine {
     pub(super) fn done(&mut self, done: Result<Done, JoinError>) {
         let now = Instant::now();
         match done {
-            Ok(Done::Uploaded { job, ticket, outcome, took }) => {
-                self.uploaded(job, ticket, outcome, took);
-            }
+            Ok(Done::Uploaded(uploaded)) => self.uploaded(*uploaded),
             Ok(Done::Looked(looked)) => self.looked(looked),
             Ok(Done::Roots(roots)) => self.saw_roots(roots),
             Ok(Done::Scanned(scanned)) => self.scanned(scanned, now),
@@ -235,8 +241,8 @@ impl Engine {
         let [gate, later] = [gate, self.queue.next_later()].map(|at| at.filter(|at| *at > now));
         let daemon = matches!(self.mode, Mode::Daemon { .. });
         let scan = (daemon && !self.scans.running).then_some(self.scans.next_at);
-        let wanted = (!self.scans.running && !self.scans.wanted.is_empty())
-            .then_some(self.scans.earliest);
+        let wanted =
+            (!self.scans.running && !self.scans.wanted.is_empty()).then_some(self.scans.earliest);
         let roots = (daemon && !self.scans.looking_at_roots).then_some(self.scans.roots_at);
         [look, gate, later, scan, wanted, roots].into_iter().flatten().min()
     }
@@ -298,7 +304,8 @@ impl Engine {
             let start = Instant::now();
             let upload = AssertUnwindSafe(uploader.upload(&order)).catch_unwind();
             let outcome = upload.await.unwrap_or_else(|_| Outcome::died());
-            Done::Uploaded { job, ticket, outcome, took: start.elapsed() }
+            let took = start.elapsed();
+            Done::Uploaded(Box::new(Uploaded { job, ticket, outcome, took }))
         });
     }
 
@@ -342,4 +349,3 @@ impl Engine {
         self.watch(name.watch).map(|watch| watch.local_path(&name.path)).unwrap_or_default()
     }
 }
-

@@ -65,9 +65,7 @@ impl Round {
                 let complete = report.trouble.is_none();
                 (report, complete)
             }
-            Err(err) => {
-                (Report { trouble: Some(one_line(&err)), ..Report::default() }, false)
-            }
+            Err(err) => (Report { trouble: Some(one_line(&err)), ..Report::default() }, false),
         };
         if complete {
             self.complete(watch, &report).await;
@@ -107,8 +105,7 @@ impl Round {
             self.record(change, Ack::Nobody).await;
         }
         let (reply, committed) = oneshot::channel();
-        let change =
-            Change::WatchScanned { root: watch.local_prefix(), at: clock::wall_seconds() };
+        let change = Change::WatchScanned { root: watch.local_prefix(), at: clock::wall_seconds() };
         self.record(change, Ack::Reply(reply)).await;
         // Without an answer the agent is stopping.
         committed.await.ok();

@@ -46,12 +46,10 @@ impl DbError {
 
     pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DbError {
         let path = path.to_owned();
-        match source {
-            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
-                DbError::Newer { path }
-            }
-            source => DbError::Migrate { path, source },
+        if matches!(source, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
+            return DbError::Newer { path };
         }
+        DbError::Migrate { path, source }
     }
 }
 

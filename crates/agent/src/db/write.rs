@@ -130,7 +130,8 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             execute(transaction, query.bind(at).bind(root)).await
         }
         Change::Agent { key, value } => {
-            let query = sqlx::query("INSERT OR REPLACE INTO agent_state (key, value) VALUES (?, ?)");
+            let query =
+                sqlx::query("INSERT OR REPLACE INTO agent_state (key, value) VALUES (?, ?)");
             execute(transaction, query.bind(key).bind(value)).await
         }
     }
@@ -200,9 +201,6 @@ fn mtime_seconds(identity: &Identity) -> i64 {
     identity.mtime_ns.div_euclid(1_000_000_000)
 }
 
-async fn execute(
-    transaction: &mut Transaction<'_, Sqlite>,
-    query: Query<'_>,
-) -> sqlx::Result<()> {
+async fn execute(transaction: &mut Transaction<'_, Sqlite>, query: Query<'_>) -> sqlx::Result<()> {
     transaction.execute(query).await.map(drop)
 }

@@ -89,10 +89,11 @@ fn hash(opened: Opened, manner: Manner) -> Result<Content, Outcome> {
     } else {
         hash_long(opened)
     };
-    let content = hashed.map_err(|err| match err.kind() {
-        io::ErrorKind::UnexpectedEof => Outcome::Changed,
-        _ => unreadable(&err),
-    })?;
+    let content = match hashed {
+        Ok(content) => content,
+        Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => return Err(Outcome::Changed),
+        Err(err) => return Err(unreadable(&err)),
+    };
     match manner {
         Manner::Settled if content.changed_since() => Err(Outcome::Changed),
         Manner::Settled | Manner::Hot => Ok(content),

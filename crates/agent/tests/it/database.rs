@@ -58,12 +58,11 @@ async fn the_columns_of_old_hold_what_they_always_held() {
     host.scan().await;
 
     let mut database = connect(&host).await;
-    let row: (String, String, i64, i64, i64) = sqlx::query_as(
-        "SELECT local_path, remote_path, file_size, mtime, uploaded_at FROM files",
-    )
-    .fetch_one(&mut database)
-    .await
-    .unwrap();
+    let row: (String, String, i64, i64, i64) =
+        sqlx::query_as("SELECT local_path, remote_path, file_size, mtime, uploaded_at FROM files")
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
 
     let modified = fs::metadata(host.up.join("a\nb")).unwrap().modified().unwrap();
     let mtime = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;

@@ -243,10 +243,8 @@ async fn with_too_few_watches_it_goes_on_and_says_what_to_do() {
 /// An agent that has done its first scan and watches: a marker was seen.
 async fn started(host: &Host) -> crate::fixture::Running {
     let agent = host.start().await;
-    until("the first scan is done", async || {
-        host.status().await.watches[0].last_scan_at.is_some()
-    })
-    .await;
+    until("the first scan is done", async || host.status().await.watches[0].last_scan_at.is_some())
+        .await;
     host.write("marker", "marker");
     host.until_stored("marker", "marker").await;
     agent

@@ -10,7 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::Options;
 
-use crate::support::client;
+use crate::support::{client, is_broken};
 
 const BUCKET: &str = "from-the-command-line";
 
@@ -56,8 +56,31 @@ async fn a_large_object_does_not_fit_in_its_memory_and_need_not() {
     program.stop(Signal::TERM);
 
     assert_eq!(len, 256 << 20);
-    eprintln!("PEAK {peak_kib}");
     assert!(peak_kib < 64 << 10, "256 MiB went through {peak_kib} KiB of memory");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_killed_half_way_leaves_no_object_and_no_file() {
+    let root = tempfile::tempdir().unwrap();
+    let mut program = Program::start(root.path());
+    let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+    let path = root.path().join("large");
+    File::create(&path).unwrap().set_len(4 << 30).unwrap();
+    let stream = ByteStream::from_path(&path).await.unwrap();
+    let putting = tokio::spawn(s3.put_object().bucket(BUCKET).key("large").body(stream).send());
+    let tmp = root.path().join("data/tmp");
+    while !holds_bytes(&tmp) {
+        tokio::task::yield_now().await;
+    }
+
+    program.stop(Signal::KILL);
+    assert!(is_broken(&putting.await.unwrap()));
+    let program = Program::start(root.path());
+
+    let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+    let listed = s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(listed.contents().len(), 0);
+    assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
 }
 
 #[test]
@@ -133,6 +156,11 @@ impl Drop for Program {
         // Fails where it was stopped before, which is the usual case.
         self.child.kill().ok();
     }
+}
+
+fn holds_bytes(dir: &Path) -> bool {
+    let files = fs::read_dir(dir).expect("a readable folder").flatten();
+    files.filter_map(|file| file.metadata().ok()).any(|metadata| metadata.len() > 0)
 }
 
 fn run(args: &[&str]) -> Output {

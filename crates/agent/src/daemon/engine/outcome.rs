@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use s3up_core::Code;
 
-use super::{Engine, Mode};
+use super::{Engine, Mode, Uploaded};
 use crate::daemon::say;
 use crate::db::Change;
 use crate::problem::Kind;
@@ -16,13 +16,8 @@ use crate::upload::Outcome;
 use crate::watch::Name;
 
 impl Engine {
-    pub(super) fn uploaded(
-        &mut self,
-        job: Job<Name>,
-        ticket: Ticket,
-        outcome: Outcome,
-        took: Duration,
-    ) {
+    pub(super) fn uploaded(&mut self, uploaded: Uploaded) {
+        let Uploaded { job, ticket, outcome, took } = uploaded;
         let now = Instant::now();
         let name = job.key.clone();
         match outcome {
@@ -32,12 +27,12 @@ impl Engine {
                 if changed_since {
                     self.queue.touch(&name);
                 }
-                self.record(name, change);
+                self.record(name, *change);
             }
             Outcome::Nothing(change) => {
                 self.gate.left(ticket);
                 match change {
-                    Some(change) => self.record(name, change),
+                    Some(change) => self.record(name, *change),
                     None => self.finish(&name, now),
                 }
             }
