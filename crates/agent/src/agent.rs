@@ -37,7 +37,7 @@ impl Agent {
         let known_since_ns = clock::file_clock_ns().await;
         let gateway = Gateway::new(&config.server)?;
         db::create_folder(&config.database)?;
-        let lock = Lock::take(&config.database)?;
+        let lock = Lock::take(&config.database).await?;
         let database = db::open(&config.database).await?;
         let watches: Vec<_> = config.watches.iter().cloned().map(Arc::new).collect();
         let seen: Vec<_> = watches

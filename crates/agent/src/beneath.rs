@@ -161,3 +161,62 @@ fn hint(file_type: FileType) -> Hint {
         | FileType::BlockDevice => Hint::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::mknodat;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_read_but_regular_files_beneath_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outside, top) = (dir.path().join("outside"), dir.path().join("root"));
+        fs::create_dir_all(top.join("sub")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("secret"), "secret").unwrap();
+        fs::write(top.join("sub/file"), "file").unwrap();
+        symlink(outside.join("secret"), top.join("link")).unwrap();
+        symlink("sub/file", top.join("inner-link")).unwrap();
+        symlink(&outside, top.join("folder-link")).unwrap();
+        mknodat(CWD, top.join("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let root = Root::open(&top).unwrap();
+
+        #[rustfmt::skip]
+        let cases = [
+            ("sub/file",           None),
+            ("link",               Some(Errno::LOOP)),
+            ("inner-link",         Some(Errno::LOOP)),
+            ("folder-link/secret", Some(Errno::LOOP)),
+            ("fifo",               Some(Errno::LOOP)),
+            ("sub",                Some(Errno::LOOP)),
+            ("../outside/secret",  Some(Errno::XDEV)),
+            ("/etc/passwd",        Some(Errno::XDEV)),
+            ("none",               Some(Errno::NOENT)),
+            ("sub/file/none",      Some(Errno::NOTDIR)),
+        ];
+        for (path, want) in cases {
+            let err = root.file(Path::new(path)).err();
+            let errno = err.as_ref().map(|err| Errno::from_io_error(err).unwrap());
+            assert_eq!(errno, want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_looked_at_as_itself_and_never_entered() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        symlink("sub", dir.path().join("link")).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+
+        let stat = root.stat(Path::new("link")).unwrap();
+        let err = root.folder(Path::new("link")).unwrap_err();
+
+        assert_eq!(file_type(&stat), FileType::Symlink);
+        assert!(is_detour(&err) || is_gone(&err), "{err}");
+        assert!(root.folder(Path::new("sub")).is_ok() && root.folder(Path::new("")).is_ok());
+    }
+}

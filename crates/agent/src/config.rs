@@ -7,6 +7,7 @@
 //! nothing would be a lie.
 
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -196,6 +197,11 @@ impl Config {
     pub fn watch(&self, index: WatchIndex) -> Option<&Watch> {
         self.watches.get(usize::from(index))
     }
+}
+
+/// True where users other than the owner and the group can read `file`.
+pub fn is_readable_by_all(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 fn server(raw: &RawServer, source: &Source) -> Result<Server, ConfigError> {

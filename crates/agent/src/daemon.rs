@@ -1,7 +1,7 @@
 //! The daemon: inotify, scans, the settle wheel, uploads and the database,
 //! wired together.
 //!
-//! One task, the [`engine::Engine`], owns all that is decided: who settles, who
+//! One task, the `Engine`, owns all that is decided: who settles, who
 //! is queued, who is on the way. Everything that waits for disk or network runs
 //! beside it and comes back as a message; every channel has a limit, and what
 //! waits is keyed by path, so memory follows the number of files. A scan is

@@ -130,7 +130,7 @@ async fn beside(file: &Path) -> Result<(PathBuf, File), GetError> {
     name.push(file.file_name().unwrap_or_default());
     name.push(format!(".s3up-{unique:016x}"));
     let path = file.with_file_name(name);
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await;
+    let created = OpenOptions::new().write(true).create_new(true).open(&path).await;
     match created {
         Ok(writer) => Ok((path, writer)),
         Err(source) => Err(GetError::Write { path, source }),

@@ -6,7 +6,7 @@
 //! becomes a scan: an overflow, a limit of the kernel, a root that went away.
 //!
 //! Here: the descriptor and the task around it. Which folders are watched, and
-//! what an event means, is in [`tree`].
+//! what an event means, is in `tree`.
 
 mod tree;
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use s3up::agent::{Agent, StartError};
 use s3up::client::Gateway;
-use s3up::config::{Config, Raw};
+use s3up::config::{self, Config, Raw};
 use s3up::daemon::{self, Summary};
 use s3up::db::LockError;
 use s3up::get::{self, Target};
@@ -68,6 +68,13 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
     args.log.with_config(None, raw.log.format).init()?;
+    if config::is_readable_by_all(&args.config) {
+        tracing::warn!(
+            event = "config_readable",
+            file = %args.config.display(),
+            "every user of this host can read the API key; chmod 0640 it",
+        );
+    }
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let exit = runtime.block_on(async {
         match args.command.unwrap_or(Command::Run) {

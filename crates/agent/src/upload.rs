@@ -6,7 +6,7 @@
 //! when it changed on the way. What is recorded is what was sent: the version
 //! that was hashed, whatever the file is by now.
 //!
-//! Not here: when it is tried again (`daemon`), and the reading ([`content`]).
+//! Not here: when it is tried again (`daemon`), and the reading (`content`).
 
 mod content;
 mod meaning;

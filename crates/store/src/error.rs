@@ -110,7 +110,9 @@ impl StoreError {
             SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Permanent,
             SdkError::DispatchFailure(_) => kind_of_text(&deepest(err)),
             SdkError::TimeoutError(_) => Kind::Transient,
-            _ => kind_of_answer(response.map_or(0, |r| r.status().as_u16()), code),
+            SdkError::ResponseError(_) | SdkError::ServiceError(_) | _ => {
+                kind_of_answer(response.map_or(0, |r| r.status().as_u16()), code)
+            }
         };
         let cause = match (code, err.message(), response) {
             (Some(code), Some(message), _) => format!("{code}: {message}"),

@@ -15,6 +15,7 @@
 //! Not here: which keys exist ([`s3up_core::Key`] is given), what is worth
 //! uploading, and who may.
 
+mod call;
 mod connect;
 mod cut;
 mod dialect;
@@ -26,6 +27,7 @@ mod multipart;
 mod pool;
 mod probe;
 mod retry;
+mod sending;
 mod upload;
 
 pub use connect::{Credentials, Profile, Settings, Sse, Store};

@@ -12,24 +12,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use bytes::Bytes;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 use tokio::io::AsyncRead;
 
-use crate::connect::{Sse, Store};
+use crate::call::{Attributes, in_time};
+use crate::connect::Store;
 use crate::cut::{Cut, CutError, Part};
 use crate::error::{Kind, StoreError, UploadError};
-use crate::facts::{ObjectFacts, SHA256_METADATA};
+use crate::facts::ObjectFacts;
 use crate::hashing::{self, Sha256Chain};
-use crate::multipart::{Multipart, PartSent, Sending};
+use crate::multipart::{Multipart, PartSent};
 use crate::retry::retry;
+use crate::sending::Sending;
 
 pub use crate::cut::Length;
-
-/// A call is given up when it is slower than this, plus [`CALL_TIMEOUT_BASE`].
-const CALL_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
-const CALL_TIMEOUT_BASE: Duration = Duration::from_secs(60);
 
 /// What to store, and how.
 #[derive(Clone, Debug)]
@@ -342,52 +339,6 @@ impl Overwrite {
             Overwrite::Never => Some("*".to_owned()),
         }
     }
-}
-
-/// What an object carries besides its bytes, as the SDK wants it.
-pub(crate) struct Attributes {
-    pub content_type: Option<String>,
-    pub metadata: std::collections::HashMap<String, String>,
-    pub storage_class: Option<StorageClass>,
-    pub sse: Option<ServerSideEncryption>,
-    pub kms_key_id: Option<String>,
-}
-
-impl Attributes {
-    pub(crate) fn of(store: &Store, put: &Put, sha256: Option<Sha256Digest>) -> Attributes {
-        let mut metadata: std::collections::HashMap<_, _> =
-            put.metadata.clone().into_iter().collect();
-        if let Some(sha256) = sha256 {
-            metadata.insert(SHA256_METADATA.to_owned(), sha256.to_string());
-        }
-        let (sse, kms_key_id) = match &store.settings.sse {
-            Sse::Unsaid => (None, None),
-            Sse::Aes256 => (Some(ServerSideEncryption::Aes256), None),
-            Sse::Kms { key_id } => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
-        };
-        let storage_class = store.settings.storage_class.as_deref().map(StorageClass::from);
-        Attributes {
-            content_type: put.content_type.clone(),
-            metadata,
-            storage_class,
-            sse,
-            kms_key_id,
-        }
-    }
-}
-
-/// Gives a call up that is slower than any link that is worth using.
-pub(crate) async fn in_time<T>(
-    op: &'static str,
-    key: &Key,
-    bytes: u64,
-    call: impl Future<Output = T>,
-) -> Result<T, StoreError> {
-    let limit = CALL_TIMEOUT_BASE + Duration::from_secs(bytes / CALL_BYTES_PER_SECOND_MIN);
-    tokio::time::timeout(limit, call).await.map_err(|_| {
-        let what = format!("no answer within {} s", limit.as_secs());
-        StoreError::new(op, key, Kind::Transient).because(what)
-    })
 }
 
 #[cfg(test)]

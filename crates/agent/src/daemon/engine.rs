@@ -42,6 +42,8 @@ use crate::watch::{Name, Watch, WatchIndex};
 const BACKLOG_MAX: usize = 100_000;
 /// Sent, but not in the database: with more, uploading waits for the disk.
 const RECORDING_MAX: usize = 4096;
+/// Changes that wait for the database at most before looking waits as well.
+const ENTRIES_MAX: usize = 4096;
 /// Paths looked at in one go.
 const LOOK_MAX: usize = 512;
 /// How often each root is checked for having been replaced or mounted.
@@ -234,7 +236,7 @@ impl Engine {
         if self.stopping {
             return None;
         }
-        let look = self.wheel.next_due().filter(|_| !self.looking);
+        let look = self.wheel.next_due().filter(|_| self.may_look());
         // What could be started was started by `dispatch`; the rest waits for
         // one that is under way, which is a message.
         let gate = self.gate.opens_at().filter(|_| self.queue.waiting_count() > 0);
@@ -275,6 +277,18 @@ impl Engine {
         self.summary.gave_up = self.gave_up;
         say::stopped(waiting);
         self.summary
+    }
+
+    fn may_look(&self) -> bool {
+        !self.looking && self.entries.len() < ENTRIES_MAX
+    }
+
+    /// One pass names what failed; the daemon has `status` for that.
+    fn note_failed(&mut self, local_path: String, reason: &str) {
+        if matches!(self.mode, Mode::Once) {
+            self.summary.problems += 1;
+            self.summary.failed.push((local_path, reason.to_owned()));
+        }
     }
 
     fn touch(&mut self, name: Name, touch: Touch, now: Instant) {

@@ -12,7 +12,9 @@ pub struct Summary {
     pub protected: u64,
     /// True where the gateway stayed away, or did not know the key.
     pub gave_up: bool,
-    /// By `local_path`: what failed in this run, or stands as a problem.
+    /// What failed in this run, or stands as a problem.
+    pub problems: u64,
+    /// The same by `local_path`; a scan names the first thousand only.
     pub failed: Vec<(String, String)>,
     /// Left waiting: for the gateway, or because the run was stopped.
     pub pending: u64,
@@ -23,7 +25,7 @@ pub struct Summary {
 impl Summary {
     /// True where every file that should be safe is.
     pub fn is_clean(&self) -> bool {
-        self.failed.is_empty() && self.pending == 0 && self.troubles.is_empty()
+        self.problems == 0 && self.pending == 0 && self.troubles.is_empty()
     }
 
     /// True where some are safe, though not all.
@@ -41,7 +43,7 @@ impl fmt::Display for Summary {
             writeln!(f, "problem: {path}: {reason}")?;
         }
         let (uploaded, size) = (self.uploaded, Size(self.bytes));
-        let (problems, pending) = (self.failed.len(), self.pending);
+        let (problems, pending) = (self.problems, self.pending);
         writeln!(f, "{uploaded} files uploaded ({size}), {problems} problems, {pending} pending")
     }
 }

@@ -9,9 +9,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+/// [`Lock::is_held`] takes the lock for a moment, which is no reason to refuse.
+const TRIES: u32 = 5;
+const TRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -28,20 +33,22 @@ pub enum LockError {
 }
 
 impl Lock {
-    pub fn take(database: &Path) -> Result<Lock, LockError> {
+    pub async fn take(database: &Path) -> Result<Lock, LockError> {
         let wrong = |source| LockError::Io { path: database.to_owned(), source };
         let mut file = open(database).map_err(wrong)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(wrong)?;
-                return Err(LockError::Held { path: database.to_owned(), holder });
+        for _ in 0..TRIES {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {
+                    write_pid(&mut file).map_err(wrong)?;
+                    return Ok(Lock { _file: file });
+                }
+                Err(Errno::WOULDBLOCK) => tokio::time::sleep(TRY_PAUSE).await,
+                Err(errno) => return Err(wrong(errno.into())),
             }
-            Err(errno) => return Err(wrong(errno.into())),
         }
-        write_pid(&mut file).map_err(wrong)?;
-        Ok(Lock { _file: file })
+        let mut holder = String::new();
+        file.read_to_string(&mut holder).map_err(wrong)?;
+        Err(LockError::Held { path: database.to_owned(), holder })
     }
 
     /// True where a living agent holds the lock.
@@ -84,19 +91,19 @@ fn of_process(holder: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_second_lock_is_refused_and_names_the_holder() {
+    #[tokio::test]
+    async fn a_second_lock_is_refused_and_names_the_holder() {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("client.db");
-        let lock = Lock::take(&database).unwrap();
+        let lock = Lock::take(&database).await.unwrap();
         assert!(Lock::is_held(&database));
 
-        let message = Lock::take(&database).unwrap_err().to_string();
+        let message = Lock::take(&database).await.unwrap_err().to_string();
         let process = format!("another agent (process {}) uses database", std::process::id());
         assert!(message.starts_with(&process), "{message}");
 
         drop(lock);
         assert!(!Lock::is_held(&database));
-        Lock::take(&database).unwrap();
+        Lock::take(&database).await.unwrap();
     }
 }

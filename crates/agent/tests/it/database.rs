@@ -136,11 +136,11 @@ async fn a_database_of_a_newer_agent_is_refused() {
 impl Host {
     async fn scan_is_impossible(&self, content: Vec<u8>) {
         let database = database(self);
-        fs::write(&database, content).unwrap();
+        fs::write(&database, content).expect("a written file");
         let message = refusal(self).await;
         assert!(message.contains("is damaged"), "{message}");
         assert!(message.contains("move it away and start again"), "{message}");
-        fs::remove_file(&database).unwrap();
+        fs::remove_file(&database).expect("a removed file");
     }
 }
 
@@ -153,19 +153,19 @@ async fn sql(host: &Host, statements: &[&str]) {
     let mut database = connect(host).await;
     for statement in statements {
         let statement = AssertSqlSafe((*statement).to_owned());
-        sqlx::raw_sql(statement).execute(&mut database).await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut database).await.expect("good SQL");
     }
-    database.close().await.unwrap();
+    database.close().await.expect("a closed database");
 }
 
 async fn connect(host: &Host) -> SqliteConnection {
     let path = database(host);
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    SqliteConnection::connect_with(&options).await.unwrap()
+    SqliteConnection::connect_with(&options).await.expect("an open database")
 }
 
 fn database(host: &Host) -> PathBuf {
     let folder = host.dir.path().join("state");
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&folder).expect("a folder");
     folder.join("client.db")
 }

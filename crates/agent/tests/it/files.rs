@@ -221,9 +221,11 @@ async fn the_states_add_up_to_what_is_on_disk() {
 /// All entries but folders, counted another way.
 fn count_entries(dir: &Path) -> u64 {
     let count = |entry: fs::DirEntry| {
-        if entry.file_type().unwrap().is_dir() { count_entries(&entry.path()) } else { 1 }
+        let is_folder = entry.file_type().expect("a file type").is_dir();
+        if is_folder { count_entries(&entry.path()) } else { 1 }
     };
-    fs::read_dir(dir).unwrap().map(|entry| count(entry.unwrap())).sum()
+    let entries = fs::read_dir(dir).expect("a folder");
+    entries.map(|entry| count(entry.expect("an entry"))).sum()
 }
 
 #[tokio::test]

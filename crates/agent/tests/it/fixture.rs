@@ -14,6 +14,7 @@ use s3up_cli::config::Loaded;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
 use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_server::config::TlsFiles;
 use s3up_server::{Front, Gateway, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -30,18 +31,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct World {
     s3: DevStore,
     address: SocketAddr,
+    tls: Option<TlsFiles>,
     gateway: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     _root: TempDir,
 }
 
 impl World {
     pub async fn start() -> World {
+        World::with_tls(None).await
+    }
+
+    pub async fn with_tls(tls: Option<TlsFiles>) -> World {
         let root = tempfile::tempdir().expect("a temporary folder");
         let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Enabled).await.expect("a new bucket");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let mut world = World { s3, address, gateway: None, _root: root };
+        let mut world = World { s3, address, tls, gateway: None, _root: root };
         world.serve(listener).await;
         world
     }
@@ -66,8 +72,9 @@ impl World {
             .unwrap_or_else(|err| panic!("{err}"));
         let gateway = Gateway::start(config).await.expect("a gateway");
         let (stop, stopped) = oneshot::channel();
+        let tls = self.tls.clone();
         let task = tokio::spawn(async move {
-            let front = Front { listener, tls: None, connections_max: 100 };
+            let front = Front { listener, tls, connections_max: 100 };
             let stopped = async { drop(stopped.await) };
             serve(front, gateway, stopped).await.expect("a server that ends well");
         });
@@ -92,7 +99,8 @@ clients:
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 }
 

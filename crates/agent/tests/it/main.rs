@@ -8,4 +8,5 @@ mod files;
 mod fixture;
 mod outages;
 mod process;
+mod transport;
 mod watching;

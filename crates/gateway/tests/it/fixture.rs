@@ -88,37 +88,37 @@ impl World {
     }
 
     pub async fn download(&self, path: &str) -> Vec<u8> {
-        let response = self.get(&format!("/download?path={path}")).send().await.unwrap();
+        let response = self.get(&format!("/download?path={path}")).send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        response.bytes().await.unwrap().to_vec()
+        response.bytes().await.expect("a whole body").to_vec()
     }
 
     pub async fn exists(&self, path: &str) -> serde_json::Value {
-        let response = self.get(&format!("/exists?path={path}")).send().await.unwrap();
+        let response = self.get(&format!("/exists?path={path}")).send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+        serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
     }
 }
 
 pub async fn stored(request: RequestBuilder) -> UploadAnswer {
-    let response = request.send().await.unwrap();
+    let response = request.send().await.expect("an answer");
     let status = response.status();
-    let text = response.text().await.unwrap();
+    let text = response.text().await.expect("a body");
     assert_eq!(status, StatusCode::OK, "{text}");
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&text).expect("an answer in JSON")
 }
 
 /// The problem that a request is refused with; checks its form.
 pub async fn refused(request: RequestBuilder) -> Problem {
-    problem(request.send().await.unwrap()).await
+    problem(request.send().await.expect("an answer")).await
 }
 
 pub async fn problem(response: Response) -> Problem {
     let status = response.status().as_u16();
-    let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
-    let text = response.text().await.unwrap();
+    let content_type = response.headers()["content-type"].to_str().expect("plain text").to_owned();
+    let text = response.text().await.expect("a body");
     assert_eq!(content_type, "application/problem+json", "{text}");
-    let problem: Problem = serde_json::from_str(&text).unwrap();
+    let problem: Problem = serde_json::from_str(&text).expect("a problem in JSON");
     assert_eq!((problem.status, problem.code.status()), (status, status), "{text}");
     assert_ne!(problem.code, Code::Unknown);
     problem

@@ -37,15 +37,15 @@ const BAD: [&str; 24] = [
 
 /// One raw request, so that no client library tidies the address up.
 async fn raw(world: &World, method: &str, address: &str) -> String {
-    let host = world.url.strip_prefix("http://").unwrap();
-    let mut socket = TcpStream::connect(host).await.unwrap();
+    let host = world.url.strip_prefix("http://").expect("an http URL");
+    let mut socket = TcpStream::connect(host).await.expect("a connection");
     let request = format!(
         "{method} {address} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n\
          Content-Length: 0\r\nConnection: close\r\n\r\n"
     );
-    socket.write_all(request.as_bytes()).await.unwrap();
+    socket.write_all(request.as_bytes()).await.expect("a request that is taken");
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
+    socket.read_to_string(&mut answer).await.expect("an answer in UTF-8");
     answer
 }
 

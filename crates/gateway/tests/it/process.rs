@@ -14,15 +14,18 @@ fn program() -> Command {
 }
 
 async fn s3(root: &TempDir) -> DevStore {
-    let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.unwrap();
-    s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
+    let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.expect("an S3 server");
+    s3.create_bucket(BUCKET, Versioning::Enabled).await.expect("a new bucket");
     s3
 }
 
 async fn run(config: &Path) -> Output {
     let mut command = program();
     command.arg("--config").arg(config);
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    tokio::task::spawn_blocking(move || command.output())
+        .await
+        .expect("no panic")
+        .expect("a program that runs")
 }
 
 // The log is read by blocking calls while the S3 server runs in this process.

@@ -69,7 +69,7 @@ impl World {
     }
 
     pub async fn head(&self, key: &str) -> Option<ObjectFacts> {
-        self.store.head(&Key::parse(key).unwrap(), None, RETRY_FOR).await.unwrap()
+        self.store.head(&Key::parse(key).expect("a key"), None, RETRY_FOR).await.expect("an answer")
     }
 
     pub async fn read(&self, key: &str) -> Result<Vec<u8>, StoreError> {
@@ -89,7 +89,7 @@ impl World {
 
 pub fn put(key: &str) -> Put {
     Put {
-        key: Key::parse(key).unwrap(),
+        key: Key::parse(key).expect("a key"),
         length: Length::AtMost(100 * PART),
         part_bytes: PART,
         content_type: None,
@@ -104,7 +104,7 @@ pub fn put(key: &str) -> Put {
 
 pub fn get(key: &str, facts: ObjectFacts) -> Get {
     Get {
-        key: Key::parse(key).unwrap(),
+        key: Key::parse(key).expect("a key"),
         range: 0..facts.size,
         facts,
         part_bytes: PART,

@@ -79,7 +79,7 @@ impl Engine {
         }
         let local_path = self.local_path(&job.key);
         say::problem(&local_path, kind.as_str(), reason);
-        self.summary.failed.push((local_path.clone(), reason.to_owned()));
+        self.note_failed(local_path.clone(), reason);
         let change = self.problem(local_path, kind, reason, job.identity);
         self.record(job.key.clone(), change);
     }
@@ -103,7 +103,7 @@ impl Engine {
         }
         if matches!(self.mode, Mode::Once) && self.is_hopeless(&job, fault) {
             let local_path = self.local_path(&job.key);
-            self.summary.failed.push((local_path, reason.to_owned()));
+            self.note_failed(local_path, reason);
             return;
         }
         // The file waits for itself, so that one that breaks again and again

@@ -88,6 +88,7 @@ impl Engine {
         }
         if matches!(self.mode, Mode::Once) {
             self.summary.protected += scanned.report.tally.protected.files;
+            self.summary.problems += scanned.report.tally.problems.files;
             self.summary.failed.extend(scanned.report.problems);
             self.summary.troubles.extend(scanned.report.trouble);
         }

@@ -30,7 +30,7 @@ impl Engine {
     }
 
     pub(super) fn look(&mut self, now: Instant) {
-        if self.looking {
+        if !self.may_look() {
             return;
         }
         let due = self.wheel.take_due(LOOK_MAX, now);
@@ -71,7 +71,7 @@ impl Engine {
         say::never_settled(&local_path, identity.size);
         if matches!(self.mode, Mode::Once) {
             self.wheel.forget(&name);
-            self.summary.failed.push((local_path.clone(), say::NEVER_SETTLED.to_owned()));
+            self.note_failed(local_path.clone(), say::NEVER_SETTLED);
         }
         let change = self.problem(local_path, Kind::NeverSettled, say::NEVER_SETTLED, identity);
         self.change(change);

@@ -1,0 +1,1 @@
+//! Reads btrfs send streams.

@@ -1,0 +1,62 @@
+//! What every call that stores bytes has in common: what the object carries
+//! besides them, and how long S3 may take.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
+use s3up_core::{Key, Sha256Digest};
+
+use crate::connect::{Sse, Store};
+use crate::error::{Kind, StoreError};
+use crate::facts::SHA256_METADATA;
+use crate::upload::Put;
+
+/// A call is given up when it is slower than this, plus [`CALL_TIMEOUT_BASE`].
+const CALL_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
+const CALL_TIMEOUT_BASE: Duration = Duration::from_secs(60);
+
+/// What an object carries besides its bytes, as the SDK wants it.
+pub(crate) struct Attributes {
+    pub content_type: Option<String>,
+    pub metadata: HashMap<String, String>,
+    pub storage_class: Option<StorageClass>,
+    pub sse: Option<ServerSideEncryption>,
+    pub kms_key_id: Option<String>,
+}
+
+impl Attributes {
+    pub(crate) fn of(store: &Store, put: &Put, sha256: Option<Sha256Digest>) -> Attributes {
+        let mut metadata: HashMap<_, _> = put.metadata.clone().into_iter().collect();
+        if let Some(sha256) = sha256 {
+            metadata.insert(SHA256_METADATA.to_owned(), sha256.to_string());
+        }
+        let (sse, kms_key_id) = match &store.settings.sse {
+            Sse::Unsaid => (None, None),
+            Sse::Aes256 => (Some(ServerSideEncryption::Aes256), None),
+            Sse::Kms { key_id } => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
+        };
+        let storage_class = store.settings.storage_class.as_deref().map(StorageClass::from);
+        Attributes {
+            content_type: put.content_type.clone(),
+            metadata,
+            storage_class,
+            sse,
+            kms_key_id,
+        }
+    }
+}
+
+/// Gives a call up that is slower than any link that is worth using.
+pub(crate) async fn in_time<T>(
+    op: &'static str,
+    key: &Key,
+    bytes: u64,
+    call: impl Future<Output = T>,
+) -> Result<T, StoreError> {
+    let limit = CALL_TIMEOUT_BASE + Duration::from_secs(bytes / CALL_BYTES_PER_SECOND_MIN);
+    tokio::time::timeout(limit, call).await.map_err(|_| {
+        let what = format!("no answer within {} s", limit.as_secs());
+        StoreError::new(op, key, Kind::Transient).because(what)
+    })
+}
