@@ -1,7 +1,7 @@
 //! `s3up`: reads arguments, builds the parts, runs them. Decides nothing.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -68,17 +68,10 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
     args.log.with_config(None, raw.log.format).init()?;
-    if config::is_readable_by_all(&args.config) {
-        tracing::warn!(
-            event = "config_readable",
-            file = %args.config.display(),
-            "every user of this host can read the API key; chmod 0640 it",
-        );
-    }
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let exit = runtime.block_on(async {
         match args.command.unwrap_or(Command::Run) {
-            Command::Run => watch(config).await,
+            Command::Run => watch(config, &args.config).await,
             Command::Scan => scan(config).await,
             Command::Get { path, output } => download(config, &path, output).await,
             Command::Status { json } => show_status(config, json).await,
@@ -90,7 +83,14 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     exit
 }
 
-async fn watch(config: Config) -> anyhow::Result<Exit> {
+async fn watch(config: Config, file: &Path) -> anyhow::Result<Exit> {
+    if config::is_readable_by_all(file) {
+        tracing::warn!(
+            event = "config_readable",
+            file = %file.display(),
+            "every user of this host can read the API key; chmod 0640 it",
+        );
+    }
     let agent = start(config).await?;
     daemon::run(agent, s3up_cli::until_stopped()).await;
     Ok(Exit::Done)

@@ -6,7 +6,7 @@
 //! client that hangs up cannot leave it undecided.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use s3up_core::wire::UploadAnswer;
 use s3up_core::{Code, Key, RemotePath, Sha256Digest};
@@ -50,6 +50,7 @@ pub(crate) struct Pending {
     gateway: Gateway,
     client: Client,
     key: Key,
+    began: Instant,
     staged: Staged,
     ticket: Ticket,
     _place: OwnedSemaphorePermit,
@@ -62,6 +63,7 @@ impl Gateway {
         mut body: R,
     ) -> Result<Received, Refusal> {
         let Incoming { caller, path, admitted, tags, content_type } = incoming;
+        let began = Instant::now();
         let key = self.key(&caller.client, &path)?;
         let place = caller.uploads.clone().try_acquire_owned().map_err(|_| {
             let what =
@@ -72,6 +74,7 @@ impl Gateway {
             && let Some(answer) = self.unchanged(&caller.client, &key, sha256, admitted).await?
         {
             check_unread(&mut body, sha256).await?;
+            note(&caller.client, &answer, began);
             return Ok(Received::Unchanged(answer));
         }
         let ticket = self.in_flight().enter(&key).await;
@@ -100,7 +103,7 @@ impl Gateway {
             }
         };
         let (gateway, client) = (self.clone(), caller.client.clone());
-        let pending = Pending { gateway, client, key, staged, ticket, _place: place };
+        let pending = Pending { gateway, client, key, began, staged, ticket, _place: place };
         Ok(Received::Pending(Box::new(pending)))
     }
 
@@ -148,22 +151,25 @@ impl Pending {
     }
 
     async fn commit_now(self) -> Result<UploadAnswer, Refusal> {
-        let Pending { gateway, client, key, staged, ticket, _place } = self;
-        let facts = *staged.facts();
+        let Pending { gateway, client, key, began, staged, ticket, _place } = self;
+        let sha256 = staged.facts().sha256;
         let outcome = staged.commit().await;
         drop(ticket);
-        match outcome {
-            Ok(stored) => Ok(stored_answer(&key, stored)),
-            Err(err) if err.kind == Kind::Precondition && client.overwrite == Overwrite::Never => {
+        let answer = match outcome {
+            Ok(stored) => stored_answer(&key, stored),
+            // Somebody else stored the same content first.
+            Err(err) if err.kind == Kind::Precondition => {
                 match gateway.store().head(&key, None, RETRY_FOR).await? {
-                    Some(found) if found.sha256 == Some(facts.sha256) => {
-                        Ok(unchanged_answer(&key, &found, facts.sha256))
+                    Some(found) if found.sha256 == Some(sha256) => {
+                        unchanged_answer(&key, &found, sha256)
                     }
-                    _ => Err(err.into()),
+                    _ => return Err(err.into()),
                 }
             }
-            Err(err) => Err(err.into()),
-        }
+            Err(err) => return Err(err.into()),
+        };
+        note(&client, &answer, began);
+        Ok(answer)
     }
 }
 
@@ -189,6 +195,18 @@ async fn check_unread<R: AsyncRead + Unpin>(
             format!("announced was {announced}, what arrived has {found}; nothing was stored"),
         )),
     }
+}
+
+/// The log line of a file that is safe.
+fn note(client: &Client, answer: &UploadAnswer, began: Instant) {
+    tracing::info!(
+        event = "upload_done",
+        client = client.name.as_str(),
+        key = answer.s3_key,
+        bytes = answer.size,
+        unchanged = answer.unchanged,
+        seconds = began.elapsed().as_secs_f64()
+    );
 }
 
 fn superseded(_: Superseded) -> Refusal {
