@@ -3,8 +3,7 @@
 use s3up_core::{Code, RemotePath, part};
 use s3up_store::Length;
 
-use crate::client::Client;
-use crate::config::Right;
+use crate::client::{Client, Right};
 use crate::refusal::{Refusal, too_large};
 
 /// What the sender says of the length of the file.
@@ -64,7 +63,7 @@ mod tests {
     use s3up_core::part::MIB;
 
     use super::*;
-    use crate::config::Overwrite;
+    use crate::client::Overwrite;
 
     const PART: u64 = 8 * MIB;
     const PART_MAX: u64 = 96 * MIB;

@@ -124,8 +124,8 @@ where
 
 /// An answer to an unread body would be lost with the connection, so a little
 /// of the body is read first.
-const DRAIN_BYTES_MAX: u64 = 1 << 20;
-const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+pub(crate) const DRAIN_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Reads on, up to [`DRAIN_BYTES_MAX`], so that a refusal reaches a client that
 /// is still sending. Not for a client that waits for `100 Continue`.

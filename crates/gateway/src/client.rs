@@ -9,10 +9,27 @@ use std::fmt;
 use std::sync::Arc;
 
 use s3up_core::{ClientName, Sha256Digest};
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 
-use crate::config::{Overwrite, Right};
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    Upload,
+    Exists,
+    Download,
+    List,
+}
+
+/// What a second upload of a changed file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overwrite {
+    Versioned,
+    Never,
+}
 
 /// The policy of one client.
 #[derive(Clone, Debug)]

@@ -12,8 +12,7 @@ use s3up_core::part::{MIB, PART_BYTES_MIN};
 use s3up_core::{ClientName, KeyPrefix, Sha256Digest, Size};
 use s3up_store::{Credentials, Profile, Settings, Sse};
 
-use crate::client::{Client, Clients};
-pub use raw::{Overwrite, Right};
+use crate::client::{Client, Clients, Overwrite, Right};
 use raw::{Raw, S3};
 
 const HOST: &str = "0.0.0.0";

@@ -18,8 +18,8 @@ use s3up_core::wire::REPR_DIGEST_HEADER;
 use s3up_core::{Code, RemotePath};
 use s3up_store::{Download, Get, ObjectFacts, StoreError};
 
-use crate::api::Gateway;
-use crate::config::Right;
+use crate::client::Right;
+use crate::gateway::Gateway;
 use crate::query;
 use crate::range::{self, Wanted};
 use crate::refusal::Refusal;

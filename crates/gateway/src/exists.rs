@@ -7,8 +7,8 @@ use s3up_core::Code;
 use s3up_core::wire::{ExistsAnswer, StoredFile};
 use s3up_store::ObjectFacts;
 
-use crate::api::Gateway;
-use crate::config::Right;
+use crate::client::Right;
+use crate::gateway::Gateway;
 use crate::incoming::MTIME_NS_METADATA;
 use crate::query;
 use crate::refusal::Refusal;

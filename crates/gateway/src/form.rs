@@ -20,10 +20,9 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_util::io::StreamReader;
 
 use crate::admit::{Announced, admit};
-use crate::api::Gateway;
 use crate::body::{self, BodyError};
-use crate::client::Caller;
-use crate::config::Right;
+use crate::client::{Caller, Right};
+use crate::gateway::Gateway;
 use crate::incoming::{self, Tags};
 use crate::refusal::{Refusal, too_large};
 use crate::upload::{Incoming, Received};
@@ -71,8 +70,31 @@ pub(crate) async fn post(
         let what = "`path` belongs into the form, not into the query";
         return Err(Refusal::new(Code::BadRequest, what));
     }
-    let form = Form { gateway, caller, bytes_max };
-    form.take(Multipart::new(body, boundary)).await.map(Json)
+    let mut parts = Multipart::new(body, boundary);
+    let outcome = Form { gateway, caller, bytes_max }.take(&mut parts).await;
+    if outcome.is_err() && !waits {
+        drain(&mut parts).await;
+    }
+    outcome.map(Json)
+}
+
+/// Reads on for a while, so that a refusal reaches a client that is still
+/// sending.
+async fn drain(form: &mut Multipart<'static>) {
+    let rest = async {
+        let mut left = body::DRAIN_BYTES_MAX;
+        while let Ok(Some(mut field)) = form.next_field().await {
+            while let Ok(Some(piece)) = field.chunk().await {
+                left = left.saturating_sub(piece.len() as u64);
+                if left == 0 {
+                    return;
+                }
+            }
+        }
+    };
+    if tokio::time::timeout(body::DRAIN_WAIT_MAX, rest).await.is_err() {
+        tracing::debug!(event = "drain_broke_off");
+    }
 }
 
 /// Who calls, the boundary of the form, and the most that its file can have.
@@ -101,7 +123,7 @@ struct Form {
 }
 
 impl Form {
-    async fn take(&self, mut form: Multipart<'static>) -> Result<UploadAnswer, Refusal> {
+    async fn take(&self, form: &mut Multipart<'static>) -> Result<UploadAnswer, Refusal> {
         let mut fields = Fields::default();
         let mut file = FilePart::Missing;
         while let Some(field) = form.next_field().await.map_err(|err| form_refusal(&err))? {
@@ -238,7 +260,6 @@ async fn spool<R: tokio::io::AsyncRead + Unpin>(
         }
         len += count as u64;
         if len > bytes_max {
-            body::drain(body).await;
             return Err(too_large(bytes_max));
         }
         file.write_all(&buffer[..count]).await.map_err(failed)?;

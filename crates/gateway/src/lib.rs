@@ -10,13 +10,13 @@
 //! Not here: how bytes get into S3 (the store), what a path may be (core).
 
 mod admit;
-mod api;
 mod body;
 mod client;
 pub mod config;
 mod download;
 mod exists;
 mod form;
+mod gateway;
 mod in_flight;
 mod incoming;
 pub mod keygen;
@@ -24,11 +24,12 @@ mod put;
 mod query;
 pub mod range;
 mod refusal;
+mod router;
 mod serve;
 mod tls;
 mod upload;
 
-pub use api::{Gateway, StartError};
 pub use config::Config;
+pub use gateway::{Gateway, StartError};
 pub use serve::{Front, serve};
 pub use tls::TlsError;

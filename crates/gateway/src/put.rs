@@ -5,8 +5,8 @@ use axum::extract::{Request, State};
 use s3up_core::wire::UploadAnswer;
 
 use crate::admit::{Announced, admit};
-use crate::api::Gateway;
-use crate::body;
+use crate::body::{self, BodyReader};
+use crate::gateway::Gateway;
 use crate::incoming::{self, Tags};
 use crate::query;
 use crate::refusal::Refusal;
@@ -19,18 +19,24 @@ pub(crate) async fn put(
     let waits = incoming::waits_for_continue(request.headers());
     let judged = judge(&gateway, &request);
     let mut body = body::reader(request.into_body());
-    let incoming = match judged {
-        Ok(incoming) => incoming,
-        Err(refusal) => {
-            if !waits {
-                body::drain(&mut body).await;
-            }
-            return Err(refusal);
-        }
+    let outcome = match judged {
+        Ok(incoming) => take(&gateway, incoming, &mut body).await,
+        Err(refusal) => Err(refusal),
     };
-    match gateway.receive(incoming, &mut body).await? {
-        Received::Unchanged(answer) => Ok(Json(answer)),
-        Received::Pending(pending) => Ok(Json(pending.commit().await?)),
+    if outcome.is_err() && !waits {
+        body::drain(&mut body).await;
+    }
+    outcome.map(Json)
+}
+
+async fn take(
+    gateway: &Gateway,
+    incoming: Incoming,
+    body: &mut BodyReader,
+) -> Result<UploadAnswer, Refusal> {
+    match gateway.receive(incoming, body).await? {
+        Received::Unchanged(answer) => Ok(answer),
+        Received::Pending(pending) => pending.commit().await,
     }
 }
 

@@ -12,8 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::api::Gateway;
 use crate::config::TlsFiles;
+use crate::gateway::Gateway;
+use crate::router::router;
 use crate::tls::{self, TlsError};
 
 /// Hyper has no header timeout unless a timer is set; this one also ends idle
@@ -103,7 +104,7 @@ async fn speak<S>(socket: S, gateway: Gateway, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = TowerToHyperService::new(gateway.router());
+    let service = TowerToHyperService::new(router(&gateway));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

@@ -15,10 +15,8 @@ use tokio::io::AsyncRead;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admit::Admitted;
-use crate::api::Gateway;
-use crate::body;
-use crate::client::{Caller, Client};
-use crate::config::Overwrite;
+use crate::client::{Caller, Client, Overwrite};
+use crate::gateway::Gateway;
 use crate::in_flight::{Superseded, Ticket};
 use crate::incoming::Tags;
 use crate::refusal::Refusal;
@@ -94,14 +92,7 @@ impl Gateway {
             buffer_wait: Some(BUFFER_WAIT),
         };
         let staged = ticket.run(self.store().stage(put, &mut body)).await.map_err(superseded)?;
-        let staged = match staged {
-            Ok(staged) => staged,
-            Err(err) => {
-                let refusal = Refusal::from(err);
-                body::drain(&mut body).await;
-                return Err(refusal);
-            }
-        };
+        let staged = staged?;
         let (gateway, client) = (self.clone(), caller.client.clone());
         let pending = Pending { gateway, client, key, began, staged, ticket, _place: place };
         Ok(Received::Pending(Box::new(pending)))

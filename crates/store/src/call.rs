@@ -10,7 +10,7 @@ use s3up_core::{Key, Sha256Digest};
 use crate::connect::{Sse, Store};
 use crate::error::{Kind, StoreError};
 use crate::facts::SHA256_METADATA;
-use crate::upload::Put;
+use crate::put::Put;
 
 /// A call is given up when it is slower than this, plus [`CALL_TIMEOUT_BASE`].
 const CALL_BYTES_PER_SECOND_MIN: u64 = 64 << 10;

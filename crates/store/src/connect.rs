@@ -14,7 +14,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use tokio_util::task::TaskTracker;
 
-use crate::dialect::Checksums;
+use crate::dialect::{Checksums, Profile};
 use crate::error::ConnectError;
 use crate::pool::Pool;
 
@@ -56,14 +56,6 @@ impl std::fmt::Debug for Credentials {
             Credentials::Found => f.write_str("Found"),
         }
     }
-}
-
-/// Which dialect of S3 the server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    Aws,
-    /// Path style addresses; what else the server honours is learned from its answers.
-    Generic,
 }
 
 /// Encryption at rest, as S3 is asked for it.

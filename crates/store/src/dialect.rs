@@ -13,8 +13,15 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::connect::Profile;
 use crate::error::{Kind, StoreError};
+
+/// Which dialect of S3 the server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Aws,
+    /// Path style addresses; what else the server honours is learned from its answers.
+    Generic,
+}
 
 /// What is known of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,8 @@ use crate::call::{Attributes, in_time};
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
 use crate::hashing;
+use crate::put::{Facts, Put, Stored};
 use crate::retry::retry;
-use crate::upload::{Facts, Put, Stored};
 
 /// For how long removing an upload is tried; what is left then is for a sweep.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::error::{Kind, StoreError};
 use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
 use crate::multipart::{Handle, PartSent};
-use crate::upload::Facts;
+use crate::put::Facts;
 
 pub(crate) struct Sending {
     handle: Handle,

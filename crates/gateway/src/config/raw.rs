@@ -5,6 +5,8 @@ use s3up_cli::config::AbsolutePath;
 use s3up_cli::{LogFormat, Secret};
 use serde::Deserialize;
 
+use crate::client::{Overwrite, Right};
+
 #[derive(Debug, Deserialize)]
 pub struct Raw {
     pub server: Server,
@@ -70,22 +72,6 @@ pub struct Client {
     pub overwrite: Option<Overwrite>,
     pub allowed_extensions: Option<Vec<String>>,
     pub max_concurrent_uploads: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Right {
-    Upload,
-    Exists,
-    Download,
-    List,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Overwrite {
-    Versioned,
-    Never,
 }
 
 #[derive(Debug, Default, Deserialize)]

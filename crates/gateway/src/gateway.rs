@@ -1,15 +1,11 @@
-//! The gateway's parts put together, and its addresses.
+//! The gateway's parts put together: what every call works with.
+//!
+//! Not here: the addresses (`router`), the sockets (`serve`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
-use s3up_core::wire::Health;
 use s3up_core::{Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{ConnectError, Store, StoreError, Versioning};
 use tokio_util::task::TaskTracker;
@@ -17,8 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::client::{Caller, Client, Clients};
 use crate::config::Config;
 use crate::in_flight::InFlight;
-use crate::refusal::{Refusal, Refused};
-use crate::{download, exists, form};
+use crate::refusal::Refusal;
 
 /// How long the first look at the bucket is repeated at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
@@ -81,21 +76,6 @@ impl Gateway {
         })))
     }
 
-    /// All addresses.
-    pub(crate) fn router(&self) -> Router {
-        Router::new()
-            .route("/upload", post(form::post))
-            .route("/files/", put(crate::put::put))
-            .route("/files/{*path}", put(crate::put::put))
-            .route("/exists", get(exists::exists))
-            .route("/download", get(download::download))
-            .route("/health", get(health))
-            .fallback(no_such_address)
-            .method_not_allowed_fallback(no_such_method)
-            .layer(middleware::from_fn(log))
-            .with_state(self.clone())
-    }
-
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
@@ -139,40 +119,4 @@ impl Gateway {
         self.0.detached.wait().await;
         self.0.store.settle().await;
     }
-}
-
-async fn health() -> Json<Health> {
-    Json(Health { status: "UP".to_owned() })
-}
-
-async fn no_such_address(request: Request) -> Refusal {
-    Refusal::new(Code::NotFound, format!("there is nothing at {}", request.uri().path()))
-}
-
-async fn no_such_method(request: Request) -> Refusal {
-    let (method, path) = (request.method(), request.uri().path());
-    Refusal::new(Code::MethodNotAllowed, format!("{path} does not take {method}"))
-}
-
-/// One line for every request that was refused, and for every file that came.
-async fn log(request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = request.method().clone();
-    let address = request.uri().path().to_owned();
-    let response = next.run(request).await;
-    let status = response.status().as_u16();
-    let ms = began.elapsed().as_millis() as u64;
-    match response.extensions().get::<Refused>() {
-        Some(Refused(code, detail, cause)) => {
-            let cause = cause.as_deref().unwrap_or_default();
-            let code = format!("{code:?}");
-            if status >= 500 {
-                tracing::error!(event = "refused", %method, address, status, code, ms, cause, "{detail}");
-            } else {
-                tracing::info!(event = "refused", %method, address, status, code, ms, cause, "{detail}");
-            }
-        }
-        None => tracing::debug!(event = "answered", %method, address, status, ms),
-    }
-    response
 }

@@ -1,0 +1,119 @@
+//! What an upload is given, and what it yields.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3up_core::{Crc64Nvme, Key, Sha256Digest};
+
+use crate::cut::Length;
+use crate::facts::ObjectFacts;
+
+/// What to store, and how.
+#[derive(Clone, Debug)]
+pub struct Put {
+    pub key: Key,
+    pub length: Length,
+    /// As [`s3up_core::part::part_bytes`] computes it.
+    pub part_bytes: u64,
+    pub content_type: Option<String>,
+    /// ASCII only. `sha256` is added where it is known in time.
+    pub metadata: BTreeMap<String, String>,
+    /// What the sender announced: anything else is refused.
+    pub expect_sha256: Option<Sha256Digest>,
+    pub overwrite: Overwrite,
+    /// Parts on their way at once, at least 1.
+    pub in_flight: usize,
+    /// How long a failing call is repeated.
+    pub retry_for: Duration,
+    /// How long to wait for a buffer; `None`: as long as it takes.
+    pub buffer_wait: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    Allowed,
+    /// The key must be new (`If-None-Match: *`).
+    Never,
+}
+
+/// What a stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub len: u64,
+    pub sha256: Sha256Digest,
+    pub crc64nvme: Crc64Nvme,
+}
+
+/// What S3 has now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub facts: Facts,
+    /// As S3 writes it, with its quotes.
+    pub etag: String,
+    /// `None` where the bucket keeps no versions.
+    pub version_id: Option<String>,
+}
+
+impl Overwrite {
+    pub(crate) fn if_none_match(self) -> Option<String> {
+        match self {
+            Overwrite::Allowed => None,
+            Overwrite::Never => Some("*".to_owned()),
+        }
+    }
+}
+
+/// Equal by size and by the strongest digest that both sides know. Size alone
+/// proves nothing.
+pub(crate) fn is_ours(found: &ObjectFacts, facts: &Facts) -> bool {
+    let digests_agree = match (found.crc64nvme, found.sha256) {
+        (Some(crc), _) => crc == facts.crc64nvme,
+        (None, Some(sha256)) => sha256 == facts.sha256,
+        (None, None) => false,
+    };
+    digests_agree && found.size == facts.len
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_ours_only_by_size_and_digest() {
+        let facts = Facts {
+            len: 3,
+            sha256: Sha256Digest::of(b"abc"),
+            crc64nvme: crate::hashing::crc64_now(b"abc"),
+        };
+        let found = |size, crc64nvme, sha256| ObjectFacts {
+            size,
+            etag: String::new(),
+            version_id: None,
+            content_type: None,
+            modified_at: SystemTime::UNIX_EPOCH,
+            metadata: BTreeMap::new(),
+            sha256,
+            crc64nvme,
+            storage_class: None,
+            sse: None,
+        };
+        let (crc, sha) = (Some(facts.crc64nvme), Some(facts.sha256));
+        let (other_crc, other_sha) = (Some(Crc64Nvme(1)), Some(Sha256Digest::of(b"")));
+        #[rustfmt::skip]
+        let cases = [
+            // found                        ours
+            (found(3, crc, sha),            true),
+            (found(3, crc, None),           true),
+            (found(3, None, sha),           true),
+            (found(3, None, None),          false),
+            (found(4, crc, sha),            false),
+            (found(3, other_crc, sha),      false),
+            (found(3, None, other_sha),     false),
+        ];
+        for (found, want) in cases {
+            assert_eq!(is_ours(&found, &facts), want, "{found:?}");
+        }
+    }
+}
