@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use reqwest::{Body, Certificate, RequestBuilder, Response, redirect};
 use s3up_core::wire::{
     ExistsAnswer, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER, UploadAnswer,
@@ -35,6 +35,12 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Shorter than the 10 s after which the gateway closes an idle connection, so
 /// that no upload starts on one that is just being closed.
 const POOL_IDLE: Duration = Duration::from_secs(8);
+
+/// So much of a refused body the gateway reads before it closes the connection.
+const DRAINED_BYTES: u64 = 1 << 20;
+/// Ample for a refusal that is decided by the head alone. The HTTP client does
+/// not tell of a `100 Continue`, so the time is waited out.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// All but the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -55,6 +61,18 @@ pub struct Put<'p> {
     pub mtime_ns: i64,
     /// Permission bits.
     pub mode: u32,
+    pub haste: Haste,
+}
+
+/// When the body is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    AtOnce,
+    /// Asks the gateway to look at the head first (`Expect: 100-continue`), and
+    /// holds the body back for a moment. A body that is refused while it is
+    /// sent may break the connection before the refusal is read; so this is for
+    /// a second try.
+    AfterTheHead,
 }
 
 /// A file on its way to us.
@@ -105,8 +123,13 @@ impl Gateway {
     ) -> Result<UploadAnswer, GatewayError> {
         let progress = Progress::start();
         let moving = progress.clone();
-        let body = Body::wrap_stream(body.inspect_ok(move |_| moving.moved()));
-        let request = self
+        let body = body.inspect_ok(move |_| moving.moved());
+        let hold = put.haste == Haste::AfterTheHead && put.bytes > DRAINED_BYTES;
+        let body = match hold {
+            false => Body::wrap_stream(body),
+            true => Body::wrap_stream(progress::held_back(body, HOLD)),
+        };
+        let mut request = self
             .http
             .put(self.url("files", put.path))
             .header(CONTENT_LENGTH, put.bytes)
@@ -114,6 +137,9 @@ impl Gateway {
             .header(MTIME_NS_HEADER, put.mtime_ns)
             .header(MODE_HEADER, format!("{:04o}", put.mode))
             .body(body);
+        if hold {
+            request = request.header(EXPECT, "100-continue");
+        }
         let response = progress.watch(IDLE_TIMEOUT, request.send()).await?;
         answer::json(response).await
     }

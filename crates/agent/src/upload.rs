@@ -18,7 +18,7 @@ use s3up_core::{Code, RemotePath};
 
 use self::content::Content;
 use self::meaning::{Meaning, meaning};
-use crate::client::{Gateway, GatewayError, Put, one_line};
+use crate::client::{Gateway, GatewayError, Haste, Put, one_line};
 use crate::clock;
 use crate::db::{Change, Reader, Upload};
 use crate::decide::{Known, Policy, Row, State, decide};
@@ -43,6 +43,8 @@ pub struct Order {
     pub identity: Identity,
     pub policy: Policy,
     pub manner: Manner,
+    /// How often the gateway failed on it.
+    pub failures: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,7 @@ impl Uploader {
             sha256: content.sha256(),
             mtime_ns: upload.identity.mtime_ns,
             mode: content.mode(),
+            haste: if order.failures == 0 { Haste::AtOnce } else { Haste::AfterTheHead },
         };
         let sent = match &content {
             Content::Short { body, .. } => self.gateway.put_bytes(&put, body.clone()).await,

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use s3up_core::{ClientName, Sha256Digest};
+use s3up_core::{ClientName, Code, Sha256Digest};
+use s3up_store::Share;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::refusal::Refusal;
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -48,7 +51,19 @@ pub struct Client {
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub client: Client,
-    pub uploads: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+    /// What it may hold of the gateway's buffers.
+    pub share: Share,
+}
+
+impl Caller {
+    /// A place among the uploads that the client may have at once.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.uploads.clone().try_acquire_owned().map_err(|_| {
+            let what = format!("{} uploads of this client are under way", self.client.uploads_max);
+            Refusal::new(Code::RateLimited, what)
+        })
+    }
 }
 
 /// All clients, by the digests of their keys.
@@ -58,10 +73,15 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(clients: Vec<Client>, by_key: BTreeMap<Sha256Digest, usize>) -> Clients {
+    /// Each client may hold `share_bytes` of the gateway's buffers.
+    pub(crate) fn new(
+        clients: Vec<Client>,
+        by_key: BTreeMap<Sha256Digest, usize>,
+        share_bytes: u64,
+    ) -> Clients {
         let caller = |client: Client| {
             let uploads = Arc::new(Semaphore::new(client.uploads_max));
-            Arc::new(Caller { client, uploads })
+            Arc::new(Caller { client, uploads, share: Share::new(share_bytes) })
         };
         Clients {
             callers: clients.into_iter().map(caller).collect(),

@@ -13,17 +13,23 @@ use s3up_core::{ClientName, KeyPrefix, Sha256Digest, Size};
 use s3up_store::{Credentials, Profile, Settings, Sse};
 
 use crate::client::{Client, Clients, Overwrite, Right};
+use crate::tls;
 use raw::{Raw, S3};
 
 const HOST: &str = "0.0.0.0";
 const PORT: u16 = 8080;
 const BUFFER_BUDGET_MB: u64 = 192;
+/// A TiB: no host has more for this.
+const BUFFER_BUDGET_MB_MAX: u64 = 1 << 20;
 const CONNECTIONS_MAX: usize = 10_000;
 const PART_SIZE_MB: u64 = 8;
 const CLIENT_UPLOADS_MAX: usize = 32;
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
 /// A key of a client must not be guessable.
 const API_KEY_CHARS_MIN: usize = 32;
+/// One client may hold half of the buffers, so that slow ones starve only
+/// themselves. The longest part is half of them, too.
+const CLIENT_SHARE: u64 = 2;
 /// A long upload holds one buffer while it fills the next.
 const BUFFERS_PER_UPLOAD_MIN: u64 = 2;
 
@@ -47,9 +53,15 @@ pub struct TlsFiles {
 }
 
 impl Config {
-    /// Reads the file and the environment.
+    /// Reads the file, the environment, and the certificate.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        Config::check(s3up_cli::config::load(path)?)
+        let loaded: Loaded<Raw> = s3up_cli::config::load(path)?;
+        let source = loaded.source.clone();
+        let config = Config::check(loaded)?;
+        if let Some(Err(err)) = config.tls.as_ref().map(tls::acceptor) {
+            return Err(source.wrong(err.key(), err));
+        }
+        Ok(config)
     }
 
     /// From text; `env` is asked for every `${VAR}`.
@@ -104,6 +116,10 @@ impl Config {
         let part_bytes = raw.s3.part_size_mb.unwrap_or(PART_SIZE_MB).saturating_mul(MIB);
         let budget_mb = raw.server.buffer_budget_mb.unwrap_or(BUFFER_BUDGET_MB);
         let buffer_budget_bytes = budget_mb.saturating_mul(MIB);
+        if budget_mb > BUFFER_BUDGET_MB_MAX {
+            let what = format!("expected at most {BUFFER_BUDGET_MB_MAX}, found {budget_mb}");
+            return Err(source.wrong("server.buffer_budget_mb", what));
+        }
         if part_bytes < PART_BYTES_MIN {
             return Err(source.wrong("s3.part_size_mb", "S3 takes no parts under 5 MiB"));
         }
@@ -121,7 +137,7 @@ impl Config {
             prefix,
             part_bytes,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
-            clients: clients(&raw.clients, &source)?,
+            clients: clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
             log_format: raw.log.format,
         })
     }
@@ -247,7 +263,7 @@ fn sse(raw: &S3, source: &Source, profile: Profile) -> Result<Sse, ConfigError> 
     Ok(sse)
 }
 
-fn clients(raw: &[raw::Client], source: &Source) -> Result<Clients, ConfigError> {
+fn clients(raw: &[raw::Client], source: &Source, share_bytes: u64) -> Result<Clients, ConfigError> {
     if raw.is_empty() {
         return Err(source.wrong("clients", "expected at least one client"));
     }
@@ -269,7 +285,7 @@ fn clients(raw: &[raw::Client], source: &Source) -> Result<Clients, ConfigError>
         }
         clients.push(client);
     }
-    Ok(Clients::new(clients, by_key))
+    Ok(Clients::new(clients, by_key, share_bytes))
 }
 
 fn clients_name(clients: &[Client], n: usize) -> String {

@@ -60,6 +60,7 @@ pub(crate) async fn download(
         in_flight: IN_FLIGHT,
         retry_for: RETRY_FOR,
         buffer_wait: Some(BUFFER_WAIT),
+        share: Some(caller.share.clone()),
     };
     let body = body(gateway.store().download(get)).await?;
     Ok((status, headers, body).into_response())

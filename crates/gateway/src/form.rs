@@ -17,6 +17,7 @@ use s3up_core::wire::UploadAnswer;
 use s3up_core::{Code, RemotePath};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::io::StreamReader;
 
 use crate::admit::{Announced, admit};
@@ -45,8 +46,18 @@ struct Fields {
 enum FilePart {
     Missing,
     Received(Received),
-    /// In a temporary file: its length and the type that was said.
-    Spooled(File, u64, Option<String>),
+    /// In a temporary file.
+    Spooled(Spool),
+}
+
+/// A file that came before its path.
+struct Spool {
+    file: File,
+    len: u64,
+    /// The type that was said.
+    content_type: Option<String>,
+    /// Temporary files are bounded by the uploads that a client may have.
+    place: OwnedSemaphorePermit,
 }
 
 pub(crate) async fn post(
@@ -146,8 +157,11 @@ impl Form {
                 return Err(Refusal::new(Code::BadRequest, "the form has no `file`"));
             }
             FilePart::Received(received) => received,
-            FilePart::Spooled(spool, len, said) => {
-                self.receive(&fields, Announced::Exactly(len), said.as_deref(), spool).await?
+            FilePart::Spooled(Spool { file, len, content_type, place }) => {
+                let announced = Announced::Exactly(len);
+                let incoming =
+                    self.incoming(&fields, announced, content_type.as_deref(), Some(place))?;
+                self.gateway.receive(incoming, file).await?
             }
         };
         finish(received, &fields.tags).await
@@ -159,33 +173,34 @@ impl Form {
             StreamReader::new(field.map_err(|err| std::io::Error::from(body_error(&err))));
         if fields.path.is_some() {
             let announced = Announced::AtMost(self.bytes_max);
-            let received = self.receive(fields, announced, said.as_deref(), &mut body).await?;
-            return Ok(FilePart::Received(received));
+            let incoming = self.incoming(fields, announced, said.as_deref(), None)?;
+            return Ok(FilePart::Received(self.gateway.receive(incoming, &mut body).await?));
         }
-        let (spool, len) = spool(&mut body, self.bytes_max).await?;
-        Ok(FilePart::Spooled(spool, len, said))
+        let place = self.caller.place()?;
+        let (file, len) = spool(&mut body, self.bytes_max).await?;
+        Ok(FilePart::Spooled(Spool { file, len, content_type: said, place }))
     }
 
-    async fn receive<R: tokio::io::AsyncRead + Unpin + Send>(
+    fn incoming(
         &self,
         fields: &Fields,
         announced: Announced,
         said: Option<&str>,
-        body: R,
-    ) -> Result<Received, Refusal> {
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Incoming, Refusal> {
         let missing = || Refusal::new(Code::BadRequest, "the form has no `path`");
         let path = fields.path.clone().ok_or_else(missing)?;
         self.gateway.key(&self.caller.client, &path)?;
         let (part_bytes, part_bytes_max) = self.gateway.part_bytes();
         let client = &self.caller.client;
-        let incoming = Incoming {
+        Ok(Incoming {
             caller: self.caller.clone(),
             admitted: admit(client, &path, announced, part_bytes, part_bytes_max)?,
             tags: fields.tags.clone(),
             content_type: incoming::content_type(said, &path),
             path,
-        };
-        self.gateway.receive(incoming, body).await
+            place,
+        })
     }
 }
 

@@ -2,33 +2,44 @@
 //! the older.
 //!
 //! A client that gave a connection up and tries again must not be overtaken by
-//! its own first try. So the newer upload cancels the older one, and begins to
-//! read its body only when the older can no longer become visible: either it
-//! was still being sent, and is dropped, or it was being committed, and is
-//! waited for.
+//! its own first try. So the newer upload cancels the older one, and begins
+//! only when the older can no longer become visible: either it was still being
+//! sent, and is dropped, or it was being committed, and is waited for. Uploads
+//! of one key hold its lock one after another; one that goes away while it
+//! waits leaves the queue and changes nothing for those behind it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3up_core::Key;
+use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Clone, Default)]
-pub(crate) struct InFlight(Arc<Mutex<HashMap<Key, Slot>>>);
+pub(crate) struct InFlight(Arc<Mutex<HashMap<Key, Entry>>>);
 
-#[derive(Clone)]
-struct Slot {
-    /// A newer upload came.
-    superseded: CancellationToken,
-    /// The upload is over, however it ended.
-    over: CancellationToken,
+#[derive(Default)]
+struct Entry {
+    /// Held by the upload that may become visible.
+    lock: Arc<tokio::sync::Mutex<()>>,
+    /// Cancels the newest upload when a newer one comes.
+    newest: CancellationToken,
+    /// Uploads that hold the lock or wait for it.
+    count: usize,
 }
 
 /// The right to upload under a key; lasts until it is dropped.
 pub(crate) struct Ticket {
+    // Dropped first: whoever is next finds the entry, or makes a new one.
+    _turn: OwnedMutexGuard<()>,
+    place: Place,
+}
+
+/// One of those that an entry counts.
+struct Place {
     in_flight: InFlight,
     key: Key,
-    slot: Slot,
+    superseded: CancellationToken,
 }
 
 /// A newer upload of the same path has come.
@@ -37,19 +48,22 @@ pub(crate) struct Superseded;
 
 impl InFlight {
     /// Cancels an older upload of `key` and waits until it is over.
-    pub(crate) async fn enter(&self, key: &Key) -> Ticket {
-        let slot = Slot { superseded: CancellationToken::new(), over: CancellationToken::new() };
-        let older = self.slots().insert(key.clone(), slot.clone());
-        // From here on the ticket cleans up, also when this future is dropped.
-        let ticket = Ticket { in_flight: self.clone(), key: key.clone(), slot };
-        if let Some(older) = older {
-            older.superseded.cancel();
-            older.over.cancelled().await;
-        }
-        ticket
+    pub(crate) async fn enter(&self, key: &Key) -> Result<Ticket, Superseded> {
+        let superseded = CancellationToken::new();
+        let lock = {
+            let mut entries = self.entries();
+            let entry = entries.entry(key.clone()).or_default();
+            std::mem::replace(&mut entry.newest, superseded.clone()).cancel();
+            entry.count += 1;
+            entry.lock.clone()
+        };
+        // From here on a dropped future is counted out.
+        let place = Place { in_flight: self.clone(), key: key.clone(), superseded };
+        let turn = place.run(lock.lock_owned()).await?;
+        Ok(Ticket { _turn: turn, place })
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Slot>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -57,56 +71,105 @@ impl InFlight {
 impl Ticket {
     /// Runs `work`, unless or until a newer upload comes.
     pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Superseded> {
-        tokio::select! {
-            biased;
-            () = self.slot.superseded.cancelled() => Err(Superseded),
-            done = work => Ok(done),
-        }
+        self.place.run(work).await
     }
 
     /// Last look before the commit, which is not interrupted any more.
     pub(crate) fn check(&self) -> Result<(), Superseded> {
-        if self.slot.superseded.is_cancelled() { Err(Superseded) } else { Ok(()) }
+        if self.place.superseded.is_cancelled() { Err(Superseded) } else { Ok(()) }
     }
 }
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut slots = self.in_flight.slots();
-        // A newer upload has its own slot here.
-        if slots.get(&self.key).is_some_and(|slot| !slot.superseded.is_cancelled())
-            && !self.slot.superseded.is_cancelled()
-        {
-            slots.remove(&self.key);
+impl Place {
+    async fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Superseded> {
+        tokio::select! {
+            biased;
+            () = self.superseded.cancelled() => Err(Superseded),
+            done = work => Ok(done),
         }
-        drop(slots);
-        self.slot.over.cancel();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut entries = self.in_flight.entries();
+        if let Some(entry) = entries.get_mut(&self.key) {
+            entry.count -= 1;
+            if entry.count == 0 {
+                entries.remove(&self.key);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     fn key() -> Key {
         Key::parse("w/a").unwrap()
     }
 
+    fn enter(in_flight: &InFlight) -> JoinHandle<Result<Ticket, Superseded>> {
+        let in_flight = in_flight.clone();
+        tokio::spawn(async move { in_flight.enter(&key()).await })
+    }
+
+    async fn entered(in_flight: &InFlight, count: usize) {
+        while in_flight.entries()[&key()].count < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn a_newer_upload_cancels_the_older_and_waits_for_its_end() {
         let in_flight = InFlight::default();
-        let older = in_flight.enter(&key()).await;
-        let newer = tokio::spawn({
-            let in_flight = in_flight.clone();
-            async move { in_flight.enter(&key()).await }
-        });
+        let older = in_flight.enter(&key()).await.ok().unwrap();
+        let newer = enter(&in_flight);
 
         let outcome = older.run(std::future::pending::<()>()).await;
 
         assert_eq!(outcome, Err(Superseded));
         assert!(!newer.is_finished());
         drop(older);
-        assert_eq!(newer.await.unwrap().check(), Ok(()));
+        assert_eq!(newer.await.unwrap().ok().unwrap().check(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn one_that_goes_away_while_it_waits_frees_nothing() {
+        let in_flight = InFlight::default();
+        let committing = in_flight.enter(&key()).await.ok().unwrap();
+        let waiting = enter(&in_flight);
+        entered(&in_flight, 2).await;
+        waiting.abort();
+        assert!(waiting.await.is_err());
+
+        let third = enter(&in_flight);
+        entered(&in_flight, 2).await;
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+
+        assert!(!third.is_finished(), "it overtook a commit");
+        drop(committing);
+        assert_eq!(third.await.unwrap().ok().unwrap().check(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_newest_of_three_wins() {
+        let in_flight = InFlight::default();
+        let first = in_flight.enter(&key()).await.ok().unwrap();
+        let second = enter(&in_flight);
+        entered(&in_flight, 2).await;
+        let third = enter(&in_flight);
+
+        assert_eq!(second.await.unwrap().err(), Some(Superseded));
+        assert_eq!(first.check(), Err(Superseded));
+        drop(first);
+
+        assert_eq!(third.await.unwrap().ok().unwrap().check(), Ok(()));
     }
 
     #[tokio::test]
@@ -115,34 +178,14 @@ mod tests {
         for _ in 0..3 {
             drop(in_flight.enter(&key()).await);
         }
-        assert!(in_flight.slots().is_empty());
-    }
-
-    #[tokio::test]
-    async fn the_newest_of_three_wins() {
-        let in_flight = InFlight::default();
-        let first = in_flight.enter(&key()).await;
-        let enter = |in_flight: InFlight| async move { in_flight.enter(&key()).await };
-        let second = tokio::spawn(enter(in_flight.clone()));
-        assert_eq!(first.run(std::future::pending::<()>()).await, Err(Superseded));
-        let third = tokio::spawn(enter(in_flight.clone()));
-        drop(first);
-
-        let second = second.await.unwrap();
-        assert_eq!(second.run(std::future::pending::<()>()).await, Err(Superseded));
-        drop(second);
-
-        let third = third.await.unwrap();
-        assert_eq!(third.check(), Ok(()));
-        drop(third);
-        assert!(in_flight.slots().is_empty());
+        assert!(in_flight.entries().is_empty());
     }
 
     #[tokio::test]
     async fn other_keys_are_not_disturbed() {
         let in_flight = InFlight::default();
-        let one = in_flight.enter(&key()).await;
-        let other = in_flight.enter(&Key::parse("w/b").unwrap()).await;
+        let one = in_flight.enter(&key()).await.ok().unwrap();
+        let other = in_flight.enter(&Key::parse("w/b").unwrap()).await.ok().unwrap();
         assert_eq!((one.check(), other.check()), (Ok(()), Ok(())));
     }
 }

@@ -81,6 +81,10 @@ pub(crate) fn content_type_header(headers: &HeaderMap) -> Option<&str> {
 /// The announced length of the body.
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     let Some(field) = text(headers, header::CONTENT_LENGTH.as_str())? else { return Ok(None) };
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // A proxy might believe the other one.
+        return Err(bad("content-length", "stands beside transfer-encoding"));
+    }
     let length = field.parse();
     length.map(Some).map_err(|_| bad("content-length", format!("found {field:?}")))
 }

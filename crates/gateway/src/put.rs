@@ -55,5 +55,5 @@ fn judge(gateway: &Gateway, request: &Request) -> Result<Incoming, Refusal> {
     let admitted = admit(&caller.client, &path, announced, part_bytes, part_bytes_max)?;
     let tags = Tags::of_headers(headers)?;
     let content_type = incoming::content_type(incoming::content_type_header(headers), &path);
-    Ok(Incoming { caller, path, admitted, tags, content_type })
+    Ok(Incoming { caller, path, admitted, tags, content_type, place: None })
 }

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::TlsFiles;
 use crate::gateway::Gateway;
@@ -21,6 +23,9 @@ use crate::tls::{self, TlsError};
 /// connections.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Hyper's own limit is 400 KiB for each connection, which is memory outside the
+/// buffer budget.
+const READ_BUFFER_BYTES: usize = 64 << 10;
 /// What is under way at SIGTERM has this long to finish.
 const GRACE: Duration = Duration::from_secs(30);
 /// And this long to remove what it left in S3.
@@ -45,6 +50,7 @@ pub async fn serve(
     let Front { listener, tls, connections_max } = front;
     let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
     let graceful = GracefulShutdown::new();
+    let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let places = Arc::new(Semaphore::new(connections_max));
     let mut stopped = std::pin::pin!(stopped);
     loop {
@@ -61,8 +67,9 @@ pub async fn serve(
             Ok((socket, _)) => {
                 let connection =
                     connection(socket, acceptor.clone(), gateway.clone(), graceful.watcher());
-                tokio::spawn(async move {
-                    connection.await;
+                let cut = cut.clone();
+                connections.spawn(async move {
+                    cut.run_until_cancelled(connection).await;
                     drop(place);
                 });
             }
@@ -77,6 +84,10 @@ pub async fn serve(
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!(event = "stopping", "{} s are over, uploads are cut", GRACE.as_secs());
     }
+    // What is dropped here removes what it left in S3; that is waited for.
+    cut.cancel();
+    connections.close();
+    connections.wait().await;
     if tokio::time::timeout(SETTLE, gateway.settle()).await.is_err() {
         tracing::warn!(event = "stopping", "unfinished uploads are left for a sweep");
     }
@@ -108,6 +119,9 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(READ_BUFFER_BYTES)
+        // A client may close its side when its body is complete.
+        .half_close(true)
         .serve_connection(TokioIo::new(socket), service);
     if let Err(err) = watcher.watch(connection).await {
         tracing::debug!(event = "connection_broke_off", "{err}");

@@ -35,6 +35,8 @@ pub(crate) struct Incoming {
     pub admitted: Admitted,
     pub tags: Tags,
     pub content_type: String,
+    /// A place among the client's uploads, where it has one already.
+    pub place: Option<OwnedSemaphorePermit>,
 }
 
 pub(crate) enum Received {
@@ -50,8 +52,9 @@ pub(crate) struct Pending {
     key: Key,
     began: Instant,
     staged: Staged,
+    // Free before the ticket is: whoever waits for that one finds it.
+    place: OwnedSemaphorePermit,
     ticket: Ticket,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Gateway {
@@ -60,22 +63,21 @@ impl Gateway {
         incoming: Incoming,
         mut body: R,
     ) -> Result<Received, Refusal> {
-        let Incoming { caller, path, admitted, tags, content_type } = incoming;
+        let Incoming { caller, path, admitted, tags, content_type, place } = incoming;
         let began = Instant::now();
         let key = self.key(&caller.client, &path)?;
-        let place = caller.uploads.clone().try_acquire_owned().map_err(|_| {
-            let what =
-                format!("{} uploads of this client are under way", caller.client.uploads_max);
-            Refusal::new(Code::RateLimited, what)
-        })?;
+        // First of all, so that whatever is answered here is newer than what an
+        // older upload of the path could still do; and an older one that hangs
+        // gives its place to this one.
+        let ticket = self.in_flight().enter(&key).await.map_err(superseded)?;
+        let place = place.map_or_else(|| caller.place(), Ok)?;
         if let Some(sha256) = tags.sha256
             && let Some(answer) = self.unchanged(&caller.client, &key, sha256, admitted).await?
         {
-            check_unread(&mut body, sha256).await?;
+            ticket.run(check_unread(&mut body, sha256)).await.map_err(superseded)??;
             note(&caller.client, &answer, began);
             return Ok(Received::Unchanged(answer));
         }
-        let ticket = self.in_flight().enter(&key).await;
         let put = Put {
             key: key.clone(),
             length: admitted.length,
@@ -90,11 +92,12 @@ impl Gateway {
             in_flight: IN_FLIGHT,
             retry_for: RETRY_FOR,
             buffer_wait: Some(BUFFER_WAIT),
+            share: Some(caller.share.clone()),
         };
         let staged = ticket.run(self.store().stage(put, &mut body)).await.map_err(superseded)?;
         let staged = staged?;
         let (gateway, client) = (self.clone(), caller.client.clone());
-        let pending = Pending { gateway, client, key, began, staged, ticket, _place: place };
+        let pending = Pending { gateway, client, key, began, staged, place, ticket };
         Ok(Received::Pending(Box::new(pending)))
     }
 
@@ -142,10 +145,10 @@ impl Pending {
     }
 
     async fn commit_now(self) -> Result<UploadAnswer, Refusal> {
-        let Pending { gateway, client, key, began, staged, ticket, _place } = self;
+        let Pending { gateway, client, key, began, staged, place, ticket } = self;
         let sha256 = staged.facts().sha256;
         let outcome = staged.commit().await;
-        drop(ticket);
+        drop((place, ticket));
         let answer = match outcome {
             Ok(stored) => stored_answer(&key, stored),
             // Somebody else stored the same content first.

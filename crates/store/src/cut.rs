@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::pool::{Buffer, Pool, PoolError};
+use crate::pool::{Buffer, Pool, PoolError, Share};
 
 /// Bytes that are read to learn whether the stream goes on.
 const AHEAD_BYTES: usize = 4096;
@@ -28,6 +28,14 @@ impl Length {
             Length::Exactly(bytes) | Length::AtMost(bytes) => bytes,
         }
     }
+}
+
+/// How a cut waits for its buffers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting {
+    pub share: Option<Share>,
+    /// `None`: for ever.
+    pub limit: Option<Duration>,
 }
 
 /// A part and whether the stream ends with it.
@@ -57,8 +65,7 @@ pub(crate) struct Cut<R> {
     pool: Pool,
     part_bytes: u64,
     length: Length,
-    /// How long to wait for a buffer; `None`: for ever.
-    buffer_wait: Option<Duration>,
+    waiting: Waiting,
     /// Bytes read from the source.
     read: u64,
     /// Read, but not part of any buffer yet.
@@ -75,14 +82,14 @@ impl<R: AsyncRead + Unpin> Cut<R> {
         pool: Pool,
         part_bytes: u64,
         length: Length,
-        buffer_wait: Option<Duration>,
+        waiting: Waiting,
     ) -> Cut<R> {
         Cut {
             source,
             pool,
             part_bytes,
             length,
-            buffer_wait,
+            waiting,
             read: 0,
             ahead: Vec::with_capacity(AHEAD_BYTES),
             filling: None,
@@ -95,7 +102,8 @@ impl<R: AsyncRead + Unpin> Cut<R> {
     pub(crate) async fn next(&mut self) -> Result<Part, CutError> {
         if self.filling.is_none() {
             let len = self.part_bytes.min(self.length.max() - self.taken());
-            let buffer = self.pool.take_within(len, self.buffer_wait).await;
+            let buffer =
+                self.pool.take_within(len, self.waiting.share.as_ref(), self.waiting.limit).await;
             let mut buffer = buffer.map_err(CutError::Pool)?;
             let taken = buffer.fill_from(&self.ahead);
             self.ahead.drain(..taken);
@@ -157,7 +165,7 @@ mod tests {
     const PART: u64 = 8;
 
     async fn cut(stream: &[u8], length: Length) -> Result<Vec<Vec<u8>>, CutError> {
-        let mut cut = Cut::new(stream, Pool::new(1 << 20), PART, length, None);
+        let mut cut = Cut::new(stream, Pool::new(1 << 20), PART, length, Waiting::default());
         let mut parts = Vec::new();
         loop {
             let part = cut.next().await?;
@@ -203,7 +211,8 @@ mod tests {
     #[tokio::test]
     async fn dropping_a_call_loses_no_byte() {
         let (mut tx, rx) = tokio::io::duplex(3);
-        let mut cut = Cut::new(rx, Pool::new(1 << 20), PART, Length::AtMost(100), None);
+        let mut cut =
+            Cut::new(rx, Pool::new(1 << 20), PART, Length::AtMost(100), Waiting::default());
         let mut got = Vec::new();
         let writer = tokio::spawn(async move {
             for byte in 0..50u8 {

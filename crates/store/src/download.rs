@@ -23,7 +23,7 @@ use crate::connect::Store;
 use crate::error::{Kind, StoreError};
 use crate::facts::ObjectFacts;
 use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
-use crate::pool::{Buffer, PoolError};
+use crate::pool::{Buffer, PoolError, Share};
 use crate::retry::retry;
 
 /// A connection that delivers nothing for this long is taken for broken.
@@ -44,6 +44,8 @@ pub struct Get {
     /// How long a failing call is repeated without a byte of progress.
     pub retry_for: Duration,
     pub buffer_wait: Option<Duration>,
+    /// The share of the buffers that it may use; `None`: all.
+    pub share: Option<Share>,
 }
 
 /// A download under way.
@@ -182,10 +184,11 @@ impl Download {
         while self.next < self.get.range.end && self.ahead.len() < self.get.in_flight.max(1) {
             let end = self.get.range.end.min(self.next + self.get.part_bytes);
             let len = end - self.next;
+            let share = self.get.share.as_ref();
             let buffer = if self.ahead.is_empty() {
-                self.store.pool.take_within(len, self.get.buffer_wait).await.map(Some)
+                self.store.pool.take_within(len, share, self.get.buffer_wait).await.map(Some)
             } else {
-                self.store.pool.try_take(len)
+                self.store.pool.try_take(len, share)
             };
             let Some(buffer) = buffer.map_err(|err| self.no_buffer(&err))? else { break };
             let fetch = self.store.clone().fetch(self.get.clone(), self.next..end, buffer);

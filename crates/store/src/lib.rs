@@ -37,7 +37,7 @@ pub use dialect::Profile;
 pub use download::{Download, Get};
 pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use facts::ObjectFacts;
-pub use pool::{Buffer, Pool, PoolError};
+pub use pool::{Buffer, Pool, PoolError, Share};
 pub use probe::Versioning;
 pub use put::{Facts, Overwrite, Put, Stored};
 pub use upload::Staged;

@@ -37,6 +37,24 @@ struct Idle {
     bytes: u64,
 }
 
+/// What one of several users of a pool may hold of it at once. Clones are one
+/// share.
+#[derive(Clone, Debug)]
+pub struct Share {
+    units: Arc<Semaphore>,
+    bytes: u64,
+}
+
+impl Share {
+    pub fn new(bytes: u64) -> Share {
+        Share { units: Arc::new(Semaphore::new(units_of(bytes))), bytes }
+    }
+}
+
+fn units_of(bytes: u64) -> usize {
+    (bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS as u64) as usize
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     #[error("a buffer of {} does not fit into the buffer budget of {}", Size(*bytes), Size(*budget_bytes))]
@@ -49,10 +67,9 @@ pub enum PoolError {
 
 impl Pool {
     pub fn new(budget_bytes: u64) -> Pool {
-        let units = (budget_bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS as u64) as usize;
         Pool(Arc::new(Inner {
             budget_bytes,
-            units: Arc::new(Semaphore::new(units)),
+            units: Arc::new(Semaphore::new(units_of(budget_bytes))),
             idle: Mutex::default(),
         }))
     }
@@ -67,36 +84,47 @@ impl Pool {
         (units - self.0.units.available_permits().min(units)) as u64 * UNIT_BYTES
     }
 
-    /// A buffer of `bytes` bytes; waits until the budget has room for it.
-    pub async fn take(&self, bytes: u64) -> Result<Buffer, PoolError> {
-        let (class, units) = self.price(bytes)?;
-        let permit = self.0.units.clone().acquire_many_owned(units).await;
-        self.lend(bytes, class, permit.expect("the pool never closes its semaphore"))
+    /// A buffer of `bytes` bytes; waits until the budget, and the share where
+    /// one is given, have room for it.
+    pub async fn take(&self, bytes: u64, share: Option<&Share>) -> Result<Buffer, PoolError> {
+        let (class, units) = self.price(bytes, share)?;
+        let never_closed = "no semaphore of a pool is ever closed";
+        let shared = match share {
+            Some(share) => {
+                Some(share.units.clone().acquire_many_owned(units).await.expect(never_closed))
+            }
+            None => None,
+        };
+        let permit = self.0.units.clone().acquire_many_owned(units).await.expect(never_closed);
+        self.lend(bytes, class, permit, shared)
     }
 
     /// Like [`Pool::take`], but gives up after `wait`.
     pub async fn take_within(
         &self,
         bytes: u64,
+        share: Option<&Share>,
         wait: Option<Duration>,
     ) -> Result<Buffer, PoolError> {
-        let Some(wait) = wait else { return self.take(bytes).await };
+        let Some(wait) = wait else { return self.take(bytes, share).await };
         let late = |_| PoolError::Exhausted { seconds: wait.as_secs() };
-        tokio::time::timeout(wait, self.take(bytes)).await.map_err(late)?
+        tokio::time::timeout(wait, self.take(bytes, share)).await.map_err(late)?
     }
 
-    /// A buffer of `bytes` bytes, if the budget has room for it now.
-    pub fn try_take(&self, bytes: u64) -> Result<Option<Buffer>, PoolError> {
-        let (class, units) = self.price(bytes)?;
+    /// A buffer of `bytes` bytes, if there is room for it now.
+    pub fn try_take(&self, bytes: u64, share: Option<&Share>) -> Result<Option<Buffer>, PoolError> {
+        let (class, units) = self.price(bytes, share)?;
+        let shared = share.map(|share| share.units.clone().try_acquire_many_owned(units));
+        let Ok(shared) = shared.transpose() else { return Ok(None) };
         match self.0.units.clone().try_acquire_many_owned(units) {
-            Ok(permit) => self.lend(bytes, class, permit).map(Some),
+            Ok(permit) => self.lend(bytes, class, permit, shared).map(Some),
             Err(_) => Ok(None),
         }
     }
 
-    fn price(&self, bytes: u64) -> Result<(u64, u32), PoolError> {
+    fn price(&self, bytes: u64, share: Option<&Share>) -> Result<(u64, u32), PoolError> {
         let class = class(bytes);
-        let budget_bytes = self.0.budget_bytes;
+        let budget_bytes = share.map_or(u64::MAX, |share| share.bytes).min(self.0.budget_bytes);
         match u32::try_from(class / UNIT_BYTES) {
             Ok(units) if class <= budget_bytes => Ok((class, units)),
             _ => Err(PoolError::OverBudget { bytes, budget_bytes }),
@@ -108,6 +136,7 @@ impl Pool {
         bytes: u64,
         class: u64,
         permit: OwnedSemaphorePermit,
+        shared: Option<OwnedSemaphorePermit>,
     ) -> Result<Buffer, PoolError> {
         let map = match self.0.reuse(class) {
             Some(map) => map,
@@ -118,6 +147,7 @@ impl Pool {
             len: bytes as usize,
             filled: 0,
             _permit: permit,
+            _shared: shared,
             home: self.0.clone(),
         })
     }
@@ -181,6 +211,7 @@ pub struct Buffer {
     len: usize,
     filled: usize,
     _permit: OwnedSemaphorePermit,
+    _shared: Option<OwnedSemaphorePermit>,
     home: Arc<Inner>,
 }
 
@@ -281,11 +312,11 @@ mod tests {
     #[tokio::test]
     async fn a_buffer_is_used_again() {
         let pool = Pool::new(4 * MIB);
-        let first = pool.take(2 * MIB).await.unwrap();
+        let first = pool.take(2 * MIB, None).await.unwrap();
         let address = first.map.as_ref().unwrap().as_ptr();
         drop(first);
 
-        let second = pool.take(2 * MIB).await.unwrap();
+        let second = pool.take(2 * MIB, None).await.unwrap();
 
         assert_eq!(second.map.as_ref().unwrap().as_ptr(), address);
     }
@@ -294,7 +325,7 @@ mod tests {
     async fn lent_and_idle_buffers_stay_within_the_budget() {
         let pool = Pool::new(4 * MIB);
         for bytes in [4 * MIB, MIB, UNIT_BYTES, 3 * MIB, 2 * MIB, 4 * MIB] {
-            let buffer = pool.take(bytes).await.unwrap();
+            let buffer = pool.take(bytes, None).await.unwrap();
             let idle = pool.0.idle().bytes;
             assert!(pool.lent_bytes() + idle <= 4 * MIB, "{bytes}: {idle} idle");
             drop(buffer);
@@ -305,11 +336,11 @@ mod tests {
     #[tokio::test]
     async fn who_finds_no_room_waits_until_a_buffer_comes_back() {
         let pool = Pool::new(2 * MIB);
-        let held = pool.take(2 * MIB).await.unwrap();
-        assert!(pool.try_take(MIB).unwrap().is_none());
+        let held = pool.take(2 * MIB, None).await.unwrap();
+        assert!(pool.try_take(MIB, None).unwrap().is_none());
         let waiting = tokio::spawn({
             let pool = pool.clone();
-            async move { pool.take(MIB).await.map(|b| b.len) }
+            async move { pool.take(MIB, None).await.map(|b| b.len) }
         });
 
         drop(held);
@@ -318,8 +349,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_used_up_its_share_leaves_the_rest_to_others() {
+        let pool = Pool::new(4 * MIB);
+        let greedy = Share::new(2 * MIB);
+        let held = pool.take(2 * MIB, Some(&greedy)).await.unwrap();
+
+        assert!(pool.try_take(MIB, Some(&greedy)).unwrap().is_none());
+        assert!(pool.try_take(MIB, Some(&Share::new(2 * MIB))).unwrap().is_some());
+        assert!(pool.try_take(3 * MIB, Some(&greedy)).is_err(), "it would wait for ever");
+        drop(held);
+        assert!(pool.try_take(2 * MIB, Some(&greedy)).unwrap().is_some());
+    }
+
+    #[tokio::test]
     async fn more_than_the_budget_is_refused_with_both_numbers() {
-        let err = Pool::new(MIB).take(8 * MIB).await.unwrap_err();
+        let err = Pool::new(MIB).take(8 * MIB, None).await.unwrap_err();
         assert_eq!(
             err.to_string(),
             "a buffer of 8.0 MiB does not fit into the buffer budget of 1.0 MiB"
@@ -329,7 +373,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_reader_gives_the_buffer_back() {
         let pool = Pool::new(MIB);
-        let mut buffer = pool.take(10).await.unwrap();
+        let mut buffer = pool.take(10, None).await.unwrap();
         assert_eq!(buffer.fill_from(b"hello, world"), 10);
         let bytes = buffer.into_bytes();
         let slice = bytes.slice(3..);

@@ -26,7 +26,10 @@ impl Store {
         prefix: &KeyPrefix,
         retry_for: Duration,
     ) -> Result<Versioning, StoreError> {
-        let subject = format!("bucket {}", self.bucket());
+        let subject = match &self.settings.endpoint {
+            Some(endpoint) => format!("bucket {} at {endpoint}", self.bucket()),
+            None => format!("bucket {}", self.bucket()),
+        };
         retry(retry_for, || async {
             let list = self.client.list_objects_v2().bucket(self.bucket());
             let list = list.prefix(prefix.as_str()).max_keys(1);

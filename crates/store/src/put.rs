@@ -7,6 +7,7 @@ use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::cut::Length;
 use crate::facts::ObjectFacts;
+use crate::pool::Share;
 
 /// What to store, and how.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Put {
     pub retry_for: Duration,
     /// How long to wait for a buffer; `None`: as long as it takes.
     pub buffer_wait: Option<Duration>,
+    /// The share of the buffers that it may use; `None`: all.
+    pub share: Option<Share>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use tokio::io::AsyncRead;
 
 use crate::call::{Attributes, in_time};
 use crate::connect::Store;
-use crate::cut::{Cut, CutError, Part};
+use crate::cut::{Cut, CutError, Part, Waiting};
 use crate::error::{Kind, StoreError, UploadError};
 use crate::hashing::{self, Sha256Chain};
 use crate::multipart::{Multipart, PartSent};
@@ -52,7 +52,8 @@ impl Store {
         R: AsyncRead + Unpin + Send,
     {
         let pool = self.pool.clone();
-        let mut cut = Cut::new(source, pool, put.part_bytes, put.length, put.buffer_wait);
+        let waiting = Waiting { share: put.share.clone(), limit: put.buffer_wait };
+        let mut cut = Cut::new(source, pool, put.part_bytes, put.length, waiting);
         let first = cut.next().await.map_err(|err| cut_error(&put.key, err))?;
         if first.is_last {
             return self.stage_whole(put, first.buffer.into_bytes()).await;

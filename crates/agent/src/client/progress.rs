@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::future::ready;
+use futures::{Stream, StreamExt, stream};
 use reqwest::Response;
 
 use super::error::GatewayError;
@@ -68,6 +69,11 @@ pub(super) fn pieces(body: Bytes) -> impl Stream<Item = std::io::Result<Bytes>> 
         let piece = rest.split_to(PIECE_BYTES.min(rest.len()));
         Some((Ok(piece), rest))
     })
+}
+
+/// The same stream, from a moment later on.
+pub(super) fn held_back<S: Stream>(body: S, hold: Duration) -> impl Stream<Item = S::Item> {
+    stream::once(tokio::time::sleep(hold)).map(|()| None).chain(body.map(Some)).filter_map(ready)
 }
 
 #[cfg(test)]

@@ -311,6 +311,7 @@ impl Engine {
             path: job.key.path.clone(),
             identity: job.identity,
             policy: self.policy(watch.index),
+            failures: job.failures,
             manner: if job.hot { Manner::Hot } else { Manner::Settled },
         };
         let uploader = self.uploader.clone();

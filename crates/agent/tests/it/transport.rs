@@ -11,6 +11,7 @@ use s3up::client::{Gateway, GatewayError};
 use s3up::db::Change;
 use s3up::decide::{ParkedFiles, Policy, UploadExisting};
 use s3up::identity::Identity;
+use s3up::problem::Kind;
 use s3up::upload::{Manner, Order, Outcome, Uploader};
 use s3up_core::{Code, RemotePath, Sha256Digest};
 use s3up_server::config::TlsFiles;
@@ -75,6 +76,26 @@ async fn what_a_proxy_says_never_parks_a_file() {
         let outcome = upload.outcome.await.unwrap();
         assert!(matches!(outcome, Outcome::Failed { .. }), "{status}: {outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn another_version_than_the_one_that_settled_is_not_sent() {
+    let server = Server::start().await;
+    let (uploader, order, host) = order(&server, b"content").await;
+    let stale = Identity { ctime_ns: order.identity.ctime_ns - 1, ..order.identity };
+    let order = Order { identity: stale, ..order };
+
+    let changed = uploader.upload(&order).await;
+    fs::remove_file(host.up.join("file")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", host.up.join("file")).unwrap();
+    let replaced = uploader.upload(&order).await;
+    fs::remove_file(host.up.join("file")).unwrap();
+    let gone = uploader.upload(&order).await;
+
+    assert!(matches!(changed, Outcome::Changed), "{changed:?}");
+    assert!(matches!(replaced, Outcome::Nothing(None)), "{replaced:?}");
+    assert!(matches!(gone, Outcome::Gone), "{gone:?}");
+    assert!(!server.was_asked(), "something was sent");
 }
 
 #[tokio::test]
@@ -171,6 +192,22 @@ async fn a_wrong_key_and_a_request_for_patience_are_told_apart() {
     assert_eq!(fault.retry_after.map(|after| after.as_secs()), Some(7));
 }
 
+#[tokio::test]
+async fn a_second_try_hears_a_refusal_before_it_sends() {
+    let server = Server::start().await;
+    let mut upload = Upload::after_failures(&server, &noise(2 * MIB), 1).await;
+
+    let head = upload.connection.head().await.to_lowercase();
+    let problem = r#"{"status":413,"title":"","detail":"too long","code":"too_large"}"#;
+    let content_type = "Content-Type: application/problem+json\r\n";
+    upload.connection.answer("413 Content Too Large", content_type, problem).await;
+    let outcome = upload.outcome.await.unwrap();
+
+    assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
+    assert!(upload.connection.is_quiet(), "the body was not held back");
+    assert!(matches!(outcome, Outcome::Problem { kind: Kind::Refused, .. }), "{outcome:?}");
+}
+
 /// One upload of one file, and the gateway's end of its connection.
 struct Upload {
     connection: Connection,
@@ -182,27 +219,41 @@ struct Upload {
 
 impl Upload {
     async fn start(server: &Server, content: &[u8]) -> Upload {
-        let host = Host::new(&server.url());
-        host.write("file", content);
+        Upload::after_failures(server, content, 0).await
+    }
+
+    async fn after_failures(server: &Server, content: &[u8], failures: u32) -> Upload {
+        let (uploader, order, host) = order(server, content).await;
+        let identity = order.identity;
+        let order = Order { failures, ..order };
+        let outcome = tokio::spawn(async move { uploader.upload(&order).await });
+        let connection = server.accept().await;
         let path = host.up.join("file");
-        let mut config = host.config();
-        config.watches[0].prefix = s3up_core::KeyPrefix::parse("up").expect("a prefix");
-        let agent = Agent::start(config).await.unwrap_or_else(|err| panic!("{err}"));
-        let identity = Identity::of(&rustix::fs::stat(&path).expect("a file"));
-        let policy = Policy {
+        Upload { connection, outcome, path, identity, _host: host }
+    }
+}
+
+/// An order to upload a file that has just been written.
+async fn order(server: &Server, content: &[u8]) -> (Uploader, Order, Host) {
+    let host = Host::new(&server.url());
+    host.write("file", content);
+    let mut config = host.config();
+    config.watches[0].prefix = s3up_core::KeyPrefix::parse("up").expect("a prefix");
+    let agent = Agent::start(config).await.unwrap_or_else(|err| panic!("{err}"));
+    let order = Order {
+        watch: agent.watches[0].clone(),
+        path: Arc::from(Path::new("file")),
+        identity: Identity::of(&rustix::fs::stat(host.up.join("file")).expect("a file")),
+        policy: Policy {
             upload_existing: UploadExisting::Yes,
             bytes_max: None,
             config: String::new(),
             parked: ParkedFiles::Hold,
-        };
-        let (watch, path_in_watch) = (agent.watches[0].clone(), Arc::from(Path::new("file")));
-        let manner = Manner::Settled;
-        let order = Order { watch, path: path_in_watch, identity, policy, manner };
-        let uploader = Uploader { gateway: agent.gateway, reader: agent.database.reader };
-        let outcome = tokio::spawn(async move { uploader.upload(&order).await });
-        let connection = server.accept().await;
-        Upload { connection, outcome, path, identity, _host: host }
-    }
+        },
+        manner: Manner::Settled,
+        failures: 0,
+    };
+    (Uploader { gateway: agent.gateway, reader: agent.database.reader }, order, host)
 }
 
 struct Server(TcpListener);
@@ -255,6 +306,12 @@ impl Connection {
         // Cut off is as good an end as any.
         self.0.read_to_end(&mut rest).await.ok();
         rest.len()
+    }
+
+    /// True where nothing more has come yet.
+    fn is_quiet(&self) -> bool {
+        let read = self.0.try_read(&mut [0]);
+        read.is_err_and(|err| err.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     async fn answer(&mut self, status: &str, headers: &str, body: &str) {

@@ -42,6 +42,41 @@ async fn a_newer_upload_of_the_same_path_wins_over_one_that_hangs() {
 }
 
 #[tokio::test]
+async fn an_upload_that_changes_nothing_is_newer_all_the_same() {
+    let world = World::start().await;
+    let digest = Sha256Digest::of(b"one").to_repr_digest();
+    stored(world.put("a", "one")).await;
+    let (open, body) = open_body(noise(9 * MIB));
+    let older = tokio::spawn(world.put("a", body).send());
+    world.s3.faults().called(Op::UploadPart, 1).await;
+
+    let newer = stored(world.put("a", "one").header("repr-digest", digest)).await;
+    drop(open);
+
+    assert!(newer.unchanged);
+    if let Ok(response) = older.await.unwrap() {
+        assert_eq!(crate::fixture::problem(response).await.code, Code::Superseded);
+    }
+    assert_eq!(world.download("a").await, b"one");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_try_takes_the_place_of_the_first_where_there_is_only_one() {
+    let one = |config: String| config.replace("max_file_size_mb: 40", "max_concurrent_uploads: 1");
+    let world = World::with(s3up_devstore::Versioning::Off, one).await;
+    let (open, body) = open_body(noise(9 * MIB));
+    let first = tokio::spawn(world.put("a", body).send());
+    world.s3.faults().called(Op::UploadPart, 1).await;
+
+    stored(world.put("a", "second")).await;
+
+    drop((open, first.await));
+    assert_eq!(world.download("a").await, b"second");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_leaves_nothing() {
     let world = World::start().await;
     let (open, body) = open_body(noise(9 * MIB));
@@ -135,6 +170,24 @@ async fn more_uploads_than_a_client_may_have_are_put_off() {
 
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(crate::fixture::problem(response).await.code, Code::RateLimited);
+    drop(open);
+    assert_eq!(first.await.unwrap().unwrap().status().as_u16(), 200);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn forms_with_the_file_first_count_as_uploads() {
+    let one = |config: String| config.replace("max_file_size_mb: 40", "max_concurrent_uploads: 1");
+    let world = World::with(s3up_devstore::Versioning::Off, one).await;
+    let (open, body) = open_body(noise(9 * MIB));
+    let first = tokio::spawn(world.put("a", body).send());
+    world.s3.faults().called(Op::UploadPart, 1).await;
+
+    let file = reqwest::multipart::Part::text("x").file_name("x");
+    let form = reqwest::multipart::Form::new().part("file", file).text("path", "b");
+    let form = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY).multipart(form);
+
+    assert_eq!(refused(form).await.code, Code::RateLimited);
     drop(open);
     assert_eq!(first.await.unwrap().unwrap().status().as_u16(), 200);
     world.stop().await;

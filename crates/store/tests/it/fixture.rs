@@ -99,6 +99,7 @@ pub fn put(key: &str) -> Put {
         in_flight: 3,
         retry_for: RETRY_FOR,
         buffer_wait: None,
+        share: None,
     }
 }
 
@@ -111,6 +112,7 @@ pub fn get(key: &str, facts: ObjectFacts) -> Get {
         in_flight: 3,
         retry_for: RETRY_FOR,
         buffer_wait: None,
+        share: None,
     }
 }
 

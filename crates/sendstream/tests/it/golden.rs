@@ -1,0 +1,159 @@
+//! Streams of the real `btrfs send` (made by `testdata/make`): each is held
+//! against what `btrfs subvolume show` and `btrfs receive --dump` said of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use btrfs_sendstream::{Attribute, Kind, Protocol, Verifier, Wrong};
+
+use crate::{Seen, verdict, verify};
+
+#[test]
+fn golden_streams_are_whole_and_say_what_other_programs_say() {
+    let streams = golden_streams();
+    assert!(streams.len() >= 9, "found {}", streams.len());
+
+    for (path, stream) in streams {
+        let shown = path.display();
+        let (commands, verdict) = verify([&stream[..]]);
+        let facts = verdict.unwrap_or_else(|err| panic!("{shown}: {err}"));
+
+        let parent = facts.snapshot.parent;
+        let mut said = BTreeMap::from([
+            ("protocol", facts.protocol.to_string()),
+            ("name", String::from_utf8(facts.snapshot.name.clone()).unwrap()),
+            ("uuid", facts.snapshot.uuid.to_string()),
+            ("ctransid", facts.snapshot.ctransid.to_string()),
+            ("total_bytes", facts.total_bytes.to_string()),
+        ]);
+        if let Some(parent) = parent {
+            said.insert("parent_uuid", parent.uuid.to_string());
+            said.insert("parent_ctransid", parent.ctransid.to_string());
+        }
+        let recorded = text(&path.with_extension("facts"));
+        let recorded: BTreeMap<_, _> =
+            recorded.lines().filter_map(|line| line.split_once('=')).collect();
+        assert!(said.iter().map(|(key, value)| (*key, value.as_str())).eq(recorded), "{shown}");
+        assert_eq!(facts.snapshot.is_incremental(), parent.is_some());
+        assert_eq!(facts.command_count, commands.len() as u64);
+    }
+}
+
+#[test]
+fn golden_streams_hold_the_commands_that_btrfs_receive_dumps() {
+    for (path, stream) in golden_streams() {
+        let commands = verify([&stream[..]]).0;
+        let name = verdict(&stream).expect("a golden stream is whole").snapshot.name;
+        let dump = text(&path.with_extension("dump"));
+        let theirs: Vec<_> = dump.lines().map(dumped_line).collect();
+
+        let (end, others) = commands.split_last().expect("END at least");
+        assert_eq!(end.kind, Kind::End, "which the dump leaves out");
+        let ours: Vec<_> = others.iter().map(|command| our_line(&name, command)).collect();
+        assert_eq!(ours, theirs, "{}", path.display());
+    }
+}
+
+#[test]
+fn commands_follow_each_other_without_a_gap() {
+    for (path, stream) in golden_streams() {
+        let commands = verify([&stream[..]]).0;
+        let ends = commands.iter().map(|command| command.place.end);
+        let starts = commands.iter().skip(1).map(|command| command.place.start);
+        assert!(ends.eq(starts.chain([stream.len() as u64])), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_place_of_file_data_leads_to_the_file_data() {
+    let stream = golden("large-2");
+    let (commands, verdict) = verify([&stream[..]]);
+    let write = commands.iter().find(|command| command.kind == Kind::Write).unwrap();
+    let data = write.data.clone().unwrap();
+
+    assert_eq!(verdict.unwrap().protocol, Protocol::V2);
+    assert_eq!(data.end - data.start, 70_000, "more than a length of 16 bits can say");
+    assert!(stream[data.start as usize..data.end as usize].iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn the_snapshot_is_known_long_before_the_verdict() {
+    let stream = golden("incremental-1");
+    let mut verifier = Verifier::new();
+    assert_eq!(verifier.snapshot(), None);
+    verifier.feed(&stream[..500]).unwrap();
+
+    let early = verifier.snapshot().cloned();
+
+    assert!(early.is_some());
+    assert_eq!(early, verdict(&stream).ok().map(|facts| facts.snapshot));
+}
+
+#[test]
+fn what_is_no_backup_of_one_subvolume_is_refused() {
+    #[rustfmt::skip]
+    let cases = [
+        ("no-data",                    Wrong::NoData),
+        ("two-subvolumes",             Wrong::AfterEnd),
+        ("two-subvolumes-without-end", Wrong::SecondSubvolume),
+    ];
+    let refused = testdata().join("refused");
+    assert_eq!(fs::read_dir(&refused).unwrap().count(), cases.len());
+    for (name, wrong) in cases {
+        let stream = fs::read(refused.join(name).with_extension("stream")).unwrap();
+        assert_eq!(verdict(&stream).unwrap_err().wrong, wrong, "{name}");
+    }
+}
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+pub fn golden(name: &str) -> Vec<u8> {
+    fs::read(testdata().join(name).with_extension("stream")).expect("a golden stream")
+}
+
+fn golden_streams() -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(testdata()).expect("the golden streams");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "stream"));
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read(path).expect("a stream"))).collect()
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).expect("what was recorded of a stream")
+}
+
+/// A line of the dump, cut down to kind, path and the extent of file data.
+fn dumped_line(line: &str) -> String {
+    let line = line.replace("\\ ", "\\040");
+    let mut words = line.split_whitespace().map(|word| word.trim_end_matches(','));
+    let kind = words.next().expect("a kind");
+    let rest_count = if kind.ends_with("write") { 3 } else { 1 };
+    words.take(rest_count).fold(kind.to_owned(), |line, word| line + " " + word)
+}
+
+fn our_line(name: &[u8], command: &Seen) -> String {
+    let value = |wanted| command.attributes.iter().find(|(a, _)| *a == wanted).map(|(_, v)| v);
+    let path = value(Attribute::Path).expect("a path in every command but END");
+    let path = match command.kind.is_first() {
+        true => escaped(path),
+        false => escaped(&[name, b"/", path].concat()),
+    };
+    let line = format!("{} ./{path}", command.kind);
+    let Some(data) = &command.data else { return line };
+    let offset = value(Attribute::FileOffset).expect("a place for file data");
+    let offset = u64::from_le_bytes(offset[..].try_into().expect("eight bytes"));
+    format!("{line} offset={offset} len={}", data.end - data.start)
+}
+
+/// As the dump writes a path.
+fn escaped(path: &[u8]) -> String {
+    let escape = |byte: &u8| match byte {
+        b'!'..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    path.iter().map(escape).collect()
+}

@@ -1,0 +1,313 @@
+//! One row for each thing that a verifier refuses.
+
+use btrfs_sendstream::{
+    Attribute, COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, HEAD_BYTES_MAX, Kind, Parent, PathRule,
+    Protocol, Uuid, Wrong,
+};
+
+use crate::golden::golden;
+use crate::written::{
+    PARENT_UUID, UUID, attribute, command, data_without_length, end, header, raw_attribute,
+    raw_command, snapshot, stream, subvolume,
+};
+use crate::{verdict, verify};
+
+#[test]
+fn what_is_written_by_hand_is_whole() {
+    for version in [1, 2] {
+        let full = verdict(&stream(version, &[write(version, b"abc")])).unwrap();
+        assert_eq!(full.protocol.version(), version);
+        assert_eq!(full.snapshot.name, b"data");
+        assert_eq!((full.snapshot.uuid, full.snapshot.ctransid), (Uuid(UUID), 5));
+        assert_eq!(full.snapshot.parent, None);
+        assert_eq!(full.command_count, 3);
+    }
+
+    let incremental = verdict(&[header(1), snapshot("data"), end()].concat()).unwrap();
+    let parent = Parent { uuid: Uuid(PARENT_UUID), ctransid: 4 };
+    assert_eq!(incremental.snapshot.parent, Some(parent));
+    assert_eq!(incremental.protocol, Protocol::V1);
+}
+
+#[test]
+fn headers() {
+    let good = stream(1, &[]);
+    let twice = [header(1), subvolume("data"), header(1), subvolume("data"), end()].concat();
+    let second_at = header(1).len() + subvolume("data").len();
+    #[rustfmt::skip]
+    let cases = [
+        ("nothing at all",      Vec::new(),                              0,          Wrong::Truncated),
+        ("a cut header",        good[..16].to_vec(),                     16,         Wrong::Truncated),
+        ("a header only",       header(1),                               17,         Wrong::Truncated),
+        ("not our magic",       b"btrfs-stream 1234".to_vec(),           0,          Wrong::Magic),
+        ("version 0",           header(0),                               0,          Wrong::Version(0)),
+        ("version 3",           header(3),                               0,          Wrong::Version(3)),
+        ("big endian",          header(1 << 24),                         0,          Wrong::Version(1 << 24)),
+        ("a second header",     twice,                                   second_at,  Wrong::SecondHeader),
+        ("header after header", [header(1), good.clone()].concat(),      17,         Wrong::SecondHeader),
+        ("a byte after END",    [&good[..], b"\0"].concat(),             good.len(), Wrong::AfterEnd),
+        ("END after END",       [good.clone(), end()].concat(),          good.len(), Wrong::AfterEnd),
+        ("a stream after END",  [good.clone(), good.clone()].concat(),   good.len(), Wrong::AfterEnd),
+    ];
+    for (situation, stream, offset, wrong) in cases {
+        let err = verdict(&stream).unwrap_err();
+        assert_eq!((err.place.offset, err.wrong), (offset as u64, wrong), "{situation}");
+        assert_eq!(err.place.command, None, "{situation}");
+    }
+}
+
+#[test]
+fn the_first_command_and_no_other_names_the_snapshot() {
+    #[rustfmt::skip]
+    let cases = [
+        ("a file first",        vec![mkfile(b"a"), subvolume("data")],             1, Wrong::NotFirst),
+        ("END first",           vec![end()],                                       1, Wrong::NotFirst),
+        ("two subvolumes",      vec![subvolume("a"), subvolume("b")],              2, Wrong::SecondSubvolume),
+        ("a snapshot later",    vec![subvolume("a"), mkfile(b"a"), snapshot("a")], 3, Wrong::SecondSubvolume),
+        ("two snapshots",       vec![snapshot("a"), snapshot("a")],                2, Wrong::SecondSubvolume),
+    ];
+    for (situation, commands, nth, wrong) in cases {
+        let stream = [header(1), commands.concat(), end()].concat();
+        let err = verdict(&stream).unwrap_err();
+        assert_eq!(err.wrong, wrong, "{situation}");
+        assert_eq!(err.place.command.map(|command| command.nth), Some(nth), "{situation}");
+    }
+}
+
+#[test]
+fn commands() {
+    let path = || attribute(Attribute::Path, b"a");
+    let file_offset = || attribute(Attribute::FileOffset, &[0; 8]);
+    let data = || attribute(Attribute::Data, b"abc");
+    let long = |number| raw_attribute(number, &[7; 65_535]);
+    let longest = |limit: u64| raw_command_of_bytes(limit + 1);
+    let head_too_long = [path(), long(14), long(13)].concat();
+    #[rustfmt::skip]
+    let cases = [
+        ("command 0",          1, raw_command(0, b""),                               Wrong::UnknownCommand),
+        ("version 2 in 1",     1, raw_command(23, b""),                              Wrong::UnknownCommand),
+        ("command 26",         2, raw_command(26, b""),                              Wrong::UnknownCommand),
+        ("too long for 1",     1, longest(COMMAND_BYTES_MAX_V1),                     Wrong::TooLong { bytes: 65_537, limit: 65_536 }),
+        ("too long for 2",     2, longest(COMMAND_BYTES_MAX_V2),                     Wrong::TooLong { bytes: 16_777_217, limit: 16_777_216 }),
+        ("attribute 0",        1, raw_command(3, &raw_attribute(0, b"")),            Wrong::UnknownAttribute(0)),
+        ("version 2 in 1",     1, raw_command(3, &raw_attribute(25, &[0; 4])),       Wrong::UnknownAttribute(25)),
+        ("attribute 32",       2, raw_command(3, &raw_attribute(32, b"")),           Wrong::UnknownAttribute(32)),
+        ("half a type",        1, raw_command(3, &[15]),                             Wrong::AttributeCut { left: 1 }),
+        ("half a length",      1, raw_command(3, &[15, 0, 1]),                       Wrong::AttributeCut { left: 1 }),
+        ("no value",           1, raw_command(3, &[15, 0, 1, 0]),                    Wrong::AttributeCut { left: 4 }),
+        ("data cut short",     1, raw_command(15, &[19, 0, 4, 0, 1, 2, 3]),          Wrong::AttributeCut { left: 7 }),
+        ("a path twice",       1, command(Kind::Mkfile, &[path(), path()]),          Wrong::AttributeTwice(Attribute::Path)),
+        ("data not last",      1, command(Kind::Write, &[data(), path()]),           Wrong::DataNotLast),
+        ("too much to keep",   2, raw_command(13, &head_too_long),                   Wrong::HeadTooLong { bytes: 131_083, limit: HEAD_BYTES_MAX }),
+        ("no path",            1, command(Kind::Mkfile, &[]),                        Wrong::AttributeMissing(Attribute::Path)),
+        ("no data",            1, command(Kind::Write, &[path(), file_offset()]),    Wrong::AttributeMissing(Attribute::Data)),
+        ("no new path",        1, command(Kind::Rename, &[path()]),                  Wrong::AttributeMissing(Attribute::PathTo)),
+        ("data left out",      1, command(Kind::UpdateExtent, &[path()]),            Wrong::NoData),
+    ];
+    for (situation, version, command, wrong) in cases {
+        let stream = stream(version, &[mkfile(b"before"), command]);
+        let (before, verdict) = verify([&stream[..]]);
+        let err = verdict.unwrap_err();
+        assert_eq!(err.wrong, wrong, "{situation}");
+        assert_eq!(before.len(), 2, "{situation}");
+        assert_eq!(err.place.offset, before[1].place.end, "{situation}");
+        assert_eq!(err.place.command.map(|command| command.nth), Some(3), "{situation}");
+    }
+}
+
+#[test]
+fn the_longest_commands_are_taken() {
+    let whole = |version, body: &[u8]| verdict(&stream(version, &[raw_command(15, body)]));
+    let head = [attribute(Attribute::Path, b"a"), attribute(Attribute::FileOffset, &[0; 8])];
+
+    let bytes = COMMAND_BYTES_MAX_V1 as usize - 10 - head.concat().len() - 4;
+    let data = attribute(Attribute::Data, &vec![7; bytes]);
+    assert!(whole(1, &[head.concat(), data].concat()).is_ok());
+
+    let bytes = COMMAND_BYTES_MAX_V2 as usize - 10 - head.concat().len() - 2;
+    let data = data_without_length(&vec![7; bytes]);
+    assert!(whole(2, &[head.concat(), data].concat()).is_ok());
+}
+
+#[test]
+fn numbers_times_and_uuids_have_one_length() {
+    #[rustfmt::skip]
+    let cases = [
+        (Kind::Truncate,       Attribute::Size,           4,  8),
+        (Kind::Truncate,       Attribute::Size,           9,  8),
+        (Kind::Utimes,         Attribute::Mtime,          8,  12),
+        (Kind::Clone,          Attribute::CloneUuid,      15, 16),
+        (Kind::Fallocate,      Attribute::FallocateMode,  8,  4),
+        (Kind::EncodedWrite,   Attribute::Compression,    0,  4),
+        (Kind::FileAttributes, Attribute::FileAttributes, 4,  8),
+    ];
+    for (kind, wrong, bytes, expected) in cases {
+        let command = command(kind, &all_attributes(wrong, &vec![1; bytes]));
+        let err = verdict(&stream(2, &[command])).unwrap_err();
+        assert_eq!(err.wrong, Wrong::AttributeLength { attribute: wrong, bytes, expected });
+    }
+}
+
+#[test]
+fn no_path_leaves_the_subvolume() {
+    use Attribute::{ClonePath, Path, PathLink, PathTo, XattrName};
+    use PathRule::{Absolute, Empty, Name, Nul, Segment};
+    #[rustfmt::skip]
+    let cases: [(_, _, &[u8], _); 20] = [
+        (Kind::Mkfile,      Path,      b"/etc/passwd", Some(Absolute)),
+        (Kind::Mkfile,      Path,      b"a/../../b",   Some(Segment)),
+        (Kind::Mkfile,      Path,      b"",            Some(Empty)),
+        (Kind::Write,       Path,      b"",            Some(Empty)),
+        (Kind::Write,       Path,      b"a\0b",        Some(Nul)),
+        (Kind::Rename,      PathTo,    b"../a",        Some(Segment)),
+        (Kind::Link,        PathLink,  b"/etc/shadow", Some(Absolute)),
+        (Kind::Link,        PathLink,  b"../a",        Some(Segment)),
+        (Kind::Clone,       ClonePath, b"/a",          Some(Absolute)),
+        (Kind::Chmod,       Path,      b"..",          Some(Segment)),
+        (Kind::SetXattr,    XattrName, b"a\0",         Some(Nul)),
+        (Kind::RemoveXattr, XattrName, b"",            Some(Empty)),
+        (Kind::Symlink,     PathLink,  b"",            Some(Empty)),
+        (Kind::Rename,      Path,      b"",            Some(Empty)),
+        // The root of the subvolume, and the target of a symlink.
+        (Kind::Chmod,       Path,      b"",            None),
+        (Kind::Chown,       Path,      b"",            None),
+        (Kind::Utimes,      Path,      b"",            None),
+        (Kind::SetXattr,    Path,      b"",            None),
+        (Kind::Symlink,     PathLink,  b"/../etc",     None),
+        (Kind::Mkfile,      Path,      b"\xff\n..a",   None),
+    ];
+    for (kind, attribute, path, rule) in cases {
+        let command = command(kind, &all_attributes(attribute, path));
+        let found = verdict(&stream(2, &[command])).err().map(|err| err.wrong);
+        let text = String::from_utf8_lossy(path).into_owned();
+        let want = rule.map(|rule| Wrong::Path { attribute, text, rule });
+        assert_eq!(found, want, "{kind} {attribute}");
+    }
+
+    #[rustfmt::skip]
+    let names = [("a/b", Name), ("..", Segment), ("/", Absolute), ("", Empty), ("a\0", Nul)];
+    for (name, rule) in names {
+        for first in [subvolume(name), snapshot(name)] {
+            let err = verdict(&[header(1), first, end()].concat()).unwrap_err();
+            let want = Wrong::Path { attribute: Path, text: name.to_owned(), rule };
+            assert_eq!(err.wrong, want);
+        }
+    }
+}
+
+#[test]
+fn every_kind_with_all_its_attributes_is_taken() {
+    for number in 1..=25 {
+        let kind = Kind::from_number(number, Protocol::V2).unwrap();
+        if kind.is_first() || matches!(kind, Kind::End | Kind::UpdateExtent) {
+            continue;
+        }
+        let stream = stream(2, &[command(kind, &all_attributes(Attribute::Path, b"a"))]);
+        let (commands, verdict) = verify([&stream[..]]);
+        assert!(verdict.is_ok(), "{kind}: {verdict:?}");
+        assert_eq!(commands[1].kind, kind);
+        assert_eq!(commands[1].attributes.len(), 30, "all but the file data");
+    }
+}
+
+#[test]
+fn any_one_changed_bit_is_noticed() {
+    let good = golden("received-parent-1");
+    for bit in 0..good.len() * 8 {
+        let mut stream = good.clone();
+        stream[bit / 8] ^= 1 << (bit % 8);
+        assert!(verdict(&stream).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn a_wrong_checksum_is_named_with_its_place() {
+    let good = golden("incremental-1");
+    let (commands, _) = verify([&good[..]]);
+    let nth = commands.iter().position(|command| command.kind == Kind::Write).unwrap();
+    let place = &commands[nth].place;
+    let mut stream = good.clone();
+    stream[place.end as usize - 1] ^= 1;
+
+    let (seen, verdict) = verify([&stream[..]]);
+
+    let err = verdict.unwrap_err();
+    assert!(matches!(err.wrong, Wrong::Checksum { expected, found } if expected != found));
+    assert_eq!(err.place.offset, place.start);
+    assert_eq!(seen, commands[..nth], "what came before was handed out");
+}
+
+#[test]
+fn messages() {
+    let cases = [
+        (b"x".repeat(17), "send stream, byte 0: it does not start like a btrfs send stream"),
+        (header(3), "send stream, byte 0: protocol version 3 is unknown, only 1 and 2 are known"),
+        (
+            stream(1, &[mkfile(b"../a")]),
+            "send stream, byte 67, command 2 (mkfile): the attribute path is \"../a\": \
+             it has a segment that is empty, `.` or `..`",
+        ),
+        (
+            stream(1, &[raw_command(99, b"")]),
+            "send stream, byte 67, command 2 (number 99): this protocol has no such command",
+        ),
+        (
+            with_last_byte_changed(header(1), subvolume("data")),
+            "send stream, byte 17, command 1 (subvol): \
+             the CRC32C of its bytes is 29304b79, expected db5bc87a",
+        ),
+        (
+            [header(1), subvolume("data")].concat()[..50].to_vec(),
+            "send stream, byte 50, command 1 (subvol): the stream ends here, before END",
+        ),
+        (
+            [stream(1, &[]), header(1)].concat(),
+            "send stream, byte 77: the stream goes on after END",
+        ),
+    ];
+    for (stream, message) in cases {
+        assert_eq!(verdict(&stream).unwrap_err().to_string(), message);
+    }
+}
+
+fn mkfile(path: &[u8]) -> Vec<u8> {
+    command(Kind::Mkfile, &[attribute(Attribute::Path, path)])
+}
+
+fn write(version: u32, data: &[u8]) -> Vec<u8> {
+    let data = match version {
+        1 => attribute(Attribute::Data, data),
+        _ => data_without_length(data),
+    };
+    let path = attribute(Attribute::Path, b"a");
+    command(Kind::Write, &[path, attribute(Attribute::FileOffset, &[0; 8]), data])
+}
+
+/// Every attribute of protocol 2 with a value that is right, but for one.
+fn all_attributes(chosen: Attribute, value: &[u8]) -> Vec<Vec<u8>> {
+    let known = (1..=31).filter_map(|number| Attribute::from_number(number, Protocol::V2));
+    let others = known.filter(|other| *other != Attribute::Data);
+    let others =
+        others.map(|other| attribute(other, if other == chosen { value } else { valid(other) }));
+    others.chain([data_without_length(b"abc")]).collect()
+}
+
+fn valid(attribute: Attribute) -> &'static [u8] {
+    match attribute.number() {
+        1 | 20 => &[1; 16],
+        9..=12 => &[1; 12],
+        25 | 30 | 31 => &[1; 4],
+        13..=17 | 22 => b"name",
+        _ => &[1; 8],
+    }
+}
+
+/// Only its header is right.
+fn raw_command_of_bytes(bytes: u64) -> Vec<u8> {
+    raw_command(15, &vec![0; bytes as usize - 10])
+}
+
+fn with_last_byte_changed(header: Vec<u8>, mut command: Vec<u8>) -> Vec<u8> {
+    *command.last_mut().expect("a command has bytes") ^= 1;
+    [header, command].concat()
+}
