@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use s3up_cli::progress;
 use s3up_core::wire::StoredFile;
 use s3up_core::{PathRule, RemotePath, Sha256, Sha256Digest, escape};
 use tokio::fs::{File, OpenOptions};
@@ -104,11 +105,14 @@ async fn receive(
     let unwritten = |source| GetError::Write { path: name.to_owned(), source };
     let expected = download.bytes.unwrap_or(stored.size);
     let (mut hasher, mut bytes) = (Sha256::default(), 0);
+    let bar = progress::bytes(path.file_name(), Some(expected));
     while let Some(chunk) = download.next().await.map_err(failed)? {
         bytes += chunk.len() as u64;
         hasher.update(&chunk);
         writer.write_all(&chunk).await.map_err(unwritten)?;
+        bar.inc(chunk.len() as u64);
     }
+    bar.done();
     writer.flush().await.map_err(unwritten)?;
     if bytes != expected || bytes != stored.size {
         let expected = if bytes == expected { stored.size } else { expected };

@@ -31,5 +31,5 @@ mod upload;
 
 pub use config::Config;
 pub use gateway::{Gateway, StartError};
-pub use serve::{Front, serve};
+pub use serve::{Front, GRACE, serve};
 pub use tls::TlsError;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use s3up_cli::{Exit, LogArgs};
-use s3up_server::{Config, Front, Gateway, keygen, serve};
+use s3up_server::{Config, Front, GRACE, Gateway, keygen, serve};
 use tokio::net::TcpListener;
 
 /// Take files from clients over HTTP and store them in S3
@@ -75,7 +75,7 @@ async fn serve_config(path: &std::path::Path, log: LogArgs) -> anyhow::Result<Ex
     let stopped = async {
         s3up_cli::until_stopped().await;
     };
-    serve(Front { listener, tls, connections_max }, gateway, stopped).await?;
+    serve(Front { listener, tls, connections_max, grace: GRACE }, gateway, stopped).await?;
     tracing::info!(event = "stopped");
     Ok(Exit::Done)
 }

@@ -27,7 +27,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// buffer budget.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 /// What is under way at SIGTERM has this long to finish.
-const GRACE: Duration = Duration::from_secs(30);
+pub const GRACE: Duration = Duration::from_secs(30);
 /// And this long to remove what it left in S3.
 const SETTLE: Duration = Duration::from_secs(5);
 /// A failing accept (no file descriptors) is tried again after this.
@@ -39,6 +39,8 @@ pub struct Front {
     /// `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     pub connections_max: usize,
+    /// What is under way when `serve` is stopped has this long to finish.
+    pub grace: Duration,
 }
 
 /// Serves until `stopped` resolves and what was under way is over.
@@ -47,7 +49,7 @@ pub async fn serve(
     gateway: Gateway,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
-    let Front { listener, tls, connections_max } = front;
+    let Front { listener, tls, connections_max, grace } = front;
     let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
     let graceful = GracefulShutdown::new();
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
@@ -81,8 +83,8 @@ pub async fn serve(
     }
     drop(listener);
     tracing::info!(event = "stopping", under_way = graceful.count());
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!(event = "stopping", "{} s are over, uploads are cut", GRACE.as_secs());
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!(event = "stopping", "{} s are over, uploads are cut", grace.as_secs());
     }
     // What is dropped here removes what it left in S3; that is waited for.
     cut.cancel();

@@ -214,6 +214,20 @@ async fn stopping_lets_what_is_under_way_finish() {
 }
 
 #[tokio::test]
+async fn what_is_cut_at_the_end_leaves_nothing() {
+    let mut world =
+        World::with_grace(Duration::ZERO, s3up_devstore::Versioning::Off, |config| config).await;
+    let (open, body) = open_body(noise(9 * MIB));
+    let upload = tokio::spawn(world.put("a", body).send());
+    world.s3.faults().called(Op::UploadPart, 1).await;
+
+    world.stop_gateway().await;
+
+    assert_eq!(world.s3.faults().calls(Op::AbortMultipartUpload), 1);
+    drop((open, upload.await));
+}
+
+#[tokio::test]
 async fn a_lost_answer_of_the_store_is_recognised() {
     let world = World::start().await;
     let faults = world.s3.faults();

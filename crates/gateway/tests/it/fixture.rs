@@ -1,12 +1,13 @@
 //! A gateway on an embedded S3, both on free ports.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use s3up_core::Code;
 use s3up_core::wire::{Problem, UploadAnswer};
 use s3up_devstore::{DevStore, Options, Versioning};
-use s3up_server::{Config, Front, Gateway, serve};
+use s3up_server::{Config, Front, GRACE, Gateway, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -54,6 +55,15 @@ impl World {
     }
 
     pub async fn with(versioning: Versioning, edit: impl Fn(String) -> String) -> World {
+        World::with_grace(GRACE, versioning, edit).await
+    }
+
+    /// A world that cuts what is under way `grace` after it was stopped.
+    pub async fn with_grace(
+        grace: Duration,
+        versioning: Versioning,
+        edit: impl Fn(String) -> String,
+    ) -> World {
         let root = tempfile::tempdir().expect("a temporary folder");
         let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
         s3.create_bucket(BUCKET, versioning).await.expect("a new bucket");
@@ -64,7 +74,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
-        let front = Front { listener, tls: None, connections_max: 100 };
+        let front = Front { listener, tls: None, connections_max: 100, grace };
         let server = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             serve(front, gateway, stopped).await.expect("a server that ends well");
@@ -72,10 +82,14 @@ impl World {
         World { s3, url, http: Client::new(), stop: Some(stop), server, _root: root }
     }
 
-    /// A second gateway's worth of patience: stops this one and waits for it.
-    pub async fn stop(mut self) {
+    /// Stops the gateway and waits for its end; the S3 server stays.
+    pub async fn stop_gateway(&mut self) {
         drop(self.stop.take());
-        self.server.await.expect("the server ended");
+        (&mut self.server).await.expect("the server ended");
+    }
+
+    pub async fn stop(mut self) {
+        self.stop_gateway().await;
         assert!(self.s3.faults().unfired().is_empty(), "a fault never fired");
     }
 
