@@ -94,7 +94,7 @@ impl From<PathRule> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(err: StoreError) -> Refusal {
         let (code, detail) = match err.kind {
-            Kind::Transient => (
+            Kind::Transient | Kind::Unreadable => (
                 Code::StoreUnavailable,
                 "the store behind the gateway is busy or out of reach; try again later",
             ),

@@ -43,6 +43,9 @@ pub enum Kind {
     Precondition,
     /// The store asked us to slow down, or the connection broke: worth a retry.
     Transient,
+    /// The answer makes no sense: it was cut, or the server speaks a dialect
+    /// that we do not.
+    Unreadable,
     /// What S3 holds or reports is not what was sent.
     Corrupt,
     /// Anything else. A retry would fail the same way.
@@ -67,6 +70,7 @@ impl fmt::Display for Kind {
             Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and try again",
             Kind::Precondition => "the object is there already, or is not the one expected",
             Kind::Transient => "the store is busy or unreachable",
+            Kind::Unreadable => "the answer of the store is not understood",
             Kind::Corrupt => "what the store holds is not what was sent",
             Kind::Permanent => "the store refused",
         })
@@ -110,6 +114,9 @@ impl StoreError {
             SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Permanent,
             SdkError::DispatchFailure(_) => kind_of_text(&deepest(err)),
             SdkError::TimeoutError(_) => Kind::Transient,
+            SdkError::ResponseError(answer) if answer.raw().status().is_success() => {
+                Kind::Unreadable
+            }
             SdkError::ResponseError(_) | SdkError::ServiceError(_) | _ => {
                 kind_of_answer(response.map_or(0, |r| r.status().as_u16()), code)
             }
@@ -117,6 +124,7 @@ impl StoreError {
         let cause = match (code, err.message(), response) {
             (Some(code), Some(message), _) => format!("{code}: {message}"),
             (Some(code), None, _) => code.to_owned(),
+            (None, _, Some(_)) if kind == Kind::Unreadable => deepest(err),
             (None, _, Some(response)) => format!("HTTP status {}", response.status().as_u16()),
             (None, _, None) => deepest(err),
         };

@@ -39,7 +39,8 @@ where
             Err(err) => err,
         };
         let wait = delay(attempt, err.retry_after, random());
-        if err.kind != Kind::Transient || Instant::now() + wait > end {
+        let hopeless = !matches!(err.kind, Kind::Transient | Kind::Unreadable);
+        if hopeless || Instant::now() + wait > end {
             return Err(err);
         }
         tracing::debug!(event = "store_retry", attempt, wait_ms = wait.as_millis() as u64, "{err}");

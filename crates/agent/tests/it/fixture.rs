@@ -74,7 +74,7 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let tls = self.tls.clone();
         let task = tokio::spawn(async move {
-            let front = Front { listener, tls, connections_max: 100 };
+            let front = Front { listener, tls, connections_max: 100, grace: s3up_server::GRACE };
             let stopped = async { drop(stopped.await) };
             serve(front, gateway, stopped).await.expect("a server that ends well");
         });
