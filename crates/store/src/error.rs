@@ -114,9 +114,6 @@ impl StoreError {
             SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Permanent,
             SdkError::DispatchFailure(_) => kind_of_text(&deepest(err)),
             SdkError::TimeoutError(_) => Kind::Transient,
-            SdkError::ResponseError(answer) if answer.raw().status().is_success() => {
-                Kind::Unreadable
-            }
             SdkError::ResponseError(_) | SdkError::ServiceError(_) | _ => {
                 kind_of_answer(response.map_or(0, |r| r.status().as_u16()), code)
             }
@@ -179,8 +176,9 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
             404 => Kind::NotFound,
             412 => Kind::Precondition,
             408 | 429 | 500.. => Kind::Transient,
-            // A 200 whose body is no answer, or no status at all.
-            0..=299 => Kind::Transient,
+            200..=299 => Kind::Unreadable,
+            // No status at all.
+            0..=199 => Kind::Transient,
             _ => Kind::Permanent,
         },
     }
@@ -254,7 +252,7 @@ mod tests {
             (503, Some("SlowDown"),               Kind::Transient),
             (500, None,                           Kind::Transient),
             (200, Some("InternalError"),          Kind::Transient),
-            (200, None,                           Kind::Transient),
+            (200, None,                           Kind::Unreadable),
             (400, Some("BadDigest"),              Kind::Corrupt),
             (400, Some("InvalidArgument"),        Kind::Permanent),
             (400, None,                           Kind::Permanent),
