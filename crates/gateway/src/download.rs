@@ -57,6 +57,7 @@ pub(crate) async fn download(
         facts,
         range,
         part_bytes: gateway.part_bytes().0,
+        part_sha256: None,
         in_flight: IN_FLIGHT,
         retry_for: RETRY_FOR,
         buffer_wait: Some(BUFFER_WAIT),

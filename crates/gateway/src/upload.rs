@@ -89,6 +89,7 @@ impl Gateway {
                 Overwrite::Versioned => s3up_store::Overwrite::Allowed,
                 Overwrite::Never => s3up_store::Overwrite::Never,
             },
+            storage_class: None,
             in_flight: IN_FLIGHT,
             retry_for: RETRY_FOR,
             buffer_wait: Some(BUFFER_WAIT),

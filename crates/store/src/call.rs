@@ -36,11 +36,12 @@ impl Attributes {
             Sse::Aes256 => (Some(ServerSideEncryption::Aes256), None),
             Sse::Kms { key_id } => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
         };
-        let storage_class = store.settings.storage_class.as_deref().map(StorageClass::from);
+        let storage_class = put.storage_class.as_deref();
+        let storage_class = storage_class.or(store.settings.storage_class.as_deref());
         Attributes {
             content_type: put.content_type.clone(),
             metadata,
-            storage_class,
+            storage_class: storage_class.map(StorageClass::from),
             sse,
             kms_key_id,
         }

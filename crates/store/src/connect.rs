@@ -31,6 +31,7 @@ pub struct Settings {
     pub profile: Profile,
     /// PEM file with the only CAs that are trusted; `None`: those of the system.
     pub ca_file: Option<PathBuf>,
+    /// Of objects whose [`crate::Put`] names no other; `None`: the bucket's default.
     pub storage_class: Option<String>,
     pub sse: Sse,
     /// Memory for part buffers, for the whole process, in bytes.

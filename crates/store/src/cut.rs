@@ -2,8 +2,9 @@
 //!
 //! Where a part ends exactly at the end of the stream, that is only known
 //! after reading on; so a few bytes are read ahead (the [`Cut::ahead`]), and
-//! no upload ever has an empty last part. Length limits are enforced here,
-//! while bytes arrive.
+//! no upload ever has an empty last part. A stream may be cut into several
+//! objects as well; then no object is ever empty but that of an empty stream.
+//! Length limits are enforced here, while bytes arrive.
 
 use std::io;
 use std::time::Duration;
@@ -38,11 +39,20 @@ pub(crate) struct Waiting {
     pub limit: Option<Duration>,
 }
 
-/// A part and whether the stream ends with it.
+/// A part, and what ends with it.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub buffer: Buffer,
-    pub is_last: bool,
+    pub ends: Ends,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Another part of the same object follows.
+    Part,
+    /// Another object follows.
+    Object,
+    Stream,
 }
 
 #[derive(Debug)]
@@ -64,6 +74,10 @@ pub(crate) struct Cut<R> {
     source: R,
     pool: Pool,
     part_bytes: u64,
+    /// Longer objects are cut in two.
+    object_bytes: u64,
+    /// Bytes of the current object that were handed out.
+    object_taken: u64,
     length: Length,
     waiting: Waiting,
     /// Bytes read from the source.
@@ -88,6 +102,8 @@ impl<R: AsyncRead + Unpin> Cut<R> {
             source,
             pool,
             part_bytes,
+            object_bytes: u64::MAX,
+            object_taken: 0,
             length,
             waiting,
             read: 0,
@@ -97,11 +113,19 @@ impl<R: AsyncRead + Unpin> Cut<R> {
         }
     }
 
+    /// Cuts the stream into objects of `object_bytes`, at least 1, as well.
+    pub(crate) fn into_objects_of(mut self, object_bytes: u64) -> Cut<R> {
+        self.object_bytes = object_bytes;
+        self
+    }
+
     /// The next part. May be dropped at any await and called again. After the
-    /// part that is last it must not be called.
+    /// part that ends the stream it must not be called.
     pub(crate) async fn next(&mut self) -> Result<Part, CutError> {
         if self.filling.is_none() {
-            let len = self.part_bytes.min(self.length.max() - self.taken());
+            let object_left = self.object_bytes - self.object_taken;
+            let stream_left = self.length.max() - self.taken();
+            let len = self.part_bytes.min(object_left).min(stream_left);
             let buffer =
                 self.pool.take_within(len, self.waiting.share.as_ref(), self.waiting.limit).await;
             let mut buffer = buffer.map_err(CutError::Pool)?;
@@ -112,7 +136,21 @@ impl<R: AsyncRead + Unpin> Cut<R> {
         self.fill().await?;
         self.look_ahead().await?;
         let buffer = self.filling.take().expect("a buffer was filled above");
-        Ok(Part { buffer, is_last: self.ended && self.ahead.is_empty() })
+        let ends = self.pass(buffer.filled_len() as u64);
+        Ok(Part { buffer, ends })
+    }
+
+    /// Counts a part that is handed out, and says what ends with it.
+    fn pass(&mut self, len: u64) -> Ends {
+        self.object_taken += len;
+        if self.ended && self.ahead.is_empty() {
+            return Ends::Stream;
+        }
+        if self.object_taken < self.object_bytes {
+            return Ends::Part;
+        }
+        self.object_taken = 0;
+        Ends::Object
     }
 
     /// Bytes that were handed out in parts.
@@ -170,7 +208,7 @@ mod tests {
         loop {
             let part = cut.next().await?;
             parts.push(part.buffer.to_vec());
-            if part.is_last {
+            if part.ends == Ends::Stream {
                 return Ok(parts);
             }
         }
@@ -186,6 +224,31 @@ mod tests {
                 .collect();
             for length in [Length::Exactly(len), Length::AtMost(len), Length::AtMost(1000)] {
                 assert_eq!(cut(stream, length).await.unwrap(), want, "{len} {length:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_stream_is_cut_into_objects_exactly() {
+        let stream: Vec<u8> = (0..=255).collect();
+        for object_bytes in [1, 3, PART - 1, PART, PART + 1, 2 * PART, 3 * PART - 1] {
+            for len in 0..=4 * PART {
+                let stream = &stream[..len as usize];
+                let cut = Cut::new(
+                    stream,
+                    Pool::new(1 << 20),
+                    PART,
+                    Length::AtMost(1000),
+                    Waiting::default(),
+                );
+
+                let objects = objects(cut.into_objects_of(object_bytes)).await;
+
+                let want: Vec<Vec<Vec<u8>>> = s3up_core::part::parts(len, object_bytes)
+                    .map(|object| &stream[object.start as usize..object.end as usize])
+                    .map(|object| parts_of(object))
+                    .collect();
+                assert_eq!(objects, want, "{len} in objects of {object_bytes}");
             }
         }
     }
@@ -230,7 +293,7 @@ mod tests {
                 std::task::Poll::Ready(part) => {
                     let part = part.unwrap();
                     got.extend_from_slice(&part.buffer);
-                    if part.is_last {
+                    if part.ends == Ends::Stream {
                         break;
                     }
                 }
@@ -239,5 +302,24 @@ mod tests {
         }
         writer.await.unwrap();
         assert_eq!(got, (0..50).collect::<Vec<u8>>());
+    }
+
+    async fn objects(mut cut: Cut<&[u8]>) -> Vec<Vec<Vec<u8>>> {
+        let mut objects = vec![vec![]];
+        loop {
+            let part = cut.next().await.expect("a part");
+            objects.last_mut().expect("one at least").push(part.buffer.to_vec());
+            match part.ends {
+                Ends::Part => {}
+                Ends::Object => objects.push(vec![]),
+                Ends::Stream => return objects,
+            }
+        }
+    }
+
+    fn parts_of(object: &[u8]) -> Vec<Vec<u8>> {
+        s3up_core::part::parts(object.len() as u64, PART)
+            .map(|part| object[part.start as usize..part.end as usize].to_vec())
+            .collect()
     }
 }

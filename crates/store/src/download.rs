@@ -12,11 +12,12 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use s3up_core::{Crc64Nvme, Key};
+use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::connect::Store;
@@ -39,6 +40,9 @@ pub struct Get {
     pub range: Range<u64>,
     /// Length of the ranges that are fetched at once.
     pub part_bytes: u64,
+    /// The SHA-256 of each of these ranges, from the first on: none is handed on
+    /// that has another.
+    pub part_sha256: Option<Arc<[Sha256Digest]>>,
     /// Ranges on their way or waiting for the reader, at least 1.
     pub in_flight: usize,
     /// How long a failing call is repeated without a byte of progress.
@@ -63,7 +67,7 @@ pub struct Download {
 /// How the whole is verified.
 enum Check {
     Crc64(Crc64Nvme, Crc64Nvme),
-    Sha256(s3up_core::Sha256Digest, Sha256Chain),
+    Sha256(Sha256Digest, Sha256Chain),
     /// A part of the object, or one of which no digest is known.
     None,
 }
@@ -101,6 +105,7 @@ impl Store {
             outcome.await?;
         }
         let bytes = buffer.into_bytes();
+        check_part(&get, &range, bytes.clone()).await?;
         Ok((bytes.clone(), hashing::crc64(bytes).await))
     }
 
@@ -218,5 +223,28 @@ impl Download {
             Check::Crc64(..) | Check::None => return Ok(()),
         };
         Err(StoreError::new("get", &self.get.key, Kind::Corrupt).because(differs))
+    }
+}
+
+/// Compares a range with the SHA-256 that it must have.
+async fn check_part(get: &Get, range: &Range<u64>, bytes: Bytes) -> Result<(), StoreError> {
+    let Some(expected) = &get.part_sha256 else { return Ok(()) };
+    let number = (range.start - get.range.start) / get.part_bytes;
+    let found = hashing::sha256(bytes).await;
+    match expected.get(number as usize) {
+        Some(expected) if *expected == found => Ok(()),
+        Some(expected) => {
+            let what = format!(
+                "part {} (bytes {}-{}): its SHA-256 is {found}, expected {expected}",
+                number + 1,
+                range.start,
+                range.end - 1
+            );
+            Err(StoreError::new("get", &get.key, Kind::Corrupt).because(what))
+        }
+        None => {
+            let what = format!("part {}: no SHA-256 is known of it", number + 1);
+            Err(StoreError::new("get", &get.key, Kind::Corrupt).because(what))
+        }
     }
 }

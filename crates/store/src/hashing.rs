@@ -24,6 +24,13 @@ pub(crate) async fn crc64(bytes: Bytes) -> Crc64Nvme {
     joined(tokio::task::spawn_blocking(move || crc64_now(&bytes))).await
 }
 
+pub(crate) async fn sha256(bytes: Bytes) -> Sha256Digest {
+    if bytes.len() <= INLINE_BYTES_MAX {
+        return Sha256Digest::of(&bytes);
+    }
+    joined(tokio::task::spawn_blocking(move || Sha256Digest::of(&bytes))).await
+}
+
 /// The CRC of two stretches put together, from the CRC of each.
 pub(crate) fn crc64_join(first: Crc64Nvme, second: Crc64Nvme, second_len: u64) -> Crc64Nvme {
     Crc64Nvme(crc_fast::checksum_combine(ALGORITHM, first.0, second.0, second_len))

@@ -4,7 +4,8 @@
 //! buffer is one part, hashed beside being sent, and the next part is read
 //! while up to `in_flight` others are on their way. [`Store::stage`] ends when
 //! S3 holds every byte and nothing is visible; [`Staged::commit`] makes the
-//! object visible, whole. Down: [`Store::head`] says what is there,
+//! object visible, whole. [`Store::upload_chunks`] does the same for a stream
+//! that is cut into several objects. Down: [`Store::head`] says what is there,
 //! [`Store::download`] fetches it in order, in ranges fetched ahead, and hands
 //! on the last bytes only after the whole was verified.
 //!
@@ -16,6 +17,7 @@
 //! uploading, and who may.
 
 mod call;
+mod chunks;
 mod connect;
 mod cut;
 mod dialect;
@@ -24,19 +26,23 @@ mod error;
 mod facts;
 mod hashing;
 mod multipart;
+mod objects;
 mod pool;
 mod probe;
 mod put;
 mod retry;
 mod sending;
+mod sweep;
 mod upload;
 
+pub use chunks::{Chunk, ChunksError, PutChunks};
 pub use connect::{Credentials, Settings, Sse, Store};
 pub use cut::Length;
 pub use dialect::Profile;
 pub use download::{Download, Get};
 pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use facts::ObjectFacts;
+pub use objects::{Document, Listed, Listing, PutDocument};
 pub use pool::{Buffer, Pool, PoolError, Share};
 pub use probe::Versioning;
 pub use put::{Facts, Overwrite, Put, Stored};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-use s3up_core::{Crc64Nvme, Key};
+use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::call::{Attributes, in_time};
 use crate::connect::Store;
@@ -19,6 +19,7 @@ use crate::error::{Kind, StoreError};
 use crate::hashing;
 use crate::put::{Facts, Put, Stored};
 use crate::retry::retry;
+use crate::sending::Digests;
 
 /// For how long removing an upload is tried; what is left then is for a sweep.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
@@ -31,6 +32,8 @@ pub(crate) struct PartSent {
     pub number: i32,
     pub len: u64,
     pub crc64nvme: Crc64Nvme,
+    /// Where it was asked for.
+    pub sha256: Option<Sha256Digest>,
     pub etag: String,
 }
 
@@ -159,10 +162,18 @@ impl Handle {
         number: i32,
         bytes: Bytes,
         retry_for: Duration,
+        digests: Digests,
     ) -> Result<PartSent, StoreError> {
         let crc64nvme = hashing::crc64(bytes.clone()).await;
-        let etag = retry(retry_for, || self.send_once(number, &bytes, crc64nvme)).await?;
-        Ok(PartSent { number, len: bytes.len() as u64, crc64nvme, etag })
+        let sha256 = async {
+            match digests {
+                Digests::OfWhole => None,
+                Digests::OfWholeAndParts => Some(hashing::sha256(bytes.clone()).await),
+            }
+        };
+        let etag = retry(retry_for, || self.send_once(number, &bytes, crc64nvme));
+        let (etag, sha256) = tokio::join!(etag, sha256);
+        Ok(PartSent { number, len: bytes.len() as u64, crc64nvme, sha256, etag: etag? })
     }
 
     async fn send_once(
@@ -264,7 +275,8 @@ impl Handle {
             .set_checksum_crc64_nvme(is_honoured.then(|| facts.crc64nvme.to_string()))
             .set_checksum_type(is_honoured.then_some(ChecksumType::FullObject))
             .set_mpu_object_size(is_honoured.then_some(facts.len as i64))
-            .set_if_none_match(put.overwrite.if_none_match());
+            .set_if_none_match(put.overwrite.if_none_match())
+            .set_if_match(put.overwrite.if_match());
         let answer = in_time("complete", &self.key, COMPLETE_BYTES_ALLOWANCE, call.send()).await?;
         let answer = answer.map_err(|err| StoreError::of_sdk("complete", &self.key, &err))?;
         if let Some(echoed) = answer.checksum_crc64_nvme() {
@@ -338,7 +350,13 @@ mod tests {
     use super::*;
 
     fn sent(number: i32) -> PartSent {
-        PartSent { number, len: 5, crc64nvme: Crc64Nvme(7), etag: format!("\"e{number}\"") }
+        PartSent {
+            number,
+            len: 5,
+            crc64nvme: Crc64Nvme(7),
+            sha256: None,
+            etag: format!("\"e{number}\""),
+        }
     }
 
     fn listed(number: i32) -> PartListed {

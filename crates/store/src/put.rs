@@ -22,6 +22,8 @@ pub struct Put {
     /// What the sender announced: anything else is refused.
     pub expect_sha256: Option<Sha256Digest>,
     pub overwrite: Overwrite,
+    /// `None`: that of the settings.
+    pub storage_class: Option<String>,
     /// Parts on their way at once, at least 1.
     pub in_flight: usize,
     /// How long a failing call is repeated.
@@ -32,11 +34,15 @@ pub struct Put {
     pub share: Option<Share>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     Allowed,
     /// The key must be new (`If-None-Match: *`).
     Never,
+    /// What is there must have this ETag (`If-Match`).
+    Only {
+        etag: String,
+    },
 }
 
 /// What a stream was.
@@ -58,10 +64,17 @@ pub struct Stored {
 }
 
 impl Overwrite {
-    pub(crate) fn if_none_match(self) -> Option<String> {
+    pub(crate) fn if_none_match(&self) -> Option<String> {
         match self {
-            Overwrite::Allowed => None,
+            Overwrite::Allowed | Overwrite::Only { .. } => None,
             Overwrite::Never => Some("*".to_owned()),
+        }
+    }
+
+    pub(crate) fn if_match(&self) -> Option<String> {
+        match self {
+            Overwrite::Allowed | Overwrite::Never => None,
+            Overwrite::Only { etag } => Some(etag.clone()),
         }
     }
 }

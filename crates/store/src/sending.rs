@@ -1,11 +1,14 @@
 //! The parts of one upload on their way, and the digests of what went by.
 //!
 //! A part is hashed and sent at once; its buffer is free when both are done.
-//! Parts are acknowledged in any order and put into order at the end.
+//! Parts are acknowledged in any order and put into order at the end. How many
+//! are on their way is limited by [`Slots`], which several uploads may share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::error::{Kind, StoreError};
@@ -13,9 +16,38 @@ use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
 use crate::multipart::{Handle, PartSent};
 use crate::put::Facts;
 
+/// Parts that may be on their way at once.
+#[derive(Clone)]
+pub(crate) struct Slots(Arc<Semaphore>);
+
+/// One of them. Held until its part is acknowledged.
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Which SHA-256 are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digests {
+    OfWhole,
+    OfWholeAndParts,
+}
+
+impl Slots {
+    /// At least one.
+    pub(crate) fn new(count: usize) -> Slots {
+        Slots(Arc::new(Semaphore::new(count.max(1))))
+    }
+
+    pub(crate) async fn take(&self) -> Slot {
+        let permit = Arc::clone(&self.0).acquire_owned().await;
+        Slot { _permit: permit.expect("nobody closes the semaphore") }
+    }
+}
+
 pub(crate) struct Sending {
     handle: Handle,
     retry_for: Duration,
+    digests: Digests,
     tasks: JoinSet<Result<PartSent, StoreError>>,
     sent: Vec<PartSent>,
     sha256: Sha256Chain,
@@ -23,10 +55,11 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) fn new(handle: Handle, retry_for: Duration) -> Sending {
+    pub(crate) fn new(handle: Handle, retry_for: Duration, digests: Digests) -> Sending {
         Sending {
             handle,
             retry_for,
+            digests,
             tasks: JoinSet::new(),
             sent: Vec::new(),
             sha256: Sha256Chain::default(),
@@ -34,19 +67,35 @@ impl Sending {
         }
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
-        self.tasks.len()
-    }
-
-    pub(crate) fn start(&mut self, bytes: Bytes) {
+    /// Sends the next part. The slot is free when it is acknowledged.
+    pub(crate) fn start(&mut self, bytes: Bytes, slot: Slot) {
         self.count += 1;
         self.sha256.add(bytes.clone());
-        self.tasks.spawn(self.handle.clone().send_part(self.count, bytes, self.retry_for));
+        let part = self.handle.clone().send_part(self.count, bytes, self.retry_for, self.digests);
+        self.tasks.spawn(async move {
+            let outcome = part.await;
+            drop(slot);
+            outcome
+        });
+    }
+
+    /// Waits for `work`, unless a part fails before it is done.
+    pub(crate) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, StoreError> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                part = self.any_done() => part?,
+            }
+        }
     }
 
     /// Waits until a part is acknowledged; for ever where none is on its way.
     /// May be dropped at any await.
-    pub(crate) async fn any_done(&mut self) -> Result<(), StoreError> {
+    async fn any_done(&mut self) -> Result<(), StoreError> {
         match self.tasks.join_next().await {
             None => std::future::pending().await,
             Some(Ok(outcome)) => {
@@ -65,7 +114,7 @@ impl Sending {
     }
 
     pub(crate) async fn finish(mut self) -> Result<(Facts, Vec<PartSent>), StoreError> {
-        while self.in_flight() > 0 {
+        while !self.tasks.is_empty() {
             self.any_done().await?;
         }
         self.sent.sort_unstable_by_key(|part| part.number);

@@ -15,24 +15,24 @@ use tokio::io::AsyncRead;
 
 use crate::call::{Attributes, in_time};
 use crate::connect::Store;
-use crate::cut::{Cut, CutError, Part, Waiting};
+use crate::cut::{Cut, CutError, Ends, Part, Waiting};
 use crate::error::{Kind, StoreError, UploadError};
 use crate::hashing::{self, Sha256Chain};
 use crate::multipart::{Multipart, PartSent};
 use crate::put::{Facts, Put, Stored, is_ours};
 use crate::retry::retry;
-use crate::sending::Sending;
+use crate::sending::{Digests, Sending, Slots};
 
 /// A stream that was taken whole, and is not visible yet.
 #[must_use = "nothing is visible before `commit`"]
 pub struct Staged {
-    store: Store,
-    put: Put,
-    facts: Facts,
-    body: Body,
+    pub(crate) store: Store,
+    pub(crate) put: Put,
+    pub(crate) facts: Facts,
+    pub(crate) body: Body,
 }
 
-enum Body {
+pub(crate) enum Body {
     Whole(Bytes),
     Parts(Multipart, Vec<PartSent>),
 }
@@ -55,11 +55,11 @@ impl Store {
         let waiting = Waiting { share: put.share.clone(), limit: put.buffer_wait };
         let mut cut = Cut::new(source, pool, put.part_bytes, put.length, waiting);
         let first = cut.next().await.map_err(|err| cut_error(&put.key, err))?;
-        if first.is_last {
+        if first.ends != Ends::Part {
             return self.stage_whole(put, first.buffer.into_bytes()).await;
         }
         let upload = Multipart::begin(self, &put).await?;
-        let mut sending = Sending::new(upload.clone_handle(), put.retry_for);
+        let mut sending = Sending::new(upload.clone_handle(), put.retry_for, Digests::OfWhole);
         let outcome = match send_parts(&mut sending, &put, cut, first).await {
             Ok(()) => finish_parts(&put, sending).await,
             Err(err) => {
@@ -80,7 +80,7 @@ impl Store {
         }
     }
 
-    async fn stage_whole(&self, put: Put, bytes: Bytes) -> Result<Staged, UploadError> {
+    pub(crate) async fn stage_whole(&self, put: Put, bytes: Bytes) -> Result<Staged, UploadError> {
         let mut sha256 = Sha256Chain::default();
         sha256.add(bytes.clone());
         let crc64nvme = hashing::crc64(bytes.clone()).await;
@@ -126,6 +126,7 @@ impl Store {
             .content_length(facts.len as i64)
             .set_checksum_crc64_nvme(checksum.is_sent().then(|| facts.crc64nvme.to_string()))
             .set_if_none_match(put.overwrite.if_none_match())
+            .set_if_match(put.overwrite.if_match())
             .set_content_type(attributes.content_type)
             .set_metadata(Some(attributes.metadata))
             .set_storage_class(attributes.storage_class)
@@ -228,22 +229,16 @@ async fn send_parts<R: AsyncRead + Unpin + Send>(
     mut cut: Cut<R>,
     first: Part,
 ) -> Result<(), UploadError> {
-    sending.start(first.buffer.into_bytes());
-    let mut is_last = first.is_last;
-    while !is_last {
-        let part = loop {
-            tokio::select! {
-                part = cut.next() => break part.map_err(|err| cut_error(&put.key, err))?,
-                done = sending.any_done() => done?,
-            }
-        };
-        while sending.in_flight() >= put.in_flight.max(1) {
-            sending.any_done().await?;
+    let slots = Slots::new(put.in_flight);
+    let mut part = first;
+    loop {
+        let slot = sending.meanwhile(slots.take()).await?;
+        sending.start(part.buffer.into_bytes(), slot);
+        if part.ends != Ends::Part {
+            return Ok(());
         }
-        is_last = part.is_last;
-        sending.start(part.buffer.into_bytes());
+        part = sending.meanwhile(cut.next()).await?.map_err(|err| cut_error(&put.key, err))?;
     }
-    Ok(())
 }
 
 async fn finish_parts(put: &Put, sending: Sending) -> Result<(Facts, Vec<PartSent>), UploadError> {
@@ -261,7 +256,7 @@ fn check_digest(put: &Put, facts: &Facts) -> Result<(), UploadError> {
     }
 }
 
-fn cut_error(key: &Key, err: CutError) -> UploadError {
+pub(crate) fn cut_error(key: &Key, err: CutError) -> UploadError {
     let key = key.clone();
     match err {
         CutError::Source(source) => UploadError::Source { key, source },

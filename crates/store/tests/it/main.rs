@@ -1,6 +1,8 @@
 //! What the engine promises, checked over HTTP on the embedded S3.
 
+mod chunks;
 mod connect;
 mod download;
 mod fixture;
+mod objects;
 mod upload;

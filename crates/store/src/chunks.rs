@@ -1,0 +1,288 @@
+//! One stream as a row of objects, its *chunks*.
+//!
+//! Parts are on their way across the border of two chunks: while the last ones
+//! of a chunk are acknowledged and the chunk is completed, the first ones of
+//! the next are read and sent. A chunk becomes visible as soon as it is whole,
+//! so that no multipart upload lives longer than its chunk takes; the last one
+//! only after the source ended without an error. So a stream that fits into one
+//! chunk leaves nothing when it breaks, and a longer one leaves chunks whose
+//! number is in the error: what becomes of them is the caller's decision.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use s3up_core::{Key, Sha256Digest};
+use tokio::io::AsyncRead;
+use tokio::task::JoinSet;
+
+use crate::connect::Store;
+use crate::cut::{Cut, Ends, Length, Part, Waiting};
+use crate::error::{Kind, StoreError, UploadError};
+use crate::multipart::Multipart;
+use crate::put::{Overwrite, Put, Stored};
+use crate::sending::{Digests, Sending, Slot, Slots};
+use crate::upload::{Body, Staged, cut_error};
+
+/// Chunks whose parts are all acknowledged are given this long to be completed
+/// when the stream breaks; a completion takes seconds, and one that is given up
+/// may still take effect later.
+const COMPLETION_WAIT: Duration = Duration::from_secs(30);
+
+/// What to store, and how.
+pub struct PutChunks<'a> {
+    /// The key of chunk 0, 1, 2…
+    pub key_of: &'a (dyn Fn(u64) -> Key + Send + Sync),
+    /// Length of each chunk but the last, at least 1.
+    pub chunk_bytes: u64,
+    /// As [`s3up_core::part::part_bytes`] computes it for `chunk_bytes`.
+    pub part_bytes: u64,
+    pub content_type: Option<String>,
+    /// `None`: that of the settings.
+    pub storage_class: Option<String>,
+    /// Parts on their way at once, of all chunks together, at least 1.
+    pub in_flight: usize,
+    /// How long a failing call is repeated.
+    pub retry_for: Duration,
+}
+
+/// A chunk that is in S3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    pub key: Key,
+    pub stored: Stored,
+    /// Length of each part but the last.
+    pub part_bytes: u64,
+    /// Of each part, in order.
+    pub part_sha256: Vec<Sha256Digest>,
+}
+
+/// A stream that is not in S3 as a whole.
+#[derive(Debug)]
+pub struct ChunksError {
+    /// Chunks that may be visible: those from number 0 to before this one.
+    pub begun: u64,
+    pub cause: UploadError,
+}
+
+impl fmt::Display for ChunksError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for ChunksError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
+    }
+}
+
+impl Store {
+    /// Takes `source` to its end. The chunks are returned in order; an empty
+    /// stream is one empty chunk.
+    pub async fn upload_chunks<R>(
+        &self,
+        put: &PutChunks<'_>,
+        source: R,
+    ) -> Result<Vec<Chunk>, ChunksError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        let waiting = Waiting::default();
+        let length = Length::AtMost(u64::MAX);
+        let cut = Cut::new(source, self.pool.clone(), put.part_bytes, length, waiting);
+        let mut row = Row {
+            store: self,
+            put,
+            slots: Slots::new(put.in_flight),
+            begun: 0,
+            ending: JoinSet::new(),
+            done: BTreeMap::new(),
+        };
+        match row.send(cut.into_objects_of(put.chunk_bytes.max(1))).await {
+            Ok(()) => Ok(row.done.into_values().collect()),
+            Err(cause) => {
+                let begun = row.begun;
+                row.stop().await;
+                Err(ChunksError { begun, cause })
+            }
+        }
+    }
+}
+
+/// The chunks of one stream on their way.
+struct Row<'a> {
+    store: &'a Store,
+    put: &'a PutChunks<'a>,
+    slots: Slots,
+    begun: u64,
+    /// Chunks that were read to their end.
+    ending: JoinSet<Result<(u64, Chunk), UploadError>>,
+    done: BTreeMap<u64, Chunk>,
+}
+
+impl Row<'_> {
+    async fn send<R>(&mut self, mut cut: Cut<R>) -> Result<(), UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        loop {
+            let first = self.next_part(&mut cut).await?;
+            let ends = match first.ends {
+                Ends::Part => self.send_parts(first, &mut cut).await?,
+                ends @ (Ends::Object | Ends::Stream) => {
+                    self.send_whole(first).await?;
+                    ends
+                }
+            };
+            if ends == Ends::Stream {
+                break;
+            }
+        }
+        while !self.ending.is_empty() {
+            self.any_ended().await?;
+        }
+        Ok(())
+    }
+
+    async fn send_whole(&mut self, part: Part) -> Result<(), UploadError> {
+        let slots = self.slots.clone();
+        let slot = self.meanwhile(slots.take()).await?;
+        let (number, put) = self.begin();
+        let store = self.store.clone();
+        let bytes = part.buffer.into_bytes();
+        self.ending.spawn(async move {
+            let staged = store.stage_whole(put, bytes).await?;
+            let part_sha256 = vec![staged.facts.sha256];
+            end_chunk(number, staged, part_sha256, Some(slot)).await
+        });
+        Ok(())
+    }
+
+    async fn send_parts<R>(&mut self, first: Part, cut: &mut Cut<R>) -> Result<Ends, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        let (number, put) = self.begin();
+        let store = self.store.clone();
+        let upload = self.meanwhile(Multipart::begin(&store, &put)).await??;
+        let digests = Digests::OfWholeAndParts;
+        let mut sending = Sending::new(upload.clone_handle(), put.retry_for, digests);
+        let ends = match self.fill(&mut sending, first, cut).await {
+            Ok(ends) => ends,
+            Err(err) => {
+                // No part may arrive after the upload was removed.
+                sending.stop().await;
+                upload.abort().await;
+                return Err(err);
+            }
+        };
+        self.ending.spawn(async move {
+            let (facts, parts) = sending.finish().await?;
+            let part_sha256 = parts.iter().filter_map(|part| part.sha256).collect();
+            let staged = Staged { store, put, facts, body: Body::Parts(upload, parts) };
+            end_chunk(number, staged, part_sha256, None).await
+        });
+        Ok(ends)
+    }
+
+    /// Reads and sends the parts of one chunk to its end.
+    async fn fill<R>(
+        &mut self,
+        sending: &mut Sending,
+        first: Part,
+        cut: &mut Cut<R>,
+    ) -> Result<Ends, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        let slots = self.slots.clone();
+        let mut part = first;
+        loop {
+            let slot = sending.meanwhile(self.meanwhile(slots.take())).await??;
+            sending.start(part.buffer.into_bytes(), slot);
+            if part.ends != Ends::Part {
+                return Ok(part.ends);
+            }
+            part = sending.meanwhile(self.next_part(cut)).await??;
+        }
+    }
+
+    async fn next_part<R>(&mut self, cut: &mut Cut<R>) -> Result<Part, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        let key = (self.put.key_of)(self.begun);
+        self.meanwhile(cut.next()).await?.map_err(|err| cut_error(&key, err))
+    }
+
+    /// Waits for `work`, unless an earlier chunk fails before it is done. May be
+    /// dropped at any await.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, UploadError> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                ended = self.any_ended(), if !self.ending.is_empty() => ended?,
+            }
+        }
+    }
+
+    async fn any_ended(&mut self) -> Result<(), UploadError> {
+        match self.ending.join_next().await {
+            None => Ok(()),
+            Some(Ok(outcome)) => {
+                let (number, chunk) = outcome?;
+                self.done.insert(number, chunk);
+                Ok(())
+            }
+            Some(Err(err)) => {
+                let subject = &(self.put.key_of)(0);
+                Err(StoreError::new("complete", subject, Kind::Permanent).because(err).into())
+            }
+        }
+    }
+
+    /// The number of the next chunk, and how it is stored.
+    fn begin(&mut self) -> (u64, Put) {
+        let number = self.begun;
+        self.begun += 1;
+        let put = self.put;
+        let put = Put {
+            key: (put.key_of)(number),
+            length: Length::AtMost(put.chunk_bytes),
+            part_bytes: put.part_bytes,
+            content_type: put.content_type.clone(),
+            metadata: BTreeMap::new(),
+            expect_sha256: None,
+            overwrite: Overwrite::Allowed,
+            storage_class: put.storage_class.clone(),
+            in_flight: put.in_flight,
+            retry_for: put.retry_for,
+            buffer_wait: None,
+            share: None,
+        };
+        (number, put)
+    }
+
+    async fn stop(mut self) {
+        let all_ended = async { while self.ending.join_next().await.is_some() {} };
+        if tokio::time::timeout(COMPLETION_WAIT, all_ended).await.is_err() {
+            // Their uploads are aborted in detached tasks.
+            self.ending.shutdown().await;
+        }
+    }
+}
+
+async fn end_chunk(
+    number: u64,
+    staged: Staged,
+    part_sha256: Vec<Sha256Digest>,
+    slot: Option<Slot>,
+) -> Result<(u64, Chunk), UploadError> {
+    let (key, part_bytes) = (staged.put.key.clone(), staged.put.part_bytes);
+    let stored = staged.commit().await?;
+    drop(slot);
+    Ok((number, Chunk { key, stored, part_bytes, part_sha256 }))
+}

@@ -1,0 +1,143 @@
+//! A stream as a row of objects.
+
+use std::io;
+
+use bytes::Bytes;
+use s3up_core::part::parts;
+use s3up_core::{Key, Sha256Digest};
+use s3up_devstore::{Fault, Op};
+use s3up_store::{Kind, PutChunks, UploadError};
+use tokio_util::io::StreamReader;
+
+use crate::fixture::{PART, RETRY_FOR, World, noise};
+
+fn key_of(number: u64) -> Key {
+    Key::parse(&format!("chunk-{number}.bin")).expect("a key")
+}
+
+fn put(chunk_bytes: u64) -> PutChunks<'static> {
+    PutChunks {
+        key_of: &key_of,
+        chunk_bytes,
+        part_bytes: PART,
+        content_type: None,
+        storage_class: None,
+        in_flight: 3,
+        retry_for: RETRY_FOR,
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_any_length_is_cut_exactly() {
+    let world = World::start().await;
+    let chunk = 2 * PART + 1;
+    for chunk_bytes in [1000, PART, chunk] {
+        for len in [0, 1, chunk_bytes - 1, chunk_bytes, chunk_bytes + 1, 3 * chunk_bytes] {
+            let body = noise(len);
+
+            let chunks = world.store.upload_chunks(&put(chunk_bytes), &body[..]).await.unwrap();
+
+            let ranges: Vec<_> = parts(len, chunk_bytes).collect();
+            assert_eq!(chunks.len(), ranges.len(), "{len} in chunks of {chunk_bytes}");
+            for (number, (chunk, range)) in (0..).zip(chunks.iter().zip(ranges)) {
+                let want = &body[range.start as usize..range.end as usize];
+                assert_eq!(chunk.key, key_of(number));
+                assert_eq!(chunk.stored.facts.sha256, Sha256Digest::of(want));
+                assert_eq!(chunk.part_sha256, sha256_of_parts(want));
+                assert!(world.read(chunk.key.as_str()).await.unwrap() == want, "{number}");
+            }
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_being_completed_does_not_hold_up_the_next() {
+    let world = World::start().await;
+    let faults = world.s3.faults();
+    faults.inject(Op::CompleteMultipartUpload, 1, Fault::Stall);
+    let store = world.store.clone();
+    let body = noise(5 * PART);
+
+    let upload =
+        tokio::spawn(
+            async move { store.upload_chunks(&put(2 * PART), &body[..]).await.map(|_| ()) },
+        );
+
+    // All parts of both long chunks, and the short last chunk.
+    faults.called(Op::UploadPart, 4).await;
+    faults.called(Op::PutObject, 1).await;
+    assert_eq!(world.head("chunk-0.bin").await, None);
+    upload.abort();
+    assert!(upload.await.unwrap_err().is_cancelled());
+    faults.called(Op::AbortMultipartUpload, 1).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_leaves_no_chunk_that_is_not_named() {
+    let world = World::start().await;
+    let pieces = [Ok(Bytes::from(noise(5 * PART))), Err(io::Error::other("btrfs send died"))];
+    let broken = StreamReader::new(futures::stream::iter(pieces));
+
+    let err = world.store.upload_chunks(&put(2 * PART), broken).await.unwrap_err();
+
+    assert!(matches!(err.cause, UploadError::Source { .. }), "{err}");
+    assert_eq!(err.begun, 2);
+    assert_eq!(world.head("chunk-2.bin").await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn each_call_may_fail_once() {
+    let ops = [
+        Op::CreateMultipartUpload,
+        Op::UploadPart,
+        Op::ListParts,
+        Op::CompleteMultipartUpload,
+        Op::PutObject,
+    ];
+    let faults = [
+        Fault::InternalError,
+        Fault::SlowDown { retry_after_seconds: None },
+        Fault::LoseAnswer,
+        Fault::LateInternalError,
+    ];
+    let world = World::start().await;
+    let body = noise(4 * PART + 7);
+    for (op, fault) in ops.iter().flat_map(|op| faults.iter().map(move |fault| (op, fault))) {
+        world.s3.faults().inject(*op, 1, fault.clone());
+
+        let chunks = world.store.upload_chunks(&put(2 * PART), &body[..]).await.unwrap();
+
+        let mut back = Vec::new();
+        for chunk in &chunks {
+            back.extend(world.read(chunk.key.as_str()).await.unwrap());
+        }
+        assert!(back == body, "{op:?} {fault:?}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_ends_the_stream() {
+    let world = World::start().await;
+    let body = noise(6 * PART);
+    let once = PutChunks { retry_for: std::time::Duration::ZERO, ..put(2 * PART) };
+    for op in [Op::CreateMultipartUpload, Op::UploadPart, Op::CompleteMultipartUpload] {
+        world.s3.faults().inject(op, 2, Fault::InternalError);
+
+        let err = world.store.upload_chunks(&once, &body[..]).await.unwrap_err();
+
+        let UploadError::Store(err) = err.cause else { panic!("{op:?}: {err}") };
+        assert_eq!(err.kind, Kind::Transient, "{op:?}");
+    }
+    world.stop().await;
+}
+
+fn sha256_of_parts(bytes: &[u8]) -> Vec<Sha256Digest> {
+    let part = |range: std::ops::Range<u64>| {
+        Sha256Digest::of(&bytes[range.start as usize..range.end as usize])
+    };
+    parts(bytes.len() as u64, PART).map(part).collect()
+}

@@ -1,0 +1,156 @@
+//! Documents, listings, deletes, and the sweep.
+
+use std::time::{Duration, SystemTime};
+
+use s3up_core::{Key, Sha256Digest};
+use s3up_devstore::{Fault, Op};
+use s3up_store::{Get, Kind, Overwrite, PutDocument, StoreError, UploadError};
+
+use crate::fixture::{PART, RETRY_FOR, World, get, noise, put};
+
+fn document(key: &str, overwrite: Overwrite) -> PutDocument {
+    PutDocument {
+        key: Key::parse(key).expect("a key"),
+        content_type: "application/json",
+        storage_class: Some("STANDARD_IA".to_owned()),
+        overwrite,
+        retry_for: RETRY_FOR,
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_replaced_only_by_who_read_it() {
+    let world = World::start().await;
+    let key = Key::parse("current.json").unwrap();
+    let store = &world.store;
+    assert!(store.read(&key, 100, RETRY_FOR).await.unwrap().is_none());
+    store.write(document("current.json", Overwrite::Never), b"one").await.unwrap();
+    let read = store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap();
+    assert_eq!(read.bytes, b"one");
+    assert_eq!(read.facts.storage_class.as_deref(), Some("STANDARD_IA"));
+    let only = Overwrite::Only { etag: read.facts.etag };
+
+    store.write(document("current.json", only.clone()), b"two").await.unwrap();
+    let late = store.write(document("current.json", only), b"three").await;
+
+    assert_eq!(kind(late), Kind::Precondition);
+    let again = store.write(document("current.json", Overwrite::Never), b"four").await;
+    assert_eq!(kind(again), Kind::Precondition);
+    assert_eq!(store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap().bytes, b"two");
+    let short = store.read(&key, 2, RETRY_FOR).await.unwrap_err();
+    assert_eq!(short.kind, Kind::Permanent);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_a_conditional_write_is_recognised() {
+    let world = World::start().await;
+    let store = &world.store;
+    for fault in [Fault::LoseAnswer, Fault::LateInternalError] {
+        let stored = store.write(document("a", Overwrite::Allowed), b"before").await.unwrap();
+        world.s3.faults().inject(Op::PutObject, 1, fault);
+
+        let only = Overwrite::Only { etag: stored.etag };
+        store.write(document("a", only), b"after").await.unwrap();
+
+        assert_eq!(world.read("a").await.unwrap(), b"after");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_listing_has_every_page() {
+    let world = World::start().await;
+    for n in 0..1001 {
+        let put = document(&format!("many/{n:04}"), Overwrite::Allowed);
+        world.store.write(put, b"x").await.unwrap();
+    }
+    world.store.write(document("other", Overwrite::Allowed), b"x").await.unwrap();
+
+    let mut listing = world.store.list("many/", RETRY_FOR);
+    let mut pages = Vec::new();
+    while let Some(page) = listing.next_page().await.unwrap() {
+        pages.push(page);
+    }
+
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1]);
+    assert_eq!(pages[1][0].key, "many/1000");
+    assert_eq!((pages[1][0].size, pages[1][0].storage_class.as_deref()), (1, Some("STANDARD_IA")));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_gone_and_may_be_deleted_again() {
+    let world = World::start().await;
+    let key = Key::parse("a").unwrap();
+    world.store.write(document("a", Overwrite::Allowed), b"x").await.unwrap();
+
+    world.store.delete(&key, RETRY_FOR).await.unwrap();
+    world.store.delete(&key, RETRY_FOR).await.unwrap();
+
+    assert_eq!(world.head("a").await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_sweep_takes_old_uploads_under_the_prefix_only() {
+    let world = World::start().await;
+    let ours = world.store.stage(put("ours/a"), &noise(PART + 1)[..]).await.unwrap();
+    let other = world.store.stage(put("other/a"), &noise(PART + 1)[..]).await.unwrap();
+    let hour = Duration::from_secs(3600);
+
+    let young = world.store.sweep("ours/", SystemTime::now() - hour, RETRY_FOR).await.unwrap();
+    let old = world.store.sweep("ours/", SystemTime::now() + hour, RETRY_FOR).await.unwrap();
+
+    assert_eq!((young, old), (0, 1));
+    assert_eq!(ours.commit().await.unwrap_err().kind, Kind::NotFound);
+    other.commit().await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_part_with_another_digest_is_not_handed_on() {
+    let world = World::start().await;
+    let body = noise(2 * PART + 5);
+    world.store.upload(put("a"), &body[..]).await.unwrap();
+    let facts = world.head("a").await.unwrap();
+    let good: Vec<_> = body.chunks(PART as usize).map(Sha256Digest::of).collect();
+    for wrong in 0..3 {
+        let mut digests = good.clone();
+        digests[wrong] = Sha256Digest::of(b"else");
+
+        let outcome =
+            read(&world, Get { part_sha256: Some(digests.into()), ..get("a", facts.clone()) });
+        let (bytes, err) = outcome.await;
+
+        let err = err.unwrap();
+        assert_eq!(err.kind, Kind::Corrupt);
+        let cause = std::error::Error::source(&err).unwrap().to_string();
+        assert!(cause.starts_with(&format!("part {} (bytes ", wrong + 1)), "{cause}");
+        assert_eq!(bytes, wrong as u64 * PART, "only what came before is handed on");
+    }
+    let (bytes, err) =
+        read(&world, Get { part_sha256: Some(good.into()), ..get("a", facts) }).await;
+    assert_eq!((bytes, err.is_none()), (2 * PART + 5, true));
+    world.stop().await;
+}
+
+async fn read(world: &World, get: Get) -> (u64, Option<StoreError>) {
+    let mut download = world.store.download(get);
+    let mut bytes = 0;
+    loop {
+        match download.next().await {
+            Ok(Some(piece)) => bytes += piece.len() as u64,
+            Ok(None) => return (bytes, None),
+            Err(err) => return (bytes, Some(err)),
+        }
+    }
+}
+
+fn kind<T>(outcome: Result<T, UploadError>) -> Kind {
+    match outcome {
+        Err(UploadError::Store(err)) => err.kind,
+        Err(err) => panic!("{err}"),
+        Ok(_) => panic!("it was stored"),
+    }
+}
