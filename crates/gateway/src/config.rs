@@ -179,21 +179,21 @@ fn store_settings(
     source: &Source,
     buffer_budget_bytes: u64,
 ) -> Result<Settings, ConfigError> {
-    let endpoint = raw.endpoint.clone().filter(|endpoint| !endpoint.is_empty());
-    if let Some(endpoint) = &endpoint
-        && !(endpoint.starts_with("http://") || endpoint.starts_with("https://"))
-    {
-        let what = format!("expected a URL with http:// or https://, found {endpoint:?}");
-        return Err(source.wrong("s3.endpoint", what));
-    }
+    let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
+        .map_err(|err| source.wrong("s3.endpoint", err))?;
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
             return Err(source.wrong(key, "may not be empty"));
         }
     }
-    let profile = match (raw.profile, &endpoint) {
-        (Some(raw::Profile::Aws), _) | (None, None) => Profile::Aws,
-        (Some(raw::Profile::Generic), _) | (None, Some(_)) => Profile::Generic,
+    let profile = match raw.profile {
+        None => Profile::of(endpoint.as_deref()),
+        Some(raw::Profile::Aws) => Profile::Aws,
+        Some(raw::Profile::Generic) => Profile::Generic,
+    };
+    let sse_default = match profile {
+        Profile::Aws => Sse::Aes256,
+        Profile::Generic => Sse::Unsaid,
     };
     Ok(Settings {
         endpoint,
@@ -203,7 +203,8 @@ fn store_settings(
         profile,
         ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
         storage_class: storage_class(raw, source)?,
-        sse: sse(raw, source, profile)?,
+        sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
+            .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
         buffer_budget_bytes,
     })
 }
@@ -245,22 +246,6 @@ fn storage_class(raw: &S3, source: &Source) -> Result<Option<String>, ConfigErro
             Err(source.wrong("s3.storage_class", what))
         }
     }
-}
-
-fn sse(raw: &S3, source: &Source, profile: Profile) -> Result<Sse, ConfigError> {
-    let sse = match (raw.sse.as_deref(), profile) {
-        (Some("AES256"), _) | (None, Profile::Aws) => Sse::Aes256,
-        (Some("aws:kms"), _) => Sse::Kms { key_id: raw.kms_key_id.clone() },
-        (Some("none"), _) | (None, Profile::Generic) => Sse::Unsaid,
-        (Some(other), _) => {
-            let what = format!("expected \"AES256\", \"aws:kms\" or \"none\", found {other:?}");
-            return Err(source.wrong("s3.sse", what));
-        }
-    };
-    if raw.kms_key_id.is_some() && !matches!(sse, Sse::Kms { .. }) {
-        return Err(source.wrong("s3.kms_key_id", "is only used with `s3.sse: \"aws:kms\"`"));
-    }
-    Ok(sse)
 }
 
 fn clients(raw: &[raw::Client], source: &Source, share_bytes: u64) -> Result<Clients, ConfigError> {

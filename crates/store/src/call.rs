@@ -7,10 +7,11 @@ use std::time::Duration;
 use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 use s3up_core::{Key, Sha256Digest};
 
-use crate::connect::{Sse, Store};
+use crate::connect::Store;
 use crate::error::{Kind, StoreError};
 use crate::facts::SHA256_METADATA;
 use crate::put::Put;
+use crate::settings::Sse;
 
 /// A call is given up when it is slower than this, plus [`CALL_TIMEOUT_BASE`].
 const CALL_BYTES_PER_SECOND_MIN: u64 = 64 << 10;

@@ -5,12 +5,10 @@
 //! the next are read and sent. A chunk becomes visible as soon as it is whole,
 //! so that no multipart upload lives longer than its chunk takes; the last one
 //! only after the source ended without an error. So a stream that fits into one
-//! chunk leaves nothing when it breaks, and a longer one leaves chunks whose
-//! number is in the error: what becomes of them is the caller's decision.
+//! chunk leaves nothing when it breaks, and a longer one leaves whole chunks:
+//! what becomes of them is the caller's decision.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
@@ -58,26 +56,6 @@ pub struct Chunk {
     pub part_sha256: Vec<Sha256Digest>,
 }
 
-/// A stream that is not in S3 as a whole.
-#[derive(Debug)]
-pub struct ChunksError {
-    /// Chunks that may be visible: those from number 0 to before this one.
-    pub begun: u64,
-    pub cause: UploadError,
-}
-
-impl fmt::Display for ChunksError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.cause.fmt(f)
-    }
-}
-
-impl Error for ChunksError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.source()
-    }
-}
-
 impl Store {
     /// Takes `source` to its end. The chunks are returned in order; an empty
     /// stream is one empty chunk.
@@ -85,7 +63,7 @@ impl Store {
         &self,
         put: &PutChunks<'_>,
         source: R,
-    ) -> Result<Vec<Chunk>, ChunksError>
+    ) -> Result<Vec<Chunk>, UploadError>
     where
         R: AsyncRead + Unpin + Send,
     {
@@ -102,10 +80,9 @@ impl Store {
         };
         match row.send(cut.into_objects_of(put.chunk_bytes.max(1))).await {
             Ok(()) => Ok(row.done.into_values().collect()),
-            Err(cause) => {
-                let begun = row.begun;
+            Err(err) => {
                 row.stop().await;
-                Err(ChunksError { begun, cause })
+                Err(err)
             }
         }
     }

@@ -1,6 +1,5 @@
 //! From settings to a [`Store`] that can be used.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,58 +16,9 @@ use tokio_util::task::TaskTracker;
 use crate::dialect::{Checksums, Profile};
 use crate::error::ConnectError;
 use crate::pool::Pool;
+use crate::settings::{Credentials, Settings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What the store needs to know; checked by whoever read the configuration.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `None`: AWS.
-    pub endpoint: Option<String>,
-    pub region: String,
-    pub bucket: String,
-    pub credentials: Credentials,
-    pub profile: Profile,
-    /// PEM file with the only CAs that are trusted; `None`: those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Of objects whose [`crate::Put`] names no other; `None`: the bucket's default.
-    pub storage_class: Option<String>,
-    pub sse: Sse,
-    /// Memory for part buffers, for the whole process, in bytes.
-    pub buffer_budget_bytes: u64,
-}
-
-#[derive(Clone)]
-pub enum Credentials {
-    Explicit {
-        access_key_id: String,
-        secret_access_key: String,
-    },
-    /// Environment, profile files, roles: the SDK's default chain.
-    Found,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Credentials::Explicit { access_key_id, .. } => {
-                write!(f, "Explicit({access_key_id}, ***)")
-            }
-            Credentials::Found => f.write_str("Found"),
-        }
-    }
-}
-
-/// Encryption at rest, as S3 is asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sse {
-    /// Nothing is asked for.
-    Unsaid,
-    Aes256,
-    Kms {
-        key_id: Option<String>,
-    },
-}
 
 /// A bucket, and everything needed to move bytes into it and out of it.
 /// Cheap to clone: clones share connections, buffers and what was learned.
@@ -123,6 +73,11 @@ impl Store {
             settings: Arc::new(settings),
             cleanups: TaskTracker::new(),
         })
+    }
+
+    /// The same bucket and connections, with buffers of its own.
+    pub fn with_buffer_budget(&self, bytes: u64) -> Store {
+        Store { pool: Pool::new(bytes), ..self.clone() }
     }
 
     pub fn bucket(&self) -> &str {

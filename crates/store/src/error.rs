@@ -41,6 +41,8 @@ pub enum Kind {
     ClockSkew,
     /// A conditional write found something else.
     Precondition,
+    /// The object is in an archive and was not thawed.
+    Archived,
     /// The store asked us to slow down, or the connection broke: worth a retry.
     Transient,
     /// The answer makes no sense: it was cut, or the server speaks a dialect
@@ -69,6 +71,7 @@ impl fmt::Display for Kind {
             Kind::WrongRegion => "the bucket is in another region; check `s3.region`",
             Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and try again",
             Kind::Precondition => "the object is there already, or is not the one expected",
+            Kind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
             Kind::Transient => "the store is busy or unreachable",
             Kind::Unreadable => "the answer of the store is not understood",
             Kind::Corrupt => "what the store holds is not what was sent",
@@ -156,6 +159,7 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
         ) => Kind::WrongRegion,
         Some("RequestTimeTooSkewed") => Kind::ClockSkew,
         Some("PreconditionFailed") => Kind::Precondition,
+        Some("InvalidObjectState") => Kind::Archived,
         Some(
             "SlowDown"
             | "InternalError"
@@ -247,6 +251,7 @@ mod tests {
             (403, Some("AccessDenied"),           Kind::Denied),
             (403, None,                           Kind::Denied),
             (301, Some("PermanentRedirect"),      Kind::WrongRegion),
+            (403, Some("InvalidObjectState"),     Kind::Archived),
             (412, Some("PreconditionFailed"),     Kind::Precondition),
             (409, Some("ConditionalRequestConflict"), Kind::Transient),
             (503, Some("SlowDown"),               Kind::Transient),

@@ -13,6 +13,9 @@ use crate::facts::ObjectFacts;
 use crate::put::{Overwrite, Put, Stored};
 use crate::retry::retry;
 
+/// Most documents are one part; a longer one needs no more buffers than this.
+const DOCUMENT_PART_BYTES: u64 = 8 << 20;
+
 /// An object that is read into memory as a whole.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -76,7 +79,7 @@ impl Store {
             key: key.clone(),
             range: 0..facts.size,
             facts: facts.clone(),
-            part_bytes: facts.size.max(1),
+            part_bytes: DOCUMENT_PART_BYTES,
             part_sha256: None,
             in_flight: 1,
             retry_for,
@@ -94,7 +97,7 @@ impl Store {
         let put = Put {
             key: put.key,
             length: Length::Exactly(len),
-            part_bytes: len.max(1),
+            part_bytes: DOCUMENT_PART_BYTES,
             content_type: Some(put.content_type.to_owned()),
             metadata: BTreeMap::new(),
             expect_sha256: None,

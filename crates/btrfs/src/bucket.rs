@@ -1,0 +1,133 @@
+//! Reads and writes what describes backups in the bucket.
+
+use std::time::Duration;
+
+use s3up_core::{Key, Sha256Digest};
+use s3up_store::{Kind as StoreKind, Overwrite, PutDocument, Store, StoreError, Stored, UploadError};
+use serde::Serialize;
+
+use crate::chain::{Chain, ChainError, Link, Next, Partial};
+use crate::manifest::{
+    DocumentError, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, POINTER_BYTES_MAX, Parts,
+    PartsRecord, Pointer, to_json,
+};
+
+/// The bucket, and for how long a failing call is repeated.
+#[derive(Clone)]
+pub struct Bucket {
+    pub store: Store,
+    pub retry_for: Duration,
+    /// Of manifests, parts files and pointers.
+    pub storage_class: Option<String>,
+}
+
+/// A pointer, and the version of it that was read.
+#[derive(Debug)]
+pub struct PointerRead {
+    /// What cannot be read can still be replaced.
+    pub pointer: Result<Pointer, DocumentError>,
+    pub etag: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the parts file {key} of the manifest {manifest} is missing in the bucket")]
+    PartsMissing { key: Key, manifest: Key },
+    #[error("parts file {key}: its SHA-256 is {found}, in the manifest {expected}")]
+    PartsDigest { key: Key, expected: Sha256Digest, found: Sha256Digest },
+    #[error("parts file {key}")]
+    Parts { key: Key, source: DocumentError },
+    #[error("manifest {key}")]
+    Manifest { key: Key, source: DocumentError },
+}
+
+/// Why a chain was not read: the bucket could not be asked, or what is in it
+/// leads to no full.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadChainError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+impl Bucket {
+    /// `None`: nothing was ever published there.
+    pub async fn pointer(&self, key: &Key) -> Result<Option<PointerRead>, StoreError> {
+        let document = self.store.read(key, POINTER_BYTES_MAX, self.retry_for).await?;
+        Ok(document.map(|document| PointerRead {
+            pointer: Pointer::parse(&document.bytes),
+            etag: document.facts.etag,
+        }))
+    }
+
+    /// The chain whose newest link is `newest`.
+    pub async fn chain(&self, newest: Key) -> Result<Chain, ReadChainError> {
+        let mut partial = Partial::default();
+        let mut key = newest;
+        loop {
+            let link = self.link(key).await?;
+            let (so_far, next) = partial.add(link)?;
+            match next {
+                Next::Whole(chain) => return Ok(chain),
+                Next::Parent(parent) => (partial, key) = (so_far, parent),
+            }
+        }
+    }
+
+    async fn link(&self, key: Key) -> Result<Link, ReadChainError> {
+        let Some(document) = self.store.read(&key, MANIFEST_BYTES_MAX, self.retry_for).await? else {
+            return Err(ChainError::Missing { key }.into());
+        };
+        match Manifest::parse(&document.bytes) {
+            Ok(manifest) => Ok(Link { key, manifest }),
+            Err(source) => Err(ChainError::Document { key, source }.into()),
+        }
+    }
+
+    /// The SHA-256 of every part of a backup; `None` where its manifest has no
+    /// parts file.
+    pub async fn parts(&self, link: &Link) -> Result<Option<Parts>, BucketError> {
+        let Some(PartsRecord { key, sha256: expected }) = &link.manifest.parts else {
+            return Ok(None);
+        };
+        let key = Key::parse(key).map_err(|err| BucketError::Manifest {
+            key: link.key.clone(),
+            source: DocumentError::Field { field: "parts.key".to_owned(), what: err.to_string() },
+        })?;
+        let Some(document) = self.store.read(&key, PARTS_BYTES_MAX, self.retry_for).await? else {
+            return Err(BucketError::PartsMissing { key, manifest: link.key.clone() });
+        };
+        let found = Sha256Digest::of(&document.bytes);
+        if found != *expected {
+            return Err(BucketError::PartsDigest { key, expected: *expected, found });
+        }
+        match Parts::parse(&document.bytes, &link.manifest) {
+            Ok(parts) => Ok(Some(parts)),
+            Err(source) => Err(BucketError::Parts { key, source }),
+        }
+    }
+
+    pub async fn write(
+        &self,
+        key: &Key,
+        document: &impl Serialize,
+        overwrite: Overwrite,
+    ) -> Result<Stored, UploadError> {
+        let put = PutDocument {
+            key: key.clone(),
+            content_type: "application/json",
+            storage_class: self.storage_class.clone(),
+            overwrite,
+            retry_for: self.retry_for,
+        };
+        self.store.write(put, &to_json(document)).await
+    }
+}
+
+/// True where a conditional write found what another run had written.
+pub fn is_conflict(err: &UploadError) -> bool {
+    matches!(err, UploadError::Store(err) if err.kind == StoreKind::Precondition)
+}

@@ -1,0 +1,107 @@
+use super::*;
+use crate::manifest::{ChunkRecord, S3Record, SnapshotRecord, VERSION};
+use crate::stamp::Stamp;
+
+#[test]
+fn a_chain_leads_from_its_full_to_the_newest() {
+    let links = [link(0, None), link(1, Some(0)), link(2, Some(1))];
+
+    let chain = collect(links.iter().rev().cloned()).unwrap();
+
+    assert_eq!(chain.links(), links);
+    assert_eq!(chain.newest(), &links[2]);
+    assert_eq!((chain.total_bytes(), chain.incremental_count()), (30, 2));
+}
+
+#[test]
+fn a_link_that_does_not_fit_is_named() {
+    let with = |link: Link, edit: &dyn Fn(&mut Manifest)| {
+        let mut link = link;
+        edit(&mut link.manifest);
+        link
+    };
+    let child = link(2, Some(1));
+    let no_uuid = with(link(1, Some(0)), &|manifest| manifest.snapshot.uuid = None);
+    #[rustfmt::skip]
+    let cases = [
+        ("it fits",        link(1, Some(0)), None),
+        ("not known",      no_uuid, None),
+        ("other",          with(link(1, Some(0)), &|m| m.subvolume = "home".to_owned()),
+            Some("manifest m1 is of the subvolume \"home\", expected \"data\"")),
+        ("of another",     with(link(1, Some(0)), &|m| m.snapshot.uuid = Some("x".to_owned())),
+            Some("manifest m2 is based on the snapshot uuid-1, its parent m1 has x")),
+        ("a circle",       link(2, Some(1)), Some("manifest m2 is not older than m2, which is based on it")),
+        ("from later",     link(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
+    ];
+    for (situation, parent, want) in cases {
+        let (partial, _) = Partial::default().add(child.clone()).unwrap();
+        let got = partial.add(parent).map_err(|err| err.to_string());
+        assert_eq!(got.err().as_deref(), want, "{situation}");
+    }
+}
+
+#[test]
+fn a_chain_has_an_end() {
+    // All older than the one before, and none of them a full.
+    let links = (0..).map(|n| {
+        let mut link = link(1, Some(0));
+        let second = jiff::Timestamp::from_second(2_000_000_000 - n).unwrap();
+        link.manifest.created_at = Stamp::at(second);
+        link.manifest.snapshot.uuid = None;
+        link
+    });
+
+    let err = collect(links).unwrap_err();
+
+    assert!(matches!(err, ChainError::TooLong { .. }), "{err}");
+}
+
+fn collect(links: impl Iterator<Item = Link>) -> Result<Chain, ChainError> {
+    let mut partial = Partial::default();
+    for link in links {
+        match partial.add(link)? {
+            (_, Next::Whole(chain)) => return Ok(chain),
+            (more, Next::Parent(_)) => partial = more,
+        }
+    }
+    panic!("the links ended before a full")
+}
+
+/// Backup number `n`, based on number `parent`.
+pub(crate) fn link(n: u32, parent: Option<u32>) -> Link {
+    let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
+    let manifest = Manifest {
+        version: VERSION,
+        subvolume: "data".to_owned(),
+        kind: if parent.is_some() { Kind::Incremental } else { Kind::Full },
+        created_at: stamp,
+        snapshot: SnapshotRecord {
+            name: format!("data__{stamp}__{}", if parent.is_some() { "inc" } else { "full" }),
+            path: "/snapshots/data".to_owned(),
+            uuid: Some(format!("uuid-{n}")),
+            parent_uuid: parent.map(|n| format!("uuid-{n}")),
+            ctransid: Some(u64::from(n)),
+            parent_ctransid: parent.map(u64::from),
+        },
+        parent_manifest: parent.map(|n| format!("m{n}")),
+        chunks: vec![ChunkRecord {
+            key: format!("c{n}"),
+            size: 10,
+            sha256: s3up_core::Sha256Digest::of(b""),
+            etag: None,
+            crc64nvme: None,
+            part_size: None,
+        }],
+        total_bytes: 10,
+        chunk_size: 100,
+        s3: S3Record { storage_class: None },
+        parts: None,
+        started_at: None,
+        elapsed_seconds: None,
+        tool: None,
+        kernel: None,
+        btrfs_progs: None,
+        stream_protocol: None,
+    };
+    Link { key: Key::parse(&format!("m{n}")).unwrap(), manifest }
+}

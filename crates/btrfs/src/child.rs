@@ -1,0 +1,196 @@
+//! A program that runs beside us for hours: `btrfs send`, `btrfs receive`.
+//!
+//! A task of its own reaps it, drains its stderr all the time (a full pipe
+//! would stop it), and terminates it when it is asked to or when its
+//! [`Running`] is dropped. So no failure anywhere leaves a process or a zombie.
+
+use std::io;
+use std::pin::Pin;
+use std::process::ExitStatus;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::tool::Outcome;
+
+/// `btrfs` needs no time to end; one that does not is killed.
+const TERMINATION_WAIT: Duration = Duration::from_secs(5);
+/// After the program has ended, what it wrote is there; only a process of its
+/// own could keep the pipe open.
+const STDERR_WAIT: Duration = Duration::from_secs(1);
+/// Of stderr so much is kept, from its end.
+const TAIL_BYTES: usize = 4096;
+const TAIL_LINES: usize = 10;
+
+pub struct Running {
+    /// Dropped or used: the program is terminated.
+    terminate: Option<oneshot::Sender<()>>,
+    ended: JoinHandle<io::Result<Outcome>>,
+}
+
+impl Running {
+    /// Starts `command`, whose stderr is piped. What else is piped is left for
+    /// `take`, before the program is out of reach.
+    pub fn start<T>(
+        mut command: Command,
+        take: impl FnOnce(&mut Child) -> T,
+    ) -> io::Result<(Running, T)> {
+        let mut child = command.spawn()?;
+        let taken = take(&mut child);
+        let (terminate, asked) = oneshot::channel();
+        let ended = tokio::spawn(supervise(child, asked));
+        Ok((Running { terminate: Some(terminate), ended }, taken))
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn wait(&mut self) -> io::Result<Outcome> {
+        std::future::poll_fn(|cx| self.poll_ended(cx)).await
+    }
+
+    /// May be polled until it is ready once.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Outcome>> {
+        Pin::new(&mut self.ended).poll(cx).map(|joined| joined.map_err(io::Error::other)?)
+    }
+
+    /// Ends it, and waits for that.
+    pub async fn terminate(mut self) -> io::Result<Outcome> {
+        drop(self.terminate.take());
+        self.wait().await
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_finished()
+    }
+}
+
+async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result<Outcome> {
+    let stderr = child.stderr.take().map(|stderr| tokio::spawn(drain(stderr)));
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        // An error says that the sender was dropped, which asks the same.
+        _ = asked => end(&mut child).await?,
+    };
+    let stderr = match stderr {
+        Some(mut task) => match tokio::time::timeout(STDERR_WAIT, &mut task).await {
+            Ok(tail) => tail.unwrap_or_default(),
+            Err(_) => {
+                task.abort();
+                String::new()
+            }
+        },
+        None => String::new(),
+    };
+    Ok(Outcome { status, stderr })
+}
+
+/// First asks, then makes it.
+async fn end(child: &mut Child) -> io::Result<ExitStatus> {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
+        // It fails only where the process has ended, and `wait` will say so.
+        if let Err(errno) = kill_process(pid, Signal::TERM) {
+            tracing::debug!(event = "terminate_failed", "{errno}");
+        }
+        if let Ok(status) = tokio::time::timeout(TERMINATION_WAIT, child.wait()).await {
+            return status;
+        }
+    }
+    child.start_kill()?;
+    child.wait().await
+}
+
+/// Reads to the end and keeps the tail.
+async fn drain(mut stderr: impl AsyncRead + Unpin) -> String {
+    let mut kept = Vec::with_capacity(2 * TAIL_BYTES);
+    loop {
+        match stderr.read_buf(&mut kept).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(err) => {
+                tracing::debug!(event = "stderr_lost", "{err}");
+                break;
+            }
+        }
+        if kept.len() > TAIL_BYTES {
+            kept.drain(..kept.len() - TAIL_BYTES);
+        }
+    }
+    tail_of(&kept)
+}
+
+/// The last lines, as one.
+pub fn tail_of(bytes: &[u8]) -> String {
+    let bytes = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn shell(script: &str) -> (Running, u32) {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).stderr(Stdio::piped()).stdout(Stdio::piped());
+        let (running, pid) = Running::start(command, |child| child.id()).expect("a shell");
+        (running, pid.expect("it runs"))
+    }
+
+    fn is_there(pid: u32) -> bool {
+        std::path::Path::new(&format!("/proc/{pid}")).exists()
+    }
+
+    #[tokio::test]
+    async fn a_flood_on_stderr_stops_nothing_and_its_end_is_kept() {
+        let (mut running, _) =
+            shell("i=0; while [ $i -lt 200000 ]; do echo line $i; i=$((i+1)); done >&2; exit 7");
+
+        let outcome = running.wait().await.unwrap();
+
+        assert_eq!(outcome.status.code(), Some(7));
+        assert!(outcome.stderr.ends_with("; line 199998; line 199999"), "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.split("; ").count(), TAIL_LINES);
+    }
+
+    #[tokio::test]
+    async fn a_program_is_terminated_and_reaped() {
+        let (running, pid) = shell("exec sleep 1000");
+        let outcome = running.terminate().await.unwrap();
+        assert_eq!(outcome.status.signal(), Some(Signal::TERM.as_raw()));
+        assert!(!is_there(pid));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_listen_is_killed() {
+        // The shell waits for its `read`, which nothing ends but the signal.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' TERM; echo ready; while :; do read x; done"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let take = |child: &mut Child| (child.stdin.take(), child.stdout.take(), child.id());
+        let (running, (_stdin, stdout, pid)) = Running::start(command, take).unwrap();
+        let mut ready = [0; 6];
+        stdout.unwrap().read_exact(&mut ready).await.unwrap();
+
+        tokio::time::pause();
+        let outcome = running.terminate().await.unwrap();
+
+        assert_eq!(outcome.status.signal(), Some(Signal::KILL.as_raw()));
+        assert!(!is_there(pid.unwrap()));
+    }
+
+    #[test]
+    fn the_tail_is_one_line() {
+        assert_eq!(tail_of(b""), "");
+        assert_eq!(tail_of(b"ERROR: a\n\n  b \n"), "ERROR: a; b");
+        assert_eq!(tail_of(&[0xff, b'\n']), "\u{fffd}");
+    }
+}

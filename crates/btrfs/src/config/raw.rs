@@ -1,0 +1,151 @@
+//! The configuration as the file has it.
+
+use std::fmt;
+
+use s3up_cli::LogLevel;
+use s3up_cli::config::AbsolutePath;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+#[derive(Debug, Deserialize)]
+pub struct Raw {
+    #[serde(default)]
+    pub global: Global,
+    #[serde(default)]
+    pub schedule: Schedule,
+    #[serde(default)]
+    pub snapshots: Snapshots,
+    pub subvolumes: Subvolumes,
+    pub s3: S3,
+    #[serde(default)]
+    pub retention: Retention,
+    #[serde(default)]
+    pub send: Send,
+    #[serde(default)]
+    pub restore: Restore,
+    #[serde(default)]
+    pub notify: Notify,
+    #[serde(default)]
+    pub drill: Drill,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Global {
+    pub log_level: Option<LogLevel>,
+    pub state_path: Option<AbsolutePath>,
+    pub lock_path: Option<AbsolutePath>,
+    pub spool_dir: Option<AbsolutePath>,
+    pub spool_size_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Schedule {
+    pub full_every_days: Option<u32>,
+    pub incremental_every_days: Option<u32>,
+    pub run_at: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Snapshots {
+    pub base_dir: Option<AbsolutePath>,
+    pub retain: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Subvolumes {
+    pub paths: Vec<Subvolume>,
+}
+
+/// A path, or `{path, name}`.
+#[derive(Debug)]
+pub struct Subvolume {
+    pub path: AbsolutePath,
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct S3 {
+    pub bucket: String,
+    pub region: String,
+    pub prefix: String,
+    pub endpoint: Option<String>,
+    pub ca_file: Option<AbsolutePath>,
+    pub profile: Option<String>,
+    pub chunk_size_bytes: Option<u64>,
+    pub part_size_bytes: Option<u64>,
+    pub storage_class_chunks: Option<String>,
+    pub storage_class_manifest: Option<String>,
+    pub concurrency: Option<usize>,
+    pub spool_enabled: Option<bool>,
+    pub sse: Option<String>,
+    pub kms_key_id: Option<String>,
+    pub retry_hours: Option<f64>,
+    pub bandwidth_limit_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Retention {
+    pub generations: Option<u32>,
+    pub min_age_days: Option<u32>,
+    pub prune: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Send {
+    pub compressed: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Restore {
+    pub target_base_dir: Option<AbsolutePath>,
+    pub verify_mode: Option<String>,
+    pub sample_max_files: Option<u64>,
+    pub wait_for_restore: Option<bool>,
+    pub restore_timeout_seconds: Option<u64>,
+    pub restore_tier: Option<String>,
+    pub thaw_days: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Notify {
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Drill {
+    pub scratch_dir: Option<AbsolutePath>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    path: AbsolutePath,
+    name: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Subvolume {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Subvolume, D::Error> {
+        deserializer.deserialize_any(PathOrNamed)
+    }
+}
+
+struct PathOrNamed;
+
+impl<'de> Visitor<'de> for PathOrNamed {
+    type Value = Subvolume;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an absolute path, or {path, name}")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Subvolume, E> {
+        let path = AbsolutePath::try_from(std::path::PathBuf::from(text)).map_err(E::custom)?;
+        Ok(Subvolume { path, name: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Subvolume, A::Error> {
+        let Named { path, name } = Named::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Subvolume { path, name })
+    }
+}

@@ -1,0 +1,41 @@
+//! Snapshots of btrfs subvolumes into S3, and back.
+//!
+//! ```text
+//! backup   look (S3, disk) -> plan -> snapshots of all, together
+//!             -> send (proven as it goes by) -> chunks in S3 -> publish -> tidy
+//! restore  pointer -> chain -> parts (each verified) -> receive, in a staging folder
+//!             -> read-only and received UUID checked -> writable snapshot at the target
+//! ```
+//!
+//! [`look`](look::look) sees, [`decide`](plan::decide) decides, [`Backup`](backup::Backup)
+//! and [`Restore`](restore::Restore) do. A backup counts once its pointer is
+//! written ([`publish`](publish::publish)), and that is the last thing written.
+//! The truth is what is in the bucket and on disk; nothing else is kept.
+//!
+//! Not here: the protocol of S3 (`s3up-store`), the format of send streams
+//! (`btrfs-sendstream`).
+
+pub mod backup;
+pub mod bucket;
+pub mod chain;
+mod child;
+pub mod config;
+pub mod failure;
+pub mod filesystem;
+pub mod layout;
+pub mod lock;
+pub mod look;
+pub mod manifest;
+pub mod plan;
+pub mod publish;
+pub mod receive;
+pub mod restore;
+pub mod restore_error;
+pub mod send;
+pub mod snapshot;
+pub mod staging;
+pub mod stamp;
+pub mod stopping;
+pub mod subvolume;
+pub mod tidy;
+pub mod tool;

@@ -1,0 +1,169 @@
+//! One run at a time.
+//!
+//! The kernel holds the lock on an open file and drops it when the process
+//! dies, however it dies. The file also names its holder, for people. It is
+//! never removed: a second run could lock the removed file, and a third a new
+//! one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// A PID has ten digits at most; what is longer is not ours.
+const CONTENT_BYTES_MAX: u64 = 64;
+/// The Python tool locks with the content of the file alone.
+const PYTHON_TOOL: &str = "btrfs_to_s3";
+
+/// Held until it is dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("another run holds the lock {path:?}: process {holder}; wait until it has ended")]
+    Held { path: PathBuf, holder: String },
+    #[error("lock {path:?}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl Lock {
+    pub fn take(path: &Path) -> Result<Lock, LockError> {
+        let io = |source| LockError::Io { path: path.to_owned(), source };
+        let held = |holder| LockError::Held { path: path.to_owned(), holder };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(io)?;
+        let outcome = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let content = read(&mut file).map_err(io)?;
+        match outcome {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) if content.is_empty() => {
+                return Err(held("(it has not written its PID yet)".to_owned()));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(content)),
+            Err(errno) => return Err(io(errno.into())),
+        }
+        match holder_of(&content, &command_line) {
+            Holder::Nobody => {}
+            Holder::Dead { pid } => {
+                tracing::warn!(
+                    event = "backup_lock_stale",
+                    path = %path.display(),
+                    pid,
+                    "the run that held the lock died; its lock is taken over"
+                );
+            }
+            Holder::PythonTool { pid } => return Err(held(format!("{pid} ({PYTHON_TOOL})"))),
+        }
+        write(&mut file, &format!("{}\n", std::process::id())).map_err(io)?;
+        Ok(Lock(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // An empty file says that the run ended well; the lock itself goes with
+        // the file handle.
+        if let Err(err) = self.0.set_len(0) {
+            tracing::debug!(event = "lock_not_cleared", "{err}");
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Holder {
+    Nobody,
+    Dead { pid: u32 },
+    PythonTool { pid: u32 },
+}
+
+/// Who wrote `content` into a file that nobody has locked. `command_line` looks
+/// up a process; `None`: there is none.
+fn holder_of(content: &str, command_line: &dyn Fn(u32) -> Option<String>) -> Holder {
+    let Ok(pid) = content.parse() else { return Holder::Nobody };
+    match command_line(pid) {
+        Some(command) if command.contains(PYTHON_TOOL) => Holder::PythonTool { pid },
+        // Another process has its number now.
+        Some(_) | None => Holder::Dead { pid },
+    }
+}
+
+fn command_line(pid: u32) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
+}
+
+fn read(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(CONTENT_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+fn write(file: &mut File, content: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(content.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+
+        let lock = Lock::take(&path).unwrap();
+        let second = Lock::take(&path).unwrap_err();
+
+        let LockError::Held { holder, .. } = second else { panic!("{second}") };
+        assert_eq!(holder, std::process::id().to_string());
+        drop(lock);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_a_dead_run_left_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        // No process has this number: the limit is 4,194,304.
+        fs::write(&path, "999999999\n").unwrap();
+
+        let lock = Lock::take(&path).unwrap();
+
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), std::process::id().to_string());
+        drop(lock);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let err = Lock::take(Path::new("/no/such/lock")).unwrap_err();
+        assert_eq!(err.to_string(), "lock \"/no/such/lock\"");
+    }
+
+    #[test]
+    fn holders() {
+        let python = |_| Some("python3 -m btrfs_to_s3 backup ".to_owned());
+        let shell = |_| Some("bash ".to_owned());
+        #[rustfmt::skip]
+        let cases: [(&str, &dyn Fn(u32) -> Option<String>, Holder); 5] = [
+            ("",     &python,  Holder::Nobody),
+            ("text", &python,  Holder::Nobody),
+            ("12",   &python,  Holder::PythonTool { pid: 12 }),
+            ("12",   &shell,   Holder::Dead { pid: 12 }),
+            ("12",   &|_| None, Holder::Dead { pid: 12 }),
+        ];
+        for (content, command_line, want) in cases {
+            assert_eq!(holder_of(content, command_line), want, "{content}");
+        }
+    }
+}

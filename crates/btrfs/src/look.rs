@@ -1,0 +1,99 @@
+//! Looks at one subvolume, its snapshots on disk, and its backups in the
+//! bucket. Changes nothing, decides nothing.
+
+use std::path::Path;
+
+use s3up_store::StoreError;
+
+use crate::bucket::{Bucket, PointerRead, ReadChainError};
+use crate::layout::Layout;
+use crate::manifest::Pointer;
+use crate::plan::{ParentOnDisk, Published, parent_of};
+use crate::send;
+use crate::snapshot::{SnapshotName, SubvolumeName};
+use crate::subvolume::{self, SubvolumeError};
+use crate::tool::Btrfs;
+
+/// What was seen of one subvolume.
+#[derive(Debug)]
+pub struct Seen {
+    pub published: Published,
+    /// The version of the pointer that a new one replaces.
+    pub pointer_etag: Option<String>,
+    pub parent: ParentOnDisk,
+    /// Our snapshots of this subvolume, in order.
+    pub snapshots: Vec<SnapshotName>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Snapshots(#[from] SubvolumeError),
+}
+
+pub async fn look(
+    bucket: &Bucket,
+    layout: &Layout,
+    btrfs: &Btrfs,
+    base_dir: &Path,
+    name: &SubvolumeName,
+) -> Result<Seen, LookError> {
+    let pointer = bucket.pointer(&layout.pointer(name)).await?;
+    let published = published(bucket, pointer.as_ref()).await?;
+    let parent = match &published {
+        Published::Chain(chain) => match parent_of(chain) {
+            Some(parent) => on_disk(btrfs, &base_dir.join(parent.to_string())).await,
+            None => ParentOnDisk::Missing,
+        },
+        Published::Nothing | Published::Broken { .. } => ParentOnDisk::Missing,
+    };
+    let mut snapshots = subvolume::snapshots_in(base_dir)?;
+    snapshots.retain(|snapshot| snapshot.subvolume == *name);
+    let pointer_etag = pointer.map(|pointer| pointer.etag);
+    Ok(Seen { published, pointer_etag, parent, snapshots })
+}
+
+async fn published(
+    bucket: &Bucket,
+    pointer: Option<&PointerRead>,
+) -> Result<Published, StoreError> {
+    let Some(PointerRead { pointer, .. }) = pointer else { return Ok(Published::Nothing) };
+    let key = match pointer.as_ref().map(Pointer::key) {
+        Ok(Ok(key)) => key,
+        Ok(Err(err)) => return Ok(Published::Broken { reason: with_cause(&err) }),
+        Err(err) => return Ok(Published::Broken { reason: with_cause(err) }),
+    };
+    match bucket.chain(key).await {
+        Ok(chain) => Ok(Published::Chain(chain)),
+        Err(ReadChainError::Store(err)) => Err(err),
+        Err(ReadChainError::Chain(err)) => Ok(Published::Broken { reason: with_cause(&err) }),
+    }
+}
+
+async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
+    if !path.exists() {
+        return ParentOnDisk::Missing;
+    }
+    match subvolume::show(btrfs, path).await {
+        Err(err) => return ParentOnDisk::Unreadable { reason: with_cause(&err) },
+        Ok(shown) if !shown.is_read_only => return ParentOnDisk::Writable,
+        Ok(_) => {}
+    }
+    match send::identity(btrfs, path).await {
+        Ok(identity) => ParentOnDisk::Found(identity),
+        Err(err) => ParentOnDisk::Unreadable { reason: with_cause(&err) },
+    }
+}
+
+/// An error and its causes, as one line.
+pub fn with_cause(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut next = err.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

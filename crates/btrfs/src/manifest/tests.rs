@@ -1,0 +1,100 @@
+use super::*;
+
+/// The least that a manifest has: what the Python tool writes.
+const LEAST: &str = r#"{
+  "version": 1,
+  "subvolume": "data",
+  "kind": "full",
+  "created_at": "20260131T235959Z",
+  "snapshot": {"name": "data__20260131T235959Z__full", "path": "/srv/snapshots/data__20260131T235959Z__full", "uuid": null, "parent_uuid": null},
+  "parent_manifest": null,
+  "chunks": [
+    {"key": "b/subvol/data/full/chunk-20260131T235959Z-0.bin", "size": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "etag": null}
+  ],
+  "total_bytes": 3,
+  "chunk_size": 100,
+  "s3": {"storage_class": "DEEP_ARCHIVE"}
+}"#;
+
+#[test]
+fn the_least_manifest_is_read_and_written_back() {
+    let manifest = Manifest::parse(LEAST.as_bytes()).unwrap();
+    assert_eq!(manifest.snapshot.uuid, None);
+    assert_eq!(manifest.parts, None);
+    let written: serde_json::Value = serde_json::from_slice(&to_json(&manifest)).unwrap();
+    assert_eq!(written, serde_json::from_str::<serde_json::Value>(LEAST).unwrap());
+}
+
+#[test]
+fn fields_that_are_not_known_are_ignored() {
+    let text = LEAST.replace("\"version\": 1,", "\"version\": 1, \"colour\": {\"a\": [1]},");
+    assert_eq!(
+        Manifest::parse(text.as_bytes()).unwrap(),
+        Manifest::parse(LEAST.as_bytes()).unwrap()
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    #[rustfmt::skip]
+    let cases = [
+        ("\"version\": 1", "\"version\": 2", "its version is 2, this program reads version 1; use a newer one"),
+        ("\"version\": 1,", "", "`version`: is missing"),
+        ("\"total_bytes\": 3", "\"total_bytes\": 4", "`total_bytes`: is 4, the chunks add up to 3"),
+        ("\"parent_manifest\": null", "\"parent_manifest\": \"a\"", "`parent_manifest`: a full has no parent"),
+        ("\"kind\": \"full\"", "\"kind\": \"incremental\"", "`parent_manifest`: an incremental has a parent"),
+        ("b/subvol/data/full/chunk", "/../chunk", "`chunks[0].key`: "),
+        ("\"kind\": \"full\"", "\"kind\": \"half\"", "it is not the JSON that was expected"),
+        ("20260131T235959Z\",\n", "yesterday\",\n", "it is not the JSON that was expected"),
+        ("\"size\": 3", "\"size\": -3", "it is not the JSON that was expected"),
+        ("ba7816bf", "", "it is not the JSON that was expected"),
+    ];
+    for (from, to, want) in cases {
+        let text = LEAST.replacen(from, to, 1);
+        assert_ne!(text, LEAST, "{from}");
+        let err = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(err.starts_with(want), "{to}: {err}");
+    }
+    let empty = Manifest::parse(b"").unwrap_err();
+    assert!(matches!(empty, DocumentError::Json(_)));
+}
+
+#[test]
+fn a_parts_file_is_of_its_manifest() {
+    let mut manifest = Manifest::parse(LEAST.as_bytes()).unwrap();
+    manifest.chunks[0].part_size = Some(2);
+    let digest = Sha256Digest::of(b"");
+    let parts = |key: &str, count: usize| Parts {
+        version: VERSION,
+        chunks: vec![ChunkParts { key: key.to_owned(), sha256: vec![digest; count] }],
+    };
+    let key = manifest.chunks[0].key.clone();
+    #[rustfmt::skip]
+    let cases = [
+        (parts(&key, 2),                               Ok(())),
+        (parts(&key, 1),                               Err("`chunks[0].sha256`: has 1 parts, the chunk has 2")),
+        (parts("other", 2),                            Err("`chunks[0].key`: is \"other\", in the manifest ")),
+        (Parts { version: VERSION, chunks: vec![] },   Err("`chunks`: 0, the manifest has 1")),
+        (Parts { version: 7, ..parts(&key, 2) },       Err("its version is 7")),
+    ];
+    for (parts, want) in cases {
+        let got = Parts::parse(&to_json(&parts), &manifest);
+        match (got, want) {
+            (Ok(got), Ok(())) => assert_eq!(got, parts),
+            (Err(err), Err(want)) => assert!(err.to_string().starts_with(want), "{err}"),
+            (got, want) => panic!("{got:?}, expected {want:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_pointer_is_read_as_it_is_written() {
+    let pointer = Pointer {
+        manifest_key: "b/subvol/data/full/manifest-20260131T235959Z.json".to_owned(),
+        kind: Kind::Full,
+        created_at: Stamp::parse("20260131T235959Z").unwrap(),
+    };
+    assert_eq!(Pointer::parse(&to_json(&pointer)).unwrap(), pointer);
+    let wrong = Pointer { manifest_key: "../x".to_owned(), ..pointer };
+    assert!(Pointer::parse(&to_json(&wrong)).unwrap_err().to_string().starts_with("`manifest_key`: "));
+}

@@ -1,0 +1,167 @@
+//! Makes a backup visible: parts file, manifest, pointer, in this order.
+//!
+//! The chunks are there already. Until the pointer is written, a reader of the
+//! bucket sees the backup before this one. The pointer is written only over
+//! the version that was read when this backup was planned.
+
+use std::time::Duration;
+
+use btrfs_sendstream::{Facts, Parent};
+use s3up_core::{Key, Sha256Digest};
+use s3up_store::{Chunk, Overwrite, UploadError};
+
+use crate::bucket::{Bucket, is_conflict};
+use crate::layout::Layout;
+use crate::manifest::{
+    ChunkParts, ChunkRecord, Manifest, Parts, PartsRecord, Pointer, S3Record, SnapshotRecord,
+    VERSION, to_json,
+};
+use crate::plan::{Identity, Step};
+use crate::snapshot::SnapshotName;
+use crate::stamp::Stamp;
+
+/// What the manifest says of the backup besides its chunks.
+pub struct Described<'a> {
+    pub backup: &'a SnapshotName,
+    pub snapshot_path: String,
+    pub parent_manifest: Option<&'a Key>,
+    pub facts: &'a Facts,
+    pub chunk_bytes: u64,
+    pub storage_class: &'a str,
+    pub started_at: Stamp,
+    pub elapsed: Duration,
+    pub host: &'a Host,
+}
+
+/// What made the backup.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub kernel: String,
+    pub btrfs_progs: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Upload(UploadError),
+    #[error(
+        "pointer {key}: another host or run has published meanwhile; \
+         give each host a prefix of its own"
+    )]
+    Conflict { key: Key, source: UploadError },
+    /// It may have been written all the same.
+    #[error("pointer {key} may be written or not; the next run finds out")]
+    Unknown { key: Key, source: UploadError },
+}
+
+/// A stream that is not what was planned.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unplanned {
+    #[error("the stream is of the snapshot {found:?}, expected {expected}")]
+    Name { expected: SnapshotName, found: String },
+    #[error("the stream is based on {}, planned was {}", shown(found), shown(expected))]
+    Parent { expected: Option<Identity>, found: Option<Identity> },
+}
+
+fn shown(parent: &Option<Identity>) -> String {
+    parent.as_ref().map_or_else(|| "no parent".to_owned(), ToString::to_string)
+}
+
+/// The stream must be of this snapshot, and be based on what the plan says.
+pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), Unplanned> {
+    if facts.snapshot.name != backup.to_string().as_bytes() {
+        let found = String::from_utf8_lossy(&facts.snapshot.name).into_owned();
+        return Err(Unplanned::Name { expected: backup.clone(), found });
+    }
+    let expected = match step {
+        Step::Full(_) => None,
+        Step::Incremental { identity, .. } => Some(identity.clone()),
+    };
+    let found = facts.snapshot.parent.map(|Parent { uuid, ctransid }| Identity {
+        uuid: uuid.to_string(),
+        ctransid,
+    });
+    if found != expected {
+        return Err(Unplanned::Parent { expected, found });
+    }
+    Ok(())
+}
+
+/// The two documents of a backup.
+pub fn documents(layout: &Layout, described: &Described<'_>, chunks: &[Chunk]) -> (Manifest, Parts) {
+    let Described { backup, facts, .. } = described;
+    let parts = Parts { version: VERSION, chunks: chunks.iter().map(chunk_parts).collect() };
+    let parts_key = layout.parts(backup).as_str().to_owned();
+    let snapshot = SnapshotRecord {
+        name: backup.to_string(),
+        path: described.snapshot_path.clone(),
+        uuid: Some(facts.snapshot.uuid.to_string()),
+        parent_uuid: facts.snapshot.parent.map(|parent| parent.uuid.to_string()),
+        ctransid: Some(facts.snapshot.ctransid),
+        parent_ctransid: facts.snapshot.parent.map(|parent| parent.ctransid),
+    };
+    let manifest = Manifest {
+        version: VERSION,
+        subvolume: backup.subvolume.as_str().to_owned(),
+        kind: backup.kind,
+        created_at: backup.stamp,
+        snapshot,
+        parent_manifest: described.parent_manifest.map(|key| key.as_str().to_owned()),
+        chunks: chunks.iter().map(chunk_record).collect(),
+        total_bytes: facts.total_bytes,
+        chunk_size: described.chunk_bytes,
+        s3: S3Record { storage_class: Some(described.storage_class.to_owned()) },
+        parts: Some(PartsRecord { key: parts_key, sha256: Sha256Digest::of(&to_json(&parts)) }),
+        started_at: Some(described.started_at),
+        elapsed_seconds: Some((described.elapsed.as_secs_f64() * 1000.0).round() / 1000.0),
+        tool: Some(concat!("btrfs-to-s3 ", env!("CARGO_PKG_VERSION")).to_owned()),
+        kernel: Some(described.host.kernel.clone()),
+        btrfs_progs: Some(described.host.btrfs_progs.clone()),
+        stream_protocol: Some(facts.protocol.version()),
+    };
+    (manifest, parts)
+}
+
+fn chunk_record(chunk: &Chunk) -> ChunkRecord {
+    let facts = &chunk.stored.facts;
+    ChunkRecord {
+        key: chunk.key.as_str().to_owned(),
+        size: facts.len,
+        sha256: facts.sha256,
+        etag: Some(chunk.stored.etag.clone()),
+        crc64nvme: Some(facts.crc64nvme.to_string()),
+        part_size: Some(chunk.part_bytes),
+    }
+}
+
+fn chunk_parts(chunk: &Chunk) -> ChunkParts {
+    ChunkParts { key: chunk.key.as_str().to_owned(), sha256: chunk.part_sha256.clone() }
+}
+
+/// Writes them, and then the pointer over the version with `pointer_etag`.
+pub async fn publish(
+    bucket: &Bucket,
+    layout: &Layout,
+    backup: &SnapshotName,
+    (manifest, parts): &(Manifest, Parts),
+    pointer_etag: Option<&str>,
+) -> Result<(), PublishError> {
+    let new = || Overwrite::Never;
+    bucket.write(&layout.parts(backup), parts, new()).await.map_err(PublishError::Upload)?;
+    bucket.write(&layout.manifest(backup), manifest, new()).await.map_err(PublishError::Upload)?;
+    let pointer = Pointer {
+        manifest_key: layout.manifest(backup).as_str().to_owned(),
+        kind: backup.kind,
+        created_at: backup.stamp,
+    };
+    let overwrite = match pointer_etag {
+        None => Overwrite::Never,
+        Some(etag) => Overwrite::Only { etag: etag.to_owned() },
+    };
+    let key = layout.pointer(&backup.subvolume);
+    match bucket.write(&key, &pointer, overwrite).await {
+        Ok(_) => Ok(()),
+        Err(source) if is_conflict(&source) => Err(PublishError::Conflict { key, source }),
+        Err(source) => Err(PublishError::Unknown { key, source }),
+    }
+}

@@ -1,0 +1,36 @@
+//! Whether this process was asked to stop, for whoever can stop.
+
+use s3up_cli::{Stop, until_stopped};
+use tokio::sync::watch;
+
+/// Clones share what they know.
+#[derive(Clone)]
+pub struct Stopping(watch::Receiver<Option<Stop>>);
+
+impl Stopping {
+    /// From now on SIGTERM and SIGINT end nothing by themselves.
+    pub fn listen() -> Stopping {
+        let (said, heard) = watch::channel(None);
+        tokio::spawn(async move {
+            let stop = until_stopped().await;
+            said.send_replace(Some(stop));
+            // Whoever asks later has to hear it, too.
+            said.closed().await;
+        });
+        Stopping(heard)
+    }
+
+    pub fn now(&self) -> Option<Stop> {
+        *self.0.borrow()
+    }
+
+    /// Waits until the process is asked to stop.
+    pub async fn wait(&self) -> Stop {
+        let mut heard = self.0.clone();
+        match heard.wait_for(Option::is_some).await.map(|stop| *stop) {
+            Ok(Some(stop)) => stop,
+            // The task above lives as long as any receiver.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+}

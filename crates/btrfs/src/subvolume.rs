@@ -1,0 +1,125 @@
+//! What is done to subvolumes and snapshots, each by one call of `btrfs`.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::snapshot::SnapshotName;
+use crate::tool::{Btrfs, ToolError};
+
+/// What `btrfs subvolume show` says, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub uuid: String,
+    pub parent_uuid: Option<String>,
+    /// The UUID of the snapshot that was sent; `None` where it was not received,
+    /// or not to its end.
+    pub received_uuid: Option<String>,
+    pub is_read_only: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubvolumeError {
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("`btrfs subvolume show {path:?}` does not say its {field}")]
+    Show { path: PathBuf, field: &'static str },
+    #[error("list {path:?}")]
+    List { path: PathBuf, source: io::Error },
+}
+
+pub async fn show(btrfs: &Btrfs, path: &Path) -> Result<Shown, SubvolumeError> {
+    let text = btrfs.run(&[OsStr::new("subvolume"), OsStr::new("show"), path.as_ref()]).await?;
+    parse_shown(&text).map_err(|field| SubvolumeError::Show { path: path.to_owned(), field })
+}
+
+pub async fn snapshot_read_only(btrfs: &Btrfs, of: &Path, at: &Path) -> Result<(), ToolError> {
+    snapshot(btrfs, &[OsStr::new("-r"), of.as_ref(), at.as_ref()]).await
+}
+
+pub async fn snapshot_writable(btrfs: &Btrfs, of: &Path, at: &Path) -> Result<(), ToolError> {
+    snapshot(btrfs, &[of.as_ref(), at.as_ref()]).await
+}
+
+async fn snapshot(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<(), ToolError> {
+    let call = [&["subvolume", "snapshot"].map(OsStr::new), arguments].concat();
+    btrfs.run(&call).await?;
+    Ok(())
+}
+
+pub async fn delete(btrfs: &Btrfs, path: &Path) -> Result<(), ToolError> {
+    btrfs.run(&[OsStr::new("subvolume"), OsStr::new("delete"), path.as_ref()]).await?;
+    Ok(())
+}
+
+/// Our snapshots in a folder, ordered by subvolume and time.
+pub fn snapshots_in(folder: &Path) -> Result<Vec<SnapshotName>, SubvolumeError> {
+    let list = |source| SubvolumeError::List { path: folder.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(list)? {
+        let name = entry.map_err(list)?.file_name();
+        names.extend(name.to_str().and_then(SnapshotName::parse));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn parse_shown(text: &str) -> Result<Shown, &'static str> {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name));
+        line.and_then(|rest| rest.strip_prefix(':')).map(str::trim)
+    };
+    // Nothing is written as `-`.
+    let optional = |name: &'static str| {
+        let value = field(name).ok_or(name)?;
+        Ok((value != "-").then(|| value.to_owned()))
+    };
+    Ok(Shown {
+        uuid: optional("UUID")?.ok_or("UUID")?,
+        parent_uuid: optional("Parent UUID")?,
+        received_uuid: optional("Received UUID")?,
+        is_read_only: field("Flags").ok_or("Flags")?.split(',').any(|flag| flag == "readonly"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECEIVED: &str = "rc/s1\n\tName: \t\t\ts1\n\tUUID: \t\t\t7bc7a40d-cc4f-fc49-bd00-8a80b120c474\n\tParent UUID: \t\t-\n\tReceived UUID: \t\ta52774ec-fb18-4a43-b645-459222f96360\n\tFlags: \t\t\treadonly\n\tSnapshot(s):\n\t\t\t\trc/s2\n";
+
+    #[test]
+    fn what_is_shown_is_read() {
+        let shown = parse_shown(RECEIVED).unwrap();
+        assert_eq!(
+            shown,
+            Shown {
+                uuid: "7bc7a40d-cc4f-fc49-bd00-8a80b120c474".to_owned(),
+                parent_uuid: None,
+                received_uuid: Some("a52774ec-fb18-4a43-b645-459222f96360".to_owned()),
+                is_read_only: true,
+            }
+        );
+        let writable = RECEIVED.replace("readonly", "-");
+        assert!(!parse_shown(&writable).unwrap().is_read_only);
+    }
+
+    #[test]
+    fn what_is_not_shown_is_named() {
+        assert_eq!(parse_shown(""), Err("UUID"));
+        assert_eq!(parse_shown(&RECEIVED.replace("Flags", "Flag")), Err("Flags"));
+        assert_eq!(parse_shown(&RECEIVED.replace("Received UUID", "x")), Err("Received UUID"));
+    }
+
+    #[test]
+    fn only_our_snapshots_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = ["a__20260131T235959Z__full", "a__20260201T000000Z__inc"];
+        for name in [ours[1], "other", ours[0], "a__x__full"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let names: Vec<_> =
+            snapshots_in(folder.path()).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ours);
+    }
+}
