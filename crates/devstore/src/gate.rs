@@ -8,7 +8,7 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::faults::{Cue, Fault, Faults, Op};
+use crate::faults::{Cue, Fault, Faults, Met, Op};
 
 /// The one pair of credentials.
 pub(crate) struct Credentials {
@@ -27,16 +27,16 @@ impl S3Auth for Credentials {
     }
 }
 
-/// Travels with a request: the fault that is to befall its answer.
+/// Travels with a request: what it has met, for the end of its work.
 #[derive(Clone, Default)]
-pub(crate) struct CueOfAnswer(Arc<Mutex<Option<Cue>>>);
+pub(crate) struct MetOfCall(Arc<Mutex<Option<Met>>>);
 
-impl CueOfAnswer {
-    fn set(&self, cue: Cue) {
-        *self.0.lock().expect("no holder of this lock panics") = Some(cue);
+impl MetOfCall {
+    fn set(&self, met: Met) {
+        *self.0.lock().expect("no holder of this lock panics") = Some(met);
     }
 
-    pub(crate) fn take(&self) -> Option<Cue> {
+    pub(crate) fn take(&self) -> Option<Met> {
         self.0.lock().expect("no holder of this lock panics").take()
     }
 }
@@ -52,30 +52,37 @@ impl S3Access for Gate {
             return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
         }
         let Some(op) = Op::named(context.s3_op().name()) else { return Ok(()) };
-        let Some(cue) = self.faults.meet(op, context.headers()) else { return Ok(()) };
-        match cue.fault {
-            Fault::InternalError => {
-                cue.fire();
-                Err(S3Error::with_message(S3ErrorCode::InternalError, "injected"))
-            }
-            Fault::SlowDown { retry_after_seconds } => {
-                cue.fire();
-                Err(slow_down(retry_after_seconds))
-            }
-            Fault::Stall => {
-                cue.fire();
-                future::pending().await
-            }
-            Fault::CutBody { .. }
-            | Fault::FlipByte { .. }
-            | Fault::LoseAnswer
-            | Fault::LateInternalError => {
-                if let Some(of_answer) = context.extensions_mut().get::<CueOfAnswer>() {
-                    of_answer.set(cue);
-                }
-                Ok(())
-            }
+        let met = self.faults.meet(op, context.headers());
+        let cue = met.cue.clone();
+        if let Some(of_call) = context.extensions_mut().get::<MetOfCall>() {
+            of_call.set(met);
         }
+        match cue {
+            Some(cue) => befall(cue).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets a fault happen that comes before the work.
+async fn befall(cue: Cue) -> S3Result<()> {
+    match cue.fault {
+        Fault::InternalError => {
+            cue.fire();
+            Err(S3Error::with_message(S3ErrorCode::InternalError, "injected"))
+        }
+        Fault::SlowDown { retry_after_seconds } => {
+            cue.fire();
+            Err(slow_down(retry_after_seconds))
+        }
+        Fault::Stall => {
+            cue.fire();
+            future::pending().await
+        }
+        Fault::CutBody { .. }
+        | Fault::FlipByte { .. }
+        | Fault::LoseAnswer
+        | Fault::LateInternalError => Ok(()),
     }
 }
 

@@ -46,7 +46,7 @@ mod store;
 mod uploads;
 
 pub use disk::OpenError;
-pub use faults::{Fault, Faults, Injected, Op};
+pub use faults::{Fault, Faults, Held, Injected, Op};
 pub use options::Options;
 pub use record::Versioning;
 pub use server::{DevStore, StartError};

@@ -23,7 +23,7 @@ use crate::api::Api;
 use crate::body::{Damaged, Leftover};
 use crate::faults::{Cue, Fault, Faults};
 use crate::flush::{Flushes, Noted};
-use crate::gate::{Credentials, CueOfAnswer, Gate};
+use crate::gate::{Credentials, Gate, MetOfCall};
 use crate::store::{BucketError, Store};
 use crate::{OpenError, Options, Versioning};
 
@@ -146,15 +146,19 @@ async fn answer(
     request: Request<Incoming>,
     flushes: Flushes,
 ) -> Result<Response<Body>, HttpError> {
-    let (leftover, of_answer) = (Leftover::default(), CueOfAnswer::default());
+    let (leftover, of_call) = (Leftover::default(), MetOfCall::default());
     let waits_for_continue = request.headers().contains_key(header::EXPECT);
     let mut request = request.map(|body| Body::http_body(leftover.lend(body, waits_for_continue)));
-    request.extensions_mut().insert(of_answer.clone());
+    request.extensions_mut().insert(of_call.clone());
 
     let response = service.call(request).await?;
 
     leftover.drain().await;
-    match of_answer.take() {
+    let Some(met) = of_call.take() else { return Ok(response) };
+    if met.hold_back().await {
+        return Err(lost("injected: the answer was held back"));
+    }
+    match met.cue.clone() {
         None => Ok(response),
         Some(cue) => befall(response, cue, flushes),
     }
@@ -168,7 +172,7 @@ fn befall(
     match cue.fault {
         Fault::LoseAnswer => {
             cue.fire();
-            Err(HttpError::new(io::Error::other("injected: the answer is lost").into()))
+            Err(lost("injected: the answer is lost"))
         }
         Fault::LateInternalError => {
             cue.fire();
@@ -181,4 +185,8 @@ fn befall(
         }
         Fault::InternalError | Fault::SlowDown { .. } | Fault::Stall => Ok(response),
     }
+}
+
+fn lost(why: &'static str) -> HttpError {
+    HttpError::new(io::Error::other(why).into())
 }

@@ -4,6 +4,7 @@ mod access;
 mod checksums;
 mod conditions;
 mod faults;
+mod holds;
 mod listings;
 mod multipart;
 mod objects;

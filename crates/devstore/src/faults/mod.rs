@@ -4,59 +4,23 @@
 //! An injected fault fires once; a test asserts at its end that none is left
 //! ([`Faults::unfired`]), because a fault that never fired tested nothing.
 
+mod hold;
+mod op;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::Notify;
 
+use self::hold::{Hold, Holding};
+
+pub use self::hold::Held;
+pub use self::op::Op;
+
 /// Of each operation the headers of this many calls are kept: about a MiB in
 /// all, and more than a test asks for.
 const HEADERS_KEPT_MAX: usize = 100;
-
-macro_rules! operations {
-    ($($name:ident),* $(,)?) => {
-        /// An S3 operation that this server knows.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Op { $($name),* }
-
-        impl Op {
-            pub const ALL: &[Op] = &[$(Op::$name),*];
-
-            pub(crate) fn named(name: &str) -> Option<Op> {
-                match name {
-                    $(stringify!($name) => Some(Op::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-operations!(
-    AbortMultipartUpload,
-    CompleteMultipartUpload,
-    CreateBucket,
-    CreateMultipartUpload,
-    DeleteBucket,
-    DeleteObject,
-    DeleteObjects,
-    GetBucketLocation,
-    GetBucketVersioning,
-    GetObject,
-    GetObjectAttributes,
-    HeadBucket,
-    HeadObject,
-    ListBuckets,
-    ListMultipartUploads,
-    ListObjectVersions,
-    ListObjects,
-    ListObjectsV2,
-    ListParts,
-    PutBucketVersioning,
-    PutObject,
-    UploadPart,
-);
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +65,9 @@ struct Shared {
 #[derive(Default)]
 struct Seen {
     calls: BTreeMap<Op, Calls>,
+    calls_total: u64,
     injected: Vec<(Injected, Stage)>,
+    holds: Vec<Hold>,
 }
 
 #[derive(Default)]
@@ -125,6 +91,13 @@ pub(crate) struct Cue {
     faults: Faults,
     at: usize,
     pub(crate) fault: Fault,
+}
+
+/// What a call has met, beside its work.
+pub(crate) struct Met {
+    faults: Faults,
+    pub(crate) cue: Option<Cue>,
+    hold: Option<Holding>,
 }
 
 impl Faults {
@@ -164,6 +137,26 @@ impl Faults {
         calls.headers.get(at).cloned()
     }
 
+    /// How often any operation was called since the server started.
+    pub fn calls_total(&self) -> u64 {
+        self.seen().calls_total
+    }
+
+    /// The `nth` call from now on, whatever its operation, does its work and is
+    /// not answered; 1 is the next one.
+    pub fn hold(&self, nth: u64) -> Held {
+        let mut seen = self.seen();
+        let call = seen.calls_total + nth;
+        seen.hold(None, call)
+    }
+
+    /// The `nth` call of `op` from now on does its work and is not answered.
+    pub fn hold_op(&self, op: Op, nth: u64) -> Held {
+        let mut seen = self.seen();
+        let call = seen.calls.entry(op).or_default().count + nth;
+        seen.hold(Some(op), call)
+    }
+
     /// Waits until `op` was called so often since the server started: how a
     /// test knows that a call is stalled.
     pub async fn called(&self, op: Op, count: u64) {
@@ -176,27 +169,50 @@ impl Faults {
         }
     }
 
-    /// Counts a call, and finds the fault that was meant for it.
-    pub(crate) fn meet(&self, op: Op, headers: &HeaderMap) -> Option<Cue> {
+    /// Counts a call, and finds what was meant for it.
+    pub(crate) fn meet(&self, op: Op, headers: &HeaderMap) -> Met {
         let mut seen = self.seen();
-        let calls = seen.calls.entry(op).or_default();
-        calls.note(headers);
-        let call = calls.count;
-        let at = seen.injected.iter().position(|(injected, stage)| {
-            injected.op == op && injected.call == call && *stage == Stage::Waiting
-        });
-        let cue = at.map(|at| {
-            let (injected, stage) = &mut seen.injected[at];
-            *stage = Stage::Armed;
-            Cue { faults: self.clone(), at, fault: injected.fault.clone() }
-        });
+        let call = seen.note(op, headers);
+        let cue = seen.arm(op, call).map(|(at, fault)| Cue { faults: self.clone(), at, fault });
+        let hold = seen.take_hold(op, call);
         drop(seen);
         self.shared.called.notify_waiters();
-        cue
+        Met { faults: self.clone(), cue, hold }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.shared.seen.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Seen {
+    /// Returns the number of this call of `op`.
+    fn note(&mut self, op: Op, headers: &HeaderMap) -> u64 {
+        self.calls_total += 1;
+        let calls = self.calls.entry(op).or_default();
+        calls.note(headers);
+        calls.count
+    }
+
+    fn arm(&mut self, op: Op, call: u64) -> Option<(usize, Fault)> {
+        let at = self.injected.iter().position(|(injected, stage)| {
+            injected.op == op && injected.call == call && *stage == Stage::Waiting
+        })?;
+        let (injected, stage) = &mut self.injected[at];
+        *stage = Stage::Armed;
+        Some((at, injected.fault.clone()))
+    }
+
+    fn hold(&mut self, op: Option<Op>, call: u64) -> Held {
+        self.holds.retain(|hold| !hold.is_over());
+        let (hold, held) = Hold::new(op, call);
+        self.holds.push(hold);
+        held
+    }
+
+    fn take_hold(&mut self, op: Op, call: u64) -> Option<Holding> {
+        let of_all = self.calls_total;
+        self.holds.iter_mut().find_map(|hold| hold.meet(op, call, of_all))
     }
 }
 
@@ -225,6 +241,25 @@ impl Cue {
     }
 }
 
+impl Met {
+    /// Once the work is done. Returns true where the answer was held back, and
+    /// is not to be sent any more.
+    pub(crate) async fn hold_back(&self) -> bool {
+        let Some(holding) = &self.hold else { return false };
+        holding.reach();
+        holding.released().await;
+        true
+    }
+}
+
+impl Drop for Met {
+    fn drop(&mut self) {
+        if let Some(holding) = self.hold.as_ref().filter(|holding| !holding.is_reached()) {
+            self.faults.seen().holds.iter_mut().for_each(|hold| hold.give_back(holding));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,7 +267,8 @@ mod tests {
     #[test]
     fn a_fault_meets_the_call_it_is_meant_for_and_no_other() {
         let faults = Faults::default();
-        let meet = |op| faults.meet(op, &HeaderMap::new()).map(|cue| cue.fault);
+        let meet =
+            |op| faults.meet(op, &HeaderMap::new()).cue.as_ref().map(|cue| cue.fault.clone());
         assert_eq!(meet(Op::PutObject), None);
         faults.inject(Op::PutObject, 2, Fault::InternalError);
 
@@ -247,11 +283,32 @@ mod tests {
         let faults = Faults::default();
         faults.inject(Op::GetObject, 1, Fault::FlipByte { offset: 7 });
 
-        let cue = faults.meet(Op::GetObject, &HeaderMap::new()).unwrap();
+        let met = faults.meet(Op::GetObject, &HeaderMap::new());
         assert_eq!(faults.unfired().len(), 1);
 
-        cue.fire();
+        met.cue.as_ref().unwrap().fire();
         assert_eq!(faults.unfired(), []);
+    }
+
+    #[test]
+    fn calls_are_counted_over_all_operations() {
+        let faults = Faults::default();
+        for op in [Op::PutObject, Op::GetObject, Op::PutObject] {
+            faults.meet(op, &HeaderMap::new());
+        }
+
+        assert_eq!((faults.calls(Op::PutObject), faults.calls_total()), (2, 3));
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_before_its_work_is_done_is_not_the_one_that_is_held() {
+        let faults = Faults::default();
+        let held = faults.hold(1);
+
+        drop(faults.meet(Op::PutObject, &HeaderMap::new()));
+        assert!(!held.has_fired());
+
+        assert!(faults.meet(Op::PutObject, &HeaderMap::new()).hold.is_some());
     }
 
     #[test]
@@ -260,7 +317,7 @@ mod tests {
         for call in 1..=HEADERS_KEPT_MAX + 1 {
             let mut headers = HeaderMap::new();
             headers.insert("n", call.into());
-            assert!(faults.meet(Op::UploadPart, &headers).is_none());
+            assert!(faults.meet(Op::UploadPart, &headers).cue.is_none());
         }
 
         assert_eq!(faults.headers(Op::UploadPart, 1), None);
