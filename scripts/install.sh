@@ -10,6 +10,7 @@
 # tool | Debian package | there when this command or file is
 tool_facts() {
   case $1 in
+    btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     cc) echo "build-essential cc" ;;
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
@@ -47,8 +48,21 @@ need_tools() {
 have() {
   case $1 in
     /*) [[ -e $1 ]] ;;
-    *) command -v "$1" >/dev/null ;;
+    *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
   esac
+}
+
+# Whether tests can mount a btrfs filesystem here: the questions that
+# btrfs_or_skip asks in crates/testkit, but for the programs, which can be
+# installed. A container's root may lack the capability or the devices.
+can_mount_btrfs() {
+  local capabilities CAP_SYS_ADMIN=21
+  ((EUID == 0)) || return 1
+  capabilities=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
+  (((16#$capabilities >> CAP_SYS_ADMIN) & 1)) || return 1
+  { : <>/dev/loop-control; } 2>/dev/null || return 1
+  grep -q -w btrfs /proc/filesystems || modprobe btrfs 2>/dev/null || return 1
+  grep -q -w btrfs /proc/filesystems
 }
 
 # Asks where a person can answer; goes on with --yes, in CI, and where there is

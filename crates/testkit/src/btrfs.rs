@@ -1,0 +1,184 @@
+//! A btrfs filesystem of a test's own: a sparse file, on a loop device, mounted
+//! in a temporary folder.
+//!
+//! The loop device is made by `mount` and cleared by the kernel with the last
+//! use of the filesystem, so that unmounting is all that has to be done, and a
+//! device cannot outlive its filesystem. Dropping it waits until device, mount
+//! and file are gone, and fails the test where a process still used it: that
+//! process is one which the test left behind.
+//!
+//! Needs root; see [`btrfs_or_skip`].
+
+mod gate;
+mod leftovers;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+use tempfile::TempDir;
+
+pub use gate::btrfs_or_skip;
+
+use crate::owner::hand_over;
+use crate::patience::wait_until;
+use crate::program::{run, try_run};
+
+/// `mkfs.btrfs` refuses less than 109 MiB; this leaves room to write.
+const SIZE_BYTES_MIN: u64 = 128 << 20;
+/// Another test may take the free loop device first; so often in a row it does not.
+const MOUNT_ATTEMPTS_MAX: usize = 10;
+/// A process that was killed lets go of its files within milliseconds; the
+/// rest is for a busy machine.
+const UNMOUNT_PATIENCE: Duration = Duration::from_secs(2);
+
+const IMAGE: &str = "image";
+const MOUNT: &str = "mount";
+
+/// A mounted filesystem. Dropping it leaves nothing: no mount, no loop device,
+/// no file.
+pub struct BtrfsFs {
+    image: PathBuf,
+    mount: PathBuf,
+    _dir: TempDir,
+}
+
+impl BtrfsFs {
+    /// A new and empty one. The file is sparse: its size costs nothing.
+    pub fn create(size_bytes: u64) -> BtrfsFs {
+        BtrfsFs::create_with(size_bytes, "noatime")
+    }
+
+    /// `mount_options` as `mount -o` takes them, separated by commas.
+    pub fn create_with(size_bytes: u64, mount_options: &str) -> BtrfsFs {
+        assert!(size_bytes >= SIZE_BYTES_MIN, "{size_bytes} is too small: {SIZE_BYTES_MIN} is not");
+        leftovers::sweep(&env::temp_dir());
+        let dir = leftovers::new_dir();
+        // As the kernel will name them, should the way there be a symlink.
+        let root = dir.path().canonicalize().expect("the new folder");
+        let (image, mount) = (root.join(IMAGE), root.join(MOUNT));
+        let sized = File::create_new(&image).and_then(|file| file.set_len(size_bytes));
+        sized.expect("a new sparse file");
+        hand_over(&image);
+        fs::create_dir(&mount).expect("a new folder");
+        // One copy of the metadata: nothing here has to survive a bad disk.
+        run("mkfs.btrfs", [OsStr::new("--quiet"), "--metadata=single".as_ref(), image.as_ref()]);
+        mount_image(&image, &mount, mount_options);
+        BtrfsFs { image, mount, _dir: dir }
+    }
+
+    /// Where it is mounted: its top-level subvolume.
+    pub fn path(&self) -> &Path {
+        &self.mount
+    }
+
+    /// The file that it lives in.
+    pub fn image(&self) -> &Path {
+        &self.image
+    }
+
+    /// Makes a subvolume; `name` may have folders before it, which must exist.
+    pub fn subvolume(&self, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.mount.join(name);
+        run("btrfs", ["subvolume".as_ref(), "create".as_ref(), path.as_os_str()]);
+        path
+    }
+
+    /// Makes a read-only snapshot.
+    pub fn snapshot(&self, subvolume: &Path, name: impl AsRef<Path>) -> PathBuf {
+        let path = self.mount.join(name);
+        let args = ["subvolume", "snapshot", "-r"].map(OsStr::new);
+        run("btrfs", args.into_iter().chain([subvolume.as_os_str(), path.as_os_str()]));
+        path
+    }
+
+    /// Every subvolume but the top level one, sorted.
+    pub fn subvolumes(&self) -> Vec<PathBuf> {
+        let listed = run("btrfs", ["subvolume".as_ref(), "list".as_ref(), self.mount.as_os_str()]);
+        let lines = listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let mut paths: Vec<_> = lines.map(|line| self.mount.join(path_of(line))).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Those inside `folder`, at any depth.
+    pub fn subvolumes_below(&self, folder: &Path) -> Vec<PathBuf> {
+        let is_below = |path: &PathBuf| path != folder && path.starts_with(folder);
+        self.subvolumes().into_iter().filter(is_below).collect()
+    }
+}
+
+impl Drop for BtrfsFs {
+    fn drop(&mut self) {
+        let unused = wait_until(UNMOUNT_PATIENCE, || {
+            unmount(&self.mount, UnmountFlags::NOFOLLOW) != Err(Errno::BUSY)
+        });
+        if unused {
+            let image = &self.image;
+            let cleared =
+                wait_until(UNMOUNT_PATIENCE, || leftovers::loop_devices(image).is_empty());
+            assert!(
+                cleared || thread::panicking(),
+                "{} is still on a loop device",
+                image.display()
+            );
+            return;
+        }
+        let users = leftovers::users(&self.mount);
+        // The kernel clears the loop device with the last of them.
+        unmount(&self.mount, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH).ok();
+        assert!(thread::panicking(), "{} is still used by {users}", self.mount.display());
+    }
+}
+
+/// Sets or removes the read-only property of a subvolume; `btrfs` wants `-f`
+/// to make a received one writable.
+pub fn set_read_only(subvolume: &Path, read_only: bool) {
+    let args = ["property", "set", "-f", "-t", "subvol"].map(OsStr::new);
+    let value = if read_only { "true" } else { "false" };
+    let rest = [subvolume.as_os_str(), "ro".as_ref(), value.as_ref()];
+    run("btrfs", args.into_iter().chain(rest));
+}
+
+pub fn delete_subvolume(subvolume: &Path) {
+    run("btrfs", ["subvolume".as_ref(), "delete".as_ref(), subvolume.as_os_str()]);
+}
+
+fn mount_image(image: &Path, mount: &Path, options: &str) {
+    let options = format!("loop,{options}");
+    let args = ["-t", "btrfs", "-o", &options].map(OsStr::new);
+    let args = || args.into_iter().chain([image.as_os_str(), mount.as_os_str()]);
+    let mut failure = String::new();
+    for _ in 0..MOUNT_ATTEMPTS_MAX {
+        match try_run("mount", args()) {
+            Ok(_) => return,
+            Err(said) => failure = said,
+        }
+    }
+    panic!("{failure}");
+}
+
+/// Of `ID 256 gen 7 top level 5 path a/b`: `a/b`.
+fn path_of(line: &[u8]) -> OsString {
+    const BEFORE: &[u8] = b" path ";
+    let at = line.windows(BEFORE.len()).position(|window| window == BEFORE);
+    let at = at.unwrap_or_else(|| panic!("no path in {:?}", OsStr::from_bytes(line)));
+    OsString::from_vec(line[at + BEFORE.len()..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_look_like_the_words_before_it() {
+        assert_eq!(path_of(b"ID 256 gen 7 top level 5 path a/b"), "a/b");
+        assert_eq!(path_of(b"ID 256 gen 7 top level 5 path my path to"), "my path to");
+    }
+}

@@ -1,0 +1,101 @@
+//! Where two observed trees differ, for people: one line for each field, with
+//! path and both values.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt::{self, Debug};
+use std::path::Path;
+
+use crate::observe::{Entry, Kind, Observed, observe};
+
+/// So many lines of a failed comparison are shown; more do not help.
+const LINES_SHOWN_MAX: usize = 40;
+
+/// One line for each difference, sorted by path; none where they are equal.
+pub fn differences(left: &Observed, right: &Observed) -> Vec<String> {
+    let paths: BTreeSet<_> = left.entries.keys().chain(right.entries.keys()).collect();
+    let of_path = |path| match (left.entries.get(path), right.entries.get(path)) {
+        (Some(left), Some(right)) => of_entries(path, left, right),
+        (Some(_), None) => vec![format!("{}: only on the left", shown(path))],
+        (None, _) => vec![format!("{}: only on the right", shown(path))],
+    };
+    paths.into_iter().flat_map(|path| of_path(path)).collect()
+}
+
+/// Compares two folders, and fails with the differences.
+#[track_caller]
+pub fn assert_same_tree(left: &Path, right: &Path) {
+    let found = differences(&observe(left), &observe(right));
+    let lines = found[..found.len().min(LINES_SHOWN_MAX)].join("\n  ");
+    let (left, right, count) = (left.display(), right.display(), found.len());
+    assert!(count == 0, "{left} (left) and {right} (right) have {count} differences:\n  {lines}");
+}
+
+fn of_entries(path: &Path, left: &Entry, right: &Entry) -> Vec<String> {
+    let mut lines = Lines { path: shown(path), lines: Vec::new() };
+    lines.kinds(&left.kind, &right.kind);
+    lines.compare("mode", octal(left.mode), octal(right.mode));
+    lines.compare("uid", left.uid, right.uid);
+    lines.compare("gid", left.gid, right.gid);
+    lines.compare("mtime", time(left.mtime), time(right.mtime));
+    lines.compare("links", &left.links, &right.links);
+    let names: BTreeSet<&OsString> = left.xattrs.keys().chain(right.xattrs.keys()).collect();
+    for name in names {
+        let value =
+            |entry: &Entry| entry.xattrs.get(name).map(|value| value.escape_ascii().to_string());
+        lines.compare(&format!("xattr {}", name.display()), value(left), value(right));
+    }
+    lines.lines
+}
+
+struct Lines {
+    path: String,
+    lines: Vec<String>,
+}
+
+impl Lines {
+    fn kinds(&mut self, left: &Kind, right: &Kind) {
+        match (left, right) {
+            (
+                Kind::File { size: left_size, sha256: left },
+                Kind::File { size: right_size, sha256: right },
+            ) => {
+                self.compare("size", left_size, right_size);
+                self.compare("content", left, right);
+            }
+            (Kind::Symlink { target: left }, Kind::Symlink { target: right }) => {
+                self.compare("target", left, right);
+            }
+            (left, right) => self.compare("kind", left, right),
+        }
+    }
+
+    fn compare<T: PartialEq + Debug>(&mut self, field: &str, left: T, right: T) {
+        if left != right {
+            self.lines.push(format!("{}: {field}: {left:?} != {right:?}", self.path));
+        }
+    }
+}
+
+/// Without quotes, but with every odd byte escaped.
+fn shown(path: &Path) -> String {
+    path.as_os_str().as_encoded_bytes().escape_ascii().to_string()
+}
+
+/// Prints as it is, where a text would have quotes around it.
+#[derive(PartialEq)]
+struct Plain(String);
+
+impl Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn octal(mode: u32) -> Plain {
+    Plain(format!("{mode:04o}"))
+}
+
+fn time((seconds, nanoseconds): (i64, i64)) -> Plain {
+    Plain(format!("{seconds}.{nanoseconds:09}"))
+}

@@ -1,0 +1,140 @@
+//! What is really there: every entry of a folder, with all that a restore has
+//! to bring back.
+//!
+//! Names are bytes, no symlink is followed, and files are hashed in pieces.
+//! Inode numbers and devices are not kept, only what they mean: which names
+//! are one file. Not here: atime and ctime, which no restore can set, and where
+//! the holes of a file are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{lgetxattr, llistxattr, major, minor};
+use s3up_core::{Sha256, Sha256Digest};
+
+const PIECE_BYTES: usize = 1 << 17;
+/// The kernel's limit for one value, and for all names of one file.
+const XATTR_BYTES_MAX: usize = 1 << 16;
+
+/// A folder, "." for itself, and all that is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    pub entries: BTreeMap<PathBuf, Entry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub kind: Kind,
+    /// Permission bits, with setuid, setgid and sticky.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Seconds since 1970, and nanoseconds on top.
+    pub mtime: (i64, i64),
+    /// All names of this file, where it has several below the folder.
+    pub links: BTreeSet<PathBuf>,
+    pub xattrs: BTreeMap<OsString, Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    File { size: u64, sha256: Sha256Digest },
+    Dir,
+    Symlink { target: PathBuf },
+    Fifo,
+    Socket,
+    CharDevice { major: u32, minor: u32 },
+    BlockDevice { major: u32, minor: u32 },
+}
+
+/// Looks at everything below `root`.
+pub fn observe(root: &Path) -> Observed {
+    let mut entries = BTreeMap::new();
+    let mut names_of_inode: BTreeMap<_, BTreeSet<PathBuf>> = BTreeMap::new();
+    let mut waiting = vec![PathBuf::from(".")];
+    while let Some(path) = waiting.pop() {
+        let full = root.join(&path);
+        let (metadata, entry) =
+            look(&full).unwrap_or_else(|err| panic!("look at {}: {err}", full.display()));
+        if entry.kind == Kind::Dir {
+            waiting.extend(names_in(&full).map(|name| below(&path, name)));
+        } else if metadata.nlink() > 1 {
+            let inode = (metadata.dev(), metadata.ino());
+            names_of_inode.entry(inode).or_default().insert(path.clone());
+        }
+        entries.insert(path, entry);
+    }
+    for names in names_of_inode.values().filter(|names| names.len() > 1) {
+        for name in names {
+            entries.get_mut(name).expect("it was just looked at").links = names.clone();
+        }
+    }
+    Observed { entries }
+}
+
+fn look(path: &Path) -> io::Result<(Metadata, Entry)> {
+    let metadata = fs::symlink_metadata(path)?;
+    let entry = Entry {
+        kind: kind(path, &metadata)?,
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        mtime: (metadata.mtime(), metadata.mtime_nsec()),
+        links: BTreeSet::new(),
+        xattrs: xattrs(path)?,
+    };
+    Ok((metadata, entry))
+}
+
+fn kind(path: &Path, metadata: &Metadata) -> io::Result<Kind> {
+    let is = metadata.file_type();
+    let (major, minor) = (major(metadata.rdev()), minor(metadata.rdev()));
+    Ok(match () {
+        () if is.is_file() => Kind::File { size: metadata.len(), sha256: hash(path)? },
+        () if is.is_dir() => Kind::Dir,
+        () if is.is_symlink() => Kind::Symlink { target: fs::read_link(path)? },
+        () if is.is_fifo() => Kind::Fifo,
+        () if is.is_socket() => Kind::Socket,
+        () if is.is_char_device() => Kind::CharDevice { major, minor },
+        () => Kind::BlockDevice { major, minor },
+    })
+}
+
+fn hash(path: &Path) -> io::Result<Sha256Digest> {
+    let (mut file, mut hasher) = (File::open(path)?, Sha256::default());
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hasher.finish()),
+            len => hasher.update(&piece[..len]),
+        }
+    }
+}
+
+fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
+    let mut names = vec![0; XATTR_BYTES_MAX];
+    let len = llistxattr(path, names.as_mut_slice())?;
+    let names = names[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let value = |name: &[u8]| {
+        let mut value = vec![0; XATTR_BYTES_MAX];
+        let len = lgetxattr(path, name, value.as_mut_slice())?;
+        value.truncate(len);
+        Ok((OsString::from_vec(name.to_vec()), value))
+    };
+    names.map(value).collect()
+}
+
+fn names_in(dir: &Path) -> impl Iterator<Item = OsString> {
+    let entries = fs::read_dir(dir).unwrap_or_else(|err| panic!("read {}: {err}", dir.display()));
+    entries.map(|entry| entry.expect("an entry of a folder").file_name())
+}
+
+/// Without the "." of the root.
+fn below(dir: &Path, name: OsString) -> PathBuf {
+    if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) }
+}

@@ -1,0 +1,4 @@
+//! What the test helpers promise.
+
+mod btrfs;
+mod trees;
