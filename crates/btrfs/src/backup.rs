@@ -243,12 +243,10 @@ fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
 
 /// A source that broke off says itself why.
 fn first_cause(err: UploadError) -> Failure {
-    match err {
-        UploadError::Source { key, source } => match source.downcast::<SendError>() {
-            Ok(send) => Failure::Send(send),
-            Err(source) => Failure::Upload(UploadError::Source { key, source }),
-        },
-        err => Failure::Upload(err),
+    let UploadError::Source { key, source } = err else { return Failure::Upload(err) };
+    match source.downcast::<SendError>() {
+        Ok(send) => Failure::Send(send),
+        Err(source) => Failure::Upload(UploadError::Source { key, source }),
     }
 }
 

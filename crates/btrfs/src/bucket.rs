@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Kind as StoreKind, Overwrite, PutDocument, Store, StoreError, Stored, UploadError};
+use s3up_store::{
+    Kind as StoreKind, Overwrite, PutDocument, Store, StoreError, Stored, UploadError,
+};
 use serde::Serialize;
 
 use crate::chain::{Chain, ChainError, Link, Next, Partial};
@@ -69,7 +71,7 @@ impl Bucket {
         let mut key = newest;
         loop {
             let link = self.link(key).await?;
-            let (so_far, next) = partial.add(link)?;
+            let (so_far, next) = partial.with(link)?;
             match next {
                 Next::Whole(chain) => return Ok(chain),
                 Next::Parent(parent) => (partial, key) = (so_far, parent),
@@ -78,7 +80,8 @@ impl Bucket {
     }
 
     async fn link(&self, key: Key) -> Result<Link, ReadChainError> {
-        let Some(document) = self.store.read(&key, MANIFEST_BYTES_MAX, self.retry_for).await? else {
+        let Some(document) = self.store.read(&key, MANIFEST_BYTES_MAX, self.retry_for).await?
+        else {
             return Err(ChainError::Missing { key }.into());
         };
         match Manifest::parse(&document.bytes) {

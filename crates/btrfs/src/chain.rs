@@ -44,7 +44,9 @@ pub enum ChainError {
     Subvolume { key: Key, found: String, expected: String },
     #[error("manifest {parent} is not older than {child}, which is based on it")]
     Order { parent: Key, child: Key },
-    #[error("manifest {child} is based on the snapshot {expected}, its parent {parent} has {found}")]
+    #[error(
+        "manifest {child} is based on the snapshot {expected}, its parent {parent} has {found}"
+    )]
     Parent { parent: Key, child: Key, expected: String, found: String },
     #[error("manifest {key}: the chain does not lead to a full within {LINKS_MAX} links")]
     TooLong { key: Key },
@@ -52,7 +54,7 @@ pub enum ChainError {
 
 impl Partial {
     /// Adds the next older link.
-    pub fn add(mut self, link: Link) -> Result<(Partial, Next), ChainError> {
+    pub fn with(mut self, link: Link) -> Result<(Partial, Next), ChainError> {
         if let Some(child) = self.0.last() {
             fits(child, &link)?;
         }

@@ -62,10 +62,6 @@ impl Running {
         drop(self.terminate.take());
         self.wait().await
     }
-
-    pub fn has_ended(&self) -> bool {
-        self.ended.is_finished()
-    }
 }
 
 async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result<Outcome> {
@@ -73,7 +69,7 @@ async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result
     let status = tokio::select! {
         status = child.wait() => status?,
         // An error says that the sender was dropped, which asks the same.
-        _ = asked => end(&mut child).await?,
+        _ = asked => end(&mut child, TERMINATION_WAIT).await?,
     };
     let stderr = match stderr {
         Some(mut task) => match tokio::time::timeout(STDERR_WAIT, &mut task).await {
@@ -89,14 +85,14 @@ async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result
 }
 
 /// First asks, then makes it.
-async fn end(child: &mut Child) -> io::Result<ExitStatus> {
+async fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     if let Some(pid) = pid {
         // It fails only where the process has ended, and `wait` will say so.
         if let Err(errno) = kill_process(pid, Signal::TERM) {
             tracing::debug!(event = "terminate_failed", "{errno}");
         }
-        if let Ok(status) = tokio::time::timeout(TERMINATION_WAIT, child.wait()).await {
+        if let Ok(status) = tokio::time::timeout(patience, child.wait()).await {
             return status;
         }
     }
@@ -175,16 +171,13 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do read x; done"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let take = |child: &mut Child| (child.stdin.take(), child.stdout.take(), child.id());
-        let (running, (_stdin, stdout, pid)) = Running::start(command, take).unwrap();
+        let mut child = command.spawn().unwrap();
         let mut ready = [0; 6];
-        stdout.unwrap().read_exact(&mut ready).await.unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).await.unwrap();
 
-        tokio::time::pause();
-        let outcome = running.terminate().await.unwrap();
+        let status = end(&mut child, Duration::from_millis(10)).await.unwrap();
 
-        assert_eq!(outcome.status.signal(), Some(Signal::KILL.as_raw()));
-        assert!(!is_there(pid.unwrap()));
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
     }
 
     #[test]

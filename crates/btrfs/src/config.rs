@@ -209,9 +209,11 @@ fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
         return Err(source.wrong("s3.retry_hours", what));
     }
     let class = |key, class: &Option<String>, default| class_of(key, class, default, source);
-    let class_manifest = class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
+    let class_manifest =
+        class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
     if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
-        let what = format!("manifests have to be readable at once, objects in {class_manifest} are not");
+        let what =
+            format!("manifests have to be readable at once, objects in {class_manifest} are not");
         return Err(source.wrong("s3.storage_class_manifest", what));
     }
     let buffers = part_bytes.min(chunk_bytes).saturating_mul(concurrency as u64 + 1);

@@ -31,7 +31,8 @@ pub struct PrefixTooLong {
 
 impl Layout {
     pub fn new(prefix: KeyPrefix) -> Result<Layout, PrefixTooLong> {
-        let (bytes, max) = (prefix.as_str().len(), s3up_core::KEY_BYTES_MAX - BELOW_PREFIX_BYTES_MAX);
+        let (bytes, max) =
+            (prefix.as_str().len(), s3up_core::KEY_BYTES_MAX - BELOW_PREFIX_BYTES_MAX);
         if bytes > max { Err(PrefixTooLong { bytes, max }) } else { Ok(Layout { prefix }) }
     }
 

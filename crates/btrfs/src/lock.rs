@@ -152,18 +152,18 @@ mod tests {
 
     #[test]
     fn holders() {
-        let python = |_| Some("python3 -m btrfs_to_s3 backup ".to_owned());
-        let shell = |_| Some("bash ".to_owned());
+        let (python, shell, nothing) = ("python3 -m btrfs_to_s3 backup ", "bash ", "");
         #[rustfmt::skip]
-        let cases: [(&str, &dyn Fn(u32) -> Option<String>, Holder); 5] = [
-            ("",     &python,  Holder::Nobody),
-            ("text", &python,  Holder::Nobody),
-            ("12",   &python,  Holder::PythonTool { pid: 12 }),
-            ("12",   &shell,   Holder::Dead { pid: 12 }),
-            ("12",   &|_| None, Holder::Dead { pid: 12 }),
+        let cases = [
+            ("",     python,  Holder::Nobody),
+            ("text", python,  Holder::Nobody),
+            ("12",   python,  Holder::PythonTool { pid: 12 }),
+            ("12",   shell,   Holder::Dead { pid: 12 }),
+            ("12",   nothing, Holder::Dead { pid: 12 }),
         ];
-        for (content, command_line, want) in cases {
-            assert_eq!(holder_of(content, command_line), want, "{content}");
+        for (content, process, want) in cases {
+            let command_line = |_| (!process.is_empty()).then(|| process.to_owned());
+            assert_eq!(holder_of(content, &command_line), want, "{content} {process}");
         }
     }
 }

@@ -144,9 +144,8 @@ fn exit_of(report: Report, count: usize) -> anyhow::Result<Exit> {
     match (stopped, names.is_empty(), published.is_empty()) {
         (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal"))),
         (None, true, _) => Ok(Exit::Done),
-        (None, false, false) => {
-            Err(Exit::Partial.with(anyhow!("{} of {count} done; not backed up: {names}", published.len())))
-        }
+        (None, false, false) => Err(Exit::Partial
+            .with(anyhow!("{} of {count} done; not backed up: {names}", published.len()))),
         (None, false, true) => Err(anyhow!("none of {count} done; not backed up: {names}")),
     }
 }
@@ -196,7 +195,6 @@ fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> anyhow::Result<()
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "PATH says where programs are, not what we do")]
 fn find_btrfs() -> anyhow::Result<Btrfs> {
     Ok(Btrfs::find(std::env::var_os("PATH").as_deref())?)
 }

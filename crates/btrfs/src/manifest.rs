@@ -176,7 +176,8 @@ impl Manifest {
                 key: key(&format!("chunks[{n}].key"), &chunk.key)?,
                 size: chunk.size,
                 sha256: chunk.sha256,
-                crc64nvme: crc64nvme.map_err(|err| field(&format!("chunks[{n}].crc64nvme"), err))?,
+                crc64nvme: crc64nvme
+                    .map_err(|err| field(&format!("chunks[{n}].crc64nvme"), err))?,
             })
         };
         self.chunks.iter().enumerate().map(facts).collect()

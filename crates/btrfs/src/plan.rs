@@ -22,7 +22,9 @@ pub struct Identity {
 pub enum Published {
     Nothing,
     /// There is a pointer, and what it names cannot be built on.
-    Broken { reason: String },
+    Broken {
+        reason: String,
+    },
     Chain(Chain),
 }
 
@@ -33,7 +35,9 @@ pub enum ParentOnDisk {
     /// It is writable now.
     Writable,
     /// Its identity could not be read.
-    Unreadable { reason: String },
+    Unreadable {
+        reason: String,
+    },
     Found(Identity),
 }
 
@@ -49,7 +53,10 @@ pub enum Asked {
 pub enum Step {
     Full(Why),
     /// On the snapshot of the newest published backup.
-    Incremental { parent: SnapshotName, identity: Identity },
+    Incremental {
+        parent: SnapshotName,
+        identity: Identity,
+    },
 }
 
 /// Why a full.
@@ -57,15 +64,32 @@ pub enum Step {
 pub enum Why {
     FirstBackup,
     Asked,
-    ChainBroken { reason: String },
+    ChainBroken {
+        reason: String,
+    },
     /// The manifest names no snapshot of ours.
-    ParentUnknown { name: String },
-    ParentMissing { parent: SnapshotName },
-    ParentWritable { parent: SnapshotName },
-    ParentUnreadable { parent: SnapshotName, reason: String },
+    ParentUnknown {
+        name: String,
+    },
+    ParentMissing {
+        parent: SnapshotName,
+    },
+    ParentWritable {
+        parent: SnapshotName,
+    },
+    ParentUnreadable {
+        parent: SnapshotName,
+        reason: String,
+    },
     /// The manifest does not say enough to recognise the snapshot.
-    ParentUnproven { parent: SnapshotName },
-    ParentChanged { parent: SnapshotName, expected: Identity, found: Identity },
+    ParentUnproven {
+        parent: SnapshotName,
+    },
+    ParentChanged {
+        parent: SnapshotName,
+        expected: Identity,
+        found: Identity,
+    },
 }
 
 /// The snapshot that an incremental would be based on.
@@ -153,7 +177,10 @@ impl fmt::Display for Why {
                 write!(f, "the manifest does not say which state of {parent} was sent")
             }
             Why::ParentChanged { parent, expected, found } => {
-                write!(f, "the parent snapshot {parent} was changed: sent was {expected}, it is {found}")
+                write!(
+                    f,
+                    "the parent snapshot {parent} was changed: sent was {expected}, it is {found}"
+                )
             }
         }
     }
@@ -226,7 +253,7 @@ mod tests {
     }
 
     fn published(full: Link) -> Published {
-        match Partial::default().add(full) {
+        match Partial::default().with(full) {
             Ok((_, Next::Whole(chain))) => Published::Chain(chain),
             other => panic!("{other:?}"),
         }

@@ -77,10 +77,10 @@ pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), Un
         Step::Full(_) => None,
         Step::Incremental { identity, .. } => Some(identity.clone()),
     };
-    let found = facts.snapshot.parent.map(|Parent { uuid, ctransid }| Identity {
-        uuid: uuid.to_string(),
-        ctransid,
-    });
+    let found = facts
+        .snapshot
+        .parent
+        .map(|Parent { uuid, ctransid }| Identity { uuid: uuid.to_string(), ctransid });
     if found != expected {
         return Err(Unplanned::Parent { expected, found });
     }
@@ -88,7 +88,11 @@ pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), Un
 }
 
 /// The two documents of a backup.
-pub fn documents(layout: &Layout, described: &Described<'_>, chunks: &[Chunk]) -> (Manifest, Parts) {
+pub fn documents(
+    layout: &Layout,
+    described: &Described<'_>,
+    chunks: &[Chunk],
+) -> (Manifest, Parts) {
     let Described { backup, facts, .. } = described;
     let parts = Parts { version: VERSION, chunks: chunks.iter().map(chunk_parts).collect() };
     let parts_key = layout.parts(backup).as_str().to_owned();

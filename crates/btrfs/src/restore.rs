@@ -148,7 +148,8 @@ impl Restore<'_> {
         for link in chain.links() {
             let parts = self.bucket.parts(link).await?;
             let facts = link.manifest.chunk_facts();
-            let facts = facts.map_err(|source| RestoreError::Document { key: link.key.clone(), source })?;
+            let facts =
+                facts.map_err(|source| RestoreError::Document { key: link.key.clone(), source })?;
             let mut chunks = Vec::new();
             for chunk in facts {
                 let object = self.look_at(link, &chunk).await?;
@@ -163,7 +164,10 @@ impl Restore<'_> {
         let Bucket { store, retry_for, .. } = self.bucket;
         let manifest = || link.key.clone();
         let Some(object) = store.head(&chunk.key, None, *retry_for).await? else {
-            return Err(RestoreError::ChunkMissing { chunk: chunk.key.clone(), manifest: manifest() });
+            return Err(RestoreError::ChunkMissing {
+                chunk: chunk.key.clone(),
+                manifest: manifest(),
+            });
         };
         if object.size != chunk.size {
             return Err(RestoreError::ChunkSize {
@@ -174,19 +178,22 @@ impl Restore<'_> {
             });
         }
         match (object.crc64nvme, chunk.crc64nvme) {
-            (Some(found), Some(expected)) if found != expected => Err(RestoreError::ChunkChecksum {
-                chunk: chunk.key.clone(),
-                manifest: manifest(),
-                expected,
-                found,
-            }),
+            (Some(found), Some(expected)) if found != expected => {
+                Err(RestoreError::ChunkChecksum {
+                    chunk: chunk.key.clone(),
+                    manifest: manifest(),
+                    expected,
+                    found,
+                })
+            }
             _ => Ok(object),
         }
     }
 
     /// The bucket with buffers for the longest parts of the chain.
     fn store_for(&self, planned: &[Planned<'_>]) -> Store {
-        let lengths = planned.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
+        let lengths =
+            planned.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
         let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
         let buffers = in_flight(self.concurrency, part_bytes) as u64 + 1;
         self.bucket.store.with_buffer_budget(part_bytes.saturating_mul(buffers))

@@ -131,9 +131,15 @@ mod tests {
     #[test]
     fn whatever_has_another_name_is_not_ours() {
         for text in [
-            "", "data", "data__20260131T235959Z", "data__20260131T235959Z__incremental",
-            "__20260131T235959Z__full", "data_20260131T235959Z_full", "..__20260131T235959Z__full",
-            "data__20261331T235959Z__full", "data__20260131T235959Z__full.bak",
+            "",
+            "data",
+            "data__20260131T235959Z",
+            "data__20260131T235959Z__incremental",
+            "__20260131T235959Z__full",
+            "data_20260131T235959Z_full",
+            "..__20260131T235959Z__full",
+            "data__20261331T235959Z__full",
+            "data__20260131T235959Z__full.bak",
         ] {
             assert_eq!(SnapshotName::parse(text), None, "{text:?}");
         }

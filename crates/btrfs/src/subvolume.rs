@@ -70,7 +70,7 @@ fn parse_shown(text: &str) -> Result<Shown, &'static str> {
         line.and_then(|rest| rest.strip_prefix(':')).map(str::trim)
     };
     // Nothing is written as `-`.
-    let optional = |name: &'static str| {
+    let optional = |name: &'static str| -> Result<Option<String>, &'static str> {
         let value = field(name).ok_or(name)?;
         Ok((value != "-").then(|| value.to_owned()))
     };

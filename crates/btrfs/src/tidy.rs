@@ -44,8 +44,7 @@ pub fn plan(
     let others = || snapshots.iter().filter(|name| *name != published);
     let is_unpublished = |name: &&SnapshotName| before.is_none_or(|before| name.stamp > before);
     let unpublished: Vec<_> = others().filter(is_unpublished).cloned().collect();
-    let is_leftover =
-        |name: &SnapshotName| before.is_some() && unpublished.contains(name);
+    let is_leftover = |name: &SnapshotName| before.is_some() && unpublished.contains(name);
     let mut kept: Vec<_> = others().filter(|name| !is_leftover(name)).cloned().collect();
     kept.sort_unstable_by(|one, other| other.cmp(one));
     let expired = kept.split_off(kept.len().min(retain.saturating_sub(1)));
@@ -122,9 +121,13 @@ mod tests {
     #[test]
     fn what_goes() {
         let none: [&str; 0] = [];
-        let (a, b, c, d, e) =
-            ("x__20260101T000000Z__full", "x__20260102T000000Z__inc", "x__20260103T000000Z__inc",
-             "x__20260104T000000Z__inc", "x__20260105T000000Z__inc");
+        let (a, b, c, d, e) = (
+            "x__20260101T000000Z__full",
+            "x__20260102T000000Z__inc",
+            "x__20260103T000000Z__inc",
+            "x__20260104T000000Z__inc",
+            "x__20260105T000000Z__inc",
+        );
         #[rustfmt::skip]
         let cases = [
             // situation             on disk                published before  retain unpublished      snapshots that go
@@ -139,7 +142,7 @@ mod tests {
             ("the first two died",   vec![a, b, c],         c, None,          2,     vec![a, b],      vec![a]),
             ("the clock was ahead",  vec![a, b, e],         c, Some(a),       2,     vec![b, e],      vec![b, e]),
         ];
-        let name = |text| SnapshotName::parse(text).unwrap();
+        let name = |text: &str| SnapshotName::parse(text).unwrap();
         for (situation, on_disk, published, before, retain, unpublished, snapshots) in cases {
             let names = |texts: &[&str]| texts.iter().map(|text| name(text)).collect::<Vec<_>>();
             let before = before.map(|text| name(text).stamp);

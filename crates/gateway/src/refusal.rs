@@ -110,6 +110,7 @@ impl From<StoreError> for Refusal {
             | Kind::Denied
             | Kind::WrongRegion
             | Kind::ClockSkew
+            | Kind::Archived
             | Kind::Permanent => (
                 Code::StoreRefused,
                 "the store refused the gateway; its operator finds the reason in the log",

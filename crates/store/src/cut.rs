@@ -246,7 +246,7 @@ mod tests {
 
                 let want: Vec<Vec<Vec<u8>>> = s3up_core::part::parts(len, object_bytes)
                     .map(|object| &stream[object.start as usize..object.end as usize])
-                    .map(|object| parts_of(object))
+                    .map(parts_of)
                     .collect();
                 assert_eq!(objects, want, "{len} in objects of {object_bytes}");
             }

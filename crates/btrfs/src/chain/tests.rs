@@ -34,8 +34,8 @@ fn a_link_that_does_not_fit_is_named() {
         ("from later",     link(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
     ];
     for (situation, parent, want) in cases {
-        let (partial, _) = Partial::default().add(child.clone()).unwrap();
-        let got = partial.add(parent).map_err(|err| err.to_string());
+        let (partial, _) = Partial::default().with(child.clone()).unwrap();
+        let got = partial.with(parent).map_err(|err| err.to_string());
         assert_eq!(got.err().as_deref(), want, "{situation}");
     }
 }
@@ -59,7 +59,7 @@ fn a_chain_has_an_end() {
 fn collect(links: impl Iterator<Item = Link>) -> Result<Chain, ChainError> {
     let mut partial = Partial::default();
     for link in links {
-        match partial.add(link)? {
+        match partial.with(link)? {
             (_, Next::Whole(chain)) => return Ok(chain),
             (more, Next::Parent(_)) => partial = more,
         }

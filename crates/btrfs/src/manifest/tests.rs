@@ -96,5 +96,7 @@ fn a_pointer_is_read_as_it_is_written() {
     };
     assert_eq!(Pointer::parse(&to_json(&pointer)).unwrap(), pointer);
     let wrong = Pointer { manifest_key: "../x".to_owned(), ..pointer };
-    assert!(Pointer::parse(&to_json(&wrong)).unwrap_err().to_string().starts_with("`manifest_key`: "));
+    assert!(
+        Pointer::parse(&to_json(&wrong)).unwrap_err().to_string().starts_with("`manifest_key`: ")
+    );
 }

@@ -1,0 +1,154 @@
+use std::path::Path;
+
+use super::*;
+
+const LEAST: &str = r#"
+[subvolumes]
+paths = ["/srv/data", "/srv/home"]
+[s3]
+bucket = "my-backup-bucket"
+region = "us-east-1"
+prefix = "backup/data"
+"#;
+
+/// The example of the design, whole.
+const ALL: &str = r#"
+[global]
+log_level = "info"
+state_path = "/var/lib/btrfs-to-s3/state.json"
+lock_path = "/var/lock/btrfs-to-s3.lock"
+spool_dir = "/mnt/ssd/btrfs-to-s3"
+spool_size_bytes = 214748364800
+[schedule]
+full_every_days = 180
+incremental_every_days = 7
+run_at = "02:00"
+[snapshots]
+base_dir = "/srv/snapshots"
+retain = 2
+[subvolumes]
+paths = ["/srv/data/data", { path = "/", name = "root" }, "/srv/data/home"]
+[s3]
+bucket = "my-backup-bucket"
+region = "us-east-1"
+prefix = "backup/data/"
+endpoint = "http://127.0.0.1:9000"
+ca_file = "/etc/ca.pem"
+profile = "generic"
+chunk_size_bytes = 214748364800
+part_size_bytes = 33554432
+storage_class_chunks = "DEEP_ARCHIVE"
+storage_class_manifest = "STANDARD"
+concurrency = 4
+spool_enabled = false
+sse = "AES256"
+retry_hours = 6
+bandwidth_limit_bytes = 1000000
+[retention]
+generations = 1
+min_age_days = 180
+prune = "auto"
+[send]
+compressed = "never"
+[restore]
+target_base_dir = "/srv/restore"
+verify_mode = "full"
+sample_max_files = 1000
+wait_for_restore = true
+restore_timeout_seconds = 259200
+restore_tier = "Standard"
+thaw_days = 14
+[notify]
+url = "https://ping.example.com/x"
+[drill]
+scratch_dir = "/var/tmp"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    let file = Path::new("/etc/config.toml");
+    Config::check(s3up_cli::config::parse(file, text, &|_| None)?)
+}
+
+#[test]
+fn what_is_left_out_has_a_default() {
+    let config = parse(LEAST).unwrap();
+    let names: Vec<_> = config.subvolumes.iter().map(|found| found.name.as_str()).collect();
+    assert_eq!(names, ["data", "home"]);
+    assert_eq!(config.base_dir, Path::new("/srv/snapshots"));
+    assert_eq!(config.bucket.chunk_bytes, 200 << 30);
+    // 32 MiB do, because 10,000 of them are more than 200 GiB.
+    assert_eq!(config.bucket.part_bytes, 32 * MIB);
+    assert_eq!(config.bucket.class_chunks, "DEEP_ARCHIVE");
+    assert_eq!(config.bucket.settings.sse, Sse::Aes256);
+    assert_eq!(config.bucket.settings.profile, Profile::Aws);
+    assert_eq!(config.bucket.retry_for, Duration::from_secs(6 * 3600));
+    assert!(config.without_effect().is_empty());
+}
+
+#[test]
+fn every_key_of_the_format_is_known() {
+    let config = parse(ALL).unwrap();
+    assert_eq!(config.subvolumes[1].name.as_str(), "root");
+    assert_eq!(config.subvolumes[1].path, Path::new("/"));
+    assert_eq!(config.bucket.settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    assert!(config.without_effect().contains(&"schedule.run_at"));
+    assert!(!config.without_effect().contains(&"s3.spool_enabled"));
+}
+
+#[test]
+fn yaml_says_the_same() {
+    let yaml = "subvolumes: { paths: [/srv/data, { path: /, name: root }] }\n\
+                s3: { bucket: b, region: r, prefix: p }\n";
+    let raw = s3up_cli::config::parse(Path::new("/etc/config.yaml"), yaml, &|_| None).unwrap();
+    assert_eq!(Config::check(raw).unwrap().subvolumes.len(), 2);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_file_line_and_key() {
+    #[rustfmt::skip]
+    let cases = [
+        ("\"/srv/home\"", "\"/mnt/data\"", ":3: subvolumes.paths[1]: \"/srv/data\" is called \"data\", too; name one of them: { path = \"/mnt/data\", name = \"…\" }"),
+        ("\"/srv/home\"", "\"/\"", ":3: subvolumes.paths[1]: \"/\" has no last segment; give it a name: { path = \"/\", name = \"…\" }"),
+        ("\"/srv/home\"", "\"srv\"", "expected an absolute path, found \"srv\""),
+        ("\"/srv/home\"", "\"/srv/../home\"", "expected a path without `.` and `..` segments"),
+        ("\"/srv/home\"", "{ path = \"/srv/home\", name = \"a/b\" }", "it has a slash"),
+        ("\"/srv/home\"", "{ path = \"/srv/home\", nmae = \"a\" }", "nmae"),
+        ("\"/srv/home\"", "{ name = \"a\" }", "path"),
+        ("\"/srv/home\"", "7", "subvolumes.paths[1]"),
+        ("[\"/srv/data\", \"/srv/home\"]", "[]", "expected at least one subvolume"),
+        ("bucket = \"my-backup-bucket\"", "bucket = \"\"", ":5: s3.bucket: may not be empty"),
+        ("bucket = \"my-backup-bucket\"", "", "bucket"),
+        ("[s3]", "[s3]\npart_size_bytes = 5242879", "s3.part_size_bytes: is 5242879, expected 5242880 to 5368709120"),
+        ("[s3]", "[s3]\nchunk_size_bytes = 0", "s3.chunk_size_bytes: expected at least 1"),
+        ("[s3]", "[s3]\nchunk_size_bytes = 90000000000000", "s3.chunk_size_bytes: "),
+        ("[s3]", "[s3]\nconcurrency = 0", "s3.concurrency: is 0, expected 1 to 256"),
+        ("[s3]", "[s3]\nretry_hours = -1", "s3.retry_hours: is -1, expected 0 to 744"),
+        ("[s3]", "[s3]\nstorage_class_manifest = \"DEEP_ARCHIVE\"", "s3.storage_class_manifest: manifests have to be readable at once"),
+        ("[s3]", "[s3]\nstorage_class_chunks = \"COLD\"", "s3.storage_class_chunks: expected one of STANDARD, "),
+        ("[s3]", "[s3]\nendpoint = \"minio:9000\"", "s3.endpoint: expected a URL"),
+        ("[s3]", "[s3]\nsse = \"aes\"", "s3.sse: expected \"AES256\""),
+        ("[s3]", "[s3]\nkms_key_id = \"x\"", "s3.kms_key_id: is only used with"),
+        ("[s3]", "[s3]\nprofile = \"minio\"", "s3.profile: expected \"aws\" or \"generic\""),
+        ("[s3]", "[snapshots]\nretain = 0\n[s3]", "snapshots.retain: expected at least 1"),
+        ("[s3]", "[schedule]\nrun_at = \"25:00\"\n[s3]", "schedule.run_at: expected a time like 02:00"),
+        ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
+        ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
+        ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
+    ];
+    for (from, to, want) in cases {
+        let text = LEAST.replacen(from, to, 1);
+        assert_ne!(text, LEAST, "{from}");
+        let err = parse(&text).unwrap_err().to_string();
+        assert!(err.starts_with("/etc/config.toml"), "{err}");
+        assert!(err.contains(want), "{to}: {err}");
+    }
+}
+
+#[test]
+fn check_config_shows_what_is_in_force() {
+    let text = parse(ALL).unwrap().summary();
+    for line in ["chunk_size: 200 GiB", "  - root: /", "concurrency: 4"] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(text.contains("without effect in this version: global.state_path"), "{text}");
+}
