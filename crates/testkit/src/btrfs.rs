@@ -7,9 +7,8 @@
 //! and file are gone, and fails the test where a process still used it: that
 //! process is one which the test left behind.
 //!
-//! Needs root; see [`btrfs_or_skip`].
+//! Needs root; see [`btrfs_or_skip`](crate::btrfs_or_skip).
 
-mod gate;
 mod leftovers;
 
 use std::env;
@@ -23,8 +22,6 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
-
-pub use gate::btrfs_or_skip;
 
 use crate::owner::hand_over;
 use crate::patience::wait_until;

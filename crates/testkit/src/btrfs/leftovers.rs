@@ -83,7 +83,8 @@ fn uses(process: &Path, folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::btrfs::{BtrfsFs, IMAGE, SIZE_BYTES_MIN, btrfs_or_skip, mount_image};
+    use crate::btrfs::{BtrfsFs, IMAGE, SIZE_BYTES_MIN, mount_image};
+    use crate::btrfs_or_skip;
 
     #[test]
     fn what_a_killed_test_left_is_swept() {

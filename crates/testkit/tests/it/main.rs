@@ -1,4 +1,6 @@
 //! What the test helpers promise.
 
 mod btrfs;
+mod processes;
+mod stand_in;
 mod trees;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use s3up_core::Sha256Digest;
 use s3up_testkit::{
     Kind, Node, Observed, Tree, assert_same_tree, char_device, differences, dir, fifo, file,
-    hard_link, observe, sparse, symlink, temp_dir,
+    hard_link, observe, root_or_skip, sparse, symlink, temp_dir,
 };
 
 #[test]
@@ -104,8 +104,9 @@ fn names_of_one_file_are_told_from_files_that_are_equal() {
 
 #[test]
 fn owners_and_devices_are_compared() {
-    if !rustix::process::geteuid().is_root() {
-        return; // Only root gives files away, and makes device nodes.
+    // Only root gives files away, and makes device nodes.
+    if !root_or_skip() {
+        return;
     }
     #[rustfmt::skip]
     let cases = [

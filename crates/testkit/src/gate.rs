@@ -1,5 +1,6 @@
-//! Whether this machine can mount a btrfs filesystem. `./check` asks the same
-//! questions, and fails where the answer is yes and a test was skipped.
+//! Whether a test can run here: is it root, and can it mount a btrfs filesystem?
+//! `./check` asks the same questions (`can_mount_btrfs`), and fails where the
+//! answer is yes and a test was skipped.
 
 use std::fs::{self, OpenOptions};
 
@@ -11,16 +12,31 @@ const CAP_SYS_ADMIN: u32 = 21;
 /// `true` where a test may use [`BtrfsFs`](crate::BtrfsFs). Else prints one
 /// line, `SKIPPED: reason`, and the test returns.
 #[must_use]
-#[expect(clippy::print_stdout, reason = "./check counts these lines")]
 pub fn btrfs_or_skip() -> bool {
-    let Some(reason) = obstacle() else { return true };
+    or_skip(obstacle_to_btrfs())
+}
+
+/// The same for a test that needs root for other things: owners, devices.
+#[must_use]
+pub fn root_or_skip() -> bool {
+    or_skip(obstacle_to_root())
+}
+
+#[expect(clippy::print_stdout, reason = "./check counts these lines")]
+fn or_skip(obstacle: Option<String>) -> bool {
+    let Some(reason) = obstacle else { return true };
     println!("SKIPPED: {reason}");
     false
 }
 
-fn obstacle() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("needs root, to mount btrfs".to_owned());
+fn obstacle_to_root() -> Option<String> {
+    let is_root = rustix::process::geteuid().is_root();
+    (!is_root).then(|| "needs root".to_owned())
+}
+
+fn obstacle_to_btrfs() -> Option<String> {
+    if let Some(reason) = obstacle_to_root() {
+        return Some(reason);
     }
     let missing = ["mkfs.btrfs", "btrfs", "mount"].into_iter().find(|name| find(name).is_none());
     if let Some(name) = missing {
