@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::process::ExitStatus;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,6 +31,8 @@ pub struct Running {
     /// Dropped or used: the program is terminated.
     terminate: Option<oneshot::Sender<()>>,
     ended: JoinHandle<io::Result<Outcome>>,
+    /// How it ended, once somebody has been told.
+    told: Option<Result<Outcome, io::ErrorKind>>,
 }
 
 impl Running {
@@ -44,7 +46,7 @@ impl Running {
         let taken = take(&mut child);
         let (terminate, asked) = oneshot::channel();
         let ended = tokio::spawn(supervise(child, asked));
-        Ok((Running { terminate: Some(terminate), ended }, taken))
+        Ok((Running { terminate: Some(terminate), ended, told: None }, taken))
     }
 
     /// Waits until it ends by itself.
@@ -52,9 +54,14 @@ impl Running {
         std::future::poll_fn(|cx| self.poll_ended(cx)).await
     }
 
-    /// May be polled until it is ready once.
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Outcome>> {
-        Pin::new(&mut self.ended).poll(cx).map(|joined| joined.map_err(io::Error::other)?)
+        if let Some(told) = &self.told {
+            return Poll::Ready(told.clone().map_err(io::Error::from));
+        }
+        let joined = ready!(Pin::new(&mut self.ended).poll(cx));
+        let outcome = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
+        self.told = Some(outcome.as_ref().map(Outcome::clone).map_err(io::Error::kind));
+        Poll::Ready(outcome)
     }
 
     /// Ends it, and waits for that.
@@ -152,6 +159,7 @@ mod tests {
 
         let outcome = running.wait().await.unwrap();
 
+        assert_eq!(running.wait().await.unwrap(), outcome, "it may be asked again");
         assert_eq!(outcome.status.code(), Some(7));
         assert!(outcome.stderr.ends_with("; line 199998; line 199999"), "{}", outcome.stderr);
         assert_eq!(outcome.stderr.split("; ").count(), TAIL_LINES);

@@ -37,6 +37,8 @@ use crate::tool::Btrfs;
 const RANGE_BYTES: u64 = 8 * MIB;
 /// Longer parts are fetched fewer at once.
 const BUFFERS_BYTES_MAX: u64 = 1 << 30;
+/// Buffers have a least size, whatever the length of a part.
+const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
 /// Bytes are proven and handed on in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
 
@@ -196,7 +198,8 @@ impl Restore<'_> {
             planned.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
         let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
         let buffers = in_flight(self.concurrency, part_bytes) as u64 + 1;
-        self.bucket.store.with_buffer_budget(part_bytes.saturating_mul(buffers))
+        let bytes = part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN);
+        self.bucket.store.with_buffer_budget(bytes)
     }
 
     async fn receive_all(

@@ -1,1 +1,8 @@
-//! What the program does, seen from outside.
+//! What the program does, seen from outside: a real btrfs, a real bucket, the
+//! program as a process.
+
+mod bad_input;
+mod damage;
+mod fixture;
+mod round_trip;
+mod send_failures;

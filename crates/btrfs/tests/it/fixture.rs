@@ -1,0 +1,231 @@
+//! A bucket, a btrfs filesystem with subvolumes, a configuration, and the
+//! program.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use s3up_core::Key;
+use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_store::{Credentials, Overwrite, Profile, PutDocument, Settings, Sse, Store};
+use s3up_testkit::{BtrfsFs, Marker};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub const RETRY_FOR: Duration = Duration::from_secs(20);
+const FILESYSTEM_BYTES: u64 = 2 << 30;
+pub const PART: u64 = 5 << 20;
+/// Two parts and a bit.
+pub const CHUNK: u64 = 11 << 20;
+
+pub struct World {
+    pub s3: DevStore,
+    pub fs: BtrfsFs,
+    pub store: Store,
+    pub marker: Marker,
+    /// What the program is run with.
+    pub path: Option<OsString>,
+    folder: TempDir,
+}
+
+/// How the program ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl World {
+    /// With one subvolume for each name. `None`: this machine cannot do that,
+    /// and it was said.
+    pub async fn start(subvolumes: &[&str]) -> Option<World> {
+        if !s3up_testkit::btrfs_or_skip() {
+            return None;
+        }
+        let folder = s3up_testkit::temp_dir();
+        let s3 = DevStore::start(Options::new(folder.path().join("s3"))).await;
+        let s3 = s3.expect("an S3 server");
+        s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
+        let store = Store::connect(settings(s3.endpoint())).await.expect("a store");
+        let fs = BtrfsFs::create(FILESYSTEM_BYTES);
+        fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
+        let world = World { s3, fs, store, marker: Marker::new(), path: None, folder };
+        let paths: Vec<_> = subvolumes.iter().map(|name| world.fs.subvolume(name)).collect();
+        let paths: Vec<_> = paths.iter().map(|path| format!("{path:?}")).collect();
+        world.configure(&format!("paths = [{}]", paths.join(", ")), "");
+        Some(world)
+    }
+
+    /// Writes the configuration: what `[subvolumes]` says, and more of `[s3]`.
+    pub fn configure(&self, subvolumes: &str, s3: &str) {
+        let text = format!(
+            "[global]\nlock_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
+             [subvolumes]\n{subvolumes}\n[s3]\nbucket = \"backups\"\nregion = \"us-east-1\"\n\
+             prefix = \"nas\"\nendpoint = {:?}\nstorage_class_chunks = \"STANDARD\"\n\
+             part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.002\n{s3}\n",
+            self.folder.path().join("lock"),
+            self.snapshots_dir(),
+            self.s3.endpoint(),
+        );
+        fs::write(self.config(), text).expect("a written file");
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    /// Replaces a text of the configuration.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.config()).expect("the configuration");
+        assert!(text.contains(from), "{from} is not in the configuration");
+        fs::write(self.config(), text.replace(from, to)).expect("a written file");
+    }
+
+    pub fn snapshots_dir(&self) -> PathBuf {
+        self.fs.path().join("snapshots")
+    }
+
+    pub fn subvolume(&self, name: &str) -> PathBuf {
+        self.fs.path().join(name)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_btrfs-to-s3"));
+        let (name, value) = self.marker.env();
+        command
+            .arg("--config")
+            .arg(self.config())
+            .args(["--log-format", "logfmt"])
+            .args(arguments)
+            .env("AWS_ACCESS_KEY_ID", Options::ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", Options::SECRET_ACCESS_KEY)
+            .env(name, value)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        command
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().await.expect("the program");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Backs everything up, which has to work.
+    pub async fn backup(&self) -> Ran {
+        let ran = self.run(&["backup", "--once"]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran
+    }
+
+    pub async fn restore(&self, subvolume: &str, target: &Path) -> Ran {
+        let target = target.to_str().expect("a target in UTF-8");
+        self.run(&["restore", "--subvolume", subvolume, "--target", target]).await
+    }
+
+    /// Names of our snapshots on disk.
+    pub fn snapshots(&self) -> Vec<String> {
+        names_in(&self.snapshots_dir())
+    }
+
+    /// All keys in the bucket, below the prefix.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut listing = self.store.list("nas/subvol/", RETRY_FOR);
+        let mut keys = Vec::new();
+        while let Some(page) = listing.next_page().await.expect("a page") {
+            keys.extend(page.into_iter().map(|listed| listed.key));
+        }
+        keys
+    }
+
+    pub async fn read(&self, key: &str) -> Option<Vec<u8>> {
+        let document = self.store.read(&parse(key), 1 << 30, RETRY_FOR).await;
+        document.expect("an answer").map(|document| document.bytes)
+    }
+
+    pub async fn json(&self, key: &str) -> Value {
+        let bytes = self.read(key).await.unwrap_or_else(|| panic!("{key} is missing"));
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    pub async fn write(&self, key: &str, bytes: &[u8]) {
+        let put = PutDocument {
+            key: parse(key),
+            content_type: "application/octet-stream",
+            storage_class: None,
+            overwrite: Overwrite::Allowed,
+            retry_for: RETRY_FOR,
+        };
+        self.store.write(put, bytes).await.expect("a stored object");
+    }
+
+    pub async fn delete(&self, key: &str) {
+        self.store.delete(&parse(key), RETRY_FOR).await.expect("a deleted object");
+    }
+
+    /// The manifest that the pointer of a subvolume names, and its key.
+    pub async fn newest(&self, subvolume: &str) -> (String, Value) {
+        let pointer = self.json(&format!("nas/subvol/{subvolume}/current.json")).await;
+        let key = pointer["manifest_key"].as_str().expect("a key").to_owned();
+        let manifest = self.json(&key).await;
+        (key, manifest)
+    }
+
+    /// No process of the program or of its children is left.
+    pub fn assert_nothing_runs(&self) {
+        self.marker.assert_none_left();
+    }
+}
+
+impl Ran {
+    /// It failed with this code, and with one line that says so.
+    #[track_caller]
+    pub fn failed_with(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        let lines: Vec<_> = self.stderr.lines().filter(|line| line.contains("error:")).collect();
+        assert_eq!(lines.len(), 1, "{}", self.stderr);
+        for text in texts {
+            assert!(lines[0].contains(text), "{text:?} is not in {}", lines[0]);
+        }
+        assert!(!self.stderr.contains("skipped") && !self.stderr.contains("panicked"));
+    }
+}
+
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    let mut names: Vec<_> =
+        entries.map(|entry| name(entry).into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+fn parse(key: &str) -> Key {
+    Key::parse(key).expect("a key")
+}
+
+fn settings(endpoint: String) -> Settings {
+    Settings {
+        endpoint: Some(endpoint),
+        region: "us-east-1".to_owned(),
+        bucket: "backups".to_owned(),
+        credentials: Credentials::Explicit {
+            access_key_id: Options::ACCESS_KEY_ID.to_owned(),
+            secret_access_key: Options::SECRET_ACCESS_KEY.to_owned(),
+        },
+        profile: Profile::Generic,
+        ca_file: None,
+        storage_class: None,
+        sse: Sse::Unsaid,
+        buffer_budget_bytes: 64 << 20,
+    }
+}

@@ -1,0 +1,161 @@
+//! `btrfs send` and S3 going wrong: the first cause is reported, nothing runs
+//! on, nothing is left, and the next run succeeds.
+
+use std::fs;
+
+use s3up_devstore::{Fault, Op};
+use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, wait_until};
+
+use crate::fixture::{CHUNK, RETRY_FOR, World};
+use crate::round_trip::noise;
+
+/// Beyond the first chunk of the stream.
+const IN_THE_MIDDLE: u64 = CHUNK + 1_000_000;
+
+async fn world(does: Does) -> Option<(World, StandIn)> {
+    let mut world = World::start(&["data"]).await?;
+    fs::write(world.subvolume("data").join("big"), noise(2 * CHUNK)).expect("a written file");
+    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(1), does }]);
+    world.path = Some(stand_in.path_var());
+    Some((world, stand_in))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_stream_is_never_published_and_leaves_nothing() {
+    let bytes = IN_THE_MIDDLE;
+    #[rustfmt::skip]
+    let cases = [
+        (Does::FailsAfter { bytes },            vec!["back up data: `btrfs send", "exit status: 1", StandIn::COMPLAINT]),
+        (Does::FailsAfter { bytes: 0 },         vec!["exit status: 1", StandIn::COMPLAINT]),
+        (Does::DiesAfter { bytes },             vec!["signal: 9"]),
+        (Does::CutsAfter { bytes },             vec!["is no sound stream", "before END"]),
+        (Does::CutsAfter { bytes: 0 },          vec!["is no sound stream", "before END"]),
+        (Does::FlipsByteAt { offset: bytes },   vec!["is no sound stream", "CRC32C"]),
+        (Does::StartsOverAfter { bytes },       vec!["is no sound stream"]),
+        (Does::FailsAtTheEnd,                   vec!["exit status: 1", StandIn::COMPLAINT]),
+        (Does::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, ends: Ends::Badly }, vec!["exit status: 1"]),
+    ];
+    for (does, texts) in cases {
+        let Some((world, stand_in)) = world(does).await else { return };
+
+        let ran = world.run(&["backup", "--once"]).await;
+
+        ran.failed_with(1, &texts);
+        assert_eq!(world.keys().await, Vec::<String>::new(), "{does:?}");
+        assert_eq!(world.snapshots(), Vec::<String>::new(), "{does:?}");
+        assert!(stand_in.unfired().is_empty(), "{does:?}");
+        stand_in.assert_no_process_left();
+        world.assert_nothing_runs();
+        world.backup().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_on_stderr_does_no_harm() {
+    let flood = Does::FloodsStderr { after_bytes: 1000, flood_bytes: 5 << 20, ends: Ends::Well };
+    let Some((world, stand_in)) = world(flood).await else { return };
+
+    world.backup().await;
+
+    assert!(stand_in.unfired().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
+    for (does, signal, code) in [
+        (Does::HangsAfter { bytes: IN_THE_MIDDLE }, rustix::process::Signal::TERM, 143),
+        (Does::IgnoresTermAfter { bytes: 1000 }, rustix::process::Signal::INT, 130),
+    ] {
+        let Some((world, stand_in)) = world(does).await else { return };
+        let child = world.command(&["backup", "--once"]).spawn().unwrap();
+        assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
+
+        let pid = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+        let output = child.wait_with_output().await.unwrap();
+
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        stand_in.assert_no_process_left();
+        world.assert_nothing_runs();
+        assert_eq!(world.keys().await, Vec::<String>::new());
+        assert_eq!(world.snapshots(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
+    for op in
+        [Op::CreateMultipartUpload, Op::UploadPart, Op::CompleteMultipartUpload, Op::PutObject]
+    {
+        let Some((mut world, _)) = world(Does::FailsAtTheEnd).await else { return };
+        world.path = None;
+        world.reconfigure("retry_hours = 0.002", "retry_hours = 0");
+        world.s3.faults().inject(op, 1, Fault::InternalError);
+
+        let ran = world.run(&["backup", "--once"]).await;
+
+        ran.failed_with(1, &["back up data: ", "the store is busy or unreachable"]);
+        assert!(!ran.stderr.contains("btrfs send"), "{}", ran.stderr);
+        assert_eq!(world.keys().await, Vec::<String>::new(), "{op:?}");
+        assert_eq!(world.snapshots(), Vec::<String>::new(), "{op:?}");
+        world.assert_nothing_runs();
+        world.backup().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_subvolume_that_fails_does_not_stop_the_others() {
+    let Some(mut world) = World::start(&["one", "two", "three"]).await else { return };
+    let does = Does::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(2), does }]);
+    world.path = Some(stand_in.path_var());
+
+    let ran = world.run(&["backup", "--once"]).await;
+
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 of 3 done; not backed up: two"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=backup_failed subvolume=two"), "{}", ran.stderr);
+    for (name, is_published) in [("one", true), ("two", false), ("three", true)] {
+        let pointer = world.read(&format!("nas/subvol/{name}/current.json")).await;
+        assert_eq!(pointer.is_some(), is_published, "{name}");
+    }
+    world.backup().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_cannot_be_made_is_one_failure() {
+    let Some(mut world) = World::start(&["one", "two"]).await else { return };
+    let does = Does::FailsAfter { bytes: 0 };
+    let cue = Cue { command: "subvolume snapshot", call: Turn::Nth(1), does };
+    let stand_in = StandIn::new([cue]);
+    world.path = Some(stand_in.path_var());
+
+    let ran = world.run(&["backup", "--once"]).await;
+
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains(StandIn::COMPLAINT), "{}", ran.stderr);
+    assert_eq!(world.newest("two").await.1["kind"], "full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_host_that_publishes_meanwhile_is_noticed() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK)).unwrap();
+    world.backup().await;
+    fs::write(world.subvolume("data").join("more"), noise(CHUNK)).unwrap();
+    // Its first part has arrived; the pointer was read before.
+    let parts = world.s3.faults().calls(Op::UploadPart);
+    let first = world.command(&["backup", "--once"]).spawn().unwrap();
+    world.s3.faults().called(Op::UploadPart, parts + 1).await;
+    let pointer = world.read("nas/subvol/data/current.json").await.unwrap();
+    let theirs = [&pointer[..], b" "].concat();
+    world.write("nas/subvol/data/current.json", &theirs).await;
+
+    let output = first.wait_with_output().await.unwrap();
+
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("another host or run has published meanwhile"), "{stderr}");
+    assert_eq!(world.read("nas/subvol/data/current.json").await.unwrap(), theirs);
+    assert_eq!(world.keys().await.iter().filter(|key| key.contains("/incremental/")).count(), 0);
+}
