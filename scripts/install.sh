@@ -10,6 +10,7 @@
 # tool | Debian package | there when this command or file is
 tool_facts() {
   case $1 in
+    attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     cc) echo "build-essential cc" ;;
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
