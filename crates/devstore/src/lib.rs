@@ -34,6 +34,7 @@ mod disk;
 mod faults;
 mod flush;
 mod gate;
+mod inspect;
 mod listing;
 mod load;
 mod objects;

@@ -35,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running server. Dropping it stops it too, without waiting.
 pub struct DevStore {
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
     faults: Faults,
     address: SocketAddr,
     serving: JoinHandle<()>,

@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption, StorageClass};
 
-use crate::support::{BUCKET, body, bytes, refusal, server, status};
+use crate::support::{BUCKET, body, bytes, refusal, server, status, versioned_server};
 
 #[tokio::test]
 async fn a_body_of_any_length_comes_back_unchanged() {
@@ -241,4 +241,23 @@ async fn a_reader_sees_the_object_that_it_opened_to_its_end() {
     server.client.delete_object().bucket(BUCKET).key("key").send().await.unwrap();
 
     assert!(body(opened).await == old, "the reader saw something else");
+}
+
+#[tokio::test]
+async fn a_test_sees_what_is_there_without_a_call() {
+    let server = versioned_server().await;
+    server.put("a", b"first").await;
+    server.put("a", b"second").await;
+    server.put("deleted", b"x").await;
+    server.client.delete_object().bucket(BUCKET).key("deleted").send().await.unwrap();
+    let id = server.start_upload("upload").await;
+    server.put_part("upload", &id, 1, b"part").await;
+    let calls = server.faults().calls_total();
+
+    assert_eq!(server.s3.objects(BUCKET), [("a".to_owned(), 6)].into());
+    assert_eq!(server.s3.object(BUCKET, "a").await.unwrap(), b"second");
+    assert_eq!(server.s3.object(BUCKET, "deleted").await, None);
+    assert_eq!(server.s3.uploads(BUCKET), ["upload"]);
+    assert_eq!(server.s3.objects("no-such-bucket"), [].into());
+    assert_eq!(server.faults().calls_total(), calls);
 }
