@@ -17,7 +17,7 @@ use crate::patience::wait_until;
 const NAME: &str = "S3UP_TEST_RUN";
 /// What was killed is gone in milliseconds, and what lost its pipe soon after;
 /// the rest is for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An environment variable that no other test has.
 #[derive(Clone, Debug)]
