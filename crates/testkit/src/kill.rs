@@ -64,12 +64,14 @@ pub async fn kill_at_each_call(
         prepare(nth).await;
         let held = s3.faults().hold(nth);
         let end = kill_when(command(), held.reached()).await;
-        if let (false, End::Exited { status, printed }) = (held.has_fired(), end) {
+        let has_fired = held.has_fired();
+        // The checks may make calls of their own.
+        held.release();
+        if let (false, End::Exited { status, printed }) = (has_fired, end) {
             assert!(status.success(), "undisturbed, it ended with {status}: {printed}");
             check(Moment::Undisturbed).await;
             return nth - 1;
         }
-        held.release();
         check(Moment::Killed { nth }).await;
         run_to_success(command()).await;
         check(Moment::RunAgain { nth }).await;

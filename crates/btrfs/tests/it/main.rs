@@ -4,5 +4,6 @@
 mod bad_input;
 mod damage;
 mod fixture;
+mod kill;
 mod round_trip;
 mod send_failures;

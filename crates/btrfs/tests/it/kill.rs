@@ -1,0 +1,113 @@
+//! Killed (-9) at each of its S3 calls: the pointer always names a whole chain,
+//! and a rerun succeeds and leaves nothing over.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+
+use s3up_testkit::{Moment, assert_same_tree, kill_at_each_call};
+
+use crate::fixture::{CHUNK, World};
+use crate::round_trip::noise;
+
+/// What is in the subvolume before the run that is killed.
+#[derive(Clone, Copy, PartialEq)]
+enum Before {
+    NothingPublished,
+    AFull,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_backup_that_is_killed_at_any_call_is_absent_or_whole() {
+    killed_at_each_call(Before::NothingPublished).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incremental_that_is_killed_at_any_call_leaves_the_old_or_the_new_backup() {
+    killed_at_each_call(Before::AFull).await;
+}
+
+async fn killed_at_each_call(before: Before) {
+    let Some(world) = World::start(&[]).await else { return };
+    let round = RefCell::new(String::new());
+
+    let killed = kill_at_each_call(
+        &world.s3,
+        async |nth| {
+            let name = format!("data-{nth}");
+            let data = world.fs.subvolume(&name);
+            world.configure(&format!("paths = [{data:?}]"), "");
+            if before == Before::AFull {
+                fs::write(data.join("old"), "old").expect("a written file");
+                world.backup().await;
+            }
+            fs::write(data.join("big"), noise(CHUNK + 1000)).expect("a written file");
+            *round.borrow_mut() = name;
+        },
+        || world.command(&["backup", "--once"]).into_std(),
+        async |moment| {
+            let name = round.borrow().clone();
+            let chain = whole_chain(&world, &name).await;
+            match moment {
+                Moment::Killed { .. } => {
+                    assert!(before == Before::NothingPublished || !chain.is_empty())
+                }
+                Moment::RunAgain { .. } | Moment::Undisturbed => {
+                    comes_back(&world, &name).await;
+                    nothing_is_left_over(&world, &name, &chain).await;
+                }
+            }
+        },
+    )
+    .await;
+
+    // Two looks at the bucket, the pointer, six for the first chunk, one for
+    // the second, three to publish: at least these.
+    assert!(killed >= 13, "{killed}");
+}
+
+/// Every object of the chain that the pointer names, each of them checked; none
+/// where nothing is published.
+async fn whole_chain(world: &World, name: &str) -> BTreeSet<String> {
+    let pointer = format!("nas/subvol/{name}/current.json");
+    let mut keys = BTreeSet::new();
+    let Some(_) = world.read(&pointer).await else { return keys };
+    let mut next = Some(world.newest(name).await.0);
+    keys.insert(pointer);
+    while let Some(key) = next {
+        let manifest = world.json(&key).await;
+        let parts = manifest["parts"]["key"].as_str().expect("a key").to_owned();
+        world.json(&parts).await;
+        for chunk in manifest["chunks"].as_array().expect("chunks") {
+            let key = chunk["key"].as_str().expect("a key");
+            let bytes = world.read(key).await.unwrap_or_else(|| panic!("{key} is missing"));
+            let sha256 = s3up_core::Sha256Digest::of(&bytes).to_string();
+            assert_eq!(chunk["sha256"], sha256, "{key}");
+            keys.insert(key.to_owned());
+        }
+        next = manifest["parent_manifest"].as_str().map(str::to_owned);
+        assert_eq!(next.is_none(), manifest["kind"] == "full", "{key}");
+        keys.extend([key, parts]);
+    }
+    keys
+}
+
+async fn comes_back(world: &World, name: &str) {
+    let target = world.fs.path().join("restored");
+    let ran = world.restore(name, &target).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_same_tree(&world.subvolume(name), &target);
+    s3up_testkit::delete_subvolume(&target);
+}
+
+/// In the bucket, only the chain; on disk, no more than is retained.
+async fn nothing_is_left_over(world: &World, name: &str, chain: &BTreeSet<String>) {
+    let ours = format!("nas/subvol/{name}/");
+    let keys = world.keys().await;
+    let keys: BTreeSet<_> = keys.into_iter().filter(|key| key.starts_with(&ours)).collect();
+    assert_eq!(&keys, chain);
+    assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
+    let snapshots = world.snapshots();
+    let snapshots = snapshots.iter().filter(|snapshot| snapshot.starts_with(&format!("{name}__")));
+    assert!((1..=2).contains(&snapshots.count()));
+}
