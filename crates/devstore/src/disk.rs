@@ -3,6 +3,7 @@
 //! ```text
 //! root/
 //!   lock                               held while the store is open
+//!   clock.json                         how far the clock was moved ahead
 //!   tmp/                               emptied at start
 //!   blobs/{2 digits}/{id}              bytes of a part or of a whole object
 //!   buckets/{name}/bucket.json
@@ -61,6 +62,10 @@ impl Disk {
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: self.root.clone() }),
             Err(TryLockError::Error(source)) => Err(io_error(&path, source)),
         }
+    }
+
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.root.join("clock.json")
     }
 
     fn tmp(&self) -> PathBuf {

@@ -26,9 +26,11 @@
 //! ```
 
 mod api;
+mod archive;
 mod assemble;
 mod blob;
 mod body;
+mod clock;
 mod digest;
 mod disk;
 mod faults;
@@ -42,6 +44,7 @@ mod options;
 mod precondition;
 mod receive;
 mod record;
+mod restore;
 mod server;
 mod store;
 mod uploads;

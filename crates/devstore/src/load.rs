@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::disk::{self, Disk, OpenError, io_error};
 use crate::record::{Part, UploadRecord, Version};
@@ -15,6 +16,8 @@ use crate::store::{Bucket, Upload};
 pub(crate) struct Loaded {
     pub(crate) buckets: BTreeMap<String, Bucket>,
     pub(crate) order: u64,
+    /// How far the clock was moved ahead.
+    pub(crate) ahead: Duration,
 }
 
 pub(crate) fn load(disk: &Disk) -> Result<Loaded, OpenError> {
@@ -27,7 +30,9 @@ pub(crate) fn load(disk: &Disk) -> Result<Loaded, OpenError> {
     }
     sweep_blobs(disk, &buckets)?;
     let order = buckets.values().map(highest_order).max().unwrap_or(0);
-    Ok(Loaded { buckets, order })
+    let clock = disk.clock();
+    let ahead = if clock.exists() { disk::read(&clock)? } else { Duration::ZERO };
+    Ok(Loaded { buckets, order, ahead })
 }
 
 fn highest_order(bucket: &Bucket) -> u64 {

@@ -15,7 +15,7 @@ use crate::digest;
 use crate::precondition::Precondition;
 use crate::receive::Received;
 use crate::record::{Attributes, Content, NULL_VERSION, Object, Part, Version, Versioning};
-use crate::store::{Bucket, State, Store, now};
+use crate::store::{Bucket, State, Store};
 
 /// A version, and its id as S3 shows it.
 pub(crate) struct Found {
@@ -55,6 +55,7 @@ impl Store {
             checksum: part.checksum.clone(),
             parts: vec![part],
             upload_id: None,
+            restore: None,
         };
         let blob = object.parts[0].blob.clone();
         self.publish(&mut state, bucket, key, Content::Object(Box::new(object)))
@@ -70,7 +71,7 @@ impl Store {
             etag: digest::hex(&received.digests.md5),
             checksum: received.digests.checksum,
             crc64nvme: received.digests.crc64nvme,
-            written_at: now(),
+            written_at: self.clock.now(),
         })
     }
 
@@ -89,8 +90,13 @@ impl Store {
             Versioning::Enabled => random_id().map_err(S3Error::internal_error)?,
             Versioning::Off | Versioning::Suspended => NULL_VERSION.to_owned(),
         };
-        let version =
-            Arc::new(Version { key: key.to_owned(), id, order, written_at: now(), content });
+        let version = Arc::new(Version {
+            key: key.to_owned(),
+            id,
+            order,
+            written_at: self.clock.now(),
+            content,
+        });
         let record = self.disk.version_record(bucket_name, key, &version.id);
         self.disk.write(&record, &*version).map_err(S3Error::internal_error)?;
         if let Some(replaced) = bucket.insert(Arc::clone(&version)) {
@@ -122,6 +128,7 @@ impl Store {
     ) -> S3Result<(Found, Range<u64>, Reader)> {
         let state = self.state()?;
         let found = find(state.bucket(bucket)?, key, version_id)?;
+        self.state_of(found.object()).check_readable()?;
         let range = choose(found.object())?;
         let reader = Reader::new(&self.blobs, &found.object().parts, range.clone());
         Ok((found, range, reader))
@@ -179,6 +186,12 @@ impl Bucket {
         replaced
     }
 
+    /// Puts a version in the place of itself, which is in the bucket.
+    pub(crate) fn replace(&mut self, version: Arc<Version>) {
+        let versions = self.versions.get_mut(&version.key).into_iter().flatten();
+        versions.filter(|old| old.id == version.id).for_each(|old| *old = Arc::clone(&version));
+    }
+
     fn remove(&mut self, version: &Version) {
         if let Some(versions) = self.versions.get_mut(&version.key) {
             versions.retain(|other| other.id != version.id);
@@ -193,7 +206,7 @@ pub(crate) fn current_etag<'a>(bucket: &'a Bucket, key: &str) -> Option<&'a str>
     bucket.newest(key)?.object().map(|object| object.etag.as_str())
 }
 
-fn find(bucket: &Bucket, key: &str, version_id: Option<&str>) -> S3Result<Found> {
+pub(crate) fn find(bucket: &Bucket, key: &str, version_id: Option<&str>) -> S3Result<Found> {
     let version = match version_id {
         None => bucket.newest(key).ok_or_else(|| S3Error::new(S3ErrorCode::NoSuchKey)),
         Some(id) => {

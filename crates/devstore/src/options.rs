@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use s3up_core::part::PART_BYTES_MIN;
 
@@ -15,13 +16,17 @@ pub struct Options {
     /// A shorter part that is not the last is refused; S3 says 5 MiB, a test
     /// may say less.
     pub part_bytes_min: u64,
+    /// How long a restore of an archived object takes; S3 takes minutes to
+    /// days.
+    pub restore_delay: Duration,
 }
 
 impl Options {
     pub const ACCESS_KEY_ID: &str = "devstore";
     pub const SECRET_ACCESS_KEY: &str = "devstore-secret";
 
-    /// Loopback, any free port, the well-known credentials, the limits of S3.
+    /// Loopback, any free port, the well-known credentials, the limits of S3,
+    /// and archives that restore at once.
     pub fn new(root: impl Into<PathBuf>) -> Options {
         Options {
             root: root.into(),
@@ -29,6 +34,7 @@ impl Options {
             access_key_id: Options::ACCESS_KEY_ID.to_owned(),
             secret_access_key: Options::SECRET_ACCESS_KEY.to_owned(),
             part_bytes_min: PART_BYTES_MIN,
+            restore_delay: Duration::ZERO,
         }
     }
 }

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use s3s::dto::Timestamp;
+use s3s::dto::{BucketLifecycleConfiguration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Restore;
 use crate::digest::{Algorithm, Checksum, Kind};
 
 /// The version id of what is written while a bucket keeps no versions.
@@ -29,6 +30,9 @@ pub enum Versioning {
 pub(crate) struct BucketRecord {
     pub(crate) created_at: Timestamp,
     pub(crate) versioning: Versioning,
+    /// Kept and told; nothing is done by it.
+    #[serde(default)]
+    pub(crate) lifecycle: Option<BucketLifecycleConfiguration>,
 }
 
 /// What a client says about an object beside its bytes; given back unchanged.
@@ -76,6 +80,9 @@ pub(crate) struct Object {
     /// The multipart upload that this object came from. A record of an upload
     /// that has become an object is what a crash left behind.
     pub(crate) upload_id: Option<String>,
+    /// The last copy that was asked for out of the archive.
+    #[serde(default)]
+    pub(crate) restore: Option<Restore>,
 }
 
 /// Some bytes of an object or an upload.

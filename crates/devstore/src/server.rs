@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -19,12 +19,12 @@ use s3s::{Body, HttpError, S3Error, S3ErrorCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::api::Api;
+use crate::api::{Api, StatusOfAnswer};
 use crate::body::{Damaged, Leftover};
 use crate::faults::{Cue, Fault, Faults};
 use crate::flush::{Flushes, Noted};
 use crate::gate::{Credentials, Gate, MetOfCall};
-use crate::store::{BucketError, Store};
+use crate::store::{BucketError, Limits, Store};
 use crate::{OpenError, Options, Versioning};
 
 /// How long a client may take to send the headers of a request.
@@ -52,8 +52,16 @@ pub enum StartError {
 
 impl DevStore {
     pub async fn start(options: Options) -> Result<DevStore, StartError> {
-        let Options { root, listen, access_key_id, secret_access_key, part_bytes_min } = options;
-        let opening = tokio::task::spawn_blocking(move || Store::open(root, part_bytes_min));
+        let Options {
+            root,
+            listen,
+            access_key_id,
+            secret_access_key,
+            part_bytes_min,
+            restore_delay,
+        } = options;
+        let limits = Limits { part_bytes_min, restore_delay };
+        let opening = tokio::task::spawn_blocking(move || Store::open(root, limits));
         let store = opening.await.expect("opening does not panic").map_err(StartError::Open)?;
         let store = Arc::new(store);
         let cannot_listen = |source| StartError::Listen { address: listen, source };
@@ -87,6 +95,24 @@ impl DevStore {
 
     pub fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// What time it is for the objects in here.
+    pub fn now(&self) -> SystemTime {
+        self.store.clock.time()
+    }
+
+    /// Moves the clock of this server ahead; restores end and expire by it. It
+    /// stays ahead when the server starts again.
+    pub async fn advance(&self, by: Duration) -> io::Result<()> {
+        let store = Arc::clone(&self.store);
+        let advancing = tokio::task::spawn_blocking(move || store.advance(by));
+        advancing.await.expect("moving the clock does not panic")
+    }
+
+    /// How long restores take that are asked for from now on.
+    pub fn set_restore_delay(&self, delay: Duration) {
+        self.store.set_restore_delay(delay);
     }
 
     /// Stops listening, breaks every connection, and lets go of the folder.
@@ -151,7 +177,10 @@ async fn answer(
     let mut request = request.map(|body| Body::http_body(leftover.lend(body, waits_for_continue)));
     request.extensions_mut().insert(of_call.clone());
 
-    let response = service.call(request).await?;
+    let mut response = service.call(request).await?;
+    if let Some(StatusOfAnswer(status)) = response.extensions().get() {
+        *response.status_mut() = *status;
+    }
 
     leftover.drain().await;
     let Some(met) = of_call.take() else { return Ok(response) };

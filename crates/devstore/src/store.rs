@@ -13,12 +13,13 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::Duration;
 
-use s3s::dto::Timestamp;
+use s3s::dto::BucketLifecycleConfiguration;
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::blob::Blobs;
+use crate::clock::Clock;
 use crate::disk::{Disk, OpenError};
 use crate::load;
 use crate::record::{BucketRecord, Part, UploadRecord, Version, Versioning};
@@ -34,10 +35,18 @@ pub enum BucketError {
     Write { name: String, source: io::Error },
 }
 
+/// What a store is told beside its folder.
+pub(crate) struct Limits {
+    pub(crate) part_bytes_min: u64,
+    pub(crate) restore_delay: Duration,
+}
+
 pub(crate) struct Store {
     pub(crate) disk: Arc<Disk>,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) part_bytes_min: u64,
+    pub(crate) clock: Clock,
+    pub(crate) restore_delay: Mutex<Duration>,
     state: Mutex<Option<State>>,
 }
 
@@ -67,7 +76,7 @@ pub(crate) struct Upload {
 pub(crate) struct Open<'a>(MutexGuard<'a, Option<State>>);
 
 impl Store {
-    pub(crate) fn open(root: PathBuf, part_bytes_min: u64) -> Result<Store, OpenError> {
+    pub(crate) fn open(root: PathBuf, limits: Limits) -> Result<Store, OpenError> {
         let (disk, lock) = Disk::open(root)?;
         let loaded = load::load(&disk)?;
         let disk = Arc::new(disk);
@@ -75,9 +84,16 @@ impl Store {
         Ok(Store {
             blobs: Blobs::new(Arc::clone(&disk)),
             disk,
-            part_bytes_min,
+            part_bytes_min: limits.part_bytes_min,
+            clock: Clock::new(loaded.ahead),
+            restore_delay: Mutex::new(limits.restore_delay),
             state: Mutex::new(Some(state)),
         })
+    }
+
+    /// Moves the clock of the store ahead.
+    pub(crate) fn advance(&self, by: Duration) -> io::Result<()> {
+        self.clock.advance(by, |ahead| self.disk.write(&self.disk.clock(), &ahead))
     }
 
     /// Nothing is written after this; the folder may be opened again.
@@ -111,7 +127,7 @@ impl Store {
         let record = match state.buckets.get(name) {
             Some(_) if versioning == Versioning::Off => return Ok(()),
             Some(bucket) => BucketRecord { versioning, ..bucket.record.clone() },
-            None => BucketRecord { created_at: now(), versioning },
+            None => self.new_bucket(versioning),
         };
         self.write_bucket(&mut state, name, record)
             .map_err(|source| BucketError::Write { name: name.to_owned(), source })
@@ -122,7 +138,7 @@ impl Store {
         if state.buckets.contains_key(name) {
             return Err(S3Error::new(S3ErrorCode::BucketAlreadyOwnedByYou));
         }
-        let record = BucketRecord { created_at: now(), versioning: Versioning::Off };
+        let record = self.new_bucket(Versioning::Off);
         self.write_bucket(&mut state, name, record).map_err(S3Error::internal_error)
     }
 
@@ -141,6 +157,29 @@ impl Store {
         self.disk.remove_folder(&self.disk.bucket(name)).map_err(S3Error::internal_error)?;
         state.buckets.remove(name);
         Ok(())
+    }
+
+    pub(crate) fn lifecycle(&self, name: &str) -> S3Result<BucketLifecycleConfiguration> {
+        let found = self.state()?.bucket(name)?.record.lifecycle.clone();
+        found.ok_or_else(|| {
+            let message = "The lifecycle configuration does not exist";
+            S3Error::with_message(S3ErrorCode::NoSuchLifecycleConfiguration, message)
+        })
+    }
+
+    /// `None` takes it away.
+    pub(crate) fn set_lifecycle(
+        &self,
+        name: &str,
+        lifecycle: Option<BucketLifecycleConfiguration>,
+    ) -> S3Result<()> {
+        let mut state = self.state()?;
+        let record = BucketRecord { lifecycle, ..state.bucket(name)?.record.clone() };
+        self.write_bucket(&mut state, name, record).map_err(S3Error::internal_error)
+    }
+
+    fn new_bucket(&self, versioning: Versioning) -> BucketRecord {
+        BucketRecord { created_at: self.clock.now(), versioning, lifecycle: None }
     }
 
     fn write_bucket(&self, state: &mut State, name: &str, record: BucketRecord) -> io::Result<()> {
@@ -200,10 +239,6 @@ impl Bucket {
             Versioning::Enabled | Versioning::Suspended => Some(version.id.clone()),
         }
     }
-}
-
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from(SystemTime::now())
 }
 
 fn no_such_bucket(name: &str) -> S3Error {

@@ -16,7 +16,7 @@ use crate::objects::{Found, current_etag};
 use crate::precondition::Precondition;
 use crate::receive::Received;
 use crate::record::{Attributes, Content, Object, Part, UploadRecord};
-use crate::store::{Bucket, State, Store, Upload, now};
+use crate::store::{Bucket, State, Store, Upload};
 
 /// Names an upload as every call about it does.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Store {
             id: id.clone(),
             key: new.key,
             order,
-            started_at: now(),
+            started_at: self.clock.now(),
             attributes: new.attributes,
             algorithm: new.algorithm,
             kind: new.kind,
@@ -102,6 +102,7 @@ impl Store {
             checksum: assembled.checksum,
             parts: assembled.parts,
             upload_id: Some(name.id.clone()),
+            restore: None,
         };
         let content = Content::Object(Box::new(object));
         let found = self.publish(&mut state, &name.bucket, &name.key, content)?;

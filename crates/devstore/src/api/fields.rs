@@ -67,7 +67,7 @@ macro_rules! attributes_of {
 
 /// Fills what GetObject and HeadObject say of an object.
 macro_rules! fill_object {
-    ($output:expr, $found:expr, $checksum_mode:expr) => {{
+    ($output:expr, $found:expr, $checksum:expr, $checksum_mode:expr) => {{
         let (object, attributes) = ($found.object(), $found.object().attributes.clone());
         $output.accept_ranges = Some("bytes".to_owned());
         $output.cache_control = attributes.cache_control;
@@ -83,9 +83,10 @@ macro_rules! fill_object {
         $output.ssekms_key_id = attributes.sse_kms_key_id;
         $output.storage_class = attributes.storage_class.map(Into::into);
         $output.version_id = $found.shown_id.clone();
-        if $checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == "ENABLED") {
-            $crate::api::fields::fill_checksum!($output, object.checksum);
-            $output.checksum_type = Some($crate::api::fields::kind(&object.checksum));
+        let is_asked_for = $checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == "ENABLED");
+        if let Some(checksum) = $checksum.as_ref().filter(|_| is_asked_for) {
+            $crate::api::fields::fill_checksum!($output, checksum);
+            $output.checksum_type = Some($crate::api::fields::kind(checksum));
         }
     }};
 }

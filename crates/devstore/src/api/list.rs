@@ -1,10 +1,13 @@
 //! Listings of objects: the current version of each key.
 
+use std::time::SystemTime;
+
 use s3s::{S3Request, S3Result, dto};
 
 use super::Api;
 use super::asked::Asked;
 use super::fields::{algorithm_name, invalid_argument, kind};
+use super::restore::{restore_status, wants_restore_status};
 use crate::listing::{Cursor, Page, page};
 use crate::record::Version;
 use crate::store::Bucket;
@@ -24,7 +27,8 @@ impl Api {
                 })?),
                 None => input.start_after.clone().filter(|key| !key.is_empty()).map(Cursor::Key),
             };
-        let page = self.page_of_objects(&input.bucket, &asked, after).await?;
+        let tells = wants_restore_status(input.optional_object_attributes.as_ref());
+        let page = self.page_of_objects(&input.bucket, &asked, after, tells).await?;
         Ok(dto::ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: asked.prefix(),
@@ -50,7 +54,8 @@ impl Api {
         let encoding = input.encoding_type.as_ref();
         let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
         let after = asked.cursor(input.marker.as_ref());
-        let page = self.page_of_objects(&input.bucket, &asked, after).await?;
+        let tells = wants_restore_status(input.optional_object_attributes.as_ref());
+        let page = self.page_of_objects(&input.bucket, &asked, after, tells).await?;
         Ok(dto::ListObjectsOutput {
             name: Some(input.bucket),
             prefix: asked.prefix(),
@@ -71,13 +76,23 @@ impl Api {
         bucket: &str,
         asked: &Asked,
         after: Option<Cursor>,
+        tells_restores: bool,
     ) -> S3Result<Page<dto::Object>> {
         let (bucket, asked) = (bucket.to_owned(), asked.clone());
-        self.work(move |store| Ok(objects(store.state()?.bucket(&bucket)?, &asked, after))).await
+        let restores_at = tells_restores.then(|| self.store.clock.time());
+        let page = self.work(move |store| {
+            Ok(objects(store.state()?.bucket(&bucket)?, &asked, after, restores_at))
+        });
+        page.await
     }
 }
 
-fn objects(bucket: &Bucket, asked: &Asked, after: Option<Cursor>) -> Page<dto::Object> {
+fn objects(
+    bucket: &Bucket,
+    asked: &Asked,
+    after: Option<Cursor>,
+    restores_at: Option<SystemTime>,
+) -> Page<dto::Object> {
     let query = asked.query(after);
     let newest = query.range(&bucket.versions).filter_map(|(key, versions)| {
         let version = versions.first().filter(|version| version.object().is_some())?;
@@ -85,13 +100,17 @@ fn objects(bucket: &Bucket, asked: &Asked, after: Option<Cursor>) -> Page<dto::O
     });
     let page = page(&query, newest);
     Page {
-        entries: page.entries.into_iter().map(|version| object(version, asked)).collect(),
+        entries: page
+            .entries
+            .into_iter()
+            .map(|version| object(version, asked, restores_at))
+            .collect(),
         prefixes: page.prefixes,
         next: page.next,
     }
 }
 
-fn object(version: &Version, asked: &Asked) -> dto::Object {
+fn object(version: &Version, asked: &Asked, restores_at: Option<SystemTime>) -> dto::Object {
     let object = version.object().expect("delete markers were left out");
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::Object {
@@ -101,7 +120,7 @@ fn object(version: &Version, asked: &Asked) -> dto::Object {
         key: Some(asked.write(&version.key)),
         last_modified: Some(version.written_at.clone()),
         owner: None,
-        restore_status: None,
+        restore_status: restore_status(object, restores_at),
         size: Some(object.len as i64),
         storage_class: Some(class.into()),
     }

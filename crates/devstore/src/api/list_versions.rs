@@ -7,6 +7,7 @@ use s3s::{S3Request, S3Result, dto};
 use super::Api;
 use super::asked::Asked;
 use super::fields::{algorithm_name, kind};
+use super::restore::{restore_status, wants_restore_status};
 use crate::listing::{Cursor, Page, page};
 use crate::record::{Object, Version};
 use crate::store::Bucket;
@@ -30,10 +31,16 @@ impl Api {
         });
         let page = found.await?;
         let last_id = page.entries.last().map(|(version, _)| version.id.clone());
+        let tells = wants_restore_status(input.optional_object_attributes.as_ref());
+        let restores_at = tells.then(|| self.store.clock.time());
+        let entry = |version, object, is_latest| dto::ObjectVersion {
+            restore_status: restore_status(object, restores_at),
+            ..entry(version, object, is_latest, &asked)
+        };
         let (mut versions, mut delete_markers) = (Vec::new(), Vec::new());
         for (version, is_latest) in &page.entries {
             match version.object() {
-                Some(object) => versions.push(entry(version, object, *is_latest, &asked)),
+                Some(object) => versions.push(entry(version, object, *is_latest)),
                 None => delete_markers.push(delete_marker(version, *is_latest, &asked)),
             }
         }

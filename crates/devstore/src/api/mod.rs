@@ -6,16 +6,21 @@
 
 mod asked;
 mod buckets;
+mod copy;
 mod fields;
+mod lifecycle;
 mod list;
 mod list_uploads;
 mod list_versions;
 mod read;
+mod restore;
+mod slice;
 mod upload;
 mod write;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, dto};
 
 use crate::store::Store;
@@ -41,8 +46,24 @@ impl Api {
     }
 }
 
+/// The status of an answer that `s3s` would give another one; it has a field for
+/// that in its answers, and looks at it in some calls only.
+#[derive(Clone, Copy)]
+pub(crate) struct StatusOfAnswer(pub(crate) StatusCode);
+
+fn with_status<T>(output: T, status: StatusCode) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(StatusOfAnswer(status));
+    response
+}
+
 macro_rules! calls {
-    ($($call:ident($input:ident) -> $output:ident = $answer:ident;)*) => {
+    (
+        with status {
+            $($other:ident($other_in:ident) -> $other_out:ident = $other_answer:ident;)*
+        }
+        $($call:ident($input:ident) -> $output:ident = $answer:ident;)*
+    ) => {
         #[async_trait::async_trait]
         impl S3 for Api {
             $(async fn $call(
@@ -51,26 +72,40 @@ macro_rules! calls {
             ) -> S3Result<S3Response<dto::$output>> {
                 self.$answer(request).await.map(S3Response::new)
             })*
+            $(async fn $other(
+                &self,
+                request: S3Request<dto::$other_in>,
+            ) -> S3Result<S3Response<dto::$other_out>> {
+                self.$other_answer(request).await
+            })*
         }
     };
 }
 
 #[rustfmt::skip]
 calls! {
+    with status {
+        head_object(HeadObjectInput) -> HeadObjectOutput = head;
+        restore_object(RestoreObjectInput) -> RestoreObjectOutput = restore;
+    }
+
     create_bucket(CreateBucketInput) -> CreateBucketOutput = make_bucket;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = remove_lifecycle;
     delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = remove_bucket;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = locate_bucket;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
     head_bucket(HeadBucketInput) -> HeadBucketOutput = look_at_bucket;
     list_buckets(ListBucketsInput) -> ListBucketsOutput = buckets;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = set_lifecycle;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = set_versioning;
 
     put_object(PutObjectInput) -> PutObjectOutput = put;
+    copy_object(CopyObjectInput) -> CopyObjectOutput = copy;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput = delete;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = delete_batch;
 
     get_object(GetObjectInput) -> GetObjectOutput = get;
-    head_object(HeadObjectInput) -> HeadObjectOutput = head;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = attributes;
 
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_v1;

@@ -1,12 +1,13 @@
 //! Calls that read one object.
 
-use std::ops::Range;
-
+use http::StatusCode;
 use s3s::dto::{ETagCondition, StreamingBlob};
-use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, dto};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
 
-use super::Api;
 use super::fields::{fill_checksum, fill_object, kind};
+use super::restore::restore_header;
+use super::slice::Wanted;
+use super::{Api, with_status};
 use crate::objects::Found;
 use crate::precondition;
 use crate::record::{Object, Part};
@@ -16,9 +17,9 @@ const PARTS_MAX: i32 = 1000;
 
 /// What a reader asks the object to be, or not to be any more.
 #[derive(Clone)]
-struct Conditions {
-    if_match: Option<ETagCondition>,
-    if_none_match: Option<ETagCondition>,
+pub(super) struct Conditions {
+    pub(super) if_match: Option<ETagCondition>,
+    pub(super) if_none_match: Option<ETagCondition>,
 }
 
 impl Api {
@@ -27,23 +28,24 @@ impl Api {
         request: S3Request<dto::GetObjectInput>,
     ) -> S3Result<dto::GetObjectOutput> {
         let input = request.input;
-        refuse_part_number(input.part_number)?;
+        let wanted = Wanted::new(input.range, input.part_number)?;
         let conditions =
             Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
-        let (bucket, key, wanted) = (input.bucket, input.key, input.range);
+        let (bucket, key) = (input.bucket, input.key);
         let opened = self.work(move |store| {
             store.open_object(&bucket, &key, input.version_id.as_deref(), |object| {
                 conditions.check(object)?;
-                range(wanted, object.len)
+                Ok(wanted.of(object)?.range)
             })
         });
         let (found, range, reader) = opened.await?;
-        // A checksum of the whole would not fit a part of the bytes.
-        let checksum_mode = input.checksum_mode.filter(|_| wanted.is_none());
+        let slice = wanted.of(found.object())?;
         let mut output = dto::GetObjectOutput::default();
-        fill_object!(output, found, checksum_mode);
+        fill_object!(output, found, slice.checksum, input.checksum_mode);
+        output.restore = restore_header(self.store.state_of(found.object()));
         output.content_length = Some((range.end - range.start) as i64);
-        output.content_range = wanted.map(|_| content_range(&range, found.object().len));
+        output.content_range = slice.content_range;
+        output.parts_count = slice.parts_count;
         output.body = Some(StreamingBlob::wrap(reader.into_stream()));
         Ok(output)
     }
@@ -51,20 +53,25 @@ impl Api {
     pub(super) async fn head(
         &self,
         request: S3Request<dto::HeadObjectInput>,
-    ) -> S3Result<dto::HeadObjectOutput> {
+    ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
         let input = request.input;
-        refuse_part_number(input.part_number)?;
+        let wanted = Wanted::new(input.range, input.part_number)?;
         let conditions =
             Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let found = self.look_up(input.bucket, input.key, input.version_id).await?;
         conditions.check(found.object())?;
-        let range = range(input.range, found.object().len)?;
-        let checksum_mode = input.checksum_mode.filter(|_| input.range.is_none());
+        let slice = wanted.of(found.object())?;
         let mut output = dto::HeadObjectOutput::default();
-        fill_object!(output, found, checksum_mode);
-        output.content_length = Some((range.end - range.start) as i64);
-        output.content_range = input.range.map(|_| content_range(&range, found.object().len));
-        Ok(output)
+        fill_object!(output, found, slice.checksum, input.checksum_mode);
+        output.restore = restore_header(self.store.state_of(found.object()));
+        output.content_length = Some((slice.range.end - slice.range.start) as i64);
+        output.content_range = slice.content_range;
+        output.parts_count = slice.parts_count;
+        let status = match output.content_range {
+            Some(_) => StatusCode::PARTIAL_CONTENT,
+            None => StatusCode::OK,
+        };
+        Ok(with_status(output, status))
     }
 
     pub(super) async fn attributes(
@@ -103,7 +110,7 @@ impl Api {
 }
 
 impl Conditions {
-    fn check(&self, object: &Object) -> S3Result<()> {
+    pub(super) fn check(&self, object: &Object) -> S3Result<()> {
         let is_it = |condition: &ETagCondition| match condition {
             ETagCondition::Any => true,
             ETagCondition::ETag(etag) => etag.value() == object.etag,
@@ -116,33 +123,6 @@ impl Conditions {
         }
         Ok(())
     }
-}
-
-fn refuse_part_number(part_number: Option<i32>) -> S3Result<()> {
-    match part_number {
-        None => Ok(()),
-        Some(_) => Err(S3Error::with_message(
-            S3ErrorCode::NotImplemented,
-            "This server does not read objects by part number.",
-        )),
-    }
-}
-
-fn range(wanted: Option<dto::Range>, len: u64) -> S3Result<Range<u64>> {
-    match wanted {
-        None => Ok(0..len),
-        Some(wanted) => match wanted.check(len) {
-            Ok(range) if !range.is_empty() => Ok(range),
-            Ok(_) | Err(_) => Err(S3Error::with_message(
-                S3ErrorCode::InvalidRange,
-                "The requested range is not satisfiable",
-            )),
-        },
-    }
-}
-
-fn content_range(range: &Range<u64>, len: u64) -> String {
-    format!("bytes {}-{}/{len}", range.start, range.end - 1)
 }
 
 fn checksum(object: &Object) -> dto::Checksum {
@@ -179,34 +159,4 @@ fn object_part(part: &Part) -> dto::ObjectPart {
     };
     fill_checksum!(output, part.checksum);
     output
-}
-
-#[cfg(test)]
-mod tests {
-    use s3s::dto::Range as Wanted;
-
-    use super::*;
-
-    #[test]
-    fn ranges() {
-        #[rustfmt::skip]
-        let cases = [
-            ("bytes=0-",    10, Some(0..10)),
-            ("bytes=0-0",   10, Some(0..1)),
-            ("bytes=3-5",   10, Some(3..6)),
-            ("bytes=3-99",  10, Some(3..10)),
-            ("bytes=-4",    10, Some(6..10)),
-            ("bytes=-99",   10, Some(0..10)),
-            ("bytes=10-",   10, None),
-            ("bytes=-0",    10, None),
-            ("bytes=0-",    0,  None),
-            ("bytes=-1",    0,  None),
-        ];
-        for (text, len, want) in cases {
-            let got = range(Some(Wanted::parse(text).unwrap()), len);
-            assert_eq!(got.ok(), want, "{text} of {len}");
-        }
-        assert_eq!(range(None, 0).unwrap(), 0..0);
-        assert_eq!(content_range(&(3..6), 10), "bytes 3-5/10");
-    }
 }

@@ -3,15 +3,21 @@
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, RuntimeComponents,
 };
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use s3up_devstore::{DevStore, Faults, Options, Versioning};
 use tempfile::TempDir;
@@ -128,6 +134,58 @@ pub async fn body(got: GetObjectOutput) -> Vec<u8> {
 
 pub fn list_of(parts: impl IntoIterator<Item = CompletedPart>) -> CompletedMultipartUpload {
     CompletedMultipartUpload::builder().set_parts(Some(parts.into_iter().collect())).build()
+}
+
+/// Makes a client add the checksum that is named, behind the body where it can.
+pub fn checking() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::Config::builder()
+        .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
+}
+
+/// Sends another body in the place of the one that was signed and measured.
+#[derive(Debug)]
+pub struct SwappedBody(pub String);
+
+impl Intercept for SwappedBody {
+    fn name(&self) -> &'static str {
+        "SwappedBody"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        *context.request_mut().body_mut() = SdkBody::from(self.0.as_str());
+        Ok(())
+    }
+}
+
+/// Sees the status of an answer, which the client keeps to itself.
+#[derive(Clone, Debug, Default)]
+pub struct StatusSeen(Arc<AtomicU16>);
+
+impl StatusSeen {
+    pub fn get(&self) -> u16 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Intercept for StatusSeen {
+    fn name(&self) -> &'static str {
+        "StatusSeen"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.store(context.response().status().as_u16(), Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// The code with which a call was refused.

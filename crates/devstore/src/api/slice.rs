@@ -1,0 +1,175 @@
+//! Which bytes of an object a read is about: all, a range, or one part.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+
+use std::ops::Range;
+
+use http::StatusCode;
+use s3s::{S3Error, S3ErrorCode, S3Result, dto};
+
+use super::fields::invalid;
+use crate::digest::Checksum;
+use crate::record::Object;
+
+#[derive(Clone, Copy)]
+pub(super) enum Wanted {
+    All,
+    Range(dto::Range),
+    Part(i32),
+}
+
+pub(super) struct Slice {
+    pub(super) range: Range<u64>,
+    /// `Content-Range`, where the answer is 206.
+    pub(super) content_range: Option<String>,
+    /// Of these bytes. A range has none.
+    pub(super) checksum: Option<Checksum>,
+    /// Told with a part of a multipart object.
+    pub(super) parts_count: Option<i32>,
+}
+
+impl Wanted {
+    pub(super) fn new(range: Option<dto::Range>, part_number: Option<i32>) -> S3Result<Wanted> {
+        match (range, part_number) {
+            (None, None) => Ok(Wanted::All),
+            (Some(range), None) => Ok(Wanted::Range(range)),
+            (None, Some(number)) => Ok(Wanted::Part(number)),
+            (Some(_), Some(_)) => Err(invalid("Cannot specify both Range header and partNumber")),
+        }
+    }
+
+    pub(super) fn of(self, object: &Object) -> S3Result<Slice> {
+        match self {
+            Wanted::All => Ok(Slice {
+                range: 0..object.len,
+                content_range: None,
+                checksum: Some(object.checksum.clone()),
+                parts_count: None,
+            }),
+            Wanted::Range(wanted) => {
+                let range = satisfiable(wanted, object.len)?;
+                let content_range = content_range(&range, object.len);
+                Ok(Slice { range, content_range, checksum: None, parts_count: None })
+            }
+            Wanted::Part(number) => part(object, number),
+        }
+    }
+}
+
+fn part(object: &Object, number: i32) -> S3Result<Slice> {
+    let mut start = 0;
+    for part in &object.parts {
+        if part.number == number {
+            let range = start..start + part.len;
+            let kind = object.checksum.kind;
+            return Ok(Slice {
+                content_range: content_range(&range, object.len),
+                range,
+                checksum: Some(Checksum { kind, ..part.checksum.clone() }),
+                parts_count: object.upload_id.as_ref().map(|_| object.parts.len() as i32),
+            });
+        }
+        start += part.len;
+    }
+    let message = "The requested partnumber is not satisfiable";
+    let mut refusal =
+        S3Error::with_message(S3ErrorCode::Custom("InvalidPartNumber".into()), message);
+    refusal.set_status_code(StatusCode::RANGE_NOT_SATISFIABLE);
+    Err(refusal)
+}
+
+fn satisfiable(wanted: dto::Range, len: u64) -> S3Result<Range<u64>> {
+    match wanted.check(len) {
+        Ok(range) if !range.is_empty() => Ok(range),
+        Ok(_) | Err(_) => Err(S3Error::with_message(
+            S3ErrorCode::InvalidRange,
+            "The requested range is not satisfiable",
+        )),
+    }
+}
+
+/// `None` of no bytes: there is no way to write that.
+fn content_range(range: &Range<u64>, len: u64) -> Option<String> {
+    let last = range.end.checked_sub(1).filter(|_| !range.is_empty())?;
+    Some(format!("bytes {}-{last}/{len}", range.start))
+}
+
+#[cfg(test)]
+mod tests {
+    use s3s::dto::{Range as Given, Timestamp};
+
+    use super::*;
+    use crate::digest::{Algorithm, Kind};
+    use crate::record::{Attributes, Part};
+
+    #[test]
+    fn ranges() {
+        #[rustfmt::skip]
+        let cases = [
+            ("bytes=0-",    10, Some(0..10)),
+            ("bytes=0-0",   10, Some(0..1)),
+            ("bytes=3-5",   10, Some(3..6)),
+            ("bytes=3-99",  10, Some(3..10)),
+            ("bytes=-4",    10, Some(6..10)),
+            ("bytes=-99",   10, Some(0..10)),
+            ("bytes=10-",   10, None),
+            ("bytes=-0",    10, None),
+            ("bytes=0-",    0,  None),
+            ("bytes=-1",    0,  None),
+        ];
+        for (text, len, want) in cases {
+            let got = satisfiable(Given::parse(text).unwrap(), len);
+            assert_eq!(got.ok(), want, "{text} of {len}");
+        }
+        assert_eq!(content_range(&(3..6), 10).as_deref(), Some("bytes 3-5/10"));
+        assert_eq!(content_range(&(0..0), 0), None);
+    }
+
+    #[test]
+    fn parts() {
+        let object = object(&[(1, 4), (3, 2)]);
+        #[rustfmt::skip]
+        let cases = [
+            (1, Some((0..4, "bytes 0-3/6"))),
+            (2, None),
+            (3, Some((4..6, "bytes 4-5/6"))),
+        ];
+        for (number, want) in cases {
+            let got = Wanted::Part(number).of(&object).ok();
+            let got = got.map(|slice| (slice.range, slice.content_range.unwrap()));
+            assert_eq!(got, want.map(|(range, text)| (range, text.to_owned())), "part {number}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_a_part_is_refused() {
+        let range = Given::parse("bytes=0-1").unwrap();
+        assert!(Wanted::new(Some(range), Some(1)).is_err());
+    }
+
+    fn object(parts: &[(i32, u64)]) -> Object {
+        let checksum = Checksum {
+            algorithm: Algorithm::Crc64Nvme,
+            kind: Kind::FullObject,
+            value: String::new(),
+        };
+        let part = |&(number, len): &(i32, u64)| Part {
+            number,
+            blob: String::new(),
+            len,
+            etag: String::new(),
+            checksum: checksum.clone(),
+            crc64nvme: 0,
+            written_at: Timestamp::default(),
+        };
+        Object {
+            attributes: Attributes::default(),
+            etag: String::new(),
+            len: parts.iter().map(|(_, len)| len).sum(),
+            checksum: checksum.clone(),
+            parts: parts.iter().map(part).collect(),
+            upload_id: Some("u".to_owned()),
+            restore: None,
+        }
+    }
+}
