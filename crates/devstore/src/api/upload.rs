@@ -56,7 +56,7 @@ impl Api {
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
         let asked = name.clone();
         let upload = self.work(move |store| store.upload(&asked).map(|u| u.record)).await?;
-        check_algorithm(upload.algorithm, claimed.or(trailing))?;
+        check_algorithm(upload.algorithm, upload.kind, claimed.or(trailing))?;
         let received = self.take_in(Incoming {
             body: input.body,
             len: input.content_length,
@@ -142,9 +142,14 @@ fn upload_kind(algorithm: Option<Algorithm>, given: Option<&dto::ChecksumType>) 
     }
 }
 
-/// A part carries the checksum that its upload was created with, or none.
-fn check_algorithm(of_upload: Option<Algorithm>, of_part: Option<Algorithm>) -> S3Result<()> {
-    if of_part.is_none() || of_part == of_upload {
+/// A part carries the checksum that its upload was created with. It may carry
+/// none where the checksum of the object is not made of those of the parts.
+fn check_algorithm(
+    of_upload: Option<Algorithm>,
+    kind: Kind,
+    of_part: Option<Algorithm>,
+) -> S3Result<()> {
+    if of_part == of_upload || (of_part.is_none() && kind == Kind::FullObject) {
         return Ok(());
     }
     let name = |algorithm: Option<Algorithm>| {
@@ -193,12 +198,23 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_the_checksum_of_its_upload_or_none() {
+    fn which_checksum_a_part_may_have() {
         let (crc, sha) = (Some(Algorithm::Crc64Nvme), Some(Algorithm::Sha256));
-        for (of_upload, of_part, is_fine) in
-            [(crc, crc, true), (crc, None, true), (crc, sha, false), (None, crc, false)]
-        {
-            assert_eq!(check_algorithm(of_upload, of_part).is_ok(), is_fine, "{of_part:?}");
+        #[rustfmt::skip]
+        let cases = [
+            // of the upload            of the part  is fine
+            ((crc,  Kind::FullObject),  crc,         true),
+            ((crc,  Kind::FullObject),  None,        true),
+            ((crc,  Kind::FullObject),  sha,         false),
+            ((sha,  Kind::Composite),   sha,         true),
+            ((sha,  Kind::Composite),   None,        false),
+            ((sha,  Kind::Composite),   crc,         false),
+            ((None, Kind::FullObject),  None,        true),
+            ((None, Kind::FullObject),  crc,         false),
+        ];
+        for ((algorithm, kind), of_part, is_fine) in cases {
+            let got = check_algorithm(algorithm, kind, of_part).is_ok();
+            assert_eq!(got, is_fine, "{algorithm:?} {kind:?} {of_part:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedPart, ObjectAttributes, StorageClass,
 };
 
-use crate::support::{BUCKET, PART, Server, body, bytes, list_of, refusal, server};
+use crate::support::{BUCKET, PART, Server, body, bytes, checking, list_of, refusal, server};
 
 #[tokio::test]
 async fn parts_become_one_object_in_the_order_of_their_numbers() {
@@ -242,12 +242,16 @@ async fn upload_with(
     algorithm: ChecksumAlgorithm,
 ) -> (String, Vec<CompletedPart>) {
     let start = server.client.create_multipart_upload().bucket(BUCKET).key("key");
-    let started = start.checksum_algorithm(algorithm).send().await.expect("the upload starts");
+    let started =
+        start.checksum_algorithm(algorithm.clone()).send().await.expect("the upload starts");
     let id = started.upload_id.expect("an upload id");
     let mut parts = Vec::new();
     for number in 1..=2 {
         let part = server.client.upload_part().bucket(BUCKET).key("key").upload_id(&id);
-        let put = part.part_number(number).body(bytes(b"123456789")).send().await;
+        let part = part.part_number(number).body(bytes(b"123456789"));
+        let put =
+            part.checksum_algorithm(algorithm.clone()).customize().config_override(checking());
+        let put = put.send().await;
         let put = put.expect("the part is put");
         let part = CompletedPart::builder()
             .part_number(number)
