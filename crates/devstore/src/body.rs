@@ -3,7 +3,7 @@
 //! In: a call that is refused early has not read its body. If the connection
 //! were closed then, the client would see a broken pipe where S3 shows it the
 //! refusal. So the body is lent to the call, comes back when the call is done,
-//! and what is left of it is read and thrown away.
+//! and what is left of it is read and thrown away. A fault may cut it short.
 //!
 //! Out: a body that is cut short or damaged, as an injected fault wants it.
 
@@ -18,8 +18,9 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use s3s::StdError;
 
-use crate::faults::{Cue, Fault};
+use crate::faults::Cue;
 use crate::flush::Flushes;
+use crate::gate::MetOfCall;
 
 /// A client that sends more than this to a call that was refused is cut off.
 const DRAIN_BYTES_MAX: u64 = 1 << 30;
@@ -35,11 +36,19 @@ pub(crate) struct Lent {
     /// not come.
     waits_for_continue: bool,
     leftover: Leftover,
+    of_call: MetOfCall,
+    came: u64,
 }
 
 impl Leftover {
-    pub(crate) fn lend(&self, body: Incoming, waits_for_continue: bool) -> Lent {
-        Lent { body: Some(body), was_read: false, waits_for_continue, leftover: self.clone() }
+    pub(crate) fn lend(
+        &self,
+        body: Incoming,
+        waits_for_continue: bool,
+        of_call: MetOfCall,
+    ) -> Lent {
+        let (body, leftover) = (Some(body), self.clone());
+        Lent { body, was_read: false, waits_for_continue, leftover, of_call, came: 0 }
     }
 
     /// Reads what the call did not.
@@ -67,19 +76,36 @@ impl Drop for Lent {
     }
 }
 
+impl Lent {
+    /// Counts what came, and cuts the body where a fault wants that.
+    fn note(&mut self, bytes: u64) -> Result<(), StdError> {
+        self.came += bytes;
+        match self.of_call.cut() {
+            Some((cue, after_bytes)) if after_bytes < self.came => {
+                cue.fire();
+                Err(io::Error::other("injected: the body of the request is cut").into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 impl Body for Lent {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = StdError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         self.was_read = true;
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
-        }
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame?;
+            self.note(frame.data_ref().map_or(0, |data| data.len() as u64))?;
+            Ok(frame)
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -91,9 +117,17 @@ impl Body for Lent {
     }
 }
 
+/// What happens to the body of an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum Damage {
+    Cut { after_bytes: u64 },
+    Flip { offset: u64 },
+}
+
 /// The body of an answer, with a fault on its way.
 pub(crate) struct Damaged {
     body: s3s::Body,
+    damage: Damage,
     cue: Cue,
     sent: u64,
     flushes: Flushes,
@@ -103,31 +137,25 @@ pub(crate) struct Damaged {
 }
 
 impl Damaged {
-    pub(crate) fn new(body: s3s::Body, cue: Cue, flushes: Flushes) -> Damaged {
-        Damaged { body, cue, sent: 0, flushes, cut_at: None }
+    pub(crate) fn new(body: s3s::Body, damage: Damage, cue: Cue, flushes: Flushes) -> Damaged {
+        Damaged { body, damage, cue, sent: 0, flushes, cut_at: None }
     }
 
     fn damage(&mut self, data: Bytes) -> Bytes {
         let start = self.sent;
         self.sent += data.len() as u64;
-        match self.cue.fault {
-            Fault::CutBody { after_bytes } if after_bytes < self.sent => {
+        match self.damage {
+            Damage::Cut { after_bytes } if after_bytes < self.sent => {
                 self.cut_at = Some(self.flushes.count());
                 data.slice(..(after_bytes - start) as usize)
             }
-            Fault::FlipByte { offset } if (start..self.sent).contains(&offset) => {
+            Damage::Flip { offset } if (start..self.sent).contains(&offset) => {
                 self.cue.fire();
                 let mut data = BytesMut::from(data);
                 data[(offset - start) as usize] ^= 0xff;
                 data.freeze()
             }
-            Fault::CutBody { .. }
-            | Fault::FlipByte { .. }
-            | Fault::InternalError
-            | Fault::SlowDown { .. }
-            | Fault::Stall
-            | Fault::LoseAnswer
-            | Fault::LateInternalError => data,
+            Damage::Cut { .. } | Damage::Flip { .. } => data,
         }
     }
 

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// The flushes of one connection. Clones share their content.
 #[derive(Clone, Default)]
@@ -52,18 +51,18 @@ impl Flushes {
 
 /// A stream that notes its flushes. Hyper flushes it only after it has written
 /// everything it had.
-pub(crate) struct Noted {
-    stream: TcpStream,
+pub(crate) struct Noted<S> {
+    stream: S,
     flushes: Flushes,
 }
 
-impl Noted {
-    pub(crate) fn new(stream: TcpStream, flushes: Flushes) -> Noted {
+impl<S> Noted<S> {
+    pub(crate) fn new(stream: S, flushes: Flushes) -> Noted<S> {
         Noted { stream, flushes }
     }
 }
 
-impl AsyncRead for Noted {
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +72,7 @@ impl AsyncRead for Noted {
     }
 }
 
-impl AsyncWrite for Noted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

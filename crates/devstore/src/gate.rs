@@ -39,6 +39,24 @@ impl MetOfCall {
     pub(crate) fn take(&self) -> Option<Met> {
         self.0.lock().expect("no holder of this lock panics").take()
     }
+
+    /// Where the body of the request is to be cut.
+    pub(crate) fn cut(&self) -> Option<(Cue, u64)> {
+        let met = self.0.lock().expect("no holder of this lock panics");
+        let cue = met.as_ref()?.cue.as_ref()?;
+        match cue.fault {
+            Fault::CutUpload { after_bytes } => Some((cue.clone(), after_bytes)),
+            Fault::InternalError
+            | Fault::SlowDown { .. }
+            | Fault::Stall
+            | Fault::CutBody { .. }
+            | Fault::FlipByte { .. }
+            | Fault::LoseAnswer
+            | Fault::LateInternalError
+            | Fault::ErrorIn200
+            | Fault::LateErrorIn200 => None,
+        }
+    }
 }
 
 pub(crate) struct Gate {
@@ -79,10 +97,14 @@ async fn befall(cue: Cue) -> S3Result<()> {
             cue.fire();
             future::pending().await
         }
-        Fault::CutBody { .. }
+        // The answer to this is made when the call is over.
+        Fault::ErrorIn200 => Err(S3Error::with_message(S3ErrorCode::InternalError, "injected")),
+        Fault::CutUpload { .. }
+        | Fault::CutBody { .. }
         | Fault::FlipByte { .. }
         | Fault::LoseAnswer
-        | Fault::LateInternalError => Ok(()),
+        | Fault::LateInternalError
+        | Fault::LateErrorIn200 => Ok(()),
     }
 }
 

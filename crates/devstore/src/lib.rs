@@ -1,6 +1,6 @@
 //! An S3 server in a folder, for the demo and the tests.
 //!
-//! A request comes in through `server`, which hands its body on and applies
+//! A request comes in through `serve`, which hands its body on and applies
 //! injected [`Faults`]; `s3s` checks the signature and turns HTTP into a typed
 //! call; `api` answers it. Bytes of a body go through `receive` (temporary
 //! file, checksums) into a *blob*; what an object is (key, metadata, list of
@@ -8,8 +8,10 @@
 //! start, so that listings never touch the disk.
 //!
 //! It is strict where a backup tool could be wrong: signatures, checksums, part
-//! order and size, conditional writes, versions. Not here yet: archived classes
-//! and their restore, Object Lock, copies, tags, policies.
+//! order and size, conditional writes, versions, archived classes. Lifecycle
+//! configurations are kept and told, and nothing expires by them. Not here yet:
+//! Object Lock, copies of parts, tags, policies, presigned uploads in chunks,
+//! `If-Modified-Since`; a restore that runs is not sped up by a faster tier.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,6 +26,32 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # The control endpoint
+//!
+//! Another process steers the server by JSON over HTTP, without a signature,
+//! from loopback. The paths are below `/_control/`, which no bucket can be
+//! called. A refused command is answered 4xx with `{"error": "..."}`.
+//!
+//! | | Body | Does |
+//! |---|---|---|
+//! | `POST faults` | `{"op": "PutObject", "nth": 1, "fault": {"kind": "stall"}}` | the n-th call of the operation from now on fails |
+//! | `GET faults` | | `{"unfired": [...]}`: what was injected and has not happened |
+//! | `DELETE faults` | | takes back every fault that waits |
+//! | `GET calls` | | `{"total": 3, "by_operation": {"PutObject": 3}}` |
+//! | `POST holds` | `{"nth": 2}`, or with `"op": "PutObject"` | the n-th call from now on does its work and is not answered; gives an `id` |
+//! | `GET holds/ID` | | `{"has_fired": true}` once the call did its work |
+//! | `GET holds/ID/reached` | | the same, and waits for it |
+//! | `DELETE holds/ID` | | breaks the connection of the held call |
+//! | `PUT network` | `{"latency_ms": 50, "bytes_per_second": 1000000}` | every call waits; both ways are thin; `{}` for neither |
+//! | `GET clock` | | `{"now": "..."}` |
+//! | `POST clock` | `{"advance_seconds": 86400}` | moves the clock ahead; restores end and expire by it |
+//! | `PUT restore` | `{"delay_seconds": 3600}` | how long restores take |
+//!
+//! A fault is `internal_error`, `slow_down` (with `retry_after_seconds` if
+//! wanted), `stall`, `cut_upload` (`after_bytes`), `cut_body` (`after_bytes`),
+//! `flip_byte` (`offset`), `lose_answer`, `late_internal_error`, `error_in_200`
+//! or `late_error_in_200`: see [`Fault`].
 
 mod api;
 mod archive;
@@ -31,6 +59,7 @@ mod assemble;
 mod blob;
 mod body;
 mod clock;
+mod control;
 mod digest;
 mod disk;
 mod faults;
@@ -41,10 +70,12 @@ mod listing;
 mod load;
 mod objects;
 mod options;
+mod pace;
 mod precondition;
 mod receive;
 mod record;
 mod restore;
+mod serve;
 mod server;
 mod store;
 mod uploads;

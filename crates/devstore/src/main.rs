@@ -11,9 +11,23 @@ use s3up_devstore::{DevStore, Options, Versioning};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+const CONTROL: &str = r#"Control endpoint, for processes on this machine (JSON, no signature):
+  POST   /_control/faults   {"op": "PutObject", "nth": 1, "fault": {"kind": "stall"}}
+  GET    /_control/faults   what was injected and has not happened
+  DELETE /_control/faults   take back what waits
+  GET    /_control/calls    how many calls there were
+  POST   /_control/holds    {"nth": 2}: do the work of the 2nd call, do not answer it
+  GET    /_control/holds/ID, GET /_control/holds/ID/reached, DELETE /_control/holds/ID
+  PUT    /_control/network  {"latency_ms": 50, "bytes_per_second": 1000000}
+  POST   /_control/clock    {"advance_seconds": 86400}
+  PUT    /_control/restore  {"delay_seconds": 3600}
+Kinds of faults: internal_error, slow_down (retry_after_seconds), stall,
+  cut_upload (after_bytes), cut_body (after_bytes), flip_byte (offset),
+  lose_answer, late_internal_error, error_in_200, late_error_in_200"#;
+
 /// Serve S3 from a folder, for development and tests
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_help = CONTROL)]
 struct Args {
     /// Folder that holds everything; made if it does not exist
     #[arg(long, value_name = "DIR")]

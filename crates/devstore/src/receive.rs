@@ -44,7 +44,14 @@ pub(crate) async fn receive(
     let (mut batch, mut batch_bytes) = (Vec::new(), 0);
     if let Some(mut body) = body {
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(broken_body)?;
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    // The file is gone before the client hears of it.
+                    drop(writing.await);
+                    return Err(broken_body(error));
+                }
+            };
             batch_bytes += chunk.len();
             batch.push(chunk);
             if batch_bytes >= BATCH_BYTES {

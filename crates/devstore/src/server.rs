@@ -1,4 +1,4 @@
-//! The server: opens the folder, listens, and serves each connection.
+//! The server: opens the folder and listens. `serve` does the rest.
 //!
 //! Stopping cuts off what is in flight, as a crash would; what was answered is
 //! on disk. Clients must cope with that anyway, and tests want it.
@@ -8,30 +8,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::auth::SecretKey;
-use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, S3Error, S3ErrorCode};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
-use crate::api::{Api, StatusOfAnswer};
-use crate::body::{Damaged, Leftover};
-use crate::faults::{Cue, Fault, Faults};
-use crate::flush::{Flushes, Noted};
-use crate::gate::{Credentials, Gate, MetOfCall};
+use crate::api::Api;
+use crate::control::Control;
+use crate::faults::Faults;
+use crate::gate::{Credentials, Gate};
+use crate::serve::{Serving, serve};
 use crate::store::{BucketError, Limits, Store};
 use crate::{OpenError, Options, Versioning};
-
-/// How long a client may take to send the headers of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait after a failed accept: out of file descriptors is the
-/// usual cause, and trying at once again would only burn the processor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running server. Dropping it stops it too, without waiting.
 pub struct DevStore {
@@ -72,7 +60,9 @@ impl DevStore {
         let secret_access_key = SecretKey::from(secret_access_key);
         builder.set_auth(Credentials { access_key_id, secret_access_key });
         builder.set_access(Gate { faults: faults.clone() });
-        let serving = tokio::spawn(serve(listener, builder.build()));
+        let control = Control::new(Arc::clone(&store), faults.clone());
+        let serving = Serving { service: builder.build(), control, faults: faults.clone() };
+        let serving = tokio::spawn(serve(listener, serving));
         Ok(DevStore { store, faults, address, serving })
     }
 
@@ -128,94 +118,4 @@ impl Drop for DevStore {
         self.serving.abort();
         self.store.close();
     }
-}
-
-async fn serve(listener: TcpListener, service: S3Service) {
-    // Dropped with this task, and every connection with it.
-    let mut connections = JoinSet::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _peer)) => {
-                connections.spawn(serve_connection(stream, service.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(event = "accept_failed", %error);
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn serve_connection(stream: TcpStream, service: S3Service) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(event = "no_nodelay", %error);
-    }
-    let flushes = Flushes::default();
-    let stream = TokioIo::new(Noted::new(stream, flushes.clone()));
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(
-            stream,
-            service_fn(move |request| answer(service.clone(), request, flushes.clone())),
-        );
-    if let Err(error) = serving.await {
-        tracing::debug!(event = "connection_ended", %error);
-    }
-}
-
-/// One call: lends the body to it, and lets the fault that it met befall its
-/// answer. An error breaks the connection.
-async fn answer(
-    service: S3Service,
-    request: Request<Incoming>,
-    flushes: Flushes,
-) -> Result<Response<Body>, HttpError> {
-    let (leftover, of_call) = (Leftover::default(), MetOfCall::default());
-    let waits_for_continue = request.headers().contains_key(header::EXPECT);
-    let mut request = request.map(|body| Body::http_body(leftover.lend(body, waits_for_continue)));
-    request.extensions_mut().insert(of_call.clone());
-
-    let mut response = service.call(request).await?;
-    if let Some(StatusOfAnswer(status)) = response.extensions().get() {
-        *response.status_mut() = *status;
-    }
-
-    leftover.drain().await;
-    let Some(met) = of_call.take() else { return Ok(response) };
-    if met.hold_back().await {
-        return Err(lost("injected: the answer was held back"));
-    }
-    match met.cue.clone() {
-        None => Ok(response),
-        Some(cue) => befall(response, cue, flushes),
-    }
-}
-
-fn befall(
-    response: Response<Body>,
-    cue: Cue,
-    flushes: Flushes,
-) -> Result<Response<Body>, HttpError> {
-    match cue.fault {
-        Fault::LoseAnswer => {
-            cue.fire();
-            Err(lost("injected: the answer is lost"))
-        }
-        Fault::LateInternalError => {
-            cue.fire();
-            let mut refusal = S3Error::with_message(S3ErrorCode::InternalError, "injected");
-            refusal.set_status_code(StatusCode::INTERNAL_SERVER_ERROR);
-            refusal.to_http_response().map_err(|e| HttpError::new(Box::new(e)))
-        }
-        Fault::CutBody { .. } | Fault::FlipByte { .. } => {
-            Ok(response.map(|body| Body::http_body_unsync(Damaged::new(body, cue, flushes))))
-        }
-        Fault::InternalError | Fault::SlowDown { .. } | Fault::Stall => Ok(response),
-    }
-}
-
-fn lost(why: &'static str) -> HttpError {
-    HttpError::new(io::Error::other(why).into())
 }

@@ -57,6 +57,16 @@ impl Held {
         *self.stage.borrow() == Stage::Held
     }
 
+    /// Waits as [`Held::reached`] does, or until it is released; true where the
+    /// answer is held.
+    pub(crate) fn outcome(&self) -> impl Future<Output = bool> + Send + 'static {
+        let mut stage = self.stage.subscribe();
+        async move {
+            let stage = stage.wait_for(|stage| *stage != Stage::Waiting).await;
+            stage.is_ok_and(|stage| *stage == Stage::Held)
+        }
+    }
+
     /// Breaks the connection of the call.
     pub fn release(self) {}
 }

@@ -4,51 +4,28 @@
 //! An injected fault fires once; a test asserts at its end that none is left
 //! ([`Faults::unfired`]), because a fault that never fired tested nothing.
 
+mod fault;
 mod hold;
 mod op;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::Notify;
 
 use self::hold::{Hold, Holding};
+use crate::pace::Line;
 
+pub use self::fault::{Fault, Injected};
 pub use self::hold::Held;
 pub use self::op::Op;
 
 /// Of each operation the headers of this many calls are kept: about a MiB in
 /// all, and more than a test asks for.
 const HEADERS_KEPT_MAX: usize = 100;
-
-/// What goes wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Answers 500 and does nothing.
-    InternalError,
-    /// Answers 503 `SlowDown` and does nothing.
-    SlowDown { retry_after_seconds: Option<u64> },
-    /// Never answers, and does nothing, until the client or the test gives up.
-    Stall,
-    /// Breaks the connection once exactly so many bytes of the answer's body
-    /// are sent.
-    CutBody { after_bytes: u64 },
-    /// Inverts one byte of the answer's body.
-    FlipByte { offset: u64 },
-    /// Does the work, then breaks the connection instead of answering.
-    LoseAnswer,
-    /// Does the work, then answers 500.
-    LateInternalError,
-}
-
-/// A fault, and the call that it waits for, counted from the start of the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Injected {
-    pub op: Op,
-    pub call: u64,
-    pub fault: Fault,
-}
 
 /// The faults of one server, and what it saw. Clones share their content.
 #[derive(Clone, Default)]
@@ -60,6 +37,7 @@ pub struct Faults {
 struct Shared {
     seen: Mutex<Seen>,
     called: Notify,
+    line: Arc<Line>,
 }
 
 #[derive(Default)]
@@ -68,6 +46,7 @@ struct Seen {
     calls_total: u64,
     injected: Vec<(Injected, Stage)>,
     holds: Vec<Hold>,
+    latency: Duration,
 }
 
 #[derive(Default)]
@@ -103,9 +82,16 @@ pub(crate) struct Met {
 impl Faults {
     /// The `nth` call of `op` from now on fails; 1 is the next one.
     pub fn inject(&self, op: Op, nth: u64, fault: Fault) {
+        self.inject_told(op, nth, fault);
+    }
+
+    /// Tells which call that is.
+    pub(crate) fn inject_told(&self, op: Op, nth: u64, fault: Fault) -> Injected {
         let mut seen = self.seen();
         let call = seen.calls.entry(op).or_default().count + nth;
-        seen.injected.push((Injected { op, call, fault }, Stage::Waiting));
+        let injected = Injected { op, call, fault };
+        seen.injected.push((injected.clone(), Stage::Waiting));
+        injected
     }
 
     /// What was injected and has not happened.
@@ -167,6 +153,32 @@ impl Faults {
             }
             called.await;
         }
+    }
+
+    /// Every call from now on waits so long before anything else happens.
+    pub fn set_latency(&self, latency: Duration) {
+        self.seen().latency = latency;
+    }
+
+    /// So many bytes per second go each way from now on, over all connections
+    /// together; `None` is no limit.
+    pub fn set_bandwidth(&self, bytes_per_second: Option<NonZeroU64>) {
+        self.shared.line.set(bytes_per_second);
+    }
+
+    pub(crate) fn latency(&self) -> Duration {
+        self.seen().latency
+    }
+
+    pub(crate) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.shared.line)
+    }
+
+    /// How often each operation was called that was called at all.
+    pub(crate) fn counts(&self) -> BTreeMap<Op, u64> {
+        let seen = self.seen();
+        let called = seen.calls.iter().filter(|(_, calls)| calls.count > 0);
+        called.map(|(op, calls)| (*op, calls.count)).collect()
     }
 
     /// Counts a call, and finds what was meant for it.
@@ -238,6 +250,10 @@ fn detached(headers: &HeaderMap) -> HeaderMap {
 impl Cue {
     pub(crate) fn fire(&self) {
         self.faults.seen().injected[self.at].1 = Stage::Fired;
+    }
+
+    pub(crate) fn has_fired(&self) -> bool {
+        self.faults.seen().injected[self.at].1 == Stage::Fired
     }
 }
 

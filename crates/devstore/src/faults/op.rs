@@ -1,9 +1,13 @@
 //! The operations of S3 by name, so that a fault can be meant for one of them.
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! operations {
     ($($name:ident),* $(,)?) => {
-        /// An S3 operation that this server knows.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        /// An S3 operation that this server knows. As JSON it is its name.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
         pub enum Op { $($name),* }
 
         impl Op {

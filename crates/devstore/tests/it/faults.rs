@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use s3up_devstore::{Fault, Op};
 
-use crate::support::{BUCKET, Server, bytes, is_broken, refusal, server, status};
+use crate::support::{
+    BUCKET, PART, Server, StatusSeen, bytes, is_broken, list_of, refusal, server, status,
+};
 
 #[tokio::test]
 async fn the_nth_call_of_an_operation_fails_and_no_other() {
@@ -131,6 +133,72 @@ async fn a_late_error_comes_after_the_work_is_done() {
 
     assert_eq!(status(refused), 500);
     assert_eq!(server.keys().await, ["key"]);
+}
+
+#[tokio::test]
+async fn an_upload_is_cut_and_nothing_is_stored() {
+    let server = server().await;
+    let body = vec![7; 4_000_000];
+    for after_bytes in [0, 1_000_000, 3_999_999] {
+        server.faults().inject(Op::PutObject, 1, Fault::CutUpload { after_bytes });
+
+        let put = server.client.put_object().bucket(BUCKET).key("key").body(bytes(&body));
+        let broken = put.send().await;
+
+        assert!(is_broken(&broken), "{broken:?}");
+        assert_eq!(server.faults().unfired(), []);
+        assert_eq!(server.keys().await, [""; 0]);
+    }
+    assert_eq!(server.files("blobs").len() + server.files("tmp").len(), 0);
+    server.put("key", &body).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_no_longer_than_the_cut_is_not_cut() {
+    let server = server().await;
+    server.faults().inject(Op::PutObject, 1, Fault::CutUpload { after_bytes: 5 });
+
+    server.put("key", b"12345").await;
+
+    assert_eq!(server.faults().unfired().len(), 1);
+}
+
+#[tokio::test]
+async fn a_part_is_cut_and_the_others_stay() {
+    let server = server().await;
+    let id = server.start_upload("key").await;
+    server.put_part("key", &id, 1, &[1; PART]).await;
+    server.faults().inject(Op::UploadPart, 1, Fault::CutUpload { after_bytes: 3 });
+
+    let part = server.client.upload_part().bucket(BUCKET).key("key").upload_id(&id);
+    let broken = part.part_number(2).body(bytes(&[2; PART])).send().await;
+
+    assert!(is_broken(&broken), "{broken:?}");
+    let listed = server.client.list_parts().bucket(BUCKET).key("key").upload_id(&id);
+    assert_eq!(listed.send().await.unwrap().parts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_completion_may_fail_within_a_200() {
+    for (fault, keys) in [(Fault::ErrorIn200, 0), (Fault::LateErrorIn200, 1)] {
+        let server = server().await;
+        let id = server.start_upload("key").await;
+        let part = server.put_part("key", &id, 1, &[1; PART]).await;
+        server.faults().inject(Op::CompleteMultipartUpload, 1, fault.clone());
+        let complete = || {
+            let complete = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
+            complete.upload_id(&id).multipart_upload(list_of([part.clone()]))
+        };
+        let seen = StatusSeen::default();
+
+        let failed = complete().customize().interceptor(seen.clone()).send().await;
+
+        assert_eq!(seen.get(), 200);
+        assert_eq!(refusal(failed), "InternalError");
+        assert_eq!(server.keys().await.len(), keys, "{fault:?}");
+        assert_eq!(server.faults().unfired(), []);
+        assert_eq!(complete().send().await.is_ok(), keys == 0, "{fault:?}");
+    }
 }
 
 #[tokio::test]
