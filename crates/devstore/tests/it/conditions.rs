@@ -85,6 +85,42 @@ async fn an_upload_of_a_key_that_must_be_new_completes_once() {
 }
 
 #[tokio::test]
+async fn of_many_uploads_of_a_new_key_one_is_completed() {
+    let server = server().await;
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(upload(&server).await);
+    }
+
+    let completing = ids.iter().map(|id| complete(&server, id).if_none_match("*"));
+    let completing: Vec<_> = completing.map(|complete| tokio::spawn(complete.send())).collect();
+    let mut won = 0;
+    for completed in completing {
+        won += usize::from(completed.await.unwrap().is_ok());
+    }
+
+    assert_eq!(won, 1);
+    let left = server.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(left.uploads().len(), 7, "the others may be completed elsewhere or aborted");
+}
+
+#[tokio::test]
+async fn of_many_that_replace_the_same_object_one_wins() {
+    let server = server().await;
+    let read = server.put("key", b"read").await;
+    let writers = (0..8).map(|n| {
+        let put = server.client.put_object().bucket(BUCKET).key("key").if_match(&read);
+        tokio::spawn(put.body(bytes(format!("{n}").as_bytes())).send())
+    });
+    let mut won = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        won += usize::from(writer.await.unwrap().is_ok());
+    }
+
+    assert_eq!(won, 1);
+}
+
+#[tokio::test]
 async fn an_upload_replaces_only_the_object_that_was_read() {
     let server = server().await;
     let id = upload(&server).await;

@@ -1,5 +1,7 @@
 //! Listings: prefix, delimiter, pages, escaped keys.
 
+use std::time::{Duration, SystemTime};
+
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::EncodingType;
 
@@ -122,6 +124,42 @@ async fn uploads_and_parts_are_listed_in_pages() {
 
     assert_eq!(all_uploads(&server).await, want);
     assert_eq!(all_parts(&server, "b", &want[2].1).await, [1, 3, 7]);
+}
+
+#[tokio::test]
+async fn uploads_below_a_prefix_tell_when_they_were_started() {
+    let server = server().await;
+    let before = server.s3.now();
+    for key in ["a/1", "b/1", "b/2", "c"] {
+        server.start_upload(key).await;
+    }
+    server.s3.advance(Duration::from_secs(86400)).await.unwrap();
+    server.start_upload("b/3").await;
+
+    let list = server.client.list_multipart_uploads().bucket(BUCKET).prefix("b/");
+    let listed = list.send().await.unwrap();
+
+    let keys: Vec<_> = listed.uploads().iter().filter_map(|upload| upload.key()).collect();
+    assert_eq!(keys, ["b/1", "b/2", "b/3"]);
+    let started =
+        |n: usize| SystemTime::try_from(*listed.uploads()[n].initiated().unwrap()).unwrap();
+    // Told to the millisecond.
+    assert!(started(0) + Duration::from_millis(1) >= before);
+    assert!(started(2) >= before + Duration::from_secs(86400 - 1));
+}
+
+#[tokio::test]
+async fn uploads_are_rolled_up_by_a_delimiter() {
+    let server = server().await;
+    for key in ["a/1", "a/2", "b"] {
+        server.start_upload(key).await;
+    }
+
+    let list = server.client.list_multipart_uploads().bucket(BUCKET).delimiter("/");
+    let listed = list.send().await.unwrap();
+
+    assert_eq!(listed.common_prefixes()[0].prefix(), Some("a/"));
+    assert_eq!(listed.uploads().len(), 1);
 }
 
 async fn list(server: &Server, prefix: &str) -> ListObjectsV2Output {

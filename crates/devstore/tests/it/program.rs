@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{RestoreRequest, StorageClass};
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::Options;
 
@@ -83,6 +84,39 @@ async fn an_upload_that_is_killed_half_way_leaves_no_object_and_no_file() {
     assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
 }
 
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    let root = tempfile::tempdir().unwrap();
+    let mut program = Program::start(root.path());
+    let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+    let put = || s3.put_object().bucket(BUCKET).key("key");
+    put().body(ByteStream::from_static(b"old")).send().await.unwrap();
+    put().body(ByteStream::from_static(b"new")).send().await.unwrap();
+    s3.delete_object().bucket(BUCKET).key("key").send().await.unwrap();
+    let cold = s3.put_object().bucket(BUCKET).key("cold").storage_class(StorageClass::Glacier);
+    cold.body(ByteStream::from_static(b"cold")).send().await.unwrap();
+    let restore = s3.restore_object().bucket(BUCKET).key("cold");
+    restore.restore_request(RestoreRequest::builder().days(1).build()).send().await.unwrap();
+    let started = s3.create_multipart_upload().bucket(BUCKET).key("parts").send().await.unwrap();
+    let id = started.upload_id().unwrap();
+    let part = s3.upload_part().bucket(BUCKET).key("parts").upload_id(id).part_number(1);
+    part.body(ByteStream::from_static(b"part")).send().await.unwrap();
+    tell(&program, "faults", r#"{"op":"ListParts","nth":9,"fault":{"kind":"stall"}}"#).await;
+    tell(&program, "clock", r#"{"advance_seconds":60}"#).await;
+
+    program.stop(Signal::KILL);
+    let program = Program::start(root.path());
+
+    let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+    let versions = s3.list_object_versions().bucket(BUCKET).prefix("key").send().await.unwrap();
+    assert_eq!((versions.versions().len(), versions.delete_markers().len()), (2, 1));
+    let got = s3.get_object().bucket(BUCKET).key("cold").send().await.unwrap();
+    assert!(got.restore().is_some());
+    assert_eq!(got.body.collect().await.unwrap().to_vec(), b"cold");
+    let parts = s3.list_parts().bucket(BUCKET).key("parts").upload_id(id).send().await.unwrap();
+    assert_eq!(parts.parts()[0].size(), Some(4));
+}
+
 #[test]
 fn a_folder_that_cannot_be_made_is_one_line_and_exit_1() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -112,6 +146,7 @@ fn the_help_names_the_default_credentials_and_no_secret_of_the_environment() {
     assert!(help.contains("[default: devstore]"), "{help}");
     assert!(help.contains("[default: devstore-secret]"), "{help}");
     assert!(!help.contains("hush"), "{help}");
+    assert!(help.contains("/_control/faults"), "{help}");
 }
 
 struct Program {
@@ -156,6 +191,13 @@ impl Drop for Program {
         // Fails where it was stopped before, which is the usual case.
         self.child.kill().ok();
     }
+}
+
+/// A command to the control endpoint.
+async fn tell(program: &Program, path: &str, body: &'static str) {
+    let url = format!("{}/_control/{path}", program.endpoint);
+    let answer = reqwest::Client::new().post(url).body(body).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{answer:?}");
 }
 
 fn holds_bytes(dir: &Path) -> bool {
