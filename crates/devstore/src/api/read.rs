@@ -8,6 +8,7 @@ use super::fields::{fill_checksum, fill_object, kind};
 use super::restore::restore_header;
 use super::slice::Wanted;
 use super::{Api, with_status};
+use crate::digest::{Checksum, Kind};
 use crate::objects::Found;
 use crate::precondition;
 use crate::record::{Object, Part};
@@ -89,6 +90,7 @@ impl Api {
         let parts = || attributes_of_parts(object, input.max_parts, input.part_number_marker);
         Ok(dto::GetObjectAttributesOutput {
             checksum: wants("Checksum").then(|| checksum(object)),
+            // S3 leaves its quotes out here; `s3s` cannot.
             e_tag: wants("ETag").then(|| dto::ETag::Strong(object.etag.clone())),
             object_parts: (wants("ObjectParts") && object.upload_id.is_some()).then(parts),
             object_size: wants("ObjectSize").then_some(object.len as i64),
@@ -125,18 +127,27 @@ impl Conditions {
     }
 }
 
+/// A composite one is told here without the number of parts.
 fn checksum(object: &Object) -> dto::Checksum {
+    let value = object.checksum.value.split('-').next().unwrap_or_default().to_owned();
+    let shown = Checksum { value, ..object.checksum.clone() };
     let mut output = dto::Checksum::default();
-    fill_checksum!(output, object.checksum);
-    output.checksum_type = Some(kind(&object.checksum));
+    fill_checksum!(output, shown);
+    output.checksum_type = Some(kind(&shown));
     output
 }
 
+/// The parts are listed where the checksum of the object is made of theirs;
+/// else only their number is told.
 fn attributes_of_parts(
     object: &Object,
     max: Option<i32>,
     after: Option<i32>,
 ) -> dto::GetObjectAttributesParts {
+    let total_parts_count = Some(object.parts.len() as i32);
+    if object.checksum.kind == Kind::FullObject {
+        return dto::GetObjectAttributesParts { total_parts_count, ..Default::default() };
+    }
     let (max, after) = (max.unwrap_or(PARTS_MAX).clamp(0, PARTS_MAX), after.unwrap_or(0));
     let behind = object.parts.iter().filter(|part| part.number > after);
     let parts: Vec<_> = behind.clone().take(max as usize).map(object_part).collect();
@@ -147,7 +158,7 @@ fn attributes_of_parts(
         next_part_number_marker: last,
         part_number_marker: Some(after),
         parts: Some(parts),
-        total_parts_count: Some(object.parts.len() as i32),
+        total_parts_count,
     }
 }
 

@@ -8,8 +8,8 @@ use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode, S3Result, dto};
 
 use super::fields::invalid;
-use crate::digest::Checksum;
-use crate::record::Object;
+use crate::digest::{Checksum, Kind};
+use crate::record::{Object, Part};
 
 #[derive(Clone, Copy)]
 pub(super) enum Wanted {
@@ -61,11 +61,10 @@ fn part(object: &Object, number: i32) -> S3Result<Slice> {
     for part in &object.parts {
         if part.number == number {
             let range = start..start + part.len;
-            let kind = object.checksum.kind;
             return Ok(Slice {
                 content_range: content_range(&range, object.len),
                 range,
-                checksum: Some(Checksum { kind, ..part.checksum.clone() }),
+                checksum: checksum_of_part(object, part),
                 parts_count: object.upload_id.as_ref().map(|_| object.parts.len() as i32),
             });
         }
@@ -76,6 +75,14 @@ fn part(object: &Object, number: i32) -> S3Result<Slice> {
         S3Error::with_message(S3ErrorCode::Custom("InvalidPartNumber".into()), message);
     refusal.set_status_code(StatusCode::RANGE_NOT_SATISFIABLE);
     Err(refusal)
+}
+
+/// S3 tells that of a part where the checksum of the object is made of those of
+/// the parts, or where the part is all there is.
+fn checksum_of_part(object: &Object, part: &Part) -> Option<Checksum> {
+    let kind = object.checksum.kind;
+    let is_told = kind == Kind::Composite || object.parts.len() == 1;
+    is_told.then(|| Checksum { kind, ..part.checksum.clone() })
 }
 
 fn satisfiable(wanted: dto::Range, len: u64) -> S3Result<Range<u64>> {
@@ -99,8 +106,8 @@ mod tests {
     use s3s::dto::{Range as Given, Timestamp};
 
     use super::*;
-    use crate::digest::{Algorithm, Kind};
-    use crate::record::{Attributes, Part};
+    use crate::digest::Algorithm;
+    use crate::record::Attributes;
 
     #[test]
     fn ranges() {
@@ -138,6 +145,24 @@ mod tests {
             let got = Wanted::Part(number).of(&object).ok();
             let got = got.map(|slice| (slice.range, slice.content_range.unwrap()));
             assert_eq!(got, want.map(|(range, text)| (range, text.to_owned())), "part {number}");
+        }
+    }
+
+    #[test]
+    fn the_checksum_of_a_part() {
+        #[rustfmt::skip]
+        let cases = [
+            // parts               kind              told
+            (&[(1, 4)][..],         Kind::FullObject, true),
+            (&[(1, 4)][..],         Kind::Composite,  true),
+            (&[(1, 4), (2, 2)][..], Kind::FullObject, false),
+            (&[(1, 4), (2, 2)][..], Kind::Composite,  true),
+        ];
+        for (parts, kind, is_told) in cases {
+            let mut object = object(parts);
+            object.checksum.kind = kind;
+            let slice = Wanted::Part(1).of(&object).unwrap();
+            assert_eq!(slice.checksum.is_some(), is_told, "{parts:?} {kind:?}");
         }
     }
 

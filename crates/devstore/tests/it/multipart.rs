@@ -163,19 +163,61 @@ async fn an_object_of_another_size_than_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn the_attributes_of_an_object_tell_its_parts() {
+async fn the_attributes_of_a_composite_object_tell_its_parts_in_pages() {
     let server = server().await;
     let (id, parts) = upload_with(&server, ChecksumAlgorithm::Sha256).await;
+    let done = complete(&server, &id, parts.clone()).send().await.unwrap();
+
+    let mut after = None;
+    for part in &parts {
+        let attributes = server.client.get_object_attributes().bucket(BUCKET).key("key");
+        let attributes = attributes
+            .object_attributes(ObjectAttributes::ObjectParts)
+            .object_attributes(ObjectAttributes::Checksum)
+            .object_attributes(ObjectAttributes::Etag)
+            .object_attributes(ObjectAttributes::StorageClass)
+            .max_parts(1)
+            .set_part_number_marker(after);
+        let told = attributes.send().await.unwrap();
+
+        let listed = told.object_parts().unwrap();
+        assert_eq!(listed.total_parts_count(), Some(2));
+        assert_eq!(listed.parts()[0].part_number(), part.part_number());
+        assert_eq!(listed.parts()[0].size(), Some(9));
+        assert_eq!(listed.parts()[0].checksum_sha256(), part.checksum_sha256());
+        let checksum = told.checksum().unwrap().checksum_sha256().unwrap();
+        assert_eq!(done.checksum_sha256(), Some(format!("{checksum}-2").as_str()));
+        assert_eq!(told.e_tag(), done.e_tag());
+        assert_eq!(told.storage_class(), Some(&StorageClass::Standard));
+        after = listed.next_part_number_marker().map(str::to_owned);
+        assert_eq!(listed.is_truncated(), Some(part.part_number() == Some(1)));
+    }
+}
+
+#[tokio::test]
+async fn the_attributes_of_another_object_tell_only_how_many_parts_it_has() {
+    let server = server().await;
+    let (id, parts) = upload_with(&server, ChecksumAlgorithm::Crc64Nvme).await;
     complete(&server, &id, parts).send().await.unwrap();
 
     let attributes = server.client.get_object_attributes().bucket(BUCKET).key("key");
     let attributes = attributes.object_attributes(ObjectAttributes::ObjectParts);
-    let attributes = attributes.send().await.unwrap();
+    let told = attributes.send().await.unwrap();
 
-    let parts = attributes.object_parts().unwrap();
-    assert_eq!(parts.total_parts_count(), Some(2));
-    let sizes: Vec<_> = parts.parts().iter().map(|part| part.size()).collect();
-    assert_eq!(sizes, [Some(9), Some(9)]);
+    assert_eq!(told.object_parts().unwrap().total_parts_count(), Some(2));
+    assert_eq!(told.object_parts().unwrap().parts().len(), 0);
+}
+
+#[tokio::test]
+async fn one_part_of_a_composite_object_has_its_own_checksum() {
+    let server = server().await;
+    let (id, parts) = upload_with(&server, ChecksumAlgorithm::Sha256).await;
+    complete(&server, &id, parts.clone()).send().await.unwrap();
+
+    let head = server.client.head_object().bucket(BUCKET).key("key").part_number(2);
+    let head = head.checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
+
+    assert_eq!(head.checksum_sha256(), parts[1].checksum_sha256());
 }
 
 #[tokio::test]
