@@ -22,6 +22,12 @@
 //! s3.faults().inject(Op::UploadPart, 3, Fault::InternalError);
 //! // ... point an S3 client at `s3.endpoint()` ...
 //! assert!(s3.faults().unfired().is_empty());
+//!
+//! let held = s3.faults().hold(1); // of any operation
+//! // ... start a program ...
+//! held.reached().await; // its first call took effect, and it does not know
+//! // ... kill it ...
+//! held.release();
 //! s3.stop().await;
 //! # Ok(())
 //! # }

@@ -235,10 +235,12 @@ async fn a_wrong_checksum_of_a_part_is_refused() {
     let right = part().checksum_sha256(SHA256).send().await.unwrap();
     let wrong = part().checksum_sha256(SHA256.replace('F', "G")).send().await;
     let other = part().checksum_crc32(CRC32).send().await;
+    let wrong_md5 = part().checksum_sha256(SHA256).content_md5(another(MD5)).send().await;
 
     assert_eq!(right.checksum_sha256(), Some(SHA256));
     assert_eq!(refusal(wrong), "BadDigest");
     assert_eq!(refusal(other), "InvalidRequest");
+    assert_eq!(refusal(wrong_md5), "BadDigest");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedPart, ObjectAttributes, StorageClass,
+    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedPart, ObjectAttributes,
+    ServerSideEncryption, StorageClass,
 };
 
 use crate::support::{BUCKET, PART, Server, body, bytes, checking, list_of, refusal, server};
@@ -47,7 +48,7 @@ async fn what_is_said_at_the_start_of_an_upload_is_said_of_the_object() {
         .content_type("text/plain")
         .metadata("sha256", "abc")
         .storage_class(StorageClass::Glacier)
-        .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::Aes256);
+        .server_side_encryption(ServerSideEncryption::Aes256);
     let started = start.send().await.unwrap();
     let id = started.upload_id().unwrap();
     let part = server.put_part("key", id, 1, b"x").await;
@@ -59,6 +60,24 @@ async fn what_is_said_at_the_start_of_an_upload_is_said_of_the_object() {
     assert_eq!(head.metadata().unwrap()["sha256"], "abc");
     assert_eq!(head.storage_class(), Some(&StorageClass::Glacier));
     assert_eq!(head.server_side_encryption().unwrap().as_str(), "AES256");
+}
+
+#[tokio::test]
+async fn the_encryption_is_echoed_by_every_call_of_an_upload() {
+    let server = server().await;
+    let start = server.client.create_multipart_upload().bucket(BUCKET).key("key");
+    let start = start.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id("a-key");
+    let started = start.send().await.unwrap();
+    let id = started.upload_id().unwrap();
+    let part = server.client.upload_part().bucket(BUCKET).key("key").upload_id(id).part_number(1);
+    let part = part.body(bytes(&[1; PART])).send().await.unwrap();
+    let line = CompletedPart::builder().part_number(1).set_e_tag(part.e_tag.clone()).build();
+    let done = complete(&server, id, [line]).send().await.unwrap();
+
+    let kms = Some(&ServerSideEncryption::AwsKms);
+    assert_eq!((started.server_side_encryption(), started.ssekms_key_id()), (kms, Some("a-key")));
+    assert_eq!((part.server_side_encryption(), part.ssekms_key_id()), (kms, Some("a-key")));
+    assert_eq!((done.server_side_encryption(), done.ssekms_key_id()), (kms, Some("a-key")));
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ async fn an_overwritten_object_stays_as_a_version() {
     assert_eq!(get(&server, &first).await, b"one");
     assert_eq!(get(&server, &second).await, b"two");
     assert_eq!(server.get("key").await, b"two");
+    let head = server.client.head_object().bucket(BUCKET).key("key").version_id(&first);
+    assert_eq!(head.send().await.unwrap().version_id(), Some(first.as_str()));
 }
 
 #[tokio::test]
