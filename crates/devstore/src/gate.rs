@@ -9,6 +9,7 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::faults::{Cue, Fault, Faults, Met, Op};
+use crate::options::Options;
 
 /// The one pair of credentials.
 pub(crate) struct Credentials {
@@ -69,6 +70,7 @@ impl S3Access for Gate {
         if context.credentials().is_none() {
             return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
         }
+        check_region(context.headers())?;
         let Some(op) = Op::named(context.s3_op().name()) else { return Ok(()) };
         let met = self.faults.meet(op, context.headers());
         let cue = met.cue.clone();
@@ -79,6 +81,23 @@ impl S3Access for Gate {
             Some(cue) => befall(cue).await,
             None => Ok(()),
         }
+    }
+}
+
+/// A signature names the region that it is for: `Credential=ID/DAY/REGION/s3/...`.
+fn check_region(headers: &HeaderMap) -> S3Result<()> {
+    let signature = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let scope = signature.and_then(|text| text.split("Credential=").nth(1));
+    match scope.and_then(|scope| scope.split('/').nth(2)) {
+        Some(region) if region != Options::REGION => {
+            let message = format!(
+                "The authorization header is malformed; the region '{region}' is wrong; \
+                 expecting '{}'",
+                Options::REGION
+            );
+            Err(S3Error::with_message(S3ErrorCode::AuthorizationHeaderMalformed, message))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

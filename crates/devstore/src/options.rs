@@ -22,6 +22,8 @@ pub struct Options {
 }
 
 impl Options {
+    /// The only one.
+    pub const REGION: &str = "us-east-1";
     pub const ACCESS_KEY_ID: &str = "devstore";
     pub const SECRET_ACCESS_KEY: &str = "devstore-secret";
 

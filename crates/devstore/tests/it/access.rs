@@ -25,6 +25,18 @@ async fn an_unknown_access_key_is_refused() {
 }
 
 #[tokio::test]
+async fn a_signature_for_another_region_is_refused() {
+    let server = server().await;
+    let config = server.client.config().to_builder();
+    let config = config.region(aws_sdk_s3::config::Region::new("eu-west-9"));
+    let astray = aws_sdk_s3::Client::from_conf(config.build());
+
+    let refused = astray.list_objects_v2().bucket(BUCKET).send().await;
+
+    assert_eq!(refusal(refused), "AuthorizationHeaderMalformed");
+}
+
+#[tokio::test]
 async fn a_request_without_a_signature_is_refused() {
     let server = server().await;
 
