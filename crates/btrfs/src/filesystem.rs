@@ -148,4 +148,18 @@ mod tests {
         assert!(matches!(on_btrfs(Path::new("/proc/version")), Err(PlaceError::NoFolder { .. })));
         assert!(matches!(on_btrfs(Path::new("/no/such")), Err(PlaceError::Io { .. })));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_mounts_make_a_reader_panic(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            text in r"([ 0-9a-z/:\\\n-]{0,12} ){0,12}",
+        ) {
+            for mounts in [&bytes[..], text.as_bytes()] {
+                if let Some(mount) = mount_of(mounts, Path::new("/a")) {
+                    proptest::prop_assert!(!mount.filesystem.contains(' '));
+                }
+            }
+        }
+    }
 }

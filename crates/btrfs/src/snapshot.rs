@@ -155,4 +155,13 @@ mod tests {
             assert_eq!(SubvolumeName::parse(text).unwrap().as_str(), text);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_read_is_written_the_same(text in "[a-z_/.]{0,9}__[0-9TZ]{14,18}__(full|inc|x)|.{0,40}") {
+            if let Some(name) = SnapshotName::parse(&text) {
+                proptest::prop_assert_eq!(name.to_string(), text);
+            }
+        }
+    }
 }

@@ -100,3 +100,24 @@ fn a_pointer_is_read_as_it_is_written() {
         Pointer::parse(&to_json(&wrong)).unwrap_err().to_string().starts_with("`manifest_key`: ")
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        at in 0..LEAST.len(),
+        byte in proptest::prelude::any::<u8>(),
+    ) {
+        let mut changed = LEAST.as_bytes().to_vec();
+        changed[at] = byte;
+        for bytes in [&bytes[..], &changed[..]] {
+            if let Ok(manifest) = Manifest::parse(bytes) {
+                // What is accepted can be used.
+                manifest.chunk_facts().unwrap();
+                manifest.parent_key().unwrap();
+                proptest::prop_assert!(Parts::parse(bytes, &manifest).is_err());
+            }
+            proptest::prop_assert!(Pointer::parse(bytes).is_err());
+        }
+    }
+}
