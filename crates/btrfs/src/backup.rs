@@ -13,9 +13,10 @@ use s3up_core::Key;
 use s3up_store::{PutChunks, UploadError};
 
 use crate::bucket::Bucket;
+use crate::cause::with_cause;
 use crate::config::{BucketConfig, Config, Subvolume};
 use crate::failure::{Failure, RunError};
-use crate::look::{self, Seen, with_cause};
+use crate::look::{self, Seen};
 use crate::plan::{self, Asked, Published, Step};
 use crate::publish::{self, Described, Host, PublishError};
 use crate::send::{SendError, SendStream};
@@ -61,7 +62,10 @@ impl Backup<'_> {
     ) -> Result<Report, RunError> {
         let mut jobs = Vec::new();
         for subvolume in subvolumes {
-            jobs.push(self.plan(subvolume, asked, now).await?);
+            jobs.push(tokio::select! {
+                job = self.plan(subvolume, asked, now) => job?,
+                stop = self.stopping.wait() => return Err(RunError::Stopped(stop)),
+            });
         }
         let mut report = Report::default();
         let jobs = self.snapshot_all(jobs, &mut report).await;
@@ -76,7 +80,9 @@ impl Backup<'_> {
             };
             match outcome {
                 Ok(()) => report.published.push(job.backup),
-                Err(Failure::Stopped(stop)) => report.stopped = Some(stop),
+                Err(Failure::Stopped(stop) | Failure::StoppedPublishing(stop)) => {
+                    report.stopped = Some(stop);
+                }
                 Err(failure) => report.failed(name, failure),
             }
         }
@@ -124,7 +130,10 @@ impl Backup<'_> {
     async fn back_up(&self, job: &Job<'_>) -> Result<(), Failure> {
         match self.send_and_publish(job).await {
             Ok(()) => {}
-            Err(failure @ Failure::Publish(PublishError::Unknown { .. })) => return Err(failure),
+            Err(
+                failure @ (Failure::Publish(PublishError::Unknown { .. })
+                | Failure::StoppedPublishing(_)),
+            ) => return Err(failure),
             Err(failure) => {
                 self.undo(job).await;
                 return Err(failure);
@@ -135,7 +144,11 @@ impl Backup<'_> {
         let before = published_at(&job.seen);
         let tidy = tidy::plan(&on_disk, &job.backup, before, self.config.retain);
         let base_dir = &self.config.base_dir;
-        tidy::apply(&tidy, &self.bucket, self.layout(), &self.btrfs, base_dir).await;
+        tokio::select! {
+            () = tidy::apply(&tidy, &self.bucket, self.layout(), &self.btrfs, base_dir) => {}
+            // What is left, the next run removes.
+            _ = self.stopping.wait() => {}
+        }
         Ok(())
     }
 
@@ -163,7 +176,10 @@ impl Backup<'_> {
         };
         let documents = publish::documents(self.layout(), &described, &chunks);
         let etag = job.seen.pointer_etag.as_deref();
-        publish::publish(&self.bucket, self.layout(), &job.backup, &documents, etag).await?;
+        tokio::select! {
+            published = publish::publish(&self.bucket, self.layout(), &job.backup, &documents, etag) => published?,
+            stop = self.stopping.wait() => return Err(Failure::StoppedPublishing(stop)),
+        }
         log_uploaded(job, facts.total_bytes, chunks.len(), began.elapsed());
         Ok(())
     }

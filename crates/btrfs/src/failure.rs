@@ -12,6 +12,8 @@ use crate::tool::ToolError;
 /// Why a run ended before any snapshot was made.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    #[error("stopped by a signal")]
+    Stopped(Stop),
     #[error("look at what is there of {subvolume}")]
     Look { subvolume: SubvolumeName, source: LookError },
 }
@@ -33,4 +35,7 @@ pub enum Failure {
     Publish(#[from] PublishError),
     #[error("stopped by a signal")]
     Stopped(Stop),
+    /// It may be published or not; the next run finds out.
+    #[error("stopped by a signal while it was published")]
+    StoppedPublishing(Stop),
 }

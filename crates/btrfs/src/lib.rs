@@ -17,6 +17,7 @@
 
 pub mod backup;
 pub mod bucket;
+mod cause;
 pub mod chain;
 mod child;
 pub mod config;
@@ -26,11 +27,12 @@ pub mod layout;
 pub mod lock;
 pub mod look;
 pub mod manifest;
+mod outcome;
 pub mod plan;
 pub mod publish;
 pub mod receive;
 pub mod restore;
-pub mod restore_error;
+pub mod selection;
 pub mod send;
 pub mod snapshot;
 pub mod staging;

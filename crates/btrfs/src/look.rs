@@ -6,6 +6,7 @@ use std::path::Path;
 use s3up_store::StoreError;
 
 use crate::bucket::{Bucket, PointerRead, ReadChainError};
+use crate::cause::with_cause;
 use crate::layout::Layout;
 use crate::manifest::Pointer;
 use crate::plan::{ParentOnDisk, Published, parent_of};
@@ -85,15 +86,4 @@ async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
         Ok(identity) => ParentOnDisk::Found(identity),
         Err(err) => ParentOnDisk::Unreadable { reason: with_cause(&err) },
     }
-}
-
-/// An error and its causes, as one line.
-pub fn with_cause(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut next = err.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -8,19 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::backup::{Backup, Report};
 use btrfs_to_s3::bucket::Bucket;
-use btrfs_to_s3::config::{BucketConfig, Config, Subvolume};
-use btrfs_to_s3::filesystem;
+use btrfs_to_s3::config::{BucketConfig, Config};
+use btrfs_to_s3::failure::RunError;
 use btrfs_to_s3::lock::{Lock, LockError};
 use btrfs_to_s3::plan::Asked;
 use btrfs_to_s3::publish::Host;
+use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::{Request, Restore};
-use btrfs_to_s3::restore_error::RestoreError;
+use btrfs_to_s3::selection;
 use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
 use clap::{Parser, Subcommand};
 use s3up_cli::config::AbsolutePath;
-use s3up_cli::{Exit, LogArgs};
+use s3up_cli::{Exit, LogArgs, Stop};
 use s3up_core::{Key, Size};
 use s3up_store::Store;
 
@@ -114,17 +115,21 @@ async fn backup(config: &Config, asked: Asked, names: &[String]) -> anyhow::Resu
         let keys = config.without_effect().join(", ");
         tracing::warn!(event = "config_without_effect", %keys, "this version does not act on them");
     }
-    let subvolumes = select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let _lock = Lock::take(&config.lock_path).map_err(|err| match err {
         LockError::Held { .. } => Exit::Locked.with(err),
         LockError::Io { .. } => err.into(),
     })?;
     let host = host(&btrfs).await?;
-    let bucket = connect(&config.bucket).await?;
+    let bucket = connect(&config.bucket, &stopping).await?;
     let backup = Backup { config, bucket, btrfs, host, stopping };
-    let report = backup.run(&subvolumes, asked, jiff::Timestamp::now()).await?;
+    let report = backup.run(&subvolumes, asked, jiff::Timestamp::now()).await;
+    let report = report.map_err(|err| match err {
+        RunError::Stopped(stop) => Exit::from(stop).with(err),
+        RunError::Look { .. } => err.into(),
+    })?;
     backup.bucket.store.settle().await;
     exit_of(report, subvolumes.len())
 }
@@ -142,7 +147,7 @@ fn exit_of(report: Report, count: usize) -> anyhow::Result<Exit> {
         tracing::error!(event = "backup_failed", subvolume = %name, "{error}");
     }
     match (stopped, names.is_empty(), published.is_empty()) {
-        (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal"))),
+        (Some(stop), _, _) => Err(stopped_by(stop)),
         (None, true, _) => Ok(Exit::Done),
         (None, false, false) => Err(Exit::Partial
             .with(anyhow!("{} of {count} done; not backed up: {names}", published.len()))),
@@ -150,49 +155,8 @@ fn exit_of(report: Report, count: usize) -> anyhow::Result<Exit> {
     }
 }
 
-/// Those that were named, or all.
-fn select<'c>(config: &'c Config, names: &[String]) -> anyhow::Result<Vec<&'c Subvolume>> {
-    if names.is_empty() {
-        return Ok(config.subvolumes.iter().collect());
-    }
-    let known = || {
-        let names: Vec<_> = config.subvolumes.iter().map(|known| known.name.as_str()).collect();
-        names.join(", ")
-    };
-    let mut selected: Vec<&Subvolume> = Vec::new();
-    for name in names {
-        let found = SubvolumeName::parse(name).ok().and_then(|name| config.subvolume(&name));
-        let found = found.ok_or_else(|| {
-            anyhow!("no subvolume {name:?} in the configuration, which has {}", known())
-        })?;
-        if !selected.contains(&found) {
-            selected.push(found);
-        }
-    }
-    Ok(selected)
-}
-
-/// Before any snapshot is made: all are subvolumes, on the filesystem that the
-/// snapshots go to.
-fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> anyhow::Result<()> {
-    let base = filesystem::on_btrfs(&config.base_dir).context("snapshots.base_dir")?;
-    for Subvolume { name, path } in subvolumes {
-        let place = filesystem::on_btrfs(path).with_context(|| format!("subvolume {name}"))?;
-        if !place.is_subvolume {
-            return Err(anyhow!(
-                "subvolume {name}: {path:?} is a folder, not a subvolume; \
-                 `btrfs subvolume create` makes one"
-            ));
-        }
-        if place.mount.device != base.mount.device {
-            return Err(anyhow!(
-                "subvolume {name}: {path:?} is on another filesystem than `snapshots.base_dir` \
-                 ({:?}); snapshots cannot cross filesystems",
-                config.base_dir
-            ));
-        }
-    }
-    Ok(())
+fn stopped_by(stop: Stop) -> anyhow::Error {
+    Exit::from(stop).with(anyhow!("stopped by a signal"))
 }
 
 fn find_btrfs() -> anyhow::Result<Btrfs> {
@@ -205,9 +169,12 @@ async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
 }
 
 /// Connects, and looks whether the bucket is there and lets us in.
-async fn connect(config: &BucketConfig) -> anyhow::Result<Bucket> {
+async fn connect(config: &BucketConfig, stopping: &Stopping) -> anyhow::Result<Bucket> {
     let store = Store::connect(config.settings.clone()).await?;
-    store.probe(config.layout.prefix(), PROBE_RETRY_FOR).await?;
+    tokio::select! {
+        probed = store.probe(config.layout.prefix(), PROBE_RETRY_FOR) => { probed?; }
+        stop = stopping.wait() => return Err(stopped_by(stop)),
+    }
     Ok(Bucket {
         store,
         retry_for: config.retry_for,
@@ -225,7 +192,7 @@ async fn restore(
     let subvolume = SubvolumeName::parse(subvolume).map_err(|err| Exit::Usage.with(err))?;
     let manifest = manifest.map(Key::parse).transpose().map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
-    let bucket = connect(&config.bucket).await?;
+    let bucket = connect(&config.bucket, &stopping).await?;
     let restore = Restore {
         bucket: &bucket,
         layout: &config.bucket.layout,

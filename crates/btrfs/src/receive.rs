@@ -12,7 +12,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 
 use crate::child::Running;
-use crate::tool::{Btrfs, Outcome, shown};
+use crate::outcome::Outcome;
+use crate::tool::{Btrfs, shown};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
@@ -54,7 +55,7 @@ impl Receiver {
     }
 
     /// Ends the stream, and waits for the program.
-    pub async fn finish(mut self) -> Result<(), ReceiveError> {
+    pub async fn finish(&mut self) -> Result<(), ReceiveError> {
         if let Some(mut stdin) = self.stdin.take() {
             stdin
                 .shutdown()
@@ -63,8 +64,8 @@ impl Receiver {
         }
         match self.running.wait().await {
             Ok(outcome) if outcome.status.success() => Ok(()),
-            Ok(outcome) => Err(ReceiveError::Failed { command: self.command, outcome }),
-            Err(source) => Err(ReceiveError::Write { command: self.command, source }),
+            Ok(outcome) => Err(ReceiveError::Failed { command: self.command.clone(), outcome }),
+            Err(source) => Err(ReceiveError::Write { command: self.command.clone(), source }),
         }
     }
 

@@ -6,39 +6,32 @@
 //! and carry the UUID of the snapshot that was sent. At the very end a writable
 //! snapshot appears at the target. Whatever fails before leaves nothing.
 
+pub mod error;
+mod links;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use btrfs_sendstream::{Facts, Verifier};
 use s3up_cli::progress;
-use s3up_core::part::MIB;
-use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Download, Get, ObjectFacts, Store};
+use s3up_core::Key;
 
+use self::error::RestoreError;
+use self::links::{Links, PlannedLink};
 use crate::bucket::Bucket;
-use crate::chain::{Chain, Link};
+use crate::cause::with_cause;
+use crate::chain::Chain;
 use crate::filesystem;
 use crate::layout::Layout;
-use crate::look::with_cause;
-use crate::manifest::{ChunkFacts, Parts};
 use crate::receive::Receiver;
-use crate::restore_error::RestoreError;
 use crate::snapshot::SubvolumeName;
 use crate::staging::Staging;
 use crate::stopping::Stopping;
 use crate::subvolume;
 use crate::tool::Btrfs;
 
-/// Where a manifest does not say how long its parts are, ranges of this length
-/// are fetched.
-const RANGE_BYTES: u64 = 8 * MIB;
-/// Longer parts are fetched fewer at once.
-const BUFFERS_BYTES_MAX: u64 = 1 << 30;
-/// Buffers have a least size, whatever the length of a part.
-const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
 /// Bytes are proven and handed on in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
 
@@ -67,21 +60,6 @@ pub struct Restored {
     pub elapsed: Duration,
 }
 
-/// A link, and everything that is needed to fetch it.
-struct Planned<'c> {
-    link: &'c Link,
-    parts: Option<Parts>,
-    chunks: Vec<(ChunkFacts, ObjectFacts)>,
-}
-
-impl Planned<'_> {
-    /// Length of the ranges that chunk `n` is fetched in: those of its parts.
-    fn part_bytes(&self, n: usize) -> u64 {
-        let record = &self.link.manifest.chunks[n];
-        record.part_size.unwrap_or(RANGE_BYTES).min(record.size).max(1)
-    }
-}
-
 /// What was received last: the parent of the next link.
 struct Received {
     path: PathBuf,
@@ -92,32 +70,36 @@ impl Restore<'_> {
     pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
         let began = Instant::now();
         check_target(&request.target)?;
-        let chain = self.chain(request).await?;
-        let planned = self.look(&chain).await?;
+        let chain = self.unless_stopped(self.chain(request)).await?;
+        let look = Links::look(self.bucket, &chain, self.concurrency);
+        let links = self.unless_stopped(look).await?;
         let staging = Staging::make(self.btrfs, &request.target).await?;
-        let store = self.store_for(&planned);
-        let outcome = tokio::select! {
-            outcome = self.receive_all(&store, &planned, &staging, &request.target) => outcome,
-            stop = self.stopping.wait() => Err(RestoreError::Stopped(stop)),
-        };
-        let removed = staging.remove(self.btrfs).await;
-        match (outcome, removed) {
-            (Ok(()), Ok(())) => {}
-            (Ok(()), Err(err)) => {
-                tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
-            }
-            (Err(err), Ok(())) => return Err(err),
-            (Err(err), Err(left)) => {
-                tracing::warn!(event = "leftover_kept", "{}", with_cause(&left));
-                return Err(err);
-            }
+        let outcome = self.receive_all(&links, &staging, &request.target).await;
+        if let Err(err) = staging.remove(self.btrfs).await {
+            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
         }
+        outcome?;
         Ok(Restored {
             manifest: chain.newest().key.clone(),
             links: chain.links().len(),
             total_bytes: chain.total_bytes(),
             elapsed: began.elapsed(),
         })
+    }
+
+    /// Work that may be dropped at any moment.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, RestoreError>>,
+    ) -> Result<T, RestoreError> {
+        tokio::select! {
+            outcome = work => outcome,
+            stop = self.stopping.wait() => Err(RestoreError::Stopped(stop)),
+        }
+    }
+
+    fn go_on(&self) -> Result<(), RestoreError> {
+        self.stopping.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
     }
 
     async fn chain(&self, request: &Request) -> Result<Chain, RestoreError> {
@@ -144,75 +126,17 @@ impl Restore<'_> {
         Ok(chain)
     }
 
-    /// Looks at everything that will be fetched, before anything is.
-    async fn look<'c>(&self, chain: &'c Chain) -> Result<Vec<Planned<'c>>, RestoreError> {
-        let mut planned = Vec::new();
-        for link in chain.links() {
-            let parts = self.bucket.parts(link).await?;
-            let facts = link.manifest.chunk_facts();
-            let facts =
-                facts.map_err(|source| RestoreError::Document { key: link.key.clone(), source })?;
-            let mut chunks = Vec::new();
-            for chunk in facts {
-                let object = self.look_at(link, &chunk).await?;
-                chunks.push((chunk, object));
-            }
-            planned.push(Planned { link, parts, chunks });
-        }
-        Ok(planned)
-    }
-
-    async fn look_at(&self, link: &Link, chunk: &ChunkFacts) -> Result<ObjectFacts, RestoreError> {
-        let Bucket { store, retry_for, .. } = self.bucket;
-        let manifest = || link.key.clone();
-        let Some(object) = store.head(&chunk.key, None, *retry_for).await? else {
-            return Err(RestoreError::ChunkMissing {
-                chunk: chunk.key.clone(),
-                manifest: manifest(),
-            });
-        };
-        if object.size != chunk.size {
-            return Err(RestoreError::ChunkSize {
-                chunk: chunk.key.clone(),
-                manifest: manifest(),
-                expected: chunk.size,
-                found: object.size,
-            });
-        }
-        match (object.crc64nvme, chunk.crc64nvme) {
-            (Some(found), Some(expected)) if found != expected => {
-                Err(RestoreError::ChunkChecksum {
-                    chunk: chunk.key.clone(),
-                    manifest: manifest(),
-                    expected,
-                    found,
-                })
-            }
-            _ => Ok(object),
-        }
-    }
-
-    /// The bucket with buffers for the longest parts of the chain.
-    fn store_for(&self, planned: &[Planned<'_>]) -> Store {
-        let lengths =
-            planned.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
-        let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
-        let buffers = in_flight(self.concurrency, part_bytes) as u64 + 1;
-        let bytes = part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN);
-        self.bucket.store.with_buffer_budget(bytes)
-    }
-
     async fn receive_all(
         &self,
-        store: &Store,
-        planned: &[Planned<'_>],
+        links: &Links<'_>,
         staging: &Staging,
         target: &Path,
     ) -> Result<(), RestoreError> {
         let mut last: Option<Received> = None;
-        for (n, link) in planned.iter().enumerate() {
-            let label = format!("restore link {} of {}", n + 1, planned.len());
-            let facts = self.receive(store, link, staging.folder(), &label).await?;
+        for (n, link) in links.links.iter().enumerate() {
+            self.go_on()?;
+            let label = format!("restore link {} of {}", n + 1, links.links.len());
+            let facts = self.receive(links, link, staging.folder(), &label).await?;
             let received = self.check_received(link, &facts, staging, last.as_ref()).await?;
             // Only the next link needs its parent.
             if let Some(parent) = last.replace(received) {
@@ -222,91 +146,37 @@ impl Restore<'_> {
             tracing::info!(event = "link_received", %manifest, bytes = facts.total_bytes, "{label}");
         }
         let last = last.ok_or(RestoreError::NoLinks)?;
+        self.go_on()?;
         subvolume::snapshot_writable(self.btrfs, &last.path, target).await?;
         Ok(())
     }
 
-    /// Streams one link into `btrfs receive`.
+    /// Streams one link into `btrfs receive`. When this returns, that has ended.
     async fn receive(
         &self,
-        store: &Store,
-        planned: &Planned<'_>,
+        links: &Links<'_>,
+        link: &PlannedLink<'_>,
         folder: &Path,
         label: &str,
     ) -> Result<Facts, RestoreError> {
         let mut receiver = Receiver::start(self.btrfs, folder)?;
-        match self.feed(store, planned, &mut receiver, label).await {
-            Ok(facts) => {
-                receiver.finish().await?;
-                Ok(facts)
-            }
-            Err(err) => {
-                receiver.stop().await;
-                Err(err)
-            }
+        let received = self.unless_stopped(async {
+            let facts = feed(links, link, &mut receiver, label).await?;
+            receiver.finish().await?;
+            Ok(facts)
+        });
+        let outcome = received.await;
+        if outcome.is_err() {
+            receiver.stop().await;
         }
-    }
-
-    async fn feed(
-        &self,
-        store: &Store,
-        planned: &Planned<'_>,
-        receiver: &mut Receiver,
-        label: &str,
-    ) -> Result<Facts, RestoreError> {
-        let progress = progress::bytes(label, Some(planned.link.manifest.total_bytes));
-        let mut verifier = Verifier::new();
-        let manifest = || planned.link.key.clone();
-        for n in 0..planned.chunks.len() {
-            let mut download = self.download(store, planned, n);
-            let next = |source| RestoreError::Fetch { manifest: manifest(), source };
-            while let Some(bytes) = download.next().await.map_err(next)? {
-                for slice in bytes.chunks(SLICE_BYTES) {
-                    verifier.feed(slice).map_err(|source| RestoreError::Stream {
-                        manifest: manifest(),
-                        chunk: planned.chunks[n].0.key.clone(),
-                        source,
-                    })?;
-                    receiver.write(slice).await?;
-                }
-                progress.inc(bytes.len() as u64);
-            }
-        }
-        let chunk = || planned.chunks.last().map(|(chunk, _)| chunk.key.clone());
-        verifier.finish().map_err(|source| match chunk() {
-            Some(chunk) => RestoreError::Stream { manifest: manifest(), chunk, source },
-            None => RestoreError::NoLinks,
-        })
-    }
-
-    fn download(&self, store: &Store, planned: &Planned<'_>, n: usize) -> Download {
-        let (chunk, object) = &planned.chunks[n];
-        let part_sha256: Option<Arc<[Sha256Digest]>> =
-            planned.parts.as_ref().map(|parts| parts.chunks[n].sha256.clone().into());
-        let part_bytes = planned.part_bytes(n);
-        let facts = match part_sha256 {
-            Some(_) => object.clone(),
-            // The last range is handed on only after the whole agreed with this.
-            None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
-        };
-        store.download(Get {
-            key: chunk.key.clone(),
-            range: 0..chunk.size,
-            facts,
-            part_bytes,
-            part_sha256,
-            in_flight: in_flight(self.concurrency, part_bytes),
-            retry_for: self.bucket.retry_for,
-            buffer_wait: None,
-            share: None,
-        })
+        outcome
     }
 
     /// An exit code of 0 is not enough: a stream that was cut leaves a writable
     /// subvolume without a received UUID.
     async fn check_received(
         &self,
-        planned: &Planned<'_>,
+        planned: &PlannedLink<'_>,
         facts: &Facts,
         staging: &Staging,
         parent: Option<&Received>,
@@ -341,14 +211,36 @@ impl Restore<'_> {
     }
 }
 
-fn or_none(uuid: Option<String>) -> String {
-    uuid.unwrap_or_else(|| "none".to_owned())
+/// Hands over every part, verified, and proves the stream as it goes by.
+async fn feed(
+    links: &Links<'_>,
+    link: &PlannedLink<'_>,
+    receiver: &mut Receiver,
+    label: &str,
+) -> Result<Facts, RestoreError> {
+    let manifest = || link.link.key.clone();
+    let progress = progress::bytes(label, Some(link.link.manifest.total_bytes));
+    let mut verifier = Verifier::new();
+    for (n, (chunk, _)) in link.chunks.iter().enumerate() {
+        let mut download = links.download(link, n);
+        let fetch = |source| RestoreError::Fetch { manifest: manifest(), source };
+        while let Some(bytes) = download.next().await.map_err(fetch)? {
+            for slice in bytes.chunks(SLICE_BYTES) {
+                verifier.feed(slice).map_err(|source| RestoreError::Stream {
+                    manifest: manifest(),
+                    chunk: chunk.key.clone(),
+                    source,
+                })?;
+                receiver.write(slice).await?;
+            }
+            progress.inc(bytes.len() as u64);
+        }
+    }
+    verifier.finish().map_err(|source| RestoreError::Cut { manifest: manifest(), source })
 }
 
-/// As many as asked for, while their buffers stay within the limit.
-fn in_flight(concurrency: usize, part_bytes: u64) -> usize {
-    let fit = usize::try_from(BUFFERS_BYTES_MAX / part_bytes).unwrap_or(usize::MAX);
-    concurrency.min(fit).max(1)
+fn or_none(uuid: Option<String>) -> String {
+    uuid.unwrap_or_else(|| "none".to_owned())
 }
 
 /// The target must not exist, in a folder on btrfs that does.
@@ -371,16 +263,6 @@ fn check_target(target: &Path) -> Result<(), RestoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_parts_are_fetched_fewer_at_once() {
-        let gib = 1 << 30;
-        for (concurrency, part_bytes, want) in
-            [(4, 32 * MIB, 4), (4, gib, 1), (4, 5 * gib, 1), (64, 32 * MIB, 32), (1, 1, 1)]
-        {
-            assert_eq!(in_flight(concurrency, part_bytes), want, "{concurrency} {part_bytes}");
-        }
-    }
 
     #[test]
     fn a_target_is_refused_before_anything_is_fetched() {

@@ -17,8 +17,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::process::ChildStdout;
 
 use crate::child::Running;
+use crate::outcome::Outcome;
 use crate::plan::Identity;
-use crate::tool::{Btrfs, Outcome, shown};
+use crate::tool::{Btrfs, shown};
 
 /// Fewer switches between two busy processes; the most that the kernel grants
 /// an ordinary user, and what it does not grant is no loss.

@@ -13,13 +13,15 @@ use s3up_core::Key;
 use s3up_store::StoreError;
 
 use crate::bucket::Bucket;
+use crate::cause::with_cause;
 use crate::layout::Layout;
-use crate::look::with_cause;
 use crate::snapshot::SnapshotName;
 use crate::stamp::Stamp;
 use crate::subvolume;
 use crate::tool::Btrfs;
 
+/// Clearing up is worth a while, and no more: the next run does it as well.
+const RETRY_FOR: Duration = Duration::from_secs(60);
 /// An upload that was begun by a clock that is ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
@@ -90,21 +92,22 @@ pub async fn remove_unpublished(
     backup: &SnapshotName,
 ) -> Result<(), StoreError> {
     let Bucket { store, retry_for, .. } = bucket;
+    let retry_for = RETRY_FOR.min(*retry_for);
     store.settle().await;
     let chunks = layout.chunks(backup);
     let ahead = SystemTime::now() + CLOCK_SKEW;
-    let uploads = store.sweep(&chunks, ahead, *retry_for).await?;
+    let uploads = store.sweep(&chunks, ahead, retry_for).await?;
     let mut objects = 0;
     for key in [layout.manifest(backup), layout.parts(backup)] {
-        if store.head(&key, None, *retry_for).await?.is_some() {
-            store.delete(&key, *retry_for).await?;
+        if store.head(&key, None, retry_for).await?.is_some() {
+            store.delete(&key, retry_for).await?;
             objects += 1;
         }
     }
-    let mut listing = store.list(&chunks, *retry_for);
+    let mut listing = store.list(&chunks, retry_for);
     while let Some(page) = listing.next_page().await? {
         for key in page.iter().filter_map(|listed| Key::parse(&listed.key).ok()) {
-            store.delete(&key, *retry_for).await?;
+            store.delete(&key, retry_for).await?;
             objects += 1;
         }
     }

@@ -6,15 +6,14 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::child::tail_of;
+use crate::outcome::{Outcome, tail_of};
 
 /// Where Debian and others put `btrfs`, which the PATH of a service or of an
 /// ordinary user may leave out.
@@ -37,24 +36,6 @@ pub enum ToolError {
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: Outcome },
-}
-
-/// How a program ended, and what it said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub status: ExitStatus,
-    /// The last lines of its stderr.
-    pub stderr: String,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.stderr.is_empty() {
-            write!(f, "{}, it said nothing", self.status)
-        } else {
-            write!(f, "{}: {}", self.status, self.stderr)
-        }
-    }
 }
 
 impl Btrfs {

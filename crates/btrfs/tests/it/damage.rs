@@ -3,10 +3,9 @@
 
 use std::fs;
 
-use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, wait_until};
+use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, noise, wait_until};
 
 use crate::fixture::{CHUNK, PART, RETRY_FOR, World, names_in};
-use crate::round_trip::noise;
 
 /// A full of two chunks and an incremental.
 async fn world() -> Option<World> {

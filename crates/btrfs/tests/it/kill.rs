@@ -5,10 +5,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 
-use s3up_testkit::{Moment, assert_same_tree, kill_at_each_call};
+use s3up_testkit::{Moment, assert_same_tree, kill_at_each_call, noise};
 
 use crate::fixture::{CHUNK, World};
-use crate::round_trip::noise;
 
 /// What is in the subvolume before the run that is killed.
 #[derive(Clone, Copy, PartialEq)]

@@ -7,3 +7,4 @@ mod fixture;
 mod kill;
 mod round_trip;
 mod send_failures;
+mod stopping;

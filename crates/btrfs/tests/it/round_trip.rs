@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use s3up_testkit::{
-    Tree, assert_same_tree, char_device, dir, fifo, file, hard_link, sparse, symlink,
+    Tree, assert_same_tree, char_device, dir, fifo, file, hard_link, noise, sparse, symlink,
 };
 
 use crate::fixture::{CHUNK, PART, World, names_in};
@@ -180,17 +180,4 @@ async fn a_second_run_waits_for_nobody_and_says_who_holds_the_lock() {
     second.failed_with(75, &["another run holds the lock", &first.id().unwrap().to_string()]);
     first.kill().await.unwrap();
     world.backup().await;
-}
-
-/// Bytes that nothing compresses or shares.
-pub fn noise(len: u64) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut bytes = Vec::with_capacity(len as usize + 8);
-    while (bytes.len() as u64) < len {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        bytes.extend_from_slice(&state.rotate_left(23).to_le_bytes());
-    }
-    bytes.truncate(len as usize);
-    bytes
 }

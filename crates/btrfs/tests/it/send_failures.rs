@@ -4,10 +4,9 @@
 use std::fs;
 
 use s3up_devstore::{Fault, Op};
-use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, wait_until};
+use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, noise, wait_until};
 
 use crate::fixture::{CHUNK, RETRY_FOR, World};
-use crate::round_trip::noise;
 
 /// Beyond the first chunk of the stream.
 const IN_THE_MIDDLE: u64 = CHUNK + 1_000_000;

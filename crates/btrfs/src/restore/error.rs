@@ -42,6 +42,8 @@ pub enum RestoreError {
     Fetch { manifest: Key, source: StoreError },
     #[error("chunk {chunk} of {manifest} does not hold what was sent")]
     Stream { manifest: Key, chunk: Key, source: StreamError },
+    #[error("the chunks of {manifest} do not hold a whole stream")]
+    Cut { manifest: Key, source: StreamError },
     #[error("{manifest} was received wrong: {what} is {found}, expected {expected}")]
     Received { manifest: Key, what: &'static str, expected: String, found: String },
     #[error("the chain has no links")]

@@ -1,0 +1,147 @@
+//! What a restore fetches: every chunk of every link, looked at beforehand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use s3up_core::Sha256Digest;
+use s3up_core::part::MIB;
+use s3up_store::{Download, Get, ObjectFacts, Store};
+
+use super::error::RestoreError;
+use crate::bucket::Bucket;
+use crate::chain::{Chain, Link};
+use crate::manifest::{ChunkFacts, Parts};
+
+/// Where a manifest does not say how long its parts are, ranges of this length
+/// are fetched.
+const RANGE_BYTES: u64 = 8 * MIB;
+/// Longer parts are fetched fewer at once.
+const BUFFERS_BYTES_MAX: u64 = 1 << 30;
+/// Buffers have a least size, whatever the length of a part.
+const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
+/// The links of a chain, from its full on, and the buffers to fetch them with.
+pub struct Links<'c> {
+    pub links: Vec<PlannedLink<'c>>,
+    store: Store,
+    retry_for: Duration,
+    concurrency: usize,
+}
+
+/// A link, and everything that is needed to fetch it.
+pub struct PlannedLink<'c> {
+    pub link: &'c Link,
+    parts: Option<Parts>,
+    pub chunks: Vec<(ChunkFacts, ObjectFacts)>,
+}
+
+impl<'c> PlannedLink<'c> {
+    async fn look(bucket: &Bucket, link: &'c Link) -> Result<PlannedLink<'c>, RestoreError> {
+        let document = |source| RestoreError::Document { key: link.key.clone(), source };
+        let parts = bucket.parts(link).await?;
+        let mut chunks = Vec::new();
+        for chunk in link.manifest.chunk_facts().map_err(document)? {
+            let object = look_at(bucket, link, &chunk).await?;
+            chunks.push((chunk, object));
+        }
+        Ok(PlannedLink { link, parts, chunks })
+    }
+
+    /// Length of the ranges that chunk `n` is fetched in: those of its parts.
+    fn part_bytes(&self, n: usize) -> u64 {
+        let record = &self.link.manifest.chunks[n];
+        record.part_size.unwrap_or(RANGE_BYTES).min(record.size).max(1)
+    }
+}
+
+impl<'c> Links<'c> {
+    /// Looks at everything that will be fetched, before anything is.
+    pub async fn look(
+        bucket: &Bucket,
+        chain: &'c Chain,
+        concurrency: usize,
+    ) -> Result<Links<'c>, RestoreError> {
+        let mut links = Vec::new();
+        for link in chain.links() {
+            links.push(PlannedLink::look(bucket, link).await?);
+        }
+        let store = bucket.store.with_buffer_budget(buffers_bytes(&links, concurrency));
+        Ok(Links { links, store, retry_for: bucket.retry_for, concurrency })
+    }
+
+    /// Chunk `n` of a link: every part is verified before it is handed on.
+    pub fn download(&self, planned: &PlannedLink<'_>, n: usize) -> Download {
+        let (chunk, object) = &planned.chunks[n];
+        let part_sha256: Option<Arc<[Sha256Digest]>> =
+            planned.parts.as_ref().map(|parts| parts.chunks[n].sha256.clone().into());
+        let part_bytes = planned.part_bytes(n);
+        let facts = match part_sha256 {
+            Some(_) => object.clone(),
+            // The last range is handed on only after the whole agreed with this.
+            None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
+        };
+        self.store.download(Get {
+            key: chunk.key.clone(),
+            range: 0..chunk.size,
+            facts,
+            part_bytes,
+            part_sha256,
+            in_flight: in_flight(self.concurrency, part_bytes),
+            retry_for: self.retry_for,
+            buffer_wait: None,
+            share: None,
+        })
+    }
+}
+
+/// A chunk must be there, and be what its manifest says as far as S3 knows.
+async fn look_at(
+    bucket: &Bucket,
+    link: &Link,
+    chunk: &ChunkFacts,
+) -> Result<ObjectFacts, RestoreError> {
+    let names = || (chunk.key.clone(), link.key.clone());
+    let Some(object) = bucket.store.head(&chunk.key, None, bucket.retry_for).await? else {
+        let (chunk, manifest) = names();
+        return Err(RestoreError::ChunkMissing { chunk, manifest });
+    };
+    if object.size != chunk.size {
+        let ((key, manifest), expected, found) = (names(), chunk.size, object.size);
+        return Err(RestoreError::ChunkSize { chunk: key, manifest, expected, found });
+    }
+    match (chunk.crc64nvme, object.crc64nvme) {
+        (Some(expected), Some(found)) if expected != found => {
+            let (chunk, manifest) = names();
+            Err(RestoreError::ChunkChecksum { chunk, manifest, expected, found })
+        }
+        (Some(_) | None, _) => Ok(object),
+    }
+}
+
+/// Buffers for the longest parts of the chain.
+fn buffers_bytes(links: &[PlannedLink<'_>], concurrency: usize) -> u64 {
+    let lengths = links.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
+    let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
+    let buffers = in_flight(concurrency, part_bytes) as u64 + 1;
+    part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN)
+}
+
+/// As many as asked for, while their buffers stay within the limit.
+fn in_flight(concurrency: usize, part_bytes: u64) -> usize {
+    let fit = usize::try_from(BUFFERS_BYTES_MAX / part_bytes).unwrap_or(usize::MAX);
+    concurrency.min(fit).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_parts_are_fetched_fewer_at_once() {
+        let gib = 1 << 30;
+        for (concurrency, part_bytes, want) in
+            [(4, 32 * MIB, 4), (4, gib, 1), (4, 5 * gib, 1), (64, 32 * MIB, 32), (1, 1, 1)]
+        {
+            assert_eq!(in_flight(concurrency, part_bytes), want, "{concurrency} {part_bytes}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Which subvolumes a run is about, and whether they can be backed up at all:
+//! checked before anything is done.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, Subvolume};
+use crate::filesystem::{self, PlaceError};
+use crate::snapshot::SubvolumeName;
+
+/// The configuration, or what was asked for, does not fit this host.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    #[error("no subvolume {asked:?} in the configuration, which has {known}")]
+    Unknown { asked: String, known: String },
+    #[error("snapshots.base_dir")]
+    BaseDir(#[source] PlaceError),
+    #[error("subvolume {name}")]
+    Place { name: SubvolumeName, source: PlaceError },
+    #[error(
+        "subvolume {name}: {path:?} is a folder, not a subvolume; \
+         `btrfs subvolume create` makes one"
+    )]
+    NoSubvolume { name: SubvolumeName, path: PathBuf },
+    #[error(
+        "subvolume {name}: {path:?} is on another filesystem than `snapshots.base_dir` \
+         ({base_dir:?}); snapshots cannot cross filesystems"
+    )]
+    OtherFilesystem { name: SubvolumeName, path: PathBuf, base_dir: PathBuf },
+}
+
+/// Those that were named, or all.
+pub fn select<'c>(
+    config: &'c Config,
+    names: &[String],
+) -> Result<Vec<&'c Subvolume>, SelectionError> {
+    if names.is_empty() {
+        return Ok(config.subvolumes.iter().collect());
+    }
+    let mut selected: Vec<&Subvolume> = Vec::new();
+    for asked in names {
+        let found = SubvolumeName::parse(asked).ok().and_then(|name| config.subvolume(&name));
+        let found = found.ok_or_else(|| unknown(config, asked))?;
+        if !selected.contains(&found) {
+            selected.push(found);
+        }
+    }
+    Ok(selected)
+}
+
+fn unknown(config: &Config, asked: &str) -> SelectionError {
+    let known: Vec<_> = config.subvolumes.iter().map(|known| known.name.as_str()).collect();
+    SelectionError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
+}
+
+/// All are subvolumes, on the filesystem that the snapshots go to.
+pub fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> Result<(), SelectionError> {
+    let base = filesystem::on_btrfs(&config.base_dir).map_err(SelectionError::BaseDir)?;
+    for Subvolume { name, path } in subvolumes {
+        let of = || (name.clone(), path.clone());
+        let place = filesystem::on_btrfs(path)
+            .map_err(|source| SelectionError::Place { name: name.clone(), source })?;
+        if !place.is_subvolume {
+            let (name, path) = of();
+            return Err(SelectionError::NoSubvolume { name, path });
+        }
+        if place.mount.device != base.mount.device {
+            let ((name, path), base_dir) = (of(), config.base_dir.clone());
+            return Err(SelectionError::OtherFilesystem { name, path, base_dir });
+        }
+    }
+    Ok(())
+}
