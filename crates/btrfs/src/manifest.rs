@@ -4,6 +4,7 @@
 //! does not know. Some fields may be null or missing: other tools write this
 //! form, too. Each document is checked once, when it is read.
 
+use s3up_core::part::PART_BYTES_MAX;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +172,12 @@ impl Manifest {
 
     pub fn chunk_facts(&self) -> Result<Vec<ChunkFacts>, DocumentError> {
         let facts = |(n, chunk): (usize, &ChunkRecord)| {
+            if let Some(bytes) = chunk.part_size
+                && !(1..=PART_BYTES_MAX).contains(&bytes)
+            {
+                let what = format!("is {bytes}, expected 1 to {PART_BYTES_MAX}");
+                return Err(field(&format!("chunks[{n}].part_size"), what));
+            }
             let crc64nvme = chunk.crc64nvme.as_deref().map(Crc64Nvme::parse).transpose();
             Ok(ChunkFacts {
                 key: key(&format!("chunks[{n}].key"), &chunk.key)?,

@@ -2,7 +2,7 @@
 //!
 //! All calls go through [`Btrfs`], so that all find the same program and none
 //! leaves a process behind: a short call is killed when it is dropped, a long
-//! one is a [`Running`].
+//! one is a [`Running`](crate::child::Running).
 
 use std::env;
 use std::ffi::{OsStr, OsString};

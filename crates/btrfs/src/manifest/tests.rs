@@ -46,6 +46,8 @@ fn what_is_wrong_is_named() {
         ("b/subvol/data/full/chunk", "/../chunk", "`chunks[0].key`: "),
         ("\"kind\": \"full\"", "\"kind\": \"half\"", "it is not the JSON that was expected"),
         ("20260131T235959Z\",\n", "yesterday\",\n", "it is not the JSON that was expected"),
+        ("\"size\": 3", "\"size\": 3, \"part_size\": 0", "`chunks[0].part_size`: is 0, expected 1 to 5368709120"),
+        ("\"size\": 3", "\"size\": 3, \"part_size\": 5368709121", "`chunks[0].part_size`: is 5368709121"),
         ("\"size\": 3", "\"size\": -3", "it is not the JSON that was expected"),
         ("ba7816bf", "", "it is not the JSON that was expected"),
     ];

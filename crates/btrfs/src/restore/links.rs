@@ -19,6 +19,7 @@ const RANGE_BYTES: u64 = 8 * MIB;
 const BUFFERS_BYTES_MAX: u64 = 1 << 30;
 /// Buffers have a least size, whatever the length of a part.
 const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
+
 /// The links of a chain, from its full on, and the buffers to fetch them with.
 pub struct Links<'c> {
     pub links: Vec<PlannedLink<'c>>,

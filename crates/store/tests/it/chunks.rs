@@ -67,6 +67,7 @@ async fn a_chunk_that_is_being_completed_does_not_hold_up_the_next() {
     // All parts of both long chunks, and the short last chunk.
     faults.called(Op::UploadPart, 4).await;
     faults.called(Op::PutObject, 1).await;
+    faults.called(Op::CompleteMultipartUpload, 1).await;
     assert_eq!(world.head("chunk-0.bin").await, None);
     upload.abort();
     assert!(upload.await.unwrap_err().is_cancelled());
