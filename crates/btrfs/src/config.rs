@@ -14,7 +14,7 @@ use s3up_cli::LogLevel;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Source};
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
 use s3up_core::{KeyPrefix, Size};
-use s3up_store::{Credentials, Profile, Settings, Sse};
+use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
 
 use crate::layout::Layout;
 use crate::snapshot::SubvolumeName;
@@ -282,6 +282,8 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         storage_class: None,
         sse,
         buffer_budget_bytes: budget,
+        patience: Patience::default(),
+        bandwidth: Bandwidth::default(),
     })
 }
 

@@ -10,7 +10,7 @@ use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, Loaded, Source};
 use s3up_core::part::{MIB, PART_BYTES_MIN};
 use s3up_core::{ClientName, KeyPrefix, Sha256Digest, Size};
-use s3up_store::{Credentials, Profile, Settings, Sse};
+use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
 
 use crate::client::{Client, Clients, Overwrite, Right};
 use crate::tls;
@@ -206,6 +206,8 @@ fn store_settings(
         sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
             .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
         buffer_budget_bytes,
+        patience: Patience::default(),
+        bandwidth: Bandwidth::default(),
     })
 }
 

@@ -1,64 +1,65 @@
-//! What every call that stores bytes has in common: what the object carries
-//! besides them, and how long S3 may take.
+//! One call to S3.
+//!
+//! All calls go through here, so that none can be without a time limit, none
+//! fails without naming what was tried on which thing, and none that asks us to
+//! slow down goes unheard.
+//!
+//! Not here: whether a failed call is repeated (`retry`).
 
-use std::collections::HashMap;
+use std::fmt::Display;
 use std::time::Duration;
 
-use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
-use s3up_core::{Key, Sha256Digest};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
-use crate::facts::SHA256_METADATA;
-use crate::put::Put;
-use crate::settings::Sse;
+use crate::throttle::asks_to_slow_down;
 
-/// A call is given up when it is slower than this, plus [`CALL_TIMEOUT_BASE`].
-const CALL_BYTES_PER_SECOND_MIN: u64 = 64 << 10;
-const CALL_TIMEOUT_BASE: Duration = Duration::from_secs(60);
+impl Store {
+    /// A call that moves few bytes.
+    pub(crate) async fn call<T, E>(
+        &self,
+        op: &'static str,
+        subject: &impl Display,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.call_within(self.settings.patience.limit(0), op, subject, send).await
+    }
 
-/// What an object carries besides its bytes, as the SDK wants it.
-pub(crate) struct Attributes {
-    pub content_type: Option<String>,
-    pub metadata: HashMap<String, String>,
-    pub storage_class: Option<StorageClass>,
-    pub sse: Option<ServerSideEncryption>,
-    pub kms_key_id: Option<String>,
-}
-
-impl Attributes {
-    pub(crate) fn of(store: &Store, put: &Put, sha256: Option<Sha256Digest>) -> Attributes {
-        let mut metadata: HashMap<_, _> = put.metadata.clone().into_iter().collect();
-        if let Some(sha256) = sha256 {
-            metadata.insert(SHA256_METADATA.to_owned(), sha256.to_string());
-        }
-        let (sse, kms_key_id) = match &store.settings.sse {
-            Sse::Unsaid => (None, None),
-            Sse::Aes256 => (Some(ServerSideEncryption::Aes256), None),
-            Sse::Kms { key_id } => (Some(ServerSideEncryption::AwsKms), key_id.clone()),
+    /// A call that is given up after `limit`.
+    pub(crate) async fn call_within<T, E>(
+        &self,
+        limit: Duration,
+        op: &'static str,
+        subject: &impl Display,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let Ok(answer) = tokio::time::timeout(limit, send).await else {
+            return Err(no_answer(limit, op, subject));
         };
-        let storage_class = put.storage_class.as_deref();
-        let storage_class = storage_class.or(store.settings.storage_class.as_deref());
-        Attributes {
-            content_type: put.content_type.clone(),
-            metadata,
-            storage_class: storage_class.map(StorageClass::from),
-            sse,
-            kms_key_id,
+        match answer {
+            Ok(answer) => {
+                self.throttle.succeeded();
+                Ok(answer)
+            }
+            Err(err) => {
+                if asks_to_slow_down(err.raw_response().map(|r| r.status().as_u16()), err.code()) {
+                    self.throttle.asked_to_slow_down();
+                }
+                Err(StoreError::of_sdk(op, subject, &err))
+            }
         }
     }
 }
 
-/// Gives a call up that is slower than any link that is worth using.
-pub(crate) async fn in_time<T>(
-    op: &'static str,
-    key: &Key,
-    bytes: u64,
-    call: impl Future<Output = T>,
-) -> Result<T, StoreError> {
-    let limit = CALL_TIMEOUT_BASE + Duration::from_secs(bytes / CALL_BYTES_PER_SECOND_MIN);
-    tokio::time::timeout(limit, call).await.map_err(|_| {
-        let what = format!("no answer within {} s", limit.as_secs());
-        StoreError::new(op, key, Kind::Transient).because(what)
-    })
+fn no_answer(limit: Duration, op: &'static str, subject: &impl Display) -> StoreError {
+    let what = format!("no answer within {} s", limit.as_secs_f64());
+    StoreError::new(op, subject, Kind::Transient).because(what)
 }

@@ -129,7 +129,7 @@ impl Row<'_> {
         let (number, put) = self.begin();
         let store = self.store.clone();
         let bytes = part.buffer.into_bytes();
-        self.ending.spawn(async move {
+        self.end(async move {
             let staged = store.stage_whole(put, bytes).await?;
             let part_sha256 = vec![staged.facts.sha256];
             end_chunk(number, staged, part_sha256, Some(slot)).await
@@ -155,13 +155,22 @@ impl Row<'_> {
                 return Err(err);
             }
         };
-        self.ending.spawn(async move {
+        self.end(async move {
             let (facts, parts) = sending.finish().await?;
             let part_sha256 = parts.iter().filter_map(|part| part.sha256).collect();
             let staged = Staged { store, put, facts, body: Body::Parts(upload, parts) };
             end_chunk(number, staged, part_sha256, None).await
         });
         Ok(ends)
+    }
+
+    /// Lets a chunk come to its end beside the next ones. Where that is given up,
+    /// the store knows until its upload is on the way to be aborted.
+    fn end(
+        &mut self,
+        chunk: impl Future<Output = Result<(u64, Chunk), UploadError>> + Send + 'static,
+    ) {
+        self.ending.spawn(self.store.cleanups.track_future(chunk));
     }
 
     /// Reads and sends the parts of one chunk to its end.

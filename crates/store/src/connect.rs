@@ -1,7 +1,6 @@
 //! From settings to a [`Store`] that can be used.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
@@ -15,10 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::dialect::{Checksums, Profile};
 use crate::error::ConnectError;
+use crate::orphans::Begun;
 use crate::pool::Pool;
 use crate::settings::{Credentials, Settings};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::throttle::Throttle;
 
 /// A bucket, and everything needed to move bytes into it and out of it.
 /// Cheap to clone: clones share connections, buffers and what was learned.
@@ -28,6 +27,8 @@ pub struct Store {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
+    pub(crate) throttle: Throttle,
+    pub(crate) begun: Begun,
     /// Aborts of uploads that were dropped.
     pub(crate) cleanups: TaskTracker,
 }
@@ -44,7 +45,9 @@ impl Store {
             .region(Region::new(settings.region.clone()))
             .http_client(http)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(settings.patience.connect).build(),
+            )
             // It ends transfers over slow uplinks; our own limits are per part.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         let base = match &settings.credentials {
@@ -71,6 +74,8 @@ impl Store {
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
             settings: Arc::new(settings),
+            throttle: Throttle::default(),
+            begun: Begun::default(),
             cleanups: TaskTracker::new(),
         })
     }

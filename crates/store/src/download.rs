@@ -25,10 +25,6 @@ use crate::error::{Kind, StoreError};
 use crate::facts::ObjectFacts;
 use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
 use crate::pool::{Buffer, PoolError, Share};
-use crate::retry::retry;
-
-/// A connection that delivers nothing for this long is taken for broken.
-const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// What to fetch.
 #[derive(Clone, Debug)]
@@ -96,7 +92,7 @@ impl Store {
             // The closure is called again after a failure; the buffer keeps
             // what came before it.
             let cell = tokio::sync::Mutex::new(&mut buffer);
-            let outcome = retry(get.retry_for, || async {
+            let outcome = self.retry(get.retry_for, || async {
                 let mut buffer = cell.lock().await;
                 let outcome = self.fetch_some(&get, &range, &mut buffer).await;
                 // Progress: begin a new count of tries.
@@ -125,9 +121,8 @@ impl Store {
             .range(format!("bytes={start}-{}", range.end - 1))
             .set_version_id(get.facts.version_id.clone())
             .if_match(&get.facts.etag);
-        let idle = || fail(Kind::Transient, format!("nothing came for {} s", IDLE_MAX.as_secs()));
-        let answer = tokio::time::timeout(IDLE_MAX, call.send()).await.map_err(|_| idle())?;
-        let mut answer = answer.map_err(|err| StoreError::of_sdk("get", &get.key, &err))?;
+        let idle = self.settings.patience.idle;
+        let mut answer = self.call_within(idle, "get", &get.key, call.send()).await?;
         let range_is = format!("bytes {start}-{}/{}", range.end - 1, get.facts.size);
         if answer.content_range.as_deref().is_some_and(|found| found != range_is) {
             let found = answer.content_range.unwrap_or_default();
@@ -137,8 +132,9 @@ impl Store {
             ));
         }
         while !buffer.is_full() {
-            let piece = tokio::time::timeout(IDLE_MAX, answer.body.next());
-            match piece.await.map_err(|_| idle())? {
+            let piece = tokio::time::timeout(idle, answer.body.next()).await;
+            let nothing = || format!("nothing came for {} s", idle.as_secs_f64());
+            match piece.map_err(|_| fail(Kind::Transient, nothing()))? {
                 Some(Ok(piece)) => {
                     buffer.fill_from(&piece);
                 }

@@ -179,6 +179,8 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
             401 | 403 => Kind::Denied,
             404 => Kind::NotFound,
             412 => Kind::Precondition,
+            // What a server does not know, it will not know later.
+            501 | 505 => Kind::Permanent,
             408 | 429 | 500.. => Kind::Transient,
             200..=299 => Kind::Unreadable,
             // No status at all.
@@ -256,6 +258,7 @@ mod tests {
             (409, Some("ConditionalRequestConflict"), Kind::Transient),
             (503, Some("SlowDown"),               Kind::Transient),
             (500, None,                           Kind::Transient),
+            (501, Some("NotImplemented"),         Kind::Permanent),
             (200, Some("InternalError"),          Kind::Transient),
             (200, None,                           Kind::Unreadable),
             (400, Some("BadDigest"),              Kind::Corrupt),

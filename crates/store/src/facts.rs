@@ -9,7 +9,6 @@ use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
-use crate::retry::retry;
 
 /// User metadata: SHA-256 of the whole object, 64 hex digits.
 pub(crate) const SHA256_METADATA: &str = "sha256";
@@ -43,13 +42,13 @@ impl Store {
         version_id: Option<&str>,
         retry_for: Duration,
     ) -> Result<Option<ObjectFacts>, StoreError> {
-        let call = || async {
+        let call = || {
             let head = self.client.head_object().bucket(self.bucket()).key(key.as_str());
             let head = head.set_version_id(version_id.map(str::to_owned));
             let head = head.checksum_mode(ChecksumMode::Enabled);
-            head.send().await.map_err(|err| StoreError::of_sdk("head", key, &err))
+            self.call("head", key, head.send())
         };
-        match retry(retry_for, call).await {
+        match self.retry(retry_for, call).await {
             Ok(head) => facts_of(key, head).map(Some),
             Err(err) if err.kind == Kind::NotFound => Ok(None),
             Err(err) => Err(err),

@@ -16,36 +16,49 @@
 //! Not here: which keys exist ([`s3up_core::Key`] is given), what is worth
 //! uploading, and who may.
 
+mod attributes;
 mod call;
 mod chunks;
 mod connect;
 mod cut;
+mod delete;
 mod dialect;
+mod documents;
 mod download;
 mod error;
 mod facts;
 mod hashing;
+mod listing;
 mod multipart;
-mod objects;
+mod orphans;
+mod parts;
+mod patience;
 mod pool;
 mod probe;
 mod put;
+mod recognise;
 mod retry;
 mod sending;
 mod settings;
 mod sweep;
+mod throttle;
 mod upload;
 
 pub use chunks::{Chunk, PutChunks};
 pub use connect::Store;
 pub use cut::Length;
 pub use dialect::Profile;
+pub use documents::{Document, PutDocument};
 pub use download::{Download, Get};
 pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use facts::ObjectFacts;
-pub use objects::{Document, Listed, Listing, PutDocument};
+pub use listing::{Listed, Listing};
+pub use patience::Patience;
 pub use pool::{Buffer, Pool, PoolError, Share};
 pub use probe::Versioning;
 pub use put::{Facts, Overwrite, Put, Stored};
-pub use settings::{Credentials, EndpointError, Settings, Sse, SseError, parse_endpoint};
+pub use settings::{
+    Bandwidth, Credentials, EndpointError, Settings, Sse, SseError, parse_endpoint,
+};
+pub use sweep::SWEEP_AGE;
 pub use upload::Staged;

@@ -5,47 +5,31 @@
 //! with what was sent, and the completion carries size and checksum of the
 //! whole, so that S3 compares them too.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
-use s3up_core::{Crc64Nvme, Key, Sha256Digest};
+use s3up_core::{Crc64Nvme, Key};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use crate::call::{Attributes, in_time};
+use crate::attributes::Attributes;
 use crate::connect::Store;
 use crate::dialect::Profile;
 use crate::error::{Kind, StoreError};
 use crate::hashing;
+use crate::orphans::Lost;
+use crate::parts::{PartListed, PartSent, compare};
 use crate::put::{Facts, Put, Stored};
-use crate::retry::retry;
 use crate::sending::Digests;
 
 /// For how long removing an upload is tried; what is left then is for a sweep.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
 /// S3 may take minutes to put ten thousand parts together.
 const COMPLETE_BYTES_ALLOWANCE: u64 = 32 << 20;
-
-/// A part that S3 acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PartSent {
-    pub number: i32,
-    pub len: u64,
-    pub crc64nvme: Crc64Nvme,
-    /// Where it was asked for.
-    pub sha256: Option<Sha256Digest>,
-    pub etag: String,
-}
-
-/// A part as S3 lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct PartListed {
-    number: i32,
-    len: u64,
-    etag: String,
-    /// Where the server reports it.
-    crc64nvme: Option<String>,
-}
 
 #[derive(Clone)]
 pub(crate) struct Handle {
@@ -62,9 +46,22 @@ pub(crate) struct Multipart {
 
 impl Multipart {
     pub(crate) async fn begin(store: &Store, put: &Put) -> Result<Multipart, StoreError> {
-        let upload_id = retry(put.retry_for, || create_once(store, put)).await?;
-        let handle = Handle { store: store.clone(), key: put.key.clone(), upload_id };
-        Ok(Multipart { handle, armed: AtomicBool::new(true) })
+        let beginning = store.begun.beginning(&put.key);
+        let failed = Failed::default();
+        let upload =
+            store.retry(put.retry_for, || failed.note(create_detached(store, put))).await?;
+        drop(beginning);
+        let lost = failed.lost();
+        if !lost.is_empty() {
+            let Handle { store, key, upload_id } = &upload.handle;
+            store.remove_orphans(key, upload_id, &lost).await;
+        }
+        Ok(upload)
+    }
+
+    fn of(handle: Handle) -> Multipart {
+        handle.store.begun.add(&handle.key, &handle.upload_id);
+        Multipart { handle, armed: AtomicBool::new(true) }
     }
 
     pub(crate) fn clone_handle(&self) -> Handle {
@@ -77,7 +74,8 @@ impl Multipart {
         facts: &Facts,
         parts: &[PartSent],
     ) -> Result<Stored, StoreError> {
-        match retry(put.retry_for, || self.handle.list_or_shrug()).await? {
+        let store = &self.handle.store;
+        match store.retry(put.retry_for, || self.handle.list_or_shrug()).await? {
             Some(listed) => compare(parts, &listed).map_err(|what| {
                 StoreError::new("complete", &put.key, Kind::Corrupt).because(what)
             })?,
@@ -87,18 +85,18 @@ impl Multipart {
             ),
         }
         let mut tries = 0;
-        let outcome = retry(put.retry_for, || {
+        let outcome = store.retry(put.retry_for, || {
             tries += 1;
             self.handle.complete_once(put, facts, parts)
-        })
-        .await;
-        match outcome {
-            // An earlier try may have succeeded and lost its answer.
-            Err(err) if tries > 1 && matches!(err.kind, Kind::NotFound | Kind::Precondition) => {
-                self.handle.store.recognise(put, facts, err).await
-            }
-            outcome => outcome,
-        }
+        });
+        let err = match outcome.await {
+            Ok(stored) => return Ok(stored),
+            Err(err) => err,
+        };
+        let stored = store.recognise(put, facts, tries, err).await?;
+        // The same bytes may have been there before; then the parts still are.
+        self.abort().await;
+        Ok(stored)
     }
 
     /// Says that there is nothing left to abort.
@@ -115,6 +113,7 @@ impl Multipart {
 
 impl Drop for Multipart {
     fn drop(&mut self) {
+        self.handle.store.begun.remove(&self.handle.key, &self.handle.upload_id);
         if !self.armed.load(Ordering::Relaxed) {
             return;
         }
@@ -133,7 +132,49 @@ impl Drop for Multipart {
     }
 }
 
-async fn create_once(store: &Store, put: &Put) -> Result<String, StoreError> {
+/// When each failed try began and ended.
+#[derive(Default)]
+struct Failed(Mutex<Vec<(Instant, Instant)>>);
+
+impl Failed {
+    async fn note<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let outcome = attempt.await;
+        if outcome.is_err() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push((began, Instant::now()));
+        }
+        outcome
+    }
+
+    /// Seen from now, when a try has succeeded.
+    fn lost(self) -> Vec<Lost> {
+        let tries = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let lost = |(began, ended): (Instant, Instant)| Lost {
+            began_before: began.elapsed(),
+            ended_before: ended.elapsed(),
+        };
+        tries.into_iter().map(lost).collect()
+    }
+}
+
+/// Whoever asks may be dropped while the store answers. Then the id that comes
+/// is the only way to remove the upload, so a task of its own waits for it.
+async fn create_detached(store: &Store, put: &Put) -> Result<Multipart, StoreError> {
+    let (tell, told) = oneshot::channel();
+    let (of_task, put_of_task) = (store.clone(), put.clone());
+    store.cleanups.spawn(async move {
+        // Where nobody listens any more, the upload is dropped here, and aborted.
+        drop(tell.send(create_once(&of_task, &put_of_task).await));
+    });
+    let lost = |err| StoreError::new("begin upload", &put.key, Kind::Permanent).because(err);
+    told.await.map_err(lost)?
+}
+
+async fn create_once(store: &Store, put: &Put) -> Result<Multipart, StoreError> {
+    const OP: &str = "begin upload";
     let attributes = Attributes::of(store, put, put.expect_sha256);
     let is_sent = store.checksums.get().is_sent();
     let call = store
@@ -148,12 +189,12 @@ async fn create_once(store: &Store, put: &Put) -> Result<String, StoreError> {
         .set_storage_class(attributes.storage_class)
         .set_server_side_encryption(attributes.sse)
         .set_ssekms_key_id(attributes.kms_key_id);
-    let answer = in_time("begin upload", &put.key, 0, call.send()).await?;
-    let answer = answer.map_err(|err| StoreError::of_sdk("begin upload", &put.key, &err));
+    let answer = store.call(OP, &put.key, call.send()).await;
     let answer = answer.map_err(|err| store.blame_checksum(err))?;
-    answer.upload_id.ok_or_else(|| {
-        StoreError::new("begin upload", &put.key, Kind::Permanent).because("no upload id came")
-    })
+    let upload_id = answer.upload_id.ok_or_else(|| {
+        StoreError::new(OP, &put.key, Kind::Unreadable).because("no upload id came")
+    })?;
+    Ok(Multipart::of(Handle { store: store.clone(), key: put.key.clone(), upload_id }))
 }
 
 impl Handle {
@@ -171,7 +212,7 @@ impl Handle {
                 Digests::OfWholeAndParts => Some(hashing::sha256(bytes.clone()).await),
             }
         };
-        let etag = retry(retry_for, || self.send_once(number, &bytes, crc64nvme));
+        let etag = self.store.retry(retry_for, || self.send_once(number, &bytes, crc64nvme));
         let (etag, sha256) = tokio::join!(etag, sha256);
         Ok(PartSent { number, len: bytes.len() as u64, crc64nvme, sha256, etag: etag? })
     }
@@ -182,7 +223,9 @@ impl Handle {
         bytes: &Bytes,
         crc64nvme: Crc64Nvme,
     ) -> Result<String, StoreError> {
+        const OP: &str = "put part of";
         let store = &self.store;
+        let _leave = store.throttle.enter().await;
         let checksum = store.checksums.get();
         let len = bytes.len() as u64;
         let call = store
@@ -197,13 +240,13 @@ impl Handle {
             .body(bytes.clone().into())
             .customize();
         let call = if checksum.signs_payload() { call } else { call.disable_payload_signing() };
-        let answer = in_time("put part of", &self.key, len, call.send()).await?;
-        let answer = answer.map_err(|err| StoreError::of_sdk("put part of", &self.key, &err));
+        let limit = store.settings.patience.limit(len);
+        let answer = store.call_within(limit, OP, &self.key, call.send()).await;
         let answer = answer.map_err(|err| store.blame_checksum(err))?;
-        store.learn("put part of", &self.key, crc64nvme, answer.checksum_crc64_nvme())?;
-        answer.e_tag.ok_or_else(|| {
-            StoreError::new("put part of", &self.key, Kind::Permanent).because("no ETag came")
-        })
+        store.learn(OP, &self.key, crc64nvme, answer.checksum_crc64_nvme())?;
+        answer
+            .e_tag
+            .ok_or_else(|| StoreError::new(OP, &self.key, Kind::Permanent).because("no ETag came"))
     }
 
     /// `None` where the server is none of AWS's and its list makes no sense:
@@ -233,9 +276,7 @@ impl Handle {
                 .key(self.key.as_str())
                 .upload_id(&self.upload_id)
                 .set_part_number_marker(marker);
-            let answer = in_time("list parts of", &self.key, 0, call.send()).await?;
-            let page =
-                answer.map_err(|err| StoreError::of_sdk("list parts of", &self.key, &err))?;
+            let page = self.store.call("list parts of", &self.key, call.send()).await?;
             listed.extend(page.parts().iter().map(|part| PartListed {
                 number: part.part_number().unwrap_or_default(),
                 len: part.size().and_then(|len| u64::try_from(len).ok()).unwrap_or_default(),
@@ -277,8 +318,8 @@ impl Handle {
             .set_mpu_object_size(is_honoured.then_some(facts.len as i64))
             .set_if_none_match(put.overwrite.if_none_match())
             .set_if_match(put.overwrite.if_match());
-        let answer = in_time("complete", &self.key, COMPLETE_BYTES_ALLOWANCE, call.send()).await?;
-        let answer = answer.map_err(|err| StoreError::of_sdk("complete", &self.key, &err))?;
+        let limit = store.settings.patience.limit(COMPLETE_BYTES_ALLOWANCE);
+        let answer = store.call_within(limit, "complete", &self.key, call.send()).await?;
         if let Some(echoed) = answer.checksum_crc64_nvme() {
             store.learn("complete", &self.key, facts.crc64nvme, Some(echoed))?;
         }
@@ -290,100 +331,14 @@ impl Handle {
     }
 
     async fn abort(&self) {
-        let outcome = retry(ABORT_RETRY_FOR, || async {
-            let call = self.store.client.abort_multipart_upload();
-            let call = call.bucket(self.store.bucket()).key(self.key.as_str());
-            let call = call.upload_id(&self.upload_id);
-            match in_time("abort", &self.key, 0, call.send()).await? {
-                Ok(_) => Ok(()),
-                Err(err) => Err(StoreError::of_sdk("abort", &self.key, &err)),
-            }
-        })
-        .await;
-        match outcome {
-            Ok(()) => {}
-            Err(err) if err.kind == Kind::NotFound => {}
-            Err(err) => tracing::warn!(
+        let key = self.key.as_str();
+        let outcome = self.store.abort_upload(key, &self.upload_id, ABORT_RETRY_FOR).await;
+        if let Err(err) = outcome {
+            tracing::warn!(
                 event = "upload_left_behind",
-                key = %self.key,
+                key,
                 "{err}; its parts are left for a sweep"
-            ),
-        }
-    }
-}
-
-/// What S3 lists must be what was sent: no part more, none less, none other.
-fn compare(sent: &[PartSent], listed: &[PartListed]) -> Result<(), String> {
-    if sent.len() != listed.len() {
-        return Err(format!("{} parts were sent, the store lists {}", sent.len(), listed.len()));
-    }
-    for (sent, listed) in sent.iter().zip(listed) {
-        let number = sent.number;
-        let crc64nvme = sent.crc64nvme.to_string();
-        let differs = |what: &str, sent: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
-            Err(format!("part {number}: {what} sent {sent}, the store lists {found}"))
-        };
-        if listed.number != number {
-            return differs("number", &number, &listed.number);
-        }
-        if listed.len != sent.len {
-            return differs("bytes", &sent.len, &listed.len);
-        }
-        if bare(&listed.etag) != bare(&sent.etag) {
-            return differs("ETag", &sent.etag, &listed.etag);
-        }
-        match &listed.crc64nvme {
-            Some(found) if *found != crc64nvme => return differs("CRC64NVME", &crc64nvme, found),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Some servers leave out the quotes of an ETag in listings.
-fn bare(etag: &str) -> &str {
-    etag.trim_matches('"')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(number: i32) -> PartSent {
-        PartSent {
-            number,
-            len: 5,
-            crc64nvme: Crc64Nvme(7),
-            sha256: None,
-            etag: format!("\"e{number}\""),
-        }
-    }
-
-    fn listed(number: i32) -> PartListed {
-        let crc64nvme = Some(Crc64Nvme(7).to_string());
-        PartListed { number, len: 5, etag: format!("e{number}"), crc64nvme }
-    }
-
-    #[test]
-    fn what_the_store_lists_must_be_what_was_sent() {
-        let both = [sent(1), sent(2)];
-        let short = PartListed { len: 4, ..listed(2) };
-        let other = PartListed { etag: "x".to_owned(), ..listed(2) };
-        let flipped = PartListed { crc64nvme: Some("AAAA".to_owned()), ..listed(2) };
-        let silent = PartListed { crc64nvme: None, ..listed(2) };
-        #[rustfmt::skip]
-        let cases = [
-            (vec![listed(1), listed(2)],            Ok(())),
-            (vec![listed(1), silent],               Ok(())),
-            (vec![listed(1)],                       Err("2 parts were sent, the store lists 1")),
-            (vec![listed(1), listed(2), listed(3)], Err("2 parts were sent, the store lists 3")),
-            (vec![listed(2), listed(1)],            Err("part 1: number sent 1, the store lists 2")),
-            (vec![listed(1), short],                Err("part 2: bytes sent 5, the store lists 4")),
-            (vec![listed(1), other],                Err("part 2: ETag sent \"e2\", the store lists x")),
-            (vec![listed(1), flipped],              Err("part 2: CRC64NVME sent AAAAAAAAAAc=, the store lists AAAA")),
-        ];
-        for (listed, want) in cases {
-            assert_eq!(compare(&both, &listed), want.map_err(str::to_owned));
+            );
         }
     }
 }

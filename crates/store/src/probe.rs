@@ -7,7 +7,6 @@ use s3up_core::KeyPrefix;
 
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
-use crate::retry::retry;
 
 /// What the bucket does with what is overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +29,10 @@ impl Store {
             Some(endpoint) => format!("bucket {} at {endpoint}", self.bucket()),
             None => format!("bucket {}", self.bucket()),
         };
-        retry(retry_for, || async {
+        self.retry(retry_for, || {
             let list = self.client.list_objects_v2().bucket(self.bucket());
             let list = list.prefix(prefix.as_str()).max_keys(1);
-            match list.send().await {
-                Ok(_) => Ok(()),
-                Err(err) => Err(StoreError::of_sdk("look into", &subject, &err)),
-            }
+            self.call("look into", &subject, list.send())
         })
         .await
         .map_err(|mut err| {
@@ -45,13 +41,13 @@ impl Store {
             }
             err
         })?;
-        match self.client.get_bucket_versioning().bucket(self.bucket()).send().await {
+        let versioning = self.client.get_bucket_versioning().bucket(self.bucket());
+        match self.call("ask for the versioning of", &subject, versioning.send()).await {
             Ok(answer) if answer.status == Some(BucketVersioningStatus::Enabled) => {
                 Ok(Versioning::Kept)
             }
             Ok(_) => Ok(Versioning::NotKept),
             Err(err) => {
-                let err = StoreError::of_sdk("ask for the versioning of", &subject, &err);
                 tracing::debug!(event = "versioning_unknown", "{err}");
                 Ok(Versioning::Unknown)
             }

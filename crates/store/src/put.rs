@@ -79,15 +79,16 @@ impl Overwrite {
     }
 }
 
-/// Equal by size and by the strongest digest that both sides know. Size alone
-/// proves nothing.
-pub(crate) fn is_ours(found: &ObjectFacts, facts: &Facts) -> bool {
+/// Equal by size, by the strongest digest that both sides know, and by what the
+/// object carries. Size alone proves nothing.
+pub(crate) fn is_ours(found: &ObjectFacts, put: &Put, facts: &Facts) -> bool {
+    let carries = |(name, value)| found.metadata.get(name) == Some(value);
     let digests_agree = match (found.crc64nvme, found.sha256) {
         (Some(crc), _) => crc == facts.crc64nvme,
         (None, Some(sha256)) => sha256 == facts.sha256,
         (None, None) => false,
     };
-    digests_agree && found.size == facts.len
+    digests_agree && found.size == facts.len && put.metadata.iter().all(carries)
 }
 
 #[cfg(test)]
@@ -109,7 +110,7 @@ mod tests {
             version_id: None,
             content_type: None,
             modified_at: SystemTime::UNIX_EPOCH,
-            metadata: BTreeMap::new(),
+            metadata: [("mode".to_owned(), "0644".to_owned())].into(),
             sha256,
             crc64nvme,
             storage_class: None,
@@ -129,7 +130,25 @@ mod tests {
             (found(3, None, other_sha),     false),
         ];
         for (found, want) in cases {
-            assert_eq!(is_ours(&found, &facts), want, "{found:?}");
+            assert_eq!(is_ours(&found, &put_with_mode("0644"), &facts), want, "{found:?}");
+        }
+        assert!(!is_ours(&found(3, crc, sha), &put_with_mode("0600"), &facts));
+    }
+
+    fn put_with_mode(mode: &str) -> Put {
+        Put {
+            key: Key::parse("a").expect("a key"),
+            length: Length::AtMost(3),
+            part_bytes: 3,
+            content_type: None,
+            metadata: [("mode".to_owned(), mode.to_owned())].into(),
+            expect_sha256: None,
+            overwrite: Overwrite::Allowed,
+            storage_class: None,
+            in_flight: 1,
+            retry_for: Duration::ZERO,
+            buffer_wait: None,
+            share: None,
         }
     }
 }

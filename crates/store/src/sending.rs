@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use crate::error::{Kind, StoreError};
 use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
-use crate::multipart::{Handle, PartSent};
+use crate::multipart::Handle;
+use crate::parts::PartSent;
 use crate::put::Facts;
 
 /// Parts that may be on their way at once.

@@ -2,9 +2,11 @@
 //!
 //! Words of a configuration that mean the same in every program are read here.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use crate::dialect::Profile;
+use crate::patience::Patience;
 
 /// What the store needs to know; checked by whoever read the configuration.
 #[derive(Clone, Debug)]
@@ -22,6 +24,16 @@ pub struct Settings {
     pub sse: Sse,
     /// Memory for part buffers, for the whole process, in bytes.
     pub buffer_budget_bytes: u64,
+    pub patience: Patience,
+    /// Of the whole process: all clones of a [`crate::Store`] together.
+    pub bandwidth: Bandwidth,
+}
+
+/// How fast bodies may go; `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bandwidth {
+    pub upload_bytes_per_second: Option<NonZeroU64>,
+    pub download_bytes_per_second: Option<NonZeroU64>,
 }
 
 #[derive(Clone)]

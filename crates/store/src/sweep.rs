@@ -10,11 +10,52 @@ use aws_sdk_s3::types::MultipartUpload;
 
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
-use crate::retry::retry;
+use crate::orphans::begun_at;
+
+/// An upload that is older than this is nobody's: an upload lives as long as one
+/// object takes, which is at most 5 TiB (nine MiB/s do that in a week), and a
+/// call is repeated for hours, not for days. A lifecycle rule
+/// (`AbortIncompleteMultipartUpload`) of as many days does the same where no
+/// process ever comes back.
+pub const SWEEP_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The multipart uploads under a prefix, a page at a time.
+pub(crate) struct Uploads {
+    store: Store,
+    prefix: String,
+    retry_for: Duration,
+    next: Option<Marker>,
+}
+
+#[derive(Default)]
+struct Marker {
+    key: Option<String>,
+    id: Option<String>,
+}
+
+impl Uploads {
+    /// `None` after the last.
+    pub(crate) async fn next_page(&mut self) -> Result<Option<Vec<MultipartUpload>>, StoreError> {
+        let Some(marker) = self.next.take() else { return Ok(None) };
+        let store = &self.store;
+        let page = store.retry(self.retry_for, || {
+            let list = store.client.list_multipart_uploads().bucket(store.bucket());
+            let list = list.prefix(&self.prefix).set_key_marker(marker.key.clone());
+            let list = list.set_upload_id_marker(marker.id.clone());
+            store.call("list uploads under", &self.prefix, list.send())
+        });
+        let page = page.await?;
+        if page.is_truncated == Some(true) && page.next_key_marker.is_some() {
+            self.next = Some(Marker { key: page.next_key_marker, id: page.next_upload_id_marker });
+        }
+        Ok(Some(page.uploads.unwrap_or_default()))
+    }
+}
 
 impl Store {
     /// Aborts the uploads to keys that start with `prefix` and were begun before
-    /// `begun_before`. Returns how many there were.
+    /// `begun_before` (now less [`SWEEP_AGE`], where there is no better reason).
+    /// Returns how many there were.
     pub async fn sweep(
         &self,
         prefix: &str,
@@ -22,45 +63,35 @@ impl Store {
         retry_for: Duration,
     ) -> Result<u64, StoreError> {
         let mut swept = 0;
-        let mut marker = (None, None);
-        loop {
-            let (key_marker, id_marker) = marker;
-            let page = retry(retry_for, || async {
-                let list = self.client.list_multipart_uploads().bucket(self.bucket());
-                let list = list.prefix(prefix).set_key_marker(key_marker.clone());
-                let list = list.set_upload_id_marker(id_marker.clone());
-                list.send()
-                    .await
-                    .map_err(|err| StoreError::of_sdk("list uploads under", &prefix, &err))
-            })
-            .await?;
-            for upload in page.uploads.unwrap_or_default() {
-                if is_older(&upload, begun_before) {
-                    self.abort_upload(&upload, retry_for).await?;
-                    swept += 1;
-                }
-            }
-            marker = (page.next_key_marker, page.next_upload_id_marker);
-            if page.is_truncated != Some(true) || marker.0.is_none() {
-                return Ok(swept);
+        let mut uploads = self.uploads(prefix, retry_for);
+        while let Some(page) = uploads.next_page().await? {
+            for upload in page.iter().filter(|upload| is_older(upload, begun_before)) {
+                let key = upload.key().unwrap_or_default();
+                self.abort_upload(key, upload.upload_id().unwrap_or_default(), retry_for).await?;
+                swept += 1;
             }
         }
+        Ok(swept)
     }
 
-    async fn abort_upload(
+    pub(crate) fn uploads(&self, prefix: &str, retry_for: Duration) -> Uploads {
+        let prefix = prefix.to_owned();
+        Uploads { store: self.clone(), prefix, retry_for, next: Some(Marker::default()) }
+    }
+
+    /// One that is there no more is no error: it was completed or aborted.
+    pub(crate) async fn abort_upload(
         &self,
-        upload: &MultipartUpload,
+        key: &str,
+        id: &str,
         retry_for: Duration,
     ) -> Result<(), StoreError> {
-        let (key, id) = (upload.key().unwrap_or_default(), upload.upload_id().unwrap_or_default());
-        let outcome = retry(retry_for, || async {
+        let outcome = self.retry(retry_for, || {
             let abort = self.client.abort_multipart_upload().bucket(self.bucket());
-            let abort = abort.key(key).upload_id(id);
-            abort.send().await.map_err(|err| StoreError::of_sdk("abort", &key, &err))
+            self.call("abort", &key, abort.key(key).upload_id(id).send())
         });
         match outcome.await {
             Ok(_) => Ok(()),
-            // It was completed or aborted meanwhile.
             Err(err) if err.kind == Kind::NotFound => Ok(()),
             Err(err) => Err(err),
         }
@@ -69,6 +100,22 @@ impl Store {
 
 /// An upload of unknown age is left alone.
 fn is_older(upload: &MultipartUpload, begun_before: SystemTime) -> bool {
-    let begun = upload.initiated().and_then(|at| SystemTime::try_from(*at).ok());
-    begun.is_some_and(|begun| begun < begun_before)
+    begun_at(upload).is_some_and(|begun| begun < begun_before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::primitives::DateTime;
+
+    #[test]
+    fn only_what_is_known_to_be_old_is_swept() {
+        let at = |second| MultipartUpload::builder().initiated(DateTime::from_secs(second)).build();
+        let limit = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        for (upload, want) in
+            [(at(99), true), (at(100), false), (MultipartUpload::builder().build(), false)]
+        {
+            assert_eq!(is_older(&upload, limit), want, "{upload:?}");
+        }
+    }
 }

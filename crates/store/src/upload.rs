@@ -13,14 +13,14 @@ use bytes::Bytes;
 use s3up_core::{Crc64Nvme, Key};
 use tokio::io::AsyncRead;
 
-use crate::call::{Attributes, in_time};
+use crate::attributes::Attributes;
 use crate::connect::Store;
 use crate::cut::{Cut, CutError, Ends, Part, Waiting};
 use crate::error::{Kind, StoreError, UploadError};
 use crate::hashing::{self, Sha256Chain};
-use crate::multipart::{Multipart, PartSent};
-use crate::put::{Facts, Put, Stored, is_ours};
-use crate::retry::retry;
+use crate::multipart::Multipart;
+use crate::parts::PartSent;
+use crate::put::{Facts, Put, Stored};
 use crate::sending::{Digests, Sending, Slots};
 
 /// A stream that was taken whole, and is not visible yet.
@@ -96,17 +96,13 @@ impl Store {
         bytes: &Bytes,
     ) -> Result<Stored, StoreError> {
         let mut tries = 0;
-        let outcome = retry(put.retry_for, || {
+        let outcome = self.retry(put.retry_for, || {
             tries += 1;
             self.put_once(put, facts, bytes)
-        })
-        .await;
-        match outcome {
-            // An earlier try may have succeeded and lost its answer.
-            Err(err) if err.kind == Kind::Precondition && tries > 1 => {
-                self.recognise(put, facts, err).await
-            }
-            outcome => outcome,
+        });
+        match outcome.await {
+            Ok(stored) => Ok(stored),
+            Err(err) => self.recognise(put, facts, tries, err).await,
         }
     }
 
@@ -116,6 +112,7 @@ impl Store {
         facts: &Facts,
         bytes: &Bytes,
     ) -> Result<Stored, StoreError> {
+        let _leave = self.throttle.enter().await;
         let checksum = self.checksums.get();
         let attributes = Attributes::of(self, put, Some(facts.sha256));
         let call = self
@@ -135,8 +132,8 @@ impl Store {
             .body(bytes.clone().into())
             .customize();
         let call = if checksum.signs_payload() { call } else { call.disable_payload_signing() };
-        let answer = in_time("put", &put.key, facts.len, call.send()).await?;
-        let answer = answer.map_err(|err| StoreError::of_sdk("put", &put.key, &err));
+        let limit = self.settings.patience.limit(facts.len);
+        let answer = self.call_within(limit, "put", &put.key, call.send()).await;
         let answer = answer.map_err(|err| self.blame_checksum(err))?;
         self.learn("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
         Ok(Stored {
@@ -169,21 +166,6 @@ impl Store {
                 Err(StoreError::new(op, key, Kind::Corrupt).because(what))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// After a lost answer: is what stands under the key what we sent?
-    pub(crate) async fn recognise(
-        &self,
-        put: &Put,
-        facts: &Facts,
-        err: StoreError,
-    ) -> Result<Stored, StoreError> {
-        match self.head(&put.key, None, put.retry_for).await? {
-            Some(found) if is_ours(&found, facts) => {
-                Ok(Stored { facts: *facts, etag: found.etag, version_id: found.version_id })
-            }
-            _ => Err(err),
         }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{DevStore, Options, Versioning};
-use s3up_store::{Credentials, Overwrite, Profile, PutDocument, Settings, Sse, Store};
+use s3up_store::{
+    Bandwidth, Credentials, Overwrite, Patience, Profile, PutDocument, Settings, Sse, Store,
+};
 use s3up_testkit::{BtrfsFs, Marker};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -227,5 +229,7 @@ fn settings(endpoint: String) -> Settings {
         storage_class: None,
         sse: Sse::Unsaid,
         buffer_budget_bytes: 64 << 20,
+        patience: Patience::default(),
+        bandwidth: Bandwidth::default(),
     }
 }

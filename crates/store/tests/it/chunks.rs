@@ -125,9 +125,11 @@ async fn each_call_may_fail_once() {
 #[tokio::test]
 async fn a_store_that_refuses_ends_the_stream() {
     let world = World::start().await;
-    let body = noise(6 * PART);
+    let mut body = noise(6 * PART);
     let once = PutChunks { retry_for: std::time::Duration::ZERO, ..put(2 * PART) };
     for op in [Op::CreateMultipartUpload, Op::UploadPart, Op::CompleteMultipartUpload] {
+        // What an earlier turn stored must not pass for what this one stores.
+        body.iter_mut().step_by(PART as usize).for_each(|byte| *byte = byte.wrapping_add(1));
         world.s3.faults().inject(op, 2, Fault::InternalError);
 
         let err = world.store.upload_chunks(&once, &body[..]).await.unwrap_err();

@@ -1,19 +1,21 @@
 //! A bucket on an embedded S3, and a store that is connected to it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use s3up_core::Key;
 use s3up_devstore::{DevStore, Op, Options, Versioning};
 use s3up_store::{
-    Credentials, Get, Length, ObjectFacts, Overwrite, Profile, Put, Settings, Sse, Store,
-    StoreError,
+    Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Patience, Profile, Put, Settings,
+    Sse, Store, StoreError,
 };
 use tempfile::TempDir;
 
 /// Small enough for many tests, large enough for S3.
 pub const PART: u64 = 5 << 20;
 pub const BUDGET: u64 = 8 * PART;
+/// For tests that upload hundreds of times, to a server that does not mind.
+pub const SMALL_PART: u64 = 32 << 10;
 pub const RETRY_FOR: Duration = Duration::from_secs(20);
 
 pub struct World {
@@ -36,6 +38,8 @@ pub fn settings(endpoint: String) -> Settings {
         storage_class: None,
         sse: Sse::Unsaid,
         buffer_budget_bytes: BUDGET,
+        patience: Patience::default(),
+        bandwidth: Bandwidth::default(),
     }
 }
 
@@ -44,9 +48,29 @@ impl World {
         World::with(|settings| settings).await
     }
 
+    /// Takes short parts, and does not wait long for an answer.
+    pub async fn small() -> World {
+        let patience = Patience {
+            answer: Duration::from_millis(1500),
+            idle: Duration::from_millis(1500),
+            bytes_per_second_min: 1 << 40,
+            ..Patience::default()
+        };
+        let options = |options| Options { part_bytes_min: 1, ..options };
+        World::start_with(options, |settings| Settings { patience, ..settings }).await
+    }
+
     pub async fn with(edit: impl Fn(Settings) -> Settings) -> World {
+        World::start_with(|options| options, edit).await
+    }
+
+    async fn start_with(
+        options: impl Fn(Options) -> Options,
+        edit: impl Fn(Settings) -> Settings,
+    ) -> World {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
+        let options = options(Options::new(root.path()));
+        let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
         let store = Store::connect(edit(settings(s3.endpoint()))).await.expect("a store");
         World { s3, store, _root: root }
@@ -82,6 +106,37 @@ impl World {
         Ok(bytes)
     }
 
+    /// Begins a multipart upload that nobody will complete.
+    pub async fn leave_upload(&self, key: &str) {
+        let client = self.raw_client();
+        let create = client.create_multipart_upload().bucket("backups").key(key);
+        create.send().await.expect("an upload");
+    }
+
+    /// Aborts every upload that is left; returns how many there were.
+    pub async fn sweep_all(&self) -> u64 {
+        let later = SystemTime::now() + Duration::from_secs(24 * 3600);
+        self.store.sweep("", later, RETRY_FOR).await.expect("a sweep")
+    }
+
+    /// A client without the engine.
+    pub fn raw_client(&self) -> aws_sdk_s3::Client {
+        let credentials = aws_sdk_s3::config::Credentials::new(
+            Options::ACCESS_KEY_ID,
+            Options::SECRET_ACCESS_KEY,
+            None,
+            None,
+            "test",
+        );
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version_latest()
+            .region(aws_sdk_s3::config::Region::new("us-east-1"))
+            .endpoint_url(self.s3.endpoint())
+            .force_path_style(true)
+            .credentials_provider(credentials);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
     pub fn calls(&self, op: Op) -> u64 {
         self.s3.faults().calls(op)
     }
@@ -102,6 +157,10 @@ pub fn put(key: &str) -> Put {
         buffer_wait: None,
         share: None,
     }
+}
+
+pub fn put_small(key: &str) -> Put {
+    Put { part_bytes: SMALL_PART, ..put(key) }
 }
 
 pub fn get(key: &str, facts: ObjectFacts) -> Get {

@@ -3,6 +3,8 @@
 mod chunks;
 mod connect;
 mod download;
+mod dropped;
+mod every_call;
 mod fixture;
 mod objects;
 mod upload;
