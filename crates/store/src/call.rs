@@ -14,6 +14,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
+use crate::pace::Pace;
 use crate::throttle::asks_to_slow_down;
 
 impl Store {
@@ -41,10 +42,43 @@ impl Store {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let Ok(answer) = tokio::time::timeout(limit, send).await else {
-            return Err(no_answer(limit, op, subject));
-        };
-        match answer {
+        let answer = tokio::time::timeout(limit, send).await.ok();
+        self.hear(answer.ok_or(limit), op, subject)
+    }
+
+    /// A call with a body of `len` bytes, which may have to wait for its turn.
+    pub(crate) async fn call_paced<T, E>(
+        &self,
+        pace: Option<Pace>,
+        len: u64,
+        op: &'static str,
+        subject: &impl Display,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let limit = self.limit_of(len, pace.as_ref());
+        match pace {
+            None => self.call_within(limit, op, subject, send).await,
+            Some(pace) => {
+                let answer = pace.while_it_moves(limit, send).await;
+                self.hear(answer.ok_or(limit), op, subject)
+            }
+        }
+    }
+
+    /// Learns from an answer, or from none within a limit.
+    fn hear<T, E>(
+        &self,
+        answer: Result<Result<T, SdkError<E, HttpResponse>>, Duration>,
+        op: &'static str,
+        subject: &impl Display,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match answer.map_err(|limit| no_answer(limit, op, subject))? {
             Ok(answer) => {
                 self.throttle.succeeded();
                 Ok(answer)

@@ -12,6 +12,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use tokio_util::task::TaskTracker;
 
+use crate::bandwidth::Line;
 use crate::dialect::{Checksums, Profile};
 use crate::error::ConnectError;
 use crate::orphans::Begun;
@@ -28,6 +29,8 @@ pub struct Store {
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
     pub(crate) throttle: Throttle,
+    pub(crate) uploads: Line,
+    pub(crate) downloads: Line,
     pub(crate) begun: Begun,
     /// Aborts of uploads that were dropped.
     pub(crate) cleanups: TaskTracker,
@@ -73,6 +76,8 @@ impl Store {
             client: Client::from_conf(config.build()),
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
+            uploads: Line::new(settings.bandwidth.upload_bytes_per_second),
+            downloads: Line::new(settings.bandwidth.download_bytes_per_second),
             settings: Arc::new(settings),
             throttle: Throttle::default(),
             begun: Begun::default(),

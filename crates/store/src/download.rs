@@ -2,13 +2,16 @@
 //!
 //! An object is fetched in ranges, a few ahead of the reader, each pinned to
 //! the version (or ETag) that [`ObjectFacts`] describes, so that an overwrite
-//! under way cannot mix two contents. A range that breaks off goes on at its
-//! offset. Where the whole object is read and the store or the uploader
-//! recorded a digest, the last range is handed on only after the whole agreed:
-//! whoever got all bytes got the right ones.
+//! under way cannot mix two contents. Several objects can be read as one row:
+//! the first ranges of the next one are asked for while the last ones of this
+//! one are on their way. Where the whole object is read and the store or the
+//! uploader recorded a digest, its last range is handed on only after the whole
+//! agreed: whoever got all bytes got the right ones.
 //!
 //! Buffers are taken in the order of the ranges, so a download that holds any
 //! buffer can always go on with the one that its reader needs next.
+//!
+//! Not here: how one range is fetched (`fetch`).
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -24,7 +27,7 @@ use crate::connect::Store;
 use crate::error::{Kind, StoreError};
 use crate::facts::ObjectFacts;
 use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
-use crate::pool::{Buffer, PoolError, Share};
+use crate::pool::{PoolError, Share};
 
 /// What to fetch.
 #[derive(Clone, Debug)]
@@ -48,19 +51,40 @@ pub struct Get {
     pub share: Option<Share>,
 }
 
-/// A download under way.
-pub struct Download {
+/// A download of one object under way.
+pub struct Download(DownloadRow);
+
+/// A download of several objects, one after the other, under way.
+pub struct DownloadRow {
     store: Store,
-    get: Get,
-    ahead: VecDeque<AbortOnDropHandle<Result<(Bytes, Crc64Nvme), StoreError>>>,
-    /// Where the next range to be asked for starts.
-    next: u64,
-    /// Where the next range to be handed on starts.
-    done: u64,
+    objects: Vec<Arc<Get>>,
+    ahead: VecDeque<Fetch>,
+    /// What is to be asked for next.
+    asking: At,
+    /// What is to be handed on next.
+    reading: At,
     check: Check,
 }
 
-/// How the whole is verified.
+type Fetch = AbortOnDropHandle<Result<(Bytes, Crc64Nvme), StoreError>>;
+
+/// Bytes of one of the objects of a row.
+#[derive(Debug)]
+pub struct Piece {
+    /// Which one, from 0 on.
+    pub object: usize,
+    pub bytes: Bytes,
+}
+
+/// A place in a row of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct At {
+    object: usize,
+    /// Bytes of the range of this object that lie before it.
+    passed: u64,
+}
+
+/// How the whole of an object is verified.
 enum Check {
     Crc64(Crc64Nvme, Crc64Nvme),
     Sha256(Sha256Digest, Sha256Chain),
@@ -70,107 +94,28 @@ enum Check {
 
 impl Store {
     pub fn download(&self, get: Get) -> Download {
-        let whole = get.range == (0..get.facts.size);
-        let check = match (get.facts.crc64nvme, get.facts.sha256) {
-            (Some(want), _) if whole => Check::Crc64(want, CRC64_OF_NOTHING),
-            (None, Some(want)) if whole => Check::Sha256(want, Sha256Chain::default()),
-            _ => Check::None,
-        };
-        let (next, done) = (get.range.start, get.range.start);
-        Download { store: self.clone(), get, ahead: VecDeque::new(), next, done, check }
+        Download(self.download_row(vec![get]))
     }
 
-    /// One range, whole, going on where a connection broke.
-    async fn fetch(
-        self,
-        get: Get,
-        range: Range<u64>,
-        mut buffer: Buffer,
-    ) -> Result<(Bytes, Crc64Nvme), StoreError> {
-        while !buffer.is_full() {
-            let before = buffer.filled_len();
-            // The closure is called again after a failure; the buffer keeps
-            // what came before it.
-            let cell = tokio::sync::Mutex::new(&mut buffer);
-            let outcome = self.retry(get.retry_for, || async {
-                let mut buffer = cell.lock().await;
-                let outcome = self.fetch_some(&get, &range, &mut buffer).await;
-                // Progress: begin a new count of tries.
-                if buffer.filled_len() > before { Ok(()) } else { outcome }
-            });
-            outcome.await?;
+    /// Reads the objects one after the other, as one stream. As many ranges are
+    /// on their way, over all of them, as the one that is being read allows.
+    pub fn download_row(&self, gets: Vec<Get>) -> DownloadRow {
+        DownloadRow {
+            store: self.clone(),
+            objects: gets.into_iter().map(Arc::new).collect(),
+            ahead: VecDeque::new(),
+            asking: At::default(),
+            reading: At::default(),
+            check: Check::None,
         }
-        let bytes = buffer.into_bytes();
-        check_part(&get, &range, bytes.clone()).await?;
-        Ok((bytes.clone(), hashing::crc64(bytes).await))
-    }
-
-    async fn fetch_some(
-        &self,
-        get: &Get,
-        range: &Range<u64>,
-        buffer: &mut Buffer,
-    ) -> Result<(), StoreError> {
-        let fail = |kind, what: String| StoreError::new("get", &get.key, kind).because(what);
-        let start = range.start + buffer.filled_len() as u64;
-        let call = self
-            .client
-            .get_object()
-            .bucket(self.bucket())
-            .key(get.key.as_str())
-            .range(format!("bytes={start}-{}", range.end - 1))
-            .set_version_id(get.facts.version_id.clone())
-            .if_match(&get.facts.etag);
-        let idle = self.settings.patience.idle;
-        let mut answer = self.call_within(idle, "get", &get.key, call.send()).await?;
-        let range_is = format!("bytes {start}-{}/{}", range.end - 1, get.facts.size);
-        if answer.content_range.as_deref().is_some_and(|found| found != range_is) {
-            let found = answer.content_range.unwrap_or_default();
-            return Err(fail(
-                Kind::Corrupt,
-                format!("asked for {range_is}, the store sent {found}"),
-            ));
-        }
-        while !buffer.is_full() {
-            let piece = tokio::time::timeout(idle, answer.body.next()).await;
-            let nothing = || format!("nothing came for {} s", idle.as_secs_f64());
-            match piece.map_err(|_| fail(Kind::Transient, nothing()))? {
-                Some(Ok(piece)) => {
-                    buffer.fill_from(&piece);
-                }
-                Some(Err(err)) => return Err(fail(Kind::Transient, err.to_string())),
-                None => return Err(fail(Kind::Transient, "the body broke off".to_owned())),
-            }
-        }
-        Ok(())
     }
 }
 
 impl Download {
-    /// The next bytes, in order; `None` at the end. After an error, no more.
+    /// The next bytes, in order; `None` at the end. After an error, or where
+    /// this was dropped before it was done, no more.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        if self.done == self.get.range.end {
-            return Ok(None);
-        }
-        self.ask_ahead().await?;
-        let fail = |kind, what: String| StoreError::new("get", &self.get.key, kind).because(what);
-        let front = self.ahead.pop_front().expect("ask_ahead has asked for what is next");
-        let (bytes, crc) = match front.await {
-            Ok(outcome) => outcome?,
-            Err(err) => return Err(fail(Kind::Permanent, err.to_string())),
-        };
-        self.done += bytes.len() as u64;
-        match &mut self.check {
-            Check::Crc64(_, so_far) => {
-                *so_far = hashing::crc64_join(*so_far, crc, bytes.len() as u64);
-            }
-            Check::Sha256(_, chain) => chain.add(bytes.clone()),
-            Check::None => {}
-        }
-        if self.done == self.get.range.end {
-            self.verify().await?;
-        }
-        Ok(Some(bytes))
+        Ok(self.0.next().await?.map(|piece| piece.bytes))
     }
 
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, StoreError>> {
@@ -178,37 +123,100 @@ impl Download {
             Ok(download.next().await?.map(|bytes| (bytes, download)))
         })
     }
+}
+
+impl DownloadRow {
+    /// The next bytes, in order, none of them of two objects; `None` at the end.
+    /// After an error, or where this was dropped before it was done, no more.
+    /// The last bytes of an object come only after the whole of it was verified.
+    pub async fn next(&mut self) -> Result<Option<Piece>, StoreError> {
+        let Some((object, range)) = next_range(&self.objects, self.reading) else {
+            return Ok(None);
+        };
+        let get = Arc::clone(&self.objects[object]);
+        self.ask_ahead(&get).await?;
+        let front = self.ahead.pop_front().expect("ask_ahead has asked for what is next");
+        let (bytes, crc) = match front.await {
+            Ok(outcome) => outcome?,
+            Err(err) => {
+                return Err(StoreError::new("get", &get.key, Kind::Permanent).because(err));
+            }
+        };
+        if range.start == get.range.start {
+            self.check = Check::of(&get);
+        }
+        self.check.add(&bytes, crc);
+        self.reading = At { object, passed: range.end - get.range.start };
+        if range.end == get.range.end {
+            std::mem::replace(&mut self.check, Check::None).finish(&get.key).await?;
+        }
+        Ok(Some(Piece { object, bytes }))
+    }
 
     /// Asks for ranges until enough are on their way. Only what the reader
     /// needs now waits for a buffer.
-    async fn ask_ahead(&mut self) -> Result<(), StoreError> {
-        while self.next < self.get.range.end && self.ahead.len() < self.get.in_flight.max(1) {
-            let end = self.get.range.end.min(self.next + self.get.part_bytes);
-            let len = end - self.next;
-            let share = self.get.share.as_ref();
+    async fn ask_ahead(&mut self, reading: &Get) -> Result<(), StoreError> {
+        while self.ahead.len() < reading.in_flight.max(1) {
+            let Some((object, range)) = next_range(&self.objects, self.asking) else { break };
+            let get = Arc::clone(&self.objects[object]);
+            let (pool, share) = (&self.store.pool, get.share.as_ref());
+            let len = range.end - range.start;
             let buffer = if self.ahead.is_empty() {
-                self.store.pool.take_within(len, share, self.get.buffer_wait).await.map(Some)
+                pool.take_within(len, share, get.buffer_wait).await.map(Some)
             } else {
-                self.store.pool.try_take(len, share)
+                pool.try_take(len, share)
             };
-            let Some(buffer) = buffer.map_err(|err| self.no_buffer(&err))? else { break };
-            let fetch = self.store.clone().fetch(self.get.clone(), self.next..end, buffer);
+            let Some(buffer) = buffer.map_err(|err| no_buffer(&get.key, &err))? else { break };
+            self.asking = At { object, passed: range.end - get.range.start };
+            let fetch = self.store.clone().fetch(get, range, buffer);
             self.ahead.push_back(AbortOnDropHandle::new(tokio::spawn(fetch)));
-            self.next = end;
         }
         Ok(())
     }
+}
 
-    fn no_buffer(&self, err: &PoolError) -> StoreError {
-        let kind = match err {
-            PoolError::Exhausted { .. } => Kind::Transient,
-            PoolError::OverBudget { .. } | PoolError::Map { .. } => Kind::Permanent,
-        };
-        StoreError::new("get", &self.get.key, kind).because(err)
+/// The range that starts at `at`, and the object that it is of; `None` at the
+/// end of the row. Objects of which nothing is wanted are passed over.
+fn next_range(objects: &[Arc<Get>], at: At) -> Option<(usize, Range<u64>)> {
+    let here = objects.get(at.object)?;
+    let here = (at.object, here.range.start + at.passed, here);
+    let behind = objects.iter().enumerate().skip(at.object + 1);
+    let mut starts = std::iter::once(here).chain(behind.map(|(n, get)| (n, get.range.start, get)));
+    let (object, start, get) = starts.find(|(_, start, get)| *start < get.range.end)?;
+    let end = start.saturating_add(get.part_bytes.max(1)).min(get.range.end);
+    Some((object, start..end))
+}
+
+fn no_buffer(key: &Key, err: &PoolError) -> StoreError {
+    let kind = match err {
+        PoolError::Exhausted { .. } => Kind::Transient,
+        PoolError::OverBudget { .. } | PoolError::Map { .. } => Kind::Permanent,
+    };
+    StoreError::new("get", key, kind).because(err)
+}
+
+impl Check {
+    fn of(get: &Get) -> Check {
+        let whole = get.range == (0..get.facts.size);
+        match (get.facts.crc64nvme, get.facts.sha256) {
+            (Some(want), _) if whole => Check::Crc64(want, CRC64_OF_NOTHING),
+            (None, Some(want)) if whole => Check::Sha256(want, Sha256Chain::default()),
+            _ => Check::None,
+        }
     }
 
-    async fn verify(&mut self) -> Result<(), StoreError> {
-        let differs = match std::mem::replace(&mut self.check, Check::None) {
+    fn add(&mut self, bytes: &Bytes, crc: Crc64Nvme) {
+        match self {
+            Check::Crc64(_, so_far) => {
+                *so_far = hashing::crc64_join(*so_far, crc, bytes.len() as u64);
+            }
+            Check::Sha256(_, chain) => chain.add(bytes.clone()),
+            Check::None => {}
+        }
+    }
+
+    async fn finish(self, key: &Key) -> Result<(), StoreError> {
+        let differs = match self {
             Check::Crc64(want, found) if want != found => {
                 format!("its CRC64NVME is {want}, what came has {found}")
             }
@@ -218,29 +226,58 @@ impl Download {
             },
             Check::Crc64(..) | Check::None => return Ok(()),
         };
-        Err(StoreError::new("get", &self.get.key, Kind::Corrupt).because(differs))
+        Err(StoreError::new("get", key, Kind::Corrupt).because(differs))
     }
 }
 
-/// Compares a range with the SHA-256 that it must have.
-async fn check_part(get: &Get, range: &Range<u64>, bytes: Bytes) -> Result<(), StoreError> {
-    let Some(expected) = &get.part_sha256 else { return Ok(()) };
-    let number = (range.start - get.range.start) / get.part_bytes;
-    let found = hashing::sha256(bytes).await;
-    match expected.get(number as usize) {
-        Some(expected) if *expected == found => Ok(()),
-        Some(expected) => {
-            let what = format!(
-                "part {} (bytes {}-{}): its SHA-256 is {found}, expected {expected}",
-                number + 1,
-                range.start,
-                range.end - 1
-            );
-            Err(StoreError::new("get", &get.key, Kind::Corrupt).because(what))
-        }
-        None => {
-            let what = format!("part {}: no SHA-256 is known of it", number + 1);
-            Err(StoreError::new("get", &get.key, Kind::Corrupt).because(what))
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_range_by_range() {
+        let row = [get(0..5, 2), get(3..3, 2), get(7..10, 4), get(0..0, 4)].map(Arc::new);
+        let ranges = |row: &[Arc<Get>]| {
+            let mut at = At::default();
+            let mut ranges = Vec::new();
+            while let Some((object, range)) = next_range(row, at) {
+                at = At { object, passed: range.end - row[object].range.start };
+                ranges.push((object, range));
+            }
+            ranges
+        };
+
+        assert_eq!(ranges(&row), [(0, 0..2), (0, 2..4), (0, 4..5), (2, 7..10)]);
+        assert_eq!(ranges(&row[3..]), []);
+        assert_eq!(ranges(&[]), []);
+        let endless = [Arc::new(get(0..3, 0))];
+        assert_eq!(ranges(&endless).len(), 3, "no part is shorter than a byte");
+    }
+
+    fn get(range: Range<u64>, part_bytes: u64) -> Get {
+        Get {
+            key: Key::parse("a").expect("a key"),
+            facts: ObjectFacts {
+                size: range.end,
+                etag: String::new(),
+                version_id: None,
+                content_type: None,
+                modified_at: SystemTime::UNIX_EPOCH,
+                metadata: Default::default(),
+                sha256: None,
+                crc64nvme: None,
+                storage_class: None,
+                sse: None,
+            },
+            range,
+            part_bytes,
+            part_sha256: None,
+            in_flight: 1,
+            retry_for: Duration::ZERO,
+            buffer_wait: None,
+            share: None,
         }
     }
 }

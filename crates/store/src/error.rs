@@ -190,6 +190,11 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
     }
 }
 
+/// What a code means by itself, as in the answer of a batch.
+pub(crate) fn kind_of_code(code: &str) -> Kind {
+    kind_of_answer(400, Some(code))
+}
+
 /// The SDK has no kinds for these two; its sentences are all there is.
 fn kind_of_text(cause: &str) -> Kind {
     let cause = cause.to_lowercase();

@@ -42,6 +42,16 @@ impl Store {
         version_id: Option<&str>,
         retry_for: Duration,
     ) -> Result<Option<ObjectFacts>, StoreError> {
+        let head = self.head_raw(key, version_id, retry_for).await?;
+        head.map(|head| facts_of(key, head)).transpose()
+    }
+
+    pub(crate) async fn head_raw(
+        &self,
+        key: &Key,
+        version_id: Option<&str>,
+        retry_for: Duration,
+    ) -> Result<Option<HeadObjectOutput>, StoreError> {
         let call = || {
             let head = self.client.head_object().bucket(self.bucket()).key(key.as_str());
             let head = head.set_version_id(version_id.map(str::to_owned));
@@ -49,7 +59,7 @@ impl Store {
             self.call("head", key, head.send())
         };
         match self.retry(retry_for, call).await {
-            Ok(head) => facts_of(key, head).map(Some),
+            Ok(head) => Ok(Some(head)),
             Err(err) if err.kind == Kind::NotFound => Ok(None),
             Err(err) => Err(err),
         }

@@ -16,7 +16,9 @@
 //! Not here: which keys exist ([`s3up_core::Key`] is given), what is worth
 //! uploading, and who may.
 
+mod archive;
 mod attributes;
+mod bandwidth;
 mod call;
 mod chunks;
 mod connect;
@@ -27,10 +29,12 @@ mod documents;
 mod download;
 mod error;
 mod facts;
+mod fetch;
 mod hashing;
 mod listing;
 mod multipart;
 mod orphans;
+mod pace;
 mod parts;
 mod patience;
 mod pool;
@@ -41,15 +45,18 @@ mod retry;
 mod sending;
 mod settings;
 mod sweep;
+mod thaw;
 mod throttle;
 mod upload;
 
+pub use archive::{ArchiveState, Tier};
 pub use chunks::{Chunk, PutChunks};
 pub use connect::Store;
 pub use cut::Length;
+pub use delete::NotDeleted;
 pub use dialect::Profile;
 pub use documents::{Document, PutDocument};
-pub use download::{Download, Get};
+pub use download::{Download, DownloadRow, Get, Piece};
 pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use facts::ObjectFacts;
 pub use listing::{Listed, Listing};
@@ -61,4 +68,5 @@ pub use settings::{
     Bandwidth, Credentials, EndpointError, Settings, Sse, SseError, parse_endpoint,
 };
 pub use sweep::SWEEP_AGE;
+pub use thaw::{Thaw, Thawed};
 pub use upload::Staged;

@@ -5,9 +5,8 @@
 //! with what was sent, and the completion carries size and checksum of the
 //! whole, so that S3 compares them too.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
@@ -240,8 +239,12 @@ impl Handle {
             .body(bytes.clone().into())
             .customize();
         let call = if checksum.signs_payload() { call } else { call.disable_payload_signing() };
-        let limit = store.settings.patience.limit(len);
-        let answer = store.call_within(limit, OP, &self.key, call.send()).await;
+        let pace = store.pace(bytes);
+        let call = match &pace {
+            Some(pace) => call.interceptor(pace.clone()),
+            None => call,
+        };
+        let answer = store.call_paced(pace, len, OP, &self.key, call.send()).await;
         let answer = answer.map_err(|err| store.blame_checksum(err))?;
         store.learn(OP, &self.key, crc64nvme, answer.checksum_crc64_nvme())?;
         answer

@@ -7,8 +7,11 @@
 //! A wait cannot dead-lock: a filled buffer needs no second one to be sent, so
 //! every lent buffer comes back.
 
+mod buffer;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +19,8 @@ use memmap2::{Advice, MmapMut};
 use s3up_core::Size;
 use s3up_core::part::MIB;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use self::buffer::Buffer;
 
 /// The budget is counted in units of this: small files take one each.
 const UNIT_BYTES: u64 = 16 << 10;
@@ -142,14 +147,7 @@ impl Pool {
             Some(map) => map,
             None => map_new(class).map_err(|source| PoolError::Map { bytes, source })?,
         };
-        Ok(Buffer {
-            map: Some(map),
-            len: bytes as usize,
-            filled: 0,
-            _permit: permit,
-            _shared: shared,
-            home: self.0.clone(),
-        })
+        Ok(Buffer::new(map, bytes as usize, self.0.clone(), permit, shared))
     }
 }
 
@@ -201,187 +199,4 @@ fn map_new(bytes: u64) -> std::io::Result<MmapMut> {
         tracing::debug!(event = "huge_pages_refused", "the kernel gives no huge pages");
     }
     Ok(map)
-}
-
-/// Memory for one part: filled once, then read by hasher and sender, and given
-/// back to its pool when the last of them lets go.
-#[derive(Debug)]
-pub struct Buffer {
-    map: Option<MmapMut>,
-    len: usize,
-    filled: usize,
-    _permit: OwnedSemaphorePermit,
-    _shared: Option<OwnedSemaphorePermit>,
-    home: Arc<Inner>,
-}
-
-impl Buffer {
-    pub fn filled_len(&self) -> usize {
-        self.filled
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.filled == self.len
-    }
-
-    /// What is not filled yet.
-    pub fn unfilled(&mut self) -> &mut [u8] {
-        let range = self.filled..self.len;
-        &mut self.map_mut()[range]
-    }
-
-    /// Says that `count` bytes of [`Buffer::unfilled`] were written.
-    pub fn advance(&mut self, count: usize) {
-        self.filled = (self.filled + count).min(self.len);
-    }
-
-    /// Copies as much of `bytes` as fits, and says how much that was.
-    pub fn fill_from(&mut self, bytes: &[u8]) -> usize {
-        let unfilled = self.unfilled();
-        let count = unfilled.len().min(bytes.len());
-        unfilled[..count].copy_from_slice(&bytes[..count]);
-        self.advance(count);
-        count
-    }
-
-    pub fn into_bytes(self) -> bytes::Bytes {
-        bytes::Bytes::from_owner(self)
-    }
-
-    fn map_mut(&mut self) -> &mut MmapMut {
-        self.map.as_mut().expect("a buffer has its map until it is dropped")
-    }
-}
-
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        let map = self.map.as_ref().expect("a buffer has its map until it is dropped");
-        &map[..self.filled]
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.as_ref()
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        let filled = self.filled;
-        &mut self.map_mut()[..filled]
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        // The map is idle before its permit is free, so a waiter finds it.
-        if let Some(map) = self.map.take() {
-            let class = map.len() as u64;
-            let mut idle = self.home.idle();
-            idle.bytes += class;
-            idle.maps.entry(class).or_default().push(map);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_rounded_to_classes() {
-        #[rustfmt::skip]
-        let cases = [
-            (0,             UNIT_BYTES),
-            (1,             UNIT_BYTES),
-            (UNIT_BYTES,    UNIT_BYTES),
-            (UNIT_BYTES+1,  2 * UNIT_BYTES),
-            (MIB,           MIB),
-            (MIB + 1,       2 * MIB),
-            (8 * MIB,       8 * MIB),
-            (8 * MIB + 1,   9 * MIB),
-        ];
-        for (bytes, want) in cases {
-            assert_eq!(class(bytes), want, "{bytes}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_buffer_is_used_again() {
-        let pool = Pool::new(4 * MIB);
-        let first = pool.take(2 * MIB, None).await.unwrap();
-        let address = first.map.as_ref().unwrap().as_ptr();
-        drop(first);
-
-        let second = pool.take(2 * MIB, None).await.unwrap();
-
-        assert_eq!(second.map.as_ref().unwrap().as_ptr(), address);
-    }
-
-    #[tokio::test]
-    async fn lent_and_idle_buffers_stay_within_the_budget() {
-        let pool = Pool::new(4 * MIB);
-        for bytes in [4 * MIB, MIB, UNIT_BYTES, 3 * MIB, 2 * MIB, 4 * MIB] {
-            let buffer = pool.take(bytes, None).await.unwrap();
-            let idle = pool.0.idle().bytes;
-            assert!(pool.lent_bytes() + idle <= 4 * MIB, "{bytes}: {idle} idle");
-            drop(buffer);
-        }
-        assert_eq!(pool.lent_bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn who_finds_no_room_waits_until_a_buffer_comes_back() {
-        let pool = Pool::new(2 * MIB);
-        let held = pool.take(2 * MIB, None).await.unwrap();
-        assert!(pool.try_take(MIB, None).unwrap().is_none());
-        let waiting = tokio::spawn({
-            let pool = pool.clone();
-            async move { pool.take(MIB, None).await.map(|b| b.len) }
-        });
-
-        drop(held);
-
-        assert_eq!(waiting.await.unwrap().unwrap() as u64, MIB);
-    }
-
-    #[tokio::test]
-    async fn who_has_used_up_its_share_leaves_the_rest_to_others() {
-        let pool = Pool::new(4 * MIB);
-        let greedy = Share::new(2 * MIB);
-        let held = pool.take(2 * MIB, Some(&greedy)).await.unwrap();
-
-        assert!(pool.try_take(MIB, Some(&greedy)).unwrap().is_none());
-        assert!(pool.try_take(MIB, Some(&Share::new(2 * MIB))).unwrap().is_some());
-        assert!(pool.try_take(3 * MIB, Some(&greedy)).is_err(), "it would wait for ever");
-        drop(held);
-        assert!(pool.try_take(2 * MIB, Some(&greedy)).unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn more_than_the_budget_is_refused_with_both_numbers() {
-        let err = Pool::new(MIB).take(8 * MIB, None).await.unwrap_err();
-        assert_eq!(
-            err.to_string(),
-            "a buffer of 8.0 MiB does not fit into the buffer budget of 1.0 MiB"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_last_reader_gives_the_buffer_back() {
-        let pool = Pool::new(MIB);
-        let mut buffer = pool.take(10, None).await.unwrap();
-        assert_eq!(buffer.fill_from(b"hello, world"), 10);
-        let bytes = buffer.into_bytes();
-        let slice = bytes.slice(3..);
-        drop(bytes);
-        assert_eq!((&slice[..], pool.lent_bytes()), (&b"lo, wor"[..], UNIT_BYTES));
-
-        drop(slice);
-
-        assert_eq!(pool.lent_bytes(), 0);
-    }
 }

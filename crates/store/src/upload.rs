@@ -132,8 +132,12 @@ impl Store {
             .body(bytes.clone().into())
             .customize();
         let call = if checksum.signs_payload() { call } else { call.disable_payload_signing() };
-        let limit = self.settings.patience.limit(facts.len);
-        let answer = self.call_within(limit, "put", &put.key, call.send()).await;
+        let pace = self.pace(bytes);
+        let call = match &pace {
+            Some(pace) => call.interceptor(pace.clone()),
+            None => call,
+        };
+        let answer = self.call_paced(pace, facts.len, "put", &put.key, call.send()).await;
         let answer = answer.map_err(|err| self.blame_checksum(err))?;
         self.learn("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
         Ok(Stored {

@@ -2,9 +2,15 @@
 
 mod chunks;
 mod connect;
+mod delete;
 mod download;
 mod dropped;
 mod every_call;
 mod fixture;
+mod memory;
+mod network;
 mod objects;
+mod proxy;
+mod row;
+mod thaw;
 mod upload;

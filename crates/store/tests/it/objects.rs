@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures::StreamExt;
 use s3up_core::{Key, Sha256Digest};
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Get, Kind, Overwrite, PutDocument, StoreError, UploadError};
+use s3up_store::{Get, Kind, Overwrite, PutDocument, SWEEP_AGE, StoreError, UploadError};
 
 use crate::fixture::{PART, RETRY_FOR, World, get, noise, put};
 
@@ -105,6 +106,26 @@ async fn a_sweep_takes_old_uploads_under_the_prefix_only() {
     assert_eq!((young, old), (0, 1));
     assert_eq!(ours.commit().await.unwrap_err().kind, Kind::NotFound);
     other.commit().await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_sweep_sees_every_page() {
+    let world = World::small().await;
+    let client = &world.raw_client();
+    let leave = (0..1001).map(|n| async move {
+        let create = client.create_multipart_upload().bucket("backups");
+        create.key(format!("ours/{n:04}")).send().await.unwrap();
+    });
+    futures::stream::iter(leave).buffer_unordered(16).collect::<Vec<()>>().await;
+    let later = SystemTime::now() + Duration::from_secs(3600);
+
+    let young = world.store.sweep("ours/", later - SWEEP_AGE, RETRY_FOR).await.unwrap();
+    let swept = world.store.sweep("ours/", later, RETRY_FOR).await.unwrap();
+
+    assert_eq!((young, swept), (0, 1001));
+    assert_eq!(world.calls(Op::ListMultipartUploads), 4);
+    assert_eq!(world.sweep_all().await, 0);
     world.stop().await;
 }
 

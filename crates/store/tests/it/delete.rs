@@ -1,0 +1,84 @@
+//! Objects that go.
+
+use s3up_core::Key;
+use s3up_devstore::Op;
+use s3up_store::{Kind, Settings, Store};
+
+use crate::fixture::{RETRY_FOR, World, put_small, settings};
+use crate::proxy::Proxy;
+
+#[tokio::test]
+async fn many_objects_go_in_batches() {
+    let world = World::small().await;
+    let keys: Vec<_> = (0..1001).map(|n| key(&format!("many/{n:04}"))).collect();
+    for key in [&keys[0], &keys[1000]] {
+        world.store.upload(put_small(key.as_str()), &b"x"[..]).await.unwrap();
+    }
+    world.store.upload(put_small("other"), &b"x"[..]).await.unwrap();
+
+    let left = world.store.delete_many(&keys, RETRY_FOR).await.unwrap();
+
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!((world.calls(Op::DeleteObjects), world.calls(Op::DeleteObject)), (2, 0));
+    for (key, is_there) in [("many/0000", false), ("many/1000", false), ("other", true)] {
+        assert_eq!(world.head(key).await.is_some(), is_there, "{key}");
+    }
+    let headers = world.s3.faults().headers(Op::DeleteObjects, 1).unwrap();
+    assert!(headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-")), "{headers:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_batches_is_asked_one_by_one() {
+    let world = World::small().await;
+    let not_known = "HTTP/1.1 501 Not Implemented\nContent-Length: 0\nConnection: close\n\n";
+    let proxy = Proxy::answering(&world.s3.endpoint(), "POST /backups/?delete", not_known).await;
+    let store = Store::connect(settings(proxy.endpoint.clone())).await.unwrap();
+    let keys: Vec<_> = (0..3).map(|n| key(&format!("{n}"))).collect();
+    for key in &keys {
+        world.store.upload(put_small(key.as_str()), &b"x"[..]).await.unwrap();
+    }
+
+    let left = store.delete_many(&keys, RETRY_FOR).await.unwrap();
+
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!((world.calls(Op::DeleteObjects), world.calls(Op::DeleteObject)), (0, 3));
+    assert_eq!(world.head("0").await, None);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_deleted_is_named_with_its_reason() {
+    let world = World::small().await;
+    let answer = "HTTP/1.1 200 OK\nContent-Type: application/xml\nConnection: close\n\n\
+        <DeleteResult><Error><Key>1</Key><Code>AccessDenied</Code><Message>locked</Message></Error>\
+        <Error><Key>2</Key><Code>InternalError</Code><Message>later</Message></Error></DeleteResult>";
+    let proxy = Proxy::answering(&world.s3.endpoint(), "POST /backups/?delete", answer).await;
+    let store = Store::connect(settings(proxy.endpoint.clone())).await.unwrap();
+    let keys: Vec<_> = (0..3).map(|n| key(&format!("{n}"))).collect();
+
+    let left = store.delete_many(&keys, RETRY_FOR).await.unwrap();
+
+    let left: Vec<_> = left.iter().map(|it| (it.key.as_str(), it.error.kind)).collect();
+    assert_eq!(left, [("1", Kind::Denied)]);
+    assert_eq!(world.calls(Op::DeleteObject), 1, "what may go later is tried alone");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_said_and_not_tried_key_by_key() {
+    let world = World::small().await;
+    let wrong = Settings { bucket: "nowhere".to_owned(), ..settings(world.s3.endpoint()) };
+    let store = Store::connect(wrong).await.unwrap();
+
+    let err = store.delete_many(&[key("a"), key("b")], RETRY_FOR).await.unwrap_err();
+
+    assert_eq!(err.kind, Kind::NoBucket);
+    assert!(err.to_string().starts_with("delete 2 objects: no such bucket"), "{err}");
+    assert_eq!(world.calls(Op::DeleteObject), 0);
+    world.stop().await;
+}
+
+fn key(name: &str) -> Key {
+    Key::parse(name).expect("a key")
+}

@@ -1,0 +1,146 @@
+//! Archived objects come back.
+
+use std::time::Duration;
+
+use s3up_core::Key;
+use s3up_devstore::{Fault, Op};
+use s3up_store::{ArchiveState, Kind, Put, Thaw, Thawed, Tier};
+
+use crate::fixture::{RETRY_FOR, World, put_small};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const THAW: Thaw = Thaw { tier: Tier::Standard, days: 7, in_flight: 4, retry_for: RETRY_FOR };
+
+#[tokio::test]
+async fn many_objects_are_asked_for_and_seen_to_come() {
+    let world = World::small().await;
+    world.s3.set_restore_delay(Duration::from_secs(5 * 3600));
+    let keys = store(&world, &[("deep", "DEEP_ARCHIVE"), ("cold", "GLACIER"), ("warm", "")]).await;
+
+    let asked = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+
+    use ArchiveState::{Archived, InProgress, NotArchived};
+    assert_eq!(states(asked), [InProgress, InProgress, NotArchived]);
+    assert_eq!(world.calls(Op::RestoreObject), 2);
+    // Asking again while it comes is no error, and no call.
+    let again = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+    assert_eq!(states(again), [InProgress, InProgress, NotArchived]);
+    assert_eq!(world.calls(Op::RestoreObject), 2);
+
+    world.s3.advance(Duration::from_secs(6 * 3600)).await.unwrap();
+    let heads = world.calls(Op::HeadObject);
+    let now = now(&world, &keys).await;
+    assert!(matches!(
+        now[..],
+        [ArchiveState::Ready { .. }, ArchiveState::Ready { .. }, NotArchived]
+    ));
+    assert_eq!(world.calls(Op::HeadObject), heads, "the listing tells");
+    assert_eq!(world.read("t/deep").await.unwrap(), b"deep");
+
+    world.s3.advance(9 * DAY).await.unwrap();
+    assert_eq!(self::now(&world, &keys).await, [Archived, Archived, NotArchived]);
+    assert_eq!(world.read("t/deep").await.unwrap_err().kind, Kind::Archived);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_would_go_too_early_is_kept_longer() {
+    let world = World::small().await;
+    let keys = store(&world, &[("cold", "GLACIER")]).await;
+    world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+    let expiry = |state: &ArchiveState| {
+        let ArchiveState::Ready { expires_at } = state else { panic!("{state:?}") };
+        *expires_at
+    };
+    let first = expiry(&now(&world, &keys).await[0]);
+    world.s3.advance(3 * DAY).await.unwrap();
+
+    let prolonged = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+
+    assert_eq!(expiry(&states(prolonged)[0]), first + 3 * DAY);
+    // It stays long enough already: nothing is asked, least of all for less.
+    let calls = world.calls(Op::RestoreObject);
+    let less = Thaw { days: 2, ..THAW };
+    world.store.thaw(&keys, &less, world.s3.now()).await.unwrap();
+    assert_eq!(world.calls(Op::RestoreObject), calls);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_tier_that_the_class_does_not_know_is_refused_before_anything_is_asked() {
+    let world = World::small().await;
+    let keys = store(&world, &[("cold", "GLACIER"), ("deep", "DEEP_ARCHIVE")]).await;
+    let fast = Thaw { tier: Tier::Expedited, ..THAW };
+
+    let err = world.store.thaw(&keys, &fast, world.s3.now()).await.unwrap_err();
+
+    assert_eq!(err.to_string(), "thaw t/deep: the store refused");
+    let cause = std::error::Error::source(&err).unwrap().to_string();
+    assert!(cause.starts_with("DEEP_ARCHIVE knows no Expedited; ask for Standard"), "{cause}");
+    assert_eq!(world.calls(Op::RestoreObject), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_and_a_thaw_that_another_one_began_are_progress() {
+    let world = World::small().await;
+    world.s3.set_restore_delay(DAY);
+    let keys = store(&world, &[("cold", "GLACIER")]).await;
+    world.s3.faults().inject(Op::RestoreObject, 1, Fault::LoseAnswer);
+
+    let asked = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+
+    assert_eq!(world.calls(Op::RestoreObject), 2, "the second one met a restore in progress");
+    assert_eq!(states(asked), [ArchiveState::InProgress]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn one_object_that_fails_does_not_keep_the_others() {
+    let world = World::small().await;
+    let keys = store(&world, &[("a", "GLACIER"), ("b", "GLACIER"), ("c", "GLACIER")]).await;
+    world.s3.faults().inject(Op::RestoreObject, 2, Fault::InternalError);
+    let once = Thaw { retry_for: Duration::ZERO, in_flight: 1, ..THAW };
+
+    let thawed = world.store.thaw(&keys, &once, world.s3.now()).await.unwrap();
+
+    let kinds: Vec<_> =
+        thawed.iter().map(|it| it.outcome.as_ref().err().map(|err| err.kind)).collect();
+    assert_eq!(kinds, [None, Some(Kind::Transient), None]);
+    assert_eq!(thawed[1].key, keys[1]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_there_is_named() {
+    let world = World::small().await;
+    let mut keys = store(&world, &[("cold", "GLACIER")]).await;
+    keys.push(Key::parse("t/none").unwrap());
+
+    let err = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap_err();
+
+    assert_eq!(err.to_string(), "thaw t/none: no such object");
+    assert_eq!(world.calls(Op::RestoreObject), 0);
+    world.stop().await;
+}
+
+async fn store(world: &World, objects: &[(&str, &str)]) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for (name, class) in objects {
+        let storage_class = Some(*class).filter(|class| !class.is_empty()).map(str::to_owned);
+        let put = Put { storage_class, ..put_small(&format!("t/{name}")) };
+        keys.push(put.key.clone());
+        world.store.upload(put, name.as_bytes()).await.expect("an object");
+    }
+    keys
+}
+
+async fn now(world: &World, keys: &[Key]) -> Vec<ArchiveState> {
+    let states = world.store.archive_states(keys, 4, RETRY_FOR, world.s3.now());
+    let states = states.await.expect("states");
+    keys.iter().map(|key| states[key]).collect()
+}
+
+fn states(thawed: Vec<Thawed>) -> Vec<ArchiveState> {
+    thawed.into_iter().map(|it| it.outcome.expect("a state")).collect()
+}
