@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use s3up_core::KeyPrefix;
-use s3up_devstore::{DevStore, Options, Versioning};
-use s3up_store::{Credentials, Kind, Settings, Store};
+use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_store::{Credentials, Kind, Profile, Settings, Store};
 
-use crate::fixture::settings;
+use crate::fixture::{World, put, settings};
+use crate::proxy::Proxy;
 
 async fn probe(settings: Settings) -> Result<s3up_store::Versioning, Kind> {
     let store = Store::connect(settings).await.expect("no file is needed");
@@ -60,4 +61,37 @@ async fn a_ca_file_that_is_none_is_refused() {
 
     assert!(missing.to_string().starts_with("read CA certificates from /"), "{missing}");
     assert!(wrong.to_string().ends_with("no certificate in PEM form"), "{wrong}");
+}
+
+#[tokio::test]
+async fn only_the_ca_that_is_named_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    let world = World::start().await;
+    let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(&ca_file, cert.cert.pem()).unwrap();
+    let proxy = Proxy::with_tls(&world.s3.endpoint(), &cert).await;
+    let endpoint = proxy.endpoint.replace("127.0.0.1", "localhost");
+    let unknown = settings(endpoint);
+    let known = Settings { ca_file: Some(ca_file), ..unknown.clone() };
+
+    assert_eq!(probe(known).await, Ok(s3up_store::Versioning::NotKept));
+    // Asking again would not help: it is no question of time.
+    assert_eq!(probe(unknown).await, Err(Kind::Permanent));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aws_is_known_to_verify_checksums_and_another_server_is_asked_first() {
+    for (profile, payload_is_signed) in [(Profile::Aws, false), (Profile::Generic, true)] {
+        let world = World::with(|settings| Settings { profile, ..settings }).await;
+
+        world.store.upload(put("a"), &b"x"[..]).await.unwrap();
+
+        let headers = world.s3.faults().headers(Op::PutObject, 1).unwrap();
+        assert!(headers.contains_key("x-amz-checksum-crc64nvme"), "{profile:?}");
+        let is_signed = headers["x-amz-content-sha256"] != "UNSIGNED-PAYLOAD";
+        assert_eq!(is_signed, payload_is_signed, "{profile:?}");
+        world.stop().await;
+    }
 }

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod connect;
+mod credentials;
 mod delete;
 mod download;
 mod dropped;

@@ -4,9 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 #[derive(Clone, Default)]
@@ -16,6 +20,7 @@ struct State {
     changed: Arc<Notify>,
     /// Requests that begin so are answered so.
     answer: Option<(&'static str, &'static str)>,
+    tls: Option<TlsAcceptor>,
 }
 
 pub struct Proxy {
@@ -33,6 +38,21 @@ impl Proxy {
     pub async fn answering(server: &str, request: &'static str, answer: &'static str) -> Proxy {
         Proxy::start_with(server, State { answer: Some((request, answer)), ..State::default() })
             .await
+    }
+
+    /// One that clients come to with TLS.
+    pub async fn with_tls(server: &str, cert: &CertifiedKey<KeyPair>) -> Proxy {
+        let key = PrivatePkcs8KeyDer::from(cert.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions of TLS")
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.cert.der().clone()], key.into())
+            .expect("a certificate and its key");
+        let tls = Some(TlsAcceptor::from(Arc::new(config)));
+        let proxy = Proxy::start_with(server, State { tls, ..State::default() }).await;
+        Proxy { endpoint: proxy.endpoint.replace("http:", "https:"), ..proxy }
     }
 
     async fn start_with(server: &str, state: State) -> Proxy {
@@ -86,8 +106,18 @@ async fn serve(listener: TcpListener, server: String, state: State) {
                     changed.await;
                 }
             };
+            let forward = async {
+                match &state.tls {
+                    None => forward(client, &server, state.answer).await,
+                    Some(tls) => {
+                        if let Ok(client) = tls.accept(client).await {
+                            forward(client, &server, state.answer).await;
+                        }
+                    }
+                }
+            };
             tokio::select! {
-                () = forward(client, &server, state.answer) => {}
+                () = forward => {}
                 () = cut => {}
             }
         });
@@ -95,9 +125,13 @@ async fn serve(listener: TcpListener, server: String, state: State) {
 }
 
 /// A request of the store begins a read, because it waits for each answer.
-async fn forward(client: TcpStream, server: &str, answer: Option<(&'static str, &'static str)>) {
+async fn forward(
+    client: impl AsyncRead + AsyncWrite,
+    server: &str,
+    answer: Option<(&'static str, &'static str)>,
+) {
     let server = TcpStream::connect(server).await.expect("the server");
-    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = server.into_split();
     let up = async {
         let mut bytes = vec![0; 64 << 10];

@@ -1,0 +1,126 @@
+//! Where credentials come from, and that they are renewed.
+//!
+//! The SDK reads the environment of its process, so a child process (this test
+//! program, asked for one test) has the environment that is looked at.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use s3up_core::Key;
+use s3up_devstore::{Op, Options};
+use s3up_store::{Credentials, Kind, Overwrite, PutDocument, Settings, Store, UploadError};
+
+use crate::fixture::{World, settings};
+
+/// Names the server, where this process is a child.
+const ENDPOINT: &str = "S3UP_TEST_ENDPOINT";
+const WRITES: u64 = 3;
+const ID: &str = Options::ACCESS_KEY_ID;
+const SECRET: &str = Options::SECRET_ACCESS_KEY;
+
+/// A child writes a few documents with what it finds. In a test run of its own
+/// it has nothing to do.
+#[tokio::test]
+async fn what_a_child_finds() {
+    let Some(endpoint) = std::env::var_os(ENDPOINT) else { return };
+    let endpoint = endpoint.into_string().expect("a URL");
+    let found = Settings { credentials: Credentials::Found, ..settings(endpoint) };
+    let store = Store::connect(found).await.unwrap();
+    let mut said = "stored".to_owned();
+    for n in 0..WRITES {
+        let put = PutDocument {
+            key: Key::parse(&format!("{n}")).unwrap(),
+            content_type: "text/plain",
+            storage_class: None,
+            overwrite: Overwrite::Allowed,
+            retry_for: Duration::ZERO,
+        };
+        if let Err(UploadError::Store(err)) = store.write(put, b"x").await {
+            said = format!("{:?}", err.kind);
+        }
+    }
+    println!("\nthe child says: {said}");
+}
+
+#[tokio::test]
+async fn credentials_are_found_in_the_environment_and_in_profiles() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials");
+    let both = format!(
+        "[default]\naws_access_key_id = nobody\naws_secret_access_key = none\n\n\
+         [backup]\naws_access_key_id = {ID}\naws_secret_access_key = {SECRET}\n"
+    );
+    std::fs::write(&file, both).unwrap();
+    let file = file.to_str().unwrap();
+    let in_file = ("AWS_SHARED_CREDENTIALS_FILE", file);
+    #[rustfmt::skip]
+    let cases = [
+        (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", SECRET)],  "stored".to_owned()),
+        (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", "wrong")], said(Kind::BadCredentials)),
+        (vec![in_file, ("AWS_PROFILE", "backup")],                            "stored".to_owned()),
+        (vec![in_file],                                                       said(Kind::BadCredentials)),
+        (vec![],                                                              said(Kind::NoCredentials)),
+    ];
+    let world = World::start().await;
+    for (environment, want) in cases {
+        let found = child(&world, folder.path(), &environment).await;
+        assert_eq!(found, want, "{environment:?}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn credentials_that_expire_are_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, count) = (folder.path().join("issue"), folder.path().join("count"));
+    // What expires within ten seconds is renewed before the next call.
+    let script = format!(
+        "#!/bin/sh\necho issued >> {}\nexpiry=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
+         echo '{{\"Version\": 1, \"AccessKeyId\": \"{ID}\", \"SecretAccessKey\": \"{SECRET}\", '\
+         '\"Expiration\": \"'$expiry'\"}}'\n",
+        count.display()
+    );
+    let mut file = std::fs::File::create(&program).unwrap();
+    file.write_all(script.as_bytes()).unwrap();
+    file.set_permissions(std::fs::Permissions::from_mode(0o755)).unwrap();
+    drop(file);
+    let config = folder.path().join("config");
+    let text = format!("[default]\ncredential_process = {}\n", program.display());
+    std::fs::write(&config, text).unwrap();
+    let world = World::start().await;
+
+    let environment = [("AWS_CONFIG_FILE", config.to_str().unwrap())];
+    let found = child(&world, folder.path(), &environment).await;
+
+    assert_eq!(found, "stored");
+    let issued = std::fs::read_to_string(&count).unwrap().lines().count() as u64;
+    assert!(issued >= WRITES, "issued {issued} times for {WRITES} calls");
+    assert_eq!(world.calls(Op::PutObject), WRITES);
+    world.stop().await;
+}
+
+fn said(kind: Kind) -> String {
+    format!("{kind:?}")
+}
+
+/// What a process finds that has this environment and no other.
+async fn child(world: &World, home: &Path, environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
+        .args(["--exact", "credentials::what_a_child_finds", "--nocapture"])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", home)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env(ENDPOINT, world.s3.endpoint())
+        .envs(environment.iter().copied());
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.expect("no panic").expect("a child");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!text.contains(SECRET), "no secret is said");
+    let line = text.lines().find_map(|line| line.strip_prefix("the child says: "));
+    line.unwrap_or_else(|| panic!("the child says nothing: {text}")).to_owned()
+}
