@@ -65,13 +65,13 @@ impl Tier {
 }
 
 impl ArchiveState {
-    pub(crate) fn of(class: Option<&str>, restore: Option<Restore>, now: SystemTime) -> Self {
+    pub(crate) fn of(is_archived: bool, restore: Option<Restore>, now: SystemTime) -> Self {
         match restore {
             Some(Restore::UnderWay) => ArchiveState::InProgress,
             Some(Restore::Done { expires_at }) if now < expires_at => {
                 ArchiveState::Ready { expires_at }
             }
-            Some(Restore::Done { .. }) | None if is_archive(class) => ArchiveState::Archived,
+            Some(Restore::Done { .. }) | None if is_archived => ArchiveState::Archived,
             Some(Restore::Done { .. }) | None => ArchiveState::NotArchived,
         }
     }
@@ -154,7 +154,7 @@ mod tests {
             (Some("STANDARD"),     done(5),                 5,     NotArchived),
         ];
         for (class, restore, today, want) in cases {
-            let found = ArchiveState::of(class, restore, day(today));
+            let found = ArchiveState::of(is_archive(class), restore, day(today));
             assert_eq!(found, want, "{class:?} {restore:?}");
         }
     }

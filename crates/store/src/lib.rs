@@ -7,7 +7,12 @@
 //! object visible, whole. [`Store::upload_chunks`] does the same for a stream
 //! that is cut into several objects. Down: [`Store::head`] says what is there,
 //! [`Store::download`] fetches it in order, in ranges fetched ahead, and hands
-//! on the last bytes only after the whole was verified.
+//! on the last bytes only after the whole was verified; [`Store::download_row`]
+//! does the same for several objects, and [`Store::thaw`] brings archived ones
+//! back first.
+//!
+//! Every call has a time limit ([`Patience`]) and one schedule of retries; for
+//! how long is the caller's argument. What fails or is dropped is removed.
 //!
 //! Backpressure is the structure: there are only as many bytes in memory as
 //! the [`Pool`] has, and whoever finds none waits. No source needs to be

@@ -47,6 +47,7 @@ pub struct Thawed {
 #[derive(Clone, Debug, Default)]
 struct Told {
     class: Option<String>,
+    is_archived: bool,
     restore: Option<Restore>,
 }
 
@@ -181,12 +182,13 @@ impl Store {
         let Some(head) = self.head_raw(key, None, retry_for).await? else {
             return Err(StoreError::new("thaw", key, Kind::NotFound));
         };
-        let class = match (&head.storage_class, &head.archive_status) {
-            // What S3 calls the classes of this archive, by what they cost to read.
-            (_, Some(_)) => Some("GLACIER".to_owned()),
-            (class, None) => class.as_ref().map(|class| class.as_str().to_owned()),
-        };
-        Ok(Told { class, restore: head.restore.as_deref().and_then(parse_restore) })
+        let class = head.storage_class.map(|class| class.as_str().to_owned());
+        Ok(Told {
+            // INTELLIGENT_TIERING has archives of its own.
+            is_archived: is_archive(class.as_deref()) || head.archive_status.is_some(),
+            class,
+            restore: head.restore.as_deref().and_then(parse_restore),
+        })
     }
 }
 
@@ -199,11 +201,12 @@ impl Told {
             let expires_at = SystemTime::try_from(*status.restore_expiry_date()?).ok()?;
             Some(Restore::Done { expires_at })
         });
-        Told { class: object.storage_class().map(|class| class.as_str().to_owned()), restore }
+        let class = object.storage_class().map(|class| class.as_str().to_owned());
+        Told { is_archived: is_archive(class.as_deref()), class, restore }
     }
 
     fn state(&self, now: SystemTime) -> ArchiveState {
-        ArchiveState::of(self.class.as_deref(), self.restore, now)
+        ArchiveState::of(self.is_archived, self.restore, now)
     }
 }
 

@@ -176,7 +176,7 @@ async fn fail_every_call(scenario: &Scenario, retry_for: Duration) -> Vec<Outcom
 
 /// The calls that it makes where none fails.
 async fn calls_of(scenario: &Scenario) -> Vec<(Op, u64)> {
-    let world = World::small().await;
+    let world = World::impatient().await;
     (scenario.prepare)(&world).await;
     let before: Vec<_> = Op::ALL.iter().map(|op| (*op, world.calls(*op))).collect();
     (scenario.run)(&world, RETRY_FOR).await.expect("nothing fails");
@@ -193,7 +193,7 @@ async fn fail_call(
     retry_for: Duration,
 ) -> Outcome {
     let what = format!("{}: {op:?} {nth} {way:?}", scenario.name);
-    let world = World::small().await;
+    let world = World::impatient().await;
     (scenario.prepare)(&world).await;
     let before = world.calls(op);
     world.s3.faults().inject(op, nth, way.clone());

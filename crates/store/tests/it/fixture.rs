@@ -48,14 +48,21 @@ impl World {
         World::with(|settings| settings).await
     }
 
-    /// Takes short parts, and does not wait long for an answer.
+    /// Takes short parts.
     pub async fn small() -> World {
-        let patience = Patience {
-            answer: Duration::from_millis(1500),
-            idle: Duration::from_millis(1500),
-            bytes_per_second_min: 1 << 40,
-            ..Patience::default()
-        };
+        World::small_with(Patience::default()).await
+    }
+
+    /// Takes short parts, and does not wait long for an answer that never comes.
+    pub async fn impatient() -> World {
+        let wait = Duration::from_millis(1500);
+        let bytes_per_second_min = 1 << 40;
+        let default = Patience::default();
+        let patience = Patience { answer: wait, idle: wait, bytes_per_second_min, ..default };
+        World::small_with(patience).await
+    }
+
+    async fn small_with(patience: Patience) -> World {
         let options = |options| Options { part_bytes_min: 1, ..options };
         World::start_with(options, |settings| Settings { patience, ..settings }).await
     }

@@ -132,7 +132,7 @@ async fn bodies_go_no_faster_than_the_line_allows() {
 #[tokio::test]
 async fn a_part_on_a_slow_line_is_not_taken_for_one_that_stands_still() {
     let patience = Patience {
-        answer: Duration::from_millis(700),
+        answer: Duration::from_millis(1500),
         bytes_per_second_min: 1 << 40,
         ..Patience::default()
     };
@@ -140,9 +140,9 @@ async fn a_part_on_a_slow_line_is_not_taken_for_one_that_stands_still() {
         Bandwidth { upload_bytes_per_second: NonZeroU64::new(32 << 10), ..Bandwidth::default() };
     let world = World::with(|settings| Settings { patience, bandwidth, ..settings }).await;
 
-    // Two seconds at this rate; nothing else may take longer than 0.7 s.
+    // Four seconds at this rate; nothing may stand still longer than 1.5 s.
     let once = Put { retry_for: Duration::ZERO, ..put_of(1 << 20, "a") };
-    world.store.upload(once, &noise(64 << 10)[..]).await.unwrap();
+    world.store.upload(once, &noise(128 << 10)[..]).await.unwrap();
 
     assert_eq!(world.calls(Op::PutObject), 1);
     world.s3.faults().inject(Op::PutObject, 1, Fault::Stall);

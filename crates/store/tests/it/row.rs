@@ -41,7 +41,7 @@ async fn any_range_may_break_off_or_fail_once() {
         [Fault::CutBody { after_bytes: 3 }, Fault::InternalError, Fault::Stall, Fault::LoseAnswer];
     for nth in 1..=7 {
         for way in &ways {
-            let (world, gets, whole) = world().await;
+            let (world, gets, whole) = fill(World::impatient().await).await;
             world.s3.faults().inject(Op::GetObject, nth, way.clone());
 
             let (bytes, err) = read(world.store.download_row(gets)).await;
@@ -104,7 +104,10 @@ async fn each_object_of_a_row_is_verified_as_a_whole() {
 }
 
 async fn world() -> (World, Vec<Get>, Vec<u8>) {
-    let world = World::small().await;
+    fill(World::small().await).await
+}
+
+async fn fill(world: World) -> (World, Vec<Get>, Vec<u8>) {
     let whole = noise(LENGTHS.iter().sum());
     let mut gets = Vec::new();
     let mut rest = &whole[..];
