@@ -10,21 +10,23 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use s3up_cli::Stop;
 use s3up_core::Key;
-use s3up_store::{PutChunks, UploadError};
+use s3up_store::{Overwrite, PutChunks, UploadError};
 
 use crate::bucket::Bucket;
-use crate::cause::with_cause;
 use crate::config::{BucketConfig, Config, Subvolume};
-use crate::failure::{Failure, RunError};
+use crate::failure::Failure;
 use crate::look::{self, Seen};
+use crate::manifest::CHUNK_COUNT_MAX;
+use crate::nested;
 use crate::plan::{self, Asked, Published, Step};
 use crate::publish::{self, Described, Host, PublishError};
+use crate::record::{Records, RunId, State};
 use crate::send::{SendError, SendStream};
 use crate::snapshot::{SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
 use crate::stopping::Stopping;
 use crate::subvolume;
-use crate::tidy;
+use crate::tidy::{self, Before, Rooms, Uploads};
 use crate::tool::Btrfs;
 
 /// What is backed up, with what.
@@ -34,6 +36,9 @@ pub struct Backup<'a> {
     pub btrfs: Btrfs,
     pub host: Host,
     pub stopping: Stopping,
+    pub records: Records,
+    /// This run.
+    pub run: RunId,
 }
 
 /// What a run did.
@@ -54,39 +59,35 @@ struct Job<'a> {
 
 impl Backup<'_> {
     /// Backs up `subvolumes`, which were checked, as of `now`.
-    pub async fn run(
-        &self,
-        subvolumes: &[&Subvolume],
-        asked: Asked,
-        now: Timestamp,
-    ) -> Result<Report, RunError> {
+    pub async fn run(&self, subvolumes: &[&Subvolume], asked: Asked, now: Timestamp) -> Report {
+        let mut report = Report::default();
         let mut jobs = Vec::new();
         for subvolume in subvolumes {
-            jobs.push(tokio::select! {
-                job = self.plan(subvolume, asked, now) => job?,
-                stop = self.stopping.wait() => return Err(RunError::Stopped(stop)),
-            });
+            let planned = tokio::select! {
+                planned = self.plan(subvolume, asked, now) => planned,
+                stop = self.stopping.wait() => Err(Failure::Stopped(stop)),
+            };
+            match planned {
+                Ok(job) => jobs.push(job),
+                Err(failure) => report.add(subvolume.name.clone(), failure),
+            }
         }
-        let mut report = Report::default();
         let jobs = self.snapshot_all(jobs, &mut report).await;
         for job in jobs {
             let name = job.subvolume.name.clone();
             let outcome = match self.stopping.now() {
                 Some(stop) => {
-                    self.undo(&job).await;
+                    self.undo(&job.backup).await;
                     Err(Failure::Stopped(stop))
                 }
                 None => self.back_up(&job).await,
             };
             match outcome {
                 Ok(()) => report.published.push(job.backup),
-                Err(Failure::Stopped(stop) | Failure::StoppedPublishing(stop)) => {
-                    report.stopped = Some(stop);
-                }
-                Err(failure) => report.failed(name, failure),
+                Err(failure) => report.add(name, failure),
             }
         }
-        Ok(report)
+        report
     }
 
     async fn plan<'s>(
@@ -94,15 +95,18 @@ impl Backup<'_> {
         subvolume: &'s Subvolume,
         asked: Asked,
         now: Timestamp,
-    ) -> Result<Job<'s>, RunError> {
+    ) -> Result<Job<'s>, Failure> {
         let name = &subvolume.name;
         let base_dir = &self.config.base_dir;
-        let seen = look::look(&self.bucket, self.layout(), &self.btrfs, base_dir, name)
-            .await
-            .map_err(|source| RunError::Look { subvolume: name.clone(), source })?;
+        let seen = look::look(&self.bucket, self.layout(), &self.btrfs, base_dir, name).await?;
+        self.warn_of_another_host(name, &seen);
+        nested::warn(&self.btrfs, name, &subvolume.path).await;
         let step = plan::decide(asked, &seen.published, &seen.parent);
         let last = seen.snapshots.iter().map(|snapshot| snapshot.stamp).max();
         let last = last.max(published_at(&seen));
+        let recorded = self.records.list()?.into_iter().map(|(snapshot, _)| snapshot);
+        let recorded = recorded.filter(|snapshot| snapshot.subvolume == *name);
+        let last = last.max(recorded.map(|snapshot| snapshot.stamp).max());
         let stamp = Stamp::at(now).after(last);
         let backup = SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() };
         tracing::info!(event = "planned", subvolume = %name, "{step}");
@@ -112,17 +116,25 @@ impl Backup<'_> {
     async fn snapshot_all<'s>(&self, jobs: Vec<Job<'s>>, report: &mut Report) -> Vec<Job<'s>> {
         let mut made = Vec::new();
         for job in jobs {
-            let (of, at) = (&job.subvolume.path, self.path_of(&job.backup));
-            match subvolume::snapshot_read_only(&self.btrfs, of, &at).await {
-                Ok(()) => {
-                    let path = at.display();
-                    tracing::info!(event = "snapshot_created", snapshot = %job.backup, %path);
-                    made.push(job);
-                }
-                Err(err) => report.failed(job.subvolume.name.clone(), err.into()),
+            match self.snapshot(&job).await {
+                Ok(()) => made.push(job),
+                Err(failure) => report.add(job.subvolume.name.clone(), failure),
             }
         }
         made
+    }
+
+    /// The record comes first: a snapshot without one would never be cleared up.
+    async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let (of, at) = (&job.subvolume.path, self.path_of(&job.backup));
+        self.records.write(&job.backup, &self.run, State::Begun)?;
+        if let Err(err) = subvolume::snapshot_read_only(&self.btrfs, of, &at).await {
+            self.records.forget(&job.backup)?;
+            return Err(err.into());
+        }
+        let path = at.display();
+        tracing::info!(event = "snapshot_created", snapshot = %job.backup, %path);
+        Ok(())
     }
 
     /// Sends and publishes one snapshot. On failure nothing of it is left, or
@@ -135,20 +147,27 @@ impl Backup<'_> {
                 | Failure::StoppedPublishing(_)),
             ) => return Err(failure),
             Err(failure) => {
-                self.undo(job).await;
+                self.undo(&job.backup).await;
                 return Err(failure);
             }
         }
-        let mut on_disk = job.seen.snapshots.clone();
-        on_disk.push(job.backup.clone());
-        let before = published_at(&job.seen);
-        let tidy = tidy::plan(&on_disk, &job.backup, before, self.config.retain);
-        let base_dir = &self.config.base_dir;
+        self.records.write(&job.backup, &self.run, State::Published)?;
         tokio::select! {
-            () = tidy::apply(&tidy, &self.bucket, self.layout(), &self.btrfs, base_dir) => {}
+            outcome = self.tidy(job) => outcome?,
             // What is left, the next run removes.
             _ = self.stopping.wait() => {}
         }
+        Ok(())
+    }
+
+    async fn tidy(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let mut records = self.records.list()?;
+        records.retain(|(snapshot, _)| snapshot.subvolume == job.subvolume.name);
+        let states: Vec<_> =
+            records.iter().map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
+        let before = before(&job.seen);
+        let tidy = tidy::plan(&states, &job.backup, &before, self.config.retain);
+        self.rooms().apply(&tidy, &records).await;
         Ok(())
     }
 
@@ -196,6 +215,10 @@ impl Backup<'_> {
             key_of: &key_of,
             chunk_bytes: *chunk_bytes,
             part_bytes: *part_bytes,
+            chunk_count_max: CHUNK_COUNT_MAX,
+            metadata: self.bucket.metadata.clone(),
+            // Another host may have begun in the same second.
+            overwrite: Overwrite::Never,
             content_type: Some("application/octet-stream".to_owned()),
             storage_class: Some(class_chunks.clone()),
             in_flight: *concurrency,
@@ -209,19 +232,32 @@ impl Backup<'_> {
         }
     }
 
-    /// Removes what an unpublished backup left in the bucket, then its snapshot.
-    async fn undo(&self, job: &Job<'_>) {
-        let removed = tidy::remove_unpublished(&self.bucket, self.layout(), &job.backup).await;
-        match removed {
-            Ok(()) => {
-                tidy::remove_snapshot(&self.btrfs, &self.config.base_dir, &job.backup).await;
-            }
-            Err(err) => tracing::warn!(
-                event = "leftover_kept",
-                backup = %job.backup,
-                "what is in the bucket could not be removed; the next run does it: {}",
-                with_cause(&err)
-            ),
+    /// Removes what this run made of a backup.
+    async fn undo(&self, backup: &SnapshotName) {
+        self.rooms().remove_unpublished(backup, &self.run, Uploads::Aborted).await;
+    }
+
+    fn rooms(&self) -> Rooms<'_> {
+        Rooms {
+            bucket: &self.bucket,
+            layout: self.layout(),
+            btrfs: &self.btrfs,
+            base_dir: &self.config.base_dir,
+            records: &self.records,
+        }
+    }
+
+    /// Two hosts with one prefix replace each other's backups.
+    fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Seen) {
+        let Published::Chain(chain) = &seen.published else { return };
+        let host = chain.newest().manifest.host.as_ref();
+        if let Some(host) = host.filter(|host| **host != self.host.name) {
+            tracing::warn!(
+                event = "prefix_of_another_host",
+                subvolume = %name,
+                host,
+                "the newest backup there is of another host; give each host a prefix of its own"
+            );
         }
     }
 
@@ -235,8 +271,25 @@ impl Backup<'_> {
 }
 
 impl Report {
-    fn failed(&mut self, name: SubvolumeName, failure: Failure) {
+    fn add(&mut self, name: SubvolumeName, failure: Failure) {
+        if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
+            self.stopped = Some(stop);
+        }
         self.failed.push((name, failure));
+    }
+}
+
+fn before(seen: &Seen) -> Before {
+    match &seen.published {
+        Published::Nothing => Before::Nothing,
+        Published::Broken { .. } => Before::Unreadable,
+        Published::Chain(chain) => Before::Chain(
+            chain
+                .links()
+                .iter()
+                .filter_map(|link| SnapshotName::parse(&link.manifest.snapshot.name))
+                .collect(),
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads and writes what describes backups in the bucket.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
@@ -21,6 +22,8 @@ pub struct Bucket {
     pub retry_for: Duration,
     /// Of manifests, parts files and pointers.
     pub storage_class: Option<String>,
+    /// User metadata of all that is written.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// A pointer, and the version of it that was read.
@@ -58,11 +61,18 @@ pub enum ReadChainError {
 impl Bucket {
     /// `None`: nothing was ever published there.
     pub async fn pointer(&self, key: &Key) -> Result<Option<PointerRead>, StoreError> {
-        let document = self.store.read(key, POINTER_BYTES_MAX, self.retry_for).await?;
-        Ok(document.map(|document| PointerRead {
-            pointer: Pointer::parse(&document.bytes),
-            etag: document.facts.etag,
-        }))
+        match self.store.read(key, POINTER_BYTES_MAX, self.retry_for).await {
+            Ok(document) => Ok(document.map(|document| PointerRead {
+                pointer: Pointer::parse(&document.bytes),
+                etag: document.facts.etag,
+            })),
+            Err(err) if err.kind == StoreKind::TooLong => {
+                let pointer = Err(DocumentError::TooLong { limit: POINTER_BYTES_MAX });
+                let found = self.store.head(key, None, self.retry_for).await?;
+                Ok(found.map(|found| PointerRead { pointer, etag: found.etag }))
+            }
+            Err(err) => Err(err),
+        }
     }
 
     /// The chain whose newest link is `newest`.
@@ -113,6 +123,27 @@ impl Bucket {
         }
     }
 
+    /// Which objects of a chain are not there, or have another length: by
+    /// listing the folder of the subvolume once.
+    pub async fn missing(&self, folder: &str, chain: &Chain) -> Result<Vec<String>, StoreError> {
+        let mut wanted: BTreeMap<&str, Option<u64>> = BTreeMap::new();
+        for link in chain.links() {
+            let chunks = link.manifest.chunks.iter();
+            wanted.extend(chunks.map(|chunk| (chunk.key.as_str(), Some(chunk.size))));
+            wanted.extend(link.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));
+        }
+        let mut listing = self.store.list(folder, self.retry_for);
+        while let Some(page) = listing.next_page().await? {
+            for listed in page {
+                let size = wanted.get(listed.key.as_str());
+                if size.is_some_and(|size| size.is_none_or(|size| size == listed.size)) {
+                    wanted.remove(listed.key.as_str());
+                }
+            }
+        }
+        Ok(wanted.into_keys().map(str::to_owned).collect())
+    }
+
     pub async fn write(
         &self,
         key: &Key,
@@ -122,6 +153,7 @@ impl Bucket {
         let put = PutDocument {
             key: key.clone(),
             content_type: "application/json",
+            metadata: self.metadata.clone(),
             storage_class: self.storage_class.clone(),
             overwrite,
             retry_for: self.retry_for,
@@ -133,4 +165,10 @@ impl Bucket {
 /// True where a conditional write found what another run had written.
 pub fn is_conflict(err: &UploadError) -> bool {
     matches!(err, UploadError::Store(err) if err.kind == StoreKind::Precondition)
+}
+
+/// True where the store said no, so that nothing was written.
+pub fn is_refusal(err: &UploadError) -> bool {
+    let UploadError::Store(err) = err else { return true };
+    !matches!(err.kind, StoreKind::Transient | StoreKind::Unreadable | StoreKind::Corrupt)
 }

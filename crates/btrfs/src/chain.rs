@@ -52,6 +52,13 @@ pub enum ChainError {
     TooLong { key: Key },
 }
 
+impl ChainError {
+    /// A newer program wrote it: nothing is wrong with it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, ChainError::Document { source: DocumentError::Version { .. }, .. })
+    }
+}
+
 impl Partial {
     /// Adds the next older link.
     pub fn with(mut self, link: Link) -> Result<(Partial, Next), ChainError> {

@@ -5,22 +5,17 @@ use s3up_store::UploadError;
 
 use crate::look::LookError;
 use crate::publish::{PublishError, Unplanned};
+use crate::record::RecordError;
 use crate::send::SendError;
-use crate::snapshot::SubvolumeName;
 use crate::tool::ToolError;
-
-/// Why a run ended before any snapshot was made.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error("stopped by a signal")]
-    Stopped(Stop),
-    #[error("look at what is there of {subvolume}")]
-    Look { subvolume: SubvolumeName, source: LookError },
-}
 
 /// Why one subvolume was not backed up: what failed first.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    #[error("look at what is there")]
+    Look(#[from] LookError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error(transparent)]
     Snapshot(#[from] ToolError),
     #[error(transparent)]

@@ -10,7 +10,8 @@
 //! [`look`](look::look) sees, [`decide`](plan::decide) decides, [`Backup`](backup::Backup)
 //! and [`Restore`](restore::Restore) do. A backup counts once its pointer is
 //! written ([`publish`](publish::publish)), and that is the last thing written.
-//! The truth is what is in the bucket and on disk; nothing else is kept.
+//! The truth is what is in the bucket and on disk; a [`record`] of each snapshot
+//! only says what may be cleared up.
 //!
 //! Not here: the protocol of S3 (`s3up-store`), the format of send streams
 //! (`btrfs-sendstream`).
@@ -27,10 +28,12 @@ pub mod layout;
 pub mod lock;
 pub mod look;
 pub mod manifest;
+mod nested;
 mod outcome;
 pub mod plan;
 pub mod publish;
 pub mod receive;
+pub mod record;
 pub mod restore;
 pub mod selection;
 pub mod send;

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -15,6 +16,8 @@ use rustix::fs::{FlockOperation, flock};
 const CONTENT_BYTES_MAX: u64 = 64;
 /// The Python tool locks with the content of the file alone.
 const PYTHON_TOOL: &str = "btrfs_to_s3";
+/// Not through a symlink that somebody else put there.
+const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -24,7 +27,9 @@ pub struct Lock(File);
 pub enum LockError {
     #[error("another run holds the lock {path:?}: process {holder}; wait until it has ended")]
     Held { path: PathBuf, holder: String },
-    #[error("lock {path:?}")]
+    #[error("{path:?} is no lock file, it has other content; check `global.lock_path`")]
+    Foreign { path: PathBuf },
+    #[error("lock {path:?}; check `global.lock_path`")]
     Io { path: PathBuf, source: io::Error },
 }
 
@@ -37,10 +42,15 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
+            .custom_flags(O_NOFOLLOW)
             .open(path)
             .map_err(io)?;
         let outcome = flock(&file, FlockOperation::NonBlockingLockExclusive);
         let content = read(&mut file).map_err(io)?;
+        if !content.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(LockError::Foreign { path: path.to_owned() });
+        }
         match outcome {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) if content.is_empty() => {
@@ -147,7 +157,19 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_named() {
         let err = Lock::take(Path::new("/no/such/lock")).unwrap_err();
-        assert_eq!(err.to_string(), "lock \"/no/such/lock\"");
+        assert_eq!(err.to_string(), "lock \"/no/such/lock\"; check `global.lock_path`");
+    }
+
+    #[test]
+    fn a_file_that_is_no_lock_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("config"), folder.path().join("link"));
+        fs::write(&file, "[global]\n").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+
+        assert!(matches!(Lock::take(&file), Err(LockError::Foreign { .. })));
+        assert!(matches!(Lock::take(&link), Err(LockError::Io { .. })));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "[global]\n");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use s3up_store::StoreError;
 
 use crate::bucket::{Bucket, PointerRead, ReadChainError};
 use crate::cause::with_cause;
+use crate::chain::ChainError;
 use crate::layout::Layout;
 use crate::manifest::Pointer;
 use crate::plan::{ParentOnDisk, Published, parent_of};
@@ -32,6 +33,8 @@ pub enum LookError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Snapshots(#[from] SubvolumeError),
+    #[error("the published backup was made by a newer program; use that one")]
+    Newer(#[source] ChainError),
 }
 
 pub async fn look(
@@ -42,7 +45,7 @@ pub async fn look(
     name: &SubvolumeName,
 ) -> Result<Seen, LookError> {
     let pointer = bucket.pointer(&layout.pointer(name)).await?;
-    let published = published(bucket, pointer.as_ref()).await?;
+    let published = published(bucket, layout, name, pointer.as_ref()).await?;
     let parent = match &published {
         Published::Chain(chain) => match parent_of(chain) {
             Some(parent) => on_disk(btrfs, &base_dir.join(parent.to_string())).await,
@@ -58,18 +61,42 @@ pub async fn look(
 
 async fn published(
     bucket: &Bucket,
+    layout: &Layout,
+    name: &SubvolumeName,
     pointer: Option<&PointerRead>,
-) -> Result<Published, StoreError> {
+) -> Result<Published, LookError> {
     let Some(PointerRead { pointer, .. }) = pointer else { return Ok(Published::Nothing) };
     let key = match pointer.as_ref().map(Pointer::key) {
         Ok(Ok(key)) => key,
         Ok(Err(err)) => return Ok(Published::Broken { reason: with_cause(&err) }),
         Err(err) => return Ok(Published::Broken { reason: with_cause(err) }),
     };
-    match bucket.chain(key).await {
-        Ok(chain) => Ok(Published::Chain(chain)),
-        Err(ReadChainError::Store(err)) => Err(err),
-        Err(ReadChainError::Chain(err)) => Ok(Published::Broken { reason: with_cause(&err) }),
+    let chain = match bucket.chain(key).await {
+        Ok(chain) => chain,
+        Err(ReadChainError::Store(err)) => return Err(err.into()),
+        Err(ReadChainError::Chain(err)) if err.is_newer() => return Err(LookError::Newer(err)),
+        Err(ReadChainError::Chain(err)) => {
+            return Ok(Published::Broken { reason: with_cause(&err) });
+        }
+    };
+    let newest = chain.newest();
+    if newest.manifest.subvolume != name.as_str() {
+        let reason = format!(
+            "{} is of the subvolume {:?}, expected {:?}",
+            newest.key,
+            newest.manifest.subvolume,
+            name.as_str()
+        );
+        return Ok(Published::Broken { reason });
+    }
+    let missing = bucket.missing(&layout.folder(name), &chain).await?;
+    match missing.first() {
+        None => Ok(Published::Chain(chain)),
+        Some(first) => {
+            let count = missing.len();
+            let reason = format!("{count} objects are missing or have another size, as {first}");
+            Ok(Published::Broken { reason })
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `btrfs-to-s3`: reads arguments, builds the parts, runs them. Decides nothing.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,10 +10,11 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::backup::{Backup, Report};
 use btrfs_to_s3::bucket::Bucket;
 use btrfs_to_s3::config::{BucketConfig, Config};
-use btrfs_to_s3::failure::RunError;
+use btrfs_to_s3::failure::Failure;
 use btrfs_to_s3::lock::{Lock, LockError};
 use btrfs_to_s3::plan::Asked;
 use btrfs_to_s3::publish::Host;
+use btrfs_to_s3::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::{Request, Restore};
 use btrfs_to_s3::selection;
@@ -27,6 +29,8 @@ use s3up_store::Store;
 
 /// How long the bucket may be away before a run begins.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
+/// For uploads that were given up to be aborted.
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 /// What still hashes or resolves a name when all is done.
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
@@ -110,6 +114,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn backup(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
+    need_root()?;
     let stopping = Stopping::listen();
     if !config.without_effect().is_empty() {
         let keys = config.without_effect().join(", ");
@@ -120,37 +125,46 @@ async fn backup(config: &Config, asked: Asked, names: &[String]) -> anyhow::Resu
     let btrfs = find_btrfs()?;
     let _lock = Lock::take(&config.lock_path).map_err(|err| match err {
         LockError::Held { .. } => Exit::Locked.with(err),
-        LockError::Io { .. } => err.into(),
+        LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
     })?;
     let host = host(&btrfs).await?;
-    let bucket = connect(&config.bucket, &stopping).await?;
-    let backup = Backup { config, bucket, btrfs, host, stopping };
+    let mut bucket = connect(&config.bucket, &stopping).await?;
+    let run = RunId::random().context("choose a name for this run")?;
+    bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
+    let records = Records::new(&config.base_dir, &config.bucket);
+    let backup = Backup { config, bucket, btrfs, host, stopping, records, run };
     let report = backup.run(&subvolumes, asked, jiff::Timestamp::now()).await;
-    let report = report.map_err(|err| match err {
-        RunError::Stopped(stop) => Exit::from(stop).with(err),
-        RunError::Look { .. } => err.into(),
-    })?;
-    backup.bucket.store.settle().await;
+    // What is not aborted by then, the next run sweeps.
+    if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
+        tracing::warn!(event = "uploads_left_behind", "the store does not answer");
+    }
     exit_of(report, subvolumes.len())
 }
 
 fn exit_of(report: Report, count: usize) -> anyhow::Result<Exit> {
     let Report { published, mut failed, stopped } = report;
-    if failed.len() == 1 && count == 1 {
+    if failed.len() == 1 && count == 1 && stopped.is_none() {
         let (name, failure) = failed.remove(0);
         return Err(anyhow!(failure).context(format!("back up {name}")));
     }
     let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
-    for (name, failure) in failed {
+    let is_stopped =
+        |failure: &Failure| matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
+    for (name, failure) in failed.into_iter().filter(|(_, failure)| !is_stopped(failure)) {
         let error = format!("{:#}", anyhow!(failure));
         tracing::error!(event = "backup_failed", subvolume = %name, "{error}");
     }
     match (stopped, names.is_empty(), published.is_empty()) {
-        (Some(stop), _, _) => Err(stopped_by(stop)),
+        (Some(stop), _, _) => {
+            let what = format!("{} of {count} done; not backed up: {names}", published.len());
+            Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}")))
+        }
         (None, true, _) => Ok(Exit::Done),
-        (None, false, false) => Err(Exit::Partial
-            .with(anyhow!("{} of {count} done; not backed up: {names}", published.len()))),
+        (None, false, false) => {
+            let what = format!("{} of {count} done; not backed up: {names}", published.len());
+            Err(Exit::Partial.with(anyhow!(what)))
+        }
         (None, false, true) => Err(anyhow!("none of {count} done; not backed up: {names}")),
     }
 }
@@ -159,13 +173,24 @@ fn stopped_by(stop: Stop) -> anyhow::Error {
     Exit::from(stop).with(anyhow!("stopped by a signal"))
 }
 
+fn need_root() -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(anyhow!("run it as root: snapshots, `btrfs send` and `btrfs receive` need that"))
+}
+
 fn find_btrfs() -> anyhow::Result<Btrfs> {
     Ok(Btrfs::find(std::env::var_os("PATH").as_deref())?)
 }
 
 async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    Ok(Host { kernel, btrfs_progs: btrfs.version().await? })
+    let uname = rustix::system::uname();
+    Ok(Host {
+        name: uname.nodename().to_string_lossy().into_owned(),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        btrfs_progs: btrfs.version().await?,
+    })
 }
 
 /// Connects, and looks whether the bucket is there and lets us in.
@@ -179,6 +204,7 @@ async fn connect(config: &BucketConfig, stopping: &Stopping) -> anyhow::Result<B
         store,
         retry_for: config.retry_for,
         storage_class: Some(config.class_manifest.clone()),
+        metadata: BTreeMap::new(),
     })
 }
 
@@ -188,6 +214,7 @@ async fn restore(
     target: PathBuf,
     manifest: Option<&str>,
 ) -> anyhow::Result<Exit> {
+    need_root()?;
     let stopping = Stopping::listen();
     let subvolume = SubvolumeName::parse(subvolume).map_err(|err| Exit::Usage.with(err))?;
     let manifest = manifest.map(Key::parse).transpose().map_err(|err| Exit::Usage.with(err))?;

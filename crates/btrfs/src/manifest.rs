@@ -12,7 +12,10 @@ use crate::snapshot::Kind;
 use crate::stamp::Stamp;
 
 pub const VERSION: u64 = 1;
-/// Ten thousand chunks, described at length; what is longer is something else.
+/// At 200 GiB each two petabytes; with shorter chunks a subvolume that needs
+/// more needs longer ones.
+pub const CHUNK_COUNT_MAX: u64 = 10_000;
+/// Ten thousand chunks are under 6 MiB; what is longer is something else.
 pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Two million parts at 67 bytes each.
 pub const PARTS_BYTES_MAX: u64 = 160 << 20;
@@ -39,6 +42,8 @@ pub struct Manifest {
     pub started_at: Option<Stamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +122,8 @@ pub struct Pointer {
 pub enum DocumentError {
     #[error("it is not the JSON that was expected")]
     Json(#[from] serde_json::Error),
+    #[error("it is longer than {limit} bytes, the limit")]
+    TooLong { limit: u64 },
     #[error("its version is {found}, this program reads version {VERSION}; use a newer one")]
     Version { found: u64 },
     #[error("`{field}`: {what}")]

@@ -9,12 +9,13 @@ use std::time::Duration;
 use btrfs_sendstream::{Facts, Parent};
 use s3up_core::{Key, Sha256Digest};
 use s3up_store::{Chunk, Overwrite, UploadError};
+use serde::Serialize;
 
-use crate::bucket::{Bucket, is_conflict};
+use crate::bucket::{Bucket, is_conflict, is_refusal};
 use crate::layout::Layout;
 use crate::manifest::{
-    ChunkParts, ChunkRecord, Manifest, Parts, PartsRecord, Pointer, S3Record, SnapshotRecord,
-    VERSION, to_json,
+    ChunkParts, ChunkRecord, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, Parts, PartsRecord,
+    Pointer, S3Record, SnapshotRecord, VERSION, to_json,
 };
 use crate::plan::{Identity, Step};
 use crate::snapshot::SnapshotName;
@@ -36,6 +37,7 @@ pub struct Described<'a> {
 /// What made the backup.
 #[derive(Clone, Debug)]
 pub struct Host {
+    pub name: String,
     pub kernel: String,
     pub btrfs_progs: String,
 }
@@ -44,6 +46,11 @@ pub struct Host {
 pub enum PublishError {
     #[error(transparent)]
     Upload(UploadError),
+    #[error(
+        "the {what} would be {bytes} bytes long, the limit is {limit}; \
+         raise `s3.chunk_size_bytes` or `s3.part_size_bytes`"
+    )]
+    TooLong { what: &'static str, bytes: u64, limit: u64 },
     #[error(
         "pointer {key}: another host or run has published meanwhile; \
          give each host a prefix of its own"
@@ -118,6 +125,7 @@ pub fn documents(
         parts: Some(PartsRecord { key: parts_key, sha256: Sha256Digest::of(&to_json(&parts)) }),
         started_at: Some(described.started_at),
         elapsed_seconds: Some((described.elapsed.as_secs_f64() * 1000.0).round() / 1000.0),
+        host: Some(described.host.name.clone()),
         tool: Some(concat!("btrfs-to-s3 ", env!("CARGO_PKG_VERSION")).to_owned()),
         kernel: Some(described.host.kernel.clone()),
         btrfs_progs: Some(described.host.btrfs_progs.clone()),
@@ -150,6 +158,8 @@ pub async fn publish(
     (manifest, parts): &(Manifest, Parts),
     pointer_etag: Option<&str>,
 ) -> Result<(), PublishError> {
+    check_length("manifest", manifest, MANIFEST_BYTES_MAX)?;
+    check_length("parts file", parts, PARTS_BYTES_MAX)?;
     let new = || Overwrite::Never;
     bucket.write(&layout.parts(backup), parts, new()).await.map_err(PublishError::Upload)?;
     bucket.write(&layout.manifest(backup), manifest, new()).await.map_err(PublishError::Upload)?;
@@ -166,6 +176,17 @@ pub async fn publish(
     match bucket.write(&key, &pointer, overwrite).await {
         Ok(_) => Ok(()),
         Err(source) if is_conflict(&source) => Err(PublishError::Conflict { key, source }),
+        Err(source) if is_refusal(&source) => Err(PublishError::Upload(source)),
         Err(source) => Err(PublishError::Unknown { key, source }),
     }
+}
+
+/// What no reader would take is not written.
+fn check_length(
+    what: &'static str,
+    document: &impl Serialize,
+    limit: u64,
+) -> Result<(), PublishError> {
+    let bytes = to_json(document).len() as u64;
+    if bytes > limit { Err(PublishError::TooLong { what, bytes, limit }) } else { Ok(()) }
 }

@@ -10,6 +10,7 @@ pub mod error;
 mod links;
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -136,7 +137,7 @@ impl Restore<'_> {
         for (n, link) in links.links.iter().enumerate() {
             self.go_on()?;
             let label = format!("restore link {} of {}", n + 1, links.links.len());
-            let facts = self.receive(links, link, staging.folder(), &label).await?;
+            let facts = self.receive(links, link, &staging.received(), &label).await?;
             let received = self.check_received(link, &facts, staging, last.as_ref()).await?;
             // Only the next link needs its parent.
             if let Some(parent) = last.replace(received) {
@@ -147,8 +148,16 @@ impl Restore<'_> {
         }
         let last = last.ok_or(RestoreError::NoLinks)?;
         self.go_on()?;
-        subvolume::snapshot_writable(self.btrfs, &last.path, target).await?;
-        Ok(())
+        subvolume::snapshot_writable(self.btrfs, &last.path, &staging.restored()).await?;
+        self.go_on()?;
+        staging.hand_over(target).map_err(|source| {
+            let path = target.to_owned();
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                RestoreError::TargetExists { path }
+            } else {
+                RestoreError::HandOver { path, source }
+            }
+        })
     }
 
     /// Streams one link into `btrfs receive`. When this returns, that has ended.
@@ -194,7 +203,7 @@ impl Restore<'_> {
             Some(_) | None => {}
         }
         let name = OsStr::from_bytes(&facts.snapshot.name);
-        let path = staging.folder().join(name);
+        let path = staging.received().join(name);
         let shown = subvolume::show(self.btrfs, &path).await?;
         if !shown.is_read_only {
             return wrong("the flag", "read-only".to_owned(), "writable".to_owned());
@@ -204,8 +213,8 @@ impl Restore<'_> {
         }
         let based_on = parent.map(|parent| parent.uuid.clone());
         if shown.parent_uuid != based_on {
-            let (expected, found) = (or_none(based_on), or_none(shown.parent_uuid));
-            return wrong("the UUID of the parent", expected, found);
+            let manifest = planned.link.key.clone();
+            return Err(RestoreError::OtherParent { manifest, found: or_none(shown.parent_uuid) });
         }
         Ok(Received { path, uuid: shown.uuid })
     }

@@ -1,120 +1,215 @@
 //! Removes what backups leave: old snapshots, and what a run that failed or
 //! died left on disk and in the bucket.
 //!
-//! A snapshot on disk marks what its run may have left in the bucket, because
-//! their names share the time. So the bucket is tidied first and the snapshot
-//! goes last. Nothing goes before a newer backup is published; the published
-//! snapshot never goes, for the next incremental needs it.
+//! The [records](crate::record) say what that is; the bucket is tidied first,
+//! then the snapshot goes, its record last. In the bucket only objects that
+//! carry the run of the record are deleted. Nothing goes before a newer backup
+//! is published; the published snapshot never goes, for the next incremental
+//! needs it; and where the published chain cannot be read, nothing goes at all.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use s3up_core::Key;
-use s3up_store::StoreError;
+use s3up_store::{Store, StoreError};
 
 use crate::bucket::Bucket;
 use crate::cause::with_cause;
 use crate::layout::Layout;
+use crate::record::{RUN_METADATA, Record, Records, RunId, State};
 use crate::snapshot::SnapshotName;
-use crate::stamp::Stamp;
 use crate::subvolume;
 use crate::tool::Btrfs;
 
-/// Clearing up is worth a while, and no more: the next run does it as well.
-const RETRY_FOR: Duration = Duration::from_secs(60);
+/// Clearing up after an earlier run is worth a while, and no more: the next run
+/// does it as well.
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
+/// Clearing up after this run, which may have been asked to stop.
+const UNDO_TIME_MAX: Duration = Duration::from_secs(10);
 /// An upload that was begun by a clock that is ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
-/// What to remove after a backup was published.
-#[derive(Debug, PartialEq, Eq)]
+/// What to do after a backup was published.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tidy {
-    /// Of runs that did not publish: what they left in the bucket goes.
+    /// Published by a run that died before it could note that.
+    pub published: Vec<SnapshotName>,
+    /// Of runs that did not publish: what they left in the bucket goes, too.
     pub unpublished: Vec<SnapshotName>,
-    /// Snapshots on disk that go.
-    pub snapshots: Vec<SnapshotName>,
+    /// Published, and older than what is retained.
+    pub expired: Vec<SnapshotName>,
 }
 
-/// Decides. `before`: the time of the backup that was published before this
-/// one; without it nobody knows which of the others were published elsewhere,
-/// and `retain` alone decides. `retain` counts the published one.
+/// What was published before, as it was read when this backup was planned.
+pub enum Before {
+    Nothing,
+    /// These backups.
+    Chain(Vec<SnapshotName>),
+    Unreadable,
+}
+
+/// Decides, for the records of one subvolume. `retain` counts the published one.
 pub fn plan(
-    snapshots: &[SnapshotName],
+    records: &[(SnapshotName, State)],
     published: &SnapshotName,
-    before: Option<Stamp>,
+    before: &Before,
     retain: usize,
 ) -> Tidy {
-    let others = || snapshots.iter().filter(|name| *name != published);
-    let is_unpublished = |name: &&SnapshotName| before.is_none_or(|before| name.stamp > before);
-    let unpublished: Vec<_> = others().filter(is_unpublished).cloned().collect();
-    let is_leftover = |name: &SnapshotName| before.is_some() && unpublished.contains(name);
-    let mut kept: Vec<_> = others().filter(|name| !is_leftover(name)).cloned().collect();
-    kept.sort_unstable_by(|one, other| other.cmp(one));
-    let expired = kept.split_off(kept.len().min(retain.saturating_sub(1)));
-    let mut going: Vec<_> = others().filter(|name| is_leftover(name)).cloned().collect();
-    going.extend(expired);
-    going.sort_unstable();
-    Tidy { unpublished, snapshots: going }
-}
-
-/// Applies it. What cannot be removed is a warning: the backup itself is safe.
-pub async fn apply(tidy: &Tidy, bucket: &Bucket, layout: &Layout, btrfs: &Btrfs, base_dir: &Path) {
-    let mut left = Vec::new();
-    for backup in &tidy.unpublished {
-        if let Err(err) = remove_unpublished(bucket, layout, backup).await {
-            tracing::warn!(
-                event = "leftover_kept",
-                backup = %backup,
-                "what an earlier run left in the bucket could not be removed: {}",
-                with_cause(&err)
-            );
-            left.push(backup);
+    let chain: &[SnapshotName] = match before {
+        Before::Nothing => &[],
+        Before::Chain(chain) => chain,
+        Before::Unreadable => return Tidy::default(),
+    };
+    let mut tidy = Tidy::default();
+    for (name, state) in records.iter().filter(|(name, _)| name != published) {
+        match (state, chain.contains(name)) {
+            (State::Published, _) => tidy.expired.push(name.clone()),
+            (State::Begun, true) => {
+                tidy.published.push(name.clone());
+                tidy.expired.push(name.clone());
+            }
+            (State::Begun, false) => tidy.unpublished.push(name.clone()),
         }
     }
-    for snapshot in tidy.snapshots.iter().filter(|snapshot| !left.contains(snapshot)) {
-        remove_snapshot(btrfs, base_dir, snapshot).await;
+    tidy.expired.sort_unstable();
+    tidy.expired.truncate((tidy.expired.len() + 1).saturating_sub(retain.max(1)));
+    tidy
+}
+
+/// Everything that tidying works on.
+pub struct Rooms<'a> {
+    pub bucket: &'a Bucket,
+    pub layout: &'a Layout,
+    pub btrfs: &'a Btrfs,
+    pub base_dir: &'a Path,
+    pub records: &'a Records,
+}
+
+impl Rooms<'_> {
+    /// Applies it. What cannot be removed is a warning, and stays on record:
+    /// the backup itself is safe.
+    pub async fn apply(&self, tidy: &Tidy, records: &[(SnapshotName, Record)]) {
+        let run_of = |wanted: &SnapshotName| {
+            records.iter().find(|(name, _)| name == wanted).map(|(_, record)| &record.run)
+        };
+        for name in &tidy.published {
+            let noted = run_of(name).map(|run| self.records.write(name, run, State::Published));
+            if let Some(Err(err)) = noted {
+                tracing::warn!(event = "record_not_written", "{}", with_cause(&err));
+            }
+        }
+        for name in &tidy.unpublished {
+            if let Some(run) = run_of(name) {
+                self.remove_unpublished(name, run, Uploads::Swept).await;
+            }
+        }
+        for name in &tidy.expired {
+            self.remove_snapshot(name).await;
+        }
+    }
+
+    /// Removes what an unpublished backup left: in the bucket, on disk, its record.
+    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, uploads: Uploads) {
+        let limit = uploads.time_max();
+        let removing = remove_objects(self.bucket, self.layout, name, run, uploads);
+        let reason = match tokio::time::timeout(limit, removing).await {
+            Ok(Ok(())) => return self.remove_snapshot(name).await,
+            Ok(Err(err)) => with_cause(&err),
+            Err(_) => format!("it takes longer than {} s", limit.as_secs()),
+        };
+        tracing::warn!(
+            event = "leftover_kept",
+            backup = %name,
+            "what a run left in the bucket could not be removed, a later run tries again: {reason}"
+        );
+    }
+
+    /// Removes a snapshot and its record. One that a person made writable is
+    /// that person's now.
+    async fn remove_snapshot(&self, name: &SnapshotName) {
+        if let Err(reason) = self.try_remove_snapshot(name).await {
+            tracing::warn!(event = "snapshot_kept", snapshot = %name, "{reason}");
+        }
+    }
+
+    async fn try_remove_snapshot(&self, name: &SnapshotName) -> Result<(), String> {
+        let path = self.base_dir.join(name.to_string());
+        if path.symlink_metadata().is_ok() {
+            let shown = subvolume::show(self.btrfs, &path).await;
+            if !shown.map_err(|err| with_cause(&err))?.is_read_only {
+                return Err("it is writable; delete it by hand if it is not needed".to_owned());
+            }
+            subvolume::delete(self.btrfs, &path).await.map_err(|err| with_cause(&err))?;
+            tracing::info!(event = "snapshot_deleted", snapshot = %name);
+        }
+        self.records.forget(name).map_err(|err| with_cause(&err))
     }
 }
 
-pub async fn remove_snapshot(btrfs: &Btrfs, base_dir: &Path, snapshot: &SnapshotName) {
-    match subvolume::delete(btrfs, &base_dir.join(snapshot.to_string())).await {
-        Ok(()) => tracing::info!(event = "snapshot_deleted", snapshot = %snapshot),
-        Err(err) => {
-            tracing::warn!(event = "snapshot_kept", snapshot = %snapshot, "{}", with_cause(&err));
+/// Multipart uploads that nobody completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uploads {
+    /// Of a process that died.
+    Swept,
+    /// Of this process: the store has aborted them.
+    Aborted,
+}
+
+impl Uploads {
+    fn time_max(self) -> Duration {
+        match self {
+            Uploads::Swept => SWEEP_TIME_MAX,
+            Uploads::Aborted => UNDO_TIME_MAX,
         }
     }
 }
 
-/// Removes from the bucket what an unpublished backup has there: its manifest
-/// first, its chunks last.
-pub async fn remove_unpublished(
+/// Removes from the bucket what a run has there: its manifest first, its chunks
+/// last, and nothing that another run stored under the same keys.
+async fn remove_objects(
     bucket: &Bucket,
     layout: &Layout,
     backup: &SnapshotName,
+    run: &RunId,
+    uploads: Uploads,
 ) -> Result<(), StoreError> {
     let Bucket { store, retry_for, .. } = bucket;
-    let retry_for = RETRY_FOR.min(*retry_for);
+    let retry_for = uploads.time_max().min(*retry_for);
     store.settle().await;
     let chunks = layout.chunks(backup);
-    let ahead = SystemTime::now() + CLOCK_SKEW;
-    let uploads = store.sweep(&chunks, ahead, retry_for).await?;
-    let mut objects = 0;
+    let mut removed = 0;
+    if uploads == Uploads::Swept {
+        let ahead = SystemTime::now() + CLOCK_SKEW;
+        removed += store.sweep(&chunks, ahead, retry_for).await?;
+    }
     for key in [layout.manifest(backup), layout.parts(backup)] {
-        if store.head(&key, None, retry_for).await?.is_some() {
-            store.delete(&key, retry_for).await?;
-            objects += 1;
-        }
+        removed += remove_if_ours(store, &key, run, retry_for).await?;
     }
     let mut listing = store.list(&chunks, retry_for);
     while let Some(page) = listing.next_page().await? {
         for key in page.iter().filter_map(|listed| Key::parse(&listed.key).ok()) {
-            store.delete(&key, retry_for).await?;
-            objects += 1;
+            removed += remove_if_ours(store, &key, run, retry_for).await?;
         }
     }
-    if uploads + objects > 0 {
-        tracing::info!(event = "leftover_removed", backup = %backup, uploads, objects);
+    if removed > 0 {
+        tracing::info!(event = "leftover_removed", backup = %backup, objects = removed);
     }
     Ok(())
+}
+
+async fn remove_if_ours(
+    store: &Store,
+    key: &Key,
+    run: &RunId,
+    retry_for: Duration,
+) -> Result<u64, StoreError> {
+    let Some(found) = store.head(key, None, retry_for).await? else { return Ok(0) };
+    if found.metadata.get(RUN_METADATA).map(String::as_str) != Some(run.as_str()) {
+        tracing::warn!(event = "object_of_another_run", %key, "it is left alone");
+        return Ok(0);
+    }
+    store.delete(key, retry_for).await?;
+    Ok(1)
 }
 
 #[cfg(test)]
@@ -123,34 +218,35 @@ mod tests {
 
     #[test]
     fn what_goes() {
-        let none: [&str; 0] = [];
-        let (a, b, c, d, e) = (
-            "x__20260101T000000Z__full",
-            "x__20260102T000000Z__inc",
-            "x__20260103T000000Z__inc",
-            "x__20260104T000000Z__inc",
-            "x__20260105T000000Z__inc",
-        );
+        use State::{Begun, Published};
+        let name =
+            |day: u32| SnapshotName::parse(&format!("x__202601{day:02}T000000Z__inc")).unwrap();
+        let names = |days: &[u32]| days.iter().map(|day| name(*day)).collect::<Vec<_>>();
+        let chain = |days: &[u32]| Before::Chain(names(days));
+        let (p, b) = (Published, Begun);
         #[rustfmt::skip]
         let cases = [
-            // situation             on disk                published before  retain unpublished      snapshots that go
-            ("only this",            vec![a],               a, None,          2,     none.to_vec(),   none.to_vec()),
-            ("the last two stay",    vec![a, b],            b, Some(a),       2,     vec![],          vec![]),
-            ("the third goes",       vec![a, b, c],         c, Some(b),       2,     vec![],          vec![a]),
-            ("minimal",              vec![a, b, c],         c, Some(b),       1,     vec![],          vec![a, b]),
-            ("many stay",            vec![a, b, c],         c, Some(b),       9,     vec![],          vec![]),
-            ("a run died",           vec![a, b, c, d],      d, Some(b),       2,     vec![c],         vec![a, c]),
-            ("two runs died",        vec![b, c, d, e],      e, Some(b),       3,     vec![c, d],      vec![c, d]),
-            ("the first died",       vec![a, b],            b, None,          2,     vec![a],         vec![]),
-            ("the first two died",   vec![a, b, c],         c, None,          2,     vec![a, b],      vec![a]),
-            ("the clock was ahead",  vec![a, b, e],         c, Some(a),       2,     vec![b, e],      vec![b, e]),
+            // situation            records                                  published before        retain  noted    unpublished expired
+            ("only this",           vec![(1, p)],                            1, Before::Nothing,      2, vec![],  vec![],     vec![]),
+            ("the last two stay",   vec![(1, p), (2, p)],                    2, chain(&[1]),          2, vec![],  vec![],     vec![]),
+            ("the third goes",      vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       2, vec![],  vec![],     vec![1]),
+            ("minimal",             vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       1, vec![],  vec![],     vec![1, 2]),
+            ("many stay",           vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       9, vec![],  vec![],     vec![]),
+            ("a run died",          vec![(1, p), (2, p), (3, b), (4, p)],    4, chain(&[1, 2]),       2, vec![],  vec![3],    vec![1]),
+            ("long ago, too",       vec![(1, b), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![1],    vec![]),
+            ("the first died",      vec![(1, b), (2, p)],                    2, Before::Nothing,      2, vec![],  vec![1],    vec![]),
+            ("after its pointer",   vec![(1, p), (2, b), (3, p)],            3, chain(&[1, 2]),       2, vec![2], vec![],     vec![1]),
+            ("pointer was lost",    vec![(1, p), (2, p), (3, p)],            3, Before::Nothing,      2, vec![],  vec![],     vec![1]),
+            ("pointer unreadable",  vec![(1, p), (2, b), (3, p)],            3, Before::Unreadable,   1, vec![],  vec![],     vec![]),
         ];
-        let name = |text: &str| SnapshotName::parse(text).unwrap();
-        for (situation, on_disk, published, before, retain, unpublished, snapshots) in cases {
-            let names = |texts: &[&str]| texts.iter().map(|text| name(text)).collect::<Vec<_>>();
-            let before = before.map(|text| name(text).stamp);
-            let got = plan(&names(&on_disk), &name(published), before, retain);
-            let want = Tidy { unpublished: names(&unpublished), snapshots: names(&snapshots) };
+        for (situation, records, published, before, retain, noted, unpublished, expired) in cases {
+            let records: Vec<_> = records.iter().map(|(day, state)| (name(*day), *state)).collect();
+            let got = plan(&records, &name(published), &before, retain);
+            let want = Tidy {
+                published: names(&noted),
+                unpublished: names(&unpublished),
+                expired: names(&expired),
+            };
             assert_eq!(got, want, "{situation}");
         }
     }

@@ -111,6 +111,7 @@ impl From<StoreError> for Refusal {
             | Kind::WrongRegion
             | Kind::ClockSkew
             | Kind::Archived
+            | Kind::TooLong
             | Kind::Permanent => (
                 Code::StoreRefused,
                 "the store refused the gateway; its operator finds the reason in the log",
@@ -147,7 +148,10 @@ impl From<UploadError> for Refusal {
     fn from(err: UploadError) -> Refusal {
         match err {
             UploadError::Source { source, .. } => Refusal::from_body(&source),
-            UploadError::TooLong { limit, .. } => too_large(limit),
+            // A file is one object, so the second never comes.
+            UploadError::TooLong { limit, .. } | UploadError::TooManyChunks { limit } => {
+                too_large(limit)
+            }
             UploadError::TooShort { expected, found, .. } => Refusal::new(
                 Code::Incomplete,
                 format!("the body ended after {found} of {expected} bytes"),

@@ -36,7 +36,12 @@ pub struct PutChunks<'a> {
     pub chunk_bytes: u64,
     /// As [`s3up_core::part::part_bytes`] computes it for `chunk_bytes`.
     pub part_bytes: u64,
+    /// More chunks are an error.
+    pub chunk_count_max: u64,
     pub content_type: Option<String>,
+    /// User metadata, ASCII only.
+    pub metadata: BTreeMap<String, String>,
+    pub overwrite: Overwrite,
     /// `None`: that of the settings.
     pub storage_class: Option<String>,
     /// Parts on their way at once, of all chunks together, at least 1.
@@ -106,6 +111,10 @@ impl Row<'_> {
     {
         loop {
             let first = self.next_part(&mut cut).await?;
+            let limit = self.put.chunk_count_max;
+            if self.begun == limit {
+                return Err(UploadError::TooManyChunks { limit });
+            }
             let ends = match first.ends {
                 Ends::Part => self.send_parts(first, &mut cut).await?,
                 ends @ (Ends::Object | Ends::Stream) => {
@@ -240,9 +249,9 @@ impl Row<'_> {
             length: Length::AtMost(put.chunk_bytes),
             part_bytes: put.part_bytes,
             content_type: put.content_type.clone(),
-            metadata: BTreeMap::new(),
+            metadata: put.metadata.clone(),
             expect_sha256: None,
-            overwrite: Overwrite::Allowed,
+            overwrite: put.overwrite.clone(),
             storage_class: put.storage_class.clone(),
             in_flight: put.in_flight,
             retry_for: put.retry_for,

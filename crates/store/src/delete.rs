@@ -45,6 +45,7 @@ fn verdict(kind: Kind) -> Verdict {
         | Kind::ClockSkew
         | Kind::Precondition
         | Kind::Archived
+        | Kind::TooLong
         | Kind::Permanent => Verdict::Failed,
     }
 }

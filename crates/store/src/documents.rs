@@ -27,6 +27,8 @@ pub struct Document {
 pub struct PutDocument {
     pub key: Key,
     pub content_type: &'static str,
+    /// User metadata, ASCII only.
+    pub metadata: BTreeMap<String, String>,
     pub storage_class: Option<String>,
     pub overwrite: Overwrite,
     /// How long a failing call is repeated.
@@ -59,7 +61,7 @@ impl Store {
         let Some(facts) = self.head(key, None, retry_for).await? else { return Ok(None) };
         if facts.size > bytes_max {
             let what = format!("it is {} bytes long, the limit is {bytes_max}", facts.size);
-            return Err(StoreError::new("read", key, Kind::Permanent).because(what));
+            return Err(StoreError::new("read", key, Kind::TooLong).because(what));
         }
         let mut bytes = Vec::with_capacity(facts.size as usize);
         let mut download = self.download(Get {
@@ -86,7 +88,7 @@ impl Store {
             length: Length::Exactly(len),
             part_bytes: DOCUMENT_PART_BYTES,
             content_type: Some(put.content_type.to_owned()),
-            metadata: BTreeMap::new(),
+            metadata: put.metadata,
             expect_sha256: None,
             overwrite: put.overwrite,
             storage_class: put.storage_class,

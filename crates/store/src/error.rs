@@ -41,6 +41,8 @@ pub enum Kind {
     ClockSkew,
     /// A conditional write found something else.
     Precondition,
+    /// A document is longer than its reader takes.
+    TooLong,
     /// The object is in an archive and was not thawed.
     Archived,
     /// The store asked us to slow down, or the connection broke: worth a retry.
@@ -71,6 +73,7 @@ impl fmt::Display for Kind {
             Kind::WrongRegion => "the bucket is in another region; check `s3.region`",
             Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and try again",
             Kind::Precondition => "the object is there already, or is not the one expected",
+            Kind::TooLong => "the object is too long to be what it should be",
             Kind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
             Kind::Transient => "the store is busy or unreachable",
             Kind::Unreadable => "the answer of the store is not understood",
@@ -222,6 +225,8 @@ pub enum UploadError {
     Source { key: Key, source: std::io::Error },
     #[error("upload {key}: longer than the limit of {} ({limit} bytes)", Size(*limit))]
     TooLong { key: Key, limit: u64 },
+    #[error("more than {limit} chunks; make them longer")]
+    TooManyChunks { limit: u64 },
     #[error("upload {key}: ended after {found} of {expected} bytes")]
     TooShort { key: Key, expected: u64, found: u64 },
     #[error("upload {key}: the SHA-256 of what arrived is {found}, announced was {expected}")]
@@ -263,6 +268,7 @@ mod tests {
             (409, Some("ConditionalRequestConflict"), Kind::Transient),
             (503, Some("SlowDown"),               Kind::Transient),
             (500, None,                           Kind::Transient),
+            (501, Some("NotImplemented"),         Kind::Permanent),
             (501, Some("NotImplemented"),         Kind::Permanent),
             (200, Some("InternalError"),          Kind::Transient),
             (200, None,                           Kind::Unreadable),

@@ -35,6 +35,7 @@ fn doubt(kind: Kind, tries: u32) -> Doubt {
         | Kind::WrongRegion
         | Kind::ClockSkew
         | Kind::Archived
+        | Kind::TooLong
         | Kind::Corrupt
         | Kind::Permanent => Doubt::None,
     }

@@ -44,6 +44,7 @@ fn is_worth_it(kind: Kind, failed: u32) -> bool {
         | Kind::ClockSkew
         | Kind::Precondition
         | Kind::Archived
+        | Kind::TooLong
         | Kind::Permanent => false,
     }
 }

@@ -69,8 +69,13 @@ pub enum Sse {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a URL with http:// or https://, found {0:?}")]
-pub struct EndpointError(String);
+pub enum EndpointError {
+    #[error("expected a URL with http:// or https:// and a host, found {0:?}")]
+    NoUrl(String),
+    /// The text is not repeated: it holds a secret.
+    #[error("expected no user name and password in the URL; credentials have places of their own")]
+    Credentials,
+}
 
 /// Words for [`Sse`] that make no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,12 +88,16 @@ pub enum SseError {
 
 /// `None`, as well as nothing, is AWS.
 pub fn parse_endpoint(text: Option<&str>) -> Result<Option<String>, EndpointError> {
-    match text {
-        None | Some("") => Ok(None),
-        Some(text) if text.starts_with("http://") || text.starts_with("https://") => {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    match authority {
+        Some(authority) if authority.contains('@') => Err(EndpointError::Credentials),
+        Some(authority) if !authority.is_empty() && !authority.starts_with(':') => {
             Ok(Some(text.to_owned()))
         }
-        Some(text) => Err(EndpointError(text.to_owned())),
+        Some(_) | None if text.contains('@') => Err(EndpointError::Credentials),
+        Some(_) | None => Err(EndpointError::NoUrl(text.to_owned())),
     }
 }
 
@@ -161,6 +170,14 @@ mod tests {
         assert_eq!(parse_endpoint(None), Ok(None));
         assert_eq!(parse_endpoint(Some("")), Ok(None));
         assert!(parse_endpoint(Some("https://s3.example.com")).unwrap().is_some());
-        assert!(parse_endpoint(Some("s3.example.com")).is_err());
+        for text in ["s3.example.com", "http://", "https:///path", "http://:9000", "ftp://a"] {
+            let err = parse_endpoint(Some(text)).unwrap_err();
+            assert_eq!(err, EndpointError::NoUrl(text.to_owned()));
+        }
+        for text in ["http://user:hunter2@host", "https://user@host/x", "user:hunter2@host"] {
+            let err = parse_endpoint(Some(text)).unwrap_err();
+            assert_eq!(err, EndpointError::Credentials);
+            assert!(!err.to_string().contains("hunter2"));
+        }
     }
 }

@@ -98,6 +98,7 @@ pub(crate) fn link(n: u32, parent: Option<u32>) -> Link {
         parts: None,
         started_at: None,
         elapsed_seconds: None,
+        host: None,
         tool: None,
         kernel: None,
         btrfs_progs: None,

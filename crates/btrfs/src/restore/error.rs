@@ -46,6 +46,14 @@ pub enum RestoreError {
     Cut { manifest: Key, source: StreamError },
     #[error("{manifest} was received wrong: {what} is {found}, expected {expected}")]
     Received { manifest: Key, what: &'static str, expected: String, found: String },
+    #[error(
+        "{manifest}: `btrfs receive` took the subvolume {found} for its parent, another received \
+         copy on this filesystem; restore onto a filesystem without one, one restore at a time, \
+         or delete that copy"
+    )]
+    OtherParent { manifest: Key, found: String },
+    #[error("give the restored subvolume its name {path:?}")]
+    HandOver { path: PathBuf, source: std::io::Error },
     #[error("the chain has no links")]
     NoLinks,
     #[error("stopped by a signal")]

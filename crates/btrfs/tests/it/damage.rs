@@ -74,16 +74,70 @@ async fn damage_to_any_object_is_named_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pointer_that_is_damaged_is_named_and_the_next_backup_is_a_full() {
+async fn a_pointer_that_is_damaged_is_named_and_costs_no_backup() {
+    for pointer in [b"{".to_vec(), vec![b' '; 70_000]] {
+        let Some(world) = world().await else { return };
+        let before = world.keys().await;
+        world.write("nas/subvol/data/current.json", &pointer).await;
+
+        let ran = world.restore("data", &world.fs.path().join("restored")).await;
+
+        ran.failed_with(1, &["pointer nas/subvol/data/current.json"]);
+        let backup = world.backup().await;
+        assert!(backup.stderr.contains("the published chain is broken"), "{}", backup.stderr);
+        assert_eq!(world.newest("data").await.1["kind"], "full");
+        let after = world.keys().await;
+        assert!(before.iter().all(|key| after.contains(key)), "{before:?} {after:?}");
+        assert_eq!(world.snapshots().len(), 3, "nothing goes while the chain is unreadable");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pointer_that_was_set_back_costs_no_backup() {
     let Some(world) = world().await else { return };
-    world.write("nas/subvol/data/current.json", b"{").await;
+    let old = world.read("nas/subvol/data/current.json").await.unwrap();
+    world.backup().await;
+    let (newer, _) = world.newest("data").await;
+    world.write("nas/subvol/data/current.json", &old).await;
 
-    let ran = world.restore("data", &world.fs.path().join("restored")).await;
+    world.backup().await;
 
-    ran.failed_with(1, &["pointer nas/subvol/data/current.json"]);
-    let backup = world.backup().await;
-    assert!(backup.stderr.contains("the published chain is broken"), "{}", backup.stderr);
+    assert!(world.read(&newer).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_lost_an_object_or_is_of_another_subvolume_gets_a_full() {
+    let Some(world) = world().await else { return };
+    let (_, newest) = world.newest("data").await;
+    world.delete(newest["chunks"][0]["key"].as_str().unwrap()).await;
+
+    let lost = world.backup().await;
+
+    assert!(lost.stderr.contains("1 objects are missing"), "{}", lost.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "full");
+    let other = world.fs.subvolume("other");
+    world.configure(&format!("paths = [{other:?}]"), "");
+    let pointer = world.read("nas/subvol/data/current.json").await.unwrap();
+    world.write("nas/subvol/other/current.json", &pointer).await;
+    let astray = world.backup().await;
+    assert!(astray.stderr.contains("is of the subvolume"), "{}", astray.stderr);
+    assert_eq!(world.newest("other").await.1["kind"], "full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_a_newer_program_stops_its_subvolume_and_no_other() {
+    let Some(world) = World::start(&["one", "two"]).await else { return };
+    world.backup().await;
+    let (key, mut manifest) = world.newest("one").await;
+    manifest["version"] = 2.into();
+    world.write(&key, manifest.to_string().as_bytes()).await;
+
+    let ran = world.run(&["backup", "--once"]).await;
+
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was made by a newer program"), "{}", ran.stderr);
+    assert_eq!(world.newest("one").await.0, key);
+    assert_eq!(world.newest("two").await.1["kind"], "incremental");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,4 +185,52 @@ async fn what_a_killed_restore_left_is_removed_by_the_next() {
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_no_restore_made_is_never_touched() {
+    let Some(world) = world().await else { return };
+    let theirs = world.fs.subvolume("theirs");
+    let staging = |name: &str| world.fs.path().join(format!(".{name}.btrfs-to-s3-restore"));
+    std::os::unix::fs::symlink(world.fs.path(), staging("link")).unwrap();
+    fs::create_dir(staging("folder")).unwrap();
+    world.fs.subvolume(".folder.btrfs-to-s3-restore/mine");
+    fs::create_dir(staging("open")).unwrap();
+    for name in ["link", "folder", "open"] {
+        let target = world.fs.path().join(name);
+
+        let ran = world.restore("data", &target).await;
+
+        ran.failed_with(1, &["btrfs-to-s3-restore"]);
+        assert!(!target.exists());
+    }
+    assert!(theirs.exists() && staging("folder").join("mine").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_appears_meanwhile_is_not_touched() {
+    let Some(mut world) = world().await else { return };
+    let target = world.fs.path().join("restored");
+    let flood = Does::FloodsStderr { after_bytes: 1000, flood_bytes: 10, ends: Ends::Well };
+    let stand_in = StandIn::new([Cue { command: "receive", call: Turn::Nth(1), does: flood }]);
+    world.path = Some(stand_in.path_var());
+    let arguments = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
+    let run = world.command(&arguments).spawn().unwrap();
+    assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
+    fs::create_dir(&target).unwrap();
+
+    let output = run.wait_with_output().await.unwrap();
+
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(names_in(&target), Vec::<String>::new());
+    assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_with_the_longest_name_is_restored() {
+    let Some(world) = world().await else { return };
+    let target = world.fs.path().join("x".repeat(255));
+    let ran = world.restore("data", &target).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(target.join("big").exists());
 }

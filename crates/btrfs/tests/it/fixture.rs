@@ -1,6 +1,7 @@
 //! A bucket, a btrfs filesystem with subvolumes, a configuration, and the
 //! program.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -134,9 +135,17 @@ impl World {
         self.run(&["restore", "--subvolume", subvolume, "--target", target]).await
     }
 
-    /// Names of our snapshots on disk.
+    /// Names of the snapshots on disk, without the folder of records.
     pub fn snapshots(&self) -> Vec<String> {
-        names_in(&self.snapshots_dir())
+        let mut names = names_in(&self.snapshots_dir());
+        names.retain(|name| !name.starts_with('.'));
+        names
+    }
+
+    /// Names of the snapshots that are on record.
+    pub fn records(&self) -> Vec<String> {
+        let names = names_in(&self.snapshots_dir().join(".btrfs-to-s3"));
+        names.iter().map(|name| name.trim_end_matches(".json").to_owned()).collect()
     }
 
     /// All keys in the bucket, below the prefix.
@@ -163,6 +172,7 @@ impl World {
         let put = PutDocument {
             key: parse(key),
             content_type: "application/octet-stream",
+            metadata: BTreeMap::new(),
             storage_class: None,
             overwrite: Overwrite::Allowed,
             retry_for: RETRY_FOR,

@@ -108,5 +108,30 @@ async fn nothing_is_left_over(world: &World, name: &str, chain: &BTreeSet<String
     assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
     let snapshots = world.snapshots();
     let snapshots = snapshots.iter().filter(|snapshot| snapshot.starts_with(&format!("{name}__")));
-    assert!((1..=2).contains(&snapshots.count()));
+    let snapshots: Vec<_> = snapshots.cloned().collect();
+    assert!((1..=2).contains(&snapshots.len()));
+    let mut records = world.records();
+    records.retain(|record| record.starts_with(&format!("{name}__")));
+    assert_eq!(records, snapshots);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_run_stored_under_the_same_keys_is_left_alone() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK + 1000)).unwrap();
+    let held = world.s3.faults().hold_op(s3up_devstore::Op::CompleteMultipartUpload, 1);
+    let mut killed = world.command(&["backup", "--once"]).spawn().unwrap();
+    held.reached().await;
+    killed.kill().await.unwrap();
+    held.release();
+    world.marker.assert_none_left();
+    let keys = world.keys().await;
+    let chunk = keys.iter().find(|key| key.ends_with("-0.bin")).unwrap();
+    // As if another host had begun in the same second, and been faster.
+    world.write(chunk, b"theirs").await;
+
+    let ran = world.backup().await;
+
+    assert!(ran.stderr.contains("object_of_another_run"), "{}", ran.stderr);
+    assert_eq!(world.read(chunk).await.unwrap(), b"theirs");
 }

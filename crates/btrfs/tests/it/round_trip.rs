@@ -118,7 +118,7 @@ async fn a_parent_that_is_gone_or_changed_leads_to_a_full_with_the_reason() {
     s3up_testkit::set_read_only(&parent, false);
     fs::write(parent.join("x"), "x").unwrap();
     fs::remove_file(parent.join("x")).unwrap();
-    let writable = world.run(&["backup", "--once"]).await;
+    let writable = world.backup().await;
     assert!(writable.stderr.contains("was made writable"), "{}", writable.stderr);
     let parent = world.snapshots_dir().join(world.snapshots().last().unwrap());
     s3up_testkit::set_read_only(&parent, false);
@@ -146,6 +146,44 @@ async fn old_snapshots_go_and_the_published_one_stays() {
     let (_, newest) = world.newest("data").await;
     assert!(snapshots.contains(&newest["snapshot"]["name"].as_str().unwrap().to_owned()));
     assert!(snapshots.contains(&"mine".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_configurations_may_share_a_folder_of_snapshots() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    for prefix in ["nas", "weekly", "nas", "weekly", "nas"] {
+        let text = fs::read_to_string(world.config()).unwrap();
+        let line = text.lines().find(|line| line.starts_with("prefix = ")).unwrap();
+        world.reconfigure(line, &format!("prefix = {prefix:?}"));
+        world.backup().await;
+    }
+
+    assert_eq!(world.newest("data").await.1["kind"], "incremental");
+    let weekly = world.json("weekly/subvol/data/current.json").await;
+    assert_eq!(weekly["kind"], "incremental");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_somebody_made_writable_is_theirs() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let first = world.snapshots_dir().join(&world.snapshots()[0]);
+    world.backup().await;
+    s3up_testkit::set_read_only(&first, false);
+    fs::write(first.join("work"), "mine").unwrap();
+
+    world.backup().await;
+
+    assert_eq!(fs::read_to_string(first.join("work")).unwrap(), "mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_subvolumes_are_named() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.fs.subvolume("data/nested");
+    let ran = world.backup().await;
+    assert!(ran.stderr.contains("event=nested_subvolumes"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("data/nested"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,12 +3,16 @@
 
 use std::fs;
 use std::process::Output;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_testkit::{Cue, Does, StandIn, Turn, assert_same_tree, noise, wait_until};
 use tokio::process::Child;
 
 use crate::fixture::{CHUNK, RETRY_FOR, World, names_in};
+
+/// Twice ten seconds, where the store does not answer.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_is_stopped_at_any_call_ends_at_once_and_a_rerun_succeeds() {
@@ -72,6 +76,6 @@ async fn a_restore_that_is_stopped_leaves_nothing() {
 async fn stop(run: Child, signal: Signal) -> Output {
     let pid = run.id().and_then(|id| Pid::from_raw(id as i32)).expect("it runs");
     kill_process(pid, signal).expect("a signal");
-    let ended = tokio::time::timeout(RETRY_FOR, run.wait_with_output()).await;
+    let ended = tokio::time::timeout(STOP_LIMIT, run.wait_with_output()).await;
     ended.expect("it ends by itself").expect("an output")
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use s3up_core::part::parts;
 use s3up_core::{Key, Sha256Digest};
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Kind, PutChunks, UploadError};
+use s3up_store::{Kind, Overwrite, PutChunks, UploadError};
 use tokio_util::io::StreamReader;
 
 use crate::fixture::{PART, RETRY_FOR, World, noise};
@@ -20,7 +20,10 @@ fn put(chunk_bytes: u64) -> PutChunks<'static> {
         key_of: &key_of,
         chunk_bytes,
         part_bytes: PART,
+        chunk_count_max: 100,
         content_type: None,
+        metadata: std::collections::BTreeMap::new(),
+        overwrite: Overwrite::Allowed,
         storage_class: None,
         in_flight: 3,
         retry_for: RETRY_FOR,
@@ -119,6 +122,33 @@ async fn each_call_may_fail_once() {
         }
         assert!(back == body, "{op:?} {fault:?}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn more_chunks_than_allowed_are_an_error() {
+    let world = World::start().await;
+    let two = PutChunks { chunk_count_max: 2, ..put(1000) };
+
+    world.store.upload_chunks(&two, &noise(2000)[..]).await.unwrap();
+    let err = world.store.upload_chunks(&two, &noise(2001)[..]).await.unwrap_err();
+
+    assert!(matches!(err, UploadError::TooManyChunks { limit: 2 }), "{err}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_chunk_that_must_be_new_is_not_overwritten() {
+    let world = World::start().await;
+    let never = || PutChunks { overwrite: Overwrite::Never, ..put(2 * PART) };
+    let (ours, theirs) = (noise(2 * PART + 5), noise(2 * PART));
+    world.store.upload_chunks(&never(), &ours[..]).await.unwrap();
+
+    let err = world.store.upload_chunks(&never(), &theirs[..]).await.unwrap_err();
+
+    let UploadError::Store(err) = err else { panic!("{err}") };
+    assert_eq!(err.kind, Kind::Precondition);
+    assert_eq!(world.read("chunk-0.bin").await.unwrap(), ours[..2 * PART as usize]);
     world.stop().await;
 }
 

@@ -32,6 +32,7 @@ async fn what_a_child_finds() {
     let mut said = "stored".to_owned();
     for n in 0..WRITES {
         let put = PutDocument {
+            metadata: std::collections::BTreeMap::new(),
             key: Key::parse(&format!("{n}")).unwrap(),
             content_type: "text/plain",
             storage_class: None,

@@ -44,6 +44,9 @@ async fn an_upload_leaves_nothing_wherever_it_is_dropped() {
 async fn a_stream_of_chunks_leaves_only_whole_ones_wherever_it_is_dropped() {
     let body = noise(5 * SMALL_PART + 5);
     let put = PutChunks {
+        chunk_count_max: 100,
+        metadata: std::collections::BTreeMap::new(),
+        overwrite: s3up_store::Overwrite::Allowed,
         key_of: &|number| Key::parse(&format!("chunk-{number}")).expect("a key"),
         chunk_bytes: 2 * SMALL_PART,
         part_bytes: SMALL_PART,

@@ -248,6 +248,9 @@ async fn is_stored(world: &World, len: u64) {
 async fn upload_chunks(world: &World, retry_for: Duration) -> Result<(), String> {
     let body = noise(5 * SMALL_PART + 3);
     let put = PutChunks {
+        chunk_count_max: 100,
+        metadata: std::collections::BTreeMap::new(),
+        overwrite: s3up_store::Overwrite::Allowed,
         key_of: &|number| key(&format!("chunk-{number}")),
         chunk_bytes: 2 * SMALL_PART,
         part_bytes: SMALL_PART,
@@ -350,6 +353,7 @@ fn document(name: &str, overwrite: Overwrite, retry_for: Duration) -> PutDocumen
         storage_class: None,
         overwrite,
         retry_for,
+        metadata: std::collections::BTreeMap::new(),
     }
 }
 

@@ -23,6 +23,9 @@ async fn a_stream_of_chunks_holds_its_parts_in_flight_and_one_more() {
     let watched =
         Watched { source: &body[..], pool: world.store.pool().clone(), most: most.clone() };
     let put = PutChunks {
+        chunk_count_max: 100,
+        metadata: std::collections::BTreeMap::new(),
+        overwrite: s3up_store::Overwrite::Allowed,
         key_of: &|number| Key::parse(&format!("chunk-{number}")).expect("a key"),
         chunk_bytes: 3 * SMALL_PART + 5,
         part_bytes: SMALL_PART,

@@ -13,6 +13,7 @@ fn document(key: &str, overwrite: Overwrite) -> PutDocument {
     PutDocument {
         key: Key::parse(key).expect("a key"),
         content_type: "application/json",
+        metadata: std::collections::BTreeMap::new(),
         storage_class: Some("STANDARD_IA".to_owned()),
         overwrite,
         retry_for: RETRY_FOR,
@@ -39,7 +40,7 @@ async fn a_document_is_replaced_only_by_who_read_it() {
     assert_eq!(kind(again), Kind::Precondition);
     assert_eq!(store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap().bytes, b"two");
     let short = store.read(&key, 2, RETRY_FOR).await.unwrap_err();
-    assert_eq!(short.kind, Kind::Permanent);
+    assert_eq!(short.kind, Kind::TooLong);
     world.stop().await;
 }
 

@@ -1,0 +1,211 @@
+//! What this host knows of each snapshot that it made: one small file beside
+//! them, written before the snapshot and removed after it.
+//!
+//! A record says for which bucket the snapshot was made, by which run, and
+//! whether that run published it. So a run that died can be cleared up after
+//! exactly, nothing is taken for a leftover because of its name or its time,
+//! and two configurations that share a folder leave each other alone. A
+//! snapshot without a record is never deleted. Records are a cache in one
+//! sense: where they are lost, backups go on, and nothing is cleared up.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::BucketConfig;
+use crate::snapshot::SnapshotName;
+
+const FOLDER: &str = ".btrfs-to-s3";
+
+/// User metadata of everything that a run stores: only what carries its own
+/// run is ever deleted.
+pub const RUN_METADATA: &str = "run";
+
+/// Names one run of the program. No two are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+/// How far the backup of a snapshot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Begun,
+    Published,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    #[serde(flatten)]
+    home: Home,
+    pub run: RunId,
+    pub state: State,
+}
+
+/// Where backups go: those of another home are none of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Home {
+    endpoint: Option<String>,
+    bucket: String,
+    prefix: String,
+}
+
+/// The records of one home, in one folder of snapshots.
+#[derive(Clone, Debug)]
+pub struct Records {
+    folder: PathBuf,
+    home: Home,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} the record of the snapshot {snapshot} in {folder:?}")]
+pub struct RecordError {
+    doing: &'static str,
+    snapshot: String,
+    folder: PathBuf,
+    source: io::Error,
+}
+
+impl RunId {
+    pub fn random() -> Result<RunId, getrandom::Error> {
+        let (high, low) = (getrandom::u64()?, getrandom::u64()?);
+        Ok(RunId(format!("{high:016x}{low:016x}")))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Records {
+    pub fn new(base_dir: &Path, bucket: &BucketConfig) -> Records {
+        let settings = &bucket.settings;
+        let home = Home {
+            endpoint: settings.endpoint.clone(),
+            bucket: settings.bucket.clone(),
+            prefix: bucket.layout.prefix().as_str().to_owned(),
+        };
+        Records { folder: base_dir.join(FOLDER), home }
+    }
+
+    /// Writes it so that it survives a power cut.
+    pub fn write(
+        &self,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<(), RecordError> {
+        let record = Record { home: self.home.clone(), run: run.clone(), state };
+        let written = fs::create_dir_all(&self.folder)
+            .and_then(|()| replace(&self.folder, &self.path(snapshot), &to_json(&record)));
+        written.map_err(|source| self.error("write", snapshot.to_string(), source))
+    }
+
+    /// One that is not there is no error.
+    pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
+        match fs::remove_file(self.path(snapshot)) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => {
+                Err(self.error("remove", snapshot.to_string(), err))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Those of this home, ordered by subvolume and time.
+    pub fn list(&self) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
+        let fail = |source| self.error("list", "of any kind".to_owned(), source);
+        let entries = match fs::read_dir(&self.folder) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(fail)?,
+        };
+        let mut records = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(fail)?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let Some(name) = name.and_then(SnapshotName::parse) else { continue };
+            match read(&path) {
+                Ok(record) if record.home == self.home => records.push((name, record)),
+                Ok(_) => {}
+                Err(err) => tracing::warn!(
+                    event = "record_unreadable",
+                    path = %path.display(),
+                    "{err}; its snapshot is left alone, delete both when it is not needed"
+                ),
+            }
+        }
+        records.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(records)
+    }
+
+    fn path(&self, snapshot: &SnapshotName) -> PathBuf {
+        self.folder.join(format!("{snapshot}.json"))
+    }
+
+    fn error(&self, doing: &'static str, snapshot: String, source: io::Error) -> RecordError {
+        RecordError { doing, snapshot, folder: self.folder.clone(), source }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Record> {
+    serde_json::from_slice(&fs::read(path)?).map_err(io::Error::from)
+}
+
+fn to_json(record: &Record) -> Vec<u8> {
+    serde_json::to_vec_pretty(record).expect("plain data is always JSON")
+}
+
+fn replace(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(folder: &Path, prefix: &str) -> Records {
+        let home = Home { endpoint: None, bucket: "backups".to_owned(), prefix: prefix.to_owned() };
+        Records { folder: folder.join(FOLDER), home }
+    }
+
+    #[test]
+    fn a_record_is_of_one_home() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (records(folder.path(), "a/"), records(folder.path(), "b/"));
+        let name = |text| SnapshotName::parse(text).unwrap();
+        let (one, two) = (name("x__20260101T000000Z__full"), name("x__20260102T000000Z__inc"));
+        let run = RunId::random().unwrap();
+        assert_eq!(ours.list().unwrap(), []);
+        ours.write(&two, &run, State::Begun).unwrap();
+        ours.write(&one, &run, State::Begun).unwrap();
+        ours.write(&one, &run, State::Published).unwrap();
+        fs::write(folder.path().join(FOLDER).join("x__20260103T000000Z__inc.json"), "{").unwrap();
+
+        let listed: Vec<_> =
+            ours.list().unwrap().into_iter().map(|(name, record)| (name, record.state)).collect();
+
+        assert_eq!(listed, [(one.clone(), State::Published), (two.clone(), State::Begun)]);
+        assert_eq!(theirs.list().unwrap(), []);
+        ours.forget(&one).unwrap();
+        ours.forget(&one).unwrap();
+        assert_eq!(ours.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn no_two_runs_are_alike() {
+        assert_ne!(RunId::random().unwrap(), RunId::random().unwrap());
+    }
+}
