@@ -27,6 +27,9 @@ use crate::sending::Digests;
 
 /// For how long removing an upload is tried; what is left then is for a sweep.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
+/// S3 answers in a tenth of a second; a process that is to end waits no longer
+/// for the id of an upload that nobody wants.
+const ABANDONED_WAIT: Duration = Duration::from_secs(3);
 /// S3 may take minutes to put ten thousand parts together.
 const COMPLETE_BYTES_ALLOWANCE: u64 = 32 << 20;
 
@@ -122,11 +125,7 @@ impl Drop for Multipart {
                 let cleanups = handle.store.cleanups.clone();
                 cleanups.spawn_on(async move { handle.abort().await }, &runtime);
             }
-            Err(_) => tracing::warn!(
-                event = "upload_left_behind",
-                key = %handle.key,
-                "the upload is left for a sweep"
-            ),
+            Err(_) => left_behind(&handle.key, &"the upload was dropped"),
         }
     }
 }
@@ -162,11 +161,18 @@ impl Failed {
 /// Whoever asks may be dropped while the store answers. Then the id that comes
 /// is the only way to remove the upload, so a task of its own waits for it.
 async fn create_detached(store: &Store, put: &Put) -> Result<Multipart, StoreError> {
-    let (tell, told) = oneshot::channel();
+    let (mut tell, told) = oneshot::channel();
     let (of_task, put_of_task) = (store.clone(), put.clone());
     store.cleanups.spawn(async move {
-        // Where nobody listens any more, the upload is dropped here, and aborted.
-        drop(tell.send(create_once(&of_task, &put_of_task).await));
+        let abandoned = async {
+            tell.closed().await;
+            tokio::time::sleep(ABANDONED_WAIT).await;
+        };
+        tokio::select! {
+            // Where nobody listens any more, the upload is dropped here, and aborted.
+            outcome = create_once(&of_task, &put_of_task) => drop(tell.send(outcome)),
+            () = abandoned => left_behind(&put_of_task.key, &"the beginning of an upload is not answered"),
+        }
     });
     let lost = |err| StoreError::new("begin upload", &put.key, Kind::Permanent).because(err);
     told.await.map_err(lost)?
@@ -337,11 +343,11 @@ impl Handle {
         let key = self.key.as_str();
         let outcome = self.store.abort_upload(key, &self.upload_id, ABORT_RETRY_FOR).await;
         if let Err(err) = outcome {
-            tracing::warn!(
-                event = "upload_left_behind",
-                key,
-                "{err}; its parts are left for a sweep"
-            );
+            left_behind(&self.key, &err);
         }
     }
+}
+
+fn left_behind(key: &Key, why: &dyn std::fmt::Display) {
+    tracing::warn!(event = "upload_left_behind", %key, "{why}; its parts are left for a sweep");
 }

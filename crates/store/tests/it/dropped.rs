@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::Op;
+use s3up_devstore::{Fault, Op};
 use s3up_store::PutChunks;
 
 use crate::fixture::{RETRY_FOR, SMALL_PART, World, noise, put_small};
@@ -94,6 +94,26 @@ async fn an_upload_whose_beginning_is_not_waited_for_is_removed() {
     world.store.settle().await;
 
     assert_eq!(world.sweep_all().await, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_beginning_that_is_never_answered_does_not_keep_a_process() {
+    let world = World::small().await;
+    let faults = world.s3.faults();
+    faults.inject(Op::CreateMultipartUpload, 1, Fault::Stall);
+    let body = noise(2 * SMALL_PART);
+    {
+        let mut upload = pin!(world.store.upload(put_small("a"), &body[..]));
+        tokio::select! {
+            _ = &mut upload => panic!("its beginning is not answered"),
+            () = faults.called(Op::CreateMultipartUpload, 1) => {}
+        }
+    }
+
+    let settled = tokio::time::timeout(RETRY_FOR, world.store.settle()).await;
+
+    assert!(settled.is_ok(), "a call may take a minute, the end of a process may not");
     world.stop().await;
 }
 
