@@ -44,6 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })
     .await?;
     let put = PutChunks {
+        chunk_count_max: 10_000,
+        metadata: std::collections::BTreeMap::new(),
+        overwrite: s3up_store::Overwrite::Allowed,
         key_of: &|number| Key::parse(&format!("rss/chunk-{number:05}")).expect("a key"),
         chunk_bytes: (200u64 << 30).min(part_bytes * 10_000),
         part_bytes,
