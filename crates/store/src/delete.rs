@@ -135,9 +135,10 @@ impl Store {
     }
 
     async fn delete_each(&self, keys: &[Key], retry_for: Duration) -> Vec<NotDeleted> {
-        let each = keys.iter().map(|key| async move {
-            let outcome = self.delete(key, retry_for).await;
-            outcome.err().map(|error| NotDeleted { key: key.clone(), error })
+        // Owned keys, or the future could not be sent to another thread.
+        let each = keys.iter().cloned().map(|key| async move {
+            let outcome = self.delete(&key, retry_for).await;
+            outcome.err().map(|error| NotDeleted { key, error })
         });
         let outcomes = futures::stream::iter(each).buffer_unordered(SINGLES_IN_FLIGHT);
         outcomes.filter_map(futures::future::ready).collect().await

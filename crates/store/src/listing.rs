@@ -43,6 +43,16 @@ impl Store {
     }
 }
 
+impl Store {
+    /// What a listing is of, for its errors.
+    pub(crate) fn subject_of(&self, prefix: &str) -> String {
+        match prefix {
+            "" => format!("bucket {}", self.bucket()),
+            prefix => prefix.to_owned(),
+        }
+    }
+}
+
 impl Listing {
     /// The next page, of at most 1,000 objects; `None` after the last.
     pub async fn next_page(&mut self) -> Result<Option<Vec<Listed>>, StoreError> {
@@ -61,11 +71,12 @@ impl Listing {
             Next::Nothing => return Ok(None),
         };
         let store = &self.store;
+        let subject = store.subject_of(&self.prefix);
         let page = store.retry(self.retry_for, || {
             let list = store.client.list_objects_v2().bucket(store.bucket());
             let list = list.prefix(&self.prefix).set_continuation_token(token.clone());
             let list = list.set_optional_object_attributes(self.also.clone().map(|it| vec![it]));
-            store.call("list", &self.prefix, list.send())
+            store.call("list", &subject, list.send())
         });
         let page = page.await?;
         if page.is_truncated == Some(true)

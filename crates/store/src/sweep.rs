@@ -38,11 +38,12 @@ impl Uploads {
     pub(crate) async fn next_page(&mut self) -> Result<Option<Vec<MultipartUpload>>, StoreError> {
         let Some(marker) = self.next.take() else { return Ok(None) };
         let store = &self.store;
+        let subject = store.subject_of(&self.prefix);
         let page = store.retry(self.retry_for, || {
             let list = store.client.list_multipart_uploads().bucket(store.bucket());
             let list = list.prefix(&self.prefix).set_key_marker(marker.key.clone());
             let list = list.set_upload_id_marker(marker.id.clone());
-            store.call("list uploads under", &self.prefix, list.send())
+            store.call("list uploads under", &subject, list.send())
         });
         let page = page.await?;
         if page.is_truncated == Some(true) && page.next_key_marker.is_some() {

@@ -72,10 +72,11 @@ impl Store {
                 return Err(StoreError::new("thaw", key, Kind::Permanent).because(why));
             }
         }
-        let each = keys.iter().map(|key| async {
-            let told = &told[key];
-            let outcome = self.thaw_one(key, told, thaw, now).await;
-            Thawed { key: key.clone(), outcome }
+        let told = &told;
+        // Owned keys, or the future could not be sent to another thread.
+        let each = keys.iter().cloned().map(|key| async move {
+            let outcome = self.thaw_one(&key, &told[&key], thaw, now).await;
+            Thawed { key, outcome }
         });
         Ok(futures::stream::iter(each).buffered(thaw.in_flight.max(1)).collect().await)
     }
@@ -149,8 +150,8 @@ impl Store {
                 .is_none_or(|told| is_unsure(told.class.as_deref(), told.restore, listing_tells))
         });
         let unsure: BTreeSet<_> = unsure.cloned().collect();
-        let heads = unsure.iter().map(|key| async move {
-            self.tell_by_head(key, retry_for).await.map(|told| (key.clone(), told))
+        let heads = unsure.into_iter().map(|key| async move {
+            self.tell_by_head(&key, retry_for).await.map(|told| (key, told))
         });
         let heads = futures::stream::iter(heads).buffer_unordered(in_flight.max(1));
         told.extend(heads.try_collect::<Vec<_>>().await?);

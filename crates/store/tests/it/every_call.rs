@@ -5,15 +5,16 @@
 //! calls there are is found by a run in which none fails, so a call that is new
 //! is covered the day it is added.
 
-use std::time::{Duration, SystemTime};
+mod operations;
+
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use s3up_core::Key;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Get, Overwrite, PutChunks, PutDocument, StoreError, UploadError};
 
-use crate::fixture::{RETRY_FOR, SMALL_PART, World, get, noise, put_small};
+use self::operations::*;
+use crate::fixture::{RETRY_FOR, SMALL_PART, World};
 
 /// One operation of the store.
 struct Scenario {
@@ -29,7 +30,7 @@ struct Scenario {
     hidden: &'static [&'static str],
 }
 
-static SCENARIOS: [Scenario; 9] = [
+static SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "an upload of one part",
         prepare: nothing,
@@ -92,6 +93,22 @@ static SCENARIOS: [Scenario; 9] = [
         run: |world, retry_for| delete(world, retry_for).boxed(),
         check: |world| is_gone(world).boxed(),
         subject: " a: ",
+        hidden: &[],
+    },
+    Scenario {
+        name: "a deletion of many",
+        prepare: |world| publish_first(world).boxed(),
+        run: |world, retry_for| delete_many(world, retry_for).boxed(),
+        check: |world| is_all_gone(world).boxed(),
+        subject: "2 objects",
+        hidden: &[],
+    },
+    Scenario {
+        name: "a thaw",
+        prepare: |world| archive(world).boxed(),
+        run: |world, retry_for| thaw(world, retry_for).boxed(),
+        check: |world| is_asked_for(world).boxed(),
+        subject: "cold/",
         hidden: &[],
     },
     Scenario {
@@ -228,143 +245,4 @@ async fn check_failure(scenario: &Scenario, world: &World, what: &str, error: &s
         let manifest = String::from_utf8(manifest).expect("a key");
         assert!(world.head(&manifest).await.is_some(), "{what}: the pointer lies");
     }
-}
-
-fn nothing(_: &World) -> BoxFuture<'_, ()> {
-    futures::future::ready(()).boxed()
-}
-
-async fn upload(world: &World, len: u64, retry_for: Duration) -> Result<(), String> {
-    let body = noise(len);
-    let put = s3up_store::Put { retry_for, ..put_small("a") };
-    world.store.upload(put, &body[..]).await.map_err(told)?;
-    Ok(())
-}
-
-async fn is_stored(world: &World, len: u64) {
-    assert!(world.read("a").await.expect("what was uploaded") == noise(len));
-}
-
-async fn upload_chunks(world: &World, retry_for: Duration) -> Result<(), String> {
-    let body = noise(5 * SMALL_PART + 3);
-    let put = PutChunks {
-        chunk_count_max: 100,
-        metadata: std::collections::BTreeMap::new(),
-        overwrite: s3up_store::Overwrite::Allowed,
-        key_of: &|number| key(&format!("chunk-{number}")),
-        chunk_bytes: 2 * SMALL_PART,
-        part_bytes: SMALL_PART,
-        content_type: None,
-        storage_class: None,
-        in_flight: 2,
-        retry_for,
-    };
-    let chunks = world.store.upload_chunks(&put, &body[..]).await.map_err(told)?;
-    assert_eq!(chunks.len(), 3);
-    Ok(())
-}
-
-async fn chunks_are_stored(world: &World) {
-    let mut back = Vec::new();
-    for number in 0..3 {
-        back.extend(world.read(&format!("chunk-{number}")).await.expect("a chunk"));
-    }
-    assert!(back == noise(5 * SMALL_PART + 3));
-}
-
-async fn publish_first(world: &World) {
-    let manifest = document("manifest-1", Overwrite::Never, RETRY_FOR);
-    world.store.write(manifest, b"first").await.expect("a manifest");
-    let pointer = document("pointer", Overwrite::Never, RETRY_FOR);
-    world.store.write(pointer, b"manifest-1").await.expect("a pointer");
-}
-
-/// A new manifest, and then the pointer to it.
-async fn publish_second(world: &World, retry_for: Duration) -> Result<(), String> {
-    let store = &world.store;
-    let old = store.read(&key("pointer"), 100, retry_for).await.map_err(told_by_store)?;
-    let etag = old.expect("a pointer").facts.etag;
-    let manifest = document("manifest-2", Overwrite::Never, retry_for);
-    store.write(manifest, b"second").await.map_err(told)?;
-    let pointer = document("pointer", Overwrite::Only { etag }, retry_for);
-    store.write(pointer, b"manifest-2").await.map_err(told)?;
-    Ok(())
-}
-
-async fn is_published(world: &World) {
-    assert_eq!(world.read("manifest-2").await.expect("a manifest"), b"second");
-    assert_eq!(world.read("pointer").await.expect("a pointer"), b"manifest-2");
-}
-
-async fn prepare_object(world: &World) {
-    let body = noise(2 * SMALL_PART + 5);
-    world.store.upload(put_small("a"), &body[..]).await.expect("an object");
-}
-
-async fn download(world: &World, retry_for: Duration) -> Result<(), String> {
-    let facts = world.store.head(&key("a"), None, retry_for).await.map_err(told_by_store)?;
-    let facts = facts.expect("an object");
-    let get = Get { part_bytes: SMALL_PART, retry_for, ..get("a", facts) };
-    let mut download = world.store.download(get);
-    let mut bytes = Vec::new();
-    while let Some(piece) = download.next().await.map_err(told_by_store)? {
-        bytes.extend_from_slice(&piece);
-    }
-    assert!(bytes == noise(2 * SMALL_PART + 5));
-    Ok(())
-}
-
-async fn read(world: &World, retry_for: Duration) -> Result<(), String> {
-    let read = world.store.read(&key("pointer"), 100, retry_for).await.map_err(told_by_store)?;
-    assert_eq!(read.expect("a pointer").bytes, b"manifest-1");
-    Ok(())
-}
-
-async fn list(world: &World, retry_for: Duration) -> Result<(), String> {
-    let mut listing = world.store.list("manifest", retry_for);
-    let page = listing.next_page().await.map_err(told_by_store)?.expect("a page");
-    assert_eq!((page.len(), page[0].key.as_str()), (1, "manifest-1"));
-    Ok(())
-}
-
-async fn delete(world: &World, retry_for: Duration) -> Result<(), String> {
-    world.store.delete(&key("a"), retry_for).await.map_err(told_by_store)
-}
-
-async fn is_gone(world: &World) {
-    assert_eq!(world.head("a").await, None);
-}
-
-async fn leave_uploads(world: &World) {
-    for n in 0..3 {
-        world.leave_upload(&format!("a/{n}")).await;
-    }
-}
-
-async fn sweep(world: &World, retry_for: Duration) -> Result<(), String> {
-    let later = SystemTime::now() + Duration::from_secs(3600);
-    world.store.sweep("a/", later, retry_for).await.map_err(told_by_store).map(drop)
-}
-
-fn document(name: &str, overwrite: Overwrite, retry_for: Duration) -> PutDocument {
-    PutDocument {
-        key: key(name),
-        content_type: "text/plain",
-        storage_class: None,
-        overwrite,
-        retry_for,
-        metadata: std::collections::BTreeMap::new(),
-    }
-}
-
-fn key(name: &str) -> Key {
-    Key::parse(name).expect("a key")
-}
-
-fn told(err: UploadError) -> String {
-    err.to_string()
-}
-
-fn told_by_store(err: StoreError) -> String {
-    err.to_string()
 }
