@@ -7,6 +7,7 @@
 mod raw;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -270,6 +271,14 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
             return Err(source.wrong("s3.profile", what));
         }
     };
+    let upload_bytes_per_second = match raw.bandwidth_limit_bytes.map(NonZeroU64::new) {
+        None => None,
+        Some(Some(limit)) => Some(limit),
+        Some(None) => {
+            let what = "a limit of 0 would upload nothing; leave the key out for no limit";
+            return Err(source.wrong("s3.bandwidth_limit_bytes", what));
+        }
+    };
     let sse = Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), Sse::Aes256)
         .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?;
     Ok(Settings {
@@ -283,7 +292,7 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         sse,
         buffer_budget_bytes: budget,
         patience: Patience::default(),
-        bandwidth: Bandwidth::default(),
+        bandwidth: Bandwidth { upload_bytes_per_second, ..Bandwidth::default() },
     })
 }
 
@@ -324,7 +333,6 @@ fn without_effect(raw: &raw::Raw) -> Vec<&'static str> {
         ("schedule.incremental_every_days", schedule.incremental_every_days.is_some()),
         ("schedule.run_at",                 schedule.run_at.is_some()),
         ("s3.spool_enabled",                s3.spool_enabled == Some(true)),
-        ("s3.bandwidth_limit_bytes",        s3.bandwidth_limit_bytes.is_some()),
         ("retention.generations",           retention.generations.is_some()),
         ("retention.min_age_days",          retention.min_age_days.is_some()),
         ("retention.prune",                 retention.prune.as_deref() == Some("auto")),

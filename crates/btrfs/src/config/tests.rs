@@ -1,3 +1,4 @@
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use super::*;
@@ -91,6 +92,8 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(config.subvolumes[1].name.as_str(), "root");
     assert_eq!(config.subvolumes[1].path, Path::new("/"));
     assert_eq!(config.bucket.settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    let bandwidth = config.bucket.settings.bandwidth.upload_bytes_per_second;
+    assert_eq!(bandwidth.map(NonZeroU64::get), Some(1_000_000));
     assert!(config.without_effect().contains(&"schedule.run_at"));
     assert!(!config.without_effect().contains(&"s3.spool_enabled"));
 }
@@ -121,6 +124,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[s3]\npart_size_bytes = 5242879", "s3.part_size_bytes: is 5242879, expected 5242880 to 5368709120"),
         ("[s3]", "[s3]\nchunk_size_bytes = 0", "s3.chunk_size_bytes: expected at least 1"),
         ("[s3]", "[s3]\nchunk_size_bytes = 90000000000000", "s3.chunk_size_bytes: "),
+        ("[s3]", "[s3]\nbandwidth_limit_bytes = 0", "s3.bandwidth_limit_bytes: a limit of 0 would upload nothing"),
         ("[s3]", "[s3]\nconcurrency = 0", "s3.concurrency: is 0, expected 1 to 256"),
         ("[s3]", "[s3]\nretry_hours = -1", "s3.retry_hours: is -1, expected 0 to 744"),
         ("[s3]", "[s3]\nstorage_class_manifest = \"DEEP_ARCHIVE\"", "s3.storage_class_manifest: manifests have to be readable at once"),
