@@ -9,6 +9,7 @@ use s3up_store::{
     Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Patience, Profile, Put, Settings,
     Sse, Store, StoreError,
 };
+pub use s3up_testkit::noise;
 use tempfile::TempDir;
 
 /// Small enough for many tests, large enough for S3.
@@ -182,17 +183,4 @@ pub fn get(key: &str, facts: ObjectFacts) -> Get {
         buffer_wait: None,
         share: None,
     }
-}
-
-/// Bytes in which no two stretches are alike.
-pub fn noise(len: u64) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut bytes = Vec::with_capacity(len as usize + 8);
-    while (bytes.len() as u64) < len {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        bytes.extend_from_slice(&state.rotate_left(23).to_le_bytes());
-    }
-    bytes.truncate(len as usize);
-    bytes
 }
