@@ -7,6 +7,10 @@
 
 # shellcheck shell=bash
 
+# Servers that the tests of the store run against.
+MOTO_VERSION=5.2.5
+GARAGE_VERSION=2.5.0
+
 # tool | Debian package | there when this command or file is
 tool_facts() {
   case $1 in

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod connect;
+mod contract;
 mod credentials;
 mod delete;
 mod download;

@@ -1,0 +1,137 @@
+//! Storage classes, and objects that are in an archive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, SdkError};
+use aws_sdk_s3::operation::restore_object::builders::RestoreObjectFluentBuilder;
+use aws_sdk_s3::operation::restore_object::{RestoreObjectError, RestoreObjectOutput};
+use aws_sdk_s3::types::{
+    GlacierJobParameters, OptionalObjectAttributes, RestoreRequest, StorageClass, Tier,
+};
+
+use super::server::{BODY, Server};
+use super::verdict::{Differs, Held, Verdict, holds, is, refused, some};
+
+pub async fn a_storage_class_is_told_by_head(server: &Server) -> Verdict {
+    for class in [StorageClass::StandardIa, StorageClass::GlacierIr, StorageClass::DeepArchive] {
+        server.put("key", BODY).storage_class(class.clone()).send().await?;
+
+        is("class", server.head("key").send().await?.storage_class(), Some(&class))?;
+    }
+    Ok(Held)
+}
+
+pub async fn a_storage_class_is_told_by_a_listing(server: &Server) -> Verdict {
+    archived(server).await?;
+
+    let listed = server.list("").send().await?;
+
+    let classes = listed.contents().iter().filter_map(|object| object.storage_class());
+    is("classes", classes.map(|class| class.as_str()).collect(), vec!["DEEP_ARCHIVE"])?;
+    Ok(Held)
+}
+
+pub async fn an_archived_object_is_not_read(server: &Server) -> Verdict {
+    archived(server).await?;
+
+    refused(server.get("key").send().await, &["InvalidObjectState"])?;
+    Ok(Held)
+}
+
+pub async fn a_restore_is_accepted_and_takes_time(server: &Server) -> Verdict {
+    archived(server).await?;
+
+    let (status, answer) = restore_seen(server).await;
+
+    answer?;
+    is("status", status, 202)?;
+    refused(server.get("key").send().await, &["InvalidObjectState"])?;
+    Ok(Held)
+}
+
+pub async fn a_restore_under_way_is_told_by_head(server: &Server) -> Verdict {
+    archived(server).await?;
+    is("before", server.head("key").send().await?.restore(), None)?;
+
+    restore(server).send().await?;
+
+    let told = server.head("key").send().await?;
+    let is_told = told.restore() == Some("ongoing-request=\"true\"");
+    holds(is_told, if told.restore().is_some() { "told as done" } else { "not told" })?;
+    Ok(Held)
+}
+
+pub async fn a_restore_under_way_is_told_by_a_listing(server: &Server) -> Verdict {
+    archived(server).await?;
+    restore(server).send().await?;
+
+    let listed = server.list("");
+    let listed = listed.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
+    let listed = listed.send().await?;
+
+    let object = some("object", listed.contents().first())?;
+    let told = some("RestoreStatus", object.restore_status())?;
+    is("in progress", told.is_restore_in_progress(), Some(true))?;
+    Ok(Held)
+}
+
+pub async fn a_restore_that_is_asked_for_again_is_in_progress(server: &Server) -> Verdict {
+    archived(server).await?;
+    restore(server).send().await?;
+
+    refused(restore(server).send().await, &["RestoreAlreadyInProgress"])?;
+    Ok(Held)
+}
+
+pub async fn what_is_not_archived_is_not_restored(server: &Server) -> Verdict {
+    server.stored("key", BODY).await?;
+
+    refused(restore(server).send().await, &["InvalidObjectState"])?;
+    Ok(Held)
+}
+
+async fn archived(server: &Server) -> Result<(), Differs> {
+    server.put("key", BODY).storage_class(StorageClass::DeepArchive).send().await?;
+    Ok(())
+}
+
+/// The cheapest there is.
+fn restore(server: &Server) -> RestoreObjectFluentBuilder {
+    let tier = GlacierJobParameters::builder().tier(Tier::Bulk).build().expect("it has a tier");
+    let request = RestoreRequest::builder().days(1).glacier_job_parameters(tier).build();
+    let call = server.client.restore_object().bucket(&server.bucket);
+    call.key(server.key("key")).restore_request(request)
+}
+
+type Restored = Result<RestoreObjectOutput, SdkError<RestoreObjectError, HttpResponse>>;
+
+/// With the status of the answer.
+async fn restore_seen(server: &Server) -> (u16, Restored) {
+    let seen = StatusSeen::default();
+    let answer = restore(server).customize().interceptor(seen.clone()).send().await;
+    (seen.0.load(Ordering::Relaxed), answer)
+}
+
+/// Sees the status of an answer, which the client keeps to itself.
+#[derive(Clone, Debug, Default)]
+struct StatusSeen(Arc<AtomicU16>);
+
+impl Intercept for StatusSeen {
+    fn name(&self) -> &'static str {
+        "StatusSeen"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.store(context.response().status().as_u16(), Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Conditional writes: what keeps two writers from undoing each other.
+
+use super::parts::Upload;
+use super::server::Server;
+use super::verdict::{Held, Verdict, refused};
+
+const ABSENT: &str = "\"00000000000000000000000000000000\"";
+
+pub async fn a_key_that_must_be_new_is_put_once(server: &Server) -> Verdict {
+    server.put("key", b"first").if_none_match("*").send().await?;
+
+    let again = server.put("key", b"again").if_none_match("*").send().await;
+
+    refused(again, &["PreconditionFailed"])?;
+    server.has("key", b"first").await?;
+    Ok(Held)
+}
+
+pub async fn a_key_that_was_deleted_is_new_again(server: &Server) -> Verdict {
+    server.put("key", b"first").if_none_match("*").send().await?;
+    let delete = server.client.delete_object().bucket(&server.bucket);
+    delete.key(server.key("key")).send().await?;
+
+    server.put("key", b"second").if_none_match("*").send().await?;
+
+    server.has("key", b"second").await?;
+    Ok(Held)
+}
+
+pub async fn an_object_is_replaced_on_the_etag_that_was_read(server: &Server) -> Verdict {
+    let etag = server.stored("key", b"one").await?;
+
+    server.put("key", b"two").if_match(&etag).send().await?;
+
+    server.has("key", b"two").await?;
+    Ok(Held)
+}
+
+pub async fn an_object_is_not_replaced_on_a_stale_etag(server: &Server) -> Verdict {
+    let stale = server.stored("key", b"one").await?;
+    server.stored("key", b"two").await?;
+
+    let put = server.put("key", b"three").if_match(&stale).send().await;
+
+    refused(put, &["PreconditionFailed"])?;
+    server.has("key", b"two").await?;
+    Ok(Held)
+}
+
+pub async fn an_absent_object_is_not_replaced(server: &Server) -> Verdict {
+    let put = server.put("key", b"one").if_match(ABSENT).send().await;
+
+    refused(put, &["404", "412"])?;
+    server.has_none("key", "refused, and stored").await?;
+    Ok(Held)
+}
+
+pub async fn an_upload_of_a_key_that_must_be_new_completes_once(server: &Server) -> Verdict {
+    let (first, again) = (Upload::ready(server).await?, Upload::ready(server).await?);
+    first.complete().if_none_match("*").send().await?;
+
+    let refusal = again.complete().if_none_match("*").send().await;
+
+    refused(refusal, &["PreconditionFailed"])?;
+    Ok(Held)
+}
+
+pub async fn an_upload_does_not_complete_on_a_stale_etag(server: &Server) -> Verdict {
+    let stale = server.stored("key", b"one").await?;
+    server.stored("key", b"two").await?;
+    let upload = Upload::ready(server).await?;
+
+    let refusal = upload.complete().if_match(&stale).send().await;
+
+    refused(refusal, &["PreconditionFailed"])?;
+    server.has("key", b"two").await?;
+    Ok(Held)
+}
+
+pub async fn an_upload_completes_on_the_etag_that_was_read(server: &Server) -> Verdict {
+    let etag = server.stored("key", b"one").await?;
+
+    Upload::ready(server).await?.complete().if_match(&etag).send().await?;
+
+    server.has("key", Upload::READY).await?;
+    Ok(Held)
+}

@@ -1,0 +1,59 @@
+//! Deletes, one at a time and in batches.
+
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::delete_objects::{DeleteObjectsError, DeleteObjectsOutput};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+
+use super::server::{BODY, Server};
+use super::verdict::{Held, Verdict, is, refused};
+
+const BATCH_MAX: usize = 1000;
+
+pub async fn what_is_not_there_is_deleted_without_an_error(server: &Server) -> Verdict {
+    let delete = server.client.delete_object().bucket(&server.bucket);
+
+    delete.key(server.key("absent")).send().await?;
+
+    Ok(Held)
+}
+
+pub async fn a_batch_deletes_the_keys_that_it_names(server: &Server) -> Verdict {
+    for name in ["a", "b", "c & <d>"] {
+        server.stored(name, BODY).await?;
+    }
+
+    let done = batch(server, ["a", "c & <d>", "absent"].map(str::to_owned).to_vec()).await?;
+
+    is("answers", (done.deleted().len(), done.errors().len()), (3, 0))?;
+    is("left", server.names("").await?, vec!["b".to_owned()])?;
+    Ok(Held)
+}
+
+pub async fn a_batch_deletes_a_thousand_keys(server: &Server) -> Verdict {
+    server.stored("999", BODY).await?;
+
+    let done = batch(server, (0..BATCH_MAX).map(|n| n.to_string()).collect()).await?;
+
+    is("answers", (done.deleted().len(), done.errors().len()), (BATCH_MAX, 0))?;
+    is("left", server.names("").await?.len(), 0)?;
+    Ok(Held)
+}
+
+pub async fn a_batch_of_more_than_a_thousand_keys_is_refused(server: &Server) -> Verdict {
+    let names = (0..=BATCH_MAX).map(|n| n.to_string()).collect();
+
+    refused(batch(server, names).await, &["400"])?;
+    Ok(Held)
+}
+
+async fn batch(
+    server: &Server,
+    names: Vec<String>,
+) -> Result<DeleteObjectsOutput, SdkError<DeleteObjectsError>> {
+    let object = |name: String| {
+        ObjectIdentifier::builder().key(server.key(&name)).build().expect("it has a key")
+    };
+    let objects = names.into_iter().map(object).collect();
+    let delete = Delete::builder().set_objects(Some(objects)).build().expect("it has objects");
+    server.client.delete_objects().bucket(&server.bucket).delete(delete).send().await
+}

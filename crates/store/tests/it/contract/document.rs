@@ -1,0 +1,156 @@
+//! docs/s3-compatibility.md: every behaviour, and what each server did.
+//!
+//! A server fills in its own column and leaves the others as they are, so the
+//! document is written by whoever can run one of them:
+//! `S3UP_WRITE_COMPATIBILITY=1 ./check --full`. Without that variable the test
+//! of a server only compares.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use super::behaviours;
+use super::differences;
+use super::servers::Name;
+use super::suite::{Answer, Outcome};
+
+const WRITE: &str = "S3UP_WRITE_COMPATIBILITY";
+const NOT_RUN: &str = "not run";
+const PREAMBLE: &str = include_str!("document/preamble.md");
+const INSTALL: &str = include_str!("../../../../../scripts/install.sh");
+
+/// By server, then by sentence.
+type Columns = BTreeMap<Name, BTreeMap<String, String>>;
+
+/// Compares the document with what a server answered, or writes it.
+pub fn complaint(server: Name, answers: &[Answer]) -> Option<String> {
+    let path = path();
+    // Tests of several servers write their columns at the same time.
+    let lock = File::open(&path).expect("docs/s3-compatibility.md");
+    lock.lock().expect("a lock on the document");
+    let before = fs::read_to_string(&path).expect("docs/s3-compatibility.md");
+    let mut columns = parse(&before);
+    // Whoever cannot run a server should not have to write its column.
+    let was_never_run = columns[&server].values().all(|cell| cell == NOT_RUN);
+    columns.insert(server, answers.iter().map(cell).collect());
+    let after = render(&columns);
+    if env::var_os(WRITE).is_some() {
+        fs::write(&path, after).expect("a written document");
+        return None;
+    }
+    let is_stale = !was_never_run && before != after;
+    is_stale.then(|| format!("docs/s3-compatibility.md is stale; write it with {WRITE}=1"))
+}
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/s3-compatibility.md")
+}
+
+fn cell(answer: &Answer) -> (String, String) {
+    let text = match &answer.outcome {
+        Outcome::Held => "holds".to_owned(),
+        Outcome::Differs(instead) => format!("**differs**: {}", escaped(instead)),
+        Outcome::NotAsked(reason) => format!("not asked: {reason}"),
+    };
+    (answer.behaviour.sentence(), text)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "\\<")
+}
+
+/// The cells that a document has; `not run` for those that it has not.
+fn parse(document: &str) -> Columns {
+    let rows: BTreeMap<String, Vec<&str>> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"))
+        .map(|line| line.split(" | ").collect::<Vec<_>>())
+        .map(|cells| (cells[0].to_owned(), cells[1..].to_vec()))
+        .collect();
+    let column = |n: usize| {
+        let cell = |sentence: &str| Some((*rows.get(sentence)?.get(n)?).to_owned());
+        let all = behaviours::ALL.iter().map(|behaviour| behaviour.sentence());
+        all.map(|sentence| {
+            let cell = cell(&sentence).unwrap_or_else(|| NOT_RUN.to_owned());
+            (sentence, cell)
+        })
+        .collect()
+    };
+    Name::ALL.into_iter().enumerate().map(|(n, name)| (name, column(n))).collect()
+}
+
+fn render(columns: &Columns) -> String {
+    let mut text = PREAMBLE.to_owned();
+    let mut group = "";
+    for behaviour in behaviours::ALL {
+        if behaviour.group != group {
+            group = behaviour.group;
+            text += &head(group);
+        }
+        let sentence = behaviour.sentence();
+        let cells = Name::ALL.map(|name| columns[&name][&sentence].as_str());
+        writeln!(text, "| {sentence} | {} |", cells.join(" | ")).expect("memory takes it");
+    }
+    text += "\n## Where servers differ, and what that means for you\n";
+    for name in Name::ALL {
+        text += &differences_of(name);
+    }
+    text
+}
+
+fn head(group: &str) -> String {
+    let titles = Name::ALL.map(title).join(" | ");
+    let rule = "---|".repeat(Name::ALL.len() + 1);
+    format!("\n## {group}\n\n| Behaviour | {titles} |\n|{rule}\n")
+}
+
+fn title(name: Name) -> String {
+    let version = match name {
+        Name::Moto => version("MOTO_VERSION"),
+        Name::Garage => version("GARAGE_VERSION"),
+        Name::Devstore | Name::Aws => None,
+    };
+    match version {
+        Some(version) => format!("{} {version}", name.title()),
+        None => name.title().to_owned(),
+    }
+}
+
+/// Versions are pinned in one place.
+fn version(name: &str) -> Option<&'static str> {
+    INSTALL.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn differences_of(name: Name) -> String {
+    let of_it: Vec<_> = differences::ALL.iter().filter(|entry| entry.server == name).collect();
+    if of_it.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n### {}\n\n", title(name));
+    for entry in of_it {
+        let claims: Vec<_> = entry.behaviours.iter().map(|name| name.replace('_', " ")).collect();
+        let instead = escaped(entry.instead);
+        writeln!(text, "- *{}*: {instead}. {}", claims.join("*, *"), entry.why)
+            .expect("memory takes it");
+    }
+    text
+}
+
+#[test]
+fn the_document_is_what_the_lists_say() {
+    let text = fs::read_to_string(path()).unwrap();
+
+    let rendered = render(&parse(&text));
+
+    if env::var_os(WRITE).is_none() {
+        assert!(text == rendered, "docs/s3-compatibility.md is stale; write it with {WRITE}=1");
+    }
+}
+
+#[test]
+fn versions_are_found_where_they_are_pinned() {
+    assert!(version("MOTO_VERSION").is_some_and(|version| version.contains('.')));
+    assert!(version("GARAGE_VERSION").is_some_and(|version| version.contains('.')));
+}

@@ -1,0 +1,80 @@
+//! The servers that the suite can be asked of, each by its address.
+
+pub mod aws;
+pub mod devstore;
+pub mod garage;
+pub mod moto;
+mod process;
+
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+
+use super::server::Server;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    Devstore,
+    Moto,
+    Garage,
+    Aws,
+}
+
+/// A server that is ready to be asked.
+#[derive(Debug)]
+pub struct Target {
+    pub name: Name,
+    pub server: Server,
+    /// The same with a bucket that keeps versions.
+    pub versioned: Option<Server>,
+    /// Whether nobody else relies on the settings of the bucket.
+    pub is_ours: bool,
+}
+
+/// One that somebody has to stop.
+#[derive(Debug)]
+pub struct Running<S> {
+    pub target: Target,
+    stopper: S,
+}
+
+const BUCKET: &str = "contract";
+const VERSIONED_BUCKET: &str = "contract-versions";
+
+impl Name {
+    pub const ALL: [Name; 4] = [Name::Devstore, Name::Moto, Name::Garage, Name::Aws];
+
+    /// The head of its column in the document.
+    pub fn title(self) -> &'static str {
+        match self {
+            Name::Devstore => "s3up-devstore",
+            Name::Moto => "moto",
+            Name::Garage => "garage",
+            Name::Aws => "AWS",
+        }
+    }
+}
+
+/// Makes the two buckets of a server that is ours. One that keeps no versions
+/// takes the second bucket all the same, and is found out by the suite.
+async fn with_new_buckets(name: Name, server: Server) -> Target {
+    for bucket in [BUCKET, VERSIONED_BUCKET] {
+        server.client.create_bucket().bucket(bucket).send().await.expect("a new bucket");
+    }
+    let keep = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
+    let call = server.client.put_bucket_versioning().bucket(VERSIONED_BUCKET);
+    call.versioning_configuration(keep.build()).send().await.ok();
+    let versioned = Server { bucket: VERSIONED_BUCKET.to_owned(), ..server.clone() };
+    let server = Server { bucket: BUCKET.to_owned(), ..server };
+    Target { name, server, versioned: Some(versioned), is_ours: true }
+}
+
+/// A line that `./check` counts: what could not run here.
+#[expect(clippy::print_stdout, reason = "./check counts these lines")]
+fn skipped(reason: &str) {
+    println!("SKIPPED: {reason}");
+}
+
+/// A line that `./check` counts: what nobody asked for.
+#[expect(clippy::print_stdout, reason = "./check counts these lines")]
+fn not_run(reason: &str) {
+    println!("NOT RUN: {reason}");
+}

@@ -1,0 +1,106 @@
+//! A bucket that keeps versions: what was overwritten or deleted is still there.
+
+use super::parts::Upload;
+use super::server::{Server, body};
+use super::verdict::{Differs, Held, Verdict, holds, is, refused, some};
+
+pub async fn a_put_tells_its_version(server: &Server) -> Verdict {
+    let (first, second) = (put(server, b"1").await?, put(server, b"2").await?);
+
+    holds(first != second, "the same version twice")?;
+    let newest = some("version id in HEAD", server.head("key").send().await?.version_id)?;
+    holds(newest == second, "HEAD tells another version")?;
+    Ok(Held)
+}
+
+pub async fn an_upload_tells_its_version(server: &Server) -> Verdict {
+    let done = Upload::ready(server).await?.complete().send().await?;
+
+    let id = version(done.version_id)?;
+
+    let got = server.get("key").version_id(id).send().await?;
+    holds(body(got).await? == Upload::READY, "other bytes came back")?;
+    Ok(Held)
+}
+
+pub async fn what_was_overwritten_is_still_read(server: &Server) -> Verdict {
+    let old = put(server, b"old").await?;
+    put(server, b"new").await?;
+
+    let got = server.get("key").version_id(&old).send().await?;
+    let head = server.head("key").version_id(&old).send().await?;
+
+    holds(body(got).await? == b"old", "other bytes came back")?;
+    is("length", head.content_length(), Some(3))?;
+    server.has("key", b"new").await?;
+    Ok(Held)
+}
+
+pub async fn what_was_deleted_is_hidden_and_still_read(server: &Server) -> Verdict {
+    let id = put(server, b"kept").await?;
+
+    let deleted = delete(server, None).await?;
+
+    is("delete marker", deleted.delete_marker(), Some(true))?;
+    refused(server.get("key").send().await, &["NoSuchKey"])?;
+    let got = server.get("key").version_id(id).send().await?;
+    holds(body(got).await? == b"kept", "other bytes came back")?;
+    Ok(Held)
+}
+
+pub async fn without_its_delete_marker_an_object_is_back(server: &Server) -> Verdict {
+    put(server, b"kept").await?;
+    let marker = version(delete(server, None).await?.version_id)?;
+
+    delete(server, Some(marker)).await?;
+
+    server.has("key", b"kept").await?;
+    Ok(Held)
+}
+
+pub async fn a_version_that_is_deleted_is_gone(server: &Server) -> Verdict {
+    let old = put(server, b"old").await?;
+    put(server, b"new").await?;
+
+    delete(server, Some(old.clone())).await?;
+
+    refused(server.get("key").version_id(&old).send().await, &["NoSuchVersion"])?;
+    server.has("key", b"new").await?;
+    Ok(Held)
+}
+
+pub async fn versions_are_listed_newest_first(server: &Server) -> Verdict {
+    let (first, second) = (put(server, b"1").await?, put(server, b"2").await?);
+    delete(server, None).await?;
+
+    let listed = server.client.list_object_versions().bucket(&server.bucket);
+    let listed = listed.prefix(&server.prefix).send().await?;
+
+    let ids: Vec<_> = listed.versions().iter().filter_map(|one| one.version_id()).collect();
+    holds(ids == [second.as_str(), first.as_str()], "other versions, or another order")?;
+    let latest = listed.delete_markers().iter().filter_map(|marker| marker.is_latest());
+    is("delete markers", latest.collect(), vec![true])?;
+    Ok(Held)
+}
+
+pub async fn versioning_is_told(server: &Server) -> Verdict {
+    let told = server.client.get_bucket_versioning().bucket(&server.bucket).send().await?;
+
+    is("status", told.status().map(|status| status.as_str()), Some("Enabled"))?;
+    Ok(Held)
+}
+
+type Deleted = aws_sdk_s3::operation::delete_object::DeleteObjectOutput;
+
+async fn put(server: &Server, body: &[u8]) -> Result<String, Differs> {
+    version(server.put("key", body).send().await?.version_id)
+}
+
+async fn delete(server: &Server, id: Option<String>) -> Result<Deleted, Differs> {
+    let call = server.client.delete_object().bucket(&server.bucket).key(server.key("key"));
+    Ok(call.set_version_id(id).send().await?)
+}
+
+fn version(id: Option<String>) -> Result<String, Differs> {
+    some("version id", id.filter(|id| id != "null"))
+}
