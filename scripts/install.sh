@@ -4,14 +4,17 @@
 #   need_tools YES NAME...   installs what is missing of the tools named below;
 #                            YES is "yes" to go on without asking
 #   need_rust                finds a Rust toolchain that is new enough
+#   need_moto YES            installs moto where that is possible, and exports
+#                            where it is: S3UP_MOTO_SERVER
+#   need_garage              builds garage, and exports where it is: S3UP_GARAGE
 
 # shellcheck shell=bash
 
-# Servers that the tests of the store run against.
+# Servers that the tests of the store run against; nowhere else is a version.
 MOTO_VERSION=5.2.5
 GARAGE_VERSION=2.5.0
 
-# tool | Debian package | there when this command or file is
+# tool | Debian package | there when this command, file or Python module is
 tool_facts() {
   case $1 in
     attr) echo "attr getfattr" ;;
@@ -20,6 +23,7 @@ tool_facts() {
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
     openssl) echo "openssl openssl" ;;
+    venv) echo "python3-venv python:ensurepip" ;;
     *) fail "no tool is called $1" ;;
   esac
 }
@@ -53,6 +57,7 @@ need_tools() {
 have() {
   case $1 in
     /*) [[ -e $1 ]] ;;
+    python:*) python3 -c "import ${1#python:}" 2>/dev/null ;;
     *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
   esac
 }
@@ -88,4 +93,46 @@ need_rust() {
   found=$(rustc --version | cut -d ' ' -f 2)
   [[ $(printf '%s\n' "$want" "$found" | sort -V | head -n 1) == "$want" ]] ||
     fail "Rust $found is too old; $how (or run: rustup update)"
+}
+
+# Where programs are kept that only the tests need, as an absolute path: beside
+# what cargo builds, so that both are thrown away together.
+test_programs() {
+  realpath -m "${CARGO_TARGET_DIR:-target}/test-programs"
+}
+
+# moto is in Python, so it gets an environment of its own. Where that cannot be
+# made this says so, and the tests that want it skip themselves.
+need_moto() {
+  local yes=$1 folder
+  folder=$(test_programs)/moto-$MOTO_VERSION
+  if [[ ! -e $folder/complete ]]; then
+    echo "Installing moto $MOTO_VERSION, an S3 server for the tests"
+    if ! install_moto "$yes" "$folder"; then
+      echo 'moto cannot be installed here: the tests that want it are skipped'
+      return 0
+    fi
+  fi
+  export S3UP_MOTO_SERVER=$folder/bin/moto_server
+}
+
+# The last file tells a whole one from one that was interrupted.
+install_moto() {
+  local yes=$1 folder=$2
+  (need_tools "$yes" venv) || return 1
+  rm -rf "$folder"
+  python3 -m venv "$folder" &&
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO_VERSION" &&
+    touch "$folder/complete"
+}
+
+need_garage() {
+  local folder
+  folder=$(test_programs)/garage-$GARAGE_VERSION
+  if [[ ! -x $folder/bin/garage ]]; then
+    CARGO_TARGET_DIR=$folder/build cargo install garage --locked --version "$GARAGE_VERSION" \
+      --root "$folder" || return 1
+    rm -rf "$folder/build"
+  fi
+  export S3UP_GARAGE=$folder/bin/garage
 }

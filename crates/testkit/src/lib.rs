@@ -8,10 +8,12 @@
 //!   the real one; [`Marker`] finds every process that a test left behind.
 //! - [`TestS3`]: an S3 server for programs that run as processes, and
 //!   [`kill_at_each_call`], which kills (-9) such a program everywhere.
+//! - [`AwsBucket`]: a real bucket, where `./check --aws` names one.
 //!
 //! Whatever these make is gone when they are dropped, and a test that panics
 //! drops them too. Not here: failures of S3, which `s3up_devstore::Faults` has.
 
+mod aws;
 mod btrfs;
 mod differences;
 mod gate;
@@ -26,6 +28,7 @@ mod s3;
 mod stand_in;
 mod tree;
 
+pub use aws::AwsBucket;
 pub use btrfs::{BtrfsFs, delete_subvolume, set_read_only};
 pub use differences::{assert_same_tree, differences};
 pub use gate::{btrfs_or_skip, root_or_skip};

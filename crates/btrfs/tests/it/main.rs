@@ -1,6 +1,7 @@
 //! What the program does, seen from outside: a real btrfs, a real bucket, the
 //! program as a process.
 
+mod aws;
 mod bad_input;
 mod damage;
 mod fixture;

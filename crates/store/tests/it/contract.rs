@@ -67,10 +67,10 @@ async fn garage_does_what_we_rely_on_but_for_what_is_listed() {
 
 #[tokio::test]
 async fn aws_does_what_we_rely_on() {
-    let Some(target) = aws::find_or_say_why_not().await else { return };
+    let Some(running) = aws::find_or_say_why_not().await else { return };
 
-    let complaints = ask_and_judge(&target).await;
+    let complaints = ask_and_judge(&running.target).await;
 
-    aws::clean(&target).await;
+    running.stop().await;
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -21,24 +21,14 @@ pub const BODY: &[u8] = b"123456789";
 #[derive(Clone, Debug)]
 pub struct Server {
     pub client: Client,
+    pub endpoint: String,
     pub bucket: String,
     /// Ends with a slash; nothing is written outside.
     pub prefix: String,
     pub credentials: Credentials,
 }
 
-/// Tries once, and neither adds nor checks a checksum of its own.
-pub fn client(endpoint: &str, region: &str, credentials: Credentials) -> Client {
-    let config = quiet(aws_sdk_s3::Config::builder())
-        .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(credentials)
-        .endpoint_url(endpoint)
-        .force_path_style(true)
-        .region(Region::new(region.to_owned()));
-    Client::from_conf(config.build())
-}
-
-/// Leaves checksums and repetitions to the behaviours.
+/// Neither adds nor checks a checksum of its own, and tries once.
 pub fn quiet(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder {
     config
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -47,6 +37,24 @@ pub fn quiet(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder
 }
 
 impl Server {
+    /// One that is ours, and has no bucket yet.
+    pub fn new(endpoint: String, region: &'static str, key_id: &str, secret: &str) -> Server {
+        let credentials = Credentials::new(key_id, secret, None, None, "test");
+        let config = quiet(aws_sdk_s3::Config::builder())
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(credentials.clone())
+            .endpoint_url(&endpoint)
+            .force_path_style(true)
+            .region(Region::from_static(region));
+        Server {
+            client: Client::from_conf(config.build()),
+            endpoint,
+            bucket: String::new(),
+            prefix: "contract/".to_owned(),
+            credentials,
+        }
+    }
+
     /// The same server, for a behaviour of this name.
     pub fn below(&self, name: &str) -> Server {
         Server { prefix: format!("{}{name}/", self.prefix), ..self.clone() }

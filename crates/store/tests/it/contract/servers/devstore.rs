@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::config::Credentials;
 use s3up_devstore::{DevStore, Options};
 use tempfile::TempDir;
 
 use super::{Name, Running, with_new_buckets};
-use crate::contract::server::{Server, client};
+use crate::contract::server::Server;
 
 /// So that a restore is seen while it is under way.
 const RESTORE_DELAY: Duration = Duration::from_secs(60 * 60);
@@ -17,13 +16,7 @@ pub async fn start() -> Running<(DevStore, TempDir)> {
     let options = Options { restore_delay: RESTORE_DELAY, ..Options::new(folder.path()) };
     let s3 = DevStore::start(options).await.expect("an S3 server");
     let (id, secret) = (Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
-    let credentials = Credentials::new(id, secret, None, None, "test");
-    let server = Server {
-        client: client(&s3.endpoint(), Options::REGION, credentials.clone()),
-        bucket: String::new(),
-        prefix: "contract/".to_owned(),
-        credentials,
-    };
+    let server = Server::new(s3.endpoint(), Options::REGION, id, secret);
     let target = with_new_buckets(Name::Devstore, server).await;
     Running { target, stopper: (s3, folder) }
 }

@@ -7,13 +7,12 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use aws_sdk_s3::config::Credentials;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::process::{Process, path_in, run, start};
 use super::{Name, Running, not_run, with_new_buckets};
-use crate::contract::server::{Server, client};
+use crate::contract::server::Server;
 
 const PROGRAM: &str = "S3UP_GARAGE";
 const REGION: &str = "garage";
@@ -41,13 +40,7 @@ pub async fn start_or_say_why_not() -> Option<Running<Garage>> {
     let config = config.to_str().expect("a path in UTF-8");
     let allow = ["-c", config, "key", "allow", "--create-bucket", KEY_ID];
     run(&program, &allow).await.expect("a key that may make buckets");
-    let credentials = Credentials::new(KEY_ID, SECRET, None, None, "test");
-    let server = Server {
-        client: client(&garage.endpoint, REGION, credentials.clone()),
-        bucket: String::new(),
-        prefix: "contract/".to_owned(),
-        credentials,
-    };
+    let server = Server::new(garage.endpoint.clone(), REGION, KEY_ID, SECRET);
     let target = with_new_buckets(Name::Garage, server).await;
     Some(Running { target, stopper: garage })
 }

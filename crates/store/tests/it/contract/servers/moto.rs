@@ -3,12 +3,11 @@
 //! `./check` installs it, in the version that `scripts/install.sh` names, and
 //! says where it is.
 
-use aws_sdk_s3::config::Credentials;
 use tokio::process::Command;
 
 use super::process::{Process, path_in, start};
 use super::{Name, Running, skipped, with_new_buckets};
-use crate::contract::server::{Server, client};
+use crate::contract::server::Server;
 
 const PROGRAM: &str = "S3UP_MOTO_SERVER";
 const REGION: &str = "us-east-1";
@@ -21,13 +20,7 @@ pub async fn start_or_say_why_not() -> Option<Running<Process>> {
     let mut command = Command::new(program);
     command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
     let (process, endpoint) = start(&mut command, endpoint).await.expect("a moto server");
-    let credentials = Credentials::new("moto", "moto-secret", None, None, "test");
-    let server = Server {
-        client: client(&endpoint, REGION, credentials.clone()),
-        bucket: String::new(),
-        prefix: "contract/".to_owned(),
-        credentials,
-    };
+    let server = Server::new(endpoint, REGION, "moto", "moto-secret");
     let target = with_new_buckets(Name::Moto, server).await;
     Some(Running { target, stopper: process })
 }
