@@ -5,9 +5,12 @@
 //! the settings of the bucket alone.
 
 use std::env;
+use std::error::Error;
+use std::fmt;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::types::EncodingType;
 use percent_encoding::percent_decode_str;
 
@@ -44,47 +47,61 @@ impl AwsBucket {
         Some(AwsBucket { name, prefix: new_prefix(), region, storage_class, config })
     }
 
-    /// Deletes what is below the prefix: every version, and every upload.
-    pub async fn clean(&self) {
+    /// Deletes what is below the prefix: every version, and every upload. An
+    /// error says what went wrong, for a test that has more to tell.
+    pub async fn clean(&self) -> Result<(), String> {
         let client = Client::new(&self.config);
         for _ in 0..PAGES_MAX {
-            let count = self.abort_uploads(&client).await + self.delete_versions(&client).await;
-            if count == 0 {
-                return;
+            let uploads = self.abort_uploads(&client).await.map_err(|err| self.left(&err))?;
+            let versions = self.delete_versions(&client).await.map_err(|err| self.left(&err))?;
+            if uploads + versions == 0 {
+                return Ok(());
             }
         }
-        panic!("s3://{}/{} is not empty yet; delete it by hand", self.name, self.prefix);
+        Err(self.left(&"more comes than goes"))
     }
 
-    async fn abort_uploads(&self, client: &Client) -> usize {
+    fn left(&self, cause: &dyn fmt::Display) -> String {
+        format!("s3://{}/{} is not empty; delete it by hand: {cause}", self.name, self.prefix)
+    }
+
+    async fn abort_uploads(&self, client: &Client) -> Result<usize, String> {
         let list = client.list_multipart_uploads().bucket(&self.name).prefix(&self.prefix);
-        let page = list.encoding_type(EncodingType::Url).send().await.expect("a list of uploads");
+        let page = list.encoding_type(EncodingType::Url).send().await.map_err(said)?;
         for upload in page.uploads() {
             let abort = client.abort_multipart_upload().bucket(&self.name);
             let abort = abort.set_upload_id(upload.upload_id.clone());
-            abort.key(decoded(upload.key())).send().await.expect("an aborted upload");
+            abort.key(decoded(upload.key(), page.encoding_type())).send().await.map_err(said)?;
         }
-        page.uploads().len()
+        Ok(page.uploads().len())
     }
 
-    async fn delete_versions(&self, client: &Client) -> usize {
+    async fn delete_versions(&self, client: &Client) -> Result<usize, String> {
         let list = client.list_object_versions().bucket(&self.name).prefix(&self.prefix);
-        let page = list.encoding_type(EncodingType::Url).send().await.expect("a list of versions");
+        let page = list.encoding_type(EncodingType::Url).send().await.map_err(said)?;
         let versions = page.versions().iter().map(|one| (one.key(), one.version_id()));
         let markers = page.delete_markers().iter().map(|one| (one.key(), one.version_id()));
         let all: Vec<_> = versions.chain(markers).collect();
         for (key, id) in &all {
-            let delete = client.delete_object().bucket(&self.name).key(decoded(*key));
-            let delete = delete.set_version_id(id.map(str::to_owned));
-            delete.send().await.expect("a deleted version");
+            let delete =
+                client.delete_object().bucket(&self.name).key(decoded(*key, page.encoding_type()));
+            delete.set_version_id(id.map(str::to_owned)).send().await.map_err(said)?;
         }
-        all.len()
+        Ok(all.len())
     }
 }
 
-/// A key as it was before the answer of the server encoded it.
-fn decoded(key: Option<&str>) -> String {
-    let key = key.expect("a key").replace('+', " ");
+fn said(err: impl Error) -> String {
+    DisplayErrorContext(err).to_string()
+}
+
+/// A key as it was before the server encoded it, where it says that it did.
+fn decoded(key: Option<&str>, encoding: Option<&EncodingType>) -> String {
+    let key = key.expect("a key");
+    if encoding != Some(&EncodingType::Url) {
+        return key.to_owned();
+    }
+    let key = key.replace('+', " ");
     percent_decode_str(&key).decode_utf8().expect("text").into_owned()
 }
 

@@ -33,8 +33,8 @@ async fn aws_gives_back_a_full_and_an_incremental_as_they_were() {
     let target_name = target.to_str().unwrap();
     let restored = run(&config, &["restore", "--subvolume", "data", "--target", target_name]).await;
 
-    bucket.clean().await;
-    assert_eq!([full, incremental, restored], [const { Ok(()) }; 3]);
+    let cleaned = bucket.clean().await;
+    assert_eq!([full, incremental, restored, cleaned], [const { Ok(()) }; 4]);
     assert_same_tree(&data, &target);
 }
 
@@ -44,7 +44,7 @@ fn configuration(bucket: &AwsBucket, fs: &Path, folder: &Path) -> String {
         "[global]\nlock_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
          [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = {:?}\nregion = {:?}\n\
          prefix = {:?}\nstorage_class_chunks = {:?}\n\
-         part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\n",
+         part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.02\n",
         folder.join("lock"),
         fs.join("snapshots"),
         fs.join("data"),

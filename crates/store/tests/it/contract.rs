@@ -69,8 +69,8 @@ async fn garage_does_what_we_rely_on_but_for_what_is_listed() {
 async fn aws_does_what_we_rely_on() {
     let Some(running) = aws::find_or_say_why_not().await else { return };
 
-    let complaints = ask_and_judge(&running.target).await;
+    let mut complaints = ask_and_judge(&running.target).await;
 
-    running.stop().await;
+    complaints.extend(running.stop().await.err());
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
