@@ -109,6 +109,7 @@ need_moto() {
   if [[ ! -e $folder/complete ]]; then
     echo "Installing moto $MOTO_VERSION, an S3 server for the tests"
     if ! install_moto "$yes" "$folder"; then
+      [[ ! -e $folder/log ]] || tail -n 1 "$folder/log"
       echo 'moto cannot be installed here: the tests that want it are skipped'
       return 0
     fi
@@ -121,9 +122,13 @@ install_moto() {
   local yes=$1 folder=$2
   (need_tools "$yes" venv) || return 1
   rm -rf "$folder"
-  python3 -m venv "$folder" &&
-    "$folder/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO_VERSION" &&
+  mkdir -p "$folder"
+  if python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check \
+    "moto[server]==$MOTO_VERSION"; then
     touch "$folder/complete"
+  else
+    return 1
+  fi >"$folder/log" 2>&1
 }
 
 need_garage() {
