@@ -88,7 +88,7 @@ mod uploads;
 
 pub use disk::OpenError;
 pub use faults::{Fault, Faults, Held, Injected, Op};
-pub use options::Options;
+pub use options::{Conditions, Options};
 pub use record::Versioning;
 pub use server::{DevStore, StartError};
 pub use store::BucketError;

@@ -19,6 +19,16 @@ pub struct Options {
     /// How long a restore of an archived object takes; S3 takes minutes to
     /// days.
     pub restore_delay: Duration,
+    pub conditions: Conditions,
+}
+
+/// What becomes of `If-Match` and `If-None-Match` on writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conditions {
+    /// As S3 does.
+    Honoured,
+    /// The write is done without a word, as some servers do.
+    Ignored,
 }
 
 impl Options {
@@ -28,7 +38,7 @@ impl Options {
     pub const SECRET_ACCESS_KEY: &str = "devstore-secret";
 
     /// Loopback, any free port, the well-known credentials, the limits of S3,
-    /// and archives that restore at once.
+    /// conditions as S3 has them, and archives that restore at once.
     pub fn new(root: impl Into<PathBuf>) -> Options {
         Options {
             root: root.into(),
@@ -37,6 +47,7 @@ impl Options {
             secret_access_key: Options::SECRET_ACCESS_KEY.to_owned(),
             part_bytes_min: PART_BYTES_MIN,
             restore_delay: Duration::ZERO,
+            conditions: Conditions::Honoured,
         }
     }
 }

@@ -47,8 +47,9 @@ impl DevStore {
             secret_access_key,
             part_bytes_min,
             restore_delay,
+            conditions,
         } = options;
-        let limits = Limits { part_bytes_min, restore_delay };
+        let limits = Limits { part_bytes_min, restore_delay, conditions };
         let opening = tokio::task::spawn_blocking(move || Store::open(root, limits));
         let store = opening.await.expect("opening does not panic").map_err(StartError::Open)?;
         let store = Arc::new(store);

@@ -22,6 +22,7 @@ use crate::blob::Blobs;
 use crate::clock::Clock;
 use crate::disk::{Disk, OpenError};
 use crate::load;
+use crate::options::Conditions;
 use crate::record::{BucketRecord, Part, UploadRecord, Version, Versioning};
 
 /// Why a bucket cannot be made.
@@ -39,6 +40,7 @@ pub enum BucketError {
 pub(crate) struct Limits {
     pub(crate) part_bytes_min: u64,
     pub(crate) restore_delay: Duration,
+    pub(crate) conditions: Conditions,
 }
 
 pub(crate) struct Store {
@@ -47,6 +49,7 @@ pub(crate) struct Store {
     pub(crate) part_bytes_min: u64,
     pub(crate) clock: Clock,
     pub(crate) restore_delay: Mutex<Duration>,
+    pub(crate) conditions: Conditions,
     state: Mutex<Option<State>>,
 }
 
@@ -87,6 +90,7 @@ impl Store {
             part_bytes_min: limits.part_bytes_min,
             clock: Clock::new(loaded.ahead),
             restore_delay: Mutex::new(limits.restore_delay),
+            conditions: limits.conditions,
             state: Mutex::new(Some(state)),
         })
     }

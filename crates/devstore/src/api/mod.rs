@@ -23,6 +23,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, dto};
 
+use crate::options::Conditions;
+use crate::precondition::Precondition;
 use crate::store::Store;
 
 pub(crate) struct Api {
@@ -43,6 +45,18 @@ impl Api {
         let store = Arc::clone(&self.store);
         let working = tokio::task::spawn_blocking(move || work(&store));
         working.await.map_err(S3Error::internal_error)?
+    }
+
+    /// What a write is made to depend on.
+    fn precondition(
+        &self,
+        if_match: Option<dto::IfMatch>,
+        if_none_match: Option<dto::IfNoneMatch>,
+    ) -> S3Result<Precondition> {
+        match self.store.conditions {
+            Conditions::Honoured => Precondition::parse(if_match, if_none_match),
+            Conditions::Ignored => Ok(Precondition::None),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use super::fields::{
 use super::write::{Incoming, check_metadata};
 use crate::assemble::{Expected, Listed};
 use crate::digest::{Algorithm, Claims, Kind};
-use crate::precondition::Precondition;
 use crate::record::Attributes;
 use crate::uploads::{NewUpload, UploadName};
 
@@ -94,7 +93,7 @@ impl Api {
         };
         let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let listed = listed.into_iter().map(listed_part).collect::<S3Result<Vec<_>>>()?;
-        let precondition = Precondition::parse(input.if_match, input.if_none_match)?;
+        let precondition = self.precondition(input.if_match, input.if_none_match)?;
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
         let UploadName { bucket, key, .. } = name.clone();
         let completed =

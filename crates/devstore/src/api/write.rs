@@ -45,7 +45,7 @@ impl Api {
             len: input.content_length,
             trailers: trailing_headers,
         };
-        let precondition = Precondition::parse(input.if_match, input.if_none_match)?;
+        let precondition = self.precondition(input.if_match, input.if_none_match)?;
         self.check_bucket(input.bucket.clone()).await?;
         let received = self.take_in(incoming).await?;
         let (bucket, key) = (input.bucket, input.key);

@@ -1,6 +1,8 @@
 //! Conditional writes: by PUT and by completing an upload.
 
-use crate::support::{BUCKET, PART, Server, bytes, list_of, refusal, server, status};
+use s3up_devstore::{Conditions, DevStore, Options, Versioning};
+
+use crate::support::{BUCKET, PART, Server, bytes, client, list_of, refusal, server, status};
 
 #[tokio::test]
 async fn a_key_that_must_be_new_is_written_once() {
@@ -133,6 +135,23 @@ async fn an_upload_replaces_only_the_object_that_was_read() {
     assert_eq!(refusal(absent), "NoSuchKey");
     assert_eq!(refusal(other), "PreconditionFailed");
     assert_eq!(server.get("key").await, [1; PART]);
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_conditions_does_every_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { conditions: Conditions::Ignored, ..Options::new(dir.path()) };
+    let s3 = DevStore::start(options).await.unwrap();
+    s3.create_bucket(BUCKET, Versioning::Off).await.unwrap();
+    let client = client(&s3.endpoint(), Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+    let put = |body: &[u8]| client.put_object().bucket(BUCKET).key("key").body(bytes(body));
+
+    put(b"1").if_none_match("*").send().await.unwrap();
+    put(b"2").if_none_match("*").send().await.unwrap();
+    put(b"3").if_match("\"0\"").send().await.unwrap();
+
+    assert_eq!(s3.object(BUCKET, "key").await.unwrap(), b"3");
+    s3.stop().await;
 }
 
 /// An upload of `key` with one part.
