@@ -10,9 +10,11 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
 use crate::bandwidth::Line;
+use crate::conditions::Conditions;
 use crate::dialect::{Checksums, Profile};
 use crate::error::ConnectError;
 use crate::orphans::Begun;
@@ -28,6 +30,7 @@ pub struct Store {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
+    pub(crate) conditions: Arc<OnceCell<Conditions>>,
     pub(crate) throttle: Throttle,
     pub(crate) uploads: Line,
     pub(crate) downloads: Line,
@@ -76,6 +79,7 @@ impl Store {
             client: Client::from_conf(config.build()),
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
+            conditions: Arc::new(OnceCell::new_with(Conditions::of(settings.profile))),
             uploads: Line::new(settings.bandwidth.upload_bytes_per_second),
             downloads: Line::new(settings.bandwidth.download_bytes_per_second),
             settings: Arc::new(settings),

@@ -26,6 +26,7 @@ mod attributes;
 mod bandwidth;
 mod call;
 mod chunks;
+mod conditions;
 mod connect;
 mod cut;
 mod delete;
@@ -56,6 +57,7 @@ mod upload;
 
 pub use archive::{ArchiveState, Tier};
 pub use chunks::{Chunk, PutChunks};
+pub use conditions::Conditions;
 pub use connect::Store;
 pub use cut::Length;
 pub use delete::NotDeleted;

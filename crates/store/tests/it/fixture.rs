@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use s3up_core::Key;
-use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_devstore::{self as devstore, DevStore, Op, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Patience, Profile, Put, Settings,
     Sse, Store, StoreError,
@@ -65,21 +65,34 @@ impl World {
 
     async fn small_with(patience: Patience) -> World {
         let options = |options| Options { part_bytes_min: 1, ..options };
-        World::start_with(options, |settings| Settings { patience, ..settings }).await
+        let edit = |settings| Settings { patience, ..settings };
+        World::start_with(Versioning::Off, options, edit).await
+    }
+
+    /// On a server that does every write, whatever it is made to depend on.
+    pub async fn ignoring_conditions() -> World {
+        let conditions = devstore::Conditions::Ignored;
+        let options = |options| Options { conditions, ..options };
+        World::start_with(Versioning::Off, options, |settings| settings).await
+    }
+
+    pub async fn versioned() -> World {
+        World::start_with(Versioning::Enabled, |options| options, |settings| settings).await
     }
 
     pub async fn with(edit: impl Fn(Settings) -> Settings) -> World {
-        World::start_with(|options| options, edit).await
+        World::start_with(Versioning::Off, |options| options, edit).await
     }
 
     async fn start_with(
+        versioning: Versioning,
         options: impl Fn(Options) -> Options,
         edit: impl Fn(Settings) -> Settings,
     ) -> World {
         let root = tempfile::tempdir().expect("a temporary folder");
         let options = options(Options::new(root.path()));
         let s3 = DevStore::start(options).await.expect("an S3 server");
-        s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
+        s3.create_bucket("backups", versioning).await.expect("a new bucket");
         let store = Store::connect(edit(settings(s3.endpoint()))).await.expect("a store");
         World { s3, store, _root: root }
     }

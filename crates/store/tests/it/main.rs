@@ -1,6 +1,7 @@
 //! What the engine promises, checked over HTTP on the embedded S3.
 
 mod chunks;
+mod conditions;
 mod connect;
 mod contract;
 mod credentials;

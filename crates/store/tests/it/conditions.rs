@@ -1,0 +1,121 @@
+//! Whether the server honours conditional writes is found out, once, and costs
+//! the bucket at most one small object.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use s3up_core::KeyPrefix;
+use s3up_devstore::{Fault, Op};
+use s3up_store::{Conditions, Profile, Settings, Store};
+
+use crate::fixture::{RETRY_FOR, World, settings};
+
+const OBJECT: &str = "nas/.s3up-probe";
+
+async fn asked(store: &Store) -> Conditions {
+    store.probe_conditions(&prefix(), RETRY_FOR).await
+}
+
+fn prefix() -> KeyPrefix {
+    KeyPrefix::parse("nas").expect("a prefix")
+}
+
+async fn another(world: &World) -> Store {
+    Store::connect(settings(world.s3.endpoint())).await.expect("a store")
+}
+
+#[tokio::test]
+async fn a_server_that_honours_them_keeps_one_version_of_one_object() {
+    let world = World::versioned().await;
+
+    for _ in 0..3 {
+        assert_eq!(asked(&another(&world).await).await, Conditions::Honoured);
+    }
+
+    let list = world.raw_client().list_object_versions().bucket("backups").send().await.unwrap();
+    let keys: Vec<_> = list.versions().iter().filter_map(|version| version.key()).collect();
+    assert_eq!(keys, [OBJECT]);
+    assert_eq!(world.calls(Op::DeleteObject), 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_them_is_found_out_each_time() {
+    let world = World::ignoring_conditions().await;
+
+    for _ in 0..3 {
+        assert_eq!(asked(&another(&world).await).await, Conditions::Ignored);
+    }
+
+    assert_eq!(world.s3.objects("backups").into_keys().collect::<Vec<_>>(), [OBJECT]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn hosts_that_ask_at_the_same_moment_do_not_mislead_each_other() {
+    let world = World::start().await;
+    let stores = join_all((0..16).map(|_| another(&world))).await;
+
+    let answers = join_all(stores.iter().map(asked)).await;
+
+    assert_eq!(answers, [Conditions::Honoured; 16]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_asks_once_for_all_its_clones() {
+    let world = World::start().await;
+    let clone = world.store.clone();
+    assert_eq!(clone.conditions(), Conditions::Unknown);
+
+    asked(&world.store).await;
+    let calls = world.s3.faults().calls_total();
+
+    assert_eq!(
+        (asked(&clone).await, clone.conditions()),
+        (Conditions::Honoured, Conditions::Honoured)
+    );
+    assert_eq!(world.s3.faults().calls_total(), calls);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn aws_is_not_asked() {
+    let world = World::with(|settings| Settings { profile: Profile::Aws, ..settings }).await;
+
+    assert_eq!(world.store.conditions(), Conditions::Honoured);
+    assert_eq!(asked(&world.store).await, Conditions::Honoured);
+
+    assert_eq!(world.s3.faults().calls_total(), 0);
+    world.stop().await;
+}
+
+/// The first try did its work, so that the second one is refused.
+#[tokio::test]
+async fn a_lost_answer_misleads_nobody() {
+    for (world, want) in [
+        (World::start().await, Conditions::Honoured),
+        (World::ignoring_conditions().await, Conditions::Ignored),
+    ] {
+        for call in 1..=2 {
+            world.s3.faults().inject(Op::PutObject, call, Fault::LateInternalError);
+        }
+
+        assert_eq!(asked(&world.store).await, want);
+
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_not_known() {
+    for call in 1..=3 {
+        let world = World::start().await;
+        world.s3.faults().inject(Op::PutObject, call, Fault::InternalError);
+
+        let answer = world.store.probe_conditions(&prefix(), Duration::ZERO).await;
+
+        assert_eq!(answer, Conditions::Unknown, "call {call}");
+        world.stop().await;
+    }
+}
