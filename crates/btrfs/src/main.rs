@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 use s3up_cli::config::AbsolutePath;
 use s3up_cli::{Exit, LogArgs, Stop};
 use s3up_core::{Key, Size};
-use s3up_store::Store;
+use s3up_store::{Conditions, Store};
 
 /// How long the bucket may be away before a run begins.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
@@ -129,6 +129,10 @@ async fn backup(config: &Config, asked: Asked, names: &[String]) -> anyhow::Resu
     })?;
     let host = host(&btrfs).await?;
     let mut bucket = connect(&config.bucket, &stopping).await?;
+    tokio::select! {
+        () = warn_of_ignored_conditions(&bucket.store, &config.bucket) => {}
+        stop = stopping.wait() => return Err(stopped_by(stop)),
+    }
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
@@ -206,6 +210,23 @@ async fn connect(config: &BucketConfig, stopping: &Stopping) -> anyhow::Result<B
         storage_class: Some(config.class_manifest.clone()),
         metadata: BTreeMap::new(),
     })
+}
+
+/// Publishing relies on them.
+async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
+    let prefix = config.layout.prefix();
+    let headers = match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
+        // The store has said why it is not known.
+        Conditions::Honoured | Conditions::Unknown => return,
+        Conditions::HonouredWhereNew => "If-Match",
+        Conditions::Ignored => "If-None-Match and If-Match",
+    };
+    tracing::warn!(
+        event = "conditions_ignored",
+        %prefix,
+        "the store ignores {headers}: two hosts that write below one prefix replace each other's \
+         backups silently; let no other host write there"
+    );
 }
 
 async fn restore(

@@ -2,13 +2,14 @@
 //!
 //! The chunks are there already. Until the pointer is written, a reader of the
 //! bucket sees the backup before this one. The pointer is written only over
-//! the version that was read when this backup was planned.
+//! the version that was read when this backup was planned. Where the store does
+//! not see to that, it is looked at right before.
 
 use std::time::Duration;
 
 use btrfs_sendstream::{Facts, Parent};
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Chunk, Overwrite, UploadError};
+use s3up_store::{Chunk, Conditions, Overwrite, UploadError};
 use serde::Serialize;
 
 use crate::bucket::{Bucket, is_conflict, is_refusal};
@@ -55,7 +56,7 @@ pub enum PublishError {
         "pointer {key}: another host or run has published meanwhile; \
          give each host a prefix of its own"
     )]
-    Conflict { key: Key, source: UploadError },
+    Conflict { key: Key, source: Option<UploadError> },
     /// It may have been written all the same.
     #[error("pointer {key} may be written or not; the next run finds out")]
     Unknown { key: Key, source: UploadError },
@@ -173,11 +174,31 @@ pub async fn publish(
         Some(etag) => Overwrite::Only { etag: etag.to_owned() },
     };
     let key = layout.pointer(&backup.subvolume);
+    if bucket.store.conditions() != Conditions::Honoured {
+        check_unchanged(bucket, &key, pointer_etag).await?;
+    }
     match bucket.write(&key, &pointer, overwrite).await {
         Ok(_) => Ok(()),
-        Err(source) if is_conflict(&source) => Err(PublishError::Conflict { key, source }),
+        Err(source) if is_conflict(&source) => {
+            Err(PublishError::Conflict { key, source: Some(source) })
+        }
         Err(source) if is_refusal(&source) => Err(PublishError::Upload(source)),
         Err(source) => Err(PublishError::Unknown { key, source }),
+    }
+}
+
+/// A store that ignores conditions would replace what another host has published
+/// in the hours since. This leaves it the moment between two calls.
+async fn check_unchanged(
+    bucket: &Bucket,
+    key: &Key,
+    etag: Option<&str>,
+) -> Result<(), PublishError> {
+    let found = bucket.store.head(key, None, bucket.retry_for).await;
+    let found = found.map_err(|err| PublishError::Upload(err.into()))?;
+    match found.as_ref().map(|found| found.etag.as_str()) == etag {
+        true => Ok(()),
+        false => Err(PublishError::Conflict { key: key.clone(), source: None }),
     }
 }
 

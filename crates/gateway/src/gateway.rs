@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
-use s3up_core::{Code, Key, KeyPrefix, RemotePath};
-use s3up_store::{ConnectError, Store, StoreError, Versioning};
+use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
+use s3up_store::{Conditions, ConnectError, Store, StoreError, Versioning};
 use tokio_util::task::TaskTracker;
 
-use crate::client::{Caller, Client, Clients};
+use crate::client::{Caller, Client, Clients, Overwrite, Right};
 use crate::config::Config;
 use crate::in_flight::InFlight;
 use crate::refusal::Refusal;
@@ -43,6 +43,12 @@ pub enum StartError {
          enable versioning on the bucket"
     )]
     Versioning { bucket: String, what: &'static str },
+    #[error(
+        "client {client}: `overwrite: never` cannot be kept: the store ignores If-None-Match, so \
+         that of two uploads of one path the last wins; set `overwrite: versioned`, or use a store \
+         that honours it (docs/s3-compatibility.md)"
+    )]
+    Overwrite { client: ClientName },
 }
 
 impl Gateway {
@@ -66,6 +72,7 @@ impl Gateway {
                 "the bucket {what}: what is overwritten is not recoverable"
             );
         }
+        check_overwrite(&store, &config.clients, &config.prefix).await?;
         Ok(Gateway(Arc::new(Shared {
             store,
             clients: config.clients,
@@ -118,5 +125,30 @@ impl Gateway {
         self.0.detached.close();
         self.0.detached.wait().await;
         self.0.store.settle().await;
+    }
+}
+
+/// A promise that the store would break is not given. It is asked only where
+/// there is one, since that may write a small object.
+async fn check_overwrite(
+    store: &Store,
+    clients: &Clients,
+    prefix: &KeyPrefix,
+) -> Result<(), StartError> {
+    let is_promised = |client: &&Client| {
+        client.overwrite == Overwrite::Never && client.rights.contains(&Right::Upload)
+    };
+    let Some(client) = clients.policies().find(is_promised) else { return Ok(()) };
+    match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
+        Conditions::Honoured | Conditions::HonouredWhereNew => Ok(()),
+        Conditions::Ignored => Err(StartError::Overwrite { client: client.name.clone() }),
+        Conditions::Unknown => {
+            tracing::warn!(
+                event = "overwrite_never_unproven",
+                client = %client.name,
+                "`overwrite: never` holds only where the store honours If-None-Match"
+            );
+            Ok(())
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use s3up_cli::{Exit, LogArgs};
-use s3up_server::{Config, Front, GRACE, Gateway, keygen, serve};
+use s3up_server::{Config, Front, GRACE, Gateway, StartError, keygen, serve};
 use tokio::net::TcpListener;
 
 /// Take files from clients over HTTP and store them in S3
@@ -66,7 +66,7 @@ async fn serve_config(path: &std::path::Path, log: LogArgs) -> anyhow::Result<Ex
     let (listen, tls, connections_max) =
         (config.listen, config.tls.clone(), config.connections_max);
     // Before the socket is open, so that whoever can connect is served.
-    let gateway = Gateway::start(config).await?;
+    let gateway = Gateway::start(config).await.map_err(not_started)?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
     let address = listener.local_addr().context("ask for the listening address")?;
@@ -78,4 +78,11 @@ async fn serve_config(path: &std::path::Path, log: LogArgs) -> anyhow::Result<Ex
     serve(Front { listener, tls, connections_max, grace: GRACE }, gateway, stopped).await?;
     tracing::info!(event = "stopped");
     Ok(Exit::Done)
+}
+
+fn not_started(err: StartError) -> anyhow::Error {
+    match err {
+        StartError::Overwrite { .. } => Exit::Usage.with(err),
+        StartError::Connect(_) | StartError::Probe(_) | StartError::Versioning { .. } => err.into(),
+    }
 }

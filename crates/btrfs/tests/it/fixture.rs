@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_devstore::{Conditions, DevStore, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Overwrite, Patience, Profile, PutDocument, Settings, Sse, Store,
 };
@@ -46,12 +46,17 @@ impl World {
     /// With one subvolume for each name. `None`: this machine cannot do that,
     /// and it was said.
     pub async fn start(subvolumes: &[&str]) -> Option<World> {
+        World::start_with(Conditions::Honoured, subvolumes).await
+    }
+
+    /// The same on a server that treats conditional writes like this.
+    pub async fn start_with(conditions: Conditions, subvolumes: &[&str]) -> Option<World> {
         if !s3up_testkit::btrfs_or_skip() {
             return None;
         }
         let folder = s3up_testkit::temp_dir();
-        let s3 = DevStore::start(Options::new(folder.path().join("s3"))).await;
-        let s3 = s3.expect("an S3 server");
+        let options = Options { conditions, ..Options::new(folder.path().join("s3")) };
+        let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
         let store = Store::connect(settings(s3.endpoint())).await.expect("a store");
         let fs = BtrfsFs::create(FILESYSTEM_BYTES);
@@ -118,9 +123,7 @@ impl World {
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().await.expect("the program");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran::of(self.command(arguments).output().await.expect("the program"))
     }
 
     /// Backs everything up, which has to work.
@@ -199,6 +202,11 @@ impl World {
 }
 
 impl Ran {
+    pub fn of(output: Output) -> Ran {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// It failed with this code, and with one line that says so.
     #[track_caller]
     pub fn failed_with(&self, code: i32, texts: &[&str]) {

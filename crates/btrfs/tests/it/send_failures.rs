@@ -3,10 +3,10 @@
 
 use std::fs;
 
-use s3up_devstore::{Fault, Op};
+use s3up_devstore::{Conditions, Fault, Op};
 use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, noise, wait_until};
 
-use crate::fixture::{CHUNK, RETRY_FOR, World};
+use crate::fixture::{CHUNK, RETRY_FOR, Ran, World};
 
 /// Beyond the first chunk of the stream.
 const IN_THE_MIDDLE: u64 = CHUNK + 1_000_000;
@@ -83,13 +83,17 @@ async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
-    for op in
-        [Op::CreateMultipartUpload, Op::UploadPart, Op::CompleteMultipartUpload, Op::PutObject]
-    {
+    for (op, nth) in [
+        (Op::CreateMultipartUpload, 1),
+        (Op::UploadPart, 1),
+        (Op::CompleteMultipartUpload, 1),
+        // The first three ask whether conditions are honoured.
+        (Op::PutObject, 4),
+    ] {
         let Some((mut world, _)) = world(Does::FailsAtTheEnd).await else { return };
         world.path = None;
         world.reconfigure("retry_hours = 0.002", "retry_hours = 0");
-        world.s3.faults().inject(op, 1, Fault::InternalError);
+        world.s3.faults().inject(op, nth, Fault::InternalError);
 
         let ran = world.run(&["backup", "--once"]).await;
 
@@ -138,23 +142,46 @@ async fn a_snapshot_that_cannot_be_made_is_one_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_host_that_publishes_meanwhile_is_noticed() {
-    let Some(world) = World::start(&["data"]).await else { return };
-    fs::write(world.subvolume("data").join("big"), noise(CHUNK)).unwrap();
+    let Some(ran) = published_meanwhile(Conditions::Honoured).await else { return };
+    assert!(!ran.stderr.contains("event=conditions_"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_host_is_noticed_also_where_the_store_would_let_it_be_overwritten() {
+    let Some(ran) = published_meanwhile(Conditions::Ignored).await else { return };
+    let warnings = ran.stderr.matches("event=conditions_ignored prefix=nas/").count();
+    assert_eq!(warnings, 1, "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_ignores_conditions_takes_backups_all_the_same() {
+    let Some(world) = World::start_with(Conditions::Ignored, &["data"]).await else { return };
+    for kind in ["full", "incremental"] {
+        let ran = world.backup().await;
+
+        assert!(ran.stderr.contains("event=conditions_ignored"), "{}", ran.stderr);
+        assert_eq!(world.newest("data").await.1["kind"], kind);
+    }
+}
+
+/// How a run ends when another host publishes while it sends.
+async fn published_meanwhile(conditions: Conditions) -> Option<Ran> {
+    let world = World::start_with(conditions, &["data"]).await?;
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK)).expect("a written file");
     world.backup().await;
-    fs::write(world.subvolume("data").join("more"), noise(CHUNK)).unwrap();
+    fs::write(world.subvolume("data").join("more"), noise(CHUNK)).expect("a written file");
     // Its first part has arrived; the pointer was read before.
     let parts = world.s3.faults().calls(Op::UploadPart);
-    let first = world.command(&["backup", "--once"]).spawn().unwrap();
+    let first = world.command(&["backup", "--once"]).spawn().expect("the program");
     world.s3.faults().called(Op::UploadPart, parts + 1).await;
-    let pointer = world.read("nas/subvol/data/current.json").await.unwrap();
+    let pointer = world.read("nas/subvol/data/current.json").await.expect("a pointer");
     let theirs = [&pointer[..], b" "].concat();
     world.write("nas/subvol/data/current.json", &theirs).await;
 
-    let output = first.wait_with_output().await.unwrap();
+    let ran = Ran::of(first.wait_with_output().await.expect("its end"));
 
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("another host or run has published meanwhile"), "{stderr}");
-    assert_eq!(world.read("nas/subvol/data/current.json").await.unwrap(), theirs);
+    ran.failed_with(1, &["another host or run has published meanwhile"]);
+    assert_eq!(world.read("nas/subvol/data/current.json").await.expect("a pointer"), theirs);
     assert_eq!(world.keys().await.iter().filter(|key| key.contains("/incremental/")).count(), 0);
+    Some(ran)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use s3up_core::Code;
 use s3up_core::wire::{Problem, UploadAnswer};
-use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_devstore::{DevStore, Op, Options, Versioning};
 use s3up_server::{Config, Front, GRACE, Gateway, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -23,6 +23,8 @@ pub struct World {
     pub s3: DevStore,
     pub url: String,
     pub http: Client,
+    /// Of the start of the gateway, which asks what the store honours.
+    puts_at_start: u64,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     _root: TempDir,
@@ -71,6 +73,7 @@ impl World {
         let config = Config::parse(Path::new("server.yaml"), &text, &|_| None)
             .unwrap_or_else(|err| panic!("{err}"));
         let gateway = Gateway::start(config).await.expect("a gateway");
+        let puts_at_start = s3.faults().calls(Op::PutObject);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
@@ -79,7 +82,8 @@ impl World {
             let stopped = async { drop(stopped.await) };
             serve(front, gateway, stopped).await.expect("a server that ends well");
         });
-        World { s3, url, http: Client::new(), stop: Some(stop), server, _root: root }
+        let (http, stop) = (Client::new(), Some(stop));
+        World { s3, url, http, puts_at_start, stop, server, _root: root }
     }
 
     /// Stops the gateway and waits for its end; the S3 server stays.
@@ -91,6 +95,12 @@ impl World {
     pub async fn stop(mut self) {
         self.stop_gateway().await;
         assert!(self.s3.faults().unfired().is_empty(), "a fault never fired");
+    }
+
+    /// How often the store was asked for it since the gateway serves.
+    pub fn calls(&self, op: Op) -> u64 {
+        let at_start = if op == Op::PutObject { self.puts_at_start } else { 0 };
+        self.s3.faults().calls(op) - at_start
     }
 
     pub fn put(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_devstore::{Conditions, DevStore, Op, Options, Versioning};
 use tempfile::TempDir;
 
-use crate::fixture::{BUCKET, KEY, config};
+use crate::fixture::{BUCKET, KEY, World, config};
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_s3up-server"))
@@ -113,6 +113,37 @@ async fn bad_input_ends_in_one_clear_line() {
     let missing = run(&root.path().join("none.yaml")).await;
     assert_eq!(missing.status.code(), Some(2));
     s3.stop().await;
+}
+
+#[tokio::test]
+async fn a_promise_that_the_store_would_break_is_not_given() {
+    let root = tempfile::tempdir().unwrap();
+    let options = Options::new(root.path().join("s3"));
+    let s3 = DevStore::start(Options { conditions: Conditions::Ignored, ..options }).await.unwrap();
+    s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
+    let file = root.path().join("server.yaml");
+    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+
+    let output = run(&file).await;
+
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let line = "s3up-server: error: client webapp-prod: `overwrite: never` cannot be kept";
+    assert!(text.lines().last().unwrap().starts_with(line), "{text}");
+    s3.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_promise_is_asked_for() {
+    let no_promise = |config: String| config.replace("overwrite: never, ", "");
+    let nobody_uploads = |config: String| {
+        config.replace("overwrite: never, ", "overwrite: never, allow: [exists, download], ")
+    };
+    for edit in [no_promise, nobody_uploads] {
+        let world = World::with(Versioning::Enabled, edit).await;
+        assert_eq!(world.s3.faults().calls(Op::PutObject), 0);
+        world.stop().await;
+    }
 }
 
 #[test]

@@ -109,7 +109,7 @@ async fn content_that_is_not_what_was_announced_is_refused_and_leaves_nothing() 
 
     assert_eq!(world.exists("a").await["exists"], false);
     let faults = world.s3.faults();
-    assert_eq!(faults.calls(Op::PutObject), 0);
+    assert_eq!(world.calls(Op::PutObject), 0);
     assert_eq!(faults.calls(Op::CompleteMultipartUpload), 0);
     assert_eq!(faults.calls(Op::CreateMultipartUpload), faults.calls(Op::AbortMultipartUpload));
     world.stop().await;
