@@ -18,6 +18,7 @@ mod conditions;
 mod deleting;
 mod differences;
 mod document;
+mod engine;
 mod keys;
 mod listing;
 mod multipart;
@@ -66,7 +67,7 @@ async fn garage_does_what_we_rely_on_but_for_what_is_listed() {
 }
 
 #[tokio::test]
-async fn aws_does_what_we_rely_on() {
+async fn a_real_bucket_does_what_we_rely_on() {
     let Some(running) = aws::find_or_say_why_not().await else { return };
 
     let mut complaints = ask_and_judge(&running.target).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::parts::Upload;
 use super::server::Server;
-use super::verdict::{Differs, Held, Verdict, holds, is, refused, some};
+use super::verdict::{Differs, Held, Verdict, holds, is, refused, some, status};
 
 /// Clocks of two hosts differ, and a listing has whole seconds.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(15 * 60);
@@ -86,6 +86,17 @@ pub async fn an_upload_that_is_aborted_is_gone(server: &Server) -> Verdict {
     is("uploads listed", listed.uploads().len(), 0)?;
     refused(upload.list().send().await, &["NoSuchUpload"])?;
     server.has_none("key", "the object is there").await?;
+    Ok(Held)
+}
+
+/// A retry after a lost answer: either answer is fine.
+pub async fn an_upload_that_is_aborted_again_is_done_or_gone(server: &Server) -> Verdict {
+    let upload = Upload::ready(server).await?;
+    upload.abort().await?;
+
+    if let Err(err) = upload.aborting().send().await {
+        is("status", status(&err), Some(404))?;
+    }
     Ok(Held)
 }
 

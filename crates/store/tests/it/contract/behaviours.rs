@@ -98,6 +98,7 @@ behaviours! {
         aborting::uploads_are_listed_by_prefix_with_their_date,
         aborting::uploads_are_listed_in_pages,
         aborting::an_upload_that_is_aborted_is_gone,
+        aborting::an_upload_that_is_aborted_again_is_done_or_gone,
         aborting::an_upload_that_is_aborted_does_not_complete,
         aborting::an_upload_that_is_aborted_takes_no_part,
     }
@@ -106,6 +107,8 @@ behaviours! {
         versions::an_upload_tells_its_version,
         versions::what_was_overwritten_is_still_read,
         versions::what_was_deleted_is_hidden_and_still_read,
+        versions::an_old_version_is_read_in_ranges_on_its_etag,
+        versions::a_key_under_a_delete_marker_is_new,
         versions::without_its_delete_marker_an_object_is_back,
         versions::a_version_that_is_deleted_is_gone,
         versions::versions_are_listed_newest_first,
@@ -140,6 +143,7 @@ behaviours! {
         objects::a_content_type_comes_back,
         objects::encryption_with_aes256_is_echoed,
         objects::an_upload_is_encrypted_with_aes256,
+        objects::a_head_tells_size_etag_and_date,
         objects::an_empty_object_is_an_object,
         objects::a_range_comes_alone,
         objects::a_range_over_the_end_is_cut_there,
@@ -148,6 +152,7 @@ behaviours! {
         objects::an_object_that_is_not_there_is_no_such_key,
         deleting::what_is_not_there_is_deleted_without_an_error,
         deleting::a_batch_deletes_the_keys_that_it_names,
+        deleting::a_quiet_batch_tells_only_of_what_failed,
         deleting::a_batch_deletes_a_thousand_keys,
         deleting::a_batch_of_more_than_a_thousand_keys_is_refused,
     }

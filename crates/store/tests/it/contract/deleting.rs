@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::delete_objects::{DeleteObjectsError, DeleteObjectsOutput};
+use aws_sdk_s3::types::builders::DeleteBuilder;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::server::{BODY, Server};
@@ -29,6 +30,16 @@ pub async fn a_batch_deletes_the_keys_that_it_names(server: &Server) -> Verdict 
     Ok(Held)
 }
 
+pub async fn a_quiet_batch_tells_only_of_what_failed(server: &Server) -> Verdict {
+    server.stored("a", BODY).await?;
+
+    let done = quiet_batch(server, vec!["a".to_owned(), "absent".to_owned()]).await?;
+
+    is("answers", (done.deleted().len(), done.errors().len()), (0, 0))?;
+    is("left", server.names("").await?.len(), 0)?;
+    Ok(Held)
+}
+
 pub async fn a_batch_deletes_a_thousand_keys(server: &Server) -> Verdict {
     server.stored("999", BODY).await?;
 
@@ -46,14 +57,26 @@ pub async fn a_batch_of_more_than_a_thousand_keys_is_refused(server: &Server) ->
     Ok(Held)
 }
 
-async fn batch(
-    server: &Server,
-    names: Vec<String>,
-) -> Result<DeleteObjectsOutput, SdkError<DeleteObjectsError>> {
+type Deleted = Result<DeleteObjectsOutput, SdkError<DeleteObjectsError>>;
+
+async fn batch(server: &Server, names: Vec<String>) -> Deleted {
+    send(server, named(server, names)).await
+}
+
+/// As our engine asks.
+async fn quiet_batch(server: &Server, names: Vec<String>) -> Deleted {
+    send(server, named(server, names).quiet(true)).await
+}
+
+fn named(server: &Server, names: Vec<String>) -> DeleteBuilder {
     let object = |name: String| {
         ObjectIdentifier::builder().key(server.key(&name)).build().expect("it has a key")
     };
     let objects = names.into_iter().map(object).collect();
-    let delete = Delete::builder().set_objects(Some(objects)).build().expect("it has objects");
+    Delete::builder().set_objects(Some(objects))
+}
+
+async fn send(server: &Server, delete: DeleteBuilder) -> Deleted {
+    let delete = delete.build().expect("it has objects");
     server.client.delete_objects().bucket(&server.bucket).delete(delete).send().await
 }

@@ -12,12 +12,15 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use super::behaviours;
-use super::differences;
+use super::differences::{self, Difference};
 use super::servers::Name;
 use super::suite::{Answer, Outcome};
 
 const WRITE: &str = "S3UP_WRITE_COMPATIBILITY";
 const NOT_RUN: &str = "not run";
+const NOT_ASKED: &str = "not asked: ";
+/// Of the first column.
+const HEAD: &str = "Behaviour";
 const PREAMBLE: &str = include_str!("document/preamble.md");
 const INSTALL: &str = include_str!("../../../../../scripts/install.sh");
 
@@ -32,8 +35,9 @@ pub fn complaint(server: Name, answers: &[Answer]) -> Option<String> {
     lock.lock().expect("a lock on the document");
     let before = fs::read_to_string(&path).expect("docs/s3-compatibility.md");
     let mut columns = parse(&before);
-    // Whoever cannot run a server should not have to write its column.
-    let was_never_run = columns[&server].values().all(|cell| cell == NOT_RUN);
+    // Whoever asks a bucket of theirs need not write what it answered.
+    let was_never_run =
+        server == Name::Aws && columns[&server].values().all(|cell| cell == NOT_RUN);
     columns.insert(server, answers.iter().map(cell).collect());
     let after = render(&columns);
     if env::var_os(WRITE).is_some() {
@@ -52,7 +56,7 @@ fn cell(answer: &Answer) -> (String, String) {
     let text = match &answer.outcome {
         Outcome::Held => "holds".to_owned(),
         Outcome::Differs(instead) => format!("**differs**: {}", escaped(instead)),
-        Outcome::NotAsked(reason) => format!("not asked: {reason}"),
+        Outcome::NotAsked(reason) => format!("{NOT_ASKED}{reason}"),
     };
     (answer.behaviour.sentence(), text)
 }
@@ -61,7 +65,8 @@ fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 
-/// The cells that a document has; `not run` for those that it has not.
+/// The cells that a document has; `not run` for those that it has not, and for
+/// all of a server whose version is another one now.
 fn parse(document: &str) -> Columns {
     let rows: BTreeMap<String, Vec<&str>> = document
         .lines()
@@ -69,8 +74,11 @@ fn parse(document: &str) -> Columns {
         .map(|line| line.split(" | ").collect::<Vec<_>>())
         .map(|cells| (cells[0].to_owned(), cells[1..].to_vec()))
         .collect();
-    let column = |n: usize| {
-        let cell = |sentence: &str| Some((*rows.get(sentence)?.get(n)?).to_owned());
+    let column = |n: usize, name: Name| {
+        let cell = |sentence: &str| {
+            let is_of_this_version = *rows.get(HEAD)?.get(n)? == title(name);
+            is_of_this_version.then_some((*rows.get(sentence)?.get(n)?).to_owned())
+        };
         let all = behaviours::ALL.iter().map(|behaviour| behaviour.sentence());
         all.map(|sentence| {
             let cell = cell(&sentence).unwrap_or_else(|| NOT_RUN.to_owned());
@@ -78,7 +86,7 @@ fn parse(document: &str) -> Columns {
         })
         .collect()
     };
-    Name::ALL.into_iter().enumerate().map(|(n, name)| (name, column(n))).collect()
+    Name::ALL.into_iter().enumerate().map(|(n, name)| (name, column(n, name))).collect()
 }
 
 fn render(columns: &Columns) -> String {
@@ -103,7 +111,7 @@ fn render(columns: &Columns) -> String {
 fn head(group: &str) -> String {
     let titles = Name::ALL.map(title).join(" | ");
     let rule = "---|".repeat(Name::ALL.len() + 1);
-    format!("\n## {group}\n\n| Behaviour | {titles} |\n|{rule}\n")
+    format!("\n## {group}\n\n| {HEAD} | {titles} |\n|{rule}\n")
 }
 
 fn title(name: Name) -> String {
@@ -147,6 +155,35 @@ fn the_document_is_what_the_lists_say() {
     if env::var_os(WRITE).is_none() {
         assert!(text == rendered, "docs/s3-compatibility.md is stale; write it with {WRITE}=1");
     }
+}
+
+/// What a server is said to do is what the list of differences says, also where
+/// the server cannot be run.
+#[test]
+fn no_answer_contradicts_the_list_of_differences() {
+    for (server, cells) in parse(&fs::read_to_string(path()).unwrap()) {
+        for behaviour in behaviours::ALL {
+            let found = &cells[&behaviour.sentence()];
+            let entry = differences::of(server, behaviour.name);
+            let differs = |entry: &Difference| Outcome::Differs(entry.instead.to_owned());
+            let outcome = entry.map_or(Outcome::Held, differs);
+            let (_, wanted) = cell(&Answer { behaviour, outcome });
+            let nobody_asked = found == NOT_RUN || found.starts_with(NOT_ASKED);
+            assert!(nobody_asked || *found == wanted, "{server:?}: {}: {found}", behaviour.name);
+        }
+    }
+}
+
+#[test]
+fn answers_of_another_version_are_forgotten() {
+    let of_now = parse(&render(&parse(&fs::read_to_string(path()).unwrap())));
+    let moto = title(Name::Moto);
+
+    let of_then = parse(&render(&of_now).replace(&moto, "moto 0.0.1"));
+
+    assert!(of_now[&Name::Moto].values().any(|cell| cell == "holds"));
+    assert!(of_then[&Name::Moto].values().all(|cell| cell == NOT_RUN));
+    assert_eq!(of_then[&Name::Devstore], of_now[&Name::Devstore]);
 }
 
 #[test]

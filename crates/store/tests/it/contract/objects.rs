@@ -52,6 +52,17 @@ pub async fn an_upload_is_encrypted_with_aes256(server: &Server) -> Verdict {
     Ok(Held)
 }
 
+pub async fn a_head_tells_size_etag_and_date(server: &Server) -> Verdict {
+    let etag = server.stored("key", BODY).await?;
+
+    let head = server.head("key").send().await?;
+
+    is("size", head.content_length(), Some(BODY.len() as i64))?;
+    holds(head.e_tag() == Some(etag.as_str()), "another ETag than was answered")?;
+    holds(head.last_modified().is_some(), "no date")?;
+    Ok(Held)
+}
+
 pub async fn an_empty_object_is_an_object(server: &Server) -> Verdict {
     server.stored("key", b"").await?;
 

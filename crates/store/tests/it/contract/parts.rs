@@ -1,5 +1,6 @@
 //! A multipart upload under way, for the behaviours that need one.
 
+use aws_sdk_s3::operation::abort_multipart_upload::builders::AbortMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::list_parts::builders::ListPartsFluentBuilder;
@@ -85,9 +86,13 @@ impl Upload {
     }
 
     pub async fn abort(&self) -> Result<(), Differs> {
-        let call = self.server.client.abort_multipart_upload().bucket(&self.server.bucket);
-        call.key(self.server.key(NAME)).upload_id(&self.id).send().await?;
+        self.aborting().send().await?;
         Ok(())
+    }
+
+    pub fn aborting(&self) -> AbortMultipartUploadFluentBuilder {
+        let call = self.server.client.abort_multipart_upload().bucket(&self.server.bucket);
+        call.key(self.server.key(NAME)).upload_id(&self.id)
     }
 
     pub fn list(&self) -> ListPartsFluentBuilder {

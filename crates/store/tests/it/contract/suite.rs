@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::behaviours::{self, Behaviour, Needs};
 use super::servers::{Name, Target};
 use super::verdict::{Differs, Held};
-use super::{differences, document};
+use super::{differences, document, engine};
 
 /// Asked at once: what takes time is mostly the server's own work.
 const AT_ONCE: usize = 4;
@@ -30,13 +30,15 @@ pub struct Answer {
     pub outcome: Outcome,
 }
 
-/// What is wrong with the server, the list of differences or the document.
+/// What is wrong with the server, the list of differences, the document, or what
+/// our engine makes of the server.
 pub async fn ask_and_judge(target: &Target) -> Vec<String> {
     let asking = behaviours::ALL.iter().map(|behaviour| ask(target, behaviour));
     let answers: Vec<_> = futures::stream::iter(asking).buffered(AT_ONCE).collect().await;
     let mut complaints: Vec<_> =
         answers.iter().filter_map(|answer| complaint(target.name, answer)).collect();
     complaints.extend(document::complaint(target.name, &answers));
+    complaints.extend(engine::complaint(target, &answers).await);
     complaints
 }
 

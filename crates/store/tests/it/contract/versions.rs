@@ -48,6 +48,31 @@ pub async fn what_was_deleted_is_hidden_and_still_read(server: &Server) -> Verdi
     Ok(Held)
 }
 
+/// What a download of an old version asks for.
+pub async fn an_old_version_is_read_in_ranges_on_its_etag(server: &Server) -> Verdict {
+    let put = server.put("key", b"old").send().await?;
+    let (id, etag) = (version(put.version_id)?, some("ETag", put.e_tag)?);
+    self::put(server, b"new").await?;
+    let get = || server.get("key").version_id(&id).range("bytes=1-2");
+
+    let got = get().if_match(&etag).send().await?;
+
+    holds(body(got).await? == b"ld", "other bytes came back")?;
+    refused(get().if_match("\"0\"").send().await, &["412"])?;
+    Ok(Held)
+}
+
+pub async fn a_key_under_a_delete_marker_is_new(server: &Server) -> Verdict {
+    put(server, b"old").await?;
+    delete(server, None).await?;
+
+    server.put("key", b"new").if_none_match("*").send().await?;
+
+    refused(server.put("key", b"again").if_none_match("*").send().await, &["PreconditionFailed"])?;
+    server.has("key", b"new").await?;
+    Ok(Held)
+}
+
 pub async fn without_its_delete_marker_an_object_is_back(server: &Server) -> Verdict {
     put(server, b"kept").await?;
     let marker = version(delete(server, None).await?.version_id)?;

@@ -15,7 +15,10 @@ pub async fn find_or_say_why_not() -> Option<Running<AwsBucket>> {
     let config = quiet(aws_sdk_s3::config::Builder::from(&bucket.config)).build();
     let server = Server {
         client: Client::from_conf(config),
-        endpoint: format!("https://s3.{}.amazonaws.com", bucket.region),
+        endpoint: bucket
+            .config
+            .endpoint_url()
+            .map_or_else(|| format!("https://s3.{}.amazonaws.com", bucket.region), str::to_owned),
         bucket: bucket.name.clone(),
         prefix: bucket.prefix.clone(),
         credentials,
