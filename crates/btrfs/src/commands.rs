@@ -1,0 +1,67 @@
+//! What each command does: builds the parts from the configuration, runs them,
+//! and says how that ended. Decides nothing.
+
+pub mod backup;
+pub mod restore;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use btrfs_to_s3::bucket::Bucket;
+use btrfs_to_s3::config::BucketConfig;
+use btrfs_to_s3::publish::Host;
+use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::tool::Btrfs;
+use s3up_cli::{Exit, Stop};
+use s3up_store::Store;
+
+/// How long the bucket may be away before a run begins.
+const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
+/// For uploads that were given up to be aborted.
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
+
+fn stopped_by(stop: Stop) -> anyhow::Error {
+    Exit::from(stop).with(anyhow!("stopped by a signal"))
+}
+
+fn need_root() -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(anyhow!("run it as root: snapshots, `btrfs send` and `btrfs receive` need that"))
+}
+
+fn find_btrfs() -> anyhow::Result<Btrfs> {
+    Ok(Btrfs::find(std::env::var_os("PATH").as_deref())?)
+}
+
+async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
+    let uname = rustix::system::uname();
+    Ok(Host {
+        name: uname.nodename().to_string_lossy().into_owned(),
+        kernel: uname.release().to_string_lossy().into_owned(),
+        btrfs_progs: btrfs.version().await?,
+    })
+}
+
+/// Connects, and looks whether the bucket is there and lets us in.
+async fn connect(config: &BucketConfig, stopping: &Stopping) -> anyhow::Result<Bucket> {
+    let store = Store::connect(config.settings.clone()).await?;
+    tokio::select! {
+        probed = store.probe(config.layout.prefix(), PROBE_RETRY_FOR) => { probed?; }
+        stop = stopping.wait() => return Err(stopped_by(stop)),
+    }
+    Ok(Bucket {
+        store,
+        retry_for: config.retry_for,
+        storage_class: Some(config.class_manifest.clone()),
+        metadata: BTreeMap::new(),
+    })
+}
+
+pub fn print(text: &str) -> anyhow::Result<Exit> {
+    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")?;
+    Ok(Exit::Done)
+}
