@@ -23,4 +23,4 @@ pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};
 pub use key::{KEY_BYTES_MAX, Key, KeyError, KeyPrefix};
 pub use refusal::Code;
 pub use remote_path::{PathRule, RemotePath};
-pub use size::Size;
+pub use size::{Size, Throughput};
