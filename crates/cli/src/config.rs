@@ -15,6 +15,7 @@ mod error;
 mod expand;
 mod path;
 mod plain;
+mod set;
 #[cfg(test)]
 mod tests;
 mod toml;
@@ -32,6 +33,8 @@ use serde::de::DeserializeOwned;
 pub use self::error::ConfigError;
 use self::error::Wrong;
 pub use self::path::{AbsolutePath, RelativePathError};
+use self::set::Applied;
+pub use self::set::{Setting, SettingError};
 use self::tree::Node;
 
 /// A configuration of ten thousand clients has two million bytes; what is
@@ -50,12 +53,21 @@ pub struct Loaded<T> {
 pub struct Source {
     file: PathBuf,
     lines: BTreeMap<String, usize>,
+    settings: Vec<Applied>,
 }
 
 /// Reads `path` and the environment.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> {
+    load_with(path, &[])
+}
+
+/// The same, with keys that are set for this run.
+pub fn load_with<T: DeserializeOwned>(
+    path: &Path,
+    settings: &[Setting],
+) -> Result<Loaded<T>, ConfigError> {
     let text = read(path)?;
-    parse(path, &text, &environment)
+    parse_with(path, &text, settings, &environment)
 }
 
 /// The same from text: `file` decides the format by its ending and is named in
@@ -65,23 +77,50 @@ pub fn parse<T: DeserializeOwned>(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded<T>, ConfigError> {
+    parse_with(file, text, &[], env)
+}
+
+/// The same, with keys that are set for this run.
+pub fn parse_with<T: DeserializeOwned>(
+    file: &Path,
+    text: &str,
+    settings: &[Setting],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded<T>, ConfigError> {
     let located = |wrong: Wrong| wrong.in_file(file);
     let read_tree = Format::of(file).map_err(located)?;
     let mut root = read_tree.tree(text.trim_start_matches('\u{feff}')).map_err(located)?;
-    expand::expand(&mut root, env).map_err(located)?;
-    let raw = de::value(&root).map_err(located)?;
-    Ok(Loaded { raw, source: Source { file: file.to_owned(), lines: tree::lines(&root) } })
+    let settings: Vec<_> = settings.iter().map(|setting| setting.apply(&mut root)).collect();
+    let source = Source { file: file.to_owned(), lines: tree::lines(&root), settings };
+    let placed = |wrong: Wrong| source.placed(wrong.in_file(file));
+    expand::expand(&mut root, env).map_err(placed)?;
+    let raw = de::value(&root).map_err(placed)?;
+    Ok(Loaded { raw, source })
 }
 
 impl Source {
     /// An error found after parsing, at a key such as `clients[1].api_key`.
     pub fn wrong(&self, key: &str, what: impl Display) -> ConfigError {
-        ConfigError::Wrong {
+        self.placed(ConfigError::Wrong {
             file: self.file.clone(),
             line: self.line(key),
             key: key.to_owned(),
             what: what.to_string(),
+        })
+    }
+
+    /// What a setting brought is its fault, and none of the file's.
+    fn placed(&self, err: ConfigError) -> ConfigError {
+        match err {
+            ConfigError::Wrong { key, what, .. } if self.is_set(&key) => {
+                ConfigError::Set { key, what }
+            }
+            err => err,
         }
+    }
+
+    fn is_set(&self, key: &str) -> bool {
+        self.settings.iter().any(|setting| setting.is_at(key))
     }
 
     pub fn file(&self) -> &Path {

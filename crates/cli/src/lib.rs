@@ -16,8 +16,10 @@ mod one_line;
 pub mod progress;
 mod secret;
 mod stop;
+mod table;
 
 pub use exit::{Exit, ExitWith, finish};
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use secret::Secret;
 pub use stop::{Stop, until_stopped};
+pub use table::table;

@@ -15,6 +15,11 @@ pub enum ConfigError {
         file: PathBuf,
         what: String,
     },
+    /// Of a key that was set on the command line.
+    Set {
+        key: String,
+        what: String,
+    },
     /// Without a line where the whole file is wrong, without a key (empty)
     /// where its syntax is.
     Wrong {
@@ -30,6 +35,9 @@ impl fmt::Display for ConfigError {
         match self {
             ConfigError::Read { file, what } => {
                 write!(f, "read {}: {}", one_line(&file.to_string_lossy()), one_line(what))
+            }
+            ConfigError::Set { key, what } => {
+                write!(f, "--set {}: {}", one_line(key), one_line(what))
             }
             ConfigError::Wrong { file, line, key, what } => {
                 f.write_str(&one_line(&file.to_string_lossy()))?;

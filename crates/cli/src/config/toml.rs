@@ -16,6 +16,12 @@ pub(super) fn tree(text: &str) -> Result<Option<Node>, Wrong> {
     Ok((!entries.is_empty()).then_some(Node { line: 1, value: Value::Mapping(entries) }))
 }
 
+/// A value by itself, or the parser's short message, which does not show it.
+pub(super) fn value(text: &str) -> Result<Node, String> {
+    let value = DeValue::parse(text).map_err(|err| err.message().to_owned())?;
+    Ok(Lines::of(text).node(&value, None))
+}
+
 /// The parser's short message; its long one shows the text, which may be a
 /// secret. Of a key that is set twice the span is that of the key.
 fn syntax(text: &str, lines: &Lines, err: &Error) -> Wrong {
