@@ -36,6 +36,7 @@ btrfs_make() {
   cat >"$work/btrfs.toml" <<END
 [global]
 lock_path = "$work/btrfs.lock"
+state_path = "$work/btrfs.state"
 [snapshots]
 base_dir = "$work/btrfs/snapshots"
 [subvolumes]

@@ -89,7 +89,7 @@ impl Bucket {
         }
     }
 
-    async fn link(&self, key: Key) -> Result<Link, ReadChainError> {
+    pub async fn link(&self, key: Key) -> Result<Link, ReadChainError> {
         let Some(document) = self.store.read(&key, MANIFEST_BYTES_MAX, self.retry_for).await?
         else {
             return Err(ChainError::Missing { key }.into());

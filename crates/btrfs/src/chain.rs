@@ -115,6 +115,10 @@ impl Chain {
         &self.0
     }
 
+    pub fn full(&self) -> &Link {
+        self.0.first().expect("a chain has a full")
+    }
+
     pub fn newest(&self) -> &Link {
         self.0.last().expect("a chain has a full")
     }

@@ -2,7 +2,9 @@
 //! and says how that ended. Decides nothing.
 
 pub mod backup;
+pub mod plan;
 pub mod restore;
+pub mod status;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,6 +18,13 @@ use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::{Exit, Stop};
 use s3up_store::Store;
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    Table,
+    Json,
+}
 
 /// How long the bucket may be away before a run begins.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
@@ -37,10 +46,23 @@ fn find_btrfs() -> anyhow::Result<Btrfs> {
     Ok(Btrfs::find(std::env::var_os("PATH").as_deref())?)
 }
 
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Now, in the time zone of this host.
+fn now() -> jiff::Zoned {
+    let zone = jiff::tz::TimeZone::try_system().unwrap_or_else(|err| {
+        tracing::warn!(event = "time_zone_unknown", "`run_at` is taken as UTC: {err}");
+        jiff::tz::TimeZone::UTC
+    });
+    jiff::Timestamp::now().to_zoned(zone)
+}
+
 async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
     let uname = rustix::system::uname();
     Ok(Host {
-        name: uname.nodename().to_string_lossy().into_owned(),
+        name: host_name(),
         kernel: uname.release().to_string_lossy().into_owned(),
         btrfs_progs: btrfs.version().await?,
     })

@@ -7,6 +7,7 @@ use crate::look::LookError;
 use crate::publish::{PublishError, Unplanned};
 use crate::record::RecordError;
 use crate::send::SendError;
+use crate::subvolume::SubvolumeError;
 use crate::tool::ToolError;
 
 /// Why one subvolume was not backed up: what failed first.
@@ -16,6 +17,8 @@ pub enum Failure {
     Look(#[from] LookError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    #[error(transparent)]
+    Snapshots(#[from] SubvolumeError),
     #[error(transparent)]
     Snapshot(#[from] ToolError),
     #[error(transparent)]

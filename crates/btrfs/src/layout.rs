@@ -53,6 +53,12 @@ impl Layout {
         self.of(backup, format_args!("manifest-{}.json", backup.stamp))
     }
 
+    /// What the keys of all manifests of one kind start with, and of their
+    /// parts files.
+    pub fn manifests(&self, subvolume: &SubvolumeName, kind: Kind) -> String {
+        format!("{}{}/manifest-", self.folder(subvolume), folder_of(kind))
+    }
+
     pub fn parts(&self, backup: &SnapshotName) -> Key {
         self.of(backup, format_args!("manifest-{}-parts.json", backup.stamp))
     }
@@ -67,16 +73,20 @@ impl Layout {
     }
 
     fn of(&self, backup: &SnapshotName, name: std::fmt::Arguments<'_>) -> Key {
-        let folder = match backup.kind {
-            Kind::Full => "full",
-            Kind::Incremental => "incremental",
-        };
+        let folder = folder_of(backup.kind);
         self.key(format_args!("{}/{folder}/{name}", backup.subvolume))
     }
 
     fn key(&self, below: std::fmt::Arguments<'_>) -> Key {
         let key = Key::parse(&format!("{}subvol/{below}", self.prefix));
         key.expect("checked segments below a prefix whose length was checked")
+    }
+}
+
+fn folder_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Full => "full",
+        Kind::Incremental => "incremental",
     }
 }
 

@@ -16,6 +16,9 @@
 //! Not here: the protocol of S3 (`s3up-store`), the format of send streams
 //! (`btrfs-sendstream`).
 
+// A future that waits for the SDK has futures in it a hundred deep.
+#![recursion_limit = "256"]
+
 pub mod backup;
 pub mod bucket;
 mod cause;
@@ -24,22 +27,31 @@ mod child;
 pub mod config;
 pub mod failure;
 pub mod filesystem;
+pub mod history;
+pub mod home;
 pub mod layout;
+pub mod local;
 pub mod lock;
 pub mod look;
 pub mod manifest;
 mod nested;
 mod outcome;
 pub mod plan;
+pub mod planner;
 pub mod publish;
 pub mod receive;
 pub mod record;
+mod replace;
 pub mod restore;
+pub mod schedule;
 pub mod selection;
 pub mod send;
+pub mod shelf;
 pub mod snapshot;
 pub mod staging;
 pub mod stamp;
+pub mod state;
+pub mod status;
 pub mod stopping;
 pub mod subvolume;
 pub mod tidy;

@@ -51,7 +51,9 @@ pub async fn look(
             Some(parent) => on_disk(btrfs, &base_dir.join(parent.to_string())).await,
             None => ParentOnDisk::Missing,
         },
-        Published::Nothing | Published::Broken { .. } => ParentOnDisk::Missing,
+        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+            ParentOnDisk::Missing
+        }
     };
     let mut snapshots = subvolume::snapshots_in(base_dir)?;
     snapshots.retain(|snapshot| snapshot.subvolume == *name);
@@ -59,7 +61,8 @@ pub async fn look(
     Ok(Seen { published, pointer_etag, parent, snapshots })
 }
 
-async fn published(
+/// What the pointer leads to.
+pub async fn published(
     bucket: &Bucket,
     layout: &Layout,
     name: &SubvolumeName,
@@ -75,6 +78,9 @@ async fn published(
         Ok(chain) => chain,
         Err(ReadChainError::Store(err)) => return Err(err.into()),
         Err(ReadChainError::Chain(err)) if err.is_newer() => return Err(LookError::Newer(err)),
+        Err(ReadChainError::Chain(ChainError::Missing { key })) => {
+            return Ok(Published::ManifestMissing { key: key.as_str().to_owned() });
+        }
         Err(ReadChainError::Chain(err)) => {
             return Ok(Published::Broken { reason: with_cause(&err) });
         }

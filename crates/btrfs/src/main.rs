@@ -1,18 +1,23 @@
 //! `btrfs-to-s3`: reads arguments, builds the parts, runs them. Decides nothing.
 
+// As in the library.
+#![recursion_limit = "256"]
+
 mod commands;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
-use clap::{Parser, Subcommand};
-use s3up_cli::config::AbsolutePath;
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use commands::Output;
+use s3up_cli::config::{AbsolutePath, Setting};
 use s3up_cli::{Exit, LogArgs};
 
+const SET: &str = "set";
 /// What still hashes or resolves a name when all is done.
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
@@ -37,14 +42,44 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Snapshot, send and publish subvolumes
+    /// Snapshot, send and publish what is due
     Backup {
-        /// Back up now (this version keeps no schedule of its own)
-        #[arg(long, required = true)]
+        /// Back up now, also what is not due
+        #[arg(long)]
         once: bool,
         /// Make a full, also where an incremental could be made
         #[arg(long)]
         full: bool,
+        /// Make the snapshots and keep them on this host; leave S3 alone
+        #[arg(long, conflicts_with_all = ["full", "dry_run"])]
+        no_s3: bool,
+        /// Print what would be done, and why; do nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Print the plan as JSON
+        #[arg(long, requires = "dry_run")]
+        json: bool,
+        /// Only this subvolume; may be repeated (default: all)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Vec<String>,
+    },
+    /// Print what a backup would do now, and why
+    Plan {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Only this subvolume; may be repeated (default: all)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Vec<String>,
+    },
+    /// Print how the backups stand: last run, next due, history
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// So many backups of each subvolume, newest first
+        #[arg(long, value_name = "COUNT", default_value_t = 10)]
+        history: usize,
         /// Only this subvolume; may be repeated (default: all)
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
@@ -65,25 +100,68 @@ enum Command {
     CheckConfig,
 }
 
+fn asked(once: bool, full: bool) -> Asked {
+    match (once, full) {
+        (_, true) => Asked::Full,
+        (true, false) => Asked::Now,
+        (false, false) => Asked::WhatIsDue,
+    }
+}
+
+fn output(json: bool) -> Output {
+    if json { Output::Json } else { Output::Table }
+}
+
 fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = AbsolutePath::try_from(PathBuf::from(text)).map_err(|err| err.to_string())?;
     Ok(path.into_inner())
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    s3up_cli::finish("btrfs-to-s3", run(args))
+    let (args, settings) = parse();
+    s3up_cli::finish("btrfs-to-s3", run(args, &settings))
 }
 
-fn run(args: Args) -> anyhow::Result<Exit> {
-    let config = Config::load(&args.config)?;
+/// `--set` may stand before the command and after it, and all count: of a
+/// global argument those before it would be dropped.
+fn parse() -> (Args, Vec<String>) {
+    let set = Arg::new(SET)
+        .long(SET)
+        .value_name("SECTION.KEY=VALUE")
+        .help("Set a key of the configuration for this run; may be repeated")
+        .action(ArgAction::Append);
+    let command = Args::command().arg(&set).mut_subcommands(|command| command.arg(&set));
+    let matches = command.get_matches();
+    let inner = matches.subcommand().map(|(_, matches)| matches);
+    let settings = [Some(&matches), inner].into_iter().flatten();
+    let settings = settings.filter_map(|matches| matches.get_many::<String>(SET)).flatten();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|err| err.exit());
+    (args, settings.cloned().collect())
+}
+
+fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
+    let settings = settings.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, _>>();
+    let settings = settings.map_err(|err| Exit::Usage.with(anyhow!(err).context("--set")))?;
+    let config = Config::load(&args.config, &settings)?;
     args.log.with_config(config.log_level, None).init()?;
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let exit = runtime.block_on(async {
         match args.command {
-            Command::Backup { once: _, full, subvolume } => {
-                let asked = if full { Asked::Full } else { Asked::Any };
+            Command::Backup { no_s3: true, subvolume, .. } => {
+                commands::backup::run_without_s3(&config, &subvolume).await
+            }
+            Command::Backup { once, full, dry_run, json, subvolume, no_s3: _ } => {
+                let asked = asked(once, full);
+                if dry_run {
+                    return commands::plan::run(&config, asked, &subvolume, output(json)).await;
+                }
                 commands::backup::run(&config, asked, &subvolume).await
+            }
+            Command::Plan { json, subvolume } => {
+                commands::plan::run(&config, Asked::WhatIsDue, &subvolume, output(json)).await
+            }
+            Command::Status { json, history, subvolume } => {
+                commands::status::run(&config, &subvolume, history, output(json)).await
             }
             Command::Restore { subvolume, target, manifest_key } => {
                 commands::restore::run(&config, &subvolume, target, manifest_key.as_deref()).await

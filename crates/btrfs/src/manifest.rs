@@ -4,6 +4,7 @@
 //! does not know. Some fields may be null or missing: other tools write this
 //! form, too. Each document is checked once, when it is read.
 
+use jiff::Timestamp;
 use s3up_core::part::PART_BYTES_MAX;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,14 @@ impl Manifest {
         self.parent_key()?;
         self.chunk_facts()?;
         Ok(())
+    }
+
+    /// When it was made, as far as is known. `created_at` is in the backup's
+    /// name, which comes after that of the one before, also where a clock went
+    /// back in between.
+    pub fn made_at(&self) -> Timestamp {
+        let started_at = self.started_at.unwrap_or(self.created_at);
+        self.created_at.min(started_at).time()
     }
 
     pub fn parent_key(&self) -> Result<Option<Key>, DocumentError> {

@@ -4,10 +4,19 @@
 //! its snapshot is on disk and is still what was sent. Anything else leads to a
 //! full, which is never wrong, with the reason.
 
-use std::fmt;
+mod words;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+pub use self::words::seconds;
 use crate::chain::Chain;
-use crate::snapshot::{Kind, SnapshotName};
+use crate::schedule::{NextDue, Schedule};
+use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
+
+/// Clocks are set right by minutes; a full that is further ahead was made by a
+/// clock that was wrong, and how old it is nobody knows.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a snapshot on disk is, as `btrfs send` names it in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +30,10 @@ pub struct Identity {
 #[derive(Debug)]
 pub enum Published {
     Nothing,
+    /// There is a pointer, and this manifest, which it leads to, is gone.
+    ManifestMissing {
+        key: String,
+    },
     /// There is a pointer, and what it names cannot be built on.
     Broken {
         reason: String,
@@ -44,9 +57,30 @@ pub enum ParentOnDisk {
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Full or incremental, as the plan finds it.
-    Any,
+    /// What the schedule says.
+    WhatIsDue,
+    /// A backup in any case, full or incremental as the plan finds it.
+    Now,
     Full,
+}
+
+/// What is to be done with one subvolume. What is printed is what is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub subvolume: SubvolumeName,
+    pub decision: Decision,
+    /// When the newest published backup was made.
+    pub last_at: Option<Timestamp>,
+    /// When a backup is due after that, if this plan is carried out.
+    pub next_due: NextDue,
+    /// The snapshot to make, where something is due.
+    pub snapshot: Option<SnapshotName>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Due(Step),
+    NotDue,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +90,7 @@ pub enum Step {
     Incremental {
         parent: SnapshotName,
         identity: Identity,
+        why: WhyNow,
     },
 }
 
@@ -64,8 +99,20 @@ pub enum Step {
 pub enum Why {
     FirstBackup,
     Asked,
+    ManifestMissing {
+        key: String,
+    },
     ChainBroken {
         reason: String,
+    },
+    /// `full_every_days` are over.
+    Due {
+        full_at: Timestamp,
+        since: Timestamp,
+    },
+    /// The chain's full is of a time that has not come yet.
+    ClockWentBack {
+        full_at: Timestamp,
     },
     /// The manifest names no snapshot of ours.
     ParentUnknown {
@@ -92,45 +139,158 @@ pub enum Why {
     },
 }
 
+/// Why an incremental, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyNow {
+    Asked,
+    /// `incremental_every_days` are over.
+    Due {
+        last_at: Timestamp,
+        since: Timestamp,
+    },
+    /// The newest backup is of a time that has not come yet. To wait for it
+    /// might mean to wait for ever.
+    ClockWentBack {
+        last_at: Timestamp,
+    },
+}
+
 /// The snapshot that an incremental would be based on.
 pub fn parent_of(chain: &Chain) -> Option<SnapshotName> {
     SnapshotName::parse(&chain.newest().manifest.snapshot.name)
 }
 
-pub fn decide(asked: Asked, published: &Published, on_disk: &ParentOnDisk) -> Step {
+pub fn decide(
+    asked: Asked,
+    schedule: &Schedule,
+    now: &Zoned,
+    published: &Published,
+    on_disk: &ParentOnDisk,
+) -> Decision {
     let chain = match (asked, published) {
-        (_, Published::Nothing) => return Step::Full(Why::FirstBackup),
-        (Asked::Full, _) => return Step::Full(Why::Asked),
-        (Asked::Any, Published::Broken { reason }) => {
-            return Step::Full(Why::ChainBroken { reason: reason.clone() });
+        (_, Published::Nothing) => return full(Why::FirstBackup),
+        (Asked::Full, _) => return full(Why::Asked),
+        (_, Published::ManifestMissing { key }) => {
+            return full(Why::ManifestMissing { key: key.clone() });
         }
-        (Asked::Any, Published::Chain(chain)) => chain,
+        (_, Published::Broken { reason }) => {
+            return full(Why::ChainBroken { reason: reason.clone() });
+        }
+        (Asked::WhatIsDue | Asked::Now, Published::Chain(chain)) => chain,
     };
+    if let Some(why) = full_is_due(schedule, now, chain) {
+        return full(why);
+    }
+    let due = match asked {
+        Asked::Now | Asked::Full => Some(WhyNow::Asked),
+        Asked::WhatIsDue => incremental_is_due(schedule, now, chain),
+    };
+    match (on_parent(chain, on_disk), due) {
+        (Err(why), None) if may_pass(&why) => Decision::NotDue,
+        (Err(why), _) => full(why),
+        (Ok(_), None) => Decision::NotDue,
+        (Ok((parent, identity)), Some(why)) => {
+            Decision::Due(Step::Incremental { parent, identity, why })
+        }
+    }
+}
+
+fn full(why: Why) -> Decision {
+    Decision::Due(Step::Full(why))
+}
+
+fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
+    let full_at = chain.full().manifest.made_at();
+    let since = schedule.full_due_at(full_at, now.time_zone());
+    if full_at.duration_since(now.timestamp()) > CLOCK_TOLERANCE {
+        return Some(Why::ClockWentBack { full_at });
+    }
+    (since <= now.timestamp()).then_some(Why::Due { full_at, since })
+}
+
+fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<WhyNow> {
+    let last_at = chain.newest().manifest.made_at();
+    let since = schedule.incremental_due_at(last_at, now.time_zone());
+    if last_at > now.timestamp() {
+        return Some(WhyNow::ClockWentBack { last_at });
+    }
+    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since })
+}
+
+/// What an incremental can be based on, or why there can be none.
+fn on_parent(chain: &Chain, on_disk: &ParentOnDisk) -> Result<(SnapshotName, Identity), Why> {
     let Some(parent) = parent_of(chain) else {
         let name = chain.newest().manifest.snapshot.name.clone();
-        return Step::Full(Why::ParentUnknown { name });
+        return Err(Why::ParentUnknown { name });
     };
     let found = match on_disk {
-        ParentOnDisk::Missing => return Step::Full(Why::ParentMissing { parent }),
-        ParentOnDisk::Writable => return Step::Full(Why::ParentWritable { parent }),
+        ParentOnDisk::Missing => return Err(Why::ParentMissing { parent }),
+        ParentOnDisk::Writable => return Err(Why::ParentWritable { parent }),
         ParentOnDisk::Unreadable { reason } => {
             let reason = reason.clone();
-            return Step::Full(Why::ParentUnreadable { parent, reason });
+            return Err(Why::ParentUnreadable { parent, reason });
         }
         ParentOnDisk::Found(identity) => identity.clone(),
     };
     match expected(chain) {
-        None => Step::Full(Why::ParentUnproven { parent }),
-        Some(expected) if expected != found => {
-            Step::Full(Why::ParentChanged { parent, expected, found })
-        }
-        Some(identity) => Step::Incremental { parent, identity },
+        None => Err(Why::ParentUnproven { parent }),
+        Some(expected) if expected != found => Err(Why::ParentChanged { parent, expected, found }),
+        Some(identity) => Ok((parent, identity)),
     }
+}
+
+/// What may be over before a backup is due costs no full before that.
+fn may_pass(why: &Why) -> bool {
+    matches!(why, Why::ParentWritable { .. } | Why::ParentUnreadable { .. })
 }
 
 fn expected(chain: &Chain) -> Option<Identity> {
     let snapshot = &chain.newest().manifest.snapshot;
     Some(Identity { uuid: snapshot.uuid.clone()?, ctransid: snapshot.ctransid? })
+}
+
+/// When a backup is due next, if `decision` is carried out `now`.
+pub fn next_due(
+    schedule: &Schedule,
+    now: &Zoned,
+    published: &Published,
+    decision: &Decision,
+) -> NextDue {
+    let zone = now.time_zone();
+    match (decision, times_of(published)) {
+        (Decision::NotDue, Some((full_at, last_at))) => schedule.next_due(full_at, last_at, zone),
+        (Decision::Due(Step::Incremental { .. }), Some((full_at, _))) => {
+            schedule.next_due(full_at, now.timestamp(), zone)
+        }
+        (Decision::Due(_) | Decision::NotDue, _) => {
+            schedule.next_due(now.timestamp(), now.timestamp(), zone)
+        }
+    }
+}
+
+/// When the full of the published chain and its newest backup were made.
+fn times_of(published: &Published) -> Option<(Timestamp, Timestamp)> {
+    match published {
+        Published::Chain(chain) => {
+            Some((chain.full().manifest.made_at(), chain.newest().manifest.made_at()))
+        }
+        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => None,
+    }
+}
+
+/// When the newest published backup was made.
+pub fn last_at(published: &Published) -> Option<Timestamp> {
+    times_of(published).map(|(_, last_at)| last_at)
+}
+
+/// When a backup is due, for whoever does not look at the disk; `None`: now.
+pub fn due_by_schedule(
+    schedule: &Schedule,
+    published: &Published,
+    zone: &TimeZone,
+) -> Option<NextDue> {
+    let (full_at, last_at) = times_of(published)?;
+    Some(schedule.next_due(full_at, last_at, zone))
 }
 
 impl Step {
@@ -142,120 +302,5 @@ impl Step {
     }
 }
 
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at transaction {}", self.uuid, self.ctransid)
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Full(why) => write!(f, "full: {why}"),
-            Step::Incremental { parent, .. } => write!(f, "incremental on {parent}"),
-        }
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::FirstBackup => f.write_str("nothing is published yet"),
-            Why::Asked => f.write_str("it was asked for"),
-            Why::ChainBroken { reason } => write!(f, "the published chain is broken: {reason}"),
-            Why::ParentUnknown { name } => {
-                write!(f, "the published backup is of the snapshot {name:?}, which is none of ours")
-            }
-            Why::ParentMissing { parent } => write!(f, "the parent snapshot {parent} is missing"),
-            Why::ParentWritable { parent } => {
-                write!(f, "the parent snapshot {parent} was made writable")
-            }
-            Why::ParentUnreadable { parent, reason } => {
-                write!(f, "the parent snapshot {parent} cannot be sent: {reason}")
-            }
-            Why::ParentUnproven { parent } => {
-                write!(f, "the manifest does not say which state of {parent} was sent")
-            }
-            Why::ParentChanged { parent, expected, found } => {
-                write!(
-                    f,
-                    "the parent snapshot {parent} was changed: sent was {expected}, it is {found}"
-                )
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chain::tests::link;
-    use crate::chain::{Link, Next, Partial};
-
-    #[test]
-    fn decisions() {
-        let parent = || SnapshotName::parse("data__20010909T014640Z__full").unwrap();
-        let identity = |uuid: &str, ctransid| Identity { uuid: uuid.to_owned(), ctransid };
-        let good = || ParentOnDisk::Found(identity("uuid-0", 0));
-        let found = |uuid, ctransid| ParentOnDisk::Found(identity(uuid, ctransid));
-        let changed = |uuid, ctransid| {
-            Step::Full(Why::ParentChanged {
-                parent: parent(),
-                expected: identity("uuid-0", 0),
-                found: identity(uuid, ctransid),
-            })
-        };
-        let chain = || published(link(0, None));
-        let broken = || Published::Broken { reason: "gone".to_owned() };
-        let edited = |edit: &dyn Fn(&mut Link)| {
-            let mut link = link(0, None);
-            edit(&mut link);
-            published(link)
-        };
-        let no_uuid = edited(&|link| link.manifest.snapshot.uuid = None);
-        let no_ctransid = edited(&|link| link.manifest.snapshot.ctransid = None);
-        let foreign = edited(&|link| link.manifest.snapshot.name = "weekly".to_owned());
-        let unreadable = ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-        let incremental = Step::Incremental { parent: parent(), identity: identity("uuid-0", 0) };
-        let broken_why = Why::ChainBroken { reason: "gone".to_owned() };
-        let unreadable_why = Why::ParentUnreadable { parent: parent(), reason: "EIO".to_owned() };
-        #[rustfmt::skip]
-        let cases = [
-            // situation          asked        published            parent on disk          decision
-            ("nothing yet",       Asked::Any,  Published::Nothing,  ParentOnDisk::Missing,  Step::Full(Why::FirstBackup)),
-            ("nothing, full",     Asked::Full, Published::Nothing,  ParentOnDisk::Missing,  Step::Full(Why::FirstBackup)),
-            ("all is well",       Asked::Any,  chain(),             good(),                 incremental),
-            ("full asked for",    Asked::Full, chain(),             good(),                 Step::Full(Why::Asked)),
-            ("full over broken",  Asked::Full, broken(),            ParentOnDisk::Missing,  Step::Full(Why::Asked)),
-            ("chain broken",      Asked::Any,  broken(),            good(),                 Step::Full(broken_why)),
-            ("parent deleted",    Asked::Any,  chain(),             ParentOnDisk::Missing,  Step::Full(Why::ParentMissing { parent: parent() })),
-            ("parent writable",   Asked::Any,  chain(),             ParentOnDisk::Writable, Step::Full(Why::ParentWritable { parent: parent() })),
-            ("parent unreadable", Asked::Any,  chain(),             unreadable,             Step::Full(unreadable_why)),
-            ("parent changed",    Asked::Any,  chain(),             found("uuid-0", 7),     changed("uuid-0", 7)),
-            ("parent replaced",   Asked::Any,  chain(),             found("uuid-9", 0),     changed("uuid-9", 0)),
-            ("no uuid known",     Asked::Any,  no_uuid,             good(),                 Step::Full(Why::ParentUnproven { parent: parent() })),
-            ("no ctransid known", Asked::Any,  no_ctransid,         good(),                 Step::Full(Why::ParentUnproven { parent: parent() })),
-            ("of another tool",   Asked::Any,  foreign,             good(),                 Step::Full(Why::ParentUnknown { name: "weekly".to_owned() })),
-        ];
-        for (situation, asked, published, on_disk, want) in cases {
-            assert_eq!(decide(asked, &published, &on_disk), want, "{situation}");
-        }
-    }
-
-    #[test]
-    fn a_reason_says_what_is_wrong() {
-        let parent = SnapshotName::parse("data__20010909T014640Z__full").unwrap();
-        let step = Step::Full(Why::ParentMissing { parent });
-        assert_eq!(
-            step.to_string(),
-            "full: the parent snapshot data__20010909T014640Z__full is missing"
-        );
-    }
-
-    fn published(full: Link) -> Published {
-        match Partial::default().with(full) {
-            Ok((_, Next::Whole(chain))) => Published::Chain(chain),
-            other => panic!("{other:?}"),
-        }
-    }
-}
+mod tests;

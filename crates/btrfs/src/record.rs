@@ -9,14 +9,16 @@
 //! sense: where they are lost, backups go on, and nothing is cleared up.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::BucketConfig;
-use crate::snapshot::SnapshotName;
+use crate::home::Home;
+use crate::replace::replace;
+use crate::snapshot::{SnapshotName, SubvolumeName};
 
 const FOLDER: &str = ".btrfs-to-s3";
 
@@ -35,6 +37,8 @@ pub struct RunId(String);
 pub enum State {
     Begun,
     Published,
+    /// Made without S3, to stay on this host.
+    Local,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +47,6 @@ pub struct Record {
     home: Home,
     pub run: RunId,
     pub state: State,
-}
-
-/// Where backups go: those of another home are none of ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Home {
-    endpoint: Option<String>,
-    bucket: String,
-    prefix: String,
 }
 
 /// The records of one home, in one folder of snapshots.
@@ -88,13 +84,7 @@ impl fmt::Display for RunId {
 
 impl Records {
     pub fn new(base_dir: &Path, bucket: &BucketConfig) -> Records {
-        let settings = &bucket.settings;
-        let home = Home {
-            endpoint: settings.endpoint.clone(),
-            bucket: settings.bucket.clone(),
-            prefix: bucket.layout.prefix().as_str().to_owned(),
-        };
-        Records { folder: base_dir.join(FOLDER), home }
+        Records { folder: base_dir.join(FOLDER), home: Home::of(bucket) }
     }
 
     /// Writes it so that it survives a power cut.
@@ -106,7 +96,7 @@ impl Records {
     ) -> Result<(), RecordError> {
         let record = Record { home: self.home.clone(), run: run.clone(), state };
         let written = fs::create_dir_all(&self.folder)
-            .and_then(|()| replace(&self.folder, &self.path(snapshot), &to_json(&record)));
+            .and_then(|()| replace(&self.path(snapshot), &to_json(&record)));
         written.map_err(|source| self.error("write", snapshot.to_string(), source))
     }
 
@@ -146,6 +136,16 @@ impl Records {
         Ok(records)
     }
 
+    /// Those of one subvolume.
+    pub fn of(
+        &self,
+        subvolume: &SubvolumeName,
+    ) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
+        let mut records = self.list()?;
+        records.retain(|(snapshot, _)| snapshot.subvolume == *subvolume);
+        Ok(records)
+    }
+
     fn path(&self, snapshot: &SnapshotName) -> PathBuf {
         self.folder.join(format!("{snapshot}.json"))
     }
@@ -161,15 +161,6 @@ fn read(path: &Path) -> io::Result<Record> {
 
 fn to_json(record: &Record) -> Vec<u8> {
     serde_json::to_vec_pretty(record).expect("plain data is always JSON")
-}
-
-fn replace(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

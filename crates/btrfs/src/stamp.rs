@@ -35,6 +35,10 @@ impl Stamp {
         if stamp.to_string() == text { Ok(stamp) } else { Err(wrong()) }
     }
 
+    pub fn time(self) -> Timestamp {
+        self.0
+    }
+
     /// This time, or the first second after `last`: no two backups of a
     /// subvolume have the same name.
     pub fn after(self, last: Option<Stamp>) -> Stamp {

@@ -7,7 +7,6 @@
 //! is published; the published snapshot never goes, for the next incremental
 //! needs it; and where the published chain cannot be read, nothing goes at all.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use s3up_core::Key;
@@ -16,10 +15,9 @@ use s3up_store::{Store, StoreError};
 use crate::bucket::Bucket;
 use crate::cause::with_cause;
 use crate::layout::Layout;
-use crate::record::{RUN_METADATA, Record, Records, RunId, State};
+use crate::record::{RUN_METADATA, Record, RunId, State};
+use crate::shelf::Shelf;
 use crate::snapshot::SnapshotName;
-use crate::subvolume;
-use crate::tool::Btrfs;
 
 /// Clearing up after an earlier run is worth a while, and no more: the next run
 /// does it as well.
@@ -36,7 +34,7 @@ pub struct Tidy {
     pub published: Vec<SnapshotName>,
     /// Of runs that did not publish: what they left in the bucket goes, too.
     pub unpublished: Vec<SnapshotName>,
-    /// Published, and older than what is retained.
+    /// Older than what is retained: published, or never meant to be.
     pub expired: Vec<SnapshotName>,
 }
 
@@ -63,7 +61,7 @@ pub fn plan(
     let mut tidy = Tidy::default();
     for (name, state) in records.iter().filter(|(name, _)| name != published) {
         match (state, chain.contains(name)) {
-            (State::Published, _) => tidy.expired.push(name.clone()),
+            (State::Published | State::Local, _) => tidy.expired.push(name.clone()),
             (State::Begun, true) => {
                 tidy.published.push(name.clone());
                 tidy.expired.push(name.clone());
@@ -76,13 +74,21 @@ pub fn plan(
     tidy
 }
 
+/// Which of the snapshots that were made without S3 are older than what is
+/// retained. What is published nobody knows there, so no other goes.
+pub fn expired_locals(records: &[(SnapshotName, Record)], retain: usize) -> Vec<SnapshotName> {
+    let locals = records.iter().filter(|(_, record)| record.state == State::Local);
+    let mut locals: Vec<_> = locals.map(|(name, _)| name.clone()).collect();
+    locals.sort_unstable();
+    locals.truncate(locals.len().saturating_sub(retain));
+    locals
+}
+
 /// Everything that tidying works on.
 pub struct Rooms<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
-    pub btrfs: &'a Btrfs,
-    pub base_dir: &'a Path,
-    pub records: &'a Records,
+    pub shelf: Shelf<'a>,
 }
 
 impl Rooms<'_> {
@@ -93,7 +99,8 @@ impl Rooms<'_> {
             records.iter().find(|(name, _)| name == wanted).map(|(_, record)| &record.run)
         };
         for name in &tidy.published {
-            let noted = run_of(name).map(|run| self.records.write(name, run, State::Published));
+            let noted =
+                run_of(name).map(|run| self.shelf.records.write(name, run, State::Published));
             if let Some(Err(err)) = noted {
                 tracing::warn!(event = "record_not_written", "{}", with_cause(&err));
             }
@@ -104,7 +111,7 @@ impl Rooms<'_> {
             }
         }
         for name in &tidy.expired {
-            self.remove_snapshot(name).await;
+            self.shelf.remove(name).await;
         }
     }
 
@@ -113,7 +120,7 @@ impl Rooms<'_> {
         let limit = uploads.time_max();
         let removing = remove_objects(self.bucket, self.layout, name, run, uploads);
         let reason = match tokio::time::timeout(limit, removing).await {
-            Ok(Ok(())) => return self.remove_snapshot(name).await,
+            Ok(Ok(())) => return self.shelf.remove(name).await,
             Ok(Err(err)) => with_cause(&err),
             Err(_) => format!("it takes longer than {} s", limit.as_secs()),
         };
@@ -122,27 +129,6 @@ impl Rooms<'_> {
             backup = %name,
             "what a run left in the bucket could not be removed, a later run tries again: {reason}"
         );
-    }
-
-    /// Removes a snapshot and its record. One that a person made writable is
-    /// that person's now.
-    async fn remove_snapshot(&self, name: &SnapshotName) {
-        if let Err(reason) = self.try_remove_snapshot(name).await {
-            tracing::warn!(event = "snapshot_kept", snapshot = %name, "{reason}");
-        }
-    }
-
-    async fn try_remove_snapshot(&self, name: &SnapshotName) -> Result<(), String> {
-        let path = self.base_dir.join(name.to_string());
-        if path.symlink_metadata().is_ok() {
-            let shown = subvolume::show(self.btrfs, &path).await;
-            if !shown.map_err(|err| with_cause(&err))?.is_read_only {
-                return Err("it is writable; delete it by hand if it is not needed".to_owned());
-            }
-            subvolume::delete(self.btrfs, &path).await.map_err(|err| with_cause(&err))?;
-            tracing::info!(event = "snapshot_deleted", snapshot = %name);
-        }
-        self.records.forget(name).map_err(|err| with_cause(&err))
     }
 }
 
@@ -218,12 +204,12 @@ mod tests {
 
     #[test]
     fn what_goes() {
-        use State::{Begun, Published};
+        use State::{Begun, Local, Published};
         let name =
             |day: u32| SnapshotName::parse(&format!("x__202601{day:02}T000000Z__inc")).unwrap();
         let names = |days: &[u32]| days.iter().map(|day| name(*day)).collect::<Vec<_>>();
         let chain = |days: &[u32]| Before::Chain(names(days));
-        let (p, b) = (Published, Begun);
+        let (p, b, l) = (Published, Begun, Local);
         #[rustfmt::skip]
         let cases = [
             // situation            records                                  published before        retain  noted    unpublished expired
@@ -237,6 +223,8 @@ mod tests {
             ("the first died",      vec![(1, b), (2, p)],                    2, Before::Nothing,      2, vec![],  vec![1],    vec![]),
             ("after its pointer",   vec![(1, p), (2, b), (3, p)],            3, chain(&[1, 2]),       2, vec![2], vec![],     vec![1]),
             ("pointer was lost",    vec![(1, p), (2, p), (3, p)],            3, Before::Nothing,      2, vec![],  vec![],     vec![1]),
+            ("made without S3",     vec![(1, p), (2, l), (3, p)],            3, chain(&[1]),          2, vec![],  vec![],     vec![1]),
+            ("that goes as well",   vec![(1, l), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![],     vec![1]),
             ("pointer unreadable",  vec![(1, p), (2, b), (3, p)],            3, Before::Unreadable,   1, vec![],  vec![],     vec![]),
         ];
         for (situation, records, published, before, retain, noted, unpublished, expired) in cases {

@@ -1,71 +1,127 @@
 //! `backup`: snapshots, sent and published.
 
-use anyhow::Context;
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use btrfs_to_s3::backup::{Backup, Report};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::failure::Failure;
+use btrfs_to_s3::home::Home;
+use btrfs_to_s3::local::{self, Made};
 use btrfs_to_s3::lock::{Lock, LockError};
 use btrfs_to_s3::plan::Asked;
 use btrfs_to_s3::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::selection;
+use btrfs_to_s3::shelf::Shelf;
+use btrfs_to_s3::snapshot::SubvolumeName;
+use btrfs_to_s3::state::{LastRun, State};
 use btrfs_to_s3::stopping::Stopping;
-use s3up_cli::Exit;
+use btrfs_to_s3::tool::Btrfs;
+use s3up_cli::{Exit, Stop};
 
-use super::{SETTLE_TIME_MAX, connect, find_btrfs, host, need_root};
+use super::{SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now};
 
 pub async fn run(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    if !config.without_effect().is_empty() {
-        let keys = config.without_effect().join(", ");
-        tracing::warn!(event = "config_without_effect", %keys, "this version does not act on them");
-    }
+    warn_without_effect(config);
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
-    let _lock = Lock::take(&config.lock_path).map_err(|err| match err {
-        LockError::Held { .. } => Exit::Locked.with(err),
-        LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
-    })?;
+    let _lock = lock(config)?;
+    let mut state = State::open(&config.state_path, Home::of(&config.bucket));
+    let report = match prepare(config, btrfs, stopping).await {
+        Ok(backup) => {
+            let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
+            let report = backup.run(planned, &mut state).await;
+            settle(&backup).await;
+            report
+        }
+        Err(err) => {
+            for subvolume in subvolumes {
+                state.note(&subvolume.name, LastRun::failed(format!("{err:#}")));
+            }
+            return Err(err);
+        }
+    };
+    let Report { published, failed, .. } = report;
+    exit_of("back up", published.len(), failed)
+}
+
+/// Everything that a backup needs; the bucket is there and lets us in.
+async fn prepare(config: &Config, btrfs: Btrfs, stopping: Stopping) -> anyhow::Result<Backup<'_>> {
     let host = host(&btrfs).await?;
     let mut bucket = connect(&config.bucket, &stopping).await?;
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
-    let backup = Backup { config, bucket, btrfs, host, stopping, records, run };
-    let report = backup.run(&subvolumes, asked, jiff::Timestamp::now()).await;
-    // What is not aborted by then, the next run sweeps.
+    Ok(Backup { config, bucket, btrfs, host, stopping, records, run })
+}
+
+/// What is not aborted by then, the next run sweeps.
+async fn settle(backup: &Backup<'_>) {
     if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
         tracing::warn!(event = "uploads_left_behind", "the store does not answer");
     }
-    exit_of(report, subvolumes.len())
 }
 
-fn exit_of(report: Report, count: usize) -> anyhow::Result<Exit> {
-    let Report { published, mut failed, stopped } = report;
-    if failed.len() == 1 && count == 1 && stopped.is_none() {
+/// `--no-s3`: needs no credentials, for it asks nobody.
+pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
+    need_root()?;
+    let stopping = Stopping::listen();
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
+    let btrfs = find_btrfs()?;
+    let _lock = lock(config)?;
+    let records = Records::new(&config.base_dir, &config.bucket);
+    let shelf = Shelf { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
+    let made = local::snapshot(config, shelf, &subvolumes, now().timestamp(), &stopping).await;
+    let Made { snapshots, failed } = made.context("choose a name for this run")?;
+    exit_of("snapshot", snapshots.len(), failed)
+}
+
+pub fn lock(config: &Config) -> anyhow::Result<Lock> {
+    Lock::take(&config.lock_path).map_err(|err| match err {
+        LockError::Held { .. } => Exit::Locked.with(err),
+        LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
+    })
+}
+
+pub fn warn_without_effect(config: &Config) {
+    if !config.without_effect().is_empty() {
+        let keys = config.without_effect().join(", ");
+        tracing::warn!(event = "config_without_effect", %keys, "this version does not act on them");
+    }
+}
+
+/// `doing` is what was done to so many subvolumes, and failed for some.
+pub fn exit_of(
+    doing: &str,
+    done: usize,
+    mut failed: Vec<(SubvolumeName, Failure)>,
+) -> anyhow::Result<Exit> {
+    let count = done + failed.len();
+    let stopped = failed.iter().find_map(|(_, failure)| stop_of(failure));
+    if count == 1 && failed.len() == 1 && stopped.is_none() {
         let (name, failure) = failed.remove(0);
-        return Err(anyhow!(failure).context(format!("back up {name}")));
+        return Err(anyhow!(failure).context(format!("{doing} {name}")));
     }
     let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
-    let is_stopped =
-        |failure: &Failure| matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
-    for (name, failure) in failed.into_iter().filter(|(_, failure)| !is_stopped(failure)) {
+    for (name, failure) in failed.into_iter().filter(|(_, failure)| stop_of(failure).is_none()) {
         let error = format!("{:#}", anyhow!(failure));
         tracing::error!(event = "backup_failed", subvolume = %name, "{error}");
     }
-    match (stopped, names.is_empty(), published.is_empty()) {
-        (Some(stop), _, _) => {
-            let what = format!("{} of {count} done; not backed up: {names}", published.len());
-            Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}")))
-        }
+    let what = format!("{doing}: {done} of {count} done, not done: {names}");
+    match (stopped, names.is_empty(), done) {
+        (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}"))),
         (None, true, _) => Ok(Exit::Done),
-        (None, false, false) => {
-            let what = format!("{} of {count} done; not backed up: {names}", published.len());
-            Err(Exit::Partial.with(anyhow!(what)))
-        }
-        (None, false, true) => Err(anyhow!("none of {count} done; not backed up: {names}")),
+        (None, false, 0) => Err(anyhow!("{what}")),
+        (None, false, _) => Err(Exit::Partial.with(anyhow!("{what}"))),
     }
+}
+
+fn stop_of(failure: &Failure) -> Option<Stop> {
+    if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
+        return Some(*stop);
+    }
+    None
 }

@@ -1,5 +1,9 @@
 use std::num::NonZeroU64;
 use std::path::Path;
+use std::time::Duration;
+
+use s3up_core::part::MIB;
+use s3up_store::{Profile, Sse};
 
 use super::*;
 
@@ -83,6 +87,9 @@ fn what_is_left_out_has_a_default() {
     assert_eq!(config.bucket.settings.sse, Sse::Aes256);
     assert_eq!(config.bucket.settings.profile, Profile::Aws);
     assert_eq!(config.bucket.retry_for, Duration::from_secs(6 * 3600));
+    let schedule = &config.schedule;
+    assert_eq!((schedule.full_every_days, schedule.incremental_every_days), (180, 7));
+    assert_eq!(schedule.run_at, "02:00".parse().unwrap());
     assert!(config.without_effect().is_empty());
 }
 
@@ -94,7 +101,7 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(config.bucket.settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
     let bandwidth = config.bucket.settings.bandwidth.upload_bytes_per_second;
     assert_eq!(bandwidth.map(NonZeroU64::get), Some(1_000_000));
-    assert!(config.without_effect().contains(&"schedule.run_at"));
+    assert!(config.without_effect().contains(&"global.spool_dir"));
     assert!(!config.without_effect().contains(&"s3.spool_enabled"));
 }
 
@@ -135,6 +142,8 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[s3]\nprofile = \"minio\"", "s3.profile: expected \"aws\" or \"generic\""),
         ("[s3]", "[snapshots]\nretain = 0\n[s3]", "snapshots.retain: expected at least 1"),
         ("[s3]", "[schedule]\nrun_at = \"25:00\"\n[s3]", "schedule.run_at: expected a time like 02:00"),
+        ("[s3]", "[schedule]\nfull_every_days = 0\n[s3]", "schedule.full_every_days: is 0, expected 1 to 36500"),
+        ("[s3]", "[schedule]\nincremental_every_days = 0\n[s3]", "schedule.incremental_every_days: is 0, expected 1"),
         ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
@@ -154,5 +163,5 @@ fn check_config_shows_what_is_in_force() {
     for line in ["chunk_size: 200 GiB", "  - root: /", "concurrency: 4"] {
         assert!(text.contains(line), "{text}");
     }
-    assert!(text.contains("without effect in this version: global.state_path"), "{text}");
+    assert!(text.contains("without effect in this version: global.spool_dir"), "{text}");
 }

@@ -71,15 +71,24 @@ impl World {
     /// Writes the configuration: what `[subvolumes]` says, and more of `[s3]`.
     pub fn configure(&self, subvolumes: &str, s3: &str) {
         let text = format!(
-            "[global]\nlock_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
+            "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
              [subvolumes]\n{subvolumes}\n[s3]\nbucket = \"backups\"\nregion = \"us-east-1\"\n\
              prefix = \"nas\"\nendpoint = {:?}\nstorage_class_chunks = \"STANDARD\"\n\
              part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.002\n{s3}\n",
-            self.folder.path().join("lock"),
+            self.lock(),
+            self.state(),
             self.snapshots_dir(),
             self.s3.endpoint(),
         );
         fs::write(self.config(), text).expect("a written file");
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.folder.path().join("lock")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state.json")
     }
 
     pub fn config(&self) -> PathBuf {
@@ -195,6 +204,22 @@ impl World {
         (key, manifest)
     }
 
+    /// Makes every manifest of a subvolume so many days older.
+    pub async fn age(&self, subvolume: &str, days: i64) {
+        let manifests = self.keys().await.into_iter().filter(|key| {
+            key.starts_with(&format!("nas/subvol/{subvolume}/"))
+                && key.contains("/manifest-")
+                && !key.ends_with("-parts.json")
+        });
+        for key in manifests {
+            let mut manifest = self.json(&key).await;
+            for field in ["created_at", "started_at"] {
+                manifest[field] = days_before(manifest[field].as_str().expect("a time"), days);
+            }
+            self.write(&key, manifest.to_string().as_bytes()).await;
+        }
+    }
+
     /// No process of the program or of its children is left.
     pub fn assert_nothing_runs(&self) {
         self.marker.assert_none_left();
@@ -227,6 +252,13 @@ pub fn names_in(folder: &Path) -> Vec<String> {
         entries.map(|entry| name(entry).into_string().expect("UTF-8")).collect();
     names.sort();
     names
+}
+
+fn days_before(stamp: &str, days: i64) -> Value {
+    let format = "%Y%m%dT%H%M%SZ";
+    let time = jiff::civil::DateTime::strptime(format, stamp).expect("a time");
+    let days = jiff::Span::new().days(days);
+    time.checked_sub(days).expect("a time").strftime(format).to_string().into()
 }
 
 fn parse(key: &str) -> Key {

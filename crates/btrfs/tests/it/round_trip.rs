@@ -205,17 +205,3 @@ async fn a_backup_of_a_chosen_time_is_restored_by_its_manifest() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(format!("{target}/a")).unwrap(), "first");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_run_waits_for_nobody_and_says_who_holds_the_lock() {
-    let Some(world) = World::start(&["data"]).await else { return };
-    let held = world.s3.faults().hold(1);
-    let mut first = world.command(&["backup", "--once"]).spawn().unwrap();
-    held.reached().await;
-
-    let second = world.run(&["backup", "--once"]).await;
-
-    second.failed_with(75, &["another run holds the lock", &first.id().unwrap().to_string()]);
-    first.kill().await.unwrap();
-    world.backup().await;
-}

@@ -116,13 +116,20 @@ async fn one_subvolume_that_fails_does_not_stop_the_others() {
     let ran = world.run(&["backup", "--once"]).await;
 
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("2 of 3 done; not backed up: two"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("back up: 2 of 3 done, not done: two"), "{}", ran.stderr);
     assert!(ran.stderr.contains("event=backup_failed subvolume=two"), "{}", ran.stderr);
     for (name, is_published) in [("one", true), ("two", false), ("three", true)] {
         let pointer = world.read(&format!("nas/subvol/{name}/current.json")).await;
         assert_eq!(pointer.is_some(), is_published, "{name}");
     }
-    world.backup().await;
+    // By the schedule only the one that failed is due, and that at once.
+    let again = world.run(&["backup"]).await;
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    for name in ["one", "three"] {
+        let event = format!("event=backup_not_due subvolume={name}");
+        assert!(again.stderr.contains(&event), "{}", again.stderr);
+    }
+    assert_eq!(world.newest("two").await.1["kind"], "full");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,43 @@
+//! `plan`, and `backup --dry-run`: what a backup would do now, and why.
+
+use btrfs_to_s3::config::Config;
+use btrfs_to_s3::plan::Asked;
+use btrfs_to_s3::planner::Planner;
+use btrfs_to_s3::record::Records;
+use btrfs_to_s3::selection;
+use btrfs_to_s3::stopping::Stopping;
+use s3up_cli::Exit;
+
+use super::backup::{exit_of, warn_without_effect};
+use super::{Output, connect, find_btrfs, host_name, need_root, now, print};
+
+/// Takes no lock and writes nothing.
+pub async fn run(
+    config: &Config,
+    asked: Asked,
+    names: &[String],
+    output: Output,
+) -> anyhow::Result<Exit> {
+    need_root()?;
+    let stopping = Stopping::listen();
+    warn_without_effect(config);
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
+    let btrfs = find_btrfs()?;
+    let bucket = connect(&config.bucket, &stopping).await?;
+    let records = Records::new(&config.base_dir, &config.bucket);
+    let planner = Planner {
+        config,
+        bucket: &bucket,
+        btrfs: &btrfs,
+        records: &records,
+        host: &host_name(),
+        stopping: &stopping,
+    };
+    let planned = planner.plan(&subvolumes, asked, &now()).await;
+    print(&match output {
+        Output::Table => planned.to_table(),
+        Output::Json => planned.to_json(),
+    })?;
+    exit_of("plan", planned.jobs.len(), planned.failed)
+}

@@ -1,0 +1,55 @@
+//! `status`: how the backups stand.
+
+use anyhow::anyhow;
+use btrfs_to_s3::config::Config;
+use btrfs_to_s3::home::Home;
+use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::selection;
+use btrfs_to_s3::state::State;
+use btrfs_to_s3::status::{status, to_table};
+use btrfs_to_s3::stopping::Stopping;
+use s3up_cli::Exit;
+
+use super::{Output, connect, now, print, stopped_by};
+
+/// Takes no lock, writes nothing, and needs no root.
+pub async fn run(
+    config: &Config,
+    names: &[String],
+    history_count: usize,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let stopping = Stopping::listen();
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let state = State::open(&config.state_path, Home::of(&config.bucket));
+    let bucket = connect(&config.bucket, &stopping).await?;
+    let now = now();
+    let mut all = Vec::new();
+    let mut failed = Vec::new();
+    for subvolume in subvolumes {
+        let name = &subvolume.name;
+        let found = tokio::select! {
+            found = status(config, &bucket, &state, name, (&now, history_count)) => found,
+            stop = stopping.wait() => return Err(stopped_by(stop)),
+        };
+        match found {
+            Ok(found) => all.push(found),
+            Err(err) => {
+                let error = format!("{:#}", anyhow!(err));
+                tracing::error!(event = "status_failed", subvolume = %name, "{error}");
+                failed.push(name.as_str());
+            }
+        }
+    }
+    print(&match output {
+        Output::Table => to_table(&all),
+        Output::Json => json(&all),
+    })?;
+    match (failed.is_empty(), all.is_empty()) {
+        (true, _) => Ok(Exit::Done),
+        (false, true) => Err(anyhow!("status: unknown for {}", failed.join(", "))),
+        (false, false) => {
+            Err(Exit::Partial.with(anyhow!("status: unknown for {}", failed.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `[s3]`: the bucket, and how backups are put into it.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use s3up_cli::config::{ConfigError, Source};
+use s3up_core::KeyPrefix;
+use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
+use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
+
+use super::raw;
+use crate::layout::Layout;
+
+const CHUNK_BYTES: u64 = 200 << 30;
+const PART_BYTES: u64 = 32 * MIB;
+const CONCURRENCY: usize = 4;
+/// Each needs a buffer of a part; more do not make a link faster.
+const CONCURRENCY_MAX: usize = 256;
+const RETRY_HOURS: f64 = 6.0;
+/// A month: a run that hangs for longer helps nobody.
+const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
+const CLASS_CHUNKS: &str = "DEEP_ARCHIVE";
+const CLASS_MANIFEST: &str = "STANDARD";
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html>
+const CLASSES: [&str; 9] = [
+    "STANDARD",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "REDUCED_REDUNDANCY",
+    "EXPRESS_ONEZONE",
+];
+/// These have to be thawed before they can be read.
+const ARCHIVED_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+/// Manifests and pointers are read and verified through buffers of this size.
+const DOCUMENTS_BYTES: u64 = 16 * MIB;
+
+/// The bucket, and how backups are put into it.
+#[derive(Clone, Debug)]
+pub struct BucketConfig {
+    pub settings: Settings,
+    pub layout: Layout,
+    pub chunk_bytes: u64,
+    pub part_bytes: u64,
+    /// Parts on their way at once.
+    pub concurrency: usize,
+    pub class_chunks: String,
+    pub class_manifest: String,
+    pub retry_for: Duration,
+}
+
+pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
+    let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.wrong("s3.prefix", err))?;
+    let chunk_bytes = raw.chunk_size_bytes.unwrap_or(CHUNK_BYTES);
+    if chunk_bytes == 0 {
+        return Err(source.wrong("s3.chunk_size_bytes", "expected at least 1"));
+    }
+    let part_bytes = part_bytes(raw, chunk_bytes, source)?;
+    let concurrency = raw.concurrency.unwrap_or(CONCURRENCY);
+    if !(1..=CONCURRENCY_MAX).contains(&concurrency) {
+        let what = format!("is {concurrency}, expected 1 to {CONCURRENCY_MAX}");
+        return Err(source.wrong("s3.concurrency", what));
+    }
+    let retry_hours = raw.retry_hours.unwrap_or(RETRY_HOURS);
+    if !(0.0..=RETRY_HOURS_MAX).contains(&retry_hours) {
+        let what = format!("is {retry_hours}, expected 0 to {RETRY_HOURS_MAX}");
+        return Err(source.wrong("s3.retry_hours", what));
+    }
+    let class = |key, class: &Option<String>, default| class_of(key, class, default, source);
+    let class_manifest =
+        class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
+    if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
+        let what =
+            format!("manifests have to be readable at once, objects in {class_manifest} are not");
+        return Err(source.wrong("s3.storage_class_manifest", what));
+    }
+    let buffers = part_bytes.min(chunk_bytes).saturating_mul(concurrency as u64 + 1);
+    Ok(BucketConfig {
+        settings: settings(raw, source, buffers.saturating_add(DOCUMENTS_BYTES))?,
+        layout: Layout::new(prefix).map_err(|err| source.wrong("s3.prefix", err))?,
+        chunk_bytes,
+        part_bytes,
+        concurrency,
+        class_chunks: class("s3.storage_class_chunks", &raw.storage_class_chunks, CLASS_CHUNKS)?,
+        class_manifest,
+        retry_for: Duration::from_secs_f64(retry_hours * 3600.0),
+    })
+}
+
+fn part_bytes(raw: &raw::S3, chunk_bytes: u64, source: &Source) -> Result<u64, ConfigError> {
+    let configured = raw.part_size_bytes.unwrap_or(PART_BYTES);
+    if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&configured) {
+        let what = format!("is {configured}, expected {PART_BYTES_MIN} to {PART_BYTES_MAX}");
+        return Err(source.wrong("s3.part_size_bytes", what));
+    }
+    part::part_bytes(configured, chunk_bytes)
+        .map_err(|err| source.wrong("s3.chunk_size_bytes", err))
+}
+
+fn class_of(
+    key: &str,
+    class: &Option<String>,
+    default: &str,
+    source: &Source,
+) -> Result<String, ConfigError> {
+    let class = class.as_deref().unwrap_or(default);
+    if !CLASSES.contains(&class) {
+        let what = format!("expected one of {}, found {class:?}", CLASSES.join(", "));
+        return Err(source.wrong(key, what));
+    }
+    Ok(class.to_owned())
+}
+
+fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, ConfigError> {
+    for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
+        if text.is_empty() {
+            return Err(source.wrong(key, "may not be empty"));
+        }
+    }
+    let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
+        .map_err(|err| source.wrong("s3.endpoint", err))?;
+    let profile = match raw.profile.as_deref() {
+        None => Profile::of(endpoint.as_deref()),
+        Some("aws") => Profile::Aws,
+        Some("generic") => Profile::Generic,
+        Some(other) => {
+            let what = format!("expected \"aws\" or \"generic\", found {other:?}");
+            return Err(source.wrong("s3.profile", what));
+        }
+    };
+    let upload_bytes_per_second = match raw.bandwidth_limit_bytes.map(NonZeroU64::new) {
+        None => None,
+        Some(Some(limit)) => Some(limit),
+        Some(None) => {
+            let what = "a limit of 0 would upload nothing; leave the key out for no limit";
+            return Err(source.wrong("s3.bandwidth_limit_bytes", what));
+        }
+    };
+    let sse = Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), Sse::Aes256)
+        .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?;
+    Ok(Settings {
+        endpoint,
+        region: raw.region.clone(),
+        bucket: raw.bucket.clone(),
+        credentials: Credentials::Found,
+        profile,
+        ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
+        storage_class: None,
+        sse,
+        buffer_budget_bytes: budget,
+        patience: Patience::default(),
+        bandwidth: Bandwidth { upload_bytes_per_second, ..Bandwidth::default() },
+    })
+}

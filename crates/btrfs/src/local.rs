@@ -1,0 +1,75 @@
+//! Snapshots without S3: made, kept on this host, and never sent.
+//!
+//! Their records say so ([`State::Local`]), so that no later run takes one for
+//! what a backup that died left behind. As many as `snapshots.retain` says are
+//! kept, the oldest go first. They never are a parent: that is what the newest
+//! manifest in the bucket names.
+
+use jiff::Timestamp;
+
+use crate::config::{Config, Subvolume};
+use crate::failure::Failure;
+use crate::record::{RunId, State};
+use crate::shelf::Shelf;
+use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
+use crate::stamp::Stamp;
+use crate::stopping::Stopping;
+use crate::subvolume;
+use crate::tidy;
+
+/// What was made, and what could not be.
+#[derive(Debug, Default)]
+pub struct Made {
+    pub snapshots: Vec<SnapshotName>,
+    pub failed: Vec<(SubvolumeName, Failure)>,
+}
+
+pub async fn snapshot(
+    config: &Config,
+    shelf: Shelf<'_>,
+    subvolumes: &[&Subvolume],
+    now: Timestamp,
+    stopping: &Stopping,
+) -> Result<Made, getrandom::Error> {
+    let run = RunId::random()?;
+    let mut made = Made::default();
+    for subvolume in subvolumes {
+        let snapshot = match stopping.now() {
+            None => make(shelf, subvolume, now, &run).await,
+            Some(stop) => Err(Failure::Stopped(stop)),
+        };
+        match snapshot {
+            Ok(snapshot) => made.snapshots.push(snapshot),
+            Err(failure) => made.failed.push((subvolume.name.clone(), failure)),
+        }
+    }
+    for snapshot in &made.snapshots {
+        match shelf.records.of(&snapshot.subvolume) {
+            Ok(records) => {
+                for expired in tidy::expired_locals(&records, config.retain) {
+                    shelf.remove(&expired).await;
+                }
+            }
+            Err(err) => made.failed.push((snapshot.subvolume.clone(), err.into())),
+        }
+    }
+    Ok(made)
+}
+
+async fn make(
+    shelf: Shelf<'_>,
+    subvolume: &Subvolume,
+    now: Timestamp,
+    run: &RunId,
+) -> Result<SnapshotName, Failure> {
+    let name = &subvolume.name;
+    let on_disk = subvolume::snapshots_in(shelf.base_dir)?;
+    let on_disk = on_disk.into_iter().filter(|snapshot| snapshot.subvolume == *name);
+    let recorded = shelf.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot);
+    let last = on_disk.chain(recorded).map(|snapshot| snapshot.stamp).max();
+    let stamp = Stamp::at(now).after(last);
+    // A snapshot is always whole.
+    let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: Kind::Full };
+    shelf.make(subvolume, &snapshot, run, State::Local).await?;
+    Ok(snapshot)
+}

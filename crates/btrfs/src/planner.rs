@@ -1,0 +1,139 @@
+//! Looks at each subvolume and decides what to do with it. Writes nothing.
+//!
+//! What comes out is what is printed by `plan` and `--dry-run`, and what a
+//! backup carries out.
+
+pub mod show;
+
+use jiff::Zoned;
+
+use crate::bucket::Bucket;
+use crate::config::{Config, Subvolume};
+use crate::failure::Failure;
+use crate::look::{self, Seen};
+use crate::plan::{self, Asked, Decision, Plan, Published};
+use crate::record::Records;
+use crate::snapshot::{SnapshotName, SubvolumeName};
+use crate::stamp::Stamp;
+use crate::stopping::Stopping;
+use crate::tool::Btrfs;
+
+pub struct Planner<'a> {
+    pub config: &'a Config,
+    pub bucket: &'a Bucket,
+    pub btrfs: &'a Btrfs,
+    pub records: &'a Records,
+    /// The name of this host.
+    pub host: &'a str,
+    pub stopping: &'a Stopping,
+}
+
+/// A subvolume, what was seen of it, and what is to be done.
+#[derive(Debug)]
+pub struct Job<'s> {
+    pub subvolume: &'s Subvolume,
+    pub seen: Seen,
+    pub plan: Plan,
+}
+
+/// The plan of a run.
+#[derive(Debug, Default)]
+pub struct Planned<'s> {
+    pub jobs: Vec<Job<'s>>,
+    /// What could not be looked at.
+    pub failed: Vec<(SubvolumeName, Failure)>,
+}
+
+impl Planner<'_> {
+    pub async fn plan<'s>(
+        &self,
+        subvolumes: &[&'s Subvolume],
+        asked: Asked,
+        now: &Zoned,
+    ) -> Planned<'s> {
+        let mut planned = Planned::default();
+        for subvolume in subvolumes {
+            let job = tokio::select! {
+                job = self.plan_one(subvolume, asked, now) => job,
+                stop = self.stopping.wait() => Err(Failure::Stopped(stop)),
+            };
+            match job {
+                Ok(job) => planned.jobs.push(job),
+                Err(failure) => planned.failed.push((subvolume.name.clone(), failure)),
+            }
+        }
+        planned
+    }
+
+    async fn plan_one<'s>(
+        &self,
+        subvolume: &'s Subvolume,
+        asked: Asked,
+        now: &Zoned,
+    ) -> Result<Job<'s>, Failure> {
+        let name = &subvolume.name;
+        let Config { base_dir, bucket, schedule, .. } = self.config;
+        let seen = look::look(self.bucket, &bucket.layout, self.btrfs, base_dir, name).await?;
+        self.warn_of_another_host(name, &seen);
+        let decision = plan::decide(asked, schedule, now, &seen.published, &seen.parent);
+        let snapshot = match &decision {
+            Decision::Due(step) => {
+                let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, &seen)?);
+                Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() })
+            }
+            Decision::NotDue => None,
+        };
+        let plan = Plan {
+            subvolume: name.clone(),
+            last_at: plan::last_at(&seen.published),
+            next_due: plan::next_due(schedule, now, &seen.published, &decision),
+            decision,
+            snapshot,
+        };
+        log(&plan);
+        Ok(Job { subvolume, seen, plan })
+    }
+
+    /// The newest that is published, on disk or on record.
+    fn last_stamp(&self, name: &SubvolumeName, seen: &Seen) -> Result<Option<Stamp>, Failure> {
+        let published = match &seen.published {
+            Published::Chain(chain) => Some(chain.newest().manifest.created_at),
+            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                None
+            }
+        };
+        let on_disk = seen.snapshots.iter().map(|snapshot| snapshot.stamp).max();
+        let recorded = self.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot.stamp).max();
+        Ok(published.max(on_disk).max(recorded))
+    }
+
+    /// Two hosts with one prefix replace each other's backups.
+    fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Seen) {
+        let Published::Chain(chain) = &seen.published else { return };
+        let host = chain.newest().manifest.host.as_ref();
+        if let Some(host) = host.filter(|host| **host != self.host) {
+            tracing::warn!(
+                event = "prefix_of_another_host",
+                subvolume = %name,
+                host,
+                "the newest backup there is of another host; give each host a prefix of its own"
+            );
+        }
+    }
+}
+
+fn log(plan: &Plan) {
+    let Plan { subvolume, decision, next_due, .. } = plan;
+    match decision {
+        Decision::Due(step) => {
+            tracing::info!(event = plan.event(), %subvolume, "{step}");
+        }
+        Decision::NotDue => tracing::info!(
+            event = plan.event(),
+            %subvolume,
+            next_due = plan::seconds(next_due.at),
+            next_kind = %next_due.kind,
+            "{}", plan.reason()
+        ),
+    }
+}

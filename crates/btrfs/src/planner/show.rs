@@ -1,0 +1,83 @@
+//! A plan on stdout: for people, and for programs.
+
+use s3up_cli::table;
+use serde::Serialize;
+
+use super::Planned;
+use crate::cause::with_cause;
+use crate::plan::{Plan, seconds};
+
+/// One subvolume, as JSON has it.
+#[derive(Serialize)]
+struct Line {
+    subvolume: String,
+    /// `full`, `incremental`, `not_due`, or `unknown`: it could not be looked at.
+    decision: &'static str,
+    reason: String,
+    parent: Option<String>,
+    snapshot: Option<String>,
+    last_backup_at: Option<String>,
+    next_due_at: Option<String>,
+    next_due_kind: Option<String>,
+}
+
+impl Planned<'_> {
+    pub fn to_table(&self) -> String {
+        let header =
+            ["SUBVOLUME", "DECISION", "PARENT", "SNAPSHOT", "LAST BACKUP", "NEXT DUE", "REASON"];
+        let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+        let rows = self.lines().into_iter().map(|line| {
+            [
+                line.subvolume,
+                line.decision.to_owned(),
+                dash(line.parent),
+                dash(line.snapshot),
+                dash(line.last_backup_at),
+                dash(line.next_due_at),
+                line.reason,
+            ]
+        });
+        table(header, rows)
+    }
+
+    pub fn to_json(&self) -> String {
+        json(&self.lines())
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let planned = self.jobs.iter().map(|job| Line::of(&job.plan));
+        let unknown = self.failed.iter().map(|(name, failure)| Line {
+            subvolume: name.to_string(),
+            decision: "unknown",
+            reason: with_cause(failure),
+            parent: None,
+            snapshot: None,
+            last_backup_at: None,
+            next_due_at: None,
+            next_due_kind: None,
+        });
+        planned.chain(unknown).collect()
+    }
+}
+
+impl Line {
+    fn of(plan: &Plan) -> Line {
+        Line {
+            subvolume: plan.subvolume.to_string(),
+            decision: plan.word(),
+            reason: plan.reason(),
+            parent: plan.parent().map(ToString::to_string),
+            snapshot: plan.snapshot.as_ref().map(ToString::to_string),
+            last_backup_at: plan.last_at.map(seconds),
+            next_due_at: Some(seconds(plan.next_due.at)),
+            next_due_kind: Some(plan.next_due.kind.to_string()),
+        }
+    }
+}
+
+/// As it is printed: with a line break at its end.
+pub fn json(data: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(data).expect("plain data is always JSON");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,141 @@
+//! What is due, and what is not: `plan`, `backup --dry-run`, `backup`.
+
+use std::fs;
+
+use s3up_devstore::Op;
+use serde_json::Value;
+
+use crate::fixture::{Ran, World};
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_without_once_does_what_is_due() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let first = world.run(&["backup"]).await;
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let (full, _) = world.newest("data").await;
+
+    let second = world.run(&["backup"]).await;
+
+    assert_eq!(second.code, Some(0), "{}", second.stderr);
+    assert!(second.stderr.contains("event=backup_not_due subvolume=data"), "{}", second.stderr);
+    assert_eq!(world.newest("data").await.0, full);
+    assert_eq!(world.snapshots().len(), 1);
+    for (days, kind) in [(7, "incremental"), (180, "full")] {
+        world.age("data", days).await;
+        let ran = world.run(&["backup"]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(world.newest("data").await.1["kind"], kind, "{}", ran.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_forces_a_run() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+
+    let again = world.backup().await;
+
+    assert!(again.stderr.contains("it was asked for"), "{}", again.stderr);
+    assert_eq!(world.newest("data").await.1["kind"], "incremental");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_printed_and_changes_nothing() {
+    let Some(world) = World::start(&["one", "two"]).await else { return };
+    world.run(&["backup", "--subvolume", "one"]).await;
+    let (snapshots, keys) = (world.snapshots(), world.keys().await);
+    // Somebody else is at work: a plan does not mind.
+    let held = world.s3.faults().hold(1);
+    let mut busy = world.command(&["backup", "--once", "--subvolume", "one"]).spawn().unwrap();
+    held.reached().await;
+
+    let table = world.run(&["plan"]).await;
+    let plan = json(&world.run(&["plan", "--json"]).await);
+    let dry = json(&world.run(&["backup", "--dry-run", "--json"]).await);
+    let once = json(&world.run(&["backup", "--once", "--dry-run", "--json"]).await);
+    let full = json(&world.run(&["backup", "--full", "--dry-run", "--json"]).await);
+
+    busy.kill().await.unwrap();
+    assert_eq!(table.code, Some(0), "{}", table.stderr);
+    assert!(table.stdout.starts_with("SUBVOLUME  DECISION"), "{}", table.stdout);
+    assert!(table.stdout.contains("nothing is published yet"), "{}", table.stdout);
+    for plan in [&plan, &dry] {
+        assert_eq!(
+            (&plan[0]["subvolume"], &plan[0]["decision"]),
+            (&"one".into(), &"not_due".into())
+        );
+        assert_eq!((&plan[1]["subvolume"], &plan[1]["decision"]), (&"two".into(), &"full".into()));
+        assert_eq!(plan[0]["snapshot"], Value::Null);
+        assert_eq!(plan[0]["next_due_kind"], "incremental");
+        assert!(plan[0]["next_due_at"].as_str() > plan[0]["last_backup_at"].as_str(), "{plan}");
+        assert!(plan[1]["snapshot"].as_str().unwrap().starts_with("two__"), "{plan}");
+    }
+    assert_eq!(
+        (&once[0]["decision"], &once[0]["parent"]),
+        (&"incremental".into(), &snapshots[0].clone().into())
+    );
+    assert_eq!(
+        (&full[0]["decision"], &full[0]["reason"]),
+        (&"full".into(), &"it was asked for".into())
+    );
+    assert_eq!((world.snapshots(), world.keys().await), (snapshots, keys));
+    for op in [Op::PutObject, Op::CreateMultipartUpload, Op::DeleteObject] {
+        let calls = world.s3.faults().calls(op);
+        world.run(&["plan"]).await;
+        assert_eq!(world.s3.faults().calls(op), calls, "{op:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_looked_at_is_no_plan() {
+    let Some(world) = World::start(&["one", "two"]).await else { return };
+    world.backup().await;
+    let (key, mut manifest) = world.newest("one").await;
+    manifest["version"] = 2.into();
+    world.write(&key, manifest.to_string().as_bytes()).await;
+
+    let ran = world.run(&["plan", "--json"]).await;
+
+    ran.failed_with(3, &["plan: 1 of 2 done, not done: one"]);
+    let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&plan[0]["subvolume"], &plan[0]["decision"]), (&"two".into(), &"not_due".into()));
+    assert_eq!((&plan[1]["subvolume"], &plan[1]["decision"]), (&"one".into(), &"unknown".into()));
+    assert!(plan[1]["reason"].as_str().unwrap().contains("a newer program"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_zone_of_the_host_decides() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.run(&["backup"]).await;
+    for (zone, hour) in [("UTC", "02:00:00Z"), ("Asia/Kolkata", "20:30:00Z")] {
+        let mut command = world.command(&["plan", "--json"]);
+        let output = command.env("TZ", zone).output().await.unwrap();
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(plan[0]["next_due_at"].as_str().unwrap().ends_with(hour), "{zone}: {plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_went_back_is_said_and_costs_no_backup() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.run(&["backup"]).await;
+    fs::write(world.subvolume("data").join("new"), "new").unwrap();
+    world.backup().await;
+    let (key, mut newest) = world.newest("data").await;
+    newest["created_at"] = "20990101T000000Z".into();
+    newest["started_at"] = "20990101T000000Z".into();
+    world.write(&key, newest.to_string().as_bytes()).await;
+
+    let ran = world.run(&["backup"]).await;
+    let again = world.run(&["backup"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("a clock was wrong"), "{}", ran.stderr);
+    assert_eq!(world.newest("data").await.1["created_at"], "20990101T000001Z");
+    assert!(again.stderr.contains("event=backup_not_due"), "{}", again.stderr);
+}

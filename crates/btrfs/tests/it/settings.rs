@@ -1,0 +1,73 @@
+//! `--set` and `--log-level`: another configuration, for one run.
+
+use crate::fixture::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_set_for_one_run_before_and_after_the_command() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let run = [
+        "--set",
+        "s3.chunk_size_bytes=7340032",
+        "check-config",
+        "--set=s3.concurrency=9",
+        "--set",
+        "s3.prefix=other",
+    ];
+
+    let set = world.run(&run).await;
+    let plain = world.run(&["check-config"]).await;
+
+    assert_eq!(set.code, Some(0), "{}", set.stderr);
+    for line in ["chunk_size: 7.0 MiB", "concurrency: 9", "prefix: \"other/\""] {
+        assert!(set.stdout.contains(line), "{}", set.stdout);
+        assert!(!plain.stdout.contains(line), "{}", plain.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setting_is_named() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    #[rustfmt::skip]
+    let cases = [
+        ("s3.concurency=1",      "--set s3.concurency: unknown key, did you mean `concurrency`?"),
+        ("s3.concurrency=0",     "--set s3.concurrency: is 0, expected 1 to 256"),
+        ("shcedule.run_at=1:00", "--set shcedule: unknown key, did you mean `schedule`?"),
+        ("schedule.run_at=late", "--set schedule.run_at: expected a time like 02:00, found \"late\""),
+        ("s3.bucket",            "--set: expected section.key=value"),
+    ];
+    for (setting, want) in cases {
+        for command in ["check-config", "plan", "backup"] {
+            let ran = world.run(&[command, "--set", setting]).await;
+            ran.failed_with(2, &[want]);
+        }
+    }
+    assert_eq!(world.snapshots(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_reaches_the_run() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+
+    let ran = world.run(&["backup", "--once", "--set", "s3.prefix=other"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(world.read("other/subvol/data/current.json").await.is_some());
+    assert_eq!(world.newest("data").await.1["kind"], "full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_level_of_the_log_is_an_argument_and_a_key() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    for (arguments, has_info) in [
+        (vec!["plan"], true),
+        (vec!["plan", "--log-level", "warning"], false),
+        (vec!["plan", "--set", "global.log_level=warning"], false),
+        (vec!["--log-level", "info", "plan", "--set", "global.log_level=error"], true),
+    ] {
+        let ran = world.run(&arguments).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("level=info"), has_info, "{arguments:?} {}", ran.stderr);
+    }
+}

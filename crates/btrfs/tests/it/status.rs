@@ -1,0 +1,139 @@
+//! `status`, and the file that it has the last run from.
+
+use std::fs;
+
+use s3up_testkit::{Cue, Does, StandIn, Turn};
+use serde_json::Value;
+
+use crate::fixture::World;
+
+async fn status(world: &World) -> Value {
+    let ran = world.run(&["status", "--json"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_has_the_last_run_and_the_history() {
+    let Some(mut world) = World::start(&["one", "two"]).await else { return };
+    world.backup().await;
+    world.age("one", 8).await;
+    let does = Does::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(4), does }]);
+    world.path = Some(stand_in.path_var());
+    let ran = world.run(&["backup", "--once"]).await;
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    world.path = None;
+
+    let all = status(&world).await;
+    let table = world.run(&["status"]).await;
+
+    let (one, two) = (&all[0], &all[1]);
+    assert_eq!(
+        (&one["subvolume"], &one["last_run"]["outcome"]),
+        (&"one".into(), &"published".into())
+    );
+    assert_eq!(one["last_run"]["error"], Value::Null);
+    assert_eq!((&one["backups"], &one["due"]), (&"published".into(), &false.into()));
+    assert_eq!(one["next_due_kind"], "incremental");
+    let history = one["history"].as_array().unwrap();
+    let kinds: Vec<_> = history.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["incremental", "full"]);
+    for line in history {
+        assert_eq!(line["standing"], "current");
+        assert!(
+            line["total_bytes"].as_u64() > Some(0) && line["elapsed_seconds"].as_f64() > Some(0.0)
+        );
+        assert!(line["throughput"].as_str().unwrap().ends_with("B/s"), "{line}");
+    }
+    assert_eq!(two["last_run"]["outcome"], "failed");
+    assert!(two["last_run"]["error"].as_str().unwrap().contains(StandIn::COMPLAINT), "{two}");
+    assert_eq!(two["history"].as_array().unwrap().len(), 1);
+    assert_eq!(table.code, Some(0), "{}", table.stderr);
+    assert!(table.stdout.starts_with("SUBVOLUME  LAST RUN"), "{}", table.stdout);
+    assert!(table.stdout.contains(StandIn::COMPLAINT), "{}", table.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_file_is_only_a_cache() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let good = fs::read_to_string(world.state()).unwrap();
+    for (bad, event) in [
+        (None, "event=state_begun"),
+        (Some("{".to_owned()), "event=state_ignored"),
+        (Some(good.replace("\"version\": 1", "\"version\": 99")), "event=state_ignored"),
+    ] {
+        match &bad {
+            None => fs::remove_file(world.state()).unwrap(),
+            Some(bad) => fs::write(world.state(), bad).unwrap(),
+        }
+
+        let shown = world.run(&["status", "--json"]).await;
+        let backup = world.backup().await;
+
+        assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+        let shown_json: Value = serde_json::from_str(&shown.stdout).unwrap();
+        assert_eq!(shown_json[0]["last_run"], Value::Null, "{bad:?}");
+        assert_eq!(shown_json[0]["backups"], "published");
+        for ran in [&shown, &backup] {
+            assert!(ran.stderr.contains(event), "{}", ran.stderr);
+        }
+        assert_eq!(world.newest("data").await.1["kind"], "incremental");
+        assert_eq!(status(&world).await[0]["last_run"]["outcome"], "published");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_file_that_cannot_be_written_is_a_warning() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.reconfigure("state.json", "lock/state.json");
+
+    let ran = world.backup().await;
+
+    assert!(ran.stderr.contains("event=state_not_written"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_or_not_there_is_said() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let nothing = status(&world).await;
+    assert_eq!((&nothing[0]["backups"], &nothing[0]["due"]), (&"nothing".into(), &true.into()));
+    assert_eq!(nothing[0]["next_due_at"], Value::Null);
+    world.backup().await;
+    let (_, newest) = world.newest("data").await;
+    world.delete(newest["chunks"][0]["key"].as_str().unwrap()).await;
+
+    let broken = status(&world).await;
+
+    assert_eq!(broken[0]["backups"], "broken");
+    assert!(broken[0]["trouble"].as_str().unwrap().contains("missing"), "{broken}");
+    assert_eq!(broken[0]["history"][0]["standing"], "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_never_reached_the_bucket_is_remembered() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let bucket = "s3.bucket=no-such-bucket";
+    let state = format!("global.state_path={:?}", world.state().with_extension("other"));
+
+    let ran = world.run(&["backup", "--once", "--set", bucket, "--set", &state]).await;
+
+    ran.failed_with(1, &["no such bucket"]);
+    let text = fs::read_to_string(world.state().with_extension("other")).unwrap();
+    assert!(text.contains("\"failed\"") && text.contains("no such bucket"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_published_subvolume_has_a_line_of_metrics() {
+    let Some(world) = World::start(&["one", "two"]).await else { return };
+
+    let ran = world.backup().await;
+
+    for name in ["one", "two"] {
+        let line = format!("event=backup_metrics subvolume={name} total_bytes=");
+        let line = ran.stderr.lines().find(|text| text.contains(&line)).expect(&ran.stderr);
+        assert!(line.contains(" elapsed_seconds=") && line.contains("B/s"), "{line}");
+    }
+}
