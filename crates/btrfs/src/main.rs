@@ -84,6 +84,18 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
     },
+    /// Print how much has changed lately, before it is sent
+    Estimate {
+        /// Files whose ctime is so many days ago at most
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Only this subvolume; may be repeated (default: all)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Vec<String>,
+    },
     /// Restore a subvolume to a path that does not exist yet
     Restore {
         /// The subvolume's name, as in the bucket
@@ -162,6 +174,9 @@ fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
             }
             Command::Status { json, history, subvolume } => {
                 commands::status::run(&config, &subvolume, history, output(json)).await
+            }
+            Command::Estimate { days, json, subvolume } => {
+                commands::estimate::run(&config, &subvolume, days, output(json)).await
             }
             Command::Restore { subvolume, target, manifest_key } => {
                 commands::restore::run(&config, &subvolume, target, manifest_key.as_deref()).await

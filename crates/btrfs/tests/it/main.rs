@@ -4,6 +4,7 @@
 mod aws;
 mod bad_input;
 mod damage;
+mod estimates;
 mod fixture;
 mod kill;
 mod locks;

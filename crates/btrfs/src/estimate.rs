@@ -1,0 +1,152 @@
+//! How much has changed in a subvolume of late: what the next incremental may
+//! have to carry, at most.
+//!
+//! Counted are whole files whose ctime is recent, though `btrfs send` sends only
+//! the extents that changed. A file with several names counts once, holes do not
+//! count.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+use s3up_cli::table;
+use s3up_core::Size;
+use serde::Serialize;
+
+use crate::snapshot::SubvolumeName;
+use crate::walk::{Found, Walk};
+
+/// Inodes with several names that are remembered: some 20 MiB.
+const LINKED_MAX: usize = 1 << 20;
+/// So many folders are named, all are counted.
+const NAMED_MAX: usize = 20;
+/// Of `st_blocks`, whatever the filesystem's own blocks are.
+const STAT_BLOCK_BYTES: u64 = 512;
+
+/// One subvolume, as JSON has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Estimate {
+    pub subvolume: String,
+    /// A file counts as changed when its ctime is this or later.
+    pub since: String,
+    pub changed_files: u64,
+    pub changed_bytes: u64,
+    pub files: u64,
+    pub bytes: u64,
+    /// Nested subvolumes and mounts.
+    pub not_entered: u64,
+    pub unreadable: u64,
+    /// The first of what could not be read, with the reason.
+    pub unreadable_named: Vec<String>,
+    /// More files with several names than can be remembered: some may have been
+    /// counted more than once.
+    pub links_forgotten: bool,
+}
+
+/// Reads the whole tree: call it where blocking is allowed.
+pub fn estimate(name: &SubvolumeName, root: &Path, since: Timestamp) -> io::Result<Estimate> {
+    let mut estimate = Estimate {
+        subvolume: name.to_string(),
+        since: crate::plan::seconds(since),
+        ..Estimate::default()
+    };
+    let mut linked = HashSet::new();
+    for found in Walk::below(root)? {
+        match found {
+            Found::Folder { .. } => {}
+            Found::Elsewhere { .. } => estimate.not_entered += 1,
+            Found::Unreadable { path, error } => {
+                estimate.unreadable += 1;
+                if estimate.unreadable_named.len() < NAMED_MAX {
+                    estimate.unreadable_named.push(format!("{}: {error}", path.display()));
+                }
+            }
+            Found::File { metadata, .. } => {
+                if metadata.is_file() && estimate.is_first(&metadata, &mut linked) {
+                    estimate.add(&metadata, since);
+                }
+            }
+        }
+    }
+    Ok(estimate)
+}
+
+impl Estimate {
+    /// Whether no other name of the file has been counted.
+    fn is_first(&mut self, metadata: &Metadata, linked: &mut HashSet<u64>) -> bool {
+        if metadata.nlink() < 2 {
+            return true;
+        }
+        if linked.len() >= LINKED_MAX && !linked.contains(&metadata.ino()) {
+            self.links_forgotten = true;
+            return true;
+        }
+        linked.insert(metadata.ino())
+    }
+
+    fn add(&mut self, metadata: &Metadata, since: Timestamp) {
+        let bytes = metadata.len().min(metadata.blocks().saturating_mul(STAT_BLOCK_BYTES));
+        self.files += 1;
+        self.bytes += bytes;
+        if metadata.ctime() >= since.as_second() {
+            self.changed_files += 1;
+            self.changed_bytes += bytes;
+        }
+    }
+}
+
+/// For people.
+pub fn to_table(all: &[Estimate]) -> String {
+    let header = ["SUBVOLUME", "SINCE", "CHANGED FILES", "CHANGED", "FILES", "ALL", "UNREADABLE"];
+    let rows = all.iter().map(|estimate| {
+        [
+            estimate.subvolume.clone(),
+            estimate.since.clone(),
+            estimate.changed_files.to_string(),
+            Size(estimate.changed_bytes).to_string(),
+            estimate.files.to_string(),
+            Size(estimate.bytes).to_string(),
+            estimate.unreadable.to_string(),
+        ]
+    });
+    table(header, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    fn of(root: &Path, since: Timestamp) -> Estimate {
+        estimate(&SubvolumeName::parse("data").unwrap(), root, since).unwrap()
+    }
+
+    #[test]
+    fn names_of_one_file_and_holes_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir(root.join("sub")).unwrap();
+        fs::write(root.join("one"), [1; 1000]).unwrap();
+        fs::write(root.join("sub/two"), [2; 500]).unwrap();
+        fs::hard_link(root.join("one"), root.join("sub/again")).unwrap();
+        fs::hard_link(root.join("one"), root.join("sub/and again")).unwrap();
+        std::os::unix::fs::symlink("one", root.join("link")).unwrap();
+        let sparse = File::create(root.join("sparse")).unwrap();
+        sparse.set_len(1 << 40).unwrap();
+        sparse.write_all_at(&[3; 4096], 1 << 30).unwrap();
+
+        let all = of(root, Timestamp::UNIX_EPOCH);
+        let none = of(root, Timestamp::now().checked_add(jiff::Span::new().hours(1)).unwrap());
+
+        assert_eq!((all.changed_files, all.files), (3, 3));
+        assert!((5596..5596 + (1 << 20)).contains(&all.bytes), "{}", all.bytes);
+        assert_eq!(all.changed_bytes, all.bytes);
+        assert_eq!((none.changed_files, none.changed_bytes, none.files), (0, 0, 3));
+        assert_eq!((all.unreadable, all.not_entered), (0, 0));
+    }
+}

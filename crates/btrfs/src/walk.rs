@@ -1,0 +1,128 @@
+//! Every entry below a folder, on its own filesystem only.
+//!
+//! A subvolume inside it is another filesystem for this purpose, as it is for
+//! `btrfs send`. Memory: the folders on the way to the entry at hand, each with
+//! an open handle; a tree that is deeper than handles allow is reported as
+//! unreadable from there on. Symlinks are not followed.
+
+use std::fs::{self, Metadata, ReadDir};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// One thing that a walk comes by.
+#[derive(Debug)]
+pub enum Found {
+    /// A file of any kind but a folder.
+    File {
+        path: PathBuf,
+        metadata: Metadata,
+    },
+    /// A folder, which is entered next.
+    Folder {
+        path: PathBuf,
+    },
+    /// A subvolume or a mount, which is not entered.
+    Elsewhere {
+        path: PathBuf,
+    },
+    Unreadable {
+        path: PathBuf,
+        error: io::Error,
+    },
+}
+
+pub struct Walk {
+    device: u64,
+    open: Vec<(PathBuf, ReadDir)>,
+}
+
+impl Walk {
+    pub fn below(root: &Path) -> io::Result<Walk> {
+        let device = fs::metadata(root)?.dev();
+        Ok(Walk { device, open: vec![(root.to_owned(), fs::read_dir(root)?)] })
+    }
+
+    fn look(&mut self, path: PathBuf, metadata: Metadata) -> Found {
+        if metadata.dev() != self.device {
+            return Found::Elsewhere { path };
+        }
+        if !metadata.is_dir() {
+            return Found::File { path, metadata };
+        }
+        match fs::read_dir(&path) {
+            Ok(entries) => {
+                self.open.push((path.clone(), entries));
+                Found::Folder { path }
+            }
+            Err(error) => Found::Unreadable { path, error },
+        }
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            let (folder, entries) = self.open.last_mut()?;
+            let folder = folder.clone();
+            let entry = match entries.next() {
+                None => {
+                    self.open.pop();
+                    continue;
+                }
+                Some(Ok(entry)) => entry,
+                // What cannot be listed does not get better by asking again.
+                Some(Err(error)) => {
+                    self.open.pop();
+                    return Some(Found::Unreadable { path: folder, error });
+                }
+            };
+            let path = entry.path();
+            match entry.metadata() {
+                Ok(metadata) => return Some(self.look(path, metadata)),
+                // It was there a moment ago, and is no more.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Some(Found::Unreadable { path, error }),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_comes_by_everything_once_and_follows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        fs::create_dir_all(root.join("a/b/c")).unwrap();
+        for name in ["one", "a/two", "a/b/c/three"] {
+            fs::write(root.join(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("/", root.join("a/link")).unwrap();
+
+        let mut paths = Vec::new();
+        for found in Walk::below(root).unwrap() {
+            match found {
+                Found::File { path, .. } | Found::Folder { path } => {
+                    paths.push(path.strip_prefix(root).unwrap().display().to_string());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+
+        paths.sort();
+        assert_eq!(paths, ["a", "a/b", "a/b/c", "a/b/c/three", "a/link", "a/two", "one"]);
+    }
+
+    #[test]
+    fn another_filesystem_is_not_entered() {
+        let elsewhere = Walk::below(Path::new("/"))
+            .unwrap()
+            .any(|found| matches!(found, Found::Elsewhere { path } if path == Path::new("/proc")));
+        assert!(elsewhere);
+    }
+}
