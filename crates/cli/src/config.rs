@@ -115,7 +115,9 @@ impl Source {
             ConfigError::Wrong { key, what, .. } if self.is_set(&key) => {
                 ConfigError::Set { key, what }
             }
-            err => err,
+            err @ (ConfigError::Read { .. }
+            | ConfigError::Set { .. }
+            | ConfigError::Wrong { .. }) => err,
         }
     }
 

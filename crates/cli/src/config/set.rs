@@ -9,7 +9,7 @@
 use std::str::FromStr;
 
 use super::toml;
-use super::tree::{Entry, Kind, Node, Value};
+use super::tree::{DEPTH_MAX, Entry, Kind, Node, Value};
 
 /// One key, and its value for this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum SettingError {
     NoValue,
     #[error("expected section.key=value; a key has no empty segment")]
     NoKey,
+    #[error("a key of {segments} segments; the limit is {DEPTH_MAX}")]
+    TooDeep { segments: usize },
     /// The value is not repeated: it may be a secret.
     #[error("the value of {key} is not valid TOML: {what}")]
     Syntax { key: String, what: String },
@@ -45,6 +47,9 @@ impl FromStr for Setting {
         let path: Vec<_> = key.trim().split('.').map(str::to_owned).collect();
         if path.iter().any(String::is_empty) {
             return Err(SettingError::NoKey);
+        }
+        if path.len() > DEPTH_MAX {
+            return Err(SettingError::TooDeep { segments: path.len() });
         }
         let setting = Setting { path, value: value.trim().to_owned() };
         setting.node()?;

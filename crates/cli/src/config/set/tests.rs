@@ -127,3 +127,23 @@ fn what_is_no_setting_is_refused() {
         assert!(!message.contains("hunter2"), "{message}");
     }
 }
+
+#[test]
+fn a_key_has_a_depth() {
+    let text = format!("{}a=1", "a.".repeat(100_000));
+    let err = text.parse::<Setting>().unwrap_err();
+    assert_eq!(err.to_string(), "a key of 100001 segments; the limit is 64");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_setting_makes_a_reader_panic(
+        key in "[a-z0-9.\\[\\]]{0,12}", value in r#"[a-z0-9\[\]{}"'=.,:$ -]{0,16}"#, text in ".{0,30}",
+    ) {
+        for setting in [format!("{key}={value}"), format!("s3.bucket={value}"), text] {
+            if let Ok(setting) = setting.parse::<Setting>() {
+                parse_with::<Raw>(Path::new("c.toml"), FILE, &[setting], &|_| None).ok();
+            }
+        }
+    }
+}
