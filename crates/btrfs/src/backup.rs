@@ -11,18 +11,20 @@ use s3up_cli::Stop;
 
 use crate::bucket::Bucket;
 use crate::cause::with_cause;
+use crate::compressed::Form;
 use crate::config::{Config, Subvolume};
 use crate::failure::Failure;
 use crate::look::Seen;
 use crate::nested;
-use crate::plan::{Decision, Plan, Published, Step};
+use crate::nocow;
+use crate::plan::{Decision, Plan, Published, Step, Why};
 use crate::planner::{self, Planned, Planner};
 use crate::publish::{Host, PublishError};
 use crate::record::{Records, RunId, State};
 use crate::schedule::NextDue;
 use crate::shelf::Shelf;
 use crate::snapshot::{SnapshotName, SubvolumeName};
-use crate::state::{LastRun, Outcome, State as LastRuns};
+use crate::state::{LastRun, LastRuns, Outcome};
 use crate::stopping::Stopping;
 use crate::tidy::{self, Before, Rooms, Uploads};
 use crate::tool::Btrfs;
@@ -33,6 +35,8 @@ pub struct Backup<'a> {
     pub bucket: Bucket,
     pub btrfs: Btrfs,
     pub host: Host,
+    /// Of the streams.
+    pub form: Form,
     pub stopping: Stopping,
     pub records: Records,
     /// This run.
@@ -79,9 +83,9 @@ impl Backup<'_> {
         for job in planned.jobs {
             match Job::of(job) {
                 Ok(job) => jobs.push(job),
-                Err(plan) => {
-                    state.note(&plan.subvolume, last_run(Outcome::NotDue, plan.next_due.at));
-                    report.not_due.push(plan.subvolume);
+                Err((name, next_due)) => {
+                    state.note(&name, last_run(Outcome::NotDue, next_due.at));
+                    report.not_due.push(name);
                 }
             }
         }
@@ -123,13 +127,26 @@ impl Backup<'_> {
     }
 
     async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
-        nested::warn(&self.btrfs, &job.subvolume.name, &job.subvolume.path).await;
         self.shelf().make(job.subvolume, &job.backup, &self.run, State::Begun).await
+    }
+
+    /// Of what a stream does not carry.
+    async fn warn(&self, job: &Job<'_>) {
+        let Subvolume { name, path } = job.subvolume;
+        nested::warn(&self.btrfs, name, path).await;
+        if job.step == Step::Full(Why::FirstBackup) {
+            let snapshot = self.shelf().path_of(&job.backup);
+            tokio::select! {
+                () = nocow::warn(name, &snapshot) => {}
+                _ = self.stopping.wait() => {}
+            }
+        }
     }
 
     /// Sends and publishes one snapshot. On failure nothing of it is left, or
     /// the snapshot stays to say that there may be.
     async fn back_up(&self, job: &Job<'_>) -> Result<(), Failure> {
+        self.warn(job).await;
         match self.send_and_publish(job).await {
             Ok(()) => {}
             Err(
@@ -180,14 +197,14 @@ impl Backup<'_> {
 }
 
 impl<'s> Job<'s> {
-    /// The plan of a subvolume that is not due.
-    fn of(planned: planner::Job<'s>) -> Result<Job<'s>, Plan> {
+    /// The name of a subvolume that is not due, and when it will be.
+    fn of(planned: planner::Job<'s>) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
         let planner::Job { subvolume, seen, plan } = planned;
         match plan {
             Plan { decision: Decision::Due(step), snapshot: Some(backup), next_due, .. } => {
                 Ok(Job { subvolume, seen, step, backup, next_due })
             }
-            plan => Err(plan),
+            Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
         }
     }
 }
@@ -208,10 +225,8 @@ fn last_run(outcome: Outcome, next_due_at: Timestamp) -> LastRun {
 
 /// What failed is due again at once.
 pub fn failed_run(failure: &Failure) -> LastRun {
-    let outcome = match failure {
-        Failure::Stopped(_) | Failure::StoppedPublishing(_) => Outcome::Stopped,
-        _ => Outcome::Failed,
-    };
+    let stopped = matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
+    let outcome = if stopped { Outcome::Stopped } else { Outcome::Failed };
     LastRun { error: Some(with_cause(failure)), ..last_run(outcome, Timestamp::now()) }
 }
 

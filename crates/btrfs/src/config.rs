@@ -6,17 +6,21 @@
 
 mod bucket;
 mod raw;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::civil::Time;
 
-use s3up_cli::LogLevel;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Setting, Source};
+use s3up_cli::{LogLevel, Secret};
 use s3up_core::Size;
 
-pub use self::bucket::BucketConfig;
+pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
+use self::words::{check_unused, compressed, without_effect};
+use crate::compressed::Compressed;
+use crate::notify::Notify;
 use crate::schedule::Schedule;
 use crate::snapshot::SubvolumeName;
 
@@ -41,6 +45,8 @@ pub struct Config {
     pub subvolumes: Vec<Subvolume>,
     pub schedule: Schedule,
     pub bucket: BucketConfig,
+    pub compressed: Compressed,
+    pub notify: Option<Notify>,
     /// Keys that are set and that this version does not act on.
     without_effect: Vec<&'static str>,
 }
@@ -75,6 +81,8 @@ impl Config {
             subvolumes: subvolumes(&raw.subvolumes.paths, &source)?,
             schedule: schedule(&raw.schedule, &source)?,
             bucket: bucket::bucket(&raw.s3, &source)?,
+            compressed: compressed(&raw.send, &source)?,
+            notify: notify(raw.notify.url.as_ref(), &source)?,
             without_effect: without_effect(&raw),
         })
     }
@@ -89,14 +97,16 @@ impl Config {
 
     /// The effective configuration, for people: every default filled in, no secret.
     pub fn summary(&self) -> String {
-        let Config { lock_path, state_path, base_dir, retain, bucket, schedule, .. } = self;
+        let Config {
+            lock_path, state_path, base_dir, retain, bucket, schedule, compressed, ..
+        } = self;
         let settings = &bucket.settings;
         let mut text = format!(
             "lock_path: {}\nstate_path: {}\nbase_dir: {}\nretain: {retain}\nendpoint: {}\nprofile: {:?}\n\
              region: {}\nbucket: {}\nprefix: {:?}\nchunk_size: {}\npart_size: {}\n\
              concurrency: {}\nmemory_for_parts: {}\nstorage_class_chunks: {}\n\
              storage_class_manifest: {}\nsse: {:?}\nretry_hours: {}\nfull_every_days: {}\n\
-             incremental_every_days: {}\nrun_at: {}\nsubvolumes:\n",
+             incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\nsubvolumes:\n",
             lock_path.display(),
             state_path.display(),
             base_dir.display(),
@@ -116,6 +126,8 @@ impl Config {
             schedule.full_every_days,
             schedule.incremental_every_days,
             schedule.run_at.strftime("%H:%M"),
+            compressed.word(),
+            self.notify.as_ref().map_or("nobody", Notify::host),
         );
         for Subvolume { name, path } in &self.subvolumes {
             text.push_str(&format!("  - {name}: {}\n", path.display()));
@@ -155,6 +167,12 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
     })
 }
 
+fn notify(url: Option<&Secret>, source: &Source) -> Result<Option<Notify>, ConfigError> {
+    let Some(url) = url else { return Ok(None) };
+    let notify = Notify::new(url.clone()).map_err(|err| source.wrong("notify.url", err))?;
+    Ok(Some(notify))
+}
+
 fn subvolumes(raw: &[raw::Subvolume], source: &Source) -> Result<Vec<Subvolume>, ConfigError> {
     if raw.is_empty() {
         return Err(source.wrong("subvolumes.paths", "expected at least one subvolume"));
@@ -192,50 +210,6 @@ fn name_of(raw: &raw::Subvolume) -> Result<SubvolumeName, String> {
         Some(_) => err.to_string(),
         None => format!("{err}; {}", hint()),
     })
-}
-
-/// Words that a key may have, also where this version does not act on it.
-fn check_unused(raw: &raw::Raw, source: &Source) -> Result<(), ConfigError> {
-    #[rustfmt::skip]
-    let words: [(&str, &Option<String>, &[&str]); 4] = [
-        ("retention.prune",      &raw.retention.prune,      &["auto", "off"]),
-        ("send.compressed",      &raw.send.compressed,      &["never", "auto", "always"]),
-        ("restore.verify_mode",  &raw.restore.verify_mode,  &["full", "sample", "none"]),
-        ("restore.restore_tier", &raw.restore.restore_tier, &["Standard", "Bulk", "Expedited"]),
-    ];
-    for (key, value, expected) in words {
-        if let Some(value) = value
-            && !expected.contains(&value.as_str())
-        {
-            let what = format!("expected one of {}, found {value:?}", expected.join(", "));
-            return Err(source.wrong(key, what));
-        }
-    }
-    Ok(())
-}
-
-fn without_effect(raw: &raw::Raw) -> Vec<&'static str> {
-    let raw::Raw { global, s3, retention, send, restore, notify, drill, .. } = raw;
-    #[rustfmt::skip]
-    let set = [
-        ("global.spool_dir",                global.spool_dir.is_some()),
-        ("global.spool_size_bytes",         global.spool_size_bytes.is_some()),
-        ("s3.spool_enabled",                s3.spool_enabled == Some(true)),
-        ("retention.generations",           retention.generations.is_some()),
-        ("retention.min_age_days",          retention.min_age_days.is_some()),
-        ("retention.prune",                 retention.prune.as_deref() == Some("auto")),
-        ("send.compressed",                 send.compressed.as_deref().is_some_and(|word| word != "never")),
-        ("restore.target_base_dir",         restore.target_base_dir.is_some()),
-        ("restore.verify_mode",             restore.verify_mode.as_deref().is_some_and(|word| word != "none")),
-        ("restore.sample_max_files",        restore.sample_max_files.is_some()),
-        ("restore.wait_for_restore",        restore.wait_for_restore.is_some()),
-        ("restore.restore_timeout_seconds", restore.restore_timeout_seconds.is_some()),
-        ("restore.restore_tier",            restore.restore_tier.is_some()),
-        ("restore.thaw_days",               restore.thaw_days.is_some()),
-        ("notify.url",                      notify.url.is_some()),
-        ("drill.scratch_dir",               drill.scratch_dir.is_some()),
-    ];
-    set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::process::ChildStdout;
 
 use crate::child::Running;
+use crate::compressed::Form;
 use crate::outcome::Outcome;
 use crate::plan::Identity;
 use crate::tool::{Btrfs, shown};
@@ -68,8 +69,10 @@ impl SendStream {
         btrfs: &Btrfs,
         snapshot: &Path,
         parent: Option<&Path>,
+        form: Form,
     ) -> Result<SendStream, SendError> {
         let mut arguments = vec![OsStr::new("send"), OsStr::new("-q")];
+        arguments.extend(form.arguments().iter().map(OsStr::new));
         if let Some(parent) = parent {
             arguments.extend([OsStr::new("-p"), parent.as_ref()]);
         }

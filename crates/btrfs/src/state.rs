@@ -41,7 +41,7 @@ pub struct LastRun {
 }
 
 #[derive(Debug)]
-pub struct State {
+pub struct LastRuns {
     path: PathBuf,
     home: Home,
     runs: BTreeMap<String, LastRun>,
@@ -76,18 +76,19 @@ enum Unusable {
     Home,
 }
 
-impl State {
+impl LastRuns {
     /// Never fails: what cannot be used is begun anew, and said.
-    pub fn open(path: &Path, home: Home) -> State {
+    pub fn open(path: &Path, home: Home) -> LastRuns {
         let runs = read(path, &home).unwrap_or_else(|err| {
             let path = path.display();
-            match err {
-                Unusable::Missing => tracing::info!(event = "state_begun", %path, "{err}"),
-                _ => tracing::warn!(event = "state_ignored", %path, "{err}; it is begun anew"),
+            if matches!(err, Unusable::Missing) {
+                tracing::info!(event = "state_begun", %path, "{err}");
+            } else {
+                tracing::warn!(event = "state_ignored", %path, "{err}; it is begun anew");
             }
             BTreeMap::new()
         });
-        State { path: path.to_owned(), home, runs }
+        LastRuns { path: path.to_owned(), home, runs }
     }
 
     pub fn last_run(&self, subvolume: &SubvolumeName) -> Option<&LastRun> {
@@ -147,9 +148,9 @@ impl Outcome {
 
 fn read(path: &Path, home: &Home) -> Result<BTreeMap<String, LastRun>, Unusable> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|err| match err.kind() {
-        io::ErrorKind::NotFound => Unusable::Missing,
-        _ => Unusable::Io(err),
+    let file = File::open(path).map_err(|err| {
+        let is_missing = err.kind() == io::ErrorKind::NotFound;
+        if is_missing { Unusable::Missing } else { Unusable::Io(err) }
     })?;
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Unusable::Io)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -188,7 +189,7 @@ mod tests {
     fn a_run_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/state.json");
-        let open = || State::open(&path, home("a/"));
+        let open = || LastRuns::open(&path, home("a/"));
         assert_eq!(open().last_run(&data()), None);
 
         open().note(&data(), run(Outcome::Failed, 1));
@@ -208,7 +209,7 @@ mod tests {
     fn what_cannot_be_used_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let mut state = State::open(&path, home("a/"));
+        let mut state = LastRuns::open(&path, home("a/"));
         state.note(&data(), run(Outcome::Published, 1));
         let good = fs::read_to_string(&path).unwrap();
         for bad in [
@@ -221,14 +222,14 @@ mod tests {
             "[]".to_owned(),
         ] {
             fs::write(&path, &bad).unwrap();
-            let mut state = State::open(&path, home("a/"));
+            let mut state = LastRuns::open(&path, home("a/"));
             assert_eq!(state.last_run(&data()), None, "{bad}");
             state.note(&data(), run(Outcome::Published, 1));
             assert_eq!(fs::read_to_string(&path).unwrap(), good, "{bad}");
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        let mut state = State::open(&path, home("a/"));
+        let mut state = LastRuns::open(&path, home("a/"));
         state.note(&data(), run(Outcome::Published, 1));
         assert!(state.last_run(&data()).is_some(), "it is no error that it cannot be written");
     }
@@ -239,7 +240,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state.json");
             fs::write(&path, bytes).unwrap();
-            State::open(&path, home("a/"));
+            LastRuns::open(&path, home("a/"));
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::history::{self, Entry};
 use crate::look::{self, LookError};
 use crate::plan::{self, Published, seconds};
 use crate::snapshot::SubvolumeName;
-use crate::state::{LastRun, State};
+use crate::state::{LastRun, LastRuns};
 
 /// One subvolume, as JSON has it.
 #[derive(Debug, Serialize)]
@@ -52,7 +52,7 @@ pub struct Line {
 pub async fn status(
     config: &Config,
     bucket: &Bucket,
-    state: &State,
+    state: &LastRuns,
     subvolume: &SubvolumeName,
     (now, history_count): (&Zoned, usize),
 ) -> Result<Status, LookError> {

@@ -110,7 +110,7 @@ mod tests {
                 Found::File { path, .. } | Found::Folder { path } => {
                     paths.push(path.strip_prefix(root).unwrap().display().to_string());
                 }
-                other => panic!("{other:?}"),
+                other @ (Found::Elsewhere { .. } | Found::Unreadable { .. }) => panic!("{other:?}"),
             }
         }
 

@@ -22,7 +22,7 @@ impl Backup<'_> {
         let snapshot = self.shelf().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.shelf().path_of(parent));
-        let mut stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref())?;
+        let mut stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
         let uploaded = self.upload(job, &mut stream).await;
         let facts = stream.stop().await;
         let chunks = uploaded?;

@@ -2,24 +2,43 @@
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::backup::{Backup, Report};
+use btrfs_to_s3::compressed;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::failure::Failure;
 use btrfs_to_s3::home::Home;
 use btrfs_to_s3::local::{self, Made};
 use btrfs_to_s3::lock::{Lock, LockError};
+use btrfs_to_s3::notify::Ended;
 use btrfs_to_s3::plan::Asked;
 use btrfs_to_s3::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::selection;
 use btrfs_to_s3::shelf::Shelf;
 use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::state::{LastRun, State};
+use btrfs_to_s3::state::{LastRun, LastRuns};
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
-use s3up_cli::{Exit, Stop};
+use s3up_cli::{Exit, ExitWith, Stop};
 
 use super::{SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now};
 
+/// Tells `notify.url` how it ended, but not where another run is at it.
 pub async fn run(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
+    let outcome = back_up(config, asked, names).await;
+    if let Some(notify) = &config.notify {
+        match &outcome {
+            Ok(_) => notify.tell(Ended::Well).await,
+            Err(err) if is_locked(err) => {}
+            Err(err) => notify.tell(Ended::Badly { error: &format!("{err:#}") }).await,
+        }
+    }
+    outcome
+}
+
+fn is_locked(err: &anyhow::Error) -> bool {
+    err.downcast_ref::<ExitWith>().is_some_and(|with| with.exit == Exit::Locked)
+}
+
+async fn back_up(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
     warn_without_effect(config);
@@ -27,7 +46,7 @@ pub async fn run(config: &Config, asked: Asked, names: &[String]) -> anyhow::Res
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
-    let mut state = State::open(&config.state_path, Home::of(&config.bucket));
+    let mut state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
     let report = match prepare(config, btrfs, stopping).await {
         Ok(backup) => {
             let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
@@ -43,17 +62,19 @@ pub async fn run(config: &Config, asked: Asked, names: &[String]) -> anyhow::Res
         }
     };
     let Report { published, failed, .. } = report;
-    exit_of("back up", published.len(), failed)
+    exit_of(Doing::BackUp, published.len(), failed)
 }
 
 /// Everything that a backup needs; the bucket is there and lets us in.
 async fn prepare(config: &Config, btrfs: Btrfs, stopping: Stopping) -> anyhow::Result<Backup<'_>> {
     let host = host(&btrfs).await?;
+    let form = compressed::form(config.compressed, &btrfs).await;
+    let form = form.map_err(|err| Exit::Usage.with(err))?;
     let mut bucket = connect(&config.bucket, &stopping).await?;
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
-    Ok(Backup { config, bucket, btrfs, host, stopping, records, run })
+    Ok(Backup { config, bucket, btrfs, host, form, stopping, records, run })
 }
 
 /// What is not aborted by then, the next run sweeps.
@@ -75,7 +96,7 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     let shelf = Shelf { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
     let made = local::snapshot(config, shelf, &subvolumes, now().timestamp(), &stopping).await;
     let Made { snapshots, failed } = made.context("choose a name for this run")?;
-    exit_of("snapshot", snapshots.len(), failed)
+    exit_of(Doing::Snapshot, snapshots.len(), failed)
 }
 
 pub fn lock(config: &Config) -> anyhow::Result<Lock> {
@@ -92,12 +113,31 @@ pub fn warn_without_effect(config: &Config) {
     }
 }
 
-/// `doing` is what was done to so many subvolumes, and failed for some.
+/// What a command does to each subvolume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    BackUp,
+    Plan,
+    Snapshot,
+}
+
+impl Doing {
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Doing::BackUp => ("back up", "backup_failed"),
+            Doing::Plan => ("plan", "plan_failed"),
+            Doing::Snapshot => ("snapshot", "snapshot_failed"),
+        }
+    }
+}
+
+/// It was done to so many subvolumes, and failed for some.
 pub fn exit_of(
-    doing: &str,
+    doing: Doing,
     done: usize,
     mut failed: Vec<(SubvolumeName, Failure)>,
 ) -> anyhow::Result<Exit> {
+    let (doing, event) = doing.words();
     let count = done + failed.len();
     let stopped = failed.iter().find_map(|(_, failure)| stop_of(failure));
     if count == 1 && failed.len() == 1 && stopped.is_none() {
@@ -108,7 +148,7 @@ pub fn exit_of(
     let names = names.join(", ");
     for (name, failure) in failed.into_iter().filter(|(_, failure)| stop_of(failure).is_none()) {
         let error = format!("{:#}", anyhow!(failure));
-        tracing::error!(event = "backup_failed", subvolume = %name, "{error}");
+        tracing::error!(event, subvolume = %name, "{error}");
     }
     let what = format!("{doing}: {done} of {count} done, not done: {names}");
     match (stopped, names.is_empty(), done) {

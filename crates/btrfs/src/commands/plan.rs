@@ -8,7 +8,7 @@ use btrfs_to_s3::selection;
 use btrfs_to_s3::stopping::Stopping;
 use s3up_cli::Exit;
 
-use super::backup::{exit_of, warn_without_effect};
+use super::backup::{Doing, exit_of, warn_without_effect};
 use super::{Output, connect, find_btrfs, host_name, need_root, now, print};
 
 /// Takes no lock and writes nothing.
@@ -39,5 +39,5 @@ pub async fn run(
         Output::Table => planned.to_table(),
         Output::Json => planned.to_json(),
     })?;
-    exit_of("plan", planned.jobs.len(), planned.failed)
+    exit_of(Doing::Plan, planned.jobs.len(), planned.failed)
 }

@@ -5,7 +5,7 @@ use btrfs_to_s3::config::Config;
 use btrfs_to_s3::home::Home;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::state::State;
+use btrfs_to_s3::state::LastRuns;
 use btrfs_to_s3::status::{status, to_table};
 use btrfs_to_s3::stopping::Stopping;
 use s3up_cli::Exit;
@@ -21,7 +21,7 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     let stopping = Stopping::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    let state = State::open(&config.state_path, Home::of(&config.bucket));
+    let state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
     let bucket = connect(&config.bucket, &stopping).await?;
     let now = now();
     let mut all = Vec::new();

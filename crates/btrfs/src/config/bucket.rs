@@ -15,7 +15,7 @@ const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
 const CONCURRENCY: usize = 4;
 /// Each needs a buffer of a part; more do not make a link faster.
-const CONCURRENCY_MAX: usize = 256;
+pub const CONCURRENCY_MAX: usize = 256;
 const RETRY_HOURS: f64 = 6.0;
 /// A month: a run that hangs for longer helps nobody.
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
@@ -52,6 +52,25 @@ pub struct BucketConfig {
     pub retry_for: Duration,
 }
 
+pub fn is_storage_class(class: &str) -> bool {
+    CLASSES.contains(&class)
+}
+
+impl BucketConfig {
+    /// Makes room in memory for so many parts on their way at once.
+    pub fn hold_parts(&mut self, concurrency: usize) {
+        self.concurrency = concurrency;
+        self.settings.buffer_budget_bytes =
+            budget_bytes(self.part_bytes, self.chunk_bytes, concurrency);
+    }
+}
+
+/// One part is filled while the others are on their way.
+fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
+    let buffers = part_bytes.min(chunk_bytes).saturating_mul(concurrency as u64 + 1);
+    buffers.saturating_add(DOCUMENTS_BYTES)
+}
+
 pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
     let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.wrong("s3.prefix", err))?;
     let chunk_bytes = raw.chunk_size_bytes.unwrap_or(CHUNK_BYTES);
@@ -77,9 +96,9 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
             format!("manifests have to be readable at once, objects in {class_manifest} are not");
         return Err(source.wrong("s3.storage_class_manifest", what));
     }
-    let buffers = part_bytes.min(chunk_bytes).saturating_mul(concurrency as u64 + 1);
+    let budget = budget_bytes(part_bytes, chunk_bytes, concurrency);
     Ok(BucketConfig {
-        settings: settings(raw, source, buffers.saturating_add(DOCUMENTS_BYTES))?,
+        settings: settings(raw, source, budget)?,
         layout: Layout::new(prefix).map_err(|err| source.wrong("s3.prefix", err))?,
         chunk_bytes,
         part_bytes,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use s3up_cli::LogLevel;
 use s3up_cli::config::AbsolutePath;
+use s3up_cli::{LogLevel, Secret};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -109,7 +109,7 @@ pub struct Restore {
 
 #[derive(Debug, Default, Deserialize)]
 pub struct Notify {
-    pub url: Option<String>,
+    pub url: Option<Secret>,
 }
 
 #[derive(Debug, Default, Deserialize)]

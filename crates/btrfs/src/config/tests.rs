@@ -103,6 +103,9 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(bandwidth.map(NonZeroU64::get), Some(1_000_000));
     assert!(config.without_effect().contains(&"global.spool_dir"));
     assert!(!config.without_effect().contains(&"s3.spool_enabled"));
+    assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
+    assert_eq!(config.compressed, Compressed::Never);
+    assert!(!config.summary().contains("example.com/x"), "the URL is a secret");
 }
 
 #[test]
@@ -145,6 +148,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[schedule]\nfull_every_days = 0\n[s3]", "schedule.full_every_days: is 0, expected 1 to 36500"),
         ("[s3]", "[schedule]\nincremental_every_days = 0\n[s3]", "schedule.incremental_every_days: is 0, expected 1"),
         ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
+        ("[s3]", "[notify]\nurl = \"hunter2\"\n[s3]", "notify.url: expected a URL with http:// or https:// and a host"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
     ];

@@ -160,9 +160,18 @@ impl World {
         names.iter().map(|name| name.trim_end_matches(".json").to_owned()).collect()
     }
 
-    /// All keys in the bucket, below the prefix.
+    /// All keys of backups.
     pub async fn keys(&self) -> Vec<String> {
-        let mut listing = self.store.list("nas/subvol/", RETRY_FOR);
+        self.keys_below("nas/subvol/").await
+    }
+
+    /// All keys in the bucket.
+    pub async fn all_keys(&self) -> Vec<String> {
+        self.keys_below("").await
+    }
+
+    async fn keys_below(&self, prefix: &str) -> Vec<String> {
+        let mut listing = self.store.list(prefix, RETRY_FOR);
         let mut keys = Vec::new();
         while let Some(page) = listing.next_page().await.expect("a page") {
             keys.extend(page.into_iter().map(|listed| listed.key));

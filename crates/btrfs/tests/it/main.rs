@@ -3,11 +3,13 @@
 
 mod aws;
 mod bad_input;
+mod compressed;
 mod damage;
 mod estimates;
 mod fixture;
 mod kill;
 mod locks;
+mod notify;
 mod plans;
 mod round_trip;
 mod send_failures;

@@ -2,15 +2,15 @@
 
 use std::fs;
 
+use s3up_devstore::Op;
 use s3up_testkit::assert_same_tree;
 
 use crate::fixture::World;
 
-/// A run that no server and no credentials could help.
+/// A run without credentials.
 async fn without_s3(world: &World) -> Vec<String> {
     let before = world.snapshots();
-    let mut command =
-        world.command(&["backup", "--no-s3", "--set", "s3.endpoint=http://127.0.0.1:1"]);
+    let mut command = world.command(&["backup", "--no-s3"]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     command.env("HOME", "/no/such").env("AWS_EC2_METADATA_DISABLED", "true");
     let output = command.output().await.expect("the program");
@@ -23,8 +23,12 @@ async fn snapshots_are_made_and_nothing_is_asked_of_s3() {
     let Some(world) = World::start(&["one", "two"]).await else { return };
     fs::write(world.subvolume("one").join("file"), "content").unwrap();
 
+    let asked = || Op::ALL.iter().map(|op| world.s3.faults().calls(*op)).sum::<u64>();
+    let before = asked();
+
     let made = without_s3(&world).await;
 
+    assert_eq!(asked(), before);
     assert_eq!(made.len(), 2, "{made:?}");
     assert_same_tree(&world.subvolume("one"), &world.snapshots_dir().join(&made[0]));
     assert_eq!(world.records(), made);

@@ -1,0 +1,141 @@
+//! Tells a dead man's switch how a run ended: `notify.url`.
+//!
+//! A run that ended well is a GET of the URL, also where nothing was due: what
+//! such a service watches for is the silence of a timer that died. One that did
+//! not is a POST to the same URL with `/fail` at the end of its path, and the
+//! error as its body. Nobody waits long for it, and that it fails is a warning.
+//! The URL is a secret: logs name its host only.
+
+use std::time::Duration;
+
+use reqwest::{Client, Url, redirect};
+use s3up_cli::Secret;
+
+/// Of the whole exchange.
+const TIME_MAX: Duration = Duration::from_secs(10);
+/// What such services keep of a body.
+const BODY_BYTES_MAX: usize = 10_000;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended<'a> {
+    Well,
+    Badly { error: &'a str },
+}
+
+#[derive(Clone, Debug)]
+pub struct Notify {
+    url: Secret,
+    host: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a URL with http:// or https:// and a host")]
+pub struct NotifyUrlError;
+
+#[derive(Debug, thiserror::Error)]
+enum PingError {
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error("it answered {0}")]
+    Status(reqwest::StatusCode),
+    #[error(transparent)]
+    Url(#[from] NotifyUrlError),
+}
+
+impl Notify {
+    pub fn new(url: Secret) -> Result<Notify, NotifyUrlError> {
+        let host = parse(&url)?.host_str().ok_or(NotifyUrlError)?.to_owned();
+        Ok(Notify { url, host })
+    }
+
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub async fn tell(&self, ended: Ended<'_>) {
+        let host = &self.host;
+        match self.ping(ended).await {
+            Ok(()) => tracing::debug!(event = "notified", %host),
+            Err(err) => {
+                let err = crate::cause::with_cause(&err);
+                tracing::warn!(event = "notify_failed", %host, "{err}; see `notify.url`");
+            }
+        }
+    }
+
+    async fn ping(&self, ended: Ended<'_>) -> Result<(), PingError> {
+        let url = parse(&self.url)?;
+        let client = Client::builder()
+            .user_agent(concat!("btrfs-to-s3/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .timeout(TIME_MAX)
+            .build()?;
+        let request = match ended {
+            Ended::Well => client.get(url),
+            Ended::Badly { error } => {
+                client.post(failure_url(url)).body(cut(error, BODY_BYTES_MAX).to_owned())
+            }
+        };
+        let answer = request.send().await.map_err(reqwest::Error::without_url)?;
+        if !answer.status().is_success() {
+            return Err(PingError::Status(answer.status()));
+        }
+        Ok(())
+    }
+}
+
+fn parse(url: &Secret) -> Result<Url, NotifyUrlError> {
+    let url = Url::parse(url.expose()).map_err(|_| NotifyUrlError)?;
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    if is_web { Ok(url) } else { Err(NotifyUrlError) }
+}
+
+/// `…/fail`, before the query.
+fn failure_url(mut url: Url) -> Url {
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().push("fail");
+    }
+    url
+}
+
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let end = text.floor_char_boundary(bytes_max);
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_has_a_path_of_its_own() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://hc.example.com/uuid",         "https://hc.example.com/uuid/fail"),
+            ("https://hc.example.com/uuid/",        "https://hc.example.com/uuid/fail"),
+            ("https://hc.example.com",              "https://hc.example.com/fail"),
+            ("http://127.0.0.1:8000/ping/a?rid=7",  "http://127.0.0.1:8000/ping/a/fail?rid=7"),
+        ];
+        for (url, want) in cases {
+            assert_eq!(failure_url(Url::parse(url).unwrap()).as_str(), want);
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_and_not_repeated() {
+        for text in ["", "hunter2", "ftp://host/hunter2", "http://", "file:///hunter2"] {
+            let err = Notify::new(Secret::new(text.to_owned())).unwrap_err();
+            assert!(!err.to_string().contains("hunter2"), "{err}");
+        }
+        let notify = Notify::new(Secret::new("https://hc.example.com/hunter2".to_owned())).unwrap();
+        assert_eq!(notify.host(), "hc.example.com");
+        assert!(!format!("{notify:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        assert_eq!(cut("äöü", 3), "ä");
+        assert_eq!(cut("abc", 10), "abc");
+    }
+}
