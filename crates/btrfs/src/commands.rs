@@ -2,6 +2,7 @@
 //! and says how that ended. Decides nothing.
 
 pub mod backup;
+pub mod benchmark;
 pub mod estimate;
 pub mod plan;
 pub mod restore;

@@ -20,6 +20,7 @@
 #![recursion_limit = "256"]
 
 pub mod backup;
+pub mod benchmark;
 pub mod bucket;
 mod cause;
 pub mod chain;

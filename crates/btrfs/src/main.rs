@@ -13,7 +13,7 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
-use commands::Output;
+use commands::{Output, benchmark};
 use s3up_cli::config::{AbsolutePath, Setting};
 use s3up_cli::{Exit, LogArgs};
 
@@ -96,6 +96,24 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
     },
+    /// Measure how fast this host sends, hashes and uploads; leaves nothing in the bucket
+    Benchmark {
+        /// Send the newest snapshot of this subvolume (default: upload made-up data)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Option<String>,
+        /// So much for each measurement
+        #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+        bytes: u64,
+        /// Parts on their way at once, to try
+        #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,2,4,8,16")]
+        concurrency: Vec<usize>,
+        /// Of what is uploaded
+        #[arg(long, value_name = "CLASS", default_value = "STANDARD")]
+        storage_class: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Restore a subvolume to a path that does not exist yet
     Restore {
         /// The subvolume's name, as in the bucket
@@ -177,6 +195,11 @@ fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
             }
             Command::Estimate { days, json, subvolume } => {
                 commands::estimate::run(&config, &subvolume, days, output(json)).await
+            }
+            Command::Benchmark { subvolume, bytes, concurrency, storage_class, json } => {
+                let concurrencies = concurrency;
+                let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
+                benchmark::run(&config, request, output(json)).await
             }
             Command::Restore { subvolume, target, manifest_key } => {
                 commands::restore::run(&config, &subvolume, target, manifest_key.as_deref()).await

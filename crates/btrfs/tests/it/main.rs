@@ -3,6 +3,7 @@
 
 mod aws;
 mod bad_input;
+mod benchmarks;
 mod compressed;
 mod damage;
 mod estimates;

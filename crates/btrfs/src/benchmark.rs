@@ -1,0 +1,255 @@
+//! How fast this host sends, hashes and uploads, apart and together, and which
+//! `s3.concurrency` follows from that.
+//!
+//! What is uploaded goes under `<prefix>benchmark/`, a folder of its own, and is
+//! removed whatever happens: after each measurement, at the end, when a signal
+//! stops it. What a run that was killed left there, the next one removes: the
+//! caller holds the lock, so nobody else is at it.
+
+mod noise;
+pub mod suggest;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use s3up_cli::Stop;
+use s3up_core::{Key, Sha256, Throughput};
+use s3up_store::{Overwrite, PutChunks, Store, StoreError, UploadError};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use self::noise::Noise;
+use self::suggest::{Suggestion, suggest};
+use crate::compressed::Form;
+use crate::config::BucketConfig;
+use crate::manifest::CHUNK_COUNT_MAX;
+use crate::record::RunId;
+use crate::send::{SendError, SendStream};
+use crate::stopping::Stopping;
+use crate::tool::Btrfs;
+
+/// A benchmark waits for no line to come back.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Clearing up after a signal, and no longer.
+const CLEAR_TIME_MAX: Duration = Duration::from_secs(20);
+/// An upload that was begun by a clock that is ahead of ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+const HASH_PIECE_BYTES: usize = 1 << 20;
+const READ_BYTES: usize = 256 << 10;
+
+pub struct Benchmark<'a> {
+    pub config: &'a BucketConfig,
+    pub store: Store,
+    pub btrfs: &'a Btrfs,
+    pub stopping: Stopping,
+    pub run: RunId,
+    /// What is sent; `None`: data that is made up.
+    pub snapshot: Option<PathBuf>,
+    pub bytes: u64,
+    pub concurrencies: Vec<usize>,
+    pub storage_class: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// `btrfs send`, proven, to nowhere.
+    Send,
+    /// SHA-256, in one thread.
+    Hash,
+    /// From memory, with its checksums.
+    Upload,
+    /// From `btrfs send` into the bucket.
+    Together,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    pub what: What,
+    pub concurrency: Option<usize>,
+    pub throughput: Throughput,
+}
+
+#[derive(Debug)]
+pub struct Report {
+    pub measured: Vec<Measured>,
+    pub suggestion: Suggestion,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BenchmarkError {
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("read what is sent")]
+    Read(#[source] std::io::Error),
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    #[error("hash")]
+    Hash(#[from] tokio::task::JoinError),
+    #[error("remove what the benchmark wrote under {folder}; a later benchmark tries again")]
+    Clear { folder: String, source: StoreError },
+    #[error("{count} objects that the benchmark wrote could not be removed, as {first}")]
+    Left { count: usize, first: Key },
+    #[error("stopped by a signal")]
+    Stopped(Stop),
+}
+
+impl Benchmark<'_> {
+    pub async fn run(&self) -> Result<Report, BenchmarkError> {
+        self.clear().await?;
+        let outcome = tokio::select! {
+            outcome = self.measure() => outcome,
+            stop = self.stopping.wait() => Err(BenchmarkError::Stopped(stop)),
+        };
+        let cleared = match tokio::time::timeout(CLEAR_TIME_MAX, self.clear()).await {
+            Ok(cleared) => cleared,
+            Err(_) => {
+                let folder = self.folder();
+                tracing::warn!(event = "benchmark_left_behind", %folder, "the store is too slow");
+                Ok(())
+            }
+        };
+        match (outcome, cleared) {
+            (Ok(report), cleared) => cleared.map(|()| report),
+            (Err(err), Ok(())) => Err(err),
+            (Err(err), Err(left)) => {
+                let left = crate::cause::with_cause(&left);
+                tracing::warn!(event = "benchmark_left_behind", "{left}");
+                Err(err)
+            }
+        }
+    }
+
+    async fn measure(&self) -> Result<Report, BenchmarkError> {
+        let mut measured = Vec::new();
+        if let Some(snapshot) = &self.snapshot {
+            measured.push(self.send(snapshot).await?);
+        }
+        measured.push(hash(self.bytes).await?);
+        for concurrency in &self.concurrencies {
+            let source = Noise::of(self.bytes);
+            measured.push(self.upload(What::Upload, *concurrency, source).await?);
+        }
+        let suggestion = suggest(&measured);
+        if let Some(snapshot) = &self.snapshot {
+            let mut stream = SendStream::start(self.btrfs, snapshot, None, Form::Plain)?;
+            let source = (&mut stream).take(self.bytes);
+            let together = self.upload(What::Together, suggestion.concurrency, source).await;
+            stream.stop().await;
+            measured.push(together?);
+        }
+        Ok(Report { measured, suggestion })
+    }
+
+    async fn send(&self, snapshot: &std::path::Path) -> Result<Measured, BenchmarkError> {
+        let began = Instant::now();
+        let mut stream = SendStream::start(self.btrfs, snapshot, None, Form::Plain)?;
+        let counted = count(&mut stream, self.bytes).await;
+        stream.stop().await;
+        let bytes = counted.map_err(BenchmarkError::Read)?;
+        Ok(measured(What::Send, None, bytes, began))
+    }
+
+    async fn upload(
+        &self,
+        what: What,
+        concurrency: usize,
+        source: impl AsyncRead + Unpin + Send,
+    ) -> Result<Measured, BenchmarkError> {
+        let began = Instant::now();
+        let folder = format!("{}{}/", self.folder(), self.run);
+        let key_of = |number| {
+            let key = Key::parse(&format!("{folder}{concurrency}-{number}.bin"));
+            key.expect("checked segments below a prefix whose length was checked")
+        };
+        let put = PutChunks {
+            key_of: &key_of,
+            chunk_bytes: self.config.chunk_bytes,
+            part_bytes: self.config.part_bytes,
+            chunk_count_max: CHUNK_COUNT_MAX,
+            metadata: Default::default(),
+            overwrite: Overwrite::Allowed,
+            content_type: Some("application/octet-stream".to_owned()),
+            storage_class: Some(self.storage_class.clone()),
+            in_flight: concurrency,
+            retry_for: self.retry_for(),
+        };
+        let chunks = self.store.upload_chunks(&put, source).await?;
+        let bytes = chunks.iter().map(|chunk| chunk.stored.facts.len).sum();
+        let measured = measured(what, Some(concurrency), bytes, began);
+        self.clear().await?;
+        Ok(measured)
+    }
+
+    /// Removes everything under the benchmark's folder.
+    async fn clear(&self) -> Result<(), BenchmarkError> {
+        let folder = self.folder();
+        let fail = |source| BenchmarkError::Clear { folder: folder.clone(), source };
+        // What was given up is aborted first, so that nothing appears later.
+        self.store.settle().await;
+        let ahead = SystemTime::now() + CLOCK_SKEW;
+        self.store.sweep(&folder, ahead, self.retry_for()).await.map_err(fail)?;
+        let mut listing = self.store.list(&folder, self.retry_for());
+        while let Some(page) = listing.next_page().await.map_err(fail)? {
+            let keys: Vec<_> =
+                page.iter().filter_map(|listed| Key::parse(&listed.key).ok()).collect();
+            let left = self.store.delete_many(&keys, self.retry_for()).await.map_err(fail)?;
+            if let Some(first) = left.first() {
+                let (count, first) = (left.len(), first.key.clone());
+                return Err(BenchmarkError::Left { count, first });
+            }
+        }
+        Ok(())
+    }
+
+    fn retry_for(&self) -> Duration {
+        self.config.retry_for.min(RETRY_MAX)
+    }
+
+    fn folder(&self) -> String {
+        format!("{}benchmark/", self.config.layout.prefix())
+    }
+}
+
+fn measured(what: What, concurrency: Option<usize>, bytes: u64, began: Instant) -> Measured {
+    let throughput = Throughput { bytes, elapsed: began.elapsed() };
+    Measured { what, concurrency, throughput }
+}
+
+/// Reads so much, or to the end.
+async fn count(source: impl AsyncRead + Unpin, bytes_max: u64) -> std::io::Result<u64> {
+    let mut source = source.take(bytes_max);
+    let (mut piece, mut bytes) = (vec![0; READ_BYTES], 0);
+    loop {
+        match source.read(&mut piece).await? {
+            0 => return Ok(bytes),
+            count => bytes += count as u64,
+        }
+    }
+}
+
+async fn hash(bytes: u64) -> Result<Measured, BenchmarkError> {
+    let hashing = move || {
+        let piece = vec![0x5a; HASH_PIECE_BYTES];
+        let began = Instant::now();
+        let mut hasher = Sha256::default();
+        let mut left = bytes;
+        while left > 0 {
+            let count = left.min(HASH_PIECE_BYTES as u64);
+            hasher.update(&piece[..count as usize]);
+            left -= count;
+        }
+        hasher.finish();
+        measured(What::Hash, None, bytes, began)
+    };
+    Ok(tokio::task::spawn_blocking(hashing).await?)
+}
+
+impl What {
+    pub fn word(self) -> &'static str {
+        match self {
+            What::Send => "send",
+            What::Hash => "hash",
+            What::Upload => "upload",
+            What::Together => "send and upload",
+        }
+    }
+}

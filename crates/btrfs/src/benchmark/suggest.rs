@@ -1,0 +1,126 @@
+//! Which concurrency the measurements speak for. Pure.
+
+use std::fmt;
+
+use s3up_core::Throughput;
+
+use super::{Measured, What};
+
+/// Less of a difference is noise.
+const GOOD_ENOUGH: f64 = 0.9;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Suggestion {
+    pub concurrency: usize,
+    pub why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Why {
+    /// Nothing was uploaded that could tell.
+    NothingMeasured,
+    /// It uploads faster than `btrfs send` sends.
+    SendIsSlower { send: Throughput, upload: Throughput },
+    /// More is no faster worth mentioning.
+    NoFasterBeyond { upload: Throughput, best: Throughput },
+    /// The most that was tried is still faster.
+    StillFaster { upload: Throughput },
+}
+
+/// The lowest that keeps up with `btrfs send`, or is about as fast as the best:
+/// each part on its way needs memory.
+pub fn suggest(measured: &[Measured]) -> Suggestion {
+    let of = |what| measured.iter().filter(move |found| found.what == what);
+    let send = of(What::Send).map(|found| found.throughput).next();
+    let mut uploads: Vec<_> =
+        of(What::Upload).filter_map(|found| Some((found.concurrency?, found.throughput))).collect();
+    uploads.sort_by_key(|(concurrency, _)| *concurrency);
+    let rate = |found: Throughput| found.bytes_per_second();
+    let best = uploads
+        .iter()
+        .map(|(_, found)| *found)
+        .max_by(|one, other| rate(*one).total_cmp(&rate(*other)));
+    let Some(best) = best else {
+        return Suggestion { concurrency: 1, why: Why::NothingMeasured };
+    };
+    for (concurrency, upload) in &uploads {
+        let (concurrency, upload) = (*concurrency, *upload);
+        if let Some(send) = send
+            && rate(upload) >= rate(send)
+        {
+            return Suggestion { concurrency, why: Why::SendIsSlower { send, upload } };
+        }
+        if rate(upload) >= GOOD_ENOUGH * rate(best) {
+            let is_last = uploads.last().is_some_and(|(last, _)| *last == concurrency);
+            let why = if is_last && uploads.len() > 1 {
+                Why::StillFaster { upload }
+            } else {
+                Why::NoFasterBeyond { upload, best }
+            };
+            return Suggestion { concurrency, why };
+        }
+    }
+    Suggestion { concurrency: 1, why: Why::NothingMeasured }
+}
+
+impl fmt::Display for Suggestion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3.concurrency = {}: ", self.concurrency)?;
+        match self.why {
+            Why::NothingMeasured => f.write_str("nothing was measured"),
+            Why::SendIsSlower { send, upload } => {
+                write!(f, "it uploads at {upload}, and `btrfs send` sends at {send}")
+            }
+            Why::NoFasterBeyond { upload, best } => write!(
+                f,
+                "it uploads at {upload}, and more are hardly faster ({best} at best) and need more \
+                 memory"
+            ),
+            Why::StillFaster { upload } => write!(
+                f,
+                "it uploads at {upload}, the most that was tried; try more with --concurrency"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn suggestions() {
+        let second = Duration::from_secs(1);
+        let found = |what, concurrency, bytes| Measured {
+            what,
+            concurrency,
+            throughput: Throughput { bytes, elapsed: second },
+        };
+        let up = |rates: &[(usize, u64)]| -> Vec<Measured> {
+            rates.iter().map(|(n, rate)| found(What::Upload, Some(*n), *rate)).collect()
+        };
+        let with_send = |rate, rates: &[(usize, u64)]| -> Vec<Measured> {
+            [vec![found(What::Send, None, rate)], up(rates)].concat()
+        };
+        let rising = [(1, 100), (2, 200), (4, 380), (8, 400)];
+        #[rustfmt::skip]
+        let cases = [
+            // situation            measured                              suggested
+            ("nothing",             vec![],                               1, "nothing was measured"),
+            ("one",                 up(&[(4, 100)]),                      4, "hardly faster"),
+            ("flat",                up(&[(1, 100), (2, 105), (4, 101)]),  1, "hardly faster"),
+            ("within a tenth",      up(&rising),                          4, "hardly faster (400.0 B/s at best)"),
+            ("in any order",        up(&[(8, 400), (4, 380), (1, 100)]),  4, "hardly faster"),
+            ("still rising",        up(&[(1, 100), (2, 200), (4, 400)]),  4, "try more with --concurrency"),
+            ("send is slow",        with_send(150, &rising),              2, "`btrfs send` sends at 150.0 B/s"),
+            ("send is fast",        with_send(900, &rising),              4, "hardly faster"),
+        ];
+        for (situation, measured, concurrency, words) in cases {
+            let got = suggest(&measured);
+            assert_eq!(got.concurrency, concurrency, "{situation}: {got}");
+            assert!(got.to_string().contains(words), "{situation}: {got}");
+        }
+    }
+}
