@@ -135,18 +135,18 @@ impl Backup<'_> {
         let Subvolume { name, path } = job.subvolume;
         nested::warn(&self.btrfs, name, path).await;
         if job.step == Step::Full(Why::FirstBackup) {
-            let snapshot = self.shelf().path_of(&job.backup);
-            tokio::select! {
-                () = nocow::warn(name, &snapshot) => {}
-                _ = self.stopping.wait() => {}
-            }
+            nocow::warn(name, &self.shelf().path_of(&job.backup)).await;
         }
     }
 
     /// Sends and publishes one snapshot. On failure nothing of it is left, or
     /// the snapshot stays to say that there may be.
     async fn back_up(&self, job: &Job<'_>) -> Result<(), Failure> {
-        self.warn(job).await;
+        tokio::select! {
+            () = self.warn(job) => {}
+            // What follows sees that, too.
+            _ = self.stopping.wait() => {}
+        }
         match self.send_and_publish(job).await {
             Ok(()) => {}
             Err(

@@ -109,6 +109,28 @@ async fn what_cannot_be_looked_at_is_no_plan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_incremental_needs_and_is_gone_leads_to_a_full_at_once() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    s3up_testkit::delete_subvolume(&world.snapshots_dir().join(&world.snapshots()[0]));
+    let parent = world.run(&["backup"]).await;
+    world.backup().await;
+    let (_, newest) = world.newest("data").await;
+    world.delete(newest["parent_manifest"].as_str().unwrap()).await;
+
+    let manifest = world.run(&["backup"]).await;
+
+    for (ran, event) in
+        [(parent, "backup_parent_missing"), (manifest, "backup_parent_manifest_missing")]
+    {
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("event={event} ")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("event=backup_uploaded"), "{}", ran.stderr);
+    }
+    assert_eq!(world.newest("data").await.1["kind"], "full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_time_zone_of_the_host_decides() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.run(&["backup"]).await;
