@@ -19,7 +19,7 @@ use btrfs_to_s3::publish::Host;
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::{Exit, Stop};
-use s3up_store::Store;
+use s3up_store::{Conditions, Store};
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,23 @@ async fn connect(config: &BucketConfig, stopping: &Stopping) -> anyhow::Result<B
         storage_class: Some(config.class_manifest.clone()),
         metadata: BTreeMap::new(),
     })
+}
+
+/// Publishing relies on them.
+async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
+    let prefix = config.layout.prefix();
+    let headers = match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
+        // The store has said why it is not known.
+        Conditions::Honoured | Conditions::Unknown => return,
+        Conditions::HonouredWhereNew => "If-Match",
+        Conditions::Ignored => "If-None-Match and If-Match",
+    };
+    tracing::warn!(
+        event = "conditions_ignored",
+        %prefix,
+        "the store ignores {headers}: two hosts that write below one prefix replace each other's \
+         backups silently; let no other host write there"
+    );
 }
 
 pub fn print(text: &str) -> anyhow::Result<Exit> {

@@ -19,7 +19,10 @@ use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::{Exit, ExitWith, Stop};
 
-use super::{SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now};
+use super::{
+    SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now, stopped_by,
+    warn_of_ignored_conditions,
+};
 
 /// Tells `notify.url` how it ended, but not where another run is at it.
 pub async fn run(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
@@ -71,6 +74,10 @@ async fn prepare(config: &Config, btrfs: Btrfs, stopping: Stopping) -> anyhow::R
     let form = compressed::form(config.compressed, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
     let mut bucket = connect(&config.bucket, &stopping).await?;
+    tokio::select! {
+        () = warn_of_ignored_conditions(&bucket.store, &config.bucket) => {}
+        stop = stopping.wait() => return Err(stopped_by(stop)),
+    }
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
