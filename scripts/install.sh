@@ -23,6 +23,7 @@ tool_facts() {
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
     openssl) echo "openssl openssl" ;;
+    systemd) echo "systemd systemd-analyze" ;;
     venv) echo "python3-venv python:ensurepip" ;;
     *) fail "no tool is called $1" ;;
   esac

@@ -17,4 +17,5 @@ mod send_failures;
 mod settings;
 mod status;
 mod stopping;
+mod units;
 mod without_s3;

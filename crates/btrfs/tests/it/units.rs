@@ -1,0 +1,103 @@
+//! The units in `packaging/systemd`: systemd understands every line of them, and
+//! they give the program no more than they have to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// In tenths, as `systemd-analyze security` counts: what it charges for
+/// CAP_SYS_ADMIN, root, the network and the view of the whole disk.
+const EXPOSURE_MAX: u32 = 30;
+const UNITS: [&str; 3] = ["btrfs-to-s3.service", "btrfs-to-s3.timer", "btrfs-to-s3-failed.service"];
+
+fn packaged() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/systemd")
+}
+
+/// Copies of the units in which the program is one that is there: systemd looks.
+fn units(change: impl Fn(&str) -> String) -> TempDir {
+    let folder = s3up_testkit::temp_dir();
+    for name in UNITS {
+        let text = fs::read_to_string(packaged().join(name)).expect("a unit");
+        let text = text.replace("/usr/bin/btrfs-to-s3", env!("CARGO_BIN_EXE_btrfs-to-s3"));
+        fs::write(folder.path().join(name), change(&text)).expect("a written file");
+    }
+    folder
+}
+
+/// `None`: it is not installed, and that was said.
+#[expect(clippy::print_stdout, reason = "./check counts these lines")]
+fn analyze(folder: &Path, arguments: &[&str]) -> Option<Output> {
+    match Command::new("systemd-analyze").args(arguments).current_dir(folder).output() {
+        Ok(output) => Some(output),
+        Err(err) => {
+            println!("SKIPPED: systemd-analyze cannot be run: {err}");
+            None
+        }
+    }
+}
+
+/// It exits with 0 where it knows a key as little as this; but it says so.
+fn assert_understood(folder: &Path) -> Option<()> {
+    let output = analyze(folder, &[&["verify", "--man=no"][..], &UNITS].concat())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    Some(())
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_units() {
+    let plain = units(str::to_owned);
+    // The other way to hand over credentials, as a person would switch it on.
+    let other =
+        units(|text| text.replace("#LoadCredential", "LoadCredential").replace("#Env", "Env"));
+    let text = fs::read_to_string(other.path().join(UNITS[0])).unwrap();
+    assert!(text.contains("\nLoadCredential=") && text.contains("\nEnvironment=AWS_SHARED"));
+
+    for folder in [&plain, &other] {
+        let Some(()) = assert_understood(folder.path()) else { return };
+    }
+
+    let misspelt = units(|text| text.replace("Persistent=", "Persistant="));
+    let output = analyze(misspelt.path(), &["verify", UNITS[1]]).expect("it was there");
+    assert!(!output.stderr.is_empty(), "a word that it does not know would be seen");
+}
+
+#[test]
+fn the_timer_fires_every_hour_and_makes_up_for_what_it_missed() {
+    let timer = fs::read_to_string(packaged().join("btrfs-to-s3.timer")).unwrap();
+    let value = |key: &str| {
+        let line = timer.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no {key}"))
+    };
+    assert_eq!(value("Persistent"), "true");
+    assert_eq!(value("RandomizedDelaySec"), "2min");
+
+    let Some(output) = analyze(Path::new("/"), &["calendar", value("OnCalendar")]) else { return };
+
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("*-*-* *:00:00"), "{said}");
+}
+
+#[test]
+fn the_service_is_confined() {
+    let folder = units(str::to_owned);
+    let service = folder.path().join(UNITS[0]);
+    let arguments = ["security", "--offline=true", "--no-pager"];
+    let Some(output) =
+        analyze(folder.path(), &[&arguments[..], &[service.to_str().unwrap()]].concat())
+    else {
+        return;
+    };
+
+    let said = String::from_utf8_lossy(&output.stdout);
+
+    assert!(output.status.success(), "{output:?}");
+    let level = said.split("Overall exposure level for").nth(1).expect("a level");
+    let level = level.split_once(": ").and_then(|(_, rest)| rest.split(' ').next());
+    let (whole, tenth) = level.and_then(|level| level.split_once('.')).expect("a number");
+    let exposure = 10 * whole.parse::<u32>().unwrap() + tenth.parse::<u32>().unwrap();
+    assert!(exposure <= EXPOSURE_MAX, "{said}");
+}
