@@ -147,7 +147,7 @@ impl Backup<'_> {
             // What follows sees that, too.
             _ = self.stopping.wait() => {}
         }
-        match self.send_and_publish(job).await {
+        match self.send_until_sound(job).await {
             Ok(()) => {}
             Err(
                 failure @ (Failure::Publish(PublishError::Unknown { .. })

@@ -117,10 +117,18 @@ impl Rooms<'_> {
 
     /// Removes what an unpublished backup left: in the bucket, on disk, its record.
     pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, uploads: Uploads) {
+        if self.clear(name, run, uploads).await {
+            self.shelf.remove(name).await;
+        }
+    }
+
+    /// Removes what an unpublished backup left in the bucket. `false`: it is
+    /// still there, which was said.
+    pub async fn clear(&self, name: &SnapshotName, run: &RunId, uploads: Uploads) -> bool {
         let limit = uploads.time_max();
         let removing = remove_objects(self.bucket, self.layout, name, run, uploads);
         let reason = match tokio::time::timeout(limit, removing).await {
-            Ok(Ok(())) => return self.shelf.remove(name).await,
+            Ok(Ok(())) => return true,
             Ok(Err(err)) => with_cause(&err),
             Err(_) => format!("it takes longer than {} s", limit.as_secs()),
         };
@@ -129,6 +137,7 @@ impl Rooms<'_> {
             backup = %name,
             "what a run left in the bucket could not be removed, a later run tries again: {reason}"
         );
+        false
     }
 }
 

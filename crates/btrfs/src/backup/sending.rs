@@ -7,6 +7,7 @@ use s3up_core::{Key, Throughput};
 use s3up_store::{Overwrite, PutChunks, UploadError};
 
 use super::{Backup, Job};
+use crate::cause::with_cause;
 use crate::config::BucketConfig;
 use crate::failure::Failure;
 use crate::manifest::CHUNK_COUNT_MAX;
@@ -15,9 +16,41 @@ use crate::publish::{self, Described};
 use crate::send::{SendError, SendStream};
 use crate::snapshot::SnapshotName;
 use crate::stamp::Stamp;
+use crate::tidy::Uploads;
+
+/// A host that sleeps every night freezes a long send more than once; one whose
+/// streams are never sound is not to upload for ever.
+const SENDS_MAX: u32 = 3;
 
 impl Backup<'_> {
-    pub(super) async fn send_and_publish(&self, job: &Job<'_>) -> Result<(), Failure> {
+    /// Sends a snapshot until its stream is sound. One that was frozen and thawed
+    /// is not, although its program says that all went well; sent again it is.
+    /// The same fault at the same place is no accident, and is not tried again.
+    pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let (mut sent, mut last) = (1, None);
+        loop {
+            let (command, fault) = match self.send_and_publish(job).await {
+                Err(Failure::Send(SendError::Stream { command, source })) => (command, source),
+                outcome => return outcome,
+            };
+            let is_hopeless = sent == SENDS_MAX || last.as_ref() == Some(&fault);
+            let failure = SendError::Stream { command, source: fault.clone() };
+            if is_hopeless || !self.rooms().clear(&job.backup, &self.run, Uploads::Aborted).await {
+                return Err(Failure::Send(failure));
+            }
+            tracing::warn!(
+                event = "send_again",
+                subvolume = %job.subvolume.name,
+                sent,
+                sends_max = SENDS_MAX,
+                "{}; nothing of it is published, the snapshot is sent again",
+                with_cause(&failure)
+            );
+            (sent, last) = (sent + 1, Some(fault));
+        }
+    }
+
+    async fn send_and_publish(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
         let snapshot = self.shelf().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);

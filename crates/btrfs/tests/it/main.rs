@@ -8,6 +8,7 @@ mod compressed;
 mod damage;
 mod estimates;
 mod fixture;
+mod freezing;
 mod kill;
 mod locks;
 mod notify;

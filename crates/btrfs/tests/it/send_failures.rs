@@ -4,7 +4,7 @@
 use std::fs;
 
 use s3up_devstore::{Conditions, Fault, Op};
-use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, noise, wait_until};
+use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, assert_same_tree, noise, wait_until};
 
 use crate::fixture::{CHUNK, RETRY_FOR, Ran, World};
 
@@ -12,9 +12,13 @@ use crate::fixture::{CHUNK, RETRY_FOR, Ran, World};
 const IN_THE_MIDDLE: u64 = CHUNK + 1_000_000;
 
 async fn world(does: Does) -> Option<(World, StandIn)> {
+    world_with([Cue { command: "send", call: Turn::Nth(1), does }]).await
+}
+
+async fn world_with(cues: impl IntoIterator<Item = Cue>) -> Option<(World, StandIn)> {
     let mut world = World::start(&["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(2 * CHUNK)).expect("a written file");
-    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(1), does }]);
+    let stand_in = StandIn::new(cues);
     world.path = Some(stand_in.path_var());
     Some((world, stand_in))
 }
@@ -35,7 +39,8 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
         (Does::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, ends: Ends::Badly }, vec!["exit status: 1"]),
     ];
     for (does, texts) in cases {
-        let Some((world, stand_in)) = world(does).await else { return };
+        let cue = Cue { command: "send", call: Turn::Every, does };
+        let Some((mut world, stand_in)) = world_with([cue]).await else { return };
 
         let ran = world.run(&["backup", "--once"]).await;
 
@@ -45,8 +50,56 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
         assert!(stand_in.unfired().is_empty(), "{does:?}");
         stand_in.assert_no_process_left();
         world.assert_nothing_runs();
+        // A program that failed has said so; what fails twice at one place is no
+        // accident.
+        let sends = if texts[0].contains("sound") { 2 } else { 1 };
+        assert_eq!(stand_in.calls_of("send").len(), sends, "{does:?}");
+        world.path = None;
         world.backup().await;
     }
+}
+
+/// What a `btrfs send` does that was frozen, or whose pipe was damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
+    for does in [
+        Does::CutsAfter { bytes: IN_THE_MIDDLE },
+        Does::FlipsByteAt { offset: IN_THE_MIDDLE },
+        Does::StartsOverAfter { bytes: IN_THE_MIDDLE },
+    ] {
+        let Some((world, stand_in)) = world(does).await else { return };
+
+        let ran = world.backup().await;
+
+        assert!(ran.stderr.contains("event=send_again subvolume=data sent=1"), "{}", ran.stderr);
+        assert_eq!(stand_in.calls_of("send").len(), 2);
+        let target = world.fs.path().join("restored");
+        let restored = world.restore("data", &target).await;
+        assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+        assert_same_tree(&world.subvolume("data"), &target);
+        // Three chunks, their two documents, the pointer: nothing of the first try.
+        assert_eq!(world.keys().await.len(), 6, "{does:?}");
+        assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_not_sent_again_for_ever() {
+    let cue = |nth: u32| {
+        let does = Does::CutsAfter { bytes: IN_THE_MIDDLE + u64::from(nth) };
+        Cue { command: "send", call: Turn::Nth(nth), does }
+    };
+    let Some((mut world, stand_in)) = world_with((1..=4).map(cue)).await else { return };
+
+    let ran = world.run(&["backup", "--once"]).await;
+
+    ran.failed_with(1, &["back up data: ", "is no sound stream", "before END"]);
+    assert_eq!(ran.stderr.matches("event=send_again").count(), 2, "{}", ran.stderr);
+    assert_eq!(stand_in.calls_of("send").len(), 3);
+    assert_eq!(world.keys().await, Vec::<String>::new());
+    assert_eq!(world.snapshots(), Vec::<String>::new());
+    world.path = None;
+    world.backup().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
