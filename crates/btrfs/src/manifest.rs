@@ -269,4 +269,6 @@ fn field(field: &str, what: impl std::fmt::Display) -> DocumentError {
 }
 
 #[cfg(test)]
+mod format_page;
+#[cfg(test)]
 mod tests;

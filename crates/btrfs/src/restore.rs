@@ -2,12 +2,17 @@
 //!
 //! Pointer, chain, a look at every chunk; then link by link from the full: each
 //! part is verified, the stream is proven once more as it goes by, and only then
-//! `btrfs receive` gets it, in a staging folder. What it made must be read-only
+//! `btrfs receive` gets it, command by command, in a staging folder. Where no
+//! parts file says what each part has to be, as with backups of other tools, the
+//! checksum of each command stands for that, and the last of a chunk is handed on
+//! only after the SHA-256 of the whole chunk agreed: so END, without which
+//! nothing counts as received, comes after every digest. What it made must be read-only
 //! and carry the UUID of the snapshot that was sent. At the very end a writable
 //! snapshot appears at the target. Whatever fails before leaves nothing.
 
 pub mod error;
 mod links;
+mod proven;
 
 use std::ffi::OsStr;
 use std::io;
@@ -15,12 +20,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use btrfs_sendstream::{Facts, Verifier};
+use btrfs_sendstream::Facts;
 use s3up_cli::progress;
 use s3up_core::Key;
 
 use self::error::RestoreError;
 use self::links::{Links, PlannedLink};
+use self::proven::Proven;
 use crate::bucket::Bucket;
 use crate::cause::with_cause;
 use crate::chain::Chain;
@@ -220,7 +226,7 @@ impl Restore<'_> {
     }
 }
 
-/// Hands over every part, verified, and proves the stream as it goes by.
+/// Fetches every part, verified, and hands over each command once it is proven.
 async fn feed(
     links: &Links<'_>,
     link: &PlannedLink<'_>,
@@ -229,23 +235,23 @@ async fn feed(
 ) -> Result<Facts, RestoreError> {
     let manifest = || link.link.key.clone();
     let progress = progress::bytes(label, Some(link.link.manifest.total_bytes));
-    let mut verifier = Verifier::new();
+    let mut stream = Proven::default();
     for (n, (chunk, _)) in link.chunks.iter().enumerate() {
         let mut download = links.download(link, n);
         let fetch = |source| RestoreError::Fetch { manifest: manifest(), source };
         while let Some(bytes) = download.next().await.map_err(fetch)? {
             for slice in bytes.chunks(SLICE_BYTES) {
-                verifier.feed(slice).map_err(|source| RestoreError::Stream {
+                let proven = stream.feed(slice).map_err(|source| RestoreError::Stream {
                     manifest: manifest(),
                     chunk: chunk.key.clone(),
                     source,
                 })?;
-                receiver.write(slice).await?;
+                receiver.write(proven).await?;
             }
             progress.inc(bytes.len() as u64);
         }
     }
-    verifier.finish().map_err(|source| RestoreError::Cut { manifest: manifest(), source })
+    stream.finish().map_err(|source| RestoreError::Cut { manifest: manifest(), source })
 }
 
 fn or_none(uuid: Option<String>) -> String {

@@ -8,6 +8,7 @@ mod compressed;
 mod damage;
 mod estimates;
 mod fixture;
+mod format;
 mod freezing;
 mod kill;
 mod locks;
