@@ -51,6 +51,15 @@ impl World {
 
     /// The same on a server that treats conditional writes like this.
     pub async fn start_with(conditions: Conditions, subvolumes: &[&str]) -> Option<World> {
+        World::make(conditions, "noatime", subvolumes).await
+    }
+
+    /// The same on a filesystem that is mounted with these options.
+    pub async fn start_mounted(options: &str, subvolumes: &[&str]) -> Option<World> {
+        World::make(Conditions::Honoured, options, subvolumes).await
+    }
+
+    async fn make(conditions: Conditions, mount: &str, subvolumes: &[&str]) -> Option<World> {
         if !s3up_testkit::btrfs_or_skip() {
             return None;
         }
@@ -59,7 +68,7 @@ impl World {
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
         let store = Store::connect(settings(s3.endpoint())).await.expect("a store");
-        let fs = BtrfsFs::create(FILESYSTEM_BYTES);
+        let fs = BtrfsFs::create_with(FILESYSTEM_BYTES, mount);
         fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
         let world = World { s3, fs, store, marker: Marker::new(), path: None, folder };
         let paths: Vec<_> = subvolumes.iter().map(|name| world.fs.subvolume(name)).collect();

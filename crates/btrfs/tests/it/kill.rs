@@ -26,6 +26,46 @@ async fn an_incremental_that_is_killed_at_any_call_leaves_the_old_or_the_new_bac
     killed_at_each_call(Before::AFull).await;
 }
 
+/// Each subvolume is published by itself: of each one the old or the new backup
+/// is there, also where the run died between two of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn incrementals_of_two_subvolumes_killed_at_any_call_are_each_old_or_new() {
+    let Some(world) = World::start(&[]).await else { return };
+    let round = RefCell::new([String::new(), String::new()]);
+
+    let killed = kill_at_each_call(
+        &world.s3,
+        async |nth| {
+            let names = [format!("one-{nth}"), format!("two-{nth}")];
+            let paths: Vec<_> = names.iter().map(|name| world.fs.subvolume(name)).collect();
+            world.configure(&format!("paths = {paths:?}"), "");
+            world.backup().await;
+            for path in &paths {
+                fs::write(path.join("new"), nth.to_string()).expect("a written file");
+            }
+            *round.borrow_mut() = names;
+        },
+        || world.command(&["backup", "--once"]).into_std(),
+        async |moment| {
+            let names = round.borrow().clone();
+            for name in &names {
+                let chain = whole_chain(&world, name).await;
+                match moment {
+                    Moment::Killed { .. } => assert!(!chain.is_empty(), "{name}"),
+                    Moment::RunAgain { .. } | Moment::Undisturbed => {
+                        comes_back(&world, name).await;
+                        nothing_is_left_over(&world, name, &chain).await;
+                    }
+                }
+            }
+        },
+    )
+    .await;
+
+    // Of each: pointer, two manifests, a listing, chunk, parts file, manifest, pointer.
+    assert!(killed >= 16, "{killed}");
+}
+
 async fn killed_at_each_call(before: Before) {
     let Some(world) = World::start(&[]).await else { return };
     let round = RefCell::new(String::new());

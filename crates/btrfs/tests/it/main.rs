@@ -19,5 +19,6 @@ mod send_failures;
 mod settings;
 mod status;
 mod stopping;
+mod trees;
 mod units;
 mod without_s3;
