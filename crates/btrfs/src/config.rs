@@ -213,4 +213,6 @@ fn name_of(raw: &raw::Subvolume) -> Result<SubvolumeName, String> {
 }
 
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use s3up_store::{Profile, Sse};
 
 use super::*;
 
-const LEAST: &str = r#"
+pub(super) const LEAST: &str = r#"
 [subvolumes]
 paths = ["/srv/data", "/srv/home"]
 [s3]
@@ -17,7 +17,7 @@ prefix = "backup/data"
 "#;
 
 /// The example of the design, whole.
-const ALL: &str = r#"
+pub(super) const ALL: &str = r#"
 [global]
 log_level = "info"
 state_path = "/var/lib/btrfs-to-s3/state.json"
@@ -69,7 +69,7 @@ url = "https://ping.example.com/x"
 scratch_dir = "/var/tmp"
 "#;
 
-fn parse(text: &str) -> Result<Config, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
     let file = Path::new("/etc/config.toml");
     Config::check(s3up_cli::config::parse(file, text, &|_| None)?)
 }

@@ -1,0 +1,128 @@
+//! The table in `README.md` and `docs/configuration.md` name every key that the
+//! configuration has, with the default that it has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tests::{LEAST, parse};
+use super::*;
+
+const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md"));
+const LONG_FORM: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
+const RAW: &str = include_str!("raw.rs");
+
+/// Keys and the names of their types, from the structs that mirror the file.
+fn keys() -> BTreeSet<String> {
+    let fields = |name: &str| -> Vec<(String, String)> {
+        let start = format!("pub struct {name} {{");
+        let (_, rest) = RAW.split_once(&start).unwrap_or_else(|| panic!("no struct {name}"));
+        let (body, _) = rest.split_once("\n}").expect("the end of a struct");
+        let field = |line: &str| {
+            let (name, kind) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+            Some((name.to_owned(), kind.trim_end_matches(',').to_owned()))
+        };
+        body.lines().filter_map(field).collect()
+    };
+    let sections = fields("Raw").into_iter();
+    let keys = sections.flat_map(|(section, kind)| {
+        fields(&kind).into_iter().map(move |(key, _)| format!("{section}.{key}"))
+    });
+    keys.collect()
+}
+
+/// What is in force where nothing but the required keys is set. Not here: what
+/// is required, has no default, or is not acted on.
+fn defaults() -> BTreeMap<&'static str, String> {
+    let config = parse(LEAST).unwrap();
+    let bucket = &config.bucket;
+    let path = |path: &Path| path.display().to_string();
+    BTreeMap::from([
+        ("global.log_level", "info".to_owned()),
+        ("global.lock_path", path(&config.lock_path)),
+        ("global.state_path", path(&config.state_path)),
+        ("schedule.full_every_days", config.schedule.full_every_days.to_string()),
+        ("schedule.incremental_every_days", config.schedule.incremental_every_days.to_string()),
+        ("schedule.run_at", config.schedule.run_at.strftime("%H:%M").to_string()),
+        ("snapshots.base_dir", path(&config.base_dir)),
+        ("snapshots.retain", config.retain.to_string()),
+        ("s3.profile", format!("{:?}", bucket.settings.profile).to_lowercase()),
+        ("s3.chunk_size_bytes", bucket.chunk_bytes.to_string()),
+        ("s3.part_size_bytes", bucket.part_bytes.to_string()),
+        ("s3.storage_class_chunks", bucket.class_chunks.clone()),
+        ("s3.storage_class_manifest", bucket.class_manifest.clone()),
+        ("s3.concurrency", bucket.concurrency.to_string()),
+        ("s3.sse", format!("{:?}", bucket.settings.sse).to_uppercase()),
+        ("s3.retry_hours", (bucket.retry_for.as_secs() / 3600).to_string()),
+        ("send.compressed", config.compressed.word().to_owned()),
+    ])
+}
+
+/// Key and cells of each row of the README's table.
+fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let (_, section) = README.split_once("\n## Every key of `config.toml`").expect("the section");
+    let section = section.split("\n## ").next().expect("a text");
+    let row = |line: &'static str| {
+        let cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|');
+        let cells: Vec<_> = cells.map(str::trim).collect();
+        let key = cells.first()?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((key, cells))
+    };
+    section.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_readme_has_every_key_and_no_other() {
+    let rows: BTreeSet<_> = rows().into_keys().map(str::to_owned).collect();
+    assert_eq!(rows, keys());
+}
+
+#[test]
+fn the_readme_has_the_defaults_of_the_code() {
+    let defaults = defaults();
+    for (key, cells) in rows() {
+        let said = cells[1];
+        match defaults.get(key) {
+            Some(default) => assert_eq!(said, format!("`{default}`"), "{key}"),
+            None => assert!(["–", "none"].contains(&said), "{key}: {said}"),
+        }
+    }
+}
+
+#[test]
+fn the_readme_says_what_is_required_and_what_is_not_acted_on() {
+    let required = |key: &str| {
+        let (_, name) = key.split_once('.').expect("a section");
+        let without: String = LEAST
+            .lines()
+            .filter(|line| !line.starts_with(&format!("{name} ")))
+            .collect::<Vec<_>>()
+            .join("\n");
+        parse(&without).is_err()
+    };
+    for (key, cells) in rows() {
+        assert_eq!(cells[1] == "–", required(key), "{key}");
+        let example = super::tests::ALL.replace("spool_enabled = false", "spool_enabled = true");
+        let config = parse(&example).unwrap();
+        let is_acted_on = !config.without_effect().contains(&key);
+        assert_eq!(!cells[4].starts_with("not acted on yet"), is_acted_on, "{key}");
+    }
+}
+
+#[test]
+fn the_long_form_has_every_key_with_its_default() {
+    let defaults = defaults();
+    for key in keys() {
+        let (section, _) = key.split_once('.').expect("a section");
+        let row = LONG_FORM.lines().filter(|line| line.starts_with("| `")).find(|line| {
+            let cell = line.trim_start_matches("| ").split(" | ").next().unwrap_or_default();
+            cell.split(", ").any(|name| name == format!("`{key}`"))
+        });
+        let is_named = LONG_FORM.contains(&format!("`{key}`"))
+            || LONG_FORM.contains(&format!("`{section}.*`"));
+        assert!(is_named, "{key}");
+        if let (Some(row), Some(default)) = (row, defaults.get(key.as_str())) {
+            let cell = row.trim_start_matches("| ").split(" | ").nth(1).unwrap_or_default();
+            assert!(cell.contains(&format!("`{default}`")), "{key}: {cell}");
+        }
+    }
+}
