@@ -20,7 +20,7 @@ fn fields(value: &Value, name: &str, found: &mut BTreeSet<String>) {
         Value::Array(list) if list.iter().any(Value::is_object) => {
             list.iter().for_each(|value| fields(value, &format!("{name}[]"), found));
         }
-        _ => {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             found.insert(name.to_owned());
         }
     }

@@ -47,25 +47,25 @@ async fn changed_three_times(world: &World) {
     world.backup().await;
 
     // Renames: a folder into its own child's place, and two names that change places.
-    fs::rename(at("a/b/c"), at("c")).unwrap();
-    fs::rename(at("a"), at("c/a")).unwrap();
-    fs::rename(at("swap-1"), at("swap-3")).unwrap();
-    fs::rename(at("swap-2"), at("swap-1")).unwrap();
-    fs::rename(at("swap-3"), at("swap-2")).unwrap();
+    fs::rename(at("a/b/c"), at("c")).expect("a file of this tree");
+    fs::rename(at("a"), at("c/a")).expect("a file of this tree");
+    fs::rename(at("swap-1"), at("swap-3")).expect("a file of this tree");
+    fs::rename(at("swap-2"), at("swap-1")).expect("a file of this tree");
+    fs::rename(at("swap-3"), at("swap-2")).expect("a file of this tree");
     clone(&at("original"), &at("clone"));
-    fs::remove_file(at("becomes-a-folder")).unwrap();
+    fs::remove_file(at("becomes-a-folder")).expect("a file of this tree");
     Tree::new([file("becomes-a-folder/inside", "a folder")]).write(&data);
     world.backup().await;
 
     // Deletes, links that come and go, a clone that is changed in its middle.
-    fs::remove_file(at("c/a/link-to-go")).unwrap();
-    fs::hard_link(at("linked"), at("empty/new-link")).unwrap();
-    fs::remove_file(at("original")).unwrap();
-    let open = |name| fs::File::options().write(true).open(at(name)).unwrap();
-    open("clone").write_all_at(b"changed", 1 << 20).unwrap();
-    open("sparse").set_len(128 << 20).unwrap();
-    fs::remove_file(at("c/deep")).unwrap();
-    fs::remove_file(at("kept")).unwrap();
+    fs::remove_file(at("c/a/link-to-go")).expect("a file of this tree");
+    fs::hard_link(at("linked"), at("empty/new-link")).expect("a file of this tree");
+    fs::remove_file(at("original")).expect("a file of this tree");
+    let open = |name| fs::File::options().write(true).open(at(name)).expect("a file of this tree");
+    open("clone").write_all_at(b"changed", 1 << 20).expect("a file of this tree");
+    open("sparse").set_len(128 << 20).expect("a file of this tree");
+    fs::remove_file(at("c/deep")).expect("a file of this tree");
+    fs::remove_file(at("kept")).expect("a file of this tree");
     Tree::new([file("kept", "kept").xattr("user.a", "3")]).write(&data);
     world.backup().await;
 
@@ -74,7 +74,7 @@ async fn changed_three_times(world: &World) {
     world.backup().await;
     let (_, empty) = world.newest("data").await;
     assert_eq!(empty["parent_manifest"], before, "three incrementals, one on the other");
-    assert!(empty["total_bytes"].as_u64().unwrap() < 1000, "{empty}");
+    assert!(empty["total_bytes"].as_u64().expect("a number") < 1000, "{empty}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
