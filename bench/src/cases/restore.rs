@@ -1,0 +1,113 @@
+//! The way back: into nothing, and into `btrfs receive`.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use s3up_testkit::delete_subvolume;
+
+use super::Peers;
+use super::backup::Data;
+use crate::measure::{Contender, in_turn, run};
+use crate::report::{Rate, Report};
+use crate::tools::{self, BUCKET};
+use crate::world::{GIB, World};
+
+pub fn receive(world: &World) -> anyhow::Result<Report> {
+    let data = Data::new(world)?;
+    let sink = world.sink(&["--keep"])?;
+    let config = data.configure(world, &sink.url, 4, "kept")?;
+    let mut backup = world.command("btrfs-to-s3", &sink.url);
+    run(backup.args(["backup", "--once", "--full", "--config"]).arg(&config))?;
+    let stream = world.path("stream");
+    let mut send = Command::new("btrfs");
+    run(send.args(["send", "--quiet", "-f"]).arg(&stream).arg(&data.snapshot))?;
+    let received = data.fs.path().join("received");
+    fs::create_dir(&received).with_context(|| format!("make {received:?}"))?;
+    let restored = |round: usize| received.join(format!("restored-{round}"));
+    let forget = |_| {
+        for subvolume in data.fs.subvolumes_below(&received) {
+            delete_subvolume(&subvolume);
+        }
+        let mut wait = Command::new("btrfs");
+        run(wait.args(["subvolume", "sync"]).arg(data.fs.path()))?;
+        rustix::fs::sync();
+        Ok(())
+    };
+    let contenders = [
+        Contender::new("btrfs receive < file", data.bytes, |_| {
+            let mut command = Command::new("btrfs");
+            command.args(["receive", "--quiet", "-f"]).arg(&stream).arg(&received);
+            Ok(command)
+        })
+        .after(forget),
+        Contender::new("btrfs-to-s3 restore", data.bytes, |round| {
+            let mut command = world.command("btrfs-to-s3", &sink.url);
+            command.args(["restore", "--subvolume", "data", "--config"]).arg(&config);
+            command.arg("--target").arg(restored(round));
+            Ok(command)
+        })
+        .after(forget),
+    ];
+    Ok(Report {
+        name: "restore",
+        title: format!(
+            "{} GiB from the sink, which kept them, into `btrfs receive` on a loop file; each part \
+             verified, the stream proven again.",
+            world.gib
+        ),
+        rows: in_turn(&contenders, world.rounds)?,
+        missing: Vec::new(),
+        rate: Rate::MibPerSecond,
+    })
+}
+
+pub fn download(world: &World) -> anyhow::Result<Report> {
+    let sink = world.sink(&["--keep"])?;
+    let gib = world.gib;
+    let mut upload = world.command("s3up-bench", &sink.url);
+    run(upload.args(["stream", "--gib", &gib.to_string(), "--endpoint", &sink.url]))?;
+    // The stream's chunks of 1 GiB all have this key.
+    let key = "stream/chunk";
+    let engine = |in_flight: usize| {
+        let (url, in_flight) = (sink.url.clone(), in_flight.to_string());
+        Contender::new(format!("engine, {in_flight} ranges in flight"), gib * GIB, move |_| {
+            let mut command = world.command("s3up-bench", &url);
+            command.args(["fetch", "--endpoint", &url, "--in-flight", &in_flight]);
+            for _ in 0..gib {
+                command.args(["--key", key]);
+            }
+            Ok(command)
+        })
+    };
+    let mut contenders = vec![engine(4), engine(1)];
+    let mut peers = Peers::default();
+    let mut add = |name: &str, tool: &str, arguments: String| {
+        let Some(tool) = peers.find(tool) else { return };
+        let script = format!(
+            "for n in $(seq {gib}); do {} {arguments} > /dev/null || exit 1; done",
+            tool.display()
+        );
+        contenders.push(Contender::new(name, gib * GIB, {
+            let url = sink.url.clone();
+            move |_| Ok(tools::pipeline(&url, world.home(), &script))
+        }));
+    };
+    add("curl", "curl", format!("-sS --fail {}/{BUCKET}/{key}", sink.url));
+    let s5cmd = format!("cat --concurrency 4 --part-size 32 s3://{BUCKET}/{key}");
+    add("s5cmd cat", "s5cmd", s5cmd);
+    add("aws s3 cp", "aws", format!("s3 cp s3://{BUCKET}/{key} -"));
+    add("rclone cat", "rclone", format!("cat sink:{BUCKET}/{key}"));
+    let missing = peers.missing;
+    ensure!(contenders.len() > 1, "nobody to compare with");
+    Ok(Report {
+        name: "download",
+        title: format!(
+            "{gib} objects of 1 GiB, one after the other, into nothing. The engine verifies \
+             CRC64NVME; `curl` and the peers verify nothing."
+        ),
+        rows: in_turn(&contenders, world.rounds)?,
+        missing,
+        rate: Rate::MibPerSecond,
+    })
+}

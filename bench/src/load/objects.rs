@@ -1,0 +1,167 @@
+//! Many small objects, made in memory: straight into S3, by the bare SDK or by
+//! the engine.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, StalledStreamProtectionConfig,
+};
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use s3up_core::Key;
+use s3up_store::{Length, Overwrite, Put, Store};
+use tokio::task::JoinSet;
+
+use crate::tools;
+use crate::world::Noise;
+
+const BYTES_MIN: u64 = 4 << 10;
+const BYTES_MAX: u64 = 64 << 10;
+const NOISE_BYTES: usize = 1 << 20;
+const RETRY_FOR: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum By {
+    /// The SDK for S3, with the cheapest settings: no checksum, no signed payload
+    Sdk,
+    /// Our engine: SHA-256 and CRC64NVME
+    Engine,
+}
+
+#[derive(Args)]
+pub struct Upload {
+    #[arg(long)]
+    endpoint: String,
+    #[arg(long)]
+    by: By,
+    #[arg(long)]
+    count: u64,
+    #[arg(long, default_value_t = 32)]
+    concurrency: usize,
+}
+
+/// Objects of 4 to 64 KiB, the same in every run.
+#[derive(Clone)]
+pub struct Objects {
+    noise: Bytes,
+    count: u64,
+    next: Arc<AtomicU64>,
+}
+
+/// One of them.
+pub struct Object {
+    pub number: u64,
+    pub bytes: Bytes,
+}
+
+impl Objects {
+    pub fn new(count: u64) -> Objects {
+        let mut noise = vec![0; NOISE_BYTES + BYTES_MAX as usize];
+        Noise(7).fill(&mut noise);
+        Objects { noise: noise.into(), count, next: Arc::default() }
+    }
+
+    /// Each number comes once, over all clones.
+    pub fn next(&self) -> Option<Object> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        (number < self.count).then(|| {
+            let start = (number as usize * 4099) % NOISE_BYTES;
+            Object { number, bytes: self.noise.slice(start..start + length(number) as usize) }
+        })
+    }
+}
+
+/// Of the object with this number.
+pub fn length(number: u64) -> u64 {
+    BYTES_MIN + Noise(number + 1).next() % (BYTES_MAX - BYTES_MIN + 1)
+}
+
+pub async fn upload(args: &Upload) -> anyhow::Result<()> {
+    let objects = Objects::new(args.count);
+    let mut tasks = JoinSet::new();
+    match args.by {
+        By::Sdk => {
+            let client = bare_client(&args.endpoint);
+            for _ in 0..args.concurrency {
+                tasks.spawn(by_sdk(client.clone(), objects.clone()));
+            }
+        }
+        By::Engine => {
+            let store = super::store(&args.endpoint, args.concurrency as u64 * BYTES_MAX).await?;
+            for _ in 0..args.concurrency {
+                tasks.spawn(by_engine(store.clone(), objects.clone()));
+            }
+        }
+    }
+    while let Some(outcome) = tasks.join_next().await {
+        outcome??;
+    }
+    Ok(())
+}
+
+fn bare_client(endpoint: &str) -> Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .region(Region::new(tools::REGION))
+        .credentials_provider(Credentials::new(tools::KEY_ID, tools::SECRET, None, None, "bench"))
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .retry_config(RetryConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Client::from_conf(config.build())
+}
+
+async fn by_sdk(client: Client, objects: Objects) -> anyhow::Result<()> {
+    while let Some(Object { number, bytes }) = objects.next() {
+        let call = client.put_object().bucket(tools::BUCKET).key(format!("small/{number}"));
+        let call = call.content_length(bytes.len() as i64).body(bytes.into());
+        call.customize().disable_payload_signing().send().await?;
+    }
+    Ok(())
+}
+
+async fn by_engine(store: Store, objects: Objects) -> anyhow::Result<()> {
+    while let Some(Object { number, bytes }) = objects.next() {
+        let put = Put {
+            key: Key::parse(&format!("small/{number}"))?,
+            length: Length::Exactly(bytes.len() as u64),
+            part_bytes: 8 << 20,
+            content_type: None,
+            metadata: BTreeMap::new(),
+            expect_sha256: None,
+            overwrite: Overwrite::Allowed,
+            storage_class: None,
+            in_flight: 1,
+            retry_for: RETRY_FOR,
+            buffer_wait: None,
+            share: None,
+        };
+        store.upload(put, Cursor::new(bytes)).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_of_4_to_64_kib_and_come_once() {
+        let objects = Objects::new(1000);
+        let again = objects.clone();
+        let all: Vec<_> = std::iter::from_fn(|| objects.next()).collect();
+        assert_eq!(all.len(), 1000);
+        assert!(again.next().is_none());
+        let within = |object: &Object| (4 << 10..=64 << 10).contains(&object.bytes.len());
+        assert!(all.iter().all(within));
+        let mean = all.iter().map(|object| object.bytes.len()).sum::<usize>() / all.len();
+        assert!((30 << 10..38 << 10).contains(&mean), "{mean}");
+    }
+}

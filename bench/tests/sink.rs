@@ -1,0 +1,112 @@
+//! The sink, asked by the engine: what it says it took is what was sent, and
+//! what it keeps comes back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s3up_bench::load;
+use s3up_bench::sink::{Options, Sink};
+use s3up_core::Key;
+use s3up_store::{Document, Get, Overwrite, PutChunks, PutDocument, Store};
+use s3up_testkit::noise;
+
+const RETRY_FOR: Duration = Duration::from_secs(5);
+const PART: u64 = 5 << 20;
+const LEN: u64 = (12 << 20) + 1;
+
+async fn store_on(options: Options) -> Store {
+    let sink = Sink::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+    let url = format!("http://{}", sink.address().unwrap());
+    // It serves until the process ends.
+    std::thread::spawn(move || sink.serve());
+    load::store(&url, 4 * PART).await.unwrap()
+}
+
+fn key(number: u64) -> Key {
+    Key::parse(&format!("folder/chunk-{number}")).unwrap()
+}
+
+async fn upload(store: &Store, bytes: &[u8]) -> usize {
+    let put = PutChunks {
+        key_of: &key,
+        chunk_bytes: 2 * PART,
+        part_bytes: PART,
+        chunk_count_max: 10,
+        content_type: None,
+        metadata: BTreeMap::new(),
+        overwrite: Overwrite::Allowed,
+        storage_class: None,
+        in_flight: 2,
+        retry_for: RETRY_FOR,
+    };
+    store.upload_chunks(&put, bytes).await.unwrap().len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_discarded_is_counted() {
+    let store = store_on(Options::default()).await;
+    let bytes = noise(LEN);
+    assert_eq!(upload(&store, &bytes).await, 2);
+    let sizes = [store.head(&key(0), None, RETRY_FOR), store.head(&key(1), None, RETRY_FOR)];
+    let sizes = futures::future::try_join_all(sizes).await.unwrap();
+    let sizes: Vec<_> = sizes.into_iter().map(|facts| facts.unwrap().size).collect();
+    assert_eq!(sizes, [2 * PART, LEN - 2 * PART]);
+    let listed = store.list("folder/", RETRY_FOR).next_page().await.unwrap().unwrap();
+    assert_eq!(listed.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_comes_back() {
+    let store = store_on(Options { keep: true, ..Options::default() }).await;
+    let bytes = noise(LEN);
+    upload(&store, &bytes).await;
+    let mut gets = Vec::new();
+    for number in 0..2 {
+        let facts = store.head(&key(number), None, RETRY_FOR).await.unwrap().unwrap();
+        assert!(facts.crc64nvme.is_some(), "the engine verifies by it");
+        gets.push(Get {
+            key: key(number),
+            range: 0..facts.size,
+            facts,
+            part_bytes: 1 << 20,
+            part_sha256: None,
+            in_flight: 3,
+            retry_for: RETRY_FOR,
+            buffer_wait: None,
+            share: None,
+        });
+    }
+    let mut row = store.download_row(gets);
+    let mut back = Vec::new();
+    while let Some(piece) = row.next().await.unwrap() {
+        back.extend_from_slice(&piece.bytes);
+    }
+    assert!(back == bytes, "other bytes came back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_kept_and_replaced_on_conditions() {
+    let store = store_on(Options::default()).await;
+    let key = Key::parse("folder/current.json").unwrap();
+    let write = async |text: &str, overwrite| {
+        let put = PutDocument {
+            key: key.clone(),
+            content_type: "application/json",
+            metadata: BTreeMap::new(),
+            overwrite,
+            storage_class: None,
+            retry_for: RETRY_FOR,
+        };
+        store.write(put, text.as_bytes()).await
+    };
+    write("one", Overwrite::Never).await.unwrap();
+    write("two", Overwrite::Never).await.unwrap_err();
+    let Document { bytes, facts } = store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap();
+    assert_eq!(bytes, b"one");
+    write("two", Overwrite::Only { etag: "\"other\"".to_owned() }).await.unwrap_err();
+    write("two", Overwrite::Only { etag: facts.etag }).await.unwrap();
+    let found = store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap();
+    assert_eq!(found.bytes, b"two");
+    load::empty_store(&store).await.unwrap();
+    assert!(store.read(&key, 100, RETRY_FOR).await.unwrap().is_none());
+}

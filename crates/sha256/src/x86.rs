@@ -1,0 +1,130 @@
+//! The SHA unit of x86-64.
+//!
+//! As Intel describes it: "Intel SHA Extensions", Gulley et al., 2013. A state
+//! is held as two vectors, ABEF and CDGH; `sha256rnds2` does two rounds.
+
+use std::arch::is_x86_feature_detected;
+use std::arch::x86_64::{
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_extract_epi32, _mm_set_epi32, _mm_set_epi64x,
+    _mm_setzero_si128, _mm_sha256msg1_epu32, _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32,
+    _mm_shuffle_epi8, _mm_shuffle_epi32,
+};
+
+use crate::{BLOCK_BYTES, State};
+
+/// Proof that this processor has what [`compress`] is compiled for.
+#[derive(Clone, Copy)]
+pub struct Unit(());
+
+impl Unit {
+    pub fn detect() -> Option<Unit> {
+        let is_there = is_x86_feature_detected!("sha")
+            && is_x86_feature_detected!("ssse3")
+            && is_x86_feature_detected!("sse4.1");
+        is_there.then_some(Unit(()))
+    }
+
+    /// Takes `blocks`, whole ones, into each of the states.
+    pub fn compress<const N: usize>(self, states: &mut [State; N], blocks: &[u8]) {
+        #[expect(unsafe_code, reason = "instructions that not every processor has")]
+        // SAFETY: a `Unit` comes from `detect` alone, which found all features
+        // that `compress` is compiled for. It has no other condition.
+        unsafe {
+            compress(states, blocks);
+        }
+    }
+}
+
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+fn compress<const N: usize>(states: &mut [State; N], blocks: &[u8]) {
+    let mut abef = [_mm_setzero_si128(); N];
+    let mut cdgh = [_mm_setzero_si128(); N];
+    for (n, [a, b, c, d, e, f, g, h]) in states.iter().map(|state| state.map(signed)).enumerate() {
+        abef[n] = _mm_set_epi32(a, b, e, f);
+        cdgh[n] = _mm_set_epi32(c, d, g, h);
+    }
+    for block in blocks.chunks_exact(BLOCK_BYTES) {
+        let (abef_before, cdgh_before) = (abef, cdgh);
+        let mut schedule = [_mm_setzero_si128(); 4];
+        for (words, bytes) in schedule.iter_mut().zip(block.chunks_exact(16)) {
+            *words = big_endian_words(bytes);
+        }
+        for four_rounds in 0..16 {
+            if four_rounds >= 4 {
+                extend(&mut schedule, four_rounds);
+            }
+            let words = _mm_add_epi32(schedule[four_rounds % 4], constants(four_rounds));
+            for n in 0..N {
+                cdgh[n] = _mm_sha256rnds2_epu32(cdgh[n], abef[n], words);
+            }
+            let words = _mm_shuffle_epi32::<0b00_00_11_10>(words);
+            for n in 0..N {
+                abef[n] = _mm_sha256rnds2_epu32(abef[n], cdgh[n], words);
+            }
+        }
+        for n in 0..N {
+            abef[n] = _mm_add_epi32(abef[n], abef_before[n]);
+            cdgh[n] = _mm_add_epi32(cdgh[n], cdgh_before[n]);
+        }
+    }
+    for (state, (abef, cdgh)) in states.iter_mut().zip(abef.into_iter().zip(cdgh)) {
+        let ([f, e, b, a], [h, g, d, c]) = (words_of(abef), words_of(cdgh));
+        *state = [a, b, c, d, e, f, g, h];
+    }
+}
+
+/// Replaces the oldest four words of the message schedule by the next four.
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+#[inline]
+fn extend(schedule: &mut [__m128i; 4], four_rounds: usize) {
+    let [oldest, second, third, newest] = [0, 1, 2, 3].map(|n| schedule[(four_rounds + n) % 4]);
+    let words = _mm_sha256msg1_epu32(oldest, second);
+    let words = _mm_add_epi32(words, _mm_alignr_epi8::<4>(newest, third));
+    schedule[four_rounds % 4] = _mm_sha256msg2_epu32(words, newest);
+}
+
+#[target_feature(enable = "sse2,ssse3")]
+#[inline]
+fn big_endian_words(bytes: &[u8]) -> __m128i {
+    let half = |half: &[u8]| half.iter().rev().fold(0, |all, byte| all << 8 | i64::from(*byte));
+    let (low, high) = bytes.split_at(8);
+    let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
+    _mm_shuffle_epi8(_mm_set_epi64x(half(high), half(low)), swap)
+}
+
+#[target_feature(enable = "sse2")]
+#[inline]
+fn constants(four_rounds: usize) -> __m128i {
+    let [k0, k1, k2, k3] = ROUND_CONSTANTS[four_rounds].map(signed);
+    _mm_set_epi32(k3, k2, k1, k0)
+}
+
+/// From the lowest to the highest.
+#[target_feature(enable = "sse2,sse4.1")]
+#[inline]
+fn words_of(vector: __m128i) -> [u32; 4] {
+    [
+        _mm_extract_epi32::<0>(vector),
+        _mm_extract_epi32::<1>(vector),
+        _mm_extract_epi32::<2>(vector),
+        _mm_extract_epi32::<3>(vector),
+    ]
+    .map(i32::cast_unsigned)
+}
+
+fn signed(word: u32) -> i32 {
+    word.cast_signed()
+}
+
+/// FIPS 180-4, 4.2.2.
+#[rustfmt::skip]
+const ROUND_CONSTANTS: [[u32; 4]; 16] = [
+    [0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5], [0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5],
+    [0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3], [0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174],
+    [0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc], [0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da],
+    [0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7], [0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967],
+    [0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13], [0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85],
+    [0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3], [0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070],
+    [0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5], [0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3],
+    [0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208], [0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2],
+];
