@@ -43,24 +43,26 @@ fn compress<const N: usize>(states: &mut [State; N], blocks: &[u8]) {
         abef[n] = _mm_set_epi32(a, b, e, f);
         cdgh[n] = _mm_set_epi32(c, d, g, h);
     }
-    for block in blocks.chunks_exact(BLOCK_BYTES) {
+    for block in blocks.as_chunks::<BLOCK_BYTES>().0 {
         let (abef_before, cdgh_before) = (abef, cdgh);
+        let (quarters, _) = block.as_chunks();
         let mut schedule = [_mm_setzero_si128(); 4];
-        for (words, bytes) in schedule.iter_mut().zip(block.chunks_exact(16)) {
-            *words = big_endian_words(bytes);
+        for (words, bytes) in schedule.iter_mut().zip(quarters) {
+            *words = big_endian_words(*bytes);
         }
-        for four_rounds in 0..16 {
-            if four_rounds >= 4 {
-                extend(&mut schedule, four_rounds);
+        // Written out, so that the schedule stays in registers.
+        let [mut w0, mut w1, mut w2, mut w3] = schedule;
+        for k in 0..4 {
+            if k > 0 {
+                w0 = extended(w0, w1, w2, w3);
+                w1 = extended(w1, w2, w3, w0);
+                w2 = extended(w2, w3, w0, w1);
+                w3 = extended(w3, w0, w1, w2);
             }
-            let words = _mm_add_epi32(schedule[four_rounds % 4], constants(four_rounds));
-            for n in 0..N {
-                cdgh[n] = _mm_sha256rnds2_epu32(cdgh[n], abef[n], words);
-            }
-            let words = _mm_shuffle_epi32::<0b00_00_11_10>(words);
-            for n in 0..N {
-                abef[n] = _mm_sha256rnds2_epu32(abef[n], cdgh[n], words);
-            }
+            four_rounds(&mut abef, &mut cdgh, w0, 4 * k);
+            four_rounds(&mut abef, &mut cdgh, w1, 4 * k + 1);
+            four_rounds(&mut abef, &mut cdgh, w2, 4 * k + 2);
+            four_rounds(&mut abef, &mut cdgh, w3, 4 * k + 3);
         }
         for n in 0..N {
             abef[n] = _mm_add_epi32(abef[n], abef_before[n]);
@@ -73,23 +75,39 @@ fn compress<const N: usize>(states: &mut [State; N], blocks: &[u8]) {
     }
 }
 
-/// Replaces the oldest four words of the message schedule by the next four.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 #[inline]
-fn extend(schedule: &mut [__m128i; 4], four_rounds: usize) {
-    let [oldest, second, third, newest] = [0, 1, 2, 3].map(|n| schedule[(four_rounds + n) % 4]);
+fn four_rounds<const N: usize>(
+    abef: &mut [__m128i; N],
+    cdgh: &mut [__m128i; N],
+    words: __m128i,
+    number: usize,
+) {
+    let words = _mm_add_epi32(words, constants(number));
+    for n in 0..N {
+        cdgh[n] = _mm_sha256rnds2_epu32(cdgh[n], abef[n], words);
+    }
+    let words = _mm_shuffle_epi32::<0b00_00_11_10>(words);
+    for n in 0..N {
+        abef[n] = _mm_sha256rnds2_epu32(abef[n], cdgh[n], words);
+    }
+}
+
+/// The four words of the message schedule that take the place of the oldest.
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+#[inline]
+fn extended(oldest: __m128i, second: __m128i, third: __m128i, newest: __m128i) -> __m128i {
     let words = _mm_sha256msg1_epu32(oldest, second);
     let words = _mm_add_epi32(words, _mm_alignr_epi8::<4>(newest, third));
-    schedule[four_rounds % 4] = _mm_sha256msg2_epu32(words, newest);
+    _mm_sha256msg2_epu32(words, newest)
 }
 
 #[target_feature(enable = "sse2,ssse3")]
 #[inline]
-fn big_endian_words(bytes: &[u8]) -> __m128i {
-    let half = |half: &[u8]| half.iter().rev().fold(0, |all, byte| all << 8 | i64::from(*byte));
-    let (low, high) = bytes.split_at(8);
+fn big_endian_words(bytes: [u8; 16]) -> __m128i {
+    let word = u128::from_le_bytes(bytes);
     let swap = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
-    _mm_shuffle_epi8(_mm_set_epi64x(half(high), half(low)), swap)
+    _mm_shuffle_epi8(_mm_set_epi64x((word >> 64) as i64, word as i64), swap)
 }
 
 #[target_feature(enable = "sse2")]

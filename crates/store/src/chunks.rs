@@ -20,7 +20,8 @@ use crate::cut::{Cut, Ends, Length, Part, Waiting};
 use crate::error::{Kind, StoreError, UploadError};
 use crate::multipart::Multipart;
 use crate::put::{Overwrite, Put, Stored};
-use crate::sending::{Digests, Sending, Slot, Slots};
+use crate::hashing::Digests;
+use crate::sending::{Sending, Sent, Slot, Slots};
 use crate::upload::{Body, Staged, cut_error};
 
 /// Chunks whose parts are all acknowledged are given this long to be completed
@@ -165,8 +166,7 @@ impl Row<'_> {
             }
         };
         self.end(async move {
-            let (facts, parts) = sending.finish().await?;
-            let part_sha256 = parts.iter().filter_map(|part| part.sha256).collect();
+            let Sent { facts, parts, part_sha256 } = sending.finish().await?;
             let staged = Staged { store, put, facts, body: Body::Parts(upload, parts) };
             end_chunk(number, staged, part_sha256, None).await
         });

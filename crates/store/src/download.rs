@@ -26,7 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::connect::Store;
 use crate::error::{Kind, StoreError};
 use crate::facts::ObjectFacts;
-use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
+use crate::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
 use crate::pool::{PoolError, Share};
 
 /// What to fetch.
@@ -200,7 +200,7 @@ impl Check {
         let whole = get.range == (0..get.facts.size);
         match (get.facts.crc64nvme, get.facts.sha256) {
             (Some(want), _) if whole => Check::Crc64(want, CRC64_OF_NOTHING),
-            (None, Some(want)) if whole => Check::Sha256(want, Sha256Chain::default()),
+            (None, Some(want)) if whole => Check::Sha256(want, Sha256Chain::new(Digests::OfWhole)),
             _ => Check::None,
         }
     }
@@ -220,7 +220,7 @@ impl Check {
             Check::Crc64(want, found) if want != found => {
                 format!("its CRC64NVME is {want}, what came has {found}")
             }
-            Check::Sha256(want, chain) => match chain.finish().await {
+            Check::Sha256(want, chain) => match chain.finish().await.0 {
                 found if found != want => format!("its SHA-256 is {want}, what came has {found}"),
                 _ => return Ok(()),
             },

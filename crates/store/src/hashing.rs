@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm::Crc64Nvme as ALGORITHM;
 use s3up_core::{Crc64Nvme, Sha256, Sha256Digest};
+use s3up_sha256::PartedSha256;
 use tokio::task::JoinHandle;
 
 use crate::pool::Buffer;
@@ -47,16 +48,44 @@ pub(crate) fn crc64_join(first: Crc64Nvme, second: Crc64Nvme, second_len: u64) -
     Crc64Nvme(crc_fast::checksum_combine(ALGORITHM, first.0, second.0, second_len))
 }
 
-/// A SHA-256 over stretches that arrive in order. [`Sha256Chain::add`] returns
-/// at once; a buffer is held until its turn is over.
-#[derive(Default)]
-pub(crate) struct Sha256Chain(Option<JoinHandle<Sha256>>);
+/// Which SHA-256 are wanted of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digests {
+    OfWhole,
+    /// In one pass.
+    OfWholeAndParts,
+}
+
+/// A SHA-256 over stretches that arrive in order, and of each of them where that
+/// is wanted. [`Sha256Chain::add`] returns at once; a buffer is held until its
+/// turn is over.
+pub(crate) struct Sha256Chain(Turn);
+
+/// Whose turn it is to hold the hasher.
+enum Turn {
+    Nobody(Hasher),
+    Task(JoinHandle<Hasher>),
+    /// For the blink of an eye between two of them.
+    Passing,
+}
+
+enum Hasher {
+    Whole(Sha256),
+    Parted(PartedSha256, Vec<Sha256Digest>),
+}
 
 impl Sha256Chain {
+    pub(crate) fn new(digests: Digests) -> Sha256Chain {
+        Sha256Chain(Turn::Nobody(match digests {
+            Digests::OfWhole => Hasher::Whole(Sha256::default()),
+            Digests::OfWholeAndParts => Hasher::Parted(PartedSha256::default(), Vec::new()),
+        }))
+    }
+
     pub(crate) fn add(&mut self, bytes: Bytes) {
-        let so_far = self.0.take();
-        self.0 = Some(tokio::spawn(async move {
-            let mut hasher = hasher_of(so_far).await;
+        let before = std::mem::replace(&mut self.0, Turn::Passing);
+        self.0 = Turn::Task(tokio::spawn(async move {
+            let mut hasher = before.over().await;
             if bytes.len() <= INLINE_BYTES_MAX {
                 hasher.update(&bytes);
                 return hasher;
@@ -69,15 +98,31 @@ impl Sha256Chain {
         }));
     }
 
-    pub(crate) async fn finish(self) -> Sha256Digest {
-        hasher_of(self.0).await.finish()
+    /// The digest of the whole, and of each stretch where that was wanted.
+    pub(crate) async fn finish(self) -> (Sha256Digest, Vec<Sha256Digest>) {
+        match self.0.over().await {
+            Hasher::Whole(whole) => (whole.finish(), Vec::new()),
+            Hasher::Parted(whole, parts) => (whole.finish(), parts),
+        }
     }
 }
 
-async fn hasher_of(task: Option<JoinHandle<Sha256>>) -> Sha256 {
-    match task {
-        Some(task) => joined(task).await,
-        None => Sha256::default(),
+impl Turn {
+    async fn over(self) -> Hasher {
+        match self {
+            Turn::Nobody(hasher) => hasher,
+            Turn::Task(task) => joined(task).await,
+            Turn::Passing => unreachable!("a turn is passed within one call"),
+        }
+    }
+}
+
+impl Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hasher::Whole(whole) => whole.update(bytes),
+            Hasher::Parted(whole, parts) => parts.push(whole.add(bytes)),
+        }
     }
 }
 
@@ -98,11 +143,16 @@ mod tests {
     #[tokio::test]
     async fn a_chain_hashes_in_order() {
         let whole: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
-        let mut chain = Sha256Chain::default();
-        for piece in whole.chunks(300_000) {
-            chain.add(Bytes::copy_from_slice(piece));
+        let pieces: Vec<_> = whole.chunks(300_000).collect();
+        let of_pieces: Vec<_> = pieces.iter().map(|piece| Sha256Digest::of(piece)).collect();
+        for (digests, wanted) in [(Digests::OfWhole, vec![]), (Digests::OfWholeAndParts, of_pieces)]
+        {
+            let mut chain = Sha256Chain::new(digests);
+            for piece in &pieces {
+                chain.add(Bytes::copy_from_slice(piece));
+            }
+            assert_eq!(chain.finish().await, (Sha256Digest::of(&whole), wanted), "{digests:?}");
         }
-        assert_eq!(chain.finish().await, Sha256Digest::of(&whole));
     }
 
     #[test]

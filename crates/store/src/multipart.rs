@@ -23,7 +23,6 @@ use crate::hashing;
 use crate::orphans::Lost;
 use crate::parts::{PartListed, PartSent, compare};
 use crate::put::{Facts, Put, Stored};
-use crate::sending::Digests;
 
 /// For how long removing an upload is tried; what is left then is for a sweep.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
@@ -208,18 +207,10 @@ impl Handle {
         number: i32,
         bytes: Bytes,
         retry_for: Duration,
-        digests: Digests,
     ) -> Result<PartSent, StoreError> {
         let crc64nvme = hashing::crc64(bytes.clone()).await;
-        let sha256 = async {
-            match digests {
-                Digests::OfWhole => None,
-                Digests::OfWholeAndParts => Some(hashing::sha256(bytes.clone()).await),
-            }
-        };
-        let etag = self.store.retry(retry_for, || self.send_once(number, &bytes, crc64nvme));
-        let (etag, sha256) = tokio::join!(etag, sha256);
-        Ok(PartSent { number, len: bytes.len() as u64, crc64nvme, sha256, etag: etag? })
+        let etag = self.store.retry(retry_for, || self.send_once(number, &bytes, crc64nvme)).await?;
+        Ok(PartSent { number, len: bytes.len() as u64, crc64nvme, etag })
     }
 
     async fn send_once(

@@ -2,7 +2,7 @@
 //!
 //! Pure. An upload is completed only where [`compare`] finds no difference.
 
-use s3up_core::{Crc64Nvme, Sha256Digest};
+use s3up_core::Crc64Nvme;
 
 /// A part that S3 acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,8 +10,6 @@ pub(crate) struct PartSent {
     pub number: i32,
     pub len: u64,
     pub crc64nvme: Crc64Nvme,
-    /// Where it was asked for.
-    pub sha256: Option<Sha256Digest>,
     pub etag: String,
 }
 
@@ -67,7 +65,6 @@ mod tests {
             number,
             len: 5,
             crc64nvme: Crc64Nvme(7),
-            sha256: None,
             etag: format!("\"e{number}\""),
         }
     }

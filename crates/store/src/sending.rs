@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use s3up_core::Sha256Digest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::error::{Kind, StoreError};
-use crate::hashing::{self, CRC64_OF_NOTHING, Sha256Chain};
+use crate::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
 use crate::multipart::Handle;
 use crate::parts::PartSent;
 use crate::put::Facts;
@@ -24,13 +25,6 @@ pub(crate) struct Slots(Arc<Semaphore>);
 /// One of them. Held until its part is acknowledged.
 pub(crate) struct Slot {
     _permit: OwnedSemaphorePermit,
-}
-
-/// Which SHA-256 are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Digests {
-    OfWhole,
-    OfWholeAndParts,
 }
 
 impl Slots {
@@ -45,10 +39,17 @@ impl Slots {
     }
 }
 
+/// What was acknowledged, all of it.
+pub(crate) struct Sent {
+    pub facts: Facts,
+    pub parts: Vec<PartSent>,
+    /// Of each part, in order, where that was wanted.
+    pub part_sha256: Vec<Sha256Digest>,
+}
+
 pub(crate) struct Sending {
     handle: Handle,
     retry_for: Duration,
-    digests: Digests,
     tasks: JoinSet<Result<PartSent, StoreError>>,
     sent: Vec<PartSent>,
     sha256: Sha256Chain,
@@ -60,10 +61,9 @@ impl Sending {
         Sending {
             handle,
             retry_for,
-            digests,
             tasks: JoinSet::new(),
             sent: Vec::new(),
-            sha256: Sha256Chain::default(),
+            sha256: Sha256Chain::new(digests),
             count: 0,
         }
     }
@@ -72,7 +72,7 @@ impl Sending {
     pub(crate) fn start(&mut self, bytes: Bytes, slot: Slot) {
         self.count += 1;
         self.sha256.add(bytes.clone());
-        let part = self.handle.clone().send_part(self.count, bytes, self.retry_for, self.digests);
+        let part = self.handle.clone().send_part(self.count, bytes, self.retry_for);
         self.tasks.spawn(async move {
             let outcome = part.await;
             drop(slot);
@@ -114,7 +114,7 @@ impl Sending {
         self.tasks.shutdown().await;
     }
 
-    pub(crate) async fn finish(mut self) -> Result<(Facts, Vec<PartSent>), StoreError> {
+    pub(crate) async fn finish(mut self) -> Result<Sent, StoreError> {
         while !self.tasks.is_empty() {
             self.any_done().await?;
         }
@@ -123,6 +123,7 @@ impl Sending {
             (hashing::crc64_join(crc, part.crc64nvme, part.len), len + part.len)
         });
         let (crc64nvme, len) = whole;
-        Ok((Facts { len, sha256: self.sha256.finish().await, crc64nvme }, self.sent))
+        let (sha256, part_sha256) = self.sha256.finish().await;
+        Ok(Sent { facts: Facts { len, sha256, crc64nvme }, parts: self.sent, part_sha256 })
     }
 }

@@ -17,11 +17,11 @@ use crate::attributes::Attributes;
 use crate::connect::Store;
 use crate::cut::{Cut, CutError, Ends, Part, Waiting};
 use crate::error::{Kind, StoreError, UploadError};
-use crate::hashing::{self, Sha256Chain};
+use crate::hashing::{self, Digests};
 use crate::multipart::Multipart;
 use crate::parts::PartSent;
 use crate::put::{Facts, Put, Stored};
-use crate::sending::{Digests, Sending, Slots};
+use crate::sending::{Sending, Sent, Slots};
 
 /// A stream that was taken whole, and is not visible yet.
 #[must_use = "nothing is visible before `commit`"]
@@ -81,10 +81,9 @@ impl Store {
     }
 
     pub(crate) async fn stage_whole(&self, put: Put, bytes: Bytes) -> Result<Staged, UploadError> {
-        let mut sha256 = Sha256Chain::default();
-        sha256.add(bytes.clone());
-        let crc64nvme = hashing::crc64(bytes.clone()).await;
-        let facts = Facts { len: bytes.len() as u64, sha256: sha256.finish().await, crc64nvme };
+        let (sha256, crc64nvme) =
+            tokio::join!(hashing::sha256(bytes.clone()), hashing::crc64(bytes.clone()));
+        let facts = Facts { len: bytes.len() as u64, sha256, crc64nvme };
         check_digest(&put, &facts)?;
         Ok(Staged { store: self.clone(), put, facts, body: Body::Whole(bytes) })
     }
@@ -228,7 +227,7 @@ async fn send_parts<R: AsyncRead + Unpin + Send>(
 }
 
 async fn finish_parts(put: &Put, sending: Sending) -> Result<(Facts, Vec<PartSent>), UploadError> {
-    let (facts, parts) = sending.finish().await?;
+    let Sent { facts, parts, .. } = sending.finish().await?;
     check_digest(put, &facts)?;
     Ok((facts, parts))
 }
