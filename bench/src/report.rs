@@ -78,9 +78,12 @@ impl Report {
         let mut text = format!("### {}\n\n{}\n\n", self.name, self.title);
         let more = if has_servers { " server CPU s | server RSS MiB |" } else { "" };
         let lines = if has_servers { "---:|---:|" } else { "" };
-        line(&mut text, format_args!(
-            "| | wall s (min–max) | x the first | {unit} | CPU s (min–max) | CPU s over the first | peak RSS MiB |{more}"
-        ));
+        line(
+            &mut text,
+            format_args!(
+                "| | wall s (min–max) | x the first | {unit} | CPU s (min–max) | CPU s over the first | peak RSS MiB |{more}"
+            ),
+        );
         line(&mut text, format_args!("|---|---:|---:|---:|---:|---:|---:|{lines}"));
         let first_cpu = summaries.first().map_or(0.0, |first| first.cpu_seconds.median);
         for row in &summaries {
@@ -89,17 +92,20 @@ impl Report {
                 row.server_cpu_seconds.median,
                 row.server_peak_rss_bytes.max / MIB as f64
             );
-            line(&mut text, format_args!(
-                "| {} | {} | {:.2} | {:.0} | {} | {:.1} | {:.0} |{}",
-                row.name,
-                with_range(row.wall_seconds),
-                row.wall_ratio,
-                row.per_second,
-                with_range(row.cpu_seconds),
-                row.cpu_seconds.median - first_cpu,
-                row.peak_rss_bytes.max / MIB as f64,
-                if has_servers { &servers } else { "" },
-            ));
+            line(
+                &mut text,
+                format_args!(
+                    "| {} | {} | {:.2} | {:.0} | {} | {:.1} | {:.0} |{}",
+                    row.name,
+                    with_range(row.wall_seconds),
+                    row.wall_ratio,
+                    row.per_second,
+                    with_range(row.cpu_seconds),
+                    row.cpu_seconds.median - first_cpu,
+                    row.peak_rss_bytes.max / MIB as f64,
+                    if has_servers { &servers } else { "" },
+                ),
+            );
         }
         if !self.missing.is_empty() {
             line(&mut text, format_args!("\nNot installed here: {}.", self.missing.join(", ")));
@@ -138,7 +144,8 @@ mod tests {
             server_cpu_seconds: 0.0,
             server_peak_rss_bytes: 0,
         };
-        let row = |name: &str, runs| Row { name: name.to_owned(), bytes: 8 << 20, objects: 1, runs };
+        let row =
+            |name: &str, runs| Row { name: name.to_owned(), bytes: 8 << 20, objects: 1, runs };
         let report = Report {
             name: "case",
             title: "what".to_owned(),
@@ -150,8 +157,14 @@ mod tests {
             rate: Rate::MibPerSecond,
         };
         let text = report.markdown();
-        assert!(text.contains("| base | 2.00 (1.00–9.00) | 1.00 | 4 | 1.00 (1.00–2.00) | 0.0 | 3 |"), "{text}");
-        assert!(text.contains("| ours | 4.00 (4.00–4.00) | 2.00 | 2 | 4.00 (4.00–4.00) | 3.0 | 3 |"), "{text}");
+        assert!(
+            text.contains("| base | 2.00 (1.00–9.00) | 1.00 | 4 | 1.00 (1.00–2.00) | 0.0 | 3 |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| ours | 4.00 (4.00–4.00) | 2.00 | 2 | 4.00 (4.00–4.00) | 3.0 | 3 |"),
+            "{text}"
+        );
         assert!(text.ends_with("Not installed here: rclone.\n"), "{text}");
         assert!(!text.contains("server"), "{text}");
     }

@@ -85,7 +85,8 @@ pub fn files(world: &World) -> anyhow::Result<Report> {
     };
     let s5cmd = format!("--numworkers 32 cp {path}/ s3://{BUCKET}/s5cmd-ROUND/");
     add("s5cmd cp, straight", "s5cmd", s5cmd);
-    let rclone = "copy --transfers 32 --checkers 32 --no-traverse --s3-no-check-bucket --s3-no-head";
+    let rclone =
+        "copy --transfers 32 --checkers 32 --no-traverse --s3-no-check-bucket --s3-no-head";
     add("rclone copy, straight", "rclone", format!("{rclone} {path} sink:{BUCKET}/rclone-ROUND"));
     let url = gateway.url.clone();
     let agent = Contender::new("s3up, through the gateway", bytes(), move |round| {

@@ -113,7 +113,8 @@ impl Connection {
     }
 
     pub fn read_body(&mut self, bytes: u64) -> Result<Vec<u8>, Broken> {
-        let len = usize::try_from(bytes).map_err(|_| Broken::Nonsense("a body that is too long"))?;
+        let len =
+            usize::try_from(bytes).map_err(|_| Broken::Nonsense("a body that is too long"))?;
         let mut body = Vec::with_capacity(len);
         body.extend_from_slice(self.take_buffered(bytes));
         let left = bytes - body.len() as u64;
@@ -138,7 +139,8 @@ impl Connection {
         headers: &[(&str, String)],
         length: u64,
     ) -> Result<(), Broken> {
-        let mut head = format!("HTTP/1.1 {status} {}\r\ncontent-length: {length}\r\n", word(status));
+        let mut head =
+            format!("HTTP/1.1 {status} {}\r\ncontent-length: {length}\r\n", word(status));
         for (name, value) in headers {
             head.push_str(name);
             head.push_str(": ");

@@ -13,11 +13,7 @@ const CRC64NVME: &str = "x-amz-checksum-crc64nvme";
 const LISTED_MAX: usize = 1000;
 
 /// Reads what the request has of a body, and answers it.
-pub fn answer(
-    request: &Request,
-    connection: &mut Connection,
-    state: &State,
-) -> Result<(), Broken> {
+pub fn answer(request: &Request, connection: &mut Connection, state: &State) -> Result<(), Broken> {
     let mut exchange = Exchange { request, connection, state };
     match (request.method.as_str(), request.path.split_once('/')) {
         (_, None | Some((_, ""))) => exchange.bucket(),
@@ -263,9 +259,8 @@ impl Exchange<'_> {
 
 /// Those headers of a PUT that GET and HEAD answer with.
 fn told_again(request: &Request) -> Vec<(String, String)> {
-    let is_told = |name: &str| {
-        name.starts_with("x-amz-meta-") || name == "content-type" || name == CRC64NVME
-    };
+    let is_told =
+        |name: &str| name.starts_with("x-amz-meta-") || name == "content-type" || name == CRC64NVME;
     let told = request.headers().filter(|(name, _)| is_told(name));
     told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

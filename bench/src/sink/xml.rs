@@ -22,7 +22,9 @@ pub fn location() -> String {
 }
 
 pub fn uploads() -> String {
-    format!("{START}<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>")
+    format!(
+        "{START}<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+    )
 }
 
 pub fn created(bucket: &str, key: &str, upload_id: &str) -> String {
@@ -124,9 +126,10 @@ fn escaped(text: &str) -> String {
 }
 
 fn plain(xml: &str) -> String {
-    ESCAPES.iter().rev().fold(xml.to_owned(), |text, (plain, escape)| {
-        text.replace(escape, &plain.to_string())
-    })
+    ESCAPES
+        .iter()
+        .rev()
+        .fold(xml.to_owned(), |text, (plain, escape)| text.replace(escape, &plain.to_string()))
 }
 
 #[cfg(test)]

@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use crate::connect::Store;
 use crate::cut::{Cut, Ends, Length, Part, Waiting};
 use crate::error::{Kind, StoreError, UploadError};
+use crate::hashing::Digests;
 use crate::multipart::Multipart;
 use crate::put::{Overwrite, Put, Stored};
-use crate::hashing::Digests;
 use crate::sending::{Sending, Sent, Slot, Slots};
 use crate::upload::{Body, Staged, cut_error};
 

@@ -209,7 +209,8 @@ impl Handle {
         retry_for: Duration,
     ) -> Result<PartSent, StoreError> {
         let crc64nvme = hashing::crc64(bytes.clone()).await;
-        let etag = self.store.retry(retry_for, || self.send_once(number, &bytes, crc64nvme)).await?;
+        let etag =
+            self.store.retry(retry_for, || self.send_once(number, &bytes, crc64nvme)).await?;
         Ok(PartSent { number, len: bytes.len() as u64, crc64nvme, etag })
     }
 

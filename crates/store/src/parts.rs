@@ -61,12 +61,7 @@ mod tests {
     use super::*;
 
     fn sent(number: i32) -> PartSent {
-        PartSent {
-            number,
-            len: 5,
-            crc64nvme: Crc64Nvme(7),
-            etag: format!("\"e{number}\""),
-        }
+        PartSent { number, len: 5, crc64nvme: Crc64Nvme(7), etag: format!("\"e{number}\"") }
     }
 
     fn listed(number: i32) -> PartListed {
