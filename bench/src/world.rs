@@ -203,7 +203,7 @@ pub fn write_noise(path: &Path, bytes: u64, seed: u64) -> anyhow::Result<()> {
 pub struct Noise(pub u64);
 
 impl Noise {
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -212,7 +212,7 @@ impl Noise {
 
     pub fn fill(&mut self, block: &mut [u8]) {
         for word in block.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
+            let bytes = self.draw().to_le_bytes();
             word.copy_from_slice(&bytes[..word.len()]);
         }
     }

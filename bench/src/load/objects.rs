@@ -24,6 +24,8 @@ use crate::world::Noise;
 const BYTES_MIN: u64 = 4 << 10;
 const BYTES_MAX: u64 = 64 << 10;
 const NOISE_BYTES: usize = 1 << 20;
+/// That of a gateway.
+const BUFFER_BUDGET_BYTES: u64 = 192 << 20;
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -79,7 +81,7 @@ impl Objects {
 
 /// Of the object with this number.
 pub fn length(number: u64) -> u64 {
-    BYTES_MIN + Noise(number + 1).next() % (BYTES_MAX - BYTES_MIN + 1)
+    BYTES_MIN + Noise(number + 1).draw() % (BYTES_MAX - BYTES_MIN + 1)
 }
 
 pub async fn upload(args: &Upload) -> anyhow::Result<()> {
@@ -93,7 +95,7 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
             }
         }
         By::Engine => {
-            let store = super::store(&args.endpoint, args.concurrency as u64 * BYTES_MAX).await?;
+            let store = super::store(&args.endpoint, BUFFER_BUDGET_BYTES).await?;
             for _ in 0..args.concurrency {
                 tasks.spawn(by_engine(store.clone(), objects.clone()));
             }
