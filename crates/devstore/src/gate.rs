@@ -48,6 +48,7 @@ impl MetOfCall {
         match cue.fault {
             Fault::CutUpload { after_bytes } => Some((cue.clone(), after_bytes)),
             Fault::InternalError
+            | Fault::AccessDenied
             | Fault::SlowDown { .. }
             | Fault::Stall
             | Fault::CutBody { .. }
@@ -107,6 +108,10 @@ async fn befall(cue: Cue) -> S3Result<()> {
         Fault::InternalError => {
             cue.fire();
             Err(S3Error::with_message(S3ErrorCode::InternalError, "injected"))
+        }
+        Fault::AccessDenied => {
+            cue.fire();
+            Err(S3Error::with_message(S3ErrorCode::AccessDenied, "injected"))
         }
         Fault::SlowDown { retry_after_seconds } => {
             cue.fire();

@@ -158,7 +158,11 @@ fn befall(
         }
         Fault::CutBody { after_bytes } => Damage::Cut { after_bytes },
         Fault::FlipByte { offset } => Damage::Flip { offset },
-        Fault::InternalError | Fault::SlowDown { .. } | Fault::Stall | Fault::CutUpload { .. } => {
+        Fault::InternalError
+        | Fault::AccessDenied
+        | Fault::SlowDown { .. }
+        | Fault::Stall
+        | Fault::CutUpload { .. } => {
             return Ok(response);
         }
     };

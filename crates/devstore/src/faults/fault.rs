@@ -11,6 +11,8 @@ use super::Op;
 pub enum Fault {
     /// Answers 500 and does nothing.
     InternalError,
+    /// Answers 403 `AccessDenied` and does nothing.
+    AccessDenied,
     /// Answers 503 `SlowDown` and does nothing.
     SlowDown { retry_after_seconds: Option<u64> },
     /// Never answers, and does nothing, until the client or the test gives up.
@@ -54,6 +56,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (Fault::InternalError,                               r#"{"kind":"internal_error"}"#),
+            (Fault::AccessDenied,                                r#"{"kind":"access_denied"}"#),
             (Fault::SlowDown { retry_after_seconds: Some(7) },   r#"{"kind":"slow_down","retry_after_seconds":7}"#),
             (Fault::Stall,                                       r#"{"kind":"stall"}"#),
             (Fault::CutUpload { after_bytes: 9 },                r#"{"kind":"cut_upload","after_bytes":9}"#),
