@@ -84,7 +84,7 @@ impl Partial {
     }
 }
 
-fn fits(child: &Link, parent: &Link) -> Result<(), ChainError> {
+pub(crate) fn fits(child: &Link, parent: &Link) -> Result<(), ChainError> {
     let keys = || (parent.key.clone(), child.key.clone());
     if parent.manifest.subvolume != child.manifest.subvolume {
         let (found, expected) = (&parent.manifest.subvolume, &child.manifest.subvolume);

@@ -4,6 +4,8 @@
 pub mod backup;
 pub mod benchmark;
 pub mod estimate;
+pub mod list;
+pub mod place;
 pub mod plan;
 pub mod restore;
 pub mod status;
@@ -26,6 +28,10 @@ use s3up_store::{Conditions, Store};
 pub enum Output {
     Table,
     Json,
+}
+
+pub fn output(json: bool) -> Output {
+    if json { Output::Json } else { Output::Table }
 }
 
 /// How long the bucket may be away before a run begins.

@@ -44,6 +44,11 @@ impl Layout {
         self.key(format_args!("{subvolume}/current.json"))
     }
 
+    /// What the keys of all backups start with.
+    pub fn subvolumes(&self) -> String {
+        format!("{}subvol/", self.prefix)
+    }
+
     /// What the keys of all backups of a subvolume start with.
     pub fn folder(&self, subvolume: &SubvolumeName) -> String {
         format!("{}subvol/{subvolume}/", self.prefix)

@@ -22,6 +22,7 @@
 pub mod backup;
 pub mod benchmark;
 pub mod bucket;
+pub mod catalogue;
 mod cause;
 pub mod chain;
 mod child;

@@ -13,7 +13,8 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
-use commands::{Output, benchmark};
+use commands::place::BucketCommand;
+use commands::{benchmark, output};
 use s3up_cli::config::{AbsolutePath, Setting};
 use s3up_cli::{Exit, LogArgs};
 
@@ -37,7 +38,7 @@ struct Args {
     #[command(flatten)]
     log: LogArgs,
     #[command(subcommand)]
-    command: Command,
+    command: AnyCommand,
 }
 
 #[derive(Subcommand)]
@@ -130,16 +131,20 @@ enum Command {
     CheckConfig,
 }
 
+#[derive(Subcommand)]
+enum AnyCommand {
+    #[command(flatten)]
+    OnHost(Command),
+    #[command(flatten)]
+    InBucket(BucketCommand),
+}
+
 fn asked(once: bool, full: bool) -> Asked {
     match (once, full) {
         (_, true) => Asked::Full,
         (true, false) => Asked::Now,
         (false, false) => Asked::WhatIsDue,
     }
-}
-
-fn output(json: bool) -> Output {
-    if json { Output::Json } else { Output::Table }
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {
@@ -172,41 +177,56 @@ fn parse() -> (Args, Vec<String>) {
 fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
     let settings = settings.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, _>>();
     let settings = settings.map_err(|err| Exit::Usage.with(anyhow!(err).context("--set")))?;
-    let config = Config::load(&args.config, &settings)?;
-    args.log.with_config(config.log_level, None).init()?;
-    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
-    let exit = runtime.block_on(async {
-        match args.command {
-            Command::Backup { no_s3: true, subvolume, .. } => {
-                commands::backup::run_without_s3(&config, &subvolume).await
-            }
-            Command::Backup { once, full, dry_run, json, subvolume, no_s3: _ } => {
-                let asked = asked(once, full);
-                if dry_run {
-                    return commands::plan::run(&config, asked, &subvolume, output(json)).await;
-                }
-                commands::backup::run(&config, asked, &subvolume).await
-            }
-            Command::Plan { json, subvolume } => {
-                commands::plan::run(&config, Asked::WhatIsDue, &subvolume, output(json)).await
-            }
-            Command::Status { json, history, subvolume } => {
-                commands::status::run(&config, &subvolume, history, output(json)).await
-            }
-            Command::Estimate { days, json, subvolume } => {
-                commands::estimate::run(&config, &subvolume, days, output(json)).await
-            }
-            Command::Benchmark { subvolume, bytes, concurrency, storage_class, json } => {
-                let concurrencies = concurrency;
-                let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
-                benchmark::run(&config, request, output(json)).await
-            }
-            Command::Restore { subvolume, target, manifest_key } => {
-                commands::restore::run(&config, &subvolume, target, manifest_key.as_deref()).await
-            }
-            Command::CheckConfig => commands::print(&config.summary()),
+    match args.command {
+        AnyCommand::InBucket(command) => {
+            let place = command.place(&args.config, &settings)?;
+            args.log.with_config(place.log_level(), None).init()?;
+            block_on(command.run(&place))
         }
-    });
+        AnyCommand::OnHost(command) => {
+            let config = Config::load(&args.config, &settings)?;
+            args.log.with_config(config.log_level, None).init()?;
+            block_on(run_on_host(command, &config))
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    let exit = runtime.block_on(work);
     runtime.shutdown_timeout(RUNTIME_GRACE);
     exit
+}
+
+async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> {
+    match command {
+        Command::Backup { no_s3: true, subvolume, .. } => {
+            commands::backup::run_without_s3(config, &subvolume).await
+        }
+        Command::Backup { once, full, dry_run, json, subvolume, no_s3: _ } => {
+            let asked = asked(once, full);
+            if dry_run {
+                return commands::plan::run(config, asked, &subvolume, output(json)).await;
+            }
+            commands::backup::run(config, asked, &subvolume).await
+        }
+        Command::Plan { json, subvolume } => {
+            commands::plan::run(config, Asked::WhatIsDue, &subvolume, output(json)).await
+        }
+        Command::Status { json, history, subvolume } => {
+            commands::status::run(config, &subvolume, history, output(json)).await
+        }
+        Command::Estimate { days, json, subvolume } => {
+            commands::estimate::run(config, &subvolume, days, output(json)).await
+        }
+        Command::Benchmark { subvolume, bytes, concurrency, storage_class, json } => {
+            let concurrencies = concurrency;
+            let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
+            benchmark::run(config, request, output(json)).await
+        }
+        Command::Restore { subvolume, target, manifest_key } => {
+            commands::restore::run(config, &subvolume, target, manifest_key.as_deref()).await
+        }
+        Command::CheckConfig => commands::print(&config.summary()),
+    }
 }

@@ -1,9 +1,10 @@
 //! `[s3]`: the bucket, and how backups are put into it.
 
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::time::Duration;
 
-use s3up_cli::config::{ConfigError, Source};
+use s3up_cli::config::{ConfigError, Loaded, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
 use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
@@ -57,6 +58,15 @@ pub fn is_storage_class(class: &str) -> bool {
 }
 
 impl BucketConfig {
+    /// Without a configuration file, from settings alone.
+    pub fn of_settings(settings: &[Setting]) -> Result<BucketConfig, ConfigError> {
+        // The ending decides the format; neither stands in the error of a setting.
+        let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
+        let Loaded { raw, source }: Loaded<raw::WithoutFile> =
+            s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
+        bucket(&raw.s3, &source)
+    }
+
     /// Makes room in memory for so many parts on their way at once.
     pub fn hold_parts(&mut self, concurrency: usize) {
         self.concurrency = concurrency;

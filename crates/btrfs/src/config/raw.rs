@@ -30,6 +30,12 @@ pub struct Raw {
     pub drill: Drill,
 }
 
+/// What is said on the command line alone.
+#[derive(Debug, Deserialize)]
+pub struct WithoutFile {
+    pub s3: S3,
+}
+
 #[derive(Debug, Default, Deserialize)]
 pub struct Global {
     pub log_level: Option<LogLevel>,

@@ -11,6 +11,7 @@ mod fixture;
 mod format;
 mod freezing;
 mod kill;
+mod lists;
 mod locks;
 mod notify;
 mod plans;

@@ -1,0 +1,134 @@
+//! Commands that need a bucket and nothing else of this host: they work with
+//! the configuration file, and without one, from `--bucket` and its like.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::anyhow;
+use btrfs_to_s3::bucket::Bucket;
+use btrfs_to_s3::catalogue::read::subvolumes;
+use btrfs_to_s3::config::{BucketConfig, Config};
+use btrfs_to_s3::snapshot::SubvolumeName;
+use btrfs_to_s3::stopping::Stopping;
+use clap::{Args, Subcommand};
+use s3up_cli::config::Setting;
+use s3up_cli::{Exit, LogLevel};
+
+use super::{list, output, stopped_by};
+
+#[derive(Subcommand)]
+pub enum BucketCommand {
+    /// Print what the bucket holds: generations, chains, sizes, storage classes
+    List {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Only this subvolume; may be repeated (default: all)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Vec<String>,
+    },
+}
+
+/// Where the backups are, said on the command line. For all else there are
+/// defaults, and `--set`.
+#[derive(Args)]
+pub struct PlaceArgs {
+    /// The bucket; no configuration file is read then
+    #[arg(long, value_name = "NAME", requires_all = ["region", "prefix"])]
+    bucket: Option<String>,
+    /// With --bucket: its region
+    #[arg(long, value_name = "NAME", requires = "bucket")]
+    region: Option<String>,
+    /// With --bucket: the folder of the bucket that the backups are in
+    #[arg(long, value_name = "PREFIX", requires = "bucket")]
+    prefix: Option<String>,
+    /// With --bucket: URL of an S3-compatible server (default: AWS)
+    #[arg(long, value_name = "URL", requires = "bucket")]
+    endpoint: Option<String>,
+}
+
+/// The bucket, and the configuration where there is one.
+pub struct Place {
+    pub bucket: BucketConfig,
+    pub config: Option<Config>,
+}
+
+impl PlaceArgs {
+    /// `None`: the configuration file says it.
+    fn settings(&self) -> anyhow::Result<Option<Vec<Setting>>> {
+        if self.bucket.is_none() {
+            return Ok(None);
+        }
+        let said = [
+            ("bucket", &self.bucket),
+            ("region", &self.region),
+            ("prefix", &self.prefix),
+            ("endpoint", &self.endpoint),
+        ];
+        let mut settings = Vec::new();
+        for (key, value) in said {
+            let Some(value) = value else { continue };
+            // What stands in a file for a variable was meant as it is here.
+            let quoted = serde_json::to_string(&value.replace("${", "$${"))?;
+            let setting = format!("s3.{key}={quoted}").parse();
+            let setting = setting.map_err(|err| Exit::Usage.with(anyhow!("--{key}: {err}")))?;
+            settings.push(setting);
+        }
+        Ok(Some(settings))
+    }
+}
+
+impl BucketCommand {
+    fn args(&self) -> &PlaceArgs {
+        match self {
+            BucketCommand::List { place, .. } => place,
+        }
+    }
+
+    pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<Place> {
+        let Some(mut settings) = self.args().settings()? else {
+            let config = Config::load(config, set)?;
+            return Ok(Place { bucket: config.bucket.clone(), config: Some(config) });
+        };
+        settings.extend_from_slice(set);
+        Ok(Place { bucket: BucketConfig::of_settings(&settings)?, config: None })
+    }
+
+    pub async fn run(self, place: &Place) -> anyhow::Result<Exit> {
+        match self {
+            BucketCommand::List { json, subvolume, place: _ } => {
+                list::run(place, &subvolume, output(json)).await
+            }
+        }
+    }
+}
+
+impl Place {
+    pub fn log_level(&self) -> Option<LogLevel> {
+        self.config.as_ref().and_then(|config| config.log_level)
+    }
+
+    /// Those that were named; else all that are in the bucket or configured.
+    pub async fn subvolumes(
+        &self,
+        bucket: &Bucket,
+        names: &[String],
+        stopping: &Stopping,
+    ) -> anyhow::Result<BTreeSet<SubvolumeName>> {
+        if !names.is_empty() {
+            let names = names.iter().map(|name| SubvolumeName::parse(name)).collect();
+            let names: Result<_, _> = names;
+            return names.map_err(|err| Exit::Usage.with(anyhow!(err).context("--subvolume")));
+        }
+        let mut found = tokio::select! {
+            found = subvolumes(bucket, &self.bucket.layout) => found?,
+            stop = stopping.wait() => return Err(stopped_by(stop)),
+        };
+        if let Some(config) = &self.config {
+            found.extend(config.subvolumes.iter().map(|subvolume| subvolume.name.clone()));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,83 @@
+//! `list`: what the bucket holds, with a configuration file and without.
+
+use std::fs;
+
+use s3up_testkit::noise;
+use serde_json::Value;
+
+use crate::fixture::{CHUNK, Ran, World};
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_has_generations_chains_and_what_nobody_names() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK + 100)).unwrap();
+    world.backup().await;
+    world.backup().await;
+    world.run(&["backup", "--full"]).await;
+    world.write("nas/subvol/data/full/chunk-20200101T000000Z-0.bin", b"lost").await;
+
+    let all = json(&world.run(&["list", "--json"]).await);
+    let table = world.run(&["list"]).await;
+
+    let data = &all[0];
+    assert_eq!((&data["subvolume"], &data["pointer"]), (&"data".into(), &"published".into()));
+    let generations = data["generations"].as_array().unwrap();
+    assert_eq!(generations.len(), 2);
+    let old = &generations[0]["backups"];
+    assert_eq!((&old[0]["kind"], &old[0]["chunks"]), (&"full".into(), &2.into()));
+    assert_eq!((&old[1]["kind"], &old[1]["standing"]), (&"incremental".into(), &"earlier".into()));
+    assert_eq!(old[0]["storage_classes"], serde_json::json!(["STANDARD"]));
+    assert_eq!(generations[0]["chains"][0].as_array().unwrap().len(), 2);
+    assert_eq!(generations[1]["backups"][0]["standing"], "current");
+    assert_eq!((&data["unknown_count"], &data["unknown_bytes"]), (&1.into(), &4.into()));
+    assert_eq!(table.code, Some(0), "{}", table.stderr);
+    assert!(table.stdout.starts_with("SUBVOLUME  GENERATION"), "{}", table.stdout);
+    for text in ["1 objects (4 B) that no manifest names", "chunk-20200101T000000Z-0.bin"] {
+        assert!(table.stdout.contains(text), "{}", table.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_needs_no_configuration_file() {
+    let Some(world) = World::start(&["one", "two"]).await else { return };
+    world.backup().await;
+    let with = json(&world.run(&["list", "--json"]).await);
+    fs::remove_file(world.config()).unwrap();
+    let endpoint = world.s3.endpoint();
+    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
+    let mut list = vec!["list", "--json", "--endpoint", &endpoint];
+    list.extend(place);
+
+    let without = json(&world.run(&list).await);
+    let missing = world.run(&["list", "--bucket", "backups"]).await;
+    let wrong = world.run(&["list", "--bucket", "b", "--region", "r", "--prefix", "../x"]).await;
+
+    assert_eq!(without, with);
+    assert_eq!(without.as_array().unwrap().len(), 2);
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.stderr.contains("--region") && missing.stderr.contains("--prefix"));
+    wrong.failed_with(2, &["s3.prefix"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_is_listed_with_its_reason() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    world.backup().await;
+    let (_, newest) = world.newest("data").await;
+    world.delete(newest["parent_manifest"].as_str().unwrap()).await;
+
+    let ran = world.run(&["list", "--json"]).await;
+
+    let all = json(&ran);
+    assert_eq!(all[0]["pointer"], "broken");
+    assert_eq!(all[0]["broken"][0]["standing"], "broken");
+    assert!(all[0]["broken"][0]["error"].as_str().unwrap().contains("is missing"), "{all}");
+    // The chunk of the full, and its parts file.
+    assert_eq!(all[0]["unknown_count"], 2);
+}
