@@ -7,7 +7,8 @@
 //! counted against the listing as each manifest comes by, and not kept; so what
 //! is held is bounded by [`OBJECTS_MAX`].
 //!
-//! Not here: how it is read (`read`), how it is printed (`show`), what may go.
+//! Not here: how it is read (`read`), how it is printed (`show`), what may go
+//! ([`retention`](crate::retention)).
 
 mod draft;
 pub mod read;

@@ -7,6 +7,7 @@ pub mod estimate;
 pub mod list;
 pub mod place;
 pub mod plan;
+pub mod prune;
 pub mod restore;
 pub mod status;
 

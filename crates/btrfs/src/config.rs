@@ -18,9 +18,10 @@ use s3up_cli::{LogLevel, Secret};
 use s3up_core::Size;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
-use self::words::{check_unused, compressed, without_effect};
+use self::words::{check_unused, compressed, prunes, retention, without_effect};
 use crate::compressed::Compressed;
 use crate::notify::Notify;
+use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::snapshot::SubvolumeName;
 
@@ -47,6 +48,9 @@ pub struct Config {
     pub bucket: BucketConfig,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
+    /// Of backups in the bucket.
+    pub retention: Retention,
+    pub prune_after_backup: bool,
     /// Keys that are set and that this version does not act on.
     without_effect: Vec<&'static str>,
 }
@@ -83,6 +87,8 @@ impl Config {
             bucket: bucket::bucket(&raw.s3, &source)?,
             compressed: compressed(&raw.send, &source)?,
             notify: notify(raw.notify.url.as_ref(), &source)?,
+            retention: retention(&raw.retention, &source)?,
+            prune_after_backup: prunes(&raw.retention, &source)?,
             without_effect: without_effect(&raw),
         })
     }
@@ -106,7 +112,8 @@ impl Config {
              region: {}\nbucket: {}\nprefix: {:?}\nchunk_size: {}\npart_size: {}\n\
              concurrency: {}\nmemory_for_parts: {}\nstorage_class_chunks: {}\n\
              storage_class_manifest: {}\nsse: {:?}\nretry_hours: {}\nfull_every_days: {}\n\
-             incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\nsubvolumes:\n",
+             incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\n\
+             generations: {}\nprune: {}\nsubvolumes:\n",
             lock_path.display(),
             state_path.display(),
             base_dir.display(),
@@ -128,6 +135,8 @@ impl Config {
             schedule.run_at.strftime("%H:%M"),
             compressed.word(),
             self.notify.as_ref().map_or("nobody", Notify::host),
+            self.retention.generations,
+            if self.prune_after_backup { "auto" } else { "off" },
         );
         for Subvolume { name, path } in &self.subvolumes {
             text.push_str(&format!("  - {name}: {}\n", path.display()));

@@ -19,6 +19,7 @@
 // A future that waits for the SDK has futures in it a hundred deep.
 #![recursion_limit = "256"]
 
+pub mod audit;
 pub mod backup;
 pub mod benchmark;
 pub mod bucket;
@@ -44,11 +45,13 @@ pub mod notify;
 mod outcome;
 pub mod plan;
 pub mod planner;
+pub mod prune;
 pub mod publish;
 pub mod receive;
 pub mod record;
 mod replace;
 pub mod restore;
+pub mod retention;
 pub mod schedule;
 pub mod selection;
 pub mod send;

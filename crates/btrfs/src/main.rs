@@ -14,7 +14,8 @@ use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::place::BucketCommand;
-use commands::{benchmark, output};
+use commands::prune::Doing;
+use commands::{benchmark, output, prune};
 use s3up_cli::config::{AbsolutePath, Setting};
 use s3up_cli::{Exit, LogArgs};
 
@@ -114,6 +115,29 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Delete old backups from the bucket, by `[retention]`
+    Prune {
+        /// Print what goes and what stays, and why; delete nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Instead: chunks that no manifest names
+        #[arg(long, requires = "older_than")]
+        orphans: bool,
+        /// With --orphans: only those that were stored so many days ago
+        #[arg(
+            long,
+            value_name = "DAYS",
+            requires = "orphans",
+            value_parser = clap::value_parser!(u32).range(1..)
+        )]
+        older_than: Option<u32>,
+        /// As JSON
+        #[arg(long, conflicts_with = "orphans")]
+        json: bool,
+        /// Only this subvolume; may be repeated (default: all)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Vec<String>,
     },
     /// Restore a subvolume to a path that does not exist yet
     Restore {
@@ -223,6 +247,13 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             let concurrencies = concurrency;
             let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
             benchmark::run(config, request, output(json)).await
+        }
+        Command::Prune { dry_run, orphans: _, older_than, json, subvolume } => {
+            let doing = if dry_run { Doing::Print } else { Doing::Delete };
+            match older_than {
+                Some(days) => prune::run_orphans(config, doing, &subvolume, days).await,
+                None => prune::run(config, doing, &subvolume, output(json)).await,
+            }
         }
         Command::Restore { subvolume, target, manifest_key } => {
             commands::restore::run(config, &subvolume, target, manifest_key.as_deref()).await

@@ -19,6 +19,7 @@ use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::{Exit, ExitWith, Stop};
 
+use super::prune;
 use super::{
     SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now, stopped_by,
     warn_of_ignored_conditions,
@@ -54,6 +55,7 @@ async fn back_up(config: &Config, asked: Asked, names: &[String]) -> anyhow::Res
         Ok(backup) => {
             let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
             let report = backup.run(planned, &mut state).await;
+            prune_after(&backup, &report).await;
             settle(&backup).await;
             report
         }
@@ -82,6 +84,17 @@ async fn prepare(config: &Config, btrfs: Btrfs, stopping: Stopping) -> anyhow::R
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
     Ok(Backup { config, bucket, btrfs, host, form, stopping, records, run })
+}
+
+/// Killed or stopped meanwhile, the next run goes on.
+async fn prune_after(backup: &Backup<'_>, report: &Report) {
+    let published: Vec<_> =
+        report.published.iter().map(|snapshot| snapshot.subvolume.clone()).collect();
+    let names = prune::to_prune(backup.config, &published);
+    tokio::select! {
+        () = prune::after_backup(backup.config, &backup.bucket, &names) => {}
+        _ = backup.stopping.wait() => {}
+    }
 }
 
 /// What is not aborted by then, the next run sweeps.

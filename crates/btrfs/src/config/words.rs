@@ -4,12 +4,14 @@ use s3up_cli::config::{ConfigError, Source};
 
 use super::raw;
 use crate::compressed::Compressed;
+use crate::retention::{MinAge, Retention};
+
+const GENERATIONS: u32 = 1;
 
 /// Words that a key may have, also where this version does not act on it.
 pub(super) fn check_unused(raw: &raw::Raw, source: &Source) -> Result<(), ConfigError> {
     #[rustfmt::skip]
-    let words: [(&str, &Option<String>, &[&str]); 3] = [
-        ("retention.prune",      &raw.retention.prune,      &["auto", "off"]),
+    let words: [(&str, &Option<String>, &[&str]); 2] = [
         ("restore.verify_mode",  &raw.restore.verify_mode,  &["full", "sample", "none"]),
         ("restore.restore_tier", &raw.restore.restore_tier, &["Standard", "Bulk", "Expedited"]),
     ];
@@ -25,15 +27,12 @@ pub(super) fn check_unused(raw: &raw::Raw, source: &Source) -> Result<(), Config
 }
 
 pub(super) fn without_effect(raw: &raw::Raw) -> Vec<&'static str> {
-    let raw::Raw { global, s3, retention, restore, drill, .. } = raw;
+    let raw::Raw { global, s3, restore, drill, .. } = raw;
     #[rustfmt::skip]
     let set = [
         ("global.spool_dir",                global.spool_dir.is_some()),
         ("global.spool_size_bytes",         global.spool_size_bytes.is_some()),
         ("s3.spool_enabled",                s3.spool_enabled == Some(true)),
-        ("retention.generations",           retention.generations.is_some()),
-        ("retention.min_age_days",          retention.min_age_days.is_some()),
-        ("retention.prune",                 retention.prune.as_deref() == Some("auto")),
         ("restore.target_base_dir",         restore.target_base_dir.is_some()),
         ("restore.verify_mode",             restore.verify_mode.as_deref().is_some_and(|word| word != "none")),
         ("restore.sample_max_files",        restore.sample_max_files.is_some()),
@@ -44,6 +43,36 @@ pub(super) fn without_effect(raw: &raw::Raw) -> Vec<&'static str> {
         ("drill.scratch_dir",               drill.scratch_dir.is_some()),
     ];
     set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
+}
+
+/// How much is kept in the bucket.
+pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retention, ConfigError> {
+    let generations = raw.generations.unwrap_or(GENERATIONS);
+    if generations == 0 {
+        let what = "expected at least 1: the published generation is always kept";
+        return Err(source.wrong("retention.generations", what));
+    }
+    let min_age = match raw.min_age_days {
+        None => MinAge::ByClass,
+        Some(days) if days <= super::EVERY_DAYS_MAX => MinAge::Days(days),
+        Some(days) => {
+            let what = format!("is {days}, expected 0 to {}", super::EVERY_DAYS_MAX);
+            return Err(source.wrong("retention.min_age_days", what));
+        }
+    };
+    Ok(Retention { generations: generations as usize, min_age })
+}
+
+/// Whether a backup prunes when it is done.
+pub(super) fn prunes(raw: &raw::Retention, source: &Source) -> Result<bool, ConfigError> {
+    match raw.prune.as_deref() {
+        None | Some("auto") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => {
+            let what = format!("expected one of auto, off, found {other:?}");
+            Err(source.wrong("retention.prune", what))
+        }
+    }
 }
 
 pub(super) fn compressed(raw: &raw::Send, source: &Source) -> Result<Compressed, ConfigError> {

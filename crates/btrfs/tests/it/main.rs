@@ -15,6 +15,7 @@ mod lists;
 mod locks;
 mod notify;
 mod plans;
+mod prunes;
 mod round_trip;
 mod send_failures;
 mod settings;

@@ -1,0 +1,211 @@
+//! `prune`, and what a backup prunes when it is done.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use btrfs_to_s3::bucket::Bucket;
+use btrfs_to_s3::catalogue::Catalogue;
+use btrfs_to_s3::config::Config;
+use btrfs_to_s3::home::Home;
+use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::prune::journal::Journal;
+use btrfs_to_s3::prune::orphans::orphans;
+use btrfs_to_s3::prune::{Planned, Prune, PruneError, Pruned};
+use btrfs_to_s3::retention::{PruneLine, to_table};
+use btrfs_to_s3::selection;
+use btrfs_to_s3::snapshot::SubvolumeName;
+use btrfs_to_s3::stopping::Stopping;
+use s3up_cli::Exit;
+use s3up_core::Size;
+use s3up_store::Versioning;
+
+use super::backup::lock;
+use super::{Output, PROBE_RETRY_FOR, connect, now, print, stopped_by};
+
+/// After a backup nobody waits for hours: the next run prunes as well.
+const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
+
+/// Whether anything is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    Print,
+    Delete,
+}
+
+/// Old generations: prints what goes and what stays, and deletes what goes.
+pub async fn run(
+    config: &Config,
+    doing: Doing,
+    names: &[String],
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let stopping = Stopping::listen();
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
+    let bucket = connect(&config.bucket, &stopping).await?;
+    let prune = prune_of(config, &bucket);
+    let mut journal = journal_of(config);
+    let now = now().timestamp();
+    let (mut all, mut lines) = (Vec::new(), Vec::new());
+    for subvolume in subvolumes {
+        let planned = tokio::select! {
+            planned = prune.plan(&subvolume.name, &journal, now) => planned?,
+            stop = stopping.wait() => return Err(stopped_by(stop)),
+        };
+        lines.push(PruneLine::of(&subvolume.name, &planned.plan));
+        all.push(planned);
+    }
+    print(&match output {
+        Output::Table => to_table(&lines),
+        Output::Json => json(&lines),
+    })?;
+    say_of_versions(&bucket, config, all.iter().map(|planned| planned.plan.bytes()).sum()).await?;
+    if doing == Doing::Print {
+        return Ok(Exit::Done);
+    }
+    for planned in &all {
+        tokio::select! {
+            pruned = delete(&prune, planned, &mut journal) => { pruned?; }
+            stop = stopping.wait() => return Err(stopped_by(stop)),
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// After a backup: whatever goes wrong is a warning, for the backup is safe.
+pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeName]) {
+    if !config.prune_after_backup {
+        return;
+    }
+    let retry_for = bucket.retry_for.min(RETRY_FOR_AFTER_BACKUP);
+    let bucket = &Bucket { retry_for, ..bucket.clone() };
+    let prune = prune_of(config, bucket);
+    let mut journal = journal_of(config);
+    for name in names {
+        let pruned = async {
+            let planned = prune.plan(name, &journal, now().timestamp()).await?;
+            delete(&prune, &planned, &mut journal).await
+        };
+        if let Err(err) = pruned.await {
+            let event = if err.is_denied() { "prune_denied" } else { "prune_failed" };
+            let hint = match err.is_denied() {
+                true => {
+                    "; run `prune` with credentials that may delete, or set `retention.prune` to off"
+                }
+                false => "; the next run tries again",
+            };
+            tracing::warn!(event, subvolume = %name, "{:#}{hint}", anyhow!(err));
+        }
+    }
+}
+
+/// The subvolumes whose turn it is after a run that published these.
+pub fn to_prune(config: &Config, published: &[SubvolumeName]) -> Vec<SubvolumeName> {
+    let journal = journal_of(config);
+    let layout = &config.bucket.layout;
+    let names = config.subvolumes.iter().map(|subvolume| &subvolume.name);
+    let due =
+        names.filter(|name| published.contains(name) || !journal.keys(name, layout).is_empty());
+    due.cloned().collect()
+}
+
+fn prune_of<'a>(config: &'a Config, bucket: &'a Bucket) -> Prune<'a> {
+    Prune { bucket, layout: &config.bucket.layout, retention: config.retention }
+}
+
+fn journal_of(config: &Config) -> Journal {
+    Journal::open(&config.state_path, Home::of(&config.bucket))
+}
+
+async fn delete(
+    prune: &Prune<'_>,
+    planned: &Planned,
+    journal: &mut Journal,
+) -> Result<Pruned, PruneError> {
+    let subvolume = &planned.catalogue.subvolume;
+    let pruned = prune.apply(planned, journal).await?;
+    let swept = prune.sweep_uploads(subvolume).await?;
+    if pruned != Pruned::default() || swept > 0 {
+        let Pruned { backups, objects } = pruned;
+        tracing::info!(
+            event = "pruned",
+            %subvolume,
+            backups,
+            objects,
+            uploads = swept,
+            "{}", Size(planned.plan.bytes())
+        );
+    }
+    Ok(pruned)
+}
+
+/// Where the bucket keeps versions, nothing that is deleted is gone.
+async fn say_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyhow::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let prefix = config.bucket.layout.prefix();
+    match bucket.store.probe(prefix, PROBE_RETRY_FOR).await? {
+        Versioning::Kept => tracing::warn!(
+            event = "versions_stay",
+            "the bucket keeps versions: {} stay, and are paid for, as old versions until a \
+             lifecycle rule (NoncurrentVersionExpiration) removes them",
+            Size(bytes)
+        ),
+        Versioning::NotKept | Versioning::Unknown => {}
+    }
+    Ok(())
+}
+
+/// `--orphans`: what no manifest names. Nothing else is pruned then.
+pub async fn run_orphans(
+    config: &Config,
+    doing: Doing,
+    names: &[String],
+    older_than_days: u32,
+) -> anyhow::Result<Exit> {
+    let stopping = Stopping::listen();
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
+    let bucket = connect(&config.bucket, &stopping).await?;
+    let layout = &config.bucket.layout;
+    let mut held = Vec::new();
+    for subvolume in subvolumes {
+        let name = &subvolume.name;
+        let catalogue = tokio::select! {
+            catalogue = Catalogue::read(&bucket, layout, name) => catalogue?,
+            stop = stopping.wait() => return Err(stopped_by(stop)),
+        };
+        let found = match orphans(&catalogue, layout, older_than_days, now().timestamp()) {
+            Ok(found) => found,
+            Err(reason) => {
+                tracing::error!(event = "orphans_kept", subvolume = %name, "{reason}");
+                held.push(name.as_str());
+                continue;
+            }
+        };
+        let keys = found.keys.iter().map(|key| format!("{:?}\n", key.as_str()));
+        print(&keys.collect::<String>())?;
+        say_of_versions(&bucket, config, found.bytes).await?;
+        if doing == Doing::Delete {
+            let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
+            let count = left.len();
+            if let Some(first) = left.into_iter().next() {
+                return Err(
+                    anyhow!(first.error).context(format!("{count} objects are still there"))
+                );
+            }
+        }
+        tracing::info!(
+            event = if doing == Doing::Delete { "orphans_deleted" } else { "orphans_found" },
+            subvolume = %name,
+            objects = found.keys.len(),
+            younger = found.young,
+            "{}", Size(found.bytes)
+        );
+    }
+    match held.is_empty() {
+        true => Ok(Exit::Done),
+        false => Err(anyhow!("prune --orphans: nothing was deleted of {}", held.join(", "))),
+    }
+}

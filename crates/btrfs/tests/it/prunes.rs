@@ -1,0 +1,249 @@
+//! Old generations go, and only those: `prune`, and what a backup prunes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use s3up_devstore::{Fault, Op, Versioning};
+use s3up_testkit::{Moment, assert_same_tree, kill_at_each_call, noise};
+use serde_json::Value;
+
+use crate::fixture::{CHUNK, Ran, World};
+
+const OFF: &str = "retention.prune=off";
+
+fn json(ran: &Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+/// Two generations of a full and an incremental each; the fulls have two chunks.
+async fn two_generations() -> Option<World> {
+    let world = World::start(&["data"]).await?;
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK + 100)).expect("a written file");
+    for kind in ["--full", "--once", "--full", "--once"] {
+        let ran = world.run(&["backup", kind, "--set", OFF]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    Some(world)
+}
+
+/// Everything that the chain of the pointer needs, and the pointer.
+async fn published(world: &World) -> BTreeSet<String> {
+    let mut keys = BTreeSet::from(["nas/subvol/data/current.json".to_owned()]);
+    let mut next = Some(world.newest("data").await.0);
+    while let Some(key) = next {
+        let manifest = world.json(&key).await;
+        keys.extend(named(&manifest));
+        next = manifest["parent_manifest"].as_str().map(str::to_owned);
+        keys.insert(key);
+    }
+    keys
+}
+
+fn named(manifest: &Value) -> Vec<String> {
+    let chunks = manifest["chunks"].as_array().expect("chunks").iter();
+    let keys = chunks.map(|chunk| &chunk["key"]).chain([&manifest["parts"]["key"]]);
+    keys.map(|key| key.as_str().expect("a key").to_owned()).collect()
+}
+
+async fn keys(world: &World) -> BTreeSet<String> {
+    world.keys().await.into_iter().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_generation_goes_once_the_new_one_has_an_incremental() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("file"), "old").unwrap();
+    world.backup().await;
+    world.backup().await;
+    let old = keys(&world).await;
+
+    let full = world.run(&["backup", "--full"]).await;
+    let kept = keys(&world).await;
+    let waits = json(&world.run(&["prune", "--dry-run", "--json"]).await);
+    let incremental = world.backup().await;
+
+    assert!(!full.stderr.contains("event=pruned"), "{}", full.stderr);
+    assert!(old.is_subset(&kept));
+    let generations = &waits[0]["generations"];
+    assert_eq!((&generations[0]["goes"], &generations[1]["goes"]), (&false.into(), &false.into()));
+    assert_eq!(generations[0]["reason"], "the new full has no published incremental yet");
+    assert!(
+        incremental.stderr.contains("event=pruned subvolume=data backups=2 objects=6"),
+        "{}",
+        incremental.stderr
+    );
+    assert_eq!(keys(&world).await, published(&world).await);
+    let target = world.fs.path().join("restored");
+    let restored = world.restore("data", &target).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_goes_and_deletes_nothing() {
+    let Some(world) = two_generations().await else { return };
+    let before = keys(&world).await;
+
+    let table = world.run(&["prune", "--dry-run"]).await;
+    let plan = json(&world.run(&["prune", "--dry-run", "--json"]).await);
+    let aged = ["prune", "--json", "--set", "retention.min_age_days=180"];
+    let aged = json(&world.run(&aged).await);
+
+    assert_eq!(keys(&world).await, before);
+    assert!(table.stdout.starts_with("SUBVOLUME  GENERATION"), "{}", table.stdout);
+    for text in ["goes   a newer generation has taken its place", "stays  it is the published one"]
+    {
+        assert!(table.stdout.contains(text), "{}", table.stdout);
+    }
+    assert_eq!(
+        (&plan[0]["objects"], &plan[0]["generations"][0]["goes"]),
+        (&7.into(), &true.into())
+    );
+    assert!(plan[0]["manifests"][0].as_str().unwrap().contains("/incremental/"), "{plan}");
+    let waits = &aged[0]["generations"][0];
+    assert!(waits["waits_until"].as_str().is_some(), "{aged}");
+    assert!(waits["reason"].as_str().unwrap().starts_with("S3 charges for it until 20"), "{aged}");
+    let two = ["prune", "--json", "--set", "retention.generations=2"];
+    assert_eq!(json(&world.run(&two).await)[0]["objects"], 0);
+    assert_eq!(keys(&world).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_goes_before_its_replacement_is_proven() {
+    let Some(world) = two_generations().await else { return };
+    let (_, newest) = world.newest("data").await;
+    let chunk = newest["chunks"][0]["key"].as_str().unwrap();
+    let good = world.read(chunk).await.unwrap();
+    let mut bad = good.clone();
+    bad[7] ^= 1;
+    world.write(chunk, &bad).await;
+    let before = keys(&world).await;
+
+    let ran = world.run(&["prune"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("the published chain is not all there"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(chunk) && ran.stdout.contains("has the checksum"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(keys(&world).await, before);
+    world.write(chunk, &good).await;
+    world.run(&["prune"]).await;
+    assert_eq!(keys(&world).await, published(&world).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_call_a_prune_leaves_what_is_restorable_and_the_next_ends_it() {
+    let Some(world) = two_generations().await else { return };
+    let mut all = BTreeMap::new();
+    for key in world.keys().await {
+        all.insert(key.clone(), world.read(&key).await.unwrap());
+    }
+    let needed = published(&world).await;
+
+    let killed = kill_at_each_call(
+        &world.s3,
+        async |_| {
+            let there = keys(&world).await;
+            for (key, bytes) in all.iter().filter(|(key, _)| !there.contains(*key)) {
+                world.write(key, bytes).await;
+            }
+        },
+        || world.command(&["prune"]).into_std(),
+        async |moment| {
+            let there = keys(&world).await;
+            assert!(needed.is_subset(&there), "{moment:?}");
+            for key in there.iter().filter(|key| is_manifest(key)) {
+                let manifest = world.json(key).await;
+                let parent = manifest["parent_manifest"].as_str().map(str::to_owned);
+                for named in named(&manifest).into_iter().chain(parent) {
+                    assert!(there.contains(&named), "{moment:?}: {key} lacks {named}");
+                }
+            }
+            if !matches!(moment, Moment::Killed { .. }) {
+                assert_eq!(there, needed, "{moment:?}");
+            }
+        },
+    )
+    .await;
+
+    // Two manifests, two parts files and chunks of two backups: six deletes.
+    assert!(killed >= 15, "{killed}");
+}
+
+fn is_manifest(key: &str) -> bool {
+    key.contains("/manifest-") && !key.ends_with("-parts.json")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_may_not_delete_warns_and_a_prune_fails() {
+    let Some(world) = two_generations().await else { return };
+    let before = keys(&world).await;
+    world.s3.faults().inject(Op::DeleteObject, 1, Fault::AccessDenied);
+
+    let backup = world.backup().await;
+
+    assert!(backup.stderr.contains("event=prune_denied subvolume=data"), "{}", backup.stderr);
+    assert!(before.is_subset(&keys(&world).await));
+    world.s3.faults().inject(Op::DeleteObject, 1, Fault::AccessDenied);
+    world.run(&["prune"]).await.failed_with(1, &["access denied"]);
+    assert!(before.is_subset(&keys(&world).await));
+    assert_eq!(world.s3.faults().unfired(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_versions_are_kept_a_prune_says_what_stays() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.s3.create_bucket("kept", Versioning::Enabled).await.unwrap();
+    world.reconfigure("bucket = \"backups\"", "bucket = \"kept\"");
+    for kind in ["--full", "--full", "--once"] {
+        let ran = world.run(&["backup", kind, "--set", OFF]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+
+    let ran = world.run(&["prune"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=versions_stay"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("NoncurrentVersionExpiration"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=pruned subvolume=data backups=1"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_manifest_names_goes_only_when_asked_and_old() {
+    let Some(world) = two_generations().await else { return };
+    let lost = "nas/subvol/data/full/chunk-20200101T000000Z-0.bin";
+    world.write(lost, b"lost").await;
+
+    let pruned = world.run(&["prune"]).await;
+    let orphans = world.run(&["prune", "--orphans", "--older-than", "1"]).await;
+    let alone = world.run(&["prune", "--orphans"]).await;
+    let zero = world.run(&["prune", "--orphans", "--older-than", "0"]).await;
+
+    assert_eq!((pruned.code, orphans.code), (Some(0), Some(0)), "{}", orphans.stderr);
+    assert!(
+        orphans.stderr.contains("event=orphans_deleted subvolume=data objects=0 younger=1"),
+        "{}",
+        orphans.stderr
+    );
+    assert!(keys(&world).await.contains(lost));
+    assert_eq!((alone.code, zero.code), (Some(2), Some(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_state_a_prune_is_none_the_worse() {
+    let Some(world) = two_generations().await else { return };
+    for state in ["{", ""] {
+        fs::write(world.state().with_extension("prune.json"), state).unwrap();
+        let ran = world.run(&["prune", "--dry-run"]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(ran.stderr.contains("event=journal_ignored"), "{}", ran.stderr);
+    }
+
+    world.run(&["prune"]).await;
+
+    assert_eq!(keys(&world).await, published(&world).await);
+}
