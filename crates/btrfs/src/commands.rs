@@ -10,6 +10,7 @@ pub mod plan;
 pub mod prune;
 pub mod restore;
 pub mod status;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -65,4 +65,5 @@ pub mod stopping;
 pub mod subvolume;
 pub mod tidy;
 pub mod tool;
+pub mod verify;
 pub mod walk;

@@ -11,7 +11,7 @@
 //! snapshot appears at the target. Whatever fails before leaves nothing.
 
 pub mod error;
-mod links;
+pub(crate) mod links;
 mod proven;
 
 use std::ffi::OsStr;

@@ -10,11 +10,12 @@ use btrfs_to_s3::catalogue::read::subvolumes;
 use btrfs_to_s3::config::{BucketConfig, Config};
 use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::verify::Depth;
 use clap::{Args, Subcommand};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogLevel};
 
-use super::{list, output, stopped_by};
+use super::{list, output, stopped_by, verify};
 
 #[derive(Subcommand)]
 pub enum BucketCommand {
@@ -22,6 +23,20 @@ pub enum BucketCommand {
     List {
         #[command(flatten)]
         place: PlaceArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Only this subvolume; may be repeated (default: all)
+        #[arg(long, value_name = "NAME")]
+        subvolume: Vec<String>,
+    },
+    /// Check that everything is there and is what was sent; thaw nothing
+    Verify {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Download every part as well, and prove the streams; what is archived is named
+        #[arg(long)]
+        deep: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -83,7 +98,7 @@ impl PlaceArgs {
 impl BucketCommand {
     fn args(&self) -> &PlaceArgs {
         match self {
-            BucketCommand::List { place, .. } => place,
+            BucketCommand::List { place, .. } | BucketCommand::Verify { place, .. } => place,
         }
     }
 
@@ -100,6 +115,11 @@ impl BucketCommand {
         match self {
             BucketCommand::List { json, subvolume, place: _ } => {
                 list::run(place, &subvolume, output(json)).await
+            }
+            BucketCommand::Verify { deep, json, subvolume, place: _ } => {
+                let concurrency = place.bucket.concurrency;
+                let depth = if deep { Depth::Read { concurrency } } else { Depth::Told };
+                verify::run(place, &subvolume, depth, output(json)).await
             }
         }
     }

@@ -61,8 +61,17 @@ impl<'c> Links<'c> {
         chain: &'c Chain,
         concurrency: usize,
     ) -> Result<Links<'c>, RestoreError> {
+        Links::look_at(bucket, chain.links(), concurrency).await
+    }
+
+    /// The same, of links that need not be a chain.
+    pub async fn look_at(
+        bucket: &Bucket,
+        wanted: &'c [Link],
+        concurrency: usize,
+    ) -> Result<Links<'c>, RestoreError> {
         let mut links = Vec::new();
-        for link in chain.links() {
+        for link in wanted {
             links.push(PlannedLink::look(bucket, link).await?);
         }
         let store = bucket.store.with_buffer_budget(buffers_bytes(&links, concurrency));

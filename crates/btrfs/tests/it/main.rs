@@ -23,4 +23,5 @@ mod status;
 mod stopping;
 mod trees;
 mod units;
+mod verifies;
 mod without_s3;

@@ -1,0 +1,63 @@
+//! `verify`: whether everything is there, and is what was sent.
+
+use anyhow::anyhow;
+use btrfs_to_s3::audit::Expected;
+use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::verify::show::{VerifyLine, to_table};
+use btrfs_to_s3::verify::{Depth, Verify};
+use s3up_cli::Exit;
+
+use super::place::Place;
+use super::{Output, connect, print, stopped_by};
+
+/// Takes no lock, writes nothing, and needs no root.
+pub async fn run(
+    place: &Place,
+    names: &[String],
+    depth: Depth,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let stopping = Stopping::listen();
+    let bucket = connect(&place.bucket, &stopping).await?;
+    let settings = &place.bucket.settings;
+    let verify = Verify {
+        bucket: &bucket,
+        layout: &place.bucket.layout,
+        expected: Expected::ClassAndEncryption {
+            sse: settings.sse.clone(),
+            profile: settings.profile,
+        },
+        depth,
+    };
+    let mut all = Vec::new();
+    for name in place.subvolumes(&bucket, names, &stopping).await? {
+        let verified = tokio::select! {
+            verified = verify.run(&name) => verified?,
+            stop = stopping.wait() => return Err(stopped_by(stop)),
+        };
+        all.push(VerifyLine::of(&verified, depth));
+    }
+    print(&match output {
+        Output::Table => to_table(&all),
+        Output::Json => json(&all),
+    })?;
+    exit_of(&all)
+}
+
+fn exit_of(all: &[VerifyLine]) -> anyhow::Result<Exit> {
+    if all.is_empty() {
+        return Err(anyhow!("verify: there are no backups below this prefix"));
+    }
+    let bad = all.iter().filter(|line| !line.sound);
+    let bad: Vec<_> = bad.map(|line| line.subvolume.as_str()).collect();
+    if !bad.is_empty() {
+        return Err(anyhow!("verify: not sound: {}", bad.join(", ")));
+    }
+    let archived: usize = all.iter().map(|line| line.archived.len()).sum();
+    if archived > 0 {
+        let what = format!("verify: {archived} chunks are archived and were not read");
+        return Err(Exit::WaitingForThaw.with(anyhow!(what)));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,122 @@
+//! Reads a backup to its last byte: every part against its SHA-256, and the
+//! whole as a send stream.
+
+use std::time::SystemTime;
+
+use btrfs_sendstream::Verifier;
+use s3up_cli::progress;
+use s3up_core::Key;
+use s3up_store::{ArchiveState, Kind as StoreKind, StoreError};
+
+use crate::bucket::{Bucket, BucketError};
+use crate::cause::with_cause;
+use crate::chain::Link;
+use crate::restore::error::RestoreError;
+use crate::restore::links::Links;
+
+/// Bytes are proven in slices that take far under a millisecond.
+const SLICE_BYTES: usize = 256 << 10;
+const ASKED_AT_ONCE: usize = 16;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub bytes: u64,
+    /// Chunks that cannot be read now: then nothing of the backup is.
+    pub archived: Vec<Key>,
+    /// What is not as it was sent.
+    pub damage: Option<String>,
+}
+
+/// It could not be read, which says nothing of what it is.
+#[derive(Debug, thiserror::Error)]
+#[error("read the backup {manifest}")]
+pub struct Unread {
+    manifest: Key,
+    source: RestoreError,
+}
+
+pub async fn read(
+    bucket: &Bucket,
+    link: &Link,
+    concurrency: usize,
+    now: SystemTime,
+) -> Result<Read, Unread> {
+    let outcome = read_or_fail(bucket, link, concurrency, now).await;
+    match outcome {
+        Ok(read) => Ok(read),
+        Err(err) if is_damage(&err) => {
+            Ok(Read { damage: Some(with_cause(&err)), ..Read::default() })
+        }
+        Err(source) => Err(Unread { manifest: link.key.clone(), source }),
+    }
+}
+
+async fn read_or_fail(
+    bucket: &Bucket,
+    link: &Link,
+    concurrency: usize,
+    now: SystemTime,
+) -> Result<Read, RestoreError> {
+    let document = |source| RestoreError::Document { key: link.key.clone(), source };
+    let chunks = link.manifest.chunk_facts().map_err(document)?;
+    let keys: Vec<Key> = chunks.into_iter().map(|chunk| chunk.key).collect();
+    let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now).await?;
+    let is_archived = |key: &Key| {
+        matches!(states.get(key), Some(ArchiveState::Archived | ArchiveState::InProgress))
+    };
+    let archived: Vec<_> = keys.into_iter().filter(is_archived).collect();
+    if !archived.is_empty() {
+        return Ok(Read { archived, ..Read::default() });
+    }
+    let links = Links::look_at(bucket, std::slice::from_ref(link), concurrency).await?;
+    Ok(Read { bytes: prove(&links).await?, ..Read::default() })
+}
+
+/// As a restore does it, but for `btrfs receive`.
+async fn prove(links: &Links<'_>) -> Result<u64, RestoreError> {
+    let mut bytes_read = 0;
+    for planned in &links.links {
+        let manifest = || planned.link.key.clone();
+        let total = planned.link.manifest.total_bytes;
+        let progress = progress::bytes(&format!("read {}", planned.link.key), Some(total));
+        let mut verifier = Verifier::new();
+        for (n, (chunk, _)) in planned.chunks.iter().enumerate() {
+            let mut download = links.download(planned, n);
+            let fetch = |source| RestoreError::Fetch { manifest: manifest(), source };
+            while let Some(bytes) = download.next().await.map_err(fetch)? {
+                for slice in bytes.chunks(SLICE_BYTES) {
+                    verifier.feed(slice).map_err(|source| RestoreError::Stream {
+                        manifest: manifest(),
+                        chunk: chunk.key.clone(),
+                        source,
+                    })?;
+                    tokio::task::yield_now().await;
+                }
+                bytes_read += bytes.len() as u64;
+                progress.inc(bytes.len() as u64);
+            }
+        }
+        let cut = |source| RestoreError::Cut { manifest: manifest(), source };
+        verifier.finish().map_err(cut)?;
+    }
+    Ok(bytes_read)
+}
+
+/// Whether this says what the backup is, and not that it could not be read.
+fn is_damage(err: &RestoreError) -> bool {
+    let is_corrupt = |err: &StoreError| err.kind == StoreKind::Corrupt;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures to read it")]
+    match err {
+        RestoreError::Stream { .. }
+        | RestoreError::Cut { .. }
+        | RestoreError::Document { .. }
+        | RestoreError::ChunkMissing { .. }
+        | RestoreError::ChunkSize { .. }
+        | RestoreError::ChunkChecksum { .. } => true,
+        RestoreError::Fetch { source, .. } => is_corrupt(source),
+        RestoreError::Bucket(BucketError::Store(err)) => is_corrupt(err),
+        RestoreError::Bucket(_) => true,
+        _ => false,
+    }
+}
