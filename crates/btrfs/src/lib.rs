@@ -26,6 +26,7 @@ pub mod bucket;
 pub mod catalogue;
 mod cause;
 pub mod chain;
+pub mod check;
 mod child;
 pub mod compressed;
 pub mod config;

@@ -76,6 +76,9 @@ enum Command {
     },
     /// Print how the backups stand: last run, next due, history
     Status {
+        /// One line for a monitor: `OK: ...`, or `PROBLEM: ...` and exit code 1
+        #[arg(long, conflicts_with_all = ["json", "history"])]
+        check: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -237,7 +240,10 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         Command::Plan { json, subvolume } => {
             commands::plan::run(config, Asked::WhatIsDue, &subvolume, output(json)).await
         }
-        Command::Status { json, history, subvolume } => {
+        Command::Status { check: true, subvolume, .. } => {
+            commands::status::check(config, &subvolume).await
+        }
+        Command::Status { check: false, json, history, subvolume } => {
             commands::status::run(config, &subvolume, history, output(json)).await
         }
         Command::Estimate { days, json, subvolume } => {

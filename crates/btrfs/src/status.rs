@@ -1,7 +1,7 @@
 //! How the backups of each subvolume stand: its last run as this host remembers
 //! it, and its backups as the bucket tells them.
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 use s3up_cli::table;
 use s3up_core::Size;
 use s3up_store::StoreError;
@@ -30,6 +30,9 @@ pub struct Status {
     pub due: bool,
     pub next_due_at: Option<String>,
     pub next_due_kind: Option<String>,
+    /// The same as `next_due_at`.
+    #[serde(skip)]
+    pub due_at: Option<Timestamp>,
     pub history: Vec<Line>,
 }
 
@@ -76,6 +79,7 @@ pub async fn status(
         due: next.is_none_or(|next| next.at <= now.timestamp()),
         next_due_at: next.map(|next| seconds(next.at)),
         next_due_kind: next.map(|next| next.kind.to_string()),
+        due_at: next.map(|next| next.at),
         history,
     })
 }

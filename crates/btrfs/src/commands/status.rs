@@ -1,6 +1,7 @@
-//! `status`: how the backups stand.
+//! `status`: how the backups stand, and `--check`: whether anything is wrong.
 
 use anyhow::anyhow;
+use btrfs_to_s3::check::{Checked, line, problems};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::home::Home;
 use btrfs_to_s3::planner::show::json;
@@ -52,4 +53,34 @@ pub async fn run(
             Err(Exit::Partial.with(anyhow!("status: unknown for {}", failed.join(", "))))
         }
     }
+}
+
+/// One line, whatever happens, and not 0 where anything is wrong.
+pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
+    let stopping = Stopping::listen();
+    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
+    let (connected, now) = (connect(&config.bucket, &stopping).await, now());
+    let mut found = Vec::new();
+    for subvolume in subvolumes {
+        let name = &subvolume.name;
+        let status = match &connected {
+            Err(err) => Err(format!("{err:#}")),
+            Ok(bucket) => tokio::select! {
+                found = status(config, bucket, &state, name, (&now, 0)) => {
+                    found.map_err(|err| format!("{:#}", anyhow!(err)))
+                }
+                stop = stopping.wait() => return Err(stopped_by(stop)),
+            },
+        };
+        found.push((name.as_str(), status));
+    }
+    let checked = found.iter().map(|(subvolume, status)| {
+        let status = status.as_ref().map_err(String::as_str);
+        Checked { subvolume, status }
+    });
+    let checked: Vec<_> = checked.collect();
+    let problems = problems(&checked, now.timestamp());
+    print(&line(&checked, &problems))?;
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -63,6 +63,7 @@ async fn the_state_file_is_only_a_cache() {
         (None, "event=state_begun"),
         (Some("{".to_owned()), "event=state_ignored"),
         (Some(good.replace("\"version\": 1", "\"version\": 99")), "event=state_ignored"),
+        (Some(good.replace("\"backups\"", "\"theirs\"")), "event=state_ignored"),
     ] {
         match &bad {
             None => fs::remove_file(world.state()).unwrap(),
@@ -82,6 +83,25 @@ async fn the_state_file_is_only_a_cache() {
         assert_eq!(world.newest("data").await.1["kind"], "incremental");
         assert_eq!(status(&world).await[0]["last_run"]["outcome"], "published");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_state_file_changes_no_decision() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let older = fs::read_to_string(world.state()).unwrap();
+    world.backup().await;
+    let (newest, _) = world.newest("data").await;
+    let older = older.replace("\"published\"", "\"failed\"");
+    fs::write(world.state(), older).unwrap();
+
+    let due = world.run(&["backup"]).await;
+    let again = world.backup().await;
+
+    assert!(due.stderr.contains("event=backup_not_due"), "{}", due.stderr);
+    assert!(!again.stderr.contains("event=state_ignored"), "{}", again.stderr);
+    assert_eq!(world.newest("data").await.1["parent_manifest"], newest);
+    assert_eq!(status(&world).await[0]["last_run"]["outcome"], "published");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,5 +155,36 @@ async fn each_published_subvolume_has_a_line_of_metrics() {
         let line = format!("event=backup_metrics subvolume={name} total_bytes=");
         let line = ran.stderr.lines().find(|text| text.contains(&line)).expect(&ran.stderr);
         assert!(line.contains(" elapsed_seconds=") && line.contains("B/s"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_one_line_and_fails_where_anything_is_wrong() {
+    let Some(mut world) = World::start(&["data"]).await else { return };
+    let never = world.run(&["status", "--check"]).await;
+    world.backup().await;
+    let well = world.run(&["status", "--check"]).await;
+    world.age("data", 9).await;
+    let overdue = world.run(&["status", "--check"]).await;
+    let does = Does::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(2), does }]);
+    world.path = Some(stand_in.path_var());
+    world.run(&["backup", "--once"]).await;
+    world.path = None;
+    let failed = world.run(&["status", "--check"]).await;
+    let lost = world.run(&["status", "--check", "--set", "s3.bucket=no-such-bucket"]).await;
+
+    #[rustfmt::skip]
+    let cases = [
+        (never,   1, "PROBLEM: data: never backed up\n"),
+        (well,    0, "OK: 1 subvolumes, each backed up since 20"),
+        (overdue, 1, "PROBLEM: data: overdue since 20"),
+        (failed,  1, "last run failed: "),
+        (lost,    1, "PROBLEM: data: unknown: "),
+    ];
+    for (ran, code, text) in cases {
+        assert_eq!(ran.code, Some(code), "{text}: {} {}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout);
+        assert_eq!(ran.stdout.lines().count(), 1);
     }
 }
