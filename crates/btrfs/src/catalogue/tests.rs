@@ -77,7 +77,10 @@ fn what_is_broken_is_named_and_breaks_nothing_else() {
                     assert!(!sound.contains(&day), "{situation}: {day} {reason}");
                     assert!(reason.contains(says), "{situation}: {day} {reason}");
                 }
-                _ => assert!(sound.contains(&day), "{situation}: {day}"),
+                Standing::Current
+                | Standing::Earlier
+                | Standing::Unpublished
+                | Standing::Unknown => assert!(sound.contains(&day), "{situation}: {day}"),
             }
         }
         assert!(catalogue.current().is_ok(), "{situation}");
