@@ -53,6 +53,8 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("s3.concurrency", bucket.concurrency.to_string()),
         ("s3.sse", format!("{:?}", bucket.settings.sse).to_uppercase()),
         ("s3.retry_hours", (bucket.retry_for.as_secs() / 3600).to_string()),
+        ("retention.generations", config.retention.generations.to_string()),
+        ("retention.prune", if config.prune_after_backup { "auto" } else { "off" }.to_owned()),
         ("send.compressed", config.compressed.word().to_owned()),
     ])
 }
