@@ -1,5 +1,7 @@
 //! Long files through the gateway.
 
+use std::path::PathBuf;
+
 use super::Peers;
 use crate::measure::{Contender, in_turn};
 use crate::report::{Rate, Report};
@@ -26,6 +28,31 @@ pub fn start_gateway(world: &World, sink: &Server) -> anyhow::Result<Server> {
     Server::start_on(command.arg("--config").arg(config), port, &world.path("gateway.log"))
 }
 
+/// A pass of the agent over `folder`, with a new database and a prefix of its own.
+pub fn agent<'a>(
+    world: &'a World,
+    gateway: &'a Server,
+    folder: PathBuf,
+    bytes: u64,
+    concurrent: usize,
+) -> Contender<'a> {
+    let agent = Contender::new("s3up, through the gateway", bytes, move |round| {
+        let text = format!(
+            "server: {{ url: \"{}\", api_key: \"{API_KEY}\" }}\n\
+             database: {{ path: {:?} }}\nwatches:\n  - {{ local_path: {folder:?}, \
+             remote_prefix: \"round-{round}/\" }}\nscan: {{ upload_existing: true }}\n\
+             stability: {{ debounce_seconds: 1 }}\nupload: {{ concurrent: {concurrent} }}\n",
+            gateway.url,
+            world.path(format!("agent-{round}.db")),
+        );
+        let config = world.write(&format!("client-{round}.yaml"), &text)?;
+        let mut command = world.command("s3up", &gateway.url);
+        command.args(["scan", "--config"]).arg(config);
+        Ok(command)
+    });
+    agent.with_server(gateway)
+}
+
 pub fn one_file(world: &World) -> anyhow::Result<Report> {
     let sink = world.sink(&[])?;
     let gateway = start_gateway(world, &sink)?;
@@ -43,21 +70,7 @@ pub fn one_file(world: &World) -> anyhow::Result<Report> {
             Ok(tools::pipeline(&url, world.home(), &script))
         }));
     }
-    let url = gateway.url.clone();
-    let agent = Contender::new("s3up, through the gateway", bytes, move |round| {
-        let text = format!(
-            "server: {{ url: \"{url}\", api_key: \"{API_KEY}\" }}\n\
-             database: {{ path: {:?} }}\nwatches:\n  - {{ local_path: {folder:?}, \
-             remote_prefix: \"long-{round}/\" }}\nscan: {{ upload_existing: true }}\n\
-             stability: {{ debounce_seconds: 1 }}\n",
-            world.path(format!("agent-{round}.db")),
-        );
-        let config = world.write(&format!("client-{round}.yaml"), &text)?;
-        let mut command = world.command("s3up", &url);
-        command.args(["scan", "--config"]).arg(config);
-        Ok(command)
-    });
-    contenders.push(agent.with_server(&gateway));
+    contenders.push(agent(world, &gateway, folder, bytes, 8));
     Ok(Report {
         name: "file",
         title: format!(

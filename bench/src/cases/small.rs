@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context;
 
 use super::Peers;
-use super::gateway::{API_KEY, start_gateway};
+use super::gateway::{API_KEY, agent, start_gateway};
 use crate::load::objects::length;
 use crate::measure::{Contender, in_turn};
 use crate::report::{Rate, Report};
@@ -88,21 +88,7 @@ pub fn files(world: &World) -> anyhow::Result<Report> {
     let rclone =
         "copy --transfers 32 --checkers 32 --no-traverse --s3-no-check-bucket --s3-no-head";
     add("rclone copy, straight", "rclone", format!("{rclone} {path} sink:{BUCKET}/rclone-ROUND"));
-    let url = gateway.url.clone();
-    let agent = Contender::new("s3up, through the gateway", bytes(), move |round| {
-        let text = format!(
-            "server: {{ url: \"{url}\", api_key: \"{API_KEY}\" }}\n\
-             database: {{ path: {:?} }}\nwatches:\n  - {{ local_path: {folder:?}, \
-             remote_prefix: \"files-{round}/\" }}\nscan: {{ upload_existing: true }}\n\
-             stability: {{ debounce_seconds: 1 }}\nupload: {{ concurrent: 32 }}\n",
-            world.path(format!("agent-{round}.db")),
-        );
-        let config = world.write(&format!("client-{round}.yaml"), &text)?;
-        let mut command = world.command("s3up", &url);
-        command.args(["scan", "--config"]).arg(config);
-        Ok(command)
-    });
-    contenders.push(agent.with_server(&gateway));
+    contenders.push(agent(world, &gateway, folder.clone(), bytes(), 32));
     let contenders: Vec<_> =
         contenders.into_iter().map(|contender| contender.objects(COUNT)).collect();
     Ok(Report {
