@@ -6,6 +6,7 @@
 
 mod bucket;
 mod raw;
+mod spool;
 mod words;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::notify::Notify;
 use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::snapshot::SubvolumeName;
+use crate::spool::Spool;
 
 const LOCK_PATH: &str = "/var/lock/btrfs-to-s3.lock";
 const STATE_PATH: &str = "/var/lib/btrfs-to-s3/state.json";
@@ -46,6 +48,8 @@ pub struct Config {
     pub subvolumes: Vec<Subvolume>,
     pub schedule: Schedule,
     pub bucket: BucketConfig,
+    /// `None`: streams go through memory alone.
+    pub spool: Option<Spool>,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
     /// Of backups in the bucket.
@@ -76,6 +80,7 @@ impl Config {
             return Err(source.wrong("snapshots.retain", what));
         }
         check_unused(&raw, &source)?;
+        let bucket = bucket::bucket(&raw.s3, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
             state_path: path(&raw.global.state_path, STATE_PATH),
@@ -84,7 +89,8 @@ impl Config {
             retain,
             subvolumes: subvolumes(&raw.subvolumes.paths, &source)?,
             schedule: schedule(&raw.schedule, &source)?,
-            bucket: bucket::bucket(&raw.s3, &source)?,
+            spool: spool::spool(&raw, bucket.part_bytes, &source)?,
+            bucket,
             compressed: compressed(&raw.send, &source)?,
             notify: notify(raw.notify.url.as_ref(), &source)?,
             retention: retention(&raw.retention, &source)?,
@@ -104,13 +110,21 @@ impl Config {
     /// The effective configuration, for people: every default filled in, no secret.
     pub fn summary(&self) -> String {
         let Config {
-            lock_path, state_path, base_dir, retain, bucket, schedule, compressed, ..
+            lock_path,
+            state_path,
+            base_dir,
+            retain,
+            bucket,
+            schedule,
+            compressed,
+            spool,
+            ..
         } = self;
         let settings = &bucket.settings;
         let mut text = format!(
             "lock_path: {}\nstate_path: {}\nbase_dir: {}\nretain: {retain}\nendpoint: {}\nprofile: {:?}\n\
              region: {}\nbucket: {}\nprefix: {:?}\nchunk_size: {}\npart_size: {}\n\
-             concurrency: {}\nmemory_for_parts: {}\nstorage_class_chunks: {}\n\
+             concurrency: {}\nmemory_for_parts: {}\nspool: {}\nstorage_class_chunks: {}\n\
              storage_class_manifest: {}\nsse: {:?}\nretry_hours: {}\nfull_every_days: {}\n\
              incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\n\
              generations: {}\nprune: {}\nsubvolumes:\n",
@@ -126,6 +140,7 @@ impl Config {
             Size(bucket.part_bytes),
             bucket.concurrency,
             Size(settings.buffer_budget_bytes),
+            spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string),
             bucket.class_chunks,
             bucket.class_manifest,
             settings.sse,

@@ -58,6 +58,8 @@ pub mod selection;
 pub mod send;
 pub mod shelf;
 pub mod snapshot;
+pub mod source;
+pub mod spool;
 pub mod staging;
 pub mod stamp;
 pub mod state;

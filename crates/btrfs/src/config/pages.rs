@@ -51,6 +51,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("s3.storage_class_chunks", bucket.class_chunks.clone()),
         ("s3.storage_class_manifest", bucket.class_manifest.clone()),
         ("s3.concurrency", bucket.concurrency.to_string()),
+        ("s3.spool_enabled", config.spool.is_some().to_string()),
         ("s3.sse", format!("{:?}", bucket.settings.sse).to_uppercase()),
         ("s3.retry_hours", (bucket.retry_for.as_secs() / 3600).to_string()),
         ("retention.generations", config.retention.generations.to_string()),

@@ -101,8 +101,11 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(config.bucket.settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
     let bandwidth = config.bucket.settings.bandwidth.upload_bytes_per_second;
     assert_eq!(bandwidth.map(NonZeroU64::get), Some(1_000_000));
-    assert!(config.without_effect().contains(&"global.spool_dir"));
-    assert!(!config.without_effect().contains(&"s3.spool_enabled"));
+    assert_eq!(config.spool, None);
+    let spooled = parse(&ALL.replace("spool_enabled = false", "spool_enabled = true")).unwrap();
+    let folder = PathBuf::from("/mnt/ssd/btrfs-to-s3");
+    assert_eq!(spooled.spool, Some(Spool { folder, limit_bytes: 200 << 30 }));
+    assert!(spooled.summary().contains("spool: 200 GiB in /mnt/ssd/btrfs-to-s3\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
     assert_eq!(config.compressed, Compressed::Never);
     assert!(!config.summary().contains("example.com/x"), "the URL is a secret");
@@ -154,6 +157,9 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[notify]\nurl = \"hunter2\"\n[s3]", "notify.url: expected a URL with http:// or https:// and a host"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
+        ("[s3]", "[s3]\nspool_enabled = true", "global.spool_dir: is not set, and `s3.spool_enabled` needs it"),
+        ("[s3]", "[global]\nspool_dir = \"/tmp\"\n[s3]\nspool_enabled = true", "global.spool_size_bytes: is not set"),
+        ("[s3]", "[global]\nspool_size_bytes = 5242880\n[s3]", "global.spool_size_bytes: is 5242880, expected at least one part, 33554432 (32 MiB)"),
     ];
     for (from, to, want) in cases {
         let text = LEAST.replacen(from, to, 1);
@@ -170,5 +176,5 @@ fn check_config_shows_what_is_in_force() {
     for line in ["chunk_size: 200 GiB", "  - root: /", "concurrency: 4"] {
         assert!(text.contains(line), "{text}");
     }
-    assert!(text.contains("without effect in this version: global.spool_dir"), "{text}");
+    assert!(text.contains("without effect in this version: restore."), "{text}");
 }

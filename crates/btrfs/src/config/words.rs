@@ -27,12 +27,9 @@ pub(super) fn check_unused(raw: &raw::Raw, source: &Source) -> Result<(), Config
 }
 
 pub(super) fn without_effect(raw: &raw::Raw) -> Vec<&'static str> {
-    let raw::Raw { global, s3, restore, drill, .. } = raw;
+    let raw::Raw { restore, drill, .. } = raw;
     #[rustfmt::skip]
     let set = [
-        ("global.spool_dir",                global.spool_dir.is_some()),
-        ("global.spool_size_bytes",         global.spool_size_bytes.is_some()),
-        ("s3.spool_enabled",                s3.spool_enabled == Some(true)),
         ("restore.target_base_dir",         restore.target_base_dir.is_some()),
         ("restore.verify_mode",             restore.verify_mode.as_deref().is_some_and(|word| word != "none")),
         ("restore.sample_max_files",        restore.sample_max_files.is_some()),

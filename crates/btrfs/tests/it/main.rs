@@ -19,6 +19,7 @@ mod prunes;
 mod round_trip;
 mod send_failures;
 mod settings;
+mod spools;
 mod status;
 mod stopping;
 mod trees;
