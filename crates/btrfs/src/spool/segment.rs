@@ -18,10 +18,16 @@ const SEGMENT_BYTES_MIN: u64 = 8 << 20;
 
 /// A file without a name. Its space is given back when it is dropped.
 pub struct Segment {
+    // In this order: the file is closed before others may have its room.
     file: File,
-    /// Only who appends changes it.
-    len: AtomicUsize,
+    taken: Taken,
     limit: usize,
+}
+
+/// The room that a file takes.
+struct Taken {
+    /// Only who appends changes it.
+    bytes: AtomicUsize,
     room: Room,
 }
 
@@ -48,18 +54,23 @@ impl Segment {
             .map_err(|source| SpoolError::Create { folder: spool.folder.clone(), source })?;
         room.opened();
         let limit = usize::try_from(segment_bytes(room.limit_bytes())).unwrap_or(usize::MAX);
-        Ok(Segment { file, len: AtomicUsize::new(0), limit, room: room.clone() })
+        let taken = Taken { bytes: AtomicUsize::new(0), room: room.clone() };
+        Ok(Segment { file, taken, limit })
+    }
+
+    fn len(&self) -> usize {
+        self.taken.bytes.load(Ordering::Relaxed)
     }
 
     /// For another piece.
     pub fn has_room(&self) -> bool {
-        self.len.load(Ordering::Relaxed) + PIECE_BYTES <= self.limit
+        self.len() + PIECE_BYTES <= self.limit
     }
 }
 
-impl Drop for Segment {
+impl Drop for Taken {
     fn drop(&mut self) {
-        self.room.closed(self.len.load(Ordering::Relaxed));
+        self.room.closed(self.bytes.load(Ordering::Relaxed));
     }
 }
 
@@ -74,7 +85,7 @@ pub fn append(
         Some(segment) => segment,
         None => Arc::new(Segment::create(spool, room)?),
     };
-    let offset = segment.len.load(Ordering::Relaxed);
+    let offset = segment.len();
     let at = offset as u64;
     if let Err(source) = segment.file.write_all_at(bytes, at) {
         // What did get there would not be counted.
@@ -83,7 +94,7 @@ pub fn append(
         }
         return Err(SpoolError::Write { folder: spool.folder.clone(), source });
     }
-    segment.len.store(offset + bytes.len(), Ordering::Relaxed);
+    segment.taken.bytes.store(offset + bytes.len(), Ordering::Relaxed);
     let piece = Piece {
         segment: segment.clone(),
         spool: spool.clone(),
