@@ -147,6 +147,7 @@ impl Backup<'_> {
     /// Sends and publishes one snapshot. On failure nothing of it is left, or
     /// what the next run goes on with.
     async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
+        self.note_published(&job)?;
         loop {
             let Err(failure) = self.carry_out(&job).await else { break };
             if self.leave(&job, &failure).await != Fate::BegunAnew {
@@ -169,6 +170,18 @@ impl Backup<'_> {
             _ = self.stopping.wait() => {}
         }
         Ok(job.backup)
+    }
+
+    /// What a run published that died before it could note that: later no chain may
+    /// say so.
+    fn note_published(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let Before::Chain(chain) = before(&job.seen) else { return Ok(()) };
+        for (name, record) in self.records.of(&job.subvolume.name)? {
+            if record.state == State::Begun && chain.contains(&name) {
+                self.records.write(&name, &record.run, State::Published)?;
+            }
+        }
+        Ok(())
     }
 
     async fn carry_out(&self, job: &Job<'_>) -> Result<(), Failure> {
