@@ -19,14 +19,17 @@ use crate::nested;
 use crate::nocow;
 use crate::plan::{Decision, Plan, Published, Step, Why};
 use crate::planner::{self, Planned, Planner};
-use crate::publish::{Host, PublishError};
-use crate::record::{Records, RunId, State};
+use crate::publish::{self, Host};
+use crate::record::{RUN_METADATA, Records, RunId, State};
+use crate::resume::journal::{Header, Journal, Settings};
+use crate::resume::{self, Fate, Work};
 use crate::schedule::NextDue;
 use crate::shelf::Shelf;
 use crate::snapshot::{SnapshotName, SubvolumeName};
+use crate::stamp::Stamp;
 use crate::state::{LastRun, LastRuns, Outcome};
 use crate::stopping::Stopping;
-use crate::tidy::{self, Before, Rooms, Uploads};
+use crate::tidy::{self, Before, Left, Rooms};
 use crate::tool::Btrfs;
 
 /// What is backed up, with what.
@@ -58,6 +61,9 @@ struct Job<'a> {
     seen: Seen,
     step: Step,
     backup: SnapshotName,
+    work: Work,
+    /// That began it.
+    run: RunId,
     next_due: NextDue,
 }
 
@@ -69,6 +75,7 @@ impl Backup<'_> {
             btrfs: &self.btrfs,
             records: &self.records,
             host: &self.host.name,
+            form: self.form,
             stopping: &self.stopping,
         }
     }
@@ -81,7 +88,7 @@ impl Backup<'_> {
         }
         let mut jobs = Vec::new();
         for job in planned.jobs {
-            match Job::of(job) {
+            match Job::of(job, &self.run) {
                 Ok(job) => jobs.push(job),
                 Err((name, next_due)) => {
                     state.note(&name, last_run(Outcome::NotDue, next_due.at));
@@ -91,18 +98,11 @@ impl Backup<'_> {
         }
         let jobs = self.snapshot_all(jobs, &mut report, state).await;
         for job in jobs {
-            let name = job.subvolume.name.clone();
-            let outcome = match self.stopping.now() {
-                Some(stop) => {
-                    self.undo(&job.backup).await;
-                    Err(Failure::Stopped(stop))
-                }
-                None => self.back_up(&job).await,
-            };
-            match outcome {
-                Ok(()) => {
-                    state.note(&name, last_run(Outcome::Published, job.next_due.at));
-                    report.published.push(job.backup);
+            let (name, next_due_at) = (job.subvolume.name.clone(), job.next_due.at);
+            match self.back_up(job).await {
+                Ok(backup) => {
+                    state.note(&name, last_run(Outcome::Published, next_due_at));
+                    report.published.push(backup);
                 }
                 Err(failure) => report.add(name, failure, state),
             }
@@ -127,7 +127,12 @@ impl Backup<'_> {
     }
 
     async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
-        self.shelf().make(job.subvolume, &job.backup, &self.run, State::Begun).await
+        match job.work {
+            Work::Anew => {
+                self.shelf().make(job.subvolume, &job.backup, &job.run, State::Begun).await
+            }
+            Work::Resume { .. } | Work::Publish { .. } => Ok(()),
+        }
     }
 
     /// Of what a stream does not carry.
@@ -140,31 +145,116 @@ impl Backup<'_> {
     }
 
     /// Sends and publishes one snapshot. On failure nothing of it is left, or
-    /// the snapshot stays to say that there may be.
-    async fn back_up(&self, job: &Job<'_>) -> Result<(), Failure> {
+    /// what the next run goes on with.
+    async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
+        self.note_published(&job)?;
+        loop {
+            let Err(failure) = self.carry_out(&job).await else { break };
+            if self.leave(&job, &failure).await != Fate::BegunAnew {
+                return Err(failure);
+            }
+            tracing::warn!(
+                event = "backup_begun_anew",
+                subvolume = %job.subvolume.name,
+                backup = %job.backup,
+                "it cannot be gone on with: {}",
+                with_cause(&failure)
+            );
+            job = job.anew(&self.run);
+            self.snapshot(&job).await?;
+        }
+        self.records.write(&job.backup, &job.run, State::Published)?;
+        tokio::select! {
+            outcome = self.tidy(&job) => outcome?,
+            // What is left, the next run removes.
+            _ = self.stopping.wait() => {}
+        }
+        Ok(job.backup)
+    }
+
+    /// What a run published that died before it could note that: later no chain may
+    /// say so.
+    fn note_published(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let Before::Chain(chain) = before(&job.seen) else { return Ok(()) };
+        for (name, record) in self.records.of(&job.subvolume.name)? {
+            if record.state == State::Begun && chain.contains(&name) {
+                self.records.write(&name, &record.run, State::Published)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, job: &Job<'_>) -> Result<(), Failure> {
+        if let Some(stop) = self.stopping.now() {
+            return Err(Failure::Stopped(stop));
+        }
+        if let Work::Publish { .. } = job.work {
+            return self.publish_complete(job).await;
+        }
         tokio::select! {
             () = self.warn(job) => {}
             // What follows sees that, too.
             _ = self.stopping.wait() => {}
         }
-        match self.send_until_sound(job).await {
-            Ok(()) => {}
-            Err(
-                failure @ (Failure::Publish(PublishError::Unknown { .. })
-                | Failure::StoppedPublishing(_)),
-            ) => return Err(failure),
-            Err(failure) => {
-                self.undo(&job.backup).await;
-                return Err(failure);
-            }
-        }
-        self.records.write(&job.backup, &self.run, State::Published)?;
+        self.send_until_sound(job).await
+    }
+
+    /// An earlier run has stored all of it but the pointer.
+    async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let (bucket, etag) = (self.bucket_of(job), job.seen.pointer_etag.as_deref());
         tokio::select! {
-            outcome = self.tidy(job) => outcome?,
-            // What is left, the next run removes.
-            _ = self.stopping.wait() => {}
+            pointed = publish::point(&bucket, self.layout(), &job.backup, etag) => pointed?,
+            stop = self.stopping.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
+        let (subvolume, backup) = (&job.subvolume.name, &job.backup);
+        tracing::info!(event = "backup_published", %subvolume, %backup, "it was complete");
         Ok(())
+    }
+
+    /// What becomes of a backup that failed is done, or said.
+    async fn leave(&self, job: &Job<'_>, failure: &Failure) -> Fate {
+        let acknowledged_bytes =
+            self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
+        let fate = resume::fate(failure, &job.work, acknowledged_bytes);
+        match fate {
+            Fate::Removed | Fate::BegunAnew => {
+                self.rooms().remove_unpublished(&job.backup, &job.run, Left::ByThisRun).await;
+            }
+            Fate::Kept => tracing::info!(
+                event = "backup_interrupted",
+                subvolume = %job.subvolume.name,
+                backup = %job.backup,
+                acknowledged_bytes,
+                "its snapshot is kept, and what S3 has of it; the next run goes on with it"
+            ),
+        }
+        fate
+    }
+
+    /// What is noted of a backup, where that can be gone by.
+    async fn journal(&self, job: &Job<'_>) -> Option<Journal> {
+        let path = self.records.journal(&job.backup);
+        Journal::read(&path, &self.config.bucket, &job.backup, &job.run).await.ok()
+    }
+
+    /// That of a backup which is begun now.
+    fn header(&self, job: &Job<'_>) -> Header {
+        let base = match &job.seen.published {
+            Published::Chain(chain) => Some(chain.newest().key.as_str().to_owned()),
+            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                None
+            }
+        };
+        let bucket = &self.config.bucket;
+        let settings = Settings::of(bucket, self.form);
+        Header::new(bucket, settings, job.backup.to_string(), job.run.clone(), base)
+    }
+
+    /// What is stored for a backup carries the run that began it.
+    fn bucket_of(&self, job: &Job<'_>) -> Bucket {
+        let mut bucket = self.bucket.clone();
+        bucket.metadata.insert(RUN_METADATA.to_owned(), job.run.as_str().to_owned());
+        bucket
     }
 
     async fn tidy(&self, job: &Job<'_>) -> Result<(), Failure> {
@@ -175,11 +265,6 @@ impl Backup<'_> {
         let tidy = tidy::plan(&states, &job.backup, &before, self.config.retain);
         self.rooms().apply(&tidy, &records).await;
         Ok(())
-    }
-
-    /// Removes what this run made of a backup.
-    async fn undo(&self, backup: &SnapshotName) {
-        self.rooms().remove_unpublished(backup, &self.run, Uploads::Aborted).await;
     }
 
     fn rooms(&self) -> Rooms<'_> {
@@ -198,14 +283,22 @@ impl Backup<'_> {
 
 impl<'s> Job<'s> {
     /// The name of a subvolume that is not due, and when it will be.
-    fn of(planned: planner::Job<'s>) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
+    fn of(planned: planner::Job<'s>, run: &RunId) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
         let planner::Job { subvolume, seen, plan } = planned;
         match plan {
-            Plan { decision: Decision::Due(step), snapshot: Some(backup), next_due, .. } => {
-                Ok(Job { subvolume, seen, step, backup, next_due })
+            Plan { decision: Decision::Due(step), snapshot: Some(backup), next_due, work, .. } => {
+                let run = work.run().unwrap_or(run).clone();
+                Ok(Job { subvolume, seen, step, backup, work, run, next_due })
             }
             Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
         }
+    }
+
+    /// The same of another snapshot.
+    fn anew(self, run: &RunId) -> Job<'s> {
+        let stamp = Stamp::at(Timestamp::now()).after(Some(self.backup.stamp));
+        let backup = SnapshotName { stamp, ..self.backup };
+        Job { backup, work: Work::Anew, run: run.clone(), ..self }
     }
 }
 

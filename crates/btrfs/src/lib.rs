@@ -9,9 +9,10 @@
 //!
 //! [`look`](look::look) sees, [`decide`](plan::decide) decides, [`Backup`](backup::Backup)
 //! and [`Restore`](restore::Restore) do. A backup counts once its pointer is
-//! written ([`publish`](publish::publish)), and that is the last thing written.
+//! written ([`publish`]), and that is the last thing written.
 //! The truth is what is in the bucket and on disk; a [`record`] of each snapshot
-//! only says what may be cleared up.
+//! only says what may be cleared up. A backup that was interrupted is gone on with
+//! where [`resume::decide`] says so.
 //!
 //! Not here: the protocol of S3 (`s3up-store`), the format of send streams
 //! (`btrfs-sendstream`).
@@ -52,6 +53,7 @@ pub mod receive;
 pub mod record;
 mod replace;
 pub mod restore;
+pub mod resume;
 pub mod retention;
 pub mod schedule;
 pub mod selection;

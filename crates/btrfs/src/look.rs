@@ -106,7 +106,8 @@ pub async fn published(
     }
 }
 
-async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
+/// What a snapshot is.
+pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
     if !path.exists() {
         return ParentOnDisk::Missing;
     }

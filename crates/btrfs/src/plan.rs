@@ -8,9 +8,11 @@ mod words;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use serde::{Deserialize, Serialize};
 
 pub use self::words::seconds;
 use crate::chain::Chain;
+use crate::resume::Work;
 use crate::schedule::{NextDue, Schedule};
 use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
 
@@ -19,7 +21,7 @@ use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a snapshot on disk is, as `btrfs send` names it in a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub uuid: String,
     /// Changes with every change of its content, also where that was undone.
@@ -41,7 +43,7 @@ pub enum Published {
     Chain(Chain),
 }
 
-/// The snapshot of the newest published backup.
+/// The snapshot of the newest published backup, or of one that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParentOnDisk {
     Missing,
@@ -73,8 +75,10 @@ pub struct Plan {
     pub last_at: Option<Timestamp>,
     /// When a backup is due after that, if this plan is carried out.
     pub next_due: NextDue,
-    /// The snapshot to make, where something is due.
+    /// The snapshot to make, or to go on with, where something is due.
     pub snapshot: Option<SnapshotName>,
+    /// How much of that there is already.
+    pub work: Work,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +103,8 @@ pub enum Step {
 pub enum Why {
     FirstBackup,
     Asked,
+    /// An earlier run has begun it.
+    Interrupted,
     ManifestMissing {
         key: String,
     },
@@ -143,6 +149,8 @@ pub enum Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNow {
     Asked,
+    /// An earlier run has begun it.
+    Interrupted,
     /// `incremental_every_days` are over.
     Due {
         last_at: Timestamp,
@@ -218,7 +226,10 @@ fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option
 }
 
 /// What an incremental can be based on, or why there can be none.
-fn on_parent(chain: &Chain, on_disk: &ParentOnDisk) -> Result<(SnapshotName, Identity), Why> {
+pub(crate) fn on_parent(
+    chain: &Chain,
+    on_disk: &ParentOnDisk,
+) -> Result<(SnapshotName, Identity), Why> {
     let Some(parent) = parent_of(chain) else {
         let name = chain.newest().manifest.snapshot.name.clone();
         return Err(Why::ParentUnknown { name });

@@ -8,11 +8,15 @@ pub mod show;
 use jiff::Zoned;
 
 use crate::bucket::Bucket;
+use crate::compressed::Form;
 use crate::config::{Config, Subvolume};
 use crate::failure::Failure;
-use crate::look::{self, Seen};
+use crate::look::{self, LookError, Seen};
 use crate::plan::{self, Asked, Decision, Plan, Published};
 use crate::record::Records;
+use crate::resume::found::{Places, newest_begun};
+use crate::resume::journal::Settings;
+use crate::resume::{self, Now, Resumed, Work};
 use crate::snapshot::{SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
 use crate::stopping::Stopping;
@@ -25,6 +29,8 @@ pub struct Planner<'a> {
     pub records: &'a Records,
     /// The name of this host.
     pub host: &'a str,
+    /// Of the streams.
+    pub form: Form,
     pub stopping: &'a Stopping,
 }
 
@@ -75,13 +81,13 @@ impl Planner<'_> {
         let Config { base_dir, bucket, schedule, .. } = self.config;
         let seen = look::look(self.bucket, &bucket.layout, self.btrfs, base_dir, name).await?;
         self.warn_of_another_host(name, &seen);
-        let decision = plan::decide(asked, schedule, now, &seen.published, &seen.parent);
-        let snapshot = match &decision {
-            Decision::Due(step) => {
-                let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, &seen)?);
-                Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() })
+        let mut decision = plan::decide(asked, schedule, now, &seen.published, &seen.parent);
+        let (snapshot, work) = match self.resumed(name, &seen, asked, &decision, now).await? {
+            Some(Resumed { backup, step, work }) => {
+                decision = Decision::Due(step);
+                (Some(backup), work)
             }
-            Decision::NotDue => None,
+            None => (self.new_snapshot(name, &seen, &decision, now)?, Work::Anew),
         };
         let plan = Plan {
             subvolume: name.clone(),
@@ -89,9 +95,67 @@ impl Planner<'_> {
             next_due: plan::next_due(schedule, now, &seen.published, &decision),
             decision,
             snapshot,
+            work,
         };
         log(&plan);
         Ok(Job { subvolume, seen, plan })
+    }
+
+    fn new_snapshot(
+        &self,
+        name: &SubvolumeName,
+        seen: &Seen,
+        decision: &Decision,
+        now: &Zoned,
+    ) -> Result<Option<SnapshotName>, Failure> {
+        let Decision::Due(step) = decision else { return Ok(None) };
+        let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, seen)?);
+        Ok(Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() }))
+    }
+
+    /// What an earlier run has begun, where it is gone on with.
+    async fn resumed(
+        &self,
+        name: &SubvolumeName,
+        seen: &Seen,
+        asked: Asked,
+        decision: &Decision,
+        now: &Zoned,
+    ) -> Result<Option<Resumed>, Failure> {
+        let records = self.records.of(name)?;
+        let chain = match &seen.published {
+            Published::Chain(chain) => Some(chain),
+            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                None
+            }
+        };
+        let Some((backup, record)) = newest_begun(&records, chain) else { return Ok(None) };
+        let Config { base_dir, bucket: config, .. } = self.config;
+        let (bucket, btrfs, records) = (self.bucket, self.btrfs, self.records);
+        let places = Places { bucket, config, btrfs, base_dir, records };
+        let found = places.look(backup, &record.run).await.map_err(LookError::from)?;
+        let newest = chain.map(|chain| chain.newest());
+        let now = Now {
+            time: now.timestamp(),
+            asked,
+            decision,
+            settings: &Settings::of(config, self.form),
+            newest: newest.map(|link| (&link.key, link.manifest.created_at.time())),
+            parent: chain.and_then(|chain| plan::on_parent(chain, &seen.parent).ok()),
+        };
+        match resume::decide(&now, &found) {
+            None => Ok(None),
+            Some(Ok(resumed)) => Ok(Some(resumed)),
+            Some(Err(dropped)) => {
+                tracing::info!(
+                    event = "backup_not_resumed",
+                    subvolume = %name,
+                    %backup,
+                    "what an earlier run began is begun anew: {dropped}"
+                );
+                Ok(None)
+            }
+        }
     }
 
     /// The newest that is published, on disk or on record.
@@ -125,9 +189,14 @@ impl Planner<'_> {
 fn log(plan: &Plan) {
     let Plan { subvolume, decision, next_due, .. } = plan;
     match decision {
-        Decision::Due(step) => {
-            tracing::info!(event = plan.event(), %subvolume, "{step}");
-        }
+        Decision::Due(step) => match (&plan.work, &plan.snapshot) {
+            (work @ (Work::Resume { .. } | Work::Publish { .. }), Some(backup)) => {
+                tracing::info!(event = "backup_resumed", %subvolume, %backup, "{work}; {step}");
+            }
+            (Work::Anew | Work::Resume { .. } | Work::Publish { .. }, _) => {
+                tracing::info!(event = plan.event(), %subvolume, "{step}");
+            }
+        },
         Decision::NotDue => tracing::info!(
             event = plan.event(),
             %subvolume,

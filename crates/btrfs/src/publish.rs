@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use btrfs_sendstream::{Facts, Parent};
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Chunk, Conditions, Overwrite, UploadError};
+use s3up_store::{Chunk, Conditions, ObjectFacts, Overwrite, UploadError};
 use serde::Serialize;
 
 use crate::bucket::{Bucket, is_conflict, is_refusal};
@@ -151,19 +151,59 @@ fn chunk_parts(chunk: &Chunk) -> ChunkParts {
     ChunkParts { key: chunk.key.as_str().to_owned(), sha256: chunk.part_sha256.clone() }
 }
 
-/// Writes them, and then the pointer over the version with `pointer_etag`.
-pub async fn publish(
+/// Whether documents of this backup may stand in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Documents {
+    New,
+    /// Those of the same run are replaced.
+    BegunBefore,
+}
+
+/// Writes them: no pointer leads to them yet.
+pub async fn write_documents(
     bucket: &Bucket,
     layout: &Layout,
     backup: &SnapshotName,
     (manifest, parts): &(Manifest, Parts),
-    pointer_etag: Option<&str>,
+    documents: Documents,
 ) -> Result<(), PublishError> {
     check_length("manifest", manifest, MANIFEST_BYTES_MAX)?;
     check_length("parts file", parts, PARTS_BYTES_MAX)?;
-    let new = || Overwrite::Never;
-    bucket.write(&layout.parts(backup), parts, new()).await.map_err(PublishError::Upload)?;
-    bucket.write(&layout.manifest(backup), manifest, new()).await.map_err(PublishError::Upload)?;
+    let key = layout.parts(backup);
+    let overwrite = overwrite(bucket, &key, documents).await?;
+    bucket.write(&key, parts, overwrite).await.map_err(PublishError::Upload)?;
+    let key = layout.manifest(backup);
+    let overwrite = self::overwrite(bucket, &key, documents).await?;
+    bucket.write(&key, manifest, overwrite).await.map_err(PublishError::Upload)?;
+    Ok(())
+}
+
+async fn overwrite(
+    bucket: &Bucket,
+    key: &Key,
+    documents: Documents,
+) -> Result<Overwrite, PublishError> {
+    if documents == Documents::New {
+        return Ok(Overwrite::Never);
+    }
+    let found = bucket.store.head(key, None, bucket.retry_for).await;
+    let found = found.map_err(|err| PublishError::Upload(err.into()))?;
+    let is_ours = |found: &ObjectFacts| {
+        bucket.metadata.iter().all(|(name, value)| found.metadata.get(name) == Some(value))
+    };
+    Ok(match found.filter(is_ours) {
+        Some(found) => Overwrite::Only { etag: found.etag },
+        None => Overwrite::Never,
+    })
+}
+
+/// Writes the pointer over the version with `pointer_etag`.
+pub async fn point(
+    bucket: &Bucket,
+    layout: &Layout,
+    backup: &SnapshotName,
+    pointer_etag: Option<&str>,
+) -> Result<(), PublishError> {
     let pointer = Pointer {
         manifest_key: layout.manifest(backup).as_str().to_owned(),
         kind: backup.kind,

@@ -87,6 +87,12 @@ impl Records {
         Records { folder: base_dir.join(FOLDER), home: Home::of(bucket) }
     }
 
+    /// Where the progress of a backup is noted: it is removed with its record, and
+    /// once it is of no use.
+    pub fn journal(&self, snapshot: &SnapshotName) -> PathBuf {
+        self.folder.join(format!("{snapshot}.journal"))
+    }
+
     /// Writes it so that it survives a power cut.
     pub fn write(
         &self,
@@ -97,17 +103,19 @@ impl Records {
         let record = Record { home: self.home.clone(), run: run.clone(), state };
         let written = fs::create_dir_all(&self.folder)
             .and_then(|()| replace(&self.path(snapshot), &to_json(&record)));
-        written.map_err(|source| self.error("write", snapshot.to_string(), source))
+        let fail = |source| self.error("write", snapshot.to_string(), source);
+        written.map_err(fail)?;
+        match state {
+            State::Begun => Ok(()),
+            State::Published | State::Local => remove(&self.journal(snapshot)).map_err(fail),
+        }
     }
 
     /// One that is not there is no error.
     pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
-        match fs::remove_file(self.path(snapshot)) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => {
-                Err(self.error("remove", snapshot.to_string(), err))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        let removed =
+            remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
+        removed.map_err(|source| self.error("remove", snapshot.to_string(), source))
     }
 
     /// Those of this home, ordered by subvolume and time.
@@ -120,8 +128,9 @@ impl Records {
         let mut records = Vec::new();
         for entry in entries {
             let path = entry.map_err(fail)?.path();
-            let name = path.file_stem().and_then(|name| name.to_str());
-            let Some(name) = name.and_then(SnapshotName::parse) else { continue };
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.and_then(|name| SnapshotName::parse(name.strip_suffix(".json")?));
+            let Some(name) = name else { continue };
             match read(&path) {
                 Ok(record) if record.home == self.home => records.push((name, record)),
                 Ok(_) => {}
@@ -152,6 +161,13 @@ impl Records {
 
     fn error(&self, doing: &'static str, snapshot: String, source: io::Error) -> RecordError {
         RecordError { doing, snapshot, folder: self.folder.clone(), source }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use btrfs_sendstream::{Facts, StreamError, Verifier};
+use btrfs_sendstream::{Facts, Snapshot, StreamError, Verifier};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::process::ChildStdout;
 
@@ -20,6 +20,7 @@ use crate::child::Running;
 use crate::compressed::Form;
 use crate::outcome::Outcome;
 use crate::plan::Identity;
+use crate::resume::writer::Named;
 use crate::tool::{Btrfs, shown};
 
 /// Fewer switches between two busy processes; the most that the kernel grants
@@ -45,6 +46,8 @@ pub enum SendError {
 pub struct SendStream {
     command: String,
     state: State,
+    /// Once the snapshot was named.
+    named: Named,
     /// Once it was read to its end.
     facts: Option<Facts>,
 }
@@ -80,6 +83,12 @@ impl SendStream {
         start(btrfs, &arguments)
     }
 
+    /// Whoever holds this learns how the stream names its snapshot, as soon as it
+    /// does.
+    pub fn named(&self) -> Named {
+        Named::clone(&self.named)
+    }
+
     /// Ends the program, wherever it is, and waits for that. Returns what the
     /// stream was, if it was read to its end.
     pub async fn stop(self) -> Option<Facts> {
@@ -112,6 +121,11 @@ impl SendStream {
         // A few microseconds: the pipe gives 64 KiB at a time, or a little more.
         if let Err(source) = verifier.feed(piece) {
             return Poll::Ready(Err(SendError::Stream { command: self.command.clone(), source }));
+        }
+        if self.named.get().is_none()
+            && let Some(snapshot) = verifier.snapshot()
+        {
+            self.named.get_or_init(|| identity_of(snapshot));
         }
         if piece.is_empty()
             && let State::Reading { verifier, running, .. } =
@@ -157,7 +171,7 @@ fn start(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<SendStream, SendError> {
         tracing::debug!(event = "pipe_not_enlarged", "{errno}");
     }
     let state = State::Reading { stdout, verifier: Verifier::new(), running };
-    Ok(SendStream { command, state, facts: None })
+    Ok(SendStream { command, state, named: Named::default(), facts: None })
 }
 
 impl AsyncRead for SendStream {
@@ -190,6 +204,10 @@ pub async fn identity(btrfs: &Btrfs, snapshot: &Path) -> Result<Identity, SendEr
     found
 }
 
+fn identity_of(snapshot: &Snapshot) -> Identity {
+    Identity { uuid: snapshot.uuid.to_string(), ctransid: snapshot.ctransid }
+}
+
 async fn read_identity(stream: &mut SendStream) -> Result<Identity, SendError> {
     let command = stream.command.clone();
     let State::Reading { stdout, verifier, running } = &mut stream.state else {
@@ -204,10 +222,7 @@ async fn read_identity(stream: &mut SendStream) -> Result<Identity, SendError> {
         // Without data the stream is refused later, but not in its first command.
         let judged = verifier.feed(&bytes[..count]);
         match (verifier.snapshot(), judged) {
-            (Some(snapshot), _) => {
-                let (uuid, ctransid) = (snapshot.uuid.to_string(), snapshot.ctransid);
-                return Ok(Identity { uuid, ctransid });
-            }
+            (Some(snapshot), _) => return Ok(identity_of(snapshot)),
             (None, Err(source)) => return Err(SendError::Stream { command, source }),
             (None, Ok(())) if count == 0 => {
                 let outcome = running.wait().await;

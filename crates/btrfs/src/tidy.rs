@@ -7,6 +7,7 @@
 //! is published; the published snapshot never goes, for the next incremental
 //! needs it; and where the published chain cannot be read, nothing goes at all.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use s3up_core::Key;
@@ -107,7 +108,7 @@ impl Rooms<'_> {
         }
         for name in &tidy.unpublished {
             if let Some(run) = run_of(name) {
-                self.remove_unpublished(name, run, Uploads::Swept).await;
+                self.remove_unpublished(name, run, Left::ByEarlierRun).await;
             }
         }
         for name in &tidy.expired {
@@ -116,80 +117,109 @@ impl Rooms<'_> {
     }
 
     /// Removes what an unpublished backup left: in the bucket, on disk, its record.
-    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, uploads: Uploads) {
-        if self.clear(name, run, uploads).await {
+    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, left: Left) {
+        if self.clear(name, run, left).await {
             self.shelf.remove(name).await;
         }
     }
 
     /// Removes what an unpublished backup left in the bucket. `false`: it is
     /// still there, which was said.
-    pub async fn clear(&self, name: &SnapshotName, run: &RunId, uploads: Uploads) -> bool {
-        let limit = uploads.time_max();
-        let removing = remove_objects(self.bucket, self.layout, name, run, uploads);
-        let reason = match tokio::time::timeout(limit, removing).await {
-            Ok(Ok(())) => return true,
+    pub async fn clear(&self, name: &SnapshotName, run: &RunId, left: Left) -> bool {
+        let removal = Removal { rooms: self, backup: name, run, limit: left.time_max() };
+        removal.within_limit(removal.everything()).await
+    }
+
+    /// Removes what a backup left in the bucket but these chunks, before they are
+    /// published. `false`: it is still there, which was said.
+    pub async fn clear_others(
+        &self,
+        name: &SnapshotName,
+        run: &RunId,
+        kept: &BTreeSet<Key>,
+    ) -> bool {
+        let removal = Removal { rooms: self, backup: name, run, limit: SWEEP_TIME_MAX };
+        removal.within_limit(removal.chunks_but(kept)).await
+    }
+}
+
+/// What is removed of one backup.
+struct Removal<'a> {
+    rooms: &'a Rooms<'a>,
+    backup: &'a SnapshotName,
+    run: &'a RunId,
+    limit: Duration,
+}
+
+impl Removal<'_> {
+    async fn within_limit(&self, removing: impl Future<Output = Result<u64, StoreError>>) -> bool {
+        let Removal { backup, limit, .. } = self;
+        let reason = match tokio::time::timeout(*limit, removing).await {
+            Ok(Ok(removed)) => {
+                if removed > 0 {
+                    tracing::info!(event = "leftover_removed", %backup, objects = removed);
+                }
+                return true;
+            }
             Ok(Err(err)) => with_cause(&err),
             Err(_) => format!("it takes longer than {} s", limit.as_secs()),
         };
         tracing::warn!(
             event = "leftover_kept",
-            backup = %name,
+            %backup,
             "what a run left in the bucket could not be removed, a later run tries again: {reason}"
         );
         false
     }
+
+    /// Its manifest first, its chunks last, and nothing that another run stored
+    /// under the same keys.
+    async fn everything(&self) -> Result<u64, StoreError> {
+        let Rooms { bucket, layout, .. } = self.rooms;
+        let mut removed = 0;
+        for key in [layout.manifest(self.backup), layout.parts(self.backup)] {
+            removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
+        }
+        Ok(removed + self.chunks_but(&BTreeSet::new()).await?)
+    }
+
+    /// Also the uploads of chunks that nobody completed.
+    async fn chunks_but(&self, kept: &BTreeSet<Key>) -> Result<u64, StoreError> {
+        let Rooms { bucket: Bucket { store, .. }, layout, .. } = self.rooms;
+        let retry_for = self.retry_for();
+        store.settle().await;
+        let chunks = layout.chunks(self.backup);
+        let ahead = SystemTime::now() + CLOCK_SKEW;
+        let mut removed = store.sweep(&chunks, ahead, retry_for).await?;
+        let mut listing = store.list(&chunks, retry_for);
+        while let Some(page) = listing.next_page().await? {
+            let keys = page.iter().filter_map(|listed| Key::parse(&listed.key).ok());
+            for key in keys.filter(|key| !kept.contains(key)) {
+                removed += remove_if_ours(store, &key, self.run, retry_for).await?;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn retry_for(&self) -> Duration {
+        self.limit.min(self.rooms.bucket.retry_for)
+    }
 }
 
-/// Multipart uploads that nobody completed.
+/// Who left what is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Uploads {
-    /// Of a process that died.
-    Swept,
-    /// Of this process: the store has aborted them.
-    Aborted,
+pub enum Left {
+    ByEarlierRun,
+    ByThisRun,
 }
 
-impl Uploads {
+impl Left {
     fn time_max(self) -> Duration {
         match self {
-            Uploads::Swept => SWEEP_TIME_MAX,
-            Uploads::Aborted => UNDO_TIME_MAX,
+            Left::ByEarlierRun => SWEEP_TIME_MAX,
+            Left::ByThisRun => UNDO_TIME_MAX,
         }
     }
-}
-
-/// Removes from the bucket what a run has there: its manifest first, its chunks
-/// last, and nothing that another run stored under the same keys.
-async fn remove_objects(
-    bucket: &Bucket,
-    layout: &Layout,
-    backup: &SnapshotName,
-    run: &RunId,
-    uploads: Uploads,
-) -> Result<(), StoreError> {
-    let Bucket { store, retry_for, .. } = bucket;
-    let retry_for = uploads.time_max().min(*retry_for);
-    store.settle().await;
-    let chunks = layout.chunks(backup);
-    let mut removed = 0;
-    if uploads == Uploads::Swept {
-        let ahead = SystemTime::now() + CLOCK_SKEW;
-        removed += store.sweep(&chunks, ahead, retry_for).await?;
-    }
-    for key in [layout.manifest(backup), layout.parts(backup)] {
-        removed += remove_if_ours(store, &key, run, retry_for).await?;
-    }
-    let mut listing = store.list(&chunks, retry_for);
-    while let Some(page) = listing.next_page().await? {
-        for key in page.iter().filter_map(|listed| Key::parse(&listed.key).ok()) {
-            removed += remove_if_ours(store, &key, run, retry_for).await?;
-        }
-    }
-    if removed > 0 {
-        tracing::info!(event = "leftover_removed", backup = %backup, objects = removed);
-    }
-    Ok(())
 }
 
 async fn remove_if_ours(

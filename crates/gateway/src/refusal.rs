@@ -161,6 +161,11 @@ impl From<UploadError> for Refusal {
                 format!("announced was {expected}, what arrived has {found}; nothing was stored"),
             ),
             UploadError::Buffers { source, .. } => source.into(),
+            // A file is sent once only.
+            UploadError::Differs { .. } => {
+                Refusal::new(Code::StoreRefused, "another upload of this file was begun")
+                    .because(&err)
+            }
             UploadError::Store(err) => err.into(),
         }
     }

@@ -7,6 +7,10 @@
 //! only after the source ended without an error. So a stream that fits into one
 //! chunk leaves nothing when it breaks, and a longer one leaves whole chunks:
 //! what becomes of them is the caller's decision.
+//!
+//! A stream may be sent again: see [`Noted`], and `replaying` for what is done then.
+
+mod replaying;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,8 +25,11 @@ use crate::error::{Kind, StoreError, UploadError};
 use crate::hashing::Digests;
 use crate::multipart::Multipart;
 use crate::put::{Overwrite, Put, Stored};
+use crate::replay::{Note, Noted};
 use crate::sending::{Sending, Sent, Slot, Slots};
 use crate::upload::{Body, Staged, cut_error};
+
+use self::replaying::{KnownParts, Place, Replaying};
 
 /// Chunks whose parts are all acknowledged are given this long to be completed
 /// when the stream breaks; a completion takes seconds, and one that is given up
@@ -73,6 +80,34 @@ impl Store {
     where
         R: AsyncRead + Unpin + Send,
     {
+        self.upload_row(put, None, source).await
+    }
+
+    /// The same for a stream that may have to be sent again: tells what S3
+    /// acknowledges, and does not send what it acknowledged before. Where a chunk
+    /// stands in the bucket that is not of this stream, the source has to be
+    /// sent once more: [`UploadError::Differs`].
+    pub async fn upload_chunks_noted<R>(
+        &self,
+        put: &PutChunks<'_>,
+        noted: Noted,
+        source: R,
+    ) -> Result<Vec<Chunk>, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
+        self.upload_row(put, Some(Replaying::of(noted)), source).await
+    }
+
+    async fn upload_row<R>(
+        &self,
+        put: &PutChunks<'_>,
+        replaying: Option<Replaying>,
+        source: R,
+    ) -> Result<Vec<Chunk>, UploadError>
+    where
+        R: AsyncRead + Unpin + Send,
+    {
         let waiting = Waiting::default();
         let length = Length::AtMost(u64::MAX);
         let cut = Cut::new(source, self.pool.clone(), put.part_bytes, length, waiting);
@@ -80,6 +115,7 @@ impl Store {
             store: self,
             put,
             slots: Slots::new(put.in_flight),
+            replaying,
             begun: 0,
             ending: JoinSet::new(),
             done: BTreeMap::new(),
@@ -99,6 +135,8 @@ struct Row<'a> {
     store: &'a Store,
     put: &'a PutChunks<'a>,
     slots: Slots,
+    /// `None`: nobody takes notes.
+    replaying: Option<Replaying>,
     begun: u64,
     /// Chunks that were read to their end.
     ending: JoinSet<Result<(u64, Chunk), UploadError>>,
@@ -116,9 +154,18 @@ impl Row<'_> {
             if self.begun == limit {
                 return Err(UploadError::TooManyChunks { limit });
             }
-            let ends = match first.ends {
-                Ends::Part => self.send_parts(first, &mut cut).await?,
-                ends @ (Ends::Object | Ends::Stream) => {
+            let ends = match (self.place().await?, first.ends) {
+                (Place::Stands(found, known), _) => {
+                    self.compare_with(&found, &known, first, &mut cut).await?
+                }
+                (Place::Begun(upload, known), Ends::Part) => {
+                    self.send_parts(Some((upload, known)), first, &mut cut).await?
+                }
+                (Place::New, Ends::Part) => self.send_parts(None, first, &mut cut).await?,
+                (place, ends @ (Ends::Object | Ends::Stream)) => {
+                    if let Place::Begun(..) = place {
+                        self.found_different(self.begun, 1);
+                    }
                     self.send_whole(first).await?;
                     ends
                 }
@@ -138,39 +185,68 @@ impl Row<'_> {
         let slot = self.meanwhile(slots.take()).await?;
         let (number, put) = self.begin();
         let store = self.store.clone();
+        let note = self.note(number);
         let bytes = part.buffer.into_bytes();
         self.end(async move {
             let staged = store.stage_whole(put, bytes).await?;
             let part_sha256 = vec![staged.facts.sha256];
-            end_chunk(number, staged, part_sha256, Some(slot)).await
+            end_chunk(number, staged, part_sha256, note, Some(slot)).await
         });
         Ok(())
     }
 
-    async fn send_parts<R>(&mut self, first: Part, cut: &mut Cut<R>) -> Result<Ends, UploadError>
+    /// `begun` is an upload that an earlier send has begun, and its parts.
+    async fn send_parts<R>(
+        &mut self,
+        begun: Option<(Multipart, KnownParts)>,
+        first: Part,
+        cut: &mut Cut<R>,
+    ) -> Result<Ends, UploadError>
     where
         R: AsyncRead + Unpin + Send,
     {
         let (number, put) = self.begin();
         let store = self.store.clone();
-        let upload = self.meanwhile(Multipart::begin(&store, &put)).await??;
+        let note = self.note(number);
+        let (upload, known) = match begun {
+            Some(begun) => begun,
+            None => (self.begin_upload(&put, note.as_ref()).await?, KnownParts::new()),
+        };
         let digests = Digests::OfWholeAndParts;
         let mut sending = Sending::new(upload.clone_handle(), put.retry_for, digests);
-        let ends = match self.fill(&mut sending, first, cut).await {
+        let filled = match &note {
+            None => self.fill(&mut sending, first, cut).await,
+            Some(note) => self.fill_noted(&mut sending, known, note, first, cut).await,
+        };
+        let ends = match filled {
             Ok(ends) => ends,
             Err(err) => {
                 // No part may arrive after the upload was removed.
                 sending.stop().await;
-                upload.abort().await;
+                upload.give_up().await;
                 return Err(err);
             }
         };
         self.end(async move {
             let Sent { facts, parts, part_sha256 } = sending.finish().await?;
             let staged = Staged { store, put, facts, body: Body::Parts(upload, parts) };
-            end_chunk(number, staged, part_sha256, None).await
+            end_chunk(number, staged, part_sha256, note, None).await
         });
         Ok(ends)
+    }
+
+    async fn begin_upload(
+        &mut self,
+        put: &Put,
+        note: Option<&Note>,
+    ) -> Result<Multipart, UploadError> {
+        let store = self.store.clone();
+        let upload = self.meanwhile(Multipart::begin(&store, put)).await??;
+        if let Some(note) = note {
+            note.begun(upload.id()).await;
+            upload.keep();
+        }
+        Ok(upload)
     }
 
     /// Lets a chunk come to its end beside the next ones. Where that is given up,
@@ -274,10 +350,14 @@ async fn end_chunk(
     number: u64,
     staged: Staged,
     part_sha256: Vec<Sha256Digest>,
+    note: Option<Note>,
     slot: Option<Slot>,
 ) -> Result<(u64, Chunk), UploadError> {
     let (key, part_bytes) = (staged.put.key.clone(), staged.put.part_bytes);
     let stored = staged.commit().await?;
+    if let Some(note) = note {
+        note.completed(&stored.etag, stored.facts.len).await;
+    }
     drop(slot);
     Ok((number, Chunk { key, stored, part_bytes, part_sha256 }))
 }

@@ -225,6 +225,9 @@ pub enum UploadError {
     Source { key: Key, source: std::io::Error },
     #[error("upload {key}: longer than the limit of {} ({limit} bytes)", Size(*limit))]
     TooLong { key: Key, limit: u64 },
+    /// Nothing of that chunk, nor after it, is of the stream that was sent now.
+    #[error("chunk {chunk}: {key} is of another stream than the one that is sent now")]
+    Differs { key: Key, chunk: u64 },
     #[error("more than {limit} chunks; make them longer")]
     TooManyChunks { limit: u64 },
     #[error("upload {key}: ended after {found} of {expected} bytes")]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crc_fast::CrcAlgorithm::Crc64Nvme as ALGORITHM;
 use s3up_core::{Crc64Nvme, Sha256, Sha256Digest};
 use s3up_sha256::PartedSha256;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::pool::Buffer;
@@ -83,18 +84,36 @@ impl Sha256Chain {
     }
 
     pub(crate) fn add(&mut self, bytes: Bytes) {
+        self.add_telling(bytes, None);
+    }
+
+    /// The same, and the digest of this stretch comes as soon as it is known;
+    /// never where those of stretches are not wanted.
+    pub(crate) fn add_told(&mut self, bytes: Bytes) -> oneshot::Receiver<Sha256Digest> {
+        let (tell, told) = oneshot::channel();
+        self.add_telling(bytes, Some(tell));
+        told
+    }
+
+    fn add_telling(&mut self, bytes: Bytes, tell: Option<oneshot::Sender<Sha256Digest>>) {
         let before = std::mem::replace(&mut self.0, Turn::Passing);
         self.0 = Turn::Task(tokio::spawn(async move {
             let mut hasher = before.over().await;
-            if bytes.len() <= INLINE_BYTES_MAX {
-                hasher.update(&bytes);
-                return hasher;
-            }
-            let work = move || {
-                hasher.update(&bytes);
-                hasher
+            let (hasher, digest) = if bytes.len() <= INLINE_BYTES_MAX {
+                let digest = hasher.update(&bytes);
+                (hasher, digest)
+            } else {
+                let work = move || {
+                    let digest = hasher.update(&bytes);
+                    (hasher, digest)
+                };
+                joined(tokio::task::spawn_blocking(work)).await
             };
-            joined(tokio::task::spawn_blocking(work)).await
+            if let (Some(tell), Some(digest)) = (tell, digest) {
+                // Whoever asked may be gone.
+                tell.send(digest).ok();
+            }
+            hasher
         }));
     }
 
@@ -118,10 +137,18 @@ impl Turn {
 }
 
 impl Hasher {
-    fn update(&mut self, bytes: &[u8]) {
+    /// The digest of these bytes, where it is wanted.
+    fn update(&mut self, bytes: &[u8]) -> Option<Sha256Digest> {
         match self {
-            Hasher::Whole(whole) => whole.update(bytes),
-            Hasher::Parted(whole, parts) => parts.push(whole.add(bytes)),
+            Hasher::Whole(whole) => {
+                whole.update(bytes);
+                None
+            }
+            Hasher::Parted(whole, parts) => {
+                let digest = whole.add(bytes);
+                parts.push(digest);
+                Some(digest)
+            }
         }
     }
 }

@@ -5,7 +5,8 @@
 //! while up to `in_flight` others are on their way. [`Store::stage`] ends when
 //! S3 holds every byte and nothing is visible; [`Staged::commit`] makes the
 //! object visible, whole. [`Store::upload_chunks`] does the same for a stream
-//! that is cut into several objects. Down: [`Store::head`] says what is there,
+//! that is cut into several objects, and where it is sent again,
+//! [`Store::upload_chunks_noted`] sends what is missing. Down: [`Store::head`] says what is there,
 //! [`Store::download`] fetches it in order, in ranges fetched ahead, and hands
 //! on the last bytes only after the whole was verified; [`Store::download_row`]
 //! does the same for several objects, and [`Store::thaw`] brings archived ones
@@ -47,6 +48,7 @@ mod pool;
 mod probe;
 mod put;
 mod recognise;
+mod replay;
 mod retry;
 mod sending;
 mod settings;
@@ -71,6 +73,7 @@ pub use patience::Patience;
 pub use pool::{Buffer, Pool, PoolError, Share};
 pub use probe::Versioning;
 pub use put::{Facts, Overwrite, Put, Stored};
+pub use replay::{Acknowledged, Known, KnownChunk, KnownPart, Noted};
 pub use settings::{
     Bandwidth, Credentials, EndpointError, Settings, Sse, SseError, parse_endpoint,
 };

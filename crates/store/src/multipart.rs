@@ -43,6 +43,11 @@ pub(crate) struct Handle {
 pub(crate) struct Multipart {
     handle: Handle,
     armed: AtomicBool,
+    /// Unfinished, it stays: its caller has noted how to go on with it.
+    is_kept: AtomicBool,
+    /// It may have parts that are not of this stream: a completion, which names
+    /// those that are, drops them.
+    is_resumed: bool,
 }
 
 impl Multipart {
@@ -62,7 +67,35 @@ impl Multipart {
 
     fn of(handle: Handle) -> Multipart {
         handle.store.begun.add(&handle.key, &handle.upload_id);
-        Multipart { handle, armed: AtomicBool::new(true) }
+        let (armed, is_kept) = (AtomicBool::new(true), AtomicBool::new(false));
+        Multipart { handle, armed, is_kept, is_resumed: false }
+    }
+
+    /// One that was begun before, and is kept. Whether it is still there, its
+    /// [list](Multipart::listed) says.
+    pub(crate) fn again(store: &Store, key: Key, upload_id: String) -> Multipart {
+        let mut upload = Multipart::of(Handle { store: store.clone(), key, upload_id });
+        upload.is_resumed = true;
+        upload.keep();
+        upload
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.handle.upload_id
+    }
+
+    /// From now on it stays where it is not completed.
+    pub(crate) fn keep(&self) {
+        self.disarm();
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+
+    /// What S3 has of it; `None` where that is not understood.
+    pub(crate) async fn listed(
+        &self,
+        retry_for: Duration,
+    ) -> Result<Option<Vec<PartListed>>, StoreError> {
+        self.handle.store.retry(retry_for, || self.handle.list_or_shrug()).await
     }
 
     pub(crate) fn clone_handle(&self) -> Handle {
@@ -76,8 +109,8 @@ impl Multipart {
         parts: &[PartSent],
     ) -> Result<Stored, StoreError> {
         let store = &self.handle.store;
-        match store.retry(put.retry_for, || self.handle.list_or_shrug()).await? {
-            Some(listed) => compare(parts, &listed).map_err(|what| {
+        match self.listed(put.retry_for).await? {
+            Some(listed) => self.compare(parts, listed).map_err(|what| {
                 StoreError::new("complete", &put.key, Kind::Corrupt).because(what)
             })?,
             None => tracing::warn!(
@@ -100,9 +133,24 @@ impl Multipart {
         Ok(stored)
     }
 
+    fn compare(&self, parts: &[PartSent], mut listed: Vec<PartListed>) -> Result<(), String> {
+        if self.is_resumed {
+            listed.retain(|listed| parts.iter().any(|part| part.number == listed.number));
+        }
+        compare(parts, &listed)
+    }
+
     /// Says that there is nothing left to abort.
     pub(crate) fn disarm(&self) {
         self.armed.store(false, Ordering::Relaxed);
+    }
+
+    /// It will not be completed now: removes it and waits for that, unless it is
+    /// kept.
+    pub(crate) async fn give_up(&self) {
+        if !self.is_kept.load(Ordering::Relaxed) {
+            self.abort().await;
+        }
     }
 
     /// Removes the upload and its parts, and waits for that.

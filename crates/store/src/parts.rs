@@ -52,7 +52,7 @@ pub(crate) fn compare(sent: &[PartSent], listed: &[PartListed]) -> Result<(), St
 }
 
 /// Some servers leave out the quotes of an ETag in listings.
-fn bare(etag: &str) -> &str {
+pub(crate) fn bare(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 

@@ -82,13 +82,17 @@ impl Overwrite {
 /// Equal by size, by the strongest digest that both sides know, and by what the
 /// object carries. Size alone proves nothing.
 pub(crate) fn is_ours(found: &ObjectFacts, put: &Put, facts: &Facts) -> bool {
-    let carries = |(name, value)| found.metadata.get(name) == Some(value);
     let digests_agree = match (found.crc64nvme, found.sha256) {
         (Some(crc), _) => crc == facts.crc64nvme,
         (None, Some(sha256)) => sha256 == facts.sha256,
         (None, None) => false,
     };
-    digests_agree && found.size == facts.len && put.metadata.iter().all(carries)
+    digests_agree && found.size == facts.len && carries(found, &put.metadata)
+}
+
+/// Whether an object has all of this user metadata.
+pub(crate) fn carries(found: &ObjectFacts, metadata: &BTreeMap<String, String>) -> bool {
+    metadata.iter().all(|(name, value)| found.metadata.get(name) == Some(value))
 }
 
 #[cfg(test)]

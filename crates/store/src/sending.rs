@@ -3,13 +3,14 @@
 //! A part is hashed and sent at once; its buffer is free when both are done.
 //! Parts are acknowledged in any order and put into order at the end. How many
 //! are on their way is limited by [`Slots`], which several uploads may share.
+//! A part that S3 has already is hashed like any other, and not sent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use s3up_core::Sha256Digest;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use crate::error::{Kind, StoreError};
@@ -17,6 +18,7 @@ use crate::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
 use crate::multipart::Handle;
 use crate::parts::PartSent;
 use crate::put::Facts;
+use crate::replay::{KnownPart, Note};
 
 /// Parts that may be on their way at once.
 #[derive(Clone)]
@@ -77,6 +79,42 @@ impl Sending {
             let outcome = part.await;
             drop(slot);
             outcome
+        });
+    }
+
+    /// Hashes the next part: [`Sending::keep`] or [`Sending::start_noted`] follows.
+    pub(crate) fn hash(&mut self, bytes: Bytes) -> (i32, oneshot::Receiver<Sha256Digest>) {
+        self.count += 1;
+        (self.count, self.sha256.add_told(bytes))
+    }
+
+    /// The part that was hashed last is in S3 already.
+    pub(crate) fn keep(&mut self, bytes: Bytes, etag: String) {
+        let number = self.count;
+        self.tasks.spawn(async move {
+            let len = bytes.len() as u64;
+            Ok(PartSent { number, len, crc64nvme: hashing::crc64(bytes).await, etag })
+        });
+    }
+
+    /// Sends the part that was hashed last. The slot is free when it is
+    /// acknowledged and that is noted.
+    pub(crate) fn start_noted(
+        &mut self,
+        bytes: Bytes,
+        slot: Slot,
+        digest: oneshot::Receiver<Sha256Digest>,
+        note: Note,
+    ) {
+        let part = self.handle.clone().send_part(self.count, bytes, self.retry_for);
+        self.tasks.spawn(async move {
+            let sent = part.await?;
+            if let Ok(sha256) = digest.await {
+                let part = KnownPart { len: sent.len, sha256, etag: sent.etag.clone() };
+                note.part(sent.number, part).await;
+            }
+            drop(slot);
+            Ok(sent)
         });
     }
 

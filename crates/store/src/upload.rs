@@ -192,7 +192,7 @@ impl Staged {
                         Ok(stored)
                     }
                     Err(err) => {
-                        upload.abort().await;
+                        upload.give_up().await;
                         Err(err)
                     }
                 }

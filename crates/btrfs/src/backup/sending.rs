@@ -1,10 +1,14 @@
 //! One backup on its way: the stream of its snapshot into chunks, then published.
+//!
+//! What S3 acknowledges is noted, so that a stream which broke off, in this run or
+//! in an earlier one, is sent again without sending twice what S3 has.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use s3up_core::{Key, Throughput};
-use s3up_store::{Overwrite, PutChunks, UploadError};
+use s3up_store::{Acknowledged, Chunk, Known, Noted, Overwrite, PutChunks, UploadError};
+use tokio::sync::mpsc;
 
 use super::{Backup, Job};
 use crate::cause::with_cause;
@@ -12,13 +16,15 @@ use crate::config::BucketConfig;
 use crate::failure::Failure;
 use crate::manifest::CHUNK_COUNT_MAX;
 use crate::plan::{Published, Step};
-use crate::publish::{self, Described};
+use crate::publish::{self, Described, Documents};
+use crate::resume::Work;
+use crate::resume::writer::{self, Named, Writer};
 use crate::send::{SendError, SendStream};
 use crate::snapshot::SnapshotName;
 use crate::source::Source;
 use crate::spool::SpoolError;
 use crate::stamp::Stamp;
-use crate::tidy::Uploads;
+use crate::tidy::Left;
 
 /// A host that sleeps every night freezes a long send more than once; one whose
 /// streams are never sound is not to upload for ever.
@@ -31,14 +37,20 @@ impl Backup<'_> {
     pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (mut sent, mut last) = (1, None);
         loop {
-            let (command, fault) = match self.send_and_publish(job).await {
-                Err(Failure::Send(SendError::Stream { command, source })) => (command, source),
-                outcome => return outcome,
+            let Err(failure) = self.send_and_publish(job, sent).await else { return Ok(()) };
+            let is_ready = match &failure {
+                Failure::Send(SendError::Stream { source, .. }) => {
+                    let is_no_accident = last.as_ref() == Some(source);
+                    last = Some(source.clone());
+                    !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
+                }
+                Failure::Upload(UploadError::Differs { chunk, .. }) => {
+                    sent < SENDS_MAX && self.forget_from(job, *chunk).await
+                }
+                _ => false,
             };
-            let is_hopeless = sent == SENDS_MAX || last.as_ref() == Some(&fault);
-            let failure = SendError::Stream { command, source: fault.clone() };
-            if is_hopeless || !self.rooms().clear(&job.backup, &self.run, Uploads::Aborted).await {
-                return Err(Failure::Send(failure));
+            if !is_ready {
+                return Err(failure);
             }
             tracing::warn!(
                 event = "send_again",
@@ -48,18 +60,45 @@ impl Backup<'_> {
                 "{}; nothing of it is published, the snapshot is sent again",
                 with_cause(&failure)
             );
-            (sent, last) = (sent + 1, Some(fault));
+            sent += 1;
         }
     }
 
-    async fn send_and_publish(&self, job: &Job<'_>) -> Result<(), Failure> {
+    /// Without a journal nothing is known of what there is, so it goes.
+    async fn prepare_replay(&self, job: &Job<'_>) -> bool {
+        self.journal(job).await.is_some()
+            || self.rooms().clear(&job.backup, &job.run, Left::ByThisRun).await
+    }
+
+    /// Removes a chunk of another stream, and what may follow it.
+    async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
+        let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
+        if !self.rooms().clear_others(&job.backup, &job.run, &kept).await {
+            return false;
+        }
+        let Some(journal) = self.journal(job).await else { return false };
+        let path = self.records.journal(&job.backup);
+        match writer::forget_from(&path, journal.good_bytes, chunk).await {
+            Ok(()) => true,
+            Err(err) => {
+                let path = path.display();
+                tracing::warn!(event = "journal_not_written", %path, "{err}");
+                false
+            }
+        }
+    }
+
+    /// The `sent`th time in this run.
+    async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
         let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
         let snapshot = self.shelf().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.shelf().path_of(parent));
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
+        let is_again = sent > 1 || job.work != Work::Anew;
+        let notes = self.take_notes(job, stream.named(), is_again).await;
         let mut stream = Source::new(stream, self.config.spool.as_ref());
-        let uploaded = self.upload(job, &mut stream).await;
+        let uploaded = self.upload(job, &mut stream, notes).await;
         let facts = stream.stop().await;
         let chunks = uploaded?;
         let facts = facts.ok_or(Failure::Unfinished)?;
@@ -76,20 +115,54 @@ impl Backup<'_> {
             host: &self.host,
         };
         let documents = publish::documents(self.layout(), &described, &chunks);
-        let etag = job.seen.pointer_etag.as_deref();
+        let publishing = async {
+            let mut may_stand = Documents::New;
+            if is_again {
+                // What cannot be removed is no part of the backup, and was said.
+                let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
+                self.rooms().clear_others(&job.backup, &job.run, &kept).await;
+                may_stand = Documents::BegunBefore;
+            }
+            let (bucket, layout) = (self.bucket_of(job), self.layout());
+            let etag = job.seen.pointer_etag.as_deref();
+            publish::write_documents(&bucket, layout, &job.backup, &documents, may_stand).await?;
+            publish::point(&bucket, layout, &job.backup, etag).await
+        };
         tokio::select! {
-            published = publish::publish(&self.bucket, self.layout(), &job.backup, &documents, etag) => published?,
+            published = publishing => published?,
             stop = self.stopping.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         log_uploaded(job, facts.total_bytes, chunks.len(), began.elapsed());
         Ok(())
     }
 
+    /// Goes on with the journal of the backup, or begins one. What cannot be noted
+    /// is sent all the same.
+    async fn take_notes(&self, job: &Job<'_>, named: Named, is_again: bool) -> Notes {
+        let path = self.records.journal(&job.backup);
+        let (known, writer) = match self.journal(job).await {
+            Some(journal) => {
+                let writer = Writer::go_on(&path, journal.good_bytes, named).await;
+                (Some(journal.known), writer)
+            }
+            None => {
+                let known = is_again.then(Known::new);
+                (known, Writer::begin(&path, &self.header(job), named).await)
+            }
+        };
+        let writer = writer.map_err(|err| {
+            let path = path.display();
+            tracing::warn!(event = "journal_not_written", %path, "{err}; check the disk");
+        });
+        Notes { known, writer: writer.ok() }
+    }
+
     async fn upload(
         &self,
         job: &Job<'_>,
         stream: &mut Source,
-    ) -> Result<Vec<s3up_store::Chunk>, Failure> {
+        notes: Notes,
+    ) -> Result<Vec<Chunk>, Failure> {
         let BucketConfig { chunk_bytes, part_bytes, concurrency, class_chunks, retry_for, .. } =
             &self.config.bucket;
         let key_of = |number| self.layout().chunk(&job.backup, number);
@@ -98,7 +171,7 @@ impl Backup<'_> {
             chunk_bytes: *chunk_bytes,
             part_bytes: *part_bytes,
             chunk_count_max: CHUNK_COUNT_MAX,
-            metadata: self.bucket.metadata.clone(),
+            metadata: self.bucket_of(job).metadata,
             // Another host may have begun in the same second.
             overwrite: Overwrite::Never,
             content_type: Some("application/octet-stream".to_owned()),
@@ -106,13 +179,36 @@ impl Backup<'_> {
             in_flight: *concurrency,
             retry_for: *retry_for,
         };
-        tokio::select! {
-            uploaded = self.bucket.store.upload_chunks(&put, stream) => {
-                uploaded.map_err(first_cause)
+        let Notes { known, writer } = notes;
+        let store = &self.bucket.store;
+        let uploading = async {
+            match (known, &writer) {
+                (None, None) => store.upload_chunks(&put, stream).await,
+                (known, writer) => {
+                    let tell = writer.as_ref().map_or_else(nobody, Writer::tell);
+                    store.upload_chunks_noted(&put, Noted { known, tell }, stream).await
+                }
             }
+        };
+        let uploaded = tokio::select! {
+            uploaded = uploading => uploaded.map_err(first_cause),
             stop = self.stopping.wait() => Err(Failure::Stopped(stop)),
+        };
+        if let Some(writer) = writer {
+            writer.finish().await;
         }
+        uploaded
     }
+}
+
+/// What is known of a stream that is about to be sent, and who notes what comes.
+struct Notes {
+    known: Option<Known>,
+    writer: Option<Writer>,
+}
+
+fn nobody() -> mpsc::Sender<Acknowledged> {
+    mpsc::channel(1).0
 }
 
 fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {

@@ -1,5 +1,6 @@
 //! `plan`, and `backup --dry-run`: what a backup would do now, and why.
 
+use btrfs_to_s3::compressed;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
 use btrfs_to_s3::planner::Planner;
@@ -24,6 +25,8 @@ pub async fn run(
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
+    let form = compressed::form(config.compressed, &btrfs).await;
+    let form = form.map_err(|err| Exit::Usage.with(err))?;
     let bucket = connect(&config.bucket, &stopping).await?;
     let records = Records::new(&config.base_dir, &config.bucket);
     let planner = Planner {
@@ -32,6 +35,7 @@ pub async fn run(
         btrfs: &btrfs,
         records: &records,
         host: &host_name(),
+        form,
         stopping: &stopping,
     };
     let planned = planner.plan(&subvolumes, asked, &now()).await;

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{Decision, Identity, Plan, Step, Why, WhyNow};
+use crate::resume::Work;
 use crate::snapshot::SnapshotName;
 
 impl fmt::Display for Identity {
@@ -29,6 +30,7 @@ impl fmt::Display for Why {
         match self {
             Why::FirstBackup => f.write_str("nothing is published yet"),
             Why::Asked => f.write_str("it was asked for"),
+            Why::Interrupted => f.write_str("an earlier run has begun it"),
             Why::ManifestMissing { key } => {
                 write!(f, "the published manifest {key} is missing in the bucket")
             }
@@ -68,6 +70,7 @@ impl fmt::Display for WhyNow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WhyNow::Asked => f.write_str("it was asked for"),
+            WhyNow::Interrupted => f.write_str("an earlier run has begun it"),
             WhyNow::Due { last_at, since } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));
                 write!(f, "`incremental_every_days` since {last_at} were over at {since}")
@@ -94,10 +97,14 @@ impl Plan {
     }
 
     pub fn reason(&self) -> String {
-        match &self.decision {
+        let why = match &self.decision {
             Decision::Due(Step::Full(why)) => why.to_string(),
             Decision::Due(Step::Incremental { why, .. }) => why.to_string(),
             Decision::NotDue => "the days since the last backup are not over".to_owned(),
+        };
+        match &self.work {
+            Work::Anew => why,
+            work @ (Work::Resume { .. } | Work::Publish { .. }) => format!("{work}: {why}"),
         }
     }
 

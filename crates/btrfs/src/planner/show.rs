@@ -14,6 +14,8 @@ struct Line {
     /// `full`, `incremental`, `not_due`, or `unknown`: it could not be looked at.
     decision: &'static str,
     reason: String,
+    /// `resume` or `publish`, where an earlier run has begun it.
+    work: Option<&'static str>,
     parent: Option<String>,
     snapshot: Option<String>,
     last_backup_at: Option<String>,
@@ -50,6 +52,7 @@ impl Planned<'_> {
             subvolume: name.to_string(),
             decision: "unknown",
             reason: with_cause(failure),
+            work: None,
             parent: None,
             snapshot: None,
             last_backup_at: None,
@@ -66,6 +69,7 @@ impl Line {
             subvolume: plan.subvolume.to_string(),
             decision: plan.word(),
             reason: plan.reason(),
+            work: plan.work.run().map(|_| plan.work.word()),
             parent: plan.parent().map(ToString::to_string),
             snapshot: plan.snapshot.as_ref().map(ToString::to_string),
             last_backup_at: plan.last_at.map(seconds),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -85,6 +86,21 @@ impl World {
         let paths: Vec<_> = paths.iter().map(|path| format!("{path:?}")).collect();
         world.configure(&format!("paths = [{}]", paths.join(", ")), "");
         Some(world)
+    }
+
+    /// The bucket cannot be reached any more. Returns where it was.
+    pub async fn s3_goes_away(&mut self) -> SocketAddr {
+        let address = self.s3.endpoint().trim_start_matches("http://").parse();
+        // Somewhere else, and empty.
+        let other = DevStore::start(Options::new(self.folder.path().join("other-s3"))).await;
+        let s3 = std::mem::replace(&mut self.s3, other.expect("an S3 server"));
+        s3.stop().await;
+        address.expect("an address")
+    }
+
+    pub async fn s3_comes_back(&mut self, listen: SocketAddr) {
+        let options = Options { listen, ..Options::new(self.folder.path().join("s3")) };
+        self.s3 = DevStore::start(options).await.expect("an S3 server");
     }
 
     /// Writes the configuration: what `[subvolumes]` says, and more of `[s3]`.

@@ -66,6 +66,43 @@ async fn incrementals_of_two_subvolumes_killed_at_any_call_are_each_old_or_new()
     assert!(killed >= 16, "{killed}");
 }
 
+/// Two generations, of which the old one goes at the end of the run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_prunes_at_its_end_may_be_killed_at_any_call() {
+    let Some(world) = World::start(&[]).await else { return };
+    let round = RefCell::new(String::new());
+
+    let killed = kill_at_each_call(
+        &world.s3,
+        async |nth| {
+            let name = format!("data-{nth}");
+            let data = world.fs.subvolume(&name);
+            world.configure(&format!("paths = [{data:?}]"), "");
+            for kind in ["--full", "--once", "--full"] {
+                fs::write(data.join("file"), kind).expect("a written file");
+                let ran = world.run(&["backup", kind]).await;
+                assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+            }
+            fs::write(data.join("big"), noise(CHUNK + 1000)).expect("a written file");
+            *round.borrow_mut() = name;
+        },
+        || world.command(&["backup", "--once"]).into_std(),
+        async |moment| {
+            let name = round.borrow().clone();
+            let chain = whole_chain(&world, &name).await;
+            assert!(!chain.is_empty());
+            if !matches!(moment, Moment::Killed { .. }) {
+                comes_back(&world, &name).await;
+                nothing_is_left_over(&world, &name, &chain).await;
+            }
+        },
+    )
+    .await;
+
+    // Fourteen for the backup, more than six to look at all and delete what goes.
+    assert!(killed >= 20, "{killed}");
+}
+
 async fn killed_at_each_call(before: Before) {
     let Some(world) = World::start(&[]).await else { return };
     let round = RefCell::new(String::new());

@@ -114,13 +114,16 @@ async fn a_flood_on_stderr_does_no_harm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
-    for (does, signal, code) in [
-        (Does::HangsAfter { bytes: IN_THE_MIDDLE }, rustix::process::Signal::TERM, 143),
-        (Does::IgnoresTermAfter { bytes: 1000 }, rustix::process::Signal::INT, 130),
+    for (does, signal, code, chunks) in [
+        // What S3 has by then is kept for the next run.
+        (Does::HangsAfter { bytes: IN_THE_MIDDLE }, rustix::process::Signal::TERM, 143, 1),
+        (Does::IgnoresTermAfter { bytes: 1000 }, rustix::process::Signal::INT, 130, 0),
     ] {
-        let Some((world, stand_in)) = world(does).await else { return };
+        let Some((mut world, stand_in)) = world(does).await else { return };
         let child = world.command(&["backup", "--once"]).spawn().unwrap();
         assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
+        let all_sent = || world.s3.objects("backups").len() == chunks;
+        assert!(wait_until(RETRY_FOR, all_sent));
 
         let pid = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
@@ -129,8 +132,12 @@ async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         stand_in.assert_no_process_left();
         world.assert_nothing_runs();
-        assert_eq!(world.keys().await, Vec::<String>::new());
-        assert_eq!(world.snapshots(), Vec::<String>::new());
+        assert_eq!(world.keys().await.len(), chunks);
+        assert_eq!(world.snapshots().len(), chunks);
+        world.path = None;
+        world.backup().await;
+        assert_eq!(world.keys().await.len(), 6);
+        assert_eq!(world.records(), world.snapshots());
     }
 }
 
@@ -152,10 +159,20 @@ async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
 
         ran.failed_with(1, &["back up data: ", "the store is busy or unreachable"]);
         assert!(!ran.stderr.contains("btrfs send"), "{}", ran.stderr);
-        assert_eq!(world.keys().await, Vec::<String>::new(), "{op:?}");
-        assert_eq!(world.snapshots(), Vec::<String>::new(), "{op:?}");
         world.assert_nothing_runs();
-        world.backup().await;
+        // What S3 has acknowledged is kept, and gone on with.
+        let is_kept = ran.stderr.contains("event=backup_interrupted");
+        assert!(!(is_kept && op == Op::CreateMultipartUpload), "{}", ran.stderr);
+        assert_eq!(world.snapshots().len(), usize::from(is_kept), "{op:?}");
+        if !is_kept {
+            assert_eq!(world.keys().await, Vec::<String>::new(), "{op:?}");
+            assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
+        }
+        let again = world.backup().await;
+        assert_eq!(again.stderr.contains("event=backup_resumed"), is_kept, "{}", again.stderr);
+        assert_eq!(world.keys().await.len(), 6, "{op:?}");
+        assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
+        assert_eq!(world.records(), world.snapshots());
     }
 }
 

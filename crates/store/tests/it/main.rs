@@ -14,6 +14,7 @@ mod memory;
 mod network;
 mod objects;
 mod proxy;
+mod replay;
 mod row;
 mod thaw;
 mod upload;

@@ -1,0 +1,157 @@
+//! Killed (-9) at a hundred random moments, from the beginning of a run to its
+//! end: each rerun succeeds with no manual step, sends nothing twice that S3 had
+//! acknowledged, and leaves nothing over.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use s3up_devstore::Op;
+use s3up_testkit::{End, assert_same_tree, kill_when, noise, run_to_success};
+
+use crate::fixture::{CHUNK, World};
+
+const ROUNDS: u64 = 100;
+/// Runs that are timed before the first is killed.
+const TIMED: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_a_hundred_random_moments_a_rerun_always_succeeds() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let seed = seed();
+    let mut random = Random(seed);
+    let mut longest = Duration::ZERO;
+    for round in 0..TIMED {
+        let began = Instant::now();
+        change(&world, round);
+        run_to_success(command(&world, round)).await;
+        longest = longest.max(began.elapsed());
+    }
+    let (mut killed, mut resumed) = (0, 0);
+    for round in TIMED..TIMED + ROUNDS {
+        change(&world, round);
+        let moment = longest.mul_f64(random.fraction());
+        if let End::Killed = kill_when(command(&world, round), tokio::time::sleep(moment)).await {
+            killed += 1;
+        }
+        assert_pointer_is_whole(&world, seed, round).await;
+        let acknowledged = acknowledged_parts(&world);
+        let parts = world.s3.faults().calls(Op::UploadPart);
+
+        let printed = run_to_success(command(&world, round)).await;
+
+        let sent = world.s3.faults().calls(Op::UploadPart) - parts;
+        if printed.contains("event=backup_resumed") {
+            resumed += 1;
+            let all = parts_of_newest(&world).await;
+            assert!(sent + acknowledged <= all, "{seed} {round}: {sent} + {acknowledged} of {all}");
+        }
+        assert_nothing_is_left(&world, seed, round).await;
+    }
+    let target = world.fs.path().join("restored");
+    assert_eq!(world.restore("data", &target).await.code, Some(0), "{seed}");
+    assert_same_tree(&world.subvolume("data"), &target);
+    assert_eq!(world.run(&["verify"]).await.code, Some(0), "{seed}");
+    // Most moments are within a run; where the machine was busy when that was
+    // timed, fewer.
+    assert!(killed > ROUNDS / 4, "seed {seed}: {killed} were killed, {resumed} resumed");
+}
+
+/// Every fourth is a full, so that the incremental after it prunes.
+fn command(world: &World, round: u64) -> std::process::Command {
+    let how = if round.is_multiple_of(4) { "--full" } else { "--once" };
+    world.command(&["backup", how]).into_std()
+}
+
+/// Two chunks, of which one has three parts; another one each round.
+fn change(world: &World, round: u64) {
+    let data = world.subvolume("data");
+    let mut big = noise(CHUNK + 1000);
+    big[..8].copy_from_slice(&round.to_le_bytes());
+    fs::write(data.join("big"), big).expect("a written file");
+}
+
+async fn assert_pointer_is_whole(world: &World, seed: u64, round: u64) {
+    let objects = world.s3.objects("backups");
+    let mut next = Some(world.newest("data").await.0);
+    while let Some(key) = next {
+        let manifest = world.json(&key).await;
+        for (key, size) in named(&manifest) {
+            let found = objects.get(&key);
+            let is_right = found.is_some_and(|found| size.is_none_or(|size| size == *found));
+            assert!(is_right, "seed {seed}, round {round}: {key} has {found:?}, not {size:?}");
+        }
+        next = manifest["parent_manifest"].as_str().map(str::to_owned);
+    }
+}
+
+/// Every object is named by a manifest that is there.
+async fn assert_nothing_is_left(world: &World, seed: u64, round: u64) {
+    let keys: BTreeSet<_> = world.keys().await.into_iter().collect();
+    let mut wanted = BTreeSet::from(["nas/subvol/data/current.json".to_owned()]);
+    for key in keys.iter().filter(|key| is_manifest(key)) {
+        wanted.extend(named(&world.json(key).await).into_iter().map(|(key, _)| key));
+        wanted.insert(key.clone());
+    }
+    assert_eq!(keys, wanted, "seed {seed}, round {round}");
+    assert_eq!(world.s3.uploads("backups"), Vec::<String>::new(), "seed {seed}, round {round}");
+    let snapshots = world.snapshots();
+    assert!((1..=2).contains(&snapshots.len()), "seed {seed}, round {round}: {snapshots:?}");
+    assert_eq!(world.records(), snapshots, "seed {seed}, round {round}");
+}
+
+fn is_manifest(key: &str) -> bool {
+    key.contains("/manifest-") && !key.ends_with("-parts.json")
+}
+
+/// The objects of a backup, and the lengths of its chunks.
+fn named(manifest: &serde_json::Value) -> Vec<(String, Option<u64>)> {
+    let text = |value: &serde_json::Value| value.as_str().expect("a key").to_owned();
+    let chunks = manifest["chunks"].as_array().expect("chunks").iter();
+    let chunks = chunks.map(|chunk| (text(&chunk["key"]), chunk["size"].as_u64()));
+    chunks.chain([(text(&manifest["parts"]["key"]), None)]).collect()
+}
+
+/// Parts that a journal says S3 has.
+fn acknowledged_parts(world: &World) -> u64 {
+    let folder = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a folder");
+    let paths = folder.map(|entry| entry.expect("an entry").path());
+    let journals = paths.filter(|path| path.extension().is_some_and(|end| end == "journal"));
+    let texts = journals.map(|path| fs::read_to_string(path).expect("a journal"));
+    texts.map(|text| text.matches("{\"line\":\"part\"").count() as u64).sum()
+}
+
+/// Of its multipart uploads.
+async fn parts_of_newest(world: &World) -> u64 {
+    let (_, manifest) = world.newest("data").await;
+    let parts = world.json(manifest["parts"]["key"].as_str().expect("a key")).await;
+    let counts = parts["chunks"].as_array().expect("chunks").iter().map(|chunk| {
+        let count = chunk["sha256"].as_array().expect("digests").len() as u64;
+        if count == 1 { 0 } else { count }
+    });
+    counts.sum()
+}
+
+/// `S3UP_KILL_SEED` brings back the moments of a run that failed.
+#[expect(clippy::disallowed_methods, reason = "a test that failed is to be run again as it was")]
+#[expect(clippy::print_stdout, reason = "the seed of a test that fails")]
+fn seed() -> u64 {
+    let given = std::env::var("S3UP_KILL_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| getrandom::u64().expect("a random number"));
+    println!("S3UP_KILL_SEED={seed}");
+    seed
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    /// From 0 to 1.
+    fn fraction(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
+    }
+}

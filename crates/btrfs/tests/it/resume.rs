@@ -1,0 +1,251 @@
+//! A backup that was interrupted is gone on with: what S3 has is not sent twice,
+//! and nothing of another stream is mixed in.
+
+mod changed;
+mod complete;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use s3up_devstore::{Conditions, Held, Op};
+use s3up_testkit::{assert_same_tree, noise};
+use serde_json::Value;
+use tokio::process::Child;
+
+use crate::fixture::{CHUNK, PART, Ran, World};
+
+/// So many whole parts, and a bit.
+const PARTS: u64 = 40;
+
+/// One that sends a part at a time, in chunks of so many bytes.
+async fn world(chunk_bytes: u64) -> Option<World> {
+    let world = World::start(&["data"]).await?;
+    world.reconfigure(
+        &format!("chunk_size_bytes = {CHUNK}"),
+        &format!("chunk_size_bytes = {chunk_bytes}\nconcurrency = 1"),
+    );
+    fs::write(world.subvolume("data").join("big"), noise(PARTS * PART)).expect("a written file");
+    Some(world)
+}
+
+/// A run, and its `nth` part from now on, which has arrived and is not answered.
+async fn run_until_part(world: &World, nth: u64) -> (Child, Held) {
+    let held = world.s3.faults().hold_op(Op::UploadPart, nth);
+    let mut run = world.command(&["backup", "--once"]).spawn().expect("the program");
+    tokio::select! {
+        () = held.reached() => {}
+        ended = run.wait() => panic!("it ended with {ended:?}"),
+    }
+    (run, held)
+}
+
+async fn kill(world: &World, (mut run, held): (Child, Held)) {
+    run.kill().await.expect("a child of ours");
+    held.release();
+    world.assert_nothing_runs();
+}
+
+/// Bytes that came in parts, and in objects of one part.
+fn uploaded(world: &World, from: [u64; 2]) -> u64 {
+    let faults = world.s3.faults();
+    let of = |op, from| {
+        let calls = from + 1..=faults.calls(op);
+        let headers = calls.map(move |call| faults.headers(op, call).expect("its headers"));
+        headers.map(|headers| {
+            let len = headers.get("content-length").expect("a length");
+            len.to_str().expect("text").parse::<u64>().expect("a number")
+        })
+    };
+    of(Op::UploadPart, from[0]).chain(of(Op::PutObject, from[1])).sum()
+}
+
+fn calls(world: &World) -> [u64; 2] {
+    [Op::UploadPart, Op::PutObject].map(|op| world.s3.faults().calls(op))
+}
+
+/// What is published is what is in the subvolume, and nothing else is there.
+async fn assert_clean(world: &World) {
+    let target = world.fs.path().join("restored");
+    let restored = world.restore("data", &target).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
+    s3up_testkit::delete_subvolume(&target);
+    assert_eq!(world.keys().await, named(world).await);
+    assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
+    let mut records = world.records();
+    records.retain(|record| !record.ends_with(".journal"));
+    assert_eq!(records, world.records(), "no journal is left");
+}
+
+/// All keys that the chain of the pointer names.
+async fn named(world: &World) -> Vec<String> {
+    let mut keys = vec!["nas/subvol/data/current.json".to_owned()];
+    let mut next = Some(world.newest("data").await.0);
+    while let Some(key) = next {
+        let manifest = world.json(&key).await;
+        let chunks = manifest["chunks"].as_array().expect("chunks");
+        let texts = chunks.iter().map(|chunk| &chunk["key"]).chain([&manifest["parts"]["key"]]);
+        keys.extend(texts.map(|text| text.as_str().expect("a key").to_owned()));
+        next = manifest["parent_manifest"].as_str().map(str::to_owned);
+        keys.push(key);
+    }
+    keys.sort();
+    keys
+}
+
+fn assert_says(ran: &Ran, event: &str) {
+    let event = format!("event={event} ");
+    assert!(ran.stderr.contains(&event), "{event}is not in {}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_nine_tenths_less_than_fifteen_percent_is_uploaded_again() {
+    for chunk_bytes in [1 << 30, CHUNK] {
+        let Some(world) = world(chunk_bytes).await else { return };
+        // Chunks of eleven MiB have two whole parts and a short one.
+        let parts = if chunk_bytes == CHUNK { PARTS * PART / CHUNK * 3 } else { PARTS };
+        let run = run_until_part(&world, parts * 9 / 10 + 2).await;
+        kill(&world, run).await;
+        let snapshots = world.snapshots();
+        let plan = world.run(&["backup", "--once", "--dry-run", "--json"]).await;
+        let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");
+        let before = calls(&world);
+
+        let ran = world.backup().await;
+
+        assert_says(&ran, "backup_resumed");
+        let again = uploaded(&world, before);
+        let percent = again * 100 / (PARTS * PART);
+        assert!(percent < 15, "{again} bytes are {percent} % of {}", PARTS * PART);
+        assert_eq!(world.snapshots(), snapshots, "it is the same snapshot");
+        assert_eq!(plan[0]["work"], "resume", "{plan}");
+        assert_eq!(plan[0]["snapshot"], snapshots[0], "{plan}");
+        assert!(plan[0]["reason"].as_str().expect("text").contains("MiB acknowledged"), "{plan}");
+        assert_clean(&world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_stopped_by_a_signal_is_gone_on_with() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let Some(world) = world(1 << 30).await else { return };
+        let (run, held) = run_until_part(&world, 20).await;
+        let pid = Pid::from_raw(run.id().expect("it runs") as i32).expect("a process");
+
+        kill_process(pid, signal).expect("a signal");
+        let stopped = Ran::of(run.wait_with_output().await.expect("its end"));
+        held.release();
+        let before = calls(&world);
+        let ran = world.backup().await;
+
+        assert_says(&stopped, "backup_interrupted");
+        assert_says(&ran, "backup_resumed");
+        // All but the nineteen that were acknowledged, and the documents.
+        let again = uploaded(&world, before);
+        assert!(again < (PARTS - 19 + 1) * PART, "{again}");
+        assert_eq!(world.snapshots().len(), 1);
+        assert_clean(&world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_goes_away_and_comes_back_is_gone_on_with() {
+    let Some(mut world) = world(1 << 30).await else { return };
+    let (run, held) = run_until_part(&world, 20).await;
+    let away = world.s3_goes_away().await;
+    held.release();
+    let failed = Ran::of(run.wait_with_output().await.expect("its end"));
+    world.s3_comes_back(away).await;
+    let before = calls(&world);
+
+    let ran = world.backup().await;
+
+    failed.failed_with(1, &["the store is busy or unreachable"]);
+    assert_says(&failed, "backup_interrupted");
+    assert_says(&ran, "backup_resumed");
+    let again = uploaded(&world, before);
+    assert!(again < (PARTS - 19 + 1) * PART, "{again}");
+    assert_clean(&world).await;
+}
+
+/// As after a power cut: nothing runs, the filesystem was mounted anew, and the
+/// lock file is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_started_anew_goes_on() {
+    let Some(world) = world(1 << 30).await else { return };
+    let run = run_until_part(&world, 20).await;
+    kill(&world, run).await;
+    mount_anew(&world);
+    assert!(world.lock().exists());
+    let before = calls(&world);
+
+    let ran = world.backup().await;
+
+    assert_says(&ran, "backup_lock_stale");
+    assert_says(&ran, "backup_resumed");
+    let again = uploaded(&world, before);
+    assert!(again < (PARTS - 18 + 1) * PART, "{again}");
+    assert_clean(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_is_torn_or_lost_costs_bytes_and_nothing_else() {
+    for damage in ["torn", "garbage", "gone"] {
+        let Some(world) = world(CHUNK).await else { return };
+        let run = run_until_part(&world, 20).await;
+        kill(&world, run).await;
+        let path = journal(&world);
+        let text = fs::read(&path).unwrap();
+        match damage {
+            "torn" => fs::write(&path, &text[..text.len() * 2 / 3]).unwrap(),
+            "garbage" => fs::write(&path, noise(1000)).unwrap(),
+            _ => fs::remove_file(&path).unwrap(),
+        }
+
+        let ran = world.backup().await;
+
+        let event = if damage == "torn" { "backup_resumed" } else { "backup_not_resumed" };
+        assert_says(&ran, event);
+        assert_clean(&world).await;
+    }
+}
+
+/// Killed before it heard of the upload that it began.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_the_journal_does_not_know_is_aborted() {
+    let Some(world) = World::start_with(Conditions::Honoured, &["data"]).await else { return };
+    let held = world.s3.faults().hold_op(Op::CreateMultipartUpload, 2);
+    world.reconfigure("part_size_bytes", "concurrency = 1\npart_size_bytes");
+    fs::write(world.subvolume("data").join("big"), noise(3 * CHUNK)).unwrap();
+    let mut run = world.command(&["backup", "--once"]).spawn().unwrap();
+    held.reached().await;
+    run.kill().await.unwrap();
+    world.assert_nothing_runs();
+    held.release();
+    assert!(!world.s3.uploads("backups").is_empty());
+
+    let ran = world.backup().await;
+
+    assert_says(&ran, "backup_resumed");
+    assert_clean(&world).await;
+}
+
+fn mount_anew(world: &World) {
+    let call = |program: &str, arguments: &[&OsStr]| {
+        let status = Command::new(program).args(arguments).status().expect("a program");
+        assert!(status.success(), "{program} {arguments:?}");
+    };
+    let (image, path) = (world.fs.image().as_os_str(), world.fs.path().as_os_str());
+    call("umount", &[path]);
+    call("mount", &["-o".as_ref(), "loop,noatime".as_ref(), image, path]);
+}
+
+fn journal(world: &World) -> PathBuf {
+    let mut paths = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a folder");
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|end| end == "journal");
+    let path = paths.find_map(|entry| Some(entry.ok()?.path()).filter(is_journal));
+    path.expect("a journal")
+}
