@@ -14,6 +14,7 @@ pub mod verify;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -22,6 +23,7 @@ use btrfs_to_s3::config::BucketConfig;
 use btrfs_to_s3::publish::Host;
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
+use s3up_cli::config::AbsolutePath;
 use s3up_cli::{Exit, Stop};
 use s3up_store::{Conditions, Store};
 
@@ -108,6 +110,11 @@ async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
         "the store ignores {headers}: two hosts that write below one prefix replace each other's \
          backups silently; let no other host write there"
     );
+}
+
+pub fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = AbsolutePath::try_from(PathBuf::from(text)).map_err(|err| err.to_string())?;
+    Ok(path.into_inner())
 }
 
 pub fn print(text: &str) -> anyhow::Result<Exit> {

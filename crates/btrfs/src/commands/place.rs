@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogLevel};
 
+use super::restore::{self, RestoreArgs};
 use super::{list, output, stopped_by, verify};
 
 #[derive(Subcommand)]
@@ -44,6 +45,8 @@ pub enum BucketCommand {
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
     },
+    /// Restore a subvolume to a path that does not exist yet
+    Restore(RestoreArgs),
 }
 
 /// Where the backups are, said on the command line. For all else there are
@@ -99,6 +102,7 @@ impl BucketCommand {
     fn args(&self) -> &PlaceArgs {
         match self {
             BucketCommand::List { place, .. } | BucketCommand::Verify { place, .. } => place,
+            BucketCommand::Restore(args) => &args.place,
         }
     }
 
@@ -121,6 +125,7 @@ impl BucketCommand {
                 let depth = if deep { Depth::Read { concurrency } } else { Depth::Told };
                 verify::run(place, &subvolume, depth, output(json)).await
             }
+            BucketCommand::Restore(args) => restore::run(place, args).await,
         }
     }
 }

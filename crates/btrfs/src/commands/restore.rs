@@ -1,52 +1,120 @@
-//! `restore`: a backup, back on disk.
+//! `restore`: a backup, back on disk. Works on an empty host, with nothing but
+//! the bucket and credentials.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use btrfs_to_s3::config::Config;
+use anyhow::anyhow;
+use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::restore::choose::Wanted;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::{Request, Restore};
+use btrfs_to_s3::restore::{Request, Restore, Restored, when};
 use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
+use clap::Args;
 use s3up_cli::Exit;
-use s3up_core::{Key, Size};
+use s3up_core::{Key, Size, Throughput};
 
-use super::{connect, find_btrfs, need_root};
+use super::place::{Place, PlaceArgs};
+use super::{Output, connect, find_btrfs, need_root, now, output, print};
 
-pub async fn run(
-    config: &Config,
-    subvolume: &str,
+#[derive(Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// The subvolume's name, as in the bucket
+    #[arg(long, value_name = "NAME")]
+    subvolume: String,
+    /// Where the restored subvolume goes, on btrfs
+    #[arg(long, value_name = "PATH", value_parser = super::absolute)]
     target: PathBuf,
-    manifest: Option<&str>,
-) -> anyhow::Result<Exit> {
+    /// Restore the newest backup that was made then or before, as 2026-01-31T23:59:59Z,
+    /// "2026-01-31 23:59" (local time) or 2026-01-31 (the whole day)
+    #[arg(long, value_name = "TIME", conflicts_with = "manifest_key")]
+    at: Option<String>,
+    /// Restore exactly this backup (default: the newest)
+    #[arg(long, value_name = "KEY")]
+    manifest_key: Option<String>,
+    /// Print what would be restored, and what has to be thawed first; do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print that as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+}
+
+pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    let subvolume = SubvolumeName::parse(subvolume).map_err(|err| Exit::Usage.with(err))?;
-    let manifest = manifest.map(Key::parse).transpose().map_err(|err| Exit::Usage.with(err))?;
+    let request = args.request()?;
     let btrfs = find_btrfs()?;
-    let bucket = connect(&config.bucket, &stopping).await?;
+    let bucket = connect(&place.bucket, &stopping).await?;
     let restore = Restore {
         bucket: &bucket,
-        layout: &config.bucket.layout,
+        layout: &place.bucket.layout,
         btrfs: &btrfs,
-        concurrency: config.bucket.concurrency,
+        concurrency: place.bucket.concurrency,
         stopping,
     };
-    let request = Request { subvolume, target, manifest };
-    let restored = restore.run(&request).await.map_err(restore_failed)?;
+    if args.dry_run {
+        let preview = restore.preview(&request, SystemTime::now()).await.map_err(exit_of)?;
+        return print(&match output(args.json) {
+            Output::Table => preview.to_table(),
+            Output::Json => json(&preview),
+        });
+    }
+    match restore.run(&request).await {
+        Ok(restored) => log_restored(&request, &restored),
+        Err(err) => {
+            let (subvolume, target) = (&request.subvolume, request.target.display());
+            tracing::error!(event = "restore_failed", %subvolume, %target);
+            return Err(exit_of(err));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl RestoreArgs {
+    fn request(&self) -> anyhow::Result<Request> {
+        let usage =
+            |option: &str, err: anyhow::Error| Exit::Usage.with(err.context(option.to_owned()));
+        let subvolume = SubvolumeName::parse(&self.subvolume)
+            .map_err(|err| usage("--subvolume", anyhow!(err)))?;
+        let wanted = match (&self.manifest_key, &self.at) {
+            (Some(key), _) => Wanted::Manifest(
+                Key::parse(key).map_err(|err| usage("--manifest-key", anyhow!(err)))?,
+            ),
+            (None, Some(time)) => Wanted::At(
+                when::parse(time, now().time_zone()).map_err(|err| usage("--at", anyhow!(err)))?,
+            ),
+            (None, None) => Wanted::Newest,
+        };
+        Ok(Request { subvolume, target: self.target.clone(), wanted })
+    }
+}
+
+fn log_restored(request: &Request, restored: &Restored) {
+    let Restored { manifest, links, total_bytes, elapsed } = restored;
+    tracing::info!(
+        event = "restore_metrics",
+        subvolume = %request.subvolume,
+        total_bytes,
+        elapsed_seconds = format_args!("{:.3}", elapsed.as_secs_f64()),
+        throughput = %Throughput { bytes: *total_bytes, elapsed: *elapsed },
+    );
     tracing::info!(
         event = "restore_complete",
         subvolume = %request.subvolume,
         target = %request.target.display(),
-        manifest = %restored.manifest,
-        links = restored.links,
-        total_bytes = restored.total_bytes,
-        elapsed_seconds = format_args!("{:.1}", restored.elapsed.as_secs_f64()),
-        "{}", Size(restored.total_bytes)
+        %manifest,
+        links,
+        total_bytes,
+        elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
+        "{}", Size(*total_bytes)
     );
-    Ok(Exit::Done)
 }
 
-fn restore_failed(err: RestoreError) -> anyhow::Error {
+fn exit_of(err: RestoreError) -> anyhow::Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures")]
     match err {
         RestoreError::TargetPath { .. }

@@ -26,6 +26,15 @@ pub enum RestoreError {
     TargetFolder(#[source] PlaceError),
     #[error("nothing is published for the subvolume {subvolume}: there is no {pointer}")]
     NothingPublished { subvolume: SubvolumeName, pointer: Key },
+    #[error("nothing of the subvolume {subvolume} was made at {at} or before: {found}")]
+    NothingSoOld { subvolume: SubvolumeName, at: String, found: String },
+    #[error(
+        "{manifest} is a stream of protocol 2, which `btrfs receive` of btrfs-progs {found} \
+         damages; it needs 6.2 or later"
+    )]
+    ProgramTooOld { manifest: Key, found: String },
+    #[error("look how much space is free at {path:?}")]
+    FreeSpace { path: PathBuf, source: std::io::Error },
     #[error("pointer {key}")]
     Pointer { key: Key, source: DocumentError },
     #[error("manifest {key}")]
