@@ -1,8 +1,10 @@
 //! What each command does: builds the parts from the configuration, runs them,
 //! and says how that ended. Decides nothing.
 
+pub mod again;
 pub mod backup;
 pub mod benchmark;
+pub mod drill;
 pub mod estimate;
 pub mod list;
 pub mod place;
@@ -10,7 +12,9 @@ pub mod plan;
 pub mod prune;
 pub mod restore;
 pub mod status;
+pub mod thaw;
 pub mod verify;
+pub mod which;
 
 use std::collections::BTreeMap;
 use std::io::Write;

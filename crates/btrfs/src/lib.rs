@@ -31,6 +31,7 @@ mod child;
 pub mod compare;
 pub mod compressed;
 pub mod config;
+pub mod drill;
 pub mod estimate;
 pub mod failure;
 pub mod filesystem;

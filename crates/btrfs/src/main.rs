@@ -13,6 +13,7 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use commands::drill::DrillArgs;
 use commands::place::BucketCommand;
 use commands::prune::Doing;
 use commands::{benchmark, output, prune};
@@ -142,6 +143,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
     },
+    /// Restore the newest backups into a file in `drill.scratch_dir`, compare, and remove it all
+    Drill(DrillArgs),
     /// Check the configuration file and print what is in force, then exit
     CheckConfig,
 }
@@ -244,6 +247,7 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
                 None => prune::run(config, doing, &subvolume, output(json)).await,
             }
         }
+        Command::Drill(args) => commands::drill::run(config, args).await,
         Command::CheckConfig => commands::print(&config.summary()),
     }
 }

@@ -7,9 +7,11 @@
 //! checksum of each command stands for that, and the last of a chunk is handed on
 //! only after the SHA-256 of the whole chunk agreed: so END, without which
 //! nothing counts as received, comes after every digest. What it made must be read-only
-//! and carry the UUID of the snapshot that was sent. At the very end a writable
-//! snapshot appears at the target. Whatever fails before leaves nothing.
+//! and carry the UUID of the snapshot that was sent, and it is compared with that
+//! where that is on this host. At the very end a writable snapshot appears at the
+//! target. Whatever fails before leaves nothing.
 
+mod around;
 pub mod choose;
 pub mod cold;
 pub mod error;
@@ -37,12 +39,14 @@ use self::proven::Proven;
 use crate::bucket::Bucket;
 use crate::cause::with_cause;
 use crate::chain::Chain;
+use crate::compare::{self, Proof};
 use crate::layout::Layout;
 use crate::receive::Receiver;
 use crate::snapshot::SubvolumeName;
 use crate::staging::Staging;
 use crate::stopping::Stopping;
 use crate::subvolume;
+use crate::thaw::{Clock, Mode, Terms};
 use crate::tool::Btrfs;
 
 /// Bytes are proven and handed on in slices that take far under a millisecond.
@@ -55,6 +59,12 @@ pub struct Restore<'a> {
     /// Ranges on their way at once.
     pub concurrency: usize,
     pub stopping: Stopping,
+    /// How archived chunks are asked for, and what may be done for that.
+    pub terms: Terms,
+    pub mode: Mode,
+    pub clock: Clock,
+    /// What is compared before the target appears.
+    pub proving: compare::Wanted,
 }
 
 pub struct Request {
@@ -70,6 +80,7 @@ pub struct Restored {
     pub links: usize,
     pub total_bytes: u64,
     pub elapsed: Duration,
+    pub proof: Proof,
 }
 
 /// What was received last: the parent of the next link.
@@ -84,12 +95,18 @@ impl Restore<'_> {
         let began = Instant::now();
         let chain = self.unless_stopped(self.choose(request)).await?;
         let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
-        self.receive_and_hand_over(&links, &request.target).await?;
+        let chunks = self.unless_stopped(self.thaw_all(&chain)).await?;
+        let thaw = self.thaw();
+        let proof = tokio::select! {
+            outcome = self.receive_and_hand_over(&links, &request.target) => outcome?,
+            never = thaw.keep(&chunks) => match never {},
+        };
         Ok(Restored {
             manifest: chain.newest().key.clone(),
             links: chain.links().len(),
             total_bytes: chain.total_bytes(),
             elapsed: began.elapsed(),
+            proof,
         })
     }
 
@@ -132,11 +149,14 @@ impl Restore<'_> {
         &self,
         links: &Links<'_>,
         target: &Path,
-    ) -> Result<(), RestoreError> {
+    ) -> Result<Proof, RestoreError> {
         let staging = Staging::make(self.btrfs, target).await?;
         let outcome = async {
             let last = self.receive_all(links, &staging).await?;
-            self.hand_over(&last, &staging, target).await
+            let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
+            let proof = self.prove(newest.link, last.path.clone()).await?;
+            self.hand_over(&last, &staging, target).await?;
+            Ok(proof)
         };
         let outcome = outcome.await;
         if let Err(err) = staging.remove(self.btrfs).await {

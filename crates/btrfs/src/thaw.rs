@@ -244,16 +244,3 @@ impl Waiting {
         );
     }
 }
-
-/// How long S3 takes at most, by its own words:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>
-pub fn time_at_most(class: &str, tier: Tier) -> Option<Duration> {
-    let hours = |hours: u64| Some(Duration::from_secs(hours * 60 * 60));
-    match (class, tier) {
-        ("GLACIER", Tier::Expedited) => Some(Duration::from_secs(5 * 60)),
-        ("GLACIER", Tier::Standard) => hours(5),
-        ("GLACIER", Tier::Bulk) | ("DEEP_ARCHIVE", Tier::Standard) => hours(12),
-        ("DEEP_ARCHIVE", Tier::Bulk) => hours(48),
-        (_, _) => None,
-    }
-}

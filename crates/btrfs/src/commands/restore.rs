@@ -4,37 +4,36 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::anyhow;
+use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::restore::choose::Wanted;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::{Request, Restore, Restored, when};
-use btrfs_to_s3::snapshot::SubvolumeName;
+use btrfs_to_s3::restore::{Request, Restore, Restored};
 use btrfs_to_s3::stopping::Stopping;
 use clap::Args;
 use s3up_cli::Exit;
-use s3up_core::{Key, Size, Throughput};
+use s3up_core::{Size, Throughput};
 
+use super::again::later;
 use super::place::{Place, PlaceArgs};
-use super::{Output, connect, find_btrfs, need_root, now, output, print};
+use super::thaw::WaitingArgs;
+use super::which::WhichArgs;
+use super::{Output, connect, find_btrfs, need_root, output, print};
 
 #[derive(Args)]
 pub struct RestoreArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// The subvolume's name, as in the bucket
-    #[arg(long, value_name = "NAME")]
-    subvolume: String,
+    #[command(flatten)]
+    which: WhichArgs,
     /// Where the restored subvolume goes, on btrfs
     #[arg(long, value_name = "PATH", value_parser = super::absolute)]
     target: PathBuf,
-    /// Restore the newest backup that was made then or before, as 2026-01-31T23:59:59Z,
-    /// "2026-01-31 23:59" (local time) or 2026-01-31 (the whole day)
-    #[arg(long, value_name = "TIME", conflicts_with = "manifest_key")]
-    at: Option<String>,
-    /// Restore exactly this backup (default: the newest)
-    #[arg(long, value_name = "KEY")]
-    manifest_key: Option<String>,
+    /// Compare with the source snapshot, where it is on this host (default: as
+    /// `restore.verify_mode` says)
+    #[arg(long, value_name = "EXTENT", value_parser = ["full", "sample", "none"])]
+    verify: Option<String>,
+    #[command(flatten)]
+    waiting: WaitingArgs,
     /// Print what would be restored, and what has to be thawed first; do nothing
     #[arg(long)]
     dry_run: bool,
@@ -55,6 +54,10 @@ pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
         btrfs: &btrfs,
         concurrency: place.bucket.concurrency,
         stopping,
+        terms: place.restore.terms,
+        mode: args.waiting.mode(&place.restore),
+        clock: SystemTime::now,
+        proving: place.proving(args.verify.as_deref().and_then(Extent::parse)),
     };
     if args.dry_run {
         let preview = restore.preview(&request, SystemTime::now()).await.map_err(exit_of)?;
@@ -76,25 +79,13 @@ pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
 
 impl RestoreArgs {
     fn request(&self) -> anyhow::Result<Request> {
-        let usage =
-            |option: &str, err: anyhow::Error| Exit::Usage.with(err.context(option.to_owned()));
-        let subvolume = SubvolumeName::parse(&self.subvolume)
-            .map_err(|err| usage("--subvolume", anyhow!(err)))?;
-        let wanted = match (&self.manifest_key, &self.at) {
-            (Some(key), _) => Wanted::Manifest(
-                Key::parse(key).map_err(|err| usage("--manifest-key", anyhow!(err)))?,
-            ),
-            (None, Some(time)) => Wanted::At(
-                when::parse(time, now().time_zone()).map_err(|err| usage("--at", anyhow!(err)))?,
-            ),
-            (None, None) => Wanted::Newest,
-        };
+        let (subvolume, wanted) = self.which.parse()?;
         Ok(Request { subvolume, target: self.target.clone(), wanted })
     }
 }
 
 fn log_restored(request: &Request, restored: &Restored) {
-    let Restored { manifest, links, total_bytes, elapsed } = restored;
+    let Restored { manifest, links, total_bytes, elapsed, proof } = restored;
     tracing::info!(
         event = "restore_metrics",
         subvolume = %request.subvolume,
@@ -110,7 +101,8 @@ fn log_restored(request: &Request, restored: &Restored) {
         links,
         total_bytes,
         elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
-        "{}", Size(*total_bytes)
+        proven = proof.word(),
+        "{}; {proof}", Size(*total_bytes)
     );
 }
 
@@ -120,6 +112,7 @@ fn exit_of(err: RestoreError) -> anyhow::Error {
         RestoreError::TargetPath { .. }
         | RestoreError::TargetExists { .. }
         | RestoreError::TargetFolder(_) => Exit::Usage.with(err),
+        RestoreError::Archived { .. } => later(&err.to_string(), &[]),
         RestoreError::Stopped(stop) => Exit::from(stop).with(err),
         err => err.into(),
     }

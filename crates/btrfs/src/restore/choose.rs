@@ -33,7 +33,7 @@ struct Names {
     found: Option<(Stamp, Key)>,
 }
 
-pub(super) struct Chooser<'a> {
+pub struct Chooser<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub subvolume: &'a SubvolumeName,

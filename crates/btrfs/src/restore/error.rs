@@ -8,12 +8,14 @@ use s3up_core::{Crc64Nvme, Key};
 use s3up_store::StoreError;
 
 use crate::bucket::{BucketError, ReadChainError};
+use crate::compare::{CompareError, Proof};
 use crate::filesystem::PlaceError;
 use crate::manifest::DocumentError;
 use crate::receive::ReceiveError;
 use crate::snapshot::SubvolumeName;
 use crate::staging::StagingError;
 use crate::subvolume::SubvolumeError;
+use crate::thaw::{Look, ThawError};
 use crate::tool::ToolError;
 
 #[derive(Debug, thiserror::Error)]
@@ -63,10 +65,21 @@ pub enum RestoreError {
     OtherParent { manifest: Key, found: String },
     #[error("give the restored subvolume its name {path:?}")]
     HandOver { path: PathBuf, source: std::io::Error },
+    #[error("{look}; {why}")]
+    Archived { look: Look, why: &'static str },
+    #[error(
+        "what was received of {manifest} is not the source snapshot, and is not handed over \
+         (`--verify none` does that): {proof}"
+    )]
+    Differs { manifest: Key, proof: Box<Proof> },
     #[error("the chain has no links")]
     NoLinks,
     #[error("stopped by a signal")]
     Stopped(Stop),
+    #[error(transparent)]
+    Thaw(#[from] ThawError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
