@@ -124,7 +124,8 @@ impl Line {
 
 /// For people: how each stands, then what is in the bucket.
 pub fn to_table(all: &[Status]) -> String {
-    let header = ["SUBVOLUME", "LAST RUN", "OUTCOME", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "TROUBLE"];
+    let header =
+        ["SUBVOLUME", "LAST RUN", "OUTCOME", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "TROUBLE"];
     let mut text = table(header, all.iter().map(Status::cells));
     let backups = all
         .iter()

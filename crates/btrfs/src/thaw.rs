@@ -102,11 +102,7 @@ pub fn chunks_of(chain: &Chain) -> Result<BTreeMap<Key, u64>, (Key, DocumentErro
 impl Thaw<'_> {
     /// Asks for what `mode` allows, until every chunk can be read or the time is
     /// over. May be dropped at any moment, and run again.
-    pub async fn run(
-        &self,
-        chunks: &BTreeMap<Key, u64>,
-        mode: Mode,
-    ) -> Result<Thawed, ThawError> {
+    pub async fn run(&self, chunks: &BTreeMap<Key, u64>, mode: Mode) -> Result<Thawed, ThawError> {
         let began = Instant::now();
         let mut thawed = Thawed {
             look: self.look(chunks).await?,

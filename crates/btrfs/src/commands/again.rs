@@ -36,7 +36,17 @@ mod tests {
 
     #[test]
     fn a_command_can_be_typed_again() {
-        let words = ["btrfs-to-s3", "thaw", NO_WAIT, "--at", "2026-01-31 12:00", "it's", "", "--set", "a.b=1"];
+        let words = [
+            "btrfs-to-s3",
+            "thaw",
+            NO_WAIT,
+            "--at",
+            "2026-01-31 12:00",
+            "it's",
+            "",
+            "--set",
+            "a.b=1",
+        ];
         let command = quoted(words.into_iter().map(OsString::from));
         assert_eq!(command, r"btrfs-to-s3 thaw --at '2026-01-31 12:00' 'it'\''s' '' --set a.b=1");
     }

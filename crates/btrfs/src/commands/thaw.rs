@@ -57,8 +57,7 @@ pub async fn run(place: &Place, args: ThawArgs) -> anyhow::Result<Exit> {
     let stopping = Stopping::listen();
     let (subvolume, wanted) = args.which.parse()?;
     let bucket = connect(&place.bucket, &stopping).await?;
-    let chooser =
-        Chooser { bucket: &bucket, layout: &place.bucket.layout, subvolume: &subvolume };
+    let chooser = Chooser { bucket: &bucket, layout: &place.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&place.restore);
     let thaw = Thaw { bucket: &bucket, terms: place.restore.terms, clock: SystemTime::now };
     let work = async {

@@ -26,22 +26,53 @@ pub struct Difference {
 pub enum What {
     Missing,
     Additional,
-    Kind { source: &'static str, restored: &'static str },
-    Mode { source: u32, restored: u32 },
-    Owner { source: (u32, u32), restored: (u32, u32) },
+    Kind {
+        source: &'static str,
+        restored: &'static str,
+    },
+    Mode {
+        source: u32,
+        restored: u32,
+    },
+    Owner {
+        source: (u32, u32),
+        restored: (u32, u32),
+    },
     /// Seconds and nanoseconds.
-    Modified { source: (i64, i64), restored: (i64, i64) },
-    Length { source: u64, restored: u64 },
+    Modified {
+        source: (i64, i64),
+        restored: (i64, i64),
+    },
+    Length {
+        source: u64,
+        restored: u64,
+    },
     /// The first byte that differs.
-    Content { at: u64 },
-    Target { source: PathBuf, restored: PathBuf },
-    Device { source: u64, restored: u64 },
+    Content {
+        at: u64,
+    },
+    Target {
+        source: PathBuf,
+        restored: PathBuf,
+    },
+    Device {
+        source: u64,
+        restored: u64,
+    },
     /// How many names the file has.
-    Names { source: u64, restored: u64 },
+    Names {
+        source: u64,
+        restored: u64,
+    },
     /// It is one file with another name in the source.
     OtherFile,
-    Attribute { name: OsString },
-    Unreadable { side: Side, error: String },
+    Attribute {
+        name: OsString,
+    },
+    Unreadable {
+        side: Side,
+        error: String,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,7 +123,9 @@ impl fmt::Display for What {
         match self {
             What::Missing => f.write_str("is missing"),
             What::Additional => f.write_str("is not in the source"),
-            What::Kind { source, restored } => write!(f, "is a {restored}, in the source a {source}"),
+            What::Kind { source, restored } => {
+                write!(f, "is a {restored}, in the source a {source}")
+            }
             What::Mode { source, restored } => {
                 write!(f, "has the mode {restored:04o}, in the source {source:04o}")
             }
@@ -100,7 +133,11 @@ impl fmt::Display for What {
                 write!(f, "belongs to {}:{}, in the source to {uid}:{gid}", restored.0, restored.1)
             }
             What::Modified { source: (s, ns), restored } => {
-                write!(f, "has the time {}.{:09}, in the source {s}.{ns:09}", restored.0, restored.1)
+                write!(
+                    f,
+                    "has the time {}.{:09}, in the source {s}.{ns:09}",
+                    restored.0, restored.1
+                )
             }
             What::Length { source, restored } => {
                 write!(f, "is {restored} bytes long, in the source {source}")
@@ -115,7 +152,9 @@ impl fmt::Display for What {
             What::Names { source, restored } => {
                 write!(f, "is a file with {restored} names, in the source with {source}")
             }
-            What::OtherFile => f.write_str("is not one file with the name that it is one with in the source"),
+            What::OtherFile => {
+                f.write_str("is not one file with the name that it is one with in the source")
+            }
             What::Attribute { name } => write!(f, "has another extended attribute {name:?}"),
             What::Unreadable { side: Side::Source, error } => {
                 write!(f, "cannot be read in the source: {error}")

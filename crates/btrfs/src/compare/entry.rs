@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{OFlags, lgetxattr, llistxattr};
+use rustix::fs::{OFlags, lgetxattr, llistxattr, llistxattr_query};
 
 use super::difference::{Side, What};
 
@@ -171,8 +171,7 @@ fn kind(metadata: &Metadata) -> &'static str {
 
 fn attribute_names(path: &Path) -> io::Result<BTreeSet<OsString>> {
     // Most files have none, which costs one short call.
-    let len = llistxattr(path, &mut [0_u8; 0])?;
-    if len == 0 {
+    if llistxattr_query(path)? == 0 {
         return Ok(BTreeSet::new());
     }
     let mut names = vec![0; XATTR_BYTES_MAX];

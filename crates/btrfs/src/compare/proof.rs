@@ -19,15 +19,23 @@ use crate::tool::Btrfs;
 pub enum Source {
     Here(PathBuf),
     /// Not on this host, or not as it was sent.
-    NotHere { why: String },
+    NotHere {
+        why: String,
+    },
 }
 
 /// What was proven of a restored tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    Compared { source: PathBuf, extent: Extent, compared: Compared },
+    Compared {
+        source: PathBuf,
+        extent: Extent,
+        compared: Compared,
+    },
     /// Each part, each command of the stream, and the whole: by checksums.
-    Stream { why: String },
+    Stream {
+        why: String,
+    },
 }
 
 /// How much is to be proven.
@@ -163,13 +171,18 @@ mod tests {
 
     #[test]
     fn a_proof_says_what_was_compared_and_what_not() {
-        let mut compared =
-            Compared { entries: 9, files: 5, files_read: 5, bytes_read: 2048, ..Compared::default() };
+        let mut compared = Compared {
+            entries: 9,
+            files: 5,
+            files_read: 5,
+            bytes_read: 2048,
+            ..Compared::default()
+        };
         let proof = |compared: &Compared| {
             let (source, compared) = ("/srv/snap".into(), compared.clone());
             Proof::Compared { source, extent: Extent::Full, compared }
         };
-        let all = "every byte of 5 files (2.00 KiB) and all 9 entries were compared with the \
+        let all = "every byte of 5 files (2.0 KiB) and all 9 entries were compared with the \
                    source snapshot \"/srv/snap\"";
         assert_eq!(proof(&compared).to_string(), all);
         assert_eq!(proof(&compared).word(), "full");

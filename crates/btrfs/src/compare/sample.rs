@@ -77,7 +77,8 @@ mod tests {
         assert_eq!(taken(100).len(), 100);
         assert_eq!(taken(100), taken(100));
         for folder in 0..10 {
-            let of_folder = taken(100).iter().filter(|path| path.starts_with(&format!("{folder}/"))).count();
+            let of_folder =
+                taken(100).iter().filter(|path| path.starts_with(&format!("{folder}/"))).count();
             assert!((2..=25).contains(&of_folder), "{folder}: {of_folder}");
         }
         assert_eq!(taken(1000).len(), 1000);

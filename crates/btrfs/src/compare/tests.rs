@@ -182,9 +182,15 @@ fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
         for _ in 0..30 {
             let next = folder.path(OsStr::new(&name));
             folder = entry::Folder::open(&next).unwrap();
-            fs::File::open(folder.path(OsStr::new("."))).and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH)).unwrap();
+            fs::File::open(folder.path(OsStr::new(".")))
+                .and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH))
+                .unwrap();
         }
-        fs::File::options().write(true).open(folder.path(OsStr::new("deep"))).and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH)).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(folder.path(OsStr::new("deep")))
+            .and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH))
+            .unwrap();
         set_time(&inner, 5);
         set_time(root.path(), 5);
     }
@@ -199,11 +205,8 @@ fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
 fn a_comparison_that_is_stopped_ends() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), "a").unwrap();
-    let request = Request {
-        source: root.path().into(),
-        restored: root.path().into(),
-        files_max: Some(1),
-    };
+    let request =
+        Request { source: root.path().into(), restored: root.path().into(), files_max: Some(1) };
 
     let found = compare_now(&request, &AtomicBool::new(true)).unwrap();
 

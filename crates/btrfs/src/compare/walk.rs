@@ -139,7 +139,9 @@ impl<'a> Walk<'a> {
             self.shared.differ(path.to_owned(), what);
         }
         match (entry.source.is_dir(), entry.restored.is_dir()) {
-            (true, true) => entry.open_both(|folder, name| Folder::open(&folder.path(name))).map(Some),
+            (true, true) => {
+                entry.open_both(|folder, name| Folder::open(&folder.path(name))).map(Some)
+            }
             (false, false) => self.file(&entry, path, to_threads).map(|()| None),
             (_, _) => Ok(None),
         }
@@ -181,9 +183,10 @@ impl<'a> Walk<'a> {
 
     /// All names of the source were met: has the restored folder others?
     fn leave(&self, level: Level) {
-        let count = level.restored.names().and_then(|names| {
-            names.map(|entry| entry.map(|_| 1)).sum::<io::Result<u64>>()
-        });
+        let count = level
+            .restored
+            .names()
+            .and_then(|names| names.map(|entry| entry.map(|_| 1)).sum::<io::Result<u64>>());
         let named = match count {
             Ok(count) if count == level.met => Ok(()),
             Ok(_) => self.name_additional(&level),

@@ -60,9 +60,7 @@ pub fn is_storage_class(class: &str) -> bool {
 
 impl BucketConfig {
     /// Without a configuration file, from settings alone.
-    pub fn of_settings(
-        settings: &[Setting],
-    ) -> Result<(BucketConfig, RestoreConfig), ConfigError> {
+    pub fn of_settings(settings: &[Setting]) -> Result<(BucketConfig, RestoreConfig), ConfigError> {
         // The ending decides the format; neither stands in the error of a setting.
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let Loaded { raw, source }: Loaded<raw::WithoutFile> =

@@ -47,10 +47,7 @@ impl Default for RestoreConfig {
     }
 }
 
-pub(super) fn restore(
-    raw: &raw::Restore,
-    source: &Source,
-) -> Result<RestoreConfig, ConfigError> {
+pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConfig, ConfigError> {
     let default = RestoreConfig::default();
     let wrong = |key: &str, expected: &str, found: &str| {
         source.wrong(key, format!("expected one of {expected}, found {found:?}"))

@@ -18,10 +18,7 @@ impl Restore<'_> {
 
     /// Every chunk of the chain can be read. What cannot is asked for and waited
     /// for, as far as that may be done.
-    pub(super) async fn thaw_all(
-        &self,
-        chain: &Chain,
-    ) -> Result<BTreeMap<Key, u64>, RestoreError> {
+    pub(super) async fn thaw_all(&self, chain: &Chain) -> Result<BTreeMap<Key, u64>, RestoreError> {
         let document = |(key, source)| RestoreError::Document { key, source };
         let chunks = chunks_of(chain).map_err(document)?;
         let thawed = self.thaw().run(&chunks, self.mode).await?;

@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn a_chain_is_ready_when_each_chunk_is() {
         let key = |name: &str| Key::parse(name).unwrap();
-        let chunks = BTreeMap::from([(key("a"), 1), (key("b"), 10), (key("c"), 100), (key("d"), 1000)]);
+        let chunks =
+            BTreeMap::from([(key("a"), 1), (key("b"), 10), (key("c"), 100), (key("d"), 1000)]);
         let states = |c, d| {
             let a_and_b = [(key("a"), NotArchived), (key("b"), Ready { expires_at: day(12) })];
             BTreeMap::from_iter(a_and_b.into_iter().chain([(key("c"), c), (key("d"), d)]))
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!((some.ready_bytes, some.total_bytes), (11, 1111));
         assert_eq!((&*some.to_ask, &*some.to_extend), (&[key("d")][..], &[key("b")][..]));
         assert!(!some.is_ready());
-        assert_eq!(some.to_string(), "2 of 4 chunks can be read, 11 B of 1.08 KiB");
+        assert_eq!(some.to_string(), "2 of 4 chunks can be read, 11 B of 1.1 KiB");
 
         let all = look(NotArchived, Ready { expires_at: day(30) });
         assert!(all.is_ready());

@@ -85,7 +85,7 @@ mod tests {
         assert_eq!((line.is_ready, line.chunks_archived, line.waited_seconds), (false, 2, 7));
         assert_eq!(
             to_text(&line),
-            "data: 1 of 3 chunks of full/m.json can be read (1.00 MiB of 3.00 MiB), 2 asked for, \
+            "data: 1 of 3 chunks of full/m.json can be read (1.0 MiB of 3.0 MiB), 2 asked for, \
              1 extended, copies until 1970-01-01T00:00:00Z\n"
         );
     }
