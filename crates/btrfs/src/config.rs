@@ -6,6 +6,7 @@
 
 mod bucket;
 mod raw;
+mod restore;
 mod spool;
 mod words;
 
@@ -19,7 +20,8 @@ use s3up_cli::{LogLevel, Secret};
 use s3up_core::Size;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
-use self::words::{check_unused, compressed, prunes, retention, without_effect};
+pub use self::restore::RestoreConfig;
+use self::words::{compressed, prunes, retention, without_effect};
 use crate::compressed::Compressed;
 use crate::notify::Notify;
 use crate::retention::Retention;
@@ -50,6 +52,9 @@ pub struct Config {
     pub bucket: BucketConfig,
     /// `None`: streams go through memory alone.
     pub spool: Option<Spool>,
+    pub restore: RestoreConfig,
+    /// Where drills work; `None`: there are none.
+    pub drill_dir: Option<PathBuf>,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
     /// Of backups in the bucket.
@@ -79,7 +84,6 @@ impl Config {
             let what = "expected at least 1: the last published snapshot is always kept";
             return Err(source.wrong("snapshots.retain", what));
         }
-        check_unused(&raw, &source)?;
         let bucket = bucket::bucket(&raw.s3, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
@@ -91,6 +95,8 @@ impl Config {
             schedule: schedule(&raw.schedule, &source)?,
             spool: spool::spool(&raw, bucket.part_bytes, &source)?,
             bucket,
+            restore: restore::restore(&raw.restore, &source)?,
+            drill_dir: raw.drill.scratch_dir.as_ref().map(|path| path.to_path_buf()),
             compressed: compressed(&raw.send, &source)?,
             notify: notify(raw.notify.url.as_ref(), &source)?,
             retention: retention(&raw.retention, &source)?,

@@ -70,12 +70,22 @@ pub enum Dropped {
     Published,
     SnapshotMissing,
     SnapshotWritable,
-    SnapshotUnreadable { reason: String },
-    SnapshotChanged { expected: Identity, found: Identity },
+    SnapshotUnreadable {
+        reason: String,
+    },
+    SnapshotChanged {
+        expected: Identity,
+        found: Identity,
+    },
     NothingAcknowledged,
     Journal(Unusable),
-    Settings { was: Settings, is: Settings },
-    TooOld { acknowledged_at: Timestamp },
+    Settings {
+        was: Settings,
+        is: Settings,
+    },
+    TooOld {
+        acknowledged_at: Timestamp,
+    },
 }
 
 /// `None`: it is not its time, and what was begun waits.
@@ -200,7 +210,7 @@ pub fn fate(failure: &Failure, work: &Work, acknowledged_bytes: u64) -> Fate {
         Failure::StoppedPublishing(_) | Failure::Publish(PublishError::Unknown { .. }) => {
             return Fate::Kept;
         }
-        Failure::Stopped(_) => Fate::Kept,
+        Failure::Stopped(_) | Failure::Spool(_) => Fate::Kept,
         Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
         Failure::Unplanned(_) => Fate::BegunAnew,
         Failure::Look(_)

@@ -108,6 +108,8 @@ fn every_key_of_the_format_is_known() {
     assert!(spooled.summary().contains("spool: 200 GiB in /mnt/ssd/btrfs-to-s3\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
     assert_eq!(config.compressed, Compressed::Never);
+    assert_eq!(config.restore, RestoreConfig::default(), "the example has the defaults");
+    assert_eq!(config.drill_dir.as_deref(), Some(Path::new("/var/tmp")));
     assert!(!config.summary().contains("example.com/x"), "the URL is a secret");
 }
 
@@ -153,6 +155,10 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[retention]\ngenerations = 0\n[s3]", "retention.generations: expected at least 1"),
         ("[s3]", "[retention]\nmin_age_days = 99999\n[s3]", "retention.min_age_days: is 99999, expected 0 to 36500"),
         ("[s3]", "[retention]\nprune = \"yes\"\n[s3]", "retention.prune: expected one of auto, off"),
+        ("[s3]", "[restore]\nverify_mode = \"all\"\n[s3]", "restore.verify_mode: expected one of full, sample, none, found \"all\""),
+        ("[s3]", "[restore]\nrestore_tier = \"bulk\"\n[s3]", "restore.restore_tier: expected one of Standard, Bulk, Expedited, found \"bulk\""),
+        ("[s3]", "[restore]\nsample_max_files = 0\n[s3]", "restore.sample_max_files: is 0, expected 1 to 1000000"),
+        ("[s3]", "[restore]\nthaw_days = 366\n[s3]", "restore.thaw_days: is 366, expected 1 to 365"),
         ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
         ("[s3]", "[notify]\nurl = \"hunter2\"\n[s3]", "notify.url: expected a URL with http:// or https:// and a host"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),

@@ -122,7 +122,9 @@ async fn a_chunk_that_stands_and_differs_is_said_to() {
 
         let err = outcome.unwrap_err();
         assert!(matches!(err, UploadError::Differs { chunk: 1, .. }), "{err}");
-        assert!(world.read("chunk-1.bin").await.unwrap() == body[CHUNK as usize..][..CHUNK as usize]);
+        assert!(
+            world.read("chunk-1.bin").await.unwrap() == body[CHUNK as usize..][..CHUNK as usize]
+        );
         world.stop().await;
     }
 }
