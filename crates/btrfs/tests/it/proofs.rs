@@ -106,7 +106,7 @@ async fn what_differs_from_the_source_is_named_and_not_handed_over() {
     ran.failed_with(1, &["is not the source snapshot, and is not handed over", "`--verify none`"]);
     ran.failed_with(
         1,
-        &[r#""readme" has other content from byte 0 on"#, r#""caf\\xE9" is missing"#],
+        &[r#""readme" has other content from byte 0 on"#, r#""caf\xE9" is missing"#],
     );
     assert!(!target.exists());
     assert!(ran.stderr.contains("event=restore_failed"), "{}", ran.stderr);
