@@ -6,9 +6,10 @@ use std::time::SystemTime;
 
 use anyhow::anyhow;
 use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::record::Records;
 use btrfs_to_s3::restore::choose::Wanted;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::{Request, Restore, Restored, when};
+use btrfs_to_s3::restore::{Keep, Request, Restore, Restored, when};
 use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
 use clap::Args;
@@ -35,6 +36,9 @@ pub struct RestoreArgs {
     /// Restore exactly this backup (default: the newest)
     #[arg(long, value_name = "KEY")]
     manifest_key: Option<String>,
+    /// Do not keep the received snapshot as the parent of the next incremental
+    #[arg(long)]
+    no_keep_parent: bool,
     /// Print what would be restored, and what has to be thawed first; do nothing
     #[arg(long)]
     dry_run: bool,
@@ -46,7 +50,7 @@ pub struct RestoreArgs {
 pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    let request = args.request()?;
+    let request = args.request(place)?;
     let btrfs = find_btrfs()?;
     let bucket = connect(&place.bucket, &stopping).await?;
     let restore = Restore {
@@ -75,7 +79,7 @@ pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
 }
 
 impl RestoreArgs {
-    fn request(&self) -> anyhow::Result<Request> {
+    fn request(&self, place: &Place) -> anyhow::Result<Request> {
         let usage =
             |option: &str, err: anyhow::Error| Exit::Usage.with(err.context(option.to_owned()));
         let subvolume = SubvolumeName::parse(&self.subvolume)
@@ -89,12 +93,28 @@ impl RestoreArgs {
             ),
             (None, None) => Wanted::Newest,
         };
-        Ok(Request { subvolume, target: self.target.clone(), wanted })
+        let keep = if self.no_keep_parent { Keep::No } else { keep_for(place, &subvolume) };
+        Ok(Request { subvolume, target: self.target.clone(), wanted, keep })
+    }
+}
+
+/// For the backups of this host, where it backs that subvolume up.
+fn keep_for(place: &Place, subvolume: &SubvolumeName) -> Keep {
+    let config = place.config.as_ref();
+    let Some((config, configured)) =
+        config.and_then(|config| Some((config, config.subvolume(subvolume)?)))
+    else {
+        return Keep::Beside;
+    };
+    Keep::ForBackups {
+        path: configured.path.clone(),
+        base_dir: config.base_dir.clone(),
+        records: Records::new(&config.base_dir, &config.bucket),
     }
 }
 
 fn log_restored(request: &Request, restored: &Restored) {
-    let Restored { manifest, links, total_bytes, elapsed } = restored;
+    let Restored { manifest, links, total_bytes, elapsed, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
         subvolume = %request.subvolume,
