@@ -14,6 +14,7 @@ use crate::cause::with_cause;
 use crate::compressed::Form;
 use crate::config::{Config, Subvolume};
 use crate::failure::Failure;
+use crate::kept;
 use crate::look::Seen;
 use crate::nested;
 use crate::nocow;
@@ -127,6 +128,10 @@ impl Backup<'_> {
     }
 
     async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
+        // One that a restore kept elsewhere becomes one of ours.
+        if let (Step::Incremental { parent, .. }, Some(path)) = (&job.step, &job.seen.parent_path) {
+            self.shelf().adopt(path, parent, &self.run).await?;
+        }
         match job.work {
             Work::Anew => {
                 self.shelf().make(job.subvolume, &job.backup, &job.run, State::Begun).await
@@ -264,6 +269,8 @@ impl Backup<'_> {
         let before = before(&job.seen);
         let tidy = tidy::plan(&states, &job.backup, &before, self.config.retain);
         self.rooms().apply(&tidy, &records).await;
+        let (base_dir, subvolume) = (&self.config.base_dir, &job.subvolume.path);
+        kept::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
         Ok(())
     }
 

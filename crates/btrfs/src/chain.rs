@@ -48,6 +48,11 @@ pub enum ChainError {
         "manifest {child} is based on the snapshot {expected}, its parent {parent} has {found}"
     )]
     Parent { parent: Key, child: Key, expected: String, found: String },
+    #[error(
+        "manifest {child} is based on its parent at transaction {expected}, {parent} was sent at \
+         {found}"
+    )]
+    State { parent: Key, child: Key, expected: u64, found: u64 },
     #[error("manifest {key}: the chain does not lead to a full within {LINKS_MAX} links")]
     TooLong { key: Key },
 }
@@ -104,7 +109,18 @@ pub(crate) fn fits(child: &Link, parent: &Link) -> Result<(), ChainError> {
         (Some(expected), Some(found)) if expected != found => {
             let (parent, child) = keys();
             let (expected, found) = (expected.clone(), found.clone());
-            Err(ChainError::Parent { parent, child, expected, found })
+            return Err(ChainError::Parent { parent, child, expected, found });
+        }
+        (Some(_) | None, _) => {}
+    }
+    // One that a restore kept is at a transaction of another filesystem.
+    if child.manifest.parent_received {
+        return Ok(());
+    }
+    match (child.manifest.snapshot.parent_ctransid, parent.manifest.snapshot.ctransid) {
+        (Some(expected), Some(found)) if expected != found => {
+            let (parent, child) = keys();
+            Err(ChainError::State { parent, child, expected, found })
         }
         (Some(_) | None, _) => Ok(()),
     }

@@ -18,7 +18,7 @@ pub use self::scratch::{Scratch, ScratchError, Tools};
 use crate::compare::Proof;
 use crate::restore::choose::{Chooser, Wanted};
 use crate::restore::error::RestoreError;
-use crate::restore::{Request, Restore};
+use crate::restore::{Keep, Request, Restore};
 use crate::snapshot::SubvolumeName;
 
 /// Below the root of the filesystem of a drill.
@@ -83,6 +83,7 @@ impl Drill<'_> {
             subvolume: subvolume.clone(),
             target: mount.join(TARGET),
             wanted: Wanted::Manifest(chain.newest().key.clone()),
+            keep: Keep::No,
         };
         let restored = self.restore.run(&request).await?;
         Ok(Drilled {

@@ -38,6 +38,7 @@ pub mod failure;
 pub mod filesystem;
 pub mod history;
 pub mod home;
+pub mod kept;
 pub mod layout;
 pub mod local;
 pub mod lock;

@@ -1,19 +1,22 @@
 //! Looks at one subvolume, its snapshots on disk, and its backups in the
 //! bucket. Changes nothing, decides nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use s3up_store::StoreError;
 
 use crate::bucket::{Bucket, PointerRead, ReadChainError};
 use crate::cause::with_cause;
 use crate::chain::ChainError;
+use crate::config::Subvolume;
+use crate::filesystem;
+use crate::kept;
 use crate::layout::Layout;
 use crate::manifest::Pointer;
-use crate::plan::{ParentOnDisk, Published, parent_of};
+use crate::plan::{ParentOnDisk, Published, ReceivedSnapshot, parent_of};
 use crate::send;
 use crate::snapshot::{SnapshotName, SubvolumeName};
-use crate::subvolume::{self, SubvolumeError};
+use crate::subvolume::{self, Shown, SubvolumeError};
 use crate::tool::Btrfs;
 
 /// What was seen of one subvolume.
@@ -23,6 +26,9 @@ pub struct Seen {
     /// The version of the pointer that a new one replaces.
     pub pointer_etag: Option<String>,
     pub parent: ParentOnDisk,
+    /// Where that is: not in the folder of snapshots, where a restore kept it
+    /// elsewhere.
+    pub parent_path: Option<PathBuf>,
     /// Our snapshots of this subvolume, in order.
     pub snapshots: Vec<SnapshotName>,
 }
@@ -42,23 +48,24 @@ pub async fn look(
     layout: &Layout,
     btrfs: &Btrfs,
     base_dir: &Path,
-    name: &SubvolumeName,
+    Subvolume { name, path }: &Subvolume,
 ) -> Result<Seen, LookError> {
     let pointer = bucket.pointer(&layout.pointer(name)).await?;
     let published = published(bucket, layout, name, pointer.as_ref()).await?;
-    let parent = match &published {
-        Published::Chain(chain) => match parent_of(chain) {
-            Some(parent) => on_disk(btrfs, &base_dir.join(parent.to_string())).await,
-            None => ParentOnDisk::Missing,
-        },
-        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
-            ParentOnDisk::Missing
+    let parent_path = match &published {
+        Published::Chain(chain) => {
+            parent_of(chain).and_then(|parent| find(base_dir, path, &parent))
         }
+        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => None,
+    };
+    let parent = match &parent_path {
+        Some(path) => on_disk(btrfs, path).await,
+        None => ParentOnDisk::Missing,
     };
     let mut snapshots = subvolume::snapshots_in(base_dir)?;
     snapshots.retain(|snapshot| snapshot.subvolume == *name);
     let pointer_etag = pointer.map(|pointer| pointer.etag);
-    Ok(Seen { published, pointer_etag, parent, snapshots })
+    Ok(Seen { published, pointer_etag, parent, parent_path, snapshots })
 }
 
 /// What the pointer leads to.
@@ -106,18 +113,34 @@ pub async fn published(
     }
 }
 
+/// The snapshot of that name, where there is one that could be a parent: snapshots
+/// cannot cross filesystems.
+fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBuf> {
+    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|place| place.mount.device);
+    let is_near = |path: &PathBuf| path.starts_with(base_dir) || device(path) == device(base_dir);
+    let mut candidates = kept::candidates(base_dir, subvolume, name).into_iter();
+    candidates.find(|path| path.exists() && is_near(path))
+}
+
 /// What a snapshot is.
 pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
     if !path.exists() {
         return ParentOnDisk::Missing;
     }
-    match subvolume::show(btrfs, path).await {
+    let shown = match subvolume::show(btrfs, path).await {
         Err(err) => return ParentOnDisk::Unreadable { reason: with_cause(&err) },
         Ok(shown) if !shown.is_read_only => return ParentOnDisk::Writable,
-        Ok(_) => {}
-    }
-    match send::identity(btrfs, path).await {
-        Ok(identity) => ParentOnDisk::Found(identity),
-        Err(err) => ParentOnDisk::Unreadable { reason: with_cause(&err) },
+        Ok(shown) => shown,
+    };
+    let identity = match send::identity(btrfs, path).await {
+        Ok(identity) => identity,
+        Err(err) => return ParentOnDisk::Unreadable { reason: with_cause(&err) },
+    };
+    let Shown { received_uuid, send_transid, made_transid, .. } = shown;
+    match received_uuid {
+        None => ParentOnDisk::Found(identity),
+        Some(_) => {
+            ParentOnDisk::Received(ReceivedSnapshot { identity, send_transid, made_transid })
+        }
     }
 }

@@ -53,6 +53,11 @@ pub struct Manifest {
     pub btrfs_progs: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_protocol: Option<u32>,
+    /// The parent was kept by a restore: `snapshot.parent_ctransid` is then of
+    /// the filesystem that it was received on, and not the parent's in its own
+    /// manifest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parent_received: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

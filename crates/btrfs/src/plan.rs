@@ -54,6 +54,27 @@ pub enum ParentOnDisk {
         reason: String,
     },
     Found(Identity),
+    Received(ReceivedSnapshot),
+}
+
+/// A snapshot that carries the UUID of the one that was sent: kept by a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedSnapshot {
+    /// The received UUID, and its ctransid on this filesystem.
+    pub identity: Identity,
+    /// The ctransid of the snapshot that was sent.
+    pub send_transid: Option<u64>,
+    /// The transaction that made it: whatever changes it later has a higher one.
+    pub made_transid: u64,
+}
+
+/// How a parent was found to be what its manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It is the snapshot that was sent.
+    Sent,
+    /// It was received, as that one, and not changed since.
+    Received,
 }
 
 /// What was asked for.
@@ -93,7 +114,9 @@ pub enum Step {
     /// On the snapshot of the newest published backup.
     Incremental {
         parent: SnapshotName,
+        /// As `btrfs send` will name it.
         identity: Identity,
+        proof: Proof,
         why: WhyNow,
     },
 }
@@ -142,6 +165,9 @@ pub enum Why {
         parent: SnapshotName,
         expected: Identity,
         found: Identity,
+    },
+    ParentTouched {
+        parent: SnapshotName,
     },
 }
 
@@ -197,8 +223,8 @@ pub fn decide(
         (Err(why), None) if may_pass(&why) => Decision::NotDue,
         (Err(why), _) => full(why),
         (Ok(_), None) => Decision::NotDue,
-        (Ok((parent, identity)), Some(why)) => {
-            Decision::Due(Step::Incremental { parent, identity, why })
+        (Ok((parent, identity, proof)), Some(why)) => {
+            Decision::Due(Step::Incremental { parent, identity, proof, why })
         }
     }
 }
@@ -229,25 +255,52 @@ fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option
 pub(crate) fn on_parent(
     chain: &Chain,
     on_disk: &ParentOnDisk,
-) -> Result<(SnapshotName, Identity), Why> {
+) -> Result<(SnapshotName, Identity, Proof), Why> {
     let Some(parent) = parent_of(chain) else {
         let name = chain.newest().manifest.snapshot.name.clone();
         return Err(Why::ParentUnknown { name });
     };
-    let found = match on_disk {
-        ParentOnDisk::Missing => return Err(Why::ParentMissing { parent }),
-        ParentOnDisk::Writable => return Err(Why::ParentWritable { parent }),
+    let expected = || expected(chain).ok_or(Why::ParentUnproven { parent: parent.clone() });
+    match on_disk {
+        ParentOnDisk::Missing => Err(Why::ParentMissing { parent }),
+        ParentOnDisk::Writable => Err(Why::ParentWritable { parent }),
         ParentOnDisk::Unreadable { reason } => {
             let reason = reason.clone();
-            return Err(Why::ParentUnreadable { parent, reason });
+            Err(Why::ParentUnreadable { parent, reason })
         }
-        ParentOnDisk::Found(identity) => identity.clone(),
-    };
-    match expected(chain) {
-        None => Err(Why::ParentUnproven { parent }),
-        Some(expected) if expected != found => Err(Why::ParentChanged { parent, expected, found }),
-        Some(identity) => Ok((parent, identity)),
+        ParentOnDisk::Found(found) => match expected()? {
+            expected if expected == *found => Ok((parent, expected, Proof::Sent)),
+            expected => Err(Why::ParentChanged { parent, expected, found: found.clone() }),
+        },
+        ParentOnDisk::Received(found) => {
+            let expected = expected()?;
+            on_received(parent, expected, found)
+        }
     }
+}
+
+/// A received snapshot has a ctransid of its own filesystem. `btrfs send` writes
+/// that one, beside the UUID of the snapshot that was sent.
+fn on_received(
+    parent: SnapshotName,
+    expected: Identity,
+    found: &ReceivedSnapshot,
+) -> Result<(SnapshotName, Identity, Proof), Why> {
+    let ReceivedSnapshot { identity, send_transid, made_transid } = found;
+    if identity.ctransid > *made_transid {
+        return Err(Why::ParentTouched { parent });
+    }
+    // First, for on two filesystems a ctransid can be the same by chance.
+    if identity.uuid == expected.uuid && *send_transid == Some(expected.ctransid) {
+        return Ok((parent, identity.clone(), Proof::Received));
+    }
+    // A snapshot of a subvolume that was itself received, and sent from here.
+    if *identity == expected {
+        return Ok((parent, expected, Proof::Sent));
+    }
+    let ctransid = send_transid.unwrap_or(identity.ctransid);
+    let found = Identity { uuid: identity.uuid.clone(), ctransid };
+    Err(Why::ParentChanged { parent, expected, found })
 }
 
 /// What may be over before a backup is due costs no full before that.

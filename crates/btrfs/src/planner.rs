@@ -79,7 +79,7 @@ impl Planner<'_> {
     ) -> Result<Job<'s>, Failure> {
         let name = &subvolume.name;
         let Config { base_dir, bucket, schedule, .. } = self.config;
-        let seen = look::look(self.bucket, &bucket.layout, self.btrfs, base_dir, name).await?;
+        let seen = look::look(self.bucket, &bucket.layout, self.btrfs, base_dir, subvolume).await?;
         self.warn_of_another_host(name, &seen);
         let mut decision = plan::decide(asked, schedule, now, &seen.published, &seen.parent);
         let (snapshot, work) = match self.resumed(name, &seen, asked, &decision, now).await? {

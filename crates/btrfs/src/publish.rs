@@ -18,7 +18,7 @@ use crate::manifest::{
     ChunkParts, ChunkRecord, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, Parts, PartsRecord,
     Pointer, S3Record, SnapshotRecord, VERSION, to_json,
 };
-use crate::plan::{Identity, Step};
+use crate::plan::{Identity, Proof, Step};
 use crate::snapshot::SnapshotName;
 use crate::stamp::Stamp;
 
@@ -27,6 +27,7 @@ pub struct Described<'a> {
     pub backup: &'a SnapshotName,
     pub snapshot_path: String,
     pub parent_manifest: Option<&'a Key>,
+    pub parent_proof: Option<Proof>,
     pub facts: &'a Facts,
     pub chunk_bytes: u64,
     pub storage_class: &'a str,
@@ -131,6 +132,7 @@ pub fn documents(
         kernel: Some(described.host.kernel.clone()),
         btrfs_progs: Some(described.host.btrfs_progs.clone()),
         stream_protocol: Some(facts.protocol.version()),
+        parent_received: described.parent_proof == Some(Proof::Received),
     };
     (manifest, parts)
 }

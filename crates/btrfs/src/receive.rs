@@ -1,19 +1,21 @@
-//! `btrfs receive`, fed by us.
+//! `btrfs receive`, fed through a pipe.
 //!
 //! It runs confined to its folder (`--chroot`), so that not even a symlink in
 //! a stream leads out of it. That it exits with 0 is not enough to trust what
 //! it made: the caller looks at the subvolume, too.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, PipeWriter};
 use std::path::Path;
 
-use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStdin, Command};
+use tokio::process::Command;
 
 use crate::child::Running;
 use crate::outcome::Outcome;
 use crate::tool::{Btrfs, shown};
+
+/// As for `btrfs send`: fewer switches between two busy processes.
+const PIPE_BYTES: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
@@ -21,51 +23,58 @@ pub enum ReceiveError {
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: Outcome },
+    #[error("`{command}` ended before the stream did: {outcome}")]
+    Early { command: String, outcome: Outcome },
     #[error("write to `{command}`")]
     Write { command: String, source: io::Error },
+    #[error("wait for `{command}`")]
+    Wait { command: String, source: io::Error },
 }
 
 pub struct Receiver {
     command: String,
-    stdin: Option<ChildStdin>,
     running: Running,
 }
 
 impl Receiver {
-    pub fn start(btrfs: &Btrfs, folder: &Path) -> Result<Receiver, ReceiveError> {
+    /// Also returns the pipe that it reads from; writing to it blocks.
+    pub fn start(btrfs: &Btrfs, folder: &Path) -> Result<(Receiver, PipeWriter), ReceiveError> {
         let arguments = ["receive", "-q", "--chroot"].map(OsStr::new);
         let arguments = [&arguments[..], &[folder.as_ref()]].concat();
         let command = shown(&arguments);
         let fail = |source| ReceiveError::Start { command: command.clone(), source };
+        let (reader, writer) = io::pipe().map_err(fail)?;
+        if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES) {
+            tracing::debug!(event = "pipe_not_enlarged", "{errno}");
+        }
         let mut call: Command = btrfs.command(&arguments);
-        call.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
-        let (running, stdin) = Running::start(call, |child| child.stdin.take()).map_err(fail)?;
-        Ok(Receiver { command, stdin, running })
+        call.stdin(reader).stdout(std::process::Stdio::null());
+        // With the call goes our copy of the end that it reads.
+        let (running, ()) = Running::start(call, |_| ()).map_err(fail)?;
+        Ok((Receiver { command, running }, writer))
     }
 
-    /// Hands over bytes that were verified. May be dropped: then call `stop`.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ReceiveError> {
-        let Some(stdin) = self.stdin.as_mut() else { return Err(self.failed().await) };
-        match stdin.write_all(bytes).await {
-            Ok(()) => Ok(()),
-            // It does not read any more: how it ended is the cause.
-            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(self.failed().await),
-            Err(source) => Err(ReceiveError::Write { command: self.command.clone(), source }),
-        }
-    }
-
-    /// Ends the stream, and waits for the program.
+    /// Waits for the program, whose pipe was closed.
     pub async fn finish(&mut self) -> Result<(), ReceiveError> {
-        if let Some(mut stdin) = self.stdin.take() {
-            stdin
-                .shutdown()
-                .await
-                .map_err(|source| ReceiveError::Write { command: self.command.clone(), source })?;
-        }
+        let command = self.command.clone();
         match self.running.wait().await {
             Ok(outcome) if outcome.status.success() => Ok(()),
-            Ok(outcome) => Err(ReceiveError::Failed { command: self.command.clone(), outcome }),
-            Err(source) => Err(ReceiveError::Write { command: self.command.clone(), source }),
+            Ok(outcome) => Err(ReceiveError::Failed { command, outcome }),
+            Err(source) => Err(ReceiveError::Wait { command, source }),
+        }
+    }
+
+    /// Why writing to its pipe failed. Where it does not read any more, how it
+    /// ended is the cause.
+    pub async fn cause(&mut self, source: io::Error) -> ReceiveError {
+        let command = self.command.clone();
+        if source.kind() != io::ErrorKind::BrokenPipe {
+            return ReceiveError::Write { command, source };
+        }
+        match self.running.wait().await {
+            Ok(outcome) if outcome.status.success() => ReceiveError::Early { command, outcome },
+            Ok(outcome) => ReceiveError::Failed { command, outcome },
+            Err(source) => ReceiveError::Wait { command, source },
         }
     }
 
@@ -73,15 +82,6 @@ impl Receiver {
     pub async fn stop(self) {
         if let Err(err) = self.running.terminate().await {
             tracing::warn!(event = "receive_not_stopped", "{}: {err}", self.command);
-        }
-    }
-
-    async fn failed(&mut self) -> ReceiveError {
-        self.stdin = None;
-        let command = self.command.clone();
-        match self.running.wait().await {
-            Ok(outcome) => ReceiveError::Failed { command, outcome },
-            Err(source) => ReceiveError::Write { command, source },
         }
     }
 }

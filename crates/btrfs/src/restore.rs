@@ -8,49 +8,49 @@
 //! only after the SHA-256 of the whole chunk agreed: so END, without which
 //! nothing counts as received, comes after every digest. What it made must be read-only
 //! and carry the UUID of the snapshot that was sent, and it is compared with that
-//! where that is on this host. At the very end a writable snapshot appears at the
-//! target. Whatever fails before leaves nothing.
+//! where that is on this host. At the very end a writable snapshot appears at the target, and the received one is kept as the parent of
+//! the next incremental.
+//!
+//! Whatever fails before leaves nothing, but for three cases: where the store was
+//! away, somebody stopped it, or what was received differs from its source, the last whole link stays in the staging folder,
+//! and the same restore goes on from there. So it does where it was killed.
 
 mod around;
 pub mod choose;
 pub mod cold;
 pub mod error;
+mod feed;
 mod fit;
+mod keeping;
 pub(crate) mod links;
+pub(crate) mod names;
 pub mod preview;
 mod proven;
+mod receiving;
 pub mod when;
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use btrfs_sendstream::Facts;
-use s3up_cli::progress;
-use s3up_core::Key;
+use s3up_core::{Key, Sha256Digest};
 
 use self::choose::{Chooser, Wanted};
 use self::error::RestoreError;
-use self::links::{Links, PlannedLink};
+pub use self::keeping::Keep;
+use self::links::Links;
 use self::preview::Preview;
-use self::proven::Proven;
 use crate::bucket::Bucket;
-use crate::cause::with_cause;
-use crate::chain::Chain;
+use crate::chain::{Chain, Link};
 use crate::compare::{self, Proof};
 use crate::layout::Layout;
-use crate::receive::Receiver;
+use crate::manifest::to_json;
 use crate::snapshot::SubvolumeName;
-use crate::staging::Staging;
+use crate::staging::{Staging, Whole};
 use crate::stopping::Stopping;
 use crate::subvolume;
 use crate::thaw::{Clock, Mode, Terms};
 use crate::tool::Btrfs;
-
-/// Bytes are proven and handed on in slices that take far under a millisecond.
-const SLICE_BYTES: usize = 256 << 10;
 
 pub struct Restore<'a> {
     pub bucket: &'a Bucket,
@@ -71,6 +71,7 @@ pub struct Request {
     pub subvolume: SubvolumeName,
     pub target: PathBuf,
     pub wanted: Wanted,
+    pub keep: Keep,
 }
 
 /// What was restored.
@@ -81,25 +82,30 @@ pub struct Restored {
     pub total_bytes: u64,
     pub elapsed: Duration,
     pub proof: Proof,
-}
-
-/// What was received last: the parent of the next link.
-struct Received {
-    path: PathBuf,
-    uuid: String,
+    /// The parent of the next incremental, where one was kept.
+    pub parent: Option<PathBuf>,
 }
 
 impl Restore<'_> {
     /// Checks, downloads, receives, hands over.
     pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
         let began = Instant::now();
+        let finished = self.finished(&request.target).await?;
         let chain = self.unless_stopped(self.choose(request)).await?;
-        let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
-        let chunks = self.unless_stopped(self.thaw_all(&chain)).await?;
-        let thaw = self.thaw();
-        let proof = tokio::select! {
-            outcome = self.receive_and_hand_over(&links, &request.target) => outcome?,
-            never = thaw.keep(&chunks) => match never {},
+        let (parent, proof) = match finished {
+            Some(staging) => {
+                let why = "what can be compared, the run that made the target has".to_owned();
+                (self.finish(staging, request, &chain).await?, Proof::Stream { why })
+            }
+            None => {
+                let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
+                let chunks = self.unless_stopped(self.thaw_all(&chain)).await?;
+                let thaw = self.thaw();
+                tokio::select! {
+                    outcome = self.receive_and_hand_over(request, &chain, &links) => outcome?,
+                    never = thaw.keep(&chunks) => match never {},
+                }
+            }
         };
         Ok(Restored {
             manifest: chain.newest().key.clone(),
@@ -107,6 +113,7 @@ impl Restore<'_> {
             total_bytes: chain.total_bytes(),
             elapsed: began.elapsed(),
             proof,
+            parent,
         })
     }
 
@@ -116,6 +123,7 @@ impl Restore<'_> {
         request: &Request,
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
+        fit::check_target(&request.target)?;
         self.unless_stopped(async {
             let chain = self.choose(request).await?;
             let (links, free_bytes) = self.look(request, &chain).await?;
@@ -126,12 +134,13 @@ impl Restore<'_> {
 
     /// The chain of the backup that was asked for, where this host can receive it.
     async fn choose(&self, request: &Request) -> Result<Chain, RestoreError> {
-        fit::check_target(&request.target)?;
-        let Request { subvolume, wanted, .. } = request;
-        let chooser = Chooser { bucket: self.bucket, layout: self.layout, subvolume };
-        let chain = chooser.chain(wanted).await?;
+        let chain = self.chooser(request).chain(&request.wanted).await?;
         fit::check_version(&chain, &self.btrfs.version().await?)?;
         Ok(chain)
+    }
+
+    fn chooser<'r>(&'r self, request: &'r Request) -> Chooser<'r> {
+        Chooser { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume }
     }
 
     /// Every chunk is there; and how much space is free.
@@ -147,22 +156,101 @@ impl Restore<'_> {
 
     async fn receive_and_hand_over(
         &self,
+        request: &Request,
+        chain: &Chain,
         links: &Links<'_>,
-        target: &Path,
-    ) -> Result<Proof, RestoreError> {
-        let staging = Staging::make(self.btrfs, target).await?;
+    ) -> Result<(Option<PathBuf>, Proof), RestoreError> {
+        let mut staging = Staging::open(&request.target)?;
         let outcome = async {
-            let last = self.receive_all(links, &staging).await?;
-            let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
-            let proof = self.prove(newest.link, last.path.clone()).await?;
-            self.hand_over(&last, &staging, target).await?;
-            Ok(proof)
+            let last = self.receive_all(links, &mut staging).await?;
+            let proof = self.prove(chain.newest(), staging.path_of(&last)).await?;
+            self.hand_over(&last, &mut staging, &request.target).await?;
+            Ok((last, proof))
         };
-        let outcome = outcome.await;
-        if let Err(err) = staging.remove(self.btrfs).await {
-            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
+        match outcome.await {
+            Ok((last, proof)) => {
+                let parent = self.keep_parent(request, chain, &staging, &last).await;
+                staging.remove(self.btrfs).await;
+                Ok((parent, proof))
+            }
+            Err(err) => {
+                self.leave(staging, &err).await;
+                Err(err)
+            }
         }
-        outcome
+    }
+
+    /// A writable snapshot of what was received appears at the target.
+    async fn hand_over(
+        &self,
+        received: &Whole,
+        staging: &mut Staging,
+        target: &Path,
+    ) -> Result<(), RestoreError> {
+        self.go_on()?;
+        let (path, restored) = (staging.path_of(received), staging.restored());
+        subvolume::snapshot_writable(self.btrfs, &path, &restored).await?;
+        staging.hands_over(subvolume::show(self.btrfs, &restored).await?.uuid)?;
+        self.go_on()?;
+        staging.hand_over(target).map_err(|source| {
+            let path = target.to_owned();
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                RestoreError::TargetExists { path }
+            } else {
+                RestoreError::HandOver { path, source }
+            }
+        })
+    }
+
+    /// After a failure: what another restore can go on from stays, if there is
+    /// any and it was not the data that was bad.
+    async fn leave(&self, staging: Staging, err: &RestoreError) {
+        let whole = staging.progress().links.len();
+        if whole == 0 || !err.is_interruption() {
+            return staging.remove(self.btrfs).await;
+        }
+        tracing::info!(
+            event = "restore_interrupted",
+            folder = %staging.folder().display(),
+            links = whole,
+            "so many links are whole and stay there; the same command goes on from them"
+        );
+        staging.keep(self.btrfs).await;
+    }
+
+    /// What a restore left that was killed after the target had appeared.
+    async fn finished(&self, target: &Path) -> Result<Option<Staging>, RestoreError> {
+        let exists = match fit::check_target(target) {
+            Ok(()) => return Ok(None),
+            Err(err @ RestoreError::TargetExists { .. }) => err,
+            Err(err) => return Err(err),
+        };
+        // Whatever else may be there, is not of a restore that is done.
+        let Ok(Some(staging)) = Staging::left(target) else { return Err(exists) };
+        let Some(uuid) = staging.progress().handed_over.clone() else { return Err(exists) };
+        match subvolume::show(self.btrfs, target).await {
+            Ok(shown) if shown.uuid == uuid => Ok(Some(staging)),
+            Ok(_) | Err(_) => Err(exists),
+        }
+    }
+
+    /// Does what is left to do after the target has appeared, where it is what
+    /// was asked for.
+    async fn finish(
+        &self,
+        staging: Staging,
+        request: &Request,
+        chain: &Chain,
+    ) -> Result<Option<PathBuf>, RestoreError> {
+        let last = staging.progress().last.clone();
+        let parent = match last.filter(|_| staging.progress().links == digests(chain)) {
+            Some(last) => Ok(self.keep_parent(request, chain, &staging, &last).await),
+            None => Err(RestoreError::TargetExists { path: request.target.clone() }),
+        };
+        let path = request.target.display();
+        tracing::info!(event = "leftover_removed", %path, "it was restored before");
+        staging.remove(self.btrfs).await;
+        parent
     }
 
     /// Work that may be dropped at any moment.
@@ -179,138 +267,13 @@ impl Restore<'_> {
     fn go_on(&self) -> Result<(), RestoreError> {
         self.stopping.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
     }
-
-    /// Receives link by link, from the full on; what is there at the end is the
-    /// snapshot that was asked for, read-only.
-    async fn receive_all(
-        &self,
-        links: &Links<'_>,
-        staging: &Staging,
-    ) -> Result<Received, RestoreError> {
-        let mut last: Option<Received> = None;
-        for (n, link) in links.links.iter().enumerate() {
-            self.go_on()?;
-            let label = format!("restore link {} of {}", n + 1, links.links.len());
-            let facts = self.receive(links, link, &staging.received(), &label).await?;
-            let received = self.check_received(link, &facts, staging, last.as_ref()).await?;
-            // Only the next link needs its parent.
-            if let Some(parent) = last.replace(received) {
-                subvolume::delete(self.btrfs, &parent.path).await?;
-            }
-            let manifest = &link.link.key;
-            tracing::info!(event = "link_received", %manifest, bytes = facts.total_bytes, "{label}");
-        }
-        last.ok_or(RestoreError::NoLinks)
-    }
-
-    /// A writable snapshot of what was received appears at the target.
-    async fn hand_over(
-        &self,
-        received: &Received,
-        staging: &Staging,
-        target: &Path,
-    ) -> Result<(), RestoreError> {
-        self.go_on()?;
-        subvolume::snapshot_writable(self.btrfs, &received.path, &staging.restored()).await?;
-        self.go_on()?;
-        staging.hand_over(target).map_err(|source| {
-            let path = target.to_owned();
-            if source.kind() == io::ErrorKind::AlreadyExists {
-                RestoreError::TargetExists { path }
-            } else {
-                RestoreError::HandOver { path, source }
-            }
-        })
-    }
-
-    /// Streams one link into `btrfs receive`. When this returns, that has ended.
-    async fn receive(
-        &self,
-        links: &Links<'_>,
-        link: &PlannedLink<'_>,
-        folder: &Path,
-        label: &str,
-    ) -> Result<Facts, RestoreError> {
-        let mut receiver = Receiver::start(self.btrfs, folder)?;
-        let received = self.unless_stopped(async {
-            let facts = feed(links, link, &mut receiver, label).await?;
-            receiver.finish().await?;
-            Ok(facts)
-        });
-        let outcome = received.await;
-        if outcome.is_err() {
-            receiver.stop().await;
-        }
-        outcome
-    }
-
-    /// An exit code of 0 is not enough: a stream that was cut leaves a writable
-    /// subvolume without a received UUID.
-    async fn check_received(
-        &self,
-        planned: &PlannedLink<'_>,
-        facts: &Facts,
-        staging: &Staging,
-        parent: Option<&Received>,
-    ) -> Result<Received, RestoreError> {
-        let record = &planned.link.manifest.snapshot;
-        let wrong = |what: &'static str, expected: String, found: String| {
-            let manifest = planned.link.key.clone();
-            Err(RestoreError::Received { manifest, what, expected, found })
-        };
-        let uuid = facts.snapshot.uuid.to_string();
-        match &record.uuid {
-            Some(expected) if *expected != uuid => {
-                return wrong("the UUID in the stream", expected.clone(), uuid);
-            }
-            Some(_) | None => {}
-        }
-        let name = OsStr::from_bytes(&facts.snapshot.name);
-        let path = staging.received().join(name);
-        let shown = subvolume::show(self.btrfs, &path).await?;
-        if !shown.is_read_only {
-            return wrong("the flag", "read-only".to_owned(), "writable".to_owned());
-        }
-        if shown.received_uuid.as_ref() != Some(&uuid) {
-            return wrong("the received UUID", uuid, or_none(shown.received_uuid));
-        }
-        let based_on = parent.map(|parent| parent.uuid.clone());
-        if shown.parent_uuid != based_on {
-            let manifest = planned.link.key.clone();
-            return Err(RestoreError::OtherParent { manifest, found: or_none(shown.parent_uuid) });
-        }
-        Ok(Received { path, uuid: shown.uuid })
-    }
 }
 
-/// Fetches every part, verified, and hands over each command once it is proven.
-async fn feed(
-    links: &Links<'_>,
-    link: &PlannedLink<'_>,
-    receiver: &mut Receiver,
-    label: &str,
-) -> Result<Facts, RestoreError> {
-    let manifest = || link.link.key.clone();
-    let progress = progress::bytes(label, Some(link.link.manifest.total_bytes));
-    let mut stream = Proven::default();
-    for (n, (chunk, _)) in link.chunks.iter().enumerate() {
-        let mut download = links.download(link, n);
-        let fetch = |source| RestoreError::Fetch { manifest: manifest(), source };
-        while let Some(bytes) = download.next().await.map_err(fetch)? {
-            for slice in bytes.chunks(SLICE_BYTES) {
-                let proven = stream.feed(slice).map_err(|source| RestoreError::Stream {
-                    manifest: manifest(),
-                    chunk: chunk.key.clone(),
-                    source,
-                })?;
-                receiver.write(proven).await?;
-            }
-            progress.inc(bytes.len() as u64);
-        }
-    }
-    stream.finish().map_err(|source| RestoreError::Cut { manifest: manifest(), source })
+fn digests(chain: &Chain) -> Vec<Sha256Digest> {
+    chain.links().iter().map(digest).collect()
 }
 
-fn or_none(uuid: Option<String>) -> String {
-    uuid.unwrap_or_else(|| "none".to_owned())
+/// What makes a link the same link: its manifest, which names every chunk.
+fn digest(link: &Link) -> Sha256Digest {
+    Sha256Digest::of(&to_json(&link.manifest))
 }

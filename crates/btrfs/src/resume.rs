@@ -24,7 +24,9 @@ use s3up_store::{Kind as StoreKind, SWEEP_AGE, UploadError};
 use self::found::Found;
 use self::journal::{Settings, Unusable};
 use crate::failure::Failure;
-use crate::plan::{Asked, Decision, Identity, ParentOnDisk, Step, Why, WhyNow};
+use crate::plan::{
+    Asked, Decision, Identity, ParentOnDisk, Proof, ReceivedSnapshot, Step, Why, WhyNow,
+};
 use crate::publish::PublishError;
 use crate::record::RunId;
 use crate::snapshot::{Kind, SnapshotName};
@@ -57,7 +59,7 @@ pub struct Now<'a> {
     /// The manifest of the newest published backup, and its time.
     pub newest: Option<(&'a Key, Timestamp)>,
     /// What an incremental on that would be based on, if there can be one.
-    pub parent: Option<(SnapshotName, Identity)>,
+    pub parent: Option<(SnapshotName, Identity, Proof)>,
 }
 
 /// Why an interrupted backup is begun anew.
@@ -112,8 +114,8 @@ fn step(now: &Now<'_>, kind: Kind) -> Result<Step, Dropped> {
         (Kind::Incremental, Decision::Due(Step::Full(_))) => Err(Dropped::FullDue),
         (Kind::Incremental, Decision::Due(step @ Step::Incremental { .. })) => Ok(step.clone()),
         (Kind::Incremental, Decision::NotDue) => {
-            let (parent, identity) = now.parent.clone().ok_or(Dropped::ParentGone)?;
-            Ok(Step::Incremental { parent, identity, why: WhyNow::Interrupted })
+            let (parent, identity, proof) = now.parent.clone().ok_or(Dropped::ParentGone)?;
+            Ok(Step::Incremental { parent, identity, proof, why: WhyNow::Interrupted })
         }
     }
 }
@@ -162,11 +164,14 @@ fn unchanged(expected: &Identity, on_disk: &ParentOnDisk) -> Result<(), Dropped>
         ParentOnDisk::Unreadable { reason } => {
             Err(Dropped::SnapshotUnreadable { reason: reason.clone() })
         }
-        ParentOnDisk::Found(found) if found != expected => {
+        ParentOnDisk::Found(found)
+        | ParentOnDisk::Received(ReceivedSnapshot { identity: found, .. })
+            if found != expected =>
+        {
             let (expected, found) = (expected.clone(), found.clone());
             Err(Dropped::SnapshotChanged { expected, found })
         }
-        ParentOnDisk::Found(_) => Ok(()),
+        ParentOnDisk::Found(_) | ParentOnDisk::Received(_) => Ok(()),
     }
 }
 

@@ -23,7 +23,6 @@ impl Shelf<'_> {
         self.base_dir.join(snapshot.to_string())
     }
 
-    /// The record comes first: a snapshot without one would never be cleared up.
     pub async fn make(
         &self,
         subvolume: &Subvolume,
@@ -31,13 +30,43 @@ impl Shelf<'_> {
         run: &RunId,
         state: State,
     ) -> Result<(), Failure> {
-        let at = self.path_of(snapshot);
+        self.snapshot(&subvolume.path, snapshot, run, state).await?;
+        let path = self.path_of(snapshot);
+        tracing::info!(event = "snapshot_created", %snapshot, path = %path.display());
+        Ok(())
+    }
+
+    /// Takes in a snapshot that was received, and that is published: by a
+    /// snapshot of it. One that is there already stays.
+    pub async fn adopt(
+        &self,
+        received: &Path,
+        snapshot: &SnapshotName,
+        run: &RunId,
+    ) -> Result<(), Failure> {
+        let path = self.path_of(snapshot);
+        if path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        self.snapshot(received, snapshot, run, State::Published).await?;
+        tracing::info!(event = "snapshot_adopted", %snapshot, path = %path.display());
+        Ok(())
+    }
+
+    /// The record comes first: a snapshot without one would never be cleared up.
+    async fn snapshot(
+        &self,
+        of: &Path,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<(), Failure> {
         self.records.write(snapshot, run, state)?;
-        if let Err(err) = subvolume::snapshot_read_only(self.btrfs, &subvolume.path, &at).await {
+        let made = subvolume::snapshot_read_only(self.btrfs, of, &self.path_of(snapshot)).await;
+        if let Err(err) = made {
             self.records.forget(snapshot)?;
             return Err(err.into());
         }
-        tracing::info!(event = "snapshot_created", %snapshot, path = %at.display());
         Ok(())
     }
 

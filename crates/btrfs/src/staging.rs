@@ -1,19 +1,29 @@
 //! The private folder, beside the target, that a restore works in.
 //!
 //! Its name is made from the target's, so that a restore that is started again
-//! finds what a killed one left, and removes it. Only a folder that a restore
-//! made is taken: not a symlink, ours, closed to others, with a mark of ours in
-//! it unless it is empty. It is locked while a restore uses it; the kernel drops
-//! that lock with the process.
+//! finds what an interrupted one left: it goes on from the last link that is
+//! [whole](Progress) and still is what was received, and removes all else. Only a
+//! folder that a restore made is taken: not a symlink, ours, closed to others,
+//! with a mark of ours in it unless it is empty. It is locked while a restore
+//! uses it; the kernel drops that lock with the process.
 
+mod whole;
+
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with, syncfs};
 use s3up_core::Sha256Digest;
 
+pub use self::whole::{Progress, Whole};
+use crate::cause::with_cause;
+use crate::replace::replace;
+use crate::restore::names::Salt;
+use crate::send;
 use crate::subvolume;
 use crate::tool::{Btrfs, ToolError};
 
@@ -21,13 +31,16 @@ const SUFFIX: &str = ".btrfs-to-s3-restore";
 /// With dot and suffix it fits into the 255 bytes of a file name.
 const TARGET_NAME_BYTES_MAX: usize = 200;
 const MARK: &str = "made-by-btrfs-to-s3";
+/// What a mark is called while it is written.
+const NEW_MARK: &str = "made-by-btrfs-to-s3.new";
 const RECEIVED: &str = "received";
 const RESTORED: &str = "restored";
 
 #[derive(Debug)]
 pub struct Staging {
     folder: PathBuf,
-    _lock: File,
+    progress: Progress,
+    lock: File,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -38,22 +51,39 @@ pub enum StagingError {
     Held { path: PathBuf },
     #[error("{path:?} is needed as a folder of this restore, and somebody else made it; remove it")]
     Foreign { path: PathBuf },
+    #[error("note in {path:?} how far the restore came")]
+    Note { path: PathBuf, source: io::Error },
     #[error("remove what a restore left in {path:?}")]
     Clear { path: PathBuf, source: io::Error },
+    #[error("choose names for what is received")]
+    Random(#[from] getrandom::Error),
     #[error(transparent)]
     Delete(#[from] ToolError),
 }
 
 impl Staging {
-    /// Makes it, or takes over what a killed restore left, and empties it.
-    pub async fn make(btrfs: &Btrfs, target: &Path) -> Result<Staging, StagingError> {
-        let folder = target.with_file_name(name_for(target));
-        let fail = |source| StagingError::Make { path: folder.clone(), source };
+    /// Makes it, or takes over what an interrupted restore left.
+    pub fn open(target: &Path) -> Result<Staging, StagingError> {
+        let folder = folder_for(target, SUFFIX);
         match DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => {}
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(err) => return Err(fail(err)),
+            Err(source) => return Err(StagingError::Make { path: folder, source }),
         }
+        Staging::take(folder)
+    }
+
+    /// What an interrupted restore left, if it left anything.
+    pub fn left(target: &Path) -> Result<Option<Staging>, StagingError> {
+        let folder = folder_for(target, SUFFIX);
+        match folder.symlink_metadata() {
+            Ok(_) => Staging::take(folder).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn take(folder: PathBuf) -> Result<Staging, StagingError> {
+        let fail = |source| StagingError::Make { path: folder.clone(), source };
         let flags = OFlags::NOFOLLOW.union(OFlags::DIRECTORY).bits() as i32;
         let lock = OpenOptions::new().read(true).custom_flags(flags).open(&folder).map_err(fail)?;
         if !is_ours(&lock, &folder).map_err(fail)? {
@@ -64,20 +94,97 @@ impl Staging {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(StagingError::Held { path: folder }),
             Err(errno) => return Err(fail(errno.into())),
         }
-        File::create(folder.join(MARK)).map_err(fail)?;
-        let staging = Staging { folder, _lock: lock };
-        if staging.clear(btrfs).await? > 0 {
-            let path = staging.folder.display();
-            tracing::info!(event = "leftover_removed", %path, "of a restore that was killed");
+        let mark = folder.join(MARK);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).open(&mark).map_err(fail)?;
+        let noted = serde_json::from_slice(&fs::read(&mark).map_err(fail)?);
+        let progress = match noted {
+            Ok(progress) => progress,
+            // Nothing was noted yet, or by another program: of no use.
+            Err(_) => Progress::none(Salt::random()?),
+        };
+        Ok(Staging { folder, progress, lock })
+    }
+
+    /// Keeps what is whole of this chain, and removes all else; says how many
+    /// links that is, and which is the newest.
+    pub async fn go_on(
+        &mut self,
+        btrfs: &Btrfs,
+        chain: &[Sha256Digest],
+    ) -> Result<Option<(usize, Whole)>, StagingError> {
+        let begins = self.progress.begins(chain).map(|(count, last)| (count, last.clone()));
+        let whole = match begins {
+            Some((count, last)) if self.is_still(btrfs, &last).await => Some((count, last)),
+            Some(_) | None => None,
+        };
+        let keep = whole.as_ref().map(|(_, last)| self.path_of(last));
+        let removed = self.clear(btrfs, keep.as_deref()).await?;
+        if removed > 0 {
+            let path = self.folder.display();
+            tracing::info!(event = "leftover_removed", %path, "of a restore that was interrupted");
         }
-        let made = DirBuilder::new().mode(0o700).recursive(true).create(staging.received());
-        made.map_err(|source| StagingError::Make { path: staging.received(), source })?;
-        Ok(staging)
+        if whole.is_none() {
+            self.progress = Progress::none(Salt::random()?);
+            self.note()?;
+        }
+        let made = DirBuilder::new().mode(0o700).recursive(true).create(self.received());
+        made.map_err(|source| StagingError::Make { path: self.received(), source })?;
+        Ok(whole)
+    }
+
+    /// Read-only, received as what it was, and not changed since.
+    async fn is_still(&self, btrfs: &Btrfs, whole: &Whole) -> bool {
+        let path = self.path_of(whole);
+        let Ok(shown) = subvolume::show(btrfs, &path).await else { return false };
+        let received = btrfs_sendstream::Uuid(whole.received_uuid).to_string();
+        let is_named = shown.uuid == whole.uuid && shown.received_uuid == Some(received);
+        let identity = send::identity(btrfs, &path).await;
+        let is_unchanged = identity.is_ok_and(|found| found.ctransid == whole.ctransid);
+        shown.is_read_only && is_named && is_unchanged
+    }
+
+    /// A link was received, and is on disk for good.
+    pub fn add(&mut self, link: Sha256Digest, whole: Whole) -> Result<(), StagingError> {
+        self.progress.add(link, whole);
+        self.note()
+    }
+
+    /// This subvolume is about to appear at the target.
+    pub fn hands_over(&mut self, uuid: String) -> Result<(), StagingError> {
+        self.progress.handed_over = Some(uuid);
+        self.note()
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn note(&self) -> Result<(), StagingError> {
+        let path = self.folder.join(MARK);
+        let json = serde_json::to_vec(&self.progress).expect("plain data is always JSON");
+        replace(&path, &json).map_err(|source| StagingError::Note { path, source })
+    }
+
+    /// Writes all that was received to the disk.
+    pub async fn sync(&self) -> Result<(), StagingError> {
+        let fail = |source| StagingError::Note { path: self.folder.clone(), source };
+        let folder = self.lock.try_clone().map_err(fail)?;
+        let synced = tokio::task::spawn_blocking(move || syncfs(folder)).await;
+        synced.map_err(|err| fail(io::Error::other(err)))?.map_err(|errno| fail(errno.into()))
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where `btrfs receive` works.
     pub fn received(&self) -> PathBuf {
         self.folder.join(RECEIVED)
+    }
+
+    pub fn path_of(&self, whole: &Whole) -> PathBuf {
+        self.received().join(OsStr::from_bytes(&whole.name))
     }
 
     /// Where the writable snapshot is made.
@@ -91,8 +198,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Deletes every subvolume in it, and says how many there were.
-    async fn clear(&self, btrfs: &Btrfs) -> Result<u64, StagingError> {
+    /// Deletes every subvolume in it but one, and says how many there were.
+    async fn clear(&self, btrfs: &Btrfs, keep: Option<&Path>) -> Result<u64, StagingError> {
         let mut subvolumes = Vec::new();
         let restored = self.restored();
         subvolumes.extend(restored.symlink_metadata().is_ok().then_some(restored));
@@ -105,16 +212,32 @@ impl Staging {
             Err(err) if err.kind() == io::ErrorKind::NotFound => {}
             Err(err) => return Err(self.uncleared(err)),
         }
+        subvolumes.retain(|path| Some(path.as_path()) != keep);
         for path in &subvolumes {
             subvolume::delete(btrfs, path).await?;
         }
         Ok(subvolumes.len() as u64)
     }
 
+    /// Leaves what is whole for another restore, and nothing else.
+    pub async fn keep(self, btrfs: &Btrfs) {
+        let keep = self.progress.last.as_ref().map(|last| self.path_of(last));
+        if let Err(err) = self.clear(btrfs, keep.as_deref()).await {
+            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
+        }
+    }
+
     /// Empties and removes it.
-    pub async fn remove(self, btrfs: &Btrfs) -> Result<(), StagingError> {
-        self.clear(btrfs).await?;
-        let removed = fs::remove_dir(self.received())
+    pub async fn remove(self, btrfs: &Btrfs) {
+        if let Err(err) = self.try_remove(btrfs).await {
+            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
+        }
+    }
+
+    async fn try_remove(&self, btrfs: &Btrfs) -> Result<(), StagingError> {
+        self.clear(btrfs, None).await?;
+        let removed = gone(fs::remove_dir(self.received()))
+            .and_then(|()| gone(fs::remove_file(self.folder.join(NEW_MARK))))
             .and_then(|()| fs::remove_file(self.folder.join(MARK)))
             .and_then(|()| fs::remove_dir(&self.folder));
         removed.map_err(|source| self.uncleared(source))
@@ -125,17 +248,24 @@ impl Staging {
     }
 }
 
-/// `.data.btrfs-to-s3-restore` for `data`; a long name is shortened by its digest.
-fn name_for(target: &Path) -> std::ffi::OsString {
-    let target = target.file_name().unwrap_or_default();
-    let mut name = std::ffi::OsString::from(".");
-    if target.len() <= TARGET_NAME_BYTES_MAX {
-        name.push(target);
-    } else {
-        name.push(Sha256Digest::of(target.as_encoded_bytes()).to_string());
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        Ok(()) | Err(_) => Ok(()),
     }
-    name.push(SUFFIX);
-    name
+}
+
+/// `.data` and the suffix beside `data`; a long name is shortened by its digest.
+pub fn folder_for(target: &Path, suffix: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    let mut folder = OsString::from(".");
+    if name.len() <= TARGET_NAME_BYTES_MAX {
+        folder.push(name);
+    } else {
+        folder.push(Sha256Digest::of(name.as_encoded_bytes()).to_string());
+    }
+    folder.push(suffix);
+    target.with_file_name(folder)
 }
 
 /// Made by a restore, or just now.

@@ -16,6 +16,11 @@ pub struct Shown {
     /// or not to its end.
     pub received_uuid: Option<String>,
     pub is_read_only: bool,
+    /// The transaction that made it.
+    pub made_transid: u64,
+    /// The ctransid of the snapshot that was sent, where this was received. Old
+    /// programs do not tell.
+    pub send_transid: Option<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,10 +79,14 @@ fn parse_shown(text: &str) -> Result<Shown, &'static str> {
         let value = field(name).ok_or(name)?;
         Ok((value != "-").then(|| value.to_owned()))
     };
+    let number = |name: &str| field(name).and_then(|value| value.parse().ok());
+    let received_uuid = optional("Received UUID")?;
     Ok(Shown {
         uuid: optional("UUID")?.ok_or("UUID")?,
         parent_uuid: optional("Parent UUID")?,
-        received_uuid: optional("Received UUID")?,
+        send_transid: number("Send transid").filter(|_| received_uuid.is_some()),
+        received_uuid,
+        made_transid: number("Gen at creation").ok_or("Gen at creation")?,
         is_read_only: field("Flags").ok_or("Flags")?.split(',').any(|flag| flag == "readonly"),
     })
 }
@@ -86,7 +95,7 @@ fn parse_shown(text: &str) -> Result<Shown, &'static str> {
 mod tests {
     use super::*;
 
-    const RECEIVED: &str = "rc/s1\n\tName: \t\t\ts1\n\tUUID: \t\t\t7bc7a40d-cc4f-fc49-bd00-8a80b120c474\n\tParent UUID: \t\t-\n\tReceived UUID: \t\ta52774ec-fb18-4a43-b645-459222f96360\n\tFlags: \t\t\treadonly\n\tSnapshot(s):\n\t\t\t\trc/s2\n";
+    const RECEIVED: &str = "rc/s1\n\tName: \t\t\ts1\n\tUUID: \t\t\t7bc7a40d-cc4f-fc49-bd00-8a80b120c474\n\tParent UUID: \t\t-\n\tReceived UUID: \t\ta52774ec-fb18-4a43-b645-459222f96360\n\tGeneration: \t\t13\n\tGen at creation: \t10\n\tFlags: \t\t\treadonly\n\tSend transid: \t\t7\n\tSnapshot(s):\n\t\t\t\trc/s2\n";
 
     #[test]
     fn what_is_shown_is_read() {
@@ -98,6 +107,8 @@ mod tests {
                 parent_uuid: None,
                 received_uuid: Some("a52774ec-fb18-4a43-b645-459222f96360".to_owned()),
                 is_read_only: true,
+                made_transid: 10,
+                send_transid: Some(7),
             }
         );
         let writable = RECEIVED.replace("readonly", "-");
@@ -108,6 +119,10 @@ mod tests {
     fn what_is_not_shown_is_named() {
         assert_eq!(parse_shown(""), Err("UUID"));
         assert_eq!(parse_shown(&RECEIVED.replace("Flags", "Flag")), Err("Flags"));
+        let unknown = RECEIVED.replace("creation", "x");
+        assert_eq!(parse_shown(&unknown), Err("Gen at creation"));
+        let old = RECEIVED.replace("Send transid", "x");
+        assert_eq!(parse_shown(&old).unwrap().send_transid, None);
         assert_eq!(parse_shown(&RECEIVED.replace("Received UUID", "x")), Err("Received UUID"));
     }
 

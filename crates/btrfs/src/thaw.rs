@@ -224,7 +224,7 @@ impl Waiting {
         self.ready_bytes = self.ready_bytes.max(look.ready_bytes);
         let waited_seconds = thawed.waited.as_secs();
         let label = format!("thaw: {} of {} chunks ready", look.ready, look.total);
-        self.bar.relabel(&format!("{label}, {} min waited", waited_seconds / 60));
+        self.bar.label(&format!("{label}, {} min waited", waited_seconds / 60));
         if look.ready == self.ready && self.said_at.elapsed() < SAY_EVERY {
             return;
         }

@@ -37,8 +37,8 @@ impl Progress {
         self.0.inc(count);
     }
 
-    /// Says something else before the bar.
-    pub fn relabel(&self, label: &str) {
+    /// From now on it is about this.
+    pub fn label(&self, label: &str) {
         self.0.set_message(one_line(label));
     }
 
@@ -67,8 +67,8 @@ mod tests {
             progress.inc(3);
             assert_eq!(progress.0.position(), 3);
             assert_eq!(progress.0.message(), "get a\\nb");
-            progress.relabel("put");
-            assert_eq!(progress.0.message(), "put");
+            progress.label("get c");
+            assert_eq!(progress.0.message(), "get c");
             progress.done();
         }
     }

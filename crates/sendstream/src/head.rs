@@ -5,6 +5,8 @@
 //! before it can go on. What it finds depends on the bytes alone, not on how
 //! they were cut.
 
+use std::ops::Range;
+
 use crate::{Attribute, Protocol, Wrong};
 
 /// How long the attributes of a command may be, all but the file data: they are
@@ -46,13 +48,20 @@ pub(crate) fn split(body: &[u8], body_bytes: usize, protocol: Protocol) -> Split
 
 /// The attributes of a head that was split off before.
 pub(crate) fn attributes(head: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let mut rest = head;
+    attributes_at(head).map(|(number, place)| (number, &head[place]))
+}
+
+/// The number of each attribute, and the place of its value. Ends where nothing
+/// more can be told apart.
+pub(crate) fn attributes_at(head: &[u8]) -> impl Iterator<Item = (u16, Range<usize>)> {
+    let mut at = 0;
     std::iter::from_fn(move || {
-        let (number, after) = number_at(rest)?;
-        let (bytes, after) = number_at(after)?;
-        let (value, after) = after.split_at_checked(usize::from(bytes))?;
-        rest = after;
-        Some((number, value))
+        let (number, after) = number_at(head.get(at..)?)?;
+        let (bytes, _) = number_at(after)?;
+        let start = at + TYPE_BYTES + LENGTH_BYTES;
+        let place = start..start + usize::from(bytes);
+        at = place.end;
+        (at <= head.len()).then_some((number, place))
     })
 }
 

@@ -31,6 +31,7 @@ mod head;
 mod kind;
 mod path;
 mod protocol;
+mod renamed;
 mod uuid;
 mod verifier;
 
@@ -42,5 +43,6 @@ pub use head::HEAD_BYTES_MAX;
 pub use kind::Kind;
 pub use path::PathRule;
 pub use protocol::{COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, Protocol};
+pub use renamed::rename_subvolumes;
 pub use uuid::Uuid;
 pub use verifier::Verifier;

@@ -114,6 +114,11 @@ impl Verifier {
         self.snapshot.as_ref()
     }
 
+    /// The protocol of the stream, which is known before its first command.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The verdict, after the last piece.
     pub fn finish(self) -> Verdict {
         let command = match &self.state {

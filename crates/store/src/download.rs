@@ -66,7 +66,14 @@ pub struct DownloadRow {
     check: Check,
 }
 
-type Fetch = AbortOnDropHandle<Result<(Bytes, Crc64Nvme), StoreError>>;
+type Fetch = AbortOnDropHandle<Result<Fetched, StoreError>>;
+
+/// A range that came whole.
+pub(crate) struct Fetched {
+    pub bytes: Bytes,
+    /// Where the whole is compared with one.
+    pub crc64nvme: Option<Crc64Nvme>,
+}
 
 /// Bytes of one of the objects of a row.
 #[derive(Debug)]
@@ -136,7 +143,7 @@ impl DownloadRow {
         let get = Arc::clone(&self.objects[object]);
         self.ask_ahead(&get).await?;
         let front = self.ahead.pop_front().expect("ask_ahead has asked for what is next");
-        let (bytes, crc) = match front.await {
+        let Fetched { bytes, crc64nvme } = match front.await {
             Ok(outcome) => outcome?,
             Err(err) => {
                 return Err(StoreError::new("get", &get.key, Kind::Permanent).because(err));
@@ -145,7 +152,7 @@ impl DownloadRow {
         if range.start == get.range.start {
             self.check = Check::of(&get);
         }
-        self.check.add(&bytes, crc);
+        self.check.add(&bytes, crc64nvme);
         self.reading = At { object, passed: range.end - get.range.start };
         if range.end == get.range.end {
             std::mem::replace(&mut self.check, Check::None).finish(&get.key).await?;
@@ -195,19 +202,37 @@ fn no_buffer(key: &Key, err: &PoolError) -> StoreError {
     StoreError::new("get", key, kind).because(err)
 }
 
+impl Get {
+    /// The checksum that the whole is compared with. Where each of its ranges is
+    /// compared with its SHA-256, that says more.
+    pub(crate) fn whole_crc64nvme(&self) -> Option<Crc64Nvme> {
+        let is_wanted = self.is_whole() && self.part_sha256.is_none();
+        self.facts.crc64nvme.filter(|_| is_wanted)
+    }
+
+    fn whole_sha256(&self) -> Option<Sha256Digest> {
+        let is_wanted = self.is_whole() && self.part_sha256.is_none();
+        self.facts.sha256.filter(|_| is_wanted)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.range == (0..self.facts.size)
+    }
+}
+
 impl Check {
     fn of(get: &Get) -> Check {
-        let whole = get.range == (0..get.facts.size);
-        match (get.facts.crc64nvme, get.facts.sha256) {
-            (Some(want), _) if whole => Check::Crc64(want, CRC64_OF_NOTHING),
-            (None, Some(want)) if whole => Check::Sha256(want, Sha256Chain::new(Digests::OfWhole)),
-            _ => Check::None,
+        match (get.whole_crc64nvme(), get.whole_sha256()) {
+            (Some(want), _) => Check::Crc64(want, CRC64_OF_NOTHING),
+            (None, Some(want)) => Check::Sha256(want, Sha256Chain::new(Digests::OfWhole)),
+            (None, None) => Check::None,
         }
     }
 
-    fn add(&mut self, bytes: &Bytes, crc: Crc64Nvme) {
+    fn add(&mut self, bytes: &Bytes, crc: Option<Crc64Nvme>) {
         match self {
             Check::Crc64(_, so_far) => {
+                let crc = crc.unwrap_or(CRC64_OF_NOTHING);
                 *so_far = hashing::crc64_join(*so_far, crc, bytes.len() as u64);
             }
             Check::Sha256(_, chain) => chain.add(bytes.clone()),

@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use s3up_core::{Crc64Nvme, Sha256Digest};
+use s3up_core::Sha256Digest;
 
 use crate::connect::Store;
-use crate::download::Get;
+use crate::download::{Fetched, Get};
 use crate::error::{Kind, StoreError};
 use crate::hashing;
 use crate::pool::Buffer;
@@ -24,7 +23,7 @@ impl Store {
         get: std::sync::Arc<Get>,
         range: Range<u64>,
         mut buffer: Buffer,
-    ) -> Result<(Bytes, Crc64Nvme), StoreError> {
+    ) -> Result<Fetched, StoreError> {
         let expected = expected_sha256(&get, &range)?;
         for fetch in 1.. {
             self.fill(&get, &range, &mut buffer).await?;
@@ -47,7 +46,11 @@ impl Store {
             buffer.clear();
         }
         let bytes = buffer.into_bytes();
-        Ok((bytes.clone(), hashing::crc64(bytes).await))
+        let crc64nvme = match get.whole_crc64nvme() {
+            Some(_) => Some(hashing::crc64(bytes.clone()).await),
+            None => None,
+        };
+        Ok(Fetched { bytes, crc64nvme })
     }
 
     async fn fill(

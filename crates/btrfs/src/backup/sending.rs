@@ -107,6 +107,10 @@ impl Backup<'_> {
             backup: &job.backup,
             snapshot_path: snapshot.to_string_lossy().into_owned(),
             parent_manifest: parent_manifest.as_ref(),
+            parent_proof: match &job.step {
+                Step::Incremental { proof, .. } => Some(*proof),
+                Step::Full(_) => None,
+            },
             facts: &facts,
             chunk_bytes: self.config.bucket.chunk_bytes,
             storage_class: &self.config.bucket.class_chunks,

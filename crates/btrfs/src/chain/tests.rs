@@ -30,6 +30,8 @@ fn a_link_that_does_not_fit_is_named() {
             Some("manifest m1 is of the subvolume \"home\", expected \"data\"")),
         ("of another",     with(link(1, Some(0)), &|m| m.snapshot.uuid = Some("x".to_owned())),
             Some("manifest m2 is based on the snapshot uuid-1, its parent m1 has x")),
+        ("changed",        with(link(1, Some(0)), &|m| m.snapshot.ctransid = Some(7)),
+            Some("manifest m2 is based on its parent at transaction 1, m1 was sent at 7")),
         ("a circle",       link(2, Some(1)), Some("manifest m2 is not older than m2, which is based on it")),
         ("from later",     link(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
     ];
@@ -41,6 +43,15 @@ fn a_link_that_does_not_fit_is_named() {
 }
 
 #[test]
+fn a_parent_that_was_received_has_a_transaction_of_its_own() {
+    let mut child = link(2, Some(1));
+    child.manifest.snapshot.parent_ctransid = Some(700);
+    child.manifest.parent_received = true;
+    let (partial, _) = Partial::default().with(child).unwrap();
+    assert!(partial.with(link(1, Some(0))).is_ok());
+}
+
+#[test]
 fn a_chain_has_an_end() {
     // All older than the one before, and none of them a full.
     let links = (0..).map(|n| {
@@ -48,6 +59,7 @@ fn a_chain_has_an_end() {
         let second = jiff::Timestamp::from_second(2_000_000_000 - n).unwrap();
         link.manifest.created_at = Stamp::at(second);
         link.manifest.snapshot.uuid = None;
+        link.manifest.snapshot.ctransid = None;
         link
     });
 
@@ -103,6 +115,7 @@ pub(crate) fn link(n: u32, parent: Option<u32>) -> Link {
         kernel: None,
         btrfs_progs: None,
         stream_protocol: None,
+        parent_received: false,
     };
     Link { key: Key::parse(&format!("m{n}")).unwrap(), manifest }
 }

@@ -6,8 +6,10 @@ use std::time::SystemTime;
 
 use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::record::Records;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::{Request, Restore, Restored};
+use btrfs_to_s3::restore::{Keep, Request, Restore, Restored};
+use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
 use clap::Args;
 use s3up_cli::Exit;
@@ -34,6 +36,9 @@ pub struct RestoreArgs {
     verify: Option<String>,
     #[command(flatten)]
     waiting: WaitingArgs,
+    /// Do not keep the received snapshot as the parent of the next incremental
+    #[arg(long)]
+    no_keep_parent: bool,
     /// Print what would be restored, and what has to be thawed first; do nothing
     #[arg(long)]
     dry_run: bool,
@@ -45,7 +50,7 @@ pub struct RestoreArgs {
 pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    let request = args.request()?;
+    let request = args.request(place)?;
     let btrfs = find_btrfs()?;
     let bucket = connect(&place.bucket, &stopping).await?;
     let restore = Restore {
@@ -78,14 +83,30 @@ pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
 }
 
 impl RestoreArgs {
-    fn request(&self) -> anyhow::Result<Request> {
+    fn request(&self, place: &Place) -> anyhow::Result<Request> {
         let (subvolume, wanted) = self.which.parse()?;
-        Ok(Request { subvolume, target: self.target.clone(), wanted })
+        let keep = if self.no_keep_parent { Keep::No } else { keep_for(place, &subvolume) };
+        Ok(Request { subvolume, target: self.target.clone(), wanted, keep })
+    }
+}
+
+/// For the backups of this host, where it backs that subvolume up.
+fn keep_for(place: &Place, subvolume: &SubvolumeName) -> Keep {
+    let config = place.config.as_ref();
+    let Some((config, configured)) =
+        config.and_then(|config| Some((config, config.subvolume(subvolume)?)))
+    else {
+        return Keep::Beside;
+    };
+    Keep::ForBackups {
+        path: configured.path.clone(),
+        base_dir: config.base_dir.clone(),
+        records: Records::new(&config.base_dir, &config.bucket),
     }
 }
 
 fn log_restored(request: &Request, restored: &Restored) {
-    let Restored { manifest, links, total_bytes, elapsed, proof } = restored;
+    let Restored { manifest, links, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
         subvolume = %request.subvolume,

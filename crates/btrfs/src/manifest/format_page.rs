@@ -79,6 +79,7 @@ fn full_manifest() -> Manifest {
         kernel: Some(text()),
         btrfs_progs: Some(text()),
         stream_protocol: Some(1),
+        parent_received: true,
     }
 }
 

@@ -55,7 +55,22 @@ fn full_or_incremental() {
     let foreign = edited(&|link| link.manifest.snapshot.name = "weekly".to_owned());
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
     let (uuid, why) = (identity("uuid-0", 0), WhyNow::Asked);
-    let incremental = Decision::Due(Step::Incremental { parent: parent(), identity: uuid, why });
+    let incremental = Decision::Due(Step::Incremental {
+        parent: parent(),
+        identity: uuid,
+        proof: Proof::Sent,
+        why: why.clone(),
+    });
+    let received = |uuid, ctransid, send_transid, made_transid| {
+        let identity = identity(uuid, ctransid);
+        ParentOnDisk::Received(ReceivedSnapshot { identity, send_transid, made_transid })
+    };
+    let on_received = |ctransid| {
+        let (identity, proof) = (identity("uuid-0", ctransid), Proof::Received);
+        let why = why.clone();
+        Decision::Due(Step::Incremental { parent: parent(), identity, proof, why })
+    };
+    let touched = || full(Why::ParentTouched { parent: parent() });
     let broken_why = || Why::ChainBroken { reason: "gone".to_owned() };
     let lost_why = || Why::ManifestMissing { key: "m0".to_owned() };
     let missing = || Why::ParentMissing { parent: parent() };
@@ -67,7 +82,7 @@ fn full_or_incremental() {
         ("nothing yet",        due,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("nothing, now",       now,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("nothing, full",      Asked::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
-        ("all is well, now",   now,         chain(),             good(),                 incremental),
+        ("all is well, now",   now,         chain(),             good(),                 incremental.clone()),
         ("all is well",        due,         chain(),             good(),                 Decision::NotDue),
         ("full asked for",     Asked::Full, chain(),             good(),                 full(Why::Asked)),
         ("full over broken",   Asked::Full, broken(),            ParentOnDisk::Missing,  full(Why::Asked)),
@@ -83,6 +98,15 @@ fn full_or_incremental() {
         ("may come back",      due,         chain(),             unreadable(),           Decision::NotDue),
         ("parent changed",     due,         chain(),             found("uuid-0", 7),     changed("uuid-0", 7)),
         ("parent replaced",    now,         chain(),             found("uuid-9", 0),     changed("uuid-9", 0)),
+        ("received",           now,         chain(),             received("uuid-0", 50, Some(0), 51), on_received(50)),
+        ("by chance the same", now,         chain(),             received("uuid-0", 0, Some(0), 51),  on_received(0)),
+        ("received, not due",  due,         chain(),             received("uuid-0", 50, Some(0), 50), Decision::NotDue),
+        ("then changed",       now,         chain(),             received("uuid-0", 52, Some(0), 51), touched()),
+        ("another was sent",   now,         chain(),             received("uuid-9", 50, Some(0), 51), changed("uuid-9", 0)),
+        ("another state",      now,         chain(),             received("uuid-0", 50, Some(7), 51), changed("uuid-0", 7)),
+        ("nobody knows which", now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
+        ("of a received one",  now,         chain(),             received("uuid-0", 0, Some(9), 51),  incremental.clone()),
+        ("received, unproven", now,         edited(&|link| link.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
         ("no uuid known",      due,         no_uuid,             good(),                 full(Why::ParentUnproven { parent: parent() })),
         ("no ctransid known",  now,         no_ctransid,         good(),                 full(Why::ParentUnproven { parent: parent() })),
         ("of another tool",    due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),

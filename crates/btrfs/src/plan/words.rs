@@ -62,6 +62,9 @@ impl fmt::Display for Why {
                     "the parent snapshot {parent} was changed: sent was {expected}, it is {found}"
                 )
             }
+            Why::ParentTouched { parent } => {
+                write!(f, "the parent snapshot {parent} was changed since a restore kept it")
+            }
         }
     }
 }

@@ -1,17 +1,21 @@
-//! Why a restore did not happen. Nothing is left of it then.
+//! Why a restore did not happen.
 
 use std::path::PathBuf;
 
 use btrfs_sendstream::StreamError;
 use s3up_cli::Stop;
 use s3up_core::{Crc64Nvme, Key};
-use s3up_store::StoreError;
+use s3up_store::{Kind, StoreError};
 
+use super::names::OtherBase;
 use crate::bucket::{BucketError, ReadChainError};
 use crate::compare::{CompareError, Proof};
+use crate::failure::Failure;
 use crate::filesystem::PlaceError;
+use crate::kept::KeepError;
 use crate::manifest::DocumentError;
 use crate::receive::ReceiveError;
+use crate::send::SendError;
 use crate::snapshot::SubvolumeName;
 use crate::staging::StagingError;
 use crate::subvolume::SubvolumeError;
@@ -63,13 +67,19 @@ pub enum RestoreError {
          or delete that copy"
     )]
     OtherParent { manifest: Key, found: String },
+    #[error("{manifest} does not follow the link before it")]
+    Base { manifest: Key, source: OtherBase },
+    #[error("hand the stream of {manifest} to `btrfs receive`")]
+    Pipe { manifest: Key, source: std::io::Error },
+    #[error("the thread that proves the stream of {manifest} has died")]
+    FeederDied { manifest: Key },
     #[error("give the restored subvolume its name {path:?}")]
     HandOver { path: PathBuf, source: std::io::Error },
     #[error("{look}; {why}")]
     Archived { look: Look, why: &'static str },
     #[error(
-        "what was received of {manifest} is not the source snapshot, and is not handed over \
-         (`--verify none` does that): {proof}"
+        "what was received of {manifest} is not the source snapshot, and is not handed over; it \
+         stays where it is, and `--verify none` hands it over without another download: {proof}"
     )]
     Differs { manifest: Key, proof: Box<Proof> },
     #[error("the chain has no links")]
@@ -94,4 +104,63 @@ pub enum RestoreError {
     Subvolume(#[from] SubvolumeError),
     #[error(transparent)]
     Tool(#[from] ToolError),
+    #[error("look at what was received")]
+    Identity(#[from] SendError),
+    #[error("keep the parent of the next incremental")]
+    Keep(#[from] KeepError),
+    #[error("keep the parent of the next incremental")]
+    Shelf(#[from] Box<Failure>),
+    #[error("choose a name for this run")]
+    Random(#[from] getrandom::Error),
+}
+
+impl RestoreError {
+    /// Whether it says nothing of the data: the same command may well succeed
+    /// later, and goes on from what is whole.
+    pub fn is_interruption(&self) -> bool {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures")]
+        match self {
+            // What differs was received whole, and thawed and downloaded for that.
+            RestoreError::Stopped(_) | RestoreError::Differs { .. } => true,
+            RestoreError::Fetch { source, .. }
+            | RestoreError::Store(source)
+            | RestoreError::Bucket(BucketError::Store(source))
+            | RestoreError::Chain(ReadChainError::Store(source)) => !is_of_data(source.kind),
+            _ => false,
+        }
+    }
+}
+
+/// What the store has is not what it should have.
+fn is_of_data(kind: Kind) -> bool {
+    matches!(kind, Kind::NotFound | Kind::Precondition | Kind::TooLong | Kind::Corrupt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_nothing_of_the_data_is_an_interruption() {
+        let fetch = |kind| {
+            let key = Key::parse("a").unwrap();
+            let subject = key.to_string();
+            let source = StoreError { op: "get", subject, kind, retry_after: None, source: None };
+            RestoreError::Fetch { manifest: key, source }
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (RestoreError::Stopped(Stop::Terminated), true),
+            (fetch(Kind::Transient),                 true),
+            (fetch(Kind::Denied),                    true),
+            (fetch(Kind::Archived),                  true),
+            (fetch(Kind::Corrupt),                   false),
+            (fetch(Kind::NotFound),                  false),
+            (fetch(Kind::Precondition),              false),
+            (RestoreError::NoLinks,                  false),
+        ];
+        for (err, want) in cases {
+            assert_eq!(err.is_interruption(), want, "{err:?}");
+        }
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use s3up_core::Sha256Digest;
 use s3up_core::part::MIB;
-use s3up_store::{Download, Get, ObjectFacts, Store};
+use s3up_core::{Key, Sha256Digest};
+use s3up_store::{Download, DownloadRow, Get, ObjectFacts, Store};
 
 use super::error::RestoreError;
 use crate::bucket::Bucket;
@@ -84,8 +84,29 @@ impl<'c> Links<'c> {
         each.fold(0, u64::saturating_add)
     }
 
+    /// All chunks of all links from this one on, one after the other: every part
+    /// is verified before it is handed on.
+    pub fn row(&self, from: usize) -> DownloadRow {
+        let gets = self
+            .links
+            .iter()
+            .skip(from)
+            .flat_map(|planned| (0..planned.chunks.len()).map(move |n| self.get(planned, n)));
+        self.store.download_row(gets.collect())
+    }
+
+    /// The chunk that is the `object`th of that row.
+    pub fn chunk_of_row(&self, from: usize, object: usize) -> Option<&Key> {
+        let mut chunks = self.links.iter().skip(from).flat_map(|planned| &planned.chunks);
+        chunks.nth(object).map(|(chunk, _)| &chunk.key)
+    }
+
     /// Chunk `n` of a link: every part is verified before it is handed on.
     pub fn download(&self, planned: &PlannedLink<'_>, n: usize) -> Download {
+        self.store.download(self.get(planned, n))
+    }
+
+    fn get(&self, planned: &PlannedLink<'_>, n: usize) -> Get {
         let (chunk, object) = &planned.chunks[n];
         let part_sha256: Option<Arc<[Sha256Digest]>> =
             planned.parts.as_ref().map(|parts| parts.chunks[n].sha256.clone().into());
@@ -95,7 +116,7 @@ impl<'c> Links<'c> {
             // The last range is handed on only after the whole agreed with this.
             None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
         };
-        self.store.download(Get {
+        Get {
             key: chunk.key.clone(),
             range: 0..chunk.size,
             facts,
@@ -105,7 +126,7 @@ impl<'c> Links<'c> {
             retry_for: self.retry_for,
             buffer_wait: None,
             share: None,
-        })
+        }
     }
 }
 

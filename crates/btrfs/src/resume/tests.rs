@@ -99,7 +99,7 @@ fn parent() -> (SnapshotName, Identity) {
 
 fn incremental() -> Decision {
     let (parent, identity) = parent();
-    Decision::Due(Step::Incremental { parent, identity, why: WhyNow::Asked })
+    Decision::Due(Step::Incremental { parent, identity, proof: Proof::Sent, why: WhyNow::Asked })
 }
 
 /// What is decided, in words.
@@ -116,7 +116,7 @@ fn decided(asked: Asked, decision: &Decision, newest: Option<&str>, found: &Foun
         decision,
         settings: &settings(),
         newest: newest.as_ref().map(|key| (key, newest_at)),
-        parent: Some(parent()),
+        parent: Some((parent().0, parent().1, Proof::Sent)),
     };
     match decide(&now, found) {
         None => "wait".to_owned(),

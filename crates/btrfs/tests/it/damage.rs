@@ -29,6 +29,8 @@ enum Damage {
 async fn damage_to_any_object_is_named_and_leaves_nothing() {
     let Some(world) = world().await else { return };
     let keys = world.keys().await;
+    // The last one's is the first.
+    let neighbours: Vec<_> = keys.iter().cycle().skip(1).take(keys.len()).cloned().collect();
     let target = world.fs.path().join("restored");
     let snapshots = world.snapshots();
     let middle = PART as usize + 5;
@@ -39,8 +41,9 @@ async fn damage_to_any_object_is_named_and_leaves_nothing() {
         Damage::Flipped { at: middle },
         Damage::Swapped,
     ];
-    for key in keys.iter().filter(|key| !key.ends_with("current.json")) {
+    for (key, neighbour) in keys.iter().zip(&neighbours) {
         let good = world.read(key).await.unwrap();
+        let next = world.read(neighbour).await.unwrap();
         for damage in cases {
             let bad = match damage {
                 Damage::Missing => Vec::new(),
@@ -51,23 +54,29 @@ async fn damage_to_any_object_is_named_and_leaves_nothing() {
                     bad[at] ^= 1;
                     bad
                 }
-                Damage::Swapped => good.iter().rev().copied().collect(),
+                Damage::Swapped => next.clone(),
             };
             match damage {
                 Damage::Missing => world.delete(key).await,
-                Damage::Truncated | Damage::Flipped { .. } | Damage::Swapped => {
+                Damage::Truncated | Damage::Flipped { .. } => world.write(key, &bad).await,
+                Damage::Swapped => {
                     world.write(key, &bad).await;
+                    world.write(neighbour, &good).await;
                 }
             }
 
             let ran = world.restore("data", &target).await;
 
-            ran.failed_with(1, &[key]);
+            ran.failed_with(1, &[]);
+            let is_named = ran.stderr.contains(key.as_str())
+                || (matches!(damage, Damage::Swapped) && ran.stderr.contains(neighbour.as_str()));
+            assert!(is_named, "{key} {damage:?}: {}", ran.stderr);
             assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{key} {damage:?}");
             assert_eq!(world.snapshots(), snapshots);
             world.assert_nothing_runs();
         }
         world.write(key, &good).await;
+        world.write(neighbour, &next).await;
     }
     let ran = world.restore("data", &target).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);

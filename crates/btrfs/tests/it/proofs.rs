@@ -95,8 +95,8 @@ async fn what_differs_from_the_source_is_named_and_not_handed_over() {
         world.fs.path().to_str().expect("UTF-8")
     );
     let script = format!(
-        "s=$(ls -d {bad}/data__*__inc); btrfs property set -f -ts $s ro false; \
-         printf HELLO > $s/readme; rm $s/caf*; btrfs property set -f -ts $s ro true"
+        "for s in {bad}/data__*__inc; do btrfs property set -f -ts $s ro false && \
+         printf HELLO > $s/readme && rm $s/caf* && btrfs property set -f -ts $s ro true; done"
     );
     let (_folder, path) = changing(&script);
     world.path = Some(path);
@@ -106,26 +106,28 @@ async fn what_differs_from_the_source_is_named_and_not_handed_over() {
     ran.failed_with(1, &["is not the source snapshot, and is not handed over", "`--verify none`"]);
     ran.failed_with(
         1,
-        &[r#""readme" has other content from byte 0 on"#, r#""caf\\xE9" is missing"#],
+        &[r#""readme" has other content from byte 0 on"#, r#""caf\xE9" is missing"#],
     );
     assert!(!target.exists());
     assert!(ran.stderr.contains("event=restore_failed"), "{}", ran.stderr);
     world.assert_nothing_runs();
+    // What stays of it was changed since: it is not what is handed over now.
     world.path = None;
     let (ran, target) = restore(&world, &["--verify", "none"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(fs::read(target.join("readme")).unwrap(), b"hello");
 }
 
-/// A `btrfs` that runs a script before the first `btrfs send` that names a
-/// snapshot: that is when the source is looked for, after everything was
-/// received.
+/// A `btrfs` that runs a script before `btrfs send` of a source snapshot: that is
+/// how the source is recognised, after everything was received.
 fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
     let folder = s3up_testkit::temp_dir();
     let path = folder.path().join("btrfs");
     let real = ["/usr/bin/btrfs", "/usr/sbin/btrfs", "/sbin/btrfs"];
     let real = real.into_iter().find(|path| fs::exists(path).unwrap_or(false)).expect("btrfs");
-    let text = format!("#!/bin/sh\nif [ \"$1\" = send ]; then {script}; fi\nexec {real} \"$@\"\n");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in send*/snapshots/*) {script};; esac\nexec {real} \"$@\"\n"
+    );
     fs::write(&path, text).expect("a script");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("a mode");

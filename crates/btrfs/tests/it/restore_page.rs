@@ -102,6 +102,8 @@ async fn every_command_of_the_page_does_what_it_says() {
     }
     assert!(world.s3.faults().calls(Op::RestoreObject) >= 4, "it was archived");
     assert!(ran.stdout.contains("every byte of"), "{}", ran.stdout);
+    let (_, newest) = world.newest("data").await;
+    assert_eq!(newest["kind"], "incremental", "on the snapshot that the restore kept");
     assert!(!PAGE.contains("```sh") && !PAGE.contains("```bash"), "what is not run");
 }
 

@@ -4,6 +4,7 @@
 mod cuts;
 mod golden;
 mod refusals;
+mod renames;
 mod written;
 
 use std::ops::Range;

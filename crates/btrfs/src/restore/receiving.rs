@@ -1,0 +1,210 @@
+//! Link by link into `btrfs receive`, from the full on or from where another
+//! restore was interrupted.
+//!
+//! All chunks of all links are one row of downloads, so that the first parts of
+//! a link are there when the one before it is done.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use btrfs_sendstream::{Facts, Uuid};
+use s3up_cli::progress::{self, Progress};
+use s3up_core::Sha256Digest;
+use s3up_store::DownloadRow;
+
+use super::error::RestoreError;
+use super::feed::{Fed, Feeder, Stopped};
+use super::fit;
+use super::links::{Links, PlannedLink};
+use super::names::Names;
+use super::proven::{Proven, Refused};
+use super::{Restore, digest};
+use crate::receive::Receiver;
+use crate::send;
+use crate::staging::{Staging, Whole};
+use crate::subvolume;
+
+/// Everything that the links of a chain share on their way.
+struct Way<'a, 'c> {
+    links: &'a Links<'c>,
+    row: DownloadRow,
+    /// The first link of the row.
+    from: usize,
+    progress: Arc<Progress>,
+    /// The highest protocol that `btrfs receive` takes.
+    protocol_max: u32,
+}
+
+/// One link, as it was received.
+struct Received<'f> {
+    facts: &'f Facts,
+    /// The UUID that `btrfs receive` was told.
+    told: Uuid,
+    parent: Option<&'f Whole>,
+}
+
+impl Restore<'_> {
+    /// What is there at the end is the snapshot that was asked for, read-only.
+    pub(super) async fn receive_all(
+        &self,
+        links: &Links<'_>,
+        staging: &mut Staging,
+    ) -> Result<Whole, RestoreError> {
+        let digests: Vec<Sha256Digest> =
+            links.links.iter().map(|planned| digest(planned.link)).collect();
+        let found = staging.go_on(self.btrfs, &digests).await?;
+        let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
+        if from > 0 {
+            let (folder, of) = (staging.folder().display(), digests.len());
+            tracing::info!(event = "restore_goes_on", %folder, links = from, of);
+        }
+        let mut way = self.way(links, from).await?;
+        for (n, planned) in links.links.iter().enumerate().skip(from) {
+            self.go_on()?;
+            let label = format!("restore link {} of {}", n + 1, digests.len());
+            way.progress.label(&label);
+            let whole = self.receive_one(&mut way, n, staging, last.as_ref()).await?;
+            staging.add(digests[n], whole.clone())?;
+            // Only the next link needs its parent.
+            if let Some(parent) = last.replace(whole) {
+                subvolume::delete(self.btrfs, &staging.path_of(&parent)).await?;
+            }
+            let (manifest, bytes) = (&planned.link.key, planned.link.manifest.total_bytes);
+            tracing::info!(event = "link_received", %manifest, bytes, "{label}");
+        }
+        last.ok_or(RestoreError::NoLinks)
+    }
+
+    async fn way<'a, 'c>(
+        &self,
+        links: &'a Links<'c>,
+        from: usize,
+    ) -> Result<Way<'a, 'c>, RestoreError> {
+        let version = self.btrfs.version().await?;
+        let left = links.links.iter().skip(from);
+        let bytes = left.fold(0, |sum: u64, one| sum.saturating_add(one.link.manifest.total_bytes));
+        Ok(Way {
+            links,
+            row: links.row(from),
+            from,
+            progress: Arc::new(progress::bytes("restore", Some(bytes))),
+            protocol_max: if fit::receives(&version, 2) { 2 } else { 1 },
+        })
+    }
+
+    async fn receive_one(
+        &self,
+        way: &mut Way<'_, '_>,
+        n: usize,
+        staging: &Staging,
+        parent: Option<&Whole>,
+    ) -> Result<Whole, RestoreError> {
+        let is_newest = n + 1 == way.links.links.len();
+        let names = Names {
+            salt: (!is_newest).then_some(staging.progress().salt),
+            parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
+        };
+        let planned = &way.links.links[n];
+        let facts = self.feed_one(way, planned, names, staging).await?;
+        let sent = facts.snapshot.uuid;
+        let told = names.salt.map_or(sent, |salt| salt.of(sent));
+        let received = Received { facts: &facts, told, parent };
+        self.check_received(planned, &received, staging).await
+    }
+
+    /// Streams one link into `btrfs receive`. When this returns, that has ended.
+    async fn feed_one(
+        &self,
+        way: &mut Way<'_, '_>,
+        planned: &PlannedLink<'_>,
+        names: Names,
+        staging: &Staging,
+    ) -> Result<Facts, RestoreError> {
+        let (mut receiver, pipe) = Receiver::start(self.btrfs, &staging.received())?;
+        let stream = Proven::new(names, way.protocol_max);
+        let mut feeder = Feeder::start(pipe, stream, Arc::clone(&way.progress));
+        let outcome = self.unless_stopped(async {
+            match feeder.feed(&mut way.row, planned).await? {
+                Fed::Whole(facts) => {
+                    receiver.finish().await?;
+                    Ok(facts)
+                }
+                Fed::Stopped(Stopped { refused: Refused::Write(source), .. }) => {
+                    Err(receiver.cause(source).await.into())
+                }
+                Fed::Stopped(stopped) => Err(way.links.refused(planned, way.from, stopped)),
+            }
+        });
+        let outcome = outcome.await;
+        if outcome.is_err() {
+            receiver.stop().await;
+        }
+        feeder.end().await;
+        outcome
+    }
+
+    /// An exit code of 0 is not enough: a stream that was cut leaves a writable
+    /// subvolume without a received UUID. Returns once it is on disk for good.
+    async fn check_received(
+        &self,
+        planned: &PlannedLink<'_>,
+        received: &Received<'_>,
+        staging: &Staging,
+    ) -> Result<Whole, RestoreError> {
+        let Received { facts, told, parent } = received;
+        let wrong = |what: &'static str, expected: String, found: String| {
+            let manifest = planned.link.key.clone();
+            Err(RestoreError::Received { manifest, what, expected, found })
+        };
+        let sent = facts.snapshot.uuid.to_string();
+        match &planned.link.manifest.snapshot.uuid {
+            Some(expected) if *expected != sent => {
+                return wrong("the UUID in the stream", expected.clone(), sent);
+            }
+            Some(_) | None => {}
+        }
+        let path = staging.received().join(OsStr::from_bytes(&facts.snapshot.name));
+        let shown = subvolume::show(self.btrfs, &path).await?;
+        if !shown.is_read_only {
+            return wrong("the flag", "read-only".to_owned(), "writable".to_owned());
+        }
+        if shown.received_uuid != Some(told.to_string()) {
+            return wrong("the received UUID", told.to_string(), or_none(shown.received_uuid));
+        }
+        if shown.parent_uuid != parent.map(|parent| parent.uuid.clone()) {
+            let manifest = planned.link.key.clone();
+            return Err(RestoreError::OtherParent { manifest, found: or_none(shown.parent_uuid) });
+        }
+        // What is still to be written would change it, and be lost in a power cut.
+        staging.sync().await?;
+        Ok(Whole {
+            name: facts.snapshot.name.clone(),
+            uuid: shown.uuid,
+            sent_uuid: facts.snapshot.uuid.0,
+            received_uuid: told.0,
+            ctransid: send::identity(self.btrfs, &path).await?.ctransid,
+        })
+    }
+}
+
+impl Links<'_> {
+    fn refused(&self, planned: &PlannedLink<'_>, from: usize, stopped: Stopped) -> RestoreError {
+        let manifest = planned.link.key.clone();
+        match (stopped.refused, stopped.object.and_then(|object| self.chunk_of_row(from, object))) {
+            (Refused::Stream(source), Some(chunk)) => {
+                RestoreError::Stream { manifest, chunk: chunk.clone(), source }
+            }
+            (Refused::Stream(source), None) => RestoreError::Cut { manifest, source },
+            (Refused::Base(source), _) => RestoreError::Base { manifest, source },
+            (Refused::Protocol, _) => {
+                RestoreError::ProgramTooOld { manifest, found: "under 6.2".to_owned() }
+            }
+            (Refused::Write(source), _) => RestoreError::Pipe { manifest, source },
+        }
+    }
+}
+
+fn or_none(uuid: Option<String>) -> String {
+    uuid.unwrap_or_else(|| "none".to_owned())
+}

@@ -1,0 +1,272 @@
+//! A restore that was interrupted goes on from the last whole link; where the
+//! data is bad, nothing is left.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, Signal, kill_process};
+use s3up_devstore::{Fault, Op};
+use s3up_testkit::{
+    BtrfsFs, Cue, Does, Moment, StandIn, Turn, assert_same_tree, kill_at_each_call, noise,
+    wait_until,
+};
+
+use crate::fixture::{RETRY_FOR, Ran, World, names_in};
+
+/// A full and two incrementals, of some hundred KiB each.
+async fn three_links() -> Option<World> {
+    let world = World::start(&["data"]).await?;
+    for n in 0..3 {
+        let file = world.subvolume("data").join(format!("file-{n}"));
+        fs::write(file, noise(300_000)).expect("a written file");
+        world.backup().await;
+    }
+    Some(world)
+}
+
+fn staging(world: &World) -> PathBuf {
+    world.fs.path().join(".restored.btrfs-to-s3-restore")
+}
+
+fn target(world: &World) -> PathBuf {
+    world.fs.path().join("restored")
+}
+
+/// Starts a restore, and returns when the nth `btrfs receive` of it hangs.
+async fn until_receive(world: &mut World, nth: u32) -> (tokio::process::Child, StandIn) {
+    let does = Does::HangsAfter { bytes: 100_000 };
+    let stand_in = StandIn::new([Cue { command: "receive", call: Turn::Nth(nth), does }]);
+    world.path = Some(stand_in.path_var());
+    let target = target(world);
+    let target = target.to_str().expect("UTF-8");
+    let run = world.command(&["restore", "--subvolume", "data", "--target", target]).spawn();
+    let run = run.expect("the program");
+    assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
+    world.path = None;
+    (run, stand_in)
+}
+
+/// Restores, and says from which link on.
+async fn goes_on(world: &World) -> (Ran, Option<String>) {
+    let ran = world.restore("data", &target(world)).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_same_tree(&world.subvolume("data"), &target(world));
+    assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
+    let line = ran.stderr.lines().find(|line| line.contains("event=restore_goes_on"));
+    let links = line.and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("links=")));
+    let links = links.map(str::to_owned);
+    (ran, links)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_killed_goes_on_from_the_last_whole_link() {
+    let Some(mut world) = three_links().await else { return };
+    for (nth, want) in [(1, None), (2, Some("1")), (3, Some("2"))] {
+        let (mut run, _stand_in) = until_receive(&mut world, nth).await;
+        run.kill().await.unwrap();
+        world.marker.kill_all();
+        assert!(staging(&world).exists());
+        let before = world.s3.faults().calls(Op::GetObject);
+
+        let (ran, links) = goes_on(&world).await;
+
+        assert_eq!(links.as_deref(), want, "{}", ran.stderr);
+        let received = ran.stderr.matches("event=link_received").count();
+        assert_eq!(received, 4 - nth as usize, "{}", ran.stderr);
+        // The pointer, twice, three manifests with their parts files, and a chunk of each link.
+        assert_eq!(world.s3.faults().calls(Op::GetObject) - before, 8 + received as u64);
+        s3up_testkit::delete_subvolume(&target(&world));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_stopped_goes_on_from_the_last_whole_link() {
+    let Some(mut world) = three_links().await else { return };
+    let (run, stand_in) = until_receive(&mut world, 3).await;
+    let pid = run.id().and_then(|id| Pid::from_raw(id as i32)).unwrap();
+
+    kill_process(pid, Signal::TERM).unwrap();
+    let output = run.wait_with_output().await.unwrap();
+
+    let stopped = Ran::of(output);
+    stopped.failed_with(143, &["stopped by a signal"]);
+    assert!(stopped.stderr.contains("event=restore_interrupted"), "{}", stopped.stderr);
+    stand_in.assert_no_process_left();
+    world.assert_nothing_runs();
+    assert_eq!(names_in(&staging(&world).join("received")).len(), 1, "no half link");
+    assert_eq!(goes_on(&world).await.1.as_deref(), Some("2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_restores_into_one_target_do_not_meet() {
+    let Some(mut world) = three_links().await else { return };
+    let (mut run, _stand_in) = until_receive(&mut world, 2).await;
+
+    let second = world.restore("data", &target(&world)).await;
+
+    second.failed_with(1, &["another restore into the same target is running"]);
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"), "and was not disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_goes_away_costs_no_whole_link() {
+    let Some(world) = three_links().await else { return };
+    let faults = world.s3.faults();
+    // Pointer, three manifests with their parts files, the first two chunks: then
+    // no more, one after the other.
+    for call in 10..200 {
+        faults.inject(Op::GetObject, call, Fault::InternalError);
+    }
+    let path = target(&world);
+    let one_by_one = ["--set", "s3.concurrency=1", "--target", path.to_str().unwrap()];
+
+    let ran = world.run(&[&["restore", "--subvolume", "data"][..], &one_by_one].concat()).await;
+
+    faults.clear();
+    ran.failed_with(1, &["fetch a chunk of nas/subvol/data/incremental/manifest-"]);
+    assert!(ran.stderr.contains("event=restore_interrupted"), "{}", ran.stderr);
+    world.assert_nothing_runs();
+    let (ran, links) = goes_on(&world).await;
+    assert_eq!(links.as_deref(), Some("2"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_data_leaves_nothing_of_an_interrupted_restore() {
+    let Some(mut world) = three_links().await else { return };
+    let (mut run, _stand_in) = until_receive(&mut world, 3).await;
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    let (key, newest) = world.newest("data").await;
+    let chunk = newest["chunks"][0]["key"].as_str().unwrap();
+    let good = world.read(chunk).await.unwrap();
+    world.write(chunk, b"another").await;
+
+    let looked_at = world.restore("data", &target(&world)).await;
+
+    looked_at.failed_with(1, &[chunk]);
+    let whole = staging(&world).join("received");
+    assert!(names_in(&whole).iter().any(|name| name.ends_with("__inc")), "nothing was begun");
+    world.write(chunk, &good).await;
+    // Pointer, three manifests with their parts files; then the chunk, twice.
+    for call in [8, 9] {
+        world.s3.faults().inject(Op::GetObject, call, Fault::FlipByte { offset: 200_000 });
+    }
+
+    let read = world.restore("data", &target(&world)).await;
+
+    read.failed_with(1, &[&key, chunk, "SHA-256"]);
+    assert_eq!(names_in(world.fs.path()), ["data", "snapshots"]);
+    assert_eq!(world.s3.faults().unfired(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_since_or_is_of_another_chain_is_received_again() {
+    let Some(mut world) = three_links().await else { return };
+    let whole = |world: &World| {
+        let received = staging(world).join("received");
+        names_in(&received).into_iter().map(|name| received.join(name)).collect::<Vec<_>>()
+    };
+    let changed = |path: &Path| {
+        s3up_testkit::set_read_only(path, false);
+        fs::write(path.join("file-0"), "changed").expect("a written file");
+        s3up_testkit::set_read_only(path, true);
+    };
+    let (mut run, _stand_in) = until_receive(&mut world, 2).await;
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    whole(&world).iter().for_each(|path| changed(path));
+
+    let (ran, links) = goes_on(&world).await;
+
+    assert_eq!(links, None, "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=leftover_removed"), "{}", ran.stderr);
+    s3up_testkit::delete_subvolume(&target(&world));
+    let (mut run, _stand_in) = until_receive(&mut world, 2).await;
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    world.run(&["backup", "--full"]).await;
+
+    assert_eq!(goes_on(&world).await.1, None, "the newest chain is another");
+}
+
+/// Killed at each call of S3, and so at each stage; each round on a filesystem of
+/// its own would take long, so each has a target of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_succeeds() {
+    let Some(world) = three_links().await else { return };
+    let host = BtrfsFs::create(1 << 30);
+    let (place, round) = (RefCell::new(PathBuf::new()), Cell::new(0));
+
+    let killed = kill_at_each_call(
+        &world.s3,
+        async |nth| {
+            round.set(nth);
+            *place.borrow_mut() = host.path().join(format!("restored-{nth}"));
+        },
+        || {
+            let target = place.borrow().to_str().expect("UTF-8").to_owned();
+            let restore = ["restore", "--subvolume", "data", "--no-keep-parent"];
+            world.command(&[&restore[..], &["--target", &target]].concat()).into_std()
+        },
+        async |moment| {
+            let target = place.borrow().clone();
+            match moment {
+                Moment::Killed { .. } => assert!(!target.exists(), "{moment:?}"),
+                Moment::RunAgain { .. } | Moment::Undisturbed => {
+                    assert_same_tree(&world.subvolume("data"), &target);
+                    s3up_testkit::delete_subvolume(&target);
+                    assert_eq!(names_in(host.path()), Vec::<String>::new(), "{moment:?}");
+                }
+            }
+        },
+    )
+    .await;
+
+    // A probe, the pointer, three manifests, three parts files, three looks, three chunks.
+    assert!(killed >= 13, "{killed}");
+}
+
+/// The target is there, but what the restore worked in as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_killed_after_the_target_appeared_is_brought_to_its_end() {
+    let Some(mut world) = three_links().await else { return };
+    let does = Does::HangsAfter { bytes: 0 };
+    // The parents of the second and the third link are deleted before.
+    let stand_in = StandIn::new([Cue { command: "subvolume delete", call: Turn::Nth(3), does }]);
+    world.path = Some(stand_in.path_var());
+    let path = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", path.to_str().unwrap()];
+    let mut run = world.command(&restore).spawn().unwrap();
+    assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    world.path = None;
+    assert!(path.exists() && staging(&world).exists());
+
+    let (ran, _) = goes_on(&world).await;
+
+    assert!(ran.stderr.contains("it was restored before"), "{}", ran.stderr);
+    let again = world.restore("data", &path).await;
+    again.failed_with(2, &["exists"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filesystem_that_is_full_gets_nothing_and_says_so() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("big"), noise(200 << 20)).unwrap();
+    world.backup().await;
+    let small = BtrfsFs::create(160 << 20);
+    let target = small.path().join("restored");
+
+    let ran = world.restore("data", &target).await;
+
+    ran.failed_with(1, &["`btrfs receive", "No space left on device"]);
+    assert!(ran.stderr.contains("event=space_low"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=restore_failed"), "{}", ran.stderr);
+    assert_eq!(names_in(small.path()), Vec::<String>::new());
+    assert_eq!(small.subvolumes(), Vec::<PathBuf>::new());
+    world.assert_nothing_runs();
+}
