@@ -286,7 +286,9 @@ impl<'s> Job<'s> {
     fn of(planned: planner::Job<'s>, run: &RunId) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
         let planner::Job { subvolume, seen, plan } = planned;
         match plan {
-            Plan { decision: Decision::Due(step), snapshot: Some(backup), next_due, work, .. } => {
+            Plan {
+                decision: Decision::Due(step), snapshot: Some(backup), next_due, work, ..
+            } => {
                 let run = work.run().unwrap_or(run).clone();
                 Ok(Job { subvolume, seen, step, backup, work, run, next_due })
             }

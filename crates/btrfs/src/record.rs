@@ -113,8 +113,7 @@ impl Records {
 
     /// One that is not there is no error.
     pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
-        let removed =
-            remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
+        let removed = remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
         removed.map_err(|source| self.error("remove", snapshot.to_string(), source))
     }
 

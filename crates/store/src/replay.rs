@@ -127,9 +127,9 @@ pub(crate) fn still_there(
 ) -> BTreeMap<i32, KnownPart> {
     let listed: BTreeMap<_, _> = listed.iter().map(|part| (part.number, part)).collect();
     known.retain(|number, part| {
-        listed.get(number).is_some_and(|listed| {
-            listed.len == part.len && bare(&listed.etag) == bare(&part.etag)
-        })
+        listed
+            .get(number)
+            .is_some_and(|listed| listed.len == part.len && bare(&listed.etag) == bare(&part.etag))
     });
     known
 }
@@ -137,10 +137,8 @@ pub(crate) fn still_there(
 /// Whether a chunk in the bucket is what went by now. `parts` is how many that
 /// were, each of which is what was noted of it, if anything was.
 pub(crate) fn stands(found: &ObjectFacts, known: &KnownChunk, facts: &Facts, parts: usize) -> bool {
-    let is_noted = || {
-        known.parts.len() == parts
-            && known.etag.as_deref().map(bare) == Some(bare(&found.etag))
-    };
+    let is_noted =
+        || known.parts.len() == parts && known.etag.as_deref().map(bare) == Some(bare(&found.etag));
     let digests_agree = match (found.crc64nvme, found.sha256) {
         (Some(crc), _) => crc == facts.crc64nvme,
         (None, Some(sha256)) => sha256 == facts.sha256,

@@ -105,11 +105,7 @@ fn open(path: &Path, good_bytes: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn write(
-    mut file: File,
-    mut told: mpsc::Receiver<Acknowledged>,
-    named: &Named,
-) -> io::Result<()> {
+fn write(mut file: File, mut told: mpsc::Receiver<Acknowledged>, named: &Named) -> io::Result<()> {
     let mut is_named = false;
     let mut batch = Vec::new();
     while told.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {

@@ -122,7 +122,9 @@ async fn a_chunk_that_stands_and_differs_is_said_to() {
 
         let err = outcome.unwrap_err();
         assert!(matches!(err, UploadError::Differs { chunk: 1, .. }), "{err}");
-        assert!(world.read("chunk-1.bin").await.unwrap() == body[CHUNK as usize..][..CHUNK as usize]);
+        assert!(
+            world.read("chunk-1.bin").await.unwrap() == body[CHUNK as usize..][..CHUNK as usize]
+        );
         world.stop().await;
     }
 }
@@ -201,7 +203,7 @@ async fn break_off(world: &World, known: Option<Known>, body: &[u8], at: u64) ->
     let pieces = pieces.chain(futures::stream::once(breaking));
     let source = StreamReader::new(Box::pin(pieces));
     let (outcome, known) = send_telling(world, known, source, &told_parts).await;
-    let err = outcome.unwrap_err();
+    let err = outcome.expect_err("the source broke off");
     assert!(matches!(err, UploadError::Source { .. }), "{err}");
     known
 }
