@@ -11,6 +11,9 @@ use crate::status::Status;
 /// A timer fires hourly, and a backup of terabytes takes its time.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
+/// A drill a month, as the timer has it, may fail once.
+const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(62 * 24);
+
 /// What was found of one subvolume, or why it is not known.
 pub struct Checked<'a> {
     pub subvolume: &'a str,
@@ -51,6 +54,7 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     {
         wrong.push(format!("overdue since {}", seconds(at)));
     }
+    wrong.extend(drill_wrong(status, now));
     if let Some(run) = &status.last_run {
         let error = run.error.as_deref().unwrap_or("no error is on record");
         match run.outcome {
@@ -62,9 +66,22 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     wrong
 }
 
+/// Where drills are configured, one has to have gone well lately.
+fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
+    if !status.drills {
+        return None;
+    }
+    let Some(drill) = &status.last_good_drill else {
+        return Some("no drill has gone well".to_owned());
+    };
+    let is_old = now.duration_since(drill.drilled_at) > DRILL_AGE_MAX;
+    is_old.then(|| format!("the last good drill was at {}", seconds(drill.drilled_at)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::LastDrill;
     use crate::state::LastRun;
 
     const DAY: i64 = 24 * 3600;
@@ -90,6 +107,8 @@ mod tests {
             next_due_at: due_at.map(|at| seconds(time(at))),
             next_due_kind: None,
             due_at: due_at.map(time),
+            last_good_drill: None,
+            drills: false,
             history: Vec::new(),
         }
     }
@@ -113,6 +132,31 @@ mod tests {
             let status = status(backups, due_at, outcome);
             let all = [Checked { subvolume: "data", status: Ok(&status) }];
             assert_eq!(line(&all, &problems(&all, time(2 * DAY))), want);
+        }
+        let mut status = status("published", None, None);
+        let drill = |at| LastDrill {
+            drilled_at: time(at),
+            manifest: "m".to_owned(),
+            extent: "full".to_owned(),
+            proven: "all".to_owned(),
+            total_bytes: 1,
+            elapsed_seconds: 1.0,
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (false, None,                 ""),
+            (false, Some(drill(0)),       ""),
+            (true,  Some(drill(9 * DAY)), ""),
+            (true,  Some(drill(8 * DAY)), ""),
+            (true,  Some(drill(7 * DAY)), "PROBLEM: data: the last good drill was at 1970-01-08T00:00:00Z\n"),
+            (true,  None,                 "PROBLEM: data: no drill has gone well\n"),
+        ];
+        for (drills, last_good_drill, want) in cases {
+            (status.drills, status.last_good_drill) = (drills, last_good_drill);
+            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            let problems = problems(&all, time(70 * DAY));
+            assert_eq!(problems.is_empty(), want.is_empty(), "{want}");
+            assert!(want.is_empty() || line(&all, &problems) == want, "{problems:?}");
         }
         let all = [Checked { subvolume: "data", status: Err("the store is away") }];
         let want = "PROBLEM: data: unknown: the store is away\n";

@@ -1,8 +1,10 @@
 //! What each command does: builds the parts from the configuration, runs them,
 //! and says how that ended. Decides nothing.
 
+pub mod again;
 pub mod backup;
 pub mod benchmark;
+pub mod drill;
 pub mod estimate;
 pub mod list;
 pub mod place;
@@ -10,10 +12,13 @@ pub mod plan;
 pub mod prune;
 pub mod restore;
 pub mod status;
+pub mod thaw;
 pub mod verify;
+pub mod which;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -22,6 +27,7 @@ use btrfs_to_s3::config::BucketConfig;
 use btrfs_to_s3::publish::Host;
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::tool::Btrfs;
+use s3up_cli::config::AbsolutePath;
 use s3up_cli::{Exit, Stop};
 use s3up_store::{Conditions, Store};
 
@@ -108,6 +114,11 @@ async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
         "the store ignores {headers}: two hosts that write below one prefix replace each other's \
          backups silently; let no other host write there"
     );
+}
+
+pub fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = AbsolutePath::try_from(PathBuf::from(text)).map_err(|err| err.to_string())?;
+    Ok(path.into_inner())
 }
 
 pub fn print(text: &str) -> anyhow::Result<Exit> {

@@ -6,6 +6,8 @@
 
 mod bucket;
 mod raw;
+mod restore;
+mod spool;
 mod words;
 
 use std::collections::BTreeMap;
@@ -18,12 +20,14 @@ use s3up_cli::{LogLevel, Secret};
 use s3up_core::Size;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
-use self::words::{check_unused, compressed, prunes, retention, without_effect};
+pub use self::restore::RestoreConfig;
+use self::words::{compressed, prunes, retention, without_effect};
 use crate::compressed::Compressed;
 use crate::notify::Notify;
 use crate::retention::Retention;
 use crate::schedule::Schedule;
 use crate::snapshot::SubvolumeName;
+use crate::spool::Spool;
 
 const LOCK_PATH: &str = "/var/lock/btrfs-to-s3.lock";
 const STATE_PATH: &str = "/var/lib/btrfs-to-s3/state.json";
@@ -46,6 +50,11 @@ pub struct Config {
     pub subvolumes: Vec<Subvolume>,
     pub schedule: Schedule,
     pub bucket: BucketConfig,
+    /// `None`: streams go through memory alone.
+    pub spool: Option<Spool>,
+    pub restore: RestoreConfig,
+    /// Where drills work; `None`: there are none.
+    pub drill_dir: Option<PathBuf>,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
     /// Of backups in the bucket.
@@ -75,7 +84,7 @@ impl Config {
             let what = "expected at least 1: the last published snapshot is always kept";
             return Err(source.wrong("snapshots.retain", what));
         }
-        check_unused(&raw, &source)?;
+        let bucket = bucket::bucket(&raw.s3, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
             state_path: path(&raw.global.state_path, STATE_PATH),
@@ -84,7 +93,10 @@ impl Config {
             retain,
             subvolumes: subvolumes(&raw.subvolumes.paths, &source)?,
             schedule: schedule(&raw.schedule, &source)?,
-            bucket: bucket::bucket(&raw.s3, &source)?,
+            spool: spool::spool(&raw, bucket.part_bytes, &source)?,
+            bucket,
+            restore: restore::restore(&raw.restore, &source)?,
+            drill_dir: raw.drill.scratch_dir.as_ref().map(|path| path.to_path_buf()),
             compressed: compressed(&raw.send, &source)?,
             notify: notify(raw.notify.url.as_ref(), &source)?,
             retention: retention(&raw.retention, &source)?,
@@ -104,13 +116,21 @@ impl Config {
     /// The effective configuration, for people: every default filled in, no secret.
     pub fn summary(&self) -> String {
         let Config {
-            lock_path, state_path, base_dir, retain, bucket, schedule, compressed, ..
+            lock_path,
+            state_path,
+            base_dir,
+            retain,
+            bucket,
+            schedule,
+            compressed,
+            spool,
+            ..
         } = self;
         let settings = &bucket.settings;
         let mut text = format!(
             "lock_path: {}\nstate_path: {}\nbase_dir: {}\nretain: {retain}\nendpoint: {}\nprofile: {:?}\n\
              region: {}\nbucket: {}\nprefix: {:?}\nchunk_size: {}\npart_size: {}\n\
-             concurrency: {}\nmemory_for_parts: {}\nstorage_class_chunks: {}\n\
+             concurrency: {}\nmemory_for_parts: {}\nspool: {}\nstorage_class_chunks: {}\n\
              storage_class_manifest: {}\nsse: {:?}\nretry_hours: {}\nfull_every_days: {}\n\
              incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\n\
              generations: {}\nprune: {}\nsubvolumes:\n",
@@ -126,6 +146,7 @@ impl Config {
             Size(bucket.part_bytes),
             bucket.concurrency,
             Size(settings.buffer_budget_bytes),
+            spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string),
             bucket.class_chunks,
             bucket.class_manifest,
             settings.sse,

@@ -7,6 +7,7 @@ use crate::look::LookError;
 use crate::publish::{PublishError, Unplanned};
 use crate::record::RecordError;
 use crate::send::SendError;
+use crate::spool::SpoolError;
 use crate::subvolume::SubvolumeError;
 use crate::tool::ToolError;
 
@@ -23,6 +24,8 @@ pub enum Failure {
     Snapshot(#[from] ToolError),
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     #[error(transparent)]
     Upload(UploadError),
     #[error(transparent)]

@@ -72,7 +72,7 @@ pub async fn history(
 }
 
 /// Of a manifest; `None` for its parts file.
-fn stamp_of(prefix: &str, key: &str) -> Option<(Stamp, Key)> {
+pub(crate) fn stamp_of(prefix: &str, key: &str) -> Option<(Stamp, Key)> {
     let stamp = key.strip_prefix(prefix)?.strip_suffix(".json")?;
     Some((Stamp::parse(stamp).ok()?, Key::parse(key).ok()?))
 }

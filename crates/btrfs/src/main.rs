@@ -13,10 +13,11 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::Asked;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use commands::drill::DrillArgs;
 use commands::place::BucketCommand;
 use commands::prune::Doing;
 use commands::{benchmark, output, prune};
-use s3up_cli::config::{AbsolutePath, Setting};
+use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogArgs};
 
 const SET: &str = "set";
@@ -33,7 +34,7 @@ struct Args {
         global = true,
         value_name = "FILE",
         default_value = "/etc/btrfs-to-s3/config.toml",
-        value_parser = absolute
+        value_parser = commands::absolute
     )]
     config: PathBuf,
     #[command(flatten)]
@@ -142,18 +143,8 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
     },
-    /// Restore a subvolume to a path that does not exist yet
-    Restore {
-        /// The subvolume's name, as in the bucket
-        #[arg(long, value_name = "NAME")]
-        subvolume: String,
-        /// Where the restored subvolume goes, on btrfs
-        #[arg(long, value_name = "PATH", value_parser = absolute)]
-        target: PathBuf,
-        /// Restore exactly this backup (default: the newest)
-        #[arg(long, value_name = "KEY")]
-        manifest_key: Option<String>,
-    },
+    /// Restore the newest backups into a file in `drill.scratch_dir`, compare, and remove it all
+    Drill(DrillArgs),
     /// Check the configuration file and print what is in force, then exit
     CheckConfig,
 }
@@ -172,11 +163,6 @@ fn asked(once: bool, full: bool) -> Asked {
         (true, false) => Asked::Now,
         (false, false) => Asked::WhatIsDue,
     }
-}
-
-fn absolute(text: &str) -> Result<PathBuf, String> {
-    let path = AbsolutePath::try_from(PathBuf::from(text)).map_err(|err| err.to_string())?;
-    Ok(path.into_inner())
 }
 
 fn main() -> ExitCode {
@@ -261,9 +247,7 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
                 None => prune::run(config, doing, &subvolume, output(json)).await,
             }
         }
-        Command::Restore { subvolume, target, manifest_key } => {
-            commands::restore::run(config, &subvolume, target, manifest_key.as_deref()).await
-        }
+        Command::Drill(args) => commands::drill::run(config, args).await,
         Command::CheckConfig => commands::print(&config.summary()),
     }
 }

@@ -7,36 +7,46 @@
 //! checksum of each command stands for that, and the last of a chunk is handed on
 //! only after the SHA-256 of the whole chunk agreed: so END, without which
 //! nothing counts as received, comes after every digest. What it made must be read-only
-//! and carry the UUID of the snapshot that was sent. At the very end a writable
-//! snapshot appears at the target. Whatever fails before leaves nothing.
+//! and carry the UUID of the snapshot that was sent, and it is compared with that
+//! where that is on this host. At the very end a writable snapshot appears at the
+//! target. Whatever fails before leaves nothing.
 
+mod around;
+pub mod choose;
+pub mod cold;
 pub mod error;
+mod fit;
 pub(crate) mod links;
+pub mod preview;
 mod proven;
+pub mod when;
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use btrfs_sendstream::Facts;
 use s3up_cli::progress;
 use s3up_core::Key;
 
+use self::choose::{Chooser, Wanted};
 use self::error::RestoreError;
 use self::links::{Links, PlannedLink};
+use self::preview::Preview;
 use self::proven::Proven;
 use crate::bucket::Bucket;
 use crate::cause::with_cause;
 use crate::chain::Chain;
-use crate::filesystem;
+use crate::compare::{self, Proof};
 use crate::layout::Layout;
 use crate::receive::Receiver;
 use crate::snapshot::SubvolumeName;
 use crate::staging::Staging;
 use crate::stopping::Stopping;
 use crate::subvolume;
+use crate::thaw::{Clock, Mode, Terms};
 use crate::tool::Btrfs;
 
 /// Bytes are proven and handed on in slices that take far under a millisecond.
@@ -49,13 +59,18 @@ pub struct Restore<'a> {
     /// Ranges on their way at once.
     pub concurrency: usize,
     pub stopping: Stopping,
+    /// How archived chunks are asked for, and what may be done for that.
+    pub terms: Terms,
+    pub mode: Mode,
+    pub clock: Clock,
+    /// What is compared before the target appears.
+    pub proving: compare::Wanted,
 }
 
 pub struct Request {
     pub subvolume: SubvolumeName,
     pub target: PathBuf,
-    /// `None`: the newest.
-    pub manifest: Option<Key>,
+    pub wanted: Wanted,
 }
 
 /// What was restored.
@@ -65,6 +80,7 @@ pub struct Restored {
     pub links: usize,
     pub total_bytes: u64,
     pub elapsed: Duration,
+    pub proof: Proof,
 }
 
 /// What was received last: the parent of the next link.
@@ -74,24 +90,79 @@ struct Received {
 }
 
 impl Restore<'_> {
+    /// Checks, downloads, receives, hands over.
     pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
         let began = Instant::now();
-        check_target(&request.target)?;
-        let chain = self.unless_stopped(self.chain(request)).await?;
-        let look = Links::look(self.bucket, &chain, self.concurrency);
-        let links = self.unless_stopped(look).await?;
-        let staging = Staging::make(self.btrfs, &request.target).await?;
-        let outcome = self.receive_all(&links, &staging, &request.target).await;
-        if let Err(err) = staging.remove(self.btrfs).await {
-            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
-        }
-        outcome?;
+        let chain = self.unless_stopped(self.choose(request)).await?;
+        let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
+        let chunks = self.unless_stopped(self.thaw_all(&chain)).await?;
+        let thaw = self.thaw();
+        let proof = tokio::select! {
+            outcome = self.receive_and_hand_over(&links, &request.target) => outcome?,
+            never = thaw.keep(&chunks) => match never {},
+        };
         Ok(Restored {
             manifest: chain.newest().key.clone(),
             links: chain.links().len(),
             total_bytes: chain.total_bytes(),
             elapsed: began.elapsed(),
+            proof,
         })
+    }
+
+    /// The same checks, and what would be done; changes nothing.
+    pub async fn preview(
+        &self,
+        request: &Request,
+        now: SystemTime,
+    ) -> Result<Preview, RestoreError> {
+        self.unless_stopped(async {
+            let chain = self.choose(request).await?;
+            let (links, free_bytes) = self.look(request, &chain).await?;
+            Preview::of(self.bucket, &links, &request.target, free_bytes, now).await
+        })
+        .await
+    }
+
+    /// The chain of the backup that was asked for, where this host can receive it.
+    async fn choose(&self, request: &Request) -> Result<Chain, RestoreError> {
+        fit::check_target(&request.target)?;
+        let Request { subvolume, wanted, .. } = request;
+        let chooser = Chooser { bucket: self.bucket, layout: self.layout, subvolume };
+        let chain = chooser.chain(wanted).await?;
+        fit::check_version(&chain, &self.btrfs.version().await?)?;
+        Ok(chain)
+    }
+
+    /// Every chunk is there; and how much space is free.
+    async fn look<'c>(
+        &self,
+        request: &Request,
+        chain: &'c Chain,
+    ) -> Result<(Links<'c>, u64), RestoreError> {
+        let links = Links::look(self.bucket, chain, self.concurrency).await?;
+        let free_bytes = fit::warn_of_little_space(chain, fit::folder_of(&request.target))?;
+        Ok((links, free_bytes))
+    }
+
+    async fn receive_and_hand_over(
+        &self,
+        links: &Links<'_>,
+        target: &Path,
+    ) -> Result<Proof, RestoreError> {
+        let staging = Staging::make(self.btrfs, target).await?;
+        let outcome = async {
+            let last = self.receive_all(links, &staging).await?;
+            let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
+            let proof = self.prove(newest.link, last.path.clone()).await?;
+            self.hand_over(&last, &staging, target).await?;
+            Ok(proof)
+        };
+        let outcome = outcome.await;
+        if let Err(err) = staging.remove(self.btrfs).await {
+            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
+        }
+        outcome
     }
 
     /// Work that may be dropped at any moment.
@@ -109,36 +180,13 @@ impl Restore<'_> {
         self.stopping.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
     }
 
-    async fn chain(&self, request: &Request) -> Result<Chain, RestoreError> {
-        let subvolume = &request.subvolume;
-        let key = match &request.manifest {
-            Some(key) => key.clone(),
-            None => {
-                let key = self.layout.pointer(subvolume);
-                let read = self.bucket.pointer(&key).await?;
-                let read = read.ok_or_else(|| RestoreError::NothingPublished {
-                    subvolume: subvolume.clone(),
-                    pointer: key.clone(),
-                })?;
-                let pointer = |source| RestoreError::Pointer { key: key.clone(), source };
-                read.pointer.map_err(pointer)?.key().map_err(pointer)?
-            }
-        };
-        let chain = self.bucket.chain(key).await?;
-        let found = &chain.newest().manifest.subvolume;
-        if found != subvolume.as_str() {
-            let (key, found) = (chain.newest().key.clone(), found.clone());
-            return Err(RestoreError::OtherSubvolume { key, found, asked: subvolume.clone() });
-        }
-        Ok(chain)
-    }
-
+    /// Receives link by link, from the full on; what is there at the end is the
+    /// snapshot that was asked for, read-only.
     async fn receive_all(
         &self,
         links: &Links<'_>,
         staging: &Staging,
-        target: &Path,
-    ) -> Result<(), RestoreError> {
+    ) -> Result<Received, RestoreError> {
         let mut last: Option<Received> = None;
         for (n, link) in links.links.iter().enumerate() {
             self.go_on()?;
@@ -152,9 +200,18 @@ impl Restore<'_> {
             let manifest = &link.link.key;
             tracing::info!(event = "link_received", %manifest, bytes = facts.total_bytes, "{label}");
         }
-        let last = last.ok_or(RestoreError::NoLinks)?;
+        last.ok_or(RestoreError::NoLinks)
+    }
+
+    /// A writable snapshot of what was received appears at the target.
+    async fn hand_over(
+        &self,
+        received: &Received,
+        staging: &Staging,
+        target: &Path,
+    ) -> Result<(), RestoreError> {
         self.go_on()?;
-        subvolume::snapshot_writable(self.btrfs, &last.path, &staging.restored()).await?;
+        subvolume::snapshot_writable(self.btrfs, &received.path, &staging.restored()).await?;
         self.go_on()?;
         staging.hand_over(target).map_err(|source| {
             let path = target.to_owned();
@@ -256,37 +313,4 @@ async fn feed(
 
 fn or_none(uuid: Option<String>) -> String {
     uuid.unwrap_or_else(|| "none".to_owned())
-}
-
-/// The target must not exist, in a folder on btrfs that does.
-fn check_target(target: &Path) -> Result<(), RestoreError> {
-    let path = || target.to_owned();
-    let is_plain = target.is_absolute()
-        && target.file_name().is_some()
-        && !target.components().any(|part| part == std::path::Component::ParentDir);
-    if !is_plain {
-        return Err(RestoreError::TargetPath { path: path() });
-    }
-    if target.symlink_metadata().is_ok() {
-        return Err(RestoreError::TargetExists { path: path() });
-    }
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    filesystem::on_btrfs(folder).map_err(RestoreError::TargetFolder)?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_refused_before_anything_is_fetched() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = |target: &Path| check_target(target).unwrap_err().to_string();
-        assert!(text(Path::new("data")).contains("expected an absolute path"));
-        assert!(text(Path::new("/srv/../data")).contains("expected an absolute path"));
-        assert!(text(Path::new("/")).contains("expected an absolute path"));
-        assert!(text(folder.path()).contains("exists"));
-        assert!(text(&folder.path().join("no/such")).contains("folder of the target"));
-    }
 }

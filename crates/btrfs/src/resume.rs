@@ -210,7 +210,7 @@ pub fn fate(failure: &Failure, work: &Work, acknowledged_bytes: u64) -> Fate {
         Failure::StoppedPublishing(_) | Failure::Publish(PublishError::Unknown { .. }) => {
             return Fate::Kept;
         }
-        Failure::Stopped(_) => Fate::Kept,
+        Failure::Stopped(_) | Failure::Spool(_) => Fate::Kept,
         Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
         Failure::Unplanned(_) => Fate::BegunAnew,
         Failure::Look(_)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::config::{Config, Subvolume};
 use crate::filesystem::{self, PlaceError};
 use crate::snapshot::SubvolumeName;
+use crate::spool::Spool;
 
 /// The configuration, or what was asked for, does not fit this host.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,10 @@ pub enum SelectionError {
     Unknown { asked: String, known: String },
     #[error("snapshots.base_dir")]
     BaseDir(#[source] PlaceError),
+    #[error(
+        "global.spool_dir {path:?}: expected a folder that exists, for `s3.spool_enabled` is on"
+    )]
+    Spool { path: PathBuf, source: std::io::Error },
     #[error("subvolume {name}")]
     Place { name: SubvolumeName, source: PlaceError },
     #[error(
@@ -52,8 +57,13 @@ fn unknown(config: &Config, asked: &str) -> SelectionError {
     SelectionError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
 }
 
-/// All are subvolumes, on the filesystem that the snapshots go to.
+/// All are subvolumes, on the filesystem that the snapshots go to; the spool is there.
 pub fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> Result<(), SelectionError> {
+    if let Some(Spool { folder, .. }) = &config.spool {
+        // Read, because a file would be there, too.
+        std::fs::read_dir(folder)
+            .map_err(|source| SelectionError::Spool { path: folder.clone(), source })?;
+    }
     let base = filesystem::on_btrfs(&config.base_dir).map_err(SelectionError::BaseDir)?;
     for Subvolume { name, path } in subvolumes {
         let of = || (name.clone(), path.clone());

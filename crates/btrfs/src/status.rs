@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::bucket::Bucket;
 use crate::config::Config;
+use crate::drill::{Drills, LastDrill};
 use crate::history::{self, Entry};
 use crate::look::{self, LookError};
 use crate::plan::{self, Published, seconds};
@@ -33,6 +34,11 @@ pub struct Status {
     /// The same as `next_due_at`.
     #[serde(skip)]
     pub due_at: Option<Timestamp>,
+    /// `null`: this host remembers none.
+    pub last_good_drill: Option<LastDrill>,
+    /// `drill.scratch_dir` is set.
+    #[serde(skip)]
+    pub drills: bool,
     pub history: Vec<Line>,
 }
 
@@ -55,7 +61,7 @@ pub struct Line {
 pub async fn status(
     config: &Config,
     bucket: &Bucket,
-    state: &LastRuns,
+    (state, drills): (&LastRuns, &Drills),
     subvolume: &SubvolumeName,
     (now, history_count): (&Zoned, usize),
 ) -> Result<Status, LookError> {
@@ -80,6 +86,8 @@ pub async fn status(
         next_due_at: next.map(|next| seconds(next.at)),
         next_due_kind: next.map(|next| next.kind.to_string()),
         due_at: next.map(|next| next.at),
+        last_good_drill: drills.last(subvolume).cloned(),
+        drills: config.drill_dir.is_some(),
         history,
     })
 }
@@ -116,7 +124,8 @@ impl Line {
 
 /// For people: how each stands, then what is in the bucket.
 pub fn to_table(all: &[Status]) -> String {
-    let header = ["SUBVOLUME", "LAST RUN", "OUTCOME", "LAST BACKUP", "NEXT DUE", "TROUBLE"];
+    let header =
+        ["SUBVOLUME", "LAST RUN", "OUTCOME", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "TROUBLE"];
     let mut text = table(header, all.iter().map(Status::cells));
     let backups = all
         .iter()
@@ -132,7 +141,7 @@ fn or_dash(cell: Option<String>) -> String {
 }
 
 impl Status {
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let run = self.last_run.as_ref();
         let error = run.and_then(|run| run.error.clone());
         let due = match (&self.next_due_at, &self.next_due_kind) {
@@ -146,6 +155,7 @@ impl Status {
             or_dash(run.map(|run| run.outcome.word().to_owned())),
             or_dash(self.last_backup_at.clone()),
             due,
+            or_dash(self.last_good_drill.as_ref().map(|drill| seconds(drill.drilled_at))),
             or_dash(self.trouble.clone().or(error)),
         ]
     }

@@ -1,6 +1,7 @@
-//! The program `btrfs`: where it is, and how it is called.
+//! The programs of this host: `btrfs`, and what a drill needs beside it. Where
+//! they are, and how they are called.
 //!
-//! All calls go through [`Btrfs`], so that all find the same program and none
+//! All calls go through [`Tool`], so that all find the same program and none
 //! leaves a process behind: a short call is killed when it is dropped, a long
 //! one is a [`Running`](crate::child::Running).
 
@@ -19,41 +20,47 @@ use crate::outcome::{Outcome, tail_of};
 /// ordinary user may leave out.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
-/// The program that was found.
+/// A program that was found.
 #[derive(Clone, Debug)]
-pub struct Btrfs {
+pub struct Tool {
+    name: &'static str,
     program: PathBuf,
 }
+
+/// The program `btrfs`.
+#[derive(Clone, Debug)]
+pub struct Btrfs(Tool);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     #[error(
-        "the program `btrfs` is neither on PATH nor in {}; install btrfs-progs",
+        "the program `{name}` is neither on PATH nor in {}; install {package}",
         FOLDERS.join(" or ")
     )]
-    NotFound,
+    NotFound { name: &'static str, package: &'static str },
     #[error("start `{command}`")]
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: Outcome },
 }
 
-impl Btrfs {
+impl Tool {
     /// Looks in the folders of `path`, the variable PATH, and in [`FOLDERS`].
-    pub fn find(path: Option<&OsStr>) -> Result<Btrfs, ToolError> {
+    /// `package`: where it comes from.
+    pub fn find(
+        name: &'static str,
+        package: &'static str,
+        path: Option<&OsStr>,
+    ) -> Result<Tool, ToolError> {
         let listed = path.map(env::split_paths).into_iter().flatten();
         // An empty entry would mean the folder that happens to be current.
         let folders = listed.filter(|folder| folder.is_absolute());
         folders
             .chain(FOLDERS.map(PathBuf::from))
-            .map(|folder| folder.join("btrfs"))
+            .map(|folder| folder.join(name))
             .find(|program| is_executable(program))
-            .map(|program| Btrfs { program })
-            .ok_or(ToolError::NotFound)
-    }
-
-    pub fn program(&self) -> &Path {
-        &self.program
+            .map(|program| Tool { name, program })
+            .ok_or(ToolError::NotFound { name, package })
     }
 
     /// A call that is still to be started, with nothing to read and no terminal
@@ -73,14 +80,36 @@ impl Btrfs {
 
     /// Runs a short call to its end and returns what it wrote.
     pub async fn run(&self, arguments: &[&OsStr]) -> Result<String, ToolError> {
-        let start = |source| ToolError::Start { command: shown(arguments), source };
+        let command = || shown_as(self.name, arguments);
+        let start = |source| ToolError::Start { command: command(), source };
         let output = self.command(arguments).output().await.map_err(start)?;
         if !output.status.success() {
             let stderr = tail_of(&output.stderr);
             let outcome = Outcome { status: output.status, stderr };
-            return Err(ToolError::Failed { command: shown(arguments), outcome });
+            return Err(ToolError::Failed { command: command(), outcome });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+impl Btrfs {
+    /// Looks as [`Tool::find`] does.
+    pub fn find(path: Option<&OsStr>) -> Result<Btrfs, ToolError> {
+        Tool::find("btrfs", "btrfs-progs", path).map(Btrfs)
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.0.program
+    }
+
+    /// As [`Tool::command`].
+    pub fn command(&self, arguments: &[&OsStr]) -> Command {
+        self.0.command(arguments)
+    }
+
+    /// As [`Tool::run`].
+    pub async fn run(&self, arguments: &[&OsStr]) -> Result<String, ToolError> {
+        self.0.run(arguments).await
     }
 
     /// `6.2`, as `btrfs --version` says.
@@ -96,9 +125,13 @@ fn is_executable(program: &Path) -> bool {
     metadata.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// A call as a person would type it.
+/// A call of `btrfs` as a person would type it.
 pub fn shown(arguments: &[&OsStr]) -> String {
-    let mut text = OsString::from("btrfs");
+    shown_as("btrfs", arguments)
+}
+
+fn shown_as(name: &str, arguments: &[&OsStr]) -> String {
+    let mut text = OsString::from(name);
     for argument in arguments {
         text.push(" ");
         text.push(argument);
@@ -128,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_fails_names_itself_and_what_it_said() {
-        let btrfs = Btrfs { program: PathBuf::from("/bin/sh") };
+        let btrfs = Btrfs(Tool { name: "btrfs", program: PathBuf::from("/bin/sh") });
         let script = ["-c", "echo first >&2; echo last >&2; exit 3"].map(OsStr::new);
 
         let err = btrfs.run(&script).await.unwrap_err().to_string();
@@ -140,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_cannot_be_started_is_named() {
-        let btrfs = Btrfs { program: PathBuf::from("/no/such/btrfs") };
+        let btrfs = Btrfs(Tool { name: "btrfs", program: PathBuf::from("/no/such/btrfs") });
         let err = btrfs.run(&["version"].map(OsStr::new)).await.unwrap_err();
         assert_eq!(err.to_string(), "start `btrfs version`");
     }

@@ -37,6 +37,11 @@ impl Progress {
         self.0.inc(count);
     }
 
+    /// Says something else before the bar.
+    pub fn relabel(&self, label: &str) {
+        self.0.set_message(one_line(label));
+    }
+
     pub fn done(self) {}
 }
 
@@ -62,6 +67,8 @@ mod tests {
             progress.inc(3);
             assert_eq!(progress.0.position(), 3);
             assert_eq!(progress.0.message(), "get a\\nb");
+            progress.relabel("put");
+            assert_eq!(progress.0.message(), "put");
             progress.done();
         }
     }

@@ -1,4 +1,5 @@
-//! The time of a store: that of the machine, and how far it was moved ahead.
+//! The time of a store: that of the machine, less how far behind it was started,
+//! and how far it was moved ahead.
 //!
 //! A restore takes hours and lasts days. A test moves the clock instead of
 //! waiting; how far is kept in the folder, so that time does not go back when
@@ -11,16 +12,17 @@ use s3s::dto::Timestamp;
 
 #[derive(Default)]
 pub(crate) struct Clock {
+    behind: Duration,
     ahead: Mutex<Duration>,
 }
 
 impl Clock {
-    pub(crate) fn new(ahead: Duration) -> Clock {
-        Clock { ahead: Mutex::new(ahead) }
+    pub(crate) fn new(behind: Duration, ahead: Duration) -> Clock {
+        Clock { behind, ahead: Mutex::new(ahead) }
     }
 
     pub(crate) fn time(&self) -> SystemTime {
-        SystemTime::now() + *self.ahead()
+        SystemTime::now() - self.behind + *self.ahead()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

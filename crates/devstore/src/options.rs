@@ -20,6 +20,9 @@ pub struct Options {
     /// days.
     pub restore_delay: Duration,
     pub conditions: Conditions,
+    /// How far behind the machine's the clock is, until it is moved ahead: what
+    /// is stored meanwhile is old for those who look at the machine's.
+    pub clock_behind: Duration,
 }
 
 /// What becomes of `If-Match` and `If-None-Match` on writes.
@@ -48,6 +51,7 @@ impl Options {
             part_bytes_min: PART_BYTES_MIN,
             restore_delay: Duration::ZERO,
             conditions: Conditions::Honoured,
+            clock_behind: Duration::ZERO,
         }
     }
 }

@@ -41,6 +41,7 @@ pub(crate) struct Limits {
     pub(crate) part_bytes_min: u64,
     pub(crate) restore_delay: Duration,
     pub(crate) conditions: Conditions,
+    pub(crate) clock_behind: Duration,
 }
 
 pub(crate) struct Store {
@@ -88,7 +89,7 @@ impl Store {
             blobs: Blobs::new(Arc::clone(&disk)),
             disk,
             part_bytes_min: limits.part_bytes_min,
-            clock: Clock::new(loaded.ahead),
+            clock: Clock::new(limits.clock_behind, loaded.ahead),
             restore_delay: Mutex::new(limits.restore_delay),
             conditions: limits.conditions,
             state: Mutex::new(Some(state)),

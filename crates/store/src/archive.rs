@@ -62,6 +62,15 @@ impl Tier {
             _ => None,
         }
     }
+
+    /// The same name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Tier::Expedited => "Expedited",
+            Tier::Standard => "Standard",
+            Tier::Bulk => "Bulk",
+        }
+    }
 }
 
 impl ArchiveState {

@@ -2,6 +2,7 @@
 //!
 //! - [`BtrfsFs`]: a real btrfs filesystem of the test's own, on a loop device;
 //!   [`btrfs_or_skip`] says whether this machine can have one.
+//! - [`SmallDisk`]: a small filesystem in memory, for disks that are full.
 //! - [`Tree`] and [`Observed`]: a file tree from a literal, and what is really
 //!   there, compared down to owners, times, links and extended attributes.
 //! - [`StandIn`]: a `btrfs` for the `PATH` that goes wrong on cue, and else is
@@ -25,6 +26,7 @@ mod patience;
 mod processes;
 mod program;
 mod s3;
+mod small_disk;
 mod stand_in;
 mod tree;
 
@@ -39,5 +41,6 @@ pub use owner::temp_dir;
 pub use patience::wait_until;
 pub use processes::{Marker, Process, processes_with_env};
 pub use s3::TestS3;
+pub use small_disk::SmallDisk;
 pub use stand_in::{Call, Cue, Does, Ends, StandIn, Turn};
 pub use tree::{Node, Tree, char_device, dir, fifo, file, hard_link, sparse, symlink};

@@ -21,6 +21,8 @@ use crate::resume::Work;
 use crate::resume::writer::{self, Named, Writer};
 use crate::send::{SendError, SendStream};
 use crate::snapshot::SnapshotName;
+use crate::source::Source;
+use crate::spool::SpoolError;
 use crate::stamp::Stamp;
 use crate::tidy::Left;
 
@@ -90,9 +92,10 @@ impl Backup<'_> {
         let snapshot = self.shelf().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.shelf().path_of(parent));
-        let mut stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
+        let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
         let is_again = sent > 1 || job.work != Work::Anew;
         let notes = self.take_notes(job, stream.named(), is_again).await;
+        let mut stream = Source::new(stream, self.config.spool.as_ref());
         let uploaded = self.upload(job, &mut stream, notes).await;
         let facts = stream.stop().await;
         let chunks = uploaded?;
@@ -155,7 +158,7 @@ impl Backup<'_> {
     async fn upload(
         &self,
         job: &Job<'_>,
-        stream: &mut SendStream,
+        stream: &mut Source,
         notes: Notes,
     ) -> Result<Vec<Chunk>, Failure> {
         let BucketConfig { chunk_bytes, part_bytes, concurrency, class_chunks, retry_for, .. } =
@@ -218,8 +221,12 @@ fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
 /// A source that broke off says itself why.
 fn first_cause(err: UploadError) -> Failure {
     let UploadError::Source { key, source } = err else { return Failure::Upload(err) };
-    match source.downcast::<SendError>() {
-        Ok(send) => Failure::Send(send),
+    let source = match source.downcast::<SendError>() {
+        Ok(send) => return Failure::Send(send),
+        Err(source) => source,
+    };
+    match source.downcast::<SpoolError>() {
+        Ok(spool) => Failure::Spool(spool),
         Err(source) => Failure::Upload(UploadError::Source { key, source }),
     }
 }

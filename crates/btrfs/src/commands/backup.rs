@@ -83,7 +83,19 @@ async fn prepare(config: &Config, btrfs: Btrfs, stopping: Stopping) -> anyhow::R
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
+    log_way(config);
     Ok(Backup { config, bucket, btrfs, host, form, stopping, records, run })
+}
+
+/// What bounds an upload.
+fn log_way(config: &Config) {
+    let spool = config.spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
+    tracing::info!(
+        event = "upload_limits",
+        concurrency = config.bucket.concurrency,
+        part_bytes = config.bucket.part_bytes,
+        spool,
+    );
 }
 
 /// Killed or stopped meanwhile, the next run goes on.

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::anyhow;
 use btrfs_to_s3::bucket::Bucket;
 use btrfs_to_s3::catalogue::read::subvolumes;
-use btrfs_to_s3::config::{BucketConfig, Config};
+use btrfs_to_s3::compare::{Extent, Wanted as Proving};
+use btrfs_to_s3::config::{BucketConfig, Config, RestoreConfig};
 use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::verify::Depth;
@@ -15,6 +16,8 @@ use clap::{Args, Subcommand};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogLevel};
 
+use super::restore::{self, RestoreArgs};
+use super::thaw::{self, ThawArgs};
 use super::{list, output, stopped_by, verify};
 
 #[derive(Subcommand)]
@@ -44,6 +47,10 @@ pub enum BucketCommand {
         #[arg(long, value_name = "NAME")]
         subvolume: Vec<String>,
     },
+    /// Restore a subvolume to a path that does not exist yet
+    Restore(RestoreArgs),
+    /// Ask for the archived chunks of a backup and all that it is based on, and wait for them
+    Thaw(ThawArgs),
 }
 
 /// Where the backups are, said on the command line. For all else there are
@@ -67,6 +74,7 @@ pub struct PlaceArgs {
 /// The bucket, and the configuration where there is one.
 pub struct Place {
     pub bucket: BucketConfig,
+    pub restore: RestoreConfig,
     pub config: Option<Config>,
 }
 
@@ -99,16 +107,20 @@ impl BucketCommand {
     fn args(&self) -> &PlaceArgs {
         match self {
             BucketCommand::List { place, .. } | BucketCommand::Verify { place, .. } => place,
+            BucketCommand::Restore(args) => &args.place,
+            BucketCommand::Thaw(args) => &args.place,
         }
     }
 
     pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<Place> {
         let Some(mut settings) = self.args().settings()? else {
             let config = Config::load(config, set)?;
-            return Ok(Place { bucket: config.bucket.clone(), config: Some(config) });
+            let (bucket, restore) = (config.bucket.clone(), config.restore);
+            return Ok(Place { bucket, restore, config: Some(config) });
         };
         settings.extend_from_slice(set);
-        Ok(Place { bucket: BucketConfig::of_settings(&settings)?, config: None })
+        let (bucket, restore) = BucketConfig::of_settings(&settings)?;
+        Ok(Place { bucket, restore, config: None })
     }
 
     pub async fn run(self, place: &Place) -> anyhow::Result<Exit> {
@@ -121,11 +133,22 @@ impl BucketCommand {
                 let depth = if deep { Depth::Read { concurrency } } else { Depth::Told };
                 verify::run(place, &subvolume, depth, output(json)).await
             }
+            BucketCommand::Restore(args) => restore::run(place, args).await,
+            BucketCommand::Thaw(args) => thaw::run(place, args).await,
         }
     }
 }
 
 impl Place {
+    /// What a restore compares: as asked, else as configured.
+    pub fn proving(&self, extent: Option<Extent>) -> Proving {
+        Proving {
+            extent: extent.unwrap_or(self.restore.verify),
+            sample_max_files: self.restore.sample_max_files,
+            base_dir: self.config.as_ref().map(|config| config.base_dir.clone()),
+        }
+    }
+
     pub fn log_level(&self) -> Option<LogLevel> {
         self.config.as_ref().and_then(|config| config.log_level)
     }

@@ -1,57 +1,118 @@
-//! `restore`: a backup, back on disk.
+//! `restore`: a backup, back on disk. Works on an empty host, with nothing but
+//! the bucket and credentials.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use btrfs_to_s3::config::Config;
+use btrfs_to_s3::compare::Extent;
+use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::{Request, Restore};
-use btrfs_to_s3::snapshot::SubvolumeName;
+use btrfs_to_s3::restore::{Request, Restore, Restored};
 use btrfs_to_s3::stopping::Stopping;
+use clap::Args;
 use s3up_cli::Exit;
-use s3up_core::{Key, Size};
+use s3up_core::{Size, Throughput};
 
-use super::{connect, find_btrfs, need_root};
+use super::again::later;
+use super::place::{Place, PlaceArgs};
+use super::thaw::WaitingArgs;
+use super::which::WhichArgs;
+use super::{Output, connect, find_btrfs, need_root, output, print};
 
-pub async fn run(
-    config: &Config,
-    subvolume: &str,
+#[derive(Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    #[command(flatten)]
+    which: WhichArgs,
+    /// Where the restored subvolume goes, on btrfs
+    #[arg(long, value_name = "PATH", value_parser = super::absolute)]
     target: PathBuf,
-    manifest: Option<&str>,
-) -> anyhow::Result<Exit> {
+    /// Compare with the source snapshot, where it is on this host (default: as
+    /// `restore.verify_mode` says)
+    #[arg(long, value_name = "EXTENT", value_parser = ["full", "sample", "none"])]
+    verify: Option<String>,
+    #[command(flatten)]
+    waiting: WaitingArgs,
+    /// Print what would be restored, and what has to be thawed first; do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print that as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+}
+
+pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    let subvolume = SubvolumeName::parse(subvolume).map_err(|err| Exit::Usage.with(err))?;
-    let manifest = manifest.map(Key::parse).transpose().map_err(|err| Exit::Usage.with(err))?;
+    let request = args.request()?;
     let btrfs = find_btrfs()?;
-    let bucket = connect(&config.bucket, &stopping).await?;
+    let bucket = connect(&place.bucket, &stopping).await?;
     let restore = Restore {
         bucket: &bucket,
-        layout: &config.bucket.layout,
+        layout: &place.bucket.layout,
         btrfs: &btrfs,
-        concurrency: config.bucket.concurrency,
+        concurrency: place.bucket.concurrency,
         stopping,
+        terms: place.restore.terms,
+        mode: args.waiting.mode(&place.restore),
+        clock: SystemTime::now,
+        proving: place.proving(args.verify.as_deref().and_then(Extent::parse)),
     };
-    let request = Request { subvolume, target, manifest };
-    let restored = restore.run(&request).await.map_err(restore_failed)?;
+    if args.dry_run {
+        let preview = restore.preview(&request, SystemTime::now()).await.map_err(exit_of)?;
+        return print(&match output(args.json) {
+            Output::Table => preview.to_table(),
+            Output::Json => json(&preview),
+        });
+    }
+    match restore.run(&request).await {
+        Ok(restored) => log_restored(&request, &restored),
+        Err(err) => {
+            let (subvolume, target) = (&request.subvolume, request.target.display());
+            tracing::error!(event = "restore_failed", %subvolume, %target);
+            return Err(exit_of(err));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+impl RestoreArgs {
+    fn request(&self) -> anyhow::Result<Request> {
+        let (subvolume, wanted) = self.which.parse()?;
+        Ok(Request { subvolume, target: self.target.clone(), wanted })
+    }
+}
+
+fn log_restored(request: &Request, restored: &Restored) {
+    let Restored { manifest, links, total_bytes, elapsed, proof } = restored;
+    tracing::info!(
+        event = "restore_metrics",
+        subvolume = %request.subvolume,
+        total_bytes,
+        elapsed_seconds = format_args!("{:.3}", elapsed.as_secs_f64()),
+        throughput = %Throughput { bytes: *total_bytes, elapsed: *elapsed },
+    );
     tracing::info!(
         event = "restore_complete",
         subvolume = %request.subvolume,
         target = %request.target.display(),
-        manifest = %restored.manifest,
-        links = restored.links,
-        total_bytes = restored.total_bytes,
-        elapsed_seconds = format_args!("{:.1}", restored.elapsed.as_secs_f64()),
-        "{}", Size(restored.total_bytes)
+        %manifest,
+        links,
+        total_bytes,
+        elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
+        proven = proof.word(),
+        "{}; {proof}", Size(*total_bytes)
     );
-    Ok(Exit::Done)
 }
 
-fn restore_failed(err: RestoreError) -> anyhow::Error {
+fn exit_of(err: RestoreError) -> anyhow::Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures")]
     match err {
         RestoreError::TargetPath { .. }
         | RestoreError::TargetExists { .. }
         | RestoreError::TargetFolder(_) => Exit::Usage.with(err),
+        RestoreError::Archived { .. } => later(&err.to_string(), &[]),
         RestoreError::Stopped(stop) => Exit::from(stop).with(err),
         err => err.into(),
     }

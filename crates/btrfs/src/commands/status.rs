@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use btrfs_to_s3::check::{Checked, line, problems};
 use btrfs_to_s3::config::Config;
+use btrfs_to_s3::drill::Drills;
 use btrfs_to_s3::home::Home;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::selection;
@@ -23,6 +24,8 @@ pub async fn run(
     let stopping = Stopping::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     let state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
+    let drills = Drills::open(&config.state_path, Home::of(&config.bucket));
+    let seen = (&state, &drills);
     let bucket = connect(&config.bucket, &stopping).await?;
     let now = now();
     let mut all = Vec::new();
@@ -30,7 +33,7 @@ pub async fn run(
     for subvolume in subvolumes {
         let name = &subvolume.name;
         let found = tokio::select! {
-            found = status(config, &bucket, &state, name, (&now, history_count)) => found,
+            found = status(config, &bucket, seen, name, (&now, history_count)) => found,
             stop = stopping.wait() => return Err(stopped_by(stop)),
         };
         match found {
@@ -60,6 +63,8 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let stopping = Stopping::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     let state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
+    let drills = Drills::open(&config.state_path, Home::of(&config.bucket));
+    let seen = (&state, &drills);
     let (connected, now) = (connect(&config.bucket, &stopping).await, now());
     let mut found = Vec::new();
     for subvolume in subvolumes {
@@ -67,7 +72,7 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
         let status = match &connected {
             Err(err) => Err(format!("{err:#}")),
             Ok(bucket) => tokio::select! {
-                found = status(config, bucket, &state, name, (&now, 0)) => {
+                found = status(config, bucket, seen, name, (&now, 0)) => {
                     found.map_err(|err| format!("{:#}", anyhow!(err)))
                 }
                 stop = stopping.wait() => return Err(stopped_by(stop)),

@@ -10,6 +10,7 @@ use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
 use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
 
 use super::raw;
+use super::restore::{RestoreConfig, restore};
 use crate::layout::Layout;
 
 const CHUNK_BYTES: u64 = 200 << 30;
@@ -59,12 +60,12 @@ pub fn is_storage_class(class: &str) -> bool {
 
 impl BucketConfig {
     /// Without a configuration file, from settings alone.
-    pub fn of_settings(settings: &[Setting]) -> Result<BucketConfig, ConfigError> {
+    pub fn of_settings(settings: &[Setting]) -> Result<(BucketConfig, RestoreConfig), ConfigError> {
         // The ending decides the format; neither stands in the error of a setting.
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let Loaded { raw, source }: Loaded<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
-        bucket(&raw.s3, &source)
+        Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
     }
 
     /// Makes room in memory for so many parts on their way at once.

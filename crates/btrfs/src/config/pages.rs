@@ -51,10 +51,17 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("s3.storage_class_chunks", bucket.class_chunks.clone()),
         ("s3.storage_class_manifest", bucket.class_manifest.clone()),
         ("s3.concurrency", bucket.concurrency.to_string()),
+        ("s3.spool_enabled", config.spool.is_some().to_string()),
         ("s3.sse", format!("{:?}", bucket.settings.sse).to_uppercase()),
         ("s3.retry_hours", (bucket.retry_for.as_secs() / 3600).to_string()),
         ("retention.generations", config.retention.generations.to_string()),
         ("retention.prune", if config.prune_after_backup { "auto" } else { "off" }.to_owned()),
+        ("restore.verify_mode", config.restore.verify.word().to_owned()),
+        ("restore.sample_max_files", config.restore.sample_max_files.to_string()),
+        ("restore.wait_for_restore", config.restore.waits.to_string()),
+        ("restore.restore_timeout_seconds", config.restore.timeout.as_secs().to_string()),
+        ("restore.restore_tier", config.restore.terms.tier.word().to_owned()),
+        ("restore.thaw_days", config.restore.terms.days.to_string()),
         ("send.compressed", config.compressed.word().to_owned()),
     ])
 }

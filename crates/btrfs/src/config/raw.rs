@@ -34,6 +34,8 @@ pub struct Raw {
 #[derive(Debug, Deserialize)]
 pub struct WithoutFile {
     pub s3: S3,
+    #[serde(default)]
+    pub restore: Restore,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -101,10 +101,15 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(config.bucket.settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
     let bandwidth = config.bucket.settings.bandwidth.upload_bytes_per_second;
     assert_eq!(bandwidth.map(NonZeroU64::get), Some(1_000_000));
-    assert!(config.without_effect().contains(&"global.spool_dir"));
-    assert!(!config.without_effect().contains(&"s3.spool_enabled"));
+    assert_eq!(config.spool, None);
+    let spooled = parse(&ALL.replace("spool_enabled = false", "spool_enabled = true")).unwrap();
+    let folder = PathBuf::from("/mnt/ssd/btrfs-to-s3");
+    assert_eq!(spooled.spool, Some(Spool { folder, limit_bytes: 200 << 30 }));
+    assert!(spooled.summary().contains("spool: 200 GiB in /mnt/ssd/btrfs-to-s3\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
     assert_eq!(config.compressed, Compressed::Never);
+    assert_eq!(config.restore, RestoreConfig::default(), "the example has the defaults");
+    assert_eq!(config.drill_dir.as_deref(), Some(Path::new("/var/tmp")));
     assert!(!config.summary().contains("example.com/x"), "the URL is a secret");
 }
 
@@ -150,10 +155,17 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[retention]\ngenerations = 0\n[s3]", "retention.generations: expected at least 1"),
         ("[s3]", "[retention]\nmin_age_days = 99999\n[s3]", "retention.min_age_days: is 99999, expected 0 to 36500"),
         ("[s3]", "[retention]\nprune = \"yes\"\n[s3]", "retention.prune: expected one of auto, off"),
+        ("[s3]", "[restore]\nverify_mode = \"all\"\n[s3]", "restore.verify_mode: expected one of full, sample, none, found \"all\""),
+        ("[s3]", "[restore]\nrestore_tier = \"bulk\"\n[s3]", "restore.restore_tier: expected one of Standard, Bulk, Expedited, found \"bulk\""),
+        ("[s3]", "[restore]\nsample_max_files = 0\n[s3]", "restore.sample_max_files: is 0, expected 1 to 1000000"),
+        ("[s3]", "[restore]\nthaw_days = 366\n[s3]", "restore.thaw_days: is 366, expected 1 to 365"),
         ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
         ("[s3]", "[notify]\nurl = \"hunter2\"\n[s3]", "notify.url: expected a URL with http:// or https:// and a host"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
+        ("[s3]", "[s3]\nspool_enabled = true", "global.spool_dir: is not set, and `s3.spool_enabled` needs it"),
+        ("[s3]", "[global]\nspool_dir = \"/tmp\"\n[s3]\nspool_enabled = true", "global.spool_size_bytes: is not set"),
+        ("[s3]", "[global]\nspool_size_bytes = 5242880\n[s3]", "global.spool_size_bytes: is 5242880, expected at least one part, 33554432 (32 MiB)"),
     ];
     for (from, to, want) in cases {
         let text = LEAST.replacen(from, to, 1);
@@ -170,5 +182,5 @@ fn check_config_shows_what_is_in_force() {
     for line in ["chunk_size: 200 GiB", "  - root: /", "concurrency: 4"] {
         assert!(text.contains(line), "{text}");
     }
-    assert!(text.contains("without effect in this version: global.spool_dir"), "{text}");
+    assert!(text.contains("without effect in this version: restore."), "{text}");
 }

@@ -8,12 +8,14 @@ use s3up_core::{Crc64Nvme, Key};
 use s3up_store::StoreError;
 
 use crate::bucket::{BucketError, ReadChainError};
+use crate::compare::{CompareError, Proof};
 use crate::filesystem::PlaceError;
 use crate::manifest::DocumentError;
 use crate::receive::ReceiveError;
 use crate::snapshot::SubvolumeName;
 use crate::staging::StagingError;
 use crate::subvolume::SubvolumeError;
+use crate::thaw::{Look, ThawError};
 use crate::tool::ToolError;
 
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,15 @@ pub enum RestoreError {
     TargetFolder(#[source] PlaceError),
     #[error("nothing is published for the subvolume {subvolume}: there is no {pointer}")]
     NothingPublished { subvolume: SubvolumeName, pointer: Key },
+    #[error("nothing of the subvolume {subvolume} was made at {at} or before: {found}")]
+    NothingSoOld { subvolume: SubvolumeName, at: String, found: String },
+    #[error(
+        "{manifest} is a stream of protocol 2, which `btrfs receive` of btrfs-progs {found} \
+         damages; it needs 6.2 or later"
+    )]
+    ProgramTooOld { manifest: Key, found: String },
+    #[error("look how much space is free at {path:?}")]
+    FreeSpace { path: PathBuf, source: std::io::Error },
     #[error("pointer {key}")]
     Pointer { key: Key, source: DocumentError },
     #[error("manifest {key}")]
@@ -54,10 +65,21 @@ pub enum RestoreError {
     OtherParent { manifest: Key, found: String },
     #[error("give the restored subvolume its name {path:?}")]
     HandOver { path: PathBuf, source: std::io::Error },
+    #[error("{look}; {why}")]
+    Archived { look: Look, why: &'static str },
+    #[error(
+        "what was received of {manifest} is not the source snapshot, and is not handed over \
+         (`--verify none` does that): {proof}"
+    )]
+    Differs { manifest: Key, proof: Box<Proof> },
     #[error("the chain has no links")]
     NoLinks,
     #[error("stopped by a signal")]
     Stopped(Stop),
+    #[error(transparent)]
+    Thaw(#[from] ThawError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]

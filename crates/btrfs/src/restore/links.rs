@@ -78,6 +78,12 @@ impl<'c> Links<'c> {
         Ok(Links { links, store, retry_for: bucket.retry_for, concurrency })
     }
 
+    /// Bytes of all streams.
+    pub fn total_bytes(&self) -> u64 {
+        let each = self.links.iter().map(|planned| planned.link.manifest.total_bytes);
+        each.fold(0, u64::saturating_add)
+    }
+
     /// Chunk `n` of a link: every part is verified before it is handed on.
     pub fn download(&self, planned: &PlannedLink<'_>, n: usize) -> Download {
         let (chunk, object) = &planned.chunks[n];

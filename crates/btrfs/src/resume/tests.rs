@@ -39,7 +39,7 @@ fn bucket() -> BucketConfig {
         set("s3.region=\"us-east-1\""),
         set(&format!("s3.prefix=\"{prefix}\"")),
     ];
-    BucketConfig::of_settings(&settings).expect("a bucket")
+    BucketConfig::of_settings(&settings).expect("a bucket").0
 }
 
 pub(super) fn header() -> Header {

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 pub const RETRY_FOR: Duration = Duration::from_secs(20);
+const MOUNT: &str = "noatime";
 const FILESYSTEM_BYTES: u64 = 2 << 30;
 pub const PART: u64 = 5 << 20;
 /// Two parts and a bit.
@@ -47,25 +48,34 @@ impl World {
     /// With one subvolume for each name. `None`: this machine cannot do that,
     /// and it was said.
     pub async fn start(subvolumes: &[&str]) -> Option<World> {
-        World::start_with(Conditions::Honoured, subvolumes).await
+        World::make(|options| options, MOUNT, subvolumes).await
     }
 
     /// The same on a server that treats conditional writes like this.
     pub async fn start_with(conditions: Conditions, subvolumes: &[&str]) -> Option<World> {
-        World::make(conditions, "noatime", subvolumes).await
+        World::make(|options| Options { conditions, ..options }, MOUNT, subvolumes).await
     }
 
     /// The same on a filesystem that is mounted with these options.
     pub async fn start_mounted(options: &str, subvolumes: &[&str]) -> Option<World> {
-        World::make(Conditions::Honoured, options, subvolumes).await
+        World::make(|options| options, options, subvolumes).await
     }
 
-    async fn make(conditions: Conditions, mount: &str, subvolumes: &[&str]) -> Option<World> {
+    /// The same with a server whose clock is so far behind.
+    pub async fn start_behind(clock_behind: Duration, subvolumes: &[&str]) -> Option<World> {
+        World::make(|options| Options { clock_behind, ..options }, MOUNT, subvolumes).await
+    }
+
+    async fn make(
+        options: impl FnOnce(Options) -> Options,
+        mount: &str,
+        subvolumes: &[&str],
+    ) -> Option<World> {
         if !s3up_testkit::btrfs_or_skip() {
             return None;
         }
         let folder = s3up_testkit::temp_dir();
-        let options = Options { conditions, ..Options::new(folder.path().join("s3")) };
+        let options = options(Options::new(folder.path().join("s3")));
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
         let store = Store::connect(settings(s3.endpoint())).await.expect("a store");

@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::Duration;
 
 use s3up_devstore::{Fault, Op, Versioning};
-use s3up_testkit::{Moment, assert_same_tree, kill_at_each_call, noise};
+use s3up_testkit::{
+    Moment, assert_same_tree, delete_subvolume, kill_at_each_call, noise, wait_until,
+};
 use serde_json::Value;
 
-use crate::fixture::{CHUNK, Ran, World};
+use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World};
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const OFF: &str = "retention.prune=off";
 
 fn json(ran: &Ran) -> Value {
@@ -246,4 +250,68 @@ async fn without_its_state_a_prune_is_none_the_worse() {
     world.run(&["prune"]).await;
 
     assert_eq!(keys(&world).await, published(&world).await);
+}
+
+/// A backup that dies in its second chunk, on a host that never comes back.
+async fn lose_host(world: &World) {
+    let chunks = keys(world).await.len();
+    let held = world.s3.faults().hold_op(Op::UploadPart, 5);
+    let arguments = ["backup", "--full", "--set", "s3.concurrency=1"];
+    let mut killed = world.command(&arguments).spawn().expect("the program");
+    held.reached().await;
+    while keys(world).await.len() == chunks {
+        tokio::task::yield_now().await;
+    }
+    killed.kill().await.expect("a kill");
+    held.release();
+    world.marker.assert_none_left();
+    for snapshot in world.snapshots() {
+        delete_subvolume(&world.snapshots_dir().join(snapshot));
+    }
+    fs::remove_dir_all(world.snapshots_dir().join(".btrfs-to-s3")).expect("the records");
+    // Nobody knows of it any more, so nobody avoids its name: that is a second's.
+    let second = || jiff::Timestamp::now().as_second();
+    let died = second();
+    assert!(wait_until(2 * RETRY_FOR, || second() > died));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_left_that_never_came_back_goes_once_it_is_old() {
+    let Some(world) = World::start_behind(8 * DAY, &["data"]).await else { return };
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK + 2 * PART)).unwrap();
+    lose_host(&world).await;
+    let (old_uploads, old_chunks) = (world.s3.uploads("backups"), keys(&world).await);
+    world.s3.advance(8 * DAY).await.unwrap();
+    lose_host(&world).await;
+    let young_chunks = &keys(&world).await - &old_chunks;
+    assert_eq!((old_uploads.len(), old_chunks.len(), young_chunks.len()), (1, 1, 1));
+    assert_eq!(world.s3.uploads("backups").len(), 2);
+
+    world.backup().await;
+
+    let uploads = world.s3.uploads("backups");
+    assert_eq!(uploads.len(), 1, "the young one may be at work");
+    assert!(!uploads.contains(&old_uploads[0]));
+    assert!(old_chunks.is_subset(&keys(&world).await), "nobody asked for that");
+    let ran = world.run(&["prune", "--orphans", "--older-than", "7"]).await;
+    assert!(ran.stderr.contains("objects=1 younger=1"), "{}", ran.stderr);
+    assert_eq!(keys(&world).await, &published(&world).await | &young_chunks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_local_snapshots_stay_as_are_retained() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let mut made = Vec::new();
+    for retain in [3, 3, 3, 3, 1, 2] {
+        let retain = format!("snapshots.retain={retain}");
+        let ran = world.run(&["backup", "--once", "--set", &retain]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        made.push(world.newest("data").await.1["snapshot"]["name"].as_str().unwrap().to_owned());
+        let stay = made.len().min([1, 2, 3, 3, 1, 2][made.len() - 1]);
+        assert_eq!(world.snapshots(), made[made.len() - stay..], "{retain}");
+    }
+
+    let none = world.run(&["backup", "--once", "--set", "snapshots.retain=0"]).await;
+
+    none.failed_with(2, &["snapshots.retain", "the last published snapshot is always kept"]);
 }

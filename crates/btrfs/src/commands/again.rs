@@ -1,0 +1,53 @@
+//! The command that goes on where this one has stopped waiting: the same one,
+//! as it was typed.
+
+use std::ffi::OsString;
+
+use s3up_cli::Exit;
+
+/// Says no to waiting; the next run is to wait.
+const NO_WAIT: &str = "--no-wait-restore";
+
+/// An error that means: run this later, nothing is wrong. `more` arguments go to
+/// its end.
+pub fn later(what: &str, more: &[&str]) -> anyhow::Error {
+    let command = quoted(std::env::args_os().chain(more.iter().map(OsString::from)));
+    Exit::WaitingForThaw.with(anyhow::anyhow!("{what}; go on later with: {command}"))
+}
+
+/// As a shell takes it.
+fn quoted(arguments: impl Iterator<Item = OsString>) -> String {
+    let words = arguments.filter(|argument| argument != NO_WAIT);
+    let words: Vec<_> = words.map(|word| quote(&word.to_string_lossy())).collect();
+    words.join(" ")
+}
+
+fn quote(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_typed_again() {
+        let words = [
+            "btrfs-to-s3",
+            "thaw",
+            NO_WAIT,
+            "--at",
+            "2026-01-31 12:00",
+            "it's",
+            "",
+            "--set",
+            "a.b=1",
+        ];
+        let command = quoted(words.into_iter().map(OsString::from));
+        assert_eq!(command, r"btrfs-to-s3 thaw --at '2026-01-31 12:00' 'it'\''s' '' --set a.b=1");
+    }
+}

@@ -1,0 +1,168 @@
+//! `drill`: the newest backups, restored to see that they can be.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::anyhow;
+use btrfs_to_s3::compare::{Extent, Wanted as Proving};
+use btrfs_to_s3::config::Config;
+use btrfs_to_s3::drill::show::{DrillLine, to_table};
+use btrfs_to_s3::drill::{
+    Drill, DrillError, Drilled, Drills, LastDrill, Scratch, ScratchError, Tools,
+};
+use btrfs_to_s3::home::Home;
+use btrfs_to_s3::lock::LockError;
+use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::restore::Restore;
+use btrfs_to_s3::restore::error::RestoreError;
+use btrfs_to_s3::selection;
+use btrfs_to_s3::snapshot::SubvolumeName;
+use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::thaw::Mode;
+use clap::Args;
+use s3up_cli::{Exit, Stop};
+
+use super::again::later;
+use super::{Output, connect, find_btrfs, need_root, now, output, print, stopped_by};
+
+#[derive(Args)]
+pub struct DrillArgs {
+    /// Thaw what is archived, and wait for it; without this nothing is asked for
+    #[arg(long)]
+    wait_restore: bool,
+    /// Wait so long at most, then exit with 4
+    #[arg(long, value_name = "SECONDS", requires = "wait_restore")]
+    restore_timeout: Option<u64>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Only this subvolume; may be repeated (default: all)
+    #[arg(long, value_name = "NAME")]
+    subvolume: Vec<String>,
+}
+
+/// How the drill of one subvolume ended.
+enum Ended {
+    Good,
+    Failed,
+    Archived,
+    Stopped(Stop),
+}
+
+pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
+    need_root()?;
+    let stopping = Stopping::listen();
+    let Some(scratch_dir) = &config.drill_dir else {
+        let what = "set `drill.scratch_dir` to a folder that the backups fit in";
+        return Err(Exit::Usage.with(anyhow!("drill: {what}")));
+    };
+    let names = selection::select(config, &args.subvolume).map_err(|err| Exit::Usage.with(err))?;
+    let (btrfs, path) = (find_btrfs()?, std::env::var_os("PATH"));
+    let tools = Tools::find(path.as_deref())?;
+    let scratch = Scratch::open(scratch_dir, tools).map_err(exit_of)?;
+    let bucket = connect(&config.bucket, &stopping).await?;
+    let drill = Drill {
+        restore: Restore {
+            bucket: &bucket,
+            layout: &config.bucket.layout,
+            btrfs: &btrfs,
+            concurrency: config.bucket.concurrency,
+            stopping,
+            terms: config.restore.terms,
+            mode: args.mode(config),
+            clock: SystemTime::now,
+            proving: Proving {
+                extent: Extent::Full,
+                sample_max_files: config.restore.sample_max_files,
+                base_dir: Some(config.base_dir.clone()),
+            },
+        },
+        scratch: &scratch,
+    };
+    let (mut lines, mut ends) = (Vec::new(), Vec::new());
+    for subvolume in names {
+        let (line, ended) = one(config, &drill, &subvolume.name).await;
+        lines.push(line);
+        ends.push((subvolume.name.as_str(), ended));
+        if let Some((_, Ended::Stopped(stop))) = ends.last() {
+            return Err(stopped_by(*stop));
+        }
+    }
+    print(&match output(args.json) {
+        Output::Table => to_table(&lines),
+        Output::Json => json(&lines),
+    })?;
+    verdict(&ends, drill.restore.mode)
+}
+
+impl DrillArgs {
+    fn mode(&self, config: &Config) -> Mode {
+        if !self.wait_restore {
+            return Mode::Look;
+        }
+        let at_most = self.restore_timeout.map_or(config.restore.timeout, Duration::from_secs);
+        Mode::Wait { at_most }
+    }
+}
+
+async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (DrillLine, Ended) {
+    match drill.run(name).await {
+        Ok(drilled) => {
+            log_good(name, &drilled);
+            let mut drills = Drills::open(&config.state_path, Home::of(&config.bucket));
+            drills.note(name, LastDrill::of(&drilled, now().timestamp()));
+            (DrillLine::good(name.as_str(), &drilled), Ended::Good)
+        }
+        Err(err) => {
+            let (outcome, ended) = match &err {
+                DrillError::Restore(RestoreError::Stopped(stop)) => {
+                    ("stopped", Ended::Stopped(*stop))
+                }
+                DrillError::Restore(RestoreError::Archived { .. }) => ("archived", Ended::Archived),
+                DrillError::Restore(_) | DrillError::Scratch(_) | DrillError::NoSpace { .. } => {
+                    ("failed", Ended::Failed)
+                }
+            };
+            let error = format!("{:#}", anyhow!(err));
+            tracing::error!(event = "drill_failed", subvolume = %name, outcome, "{error}");
+            (DrillLine::bad(name.as_str(), outcome, error), ended)
+        }
+    }
+}
+
+fn log_good(name: &SubvolumeName, drilled: &Drilled) {
+    tracing::info!(
+        event = "drill_complete",
+        subvolume = %name,
+        manifest = %drilled.manifest,
+        links = drilled.links,
+        total_bytes = drilled.total_bytes,
+        elapsed_seconds = format_args!("{:.1}", drilled.elapsed.as_secs_f64()),
+        "{}", drilled.proof
+    );
+}
+
+/// What failed comes before what is only archived.
+fn verdict(ends: &[(&str, Ended)], mode: Mode) -> anyhow::Result<Exit> {
+    let names = |is: fn(&Ended) -> bool| {
+        let names = ends.iter().filter(|(_, ended)| is(ended)).map(|(name, _)| *name);
+        names.collect::<Vec<_>>()
+    };
+    let good = names(|ended| matches!(ended, Ended::Good));
+    let failed = names(|ended| matches!(ended, Ended::Failed));
+    let archived = names(|ended| matches!(ended, Ended::Archived));
+    if !failed.is_empty() {
+        let exit = if good.is_empty() { Exit::Failed } else { Exit::Partial };
+        return Err(exit.with(anyhow!("drill: failed: {}", failed.join(", "))));
+    }
+    if !archived.is_empty() {
+        let what = "drill: archived, and not thawed unless that is said";
+        let more: &[&str] = if mode == Mode::Look { &["--wait-restore"] } else { &[] };
+        return Err(later(&format!("{what}: {}", archived.join(", ")), more));
+    }
+    Ok(Exit::Done)
+}
+
+fn exit_of(err: ScratchError) -> anyhow::Error {
+    let is_held = matches!(err, ScratchError::Lock(LockError::Held { .. }));
+    if is_held { Exit::Locked.with(err) } else { err.into() }
+}

@@ -1,0 +1,77 @@
+//! `thaw`: asks for a backup's archived chunks, and waits for them.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::anyhow;
+use btrfs_to_s3::config::RestoreConfig;
+use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::restore::choose::Chooser;
+use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::thaw::show::{ThawLine, to_text};
+use btrfs_to_s3::thaw::{Mode, Thaw, chunks_of};
+use clap::Args;
+use s3up_cli::Exit;
+
+use super::again::later;
+use super::place::{Place, PlaceArgs};
+use super::which::WhichArgs;
+use super::{connect, print, stopped_by};
+
+#[derive(Args)]
+pub struct ThawArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    #[command(flatten)]
+    which: WhichArgs,
+    #[command(flatten)]
+    waiting: WaitingArgs,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is done about archived chunks, where it is not as `[restore]` says.
+#[derive(Args)]
+pub struct WaitingArgs {
+    /// Wait until archived chunks can be read
+    #[arg(long, overrides_with = "no_wait_restore")]
+    wait_restore: bool,
+    /// Ask for archived chunks, and exit with 4 where they cannot be read yet
+    #[arg(long)]
+    no_wait_restore: bool,
+    /// Wait so long at most, then exit with 4
+    #[arg(long, value_name = "SECONDS")]
+    restore_timeout: Option<u64>,
+}
+
+impl WaitingArgs {
+    pub fn mode(&self, config: &RestoreConfig) -> Mode {
+        let timeout = self.restore_timeout.map_or(config.timeout, Duration::from_secs);
+        let waits = (config.waits || self.wait_restore) && !self.no_wait_restore;
+        RestoreConfig { waits, timeout, ..*config }.mode()
+    }
+}
+
+/// Takes no lock, and needs no root. Run again, it picks up what it finds.
+pub async fn run(place: &Place, args: ThawArgs) -> anyhow::Result<Exit> {
+    let stopping = Stopping::listen();
+    let (subvolume, wanted) = args.which.parse()?;
+    let bucket = connect(&place.bucket, &stopping).await?;
+    let chooser = Chooser { bucket: &bucket, layout: &place.bucket.layout, subvolume: &subvolume };
+    let mode = args.waiting.mode(&place.restore);
+    let thaw = Thaw { bucket: &bucket, terms: place.restore.terms, clock: SystemTime::now };
+    let work = async {
+        let chain = chooser.chain(&wanted).await?;
+        let chunks = chunks_of(&chain)
+            .map_err(|(key, err)| anyhow!(err).context(format!("manifest {key}")))?;
+        let thawed = thaw.run(&chunks, mode).await?;
+        let line = ThawLine::of(subvolume.as_str(), chain.newest().key.as_str(), &thawed);
+        anyhow::Ok((line, thawed))
+    };
+    let (line, thawed) = tokio::select! {
+        done = work => done?,
+        stop = stopping.wait() => return Err(stopped_by(stop)),
+    };
+    print(&if args.json { json(&line) } else { to_text(&line) })?;
+    if thawed.is_ready() { Ok(Exit::Done) } else { Err(later(&thawed.look.to_string(), &[])) }
+}

@@ -1,0 +1,188 @@
+//! One name in both trees: what is compared but its content.
+//!
+//! A folder is held open, and what is in it is reached through
+//! `/proc/self/fd`: so a path may be longer than the kernel takes.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata, OpenOptions, ReadDir};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{OFlags, lgetxattr, llistxattr, llistxattr_query};
+
+use super::difference::{Side, What};
+
+/// The kernel's limit for one value, and for all names of one file: xattr(7).
+const XATTR_BYTES_MAX: usize = 1 << 16;
+const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
+
+/// An open folder.
+pub struct Folder(File);
+
+/// The same name on both sides.
+pub struct Entry<'a> {
+    pub name: &'a OsStr,
+    pub folders: (&'a Folder, &'a Folder),
+    pub source: Metadata,
+    pub restored: Metadata,
+}
+
+impl Folder {
+    pub fn open(path: &Path) -> io::Result<Folder> {
+        let flags = NOFOLLOW | OFlags::DIRECTORY.bits() as i32;
+        Ok(Folder(OpenOptions::new().read(true).custom_flags(flags).open(path)?))
+    }
+
+    /// What stands in it under a name; `.` is itself.
+    pub fn path(&self, name: &OsStr) -> PathBuf {
+        Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).join(name)
+    }
+
+    pub fn names(&self) -> io::Result<ReadDir> {
+        fs::read_dir(self.path(OsStr::new(".")))
+    }
+
+    /// `None`: there is no such name.
+    pub fn look(&self, name: &OsStr) -> io::Result<Option<Metadata>> {
+        match fs::symlink_metadata(self.path(name)) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    /// A regular file in it.
+    pub fn file(&self, name: &OsStr) -> io::Result<File> {
+        OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(self.path(name))
+    }
+}
+
+impl Entry<'_> {
+    /// Every difference but of content and of names; where the kinds differ,
+    /// that alone.
+    pub fn differences(&self) -> Vec<What> {
+        let (source, restored) = (&self.source, &self.restored);
+        let kinds = (kind(source), kind(restored));
+        if kinds.0 != kinds.1 {
+            return vec![What::Kind { source: kinds.0, restored: kinds.1 }];
+        }
+        let mut found = plain_differences(source, restored);
+        if source.is_symlink() {
+            found.extend(self.of_targets());
+        }
+        found.extend(self.of_attributes());
+        found
+    }
+
+    fn of_targets(&self) -> Option<What> {
+        let targets = self.both(|path| fs::read_link(path));
+        let (source, restored) = match targets {
+            Ok(targets) => targets,
+            Err(unreadable) => return Some(unreadable),
+        };
+        (source != restored).then_some(What::Target { source, restored })
+    }
+
+    fn of_attributes(&self) -> Vec<What> {
+        let (source, restored) = match self.both(attribute_names) {
+            Ok(names) => names,
+            Err(unreadable) => return vec![unreadable],
+        };
+        let mut found = Vec::new();
+        for name in source.union(&restored) {
+            let is_on_both = source.contains(name) && restored.contains(name);
+            let values = || self.both(|path| attribute(path, name));
+            match is_on_both.then(values) {
+                Some(Ok((source, restored))) if source == restored => {}
+                Some(Err(unreadable)) => found.push(unreadable),
+                Some(Ok(_)) | None => found.push(What::Attribute { name: name.clone() }),
+            }
+        }
+        found
+    }
+
+    /// Opens the name in both trees.
+    pub fn open_both<T>(
+        &self,
+        open: impl Fn(&Folder, &OsStr) -> io::Result<T>,
+    ) -> Result<(T, T), What> {
+        let (source, restored) = self.folders;
+        let source = open(source, self.name).map_err(|error| in_source(&error))?;
+        Ok((source, open(restored, self.name).map_err(|error| in_restored(&error))?))
+    }
+
+    fn both<T>(&self, look: impl Fn(&Path) -> io::Result<T>) -> Result<(T, T), What> {
+        self.open_both(|folder, name| look(&folder.path(name)))
+    }
+}
+
+pub fn in_source(error: &io::Error) -> What {
+    What::Unreadable { side: Side::Source, error: error.to_string() }
+}
+
+pub fn in_restored(error: &io::Error) -> What {
+    What::Unreadable { side: Side::Restored, error: error.to_string() }
+}
+
+/// What a look at both says.
+fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<What> {
+    let mut found = Vec::new();
+    let mode = |of: &Metadata| of.mode() & 0o7777;
+    if mode(source) != mode(restored) {
+        found.push(What::Mode { source: mode(source), restored: mode(restored) });
+    }
+    let owner = |of: &Metadata| (of.uid(), of.gid());
+    if owner(source) != owner(restored) {
+        found.push(What::Owner { source: owner(source), restored: owner(restored) });
+    }
+    let modified = |of: &Metadata| (of.mtime(), of.mtime_nsec());
+    if modified(source) != modified(restored) {
+        found.push(What::Modified { source: modified(source), restored: modified(restored) });
+    }
+    if source.is_file() && source.len() != restored.len() {
+        found.push(What::Length { source: source.len(), restored: restored.len() });
+    }
+    // The number of a device; 0 for all else.
+    if source.rdev() != restored.rdev() {
+        found.push(What::Device { source: source.rdev(), restored: restored.rdev() });
+    }
+    if !source.is_dir() && source.nlink() != restored.nlink() {
+        found.push(What::Names { source: source.nlink(), restored: restored.nlink() });
+    }
+    found
+}
+
+fn kind(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_file() => "file",
+        () if kind.is_dir() => "folder",
+        () if kind.is_symlink() => "symlink",
+        () if kind.is_fifo() => "FIFO",
+        () if kind.is_socket() => "socket",
+        () if kind.is_char_device() => "character device",
+        () => "block device",
+    }
+}
+
+fn attribute_names(path: &Path) -> io::Result<BTreeSet<OsString>> {
+    // Most files have none, which costs one short call.
+    if llistxattr_query(path)? == 0 {
+        return Ok(BTreeSet::new());
+    }
+    let mut names = vec![0; XATTR_BYTES_MAX];
+    let len = llistxattr(path, names.as_mut_slice())?;
+    let names = names[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.map(|name| OsString::from_vec(name.to_vec())).collect())
+}
+
+fn attribute(path: &Path, name: &OsStr) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; XATTR_BYTES_MAX];
+    let len = lgetxattr(path, name, value.as_mut_slice())?;
+    value.truncate(len);
+    Ok(value)
+}

@@ -1,0 +1,201 @@
+//! What is known of a restored tree, and where the source to compare it with is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use s3up_core::Size;
+
+use super::{CompareError, Compared, Extent, LINKED_MAX, Request, compare};
+use crate::cause::with_cause;
+use crate::manifest::Manifest;
+use crate::plan::Identity;
+use crate::send;
+use crate::stopping::Stopping;
+use crate::subvolume;
+use crate::tool::Btrfs;
+
+/// The snapshot that a backup was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Here(PathBuf),
+    /// Not on this host, or not as it was sent.
+    NotHere {
+        why: String,
+    },
+}
+
+/// What was proven of a restored tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Compared {
+        source: PathBuf,
+        extent: Extent,
+        compared: Compared,
+    },
+    /// Each part, each command of the stream, and the whole: by checksums.
+    Stream {
+        why: String,
+    },
+}
+
+/// How much is to be proven.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub extent: Extent,
+    pub sample_max_files: u64,
+    /// Where snapshots may be, beside where the manifest says.
+    pub base_dir: Option<PathBuf>,
+}
+
+/// Looks for the snapshot of a manifest. It is only taken for the source where
+/// `btrfs send` would name it as it did then: UUID and ctransid.
+pub async fn find_source(btrfs: &Btrfs, manifest: &Manifest, base_dir: Option<&Path>) -> Source {
+    let snapshot = &manifest.snapshot;
+    let (Some(uuid), Some(ctransid)) = (snapshot.uuid.clone(), snapshot.ctransid) else {
+        let why = "the manifest does not say which snapshot was sent".to_owned();
+        return Source::NotHere { why };
+    };
+    let recorded = PathBuf::from(&snapshot.path);
+    let mut places = Vec::from_iter(recorded.is_absolute().then_some(recorded));
+    places.extend(base_dir.map(|base_dir| base_dir.join(&snapshot.name)));
+    let wanted = Identity { uuid, ctransid };
+    let mut why = format!("the source snapshot {:?} is not on this host", snapshot.path);
+    for place in places.into_iter().filter(|place| place.is_dir()) {
+        match is_source(btrfs, &place, &wanted).await {
+            Ok(()) => return Source::Here(place),
+            Err(reason) => why = format!("{place:?} is not the source as it was sent: {reason}"),
+        }
+    }
+    Source::NotHere { why }
+}
+
+async fn is_source(btrfs: &Btrfs, place: &Path, wanted: &Identity) -> Result<(), String> {
+    let shown = subvolume::show(btrfs, place).await.map_err(|err| with_cause(&err))?;
+    if !shown.is_read_only {
+        return Err("it is writable".to_owned());
+    }
+    let found = send::identity(btrfs, place).await.map_err(|err| with_cause(&err))?;
+    if found != *wanted {
+        return Err(format!(
+            "it has the UUID {} and ctransid {}, sent was {} and {}",
+            found.uuid, found.ctransid, wanted.uuid, wanted.ctransid
+        ));
+    }
+    Ok(())
+}
+
+impl Wanted {
+    /// Compares `restored` with the source of `manifest`, as far as that can be
+    /// done. That the source is not here is no error.
+    pub async fn prove(
+        &self,
+        btrfs: &Btrfs,
+        manifest: &Manifest,
+        restored: PathBuf,
+        stopping: &Stopping,
+    ) -> Result<Proof, CompareError> {
+        let files_max = match self.extent {
+            Extent::Full => None,
+            Extent::Sample => Some(self.sample_max_files),
+            Extent::Nothing => {
+                return Ok(Proof::Stream { why: "no comparison was asked for".to_owned() });
+            }
+        };
+        let source = tokio::select! {
+            source = find_source(btrfs, manifest, self.base_dir.as_deref()) => source,
+            stop = stopping.wait() => return Err(CompareError::Stopped(stop)),
+        };
+        match source {
+            Source::NotHere { why } => Ok(Proof::Stream { why }),
+            Source::Here(source) => {
+                let request = Request { source: source.clone(), restored, files_max };
+                let compared = compare(request, stopping).await?;
+                Ok(Proof::Compared { source, extent: self.extent, compared })
+            }
+        }
+    }
+}
+
+impl Proof {
+    /// What was compared, where anything was.
+    pub fn compared(&self) -> Option<&Compared> {
+        match self {
+            Proof::Compared { compared, .. } => Some(compared),
+            Proof::Stream { .. } => None,
+        }
+    }
+
+    /// In a word, for logs and state: `full`, `sample` or `stream`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Proof::Compared { extent, .. } => extent.word(),
+            Proof::Stream { .. } => "stream",
+        }
+    }
+}
+
+/// Says plainly what was proven, and what was not.
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (source, compared) = match self {
+            Proof::Stream { why } => {
+                return write!(f, "proven are the stream's checksums alone: {why}");
+            }
+            Proof::Compared { source, compared, .. } => (source, compared),
+        };
+        let Compared { entries, files, files_read, bytes_read, .. } = compared;
+        let bytes = Size(*bytes_read);
+        if files_read == files {
+            write!(f, "every byte of {files} files ({bytes})")?;
+        } else {
+            write!(f, "the content of {files_read} of {files} files ({bytes})")?;
+        }
+        write!(f, " and all {entries} entries were compared with the source snapshot {source:?}")?;
+        if compared.nested > 0 {
+            write!(f, "; {} subvolumes inside it are no part of a snapshot", compared.nested)?;
+        }
+        if compared.links_forgotten {
+            write!(f, "; beyond {LINKED_MAX} files, of hard links only the counts were compared")?;
+        }
+        match compared.differences.count {
+            0 => Ok(()),
+            count => write!(f, "; {count} differences: {}", compared.differences),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::What;
+
+    #[test]
+    fn a_proof_says_what_was_compared_and_what_not() {
+        let mut compared = Compared {
+            entries: 9,
+            files: 5,
+            files_read: 5,
+            bytes_read: 2048,
+            ..Compared::default()
+        };
+        let proof = |compared: &Compared| {
+            let (source, compared) = ("/srv/snap".into(), compared.clone());
+            Proof::Compared { source, extent: Extent::Full, compared }
+        };
+        let all = "every byte of 5 files (2.0 KiB) and all 9 entries were compared with the \
+                   source snapshot \"/srv/snap\"";
+        assert_eq!(proof(&compared).to_string(), all);
+        assert_eq!(proof(&compared).word(), "full");
+        compared.nested = 1;
+        compared.links_forgotten = true;
+        compared.differences.add("a".into(), What::Missing);
+        let more = "; 1 subvolumes inside it are no part of a snapshot; beyond 1048576 files, of \
+                    hard links only the counts were compared; 1 differences: \"a\" is missing";
+        assert_eq!(proof(&compared).to_string(), format!("{all}{more}"));
+        compared.files_read = 2;
+        assert!(proof(&compared).to_string().starts_with("the content of 2 of 5 files"));
+        let stream = Proof::Stream { why: "it is gone".to_owned() };
+        assert_eq!(stream.to_string(), "proven are the stream's checksums alone: it is gone");
+        assert_eq!((stream.word(), stream.compared()), ("stream", None));
+    }
+}

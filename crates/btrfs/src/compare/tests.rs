@@ -1,0 +1,227 @@
+//! Two equal trees, one of them changed in one way: one row for each kind of
+//! difference.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, lchown};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat,
+    utimensat,
+};
+use s3up_testkit::{Tree, char_device, dir, fifo, file, hard_link, root_or_skip, sparse, symlink};
+
+use super::*;
+
+const PIECE: u64 = 1 << 20;
+
+fn tree() -> Tree {
+    Tree::new([
+        dir(".").mode(0o750),
+        file("a/file", "hello").xattr("user.note", "kept"),
+        file(b"a/caf\xe9", "Latin-1"),
+        sparse("a/long", 2 * PIECE + 9, &[(PIECE, b"in the middle")]),
+        file("one", "linked"),
+        hard_link("two", "one"),
+        file("other", "linked, too"),
+        hard_link("a/third", "other"),
+        symlink("link", "a/file"),
+        fifo("fifo"),
+        char_device("null", 1, 3),
+        file("empty", ""),
+        dir("folder"),
+    ])
+}
+
+fn set_time(path: &Path, seconds: i64) {
+    let time = Timespec { tv_sec: seconds, tv_nsec: 1 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("a time");
+}
+
+/// Keeps the times of all folders, which a change inside would change.
+fn change(root: &Path, change: impl FnOnce(&Path)) {
+    let folders = [root.to_owned(), root.join("a"), root.join("folder")];
+    let times = folders.each_ref().map(|path| fs::metadata(path).and_then(|it| it.modified()));
+    change(root);
+    for (path, time) in folders.iter().zip(times) {
+        let set = |folder: fs::File| folder.set_modified(time.expect("a time"));
+        fs::File::open(path).and_then(set).expect("a folder");
+    }
+}
+
+fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compared {
+    let request = Request { source: source.into(), restored: restored.into(), files_max };
+    compare_now(&request, &AtomicBool::new(false)).expect("a comparison")
+}
+
+#[test]
+fn equal_trees_are_equal_to_the_last_byte() {
+    if !root_or_skip() {
+        return;
+    }
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    [&one, &other].into_iter().for_each(|root| tree().write(root.path()));
+
+    let found = compared(one.path(), other.path(), None);
+
+    assert_eq!(found.differences, Differences::default());
+    assert_eq!((found.entries, found.files, found.files_read), (14, 6, 6));
+    assert_eq!(found.bytes_read, 5 + 7 + 2 * PIECE + 9 + 6 + 11);
+    let sampled = compared(one.path(), other.path(), Some(2));
+    assert_eq!((sampled.files, sampled.entries), (6, 14));
+    assert!((1..=2).contains(&sampled.files_read), "{sampled:?}");
+}
+
+#[test]
+fn each_kind_of_difference_is_named() {
+    if !root_or_skip() {
+        return;
+    }
+    type Change = fn(&Path);
+    #[rustfmt::skip]
+    let cases: [(Change, &[&str]); 20] = [
+        (|at| fs::remove_file(at.join("empty")).unwrap(),                   &["\"empty\" is missing"]),
+        (|at| fs::write(at.join("folder/new"), "x").unwrap(),               &["\"folder/new\" is not in the source"]),
+        (|at| { fs::remove_file(at.join("empty")).unwrap(); fs::create_dir(at.join("empty")).unwrap() },
+                                                                            &["\"empty\" is a folder, in the source a file"]),
+        (|at| fs::set_permissions(at.join("a/file"), PermissionsExt::from_mode(0o4600)).unwrap(),
+                                                                            &["\"a/file\" has the mode 4600, in the source 0644"]),
+        (|at| lchown(at.join("link"), Some(7), Some(8)).unwrap(),           &["\"link\" belongs to 7:8, in the source to 0:0"]),
+        (|at| set_time(&at.join("link"), 5),                                &["\"link\" has the time 5.000000001"]),
+        (|at| set_time(&at.join("folder"), 5),                              &[]),
+        (|at| { fs::write(at.join("a/file"), "hello!").unwrap(); set_time(&at.join("a/file"), 5) },
+                                                                            &["\"a/file\" has the time", "\"a/file\" is 6 bytes long, in the source 5"]),
+        (|at| rewrite(&at.join("a/long"), PIECE + 3, b"X"),                 &["\"a/long\" has other content from byte 1048579 on"]),
+        (|at| rewrite(&at.join(OsStr::from_bytes(b"a/caf\xe9")), 0, b"l"),  &[r#""a/caf\xE9" has other content from byte 0 on"#]),
+        (|at| again(&at.join("link"), |path| std::os::unix::fs::symlink("a/FILE", path).unwrap()),
+                                                                            &["\"link\" points to \"a/FILE\", in the source to \"a/file\""]),
+        (|at| again(&at.join("null"), |path| mknodat(CWD, path, FileType::CharacterDevice, Mode::from_raw_mode(0o644), makedev(1, 5)).unwrap()),
+                                                                            &["\"null\" is device 0x105, in the source 0x103"]),
+        (|at| again(&at.join("fifo"), |path| mknodat(CWD, path, FileType::Socket, Mode::from_raw_mode(0o644), 0).unwrap()),
+                                                                            &["\"fifo\" is a socket, in the source a FIFO"]),
+        (|at| again(&at.join("two"), |path| fs::write(path, "linked").unwrap()),
+                                                                            &["\"one\" is a file with 1 names, in the source with 2", "\"two\" is a file with 1 names, in the source with 2"]),
+        (|at| { fs::rename(at.join("two"), at.join("x")).unwrap(); fs::rename(at.join("a/third"), at.join("two")).unwrap(); fs::rename(at.join("x"), at.join("a/third")).unwrap() },
+                                                                            &["is not one file with the name that it is one with in the source"]),
+        (|at| lsetxattr(at.join("a/file"), "user.note", b"other", XattrFlags::empty()).unwrap(),
+                                                                            &["\"a/file\" has another extended attribute \"user.note\""]),
+        (|at| lsetxattr(at.join("one"), "user.new", b"", XattrFlags::empty()).unwrap(),
+                                                                            &["\"one\" has another extended attribute \"user.new\""]),
+        (|at| lsetxattr(at.join("empty"), "system.posix_acl_access", &ACL, XattrFlags::empty()).unwrap(),
+                                                                            &["\"empty\" has another extended attribute \"system.posix_acl_access\""]),
+        (|at| lchown(at, Some(1), None).unwrap(),                           &["the subvolume itself belongs to 1:0, in the source to 0:0"]),
+        (|at| fs::remove_dir(at.join("folder")).unwrap(),                   &["\"folder\" is missing"]),
+    ];
+    for (n, (how, wants)) in cases.into_iter().enumerate() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        [&one, &other].into_iter().for_each(|root| tree().write(root.path()));
+        if n == 19 {
+            how(other.path());
+            set_time_of(one.path(), other.path());
+        } else {
+            change(other.path(), how);
+        }
+
+        let found = compared(one.path(), other.path(), None).differences;
+
+        let text = found.to_string();
+        assert_eq!(found.count > 0, !wants.is_empty(), "{n}: {text}");
+        for want in wants {
+            assert!(text.contains(want), "{n}: {want} is not in {text}");
+        }
+    }
+}
+
+/// User 0 may read.
+#[rustfmt::skip]
+const ACL: [u8; 44] = [
+    2, 0, 0, 0,
+    0x01, 0, 6, 0, 0xff, 0xff, 0xff, 0xff,
+    0x02, 0, 4, 0, 7, 0, 0, 0,
+    0x04, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
+    0x10, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
+    0x20, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
+];
+
+/// Other bytes at an offset, and the same time.
+fn rewrite(path: &Path, at: u64, bytes: &[u8]) {
+    use std::os::unix::fs::FileExt;
+    let time = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time");
+    let file = fs::File::options().write(true).open(path).expect("a file");
+    file.write_all_at(bytes, at).and_then(|()| file.set_modified(time)).expect("other bytes");
+}
+
+/// Removed, and made anew.
+fn again(path: &Path, make: impl FnOnce(&Path)) {
+    fs::remove_file(path).expect("a file");
+    make(path);
+}
+
+fn set_time_of(source: &Path, restored: &Path) {
+    let time = fs::metadata(source).and_then(|metadata| metadata.modified()).expect("a time");
+    fs::File::open(restored).and_then(|folder| folder.set_modified(time)).expect("a folder");
+}
+
+#[test]
+fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for root in [&one, &other] {
+        // Each folder is made in a folder that is moved into the next one.
+        let name = "n".repeat(200);
+        let (inner, outer) = (root.path().join("inner"), root.path().join("outer"));
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("deep"), "deep").unwrap();
+        for _ in 0..30 {
+            fs::create_dir(&outer).unwrap();
+            fs::rename(&inner, outer.join(&name)).unwrap();
+            fs::rename(&outer, &inner).unwrap();
+        }
+        let mut folder = entry::Folder::open(&inner).unwrap();
+        for _ in 0..30 {
+            let next = folder.path(OsStr::new(&name));
+            folder = entry::Folder::open(&next).unwrap();
+            fs::File::open(folder.path(OsStr::new(".")))
+                .and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH))
+                .unwrap();
+        }
+        fs::File::options()
+            .write(true)
+            .open(folder.path(OsStr::new("deep")))
+            .and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH))
+            .unwrap();
+        set_time(&inner, 5);
+        set_time(root.path(), 5);
+    }
+
+    let found = compared(one.path(), other.path(), None);
+
+    assert_eq!(found.differences, Differences::default());
+    assert_eq!((found.files_read, found.entries), (1, 33));
+}
+
+#[test]
+fn a_comparison_that_is_stopped_ends() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a"), "a").unwrap();
+    let request =
+        Request { source: root.path().into(), restored: root.path().into(), files_max: Some(1) };
+
+    let found = compare_now(&request, &AtomicBool::new(true)).unwrap();
+
+    assert_eq!((found.entries, found.files_read), (1, 0));
+}
+
+#[test]
+fn a_tree_that_is_not_there_is_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |source: &Path, restored: &Path, files_max| {
+        let request = Request { source: source.into(), restored: restored.into(), files_max };
+        compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
+    };
+    let none = Path::new("/no/such");
+    assert_eq!(at(none, root.path(), None), "compare: look at \"/no/such\"");
+    assert_eq!(at(root.path(), none, None), "compare: look at \"/no/such\"");
+    assert_eq!(at(none, root.path(), Some(1)), "compare: look at \"/no/such\"");
+}

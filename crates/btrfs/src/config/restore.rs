@@ -1,0 +1,82 @@
+//! `[restore]`: how archived chunks are thawed, and what is compared in the end.
+
+use std::time::Duration;
+
+use s3up_cli::config::{ConfigError, Source};
+use s3up_store::Tier;
+
+use super::raw;
+use crate::compare::Extent;
+use crate::thaw::{Mode, Terms};
+
+const SAMPLE_MAX_FILES: u64 = 1000;
+/// Each is eight bytes in memory.
+const SAMPLE_MAX_FILES_MAX: u64 = 1_000_000;
+/// Three days: the slowest tier takes two.
+const TIMEOUT: Duration = Duration::from_secs(259_200);
+const THAW_DAYS: u32 = 14;
+/// A copy costs as much as an object of STANDARD; a year of that is an error.
+const THAW_DAYS_MAX: u32 = 365;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreConfig {
+    pub verify: Extent,
+    /// Files whose content a sample compares.
+    pub sample_max_files: u64,
+    pub waits: bool,
+    pub timeout: Duration,
+    pub terms: Terms,
+}
+
+impl RestoreConfig {
+    /// What may be done about archived chunks.
+    pub fn mode(&self) -> Mode {
+        if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Ask }
+    }
+}
+
+impl Default for RestoreConfig {
+    fn default() -> RestoreConfig {
+        RestoreConfig {
+            verify: Extent::Full,
+            sample_max_files: SAMPLE_MAX_FILES,
+            waits: true,
+            timeout: TIMEOUT,
+            terms: Terms { tier: Tier::Standard, days: THAW_DAYS },
+        }
+    }
+}
+
+pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConfig, ConfigError> {
+    let default = RestoreConfig::default();
+    let wrong = |key: &str, expected: &str, found: &str| {
+        source.wrong(key, format!("expected one of {expected}, found {found:?}"))
+    };
+    let verify = match raw.verify_mode.as_deref() {
+        None => default.verify,
+        Some(word) => Extent::parse(word)
+            .ok_or_else(|| wrong("restore.verify_mode", "full, sample, none", word))?,
+    };
+    let tier = match raw.restore_tier.as_deref() {
+        None => default.terms.tier,
+        Some(word) => Tier::parse(word)
+            .ok_or_else(|| wrong("restore.restore_tier", "Standard, Bulk, Expedited", word))?,
+    };
+    let days = raw.thaw_days.unwrap_or(default.terms.days);
+    if !(1..=THAW_DAYS_MAX).contains(&days) {
+        let what = format!("is {days}, expected 1 to {THAW_DAYS_MAX}");
+        return Err(source.wrong("restore.thaw_days", what));
+    }
+    let sample_max_files = raw.sample_max_files.unwrap_or(default.sample_max_files);
+    if !(1..=SAMPLE_MAX_FILES_MAX).contains(&sample_max_files) {
+        let what = format!("is {sample_max_files}, expected 1 to {SAMPLE_MAX_FILES_MAX}");
+        return Err(source.wrong("restore.sample_max_files", what));
+    }
+    Ok(RestoreConfig {
+        verify,
+        sample_max_files,
+        waits: raw.wait_for_restore.unwrap_or(default.waits),
+        timeout: raw.restore_timeout_seconds.map_or(default.timeout, Duration::from_secs),
+        terms: Terms { tier, days },
+    })
+}

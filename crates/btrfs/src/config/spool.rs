@@ -1,0 +1,29 @@
+//! The spool: two keys of `[global]`, and one of `[s3]` that turns it on.
+
+use s3up_cli::config::{ConfigError, Source};
+use s3up_core::Size;
+
+use super::raw;
+use crate::spool::Spool;
+
+/// Turned off, its keys are checked all the same.
+pub(super) fn spool(
+    raw: &raw::Raw,
+    part_bytes: u64,
+    source: &Source,
+) -> Result<Option<Spool>, ConfigError> {
+    let (folder, limit) = (&raw.global.spool_dir, raw.global.spool_size_bytes);
+    if let Some(limit) = limit
+        && limit < part_bytes
+    {
+        let least = format!("expected at least one part, {part_bytes} ({})", Size(part_bytes));
+        return Err(source.wrong("global.spool_size_bytes", format!("is {limit}, {least}")));
+    }
+    if raw.s3.spool_enabled != Some(true) {
+        return Ok(None);
+    }
+    let missing = |key| source.wrong(key, "is not set, and `s3.spool_enabled` needs it");
+    let folder = folder.as_ref().ok_or_else(|| missing("global.spool_dir"))?.to_path_buf();
+    let limit_bytes = limit.ok_or_else(|| missing("global.spool_size_bytes"))?;
+    Ok(Some(Spool { folder, limit_bytes }))
+}

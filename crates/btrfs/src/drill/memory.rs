@@ -1,0 +1,142 @@
+//! The last good drill of each subvolume: a file beside `global.state_path`.
+//!
+//! For `status`, and nothing else. Not in the state file itself, which a backup
+//! that runs at the same time replaces.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Drilled;
+use crate::home::Home;
+use crate::replace::replace;
+use crate::snapshot::SubvolumeName;
+
+/// A drill that went well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastDrill {
+    pub drilled_at: Timestamp,
+    pub manifest: String,
+    /// `full`, `sample` or `stream`.
+    pub extent: String,
+    /// In words.
+    pub proven: String,
+    pub total_bytes: u64,
+    pub elapsed_seconds: f64,
+}
+
+#[derive(Debug)]
+pub struct Drills {
+    path: PathBuf,
+    document: Document,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Document {
+    #[serde(flatten)]
+    home: Home,
+    subvolumes: BTreeMap<String, LastDrill>,
+}
+
+impl LastDrill {
+    pub fn of(drilled: &Drilled, drilled_at: Timestamp) -> LastDrill {
+        LastDrill {
+            drilled_at,
+            manifest: drilled.manifest.clone(),
+            extent: drilled.proof.word().to_owned(),
+            proven: drilled.proof.to_string(),
+            total_bytes: drilled.total_bytes,
+            elapsed_seconds: drilled.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+impl Drills {
+    /// Never fails: what cannot be used is begun anew, and said.
+    pub fn open(state_path: &Path, home: Home) -> Drills {
+        let path = state_path.with_extension("drill.json");
+        let document = match read(&path, &home) {
+            Ok(document) => document,
+            Err(err) => {
+                if err.kind() != io::ErrorKind::NotFound {
+                    let path = path.display();
+                    tracing::warn!(event = "drills_ignored", %path, "{err}; it is begun anew");
+                }
+                Document { home, subvolumes: BTreeMap::new() }
+            }
+        };
+        Drills { path, document }
+    }
+
+    pub fn last(&self, subvolume: &SubvolumeName) -> Option<&LastDrill> {
+        self.document.subvolumes.get(subvolume.as_str())
+    }
+
+    /// Remembers a drill, on disk.
+    pub fn note(&mut self, subvolume: &SubvolumeName, drill: LastDrill) {
+        self.document.subvolumes.insert(subvolume.as_str().to_owned(), drill);
+        if let Err(err) = self.write() {
+            let path = self.path.display();
+            tracing::warn!(event = "drill_not_noted", %path, "{err}; check `global.state_path`");
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let json = serde_json::to_vec_pretty(&self.document).expect("plain data is always JSON");
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        replace(&self.path, &json)
+    }
+}
+
+fn read(path: &Path, home: &Home) -> io::Result<Document> {
+    let document: Document = serde_json::from_slice(&fs::read(path)?)?;
+    if document.home != *home {
+        return Err(io::Error::other("it is of another bucket or prefix"));
+    }
+    Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(prefix: &str) -> Home {
+        Home { endpoint: None, bucket: "backups".to_owned(), prefix: prefix.to_owned() }
+    }
+
+    #[test]
+    fn a_good_drill_is_remembered_and_what_cannot_be_used_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("new/state.json");
+        let data = SubvolumeName::parse("data").unwrap();
+        let drill = LastDrill {
+            drilled_at: Timestamp::UNIX_EPOCH,
+            manifest: "m".to_owned(),
+            extent: "full".to_owned(),
+            proven: "every byte".to_owned(),
+            total_bytes: 7,
+            elapsed_seconds: 1.5,
+        };
+        let open = |prefix| Drills::open(&state, home(prefix));
+        assert_eq!(open("a/").last(&data), None);
+
+        open("a/").note(&data, drill.clone());
+
+        assert_eq!(open("a/").last(&data), Some(&drill));
+        assert_eq!(open("b/").last(&data), None);
+        let path = state.with_extension("drill.json");
+        fs::write(&path, "{").unwrap();
+        assert_eq!(open("a/").last(&data), None);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let mut drills = open("a/");
+        drills.note(&data, drill.clone());
+        assert_eq!(drills.last(&data), Some(&drill), "it is no error that it cannot be written");
+    }
+}

@@ -1,0 +1,237 @@
+//! Where a drill works: a btrfs filesystem in a sparse file, in a folder of its
+//! own in `drill.scratch_dir`.
+//!
+//! The loop device is made by `mount` and cleared by the kernel with the last
+//! use of the filesystem, so unmounting is all that has to be done. What a
+//! drill that was killed left is known by its place, and removed by the next
+//! one, under the lock that only one of them can hold. Folder and lock stay.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
+
+use crate::lock::{Lock, LockError};
+use crate::tool::{Tool, ToolError};
+
+const FOLDER: &str = ".btrfs-to-s3-drill";
+const LOCK: &str = "lock";
+const IMAGE: &str = "image";
+const MOUNT: &str = "mount";
+/// For the metadata of a small tree; `mkfs.btrfs` refuses less than 109 MiB.
+const IMAGE_BYTES_MIN: u64 = 1 << 30;
+/// Nothing on it is to be run or opened as what it says it is.
+const OPTIONS: &str = "loop,nosuid,nodev,noexec,noatime";
+/// A `btrfs receive` that lost its pipe ends within milliseconds; the rest is
+/// for a busy machine. After that the mount is detached.
+const UNMOUNT_WAIT: Duration = Duration::from_secs(10);
+const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
+/// Mounts on top of each other: a drill makes one.
+const MOUNTS_MAX: usize = 8;
+
+/// What makes a filesystem.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    mkfs: Tool,
+    mount: Tool,
+}
+
+/// Held by one drill.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: PathBuf,
+    tools: Tools,
+    _lock: Lock,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ScratchError {
+    #[error("make {path:?}, which a drill works in; check `drill.scratch_dir`")]
+    Make { path: PathBuf, source: io::Error },
+    #[error("{path:?} is needed as a folder of drills, and somebody else made it; remove it")]
+    Foreign { path: PathBuf },
+    #[error("another drill is running")]
+    Lock(#[source] LockError),
+    #[error("remove {path:?}, which a drill made")]
+    Clear { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+}
+
+impl Tools {
+    /// `path`: the variable PATH.
+    pub fn find(path: Option<&OsStr>) -> Result<Tools, ToolError> {
+        Ok(Tools {
+            mkfs: Tool::find("mkfs.btrfs", "btrfs-progs", path)?,
+            mount: Tool::find("mount", "mount", path)?,
+        })
+    }
+}
+
+impl Scratch {
+    /// Takes the lock. `scratch_dir` has to be there.
+    pub fn open(scratch_dir: &Path, tools: Tools) -> Result<Scratch, ScratchError> {
+        let folder = scratch_dir.join(FOLDER);
+        let fail = |source| ScratchError::Make { path: folder.clone(), source };
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => {}
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(err) => return Err(fail(err)),
+        }
+        // Not a link that somebody else put there, nor a folder that others write.
+        let found = fs::symlink_metadata(&folder).map_err(fail)?;
+        let is_own = found.uid() == rustix::process::geteuid().as_raw();
+        if !found.is_dir() || !is_own || found.mode() & 0o077 != 0 {
+            return Err(ScratchError::Foreign { path: folder });
+        }
+        let lock = Lock::take(&folder.join(LOCK)).map_err(ScratchError::Lock)?;
+        Ok(Scratch { folder, tools, _lock: lock })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn free_bytes(&self) -> Result<u64, ScratchError> {
+        let found = rustix::fs::statvfs(&self.folder);
+        let found = found.map_err(|errno| self.fail(errno.into()))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// Makes a filesystem that streams of this length fit in, and mounts it.
+    pub async fn make(&self, stream_bytes: u64) -> Result<PathBuf, ScratchError> {
+        let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
+        let size = image_bytes(stream_bytes);
+        let sized = File::create_new(&image).and_then(|file| file.set_len(size));
+        sized.and_then(|()| fs::create_dir(&mount)).map_err(|source| self.fail(source))?;
+        let make = ["--quiet", "--metadata=single"].map(OsStr::new);
+        self.tools.mkfs.run(&[&make[..], &[image.as_ref()]].concat()).await?;
+        let on = ["-t", "btrfs", "-o", OPTIONS].map(OsStr::new);
+        self.tools.mount.run(&[&on[..], &[image.as_ref(), mount.as_ref()]].concat()).await?;
+        Ok(mount)
+    }
+
+    /// Unmounts and removes what is there, be it of this drill or of one that
+    /// was killed.
+    pub async fn clear(&self) -> Result<(), ScratchError> {
+        let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
+        self.unmount(&mount).await?;
+        gone(&mount, fs::remove_dir(&mount))?;
+        gone(&image, fs::remove_file(&image))
+    }
+
+    async fn unmount(&self, mount: &Path) -> Result<(), ScratchError> {
+        let began = Instant::now();
+        let mut unmounted = 0;
+        let mut flags = UnmountFlags::NOFOLLOW;
+        while unmounted < MOUNTS_MAX {
+            match unmount(mount, flags) {
+                Ok(()) => unmounted += 1,
+                // Nothing is mounted there, or it is not even there.
+                Err(Errno::INVAL | Errno::NOENT) => break,
+                Err(Errno::BUSY) if began.elapsed() < UNMOUNT_WAIT => {
+                    tokio::time::sleep(UNMOUNT_PAUSE).await;
+                }
+                Err(Errno::BUSY) if !flags.contains(UnmountFlags::DETACH) => {
+                    let path = mount.display();
+                    tracing::warn!(event = "drill_detached", %path, "a program still uses it");
+                    flags |= UnmountFlags::DETACH;
+                }
+                Err(errno) => {
+                    let path = mount.to_owned();
+                    return Err(ScratchError::Clear { path, source: errno.into() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&self, source: io::Error) -> ScratchError {
+        ScratchError::Make { path: self.folder.clone(), source }
+    }
+}
+
+/// Twice the streams: what is there before an incremental removes it counts as
+/// well. The file is sparse, so its length costs nothing.
+fn image_bytes(stream_bytes: u64) -> u64 {
+    stream_bytes.saturating_mul(2).saturating_add(IMAGE_BYTES_MIN)
+}
+
+fn gone(path: &Path, removed: io::Result<()>) -> Result<(), ScratchError> {
+    match removed {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => {
+            Err(ScratchError::Clear { path: path.to_owned(), source: err })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn tools() -> Tools {
+        Tools::find(Some(OsStr::new("/usr/bin:/bin"))).expect("mkfs.btrfs and mount")
+    }
+
+    #[test]
+    fn one_drill_at_a_time_in_a_folder_that_is_ours() {
+        if !s3up_testkit::btrfs_or_skip() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Scratch::open(folder.path(), tools());
+        let first = open().unwrap();
+        assert!(matches!(open(), Err(ScratchError::Lock(LockError::Held { .. }))));
+        drop(first);
+
+        let ours = folder.path().join(FOLDER);
+        fs::set_permissions(&ours, PermissionsExt::from_mode(0o755)).unwrap();
+
+        assert!(matches!(open(), Err(ScratchError::Foreign { .. })));
+        let none = Scratch::open(Path::new("/no/such"), tools()).unwrap_err().to_string();
+        assert!(none.ends_with("check `drill.scratch_dir`"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn what_is_made_is_removed_also_while_it_is_used() {
+        if !s3up_testkit::btrfs_or_skip() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(folder.path(), tools()).unwrap();
+        scratch.clear().await.unwrap();
+        let mount = scratch.make(0).await.unwrap();
+        fs::write(mount.join("file"), "x").unwrap();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        let line = mounts.lines().find(|line| line.contains(FOLDER)).unwrap();
+        assert!(line.contains("nosuid,nodev,noexec"), "{line}");
+        // As one that was killed would find it.
+        let held = File::open(mount.join("file")).unwrap();
+        let closing = async {
+            tokio::time::sleep(2 * UNMOUNT_PAUSE).await;
+            drop(held);
+        };
+
+        let (cleared, ()) = tokio::join!(scratch.clear(), closing);
+
+        cleared.unwrap();
+        let left = fs::read_dir(scratch.folder()).unwrap().count();
+        assert_eq!(left, 1, "the lock");
+        assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(FOLDER));
+    }
+
+    #[test]
+    fn an_image_is_longer_than_its_streams() {
+        assert_eq!(image_bytes(0), 1 << 30);
+        assert_eq!(image_bytes(5 << 30), 11 << 30);
+        assert_eq!(image_bytes(u64::MAX), u64::MAX);
+    }
+}

@@ -1,0 +1,69 @@
+//! What stands before and after the receiving: the thaw, and the comparison.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use s3up_core::Key;
+
+use super::Restore;
+use super::error::RestoreError;
+use crate::chain::{Chain, Link};
+use crate::compare::{CompareError, Proof};
+use crate::thaw::{Mode, Thaw, chunks_of};
+
+impl Restore<'_> {
+    pub(super) fn thaw(&self) -> Thaw<'_> {
+        Thaw { bucket: self.bucket, terms: self.terms, clock: self.clock }
+    }
+
+    /// Every chunk of the chain can be read. What cannot is asked for and waited
+    /// for, as far as that may be done.
+    pub(super) async fn thaw_all(&self, chain: &Chain) -> Result<BTreeMap<Key, u64>, RestoreError> {
+        let document = |(key, source)| RestoreError::Document { key, source };
+        let chunks = chunks_of(chain).map_err(document)?;
+        let thawed = self.thaw().run(&chunks, self.mode).await?;
+        if !thawed.is_ready() {
+            let look = thawed.look;
+            let why = match self.mode {
+                Mode::Look => "the others are archived, and nothing was asked for",
+                Mode::Ask => "the others were asked for",
+                Mode::Wait { .. } => "the time to wait is over; the others were asked for",
+            };
+            return Err(RestoreError::Archived { look, why });
+        }
+        if thawed.asked > 0 {
+            let waited_seconds = thawed.waited.as_secs();
+            tracing::info!(event = "thaw_complete", waited_seconds, "{}", thawed.look);
+        }
+        Ok(chunks)
+    }
+
+    /// Compares what was received with the snapshot that was sent, where that is.
+    pub(super) async fn prove(
+        &self,
+        link: &Link,
+        received: PathBuf,
+    ) -> Result<Proof, RestoreError> {
+        let proof = self.proving.prove(self.btrfs, &link.manifest, received, &self.stopping).await;
+        let proof = proof.map_err(|err| match err {
+            CompareError::Stopped(stop) => RestoreError::Stopped(stop),
+            err @ (CompareError::Io { .. } | CompareError::Thread) => RestoreError::Compare(err),
+        })?;
+        let compared = proof.compared().cloned().unwrap_or_default();
+        tracing::info!(
+            event = "restore_verify_complete",
+            subvolume = %link.manifest.subvolume,
+            mode = proof.word(),
+            files = compared.files,
+            files_compared = compared.files_read,
+            bytes_compared = compared.bytes_read,
+            differences = compared.differences.count,
+            "{proof}"
+        );
+        if compared.differences.count > 0 {
+            let manifest = link.key.clone();
+            return Err(RestoreError::Differs { manifest, proof: Box::new(proof) });
+        }
+        Ok(proof)
+    }
+}

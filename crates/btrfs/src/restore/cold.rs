@@ -1,0 +1,113 @@
+//! What has to be thawed before a restore can read it, and how long that takes.
+//!
+//! Pure. The hours are those of
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>.
+
+use std::collections::BTreeMap;
+
+use s3up_store::ArchiveState;
+use serde::Serialize;
+
+/// From the fastest to the slowest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Hours {
+    pub from: u32,
+    pub to: u32,
+}
+
+/// The archived chunks of one storage class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cold {
+    pub storage_class: String,
+    /// Chunks that nobody has asked for: one request each.
+    pub requests: usize,
+    /// Chunks that were asked for, and are not there yet.
+    pub in_progress: usize,
+    /// Bytes of both.
+    pub bytes: u64,
+    pub standard_hours: Hours,
+    pub bulk_hours: Hours,
+}
+
+/// By class; nothing of what can be read now.
+pub fn cold<'a>(chunks: impl IntoIterator<Item = (&'a str, u64, ArchiveState)>) -> Vec<Cold> {
+    let mut by_class: BTreeMap<&str, Cold> = BTreeMap::new();
+    for (class, bytes, state) in chunks {
+        let (requests, in_progress) = match state {
+            ArchiveState::NotArchived | ArchiveState::Ready { .. } => continue,
+            ArchiveState::Archived => (1, 0),
+            ArchiveState::InProgress => (0, 1),
+        };
+        let cold = by_class.entry(class).or_insert_with(|| Cold::of(class));
+        cold.requests += requests;
+        cold.in_progress += in_progress;
+        cold.bytes = cold.bytes.saturating_add(bytes);
+    }
+    by_class.into_values().collect()
+}
+
+impl Cold {
+    fn of(class: &str) -> Cold {
+        let hours = |from, to| Hours { from, to };
+        let (standard_hours, bulk_hours) = match class {
+            "GLACIER" => (hours(3, 5), hours(5, 12)),
+            "DEEP_ARCHIVE" => (hours(12, 12), hours(48, 48)),
+            // INTELLIGENT_TIERING has archives of both kinds.
+            _ => (hours(3, 12), hours(5, 48)),
+        };
+        let storage_class = class.to_owned();
+        Cold { storage_class, requests: 0, in_progress: 0, bytes: 0, standard_hours, bulk_hours }
+    }
+}
+
+impl std::fmt::Display for Hours {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Hours { from, to } if from == to => write!(f, "{to} h"),
+            Hours { from, to } => write!(f, "{from}-{to} h"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_be_read_is_asked_for() {
+        use ArchiveState::{Archived, InProgress, NotArchived, Ready};
+        let ready = Ready { expires_at: SystemTime::UNIX_EPOCH };
+        let chunks = [
+            ("STANDARD", 1, NotArchived),
+            ("GLACIER_IR", 2, NotArchived),
+            ("DEEP_ARCHIVE", 10, Archived),
+            ("DEEP_ARCHIVE", 20, InProgress),
+            ("DEEP_ARCHIVE", 40, ready),
+            ("GLACIER", 100, Archived),
+            ("GLACIER", 200, Archived),
+        ];
+
+        let found = cold(chunks);
+
+        let lines: Vec<_> = found
+            .iter()
+            .map(|cold| {
+                let Cold { storage_class, requests, in_progress, bytes, .. } = cold;
+                let hours = format!("{}, {}", cold.standard_hours, cold.bulk_hours);
+                (storage_class.as_str(), *requests, *in_progress, *bytes, hours)
+            })
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ("DEEP_ARCHIVE", 1, 1, 30, "12 h, 48 h".to_owned()),
+                ("GLACIER", 2, 0, 300, "3-5 h, 5-12 h".to_owned()),
+            ]
+        );
+        assert_eq!(cold([]), []);
+        let tiers = cold([("INTELLIGENT_TIERING", 1, Archived)]);
+        assert_eq!(tiers[0].standard_hours.to_string(), "3-12 h");
+    }
+}

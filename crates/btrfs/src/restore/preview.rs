@@ -1,0 +1,137 @@
+//! What a restore would do: the links, what they cost to read, and what has to
+//! be thawed first. For people, and for programs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::SystemTime;
+
+use s3up_cli::table;
+use s3up_core::{Key, Size};
+use s3up_store::{ArchiveState, ObjectFacts};
+use serde::Serialize;
+
+use super::cold::{Cold, cold};
+use super::error::RestoreError;
+use super::links::{Links, PlannedLink};
+use crate::bucket::Bucket;
+use crate::plan::seconds;
+
+const ASKED_AT_ONCE: usize = 16;
+const STANDARD: &str = "STANDARD";
+
+/// As JSON has it.
+#[derive(Debug, Serialize)]
+pub struct Preview {
+    pub subvolume: String,
+    pub target: String,
+    /// From the full on.
+    pub links: Vec<LinkLine>,
+    pub chunks: usize,
+    pub total_bytes: u64,
+    /// Of the filesystem of the target.
+    pub free_bytes: u64,
+    /// What has to be thawed first, by storage class; empty: nothing.
+    pub thaw: Vec<Cold>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct LinkLine {
+    pub manifest: String,
+    pub kind: String,
+    pub created_at: String,
+    pub bytes: u64,
+    pub chunks: usize,
+    pub storage_classes: Vec<String>,
+}
+
+impl Preview {
+    pub async fn of(
+        bucket: &Bucket,
+        links: &Links<'_>,
+        target: &Path,
+        free_bytes: u64,
+        now: SystemTime,
+    ) -> Result<Preview, RestoreError> {
+        let chunks = || links.links.iter().flat_map(|link| &link.chunks);
+        let keys: Vec<Key> = chunks().map(|(chunk, _)| chunk.key.clone()).collect();
+        let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now);
+        let states = states.await?;
+        let state_of = |key: &Key| states.get(key).copied().unwrap_or(ArchiveState::NotArchived);
+        let cold = cold(
+            chunks().map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key))),
+        );
+        let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
+        Ok(Preview {
+            subvolume: newest.link.manifest.subvolume.clone(),
+            target: target.display().to_string(),
+            links: links.links.iter().map(LinkLine::of).collect(),
+            chunks: keys.len(),
+            total_bytes: links.total_bytes(),
+            free_bytes,
+            thaw: cold,
+        })
+    }
+
+    pub fn to_table(&self) -> String {
+        let header = ["LINK", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
+        let rows = self.links.iter().zip(1..).map(|(link, n): (_, usize)| {
+            [
+                n.to_string(),
+                link.kind.clone(),
+                link.created_at.clone(),
+                Size(link.bytes).to_string(),
+                link.chunks.to_string(),
+                link.storage_classes.join(", "),
+                link.manifest.clone(),
+            ]
+        });
+        let links = table(header, rows);
+        format!(
+            "{links}\n{} links, {} chunks, {}; {} are free at {}\n{}",
+            self.links.len(),
+            self.chunks,
+            Size(self.total_bytes),
+            Size(self.free_bytes),
+            self.target,
+            self.thaw_table()
+        )
+    }
+
+    fn thaw_table(&self) -> String {
+        if self.thaw.is_empty() {
+            return "nothing has to be thawed\n".to_owned();
+        }
+        let header = ["THAW", "REQUESTS", "IN PROGRESS", "BYTES", "STANDARD", "BULK"];
+        let rows = self.thaw.iter().map(|cold| {
+            [
+                cold.storage_class.clone(),
+                cold.requests.to_string(),
+                cold.in_progress.to_string(),
+                Size(cold.bytes).to_string(),
+                cold.standard_hours.to_string(),
+                cold.bulk_hours.to_string(),
+            ]
+        });
+        format!("\n{}", table(header, rows))
+    }
+}
+
+impl LinkLine {
+    fn of(planned: &PlannedLink<'_>) -> LinkLine {
+        let manifest = &planned.link.manifest;
+        let classes: BTreeSet<_> =
+            planned.chunks.iter().map(|(_, object)| class_of(object).to_owned()).collect();
+        LinkLine {
+            manifest: planned.link.key.as_str().to_owned(),
+            kind: manifest.kind.to_string(),
+            created_at: seconds(manifest.created_at.time()),
+            bytes: manifest.total_bytes,
+            chunks: manifest.chunks.len(),
+            storage_classes: classes.into_iter().collect(),
+        }
+    }
+}
+
+fn class_of(object: &ObjectFacts) -> &str {
+    object.storage_class.as_deref().unwrap_or(STANDARD)
+}

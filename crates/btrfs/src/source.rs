@@ -1,0 +1,46 @@
+//! The stream of a snapshot, straight from its pipe or by way of a spool.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use btrfs_sendstream::Facts;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use crate::send::SendStream;
+use crate::spool::{Spool, Spooled};
+
+pub enum Source {
+    Straight(SendStream),
+    Spooled(Spooled<SendStream>),
+}
+
+impl Source {
+    pub fn new(stream: SendStream, spool: Option<&Spool>) -> Source {
+        match spool {
+            None => Source::Straight(stream),
+            Some(spool) => Source::Spooled(spool.start(stream)),
+        }
+    }
+
+    /// As [`SendStream::stop`].
+    pub async fn stop(self) -> Option<Facts> {
+        match self {
+            Source::Straight(stream) => stream.stop().await,
+            Source::Spooled(spooled) => spooled.end().await?.stop().await,
+        }
+    }
+}
+
+impl AsyncRead for Source {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Source::Straight(stream) => Pin::new(stream).poll_read(cx, buf),
+            Source::Spooled(spooled) => Pin::new(spooled).poll_read(cx, buf),
+        }
+    }
+}

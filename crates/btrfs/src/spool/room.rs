@@ -1,0 +1,77 @@
+//! How much may wait, and who waits for it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use s3up_core::Size;
+use tokio::sync::{Semaphore, watch};
+
+/// Of one spool. Bytes are taken before they are written, and given back with
+/// the file that they are in.
+#[derive(Clone)]
+pub struct Room {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limit: usize,
+    free: Semaphore,
+    /// Files that are open.
+    live: watch::Sender<usize>,
+}
+
+impl Room {
+    pub fn new(limit_bytes: u64) -> Room {
+        let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        let shared = Shared { limit, free: Semaphore::new(limit), live: watch::Sender::new(0) };
+        Room { shared: Arc::new(shared) }
+    }
+
+    /// Waits until so many bytes, of one piece, are free, and takes them.
+    pub async fn take(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        // It is never closed.
+        if let Ok(permit) = self.shared.free.acquire_many(bytes).await {
+            permit.forget();
+        }
+    }
+
+    pub fn taken(&self) -> u64 {
+        (self.shared.limit - self.shared.free.available_permits()) as u64
+    }
+
+    pub fn limit_bytes(&self) -> u64 {
+        self.shared.limit as u64
+    }
+
+    pub fn live(&self) -> watch::Receiver<usize> {
+        self.shared.live.subscribe()
+    }
+
+    pub fn opened(&self) {
+        self.shared.live.send_modify(|live| *live += 1);
+    }
+
+    /// A file is gone, and what was in it.
+    pub fn closed(&self, bytes: usize) {
+        self.shared.free.add_permits(bytes);
+        self.shared.live.send_modify(|live| *live -= 1);
+    }
+
+    /// Waits until a file is gone that was there when `live` was looked at last.
+    pub async fn wait_for_space(&self, folder: &Path, live: &mut watch::Receiver<usize>) {
+        tracing::warn!(
+            event = "spool_full",
+            "{}: the disk is full with {} in the spool, whose limit is {}; waiting for parts \
+             to drain",
+            folder.display(),
+            Size(self.taken()),
+            Size(self.limit_bytes())
+        );
+        // The sender lives as long as this does.
+        if live.changed().await.is_err() {
+            tracing::debug!(event = "spool_gone");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! One file of a spool.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum};
+
+use super::room::Room;
+use super::{PIECE_BYTES, Spool, SpoolError};
+
+/// Space is given back by the file: many files give it back sooner, few need
+/// fewer descriptors.
+const SEGMENTS: u64 = 64;
+const SEGMENT_BYTES_MIN: u64 = 8 << 20;
+
+/// A file without a name. Its space is given back when it is dropped.
+pub struct Segment {
+    // In this order: the file is closed before others may have its room.
+    file: File,
+    taken: Taken,
+    limit: usize,
+}
+
+/// The room that a file takes.
+struct Taken {
+    /// Only who appends changes it.
+    bytes: AtomicUsize,
+    room: Room,
+}
+
+/// Bytes that wait in a segment.
+pub struct Piece {
+    segment: Arc<Segment>,
+    spool: Arc<Spool>,
+    offset: u64,
+    len: usize,
+    /// CRC64NVME.
+    checksum: u64,
+}
+
+/// Length of each file of a spool of so many bytes. At least two fit, so that one
+/// can drain while the other fills.
+pub fn segment_bytes(limit_bytes: u64) -> u64 {
+    let bytes = (limit_bytes / SEGMENTS).max(SEGMENT_BYTES_MIN).min(limit_bytes / 2);
+    bytes.max(PIECE_BYTES as u64)
+}
+
+impl Segment {
+    fn create(spool: &Spool, room: &Room) -> Result<Segment, SpoolError> {
+        let file = tempfile::tempfile_in(&spool.folder)
+            .map_err(|source| SpoolError::Create { folder: spool.folder.clone(), source })?;
+        room.opened();
+        let limit = usize::try_from(segment_bytes(room.limit_bytes())).unwrap_or(usize::MAX);
+        let taken = Taken { bytes: AtomicUsize::new(0), room: room.clone() };
+        Ok(Segment { file, taken, limit })
+    }
+
+    fn len(&self) -> usize {
+        self.taken.bytes.load(Ordering::Relaxed)
+    }
+
+    /// For another piece.
+    pub fn has_room(&self) -> bool {
+        self.len() + PIECE_BYTES <= self.limit
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.room.closed(self.bytes.load(Ordering::Relaxed));
+    }
+}
+
+/// Appends a piece to `segment`, or to a new one. Blocks.
+pub fn append(
+    spool: &Arc<Spool>,
+    segment: Option<Arc<Segment>>,
+    room: &Room,
+    bytes: &[u8],
+) -> Result<(Arc<Segment>, Piece), SpoolError> {
+    let segment = match segment {
+        Some(segment) => segment,
+        None => Arc::new(Segment::create(spool, room)?),
+    };
+    let offset = segment.len();
+    let at = offset as u64;
+    if let Err(source) = segment.file.write_all_at(bytes, at) {
+        // What did get there would not be counted.
+        if let Err(err) = segment.file.set_len(at) {
+            tracing::debug!(event = "spool_not_cut", "{err}");
+        }
+        return Err(SpoolError::Write { folder: spool.folder.clone(), source });
+    }
+    segment.taken.bytes.store(offset + bytes.len(), Ordering::Relaxed);
+    let piece = Piece {
+        segment: segment.clone(),
+        spool: spool.clone(),
+        offset: at,
+        len: bytes.len(),
+        checksum: checksum(CrcAlgorithm::Crc64Nvme, bytes),
+    };
+    Ok((segment, piece))
+}
+
+impl Piece {
+    /// Blocks.
+    pub fn read(self) -> Result<Bytes, SpoolError> {
+        let folder = || self.spool.folder.clone();
+        let mut bytes = vec![0; self.len];
+        let read = self.segment.file.read_exact_at(&mut bytes, self.offset);
+        read.map_err(|source| SpoolError::Read { folder: folder(), source })?;
+        if checksum(CrcAlgorithm::Crc64Nvme, &bytes) != self.checksum {
+            return Err(SpoolError::Changed { folder: folder() });
+        }
+        Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn two_segments_fit_and_not_too_many() {
+        #[rustfmt::skip]
+        let cases = [
+            (2 * MIB,     MIB),
+            (5 * MIB,     5 * MIB / 2),
+            (32 * MIB,    8 * MIB),
+            (1024 * MIB,  16 * MIB),
+            (200 << 30,   3200 * MIB),
+        ];
+        for (limit, want) in cases {
+            assert_eq!(segment_bytes(limit), want, "{limit}");
+        }
+    }
+
+    #[test]
+    fn what_the_disk_changed_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().to_owned();
+        let spool = Arc::new(Spool { folder, limit_bytes: 4 * MIB });
+        let room = Room::new(4 * MIB);
+        let (segment, piece) = append(&spool, None, &room, &[7; 1000]).unwrap();
+        let (_, whole) = append(&spool, Some(segment.clone()), &room, &[8; 1000]).unwrap();
+        segment.file.write_all_at(&[9], 500).unwrap();
+
+        assert!(piece.read().unwrap_err().to_string().contains("gave back other bytes"));
+        assert_eq!(whole.read().unwrap(), vec![8; 1000]);
+    }
+}

@@ -1,0 +1,152 @@
+//! What each chunk needs before it can be read. Pure; the time is a parameter.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use s3up_core::{Key, Size};
+use s3up_store::ArchiveState;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What one object needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It can be read, for long enough.
+    Nothing,
+    /// It was asked for.
+    Time,
+    ToBeAskedFor,
+    /// It can be read, and less than half of the days are left.
+    ToBeExtended,
+}
+
+/// All chunks of a chain, seen at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    pub total: usize,
+    pub total_bytes: u64,
+    /// Those that can be read.
+    pub ready: usize,
+    pub ready_bytes: u64,
+    /// Those that were asked for, and are not there yet.
+    pub under_way: usize,
+    pub to_ask: Vec<Key>,
+    pub to_extend: Vec<Key>,
+    /// When the first of the copies goes; `None`: there are no copies.
+    pub expires_at: Option<SystemTime>,
+}
+
+/// Decides for one object whose copy is to stay for `days`.
+pub fn need(state: ArchiveState, days: u32, now: SystemTime) -> Need {
+    match state {
+        ArchiveState::NotArchived => Need::Nothing,
+        ArchiveState::InProgress => Need::Time,
+        ArchiveState::Archived => Need::ToBeAskedFor,
+        ArchiveState::Ready { expires_at } if expires_at < now + DAY * days / 2 => {
+            Need::ToBeExtended
+        }
+        ArchiveState::Ready { .. } => Need::Nothing,
+    }
+}
+
+impl Look {
+    pub fn of(
+        chunks: &BTreeMap<Key, u64>,
+        states: &BTreeMap<Key, ArchiveState>,
+        days: u32,
+        now: SystemTime,
+    ) -> Look {
+        let mut look = Look::default();
+        for (key, bytes) in chunks {
+            let state = states.get(key).copied().unwrap_or(ArchiveState::Archived);
+            look.total += 1;
+            look.total_bytes = look.total_bytes.saturating_add(*bytes);
+            match need(state, days, now) {
+                Need::Nothing => look.count_ready(*bytes),
+                Need::Time => look.under_way += 1,
+                Need::ToBeAskedFor => look.to_ask.push(key.clone()),
+                Need::ToBeExtended => {
+                    look.count_ready(*bytes);
+                    look.to_extend.push(key.clone());
+                }
+            }
+            if let ArchiveState::Ready { expires_at } = state {
+                look.expires_at = Some(look.expires_at.map_or(expires_at, |at| at.min(expires_at)));
+            }
+        }
+        look
+    }
+
+    fn count_ready(&mut self, bytes: u64) {
+        self.ready += 1;
+        self.ready_bytes = self.ready_bytes.saturating_add(bytes);
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.ready == self.total
+    }
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ready, total) = (Size(self.ready_bytes), Size(self.total_bytes));
+        write!(f, "{} of {} chunks can be read, {ready} of {total}", self.ready, self.total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ArchiveState::{Archived, InProgress, NotArchived, Ready};
+
+    fn day(day: u32) -> SystemTime {
+        SystemTime::UNIX_EPOCH + DAY * day
+    }
+
+    #[test]
+    fn what_a_chunk_needs() {
+        let until = |at| Ready { expires_at: day(at) };
+        #[rustfmt::skip]
+        let cases = [
+            // state       days  need, on day 10
+            (NotArchived,  14,   Need::Nothing),
+            (InProgress,   14,   Need::Time),
+            (Archived,     14,   Need::ToBeAskedFor),
+            (until(11),    14,   Need::ToBeExtended),
+            (until(16),    14,   Need::ToBeExtended),
+            (until(17),    14,   Need::Nothing),
+            (until(24),    14,   Need::Nothing),
+            (until(11),    1,    Need::Nothing),
+            (until(11),    2,    Need::Nothing),
+        ];
+        for (state, days, want) in cases {
+            assert_eq!(need(state, days, day(10)), want, "{state:?} {days}");
+        }
+    }
+
+    #[test]
+    fn a_chain_is_ready_when_each_chunk_is() {
+        let key = |name: &str| Key::parse(name).unwrap();
+        let chunks =
+            BTreeMap::from([(key("a"), 1), (key("b"), 10), (key("c"), 100), (key("d"), 1000)]);
+        let states = |c, d| {
+            let a_and_b = [(key("a"), NotArchived), (key("b"), Ready { expires_at: day(12) })];
+            BTreeMap::from_iter(a_and_b.into_iter().chain([(key("c"), c), (key("d"), d)]))
+        };
+        let look = |c, d| Look::of(&chunks, &states(c, d), 14, day(10));
+
+        let some = look(InProgress, Archived);
+        assert_eq!((some.ready, some.total, some.under_way), (2, 4, 1));
+        assert_eq!((some.ready_bytes, some.total_bytes), (11, 1111));
+        assert_eq!((&*some.to_ask, &*some.to_extend), (&[key("d")][..], &[key("b")][..]));
+        assert!(!some.is_ready());
+        assert_eq!(some.to_string(), "2 of 4 chunks can be read, 11 B of 1.1 KiB");
+
+        let all = look(NotArchived, Ready { expires_at: day(30) });
+        assert!(all.is_ready());
+        assert_eq!(all.expires_at, Some(day(12)));
+        let unknown = Look::of(&chunks, &BTreeMap::new(), 14, day(10));
+        assert_eq!(unknown.to_ask.len(), 4, "what nobody tells of is asked for");
+    }
+}

@@ -1,0 +1,136 @@
+//! What a restore proves: against the source snapshot where it is here, and
+//! what it says where it is not.
+
+use std::fs;
+use std::path::PathBuf;
+
+use s3up_testkit::{Tree, char_device, file, hard_link, set_read_only, sparse, symlink};
+
+use crate::fixture::{Ran, World};
+
+async fn backed_up() -> Option<World> {
+    let world = World::start(&["data"]).await?;
+    let data = world.subvolume("data");
+    Tree::new([
+        file("readme", "hello").mode(0o4755).owner(1000, 1001).xattr("user.note", "kept"),
+        file(b"caf\xe9", "Latin-1"),
+        hard_link("again", "readme"),
+        symlink("link", "readme"),
+        char_device("null", 1, 3),
+        sparse("sparse", 8 << 20, &[(4 << 20, b"in the middle")]),
+        file("a/b/c/deep", "deep"),
+        file("a/b/c/deeper", "deeper"),
+    ])
+    .write(&data);
+    world.fs.subvolume("data/nested");
+    world.backup().await;
+    fs::write(data.join("new"), "new").expect("a written file");
+    world.backup().await;
+    Some(world)
+}
+
+async fn restore(world: &World, more: &[&str]) -> (Ran, PathBuf) {
+    let target = world.fs.path().join("restored");
+    let restore = ["restore", "--subvolume", "data", "--target", target.to_str().expect("UTF-8")];
+    (world.run(&[&restore[..], more].concat()).await, target)
+}
+
+fn newest_snapshot(world: &World) -> PathBuf {
+    world.snapshots_dir().join(world.snapshots().last().expect("a snapshot"))
+}
+
+/// The line that says what was compared.
+fn proof(ran: &Ran) -> &str {
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let line = ran.stderr.lines().find(|line| line.contains("event=restore_verify_complete"));
+    line.unwrap_or_else(|| panic!("{}", ran.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_says_plainly_what_was_proven() {
+    let Some(world) = backed_up().await else { return };
+    let again = async |world: &World, more: &[&str]| {
+        let (ran, target) = restore(world, more).await;
+        let line = proof(&ran).to_owned();
+        s3up_testkit::delete_subvolume(&target);
+        line
+    };
+
+    let full = again(&world, &[]).await;
+    let sample =
+        again(&world, &["--verify", "sample", "--set", "restore.sample_max_files=3"]).await;
+    let none = again(&world, &["--verify", "none"]).await;
+    let configured = again(&world, &["--set", "restore.verify_mode=none"]).await;
+    set_read_only(&newest_snapshot(&world), false);
+    let writable = again(&world, &[]).await;
+    fs::write(newest_snapshot(&world).join("readme"), "HELLO").unwrap();
+    set_read_only(&newest_snapshot(&world), true);
+    let changed = again(&world, &[]).await;
+    s3up_testkit::delete_subvolume(&newest_snapshot(&world));
+    let absent = again(&world, &["--verify", "full"]).await;
+
+    assert!(full.contains("mode=full files=6 files_compared=6"), "{full}");
+    assert!(full.contains("every byte of 6 files"), "{full}");
+    assert!(full.contains("1 subvolumes inside it are no part of a snapshot"), "{full}");
+    assert!(sample.contains("mode=sample files=6 files_compared=3"), "{sample}");
+    assert!(sample.contains("the content of 3 of 6 files"), "{sample}");
+    for (line, why) in [
+        (none, "no comparison was asked for"),
+        (configured, "no comparison was asked for"),
+        (writable, "it is writable"),
+        (changed, "is not the source as it was sent"),
+        (absent, "is not on this host"),
+    ] {
+        assert!(line.contains("mode=stream") && line.contains("checksums alone"), "{line}");
+        assert!(line.contains(why), "{why}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_from_the_source_is_named_and_not_handed_over() {
+    let Some(mut world) = backed_up().await else { return };
+    // `btrfs receive` did well, and then somebody changed what it received.
+    let bad = format!(
+        "{}/.restored.btrfs-to-s3-restore/received",
+        world.fs.path().to_str().expect("UTF-8")
+    );
+    let script = format!(
+        "s=$(ls -d {bad}/data__*__inc); btrfs property set -f -ts $s ro false; \
+         printf HELLO > $s/readme; rm $s/caf*; btrfs property set -f -ts $s ro true"
+    );
+    let (_folder, path) = changing(&script);
+    world.path = Some(path);
+
+    let (ran, target) = restore(&world, &[]).await;
+
+    ran.failed_with(1, &["is not the source snapshot, and is not handed over", "`--verify none`"]);
+    ran.failed_with(
+        1,
+        &[r#""readme" has other content from byte 0 on"#, r#""caf\\xE9" is missing"#],
+    );
+    assert!(!target.exists());
+    assert!(ran.stderr.contains("event=restore_failed"), "{}", ran.stderr);
+    world.assert_nothing_runs();
+    world.path = None;
+    let (ran, target) = restore(&world, &["--verify", "none"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(fs::read(target.join("readme")).unwrap(), b"hello");
+}
+
+/// A `btrfs` that runs a script before the first `btrfs send` that names a
+/// snapshot: that is when the source is looked for, after everything was
+/// received.
+fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
+    let folder = s3up_testkit::temp_dir();
+    let path = folder.path().join("btrfs");
+    let real = ["/usr/bin/btrfs", "/usr/sbin/btrfs", "/sbin/btrfs"];
+    let real = real.into_iter().find(|path| fs::exists(path).unwrap_or(false)).expect("btrfs");
+    let text = format!("#!/bin/sh\nif [ \"$1\" = send ]; then {script}; fi\nexec {real} \"$@\"\n");
+    fs::write(&path, text).expect("a script");
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("a mode");
+    let rest = std::env::var_os("PATH").expect("PATH");
+    let folders = [folder.path().to_owned()].into_iter().chain(std::env::split_paths(&rest));
+    let path = std::env::join_paths(folders).expect("a PATH");
+    (folder, path)
+}

@@ -1,0 +1,121 @@
+//! `docs/restore.md`: every command of it is run, in order, in one shell.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::mount::{UnmountFlags, unmount};
+use s3up_devstore::{Op, Options};
+use s3up_testkit::{Tree, assert_same_tree, file, noise, symlink};
+use tokio::process::Command;
+
+use crate::fixture::{CHUNK, Ran, World};
+
+const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/restore.md"));
+const IMAGE_BYTES: u64 = 2 << 30;
+const BLOCKS: usize = 8;
+
+/// What stands between fences of a language, in order.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let rest = PAGE.split(fence.as_str()).skip(1);
+    rest.map(|text| text.split("```").next().unwrap_or_default()).collect()
+}
+
+/// The host of the page: a device, a folder to mount it, a place for the file.
+struct Host {
+    folder: PathBuf,
+}
+
+impl Host {
+    fn start(folder: &Path) -> Host {
+        let host = Host { folder: folder.to_owned() };
+        fs::create_dir_all(host.folder.join("etc")).expect("a new folder");
+        let image = fs::File::create(host.folder.join("image")).expect("a new file");
+        image.set_len(IMAGE_BYTES).expect("a sparse file");
+        host
+    }
+
+    fn mount(&self) -> PathBuf {
+        self.folder.join("mnt")
+    }
+
+    /// The page's text, with what is of this test instead of what is the reader's.
+    fn replaced(&self, text: &str, endpoint: &str) -> String {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let region = "region = \"eu-central-1\"";
+        let settings =
+            format!("region = \"us-east-1\"\nendpoint = {endpoint:?}\npart_size_bytes = 5242880");
+        let globals = format!(
+            "[global]\nstate_path = {:?}\nlock_path = {:?}\n[snapshots]",
+            path("state.json"),
+            path("lock")
+        );
+        text.replace("/dev/sdX", &path("image"))
+            .replace("/mnt/restored", &path("mnt"))
+            .replace("/etc/btrfs-to-s3", &path("etc"))
+            .replace("[snapshots]", &globals)
+            .replace(region, &settings)
+            .replace(
+                "eu-central-1 --prefix nas/",
+                &format!("us-east-1 --prefix nas/ --endpoint {endpoint}"),
+            )
+            .replace("my-backup-bucket", "backups")
+            .replace("YOUR-KEY-ID", Options::ACCESS_KEY_ID)
+            .replace("YOUR-SECRET-KEY", Options::SECRET_ACCESS_KEY)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It is not mounted where the test failed early.
+        unmount(self.mount(), UnmountFlags::DETACH).ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_of_the_page_does_what_it_says() {
+    let Some(world) = World::start(&["data", "home"]).await else { return };
+    world.reconfigure("\"STANDARD\"", "\"DEEP_ARCHIVE\"");
+    for name in ["data", "home"] {
+        let tree = [file("big", noise(CHUNK)), file("a/readme", name), symlink("link", "a")];
+        Tree::new(tree).write(&world.subvolume(name));
+        world.backup().await;
+        fs::write(world.subvolume(name).join("new"), name).unwrap();
+    }
+    world.backup().await;
+    world.s3.set_restore_delay(Duration::ZERO);
+    let folder = s3up_testkit::temp_dir();
+    let host = Host::start(folder.path());
+    let endpoint = world.s3.endpoint();
+    let [config] = blocks("toml")[..] else { panic!("one configuration") };
+    fs::write(host.folder.join("etc/config.toml"), host.replaced(config, &endpoint)).unwrap();
+    let commands = blocks("console");
+    assert!(commands.len() >= BLOCKS, "{commands:?}");
+    let script = host.replaced(&commands.concat(), &endpoint);
+
+    let ran = shell(&world, &script).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for name in ["data", "home"] {
+        assert_same_tree(&world.subvolume(name), &host.mount().join(name));
+    }
+    assert!(world.s3.faults().calls(Op::RestoreObject) >= 4, "it was archived");
+    assert!(ran.stdout.contains("every byte of"), "{}", ran.stdout);
+    assert!(!PAGE.contains("```sh") && !PAGE.contains("```bash"), "what is not run");
+}
+
+/// Ends at the first command that fails, as a careful person would.
+async fn shell(world: &World, script: &str) -> Ran {
+    let program = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a folder");
+    let path = std::env::var_os("PATH").expect("PATH");
+    let folders = [program.to_owned()].into_iter().chain(std::env::split_paths(&path));
+    let (name, value) = world.marker.env();
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-e", "-x", "-c", script])
+        .env("PATH", std::env::join_paths(folders).expect("a PATH"))
+        .env(name, value)
+        .kill_on_drop(true);
+    Ran::of(command.output().await.expect("a shell"))
+}

@@ -1,0 +1,254 @@
+//! Archived chunks: asked for, waited for, kept, and picked up again.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use s3up_core::Key;
+use s3up_devstore::{Fault, Op};
+use s3up_store::{ArchiveState, Thaw, Tier};
+use s3up_testkit::{assert_same_tree, noise};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Child;
+
+use crate::fixture::{CHUNK, RETRY_FOR, Ran, World, names_in};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A full of two chunks, and an incremental, in a storage class.
+async fn archived(class: &str) -> Option<World> {
+    let world = World::start(&["data"]).await?;
+    world.reconfigure(
+        "storage_class_chunks = \"STANDARD\"",
+        &format!("storage_class_chunks = {class:?}"),
+    );
+    fs::write(world.subvolume("data").join("big"), noise(CHUNK + 1000)).expect("a written file");
+    world.backup().await;
+    fs::write(world.subvolume("data").join("new"), "new").expect("a written file");
+    world.backup().await;
+    world.s3.set_restore_delay(5 * HOUR);
+    Some(world)
+}
+
+async fn chunks(world: &World) -> Vec<Key> {
+    let keys = world.keys().await.into_iter().filter(|key| key.ends_with(".bin"));
+    keys.map(|key| Key::parse(&key).expect("a key")).collect()
+}
+
+async fn states(world: &World) -> Vec<ArchiveState> {
+    let keys = chunks(world).await;
+    let states = world.store.archive_states(&keys, 4, RETRY_FOR, SystemTime::now()).await;
+    states.expect("states").into_values().collect()
+}
+
+fn asked(world: &World) -> u64 {
+    world.s3.faults().calls(Op::RestoreObject)
+}
+
+fn target(world: &World) -> String {
+    world.fs.path().join("restored").to_str().expect("UTF-8").to_owned()
+}
+
+/// Starts the program and reads its log until it waits.
+async fn until_it_waits(world: &World, arguments: &[&str]) -> Child {
+    let mut child = world.command(arguments).stderr(Stdio::piped()).spawn().expect("the program");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    loop {
+        let line = lines.next_line().await.expect("a log").expect("it waits");
+        if line.contains("event=thaw_progress") {
+            break;
+        }
+    }
+    // What it says later is read, or it would stop at a full pipe.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_asks_for_the_whole_chain_waits_and_restores() {
+    let Some(world) = archived("DEEP_ARCHIVE").await else { return };
+    let target = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", &target];
+
+    let mut child = until_it_waits(&world, &restore).await;
+    assert_eq!(asked(&world), 3, "all links at once");
+    world.s3.advance(6 * HOUR).await.unwrap();
+    let status = child.wait().await.unwrap();
+
+    assert!(status.success());
+    assert_same_tree(&world.subvolume("data"), target.as_ref());
+    assert_eq!(asked(&world), 3);
+    world.assert_nothing_runs();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_wait_is_told_what_to_run_later() {
+    let Some(world) = archived("GLACIER").await else { return };
+    let target = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", &target, "--no-wait-restore"];
+
+    let first = world.run(&restore).await;
+    let second = world.run(&restore).await;
+
+    for ran in [&first, &second] {
+        let later = format!("restore --subvolume data --target {target}");
+        ran.failed_with(4, &["0 of 3 chunks can be read", "go on later with: ", &later]);
+        assert!(!ran.stderr.contains("--no-wait-restore"), "{}", ran.stderr);
+    }
+    assert_eq!(asked(&world), 3, "what is under way is not asked for again");
+    assert_eq!(names_in(world.fs.path()), ["data", "snapshots"]);
+    world.s3.advance(6 * HOUR).await.unwrap();
+    let ready = world.run(&restore).await;
+    assert_eq!(ready.code, Some(0), "{}", ready.stderr);
+    assert!(ready.stderr.contains("event=restore_complete"), "{}", ready.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thaw_that_was_killed_is_picked_up_and_one_that_is_too_slow_is_no_failure() {
+    let Some(world) = archived("DEEP_ARCHIVE").await else { return };
+    let mut killed = until_it_waits(&world, &["thaw", "--subvolume", "data"]).await;
+    killed.kill().await.unwrap();
+
+    let slow = world.run(&["thaw", "--subvolume", "data", "--restore-timeout", "1"]).await;
+
+    slow.failed_with(4, &["0 of 3 chunks can be read", "--restore-timeout 1"]);
+    assert_eq!(asked(&world), 3);
+    world.s3.advance(6 * HOUR).await.unwrap();
+    let json = world.run(&["thaw", "--subvolume", "data", "--json"]).await;
+    assert_eq!(json.code, Some(0), "{}", json.stderr);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&json["is_ready"], &json["chunks"]), (&true.into(), &3.into()));
+    assert!(json["expires_at"].is_string(), "{json}");
+    assert_eq!(asked(&world), 3, "the copies last long enough");
+    // They go; a later thaw asks anew.
+    world.s3.advance(30 * DAY).await.unwrap();
+    let expired = world.run(&["thaw", "--subvolume", "data", "--no-wait-restore"]).await;
+    expired.failed_with(4, &["0 of 3 chunks can be read"]);
+    assert_eq!(asked(&world), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thaw_works_without_a_file_and_for_one_backup() {
+    let Some(world) = archived("GLACIER").await else { return };
+    let keys = world.keys().await;
+    let full = keys.iter().find(|key| key.contains("full/manifest-") && key.ends_with("Z.json"));
+    let endpoint = world.s3.endpoint();
+    let place = [
+        "--bucket",
+        "backups",
+        "--region",
+        "us-east-1",
+        "--prefix",
+        "nas",
+        "--endpoint",
+        &endpoint,
+    ];
+    let wanted =
+        ["thaw", "--subvolume", "data", "--manifest-key", full.unwrap(), "--no-wait-restore"];
+    let settings = ["--set", "restore.restore_tier=Bulk", "--set", "restore.thaw_days=30"];
+
+    let ran = world.run(&[&wanted[..], &place, &settings].concat()).await;
+
+    ran.failed_with(4, &["0 of 2 chunks can be read"]);
+    assert!(ran.stderr.contains("tier=Bulk days=30"), "{}", ran.stderr);
+    assert_eq!(asked(&world), 2, "its own chain alone");
+    let wrong = world.run(&[&wanted[..], &place, &["--set", "restore.thaw_days=0"]].concat()).await;
+    wrong.failed_with(2, &["restore.thaw_days: is 0, expected 1 to 365"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_one_asked_for_is_progress() {
+    let Some(world) = archived("GLACIER").await else { return };
+    let keys = chunks(&world).await;
+    let ask = Thaw { tier: Tier::Standard, days: 14, in_flight: 1, retry_for: RETRY_FOR };
+    world.store.thaw(&keys[..1], &ask, SystemTime::now()).await.unwrap();
+    // The answer is lost, and the second call meets a thaw that is under way.
+    world.s3.faults().inject(Op::RestoreObject, 1, Fault::LoseAnswer);
+
+    let ran = world.run(&["thaw", "--subvolume", "data", "--no-wait-restore"]).await;
+
+    ran.failed_with(4, &["0 of 3 chunks can be read"]);
+    assert!(ran.stderr.contains("event=thaw_asked asked=2 extended=0"), "{}", ran.stderr);
+    assert!(world.s3.faults().unfired().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_that_would_go_too_early_are_kept_longer() {
+    let Some(world) = archived("GLACIER").await else { return };
+    let keys = chunks(&world).await;
+    world.s3.set_restore_delay(Duration::ZERO);
+    let ask = Thaw { tier: Tier::Standard, days: 1, in_flight: 1, retry_for: RETRY_FOR };
+    world.store.thaw(&keys, &ask, SystemTime::now()).await.unwrap();
+
+    let ran = world.run(&["thaw", "--subvolume", "data"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("3 of 3 chunks") && ran.stdout.contains("3 extended"),
+        "{}",
+        ran.stdout
+    );
+    for state in states(&world).await {
+        let ArchiveState::Ready { expires_at } = state else { panic!("{state:?}") };
+        assert!(expires_at > SystemTime::now() + 13 * DAY, "{expires_at:?}");
+    }
+}
+
+/// What runs beside a long download, with the clock of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_kept_while_a_download_takes_long() {
+    use btrfs_to_s3::thaw::{Mode, Terms, Thaw};
+
+    let Some(world) = archived("GLACIER").await else { return };
+    world.s3.set_restore_delay(Duration::ZERO);
+    let chunks = chunks(&world).await.into_iter().map(|key| (key, 1)).collect();
+    let bucket = btrfs_to_s3::bucket::Bucket {
+        store: world.store.clone(),
+        retry_for: RETRY_FOR,
+        storage_class: None,
+        metadata: Default::default(),
+    };
+    let terms = Terms { tier: Tier::Standard, days: 14 };
+    let thaw = Thaw { bucket: &bucket, terms, clock: SystemTime::now };
+    let thawed = thaw.run(&chunks, Mode::Wait { at_most: HOUR }).await.unwrap();
+    assert!(thawed.is_ready());
+    assert_eq!(thaw.keep_once(&chunks).await.unwrap(), 0, "two weeks are left");
+
+    let in_eight_days = || SystemTime::now() + 8 * DAY;
+    let later = Thaw { clock: in_eight_days, ..thaw };
+
+    assert_eq!(later.keep_once(&chunks).await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_read_at_once_is_not_asked_for() {
+    for class in ["GLACIER_IR", "STANDARD_IA"] {
+        let Some(world) = archived(class).await else { return };
+
+        let ran = world.restore("data", target(&world).as_ref()).await;
+
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_eq!(asked(&world), 0, "{class}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_asked_for_is_named() {
+    let Some(world) = archived("DEEP_ARCHIVE").await else { return };
+    let thaw = ["thaw", "--subvolume", "data", "--no-wait-restore"];
+    let expedited = ["--set", "restore.restore_tier=Expedited"];
+
+    let fast = world.run(&[&thaw[..], &expedited].concat()).await;
+
+    fast.failed_with(1, &["DEEP_ARCHIVE knows no Expedited"]);
+    assert_eq!(asked(&world), 0);
+    world.s3.faults().inject(Op::RestoreObject, 2, Fault::AccessDenied);
+    let denied = world.run(&thaw).await;
+    denied.failed_with(1, &["ask for 1 of 3 archived chunks", "access denied"]);
+    assert_eq!(asked(&world), 3, "the others were asked for");
+    let again: Ran = world.run(&thaw).await;
+    again.failed_with(4, &["0 of 3 chunks can be read"]);
+    assert_eq!(asked(&world), 4);
+}

@@ -1,0 +1,44 @@
+//! A small filesystem of a test's own, in memory: how full it is can be asked,
+//! and it is really full when it is.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use rustix::fs::statvfs;
+use rustix::mount::{UnmountFlags, unmount};
+use tempfile::TempDir;
+
+use crate::owner::temp_dir;
+use crate::program::run;
+
+/// A tmpfs. Needs root; see [`btrfs_or_skip`](crate::btrfs_or_skip).
+pub struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    pub fn create(size_bytes: u64) -> SmallDisk {
+        let folder = temp_dir();
+        let options = format!("size={size_bytes}");
+        let arguments = ["-t", "tmpfs", "-o", &options, "none"].map(OsStr::new);
+        run("mount", arguments.into_iter().chain([folder.path().as_os_str()]));
+        SmallDisk { folder }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// In files, also in those that have no name.
+    pub fn used_bytes(&self) -> u64 {
+        let stat = statvfs(self.path()).expect("a mounted filesystem");
+        (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = unmount(self.path(), UnmountFlags::DETACH);
+        assert!(unmounted.is_ok() || std::thread::panicking(), "{unmounted:?}");
+    }
+}
