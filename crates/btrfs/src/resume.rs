@@ -82,8 +82,8 @@ pub enum Dropped {
     NothingAcknowledged,
     Journal(Unusable),
     Settings {
-        was: Settings,
-        is: Settings,
+        was: Box<Settings>,
+        is: Box<Settings>,
     },
     TooOld {
         acknowledged_at: Timestamp,
@@ -144,7 +144,7 @@ fn resume(now: &Now<'_>, found: &Found) -> Result<Work, Dropped> {
         return Err(Dropped::Published);
     }
     if header.settings != *now.settings {
-        let (was, is) = (header.settings.clone(), now.settings.clone());
+        let (was, is) = (Box::new(header.settings.clone()), Box::new(now.settings.clone()));
         return Err(Dropped::Settings { was, is });
     }
     unchanged(identity, &found.on_disk)?;
@@ -242,6 +242,14 @@ impl Work {
         match self {
             Work::Anew => None,
             Work::Resume { run, .. } | Work::Publish { run } => Some(run),
+        }
+    }
+
+    /// That need not be uploaded.
+    pub fn acknowledged_bytes(&self) -> Option<u64> {
+        match self {
+            Work::Resume { acknowledged_bytes, .. } => Some(*acknowledged_bytes),
+            Work::Anew | Work::Publish { .. } => None,
         }
     }
 

@@ -38,16 +38,14 @@ impl Backup<'_> {
         let (mut sent, mut last) = (1, None);
         loop {
             let Err(failure) = self.send_and_publish(job, sent).await else { return Ok(()) };
-            let is_ready = match &failure {
-                Failure::Send(SendError::Stream { source, .. }) => {
-                    let is_no_accident = last.as_ref() == Some(source);
-                    last = Some(source.clone());
-                    !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
-                }
-                Failure::Upload(UploadError::Differs { chunk, .. }) => {
-                    sent < SENDS_MAX && self.forget_from(job, *chunk).await
-                }
-                _ => false,
+            let is_ready = if let Failure::Send(SendError::Stream { source, .. }) = &failure {
+                let is_no_accident = last.as_ref() == Some(source);
+                last = Some(source.clone());
+                !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
+            } else if let Failure::Upload(UploadError::Differs { chunk, .. }) = &failure {
+                sent < SENDS_MAX && self.forget_from(job, *chunk).await
+            } else {
+                false
             };
             if !is_ready {
                 return Err(failure);

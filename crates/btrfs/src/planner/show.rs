@@ -16,6 +16,8 @@ struct Line {
     reason: String,
     /// `resume` or `publish`, where an earlier run has begun it.
     work: Option<&'static str>,
+    /// That need not be uploaded, where it is resumed.
+    acknowledged_bytes: Option<u64>,
     parent: Option<String>,
     snapshot: Option<String>,
     last_backup_at: Option<String>,
@@ -53,6 +55,7 @@ impl Planned<'_> {
             decision: "unknown",
             reason: with_cause(failure),
             work: None,
+            acknowledged_bytes: None,
             parent: None,
             snapshot: None,
             last_backup_at: None,
@@ -70,6 +73,7 @@ impl Line {
             decision: plan.word(),
             reason: plan.reason(),
             work: plan.work.run().map(|_| plan.work.word()),
+            acknowledged_bytes: plan.work.acknowledged_bytes(),
             parent: plan.parent().map(ToString::to_string),
             snapshot: plan.snapshot.as_ref().map(ToString::to_string),
             last_backup_at: plan.last_at.map(seconds),

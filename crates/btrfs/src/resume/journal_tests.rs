@@ -134,3 +134,23 @@ fn garbage_is_no_journal() {
     let other = Header { version: VERSION + 1, ..header() };
     assert!(matches!(read(&text(&[Line::Header(other)])), Err(Unusable::NoHeader { .. })));
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_that_is_read_panics(
+        mut text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        edits in proptest::collection::vec((0usize..600, proptest::prelude::any::<u8>()), 0..4),
+    ) {
+        read(&text).ok();
+        let mut edited = self::text(&[Line::Header(header()), begun(0, "x"), part(0, 1, 10)]);
+        for (at, byte) in edits {
+            if let Some(place) = edited.get_mut(at) {
+                *place = byte;
+            }
+        }
+        edited.append(&mut text);
+        if let Ok(journal) = read(&edited) {
+            assert!(journal.good_bytes <= edited.len() as u64);
+        }
+    }
+}

@@ -122,6 +122,8 @@ async fn killed_at_nine_tenths_less_than_fifteen_percent_is_uploaded_again() {
         assert!(percent < 15, "{again} bytes are {percent} % of {}", PARTS * PART);
         assert_eq!(world.snapshots(), snapshots, "it is the same snapshot");
         assert_eq!(plan[0]["work"], "resume", "{plan}");
+        let acknowledged = plan[0]["acknowledged_bytes"].as_u64().expect("bytes");
+        assert!(acknowledged * 100 / (PARTS * PART) >= 85, "{plan}");
         assert_eq!(plan[0]["snapshot"], snapshots[0], "{plan}");
         assert!(plan[0]["reason"].as_str().expect("text").contains("MiB acknowledged"), "{plan}");
         assert_clean(&world).await;

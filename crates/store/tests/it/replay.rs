@@ -203,7 +203,7 @@ async fn break_off(world: &World, known: Option<Known>, body: &[u8], at: u64) ->
     let pieces = pieces.chain(futures::stream::once(breaking));
     let source = StreamReader::new(Box::pin(pieces));
     let (outcome, known) = send_telling(world, known, source, &told_parts).await;
-    let err = outcome.unwrap_err();
+    let err = outcome.expect_err("the source broke off");
     assert!(matches!(err, UploadError::Source { .. }), "{err}");
     known
 }
