@@ -1,8 +1,6 @@
 //! `config.toml` (or YAML): what it says, checked, with every default.
 //!
-//! Every default is in this file. Errors name file, line and key. Keys that
-//! this version does not act on yet are checked all the same, and a run says
-//! which of them are set ([`Config::without_effect`]).
+//! Every default is in this file. Errors name file, line and key.
 
 mod bucket;
 mod raw;
@@ -21,7 +19,7 @@ use s3up_core::Size;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 pub use self::restore::RestoreConfig;
-use self::words::{compressed, prunes, retention, without_effect};
+use self::words::{compressed, prunes, retention};
 use crate::compressed::Compressed;
 use crate::notify::Notify;
 use crate::retention::Retention;
@@ -53,6 +51,8 @@ pub struct Config {
     /// `None`: streams go through memory alone.
     pub spool: Option<Spool>,
     pub restore: RestoreConfig,
+    /// Where a restore goes that names no target; `None`: each has to.
+    pub target_base_dir: Option<PathBuf>,
     /// Where drills work; `None`: there are none.
     pub drill_dir: Option<PathBuf>,
     pub compressed: Compressed,
@@ -60,8 +60,6 @@ pub struct Config {
     /// Of backups in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
-    /// Keys that are set and that this version does not act on.
-    without_effect: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,17 +94,13 @@ impl Config {
             spool: spool::spool(&raw, bucket.part_bytes, &source)?,
             bucket,
             restore: restore::restore(&raw.restore, &source)?,
+            target_base_dir: raw.restore.target_base_dir.as_ref().map(|path| path.to_path_buf()),
             drill_dir: raw.drill.scratch_dir.as_ref().map(|path| path.to_path_buf()),
             compressed: compressed(&raw.send, &source)?,
             notify: notify(raw.notify.url.as_ref(), &source)?,
             retention: retention(&raw.retention, &source)?,
             prune_after_backup: prunes(&raw.retention, &source)?,
-            without_effect: without_effect(&raw),
         })
-    }
-
-    pub fn without_effect(&self) -> &[&'static str] {
-        &self.without_effect
     }
 
     pub fn subvolume(&self, name: &SubvolumeName) -> Option<&Subvolume> {
@@ -161,10 +155,6 @@ impl Config {
         );
         for Subvolume { name, path } in &self.subvolumes {
             text.push_str(&format!("  - {name}: {}\n", path.display()));
-        }
-        if !self.without_effect.is_empty() {
-            let keys = self.without_effect.join(", ");
-            text.push_str(&format!("set, and without effect in this version: {keys}\n"));
         }
         text
     }

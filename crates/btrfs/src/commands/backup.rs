@@ -45,7 +45,6 @@ fn is_locked(err: &anyhow::Error) -> bool {
 async fn back_up(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    warn_without_effect(config);
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
@@ -136,13 +135,6 @@ pub fn lock(config: &Config) -> anyhow::Result<Lock> {
         LockError::Held { .. } => Exit::Locked.with(err),
         LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
     })
-}
-
-pub fn warn_without_effect(config: &Config) {
-    if !config.without_effect().is_empty() {
-        let keys = config.without_effect().join(", ");
-        tracing::warn!(event = "config_without_effect", %keys, "this version does not act on them");
-    }
 }
 
 /// What a command does to each subvolume.

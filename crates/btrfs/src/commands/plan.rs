@@ -9,7 +9,7 @@ use btrfs_to_s3::selection;
 use btrfs_to_s3::stopping::Stopping;
 use s3up_cli::Exit;
 
-use super::backup::{Doing, exit_of, warn_without_effect};
+use super::backup::{Doing, exit_of};
 use super::{Output, connect, find_btrfs, host_name, need_root, now, print};
 
 /// Takes no lock and writes nothing.
@@ -21,7 +21,6 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     need_root()?;
     let stopping = Stopping::listen();
-    warn_without_effect(config);
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::record::Records;
@@ -27,9 +28,10 @@ pub struct RestoreArgs {
     pub place: PlaceArgs,
     #[command(flatten)]
     which: WhichArgs,
-    /// Where the restored subvolume goes, on btrfs
+    /// Where the restored subvolume goes, on btrfs (default: its name, in
+    /// `restore.target_base_dir`)
     #[arg(long, value_name = "PATH", value_parser = super::absolute)]
-    target: PathBuf,
+    target: Option<PathBuf>,
     /// Compare with the source snapshot, where it is on this host (default: as
     /// `restore.verify_mode` says)
     #[arg(long, value_name = "EXTENT", value_parser = ["full", "sample", "none"])]
@@ -86,8 +88,21 @@ impl RestoreArgs {
     fn request(&self, place: &Place) -> anyhow::Result<Request> {
         let (subvolume, wanted) = self.which.parse()?;
         let keep = if self.no_keep_parent { Keep::No } else { keep_for(place, &subvolume) };
-        Ok(Request { subvolume, target: self.target.clone(), wanted, keep })
+        let target = match &self.target {
+            Some(target) => target.clone(),
+            None => default_target(place, &subvolume)?,
+        };
+        Ok(Request { subvolume, target, wanted, keep })
     }
+}
+
+fn default_target(place: &Place, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
+    let folder = place.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
+    let folder = folder.ok_or_else(|| {
+        let missing = anyhow!("no --target, and `restore.target_base_dir` is not set: where to?");
+        Exit::Usage.with(missing)
+    })?;
+    Ok(folder.join(subvolume.as_str()))
 }
 
 /// For the backups of this host, where it backs that subvolume up.

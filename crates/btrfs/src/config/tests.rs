@@ -90,7 +90,6 @@ fn what_is_left_out_has_a_default() {
     let schedule = &config.schedule;
     assert_eq!((schedule.full_every_days, schedule.incremental_every_days), (180, 7));
     assert_eq!(schedule.run_at, "02:00".parse().unwrap());
-    assert!(config.without_effect().is_empty());
 }
 
 #[test]
@@ -182,5 +181,4 @@ fn check_config_shows_what_is_in_force() {
     for line in ["chunk_size: 200 GiB", "  - root: /", "concurrency: 4"] {
         assert!(text.contains(line), "{text}");
     }
-    assert!(text.contains("without effect in this version: restore."), "{text}");
 }

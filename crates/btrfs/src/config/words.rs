@@ -1,4 +1,4 @@
-//! Keys whose value is one of some words, and keys that are set for nothing.
+//! Keys whose value is one of some words.
 
 use s3up_cli::config::{ConfigError, Source};
 
@@ -7,15 +7,6 @@ use crate::compressed::Compressed;
 use crate::retention::{MinAge, Retention};
 
 const GENERATIONS: u32 = 1;
-
-pub(super) fn without_effect(raw: &raw::Raw) -> Vec<&'static str> {
-    let raw::Raw { restore, .. } = raw;
-    #[rustfmt::skip]
-    let set = [
-        ("restore.target_base_dir",         restore.target_base_dir.is_some()),
-    ];
-    set.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
-}
 
 /// How much is kept in the bucket.
 pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retention, ConfigError> {

@@ -71,3 +71,21 @@ async fn the_level_of_the_log_is_an_argument_and_a_key() {
         assert_eq!(ran.stderr.contains("level=info"), has_info, "{arguments:?} {}", ran.stderr);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_without_a_target_goes_to_the_configured_folder() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    std::fs::write(world.subvolume("data").join("file"), "text").unwrap();
+    world.backup().await;
+    let folder = world.fs.path().join("restored");
+    std::fs::create_dir(&folder).unwrap();
+    let setting = format!("restore.target_base_dir={:?}", folder.to_str().unwrap());
+    let arguments = ["restore", "--subvolume", "data"];
+
+    let nowhere = world.run(&arguments).await;
+    let ran = world.run(&[&arguments[..], &["--set", &setting]].concat()).await;
+
+    nowhere.failed_with(2, &["no --target", "restore.target_base_dir"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    s3up_testkit::assert_same_tree(&world.subvolume("data"), &folder.join("data"));
+}
