@@ -127,7 +127,7 @@ impl Config {
              concurrency: {}\nmemory_for_parts: {}\nspool: {}\nstorage_class_chunks: {}\n\
              storage_class_manifest: {}\nsse: {:?}\nretry_hours: {}\nfull_every_days: {}\n\
              incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\n\
-             generations: {}\nprune: {}\nsubvolumes:\n",
+             generations: {}\nprune: {}\n{}drill: {}\nsubvolumes:\n",
             lock_path.display(),
             state_path.display(),
             base_dir.display(),
@@ -152,6 +152,8 @@ impl Config {
             self.notify.as_ref().map_or("nobody", Notify::host),
             self.retention.generations,
             if self.prune_after_backup { "auto" } else { "off" },
+            self.restore.summary(),
+            self.drill_dir.as_deref().map_or("none".into(), Path::to_string_lossy),
         );
         for Subvolume { name, path } in &self.subvolumes {
             text.push_str(&format!("  - {name}: {}\n", path.display()));

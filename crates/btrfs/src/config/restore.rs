@@ -33,6 +33,17 @@ impl RestoreConfig {
     pub fn mode(&self) -> Mode {
         if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Ask }
     }
+
+    /// For people, in lines.
+    pub(super) fn summary(&self) -> String {
+        let Terms { tier, days } = self.terms;
+        let waits = if self.waits { self.timeout.as_secs() } else { 0 };
+        format!(
+            "verify: {}\nthaw: {} for {days} days, waits {waits} s\n",
+            self.verify.word(),
+            tier.word()
+        )
+    }
 }
 
 impl Default for RestoreConfig {

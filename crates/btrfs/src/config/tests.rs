@@ -178,7 +178,14 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
 #[test]
 fn check_config_shows_what_is_in_force() {
     let text = parse(ALL).unwrap().summary();
-    for line in ["chunk_size: 200 GiB", "  - root: /", "concurrency: 4"] {
+    for line in [
+        "chunk_size: 200 GiB",
+        "  - root: /",
+        "concurrency: 4",
+        "verify: full",
+        "thaw: Standard for 14 days, waits 259200 s",
+        "drill: /var/tmp",
+    ] {
         assert!(text.contains(line), "{text}");
     }
 }

@@ -58,7 +58,7 @@ impl Chooser<'_> {
     }
 
     /// The manifest that the pointer names.
-    async fn published(&self) -> Result<Key, RestoreError> {
+    pub async fn published(&self) -> Result<Key, RestoreError> {
         let key = self.layout.pointer(self.subvolume);
         let read = self.bucket.pointer(&key).await?;
         let read = read.ok_or_else(|| RestoreError::NothingPublished {
@@ -67,12 +67,6 @@ impl Chooser<'_> {
         })?;
         let pointer = |source| RestoreError::Pointer { key: key.clone(), source };
         read.pointer.map_err(pointer)?.key().map_err(pointer)
-    }
-
-    /// Whether this manifest is the newest that is published. A pointer that
-    /// cannot be read says nothing.
-    pub async fn is_published(&self, manifest: &Key) -> bool {
-        matches!(self.published().await, Ok(published) if published == *manifest)
     }
 
     /// Not one that is newer than what is published: such a run may have died

@@ -77,10 +77,11 @@ impl Restore<'_> {
         let why_not = match name {
             None => "it has no name of ours",
             Some(_) if !is_known || !is_named => "its manifest does not say enough of it",
-            Some(_) if !self.chooser(request).is_published(&newest.key).await => {
-                "it is not the newest backup"
-            }
-            Some(name) => return Some(name),
+            Some(name) => match self.chooser(request).published().await {
+                Ok(published) if published == newest.key => return Some(name),
+                Ok(_) => "it is not the newest backup",
+                Err(_) => "the pointer to the newest backup cannot be read",
+            },
         };
         tracing::info!(event = "parent_not_kept", manifest = %newest.key, "{why_not}");
         None

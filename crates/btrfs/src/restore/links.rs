@@ -31,7 +31,8 @@ pub struct Links<'c> {
 /// A link, and everything that is needed to fetch it.
 pub struct PlannedLink<'c> {
     pub link: &'c Link,
-    parts: Option<Parts>,
+    /// Of each chunk; `None`: there is no parts file.
+    part_sha256: Option<Vec<Arc<[Sha256Digest]>>>,
     pub chunks: Vec<(ChunkFacts, ObjectFacts)>,
 }
 
@@ -39,12 +40,14 @@ impl<'c> PlannedLink<'c> {
     async fn look(bucket: &Bucket, link: &'c Link) -> Result<PlannedLink<'c>, RestoreError> {
         let document = |source| RestoreError::Document { key: link.key.clone(), source };
         let parts = bucket.parts(link).await?;
+        let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
+        let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
         let mut chunks = Vec::new();
         for chunk in link.manifest.chunk_facts().map_err(document)? {
             let object = look_at(bucket, link, &chunk).await?;
             chunks.push((chunk, object));
         }
-        Ok(PlannedLink { link, parts, chunks })
+        Ok(PlannedLink { link, part_sha256, chunks })
     }
 
     /// Length of the ranges that chunk `n` is fetched in: those of its parts.
@@ -108,8 +111,7 @@ impl<'c> Links<'c> {
 
     fn get(&self, planned: &PlannedLink<'_>, n: usize) -> Get {
         let (chunk, object) = &planned.chunks[n];
-        let part_sha256: Option<Arc<[Sha256Digest]>> =
-            planned.parts.as_ref().map(|parts| parts.chunks[n].sha256.clone().into());
+        let part_sha256 = planned.part_sha256.as_ref().map(|chunks| Arc::clone(&chunks[n]));
         let part_bytes = planned.part_bytes(n);
         let facts = match part_sha256 {
             Some(_) => object.clone(),
