@@ -80,10 +80,12 @@ fn parse_shown(text: &str) -> Result<Shown, &'static str> {
         Ok((value != "-").then(|| value.to_owned()))
     };
     let number = |name: &str| field(name).and_then(|value| value.parse().ok());
+    let uuid = optional("UUID")?.ok_or("UUID")?;
+    let parent_uuid = optional("Parent UUID")?;
     let received_uuid = optional("Received UUID")?;
     Ok(Shown {
-        uuid: optional("UUID")?.ok_or("UUID")?,
-        parent_uuid: optional("Parent UUID")?,
+        uuid,
+        parent_uuid,
         send_transid: number("Send transid").filter(|_| received_uuid.is_some()),
         received_uuid,
         made_transid: number("Gen at creation").ok_or("Gen at creation")?,
