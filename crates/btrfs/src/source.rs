@@ -11,14 +11,14 @@ use crate::send::SendStream;
 use crate::spool::{Spool, Spooled};
 
 pub enum Source {
-    Straight(SendStream),
+    Straight(Box<SendStream>),
     Spooled(Spooled<SendStream>),
 }
 
 impl Source {
     pub fn new(stream: SendStream, spool: Option<&Spool>) -> Source {
         match spool {
-            None => Source::Straight(stream),
+            None => Source::Straight(Box::new(stream)),
             Some(spool) => Source::Spooled(spool.start(stream)),
         }
     }
