@@ -5,7 +5,7 @@
 //! permissions, owner, time, targets of symlinks, numbers of devices, which
 //! names are one file, and extended attributes with ACLs. Not compared is what
 //! `btrfs send` does not carry: atime and ctime, flags of inodes, where holes
-//! are. A subvolume inside the source is no part of a snapshot, and is counted.
+//! are, and reliably not the time of the subvolume's own folder. A subvolume inside the source is no part of a snapshot, and is counted.
 //!
 //! Memory: one open folder of each tree for each level, the first differences,
 //! the picked hashes of a sample, and [`LINKED_MAX`] inodes with several names.

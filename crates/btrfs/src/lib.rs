@@ -44,6 +44,7 @@ pub mod local;
 pub mod lock;
 pub mod look;
 pub mod manifest;
+mod memo;
 mod nested;
 mod nocow;
 pub mod notify;

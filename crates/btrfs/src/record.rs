@@ -101,14 +101,15 @@ impl Records {
         state: State,
     ) -> Result<(), RecordError> {
         let record = Record { home: self.home.clone(), run: run.clone(), state };
-        let written = fs::create_dir_all(&self.folder)
-            .and_then(|()| replace(&self.path(snapshot), &to_json(&record)));
-        let fail = |source| self.error("write", snapshot.to_string(), source);
-        written.map_err(fail)?;
-        match state {
+        let journal = match state {
             State::Begun => Ok(()),
-            State::Published | State::Local => remove(&self.journal(snapshot)).map_err(fail),
-        }
+            // First: a journal beside a record that is done nobody would look for.
+            State::Published | State::Local => remove(&self.journal(snapshot)),
+        };
+        let written = journal
+            .and_then(|()| fs::create_dir_all(&self.folder))
+            .and_then(|()| replace(&self.path(snapshot), &to_json(&record)));
+        written.map_err(|source| self.error("write", snapshot.to_string(), source))
     }
 
     /// One that is not there is no error.

@@ -73,7 +73,10 @@ impl<'a> Walk<'a> {
         walk.compared.entries += 1;
         let folders = (&source, &restored);
         let root = Entry { name: itself, folders, source: roots.0, restored: roots.1 };
-        for what in root.differences() {
+        // `btrfs send` makes new entries in the root before it moves them, and does
+        // not always set the time of the root again after the last of them.
+        let is_carried = |what: &What| !matches!(what, What::Modified { .. });
+        for what in root.differences().into_iter().filter(is_carried) {
             shared.differ(PathBuf::new(), what);
         }
         walk.enter(PathBuf::new(), source, restored);

@@ -3,17 +3,14 @@
 //! For `status`, and nothing else. Not in the state file itself, which a backup
 //! that runs at the same time replaces.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Drilled;
 use crate::home::Home;
-use crate::replace::replace;
+use crate::memo::Memo;
 use crate::snapshot::SubvolumeName;
 
 /// A drill that went well.
@@ -30,17 +27,7 @@ pub struct LastDrill {
 }
 
 #[derive(Debug)]
-pub struct Drills {
-    path: PathBuf,
-    document: Document,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Document {
-    #[serde(flatten)]
-    home: Home,
-    subvolumes: BTreeMap<String, LastDrill>,
-}
+pub struct Drills(Memo<LastDrill>);
 
 impl LastDrill {
     pub fn of(drilled: &Drilled, drilled_at: Timestamp) -> LastDrill {
@@ -58,52 +45,26 @@ impl LastDrill {
 impl Drills {
     /// Never fails: what cannot be used is begun anew, and said.
     pub fn open(state_path: &Path, home: Home) -> Drills {
-        let path = state_path.with_extension("drill.json");
-        let document = match read(&path, &home) {
-            Ok(document) => document,
-            Err(err) => {
-                if err.kind() != io::ErrorKind::NotFound {
-                    let path = path.display();
-                    tracing::warn!(event = "drills_ignored", %path, "{err}; it is begun anew");
-                }
-                Document { home, subvolumes: BTreeMap::new() }
-            }
-        };
-        Drills { path, document }
+        Drills(Memo::open(state_path.with_extension("drill.json"), home))
     }
 
     pub fn last(&self, subvolume: &SubvolumeName) -> Option<&LastDrill> {
-        self.document.subvolumes.get(subvolume.as_str())
+        self.0.get(subvolume)
     }
 
     /// Remembers a drill, on disk.
     pub fn note(&mut self, subvolume: &SubvolumeName, drill: LastDrill) {
-        self.document.subvolumes.insert(subvolume.as_str().to_owned(), drill);
-        if let Err(err) = self.write() {
-            let path = self.path.display();
+        if let Err(err) = self.0.set(subvolume, drill) {
+            let path = self.0.path().display();
             tracing::warn!(event = "drill_not_noted", %path, "{err}; check `global.state_path`");
         }
     }
-
-    fn write(&self) -> io::Result<()> {
-        let json = serde_json::to_vec_pretty(&self.document).expect("plain data is always JSON");
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        replace(&self.path, &json)
-    }
-}
-
-fn read(path: &Path, home: &Home) -> io::Result<Document> {
-    let document: Document = serde_json::from_slice(&fs::read(path)?)?;
-    if document.home != *home {
-        return Err(io::Error::other("it is of another bucket or prefix"));
-    }
-    Ok(document)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn home(prefix: &str) -> Home {

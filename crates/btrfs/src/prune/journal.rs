@@ -4,32 +4,19 @@
 //! It is never believed alone: only what no manifest names any more is taken for
 //! a leftover. Lost, damaged or of another bucket, it is begun anew.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use s3up_core::Key;
-use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
 use crate::layout::Layout;
-use crate::replace::replace;
+use crate::memo::Memo;
 use crate::snapshot::SubvolumeName;
 
+/// Keys that go, by subvolume.
 #[derive(Debug)]
-pub struct Journal {
-    path: PathBuf,
-    document: Document,
-}
-
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Document {
-    #[serde(flatten)]
-    home: Home,
-    /// Keys that go, by subvolume.
-    subvolumes: BTreeMap<String, Vec<String>>,
-}
+pub struct Journal(Memo<Vec<String>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("write what is about to be deleted to {path:?}; check `global.state_path`")]
@@ -41,24 +28,13 @@ pub struct JournalError {
 impl Journal {
     /// Never fails: what cannot be used is begun anew, and said.
     pub fn open(state_path: &Path, home: Home) -> Journal {
-        let path = state_path.with_extension("prune.json");
-        let document = match read(&path, &home) {
-            Ok(document) => document,
-            Err(err) => {
-                if err.kind() != io::ErrorKind::NotFound {
-                    let path = path.display();
-                    tracing::warn!(event = "journal_ignored", %path, "{err}; it is begun anew");
-                }
-                Document { home, subvolumes: BTreeMap::new() }
-            }
-        };
-        Journal { path, document }
+        Journal(Memo::open(state_path.with_extension("prune.json"), home))
     }
 
     /// What had been begun, as far as it can be of this subvolume.
     pub fn keys(&self, subvolume: &SubvolumeName, layout: &Layout) -> Vec<Key> {
         let (folder, pointer) = (layout.folder(subvolume), layout.pointer(subvolume));
-        let keys = self.document.subvolumes.get(subvolume.as_str()).into_iter().flatten();
+        let keys = self.0.get(subvolume).into_iter().flatten();
         let keys = keys.filter(|key| key.starts_with(&folder) && *key != pointer.as_str());
         keys.filter_map(|key| Key::parse(key).ok()).collect()
     }
@@ -69,33 +45,24 @@ impl Journal {
         keys: impl Iterator<Item = &'k Key>,
     ) -> Result<(), JournalError> {
         let keys = keys.map(|key| key.as_str().to_owned()).collect();
-        self.document.subvolumes.insert(subvolume.as_str().to_owned(), keys);
-        self.write()
+        let written = self.0.set(subvolume, keys);
+        written.map_err(|source| self.not_written(source))
     }
 
     pub fn end(&mut self, subvolume: &SubvolumeName) -> Result<(), JournalError> {
-        self.document.subvolumes.remove(subvolume.as_str());
-        self.write()
+        let written = self.0.remove(subvolume);
+        written.map_err(|source| self.not_written(source))
     }
 
-    fn write(&self) -> Result<(), JournalError> {
-        let json = serde_json::to_vec(&self.document).expect("plain data is always JSON");
-        let folder = self.path.parent().map_or(Ok(()), fs::create_dir_all);
-        let written = folder.and_then(|()| replace(&self.path, &json));
-        written.map_err(|source| JournalError { path: self.path.clone(), source })
+    fn not_written(&self, source: io::Error) -> JournalError {
+        JournalError { path: self.0.path().to_owned(), source }
     }
-}
-
-fn read(path: &Path, home: &Home) -> io::Result<Document> {
-    let document: Document = serde_json::from_slice(&fs::read(path)?)?;
-    if document.home != *home {
-        return Err(io::Error::other("it is of another bucket or prefix"));
-    }
-    Ok(document)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::catalogue::tests::{data, layout};
 

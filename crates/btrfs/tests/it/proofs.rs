@@ -136,3 +136,21 @@ fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
     let path = std::env::join_paths(folders).expect("a PATH");
     (folder, path)
 }
+
+/// With more folders than the kernel remembers the times of, `btrfs send` leaves
+/// out that of the root.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_folders_come_back_without_a_difference() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let data = world.subvolume("data");
+    for n in 0..400 {
+        let folder = data.join(format!("top/{}/{n}", n % 7));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("file"), n.to_string()).unwrap();
+    }
+    world.backup().await;
+
+    let (ran, _) = restore(&world, &[]).await;
+
+    assert!(proof(&ran).contains("every byte of 400 files"), "{}", ran.stderr);
+}

@@ -244,7 +244,7 @@ async fn without_its_state_a_prune_is_none_the_worse() {
         fs::write(world.state().with_extension("prune.json"), state).unwrap();
         let ran = world.run(&["prune", "--dry-run"]).await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert!(ran.stderr.contains("event=journal_ignored"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("event=memo_ignored"), "{}", ran.stderr);
     }
 
     world.run(&["prune"]).await;
