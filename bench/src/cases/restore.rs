@@ -34,6 +34,15 @@ pub fn receive(world: &World) -> anyhow::Result<Report> {
         rustix::fs::sync();
         Ok(())
     };
+    let restore = |name: &str, verify: &'static str| {
+        let (url, config) = (sink.url.clone(), config.clone());
+        Contender::new(name, data.bytes, move |round| {
+            let mut command = world.command("btrfs-to-s3", &url);
+            command.args(["restore", "--subvolume", "data", "--verify", verify, "--config"]);
+            command.arg(&config).arg("--target").arg(restored(round));
+            Ok(command)
+        })
+    };
     let contenders = [
         Contender::new("btrfs receive < file", data.bytes, |_| {
             let mut command = Command::new("btrfs");
@@ -41,13 +50,8 @@ pub fn receive(world: &World) -> anyhow::Result<Report> {
             Ok(command)
         })
         .after(forget),
-        Contender::new("btrfs-to-s3 restore", data.bytes, |round| {
-            let mut command = world.command("btrfs-to-s3", &sink.url);
-            command.args(["restore", "--subvolume", "data", "--config"]).arg(&config);
-            command.arg("--target").arg(restored(round));
-            Ok(command)
-        })
-        .after(forget),
+        restore("btrfs-to-s3 restore", "none").after(forget),
+        restore("the same, every byte compared with the source", "full").after(forget),
     ];
     Ok(Report {
         name: "restore",
