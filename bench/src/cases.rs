@@ -23,6 +23,7 @@ pub struct Case {
 pub const ALL: &[Case] = &[
     Case { name: "backup",          run: backup::into_sink,     wants_btrfs: true },
     Case { name: "backup-devstore", run: backup::into_devstore, wants_btrfs: true },
+    Case { name: "backup-latency",  run: backup::with_latency,  wants_btrfs: true },
     Case { name: "restore",         run: restore::receive,      wants_btrfs: true },
     Case { name: "download",        run: restore::download,     wants_btrfs: false },
     Case { name: "objects",         run: small::objects,        wants_btrfs: false },

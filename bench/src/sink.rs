@@ -3,12 +3,13 @@
 //! It speaks enough of S3 for backup tools, knows no credentials, verifies
 //! nothing and echoes the checksums that it is told. Documents (keys that end in
 //! `.json`) are always kept; all else only where [`Options::keep`] says so: in
-//! memory, from where it is served again. Of a discarded object size and headers
+//! memory, from where it is served again without being copied. Of a discarded object size and headers
 //! are known, no bytes.
 //!
 //! A thread for each connection and calls that block: fewer moving parts than a
 //! runtime, and the cheapest there is on a machine of two cores.
 
+mod body;
 mod http;
 mod s3;
 mod state;

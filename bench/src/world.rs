@@ -69,10 +69,10 @@ impl World {
         Server::start(command.arg("sink").args(arguments), "listening on ")
     }
 
-    pub fn devstore(&self, root: &Path) -> anyhow::Result<Server> {
+    pub fn devstore(&self, arguments: &[&str]) -> anyhow::Result<Server> {
         let mut command = Command::new(self.program("s3up-devstore"));
-        command.arg("--root").arg(root).args(["--bucket", tools::BUCKET]);
-        command.args(["--access-key-id", tools::KEY_ID]);
+        command.arg("--root").arg(self.path("devstore")).args(["--bucket", tools::BUCKET]);
+        command.args(["--access-key-id", tools::KEY_ID]).args(arguments);
         command.env("S3UP_DEVSTORE_SECRET_ACCESS_KEY", tools::SECRET);
         Server::start(&mut command, "listening on ")
     }

@@ -12,10 +12,14 @@ use crate::load;
 use crate::measure::{Contender, in_turn};
 use crate::report::{Rate, Report};
 use crate::tools::{self, BUCKET, REGION};
-use crate::world::{GIB, MIB, World, write_noise};
+use crate::world::{GIB, MIB, Server, World, write_noise};
 
 const FILE_BYTES: u64 = 64 * MIB;
-const PART_BYTES: u64 = 32 * MIB;
+/// Short ones take less time to hash and send than they wait for an answer.
+const SHORT_PART_BYTES: u64 = 8 * MIB;
+/// Of parts.
+const IN_FLIGHT: [usize; 3] = [1, 4, 8];
+const LATENCY_MS: &str = "50";
 /// Of the loop file, for each GiB of data: the data, a received copy, and room
 /// to breathe.
 const FILESYSTEM_GIB_PER_GIB: u64 = 4;
@@ -25,6 +29,17 @@ pub struct Data {
     pub fs: BtrfsFs,
     pub snapshot: PathBuf,
     pub bytes: u64,
+}
+
+/// How parts are cut and sent.
+#[derive(Clone, Copy)]
+pub struct Parts {
+    pub bytes: u64,
+    pub in_flight: usize,
+}
+
+impl Parts {
+    pub const PLAIN: Parts = Parts { bytes: 32 * MIB, in_flight: 4 };
 }
 
 impl Data {
@@ -56,14 +71,14 @@ impl Data {
         &'a self,
         world: &'a World,
         url: &'a str,
-        concurrency: usize,
+        parts: Parts,
         name: String,
     ) -> Contender<'a> {
         let id = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let after_id = id.clone();
         Contender::new(name, self.bytes, move |round| {
             let run = format!("{id}-{round}");
-            let config = self.configure(world, url, concurrency, &run)?;
+            let config = self.configure(world, url, parts, &run)?;
             let mut command = world.command("btrfs-to-s3", url);
             command.args(["backup", "--once", "--full", "--config"]).arg(config);
             Ok(command)
@@ -76,7 +91,7 @@ impl Data {
         &self,
         world: &World,
         url: &str,
-        concurrency: usize,
+        parts: Parts,
         run: &str,
     ) -> anyhow::Result<PathBuf> {
         let snapshots = self.snapshots(run);
@@ -84,11 +99,13 @@ impl Data {
         let text = format!(
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {snapshots:?}\n\
              [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = \"{BUCKET}\"\nregion = \"{REGION}\"\n\
-             endpoint = {url:?}\nprefix = {run:?}\nconcurrency = {concurrency}\n\
-             part_size_bytes = {PART_BYTES}\nstorage_class_chunks = \"STANDARD\"\n",
+             endpoint = {url:?}\nprefix = {run:?}\nconcurrency = {}\n\
+             part_size_bytes = {}\nstorage_class_chunks = \"STANDARD\"\n",
             world.path(format!("{run}.lock")),
             world.path(format!("{run}.state")),
             self.fs.path().join("data"),
+            parts.in_flight,
+            parts.bytes,
         );
         world.write(&format!("{run}.toml"), &text)
     }
@@ -111,9 +128,9 @@ pub fn into_sink(world: &World) -> anyhow::Result<Report> {
     let data = Data::new(world)?;
     let sink = world.sink(&[])?;
     let mut contenders = vec![data.send()];
-    for concurrency in [1, 4, 8] {
-        let name = format!("btrfs-to-s3, {concurrency} parts in flight");
-        contenders.push(data.backup(world, &sink.url, concurrency, name));
+    for in_flight in IN_FLIGHT {
+        let parts = Parts { in_flight, ..Parts::PLAIN };
+        contenders.push(data.backup(world, &sink.url, parts, in_flight_name(in_flight)));
     }
     let mut peers = Peers::default();
     contenders.extend(pipes(world, &sink.url, &data, &mut peers));
@@ -160,22 +177,58 @@ fn script(snapshot: &Path, tool: &Path, arguments: &str) -> String {
     format!("btrfs send --quiet {} | {} {arguments}", snapshot.display(), tool.display())
 }
 
-pub fn into_devstore(world: &World) -> anyhow::Result<Report> {
-    let data = Data::new(world)?;
-    let devstore = world.devstore(&world.path("devstore"))?;
-    let mut backup =
-        data.backup(world, &devstore.url, 4, "btrfs-to-s3 into s3up-devstore".to_owned());
-    let (forget, url) = (backup.after, &devstore.url);
+fn in_flight_name(in_flight: usize) -> String {
+    format!("btrfs-to-s3, {in_flight} parts in flight")
+}
+
+/// Into the embedded S3 server, which is emptied after each run.
+fn backup_to<'a>(
+    world: &'a World,
+    data: &'a Data,
+    devstore: &'a Server,
+    parts: Parts,
+    name: String,
+) -> Contender<'a> {
+    let mut backup = data.backup(world, &devstore.url, parts, name);
+    let forget = backup.after;
     backup.after = Box::new(move |round| {
         forget(round)?;
-        load::empty(url)
+        load::empty(&devstore.url)
     });
-    let contenders = [data.send(), backup.with_server(&devstore)];
+    backup.with_server(devstore)
+}
+
+pub fn into_devstore(world: &World) -> anyhow::Result<Report> {
+    let data = Data::new(world)?;
+    let devstore = world.devstore(&[])?;
+    let name = "btrfs-to-s3 into s3up-devstore".to_owned();
+    let backup = backup_to(world, &data, &devstore, Parts::PLAIN, name);
+    let contenders = [data.send(), backup];
     Ok(Report {
         name: "backup-devstore",
         title: format!(
             "{} GiB into the embedded S3 server, which verifies every checksum and writes to disk: \
              a real server is the bottleneck.",
+            world.gib
+        ),
+        rows: in_turn(&contenders, world.rounds)?,
+        missing: Vec::new(),
+        rate: Rate::MibPerSecond,
+    })
+}
+
+pub fn with_latency(world: &World) -> anyhow::Result<Report> {
+    let data = Data::new(world)?;
+    let devstore = world.devstore(&["--latency-ms", LATENCY_MS])?;
+    let contenders = IN_FLIGHT.map(|in_flight| {
+        let parts = Parts { bytes: SHORT_PART_BYTES, in_flight };
+        backup_to(world, &data, &devstore, parts, in_flight_name(in_flight))
+    });
+    Ok(Report {
+        name: "backup-latency",
+        title: format!(
+            "{} GiB of a btrfs subvolume into the embedded S3 server, where every call waits for \
+             {LATENCY_MS} ms: the whole program, parts of 8 MiB.",
             world.gib
         ),
         rows: in_turn(&contenders, world.rounds)?,

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use s3up_testkit::delete_subvolume;
 
 use super::Peers;
-use super::backup::Data;
+use super::backup::{Data, Parts};
 use crate::measure::{Contender, in_turn, run};
 use crate::report::{Rate, Report};
 use crate::tools::{self, BUCKET};
@@ -16,7 +16,7 @@ use crate::world::{GIB, World};
 pub fn receive(world: &World) -> anyhow::Result<Report> {
     let data = Data::new(world)?;
     let sink = world.sink(&["--keep"])?;
-    let config = data.configure(world, &sink.url, 4, "kept")?;
+    let config = data.configure(world, &sink.url, Parts::PLAIN, "kept")?;
     let mut backup = world.command("btrfs-to-s3", &sink.url);
     run(backup.args(["backup", "--once", "--full", "--config"]).arg(&config))?;
     let stream = world.path("stream");

@@ -3,9 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
 use rustix::net::RecvFlags;
+
+use super::body::Body;
 
 const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -153,6 +156,10 @@ impl Connection {
 
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         Ok(self.stream.write_all(bytes)?)
+    }
+
+    pub fn send_kept(&mut self, body: &Body, range: Range<u64>) -> Result<(), Broken> {
+        Ok(body.send(range, &self.stream)?)
     }
 }
 

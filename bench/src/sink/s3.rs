@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::body::Body;
 use super::http::{Broken, Connection, Request};
 use super::state::{Object, Part, State, Upload};
 use super::xml;
@@ -125,7 +126,7 @@ impl Exchange<'_> {
     }
 
     /// `None`: it was discarded.
-    fn body(&mut self) -> Result<Option<Vec<u8>>, Broken> {
+    fn body(&mut self) -> Result<Option<Body>, Broken> {
         let bytes = self.request.body_bytes;
         if !self.state.keeps(&self.request.path) {
             self.connection.drop_body(bytes)?;
@@ -135,7 +136,7 @@ impl Exchange<'_> {
         if encoding.contains("aws-chunked") {
             return Err(Broken::Nonsense("a body in chunks cannot be kept"));
         }
-        Ok(Some(self.connection.read_body(bytes)?))
+        Ok(Some(Body::keep(self.connection.read_body(bytes)?)?))
     }
 
     /// Length of the body without the frames of `aws-chunked`.
@@ -280,9 +281,9 @@ fn send_range(
 ) -> Result<(), Broken> {
     let mut at = 0;
     for part in &object.body {
-        let end = at + part.len() as u64;
+        let end = at + part.bytes();
         let within = range.start.clamp(at, end) - at..range.end.clamp(at, end) - at;
-        connection.send(&part[within.start as usize..within.end as usize])?;
+        connection.send_kept(part, within)?;
         at = end;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Options;
+use super::body::Body;
 
 /// Of each bucket, one map: `bucket/key`.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub struct Object {
     pub etag: String,
     pub bytes: u64,
     /// Empty where the body was discarded; else as long as `bytes`, in parts.
-    pub body: Vec<Vec<u8>>,
+    pub body: Vec<Body>,
     /// Those of the request that GET and HEAD tell again.
     pub headers: Vec<(String, String)>,
 }
@@ -35,7 +36,7 @@ pub struct Upload {
 pub struct Part {
     pub etag: String,
     pub bytes: u64,
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Body>,
     pub crc64nvme: Option<String>,
 }
 

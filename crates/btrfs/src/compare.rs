@@ -5,7 +5,7 @@
 //! permissions, owner, time, targets of symlinks, numbers of devices, which
 //! names are one file, and extended attributes with ACLs. Not compared is what
 //! `btrfs send` does not carry: atime and ctime, flags of inodes, where holes
-//! are, and reliably not the time of the subvolume's own folder. A subvolume inside the source is no part of a snapshot, and is counted.
+//! are. A subvolume inside the source is no part of a snapshot, and is counted.
 //!
 //! Memory: one open folder of each tree for each level, the first differences,
 //! the picked hashes of a sample, and [`LINKED_MAX`] inodes with several names.
@@ -37,6 +37,7 @@ pub use self::links::LINKED_MAX;
 pub use self::proof::{Proof, Source, Wanted, find_source};
 use self::sample::{Pick, Sample};
 use self::walk::Walk;
+use crate::root_times::RootTimes;
 use crate::stopping::Stopping;
 
 /// More threads do not make a disk faster.
@@ -58,9 +59,17 @@ pub enum Extent {
 pub struct Request {
     /// A read-only snapshot.
     pub source: PathBuf,
-    pub restored: PathBuf,
+    pub restored: Restored,
     /// Files whose content is compared at most; `None`: all.
     pub files_max: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Restored {
+    pub path: PathBuf,
+    /// What its own folder will get; where that is not known, they are not
+    /// compared.
+    pub root_times: Option<RootTimes>,
 }
 
 /// What was compared, and where the trees differ.

@@ -59,6 +59,7 @@ mod replace;
 pub mod restore;
 pub mod resume;
 pub mod retention;
+pub mod root_times;
 pub mod schedule;
 pub mod selection;
 pub mod send;

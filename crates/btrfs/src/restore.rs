@@ -163,7 +163,9 @@ impl Restore<'_> {
         let mut staging = Staging::open(&request.target)?;
         let outcome = async {
             let last = self.receive_all(links, &mut staging).await?;
-            let proof = self.prove(chain.newest(), staging.path_of(&last)).await?;
+            let received =
+                compare::Restored { path: staging.path_of(&last), root_times: last.root_times };
+            let proof = self.prove(chain.newest(), received).await?;
             self.hand_over(&last, &mut staging, &request.target).await?;
             Ok((last, proof))
         };
@@ -190,6 +192,10 @@ impl Restore<'_> {
         self.go_on()?;
         let (path, restored) = (staging.path_of(received), staging.restored());
         subvolume::snapshot_writable(self.btrfs, &path, &restored).await?;
+        if let Some(times) = received.root_times {
+            let fail = |source| RestoreError::HandOver { path: restored.clone(), source };
+            times.set(&restored).map_err(fail)?;
+        }
         staging.hands_over(subvolume::show(self.btrfs, &restored).await?.uuid)?;
         self.go_on()?;
         staging.hand_over(target).map_err(|source| {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -53,6 +54,9 @@ struct Args {
         default_value = Options::SECRET_ACCESS_KEY
     )]
     secret_access_key: String,
+    /// Every call waits for so long, as over a long way
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency_ms: u64,
 }
 
 #[tokio::main]
@@ -79,6 +83,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ..Options::new(args.root)
     });
     let s3 = s3.await?;
+    s3.faults().set_latency(Duration::from_millis(args.latency_ms));
     let versioning = if args.versioned { Versioning::Enabled } else { Versioning::Off };
     for bucket in &args.buckets {
         s3.create_bucket(bucket, versioning).await?;

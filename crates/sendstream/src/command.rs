@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::attribute::Form;
 use crate::path::{check_name, check_path, check_text};
-use crate::{Attribute, Kind, Parent, PathRule, Snapshot, Uuid, Wrong, head};
+use crate::{Attribute, Kind, Parent, PathRule, Snapshot, Time, Times, Uuid, Wrong, head};
 
 /// A command whose checksum and form were found right. Its attributes are
 /// borrowed; of its file data only the place is known.
@@ -41,6 +41,10 @@ impl<'a> Command<'a> {
 
     pub fn uuid(&self, attribute: Attribute) -> Option<Uuid> {
         self.bytes(attribute)?.try_into().ok().map(Uuid)
+    }
+
+    pub fn time(&self, attribute: Attribute) -> Option<Time> {
+        self.bytes(attribute)?.try_into().ok().map(Time::from_bytes)
     }
 
     /// What the command is about; empty for the root of the subvolume.
@@ -84,6 +88,17 @@ impl<'a> Command<'a> {
             return check_text(path);
         }
         check_path(path)
+    }
+
+    /// What it says of the subvolume's own folder.
+    pub(crate) fn root_times(&self) -> Option<Times> {
+        if self.kind != Kind::Utimes || self.path() != Some(b"") {
+            return None;
+        }
+        Some(Times {
+            accessed: self.time(Attribute::Atime)?,
+            modified: self.time(Attribute::Mtime)?,
+        })
     }
 
     /// What the first command says; `None` of any other.

@@ -10,9 +10,27 @@ pub type Verdict = Result<Facts, StreamError>;
 pub struct Facts {
     pub protocol: Protocol,
     pub snapshot: Snapshot,
+    /// What was last said of the subvolume's own folder. None in an incremental
+    /// stream that does not change it.
+    pub root_times: Option<Times>,
     /// From the one that names the snapshot to END.
     pub command_count: u64,
     pub total_bytes: u64,
+}
+
+/// When something was read and changed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    pub accessed: Time,
+    pub modified: Time,
+}
+
+/// A moment, counted from the beginning of 1970 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    pub seconds: i64,
+    /// Of the second.
+    pub nanos: u32,
 }
 
 /// The snapshot that was sent.
@@ -25,6 +43,17 @@ pub struct Snapshot {
     /// Its own, on the filesystem that sent it, also where it was received.
     pub ctransid: u64,
     pub parent: Option<Parent>,
+}
+
+impl Time {
+    /// Of the kernel's `btrfs_timespec`.
+    pub(crate) fn from_bytes(bytes: [u8; 12]) -> Time {
+        let [s0, s1, s2, s3, s4, s5, s6, s7, n0, n1, n2, n3] = bytes;
+        Time {
+            seconds: i64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
+            nanos: u32::from_le_bytes([n0, n1, n2, n3]),
+        }
+    }
 }
 
 impl Snapshot {

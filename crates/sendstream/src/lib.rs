@@ -38,7 +38,7 @@ mod verifier;
 pub use attribute::Attribute;
 pub use command::Command;
 pub use error::{CommandPlace, Place, StreamError, Wrong};
-pub use facts::{Facts, Parent, Snapshot, Verdict};
+pub use facts::{Facts, Parent, Snapshot, Time, Times, Verdict};
 pub use head::HEAD_BYTES_MAX;
 pub use kind::Kind;
 pub use path::PathRule;

@@ -11,7 +11,7 @@ use crate::command::Command;
 use crate::crc::Crc;
 use crate::error::{CommandPlace, Place};
 use crate::head::{Head, Split, split};
-use crate::{Facts, Kind, Protocol, Snapshot, StreamError, Verdict, Wrong};
+use crate::{Facts, Kind, Protocol, Snapshot, StreamError, Times, Verdict, Wrong};
 
 const MAGIC: &[u8; 13] = b"btrfs-stream\0";
 /// Magic and version.
@@ -28,6 +28,7 @@ pub struct Verifier {
     protocol: Protocol,
     command_count: u64,
     snapshot: Option<Snapshot>,
+    root_times: Option<Times>,
 }
 
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl Default for Verifier {
             protocol: Protocol::V1,
             command_count: 0,
             snapshot: None,
+            root_times: None,
         }
     }
 }
@@ -134,6 +136,7 @@ impl Verifier {
         Facts {
             protocol: self.protocol,
             snapshot: self.snapshot.expect("END is refused as the first command"),
+            root_times: self.root_times,
             command_count: self.command_count,
             total_bytes: self.taken,
         }
@@ -298,6 +301,7 @@ impl Verifier {
         if self.snapshot.is_none() {
             self.snapshot = command.snapshot();
         }
+        self.root_times = command.root_times().or(self.root_times);
         self.command_count += 1;
         self.state = if command.kind == Kind::End { State::Ended } else { State::CommandHeader };
         on_command(command);

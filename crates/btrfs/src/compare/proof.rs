@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use s3up_core::Size;
 
-use super::{CompareError, Compared, Extent, LINKED_MAX, Request, compare};
+use super::{CompareError, Compared, Extent, LINKED_MAX, Request, Restored, compare};
 use crate::cause::with_cause;
 use crate::manifest::Manifest;
 use crate::plan::Identity;
@@ -91,7 +91,7 @@ impl Wanted {
         &self,
         btrfs: &Btrfs,
         manifest: &Manifest,
-        restored: PathBuf,
+        restored: Restored,
         stopping: &Stopping,
     ) -> Result<Proof, CompareError> {
         let files_max = match self.extent {

@@ -4,8 +4,9 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, lchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 
+use btrfs_sendstream::{Time, Times};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat,
     utimensat,
@@ -51,8 +52,16 @@ fn change(root: &Path, change: impl FnOnce(&Path)) {
     }
 }
 
+/// Its own folder keeps the time that it has.
+fn to_come(path: &Path) -> Restored {
+    let metadata = fs::metadata(path).expect("a folder");
+    let modified = Time { seconds: metadata.mtime(), nanos: metadata.mtime_nsec() as u32 };
+    let times = Times { accessed: modified, modified };
+    Restored { path: path.into(), root_times: Some(RootTimes::of(times)) }
+}
+
 fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compared {
-    let request = Request { source: source.into(), restored: restored.into(), files_max };
+    let request = Request { source: source.into(), restored: to_come(restored), files_max };
     compare_now(&request, &AtomicBool::new(false)).expect("a comparison")
 }
 
@@ -165,6 +174,28 @@ fn set_time_of(source: &Path, restored: &Path) {
 }
 
 #[test]
+fn what_counts_of_the_root_is_the_time_that_it_will_get() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    set_time(one.path(), 5);
+    let gets = |path: &Path| Restored { path: other.path().into(), ..to_come(path) };
+    let unknown = Restored { path: other.path().into(), root_times: None };
+    let now = format!("the subvolume itself has the time {}", mtime(other.path()));
+    let cases =
+        [(gets(one.path()), None), (unknown, None), (gets(other.path()), Some(now.as_str()))];
+    for (restored, want) in cases {
+        let request = Request { source: one.path().into(), restored, files_max: None };
+        let found = compare_now(&request, &AtomicBool::new(false)).unwrap().differences;
+        assert_eq!(found.count, u64::from(want.is_some()), "{found}");
+        assert!(found.to_string().contains(want.unwrap_or_default()), "{found}");
+    }
+}
+
+fn mtime(path: &Path) -> String {
+    let metadata = fs::metadata(path).expect("a folder");
+    format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
+}
+
+#[test]
 fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for root in [&one, &other] {
@@ -206,7 +237,7 @@ fn a_comparison_that_is_stopped_ends() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), "a").unwrap();
     let request =
-        Request { source: root.path().into(), restored: root.path().into(), files_max: Some(1) };
+        Request { source: root.path().into(), restored: to_come(root.path()), files_max: Some(1) };
 
     let found = compare_now(&request, &AtomicBool::new(true)).unwrap();
 
@@ -217,7 +248,8 @@ fn a_comparison_that_is_stopped_ends() {
 fn a_tree_that_is_not_there_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let at = |source: &Path, restored: &Path, files_max| {
-        let request = Request { source: source.into(), restored: restored.into(), files_max };
+        let restored = Restored { path: restored.into(), root_times: None };
+        let request = Request { source: source.into(), restored, files_max };
         compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
     };
     let none = Path::new("/no/such");

@@ -18,6 +18,7 @@ use super::entry::{Entry, Folder, in_restored, in_source};
 use super::links::{Links, Name};
 use super::sample::Pick;
 use super::{CompareError, Compared, Request, Shared};
+use crate::root_times::RootTimes;
 
 /// What stands in a snapshot for a subvolume that was inside: an empty folder
 /// with this inode (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's
@@ -54,13 +55,13 @@ impl<'a> Walk<'a> {
             let folder = Folder::open(path);
             folder.map_err(|source| CompareError::Io { path: path.to_owned(), source })
         };
-        let (source, restored) = (open(&request.source)?, open(&request.restored)?);
+        let (source, restored) = (open(&request.source)?, open(&request.restored.path)?);
         let itself = OsStr::new(".");
         let look = |folder: &Folder, path: &Path| {
             let io = |source| CompareError::Io { path: path.to_owned(), source };
             folder.look(itself).map_err(io)?.ok_or_else(|| io(io::ErrorKind::NotFound.into()))
         };
-        let roots = (look(&source, &request.source)?, look(&restored, &request.restored)?);
+        let roots = (look(&source, &request.source)?, look(&restored, &request.restored.path)?);
         let device = roots.0.dev();
         let mut walk = Walk {
             shared,
@@ -73,10 +74,7 @@ impl<'a> Walk<'a> {
         walk.compared.entries += 1;
         let folders = (&source, &restored);
         let root = Entry { name: itself, folders, source: roots.0, restored: roots.1 };
-        // `btrfs send` makes new entries in the root before it moves them, and does
-        // not always set the time of the root again after the last of them.
-        let is_carried = |what: &What| !matches!(what, What::Modified { .. });
-        for what in root.differences().into_iter().filter(is_carried) {
+        for what in root_differences(&root, request.restored.root_times) {
             shared.differ(PathBuf::new(), what);
         }
         walk.enter(PathBuf::new(), source, restored);
@@ -210,6 +208,17 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// The time of a received root is that of the last entry that was made in it:
+/// what counts is the one that it will get.
+fn root_differences(root: &Entry<'_>, times: Option<RootTimes>) -> Vec<What> {
+    let mut found = root.differences();
+    found.retain(|what| !matches!(what, What::Modified { .. }));
+    let source = (root.source.mtime(), root.source.mtime_nsec());
+    let restored = times.map(RootTimes::modified).filter(|restored| *restored != source);
+    found.extend(restored.map(|restored| What::Modified { source, restored }));
+    found
 }
 
 impl Shared<'_> {

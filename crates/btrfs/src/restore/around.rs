@@ -1,14 +1,13 @@
 //! What stands before and after the receiving: the thaw, and the comparison.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use s3up_core::Key;
 
 use super::Restore;
 use super::error::RestoreError;
 use crate::chain::{Chain, Link};
-use crate::compare::{CompareError, Proof};
+use crate::compare::{self, CompareError, Proof};
 use crate::thaw::{Mode, Thaw, chunks_of};
 
 impl Restore<'_> {
@@ -42,7 +41,7 @@ impl Restore<'_> {
     pub(super) async fn prove(
         &self,
         link: &Link,
-        received: PathBuf,
+        received: compare::Restored,
     ) -> Result<Proof, RestoreError> {
         let proof = self.proving.prove(self.btrfs, &link.manifest, received, &self.stopping).await;
         let proof = proof.map_err(|err| match err {

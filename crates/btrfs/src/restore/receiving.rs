@@ -21,6 +21,7 @@ use super::names::Names;
 use super::proven::{Proven, Refused};
 use super::{Restore, digest};
 use crate::receive::Receiver;
+use crate::root_times::RootTimes;
 use crate::send;
 use crate::staging::{Staging, Whole};
 use crate::subvolume;
@@ -184,6 +185,10 @@ impl Restore<'_> {
             sent_uuid: facts.snapshot.uuid.0,
             received_uuid: told.0,
             ctransid: send::identity(self.btrfs, &path).await?.ctransid,
+            root_times: match facts.root_times {
+                Some(times) => Some(RootTimes::of(times)),
+                None => parent.and_then(|parent| parent.root_times),
+            },
         })
     }
 }

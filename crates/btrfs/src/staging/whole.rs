@@ -7,6 +7,7 @@ use s3up_core::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::restore::names::Salt;
+use crate::root_times::RootTimes;
 
 /// The content of the mark of a staging folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,10 @@ pub struct Whole {
     pub received_uuid: [u8; 16],
     /// Changes with every change of its content.
     pub ctransid: u64,
+    /// What its own folder has to get in the end. None where another version
+    /// of this program received it.
+    #[serde(default)]
+    pub root_times: Option<RootTimes>,
 }
 
 impl Progress {
@@ -77,6 +82,7 @@ mod tests {
             sent_uuid: [1; 16],
             received_uuid: [received; 16],
             ctransid: 7,
+            root_times: None,
         };
         let (own, made_up) = (1, 2);
         #[rustfmt::skip]

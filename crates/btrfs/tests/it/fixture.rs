@@ -104,10 +104,11 @@ impl World {
     }
 
     /// Writes the configuration: what `[subvolumes]` says, and more of `[s3]`.
+    /// `run_at` is midnight: what is due on a day is due whenever a test runs.
     pub fn configure(&self, subvolumes: &str, s3: &str) {
         let text = format!(
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
-             [subvolumes]\n{subvolumes}\n[s3]\nbucket = \"backups\"\nregion = \"us-east-1\"\n\
+             [schedule]\nrun_at = \"00:00\"\n[subvolumes]\n{subvolumes}\n[s3]\nbucket = \"backups\"\nregion = \"us-east-1\"\n\
              prefix = \"nas\"\nendpoint = {:?}\nstorage_class_chunks = \"STANDARD\"\n\
              part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.002\n{s3}\n",
             self.lock(),

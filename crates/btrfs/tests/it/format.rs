@@ -194,10 +194,7 @@ async fn a_backup_on_a_chain_of_the_python_tool_is_a_full_with_the_reason() {
     world.fs.snapshot(&world.subvolume("data"), format!("snapshots/{snapshot}"));
 
     // Else it would be a full for its age alone.
-    world.configure(
-        &format!("paths = [{:?}]", world.subvolume("data")),
-        "[schedule]\nfull_every_days = 36500",
-    );
+    world.reconfigure("run_at", "full_every_days = 36500\nrun_at");
 
     let ran = world.backup().await;
 

@@ -2,7 +2,8 @@
 //! what it says where it is not.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use s3up_testkit::{Tree, char_device, file, hard_link, set_read_only, sparse, symlink};
 
@@ -137,20 +138,35 @@ fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
     (folder, path)
 }
 
-/// With more folders than the kernel remembers the times of, `btrfs send` leaves
-/// out that of the root.
+/// With more folders than the kernel remembers the times of, `btrfs send` says
+/// that of the root before the last entry is made in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_folders_come_back_without_a_difference() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
-    for n in 0..400 {
-        let folder = data.join(format!("top/{}/{n}", n % 7));
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("file"), n.to_string()).unwrap();
-    }
+    let make = |range: std::ops::Range<u32>| {
+        for n in range {
+            let folder = data.join(format!("top/{}/{n}", n % 7));
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("file"), n.to_string()).unwrap();
+        }
+    };
+    make(0..400);
+    let long_ago = UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
+    fs::File::open(&data).and_then(|root| root.set_modified(long_ago)).unwrap();
+    let modified = |path: &Path| fs::metadata(path).and_then(|root| root.modified()).unwrap();
     world.backup().await;
+    let (full, target) = restore(&world, &[]).await;
+    assert!(proof(&full).contains("every byte of 400 files"), "{}", full.stderr);
+    assert_eq!(modified(&target), long_ago);
+    // An incremental that does not touch the root, and so says nothing of it.
+    make(400..800);
+    assert_eq!(modified(&data), long_ago);
+    world.backup().await;
+    s3up_testkit::delete_subvolume(&target);
 
-    let (ran, _) = restore(&world, &[]).await;
+    let (ran, target) = restore(&world, &[]).await;
 
-    assert!(proof(&ran).contains("every byte of 400 files"), "{}", ran.stderr);
+    assert!(proof(&ran).contains("every byte of 800 files"), "{}", ran.stderr);
+    assert_eq!(modified(&target), long_ago);
 }

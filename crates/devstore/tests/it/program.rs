@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::primitives::ByteStream;
@@ -131,6 +132,18 @@ fn a_folder_that_cannot_be_made_is_one_line_and_exit_1() {
     assert!(output.stdout.is_empty());
 }
 
+#[tokio::test]
+async fn every_call_waits_for_the_latency() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start_with(folder.path(), &["--latency-ms", "80"]);
+    let began = Instant::now();
+
+    let answer = reqwest::get(&program.endpoint).await.unwrap();
+
+    assert!(began.elapsed() >= Duration::from_millis(80));
+    assert_eq!(answer.status(), 403, "nobody signed it");
+}
+
 #[test]
 fn a_usage_error_is_exit_2() {
     assert_eq!(run(&["--root"]).status.code(), Some(2));
@@ -156,9 +169,13 @@ struct Program {
 
 impl Program {
     fn start(root: &Path) -> Program {
+        Program::start_with(root, &[])
+    }
+
+    fn start_with(root: &Path, more: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-devstore"));
         command.arg("--root").arg(root.join("data"));
-        command.args(["--listen", "127.0.0.1:0", "--bucket", BUCKET, "--versioned"]);
+        command.args(["--listen", "127.0.0.1:0", "--bucket", BUCKET, "--versioned"]).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("stdout is piped");

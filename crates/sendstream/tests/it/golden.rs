@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use btrfs_sendstream::{Attribute, Kind, Protocol, Verifier, Wrong};
+use jiff::Timestamp;
 
 use crate::{Seen, verdict, verify};
 
@@ -53,6 +54,28 @@ fn golden_streams_hold_the_commands_that_btrfs_receive_dumps() {
         let ours: Vec<_> = others.iter().map(|command| our_line(&name, command)).collect();
         assert_eq!(ours, theirs, "{}", path.display());
     }
+}
+
+#[test]
+fn the_last_times_of_the_root_are_those_that_btrfs_receive_dumps() {
+    for (path, stream) in golden_streams() {
+        let facts = verdict(&stream).expect("a golden stream is whole");
+        let root = format!("./{}/", String::from_utf8(facts.snapshot.name).unwrap());
+        let dump = text(&path.with_extension("dump"));
+        let said = dump.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let is_of_root = words.next() == Some("utimes") && words.next() == Some(&root);
+            let time = |word: &str| word.split_once('=').map(|(_, time)| seconds_of(time));
+            is_of_root.then(|| words.filter_map(time).take(2).collect::<Vec<_>>())
+        });
+        let found = facts.root_times.map(|times| vec![times.accessed, times.modified]);
+        let found = found.map(|times| times.iter().map(|time| time.seconds).collect::<Vec<_>>());
+        assert_eq!(found, said.last(), "{}", path.display());
+    }
+}
+
+fn seconds_of(time: &str) -> i64 {
+    Timestamp::strptime("%Y-%m-%dT%H:%M:%S%z", time).expect("a time").as_second()
 }
 
 #[test]
