@@ -50,6 +50,13 @@ pub fn receive(world: &World) -> anyhow::Result<Report> {
             Ok(command)
         })
         .after(forget),
+        Contender::new("the same, and `sync`", data.bytes, |_| {
+            let mut command = Command::new("sh");
+            let script = "btrfs receive --quiet -f \"$0\" \"$1\" && sync -f \"$1\"";
+            command.args(["-c", script]).arg(&stream).arg(&received);
+            Ok(command)
+        })
+        .after(forget),
         restore("btrfs-to-s3 restore", "none").after(forget),
         restore("the same, every byte compared with the source", "full").after(forget),
     ];
@@ -57,7 +64,7 @@ pub fn receive(world: &World) -> anyhow::Result<Report> {
         name: "restore",
         title: format!(
             "{} GiB from the sink, which kept them, into `btrfs receive` on a loop file; each part \
-             verified, the stream proven again.",
+             verified, the stream proven again, and all of it on disk at the end.",
             world.gib
         ),
         rows: in_turn(&contenders, world.rounds)?,

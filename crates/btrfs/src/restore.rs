@@ -39,7 +39,7 @@ use self::choose::{Chooser, Wanted};
 use self::error::RestoreError;
 pub use self::keeping::Keep;
 use self::links::Links;
-use self::preview::Preview;
+use self::preview::{Preview, Space};
 use crate::bucket::Bucket;
 use crate::chain::{Chain, Link};
 use crate::compare::{self, Proof};
@@ -99,7 +99,8 @@ impl Restore<'_> {
             }
             None => {
                 let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
-                let chunks = self.unless_stopped(self.thaw_all(&chain)).await?;
+                let here = self.links_here(&request.target, &chain).await?;
+                let chunks = self.unless_stopped(self.thaw_all(&chain.links()[here..])).await?;
                 let thaw = self.thaw();
                 tokio::select! {
                     outcome = self.receive_and_hand_over(request, &chain, &links) => outcome?,
@@ -127,7 +128,9 @@ impl Restore<'_> {
         self.unless_stopped(async {
             let chain = self.choose(request).await?;
             let (links, free_bytes) = self.look(request, &chain).await?;
-            Preview::of(self.bucket, &links, &request.target, free_bytes, now).await
+            let here = self.links_here(&request.target, &chain).await?;
+            let space = Space { target: &request.target, free_bytes };
+            Preview::of(self.bucket, &links, here, space, now).await
         })
         .await
     }

@@ -113,11 +113,7 @@ impl Staging {
         btrfs: &Btrfs,
         chain: &[Sha256Digest],
     ) -> Result<Option<(usize, Whole)>, StagingError> {
-        let begins = self.progress.begins(chain).map(|(count, last)| (count, last.clone()));
-        let whole = match begins {
-            Some((count, last)) if self.is_still(btrfs, &last).await => Some((count, last)),
-            Some(_) | None => None,
-        };
+        let whole = self.whole(btrfs, chain).await;
         let keep = whole.as_ref().map(|(_, last)| self.path_of(last));
         let removed = self.clear(btrfs, keep.as_deref()).await?;
         if removed > 0 {
@@ -131,6 +127,12 @@ impl Staging {
         let made = DirBuilder::new().mode(0o700).recursive(true).create(self.received());
         made.map_err(|source| StagingError::Make { path: self.received(), source })?;
         Ok(whole)
+    }
+
+    /// How many links of this chain are whole here, and which is the newest.
+    pub async fn whole(&self, btrfs: &Btrfs, chain: &[Sha256Digest]) -> Option<(usize, Whole)> {
+        let (count, last) = self.progress.begins(chain)?;
+        self.is_still(btrfs, last).await.then(|| (count, last.clone()))
     }
 
     /// Read-only, received as what it was, and not changed since.

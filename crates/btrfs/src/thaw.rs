@@ -21,7 +21,7 @@ use s3up_store::{StoreError, Thaw as Ask, Tier};
 
 pub use self::look::{Look, Need, need};
 use crate::bucket::Bucket;
-use crate::chain::Chain;
+use crate::chain::Link;
 use crate::manifest::DocumentError;
 
 /// The first look after objects were asked for; each later one after twice the
@@ -89,10 +89,10 @@ pub enum ThawError {
     Refused(StoreError),
 }
 
-/// Every chunk of a chain, and its length.
-pub fn chunks_of(chain: &Chain) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
+/// Every chunk of these links, and its length.
+pub fn chunks_of(links: &[Link]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
     let mut chunks = BTreeMap::new();
-    for link in chain.links() {
+    for link in links {
         let facts = link.manifest.chunk_facts().map_err(|err| (link.key.clone(), err))?;
         chunks.extend(facts.into_iter().map(|chunk| (chunk.key, chunk.size)));
     }

@@ -1,4 +1,5 @@
-//! SHA-256 of a stream and of each of its parts, in one pass.
+//! SHA-256 of a stream and of each of its parts in one pass, and of two parts at
+//! once.
 //!
 //! A manifest holds the digest of each chunk, and the digest of each of its
 //! parts: two hashes of the same bytes, and hashing is the largest cost of a
@@ -6,7 +7,8 @@
 //! schedule of a block is the same for both; and the rounds of one SHA-256 keep
 //! the processor's SHA unit busy half of the time only, because each waits for
 //! the one before. So two states that take each block together cost hardly more
-//! than one: [`PartedSha256`].
+//! than one: [`PartedSha256`]. And where many parts are there, as on the way back,
+//! two of them take turns: [`of_two`].
 //!
 //! Where the processor has no SHA instructions, or is of another kind than
 //! x86-64, it is two hashes by the library.
@@ -91,6 +93,22 @@ impl PartedSha256 {
     }
 }
 
+/// The digests of two parts, sooner than one after the other: as far as the
+/// shorter one reaches.
+pub fn of_two(parts: [&[u8]; 2]) -> [Sha256Digest; 2] {
+    let Some(unit) = Unit::detect() else { return parts.map(Sha256Digest::of) };
+    let both = parts[0].len().min(parts[1].len());
+    let both = both - both % BLOCK_BYTES;
+    let mut states = [INITIAL; 2];
+    unit.compress(&mut states, parts.map(|part| &part[..both]));
+    [0, 1].map(|n| {
+        let (blocks, tail) = parts[n].split_at(parts[n].len() - parts[n].len() % BLOCK_BYTES);
+        let mut state = [states[n]];
+        unit.compress(&mut state, [&blocks[both..]]);
+        ended(unit, state[0], tail, parts[n].len() as u64)
+    })
+}
+
 impl Default for Whole {
     fn default() -> Whole {
         Whole { state: INITIAL, bytes: 0, tail: Vec::with_capacity(BLOCK_BYTES) }
@@ -106,7 +124,7 @@ impl Whole {
         }
         let (blocks, rest) = part.split_at(part.len() - part.len() % BLOCK_BYTES);
         let mut states = [self.state, INITIAL];
-        unit.compress(&mut states, blocks);
+        unit.compress(&mut states, [blocks]);
         let [whole, alone] = states;
         self.state = whole;
         self.tail.extend_from_slice(rest);
@@ -123,8 +141,8 @@ impl Whole {
         }
         let (blocks, rest) = part.split_at(part.len() - part.len() % BLOCK_BYTES);
         let mut states = [self.state];
-        unit.compress(&mut states, &self.tail);
-        unit.compress(&mut states, blocks);
+        unit.compress(&mut states, [&self.tail]);
+        unit.compress(&mut states, [blocks]);
         [self.state] = states;
         self.tail.clear();
         self.tail.extend_from_slice(rest);
@@ -143,7 +161,7 @@ fn ended(unit: Unit, state: State, tail: &[u8], bytes: u64) -> Sha256Digest {
     let at = end.len() - LENGTH_BYTES;
     end[at..].copy_from_slice(&(bytes * 8).to_be_bytes());
     let mut states = [state];
-    unit.compress(&mut states, end);
+    unit.compress(&mut states, [end]);
     let mut digest = [0; 32];
     for (bytes, word) in digest.chunks_exact_mut(4).zip(states[0]) {
         bytes.copy_from_slice(&word.to_be_bytes());
@@ -184,6 +202,16 @@ mod tests {
             agrees(&[noise(bytes), noise(bytes)]);
         }
         agrees(&[]);
+    }
+
+    #[test]
+    fn two_at_once() {
+        for one in [0, 1, 63, 64, 65, 1000, 5000] {
+            for other in [0, 55, 56, 64, 128, 999, 4096] {
+                let parts = [&noise(one)[..], &noise(other + 7)[7..]];
+                assert_eq!(of_two(parts), parts.map(Sha256Digest::of), "{one} and {other}");
+            }
+        }
     }
 
     /// FIPS 180-4, and the one with a million letters.

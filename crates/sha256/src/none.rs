@@ -11,7 +11,11 @@ impl Unit {
         None
     }
 
-    pub fn compress<const N: usize>(self, _states: &mut [State; N], _blocks: &[u8]) {
+    pub fn compress<const N: usize, const M: usize>(
+        self,
+        _states: &mut [State; N],
+        _lanes: [&[u8]; M],
+    ) {
         match self {}
     }
 }

@@ -24,34 +24,47 @@ impl Unit {
         is_there.then_some(Unit(()))
     }
 
-    /// Takes `blocks`, whole ones, into each of the states.
-    pub fn compress<const N: usize>(self, states: &mut [State; N], blocks: &[u8]) {
+    /// Takes whole blocks into each of the states: of one lane into all of them,
+    /// or of as many lanes, each as long as the others, into one state each.
+    pub fn compress<const N: usize, const M: usize>(
+        self,
+        states: &mut [State; N],
+        lanes: [&[u8]; M],
+    ) {
         #[expect(unsafe_code, reason = "instructions that not every processor has")]
         // SAFETY: a `Unit` comes from `detect` alone, which found all features
         // that `compress` is compiled for. It has no other condition.
         unsafe {
-            compress(states, blocks);
+            compress(states, lanes);
         }
     }
 }
 
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-fn compress<const N: usize>(states: &mut [State; N], blocks: &[u8]) {
-    let mut abef = [_mm_setzero_si128(); N];
-    let mut cdgh = [_mm_setzero_si128(); N];
+fn compress<const N: usize, const M: usize>(states: &mut [State; N], lanes: [&[u8]; M]) {
+    const { assert!(M == 1 || M == N, "one lane for all states, or one for each") };
+    let nothing = _mm_setzero_si128();
+    let mut abef = [nothing; N];
+    let mut cdgh = [nothing; N];
     for (n, [a, b, c, d, e, f, g, h]) in states.iter().map(|state| state.map(signed)).enumerate() {
         abef[n] = _mm_set_epi32(a, b, e, f);
         cdgh[n] = _mm_set_epi32(c, d, g, h);
     }
-    for block in blocks.as_chunks::<BLOCK_BYTES>().0 {
+    let lanes = lanes.map(|lane| lane.as_chunks::<BLOCK_BYTES>().0);
+    let blocks = lanes.iter().map(|lane| lane.len()).min().unwrap_or(0);
+    #[expect(clippy::needless_range_loop, reason = "it is a place in every lane")]
+    for at in 0..blocks {
         let (abef_before, cdgh_before) = (abef, cdgh);
-        let (quarters, _) = block.as_chunks();
-        let mut schedule = [_mm_setzero_si128(); 4];
-        for (words, bytes) in schedule.iter_mut().zip(quarters) {
-            *words = big_endian_words(*bytes);
+        // In variables of their own, so that the schedule stays in registers.
+        let (mut w0, mut w1, mut w2, mut w3) =
+            ([nothing; M], [nothing; M], [nothing; M], [nothing; M]);
+        for m in 0..M {
+            let (quarters, _) = lanes[m][at].as_chunks();
+            w0[m] = big_endian_words(quarters[0]);
+            w1[m] = big_endian_words(quarters[1]);
+            w2[m] = big_endian_words(quarters[2]);
+            w3[m] = big_endian_words(quarters[3]);
         }
-        // Written out, so that the schedule stays in registers.
-        let [mut w0, mut w1, mut w2, mut w3] = schedule;
         for k in 0..4 {
             if k > 0 {
                 w0 = extended(w0, w1, w2, w3);
@@ -75,31 +88,46 @@ fn compress<const N: usize>(states: &mut [State; N], blocks: &[u8]) {
     }
 }
 
+/// State `n` takes the words of lane `n`, or of the only one.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 #[inline]
-fn four_rounds<const N: usize>(
+fn four_rounds<const N: usize, const M: usize>(
     abef: &mut [__m128i; N],
     cdgh: &mut [__m128i; N],
-    words: __m128i,
+    mut words: [__m128i; M],
     number: usize,
 ) {
-    let words = _mm_add_epi32(words, constants(number));
-    for n in 0..N {
-        cdgh[n] = _mm_sha256rnds2_epu32(cdgh[n], abef[n], words);
+    for lane in &mut words {
+        *lane = _mm_add_epi32(*lane, constants(number));
     }
-    let words = _mm_shuffle_epi32::<0b00_00_11_10>(words);
     for n in 0..N {
-        abef[n] = _mm_sha256rnds2_epu32(abef[n], cdgh[n], words);
+        cdgh[n] = _mm_sha256rnds2_epu32(cdgh[n], abef[n], words[n % M]);
+    }
+    for lane in &mut words {
+        *lane = _mm_shuffle_epi32::<0b00_00_11_10>(*lane);
+    }
+    for n in 0..N {
+        abef[n] = _mm_sha256rnds2_epu32(abef[n], cdgh[n], words[n % M]);
     }
 }
 
-/// The four words of the message schedule that take the place of the oldest.
+/// The four words of the message schedule that take the place of the oldest, in
+/// each lane.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 #[inline]
-fn extended(oldest: __m128i, second: __m128i, third: __m128i, newest: __m128i) -> __m128i {
-    let words = _mm_sha256msg1_epu32(oldest, second);
-    let words = _mm_add_epi32(words, _mm_alignr_epi8::<4>(newest, third));
-    _mm_sha256msg2_epu32(words, newest)
+fn extended<const M: usize>(
+    oldest: [__m128i; M],
+    second: [__m128i; M],
+    third: [__m128i; M],
+    newest: [__m128i; M],
+) -> [__m128i; M] {
+    let mut words = oldest;
+    for m in 0..M {
+        words[m] = _mm_sha256msg1_epu32(oldest[m], second[m]);
+        words[m] = _mm_add_epi32(words[m], _mm_alignr_epi8::<4>(newest[m], third[m]));
+        words[m] = _mm_sha256msg2_epu32(words[m], newest[m]);
+    }
+    words
 }
 
 #[target_feature(enable = "sse2,ssse3")]

@@ -18,6 +18,7 @@ use crate::conditions::Conditions;
 use crate::dialect::{Checksums, Profile};
 use crate::error::ConnectError;
 use crate::orphans::Begun;
+use crate::pairs::Pairs;
 use crate::pool::Pool;
 use crate::settings::{Credentials, Settings};
 use crate::throttle::Throttle;
@@ -35,6 +36,7 @@ pub struct Store {
     pub(crate) uploads: Line,
     pub(crate) downloads: Line,
     pub(crate) begun: Begun,
+    pub(crate) pairs: Pairs,
     /// Aborts of uploads that were dropped.
     pub(crate) cleanups: TaskTracker,
 }
@@ -85,6 +87,7 @@ impl Store {
             settings: Arc::new(settings),
             throttle: Throttle::default(),
             begun: Begun::default(),
+            pairs: Pairs::new(),
             cleanups: TaskTracker::new(),
         })
     }

@@ -28,7 +28,7 @@ impl Store {
         for fetch in 1.. {
             self.fill(&get, &range, &mut buffer).await?;
             let Some(expected) = expected else { break };
-            let (same_buffer, found) = hashing::sha256_of_buffer(buffer).await;
+            let (same_buffer, found) = self.pairs.sha256(buffer).await;
             buffer = same_buffer;
             if found == expected {
                 break;

@@ -10,8 +10,6 @@ use s3up_sha256::PartedSha256;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::pool::Buffer;
-
 /// Up to here hashing takes less than 0.2 ms.
 const INLINE_BYTES_MAX: usize = 256 << 10;
 
@@ -33,15 +31,6 @@ pub(crate) async fn sha256(bytes: Bytes) -> Sha256Digest {
         return Sha256Digest::of(&bytes);
     }
     joined(tokio::task::spawn_blocking(move || Sha256Digest::of(&bytes))).await
-}
-
-/// Gives the buffer back, so that it can be filled once more.
-pub(crate) async fn sha256_of_buffer(buffer: Buffer) -> (Buffer, Sha256Digest) {
-    let hash = move || {
-        let digest = Sha256Digest::of(&buffer);
-        (buffer, digest)
-    };
-    joined(tokio::task::spawn_blocking(hash)).await
 }
 
 /// The CRC of two stretches put together, from the CRC of each.

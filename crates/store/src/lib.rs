@@ -42,6 +42,7 @@ mod listing;
 mod multipart;
 mod orphans;
 mod pace;
+mod pairs;
 mod parts;
 mod patience;
 mod pool;

@@ -62,7 +62,7 @@ pub async fn run(place: &Place, args: ThawArgs) -> anyhow::Result<Exit> {
     let thaw = Thaw { bucket: &bucket, terms: place.restore.terms, clock: SystemTime::now };
     let work = async {
         let chain = chooser.chain(&wanted).await?;
-        let chunks = chunks_of(&chain)
+        let chunks = chunks_of(chain.links())
             .map_err(|(key, err)| anyhow!(err).context(format!("manifest {key}")))?;
         let thawed = thaw.run(&chunks, mode).await?;
         let line = ThawLine::of(subvolume.as_str(), chain.newest().key.as_str(), &thawed);

@@ -1,13 +1,15 @@
 //! What stands before and after the receiving: the thaw, and the comparison.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use s3up_core::Key;
 
-use super::Restore;
 use super::error::RestoreError;
+use super::{Restore, digests};
 use crate::chain::{Chain, Link};
 use crate::compare::{self, CompareError, Proof};
+use crate::staging::Staging;
 use crate::thaw::{Mode, Thaw, chunks_of};
 
 impl Restore<'_> {
@@ -15,11 +17,26 @@ impl Restore<'_> {
         Thaw { bucket: self.bucket, terms: self.terms, clock: self.clock }
     }
 
-    /// Every chunk of the chain can be read. What cannot is asked for and waited
+    /// How many links of the chain an interrupted restore has received whole. When
+    /// this one goes on from them, it looks again.
+    pub(super) async fn links_here(
+        &self,
+        target: &Path,
+        chain: &Chain,
+    ) -> Result<usize, RestoreError> {
+        let Some(staging) = Staging::left(target)? else { return Ok(0) };
+        let whole = staging.whole(self.btrfs, &digests(chain)).await;
+        Ok(whole.map_or(0, |(count, _)| count))
+    }
+
+    /// Every chunk of these links can be read. What cannot is asked for and waited
     /// for, as far as that may be done.
-    pub(super) async fn thaw_all(&self, chain: &Chain) -> Result<BTreeMap<Key, u64>, RestoreError> {
+    pub(super) async fn thaw_all(
+        &self,
+        links: &[Link],
+    ) -> Result<BTreeMap<Key, u64>, RestoreError> {
         let document = |(key, source)| RestoreError::Document { key, source };
-        let chunks = chunks_of(chain).map_err(document)?;
+        let chunks = chunks_of(links).map_err(document)?;
         let thawed = self.thaw().run(&chunks, self.mode).await?;
         if !thawed.is_ready() {
             let look = thawed.look;

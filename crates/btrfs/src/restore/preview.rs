@@ -26,6 +26,9 @@ pub struct Preview {
     pub target: String,
     /// From the full on.
     pub links: Vec<LinkLine>,
+    /// Of these, from the full on, an interrupted restore has received whole: they
+    /// are not read again.
+    pub links_here: usize,
     pub chunks: usize,
     pub total_bytes: u64,
     /// Of the filesystem of the target.
@@ -44,15 +47,21 @@ pub struct LinkLine {
     pub storage_classes: Vec<String>,
 }
 
+/// Where it goes.
+pub struct Space<'a> {
+    pub target: &'a Path,
+    pub free_bytes: u64,
+}
+
 impl Preview {
     pub async fn of(
         bucket: &Bucket,
         links: &Links<'_>,
-        target: &Path,
-        free_bytes: u64,
+        here: usize,
+        Space { target, free_bytes }: Space<'_>,
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
-        let chunks = || links.links.iter().flat_map(|link| &link.chunks);
+        let chunks = || links.links.iter().skip(here).flat_map(|link| &link.chunks);
         let keys: Vec<Key> = chunks().map(|(chunk, _)| chunk.key.clone()).collect();
         let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now);
         let states = states.await?;
@@ -65,7 +74,8 @@ impl Preview {
             subvolume: newest.link.manifest.subvolume.clone(),
             target: target.display().to_string(),
             links: links.links.iter().map(LinkLine::of).collect(),
-            chunks: keys.len(),
+            links_here: here,
+            chunks: links.links.iter().map(|link| link.chunks.len()).sum(),
             total_bytes: links.total_bytes(),
             free_bytes,
             thaw: cold,
@@ -87,8 +97,12 @@ impl Preview {
         });
         let links = table(header, rows);
         format!(
-            "{links}\n{} links, {} chunks, {}; {} are free at {}\n{}",
+            "{links}\n{} links{}, {} chunks, {}; {} are free at {}\n{}",
             self.links.len(),
+            match self.links_here {
+                0 => String::new(),
+                here => format!(" ({here} here already, of a restore that was interrupted)"),
+            },
             self.chunks,
             Size(self.total_bytes),
             Size(self.free_bytes),

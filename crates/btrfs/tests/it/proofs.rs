@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
+use s3up_devstore::Op;
 use s3up_testkit::{Tree, char_device, file, hard_link, set_read_only, sparse, symlink};
 
 use crate::fixture::{Ran, World};
@@ -117,6 +119,47 @@ async fn what_differs_from_the_source_is_named_and_not_handed_over() {
     let (ran, target) = restore(&world, &["--verify", "none"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(fs::read(target.join("readme")).unwrap(), b"hello");
+}
+
+/// The received one is as it was sent, and the source looks as if it were not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_is_handed_over_later_without_a_download() {
+    let Some(world) = backed_up().await else { return };
+    let source = newest_snapshot(&world);
+    let other = Mounted::over(&source.join("a/b/c/deep"), &source.join("a/b/c/deeper"));
+    let (ran, target) = restore(&world, &[]).await;
+    ran.failed_with(1, &["is not handed over", r#""a/b/c/deeper""#, "`--verify none`"]);
+    assert!(!target.exists());
+    drop(other);
+    let chunks = |world: &World| world.s3.faults().calls(Op::GetObject);
+    let before = chunks(&world);
+
+    let (ran, target) = restore(&world, &["--verify", "none"]).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=restore_goes_on"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("event=link_received"), "{}", ran.stderr);
+    // The pointer, twice, and two manifests with their parts files.
+    assert_eq!(chunks(&world) - before, 6);
+    assert_eq!(fs::read(target.join("a/b/c/deeper")).unwrap(), b"deeper");
+}
+
+/// A file that is seen in the place of another.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn over(file: &Path, place: &Path) -> Mounted {
+        let mount = Command::new("mount").arg("--bind").args([file, place]).status();
+        assert!(mount.expect("mount").success());
+        Mounted(place.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let umount = Command::new("umount").arg(&self.0).status();
+        assert!(umount.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
 }
 
 /// A `btrfs` that runs a script before `btrfs send` of a source snapshot: that is

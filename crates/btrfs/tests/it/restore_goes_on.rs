@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::{Fault, Op};
@@ -13,6 +14,7 @@ use s3up_testkit::{
 };
 
 use crate::fixture::{RETRY_FOR, Ran, World, names_in};
+use crate::thaws::{archived, asked};
 
 /// A full and two incrementals, of some hundred KiB each.
 async fn three_links() -> Option<World> {
@@ -78,6 +80,33 @@ async fn a_restore_that_was_killed_goes_on_from_the_last_whole_link() {
         assert_eq!(world.s3.faults().calls(Op::GetObject) - before, 8 + received as u64);
         s3up_testkit::delete_subvolume(&target(&world));
     }
+}
+
+/// The copies of what is here already may be gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_still_to_be_received_is_thawed_again() {
+    let Some(mut world) = archived("DEEP_ARCHIVE").await else { return };
+    world.s3.set_restore_delay(Duration::ZERO);
+    let (mut run, _stand_in) = until_receive(&mut world, 2).await;
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    let before = asked(&world);
+    assert_eq!(before, 3, "a full of two chunks, and an incremental");
+    world.s3.advance(Duration::from_secs(60 * 24 * 60 * 60)).await.unwrap();
+    let target = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
+    let dry = |more: &'static [&str]| [&restore[..], &["--dry-run"], more].concat();
+
+    let table = world.run(&dry(&[])).await;
+    let json = world.run(&dry(&["--json"])).await;
+    let (ran, links) = goes_on(&world).await;
+
+    assert!(table.stdout.contains("2 links (1 here already"), "{}", table.stdout);
+    let preview: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&preview["links_here"], &preview["chunks"]), (&1.into(), &3.into()));
+    assert_eq!(preview["thaw"][0]["requests"], 1);
+    assert_eq!(links.as_deref(), Some("1"), "{}", ran.stderr);
+    assert_eq!(asked(&world) - before, 1, "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A full of two chunks, and an incremental, in a storage class.
-async fn archived(class: &str) -> Option<World> {
+pub async fn archived(class: &str) -> Option<World> {
     let world = World::start(&["data"]).await?;
     world.reconfigure(
         "storage_class_chunks = \"STANDARD\"",
@@ -43,7 +43,7 @@ async fn states(world: &World) -> Vec<ArchiveState> {
     states.expect("states").into_values().collect()
 }
 
-fn asked(world: &World) -> u64 {
+pub fn asked(world: &World) -> u64 {
     world.s3.faults().calls(Op::RestoreObject)
 }
 

@@ -62,7 +62,7 @@ fn the_last_times_of_the_root_are_those_that_btrfs_receive_dumps() {
         let facts = verdict(&stream).expect("a golden stream is whole");
         let root = format!("./{}/", String::from_utf8(facts.snapshot.name).unwrap());
         let dump = text(&path.with_extension("dump"));
-        let said = dump.lines().filter_map(|line| {
+        let mut said = dump.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             let is_of_root = words.next() == Some("utimes") && words.next() == Some(&root);
             let time = |word: &str| word.split_once('=').map(|(_, time)| seconds_of(time));
@@ -70,7 +70,7 @@ fn the_last_times_of_the_root_are_those_that_btrfs_receive_dumps() {
         });
         let found = facts.root_times.map(|times| vec![times.accessed, times.modified]);
         let found = found.map(|times| times.iter().map(|time| time.seconds).collect::<Vec<_>>());
-        assert_eq!(found, said.last(), "{}", path.display());
+        assert_eq!(found, said.next_back(), "{}", path.display());
     }
 }
 
