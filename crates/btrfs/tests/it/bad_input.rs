@@ -41,7 +41,7 @@ async fn names_that_clash_or_are_missing_say_how_to_name_them() {
     let ran = world.run(&["backup", "--once"]).await;
     ran.failed_with(
         2,
-        &["config.toml:7: subvolumes.paths[1]", "is called \"data\", too", "name = "],
+        &["config.toml:9: subvolumes.paths[1]", "is called \"data\", too", "name = "],
     );
     world.configure("paths = [\"/\"]", "");
     let ran = world.run(&["backup", "--once"]).await;
