@@ -10,6 +10,11 @@ use s3up_cli::{Exit, LogArgs};
 use s3up_server::{Config, Front, GRACE, Gateway, StartError, keygen, serve};
 use tokio::net::TcpListener;
 
+/// Small uploads are many short allocations on all threads: with the system's a
+/// sixth of the gateway's time (`bench/README.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Take files from clients over HTTP and store them in S3
 #[derive(Parser)]
 #[command(version, name = "s3up-server")]
