@@ -17,6 +17,8 @@ use crate::world::{GIB, MIB, Server, World, write_noise};
 const FILE_BYTES: u64 = 64 * MIB;
 /// Short ones take less time to hash and send than they wait for an answer.
 const SHORT_PART_BYTES: u64 = 8 * MIB;
+/// Longer chunks make longer parts than were asked for: S3 takes 10,000 of them.
+const PARTS_PER_CHUNK: u64 = 1000;
 /// Of parts.
 const IN_FLIGHT: [usize; 3] = [1, 4, 8];
 const LATENCY_MS: &str = "50";
@@ -100,12 +102,13 @@ impl Data {
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {snapshots:?}\n\
              [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = \"{BUCKET}\"\nregion = \"{REGION}\"\n\
              endpoint = {url:?}\nprefix = {run:?}\nconcurrency = {}\n\
-             part_size_bytes = {}\nstorage_class_chunks = \"STANDARD\"\n",
+             part_size_bytes = {}\nchunk_size_bytes = {}\nstorage_class_chunks = \"STANDARD\"\n",
             world.path(format!("{run}.lock")),
             world.path(format!("{run}.state")),
             self.fs.path().join("data"),
             parts.in_flight,
             parts.bytes,
+            parts.bytes * PARTS_PER_CHUNK,
         );
         world.write(&format!("{run}.toml"), &text)
     }
