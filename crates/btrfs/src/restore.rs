@@ -196,7 +196,7 @@ impl Restore<'_> {
         let (path, restored) = (staging.path_of(received), staging.restored());
         subvolume::snapshot_writable(self.btrfs, &path, &restored).await?;
         if let Some(times) = received.root_times {
-            let fail = |source| RestoreError::HandOver { path: restored.clone(), source };
+            let fail = |source| RestoreError::RootTimes { path: restored.clone(), source };
             times.set(&restored).map_err(fail)?;
         }
         staging.hands_over(subvolume::show(self.btrfs, &restored).await?.uuid)?;

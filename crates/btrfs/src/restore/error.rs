@@ -73,6 +73,8 @@ pub enum RestoreError {
     Pipe { manifest: Key, source: std::io::Error },
     #[error("the thread that proves the stream of {manifest} has died")]
     FeederDied { manifest: Key },
+    #[error("set the times of the restored subvolume, {path:?}")]
+    RootTimes { path: PathBuf, source: std::io::Error },
     #[error("give the restored subvolume its name {path:?}")]
     HandOver { path: PathBuf, source: std::io::Error },
     #[error("{look}; {why}")]
