@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::connect::Store;
@@ -66,7 +67,12 @@ pub struct DownloadRow {
     check: Check,
 }
 
-type Fetch = AbortOnDropHandle<Result<Fetched, StoreError>>;
+/// A range that is on its way, or there.
+struct Fetch {
+    fetched: AbortOnDropHandle<Result<Fetched, StoreError>>,
+    /// Tells that the reader waits for it.
+    want: watch::Sender<bool>,
+}
 
 /// A range that came whole.
 pub(crate) struct Fetched {
@@ -143,7 +149,8 @@ impl DownloadRow {
         let get = Arc::clone(&self.objects[object]);
         self.ask_ahead(&get).await?;
         let front = self.ahead.pop_front().expect("ask_ahead has asked for what is next");
-        let Fetched { bytes, crc64nvme } = match front.await {
+        front.want.send_replace(true);
+        let Fetched { bytes, crc64nvme } = match front.fetched.await {
             Ok(outcome) => outcome?,
             Err(err) => {
                 return Err(StoreError::new("get", &get.key, Kind::Permanent).because(err));
@@ -175,8 +182,10 @@ impl DownloadRow {
             };
             let Some(buffer) = buffer.map_err(|err| no_buffer(&get.key, &err))? else { break };
             self.asking = At { object, passed: range.end - get.range.start };
-            let fetch = self.store.clone().fetch(get, range, buffer);
-            self.ahead.push_back(AbortOnDropHandle::new(tokio::spawn(fetch)));
+            let (want, wanted) = watch::channel(false);
+            let fetch = self.store.clone().fetch(get, range, buffer, wanted);
+            let fetched = AbortOnDropHandle::new(tokio::spawn(fetch));
+            self.ahead.push_back(Fetch { fetched, want });
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::connect::Store;
 use crate::download::{Fetched, Get};
 use crate::error::{Kind, StoreError};
 use crate::hashing;
+use crate::pairs::Wanted;
 use crate::pool::Buffer;
 
 /// Times that a part is fetched before it is called corrupt.
@@ -23,12 +24,13 @@ impl Store {
         get: std::sync::Arc<Get>,
         range: Range<u64>,
         mut buffer: Buffer,
+        wanted: Wanted,
     ) -> Result<Fetched, StoreError> {
         let expected = expected_sha256(&get, &range)?;
         for fetch in 1.. {
             self.fill(&get, &range, &mut buffer).await?;
             let Some(expected) = expected else { break };
-            let (same_buffer, found) = self.pairs.sha256(buffer).await;
+            let (same_buffer, found) = self.pairs.sha256(buffer, wanted.clone()).await;
             buffer = same_buffer;
             if found == expected {
                 break;
