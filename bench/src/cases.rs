@@ -25,6 +25,7 @@ pub const ALL: &[Case] = &[
     Case { name: "backup-devstore", run: backup::into_devstore, wants_btrfs: true },
     Case { name: "backup-latency",  run: backup::with_latency,  wants_btrfs: true },
     Case { name: "restore",         run: restore::receive,      wants_btrfs: true },
+    Case { name: "restore-slow-disk", run: restore::receive_on_slow_disk, wants_btrfs: true },
     Case { name: "download",        run: restore::download,     wants_btrfs: false },
     Case { name: "objects",         run: small::objects,        wants_btrfs: false },
     Case { name: "files",           run: small::files,          wants_btrfs: false },

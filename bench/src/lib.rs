@@ -13,6 +13,7 @@ pub mod measure;
 pub mod report;
 pub mod sink;
 pub mod stats;
+pub mod throttle;
 pub mod tools;
 pub mod world;
 

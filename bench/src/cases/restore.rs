@@ -8,13 +8,42 @@ use s3up_testkit::delete_subvolume;
 
 use super::Peers;
 use super::backup::{Data, Parts};
-use crate::measure::{Contender, in_turn, run};
+use crate::measure::{Contender, Row, in_turn, run};
 use crate::report::{Rate, Report};
+use crate::throttle::Throttle;
 use crate::tools::{self, BUCKET};
 use crate::world::{GIB, World};
 
+/// What `btrfs receive` reached on the machine that the goals were set on.
+const SLOW_DISK_MIB_PER_SECOND: u64 = 315;
+
 pub fn receive(world: &World) -> anyhow::Result<Report> {
     let data = Data::new(world)?;
+    let rows = received(world, &data)?;
+    let title = format!(
+        "{} GiB from the sink, which kept them, into `btrfs receive` on a loop file; each part \
+         verified, the stream proven again, and all of it on disk at the end.",
+        world.gib
+    );
+    Ok(Report { name: "restore", title, rows, missing: Vec::new(), rate: Rate::MibPerSecond })
+}
+
+pub fn receive_on_slow_disk(world: &World) -> anyhow::Result<Report> {
+    let data = Data::new(world)?;
+    let throttle = Throttle::writes(&data.fs, SLOW_DISK_MIB_PER_SECOND)?;
+    let (mut rows, mut missing) = (Vec::new(), Vec::new());
+    match throttle {
+        Some(_) => rows = received(world, &data)?,
+        None => missing.push("the blkio controller of cgroup v1".to_owned()),
+    }
+    let title = format!(
+        "The same on a disk that takes {SLOW_DISK_MIB_PER_SECOND} MiB/s (`blkio.throttle`), as \
+         `btrfs receive` did on the machine that the goals were set on."
+    );
+    Ok(Report { name: "restore-slow-disk", title, rows, missing, rate: Rate::MibPerSecond })
+}
+
+fn received(world: &World, data: &Data) -> anyhow::Result<Vec<Row>> {
     let sink = world.sink(&["--keep"])?;
     let config = data.configure(world, &sink.url, Parts::PLAIN, "kept")?;
     let mut backup = world.command("btrfs-to-s3", &sink.url);
@@ -60,17 +89,7 @@ pub fn receive(world: &World) -> anyhow::Result<Report> {
         restore("btrfs-to-s3 restore", "none").after(forget),
         restore("the same, every byte compared with the source", "full").after(forget),
     ];
-    Ok(Report {
-        name: "restore",
-        title: format!(
-            "{} GiB from the sink, which kept them, into `btrfs receive` on a loop file; each part \
-             verified, the stream proven again, and all of it on disk at the end.",
-            world.gib
-        ),
-        rows: in_turn(&contenders, world.rounds)?,
-        missing: Vec::new(),
-        rate: Rate::MibPerSecond,
-    })
+    in_turn(&contenders, world.rounds)
 }
 
 pub fn download(world: &World) -> anyhow::Result<Report> {

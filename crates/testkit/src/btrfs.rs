@@ -70,6 +70,14 @@ impl BtrfsFs {
         BtrfsFs { image, mount, _dir: dir }
     }
 
+    /// Its loop device as the kernel names it to throttle it: `major:minor`.
+    pub fn device_number(&self) -> String {
+        let devices = leftovers::loop_devices(&self.image);
+        let device = devices.first().expect("what is mounted is on a loop device");
+        let number = fs::read_to_string(device.join("dev")).expect("the number of a device");
+        number.trim_end().to_owned()
+    }
+
     /// Where it is mounted: its top-level subvolume.
     pub fn path(&self) -> &Path {
         &self.mount
