@@ -69,7 +69,7 @@ fn host_name() -> String {
 /// Now, in the time zone of this host.
 fn now() -> jiff::Zoned {
     let zone = jiff::tz::TimeZone::try_system().unwrap_or_else(|err| {
-        tracing::warn!(event = "time_zone_unknown", "`run_at` is taken as UTC: {err}");
+        tracing::warn!(event = "time_zone_unknown", "times are taken as UTC: {err}");
         jiff::tz::TimeZone::UTC
     });
     jiff::Timestamp::now().to_zoned(zone)

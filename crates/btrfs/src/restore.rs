@@ -256,8 +256,8 @@ impl Restore<'_> {
             Some(last) => Ok(self.keep_parent(request, chain, &staging, &last).await),
             None => Err(RestoreError::TargetExists { path: request.target.clone() }),
         };
-        let path = request.target.display();
-        tracing::info!(event = "leftover_removed", %path, "it was restored before");
+        let path = staging.folder().display();
+        tracing::info!(event = "leftover_removed", %path, "of a restore that was done");
         staging.remove(self.btrfs).await;
         parent
     }

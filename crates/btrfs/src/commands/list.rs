@@ -23,6 +23,10 @@ pub async fn run(place: &Place, names: &[String], output: Output) -> anyhow::Res
         };
         all.push(Contents::of(&catalogue, layout, now));
     }
+    if all.is_empty() {
+        let prefix = layout.prefix();
+        tracing::warn!(event = "nothing_found", "there are no backups below the prefix {prefix}");
+    }
     print(&match output {
         Output::Table => to_table(&all),
         Output::Json => json(&all),

@@ -13,7 +13,7 @@ use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::Stopping;
 use btrfs_to_s3::verify::Depth;
 use clap::{Args, Subcommand};
-use s3up_cli::config::Setting;
+use s3up_cli::config::{ConfigError, Setting};
 use s3up_cli::{Exit, LogLevel};
 
 use super::restore::{self, RestoreArgs};
@@ -90,7 +90,9 @@ impl PlaceArgs {
             ("prefix", &self.prefix),
             ("endpoint", &self.endpoint),
         ];
-        let mut settings = Vec::new();
+        // Which encryption was asked for then, nobody says: so none is missed.
+        let mut settings =
+            vec![r#"s3.sse="none""#.parse().map_err(|err| anyhow!("s3.sse: {err}"))?];
         for (key, value) in said {
             let Some(value) = value else { continue };
             // What stands in a file for a variable was meant as it is here.
@@ -100,6 +102,20 @@ impl PlaceArgs {
             settings.push(setting);
         }
         Ok(Some(settings))
+    }
+}
+
+/// What else there is where the file is not.
+fn or_without_file(err: ConfigError) -> ConfigError {
+    match err {
+        ConfigError::Read { file, what } => ConfigError::Read {
+            file,
+            what: format!(
+                "{what}; without a configuration, --bucket, --region and --prefix say where the \
+                 backups are"
+            ),
+        },
+        err @ (ConfigError::Set { .. } | ConfigError::Wrong { .. }) => err,
     }
 }
 
@@ -114,7 +130,7 @@ impl BucketCommand {
 
     pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<Place> {
         let Some(mut settings) = self.args().settings()? else {
-            let config = Config::load(config, set)?;
+            let config = Config::load(config, set).map_err(or_without_file)?;
             let (bucket, restore) = (config.bucket.clone(), config.restore);
             return Ok(Place { bucket, restore, config: Some(config) });
         };

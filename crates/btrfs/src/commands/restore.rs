@@ -76,8 +76,7 @@ pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
     match restore.run(&request).await {
         Ok(restored) => log_restored(&request, &restored),
         Err(err) => {
-            let (subvolume, target) = (&request.subvolume, request.target.display());
-            tracing::error!(event = "restore_failed", %subvolume, %target);
+            log_failed(&request, &err);
             return Err(exit_of(err));
         }
     }
@@ -142,12 +141,31 @@ fn log_restored(request: &Request, restored: &Restored) {
     );
 }
 
+fn log_failed(request: &Request, err: &RestoreError) {
+    let (subvolume, target) = (&request.subvolume, request.target.display());
+    if let RestoreError::Archived { .. } = err {
+        tracing::info!(event = "restore_archived", %subvolume, %target);
+    } else if err.is_of_data() {
+        tracing::error!(
+            event = "restore_failed",
+            %subvolume,
+            %target,
+            "the bucket does not hold what was backed up: `verify` names all that is wrong; a backup \
+             that does not need it can be restored with `--at TIME`, `list` prints them; where the \
+             bucket keeps versions, an older one of the object may be sound"
+        );
+    } else {
+        tracing::error!(event = "restore_failed", %subvolume, %target);
+    }
+}
+
 fn exit_of(err: RestoreError) -> anyhow::Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures")]
     match err {
         RestoreError::TargetPath { .. }
         | RestoreError::TargetExists { .. }
-        | RestoreError::TargetFolder(_) => Exit::Usage.with(err),
+        | RestoreError::TargetFolder(_)
+        | RestoreError::TargetFolderReadOnly { .. } => Exit::Usage.with(err),
         RestoreError::Archived { .. } => later(&err.to_string(), &[]),
         RestoreError::Stopped(stop) => Exit::from(stop).with(err),
         err => err.into(),

@@ -5,6 +5,7 @@ use s3up_core::Key;
 
 use super::error::RestoreError;
 use crate::bucket::Bucket;
+use crate::catalogue::read::subvolumes;
 use crate::chain::Chain;
 use crate::history::stamp_of;
 use crate::layout::Layout;
@@ -60,11 +61,10 @@ impl Chooser<'_> {
     /// The manifest that the pointer names.
     pub async fn published(&self) -> Result<Key, RestoreError> {
         let key = self.layout.pointer(self.subvolume);
-        let read = self.bucket.pointer(&key).await?;
-        let read = read.ok_or_else(|| RestoreError::NothingPublished {
-            subvolume: self.subvolume.clone(),
-            pointer: key.clone(),
-        })?;
+        let Some(read) = self.bucket.pointer(&key).await? else {
+            let (subvolume, found) = (self.subvolume.clone(), self.instead().await?);
+            return Err(RestoreError::NothingPublished { subvolume, pointer: key, found });
+        };
         let pointer = |source| RestoreError::Pointer { key: key.clone(), source };
         read.pointer.map_err(pointer)?.key().map_err(pointer)
     }
@@ -77,6 +77,19 @@ impl Chooser<'_> {
             Some(Ok(Pointer { created_at, .. })) => Some(created_at),
             Some(Err(_)) | None => None,
         };
+        let names = self.names(newest, time).await?;
+        let in_words = names.in_words();
+        let so_old = names.found.map(|(_, key)| key);
+        so_old.ok_or_else(|| RestoreError::NothingSoOld {
+            subvolume: self.subvolume.clone(),
+            at: seconds(time),
+            found: in_words,
+        })
+    }
+
+    /// The manifests up to `newest`, of which one made at `time` or before is
+    /// looked for.
+    async fn names(&self, newest: Option<Stamp>, time: Timestamp) -> Result<Names, RestoreError> {
         let mut names = Names::default();
         for kind in [Kind::Full, Kind::Incremental] {
             let prefix = self.layout.manifests(self.subvolume, kind);
@@ -87,12 +100,23 @@ impl Chooser<'_> {
                 stamps.for_each(|(stamp, key)| names.add(stamp, key, time));
             }
         }
-        let in_words = names.in_words();
-        let so_old = names.found.map(|(_, key)| key);
-        so_old.ok_or_else(|| RestoreError::NothingSoOld {
-            subvolume: self.subvolume.clone(),
-            at: seconds(time),
-            found: in_words,
+        Ok(names)
+    }
+
+    /// What is there where no pointer is.
+    async fn instead(&self) -> Result<String, RestoreError> {
+        let names = self.names(None, Timestamp::MAX).await?;
+        if names.count > 0 {
+            let of_it = names.in_words();
+            return Ok(format!("but of its backups {of_it}: `--at TIME` restores one of them"));
+        }
+        let others = subvolumes(self.bucket, self.layout).await?;
+        let others: Vec<_> = others.iter().map(SubvolumeName::as_str).collect();
+        Ok(if others.is_empty() {
+            let prefix = self.layout.prefix();
+            format!("there are no backups below the prefix {prefix} at all: is it the right one?")
+        } else {
+            format!("there are backups of {}", others.join(", "))
         })
     }
 }

@@ -9,6 +9,7 @@ use s3up_store::{Kind, StoreError};
 
 use super::names::OtherBase;
 use crate::bucket::{BucketError, ReadChainError};
+use crate::catalogue::read::CatalogueError;
 use crate::compare::{CompareError, Proof};
 use crate::failure::Failure;
 use crate::filesystem::PlaceError;
@@ -30,8 +31,10 @@ pub enum RestoreError {
     TargetExists { path: PathBuf },
     #[error("the folder of the target")]
     TargetFolder(#[source] PlaceError),
-    #[error("nothing is published for the subvolume {subvolume}: there is no {pointer}")]
-    NothingPublished { subvolume: SubvolumeName, pointer: Key },
+    #[error("a restore has to write in the folder of the target, {path:?}; make it writable")]
+    TargetFolderReadOnly { path: PathBuf, source: std::io::Error },
+    #[error("nothing is published for the subvolume {subvolume}: there is no {pointer}; {found}")]
+    NothingPublished { subvolume: SubvolumeName, pointer: Key, found: String },
     #[error("nothing of the subvolume {subvolume} was made at {at} or before: {found}")]
     NothingSoOld { subvolume: SubvolumeName, at: String, found: String },
     #[error(
@@ -95,6 +98,8 @@ pub enum RestoreError {
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error(transparent)]
     Chain(#[from] ReadChainError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -131,6 +136,27 @@ impl RestoreError {
             _ => false,
         }
     }
+
+    /// Whether the backup is damaged, in the bucket.
+    pub fn is_of_data(&self) -> bool {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are of this host")]
+        match self {
+            RestoreError::Pointer { .. }
+            | RestoreError::Document { .. }
+            | RestoreError::ChunkMissing { .. }
+            | RestoreError::ChunkSize { .. }
+            | RestoreError::ChunkChecksum { .. }
+            | RestoreError::Stream { .. }
+            | RestoreError::Cut { .. }
+            | RestoreError::Base { .. } => true,
+            RestoreError::Fetch { source, .. }
+            | RestoreError::Store(source)
+            | RestoreError::Bucket(BucketError::Store(source))
+            | RestoreError::Chain(ReadChainError::Store(source)) => is_of_data(source.kind),
+            RestoreError::Bucket(_) | RestoreError::Chain(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// What the store has is not what it should have.
@@ -163,6 +189,8 @@ mod tests {
         ];
         for (err, want) in cases {
             assert_eq!(err.is_interruption(), want, "{err:?}");
+            let is_of_data = matches!(&err, RestoreError::Fetch { .. }) && !want;
+            assert_eq!(err.is_of_data(), is_of_data, "{err:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use s3up_core::Size;
 
 use super::error::RestoreError;
@@ -19,7 +20,7 @@ struct Release {
     minor: u32,
 }
 
-/// The target must not exist, in a folder on btrfs that does.
+/// The target must not exist, in a folder on btrfs that does and can be written.
 pub fn check_target(target: &Path) -> Result<(), RestoreError> {
     let path = || target.to_owned();
     let is_plain = target.is_absolute()
@@ -31,8 +32,14 @@ pub fn check_target(target: &Path) -> Result<(), RestoreError> {
     if target.symlink_metadata().is_ok() {
         return Err(RestoreError::TargetExists { path: path() });
     }
-    filesystem::on_btrfs(folder_of(target)).map_err(RestoreError::TargetFolder)?;
-    Ok(())
+    let folder = folder_of(target);
+    filesystem::on_btrfs(folder).map_err(RestoreError::TargetFolder)?;
+    // Also what is mounted read-only, and a read-only subvolume.
+    let write = Access::WRITE_OK | Access::EXEC_OK;
+    accessat(CWD, folder, write, AtFlags::EACCESS).map_err(|errno| {
+        let path = folder.to_owned();
+        RestoreError::TargetFolderReadOnly { path, source: errno.into() }
+    })
 }
 
 pub fn folder_of(target: &Path) -> &Path {

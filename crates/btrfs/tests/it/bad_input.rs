@@ -3,7 +3,7 @@
 use std::fs;
 
 use s3up_devstore::Options;
-use s3up_testkit::BtrfsFs;
+use s3up_testkit::{BtrfsFs, set_read_only};
 
 use crate::fixture::{World, names_in};
 
@@ -111,9 +111,11 @@ async fn a_target_that_cannot_be_is_refused_before_anything_is_fetched() {
     let outside = s3up_testkit::temp_dir();
     fs::write(world.fs.path().join("file"), "mine").unwrap();
     std::os::unix::fs::symlink("/no/such", world.fs.path().join("link")).unwrap();
+    set_read_only(&world.fs.subvolume("closed"), true);
     #[rustfmt::skip]
     let cases = [
         (world.subvolume("data"),                 "exists; choose a path that does not"),
+        (world.fs.path().join("closed/new"),      "Read-only file system"),
         (world.fs.path().join("file"),            "exists"),
         (world.fs.path().join("link"),            "exists"),
         (outside.path().join("new"),              "not on btrfs"),
@@ -122,12 +124,13 @@ async fn a_target_that_cannot_be_is_refused_before_anything_is_fetched() {
     ];
     let reads = world.s3.faults().calls(s3up_devstore::Op::GetObject);
     for (target, text) in cases {
-        let ran = world.restore("data", &target).await;
-        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-        assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
+        world.restore("data", &target).await.failed_with(2, &[text]);
+        let target = target.to_str().unwrap();
+        let preview = ["restore", "--dry-run", "--subvolume", "data", "--target", target];
+        world.run(&preview).await.failed_with(2, &[text]);
     }
     assert_eq!(world.s3.faults().calls(s3up_devstore::Op::GetObject), reads);
-    assert_eq!(names_in(world.fs.path()), ["data", "file", "link", "snapshots"]);
+    assert_eq!(names_in(world.fs.path()), ["closed", "data", "file", "link", "snapshots"]);
     assert_eq!(fs::read_to_string(world.fs.path().join("file")).unwrap(), "mine");
 }
 
@@ -135,17 +138,21 @@ async fn a_target_that_cannot_be_is_refused_before_anything_is_fetched() {
 async fn what_was_never_backed_up_is_named() {
     let Some(world) = World::start(&["data"]).await else { return };
     let target = world.fs.path().join("restored");
-    world
-        .restore("data", &target)
-        .await
-        .failed_with(1, &["nothing is published for the subvolume data"]);
+    world.restore("data", &target).await.failed_with(
+        1,
+        &["nothing is published for the subvolume data", "below the prefix nas/ at all"],
+    );
     let ran = world.run(&["backup", "--once", "--subvolume", "dta"]).await;
     ran.failed_with(2, &["no subvolume \"dta\" in the configuration, which has data"]);
     world.backup().await;
+    world.restore("Data", &target).await.failed_with(1, &["there are backups of data"]);
     let target = target.to_str().unwrap();
     let other =
         ["restore", "--subvolume", "data", "--target", target, "--manifest-key", "nas/none.json"];
     world.run(&other).await.failed_with(1, &["manifest nas/none.json is missing in the bucket"]);
+    world.delete("nas/subvol/data/current.json").await;
+    let ran = world.run(&["restore", "--subvolume", "data", "--target", target]).await;
+    ran.failed_with(1, &["but of its backups there is one, of 20", "`--at TIME`"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

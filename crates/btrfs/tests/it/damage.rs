@@ -71,6 +71,7 @@ async fn damage_to_any_object_is_named_and_leaves_nothing() {
             let is_named = ran.stderr.contains(key.as_str())
                 || (matches!(damage, Damage::Swapped) && ran.stderr.contains(neighbour.as_str()));
             assert!(is_named, "{key} {damage:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("`--at TIME`"), "what to do: {}", ran.stderr);
             assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{key} {damage:?}");
             assert_eq!(world.snapshots(), snapshots);
             world.assert_nothing_runs();

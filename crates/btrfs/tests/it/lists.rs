@@ -56,12 +56,20 @@ async fn a_list_needs_no_configuration_file() {
     let without = json(&world.run(&list).await);
     let missing = world.run(&["list", "--bucket", "backups"]).await;
     let wrong = world.run(&["list", "--bucket", "b", "--region", "r", "--prefix", "../x"]).await;
+    let nothing_said = world.run(&["list"]).await;
+    list.pop();
+    list.push("Nas");
+    let elsewhere = world.run(&list).await;
 
     assert_eq!(without, with);
     assert_eq!(without.as_array().unwrap().len(), 2);
     assert_eq!(missing.code, Some(2));
     assert!(missing.stderr.contains("--region") && missing.stderr.contains("--prefix"));
     wrong.failed_with(2, &["s3.prefix"]);
+    nothing_said.failed_with(2, &["without a configuration, --bucket"]);
+    assert_eq!((elsewhere.code, elsewhere.stdout.trim()), (Some(0), "[]"));
+    let text = "there are no backups below the prefix Nas/";
+    assert!(elsewhere.stderr.contains(text), "{}", elsewhere.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -277,7 +277,7 @@ async fn a_restore_that_was_killed_after_the_target_appeared_is_brought_to_its_e
 
     let (ran, _) = goes_on(&world).await;
 
-    assert!(ran.stderr.contains("it was restored before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("of a restore that was done"), "{}", ran.stderr);
     let again = world.restore("data", &path).await;
     again.failed_with(2, &["exists"]);
 }

@@ -46,6 +46,23 @@ async fn what_is_as_it_was_sent_is_sound_also_without_a_configuration_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_configuration_no_encryption_is_missed() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.reconfigure("[s3]\n", "[s3]\nsse = \"none\"\n");
+    world.backup().await;
+    let endpoint = world.s3.endpoint();
+    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas", "--endpoint"];
+    let without = [&["verify"], &place[..], &[&endpoint]].concat();
+    let wanted = [&without[..], &["--set", "s3.sse=AES256"]].concat();
+
+    assert_eq!(world.run(&without).await.code, Some(0));
+    let ran = world.run(&wanted).await;
+    assert_eq!(ran.code, Some(1));
+    let all = ran.stdout + &ran.stderr;
+    assert!(all.contains("has the encryption none, expected AES256"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damage_to_any_object_is_named() {
     let Some(world) = world().await else { return };
     for key in world.keys().await {
