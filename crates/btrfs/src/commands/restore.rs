@@ -150,9 +150,9 @@ fn log_failed(request: &Request, err: &RestoreError) {
             event = "restore_failed",
             %subvolume,
             %target,
-            "the bucket does not hold what was backed up: `verify` names all that is wrong; a backup \
-             that does not need it can be restored with `--at TIME`, `list` prints them; where the \
-             bucket keeps versions, an older one of the object may be sound"
+            "this backup cannot be read from the bucket: `verify` names all that is missing or \
+             damaged; one that does not need it can be restored with `--at TIME`, `list` prints \
+             them; where the bucket keeps versions, an older one of the object may be sound"
         );
     } else {
         tracing::error!(event = "restore_failed", %subvolume, %target);

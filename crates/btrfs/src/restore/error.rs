@@ -125,36 +125,40 @@ impl RestoreError {
     /// Whether it says nothing of the data: the same command may well succeed
     /// later, and goes on from what is whole.
     pub fn is_interruption(&self) -> bool {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures")]
-        match self {
-            // What differs was received whole, and thawed and downloaded for that.
-            RestoreError::Stopped(_) | RestoreError::Differs { .. } => true,
-            RestoreError::Fetch { source, .. }
-            | RestoreError::Store(source)
-            | RestoreError::Bucket(BucketError::Store(source))
-            | RestoreError::Chain(ReadChainError::Store(source)) => !is_of_data(source.kind),
-            _ => false,
-        }
+        // What differs was received whole, and thawed and downloaded for that.
+        matches!(self, RestoreError::Stopped(_) | RestoreError::Differs { .. })
+            || self.of_store().is_some_and(|source| !is_of_data(source.kind))
     }
 
-    /// Whether the backup is damaged, in the bucket.
+    /// Whether it is the bucket that does not have this backup whole.
     pub fn is_of_data(&self) -> bool {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are of this host")]
-        match self {
+        if let Some(source) = self.of_store() {
+            return is_of_data(source.kind);
+        }
+        matches!(
+            self,
             RestoreError::Pointer { .. }
-            | RestoreError::Document { .. }
-            | RestoreError::ChunkMissing { .. }
-            | RestoreError::ChunkSize { .. }
-            | RestoreError::ChunkChecksum { .. }
-            | RestoreError::Stream { .. }
-            | RestoreError::Cut { .. }
-            | RestoreError::Base { .. } => true,
+                | RestoreError::Document { .. }
+                | RestoreError::ChunkMissing { .. }
+                | RestoreError::ChunkSize { .. }
+                | RestoreError::ChunkChecksum { .. }
+                | RestoreError::Stream { .. }
+                | RestoreError::Cut { .. }
+                | RestoreError::Base { .. }
+                | RestoreError::Bucket(_)
+                | RestoreError::Chain(_)
+        )
+    }
+
+    /// What the store said.
+    fn of_store(&self) -> Option<&StoreError> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are of no call")]
+        match self {
             RestoreError::Fetch { source, .. }
             | RestoreError::Store(source)
             | RestoreError::Bucket(BucketError::Store(source))
-            | RestoreError::Chain(ReadChainError::Store(source)) => is_of_data(source.kind),
-            RestoreError::Bucket(_) | RestoreError::Chain(_) => true,
-            _ => false,
+            | RestoreError::Chain(ReadChainError::Store(source)) => Some(source),
+            _ => None,
         }
     }
 }
