@@ -58,8 +58,11 @@ fn received(world: &World, data: &Data) -> anyhow::Result<Vec<Row>> {
         for subvolume in data.fs.subvolumes_below(&received) {
             delete_subvolume(&subvolume);
         }
-        let mut wait = Command::new("btrfs");
-        run(wait.args(["subvolume", "sync"]).arg(data.fs.path()))?;
+        // Also wakes what removes them, which sleeps for half a minute else.
+        for what in ["filesystem", "subvolume"] {
+            let mut sync = Command::new("btrfs");
+            run(sync.args([what, "sync"]).arg(data.fs.path()))?;
+        }
         rustix::fs::sync();
         Ok(())
     };

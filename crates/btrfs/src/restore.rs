@@ -16,6 +16,7 @@
 //! and the same restore goes on from there. So it does where it was killed.
 
 mod around;
+mod behind;
 pub mod choose;
 pub mod cold;
 pub mod error;
@@ -23,6 +24,7 @@ mod feed;
 mod fit;
 mod keeping;
 pub(crate) mod links;
+mod long_files;
 pub(crate) mod names;
 pub mod preview;
 mod proven;

@@ -55,18 +55,23 @@ pub async fn find_source(btrfs: &Btrfs, manifest: &Manifest, base_dir: Option<&P
         let why = "the manifest does not say which snapshot was sent".to_owned();
         return Source::NotHere { why };
     };
-    let recorded = PathBuf::from(&snapshot.path);
-    let mut places = Vec::from_iter(recorded.is_absolute().then_some(recorded));
-    places.extend(base_dir.map(|base_dir| base_dir.join(&snapshot.name)));
     let wanted = Identity { uuid, ctransid };
     let mut why = format!("the source snapshot {:?} is not on this host", snapshot.path);
-    for place in places.into_iter().filter(|place| place.is_dir()) {
+    for place in places(manifest, base_dir) {
         match is_source(btrfs, &place, &wanted).await {
             Ok(()) => return Source::Here(place),
             Err(reason) => why = format!("{place:?} is not the source as it was sent: {reason}"),
         }
     }
     Source::NotHere { why }
+}
+
+/// Where the snapshot of a manifest may be, of what is there.
+fn places(manifest: &Manifest, base_dir: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    let snapshot = &manifest.snapshot;
+    let recorded = Some(PathBuf::from(&snapshot.path)).filter(|path| path.is_absolute());
+    let configured = base_dir.map(|base_dir| base_dir.join(&snapshot.name));
+    recorded.into_iter().chain(configured).filter(|place| place.is_dir())
 }
 
 async fn is_source(btrfs: &Btrfs, place: &Path, wanted: &Identity) -> Result<(), String> {
@@ -85,6 +90,13 @@ async fn is_source(btrfs: &Btrfs, place: &Path, wanted: &Identity) -> Result<(),
 }
 
 impl Wanted {
+    /// Whether the content of what is received will be read once more, as far as
+    /// that can be told before.
+    pub fn may_read(&self, manifest: &Manifest) -> bool {
+        self.extent != Extent::Nothing
+            && places(manifest, self.base_dir.as_deref()).next().is_some()
+    }
+
     /// Compares `restored` with the source of `manifest`, as far as that can be
     /// done. That the source is not here is no error.
     pub async fn prove(

@@ -1,5 +1,6 @@
-//! Feeds `btrfs receive`: a thread of its own proves what was fetched and writes
-//! it into the pipe, while the next parts are on their way.
+//! Feeds `btrfs receive`: a thread of its own proves what was fetched and puts
+//! it into the pipe, while the next parts are on their way and what was received
+//! goes to the disk.
 //!
 //! A part is handed over once its buffer is wanted, and one waits: with those
 //! on their way that is what the buffers were made for. Proving and writing
@@ -11,22 +12,26 @@ use std::time::Duration;
 
 use btrfs_sendstream::{Facts, StreamError};
 use s3up_cli::progress::Progress;
+use s3up_pipe::{LendingPipe, StillLent};
 use s3up_store::{DownloadRow, Piece};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::behind::Behind;
 use super::error::RestoreError;
 use super::links::PlannedLink;
-use super::proven::{Proven, Refused};
+use super::proven::{Handed, Proven, Refused};
 
-/// Small enough to be in the cache still when it is written.
-const SLICE_BYTES: usize = 256 << 10;
+/// Small enough to be in the cache still when it is read from the pipe. Of each,
+/// the command that ends in the next one is copied.
+const SLICE_BYTES: usize = 1 << 20;
 /// Its pipe has been closed by then, so that it does not block.
 const END_WAIT: Duration = Duration::from_secs(5);
 
 pub struct Feeder {
     pieces: Option<mpsc::Sender<Piece>>,
-    thread: Option<JoinHandle<Result<Facts, Stopped>>>,
+    thread: Option<JoinHandle<(Result<Facts, Stopped>, StillLent)>>,
+    lent: StillLent,
 }
 
 /// Why feeding ended before its time.
@@ -43,13 +48,28 @@ pub enum Fed {
 }
 
 impl Feeder {
-    pub fn start(pipe: PipeWriter, stream: Proven, progress: Arc<Progress>) -> Feeder {
+    pub fn start(
+        pipe: PipeWriter,
+        stream: Proven,
+        mut behind: Behind,
+        progress: Arc<Progress>,
+    ) -> Feeder {
         let (pieces, taken) = mpsc::channel(1);
-        let thread = tokio::task::spawn_blocking(move || feed(pipe, stream, taken, &progress));
-        Feeder { pieces: Some(pieces), thread: Some(thread) }
+        let thread = tokio::task::spawn_blocking(move || {
+            let mut pipe = LendingPipe::new(pipe);
+            let outcome = feed(&mut pipe, &mut behind, stream, taken, &progress);
+            let lent = pipe.close();
+            if outcome.is_ok() {
+                behind.finish();
+            }
+            (outcome, lent)
+        });
+        let lent = StillLent::default();
+        Feeder { pieces: Some(pieces), thread: Some(thread), lent }
     }
 
-    /// Fetches a link and hands it over. May be dropped: then call `end`.
+    /// Fetches a link and hands it over. May be dropped. Then, and when it has
+    /// returned, call `end`.
     pub async fn feed(
         &mut self,
         row: &mut DownloadRow,
@@ -73,13 +93,15 @@ impl Feeder {
         let joined = thread.await;
         self.thread = None;
         match joined {
-            Ok(Ok(facts)) => Ok(Fed::Whole(facts)),
-            Ok(Err(stopped)) => Ok(Fed::Stopped(stopped)),
+            Ok((outcome, lent)) => {
+                self.lent = lent;
+                Ok(outcome.map_or_else(Fed::Stopped, Fed::Whole))
+            }
             Err(_) => Err(RestoreError::FeederDied { manifest: link.link.key.clone() }),
         }
     }
 
-    /// Waits for it; what it feeds has ended.
+    /// Waits for its thread; what it feeds has ended.
     pub async fn end(mut self) {
         self.pieces = None;
         if let Some(thread) = self.thread.take()
@@ -91,17 +113,24 @@ impl Feeder {
 }
 
 fn feed(
-    mut pipe: PipeWriter,
+    pipe: &mut LendingPipe,
+    behind: &mut Behind,
     mut stream: Proven,
     mut pieces: mpsc::Receiver<Piece>,
     progress: &Progress,
 ) -> Result<Facts, Stopped> {
-    while let Some(Piece { object, bytes }) = pieces.blocking_recv() {
-        for slice in bytes.chunks(SLICE_BYTES) {
-            let fed = stream.feed(slice, &mut pipe);
+    while let Some(Piece { object, mut bytes }) = pieces.blocking_recv() {
+        let count = bytes.len() as u64;
+        while !bytes.is_empty() {
+            let slice = bytes.split_to(SLICE_BYTES.min(bytes.len()));
+            let fed = stream.feed(&slice, &mut |handed| match handed {
+                Handed::Here(range) => pipe.lend(slice.slice(range)),
+                Handed::Held(bytes) => pipe.copy(bytes),
+            });
             fed.map_err(|refused| Stopped { object: Some(object), refused })?;
         }
-        progress.inc(bytes.len() as u64);
+        progress.inc(count);
+        behind.add(count, &stream.take_long_files());
     }
     let cut = |err: StreamError| Stopped { object: None, refused: Refused::Stream(err) };
     stream.finish().map_err(cut)

@@ -7,11 +7,13 @@
 //! What the stream is based on is looked at before its first command is handed
 //! on, and `btrfs receive` is told other [`Names`].
 
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use btrfs_sendstream::{Facts, Snapshot, StreamError, Uuid, Verifier, rename_subvolumes};
 
+use super::long_files::LongFiles;
 use super::names::{Names, OtherBase};
 
 #[derive(Debug)]
@@ -25,6 +27,16 @@ pub struct Proven {
     held: Vec<u8>,
     /// Where `held` starts in the stream: what is before was handed on.
     handed: u64,
+    files: LongFiles,
+}
+
+/// Proven bytes, the next in the stream.
+#[derive(Debug)]
+pub enum Handed<'a> {
+    /// These of the piece that was fed.
+    Here(Range<usize>),
+    /// They lie elsewhere, and only for now.
+    Held(&'a [u8]),
 }
 
 /// Why nothing more is handed on.
@@ -40,16 +52,27 @@ pub enum Refused {
 impl Proven {
     pub fn new(names: Names, protocol_max: u32) -> Proven {
         let verifier = Verifier::new();
-        Proven { verifier, names, own: None, protocol_max, held: Vec::new(), handed: 0 }
+        let (held, files) = (Vec::new(), LongFiles::default());
+        Proven { verifier, names, own: None, protocol_max, held, handed: 0, files }
+    }
+
+    /// Files that much was handed on for since this was last asked.
+    pub fn take_long_files(&mut self) -> Vec<PathBuf> {
+        self.files.take()
     }
 
     /// Takes the next piece, and hands on what is proven now.
-    pub fn feed(&mut self, piece: &[u8], out: &mut impl Write) -> Result<(), Refused> {
+    pub fn feed(
+        &mut self,
+        piece: &[u8],
+        hand_on: &mut impl FnMut(Handed<'_>) -> io::Result<()>,
+    ) -> Result<(), Refused> {
         let mut end = self.handed;
         let mut naming: Vec<Range<u64>> = Vec::new();
         let renames = self.names.rename_any();
         let fed = self.verifier.feed_to(piece, |command| {
             end = command.place.end;
+            self.files.add(&command);
             if renames && command.kind.names_subvolumes() {
                 naming.push(command.place);
             }
@@ -59,13 +82,13 @@ impl Proven {
         let window = Window { start: self.handed, held: &self.held, piece };
         let mut at = self.handed;
         for place in naming {
-            window.write(at..place.start, out)?;
+            window.hand_on(at..place.start, hand_on)?;
             at = place.end;
-            let mut command = window.parts(place).concat();
+            let mut command = window.bytes(place);
             rename_subvolumes(&mut command, |uuid| self.names.told(self.own, uuid));
-            out.write_all(&command).map_err(Refused::Write)?;
+            hand_on(Handed::Held(&command)).map_err(Refused::Write)?;
         }
-        window.write(at..end, out)?;
+        window.hand_on(at..end, hand_on)?;
         self.hold(end, piece);
         Ok(())
     }
@@ -106,21 +129,32 @@ struct Window<'a> {
     piece: &'a [u8],
 }
 
-impl<'a> Window<'a> {
-    fn parts(&self, place: Range<u64>) -> [&'a [u8]; 2] {
+impl Window<'_> {
+    /// Where a place of the stream lies: in what was held, and in the piece.
+    fn parts(&self, place: Range<u64>) -> (Range<usize>, Range<usize>) {
         let at = |offset: u64| (offset - self.start) as usize;
         let (start, end, held) = (at(place.start), at(place.end), self.held.len());
-        [
-            &self.held[start.min(held)..end.min(held)],
-            &self.piece[start.saturating_sub(held)..end.saturating_sub(held)],
-        ]
+        (start.min(held)..end.min(held), start.saturating_sub(held)..end.saturating_sub(held))
     }
 
-    fn write(&self, place: Range<u64>, out: &mut impl Write) -> Result<(), Refused> {
-        self.parts(place)
-            .into_iter()
-            .try_for_each(|part| out.write_all(part))
-            .map_err(Refused::Write)
+    fn bytes(&self, place: Range<u64>) -> Vec<u8> {
+        let (of_held, of_piece) = self.parts(place);
+        [&self.held[of_held], &self.piece[of_piece]].concat()
+    }
+
+    fn hand_on(
+        &self,
+        place: Range<u64>,
+        hand_on: &mut impl FnMut(Handed<'_>) -> io::Result<()>,
+    ) -> Result<(), Refused> {
+        let (of_held, of_piece) = self.parts(place);
+        if !of_held.is_empty() {
+            hand_on(Handed::Held(&self.held[of_held])).map_err(Refused::Write)?;
+        }
+        if !of_piece.is_empty() {
+            hand_on(Handed::Here(of_piece)).map_err(Refused::Write)?;
+        }
+        Ok(())
     }
 }
 
@@ -162,7 +196,14 @@ mod tests {
     ) -> (Vec<u8>, Result<Facts, Refused>) {
         let (mut proven, mut out) = (Proven::new(names, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
-            if let Err(err) = proven.feed(piece, &mut out) {
+            let mut hand_on = |handed: Handed<'_>| {
+                out.extend_from_slice(match handed {
+                    Handed::Here(range) => &piece[range],
+                    Handed::Held(bytes) => bytes,
+                });
+                Ok(())
+            };
+            if let Err(err) = proven.feed(piece, &mut hand_on) {
                 return (out, Err(err));
             }
         }
@@ -223,7 +264,7 @@ mod tests {
             assert!(out.is_empty());
         }
         let mut proven = Proven::new(of_full(), 0);
-        let refused = proven.feed(&stream(), &mut Vec::new());
+        let refused = proven.feed(&stream(), &mut |_| Ok(()));
         assert!(matches!(refused, Err(Refused::Protocol)), "{refused:?}");
     }
 }

@@ -13,6 +13,7 @@ use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
 use s3up_store::DownloadRow;
 
+use super::behind::{Behind, Pages};
 use super::error::RestoreError;
 use super::feed::{Fed, Feeder, Stopped};
 use super::fit;
@@ -23,7 +24,7 @@ use super::{Restore, digest};
 use crate::receive::Receiver;
 use crate::root_times::RootTimes;
 use crate::send;
-use crate::staging::{Staging, Whole};
+use crate::staging::{Staging, StagingError, Whole};
 use crate::subvolume;
 
 /// Everything that the links of a chain share on their way.
@@ -122,9 +123,13 @@ impl Restore<'_> {
         names: Names,
         staging: &Staging,
     ) -> Result<Facts, RestoreError> {
-        let (mut receiver, pipe) = Receiver::start(self.btrfs, &staging.received())?;
+        let folder = staging.received();
+        let behind = Behind::start(&folder, self.pages(way, planned));
+        let (behind, threads) =
+            behind.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
+        let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
         let stream = Proven::new(names, way.protocol_max);
-        let mut feeder = Feeder::start(pipe, stream, Arc::clone(&way.progress));
+        let mut feeder = Feeder::start(pipe, stream, behind, Arc::clone(&way.progress));
         let outcome = self.unless_stopped(async {
             match feeder.feed(&mut way.row, planned).await? {
                 Fed::Whole(facts) => {
@@ -142,7 +147,20 @@ impl Restore<'_> {
             receiver.stop().await;
         }
         feeder.end().await;
+        // They hold the folder open, and a drill unmounts it.
+        threads.end().await;
         outcome
+    }
+
+    /// Only the newest link is compared.
+    fn pages(&self, way: &Way<'_, '_>, planned: &PlannedLink<'_>) -> Pages {
+        let is_newest =
+            way.links.links.last().is_some_and(|last| last.link.key == planned.link.key);
+        if is_newest && self.proving.may_read(&planned.link.manifest) {
+            Pages::Keep
+        } else {
+            Pages::Drop
+        }
     }
 
     /// An exit code of 0 is not enough: a stream that was cut leaves a writable
