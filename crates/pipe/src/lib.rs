@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, PipeWriter, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -19,6 +20,14 @@ const LENT_BYTES_MIN: usize = 16 << 10;
 /// Of a pipe whose size the kernel does not tell (pipe(7)): 16 pages, of the
 /// longest there are.
 const PIPE_BYTES_DEFAULT: usize = 16 * (64 << 10);
+
+/// Of a pipe that holds so much, room is looked for now and then. A writer that
+/// waits in the kernel is woken for each read of some pages, and two processes
+/// that wake each other cost more than what they move (`bench/README.md`). A
+/// pipe that holds less would be empty in the meantime.
+const LOOKS_FROM_BYTES: u64 = 1 << 20;
+/// Half of what a reader of 1 GB/s takes to empty that.
+const LOOK_AFTER: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 pub struct LendingPipe {
@@ -70,6 +79,7 @@ impl LendingPipe {
                     self.put(count);
                 }
                 Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => wait(),
                 Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
                     tracing::debug!(event = "pipe_takes_no_pages", "{errno}");
                     self.lends = false;
@@ -85,16 +95,18 @@ impl LendingPipe {
         StillLent(self.lent)
     }
 
-    /// Lends some of it, and says how much.
+    /// Lends some of it, and says how much. `AGAIN`: there is no room now.
     fn splice(&self, bytes: &Bytes) -> Result<usize, Errno> {
         let slices = [IoSliceRaw::from_slice(bytes)];
+        let looks = self.holds_bytes >= LOOKS_FROM_BYTES;
+        let flags = if looks { SpliceFlags::NONBLOCK } else { SpliceFlags::empty() };
         #[expect(unsafe_code, reason = "no type says how long the kernel reads what it was given")]
         // SAFETY: what it takes may not change until it was read from the pipe.
         // `Bytes` never change while they are kept, and `lend` keeps what was
         // taken until as much was put behind it as the pipe holds, or, in a
         // `StillLent`, until the reader has ended. It is not a gift.
         unsafe {
-            vmsplice(&self.writer, &slices, SpliceFlags::empty())
+            vmsplice(&self.writer, &slices, flags)
         }
     }
 
@@ -103,6 +115,11 @@ impl LendingPipe {
         let read = self.put_bytes.saturating_sub(self.holds_bytes);
         while self.lent.pop_front_if(|lent| lent.end <= read).is_some() {}
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "no event says that there is room for many pages")]
+fn wait() {
+    std::thread::sleep(LOOK_AFTER);
 }
 
 #[cfg(test)]
@@ -114,15 +131,16 @@ mod tests {
 
     use super::*;
 
-    const PIPE_BYTES: usize = 256 << 10;
+    /// The writer waits in the kernel in one, and looks for room in the other.
+    const PIPES_BYTES: [usize; 2] = [256 << 10, 1 << 20];
 
     fn noise(bytes: usize, seed: usize) -> Vec<u8> {
         (seed..seed + bytes).map(|n| (n.wrapping_mul(0x9E37_79B9) >> 24) as u8).collect()
     }
 
-    fn pipe() -> (PipeReader, LendingPipe) {
+    fn pipe(bytes: usize) -> (PipeReader, LendingPipe) {
         let (reader, writer) = io::pipe().unwrap();
-        rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES).unwrap();
+        rustix::pipe::fcntl_setpipe_size(&writer, bytes).unwrap();
         (reader, LendingPipe::new(writer))
     }
 
@@ -136,21 +154,22 @@ mod tests {
 
     #[test]
     fn what_is_lent_and_what_is_copied_come_in_their_order() {
-        let (reader, mut pipe) = pipe();
-        let read = read_all(reader);
-        let mut expected = Vec::new();
-        for (seed, len) in
-            [1, 100_000, 4096, 1 << 20, LENT_BYTES_MIN - 1, 70_001].into_iter().enumerate()
-        {
-            let bytes = noise(len, seed);
-            expected.extend_from_slice(&bytes);
-            expected.extend_from_slice(&bytes[len / 3..]);
+        for pipe_bytes in PIPES_BYTES {
+            let (reader, mut pipe) = pipe(pipe_bytes);
+            let read = read_all(reader);
+            let mut expected = Vec::new();
+            let lengths = [1, 100_000, 4096, 3 << 20, LENT_BYTES_MIN - 1, 70_001];
+            for (seed, len) in lengths.into_iter().enumerate() {
+                let bytes = noise(len, seed);
+                expected.extend_from_slice(&bytes);
+                expected.extend_from_slice(&bytes[len / 3..]);
 
-            pipe.copy(&bytes).unwrap();
-            pipe.lend(Bytes::from(bytes).slice(len / 3..)).unwrap();
+                pipe.copy(&bytes).unwrap();
+                pipe.lend(Bytes::from(bytes).slice(len / 3..)).unwrap();
+            }
+            let _lent = pipe.close();
+            assert!(read.join().unwrap() == expected);
         }
-        let _lent = pipe.close();
-        assert!(read.join().unwrap() == expected);
     }
 
     /// Memory that is overwritten as soon as nobody keeps it.
@@ -177,12 +196,16 @@ mod tests {
 
     /// Reads page by page, and only what has to make room until `is_done`: what is
     /// put into the pipe stays there as long as can be.
-    fn read_late(mut reader: PipeReader, is_done: Arc<AtomicBool>) -> thread::JoinHandle<Vec<u8>> {
+    fn read_late(
+        mut reader: PipeReader,
+        pipe_bytes: usize,
+        is_done: Arc<AtomicBool>,
+    ) -> thread::JoinHandle<Vec<u8>> {
         thread::spawn(move || {
             let (mut read, mut page) = (Vec::new(), [0; 4096]);
             loop {
                 let waiting = rustix::io::ioctl_fionread(&reader).unwrap();
-                if waiting < PIPE_BYTES as u64 * 3 / 4 && !is_done.load(Ordering::Acquire) {
+                if waiting < pipe_bytes as u64 * 3 / 4 && !is_done.load(Ordering::Acquire) {
                     thread::yield_now();
                     continue;
                 }
@@ -197,48 +220,54 @@ mod tests {
     #[test]
     fn what_is_lent_is_kept_until_it_was_read_and_no_longer() {
         const LEN: usize = 100_000;
-        let (reader, mut pipe) = pipe();
-        let (kept, is_done) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
-        let read = read_late(reader, Arc::clone(&is_done));
-        let mut expected = Vec::new();
-        for n in 0..200 {
-            // From the middle of a page on: it takes one more place than pages.
-            let bytes = noise(LEN, n);
-            expected.extend_from_slice(&bytes[100 + n..]);
+        for pipe_bytes in PIPES_BYTES {
+            let (reader, mut pipe) = pipe(pipe_bytes);
+            let (kept, is_done) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
+            let read = read_late(reader, pipe_bytes, Arc::clone(&is_done));
+            let mut expected = Vec::new();
+            for n in 0..100 {
+                // From the middle of a page on: it takes one more place than pages.
+                let bytes = noise(LEN, n);
+                expected.extend_from_slice(&bytes[100 + n..]);
 
-            pipe.lend(reused(&bytes, &kept).slice(100 + n..)).unwrap();
+                pipe.lend(reused(&bytes, &kept).slice(100 + n..)).unwrap();
 
-            let lent = Arc::strong_count(&kept) - 1;
-            assert!(lent <= 2 + PIPE_BYTES / (LEN - 400), "{lent} are kept");
+                let lent = Arc::strong_count(&kept) - 1;
+                assert!(lent <= 2 + pipe_bytes / (LEN - 400), "{lent} are kept");
+            }
+            let lent = pipe.close();
+            is_done.store(true, Ordering::Release);
+            assert!(read.join().unwrap() == expected);
+            assert!(Arc::strong_count(&kept) > 1, "the last may be in the pipe");
+            drop(lent);
+            assert_eq!(Arc::strong_count(&kept), 1);
         }
-        let lent = pipe.close();
-        is_done.store(true, Ordering::Release);
-        assert!(read.join().unwrap() == expected);
-        assert!(Arc::strong_count(&kept) > 1, "the last may be in the pipe");
-        drop(lent);
-        assert_eq!(Arc::strong_count(&kept), 1);
     }
 
     #[test]
     fn what_fits_is_kept_while_nobody_reads() {
-        let (mut reader, mut pipe) = pipe();
-        let (bytes, kept) = (noise(100_000, 1), Arc::new(()));
-        pipe.lend(reused(&bytes, &kept)).unwrap();
-        // Nearly as much as there is room for.
-        pipe.copy(&noise(PIPE_BYTES - 110_000, 2)).unwrap();
-        assert_eq!(Arc::strong_count(&kept), 2);
+        for pipe_bytes in PIPES_BYTES {
+            let (mut reader, mut pipe) = pipe(pipe_bytes);
+            let (bytes, kept) = (noise(100_000, 1), Arc::new(()));
+            pipe.lend(reused(&bytes, &kept)).unwrap();
+            // Nearly as much as there is room for.
+            pipe.copy(&noise(pipe_bytes - 110_000, 2)).unwrap();
+            assert_eq!(Arc::strong_count(&kept), 2);
 
-        let mut read = vec![0; bytes.len()];
-        reader.read_exact(&mut read).unwrap();
-        assert!(read == bytes);
+            let mut read = vec![0; bytes.len()];
+            reader.read_exact(&mut read).unwrap();
+            assert!(read == bytes);
+        }
     }
 
     #[test]
     fn nobody_reads_any_more() {
-        let (reader, mut pipe) = pipe();
-        drop(reader);
-        let bytes = Bytes::from(noise(1 << 20, 0));
-        assert_eq!(pipe.copy(&bytes).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(pipe.lend(bytes).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        for pipe_bytes in PIPES_BYTES {
+            let (reader, mut pipe) = pipe(pipe_bytes);
+            drop(reader);
+            let bytes = Bytes::from(noise(1 << 20, 0));
+            assert_eq!(pipe.copy(&bytes).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            assert_eq!(pipe.lend(bytes).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
     }
 }
