@@ -31,6 +31,8 @@ use tokio::task::JoinSet;
 /// Each sync commits a transaction of btrfs: few enough of them for a slow disk,
 /// and soon enough that little is left for the end.
 const SYNC_BYTES: u64 = 128 << 20;
+/// Less is as soon written by the sync at the end of the link.
+const LEFT_BYTES_MIN: u64 = 32 << 20;
 /// Far more than are written between two syncs; the others are passed over.
 const FILES_MAX: usize = 1024;
 
@@ -100,7 +102,9 @@ impl Behind {
 
     /// That was all: what is left is written while `btrfs receive` ends.
     pub fn finish(mut self) {
-        self.sync.send();
+        if self.sync.bytes >= LEFT_BYTES_MIN {
+            self.sync.send();
+        }
     }
 }
 
@@ -221,6 +225,17 @@ mod tests {
         asked.is_busy.store(false, Ordering::Release);
         ask.add(0, &[path(4)]);
         assert_eq!(asked.files.try_recv().unwrap(), [path(3), path(4)]);
+    }
+
+    #[test]
+    fn little_is_left_to_the_sync_at_the_end() {
+        for (bytes, is_asked) in [(LEFT_BYTES_MIN - 1, false), (LEFT_BYTES_MIN, true)] {
+            let (sync, asked) = Ask::every(SYNC_BYTES);
+            let mut behind = Behind { write: None, sync };
+            behind.add(bytes, &[]);
+            behind.finish();
+            assert_eq!(asked.files.try_recv().is_ok(), is_asked, "{bytes}");
+        }
     }
 
     #[test]
