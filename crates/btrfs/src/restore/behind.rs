@@ -3,7 +3,7 @@
 //! By itself the kernel begins to write once a tenth of the memory waits to be
 //! written. Up to there the disk has nothing to do; and at the end of a link, which
 //! counts only once it is on disk for good, all of that is still to be waited
-//! for. So [long files](LongFiles) are written soon after they were received, and
+//! for. So long files are written soon after they were received, and
 //! the filesystem is synced now and then: only that makes the disk itself write,
 //! and takes the short files along.
 //!
