@@ -36,6 +36,19 @@ pub async fn store(endpoint: &str, buffer_budget_bytes: u64) -> anyhow::Result<S
 
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
+/// The keys of all objects in the bucket.
+pub fn keys(endpoint: &str) -> anyhow::Result<Vec<String>> {
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    runtime.block_on(async {
+        let store = store(endpoint, 1 << 20).await?;
+        let (mut listing, mut keys) = (store.list("", RETRY_FOR), Vec::new());
+        while let Some(page) = listing.next_page().await? {
+            keys.extend(page.into_iter().map(|listed| listed.key));
+        }
+        Ok(keys)
+    })
+}
+
 /// Deletes everything in the bucket.
 pub fn empty(endpoint: &str) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;

@@ -31,6 +31,8 @@ enum Command {
     Run(Run),
     /// An S3 server that costs nearly nothing
     Sink(SinkArgs),
+    /// Write to so much memory, and end
+    Touch(Touch),
     /// Send a long stream through the engine
     Stream(stream::Upload),
     /// Fetch objects through the engine, into nothing
@@ -74,6 +76,12 @@ struct SinkArgs {
     latency_ms: u64,
 }
 
+#[derive(Args)]
+struct Touch {
+    #[arg(long)]
+    bytes: usize,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,6 +96,11 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => bench(&args),
         Command::Sink(args) => sink(&args),
+        Command::Touch(Touch { bytes }) => {
+            // Zeros would not be written.
+            drop(std::hint::black_box(vec![1u8; bytes]));
+            Ok(())
+        }
         Command::Stream(args) => block_on(stream::upload(&args)),
         Command::Fetch(args) => block_on(stream::download(&args)),
         Command::Objects(args) => block_on(objects::upload(&args)),

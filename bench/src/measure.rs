@@ -30,6 +30,8 @@ pub struct Contender<'a> {
     pub name: String,
     /// Makes the command of the n-th run, and what it needs.
     pub command: Box<dyn Fn(usize) -> anyhow::Result<Command> + 'a>,
+    /// Puts the machine into the state that each run begins in.
+    pub before: Box<dyn Fn() -> anyhow::Result<()> + 'a>,
     /// Removes what the n-th run made.
     pub after: Box<dyn Fn(usize) -> anyhow::Result<()> + 'a>,
     /// Whose time and memory count, too.
@@ -87,11 +89,17 @@ impl<'a> Contender<'a> {
         Contender {
             name: name.into(),
             command: Box::new(command),
+            before: Box::new(|| Ok(())),
             after: Box::new(|_| Ok(())),
             servers: Vec::new(),
             bytes,
             objects: 1,
         }
+    }
+
+    pub fn before(mut self, before: impl Fn() -> anyhow::Result<()> + 'a) -> Contender<'a> {
+        self.before = Box::new(before);
+        self
     }
 
     pub fn after(mut self, after: impl Fn(usize) -> anyhow::Result<()> + 'a) -> Contender<'a> {
@@ -111,6 +119,7 @@ impl<'a> Contender<'a> {
 
     fn run(&self, round: usize) -> anyhow::Result<Measured> {
         let mut command = (self.command)(round)?;
+        (self.before)()?;
         let before = self.servers.iter().map(|server| server.start_counting());
         let before = before.sum::<anyhow::Result<f64>>()?;
         let mut measured = run(&mut command)?;

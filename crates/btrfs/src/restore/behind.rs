@@ -3,16 +3,14 @@
 //! By itself the kernel begins to write once a tenth of the memory waits to be
 //! written. Up to there the disk has nothing to do; and at the end of a link, which
 //! counts only once it is on disk for good, all of that is still to be waited
-//! for. So long files are written soon after they were received, and
-//! the filesystem is synced now and then: only that makes the disk itself write,
-//! and takes the short files along.
+//! for. So the filesystem is synced now and then.
 //!
 //! What is on disk then is of no use in memory: the files at the target are other
 //! inodes, with pages of their own. Left alone, these pages push out what the host
 //! works with, and have to be removed one by one when what was received is
-//! deleted. So they are dropped, unless they are compared soon.
+//! deleted. So those of long files are dropped, unless they are compared soon.
 //!
-//! Two threads do it, for a sync takes long. Nothing here is an error: the sync at
+//! A thread does it, for a sync takes long. Nothing here is an error: the sync at
 //! the end of the link, of another open file, is told of all that could not be
 //! written since that was opened; a page that stays in memory does no harm.
 
@@ -26,13 +24,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::fs::{Advice, FileType, Mode, OFlags, ResolveFlags, fadvise, fstat, openat2, syncfs};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Each sync commits a transaction of btrfs: few enough of them for a slow disk,
 /// and soon enough that little is left for the end.
 const SYNC_BYTES: u64 = 128 << 20;
-/// Less is as soon written by the sync at the end of the link.
-const LEFT_BYTES_MIN: u64 = 32 << 20;
 /// Far more than are written between two syncs; the others are passed over.
 const FILES_MAX: usize = 1024;
 
@@ -44,30 +40,22 @@ pub enum Pages {
     Keep,
 }
 
-/// Tells the threads what was received; dropped, it tells no more.
+/// Tells the thread what was received; dropped, it tells no more.
 #[derive(Debug)]
 pub struct Behind {
-    write: Option<Ask>,
-    sync: Ask,
-}
-
-/// They end soon after their [`Behind`] was dropped, and hold the folder open.
-#[derive(Debug, Default)]
-pub struct Threads(JoinSet<()>);
-
-/// Asks a thread that does one thing after the other. While it is busy, what it
-/// is to do next is collected.
-#[derive(Debug)]
-struct Ask {
     thread: Sender<Vec<PathBuf>>,
+    /// While it is, what it is to do next is collected.
     is_busy: Arc<AtomicBool>,
-    every_bytes: u64,
-    /// Since it last asked.
+    /// Since it was last asked.
     bytes: u64,
     files: Vec<PathBuf>,
 }
 
-/// What a thread is asked.
+/// It ends soon after its [`Behind`] was dropped, and holds the folder open.
+#[derive(Debug)]
+pub struct Thread(JoinHandle<()>);
+
+/// What the thread is asked.
 struct Asked {
     files: Receiver<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,
@@ -75,65 +63,42 @@ struct Asked {
 
 impl Behind {
     /// For what is received into `folder`.
-    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Behind, Threads)> {
+    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Behind, Thread)> {
         let folder = File::open(folder)?;
-        let mut threads = JoinSet::new();
-        let write = match pages {
-            Pages::Keep => None,
-            Pages::Drop => {
-                let (ask, asked) = Ask::every(1);
-                let folder = folder.try_clone()?;
-                threads.spawn_blocking(move || asked.serve(|files| drop_all(&folder, files)));
-                Some(ask)
-            }
-        };
-        let (ask, asked) = Ask::every(SYNC_BYTES);
-        threads.spawn_blocking(move || asked.serve(|files| sync(&folder, pages, files)));
-        Ok((Behind { write, sync: ask }, Threads(threads)))
+        let (behind, asked) = Behind::new();
+        let thread = spawn_blocking(move || asked.serve(|files| sync(&folder, pages, files)));
+        Ok((behind, Thread(thread)))
+    }
+
+    fn new() -> (Behind, Asked) {
+        let (thread, files) = channel();
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let asked = Asked { files, is_busy: Arc::clone(&is_busy) };
+        (Behind { thread, is_busy, bytes: 0, files: Vec::new() }, asked)
     }
 
     /// So many bytes more were handed to `btrfs receive`, many of them for these
     /// files, below the folder that is received into.
     pub fn add(&mut self, bytes: u64, files: &[PathBuf]) {
-        for ask in self.write.iter_mut().chain([&mut self.sync]) {
-            ask.add(bytes, files);
-        }
-    }
-
-    /// That was all: what is left is written while `btrfs receive` ends.
-    pub fn finish(mut self) {
-        if self.sync.bytes >= LEFT_BYTES_MIN {
-            self.sync.send();
-        }
-    }
-}
-
-impl Threads {
-    pub async fn end(mut self) {
-        while self.0.join_next().await.is_some() {}
-    }
-}
-
-impl Ask {
-    fn every(every_bytes: u64) -> (Ask, Asked) {
-        let (thread, files) = channel();
-        let is_busy = Arc::new(AtomicBool::new(false));
-        let asked = Asked { files, is_busy: Arc::clone(&is_busy) };
-        (Ask { thread, is_busy, every_bytes, bytes: 0, files: Vec::new() }, asked)
-    }
-
-    fn add(&mut self, bytes: u64, files: &[PathBuf]) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.files.extend(files.iter().take(FILES_MAX - self.files.len()).cloned());
-        if self.bytes >= self.every_bytes && !self.is_busy.swap(true, Ordering::AcqRel) {
-            self.send();
+        if self.bytes >= SYNC_BYTES && !self.is_busy.swap(true, Ordering::AcqRel) {
+            self.ask();
         }
     }
 
-    fn send(&mut self) {
+    fn ask(&mut self) {
         self.bytes = 0;
         if self.thread.send(std::mem::take(&mut self.files)).is_err() {
-            tracing::debug!(event = "early_writing_ended", "its thread has ended");
+            tracing::debug!(event = "early_syncs_ended", "their thread has ended");
+        }
+    }
+}
+
+impl Thread {
+    pub async fn end(self) {
+        if let Err(err) = self.0.await {
+            tracing::debug!(event = "early_syncs_ended", "{err}");
         }
     }
 }
@@ -151,12 +116,9 @@ fn sync(folder: &File, pages: Pages, files: &[PathBuf]) {
     if let Err(errno) = syncfs(folder) {
         tracing::debug!(event = "early_sync_failed", "{errno}");
     }
-    if pages == Pages::Drop {
-        drop_all(folder, files);
+    if pages == Pages::Keep {
+        return;
     }
-}
-
-fn drop_all(folder: &File, files: &[PathBuf]) {
     for path in files {
         if let Err(err) = drop_pages(folder, path) {
             tracing::debug!(event = "pages_not_dropped", path = %path.display(), "{err}");
@@ -164,9 +126,10 @@ fn drop_all(folder: &File, files: &[PathBuf]) {
     }
 }
 
-/// Drops the pages that are on disk; the kernel begins to write the others
-/// (`POSIX_FADV_DONTNEED`). The stream may have moved the file away by now,
-/// or put something else in its place: a device that is merely opened may act.
+/// Drops the pages that are on disk; the kernel begins to write those that were
+/// changed since (`POSIX_FADV_DONTNEED`). The stream may have moved the file away
+/// by now, or put something else in its place: a device that is merely opened may
+/// act.
 fn drop_pages(folder: &File, path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -211,54 +174,44 @@ mod tests {
         }
     }
 
+    fn path(n: u32) -> PathBuf {
+        PathBuf::from(n.to_string())
+    }
+
     #[test]
     fn who_is_busy_is_asked_later_and_for_all_that_came_meanwhile() {
-        let (mut ask, asked) = Ask::every(100);
-        let path = |n: u32| PathBuf::from(n.to_string());
-        ask.add(99, &[path(1)]);
+        let (mut behind, asked) = Behind::new();
+        behind.add(SYNC_BYTES - 1, &[path(1)]);
         assert!(asked.files.try_recv().is_err(), "so little is not asked for");
-        ask.add(1, &[path(2)]);
+        behind.add(1, &[path(2)]);
         assert_eq!(asked.files.try_recv().unwrap(), [path(1), path(2)]);
 
-        ask.add(500, &[path(3)]);
+        behind.add(5 * SYNC_BYTES, &[path(3)]);
         assert!(asked.files.try_recv().is_err(), "it is not done yet");
         asked.is_busy.store(false, Ordering::Release);
-        ask.add(0, &[path(4)]);
+        behind.add(0, &[path(4)]);
         assert_eq!(asked.files.try_recv().unwrap(), [path(3), path(4)]);
     }
 
     #[test]
-    fn little_is_left_to_the_sync_at_the_end() {
-        for (bytes, is_asked) in [(LEFT_BYTES_MIN - 1, false), (LEFT_BYTES_MIN, true)] {
-            let (sync, asked) = Ask::every(SYNC_BYTES);
-            let mut behind = Behind { write: None, sync };
-            behind.add(bytes, &[]);
-            behind.finish();
-            assert_eq!(asked.files.try_recv().is_ok(), is_asked, "{bytes}");
-        }
-    }
-
-    #[test]
     fn what_is_collected_is_bounded() {
-        let (mut ask, _asked) = Ask::every(u64::MAX);
+        let (mut behind, _asked) = Behind::new();
         for _ in 0..3 {
-            ask.add(1, &vec![PathBuf::from("a"); FILES_MAX - 1]);
+            behind.add(1, &vec![path(1); FILES_MAX - 1]);
         }
-        assert_eq!(ask.files.len(), FILES_MAX);
+        assert_eq!(behind.files.len(), FILES_MAX);
     }
 
     #[tokio::test]
-    async fn pages_are_dropped_unless_they_are_to_be_kept() {
+    async fn what_cannot_be_dropped_ends_nothing() {
         let (dir, _) = folder();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
-        for (pages, count) in [(Pages::Drop, 2), (Pages::Keep, 1)] {
-            let (mut behind, threads) = Behind::start(dir.path(), pages).unwrap();
-            assert_eq!(threads.0.len(), count);
-            behind.add(SYNC_BYTES, &[PathBuf::from("file"), PathBuf::from("gone")]);
-            behind.finish();
-            for ended in threads.0.join_all().await {
-                assert_eq!(ended, ());
-            }
+        for pages in [Pages::Drop, Pages::Keep] {
+            let (mut behind, thread) = Behind::start(dir.path(), pages).unwrap();
+            behind.add(SYNC_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
+            behind.add(SYNC_BYTES, &[]);
+            drop(behind);
+            thread.0.await.unwrap();
         }
         assert_eq!(fs::read(dir.path().join("file")).unwrap(), vec![7; 1 << 20]);
     }

@@ -58,11 +58,7 @@ impl Feeder {
         let thread = tokio::task::spawn_blocking(move || {
             let mut pipe = LendingPipe::new(pipe);
             let outcome = feed(&mut pipe, &mut behind, stream, taken, &progress);
-            let lent = pipe.close();
-            if outcome.is_ok() {
-                behind.finish();
-            }
-            (outcome, lent)
+            (outcome, pipe.close())
         });
         let lent = StillLent::default();
         Feeder { pieces: Some(pieces), thread: Some(thread), lent }
