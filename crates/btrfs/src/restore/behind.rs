@@ -3,14 +3,16 @@
 //! By itself the kernel begins to write once a tenth of the memory waits to be
 //! written. Up to there the disk has nothing to do; and at the end of a link, which
 //! counts only once it is on disk for good, all of that is still to be waited
-//! for. So the filesystem is synced now and then.
+//! for. So the filesystem is synced now and then. Where a sync takes long, long
+//! files begin to be written before the next one: a sync ends with the disk's own
+//! cache, and only waits then.
 //!
 //! What is on disk then is of no use in memory: the files at the target are other
 //! inodes, with pages of their own. Left alone, these pages push out what the host
 //! works with, and have to be removed one by one when what was received is
 //! deleted. So those of long files are dropped, unless they are compared soon.
 //!
-//! A thread does it, for a sync takes long. Nothing here is an error: the sync at
+//! Two threads do it, for both may block. Nothing here is an error: the sync at
 //! the end of the link, of another open file, is told of all that could not be
 //! written since that was opened; a page that stays in memory does no harm.
 
@@ -24,11 +26,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rustix::fs::{Advice, FileType, Mode, OFlags, ResolveFlags, fadvise, fstat, openat2, syncfs};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinSet;
 
 /// Each sync commits a transaction of btrfs: few enough of them for a slow disk,
 /// and soon enough that little is left for the end.
-const SYNC_BYTES: u64 = 128 << 20;
+const ASK_BYTES: u64 = 128 << 20;
 /// Far more than are written between two syncs; the others are passed over.
 const FILES_MAX: usize = 1024;
 
@@ -40,22 +42,30 @@ pub enum Pages {
     Keep,
 }
 
-/// Tells the thread what was received; dropped, it tells no more.
+/// Tells the threads what was received; dropped, it tells no more.
 #[derive(Debug)]
 pub struct Behind {
+    sync: Ask,
+    /// Begins to write, and drops what is on disk.
+    write: Option<Ask>,
+}
+
+/// They end soon after their [`Behind`] was dropped, and hold the folder open.
+#[derive(Debug, Default)]
+pub struct Threads(JoinSet<()>);
+
+/// Asks a thread that does one thing after the other. While it is busy, what it
+/// is to do next is collected.
+#[derive(Debug)]
+struct Ask {
     thread: Sender<Vec<PathBuf>>,
-    /// While it is, what it is to do next is collected.
     is_busy: Arc<AtomicBool>,
     /// Since it was last asked.
     bytes: u64,
     files: Vec<PathBuf>,
 }
 
-/// It ends soon after its [`Behind`] was dropped, and holds the folder open.
-#[derive(Debug)]
-pub struct Thread(JoinHandle<()>);
-
-/// What the thread is asked.
+/// What a thread is asked.
 struct Asked {
     files: Receiver<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,
@@ -63,43 +73,82 @@ struct Asked {
 
 impl Behind {
     /// For what is received into `folder`.
-    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Behind, Thread)> {
+    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Behind, Threads)> {
         let folder = File::open(folder)?;
-        let (behind, asked) = Behind::new();
-        let thread = spawn_blocking(move || asked.serve(|files| sync(&folder, pages, files)));
-        Ok((behind, Thread(thread)))
-    }
-
-    fn new() -> (Behind, Asked) {
-        let (thread, files) = channel();
-        let is_busy = Arc::new(AtomicBool::new(false));
-        let asked = Asked { files, is_busy: Arc::clone(&is_busy) };
-        (Behind { thread, is_busy, bytes: 0, files: Vec::new() }, asked)
+        let mut threads = JoinSet::new();
+        let write = match pages {
+            Pages::Keep => None,
+            Pages::Drop => {
+                let (ask, asked) = Ask::new();
+                let folder = folder.try_clone()?;
+                threads.spawn_blocking(move || asked.serve(|files| drop_all(&folder, files)));
+                Some(ask)
+            }
+        };
+        let (sync, asked) = Ask::new();
+        threads.spawn_blocking(move || {
+            asked.serve(|files| {
+                if let Err(errno) = syncfs(&folder) {
+                    tracing::debug!(event = "early_sync_failed", "{errno}");
+                }
+                if pages == Pages::Drop {
+                    drop_all(&folder, files);
+                }
+            });
+        });
+        Ok((Behind { sync, write }, Threads(threads)))
     }
 
     /// So many bytes more were handed to `btrfs receive`, many of them for these
     /// files, below the folder that is received into.
     pub fn add(&mut self, bytes: u64, files: &[PathBuf]) {
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.files.extend(files.iter().take(FILES_MAX - self.files.len()).cloned());
-        if self.bytes >= SYNC_BYTES && !self.is_busy.swap(true, Ordering::AcqRel) {
-            self.ask();
+        self.sync.add(bytes, files);
+        if let Some(write) = &mut self.write {
+            write.add(bytes, files);
         }
-    }
-
-    fn ask(&mut self) {
-        self.bytes = 0;
-        if self.thread.send(std::mem::take(&mut self.files)).is_err() {
-            tracing::debug!(event = "early_syncs_ended", "their thread has ended");
+        if self.sync.asks() {
+            // It writes all that is there.
+            self.write.iter_mut().for_each(Ask::forget);
+        } else if let Some(write) = &mut self.write {
+            write.asks();
         }
     }
 }
 
-impl Thread {
-    pub async fn end(self) {
-        if let Err(err) = self.0.await {
-            tracing::debug!(event = "early_syncs_ended", "{err}");
+impl Threads {
+    pub async fn end(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+impl Ask {
+    fn new() -> (Ask, Asked) {
+        let (thread, files) = channel();
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let asked = Asked { files, is_busy: Arc::clone(&is_busy) };
+        (Ask { thread, is_busy, bytes: 0, files: Vec::new() }, asked)
+    }
+
+    fn add(&mut self, bytes: u64, files: &[PathBuf]) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.files.extend(files.iter().take(FILES_MAX - self.files.len()).cloned());
+    }
+
+    /// Asks where there is enough to do and the thread is free; says whether.
+    fn asks(&mut self) -> bool {
+        if self.bytes < ASK_BYTES || self.is_busy.swap(true, Ordering::AcqRel) {
+            return false;
         }
+        if self.thread.send(std::mem::take(&mut self.files)).is_err() {
+            tracing::debug!(event = "early_writing_ended", "its thread has ended");
+        }
+        self.bytes = 0;
+        true
+    }
+
+    fn forget(&mut self) {
+        self.bytes = 0;
+        self.files.clear();
     }
 }
 
@@ -112,13 +161,7 @@ impl Asked {
     }
 }
 
-fn sync(folder: &File, pages: Pages, files: &[PathBuf]) {
-    if let Err(errno) = syncfs(folder) {
-        tracing::debug!(event = "early_sync_failed", "{errno}");
-    }
-    if pages == Pages::Keep {
-        return;
-    }
+fn drop_all(folder: &File, files: &[PathBuf]) {
     for path in files {
         if let Err(err) = drop_pages(folder, path) {
             tracing::debug!(event = "pages_not_dropped", path = %path.display(), "{err}");
@@ -126,10 +169,9 @@ fn sync(folder: &File, pages: Pages, files: &[PathBuf]) {
     }
 }
 
-/// Drops the pages that are on disk; the kernel begins to write those that were
-/// changed since (`POSIX_FADV_DONTNEED`). The stream may have moved the file away
-/// by now, or put something else in its place: a device that is merely opened may
-/// act.
+/// Drops the pages that are on disk; the kernel begins to write the others
+/// (`POSIX_FADV_DONTNEED`). The stream may have moved the file away by now, or put
+/// something else in its place: a device that is merely opened may act.
 fn drop_pages(folder: &File, path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -178,40 +220,61 @@ mod tests {
         PathBuf::from(n.to_string())
     }
 
-    #[test]
-    fn who_is_busy_is_asked_later_and_for_all_that_came_meanwhile() {
-        let (mut behind, asked) = Behind::new();
-        behind.add(SYNC_BYTES - 1, &[path(1)]);
-        assert!(asked.files.try_recv().is_err(), "so little is not asked for");
-        behind.add(1, &[path(2)]);
-        assert_eq!(asked.files.try_recv().unwrap(), [path(1), path(2)]);
+    fn path(n: u32) -> PathBuf {
+        PathBuf::from(n.to_string())
+    }
 
-        behind.add(5 * SYNC_BYTES, &[path(3)]);
-        assert!(asked.files.try_recv().is_err(), "it is not done yet");
-        asked.is_busy.store(false, Ordering::Release);
-        behind.add(0, &[path(4)]);
-        assert_eq!(asked.files.try_recv().unwrap(), [path(3), path(4)]);
+    fn behind() -> (Behind, Asked, Asked) {
+        let ((sync, synced), (write, written)) = (Ask::new(), Ask::new());
+        (Behind { sync, write: Some(write) }, synced, written)
+    }
+
+    #[test]
+    fn it_is_synced_and_where_that_takes_long_written() {
+        let (mut behind, synced, written) = behind();
+        behind.add(ASK_BYTES - 1, &[path(1)]);
+        assert!(synced.files.try_recv().is_err(), "so little is not asked for");
+        behind.add(1, &[path(2)]);
+        assert_eq!(synced.files.try_recv().unwrap(), [path(1), path(2)]);
+        assert!(written.files.try_recv().is_err(), "the sync writes it");
+
+        behind.add(ASK_BYTES, &[path(3)]);
+        assert!(synced.files.try_recv().is_err(), "it is not done yet");
+        assert_eq!(written.files.try_recv().unwrap(), [path(3)]);
+        behind.add(ASK_BYTES, &[path(4)]);
+        assert!(written.files.try_recv().is_err(), "it is not done yet");
+        synced.is_busy.store(false, Ordering::Release);
+        behind.add(0, &[path(5)]);
+        assert_eq!(synced.files.try_recv().unwrap(), [path(3), path(4), path(5)]);
+
+        written.is_busy.store(false, Ordering::Release);
+        behind.add(ASK_BYTES, &[path(6)]);
+        assert_eq!(written.files.try_recv().unwrap(), [path(6)]);
     }
 
     #[test]
     fn what_is_collected_is_bounded() {
-        let (mut behind, _asked) = Behind::new();
+        let (mut ask, _asked) = Ask::new();
         for _ in 0..3 {
-            behind.add(1, &vec![path(1); FILES_MAX - 1]);
+            ask.add(1, &vec![path(1); FILES_MAX - 1]);
         }
-        assert_eq!(behind.files.len(), FILES_MAX);
+        assert_eq!(ask.files.len(), FILES_MAX);
     }
 
     #[tokio::test]
-    async fn what_cannot_be_dropped_ends_nothing() {
+    async fn pages_are_dropped_unless_they_are_to_be_kept() {
         let (dir, _) = folder();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
-        for pages in [Pages::Drop, Pages::Keep] {
-            let (mut behind, thread) = Behind::start(dir.path(), pages).unwrap();
-            behind.add(SYNC_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
-            behind.add(SYNC_BYTES, &[]);
+        for (pages, count) in [(Pages::Drop, 2), (Pages::Keep, 1)] {
+            let (mut behind, threads) = Behind::start(dir.path(), pages).unwrap();
+            assert_eq!(threads.0.len(), count);
+            for _ in 0..3 {
+                behind.add(ASK_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
+            }
             drop(behind);
-            thread.0.await.unwrap();
+            for ended in threads.0.join_all().await {
+                assert_eq!(ended, ());
+            }
         }
         assert_eq!(fs::read(dir.path().join("file")).unwrap(), vec![7; 1 << 20]);
     }

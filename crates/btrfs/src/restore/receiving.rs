@@ -125,7 +125,7 @@ impl Restore<'_> {
     ) -> Result<Facts, RestoreError> {
         let folder = staging.received();
         let behind = Behind::start(&folder, self.pages(way, planned));
-        let (behind, thread) =
+        let (behind, threads) =
             behind.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
         let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
         let stream = Proven::new(names, way.protocol_max);
@@ -147,8 +147,8 @@ impl Restore<'_> {
             receiver.stop().await;
         }
         feeder.end().await;
-        // It holds the folder open, and a drill unmounts it.
-        thread.end().await;
+        // They hold the folder open, and a drill unmounts it.
+        threads.end().await;
         outcome
     }
 
