@@ -220,10 +220,6 @@ mod tests {
         PathBuf::from(n.to_string())
     }
 
-    fn path(n: u32) -> PathBuf {
-        PathBuf::from(n.to_string())
-    }
-
     fn behind() -> (Behind, Asked, Asked) {
         let ((sync, synced), (write, written)) = (Ask::new(), Ask::new());
         (Behind { sync, write: Some(write) }, synced, written)
