@@ -11,11 +11,11 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::{Conditions, Held, Op};
-use s3up_testkit::{assert_same_tree, noise};
+use s3up_testkit::{assert_same_tree, noise, wait_until};
 use serde_json::Value;
 use tokio::process::Child;
 
-use crate::fixture::{CHUNK, PART, Ran, World};
+use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World};
 
 /// So many whole parts, and a bit.
 const PARTS: u64 = 40;
@@ -31,7 +31,8 @@ async fn world(chunk_bytes: u64) -> Option<World> {
     Some(world)
 }
 
-/// A run, and its `nth` part from now on, which has arrived and is not answered.
+/// A run, and its `nth` part from now on, which has arrived and is not answered;
+/// those before it are in the journal.
 async fn run_until_part(world: &World, nth: u64) -> (Child, Held) {
     let held = world.s3.faults().hold_op(Op::UploadPart, nth);
     let mut run = world.command(&["backup", "--once"]).spawn().expect("the program");
@@ -39,6 +40,10 @@ async fn run_until_part(world: &World, nth: u64) -> (Child, Held) {
         () = held.reached() => {}
         ended = run.wait() => panic!("it ended with {ended:?}"),
     }
+    // They are noted a moment after they were acknowledged.
+    let noted = || fs::read_to_string(journal(world)).expect("a journal");
+    let are_noted = || noted().matches(r#""line":"part""#).count() as u64 >= nth - 1;
+    assert!(wait_until(RETRY_FOR, are_noted), "{}", noted());
     (run, held)
 }
 
