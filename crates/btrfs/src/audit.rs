@@ -13,8 +13,8 @@ use s3up_core::{Crc64Nvme, Key};
 use s3up_store::{ObjectFacts, Profile, Sse, StoreError};
 
 use crate::bucket::{Bucket, ReadChainError};
-use crate::cause::with_cause;
-use crate::chain::Link;
+use crate::cause::error_chain;
+use crate::chain::ChainEntry;
 use crate::manifest::{ChunkRecord, DocumentError};
 
 /// Hides the time that each call takes, and is far from what S3 allows.
@@ -78,7 +78,7 @@ pub struct Checked {
     pub without_checksum: usize,
     pub findings: Vec<Finding>,
     /// `None` where it cannot be read.
-    pub link: Option<Link>,
+    pub link: Option<ChainEntry>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,15 +88,15 @@ pub enum AuditError {
 }
 
 /// An object to look at.
-enum Wanted {
+enum AuditTarget {
     Document(Key),
     Chunk(Key, ChunkRecord),
 }
 
-impl Wanted {
+impl AuditTarget {
     fn key(&self) -> &Key {
         match self {
-            Wanted::Document(key) | Wanted::Chunk(key, _) => key,
+            AuditTarget::Document(key) | AuditTarget::Chunk(key, _) => key,
         }
     }
 }
@@ -114,14 +114,14 @@ pub async fn check(
             return Err(err.into());
         }
         Err(err) => {
-            checked.found(&manifest, What::Chain { reason: with_cause(&err) });
+            checked.found(&manifest, What::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
     let wanted = match wanted(&link) {
         Ok(wanted) => wanted,
         Err(err) => {
-            checked.found(&manifest, What::Chain { reason: with_cause(&err) });
+            checked.found(&manifest, What::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
@@ -143,17 +143,17 @@ pub async fn check(
     Ok(checked)
 }
 
-fn wanted(link: &Link) -> Result<Vec<Wanted>, DocumentError> {
+fn wanted(link: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
     let key = |field: &str, text: &str| {
         Key::parse(text)
             .map_err(|err| DocumentError::Field { field: field.to_owned(), what: err.to_string() })
     };
-    let mut wanted = vec![Wanted::Document(link.key.clone())];
+    let mut wanted = vec![AuditTarget::Document(link.key.clone())];
     if let Some(parts) = &link.manifest.parts {
-        wanted.push(Wanted::Document(key("parts.key", &parts.key)?));
+        wanted.push(AuditTarget::Document(key("parts.key", &parts.key)?));
     }
     for chunk in &link.manifest.chunks {
-        wanted.push(Wanted::Chunk(key("chunks.key", &chunk.key)?, chunk.clone()));
+        wanted.push(AuditTarget::Chunk(key("chunks.key", &chunk.key)?, chunk.clone()));
     }
     Ok(wanted)
 }
@@ -165,7 +165,7 @@ impl Checked {
 
     fn compare(
         &mut self,
-        wanted: &Wanted,
+        wanted: &AuditTarget,
         found: Option<&ObjectFacts>,
         class: Option<&str>,
         expected: &Expected,
@@ -173,7 +173,7 @@ impl Checked {
         let key = wanted.key();
         self.objects += 1;
         let Some(found) = found else { return self.found(key, What::Missing) };
-        if let Wanted::Chunk(_, chunk) = wanted {
+        if let AuditTarget::Chunk(_, chunk) = wanted {
             self.bytes += found.size;
             match content(chunk, found) {
                 Content::Same => {}
@@ -182,7 +182,7 @@ impl Checked {
             }
         }
         let Expected::ClassAndEncryption { sse, profile } = expected else { return };
-        if let (Wanted::Chunk(..), Some(class)) = (wanted, class)
+        if let (AuditTarget::Chunk(..), Some(class)) = (wanted, class)
             && let Some(what) = other_class(class, found.storage_class.as_deref(), *profile)
         {
             self.found(key, what);

@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use s3up_cli::Stop;
 
 use crate::bucket::Bucket;
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::compressed::Form;
 use crate::config::{Config, Subvolume};
 use crate::failure::Failure;
 use crate::kept;
-use crate::look::Seen;
+use crate::look::Observed;
 use crate::nested;
 use crate::nocow;
 use crate::plan::{Decision, Plan, Published, Step, Why};
@@ -23,14 +23,14 @@ use crate::planner::{self, Planned, Planner};
 use crate::publish::{self, Host};
 use crate::record::{RUN_METADATA, Records, RunId, State};
 use crate::resume::journal::{Header, Journal, Settings};
-use crate::resume::{self, Fate, Work};
+use crate::resume::{self, AfterFailure, Resumption};
 use crate::schedule::NextDue;
-use crate::shelf::Shelf;
+use crate::shelf::SnapshotDir;
 use crate::snapshot::{SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
-use crate::state::{LastRun, LastRuns, Outcome};
-use crate::stopping::Stopping;
-use crate::tidy::{self, Before, Left, Rooms};
+use crate::state::{LastRun, LastRuns, RunStatus};
+use crate::stopping::ShutdownSignal;
+use crate::tidy::{self, Cleanup, LeftBy, PublishedBefore};
 use crate::tool::Btrfs;
 
 /// What is backed up, with what.
@@ -41,7 +41,7 @@ pub struct Backup<'a> {
     pub host: Host,
     /// Of the streams.
     pub form: Form,
-    pub stopping: Stopping,
+    pub shutdown: ShutdownSignal,
     pub records: Records,
     /// This run.
     pub run: RunId,
@@ -59,10 +59,10 @@ pub struct Report {
 /// A subvolume on its way through a run.
 struct Job<'a> {
     subvolume: &'a Subvolume,
-    seen: Seen,
+    seen: Observed,
     step: Step,
     backup: SnapshotName,
-    work: Work,
+    work: Resumption,
     /// That began it.
     run: RunId,
     next_due: NextDue,
@@ -77,7 +77,7 @@ impl Backup<'_> {
             records: &self.records,
             host: &self.host.name,
             form: self.form,
-            stopping: &self.stopping,
+            shutdown: &self.shutdown,
         }
     }
 
@@ -92,7 +92,7 @@ impl Backup<'_> {
             match Job::of(job, &self.run) {
                 Ok(job) => jobs.push(job),
                 Err((name, next_due)) => {
-                    state.note(&name, last_run(Outcome::NotDue, next_due.at));
+                    state.note(&name, last_run(RunStatus::NotDue, next_due.at));
                     report.not_due.push(name);
                 }
             }
@@ -102,7 +102,7 @@ impl Backup<'_> {
             let (name, next_due_at) = (job.subvolume.name.clone(), job.next_due.at);
             match self.back_up(job).await {
                 Ok(backup) => {
-                    state.note(&name, last_run(Outcome::Published, next_due_at));
+                    state.note(&name, last_run(RunStatus::Published, next_due_at));
                     report.published.push(backup);
                 }
                 Err(failure) => report.add(name, failure, state),
@@ -130,13 +130,13 @@ impl Backup<'_> {
     async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
         // One that a restore kept elsewhere becomes one of ours.
         if let (Step::Incremental { parent, .. }, Some(path)) = (&job.step, &job.seen.parent_path) {
-            self.shelf().adopt(path, parent, &self.run).await?;
+            self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
         match job.work {
-            Work::Anew => {
-                self.shelf().make(job.subvolume, &job.backup, &job.run, State::Begun).await
+            Resumption::Fresh => {
+                self.snapshot_dir().make(job.subvolume, &job.backup, &job.run, State::Begun).await
             }
-            Work::Resume { .. } | Work::Publish { .. } => Ok(()),
+            Resumption::Resume { .. } | Resumption::PublishOnly { .. } => Ok(()),
         }
     }
 
@@ -145,7 +145,7 @@ impl Backup<'_> {
         let Subvolume { name, path } = job.subvolume;
         nested::warn(&self.btrfs, name, path).await;
         if job.step == Step::Full(Why::FirstBackup) {
-            nocow::warn(name, &self.shelf().path_of(&job.backup)).await;
+            nocow::warn(name, &self.snapshot_dir().path_of(&job.backup)).await;
         }
     }
 
@@ -155,15 +155,15 @@ impl Backup<'_> {
         self.note_published(&job)?;
         loop {
             let Err(failure) = self.carry_out(&job).await else { break };
-            if self.leave(&job, &failure).await != Fate::BegunAnew {
+            if self.leave(&job, &failure).await != AfterFailure::StartOver {
                 return Err(failure);
             }
             tracing::warn!(
-                event = "backup_begun_anew",
+                event = "backup_restarted",
                 subvolume = %job.subvolume.name,
                 backup = %job.backup,
                 "it cannot be gone on with: {}",
-                with_cause(&failure)
+                error_chain(&failure)
             );
             job = job.anew(&self.run);
             self.snapshot(&job).await?;
@@ -172,7 +172,7 @@ impl Backup<'_> {
         tokio::select! {
             outcome = self.tidy(&job) => outcome?,
             // What is left, the next run removes.
-            _ = self.stopping.wait() => {}
+            _ = self.shutdown.wait() => {}
         }
         Ok(job.backup)
     }
@@ -180,7 +180,7 @@ impl Backup<'_> {
     /// What a run published that died before it could note that: later no chain may
     /// say so.
     fn note_published(&self, job: &Job<'_>) -> Result<(), Failure> {
-        let Before::Chain(chain) = before(&job.seen) else { return Ok(()) };
+        let PublishedBefore::Chain(chain) = before(&job.seen) else { return Ok(()) };
         for (name, record) in self.records.of(&job.subvolume.name)? {
             if record.state == State::Begun && chain.contains(&name) {
                 self.records.write(&name, &record.run, State::Published)?;
@@ -190,16 +190,16 @@ impl Backup<'_> {
     }
 
     async fn carry_out(&self, job: &Job<'_>) -> Result<(), Failure> {
-        if let Some(stop) = self.stopping.now() {
+        if let Some(stop) = self.shutdown.now() {
             return Err(Failure::Stopped(stop));
         }
-        if let Work::Publish { .. } = job.work {
+        if let Resumption::PublishOnly { .. } = job.work {
             return self.publish_complete(job).await;
         }
         tokio::select! {
             () = self.warn(job) => {}
             // What follows sees that, too.
-            _ = self.stopping.wait() => {}
+            _ = self.shutdown.wait() => {}
         }
         self.send_until_sound(job).await
     }
@@ -209,7 +209,7 @@ impl Backup<'_> {
         let (bucket, etag) = (self.bucket_of(job), job.seen.pointer_etag.as_deref());
         tokio::select! {
             pointed = publish::point(&bucket, self.layout(), &job.backup, etag) => pointed?,
-            stop = self.stopping.wait() => return Err(Failure::StoppedPublishing(stop)),
+            stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         let (subvolume, backup) = (&job.subvolume.name, &job.backup);
         tracing::info!(event = "backup_published", %subvolume, %backup, "it was complete");
@@ -217,15 +217,15 @@ impl Backup<'_> {
     }
 
     /// What becomes of a backup that failed is done, or said.
-    async fn leave(&self, job: &Job<'_>, failure: &Failure) -> Fate {
+    async fn leave(&self, job: &Job<'_>, failure: &Failure) -> AfterFailure {
         let acknowledged_bytes =
             self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
-        let fate = resume::fate(failure, &job.work, acknowledged_bytes);
+        let fate = resume::after_failure(failure, &job.work, acknowledged_bytes);
         match fate {
-            Fate::Removed | Fate::BegunAnew => {
-                self.rooms().remove_unpublished(&job.backup, &job.run, Left::ByThisRun).await;
+            AfterFailure::Discard | AfterFailure::StartOver => {
+                self.cleanup().remove_unpublished(&job.backup, &job.run, LeftBy::ThisRun).await;
             }
-            Fate::Kept => tracing::info!(
+            AfterFailure::KeepForResume => tracing::info!(
                 event = "backup_interrupted",
                 subvolume = %job.subvolume.name,
                 backup = %job.backup,
@@ -268,19 +268,19 @@ impl Backup<'_> {
             records.iter().map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
         let before = before(&job.seen);
         let tidy = tidy::plan(&states, &job.backup, &before, self.config.retain);
-        self.rooms().apply(&tidy, &records).await;
+        self.cleanup().apply(&tidy, &records).await;
         let (base_dir, subvolume) = (&self.config.base_dir, &job.subvolume.path);
         kept::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
         Ok(())
     }
 
-    fn rooms(&self) -> Rooms<'_> {
-        Rooms { bucket: &self.bucket, layout: self.layout(), shelf: self.shelf() }
+    fn cleanup(&self) -> Cleanup<'_> {
+        Cleanup { bucket: &self.bucket, layout: self.layout(), snapshot_dir: self.snapshot_dir() }
     }
 
-    fn shelf(&self) -> Shelf<'_> {
+    fn snapshot_dir(&self) -> SnapshotDir<'_> {
         let base_dir = &self.config.base_dir;
-        Shelf { btrfs: &self.btrfs, base_dir, records: &self.records }
+        SnapshotDir { btrfs: &self.btrfs, base_dir, records: &self.records }
     }
 
     fn layout(&self) -> &crate::layout::Layout {
@@ -307,7 +307,7 @@ impl<'s> Job<'s> {
     fn anew(self, run: &RunId) -> Job<'s> {
         let stamp = Stamp::at(Timestamp::now()).after(Some(self.backup.stamp));
         let backup = SnapshotName { stamp, ..self.backup };
-        Job { backup, work: Work::Anew, run: run.clone(), ..self }
+        Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
     }
 }
 
@@ -321,24 +321,24 @@ impl Report {
     }
 }
 
-fn last_run(outcome: Outcome, next_due_at: Timestamp) -> LastRun {
+fn last_run(outcome: RunStatus, next_due_at: Timestamp) -> LastRun {
     LastRun { ran_at: Timestamp::now(), outcome, error: None, next_due_at }
 }
 
 /// What failed is due again at once.
 pub fn failed_run(failure: &Failure) -> LastRun {
     let stopped = matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
-    let outcome = if stopped { Outcome::Stopped } else { Outcome::Failed };
-    LastRun { error: Some(with_cause(failure)), ..last_run(outcome, Timestamp::now()) }
+    let outcome = if stopped { RunStatus::Stopped } else { RunStatus::Failed };
+    LastRun { error: Some(error_chain(failure)), ..last_run(outcome, Timestamp::now()) }
 }
 
-fn before(seen: &Seen) -> Before {
+fn before(seen: &Observed) -> PublishedBefore {
     match &seen.published {
-        Published::Nothing => Before::Nothing,
-        Published::ManifestMissing { .. } | Published::Broken { .. } => Before::Unreadable,
-        Published::Chain(chain) => Before::Chain(
+        Published::Nothing => PublishedBefore::Nothing,
+        Published::ManifestMissing { .. } | Published::Broken { .. } => PublishedBefore::Unreadable,
+        Published::Chain(chain) => PublishedBefore::Chain(
             chain
-                .links()
+                .entries()
                 .iter()
                 .filter_map(|link| SnapshotName::parse(&link.manifest.snapshot.name))
                 .collect(),

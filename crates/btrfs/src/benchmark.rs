@@ -24,7 +24,7 @@ use crate::config::BucketConfig;
 use crate::manifest::CHUNK_COUNT_MAX;
 use crate::record::RunId;
 use crate::send::{SendError, SendStream};
-use crate::stopping::Stopping;
+use crate::stopping::ShutdownSignal;
 use crate::tool::Btrfs;
 
 /// A benchmark waits for no line to come back.
@@ -40,7 +40,7 @@ pub struct Benchmark<'a> {
     pub config: &'a BucketConfig,
     pub store: Store,
     pub btrfs: &'a Btrfs,
-    pub stopping: Stopping,
+    pub shutdown: ShutdownSignal,
     pub run: RunId,
     /// What is sent; `None`: data that is made up.
     pub snapshot: Option<PathBuf>,
@@ -97,7 +97,7 @@ impl Benchmark<'_> {
         self.clear().await?;
         let outcome = tokio::select! {
             outcome = self.measure() => outcome,
-            stop = self.stopping.wait() => Err(BenchmarkError::Stopped(stop)),
+            stop = self.shutdown.wait() => Err(BenchmarkError::Stopped(stop)),
         };
         let cleared = match tokio::time::timeout(CLEAR_TIME_MAX, self.clear()).await {
             Ok(cleared) => cleared,
@@ -111,7 +111,7 @@ impl Benchmark<'_> {
             (Ok(report), cleared) => cleared.map(|()| report),
             (Err(err), Ok(())) => Err(err),
             (Err(err), Err(left)) => {
-                let left = crate::cause::with_cause(&left);
+                let left = crate::cause::error_chain(&left);
                 tracing::warn!(event = "benchmark_left_behind", "{left}");
                 Err(err)
             }

@@ -9,7 +9,7 @@ use s3up_store::{
 };
 use serde::Serialize;
 
-use crate::chain::{Chain, ChainError, Link, Next, Partial};
+use crate::chain::{Chain, ChainEntry, ChainError, Next, Partial};
 use crate::manifest::{
     DocumentError, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, POINTER_BYTES_MAX, Parts,
     PartsRecord, Pointer, to_json,
@@ -89,20 +89,20 @@ impl Bucket {
         }
     }
 
-    pub async fn link(&self, key: Key) -> Result<Link, ReadChainError> {
+    pub async fn link(&self, key: Key) -> Result<ChainEntry, ReadChainError> {
         let Some(document) = self.store.read(&key, MANIFEST_BYTES_MAX, self.retry_for).await?
         else {
             return Err(ChainError::Missing { key }.into());
         };
         match Manifest::parse(&document.bytes) {
-            Ok(manifest) => Ok(Link { key, manifest }),
+            Ok(manifest) => Ok(ChainEntry { key, manifest }),
             Err(source) => Err(ChainError::Document { key, source }.into()),
         }
     }
 
     /// The SHA-256 of every part of a backup; `None` where its manifest has no
     /// parts file.
-    pub async fn parts(&self, link: &Link) -> Result<Option<Parts>, BucketError> {
+    pub async fn parts(&self, link: &ChainEntry) -> Result<Option<Parts>, BucketError> {
         let Some(PartsRecord { key, sha256: expected }) = &link.manifest.parts else {
             return Ok(None);
         };
@@ -127,7 +127,7 @@ impl Bucket {
     /// listing the folder of the subvolume once.
     pub async fn missing(&self, folder: &str, chain: &Chain) -> Result<Vec<String>, StoreError> {
         let mut wanted: BTreeMap<&str, Option<u64>> = BTreeMap::new();
-        for link in chain.links() {
+        for link in chain.entries() {
             let chunks = link.manifest.chunks.iter();
             wanted.extend(chunks.map(|chunk| (chunk.key.as_str(), Some(chunk.size))));
             wanted.extend(link.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));

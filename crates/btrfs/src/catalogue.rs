@@ -20,8 +20,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use s3up_core::Key;
 
-pub use self::draft::{Draft, Inventory};
-use crate::chain::Link;
+pub use self::draft::{CatalogueBuilder, ObjectIndex};
+use crate::chain::ChainEntry;
 use crate::layout::Layout;
 use crate::snapshot::{Kind, SubvolumeName};
 use crate::stamp::Stamp;
@@ -60,7 +60,7 @@ pub enum Pointing {
 pub struct Backup {
     pub found: Found,
     /// Without its chunks, or why it cannot be read.
-    pub manifest: Result<Link, String>,
+    pub manifest: Result<ChainEntry, String>,
     /// Bytes of its stream.
     pub total_bytes: u64,
     pub chunk_count: usize,

@@ -1,7 +1,7 @@
 //! An error as text, where it is a reason or a warning and does not end the program.
 
 /// An error and its causes, as one line.
-pub fn with_cause(err: &dyn std::error::Error) -> String {
+pub fn error_chain(err: &dyn std::error::Error) -> String {
     let mut text = err.to_string();
     let mut next = err.source();
     while let Some(cause) = next {

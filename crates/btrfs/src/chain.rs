@@ -14,18 +14,18 @@ pub const LINKS_MAX: usize = 10_000;
 
 /// One backup of a chain.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Link {
+pub struct ChainEntry {
     pub key: Key,
     pub manifest: Manifest,
 }
 
 /// From the full to the newest. Never empty.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chain(Vec<Link>);
+pub struct Chain(Vec<ChainEntry>);
 
-/// Links that lead towards a full, newest first.
+/// FetchPlan that lead towards a full, newest first.
 #[derive(Debug, Default)]
-pub struct Partial(Vec<Link>);
+pub struct Partial(Vec<ChainEntry>);
 
 /// How it goes on after a link was added.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl ChainError {
 
 impl Partial {
     /// Adds the next older link.
-    pub fn with(mut self, link: Link) -> Result<(Partial, Next), ChainError> {
+    pub fn with(mut self, link: ChainEntry) -> Result<(Partial, Next), ChainError> {
         if let Some(child) = self.0.last() {
             fits(child, &link)?;
         }
@@ -89,7 +89,7 @@ impl Partial {
     }
 }
 
-pub(crate) fn fits(child: &Link, parent: &Link) -> Result<(), ChainError> {
+pub(crate) fn fits(child: &ChainEntry, parent: &ChainEntry) -> Result<(), ChainError> {
     let keys = || (parent.key.clone(), child.key.clone());
     if parent.manifest.subvolume != child.manifest.subvolume {
         let (found, expected) = (&parent.manifest.subvolume, &child.manifest.subvolume);
@@ -127,15 +127,15 @@ pub(crate) fn fits(child: &Link, parent: &Link) -> Result<(), ChainError> {
 }
 
 impl Chain {
-    pub fn links(&self) -> &[Link] {
+    pub fn entries(&self) -> &[ChainEntry] {
         &self.0
     }
 
-    pub fn full(&self) -> &Link {
+    pub fn full(&self) -> &ChainEntry {
         self.0.first().expect("a chain has a full")
     }
 
-    pub fn newest(&self) -> &Link {
+    pub fn newest(&self) -> &ChainEntry {
         self.0.last().expect("a chain has a full")
     }
 

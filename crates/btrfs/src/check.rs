@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::plan::seconds;
-use crate::state::Outcome;
+use crate::state::RunStatus;
 use crate::status::Status;
 
 /// A timer fires hourly, and a backup of terabytes takes its time.
@@ -58,9 +58,9 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     if let Some(run) = &status.last_run {
         let error = run.error.as_deref().unwrap_or("no error is on record");
         match run.outcome {
-            Outcome::Failed => wrong.push(format!("last run failed: {error}")),
-            Outcome::Stopped => wrong.push("last run was stopped".to_owned()),
-            Outcome::Published | Outcome::NotDue => {}
+            RunStatus::Failed => wrong.push(format!("last run failed: {error}")),
+            RunStatus::Stopped => wrong.push("last run was stopped".to_owned()),
+            RunStatus::Published | RunStatus::NotDue => {}
         }
     }
     wrong
@@ -90,11 +90,11 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn status(backups: &'static str, due_at: Option<i64>, outcome: Option<Outcome>) -> Status {
+    fn status(backups: &'static str, due_at: Option<i64>, outcome: Option<RunStatus>) -> Status {
         let run = |outcome| LastRun {
             ran_at: time(0),
             outcome,
-            error: (outcome == Outcome::Failed).then(|| "no\nspace".to_owned()),
+            error: (outcome == RunStatus::Failed).then(|| "no\nspace".to_owned()),
             next_due_at: time(0),
         };
         Status {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_a_monitor_reads() {
-        use Outcome::{Failed, NotDue, Published, Stopped};
+        use RunStatus::{Failed, NotDue, Published, Stopped};
         #[rustfmt::skip]
         let cases = [
             ("published", Some(9 * DAY), Some(Published), "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),

@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::outcome::{Outcome, TAIL_BYTES, tail_of};
+use crate::outcome::{ExitReport, TAIL_BYTES, tail_of};
 
 /// `btrfs` needs no time to end; one that does not is killed.
 const TERMINATION_WAIT: Duration = Duration::from_secs(5);
@@ -27,9 +27,9 @@ const STDERR_WAIT: Duration = Duration::from_secs(1);
 pub struct Running {
     /// Dropped or used: the program is terminated.
     terminate: Option<oneshot::Sender<()>>,
-    ended: JoinHandle<io::Result<Outcome>>,
+    ended: JoinHandle<io::Result<ExitReport>>,
     /// How it ended, once somebody has been told.
-    told: Option<Result<Outcome, io::ErrorKind>>,
+    told: Option<Result<ExitReport, io::ErrorKind>>,
 }
 
 impl Running {
@@ -47,28 +47,28 @@ impl Running {
     }
 
     /// Waits until it ends by itself.
-    pub async fn wait(&mut self) -> io::Result<Outcome> {
+    pub async fn wait(&mut self) -> io::Result<ExitReport> {
         std::future::poll_fn(|cx| self.poll_ended(cx)).await
     }
 
-    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Outcome>> {
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitReport>> {
         if let Some(told) = &self.told {
             return Poll::Ready(told.clone().map_err(io::Error::from));
         }
         let joined = ready!(Pin::new(&mut self.ended).poll(cx));
         let outcome = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
-        self.told = Some(outcome.as_ref().map(Outcome::clone).map_err(io::Error::kind));
+        self.told = Some(outcome.as_ref().map(ExitReport::clone).map_err(io::Error::kind));
         Poll::Ready(outcome)
     }
 
     /// Ends it, and waits for that.
-    pub async fn terminate(mut self) -> io::Result<Outcome> {
+    pub async fn terminate(mut self) -> io::Result<ExitReport> {
         drop(self.terminate.take());
         self.wait().await
     }
 }
 
-async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result<Outcome> {
+async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result<ExitReport> {
     let stderr = child.stderr.take().map(|stderr| tokio::spawn(drain(stderr)));
     let status = tokio::select! {
         status = child.wait() => status?,
@@ -85,7 +85,7 @@ async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result
         },
         None => String::new(),
     };
-    Ok(Outcome { status, stderr })
+    Ok(ExitReport { status, stderr })
 }
 
 /// First asks, then makes it.

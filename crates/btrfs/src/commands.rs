@@ -25,7 +25,7 @@ use anyhow::{Context, anyhow};
 use btrfs_to_s3::bucket::Bucket;
 use btrfs_to_s3::config::BucketConfig;
 use btrfs_to_s3::publish::Host;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::config::AbsolutePath;
 use s3up_cli::{Exit, Stop};
@@ -85,11 +85,11 @@ async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
 }
 
 /// Connects, and looks whether the bucket is there and lets us in.
-async fn connect(config: &BucketConfig, stopping: &Stopping) -> anyhow::Result<Bucket> {
+async fn connect(config: &BucketConfig, shutdown: &ShutdownSignal) -> anyhow::Result<Bucket> {
     let store = Store::connect(config.settings.clone()).await?;
     tokio::select! {
         probed = store.probe(config.layout.prefix(), PROBE_RETRY_FOR) => { probed?; }
-        stop = stopping.wait() => return Err(stopped_by(stop)),
+        stop = shutdown.wait() => return Err(stopped_by(stop)),
     }
     Ok(Bucket {
         store,

@@ -34,11 +34,11 @@ use s3up_cli::progress::{self, Progress};
 use self::content::Pair;
 pub use self::difference::{Difference, Differences, Side, What};
 pub use self::links::LINKED_MAX;
-pub use self::proof::{Proof, Source, Wanted, find_source};
+pub use self::proof::{CompareOptions, Proof, Source, find_source};
 use self::sample::{Pick, Sample};
 use self::walk::Walk;
 use crate::root_times::RootTimes;
-use crate::stopping::Stopping;
+use crate::stopping::ShutdownSignal;
 
 /// More threads do not make a disk faster.
 const THREADS_MAX: usize = 8;
@@ -128,13 +128,16 @@ impl Extent {
 }
 
 /// Compares two trees beside the runtime, until it is done or asked to stop.
-pub async fn compare(request: Request, stopping: &Stopping) -> Result<Compared, CompareError> {
+pub async fn compare(
+    request: Request,
+    shutdown: &ShutdownSignal,
+) -> Result<Compared, CompareError> {
     let stop = Arc::new(AtomicBool::new(false));
     let stops = StopsWhenDropped(Arc::clone(&stop));
     let mut comparing = tokio::task::spawn_blocking(move || compare_now(&request, &stop));
     tokio::select! {
         compared = &mut comparing => compared.unwrap_or(Err(CompareError::Thread)),
-        stop = stopping.wait() => {
+        stop = shutdown.wait() => {
             drop(stops);
             // It holds files of the tree that is removed next.
             comparing.await.ok();

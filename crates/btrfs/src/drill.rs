@@ -16,7 +16,7 @@ use s3up_core::Size;
 pub use self::memory::{Drills, LastDrill};
 pub use self::scratch::{Scratch, ScratchError, Tools};
 use crate::compare::Proof;
-use crate::restore::choose::{Chooser, Wanted};
+use crate::restore::choose::{BackupSelector, Chooser};
 use crate::restore::error::RestoreError;
 use crate::restore::{Keep, Request, Restore};
 use crate::snapshot::SubvolumeName;
@@ -73,8 +73,8 @@ impl Drill<'_> {
         let (bucket, layout) = (self.restore.bucket, self.restore.layout);
         let chooser = Chooser { bucket, layout, subvolume };
         let chain = tokio::select! {
-            chain = chooser.chain(&Wanted::Newest) => chain?,
-            stop = self.restore.stopping.wait() => return Err(RestoreError::Stopped(stop).into()),
+            chain = chooser.chain(&BackupSelector::Newest) => chain?,
+            stop = self.restore.shutdown.wait() => return Err(RestoreError::Stopped(stop).into()),
         };
         let total_bytes = chain.total_bytes();
         self.check_space(total_bytes)?;
@@ -82,7 +82,7 @@ impl Drill<'_> {
         let request = Request {
             subvolume: subvolume.clone(),
             target: mount.join(TARGET),
-            wanted: Wanted::Manifest(chain.newest().key.clone()),
+            wanted: BackupSelector::Manifest(chain.newest().key.clone()),
             keep: Keep::No,
         };
         let restored = self.restore.run(&request).await?;

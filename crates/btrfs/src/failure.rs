@@ -3,8 +3,8 @@
 use s3up_cli::Stop;
 use s3up_store::UploadError;
 
-use crate::look::LookError;
-use crate::publish::{PublishError, Unplanned};
+use crate::look::ObserveError;
+use crate::publish::{PublishError, StreamMismatch};
 use crate::record::RecordError;
 use crate::send::SendError;
 use crate::spool::SpoolError;
@@ -15,7 +15,7 @@ use crate::tool::ToolError;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("look at what is there")]
-    Look(#[from] LookError),
+    Look(#[from] ObserveError),
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
@@ -29,7 +29,7 @@ pub enum Failure {
     #[error(transparent)]
     Upload(UploadError),
     #[error(transparent)]
-    Unplanned(#[from] Unplanned),
+    StreamMismatch(#[from] StreamMismatch),
     #[error("the stream was not read to its end")]
     Unfinished,
     #[error(transparent)]

@@ -21,7 +21,7 @@ pub struct Mount {
 
 /// A folder that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MountPoint {
     /// Without symlinks.
     pub path: PathBuf,
     pub mount: Mount,
@@ -29,7 +29,7 @@ pub struct Place {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum MountPointError {
     #[error("look at {path:?}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{path:?} is no folder")]
@@ -41,21 +41,21 @@ pub enum PlaceError {
 }
 
 /// Looks at a folder that has to be on btrfs.
-pub fn on_btrfs(path: &Path) -> Result<Place, PlaceError> {
-    let io = |source| PlaceError::Io { path: path.to_owned(), source };
+pub fn on_btrfs(path: &Path) -> Result<MountPoint, MountPointError> {
+    let io = |source| MountPointError::Io { path: path.to_owned(), source };
     let resolved = fs::canonicalize(path).map_err(io)?;
     let metadata = fs::metadata(&resolved).map_err(io)?;
     if !metadata.is_dir() {
-        return Err(PlaceError::NoFolder { path: path.to_owned() });
+        return Err(MountPointError::NoFolder { path: path.to_owned() });
     }
     let mounts = fs::read("/proc/self/mountinfo").map_err(io)?;
     let mount = mount_of(&mounts, &resolved)
-        .ok_or_else(|| PlaceError::NoMount { path: path.to_owned() })?;
+        .ok_or_else(|| MountPointError::NoMount { path: path.to_owned() })?;
     if mount.filesystem != "btrfs" {
         let (path, filesystem) = (path.to_owned(), mount.filesystem);
-        return Err(PlaceError::NotBtrfs { path, filesystem });
+        return Err(MountPointError::NotBtrfs { path, filesystem });
     }
-    Ok(Place { path: resolved, mount, is_subvolume: metadata.ino() == SUBVOLUME_INODE })
+    Ok(MountPoint { path: resolved, mount, is_subvolume: metadata.ino() == SUBVOLUME_INODE })
 }
 
 /// The mount that `path`, which has no symlinks, is on. The format:
@@ -145,8 +145,11 @@ mod tests {
         let folder = Path::new("/proc");
         let err = on_btrfs(folder).unwrap_err().to_string();
         assert_eq!(err, "\"/proc\" is on proc, not on btrfs");
-        assert!(matches!(on_btrfs(Path::new("/proc/version")), Err(PlaceError::NoFolder { .. })));
-        assert!(matches!(on_btrfs(Path::new("/no/such")), Err(PlaceError::Io { .. })));
+        assert!(matches!(
+            on_btrfs(Path::new("/proc/version")),
+            Err(MountPointError::NoFolder { .. })
+        ));
+        assert!(matches!(on_btrfs(Path::new("/no/such")), Err(MountPointError::Io { .. })));
     }
 
     proptest::proptest! {

@@ -6,7 +6,7 @@ use s3up_core::{Key, Throughput};
 use s3up_store::StoreError;
 
 use crate::bucket::{Bucket, ReadChainError};
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::chain::Chain;
 use crate::layout::Layout;
 use crate::manifest::Manifest;
@@ -53,7 +53,7 @@ pub async fn history(
         while let Some(page) = listing.next_page().await? {
             let stamps = page.iter().filter_map(|listed| stamp_of(&prefix, &listed.key));
             found.extend(stamps.map(|(stamp, key)| (stamp, kind, key)));
-            // Names are short, and what is older than the newest is not needed.
+            // HardLinkNames are short, and what is older than the newest is not needed.
             found.sort_unstable_by(|one, other| other.cmp(one));
             found.truncate(count);
         }
@@ -63,7 +63,7 @@ pub async fn history(
         let manifest = match bucket.link(key.clone()).await {
             Ok(link) => Ok(link.manifest),
             Err(ReadChainError::Store(err)) => return Err(err),
-            Err(ReadChainError::Chain(err)) => Err(with_cause(&err)),
+            Err(ReadChainError::Chain(err)) => Err(error_chain(&err)),
         };
         let standing = standing(published, &key, created_at);
         entries.push(Entry { key, kind, created_at, standing, manifest });
@@ -83,7 +83,7 @@ fn standing(published: &Published, key: &Key, created_at: Stamp) -> Standing {
         Published::Nothing => return Standing::Unpublished,
         Published::ManifestMissing { .. } | Published::Broken { .. } => return Standing::Unknown,
     };
-    if chain.links().iter().any(|link| link.key == *key) {
+    if chain.entries().iter().any(|link| link.key == *key) {
         Standing::Current
     } else if created_at > chain.newest().manifest.created_at {
         Standing::Unpublished

@@ -6,16 +6,16 @@ use crate::config::BucketConfig;
 
 /// What is of another home is none of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Home {
+pub struct RepositoryLocation {
     pub endpoint: Option<String>,
     pub bucket: String,
     pub prefix: String,
 }
 
-impl Home {
-    pub fn of(bucket: &BucketConfig) -> Home {
+impl RepositoryLocation {
+    pub fn of(bucket: &BucketConfig) -> RepositoryLocation {
         let settings = &bucket.settings;
-        Home {
+        RepositoryLocation {
             endpoint: settings.endpoint.clone(),
             bucket: settings.bucket.clone(),
             prefix: bucket.layout.prefix().as_str().to_owned(),

@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::snapshot::SnapshotName;
 use crate::staging::folder_for;
 use crate::subvolume;
@@ -43,9 +43,9 @@ pub struct Configured {
 
 /// Where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum KeepLocation {
     /// In the folder of snapshots.
-    Shelf(PathBuf),
+    SnapshotDir(PathBuf),
     /// In a folder of its own.
     Beside(PathBuf),
 }
@@ -60,14 +60,14 @@ pub enum KeepError {
 
 /// Decides. Another subvolume that is in use under that name has nothing to do
 /// with what is restored, and an incremental of it would hold everything.
-pub fn place(configured: Option<&Configured>, target: &Path) -> Place {
+pub fn place(configured: Option<&Configured>, target: &Path) -> KeepLocation {
     match configured {
         Some(Configured { path, base_dir, is_same_filesystem: true, is_there })
             if path == target || !is_there =>
         {
-            Place::Shelf(base_dir.clone())
+            KeepLocation::SnapshotDir(base_dir.clone())
         }
-        Some(_) | None => Place::Beside(folder_beside(target)),
+        Some(_) | None => KeepLocation::Beside(folder_beside(target)),
     }
 }
 
@@ -136,14 +136,14 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
     for name in snapshots.iter().filter(|name| is_meant(name)) {
         let path = folder.join(name.to_string());
         if let Err(err) = forget_one(btrfs, &path).await {
-            tracing::warn!(event = "snapshot_kept", path = %path.display(), "{err}");
+            tracing::warn!(event = "snapshot_not_deleted", path = %path.display(), "{err}");
             return;
         }
         tracing::info!(event = "snapshot_deleted", path = %path.display(), "it was a kept parent");
     }
     match fs::remove_dir(folder) {
         Err(err) if err.kind() != io::ErrorKind::DirectoryNotEmpty => {
-            tracing::warn!(event = "leftover_kept", folder = %folder.display(), "{err}");
+            tracing::warn!(event = "cleanup_failed", folder = %folder.display(), "{err}");
         }
         Ok(()) | Err(_) => {}
     }
@@ -151,11 +151,11 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
 
 /// One that a person made writable is that person's now.
 async fn forget_one(btrfs: &Btrfs, path: &Path) -> Result<(), String> {
-    let shown = subvolume::show(btrfs, path).await.map_err(|err| with_cause(&err))?;
+    let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
         return Err("it is writable; delete it by hand if it is not needed".to_owned());
     }
-    subvolume::delete(btrfs, path).await.map_err(|err| with_cause(&err))
+    subvolume::delete(btrfs, path).await.map_err(|err| error_chain(&err))
 }
 
 #[cfg(test)]
@@ -168,13 +168,13 @@ mod tests {
             let (path, base_dir) = (PathBuf::from(path), PathBuf::from("/srv/snapshots"));
             Some(Configured { path, base_dir, is_same_filesystem, is_there })
         };
-        let shelf = || Place::Shelf(PathBuf::from("/srv/snapshots"));
-        let beside = || Place::Beside(PathBuf::from("/srv/.data.btrfs-to-s3-parent"));
+        let in_snapshots = || KeepLocation::SnapshotDir(PathBuf::from("/srv/snapshots"));
+        let beside = || KeepLocation::Beside(PathBuf::from("/srv/.data.btrfs-to-s3-parent"));
         #[rustfmt::skip]
         let cases = [
             ("no configuration",         None,                                  beside()),
-            ("it is what is backed up",  configured("/srv/data", true, true),   shelf()),
-            ("it will be",               configured("/srv/other", true, false), shelf()),
+            ("it is what is backed up",  configured("/srv/data", true, true),   in_snapshots()),
+            ("it will be",               configured("/srv/other", true, false), in_snapshots()),
             ("another is",               configured("/srv/other", true, true),  beside()),
             ("on another filesystem",    configured("/srv/data", false, true),  beside()),
         ];

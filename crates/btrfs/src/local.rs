@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use crate::config::{Config, Subvolume};
 use crate::failure::Failure;
 use crate::record::{RunId, State};
-use crate::shelf::Shelf;
+use crate::shelf::SnapshotDir;
 use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
-use crate::stopping::Stopping;
+use crate::stopping::ShutdownSignal;
 use crate::subvolume;
 use crate::tidy;
 
@@ -26,16 +26,16 @@ pub struct Made {
 
 pub async fn snapshot(
     config: &Config,
-    shelf: Shelf<'_>,
+    snapshot_dir: SnapshotDir<'_>,
     subvolumes: &[&Subvolume],
     now: Timestamp,
-    stopping: &Stopping,
+    shutdown: &ShutdownSignal,
 ) -> Result<Made, getrandom::Error> {
     let run = RunId::random()?;
     let mut made = Made::default();
     for subvolume in subvolumes {
-        let snapshot = match stopping.now() {
-            None => make(shelf, subvolume, now, &run).await,
+        let snapshot = match shutdown.now() {
+            None => make(snapshot_dir, subvolume, now, &run).await,
             Some(stop) => Err(Failure::Stopped(stop)),
         };
         match snapshot {
@@ -44,10 +44,10 @@ pub async fn snapshot(
         }
     }
     for snapshot in &made.snapshots {
-        match shelf.records.of(&snapshot.subvolume) {
+        match snapshot_dir.records.of(&snapshot.subvolume) {
             Ok(records) => {
                 for expired in tidy::expired_locals(&records, config.retain) {
-                    shelf.remove(&expired).await;
+                    snapshot_dir.remove(&expired).await;
                 }
             }
             Err(err) => made.failed.push((snapshot.subvolume.clone(), err.into())),
@@ -57,19 +57,19 @@ pub async fn snapshot(
 }
 
 async fn make(
-    shelf: Shelf<'_>,
+    snapshot_dir: SnapshotDir<'_>,
     subvolume: &Subvolume,
     now: Timestamp,
     run: &RunId,
 ) -> Result<SnapshotName, Failure> {
     let name = &subvolume.name;
-    let on_disk = subvolume::snapshots_in(shelf.base_dir)?;
+    let on_disk = subvolume::snapshots_in(snapshot_dir.base_dir)?;
     let on_disk = on_disk.into_iter().filter(|snapshot| snapshot.subvolume == *name);
-    let recorded = shelf.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot);
+    let recorded = snapshot_dir.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot);
     let last = on_disk.chain(recorded).map(|snapshot| snapshot.stamp).max();
     let stamp = Stamp::at(now).after(last);
     // A snapshot is always whole.
     let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: Kind::Full };
-    shelf.make(subvolume, &snapshot, run, State::Local).await?;
+    snapshot_dir.make(subvolume, &snapshot, run, State::Local).await?;
     Ok(snapshot)
 }

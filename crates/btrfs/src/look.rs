@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use s3up_store::StoreError;
 
 use crate::bucket::{Bucket, PointerRead, ReadChainError};
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::chain::ChainError;
 use crate::config::Subvolume;
 use crate::filesystem;
@@ -21,7 +21,7 @@ use crate::tool::Btrfs;
 
 /// What was seen of one subvolume.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Observed {
     pub published: Published,
     /// The version of the pointer that a new one replaces.
     pub pointer_etag: Option<String>,
@@ -34,7 +34,7 @@ pub struct Seen {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum LookError {
+pub enum ObserveError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -49,7 +49,7 @@ pub async fn look(
     btrfs: &Btrfs,
     base_dir: &Path,
     Subvolume { name, path }: &Subvolume,
-) -> Result<Seen, LookError> {
+) -> Result<Observed, ObserveError> {
     let pointer = bucket.pointer(&layout.pointer(name)).await?;
     let published = published(bucket, layout, name, pointer.as_ref()).await?;
     let parent_path = match &published {
@@ -65,7 +65,7 @@ pub async fn look(
     let mut snapshots = subvolume::snapshots_in(base_dir)?;
     snapshots.retain(|snapshot| snapshot.subvolume == *name);
     let pointer_etag = pointer.map(|pointer| pointer.etag);
-    Ok(Seen { published, pointer_etag, parent, parent_path, snapshots })
+    Ok(Observed { published, pointer_etag, parent, parent_path, snapshots })
 }
 
 /// What the pointer leads to.
@@ -74,22 +74,22 @@ pub async fn published(
     layout: &Layout,
     name: &SubvolumeName,
     pointer: Option<&PointerRead>,
-) -> Result<Published, LookError> {
+) -> Result<Published, ObserveError> {
     let Some(PointerRead { pointer, .. }) = pointer else { return Ok(Published::Nothing) };
     let key = match pointer.as_ref().map(Pointer::key) {
         Ok(Ok(key)) => key,
-        Ok(Err(err)) => return Ok(Published::Broken { reason: with_cause(&err) }),
-        Err(err) => return Ok(Published::Broken { reason: with_cause(err) }),
+        Ok(Err(err)) => return Ok(Published::Broken { reason: error_chain(&err) }),
+        Err(err) => return Ok(Published::Broken { reason: error_chain(err) }),
     };
     let chain = match bucket.chain(key).await {
         Ok(chain) => chain,
         Err(ReadChainError::Store(err)) => return Err(err.into()),
-        Err(ReadChainError::Chain(err)) if err.is_newer() => return Err(LookError::Newer(err)),
+        Err(ReadChainError::Chain(err)) if err.is_newer() => return Err(ObserveError::Newer(err)),
         Err(ReadChainError::Chain(ChainError::Missing { key })) => {
             return Ok(Published::ManifestMissing { key: key.as_str().to_owned() });
         }
         Err(ReadChainError::Chain(err)) => {
-            return Ok(Published::Broken { reason: with_cause(&err) });
+            return Ok(Published::Broken { reason: error_chain(&err) });
         }
     };
     let newest = chain.newest();
@@ -128,13 +128,13 @@ pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
         return ParentOnDisk::Missing;
     }
     let shown = match subvolume::show(btrfs, path).await {
-        Err(err) => return ParentOnDisk::Unreadable { reason: with_cause(&err) },
+        Err(err) => return ParentOnDisk::Unreadable { reason: error_chain(&err) },
         Ok(shown) if !shown.is_read_only => return ParentOnDisk::Writable,
         Ok(shown) => shown,
     };
     let identity = match send::identity(btrfs, path).await {
         Ok(identity) => identity,
-        Err(err) => return ParentOnDisk::Unreadable { reason: with_cause(&err) },
+        Err(err) => return ParentOnDisk::Unreadable { reason: error_chain(&err) },
     };
     let Shown { received_uuid, send_transid, made_transid, .. } = shown;
     match received_uuid {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::plan::Asked;
+use btrfs_to_s3::plan::Trigger;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::drill::DrillArgs;
 use commands::place::BucketCommand;
@@ -157,11 +157,11 @@ enum AnyCommand {
     InBucket(BucketCommand),
 }
 
-fn asked(once: bool, full: bool) -> Asked {
+fn asked(once: bool, full: bool) -> Trigger {
     match (once, full) {
-        (_, true) => Asked::Full,
-        (true, false) => Asked::Now,
-        (false, false) => Asked::WhatIsDue,
+        (_, true) => Trigger::Full,
+        (true, false) => Trigger::Now,
+        (false, false) => Trigger::Scheduled,
     }
 }
 
@@ -224,7 +224,7 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             commands::backup::run(config, asked, &subvolume).await
         }
         Command::Plan { json, subvolume } => {
-            commands::plan::run(config, Asked::WhatIsDue, &subvolume, output(json)).await
+            commands::plan::run(config, Trigger::Scheduled, &subvolume, output(json)).await
         }
         Command::Status { check: true, subvolume, .. } => {
             commands::status::check(config, &subvolume).await

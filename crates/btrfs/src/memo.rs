@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::home::Home;
+use crate::home::RepositoryLocation;
 use crate::replace::replace;
 use crate::snapshot::SubvolumeName;
 
@@ -18,7 +18,7 @@ use crate::snapshot::SubvolumeName;
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 #[derive(Debug)]
-pub struct Memo<T> {
+pub struct StateFile<T> {
     path: PathBuf,
     document: Document<T>,
 }
@@ -26,13 +26,13 @@ pub struct Memo<T> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Document<T> {
     #[serde(flatten)]
-    home: Home,
+    home: RepositoryLocation,
     subvolumes: BTreeMap<String, T>,
 }
 
-impl<T: Serialize + DeserializeOwned> Memo<T> {
+impl<T: Serialize + DeserializeOwned> StateFile<T> {
     /// Never fails: what cannot be used is begun anew, and said.
-    pub fn open(path: PathBuf, home: Home) -> Memo<T> {
+    pub fn open(path: PathBuf, home: RepositoryLocation) -> StateFile<T> {
         let document = match read(&path, &home) {
             Ok(document) => document,
             Err(err) => {
@@ -43,7 +43,7 @@ impl<T: Serialize + DeserializeOwned> Memo<T> {
                 Document { home, subvolumes: BTreeMap::new() }
             }
         };
-        Memo { path, document }
+        StateFile { path, document }
     }
 
     pub fn path(&self) -> &Path {
@@ -74,7 +74,7 @@ impl<T: Serialize + DeserializeOwned> Memo<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path, home: &Home) -> io::Result<Document<T>> {
+fn read<T: DeserializeOwned>(path: &Path, home: &RepositoryLocation) -> io::Result<Document<T>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {

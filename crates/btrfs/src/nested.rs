@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::snapshot::SubvolumeName;
 use crate::tool::Btrfs;
 
@@ -29,7 +29,7 @@ pub async fn warn(btrfs: &Btrfs, name: &SubvolumeName, path: &Path) {
             }
         }
         Err(err) => {
-            tracing::warn!(event = "nested_unknown", subvolume = %name, "{}", with_cause(&err));
+            tracing::warn!(event = "nested_unknown", subvolume = %name, "{}", error_chain(&err));
         }
     }
 }

@@ -9,13 +9,13 @@ const TAIL_LINES: usize = 10;
 
 /// How a program ended, and what it said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ExitReport {
     pub status: ExitStatus,
     /// The last lines of its stderr.
     pub stderr: String,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ExitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.stderr.is_empty() {
             write!(f, "{}, it said nothing", self.status)

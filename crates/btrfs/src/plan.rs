@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::words::seconds;
 use crate::chain::Chain;
-use crate::resume::Work;
+use crate::resume::Resumption;
 use crate::schedule::{NextDue, Schedule};
 use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
 
@@ -79,9 +79,9 @@ pub enum Proof {
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Trigger {
     /// What the schedule says.
-    WhatIsDue,
+    Scheduled,
     /// A backup in any case, full or incremental as the plan finds it.
     Now,
     Full,
@@ -99,7 +99,7 @@ pub struct Plan {
     /// The snapshot to make, or to go on with, where something is due.
     pub snapshot: Option<SnapshotName>,
     /// How much of that there is already.
-    pub work: Work,
+    pub work: Resumption,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +195,7 @@ pub fn parent_of(chain: &Chain) -> Option<SnapshotName> {
 }
 
 pub fn decide(
-    asked: Asked,
+    asked: Trigger,
     schedule: &Schedule,
     now: &Zoned,
     published: &Published,
@@ -203,21 +203,21 @@ pub fn decide(
 ) -> Decision {
     let chain = match (asked, published) {
         (_, Published::Nothing) => return full(Why::FirstBackup),
-        (Asked::Full, _) => return full(Why::Asked),
+        (Trigger::Full, _) => return full(Why::Asked),
         (_, Published::ManifestMissing { key }) => {
             return full(Why::ManifestMissing { key: key.clone() });
         }
         (_, Published::Broken { reason }) => {
             return full(Why::ChainBroken { reason: reason.clone() });
         }
-        (Asked::WhatIsDue | Asked::Now, Published::Chain(chain)) => chain,
+        (Trigger::Scheduled | Trigger::Now, Published::Chain(chain)) => chain,
     };
     if let Some(why) = full_is_due(schedule, now, chain) {
         return full(why);
     }
     let due = match asked {
-        Asked::Now | Asked::Full => Some(WhyNow::Asked),
-        Asked::WhatIsDue => incremental_is_due(schedule, now, chain),
+        Trigger::Now | Trigger::Full => Some(WhyNow::Asked),
+        Trigger::Scheduled => incremental_is_due(schedule, now, chain),
     };
     match (on_parent(chain, on_disk), due) {
         (Err(why), None) if may_pass(&why) => Decision::NotDue,

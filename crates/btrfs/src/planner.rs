@@ -11,15 +11,15 @@ use crate::bucket::Bucket;
 use crate::compressed::Form;
 use crate::config::{Config, Subvolume};
 use crate::failure::Failure;
-use crate::look::{self, LookError, Seen};
-use crate::plan::{self, Asked, Decision, Plan, Published};
+use crate::look::{self, ObserveError, Observed};
+use crate::plan::{self, Decision, Plan, Published, Trigger};
 use crate::record::Records;
 use crate::resume::found::{Places, newest_begun};
 use crate::resume::journal::Settings;
-use crate::resume::{self, Now, Resumed, Work};
+use crate::resume::{self, Now, Resumed, Resumption};
 use crate::snapshot::{SnapshotName, SubvolumeName};
 use crate::stamp::Stamp;
-use crate::stopping::Stopping;
+use crate::stopping::ShutdownSignal;
 use crate::tool::Btrfs;
 
 pub struct Planner<'a> {
@@ -31,14 +31,14 @@ pub struct Planner<'a> {
     pub host: &'a str,
     /// Of the streams.
     pub form: Form,
-    pub stopping: &'a Stopping,
+    pub shutdown: &'a ShutdownSignal,
 }
 
 /// A subvolume, what was seen of it, and what is to be done.
 #[derive(Debug)]
 pub struct Job<'s> {
     pub subvolume: &'s Subvolume,
-    pub seen: Seen,
+    pub seen: Observed,
     pub plan: Plan,
 }
 
@@ -54,14 +54,14 @@ impl Planner<'_> {
     pub async fn plan<'s>(
         &self,
         subvolumes: &[&'s Subvolume],
-        asked: Asked,
+        asked: Trigger,
         now: &Zoned,
     ) -> Planned<'s> {
         let mut planned = Planned::default();
         for subvolume in subvolumes {
             let job = tokio::select! {
                 job = self.plan_one(subvolume, asked, now) => job,
-                stop = self.stopping.wait() => Err(Failure::Stopped(stop)),
+                stop = self.shutdown.wait() => Err(Failure::Stopped(stop)),
             };
             match job {
                 Ok(job) => planned.jobs.push(job),
@@ -74,7 +74,7 @@ impl Planner<'_> {
     async fn plan_one<'s>(
         &self,
         subvolume: &'s Subvolume,
-        asked: Asked,
+        asked: Trigger,
         now: &Zoned,
     ) -> Result<Job<'s>, Failure> {
         let name = &subvolume.name;
@@ -87,7 +87,7 @@ impl Planner<'_> {
                 decision = Decision::Due(step);
                 (Some(backup), work)
             }
-            None => (self.new_snapshot(name, &seen, &decision, now)?, Work::Anew),
+            None => (self.new_snapshot(name, &seen, &decision, now)?, Resumption::Fresh),
         };
         let plan = Plan {
             subvolume: name.clone(),
@@ -104,7 +104,7 @@ impl Planner<'_> {
     fn new_snapshot(
         &self,
         name: &SubvolumeName,
-        seen: &Seen,
+        seen: &Observed,
         decision: &Decision,
         now: &Zoned,
     ) -> Result<Option<SnapshotName>, Failure> {
@@ -117,8 +117,8 @@ impl Planner<'_> {
     async fn resumed(
         &self,
         name: &SubvolumeName,
-        seen: &Seen,
-        asked: Asked,
+        seen: &Observed,
+        asked: Trigger,
         decision: &Decision,
         now: &Zoned,
     ) -> Result<Option<Resumed>, Failure> {
@@ -133,7 +133,7 @@ impl Planner<'_> {
         let Config { base_dir, bucket: config, .. } = self.config;
         let (bucket, btrfs, records) = (self.bucket, self.btrfs, self.records);
         let places = Places { bucket, config, btrfs, base_dir, records };
-        let found = places.look(backup, &record.run).await.map_err(LookError::from)?;
+        let found = places.look(backup, &record.run).await.map_err(ObserveError::from)?;
         let newest = chain.map(|chain| chain.newest());
         let now = Now {
             time: now.timestamp(),
@@ -159,7 +159,7 @@ impl Planner<'_> {
     }
 
     /// The newest that is published, on disk or on record.
-    fn last_stamp(&self, name: &SubvolumeName, seen: &Seen) -> Result<Option<Stamp>, Failure> {
+    fn last_stamp(&self, name: &SubvolumeName, seen: &Observed) -> Result<Option<Stamp>, Failure> {
         let published = match &seen.published {
             Published::Chain(chain) => Some(chain.newest().manifest.created_at),
             Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
@@ -172,7 +172,7 @@ impl Planner<'_> {
     }
 
     /// Two hosts with one prefix replace each other's backups.
-    fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Seen) {
+    fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Observed) {
         let Published::Chain(chain) = &seen.published else { return };
         let host = chain.newest().manifest.host.as_ref();
         if let Some(host) = host.filter(|host| **host != self.host) {
@@ -190,10 +190,10 @@ fn log(plan: &Plan) {
     let Plan { subvolume, decision, next_due, .. } = plan;
     match decision {
         Decision::Due(step) => match (&plan.work, &plan.snapshot) {
-            (work @ (Work::Resume { .. } | Work::Publish { .. }), Some(backup)) => {
+            (work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }), Some(backup)) => {
                 tracing::info!(event = "backup_resumed", %subvolume, %backup, "{work}; {step}");
             }
-            (Work::Anew | Work::Resume { .. } | Work::Publish { .. }, _) => {
+            (Resumption::Fresh | Resumption::Resume { .. } | Resumption::PublishOnly { .. }, _) => {
                 tracing::info!(event = plan.event(), %subvolume, "{step}");
             }
         },

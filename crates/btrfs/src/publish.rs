@@ -23,7 +23,7 @@ use crate::snapshot::SnapshotName;
 use crate::stamp::Stamp;
 
 /// What the manifest says of the backup besides its chunks.
-pub struct Described<'a> {
+pub struct StreamDescription<'a> {
     pub backup: &'a SnapshotName,
     pub snapshot_path: String,
     pub parent_manifest: Option<&'a Key>,
@@ -65,7 +65,7 @@ pub enum PublishError {
 
 /// A stream that is not what was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unplanned {
+pub enum StreamMismatch {
     #[error("the stream is of the snapshot {found:?}, expected {expected}")]
     Name { expected: SnapshotName, found: String },
     #[error("the stream is based on {}, planned was {}", shown(found), shown(expected))]
@@ -77,10 +77,10 @@ fn shown(parent: &Option<Identity>) -> String {
 }
 
 /// The stream must be of this snapshot, and be based on what the plan says.
-pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), Unplanned> {
+pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), StreamMismatch> {
     if facts.snapshot.name != backup.to_string().as_bytes() {
         let found = String::from_utf8_lossy(&facts.snapshot.name).into_owned();
-        return Err(Unplanned::Name { expected: backup.clone(), found });
+        return Err(StreamMismatch::Name { expected: backup.clone(), found });
     }
     let expected = match step {
         Step::Full(_) => None,
@@ -91,7 +91,7 @@ pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), Un
         .parent
         .map(|Parent { uuid, ctransid }| Identity { uuid: uuid.to_string(), ctransid });
     if found != expected {
-        return Err(Unplanned::Parent { expected, found });
+        return Err(StreamMismatch::Parent { expected, found });
     }
     Ok(())
 }
@@ -99,10 +99,10 @@ pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), Un
 /// The two documents of a backup.
 pub fn documents(
     layout: &Layout,
-    described: &Described<'_>,
+    described: &StreamDescription<'_>,
     chunks: &[Chunk],
 ) -> (Manifest, Parts) {
-    let Described { backup, facts, .. } = described;
+    let StreamDescription { backup, facts, .. } = described;
     let parts = Parts { version: VERSION, chunks: chunks.iter().map(chunk_parts).collect() };
     let parts_key = layout.parts(backup).as_str().to_owned();
     let snapshot = SnapshotRecord {

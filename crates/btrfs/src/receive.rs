@@ -11,7 +11,7 @@ use std::path::Path;
 use tokio::process::Command;
 
 use crate::child::Running;
-use crate::outcome::Outcome;
+use crate::outcome::ExitReport;
 use crate::tool::{Btrfs, shown};
 
 /// As for `btrfs send`: fewer switches between two busy processes.
@@ -22,9 +22,9 @@ pub enum ReceiveError {
     #[error("start `{command}`")]
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
-    Failed { command: String, outcome: Outcome },
+    Failed { command: String, outcome: ExitReport },
     #[error("`{command}` ended before the stream did: {outcome}")]
-    Early { command: String, outcome: Outcome },
+    Early { command: String, outcome: ExitReport },
     #[error("write to `{command}`")]
     Write { command: String, source: io::Error },
     #[error("wait for `{command}`")]

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::BucketConfig;
-use crate::home::Home;
+use crate::home::RepositoryLocation;
 use crate::replace::replace;
 use crate::snapshot::{SnapshotName, SubvolumeName};
 
@@ -26,7 +26,7 @@ const FOLDER: &str = ".btrfs-to-s3";
 /// run is ever deleted.
 pub const RUN_METADATA: &str = "run";
 
-/// Names one run of the program. No two are alike.
+/// HardLinkNames one run of the program. No two are alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
@@ -44,7 +44,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     #[serde(flatten)]
-    home: Home,
+    home: RepositoryLocation,
     pub run: RunId,
     pub state: State,
 }
@@ -53,7 +53,7 @@ pub struct Record {
 #[derive(Clone, Debug)]
 pub struct Records {
     folder: PathBuf,
-    home: Home,
+    home: RepositoryLocation,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,7 @@ impl fmt::Display for RunId {
 
 impl Records {
     pub fn new(base_dir: &Path, bucket: &BucketConfig) -> Records {
-        Records { folder: base_dir.join(FOLDER), home: Home::of(bucket) }
+        Records { folder: base_dir.join(FOLDER), home: RepositoryLocation::of(bucket) }
     }
 
     /// Where the progress of a backup is noted: it is removed with its record, and
@@ -184,7 +184,11 @@ mod tests {
     use super::*;
 
     fn records(folder: &Path, prefix: &str) -> Records {
-        let home = Home { endpoint: None, bucket: "backups".to_owned(), prefix: prefix.to_owned() };
+        let home = RepositoryLocation {
+            endpoint: None,
+            bucket: "backups".to_owned(),
+            prefix: prefix.to_owned(),
+        };
         Records { folder: folder.join(FOLDER), home }
     }
 

@@ -37,19 +37,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use s3up_core::{Key, Sha256Digest};
 
-use self::choose::{Chooser, Wanted};
+use self::choose::{BackupSelector, Chooser};
 use self::error::RestoreError;
 pub use self::keeping::Keep;
-use self::links::Links;
+use self::links::FetchPlan;
 use self::preview::{Preview, Space};
 use crate::bucket::Bucket;
-use crate::chain::{Chain, Link};
+use crate::chain::{Chain, ChainEntry};
 use crate::compare::{self, Proof};
 use crate::layout::Layout;
 use crate::manifest::to_json;
 use crate::snapshot::SubvolumeName;
-use crate::staging::{Staging, Whole};
-use crate::stopping::Stopping;
+use crate::staging::{ReceivedBackup, Staging};
+use crate::stopping::ShutdownSignal;
 use crate::subvolume;
 use crate::thaw::{Clock, Mode, Terms};
 use crate::tool::Btrfs;
@@ -60,19 +60,19 @@ pub struct Restore<'a> {
     pub btrfs: &'a Btrfs,
     /// Ranges on their way at once.
     pub concurrency: usize,
-    pub stopping: Stopping,
+    pub shutdown: ShutdownSignal,
     /// How archived chunks are asked for, and what may be done for that.
     pub terms: Terms,
     pub mode: Mode,
     pub clock: Clock,
     /// What is compared before the target appears.
-    pub proving: compare::Wanted,
+    pub proving: compare::CompareOptions,
 }
 
 pub struct Request {
     pub subvolume: SubvolumeName,
     pub target: PathBuf,
-    pub wanted: Wanted,
+    pub wanted: BackupSelector,
     pub keep: Keep,
 }
 
@@ -102,7 +102,7 @@ impl Restore<'_> {
             None => {
                 let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
                 let here = self.links_here(&request.target, &chain).await?;
-                let chunks = self.unless_stopped(self.thaw_all(&chain.links()[here..])).await?;
+                let chunks = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
                 let thaw = self.thaw();
                 tokio::select! {
                     outcome = self.receive_and_hand_over(request, &chain, &links) => outcome?,
@@ -112,7 +112,7 @@ impl Restore<'_> {
         };
         Ok(Restored {
             manifest: chain.newest().key.clone(),
-            links: chain.links().len(),
+            links: chain.entries().len(),
             total_bytes: chain.total_bytes(),
             elapsed: began.elapsed(),
             proof,
@@ -153,8 +153,8 @@ impl Restore<'_> {
         &self,
         request: &Request,
         chain: &'c Chain,
-    ) -> Result<(Links<'c>, u64), RestoreError> {
-        let links = Links::look(self.bucket, chain, self.concurrency).await?;
+    ) -> Result<(FetchPlan<'c>, u64), RestoreError> {
+        let links = FetchPlan::look(self.bucket, chain, self.concurrency).await?;
         let free_bytes = fit::warn_of_little_space(chain, fit::folder_of(&request.target))?;
         Ok((links, free_bytes))
     }
@@ -163,7 +163,7 @@ impl Restore<'_> {
         &self,
         request: &Request,
         chain: &Chain,
-        links: &Links<'_>,
+        links: &FetchPlan<'_>,
     ) -> Result<(Option<PathBuf>, Proof), RestoreError> {
         let mut staging = Staging::open(&request.target)?;
         let outcome = async {
@@ -190,7 +190,7 @@ impl Restore<'_> {
     /// A writable snapshot of what was received appears at the target.
     async fn hand_over(
         &self,
-        received: &Whole,
+        received: &ReceivedBackup,
         staging: &mut Staging,
         target: &Path,
     ) -> Result<(), RestoreError> {
@@ -264,27 +264,27 @@ impl Restore<'_> {
         parent
     }
 
-    /// Work that may be dropped at any moment.
+    /// Resumption that may be dropped at any moment.
     async fn unless_stopped<T>(
         &self,
         work: impl Future<Output = Result<T, RestoreError>>,
     ) -> Result<T, RestoreError> {
         tokio::select! {
             outcome = work => outcome,
-            stop = self.stopping.wait() => Err(RestoreError::Stopped(stop)),
+            stop = self.shutdown.wait() => Err(RestoreError::Stopped(stop)),
         }
     }
 
     fn go_on(&self) -> Result<(), RestoreError> {
-        self.stopping.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
+        self.shutdown.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
     }
 }
 
 fn digests(chain: &Chain) -> Vec<Sha256Digest> {
-    chain.links().iter().map(digest).collect()
+    chain.entries().iter().map(digest).collect()
 }
 
 /// What makes a link the same link: its manifest, which names every chunk.
-fn digest(link: &Link) -> Sha256Digest {
+fn digest(link: &ChainEntry) -> Sha256Digest {
     Sha256Digest::of(&to_json(&link.manifest))
 }

@@ -21,11 +21,11 @@ use jiff::{SignedDuration, Timestamp};
 use s3up_core::{Key, Size};
 use s3up_store::{Kind as StoreKind, SWEEP_AGE, UploadError};
 
-use self::found::Found;
+use self::found::InterruptedBackup;
 use self::journal::{Settings, Unusable};
 use crate::failure::Failure;
 use crate::plan::{
-    Asked, Decision, Identity, ParentOnDisk, Proof, ReceivedSnapshot, Step, Why, WhyNow,
+    Decision, Identity, ParentOnDisk, Proof, ReceivedSnapshot, Step, Trigger, Why, WhyNow,
 };
 use crate::publish::PublishError;
 use crate::record::RunId;
@@ -33,13 +33,13 @@ use crate::snapshot::{Kind, SnapshotName};
 
 /// What is to be done for a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum Resumption {
     /// A snapshot is made, and sent.
-    Anew,
+    Fresh,
     /// The snapshot of an earlier run is sent again.
     Resume { run: RunId, acknowledged_bytes: u64 },
     /// All of it is in the bucket; its pointer is written.
-    Publish { run: RunId },
+    PublishOnly { run: RunId },
 }
 
 /// What an earlier run left can be gone on with.
@@ -47,13 +47,13 @@ pub enum Work {
 pub struct Resumed {
     pub backup: SnapshotName,
     pub step: Step,
-    pub work: Work,
+    pub work: Resumption,
 }
 
 /// What a backup that is made now would be.
 pub struct Now<'a> {
     pub time: Timestamp,
-    pub asked: Asked,
+    pub asked: Trigger,
     pub decision: &'a Decision,
     pub settings: &'a Settings,
     /// The manifest of the newest published backup, and its time.
@@ -64,7 +64,7 @@ pub struct Now<'a> {
 
 /// Why an interrupted backup is begun anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dropped {
+pub enum NotResumable {
     FullAsked,
     FullDue,
     ParentGone,
@@ -91,7 +91,7 @@ pub enum Dropped {
 }
 
 /// `None`: it is not its time, and what was begun waits.
-pub fn decide(now: &Now<'_>, found: &Found) -> Option<Result<Resumed, Dropped>> {
+pub fn decide(now: &Now<'_>, found: &InterruptedBackup) -> Option<Result<Resumed, NotResumable>> {
     let is_due = matches!(now.decision, Decision::Due(_));
     if !is_due && found.complete.is_none() {
         return None;
@@ -106,21 +106,25 @@ pub fn decide(now: &Now<'_>, found: &Found) -> Option<Result<Resumed, Dropped>> 
 }
 
 /// The step that was begun, if that would still be right.
-fn step(now: &Now<'_>, kind: Kind) -> Result<Step, Dropped> {
+fn step(now: &Now<'_>, kind: Kind) -> Result<Step, NotResumable> {
     match (kind, now.decision) {
         (Kind::Full, Decision::Due(Step::Full(why))) => Ok(Step::Full(why.clone())),
         (Kind::Full, _) => Ok(Step::Full(Why::Interrupted)),
-        (Kind::Incremental, _) if now.asked == Asked::Full => Err(Dropped::FullAsked),
-        (Kind::Incremental, Decision::Due(Step::Full(_))) => Err(Dropped::FullDue),
+        (Kind::Incremental, _) if now.asked == Trigger::Full => Err(NotResumable::FullAsked),
+        (Kind::Incremental, Decision::Due(Step::Full(_))) => Err(NotResumable::FullDue),
         (Kind::Incremental, Decision::Due(step @ Step::Incremental { .. })) => Ok(step.clone()),
         (Kind::Incremental, Decision::NotDue) => {
-            let (parent, identity, proof) = now.parent.clone().ok_or(Dropped::ParentGone)?;
+            let (parent, identity, proof) = now.parent.clone().ok_or(NotResumable::ParentGone)?;
             Ok(Step::Incremental { parent, identity, proof, why: WhyNow::Interrupted })
         }
     }
 }
 
-fn publish(now: &Now<'_>, found: &Found, complete: &found::Complete) -> Result<Work, Dropped> {
+fn publish(
+    now: &Now<'_>,
+    found: &InterruptedBackup,
+    complete: &found::CompleteBackup,
+) -> Result<Resumption, NotResumable> {
     unchanged(&complete.identity, &found.on_disk)?;
     let is_based = match found.backup.kind {
         Kind::Full => true,
@@ -128,48 +132,48 @@ fn publish(now: &Now<'_>, found: &Found, complete: &found::Complete) -> Result<W
     };
     let is_newest = now.newest.is_none_or(|(_, at)| at < found.backup.stamp.time());
     if !(is_based && is_newest) {
-        return Err(Dropped::Published);
+        return Err(NotResumable::Published);
     }
-    Ok(Work::Publish { run: found.run.clone() })
+    Ok(Resumption::PublishOnly { run: found.run.clone() })
 }
 
-fn resume(now: &Now<'_>, found: &Found) -> Result<Work, Dropped> {
-    let journal = found.journal.as_ref().map_err(|err| Dropped::Journal(err.clone()))?;
+fn resume(now: &Now<'_>, found: &InterruptedBackup) -> Result<Resumption, NotResumable> {
+    let journal = found.journal.as_ref().map_err(|err| NotResumable::Journal(err.clone()))?;
     let header = &journal.header;
     let identity = match &journal.identity {
         Some(identity) if journal.acknowledged_bytes > 0 => identity,
-        Some(_) | None => return Err(Dropped::NothingAcknowledged),
+        Some(_) | None => return Err(NotResumable::NothingAcknowledged),
     };
     if header.base.as_deref() != now.newest.map(|(key, _)| key.as_str()) {
-        return Err(Dropped::Published);
+        return Err(NotResumable::Published);
     }
     if header.settings != *now.settings {
         let (was, is) = (Box::new(header.settings.clone()), Box::new(now.settings.clone()));
-        return Err(Dropped::Settings { was, is });
+        return Err(NotResumable::Settings { was, is });
     }
     unchanged(identity, &found.on_disk)?;
     let acknowledged_at = journal.acknowledged_at;
     let age_max = SignedDuration::try_from(SWEEP_AGE).unwrap_or(SignedDuration::MAX);
     if now.time.duration_since(acknowledged_at) > age_max {
-        return Err(Dropped::TooOld { acknowledged_at });
+        return Err(NotResumable::TooOld { acknowledged_at });
     }
     let acknowledged_bytes = journal.acknowledged_bytes;
-    Ok(Work::Resume { run: found.run.clone(), acknowledged_bytes })
+    Ok(Resumption::Resume { run: found.run.clone(), acknowledged_bytes })
 }
 
-fn unchanged(expected: &Identity, on_disk: &ParentOnDisk) -> Result<(), Dropped> {
+fn unchanged(expected: &Identity, on_disk: &ParentOnDisk) -> Result<(), NotResumable> {
     match on_disk {
-        ParentOnDisk::Missing => Err(Dropped::SnapshotMissing),
-        ParentOnDisk::Writable => Err(Dropped::SnapshotWritable),
+        ParentOnDisk::Missing => Err(NotResumable::SnapshotMissing),
+        ParentOnDisk::Writable => Err(NotResumable::SnapshotWritable),
         ParentOnDisk::Unreadable { reason } => {
-            Err(Dropped::SnapshotUnreadable { reason: reason.clone() })
+            Err(NotResumable::SnapshotUnreadable { reason: reason.clone() })
         }
         ParentOnDisk::Found(found)
         | ParentOnDisk::Received(ReceivedSnapshot { identity: found, .. })
             if found != expected =>
         {
             let (expected, found) = (expected.clone(), found.clone());
-            Err(Dropped::SnapshotChanged { expected, found })
+            Err(NotResumable::SnapshotChanged { expected, found })
         }
         ParentOnDisk::Found(_) | ParentOnDisk::Received(_) => Ok(()),
     }
@@ -177,19 +181,25 @@ fn unchanged(expected: &Identity, on_disk: &ParentOnDisk) -> Result<(), Dropped>
 
 /// What becomes of a backup that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum AfterFailure {
     /// The next run goes on with it.
-    Kept,
+    KeepForResume,
     /// It cannot be gone on with as it was begun; a new one may succeed now.
-    BegunAnew,
-    Removed,
+    StartOver,
+    Discard,
 }
 
 /// `acknowledged_bytes` are those that S3 has of it.
-pub fn fate(failure: &Failure, work: &Work, acknowledged_bytes: u64) -> Fate {
+pub fn after_failure(
+    failure: &Failure,
+    work: &Resumption,
+    acknowledged_bytes: u64,
+) -> AfterFailure {
     let of_store = |err: &UploadError| match err {
         UploadError::Store(err) => match err.kind {
-            StoreKind::Precondition | StoreKind::Corrupt | StoreKind::Permanent => Fate::BegunAnew,
+            StoreKind::Precondition | StoreKind::Corrupt | StoreKind::Permanent => {
+                AfterFailure::StartOver
+            }
             StoreKind::NotFound
             | StoreKind::NoBucket
             | StoreKind::BadCredentials
@@ -200,24 +210,24 @@ pub fn fate(failure: &Failure, work: &Work, acknowledged_bytes: u64) -> Fate {
             | StoreKind::TooLong
             | StoreKind::Archived
             | StoreKind::Transient
-            | StoreKind::Unreadable => Fate::Kept,
+            | StoreKind::Unreadable => AfterFailure::KeepForResume,
         },
-        UploadError::Differs { .. } => Fate::BegunAnew,
+        UploadError::Differs { .. } => AfterFailure::StartOver,
         UploadError::Source { .. }
         | UploadError::TooLong { .. }
         | UploadError::TooManyChunks { .. }
         | UploadError::TooShort { .. }
         | UploadError::Digest { .. }
-        | UploadError::Buffers { .. } => Fate::Removed,
+        | UploadError::Buffers { .. } => AfterFailure::Discard,
     };
     let fate = match failure {
         // Whether it is published the next run finds out.
         Failure::StoppedPublishing(_) | Failure::Publish(PublishError::Unknown { .. }) => {
-            return Fate::Kept;
+            return AfterFailure::KeepForResume;
         }
-        Failure::Stopped(_) | Failure::Spool(_) => Fate::Kept,
+        Failure::Stopped(_) | Failure::Spool(_) => AfterFailure::KeepForResume,
         Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
-        Failure::Unplanned(_) => Fate::BegunAnew,
+        Failure::StreamMismatch(_) => AfterFailure::StartOver,
         Failure::Look(_)
         | Failure::Record(_)
         | Failure::Snapshots(_)
@@ -225,63 +235,65 @@ pub fn fate(failure: &Failure, work: &Work, acknowledged_bytes: u64) -> Fate {
         | Failure::Send(_)
         | Failure::Unfinished
         | Failure::Publish(PublishError::TooLong { .. } | PublishError::Conflict { .. }) => {
-            Fate::Removed
+            AfterFailure::Discard
         }
     };
     match (fate, work) {
-        (Fate::Kept, Work::Publish { .. }) => Fate::Kept,
-        (Fate::Kept, _) if acknowledged_bytes == 0 => Fate::Removed,
-        (Fate::BegunAnew, Work::Anew) => Fate::Removed,
+        (AfterFailure::KeepForResume, Resumption::PublishOnly { .. }) => {
+            AfterFailure::KeepForResume
+        }
+        (AfterFailure::KeepForResume, _) if acknowledged_bytes == 0 => AfterFailure::Discard,
+        (AfterFailure::StartOver, Resumption::Fresh) => AfterFailure::Discard,
         (fate, _) => fate,
     }
 }
 
-impl Work {
+impl Resumption {
     /// The run that began it, where that is not this one.
     pub fn run(&self) -> Option<&RunId> {
         match self {
-            Work::Anew => None,
-            Work::Resume { run, .. } | Work::Publish { run } => Some(run),
+            Resumption::Fresh => None,
+            Resumption::Resume { run, .. } | Resumption::PublishOnly { run } => Some(run),
         }
     }
 
     /// That need not be uploaded.
     pub fn acknowledged_bytes(&self) -> Option<u64> {
         match self {
-            Work::Resume { acknowledged_bytes, .. } => Some(*acknowledged_bytes),
-            Work::Anew | Work::Publish { .. } => None,
+            Resumption::Resume { acknowledged_bytes, .. } => Some(*acknowledged_bytes),
+            Resumption::Fresh | Resumption::PublishOnly { .. } => None,
         }
     }
 
     /// One word.
     pub fn word(&self) -> &'static str {
         match self {
-            Work::Anew => "anew",
-            Work::Resume { .. } => "resume",
-            Work::Publish { .. } => "publish",
+            Resumption::Fresh => "anew",
+            Resumption::Resume { .. } => "resume",
+            Resumption::PublishOnly { .. } => "publish",
         }
     }
 }
 
-impl fmt::Display for Dropped {
+impl fmt::Display for NotResumable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Dropped::FullAsked => f.write_str("a full was asked for"),
-            Dropped::FullDue => f.write_str("a full is due"),
-            Dropped::ParentGone => f.write_str("its parent is not what it was"),
-            Dropped::Published => f.write_str("another backup was published meanwhile"),
-            Dropped::SnapshotMissing => f.write_str("its snapshot is missing"),
-            Dropped::SnapshotWritable => f.write_str("its snapshot was made writable"),
-            Dropped::SnapshotUnreadable { reason } => {
+            NotResumable::FullAsked => f.write_str("a full was asked for"),
+            NotResumable::FullDue => f.write_str("a full is due"),
+            NotResumable::ParentGone => f.write_str("its parent is not what it was"),
+            NotResumable::Published => f.write_str("another backup was published meanwhile"),
+            NotResumable::SnapshotMissing => f.write_str("its snapshot is missing"),
+            NotResumable::SnapshotWritable => f.write_str("its snapshot was made writable"),
+            NotResumable::SnapshotUnreadable { reason } => {
                 write!(f, "its snapshot cannot be sent: {reason}")
             }
-            Dropped::SnapshotChanged { expected, found } => {
+            NotResumable::SnapshotChanged { expected, found } => {
                 write!(f, "its snapshot was changed: sent was {expected}, it is {found}")
             }
-            Dropped::NothingAcknowledged => f.write_str("nothing of it is in the bucket"),
-            Dropped::Journal(unusable) => unusable.fmt(f),
-            Dropped::Settings { was, is } => write!(f, "it was begun with {was}, set is {is}"),
-            Dropped::TooOld { acknowledged_at } => {
+            NotResumable::NothingAcknowledged => f.write_str("nothing of it is in the bucket"),
+            NotResumable::Journal(unusable) => unusable.fmt(f),
+            NotResumable::Settings { was, is } => write!(f, "it was begun with {was}, set is {is}"),
+            NotResumable::TooOld { acknowledged_at } => {
                 let at = crate::plan::seconds(*acknowledged_at);
                 write!(f, "it is too old: its last part is of {at}")
             }
@@ -289,14 +301,16 @@ impl fmt::Display for Dropped {
     }
 }
 
-impl fmt::Display for Work {
+impl fmt::Display for Resumption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Work::Anew => f.write_str("anew"),
-            Work::Resume { acknowledged_bytes, .. } => {
+            Resumption::Fresh => f.write_str("anew"),
+            Resumption::Resume { acknowledged_bytes, .. } => {
                 write!(f, "resume, {} acknowledged", Size(*acknowledged_bytes))
             }
-            Work::Publish { .. } => f.write_str("complete in the bucket, to be published"),
+            Resumption::PublishOnly { .. } => {
+                f.write_str("complete in the bucket, to be published")
+            }
         }
     }
 }

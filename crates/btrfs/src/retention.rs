@@ -56,7 +56,7 @@ pub struct PrunePlan {
     /// Backups that lead to no full: they stay.
     pub broken: Vec<Key>,
     /// Why nothing goes, whatever its generation says.
-    pub held: Option<Held>,
+    pub held: Option<Blocked>,
     /// What a prune that was stopped left: it goes first.
     pub leftovers: Vec<Key>,
     /// In this order.
@@ -102,13 +102,13 @@ pub enum Fate {
         by: Key,
     },
     /// Nothing goes: [`PrunePlan::held`] says why.
-    Held,
+    Blocked,
     Goes,
 }
 
 /// Why nothing goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum Blocked {
     NothingPublished,
     Broken(String),
     /// What it needs is not known.
@@ -163,7 +163,7 @@ pub fn plan(
     let fates = match (&held, catalogue.current()) {
         (None, Ok(Some(current))) => fates(catalogue, &generations, &current, retention, now),
         // Where it is not known what is published, none is older than that.
-        (_, _) => vec![Fate::Held; generations.len()],
+        (_, _) => vec![Fate::Blocked; generations.len()],
     };
     let goes = |(generation, fate): (&Generation, &Fate)| {
         (*fate == Fate::Goes).then(|| generation.backups.clone())
@@ -180,16 +180,16 @@ pub fn plan(
     }
 }
 
-fn held(catalogue: &Catalogue, proven: &Result<(), String>) -> Option<Held> {
+fn held(catalogue: &Catalogue, proven: &Result<(), String>) -> Option<Blocked> {
     match catalogue.current() {
-        Ok(None) => return Some(Held::NothingPublished),
-        Err(reason) => return Some(Held::Broken(reason)),
+        Ok(None) => return Some(Blocked::NothingPublished),
+        Err(reason) => return Some(Blocked::Broken(reason)),
         Ok(Some(_)) => {}
     }
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
-        return Some(Held::Unreadable(reason.clone()));
+        return Some(Blocked::Unreadable(reason.clone()));
     }
-    proven.as_ref().err().map(|reason| Held::NotProven(reason.clone()))
+    proven.as_ref().err().map(|reason| Blocked::NotProven(reason.clone()))
 }
 
 fn fates(
@@ -342,23 +342,25 @@ impl std::fmt::Display for Fate {
                 write!(f, "S3 charges for it until {} anyway", seconds(*until))
             }
             Fate::Needed { by } => write!(f, "{by} needs it"),
-            Fate::Held => f.write_str("nothing goes, see below"),
+            Fate::Blocked => f.write_str("nothing goes, see below"),
             Fate::Goes => f.write_str("a newer generation has taken its place"),
         }
     }
 }
 
-impl std::fmt::Display for Held {
+impl std::fmt::Display for Blocked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Held::NothingPublished => f.write_str("nothing is published"),
-            Held::Broken(reason) => write!(f, "what is published is broken: {reason}"),
-            Held::Unreadable(reason) => write!(
+            Blocked::NothingPublished => f.write_str("nothing is published"),
+            Blocked::Broken(reason) => write!(f, "what is published is broken: {reason}"),
+            Blocked::Unreadable(reason) => write!(
                 f,
                 "a manifest cannot be read, and so it is not known what it needs; \
                  delete it yourself if it is not needed: {reason}"
             ),
-            Held::NotProven(reason) => write!(f, "the published chain is not all there: {reason}"),
+            Blocked::NotProven(reason) => {
+                write!(f, "the published chain is not all there: {reason}")
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::config::{Config, Subvolume};
-use crate::filesystem::{self, PlaceError};
+use crate::filesystem::{self, MountPointError};
 use crate::snapshot::SubvolumeName;
 use crate::spool::Spool;
 
@@ -14,13 +14,13 @@ pub enum SelectionError {
     #[error("no subvolume {asked:?} in the configuration, which has {known}")]
     Unknown { asked: String, known: String },
     #[error("snapshots.base_dir")]
-    BaseDir(#[source] PlaceError),
+    BaseDir(#[source] MountPointError),
     #[error(
         "global.spool_dir {path:?}: expected a folder that exists, for `s3.spool_enabled` is on"
     )]
     Spool { path: PathBuf, source: std::io::Error },
     #[error("subvolume {name}")]
-    Place { name: SubvolumeName, source: PlaceError },
+    MountPoint { name: SubvolumeName, source: MountPointError },
     #[error(
         "subvolume {name}: {path:?} is a folder, not a subvolume; \
          `btrfs subvolume create` makes one"
@@ -68,7 +68,7 @@ pub fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> Result<(), Se
     for Subvolume { name, path } in subvolumes {
         let of = || (name.clone(), path.clone());
         let place = filesystem::on_btrfs(path)
-            .map_err(|source| SelectionError::Place { name: name.clone(), source })?;
+            .map_err(|source| SelectionError::MountPoint { name: name.clone(), source })?;
         if !place.is_subvolume {
             let (name, path) = of();
             return Err(SelectionError::NoSubvolume { name, path });

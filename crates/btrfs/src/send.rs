@@ -18,7 +18,7 @@ use tokio::process::ChildStdout;
 
 use crate::child::Running;
 use crate::compressed::Form;
-use crate::outcome::Outcome;
+use crate::outcome::ExitReport;
 use crate::plan::Identity;
 use crate::resume::writer::Named;
 use crate::tool::{Btrfs, shown};
@@ -34,13 +34,13 @@ pub enum SendError {
     #[error("start `{command}`")]
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
-    Failed { command: String, outcome: Outcome },
+    Failed { command: String, outcome: ExitReport },
     #[error("what `{command}` wrote is no sound stream")]
     Stream { command: String, source: StreamError },
     #[error("read from `{command}`")]
     Read { command: String, source: io::Error },
     #[error("`{command}` ended before it named the snapshot: {outcome}")]
-    NoIdentity { command: String, outcome: Outcome },
+    NoIdentity { command: String, outcome: ExitReport },
 }
 
 pub struct SendStream {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::config::Subvolume;
 use crate::failure::Failure;
 use crate::record::{Records, RunId, State};
@@ -12,13 +12,13 @@ use crate::subvolume;
 use crate::tool::Btrfs;
 
 #[derive(Clone, Copy)]
-pub struct Shelf<'a> {
+pub struct SnapshotDir<'a> {
     pub btrfs: &'a Btrfs,
     pub base_dir: &'a Path,
     pub records: &'a Records,
 }
 
-impl Shelf<'_> {
+impl SnapshotDir<'_> {
     pub fn path_of(&self, snapshot: &SnapshotName) -> PathBuf {
         self.base_dir.join(snapshot.to_string())
     }
@@ -74,7 +74,7 @@ impl Shelf<'_> {
     /// that person's now.
     pub async fn remove(&self, snapshot: &SnapshotName) {
         if let Err(reason) = self.try_remove(snapshot).await {
-            tracing::warn!(event = "snapshot_kept", %snapshot, "{reason}");
+            tracing::warn!(event = "snapshot_not_deleted", %snapshot, "{reason}");
         }
     }
 
@@ -82,12 +82,12 @@ impl Shelf<'_> {
         let path = self.path_of(snapshot);
         if path.symlink_metadata().is_ok() {
             let shown = subvolume::show(self.btrfs, &path).await;
-            if !shown.map_err(|err| with_cause(&err))?.is_read_only {
+            if !shown.map_err(|err| error_chain(&err))?.is_read_only {
                 return Err("it is writable; delete it by hand if it is not needed".to_owned());
             }
-            subvolume::delete(self.btrfs, &path).await.map_err(|err| with_cause(&err))?;
+            subvolume::delete(self.btrfs, &path).await.map_err(|err| error_chain(&err))?;
             tracing::info!(event = "snapshot_deleted", %snapshot);
         }
-        self.records.forget(snapshot).map_err(|err| with_cause(&err))
+        self.records.forget(snapshot).map_err(|err| error_chain(&err))
     }
 }

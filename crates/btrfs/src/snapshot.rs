@@ -1,4 +1,4 @@
-//! Names: of subvolumes, and of the snapshots that are made of them.
+//! HardLinkNames: of subvolumes, and of the snapshots that are made of them.
 //!
 //! A snapshot is `<subvolume>__<time>__<full|inc>` under `snapshots.base_dir`.
 //! Whatever has another name there is not ours and never touched.

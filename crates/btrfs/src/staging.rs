@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with, syncfs};
 use s3up_core::Sha256Digest;
 
-pub use self::whole::{Progress, Whole};
-use crate::cause::with_cause;
+pub use self::whole::{Progress, ReceivedBackup};
+use crate::cause::error_chain;
 use crate::replace::replace;
-use crate::restore::names::Salt;
+use crate::restore::names::UuidSalt;
 use crate::send;
 use crate::subvolume;
 use crate::tool::{Btrfs, ToolError};
@@ -101,7 +101,7 @@ impl Staging {
         let progress = match noted {
             Ok(progress) => progress,
             // Nothing was noted yet, or by another program: of no use.
-            Err(_) => Progress::none(Salt::random()?),
+            Err(_) => Progress::none(UuidSalt::random()?),
         };
         Ok(Staging { folder, progress, lock })
     }
@@ -112,7 +112,7 @@ impl Staging {
         &mut self,
         btrfs: &Btrfs,
         chain: &[Sha256Digest],
-    ) -> Result<Option<(usize, Whole)>, StagingError> {
+    ) -> Result<Option<(usize, ReceivedBackup)>, StagingError> {
         let whole = self.whole(btrfs, chain).await;
         let keep = whole.as_ref().map(|(_, last)| self.path_of(last));
         let removed = self.clear(btrfs, keep.as_deref()).await?;
@@ -121,7 +121,7 @@ impl Staging {
             tracing::info!(event = "leftover_removed", %path, "of a restore that was interrupted");
         }
         if whole.is_none() {
-            self.progress = Progress::none(Salt::random()?);
+            self.progress = Progress::none(UuidSalt::random()?);
             self.note()?;
         }
         let made = DirBuilder::new().mode(0o700).recursive(true).create(self.received());
@@ -130,13 +130,17 @@ impl Staging {
     }
 
     /// How many links of this chain are whole here, and which is the newest.
-    pub async fn whole(&self, btrfs: &Btrfs, chain: &[Sha256Digest]) -> Option<(usize, Whole)> {
+    pub async fn whole(
+        &self,
+        btrfs: &Btrfs,
+        chain: &[Sha256Digest],
+    ) -> Option<(usize, ReceivedBackup)> {
         let (count, last) = self.progress.begins(chain)?;
         self.is_still(btrfs, last).await.then(|| (count, last.clone()))
     }
 
     /// Read-only, received as what it was, and not changed since.
-    async fn is_still(&self, btrfs: &Btrfs, whole: &Whole) -> bool {
+    async fn is_still(&self, btrfs: &Btrfs, whole: &ReceivedBackup) -> bool {
         let path = self.path_of(whole);
         let Ok(shown) = subvolume::show(btrfs, &path).await else { return false };
         let received = btrfs_sendstream::Uuid(whole.received_uuid).to_string();
@@ -147,7 +151,7 @@ impl Staging {
     }
 
     /// A link was received, and is on disk for good.
-    pub fn add(&mut self, link: Sha256Digest, whole: Whole) -> Result<(), StagingError> {
+    pub fn add(&mut self, link: Sha256Digest, whole: ReceivedBackup) -> Result<(), StagingError> {
         self.progress.add(link, whole);
         self.note()
     }
@@ -185,7 +189,7 @@ impl Staging {
         self.folder.join(RECEIVED)
     }
 
-    pub fn path_of(&self, whole: &Whole) -> PathBuf {
+    pub fn path_of(&self, whole: &ReceivedBackup) -> PathBuf {
         self.received().join(OsStr::from_bytes(&whole.name))
     }
 
@@ -225,14 +229,14 @@ impl Staging {
     pub async fn keep(self, btrfs: &Btrfs) {
         let keep = self.progress.last.as_ref().map(|last| self.path_of(last));
         if let Err(err) = self.clear(btrfs, keep.as_deref()).await {
-            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
+            tracing::warn!(event = "cleanup_failed", "{}", error_chain(&err));
         }
     }
 
     /// Empties and removes it.
     pub async fn remove(self, btrfs: &Btrfs) {
         if let Err(err) = self.try_remove(btrfs).await {
-            tracing::warn!(event = "leftover_kept", "{}", with_cause(&err));
+            tracing::warn!(event = "cleanup_failed", "{}", error_chain(&err));
         }
     }
 

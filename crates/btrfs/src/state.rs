@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::home::Home;
+use crate::home::RepositoryLocation;
 use crate::replace::replace;
 use crate::snapshot::SubvolumeName;
 
@@ -23,7 +23,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RunStatus {
     Published,
     /// Nothing was due, and no other run is remembered.
     NotDue,
@@ -35,7 +35,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
     pub ran_at: Timestamp,
-    pub outcome: Outcome,
+    pub outcome: RunStatus,
     pub error: Option<String>,
     pub next_due_at: Timestamp,
 }
@@ -43,7 +43,7 @@ pub struct LastRun {
 #[derive(Debug)]
 pub struct LastRuns {
     path: PathBuf,
-    home: Home,
+    home: RepositoryLocation,
     runs: BTreeMap<String, LastRun>,
 }
 
@@ -51,7 +51,7 @@ pub struct LastRuns {
 struct Document {
     version: u64,
     #[serde(flatten)]
-    home: Home,
+    home: RepositoryLocation,
     subvolumes: BTreeMap<String, LastRun>,
 }
 
@@ -73,12 +73,12 @@ enum Unusable {
     #[error("it has version {0}, this program writes version {VERSION}")]
     Version(u64),
     #[error("it is of another bucket or prefix")]
-    Home,
+    RepositoryLocation,
 }
 
 impl LastRuns {
     /// Never fails: what cannot be used is begun anew, and said.
-    pub fn open(path: &Path, home: Home) -> LastRuns {
+    pub fn open(path: &Path, home: RepositoryLocation) -> LastRuns {
         let runs = read(path, &home).unwrap_or_else(|err| {
             let path = path.display();
             if matches!(err, Unusable::Missing) {
@@ -123,30 +123,30 @@ impl LastRun {
     /// It is due again at once.
     pub fn failed(error: String) -> LastRun {
         let now = Timestamp::now();
-        LastRun { ran_at: now, outcome: Outcome::Failed, error: Some(error), next_due_at: now }
+        LastRun { ran_at: now, outcome: RunStatus::Failed, error: Some(error), next_due_at: now }
     }
 
     /// That nothing was due does not hide how the run before ended.
     fn after(self, last: LastRun) -> LastRun {
         match self.outcome {
-            Outcome::NotDue => LastRun { next_due_at: self.next_due_at, ..last },
-            Outcome::Published | Outcome::Failed | Outcome::Stopped => self,
+            RunStatus::NotDue => LastRun { next_due_at: self.next_due_at, ..last },
+            RunStatus::Published | RunStatus::Failed | RunStatus::Stopped => self,
         }
     }
 }
 
-impl Outcome {
+impl RunStatus {
     pub fn word(self) -> &'static str {
         match self {
-            Outcome::Published => "published",
-            Outcome::NotDue => "not due",
-            Outcome::Failed => "failed",
-            Outcome::Stopped => "stopped",
+            RunStatus::Published => "published",
+            RunStatus::NotDue => "not due",
+            RunStatus::Failed => "failed",
+            RunStatus::Stopped => "stopped",
         }
     }
 }
 
-fn read(path: &Path, home: &Home) -> Result<BTreeMap<String, LastRun>, Unusable> {
+fn read(path: &Path, home: &RepositoryLocation) -> Result<BTreeMap<String, LastRun>, Unusable> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|err| {
         let is_missing = err.kind() == io::ErrorKind::NotFound;
@@ -162,7 +162,7 @@ fn read(path: &Path, home: &Home) -> Result<BTreeMap<String, LastRun>, Unusable>
     }
     let document: Document = serde_json::from_slice(&bytes)?;
     if document.home != *home {
-        return Err(Unusable::Home);
+        return Err(Unusable::RepositoryLocation);
     }
     Ok(document.subvolumes)
 }
@@ -171,13 +171,17 @@ fn read(path: &Path, home: &Home) -> Result<BTreeMap<String, LastRun>, Unusable>
 mod tests {
     use super::*;
 
-    fn home(prefix: &str) -> Home {
-        Home { endpoint: None, bucket: "backups".to_owned(), prefix: prefix.to_owned() }
+    fn home(prefix: &str) -> RepositoryLocation {
+        RepositoryLocation {
+            endpoint: None,
+            bucket: "backups".to_owned(),
+            prefix: prefix.to_owned(),
+        }
     }
 
-    fn run(outcome: Outcome, second: i64) -> LastRun {
+    fn run(outcome: RunStatus, second: i64) -> LastRun {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let error = (outcome == Outcome::Failed).then(|| "no space".to_owned());
+        let error = (outcome == RunStatus::Failed).then(|| "no space".to_owned());
         LastRun { ran_at: at(second), outcome, error, next_due_at: at(second + 100) }
     }
 
@@ -192,16 +196,16 @@ mod tests {
         let open = || LastRuns::open(&path, home("a/"));
         assert_eq!(open().last_run(&data()), None);
 
-        open().note(&data(), run(Outcome::Failed, 1));
+        open().note(&data(), run(RunStatus::Failed, 1));
 
-        assert_eq!(open().last_run(&data()), Some(&run(Outcome::Failed, 1)));
-        open().note(&data(), run(Outcome::NotDue, 2));
+        assert_eq!(open().last_run(&data()), Some(&run(RunStatus::Failed, 1)));
+        open().note(&data(), run(RunStatus::NotDue, 2));
         let shown = open();
         let last = shown.last_run(&data()).unwrap();
-        assert_eq!((last.outcome, last.ran_at.as_second()), (Outcome::Failed, 1));
+        assert_eq!((last.outcome, last.ran_at.as_second()), (RunStatus::Failed, 1));
         assert_eq!(last.next_due_at.as_second(), 102);
-        open().note(&data(), run(Outcome::Published, 3));
-        assert_eq!(open().last_run(&data()), Some(&run(Outcome::Published, 3)));
+        open().note(&data(), run(RunStatus::Published, 3));
+        assert_eq!(open().last_run(&data()), Some(&run(RunStatus::Published, 3)));
         assert!(!folder.path().join("new/state.json.new").exists());
     }
 
@@ -210,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let mut state = LastRuns::open(&path, home("a/"));
-        state.note(&data(), run(Outcome::Published, 1));
+        state.note(&data(), run(RunStatus::Published, 1));
         let good = fs::read_to_string(&path).unwrap();
         for bad in [
             String::new(),
@@ -224,13 +228,13 @@ mod tests {
             fs::write(&path, &bad).unwrap();
             let mut state = LastRuns::open(&path, home("a/"));
             assert_eq!(state.last_run(&data()), None, "{bad}");
-            state.note(&data(), run(Outcome::Published, 1));
+            state.note(&data(), run(RunStatus::Published, 1));
             assert_eq!(fs::read_to_string(&path).unwrap(), good, "{bad}");
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         let mut state = LastRuns::open(&path, home("a/"));
-        state.note(&data(), run(Outcome::Published, 1));
+        state.note(&data(), run(RunStatus::Published, 1));
         assert!(state.last_run(&data()).is_some(), "it is no error that it cannot be written");
     }
 

@@ -11,7 +11,7 @@ use crate::bucket::Bucket;
 use crate::config::Config;
 use crate::drill::{Drills, LastDrill};
 use crate::history::{self, Entry};
-use crate::look::{self, LookError};
+use crate::look::{self, ObserveError};
 use crate::plan::{self, Published, seconds};
 use crate::snapshot::SubvolumeName;
 use crate::state::{LastRun, LastRuns};
@@ -64,7 +64,7 @@ pub async fn status(
     (state, drills): (&LastRuns, &Drills),
     subvolume: &SubvolumeName,
     (now, history_count): (&Zoned, usize),
-) -> Result<Status, LookError> {
+) -> Result<Status, ObserveError> {
     let layout = &config.bucket.layout;
     let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
     let published = look::published(bucket, layout, subvolume, pointer.as_ref()).await?;

@@ -5,11 +5,11 @@ use tokio::sync::watch;
 
 /// Clones share what they know.
 #[derive(Clone)]
-pub struct Stopping(watch::Receiver<Option<Stop>>);
+pub struct ShutdownSignal(watch::Receiver<Option<Stop>>);
 
-impl Stopping {
+impl ShutdownSignal {
     /// From now on SIGTERM and SIGINT end nothing by themselves.
-    pub fn listen() -> Stopping {
+    pub fn listen() -> ShutdownSignal {
         let (said, heard) = watch::channel(None);
         tokio::spawn(async move {
             let stop = until_stopped().await;
@@ -17,7 +17,7 @@ impl Stopping {
             // Whoever asks later has to hear it, too.
             said.closed().await;
         });
-        Stopping(heard)
+        ShutdownSignal(heard)
     }
 
     pub fn now(&self) -> Option<Stop> {

@@ -21,7 +21,7 @@ use s3up_store::{StoreError, Thaw as Ask, Tier};
 
 pub use self::look::{Look, Need, need};
 use crate::bucket::Bucket;
-use crate::chain::Link;
+use crate::chain::ChainEntry;
 use crate::manifest::DocumentError;
 
 /// The first look after objects were asked for; each later one after twice the
@@ -90,7 +90,7 @@ pub enum ThawError {
 }
 
 /// Every chunk of these links, and its length.
-pub fn chunks_of(links: &[Link]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
+pub fn chunks_of(links: &[ChainEntry]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
     let mut chunks = BTreeMap::new();
     for link in links {
         let facts = link.manifest.chunk_facts().map_err(|err| (link.key.clone(), err))?;
@@ -138,7 +138,7 @@ impl Thaw<'_> {
         loop {
             tokio::time::sleep(KEEP_EVERY).await;
             if let Err(err) = self.keep_once(chunks).await {
-                let err = crate::cause::with_cause(&err);
+                let err = crate::cause::error_chain(&err);
                 tracing::warn!(event = "thaw_not_extended", "{err}; it is tried again");
             }
         }

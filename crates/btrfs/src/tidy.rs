@@ -14,10 +14,10 @@ use s3up_core::Key;
 use s3up_store::{Store, StoreError};
 
 use crate::bucket::Bucket;
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::layout::Layout;
 use crate::record::{RUN_METADATA, Record, RunId, State};
-use crate::shelf::Shelf;
+use crate::shelf::SnapshotDir;
 use crate::snapshot::SnapshotName;
 
 /// Clearing up after an earlier run is worth a while, and no more: the next run
@@ -30,7 +30,7 @@ const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
 /// What to do after a backup was published.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tidy {
+pub struct CleanupPlan {
     /// Published by a run that died before it could note that.
     pub published: Vec<SnapshotName>,
     /// Of runs that did not publish: what they left in the bucket goes, too.
@@ -40,7 +40,7 @@ pub struct Tidy {
 }
 
 /// What was published before, as it was read when this backup was planned.
-pub enum Before {
+pub enum PublishedBefore {
     Nothing,
     /// These backups.
     Chain(Vec<SnapshotName>),
@@ -51,28 +51,28 @@ pub enum Before {
 pub fn plan(
     records: &[(SnapshotName, State)],
     published: &SnapshotName,
-    before: &Before,
+    before: &PublishedBefore,
     retain: usize,
-) -> Tidy {
+) -> CleanupPlan {
     let chain: &[SnapshotName] = match before {
-        Before::Nothing => &[],
-        Before::Chain(chain) => chain,
-        Before::Unreadable => return Tidy::default(),
+        PublishedBefore::Nothing => &[],
+        PublishedBefore::Chain(chain) => chain,
+        PublishedBefore::Unreadable => return CleanupPlan::default(),
     };
-    let mut tidy = Tidy::default();
+    let mut plan = CleanupPlan::default();
     for (name, state) in records.iter().filter(|(name, _)| name != published) {
         match (state, chain.contains(name)) {
-            (State::Published | State::Local, _) => tidy.expired.push(name.clone()),
+            (State::Published | State::Local, _) => plan.expired.push(name.clone()),
             (State::Begun, true) => {
-                tidy.published.push(name.clone());
-                tidy.expired.push(name.clone());
+                plan.published.push(name.clone());
+                plan.expired.push(name.clone());
             }
-            (State::Begun, false) => tidy.unpublished.push(name.clone()),
+            (State::Begun, false) => plan.unpublished.push(name.clone()),
         }
     }
-    tidy.expired.sort_unstable();
-    tidy.expired.truncate((tidy.expired.len() + 1).saturating_sub(retain.max(1)));
-    tidy
+    plan.expired.sort_unstable();
+    plan.expired.truncate((plan.expired.len() + 1).saturating_sub(retain.max(1)));
+    plan
 }
 
 /// Which of the snapshots that were made without S3 are older than what is
@@ -86,47 +86,47 @@ pub fn expired_locals(records: &[(SnapshotName, Record)], retain: usize) -> Vec<
 }
 
 /// Everything that tidying works on.
-pub struct Rooms<'a> {
+pub struct Cleanup<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
-    pub shelf: Shelf<'a>,
+    pub snapshot_dir: SnapshotDir<'a>,
 }
 
-impl Rooms<'_> {
+impl Cleanup<'_> {
     /// Applies it. What cannot be removed is a warning, and stays on record:
     /// the backup itself is safe.
-    pub async fn apply(&self, tidy: &Tidy, records: &[(SnapshotName, Record)]) {
+    pub async fn apply(&self, cleanup_plan: &CleanupPlan, records: &[(SnapshotName, Record)]) {
         let run_of = |wanted: &SnapshotName| {
             records.iter().find(|(name, _)| name == wanted).map(|(_, record)| &record.run)
         };
-        for name in &tidy.published {
-            let noted =
-                run_of(name).map(|run| self.shelf.records.write(name, run, State::Published));
+        for name in &cleanup_plan.published {
+            let noted = run_of(name)
+                .map(|run| self.snapshot_dir.records.write(name, run, State::Published));
             if let Some(Err(err)) = noted {
-                tracing::warn!(event = "record_not_written", "{}", with_cause(&err));
+                tracing::warn!(event = "record_not_written", "{}", error_chain(&err));
             }
         }
-        for name in &tidy.unpublished {
+        for name in &cleanup_plan.unpublished {
             if let Some(run) = run_of(name) {
-                self.remove_unpublished(name, run, Left::ByEarlierRun).await;
+                self.remove_unpublished(name, run, LeftBy::EarlierRun).await;
             }
         }
-        for name in &tidy.expired {
-            self.shelf.remove(name).await;
+        for name in &cleanup_plan.expired {
+            self.snapshot_dir.remove(name).await;
         }
     }
 
     /// Removes what an unpublished backup left: in the bucket, on disk, its record.
-    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, left: Left) {
-        if self.clear(name, run, left).await {
-            self.shelf.remove(name).await;
+    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) {
+        if self.clear(name, run, left_by).await {
+            self.snapshot_dir.remove(name).await;
         }
     }
 
     /// Removes what an unpublished backup left in the bucket. `false`: it is
     /// still there, which was said.
-    pub async fn clear(&self, name: &SnapshotName, run: &RunId, left: Left) -> bool {
-        let removal = Removal { rooms: self, backup: name, run, limit: left.time_max() };
+    pub async fn clear(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) -> bool {
+        let removal = Removal { cleanup: self, backup: name, run, limit: left_by.time_max() };
         removal.within_limit(removal.everything()).await
     }
 
@@ -138,14 +138,14 @@ impl Rooms<'_> {
         run: &RunId,
         kept: &BTreeSet<Key>,
     ) -> bool {
-        let removal = Removal { rooms: self, backup: name, run, limit: SWEEP_TIME_MAX };
+        let removal = Removal { cleanup: self, backup: name, run, limit: SWEEP_TIME_MAX };
         removal.within_limit(removal.chunks_but(kept)).await
     }
 }
 
 /// What is removed of one backup.
 struct Removal<'a> {
-    rooms: &'a Rooms<'a>,
+    cleanup: &'a Cleanup<'a>,
     backup: &'a SnapshotName,
     run: &'a RunId,
     limit: Duration,
@@ -161,11 +161,11 @@ impl Removal<'_> {
                 }
                 return true;
             }
-            Ok(Err(err)) => with_cause(&err),
+            Ok(Err(err)) => error_chain(&err),
             Err(_) => format!("it takes longer than {} s", limit.as_secs()),
         };
         tracing::warn!(
-            event = "leftover_kept",
+            event = "cleanup_failed",
             %backup,
             "what a run left in the bucket could not be removed, a later run tries again: {reason}"
         );
@@ -175,7 +175,7 @@ impl Removal<'_> {
     /// Its manifest first, its chunks last, and nothing that another run stored
     /// under the same keys.
     async fn everything(&self) -> Result<u64, StoreError> {
-        let Rooms { bucket, layout, .. } = self.rooms;
+        let Cleanup { bucket, layout, .. } = self.cleanup;
         let mut removed = 0;
         for key in [layout.manifest(self.backup), layout.parts(self.backup)] {
             removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
@@ -185,7 +185,7 @@ impl Removal<'_> {
 
     /// Also the uploads of chunks that nobody completed.
     async fn chunks_but(&self, kept: &BTreeSet<Key>) -> Result<u64, StoreError> {
-        let Rooms { bucket: Bucket { store, .. }, layout, .. } = self.rooms;
+        let Cleanup { bucket: Bucket { store, .. }, layout, .. } = self.cleanup;
         let retry_for = self.retry_for();
         store.settle().await;
         let chunks = layout.chunks(self.backup);
@@ -202,22 +202,22 @@ impl Removal<'_> {
     }
 
     fn retry_for(&self) -> Duration {
-        self.limit.min(self.rooms.bucket.retry_for)
+        self.limit.min(self.cleanup.bucket.retry_for)
     }
 }
 
 /// Who left what is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    ByEarlierRun,
-    ByThisRun,
+pub enum LeftBy {
+    EarlierRun,
+    ThisRun,
 }
 
-impl Left {
+impl LeftBy {
     fn time_max(self) -> Duration {
         match self {
-            Left::ByEarlierRun => SWEEP_TIME_MAX,
-            Left::ByThisRun => UNDO_TIME_MAX,
+            LeftBy::EarlierRun => SWEEP_TIME_MAX,
+            LeftBy::ThisRun => UNDO_TIME_MAX,
         }
     }
 }
@@ -247,29 +247,29 @@ mod tests {
         let name =
             |day: u32| SnapshotName::parse(&format!("x__202601{day:02}T000000Z__inc")).unwrap();
         let names = |days: &[u32]| days.iter().map(|day| name(*day)).collect::<Vec<_>>();
-        let chain = |days: &[u32]| Before::Chain(names(days));
+        let chain = |days: &[u32]| PublishedBefore::Chain(names(days));
         let (p, b, l) = (Published, Begun, Local);
         #[rustfmt::skip]
         let cases = [
             // situation            records                                  published before        retain  noted    unpublished expired
-            ("only this",           vec![(1, p)],                            1, Before::Nothing,      2, vec![],  vec![],     vec![]),
+            ("only this",           vec![(1, p)],                            1, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![]),
             ("the last two stay",   vec![(1, p), (2, p)],                    2, chain(&[1]),          2, vec![],  vec![],     vec![]),
             ("the third goes",      vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       2, vec![],  vec![],     vec![1]),
             ("minimal",             vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       1, vec![],  vec![],     vec![1, 2]),
             ("many stay",           vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       9, vec![],  vec![],     vec![]),
             ("a run died",          vec![(1, p), (2, p), (3, b), (4, p)],    4, chain(&[1, 2]),       2, vec![],  vec![3],    vec![1]),
             ("long ago, too",       vec![(1, b), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![1],    vec![]),
-            ("the first died",      vec![(1, b), (2, p)],                    2, Before::Nothing,      2, vec![],  vec![1],    vec![]),
+            ("the first died",      vec![(1, b), (2, p)],                    2, PublishedBefore::Nothing,      2, vec![],  vec![1],    vec![]),
             ("after its pointer",   vec![(1, p), (2, b), (3, p)],            3, chain(&[1, 2]),       2, vec![2], vec![],     vec![1]),
-            ("pointer was lost",    vec![(1, p), (2, p), (3, p)],            3, Before::Nothing,      2, vec![],  vec![],     vec![1]),
+            ("pointer was lost",    vec![(1, p), (2, p), (3, p)],            3, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![1]),
             ("made without S3",     vec![(1, p), (2, l), (3, p)],            3, chain(&[1]),          2, vec![],  vec![],     vec![1]),
             ("that goes as well",   vec![(1, l), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![],     vec![1]),
-            ("pointer unreadable",  vec![(1, p), (2, b), (3, p)],            3, Before::Unreadable,   1, vec![],  vec![],     vec![]),
+            ("pointer unreadable",  vec![(1, p), (2, b), (3, p)],            3, PublishedBefore::Unreadable,   1, vec![],  vec![],     vec![]),
         ];
         for (situation, records, published, before, retain, noted, unpublished, expired) in cases {
             let records: Vec<_> = records.iter().map(|(day, state)| (name(*day), *state)).collect();
             let got = plan(&records, &name(published), &before, retain);
-            let want = Tidy {
+            let want = CleanupPlan {
                 published: names(&noted),
                 unpublished: names(&unpublished),
                 expired: names(&expired),

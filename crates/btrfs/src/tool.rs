@@ -14,7 +14,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::outcome::{Outcome, tail_of};
+use crate::outcome::{ExitReport, tail_of};
 
 /// Where Debian and others put `btrfs`, which the PATH of a service or of an
 /// ordinary user may leave out.
@@ -41,7 +41,7 @@ pub enum ToolError {
     #[error("start `{command}`")]
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
-    Failed { command: String, outcome: Outcome },
+    Failed { command: String, outcome: ExitReport },
 }
 
 impl Tool {
@@ -85,7 +85,7 @@ impl Tool {
         let output = self.command(arguments).output().await.map_err(start)?;
         if !output.status.success() {
             let stderr = tail_of(&output.stderr);
-            let outcome = Outcome { status: output.status, stderr };
+            let outcome = ExitReport { status: output.status, stderr };
             return Err(ToolError::Failed { command: command(), outcome });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

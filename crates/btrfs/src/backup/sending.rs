@@ -11,20 +11,20 @@ use s3up_store::{Acknowledged, Chunk, Known, Noted, Overwrite, PutChunks, Upload
 use tokio::sync::mpsc;
 
 use super::{Backup, Job};
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::config::BucketConfig;
 use crate::failure::Failure;
 use crate::manifest::CHUNK_COUNT_MAX;
 use crate::plan::{Published, Step};
-use crate::publish::{self, Described, Documents};
-use crate::resume::Work;
+use crate::publish::{self, Documents, StreamDescription};
+use crate::resume::Resumption;
 use crate::resume::writer::{self, Named, Writer};
 use crate::send::{SendError, SendStream};
 use crate::snapshot::SnapshotName;
 use crate::source::Source;
 use crate::spool::SpoolError;
 use crate::stamp::Stamp;
-use crate::tidy::Left;
+use crate::tidy::LeftBy;
 
 /// A host that sleeps every night freezes a long send more than once; one whose
 /// streams are never sound is not to upload for ever.
@@ -56,7 +56,7 @@ impl Backup<'_> {
                 sent,
                 sends_max = SENDS_MAX,
                 "{}; nothing of it is published, the snapshot is sent again",
-                with_cause(&failure)
+                error_chain(&failure)
             );
             sent += 1;
         }
@@ -65,13 +65,13 @@ impl Backup<'_> {
     /// Without a journal nothing is known of what there is, so it goes.
     async fn prepare_replay(&self, job: &Job<'_>) -> bool {
         self.journal(job).await.is_some()
-            || self.rooms().clear(&job.backup, &job.run, Left::ByThisRun).await
+            || self.cleanup().clear(&job.backup, &job.run, LeftBy::ThisRun).await
     }
 
     /// Removes a chunk of another stream, and what may follow it.
     async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
         let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
-        if !self.rooms().clear_others(&job.backup, &job.run, &kept).await {
+        if !self.cleanup().clear_others(&job.backup, &job.run, &kept).await {
             return false;
         }
         let Some(journal) = self.journal(job).await else { return false };
@@ -89,11 +89,11 @@ impl Backup<'_> {
     /// The `sent`th time in this run.
     async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
         let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
-        let snapshot = self.shelf().path_of(&job.backup);
+        let snapshot = self.snapshot_dir().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
-        let parent = parent.map(|parent| self.shelf().path_of(parent));
+        let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
-        let is_again = sent > 1 || job.work != Work::Anew;
+        let is_again = sent > 1 || job.work != Resumption::Fresh;
         let notes = self.take_notes(job, stream.named(), is_again).await;
         let mut stream = Source::new(stream, self.config.spool.as_ref());
         let uploaded = self.upload(job, &mut stream, notes).await;
@@ -101,7 +101,7 @@ impl Backup<'_> {
         let chunks = uploaded?;
         let facts = facts.ok_or(Failure::Unfinished)?;
         publish::check(&job.backup, &job.step, &facts)?;
-        let described = Described {
+        let described = StreamDescription {
             backup: &job.backup,
             snapshot_path: snapshot.to_string_lossy().into_owned(),
             parent_manifest: parent_manifest.as_ref(),
@@ -122,7 +122,7 @@ impl Backup<'_> {
             if is_again {
                 // What cannot be removed is no part of the backup, and was said.
                 let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
-                self.rooms().clear_others(&job.backup, &job.run, &kept).await;
+                self.cleanup().clear_others(&job.backup, &job.run, &kept).await;
                 may_stand = Documents::BegunBefore;
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
@@ -132,7 +132,7 @@ impl Backup<'_> {
         };
         tokio::select! {
             published = publishing => published?,
-            stop = self.stopping.wait() => return Err(Failure::StoppedPublishing(stop)),
+            stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         log_uploaded(job, facts.total_bytes, chunks.len(), began.elapsed());
         Ok(())
@@ -194,7 +194,7 @@ impl Backup<'_> {
         };
         let uploaded = tokio::select! {
             uploaded = uploading => uploaded.map_err(first_cause),
-            stop = self.stopping.wait() => Err(Failure::Stopped(stop)),
+            stop = self.shutdown.wait() => Err(Failure::Stopped(stop)),
         };
         if let Some(writer) = writer {
             writer.finish().await;

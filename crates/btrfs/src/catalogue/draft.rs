@@ -11,8 +11,8 @@ use super::{
     ABSENT_NAMED_MAX, Absent, Backup, Catalogue, Found, OBJECTS_MAX, Object, Pointing,
     TooManyObjects,
 };
-use crate::cause::with_cause;
-use crate::chain::{Link, fits};
+use crate::cause::error_chain;
+use crate::chain::{ChainEntry, fits};
 use crate::layout::Layout;
 use crate::manifest::Manifest;
 use crate::snapshot::{Kind, SubvolumeName};
@@ -21,23 +21,23 @@ use crate::stamp::Stamp;
 const STANDARD: &str = "STANDARD";
 
 /// A listing under way.
-pub struct Inventory {
+pub struct ObjectIndex {
     folder: String,
     objects: BTreeMap<String, Object>,
     classes: BTreeSet<Arc<str>>,
 }
 
 /// A catalogue whose manifests come one by one.
-pub struct Draft {
+pub struct CatalogueBuilder {
     subvolume: SubvolumeName,
     objects: BTreeMap<String, Object>,
     backups: Vec<Backup>,
 }
 
-impl Inventory {
+impl ObjectIndex {
     /// `folder`: what all keys start with.
-    pub fn new(folder: String) -> Inventory {
-        Inventory { folder, objects: BTreeMap::new(), classes: BTreeSet::new() }
+    pub fn new(folder: String) -> ObjectIndex {
+        ObjectIndex { folder, objects: BTreeMap::new(), classes: BTreeSet::new() }
     }
 
     pub fn add(&mut self, listed: Listed) -> Result<(), TooManyObjects> {
@@ -77,12 +77,12 @@ impl Inventory {
         found
     }
 
-    pub fn into_draft(self, subvolume: SubvolumeName) -> Draft {
-        Draft { subvolume, objects: self.objects, backups: Vec::new() }
+    pub fn into_draft(self, subvolume: SubvolumeName) -> CatalogueBuilder {
+        CatalogueBuilder { subvolume, objects: self.objects, backups: Vec::new() }
     }
 }
 
-impl Draft {
+impl CatalogueBuilder {
     /// Adds a manifest, or why it could not be read.
     pub fn add(&mut self, found: Found, manifest: Result<Manifest, String>) {
         let mut backup = Backup {
@@ -105,7 +105,7 @@ impl Draft {
             if let Some(parts) = &manifest.parts {
                 self.name(&parts.key, None, &mut backup.absent);
             }
-            Link { key: backup.found.key.clone(), manifest }
+            ChainEntry { key: backup.found.key.clone(), manifest }
         });
         self.backups.push(backup);
     }
@@ -132,7 +132,7 @@ impl Draft {
         pointer: Option<Result<Key, String>>,
         pointer_etag: Option<String>,
     ) -> Catalogue {
-        let Draft { subvolume, objects, mut backups } = self;
+        let CatalogueBuilder { subvolume, objects, mut backups } = self;
         let keys: BTreeMap<Key, usize> =
             backups.iter().enumerate().map(|(n, backup)| (backup.found.key.clone(), n)).collect();
         for backup in &mut backups {
@@ -201,6 +201,6 @@ fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Opti
         ));
     };
     let parent_link = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
-    fits(link, parent_link).map_err(|err| with_cause(&err))?;
+    fits(link, parent_link).map_err(|err| error_chain(&err))?;
     Ok(Some(parent))
 }

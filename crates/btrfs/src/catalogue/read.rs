@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use s3up_store::StoreError;
 
-use super::{Catalogue, Found, Inventory, TooManyObjects};
+use super::{Catalogue, Found, ObjectIndex, TooManyObjects};
 use crate::bucket::{Bucket, ReadChainError};
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::layout::Layout;
 use crate::manifest::{Manifest, Pointer};
 use crate::snapshot::SubvolumeName;
@@ -61,7 +61,7 @@ impl Catalogue {
     ) -> Result<Catalogue, CatalogueError> {
         let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
         let folder = layout.folder(subvolume);
-        let mut inventory = Inventory::new(folder.clone());
+        let mut inventory = ObjectIndex::new(folder.clone());
         let mut listing = bucket.store.list(&folder, bucket.retry_for);
         while let Some(page) = listing.next_page().await? {
             for listed in page {
@@ -83,7 +83,7 @@ impl Catalogue {
         let etag = pointer.as_ref().map(|pointer| pointer.etag.clone());
         let named = pointer.map(|pointer| {
             let key = pointer.pointer.as_ref().map(Pointer::key);
-            key.map_err(|err| with_cause(err))?.map_err(|err| with_cause(&err))
+            key.map_err(|err| error_chain(err))?.map_err(|err| error_chain(&err))
         });
         Ok(draft.finish(named, etag))
     }
@@ -95,10 +95,10 @@ async fn read_manifest(
 ) -> Result<(Found, Result<Manifest, String>), StoreError> {
     match bucket.link(found.key.clone()).await {
         Ok(link) => Ok((found, Ok(link.manifest))),
-        Err(ReadChainError::Chain(err)) => Ok((found, Err(with_cause(&err)))),
+        Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),
         // One that is too long is none of ours, and says so.
         Err(ReadChainError::Store(err)) if err.kind == s3up_store::Kind::TooLong => {
-            Ok((found, Err(with_cause(&err))))
+            Ok((found, Err(error_chain(&err))))
         }
         Err(ReadChainError::Store(err)) => Err(err),
     }

@@ -11,20 +11,20 @@ const FIRST_DAY: u64 = 1_767_225_600;
 
 #[test]
 fn backups_make_up_generations_and_chains() {
-    let mut shelf = Shelf::default();
-    shelf.full(0).incremental(1, 0).incremental(2, 1).incremental(3, 1);
-    shelf.full(10).incremental(11, 10);
-    shelf.points_to(11);
+    let mut listed = ListedBackups::default();
+    listed.full(0).incremental(1, 0).incremental(2, 1).incremental(3, 1);
+    listed.full(10).incremental(11, 10);
+    listed.points_to(11);
 
-    let catalogue = shelf.catalogue();
+    let catalogue = listed.catalogue();
 
     let generations = catalogue.generations();
     assert_eq!(generations.len(), 2);
-    assert_eq!(shelf.days(&generations[0].backups), [0, 1, 2, 3]);
-    let chains = generations[0].chains.iter().map(|chain| shelf.days(chain));
+    assert_eq!(listed.days(&generations[0].backups), [0, 1, 2, 3]);
+    let chains = generations[0].chains.iter().map(|chain| listed.days(chain));
     assert_eq!(Vec::from_iter(chains), [vec![0, 1, 2], vec![0, 1, 3]]);
     assert_eq!(generations[1].chains.len(), 1);
-    assert_eq!(catalogue.current().unwrap().map(|chain| shelf.days(&chain)), Some(vec![10, 11]));
+    assert_eq!(catalogue.current().unwrap().map(|chain| listed.days(&chain)), Some(vec![10, 11]));
     assert_eq!(catalogue.unknown(&layout()).count(), 0);
     let standings = catalogue.standings();
     assert_eq!(standings[..4], [const { Standing::Earlier }; 4]);
@@ -33,14 +33,14 @@ fn backups_make_up_generations_and_chains() {
 
 #[test]
 fn what_no_manifest_names_is_unknown() {
-    let mut shelf = Shelf::default();
-    shelf.full(0).points_to(0);
+    let mut listed = ListedBackups::default();
+    listed.full(0).points_to(0);
     for name in ["full/chunk-20260101T000000Z-7.bin", "full/manifest-today.json", "notes.txt"] {
-        shelf.put(&format!("nas/subvol/data/{name}"), 3, 0, None);
+        listed.put(&format!("nas/subvol/data/{name}"), 3, 0, None);
     }
-    shelf.put("nas/subvol/data/full/manifest-20260101T000000Z-parts.json", 3, 0, None);
+    listed.put("nas/subvol/data/full/manifest-20260101T000000Z-parts.json", 3, 0, None);
 
-    let catalogue = shelf.catalogue();
+    let catalogue = listed.catalogue();
 
     let unknown: Vec<_> = catalogue.unknown(&layout()).map(|(key, _)| &key[16..]).collect();
     assert_eq!(
@@ -51,7 +51,7 @@ fn what_no_manifest_names_is_unknown() {
 
 #[test]
 fn what_is_broken_is_named_and_breaks_nothing_else() {
-    type Damage = fn(&mut Shelf);
+    type Damage = fn(&mut ListedBackups);
     #[rustfmt::skip]
     let cases: [(&str, Damage, &str, &[u32]); 6] = [
         // situation           damage                                       says                                        still sound
@@ -63,15 +63,15 @@ fn what_is_broken_is_named_and_breaks_nothing_else() {
         ("of another",         |s| s.edit(1, |m| m.subvolume = "x".into()), "is of the subvolume \"x\"",                &[0, 10]),
     ];
     for (situation, damage, says, sound) in cases {
-        let mut shelf = Shelf::default();
-        shelf.full(0).incremental(1, 0).incremental(2, 1).full(10).points_to(10);
-        damage(&mut shelf);
+        let mut listed = ListedBackups::default();
+        listed.full(0).incremental(1, 0).incremental(2, 1).full(10).points_to(10);
+        damage(&mut listed);
 
-        let catalogue = shelf.catalogue();
+        let catalogue = listed.catalogue();
 
         let standings = catalogue.standings();
         for (n, backup) in catalogue.backups.iter().enumerate() {
-            let day = shelf.day_of(backup.found.stamp);
+            let day = listed.day_of(backup.found.stamp);
             match &standings[n] {
                 Standing::Broken(reason) => {
                     assert!(!sound.contains(&day), "{situation}: {day} {reason}");
@@ -89,32 +89,32 @@ fn what_is_broken_is_named_and_breaks_nothing_else() {
 
 #[test]
 fn a_pointer_that_leads_nowhere_says_so() {
-    let mut shelf = Shelf::default();
-    shelf.full(0).incremental(1, 0);
-    assert_eq!(shelf.catalogue().pointer, Pointing::Nothing);
-    assert_eq!(shelf.catalogue().standings(), [Standing::Unpublished, Standing::Unpublished]);
-    shelf.points_to(0);
-    assert_eq!(shelf.catalogue().standings(), [Standing::Current, Standing::Unpublished]);
-    shelf.points_to(7);
-    let reason = shelf.catalogue().current().unwrap_err();
+    let mut listed = ListedBackups::default();
+    listed.full(0).incremental(1, 0);
+    assert_eq!(listed.catalogue().pointer, Pointing::Nothing);
+    assert_eq!(listed.catalogue().standings(), [Standing::Unpublished, Standing::Unpublished]);
+    listed.points_to(0);
+    assert_eq!(listed.catalogue().standings(), [Standing::Current, Standing::Unpublished]);
+    listed.points_to(7);
+    let reason = listed.catalogue().current().unwrap_err();
     assert!(reason.contains("manifest-20260108T000000Z.json is missing"), "{reason}");
-    assert_eq!(shelf.catalogue().standings(), [Standing::Unknown, Standing::Unknown]);
+    assert_eq!(listed.catalogue().standings(), [Standing::Unknown, Standing::Unknown]);
 }
 
 #[test]
 fn what_is_held_has_a_limit() {
-    let mut inventory = Inventory::new("nas/subvol/data/".to_owned());
-    let listed = |n: usize| listed(&n.to_string(), 1, 0, None);
+    let mut index = ObjectIndex::new("nas/subvol/data/".to_owned());
+    let numbered = |n: usize| listed_object(&n.to_string(), 1, 0, None);
     for n in 0..OBJECTS_MAX {
-        inventory.add(listed(n)).unwrap();
+        index.add(numbered(n)).unwrap();
     }
-    let err = inventory.add(listed(OBJECTS_MAX)).unwrap_err();
+    let err = index.add(numbered(OBJECTS_MAX)).unwrap_err();
     assert!(err.to_string().starts_with("nas/subvol/data/ has more than 500000 objects"), "{err}");
 }
 
 /// What is in a bucket, without one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shelf {
+pub(crate) struct ListedBackups {
     listed: BTreeMap<String, Listed>,
     manifests: BTreeMap<Key, Result<Manifest, String>>,
     pointer: Option<Key>,
@@ -154,7 +154,7 @@ fn name(day: u32, kind: Kind) -> crate::snapshot::SnapshotName {
     crate::snapshot::SnapshotName { subvolume: data(), stamp: stamp(day), kind }
 }
 
-fn listed(key: &str, size: u64, day: u32, class: Option<&str>) -> Listed {
+fn listed_object(key: &str, size: u64, day: u32, class: Option<&str>) -> Listed {
     let modified = Duration::from_secs(FIRST_DAY + u64::from(day) * DAY);
     Listed {
         key: key.to_owned(),
@@ -165,12 +165,12 @@ fn listed(key: &str, size: u64, day: u32, class: Option<&str>) -> Listed {
     }
 }
 
-impl Shelf {
-    pub(crate) fn full(&mut self, day: u32) -> &mut Shelf {
+impl ListedBackups {
+    pub(crate) fn full(&mut self, day: u32) -> &mut ListedBackups {
         self.backup(day, None, None)
     }
 
-    pub(crate) fn incremental(&mut self, day: u32, parent: u32) -> &mut Shelf {
+    pub(crate) fn incremental(&mut self, day: u32, parent: u32) -> &mut ListedBackups {
         self.backup(day, Some(parent), None)
     }
 
@@ -180,7 +180,7 @@ impl Shelf {
         day: u32,
         parent: Option<u32>,
         class: Option<&str>,
-    ) -> &mut Shelf {
+    ) -> &mut ListedBackups {
         let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
         let name = name(day, kind);
         let mut manifest = crate::chain::tests::link(day, parent).manifest;
@@ -205,7 +205,7 @@ impl Shelf {
     }
 
     pub(crate) fn put(&mut self, key: &str, size: u64, day: u32, class: Option<&str>) {
-        self.listed.insert(key.to_owned(), listed(key, size, day, class));
+        self.listed.insert(key.to_owned(), listed_object(key, size, day, class));
     }
 
     pub(crate) fn remove(&mut self, key: &str) {
@@ -256,12 +256,12 @@ impl Shelf {
     }
 
     pub(crate) fn catalogue(&self) -> Catalogue {
-        let mut inventory = Inventory::new(layout().folder(&data()));
+        let mut inventory = ObjectIndex::new(layout().folder(&data()));
         for listed in self.listed.values() {
             inventory.add(listed.clone()).unwrap();
         }
         if let Some(pointer) = &self.pointer {
-            inventory.add(listed(layout().pointer(&data()).as_str(), 5, 0, None)).unwrap();
+            inventory.add(listed_object(layout().pointer(&data()).as_str(), 5, 0, None)).unwrap();
             assert!(!pointer.as_str().is_empty());
         }
         let found = inventory.manifests(&layout(), &data());

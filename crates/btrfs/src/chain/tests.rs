@@ -8,14 +8,14 @@ fn a_chain_leads_from_its_full_to_the_newest() {
 
     let chain = collect(links.iter().rev().cloned()).unwrap();
 
-    assert_eq!(chain.links(), links);
+    assert_eq!(chain.entries(), links);
     assert_eq!(chain.newest(), &links[2]);
     assert_eq!((chain.total_bytes(), chain.incremental_count()), (30, 2));
 }
 
 #[test]
 fn a_link_that_does_not_fit_is_named() {
-    let with = |link: Link, edit: &dyn Fn(&mut Manifest)| {
+    let with = |link: ChainEntry, edit: &dyn Fn(&mut Manifest)| {
         let mut link = link;
         edit(&mut link.manifest);
         link
@@ -68,7 +68,7 @@ fn a_chain_has_an_end() {
     assert!(matches!(err, ChainError::TooLong { .. }), "{err}");
 }
 
-fn collect(links: impl Iterator<Item = Link>) -> Result<Chain, ChainError> {
+fn collect(links: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainError> {
     let mut partial = Partial::default();
     for link in links {
         match partial.with(link)? {
@@ -80,7 +80,7 @@ fn collect(links: impl Iterator<Item = Link>) -> Result<Chain, ChainError> {
 }
 
 /// Backup number `n`, based on number `parent`.
-pub(crate) fn link(n: u32, parent: Option<u32>) -> Link {
+pub(crate) fn link(n: u32, parent: Option<u32>) -> ChainEntry {
     let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
     let manifest = Manifest {
         version: VERSION,
@@ -117,5 +117,5 @@ pub(crate) fn link(n: u32, parent: Option<u32>) -> Link {
         stream_protocol: None,
         parent_received: false,
     };
-    Link { key: Key::parse(&format!("m{n}")).unwrap(), manifest }
+    ChainEntry { key: Key::parse(&format!("m{n}")).unwrap(), manifest }
 }

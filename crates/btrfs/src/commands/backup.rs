@@ -5,17 +5,17 @@ use btrfs_to_s3::backup::{Backup, Report};
 use btrfs_to_s3::compressed;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::failure::Failure;
-use btrfs_to_s3::home::Home;
+use btrfs_to_s3::home::RepositoryLocation;
 use btrfs_to_s3::local::{self, Made};
 use btrfs_to_s3::lock::{Lock, LockError};
 use btrfs_to_s3::notify::Ended;
-use btrfs_to_s3::plan::Asked;
+use btrfs_to_s3::plan::Trigger;
 use btrfs_to_s3::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::selection;
-use btrfs_to_s3::shelf::Shelf;
+use btrfs_to_s3::shelf::SnapshotDir;
 use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::state::{LastRun, LastRuns};
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::{Exit, ExitWith, Stop};
 
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// Tells `notify.url` how it ended, but not where another run is at it.
-pub async fn run(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
+pub async fn run(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     let outcome = back_up(config, asked, names).await;
     if let Some(notify) = &config.notify {
         match &outcome {
@@ -42,15 +42,15 @@ fn is_locked(err: &anyhow::Error) -> bool {
     err.downcast_ref::<ExitWith>().is_some_and(|with| with.exit == Exit::Locked)
 }
 
-async fn back_up(config: &Config, asked: Asked, names: &[String]) -> anyhow::Result<Exit> {
+async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
-    let mut state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
-    let report = match prepare(config, btrfs, stopping).await {
+    let mut state = LastRuns::open(&config.state_path, RepositoryLocation::of(&config.bucket));
+    let report = match prepare(config, btrfs, shutdown).await {
         Ok(backup) => {
             let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
             let report = backup.run(planned, &mut state).await;
@@ -70,20 +70,24 @@ async fn back_up(config: &Config, asked: Asked, names: &[String]) -> anyhow::Res
 }
 
 /// Everything that a backup needs; the bucket is there and lets us in.
-async fn prepare(config: &Config, btrfs: Btrfs, stopping: Stopping) -> anyhow::Result<Backup<'_>> {
+async fn prepare(
+    config: &Config,
+    btrfs: Btrfs,
+    shutdown: ShutdownSignal,
+) -> anyhow::Result<Backup<'_>> {
     let host = host(&btrfs).await?;
     let form = compressed::form(config.compressed, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
-    let mut bucket = connect(&config.bucket, &stopping).await?;
+    let mut bucket = connect(&config.bucket, &shutdown).await?;
     tokio::select! {
         () = warn_of_ignored_conditions(&bucket.store, &config.bucket) => {}
-        stop = stopping.wait() => return Err(stopped_by(stop)),
+        stop = shutdown.wait() => return Err(stopped_by(stop)),
     }
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
     log_way(config);
-    Ok(Backup { config, bucket, btrfs, host, form, stopping, records, run })
+    Ok(Backup { config, bucket, btrfs, host, form, shutdown, records, run })
 }
 
 /// What bounds an upload.
@@ -104,7 +108,7 @@ async fn prune_after(backup: &Backup<'_>, report: &Report) {
     let names = prune::to_prune(backup.config, &published);
     tokio::select! {
         () = prune::after_backup(backup.config, &backup.bucket, &names) => {}
-        _ = backup.stopping.wait() => {}
+        _ = backup.shutdown.wait() => {}
     }
 }
 
@@ -118,14 +122,15 @@ async fn settle(backup: &Backup<'_>) {
 /// `--no-s3`: needs no credentials, for it asks nobody.
 pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
     let records = Records::new(&config.base_dir, &config.bucket);
-    let shelf = Shelf { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
-    let made = local::snapshot(config, shelf, &subvolumes, now().timestamp(), &stopping).await;
+    let snapshot_dir = SnapshotDir { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
+    let made =
+        local::snapshot(config, snapshot_dir, &subvolumes, now().timestamp(), &shutdown).await;
     let Made { snapshots, failed } = made.context("choose a name for this run")?;
     exit_of(Doing::Snapshot, snapshots.len(), failed)
 }

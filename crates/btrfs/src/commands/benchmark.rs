@@ -6,7 +6,7 @@ use btrfs_to_s3::config::{CONCURRENCY_MAX, Config, is_storage_class};
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::record::RunId;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::subvolume::snapshots_in;
 use s3up_cli::{Exit, table};
 use s3up_core::Size;
@@ -40,7 +40,7 @@ struct Lines {
 }
 
 pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     check(&request).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let snapshot = match &request.subvolume {
@@ -52,12 +52,12 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
     let most = request.concurrencies.iter().copied().max().unwrap_or(1);
     bucket_config.hold_parts(most);
     warn_of_cost(&request);
-    let bucket = connect(&bucket_config, &stopping).await?;
+    let bucket = connect(&bucket_config, &shutdown).await?;
     let benchmark = Benchmark {
         config: &bucket_config,
         store: bucket.store,
         btrfs: &btrfs,
-        stopping,
+        shutdown,
         run: RunId::random().context("choose a name for this run")?,
         snapshot,
         bytes: request.bytes,

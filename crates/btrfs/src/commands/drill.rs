@@ -3,20 +3,20 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
-use btrfs_to_s3::compare::{Extent, Wanted as Proving};
+use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::drill::show::{DrillLine, to_table};
 use btrfs_to_s3::drill::{
     Drill, DrillError, Drilled, Drills, LastDrill, Scratch, ScratchError, Tools,
 };
-use btrfs_to_s3::home::Home;
+use btrfs_to_s3::home::RepositoryLocation;
 use btrfs_to_s3::lock::LockError;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::restore::Restore;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::selection;
 use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::thaw::Mode;
 use clap::Args;
 use s3up_cli::{Exit, Stop};
@@ -50,7 +50,7 @@ enum Ended {
 
 pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
     need_root()?;
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let Some(scratch_dir) = &config.drill_dir else {
         let what = "set `drill.scratch_dir` to a folder that the backups fit in";
         return Err(Exit::Usage.with(anyhow!("drill: {what}")));
@@ -59,14 +59,14 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
     let (btrfs, path) = (find_btrfs()?, std::env::var_os("PATH"));
     let tools = Tools::find(path.as_deref())?;
     let scratch = Scratch::open(scratch_dir, tools).map_err(exit_of)?;
-    let bucket = connect(&config.bucket, &stopping).await?;
+    let bucket = connect(&config.bucket, &shutdown).await?;
     let drill = Drill {
         restore: Restore {
             bucket: &bucket,
             layout: &config.bucket.layout,
             btrfs: &btrfs,
             concurrency: config.bucket.concurrency,
-            stopping,
+            shutdown,
             terms: config.restore.terms,
             mode: args.mode(config),
             clock: SystemTime::now,
@@ -108,7 +108,8 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
     match drill.run(name).await {
         Ok(drilled) => {
             log_good(name, &drilled);
-            let mut drills = Drills::open(&config.state_path, Home::of(&config.bucket));
+            let mut drills =
+                Drills::open(&config.state_path, RepositoryLocation::of(&config.bucket));
             drills.note(name, LastDrill::of(&drilled, now().timestamp()));
             (DrillLine::good(name.as_str(), &drilled), Ended::Good)
         }

@@ -3,23 +3,23 @@
 use btrfs_to_s3::catalogue::Catalogue;
 use btrfs_to_s3::catalogue::show::{Contents, to_table};
 use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use s3up_cli::Exit;
 
-use super::place::Place;
+use super::place::BucketAccess;
 use super::{Output, connect, now, print, stopped_by};
 
 /// Takes no lock, writes nothing, and needs no root.
-pub async fn run(place: &Place, names: &[String], output: Output) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
-    let bucket = connect(&place.bucket, &stopping).await?;
+pub async fn run(place: &BucketAccess, names: &[String], output: Output) -> anyhow::Result<Exit> {
+    let shutdown = ShutdownSignal::listen();
+    let bucket = connect(&place.bucket, &shutdown).await?;
     let layout = &place.bucket.layout;
     let now = now().timestamp();
     let mut all = Vec::new();
-    for name in place.subvolumes(&bucket, names, &stopping).await? {
+    for name in place.subvolumes(&bucket, names, &shutdown).await? {
         let catalogue = tokio::select! {
             catalogue = Catalogue::read(&bucket, layout, &name) => catalogue?,
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         all.push(Contents::of(&catalogue, layout, now));
     }

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::anyhow;
 use btrfs_to_s3::bucket::Bucket;
 use btrfs_to_s3::catalogue::read::subvolumes;
-use btrfs_to_s3::compare::{Extent, Wanted as Proving};
+use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
 use btrfs_to_s3::config::{BucketConfig, Config, RestoreConfig};
 use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::verify::Depth;
 use clap::{Args, Subcommand};
 use s3up_cli::config::{ConfigError, Setting};
@@ -25,7 +25,7 @@ pub enum BucketCommand {
     /// Print what the bucket holds: generations, chains, sizes, storage classes
     List {
         #[command(flatten)]
-        place: PlaceArgs,
+        place: BucketArgs,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -36,7 +36,7 @@ pub enum BucketCommand {
     /// Check that everything is there and is what was sent; thaw nothing
     Verify {
         #[command(flatten)]
-        place: PlaceArgs,
+        place: BucketArgs,
         /// Download every part as well, and prove the streams; what is archived is named
         #[arg(long)]
         deep: bool,
@@ -56,7 +56,7 @@ pub enum BucketCommand {
 /// Where the backups are, said on the command line. For all else there are
 /// defaults, and `--set`.
 #[derive(Args)]
-pub struct PlaceArgs {
+pub struct BucketArgs {
     /// The bucket; no configuration file is read then
     #[arg(long, value_name = "NAME", requires_all = ["region", "prefix"])]
     bucket: Option<String>,
@@ -72,13 +72,13 @@ pub struct PlaceArgs {
 }
 
 /// The bucket, and the configuration where there is one.
-pub struct Place {
+pub struct BucketAccess {
     pub bucket: BucketConfig,
     pub restore: RestoreConfig,
     pub config: Option<Config>,
 }
 
-impl PlaceArgs {
+impl BucketArgs {
     /// `None`: the configuration file says it.
     fn settings(&self) -> anyhow::Result<Option<Vec<Setting>>> {
         if self.bucket.is_none() {
@@ -120,7 +120,7 @@ fn or_without_file(err: ConfigError) -> ConfigError {
 }
 
 impl BucketCommand {
-    fn args(&self) -> &PlaceArgs {
+    fn args(&self) -> &BucketArgs {
         match self {
             BucketCommand::List { place, .. } | BucketCommand::Verify { place, .. } => place,
             BucketCommand::Restore(args) => &args.place,
@@ -128,18 +128,18 @@ impl BucketCommand {
         }
     }
 
-    pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<Place> {
+    pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<BucketAccess> {
         let Some(mut settings) = self.args().settings()? else {
             let config = Config::load(config, set).map_err(or_without_file)?;
             let (bucket, restore) = (config.bucket.clone(), config.restore);
-            return Ok(Place { bucket, restore, config: Some(config) });
+            return Ok(BucketAccess { bucket, restore, config: Some(config) });
         };
         settings.extend_from_slice(set);
         let (bucket, restore) = BucketConfig::of_settings(&settings)?;
-        Ok(Place { bucket, restore, config: None })
+        Ok(BucketAccess { bucket, restore, config: None })
     }
 
-    pub async fn run(self, place: &Place) -> anyhow::Result<Exit> {
+    pub async fn run(self, place: &BucketAccess) -> anyhow::Result<Exit> {
         match self {
             BucketCommand::List { json, subvolume, place: _ } => {
                 list::run(place, &subvolume, output(json)).await
@@ -155,7 +155,7 @@ impl BucketCommand {
     }
 }
 
-impl Place {
+impl BucketAccess {
     /// What a restore compares: as asked, else as configured.
     pub fn proving(&self, extent: Option<Extent>) -> Proving {
         Proving {
@@ -174,7 +174,7 @@ impl Place {
         &self,
         bucket: &Bucket,
         names: &[String],
-        stopping: &Stopping,
+        shutdown: &ShutdownSignal,
     ) -> anyhow::Result<BTreeSet<SubvolumeName>> {
         if !names.is_empty() {
             let names = names.iter().map(|name| SubvolumeName::parse(name)).collect();
@@ -183,7 +183,7 @@ impl Place {
         }
         let mut found = tokio::select! {
             found = subvolumes(bucket, &self.bucket.layout) => found?,
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         if let Some(config) = &self.config {
             found.extend(config.subvolumes.iter().map(|subvolume| subvolume.name.clone()));

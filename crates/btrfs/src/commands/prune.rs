@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use btrfs_to_s3::bucket::Bucket;
 use btrfs_to_s3::catalogue::Catalogue;
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::home::Home;
+use btrfs_to_s3::home::RepositoryLocation;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::prune::journal::Journal;
 use btrfs_to_s3::prune::orphans::orphans;
@@ -14,7 +14,7 @@ use btrfs_to_s3::prune::{Planned, Prune, PruneError, Pruned};
 use btrfs_to_s3::retention::{PruneLine, to_table};
 use btrfs_to_s3::selection;
 use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use s3up_cli::Exit;
 use s3up_core::Size;
 use s3up_store::Versioning;
@@ -39,10 +39,10 @@ pub async fn run(
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
-    let bucket = connect(&config.bucket, &stopping).await?;
+    let bucket = connect(&config.bucket, &shutdown).await?;
     let prune = prune_of(config, &bucket);
     let mut journal = journal_of(config);
     let now = now().timestamp();
@@ -50,7 +50,7 @@ pub async fn run(
     for subvolume in subvolumes {
         let planned = tokio::select! {
             planned = prune.plan(&subvolume.name, &journal, now) => planned?,
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         lines.push(PruneLine::of(&subvolume.name, &planned.plan));
         all.push(planned);
@@ -66,7 +66,7 @@ pub async fn run(
     for planned in &all {
         tokio::select! {
             pruned = delete(&prune, planned, &mut journal) => { pruned?; }
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         }
     }
     Ok(Exit::Done)
@@ -114,7 +114,7 @@ fn prune_of<'a>(config: &'a Config, bucket: &'a Bucket) -> Prune<'a> {
 }
 
 fn journal_of(config: &Config) -> Journal {
-    Journal::open(&config.state_path, Home::of(&config.bucket))
+    Journal::open(&config.state_path, RepositoryLocation::of(&config.bucket))
 }
 
 async fn delete(
@@ -164,22 +164,22 @@ pub async fn run_orphans(
     names: &[String],
     older_than_days: u32,
 ) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
     let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
-    let bucket = connect(&config.bucket, &stopping).await?;
+    let bucket = connect(&config.bucket, &shutdown).await?;
     let layout = &config.bucket.layout;
     let mut held = Vec::new();
     for subvolume in subvolumes {
         let name = &subvolume.name;
         let catalogue = tokio::select! {
             catalogue = Catalogue::read(&bucket, layout, name) => catalogue?,
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         let found = match orphans(&catalogue, layout, older_than_days, now().timestamp()) {
             Ok(found) => found,
             Err(reason) => {
-                tracing::error!(event = "orphans_kept", subvolume = %name, "{reason}");
+                tracing::error!(event = "orphans_not_deleted", subvolume = %name, "{reason}");
                 held.push(name.as_str());
                 continue;
             }

@@ -11,13 +11,13 @@ use btrfs_to_s3::record::Records;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::{Keep, Request, Restore, Restored};
 use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use clap::Args;
 use s3up_cli::Exit;
 use s3up_core::{Size, Throughput};
 
 use super::again::later;
-use super::place::{Place, PlaceArgs};
+use super::place::{BucketAccess, BucketArgs};
 use super::thaw::WaitingArgs;
 use super::which::WhichArgs;
 use super::{Output, connect, find_btrfs, need_root, output, print};
@@ -25,7 +25,7 @@ use super::{Output, connect, find_btrfs, need_root, output, print};
 #[derive(Args)]
 pub struct RestoreArgs {
     #[command(flatten)]
-    pub place: PlaceArgs,
+    pub place: BucketArgs,
     #[command(flatten)]
     which: WhichArgs,
     /// Where the restored subvolume goes, on btrfs (default: its name, in
@@ -49,18 +49,18 @@ pub struct RestoreArgs {
     json: bool,
 }
 
-pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
+pub async fn run(place: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit> {
     need_root()?;
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let request = args.request(place)?;
     let btrfs = find_btrfs()?;
-    let bucket = connect(&place.bucket, &stopping).await?;
+    let bucket = connect(&place.bucket, &shutdown).await?;
     let restore = Restore {
         bucket: &bucket,
         layout: &place.bucket.layout,
         btrfs: &btrfs,
         concurrency: place.bucket.concurrency,
-        stopping,
+        shutdown,
         terms: place.restore.terms,
         mode: args.waiting.mode(&place.restore),
         clock: SystemTime::now,
@@ -84,7 +84,7 @@ pub async fn run(place: &Place, args: RestoreArgs) -> anyhow::Result<Exit> {
 }
 
 impl RestoreArgs {
-    fn request(&self, place: &Place) -> anyhow::Result<Request> {
+    fn request(&self, place: &BucketAccess) -> anyhow::Result<Request> {
         let (subvolume, wanted) = self.which.parse()?;
         let keep = if self.no_keep_parent { Keep::No } else { keep_for(place, &subvolume) };
         let target = match &self.target {
@@ -95,7 +95,7 @@ impl RestoreArgs {
     }
 }
 
-fn default_target(place: &Place, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
+fn default_target(place: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
     let folder = place.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
     let folder = folder.ok_or_else(|| {
         let missing = anyhow!("no --target, and `restore.target_base_dir` is not set: where to?");
@@ -105,7 +105,7 @@ fn default_target(place: &Place, subvolume: &SubvolumeName) -> anyhow::Result<Pa
 }
 
 /// For the backups of this host, where it backs that subvolume up.
-fn keep_for(place: &Place, subvolume: &SubvolumeName) -> Keep {
+fn keep_for(place: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     let config = place.config.as_ref();
     let Some((config, configured)) =
         config.and_then(|config| Some((config, config.subvolume(subvolume)?)))

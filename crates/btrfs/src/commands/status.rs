@@ -4,12 +4,12 @@ use anyhow::anyhow;
 use btrfs_to_s3::check::{Checked, line, problems};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::drill::Drills;
-use btrfs_to_s3::home::Home;
+use btrfs_to_s3::home::RepositoryLocation;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::selection;
 use btrfs_to_s3::state::LastRuns;
 use btrfs_to_s3::status::{status, to_table};
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use s3up_cli::Exit;
 
 use super::{Output, connect, now, print, stopped_by};
@@ -21,12 +21,12 @@ pub async fn run(
     history_count: usize,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    let state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
-    let drills = Drills::open(&config.state_path, Home::of(&config.bucket));
+    let state = LastRuns::open(&config.state_path, RepositoryLocation::of(&config.bucket));
+    let drills = Drills::open(&config.state_path, RepositoryLocation::of(&config.bucket));
     let seen = (&state, &drills);
-    let bucket = connect(&config.bucket, &stopping).await?;
+    let bucket = connect(&config.bucket, &shutdown).await?;
     let now = now();
     let mut all = Vec::new();
     let mut failed = Vec::new();
@@ -34,7 +34,7 @@ pub async fn run(
         let name = &subvolume.name;
         let found = tokio::select! {
             found = status(config, &bucket, seen, name, (&now, history_count)) => found,
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         match found {
             Ok(found) => all.push(found),
@@ -60,12 +60,12 @@ pub async fn run(
 
 /// One line, whatever happens, and not 0 where anything is wrong.
 pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
+    let shutdown = ShutdownSignal::listen();
     let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    let state = LastRuns::open(&config.state_path, Home::of(&config.bucket));
-    let drills = Drills::open(&config.state_path, Home::of(&config.bucket));
+    let state = LastRuns::open(&config.state_path, RepositoryLocation::of(&config.bucket));
+    let drills = Drills::open(&config.state_path, RepositoryLocation::of(&config.bucket));
     let seen = (&state, &drills);
-    let (connected, now) = (connect(&config.bucket, &stopping).await, now());
+    let (connected, now) = (connect(&config.bucket, &shutdown).await, now());
     let mut found = Vec::new();
     for subvolume in subvolumes {
         let name = &subvolume.name;
@@ -75,7 +75,7 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
                 found = status(config, bucket, seen, name, (&now, 0)) => {
                     found.map_err(|err| format!("{:#}", anyhow!(err)))
                 }
-                stop = stopping.wait() => return Err(stopped_by(stop)),
+                stop = shutdown.wait() => return Err(stopped_by(stop)),
             },
         };
         found.push((name.as_str(), status));

@@ -6,21 +6,21 @@ use anyhow::anyhow;
 use btrfs_to_s3::config::RestoreConfig;
 use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::restore::choose::Chooser;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::thaw::show::{ThawLine, to_text};
 use btrfs_to_s3::thaw::{Mode, Thaw, chunks_of};
 use clap::Args;
 use s3up_cli::Exit;
 
 use super::again::later;
-use super::place::{Place, PlaceArgs};
+use super::place::{BucketAccess, BucketArgs};
 use super::which::WhichArgs;
 use super::{connect, print, stopped_by};
 
 #[derive(Args)]
 pub struct ThawArgs {
     #[command(flatten)]
-    pub place: PlaceArgs,
+    pub place: BucketArgs,
     #[command(flatten)]
     which: WhichArgs,
     #[command(flatten)]
@@ -53,16 +53,16 @@ impl WaitingArgs {
 }
 
 /// Takes no lock, and needs no root. Run again, it picks up what it finds.
-pub async fn run(place: &Place, args: ThawArgs) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
+pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
+    let shutdown = ShutdownSignal::listen();
     let (subvolume, wanted) = args.which.parse()?;
-    let bucket = connect(&place.bucket, &stopping).await?;
+    let bucket = connect(&place.bucket, &shutdown).await?;
     let chooser = Chooser { bucket: &bucket, layout: &place.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&place.restore);
     let thaw = Thaw { bucket: &bucket, terms: place.restore.terms, clock: SystemTime::now };
     let work = async {
         let chain = chooser.chain(&wanted).await?;
-        let chunks = chunks_of(chain.links())
+        let chunks = chunks_of(chain.entries())
             .map_err(|(key, err)| anyhow!(err).context(format!("manifest {key}")))?;
         let thawed = thaw.run(&chunks, mode).await?;
         let line = ThawLine::of(subvolume.as_str(), chain.newest().key.as_str(), &thawed);
@@ -70,7 +70,7 @@ pub async fn run(place: &Place, args: ThawArgs) -> anyhow::Result<Exit> {
     };
     let (line, thawed) = tokio::select! {
         done = work => done?,
-        stop = stopping.wait() => return Err(stopped_by(stop)),
+        stop = shutdown.wait() => return Err(stopped_by(stop)),
     };
     print(&if args.json { json(&line) } else { to_text(&line) })?;
     if thawed.is_ready() { Ok(Exit::Done) } else { Err(later(&thawed.look.to_string(), &[])) }

@@ -3,23 +3,23 @@
 use anyhow::anyhow;
 use btrfs_to_s3::audit::Expected;
 use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::stopping::Stopping;
+use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::verify::show::{VerifyLine, to_table};
 use btrfs_to_s3::verify::{Depth, Verify};
 use s3up_cli::Exit;
 
-use super::place::Place;
+use super::place::BucketAccess;
 use super::{Output, connect, print, stopped_by};
 
 /// Takes no lock, writes nothing, and needs no root.
 pub async fn run(
-    place: &Place,
+    place: &BucketAccess,
     names: &[String],
     depth: Depth,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let stopping = Stopping::listen();
-    let bucket = connect(&place.bucket, &stopping).await?;
+    let shutdown = ShutdownSignal::listen();
+    let bucket = connect(&place.bucket, &shutdown).await?;
     let settings = &place.bucket.settings;
     let verify = Verify {
         bucket: &bucket,
@@ -31,10 +31,10 @@ pub async fn run(
         depth,
     };
     let mut all = Vec::new();
-    for name in place.subvolumes(&bucket, names, &stopping).await? {
+    for name in place.subvolumes(&bucket, names, &shutdown).await? {
         let verified = tokio::select! {
             verified = verify.run(&name) => verified?,
-            stop = stopping.wait() => return Err(stopped_by(stop)),
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         all.push(VerifyLine::of(&verified, depth));
     }

@@ -1,7 +1,7 @@
 //! Which backup is meant: the newest, the one of a time, or one by its key.
 
 use anyhow::anyhow;
-use btrfs_to_s3::restore::choose::Wanted;
+use btrfs_to_s3::restore::choose::BackupSelector;
 use btrfs_to_s3::restore::when;
 use btrfs_to_s3::snapshot::SubvolumeName;
 use clap::Args;
@@ -25,19 +25,19 @@ pub struct WhichArgs {
 }
 
 impl WhichArgs {
-    pub fn parse(&self) -> anyhow::Result<(SubvolumeName, Wanted)> {
+    pub fn parse(&self) -> anyhow::Result<(SubvolumeName, BackupSelector)> {
         let usage =
             |option: &str, err: anyhow::Error| Exit::Usage.with(err.context(option.to_owned()));
         let subvolume = SubvolumeName::parse(&self.subvolume)
             .map_err(|err| usage("--subvolume", anyhow!(err)))?;
         let wanted = match (&self.manifest_key, &self.at) {
-            (Some(key), _) => Wanted::Manifest(
+            (Some(key), _) => BackupSelector::Manifest(
                 Key::parse(key).map_err(|err| usage("--manifest-key", anyhow!(err)))?,
             ),
-            (None, Some(time)) => Wanted::At(
+            (None, Some(time)) => BackupSelector::At(
                 when::parse(time, now().time_zone()).map_err(|err| usage("--at", anyhow!(err)))?,
             ),
-            (None, None) => Wanted::Newest,
+            (None, None) => BackupSelector::Newest,
         };
         Ok((subvolume, wanted))
     }

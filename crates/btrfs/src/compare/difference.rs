@@ -60,7 +60,7 @@ pub enum What {
         restored: u64,
     },
     /// How many names the file has.
-    Names {
+    HardLinkNames {
         source: u64,
         restored: u64,
     },
@@ -149,7 +149,7 @@ impl fmt::Display for What {
             What::Device { source, restored } => {
                 write!(f, "is device {restored:#x}, in the source {source:#x}")
             }
-            What::Names { source, restored } => {
+            What::HardLinkNames { source, restored } => {
                 write!(f, "is a file with {restored} names, in the source with {source}")
             }
             What::OtherFile => {
@@ -187,7 +187,7 @@ mod tests {
             ("a".into(),     What::Content { at: 7 },                                  "\"a\" has other content from byte 7 on"),
             ("a".into(),     What::Target { source: "b".into(), restored: "c".into() }, "\"a\" points to \"c\", in the source to \"b\""),
             ("a".into(),     What::Device { source: 0x103, restored: 0x105 },          "\"a\" is device 0x105, in the source 0x103"),
-            ("a".into(),     What::Names { source: 2, restored: 1 },                   "\"a\" is a file with 1 names, in the source with 2"),
+            ("a".into(),     What::HardLinkNames { source: 2, restored: 1 },                   "\"a\" is a file with 1 names, in the source with 2"),
             ("a".into(),     What::OtherFile,                                          "\"a\" is not one file with the name that it is one with in the source"),
             ("a".into(),     What::Attribute { name: "user.x".into() },                "\"a\" has another extended attribute \"user.x\""),
             ("a".into(),     What::Unreadable { side: Side::Source, error: "I/O error".into() },   "\"a\" cannot be read in the source: I/O error"),

@@ -151,7 +151,7 @@ fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<What> {
         found.push(What::Device { source: source.rdev(), restored: restored.rdev() });
     }
     if !source.is_dir() && source.nlink() != restored.nlink() {
-        found.push(What::Names { source: source.nlink(), restored: restored.nlink() });
+        found.push(What::HardLinkNames { source: source.nlink(), restored: restored.nlink() });
     }
     found
 }

@@ -10,13 +10,13 @@ use std::collections::HashMap;
 pub const LINKED_MAX: usize = 1 << 20;
 
 #[derive(Debug, Default)]
-pub struct Links {
-    seen: HashMap<u64, Seen>,
+pub struct HardLinks {
+    seen: HashMap<u64, FirstSight>,
     pub forgotten: bool,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct FirstSight {
     restored: u64,
     names_left: u64,
 }
@@ -32,7 +32,7 @@ pub enum Name {
     Other,
 }
 
-impl Links {
+impl HardLinks {
     /// One name of an inode of the source that has `names`, and what it is in
     /// the restored tree.
     pub fn meet(&mut self, source: u64, restored: u64, names: u64) -> Name {
@@ -50,7 +50,7 @@ impl Links {
         if self.seen.len() >= LINKED_MAX {
             self.forgotten = true;
         } else {
-            self.seen.insert(source, Seen { restored, names_left: names - 1 });
+            self.seen.insert(source, FirstSight { restored, names_left: names - 1 });
         }
         Name::First
     }
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn names_of_one_file_stay_together() {
-        let mut links = Links::default();
+        let mut links = HardLinks::default();
         #[rustfmt::skip]
         let cases = [
             // source, restored, names, is
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_remembered_is_said() {
-        let mut links = Links::default();
+        let mut links = HardLinks::default();
         for n in 0..=LINKED_MAX as u64 {
             assert_eq!(links.meet(n, n, 2), Name::First);
         }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use s3up_core::Size;
 
 use super::{CompareError, Compared, Extent, LINKED_MAX, Request, Restored, compare};
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::manifest::Manifest;
 use crate::plan::Identity;
 use crate::send;
-use crate::stopping::Stopping;
+use crate::stopping::ShutdownSignal;
 use crate::subvolume;
 use crate::tool::Btrfs;
 
@@ -40,7 +40,7 @@ pub enum Proof {
 
 /// How much is to be proven.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct CompareOptions {
     pub extent: Extent,
     pub sample_max_files: u64,
     /// Where snapshots may be, beside where the manifest says.
@@ -75,11 +75,11 @@ fn places(manifest: &Manifest, base_dir: Option<&Path>) -> impl Iterator<Item = 
 }
 
 async fn is_source(btrfs: &Btrfs, place: &Path, wanted: &Identity) -> Result<(), String> {
-    let shown = subvolume::show(btrfs, place).await.map_err(|err| with_cause(&err))?;
+    let shown = subvolume::show(btrfs, place).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
         return Err("it is writable".to_owned());
     }
-    let found = send::identity(btrfs, place).await.map_err(|err| with_cause(&err))?;
+    let found = send::identity(btrfs, place).await.map_err(|err| error_chain(&err))?;
     if found != *wanted {
         return Err(format!(
             "it has the UUID {} and ctransid {}, sent was {} and {}",
@@ -89,7 +89,7 @@ async fn is_source(btrfs: &Btrfs, place: &Path, wanted: &Identity) -> Result<(),
     Ok(())
 }
 
-impl Wanted {
+impl CompareOptions {
     /// Whether the content of what is received will be read once more, as far as
     /// that can be told before.
     pub fn may_read(&self, manifest: &Manifest) -> bool {
@@ -104,7 +104,7 @@ impl Wanted {
         btrfs: &Btrfs,
         manifest: &Manifest,
         restored: Restored,
-        stopping: &Stopping,
+        shutdown: &ShutdownSignal,
     ) -> Result<Proof, CompareError> {
         let files_max = match self.extent {
             Extent::Full => None,
@@ -115,13 +115,13 @@ impl Wanted {
         };
         let source = tokio::select! {
             source = find_source(btrfs, manifest, self.base_dir.as_deref()) => source,
-            stop = stopping.wait() => return Err(CompareError::Stopped(stop)),
+            stop = shutdown.wait() => return Err(CompareError::Stopped(stop)),
         };
         match source {
             Source::NotHere { why } => Ok(Proof::Stream { why }),
             Source::Here(source) => {
                 let request = Request { source: source.clone(), restored, files_max };
-                let compared = compare(request, stopping).await?;
+                let compared = compare(request, shutdown).await?;
                 Ok(Proof::Compared { source, extent: self.extent, compared })
             }
         }

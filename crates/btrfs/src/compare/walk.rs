@@ -15,7 +15,7 @@ use std::sync::mpsc::SyncSender;
 use super::content::Pair;
 use super::difference::What;
 use super::entry::{Entry, Folder, in_restored, in_source};
-use super::links::{Links, Name};
+use super::links::{HardLinks, Name};
 use super::sample::Pick;
 use super::{CompareError, Compared, Request, Shared};
 use crate::root_times::RootTimes;
@@ -29,7 +29,7 @@ pub struct Walk<'a> {
     shared: &'a Shared<'a>,
     pick: Pick,
     device: u64,
-    links: Links,
+    links: HardLinks,
     compared: Compared,
     open: Vec<Level>,
 }
@@ -40,7 +40,7 @@ struct Level {
     source: Folder,
     restored: Folder,
     names: ReadDir,
-    /// Names of the source that the restored folder has, too.
+    /// HardLinkNames of the source that the restored folder has, too.
     met: u64,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
             shared,
             pick,
             device,
-            links: Links::default(),
+            links: HardLinks::default(),
             compared: Compared::default(),
             open: Vec::new(),
         };

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Drilled;
-use crate::home::Home;
-use crate::memo::Memo;
+use crate::home::RepositoryLocation;
+use crate::memo::StateFile;
 use crate::snapshot::SubvolumeName;
 
 /// A drill that went well.
@@ -27,7 +27,7 @@ pub struct LastDrill {
 }
 
 #[derive(Debug)]
-pub struct Drills(Memo<LastDrill>);
+pub struct Drills(StateFile<LastDrill>);
 
 impl LastDrill {
     pub fn of(drilled: &Drilled, drilled_at: Timestamp) -> LastDrill {
@@ -44,8 +44,8 @@ impl LastDrill {
 
 impl Drills {
     /// Never fails: what cannot be used is begun anew, and said.
-    pub fn open(state_path: &Path, home: Home) -> Drills {
-        Drills(Memo::open(state_path.with_extension("drill.json"), home))
+    pub fn open(state_path: &Path, home: RepositoryLocation) -> Drills {
+        Drills(StateFile::open(state_path.with_extension("drill.json"), home))
     }
 
     pub fn last(&self, subvolume: &SubvolumeName) -> Option<&LastDrill> {
@@ -67,8 +67,12 @@ mod tests {
 
     use super::*;
 
-    fn home(prefix: &str) -> Home {
-        Home { endpoint: None, bucket: "backups".to_owned(), prefix: prefix.to_owned() }
+    fn home(prefix: &str) -> RepositoryLocation {
+        RepositoryLocation {
+            endpoint: None,
+            bucket: "backups".to_owned(),
+            prefix: prefix.to_owned(),
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::*;
 
 const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md"));
 
-/// Names as they stand in the page: `chunks[].key`.
+/// HardLinkNames as they stand in the page: `chunks[].key`.
 fn fields(value: &Value, name: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {

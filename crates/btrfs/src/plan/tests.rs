@@ -1,6 +1,6 @@
 use super::*;
 use crate::chain::tests::link;
-use crate::chain::{Link, Next, Partial};
+use crate::chain::{ChainEntry, Next, Partial};
 use crate::stamp::Stamp;
 
 /// All links of the tests have this day, at 01:46:40.
@@ -27,7 +27,7 @@ fn utc(text: &str) -> Zoned {
     at(text).to_zoned(TimeZone::UTC)
 }
 
-fn asked_for(asked: Asked, published: &Published, on_disk: &ParentOnDisk) -> Decision {
+fn asked_for(asked: Trigger, published: &Published, on_disk: &ParentOnDisk) -> Decision {
     decide(asked, &schedule(), &utc("2001-09-10T00:00:00Z"), published, on_disk)
 }
 
@@ -45,7 +45,7 @@ fn full_or_incremental() {
     let chain = || published([link(0, None)]);
     let broken = || Published::Broken { reason: "gone".to_owned() };
     let lost = || Published::ManifestMissing { key: "m0".to_owned() };
-    let edited = |edit: &dyn Fn(&mut Link)| {
+    let edited = |edit: &dyn Fn(&mut ChainEntry)| {
         let mut link = link(0, None);
         edit(&mut link);
         published([link])
@@ -75,17 +75,17 @@ fn full_or_incremental() {
     let lost_why = || Why::ManifestMissing { key: "m0".to_owned() };
     let missing = || Why::ParentMissing { parent: parent() };
     let unreadable_why = Why::ParentUnreadable { parent: parent(), reason: "EIO".to_owned() };
-    let (due, now) = (Asked::WhatIsDue, Asked::Now);
+    let (due, now) = (Trigger::Scheduled, Trigger::Now);
     #[rustfmt::skip]
     let cases = [
         // situation           asked        published            parent on disk          decision
         ("nothing yet",        due,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("nothing, now",       now,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
-        ("nothing, full",      Asked::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
+        ("nothing, full",      Trigger::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("all is well, now",   now,         chain(),             good(),                 incremental.clone()),
         ("all is well",        due,         chain(),             good(),                 Decision::NotDue),
-        ("full asked for",     Asked::Full, chain(),             good(),                 full(Why::Asked)),
-        ("full over broken",   Asked::Full, broken(),            ParentOnDisk::Missing,  full(Why::Asked)),
+        ("full asked for",     Trigger::Full, chain(),             good(),                 full(Why::Asked)),
+        ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(Why::Asked)),
         ("chain broken",       due,         broken(),            good(),                 full(broken_why())),
         ("chain broken, now",  now,         broken(),            good(),                 full(broken_why())),
         ("manifest missing",   due,         lost(),              good(),                 full(lost_why())),
@@ -147,7 +147,7 @@ fn due_or_not() {
             Some(_) => ParentOnDisk::Found(identity("uuid-1", 1)),
         };
 
-        let decision = decide(Asked::WhatIsDue, &schedule(), &utc(now), &published, &on_disk);
+        let decision = decide(Trigger::Scheduled, &schedule(), &utc(now), &published, &on_disk);
 
         let got = match &decision {
             Decision::NotDue => "not due",
@@ -173,7 +173,7 @@ fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
     newest.manifest.started_at = Some(Stamp::parse("20010909T014640Z").unwrap());
     let good = ParentOnDisk::Found(identity("uuid-0", 0));
 
-    let decision = asked_for(Asked::WhatIsDue, &published([newest]), &good);
+    let decision = asked_for(Trigger::Scheduled, &published([newest]), &good);
 
     assert_eq!(decision, Decision::NotDue);
 }
@@ -193,7 +193,7 @@ fn a_reason_says_what_is_wrong() {
 }
 
 fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
-    let on = |mut link: Link, day: &str| {
+    let on = |mut link: ChainEntry, day: &str| {
         let day = day.replace('-', "");
         link.manifest.created_at = Stamp::parse(&format!("{day}T014640Z")).unwrap();
         link
@@ -205,7 +205,7 @@ fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
 }
 
 /// Newest first.
-fn published<const COUNT: usize>(links: [Link; COUNT]) -> Published {
+fn published<const COUNT: usize>(links: [ChainEntry; COUNT]) -> Published {
     let mut partial = Partial::default();
     for link in links {
         match partial.with(link).unwrap() {

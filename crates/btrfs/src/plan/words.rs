@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{Decision, Identity, Plan, Step, Why, WhyNow};
-use crate::resume::Work;
+use crate::resume::Resumption;
 use crate::snapshot::SnapshotName;
 
 impl fmt::Display for Identity {
@@ -106,8 +106,10 @@ impl Plan {
             Decision::NotDue => "the days since the last backup are not over".to_owned(),
         };
         match &self.work {
-            Work::Anew => why,
-            work @ (Work::Resume { .. } | Work::Publish { .. }) => format!("{work}: {why}"),
+            Resumption::Fresh => why,
+            work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }) => {
+                format!("{work}: {why}")
+            }
         }
     }
 

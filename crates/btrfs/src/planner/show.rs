@@ -4,7 +4,7 @@ use s3up_cli::table;
 use serde::Serialize;
 
 use super::Planned;
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::plan::{Plan, seconds};
 
 /// One subvolume, as JSON has it.
@@ -53,7 +53,7 @@ impl Planned<'_> {
         let unknown = self.failed.iter().map(|(name, failure)| Line {
             subvolume: name.to_string(),
             decision: "unknown",
-            reason: with_cause(failure),
+            reason: error_chain(failure),
             work: None,
             acknowledged_bytes: None,
             parent: None,

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use s3up_core::Key;
 
-use crate::home::Home;
+use crate::home::RepositoryLocation;
 use crate::layout::Layout;
-use crate::memo::Memo;
+use crate::memo::StateFile;
 use crate::snapshot::SubvolumeName;
 
 /// Keys that go, by subvolume.
 #[derive(Debug)]
-pub struct Journal(Memo<Vec<String>>);
+pub struct Journal(StateFile<Vec<String>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("write what is about to be deleted to {path:?}; check `global.state_path`")]
@@ -27,8 +27,8 @@ pub struct JournalError {
 
 impl Journal {
     /// Never fails: what cannot be used is begun anew, and said.
-    pub fn open(state_path: &Path, home: Home) -> Journal {
-        Journal(Memo::open(state_path.with_extension("prune.json"), home))
+    pub fn open(state_path: &Path, home: RepositoryLocation) -> Journal {
+        Journal(StateFile::open(state_path.with_extension("prune.json"), home))
     }
 
     /// What had been begun, as far as it can be of this subvolume.
@@ -70,7 +70,7 @@ mod tests {
     fn what_was_begun_is_remembered_until_it_is_done() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("deep/state.json");
-        let home = |prefix: &str| Home {
+        let home = |prefix: &str| RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),
             prefix: prefix.to_owned(),

@@ -63,20 +63,21 @@ fn is_ours(key: &Key, catalogue: &Catalogue, layout: &Layout) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::tests::{Shelf, chunk_key, layout, now};
+    use crate::catalogue::tests::{ListedBackups, chunk_key, layout, now};
 
     #[test]
     fn only_old_chunks_that_nobody_names_are_orphans() {
-        let mut shelf = Shelf::default();
-        shelf.full(0).incremental(1, 0).points_to(1);
+        let mut listed = ListedBackups::default();
+        listed.full(0).incremental(1, 0).points_to(1);
         let lost = chunk_key(2, 0);
-        shelf.put(&lost, 5, 2, None);
-        shelf.put("nas/subvol/data/full/manifest-20260103T000000Z-parts.json", 6, 2, None);
-        shelf.put(&chunk_key(9, 0), 5, 9, None);
-        shelf.put("nas/subvol/data/notes.txt", 5, 2, None);
-        let of = |shelf: &Shelf, days| orphans(&shelf.catalogue(), &layout(), days, now(10));
+        listed.put(&lost, 5, 2, None);
+        listed.put("nas/subvol/data/full/manifest-20260103T000000Z-parts.json", 6, 2, None);
+        listed.put(&chunk_key(9, 0), 5, 9, None);
+        listed.put("nas/subvol/data/notes.txt", 5, 2, None);
+        let of =
+            |listed: &ListedBackups, days| orphans(&listed.catalogue(), &layout(), days, now(10));
 
-        let found = of(&shelf, 7).unwrap();
+        let found = of(&listed, 7).unwrap();
 
         let keys: Vec<_> = found.keys.iter().map(Key::as_str).collect();
         assert_eq!(
@@ -84,8 +85,8 @@ mod tests {
             ["nas/subvol/data/full/manifest-20260103T000000Z-parts.json", lost.as_str()]
         );
         assert_eq!((found.bytes, found.young), (11, 1));
-        assert_eq!(of(&shelf, 8).unwrap().keys, [], "as old as that is not older");
-        shelf.damage(1);
-        assert!(of(&shelf, 7).unwrap_err().contains("cannot be read"));
+        assert_eq!(of(&listed, 8).unwrap().keys, [], "as old as that is not older");
+        listed.damage(1);
+        assert!(of(&listed, 7).unwrap_err().contains("cannot be read"));
     }
 }

@@ -7,7 +7,7 @@ use s3up_core::Key;
 
 use super::error::RestoreError;
 use super::{Restore, digests};
-use crate::chain::{Chain, Link};
+use crate::chain::{Chain, ChainEntry};
 use crate::compare::{self, CompareError, Proof};
 use crate::staging::Staging;
 use crate::thaw::{Mode, Thaw, chunks_of};
@@ -33,7 +33,7 @@ impl Restore<'_> {
     /// for, as far as that may be done.
     pub(super) async fn thaw_all(
         &self,
-        links: &[Link],
+        links: &[ChainEntry],
     ) -> Result<BTreeMap<Key, u64>, RestoreError> {
         let document = |(key, source)| RestoreError::Document { key, source };
         let chunks = chunks_of(links).map_err(document)?;
@@ -57,10 +57,10 @@ impl Restore<'_> {
     /// Compares what was received with the snapshot that was sent, where that is.
     pub(super) async fn prove(
         &self,
-        link: &Link,
+        link: &ChainEntry,
         received: compare::Restored,
     ) -> Result<Proof, RestoreError> {
-        let proof = self.proving.prove(self.btrfs, &link.manifest, received, &self.stopping).await;
+        let proof = self.proving.prove(self.btrfs, &link.manifest, received, &self.shutdown).await;
         let proof = proof.map_err(|err| match err {
             CompareError::Stopped(stop) => RestoreError::Stopped(stop),
             err @ (CompareError::Io { .. } | CompareError::Thread) => RestoreError::Compare(err),

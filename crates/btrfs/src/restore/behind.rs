@@ -44,13 +44,13 @@ pub enum Pages {
 
 /// Tells the threads what was received; dropped, it tells no more.
 #[derive(Debug)]
-pub struct Behind {
+pub struct Writeback {
     sync: Ask,
     /// Begins to write, and drops what is on disk.
     write: Option<Ask>,
 }
 
-/// They end soon after their [`Behind`] was dropped, and hold the folder open.
+/// They end soon after their [`Writeback`] was dropped, and hold the folder open.
 #[derive(Debug, Default)]
 pub struct Threads(JoinSet<()>);
 
@@ -71,9 +71,9 @@ struct Asked {
     is_busy: Arc<AtomicBool>,
 }
 
-impl Behind {
+impl Writeback {
     /// For what is received into `folder`.
-    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Behind, Threads)> {
+    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Writeback, Threads)> {
         let folder = File::open(folder)?;
         let mut threads = JoinSet::new();
         let write = match pages {
@@ -96,7 +96,7 @@ impl Behind {
                 }
             });
         });
-        Ok((Behind { sync, write }, Threads(threads)))
+        Ok((Writeback { sync, write }, Threads(threads)))
     }
 
     /// So many bytes more were handed to `btrfs receive`, many of them for these
@@ -220,31 +220,31 @@ mod tests {
         PathBuf::from(n.to_string())
     }
 
-    fn behind() -> (Behind, Asked, Asked) {
+    fn writeback() -> (Writeback, Asked, Asked) {
         let ((sync, synced), (write, written)) = (Ask::new(), Ask::new());
-        (Behind { sync, write: Some(write) }, synced, written)
+        (Writeback { sync, write: Some(write) }, synced, written)
     }
 
     #[test]
     fn it_is_synced_and_where_that_takes_long_written() {
-        let (mut behind, synced, written) = behind();
-        behind.add(ASK_BYTES - 1, &[path(1)]);
+        let (mut writeback, synced, written) = writeback();
+        writeback.add(ASK_BYTES - 1, &[path(1)]);
         assert!(synced.files.try_recv().is_err(), "so little is not asked for");
-        behind.add(1, &[path(2)]);
+        writeback.add(1, &[path(2)]);
         assert_eq!(synced.files.try_recv().unwrap(), [path(1), path(2)]);
         assert!(written.files.try_recv().is_err(), "the sync writes it");
 
-        behind.add(ASK_BYTES, &[path(3)]);
+        writeback.add(ASK_BYTES, &[path(3)]);
         assert!(synced.files.try_recv().is_err(), "it is not done yet");
         assert_eq!(written.files.try_recv().unwrap(), [path(3)]);
-        behind.add(ASK_BYTES, &[path(4)]);
+        writeback.add(ASK_BYTES, &[path(4)]);
         assert!(written.files.try_recv().is_err(), "it is not done yet");
         synced.is_busy.store(false, Ordering::Release);
-        behind.add(0, &[path(5)]);
+        writeback.add(0, &[path(5)]);
         assert_eq!(synced.files.try_recv().unwrap(), [path(3), path(4), path(5)]);
 
         written.is_busy.store(false, Ordering::Release);
-        behind.add(ASK_BYTES, &[path(6)]);
+        writeback.add(ASK_BYTES, &[path(6)]);
         assert_eq!(written.files.try_recv().unwrap(), [path(6)]);
     }
 
@@ -262,12 +262,12 @@ mod tests {
         let (dir, _) = folder();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
         for (pages, count) in [(Pages::Drop, 2), (Pages::Keep, 1)] {
-            let (mut behind, threads) = Behind::start(dir.path(), pages).unwrap();
+            let (mut writeback, threads) = Writeback::start(dir.path(), pages).unwrap();
             assert_eq!(threads.0.len(), count);
             for _ in 0..3 {
-                behind.add(ASK_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
+                writeback.add(ASK_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
             }
-            drop(behind);
+            drop(writeback);
             for ended in threads.0.join_all().await {
                 assert_eq!(ended, ());
             }

@@ -16,7 +16,7 @@ use crate::stamp::Stamp;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum BackupSelector {
     /// The one that the pointer names.
     Newest,
     /// The newest that was made then or before.
@@ -26,7 +26,7 @@ pub enum Wanted {
 
 /// What a listing said of the backups of a subvolume, by their names.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Names {
+struct HardLinkNames {
     count: usize,
     first: Option<Stamp>,
     last: Option<Stamp>,
@@ -42,11 +42,11 @@ pub struct Chooser<'a> {
 
 impl Chooser<'_> {
     /// The chain to restore, read and checked.
-    pub async fn chain(&self, wanted: &Wanted) -> Result<Chain, RestoreError> {
+    pub async fn chain(&self, wanted: &BackupSelector) -> Result<Chain, RestoreError> {
         let key = match wanted {
-            Wanted::Manifest(key) => key.clone(),
-            Wanted::Newest => self.published().await?,
-            Wanted::At(time) => self.at(*time).await?,
+            BackupSelector::Manifest(key) => key.clone(),
+            BackupSelector::Newest => self.published().await?,
+            BackupSelector::At(time) => self.at(*time).await?,
         };
         let chain = self.bucket.chain(key).await?;
         let found = &chain.newest().manifest.subvolume;
@@ -89,8 +89,12 @@ impl Chooser<'_> {
 
     /// The manifests up to `newest`, of which one made at `time` or before is
     /// looked for.
-    async fn names(&self, newest: Option<Stamp>, time: Timestamp) -> Result<Names, RestoreError> {
-        let mut names = Names::default();
+    async fn names(
+        &self,
+        newest: Option<Stamp>,
+        time: Timestamp,
+    ) -> Result<HardLinkNames, RestoreError> {
+        let mut names = HardLinkNames::default();
         for kind in [Kind::Full, Kind::Incremental] {
             let prefix = self.layout.manifests(self.subvolume, kind);
             let mut listing = self.bucket.store.list(&prefix, self.bucket.retry_for);
@@ -121,7 +125,7 @@ impl Chooser<'_> {
     }
 }
 
-impl Names {
+impl HardLinkNames {
     fn add(&mut self, stamp: Stamp, key: Key, time: Timestamp) {
         self.count += 1;
         self.first = Some(self.first.map_or(stamp, |first| first.min(stamp)));
@@ -151,8 +155,8 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn names(stamps: &[&str], time: &str) -> Names {
-        let mut names = Names::default();
+    fn names(stamps: &[&str], time: &str) -> HardLinkNames {
+        let mut names = HardLinkNames::default();
         for text in stamps {
             let (stamp, key) = (Stamp::parse(text).unwrap(), Key::parse(text).unwrap());
             names.add(stamp, key, time.parse().unwrap());

@@ -17,7 +17,7 @@ pub struct Hours {
 
 /// The archived chunks of one storage class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Cold {
+pub struct ArchivedChunks {
     pub storage_class: String,
     /// Chunks that nobody has asked for: one request each.
     pub requests: usize,
@@ -30,15 +30,17 @@ pub struct Cold {
 }
 
 /// By class; nothing of what can be read now.
-pub fn cold<'a>(chunks: impl IntoIterator<Item = (&'a str, u64, ArchiveState)>) -> Vec<Cold> {
-    let mut by_class: BTreeMap<&str, Cold> = BTreeMap::new();
+pub fn archived_chunks<'a>(
+    chunks: impl IntoIterator<Item = (&'a str, u64, ArchiveState)>,
+) -> Vec<ArchivedChunks> {
+    let mut by_class: BTreeMap<&str, ArchivedChunks> = BTreeMap::new();
     for (class, bytes, state) in chunks {
         let (requests, in_progress) = match state {
             ArchiveState::NotArchived | ArchiveState::Ready { .. } => continue,
             ArchiveState::Archived => (1, 0),
             ArchiveState::InProgress => (0, 1),
         };
-        let cold = by_class.entry(class).or_insert_with(|| Cold::of(class));
+        let cold = by_class.entry(class).or_insert_with(|| ArchivedChunks::of(class));
         cold.requests += requests;
         cold.in_progress += in_progress;
         cold.bytes = cold.bytes.saturating_add(bytes);
@@ -46,8 +48,8 @@ pub fn cold<'a>(chunks: impl IntoIterator<Item = (&'a str, u64, ArchiveState)>) 
     by_class.into_values().collect()
 }
 
-impl Cold {
-    fn of(class: &str) -> Cold {
+impl ArchivedChunks {
+    fn of(class: &str) -> ArchivedChunks {
         let hours = |from, to| Hours { from, to };
         let (standard_hours, bulk_hours) = match class {
             "GLACIER" => (hours(3, 5), hours(5, 12)),
@@ -56,7 +58,14 @@ impl Cold {
             _ => (hours(3, 12), hours(5, 48)),
         };
         let storage_class = class.to_owned();
-        Cold { storage_class, requests: 0, in_progress: 0, bytes: 0, standard_hours, bulk_hours }
+        ArchivedChunks {
+            storage_class,
+            requests: 0,
+            in_progress: 0,
+            bytes: 0,
+            standard_hours,
+            bulk_hours,
+        }
     }
 }
 
@@ -89,12 +98,12 @@ mod tests {
             ("GLACIER", 200, Archived),
         ];
 
-        let found = cold(chunks);
+        let found = archived_chunks(chunks);
 
         let lines: Vec<_> = found
             .iter()
             .map(|cold| {
-                let Cold { storage_class, requests, in_progress, bytes, .. } = cold;
+                let ArchivedChunks { storage_class, requests, in_progress, bytes, .. } = cold;
                 let hours = format!("{}, {}", cold.standard_hours, cold.bulk_hours);
                 (storage_class.as_str(), *requests, *in_progress, *bytes, hours)
             })
@@ -106,8 +115,8 @@ mod tests {
                 ("GLACIER", 2, 0, 300, "3-5 h, 5-12 h".to_owned()),
             ]
         );
-        assert_eq!(cold([]), []);
-        let tiers = cold([("INTELLIGENT_TIERING", 1, Archived)]);
+        assert_eq!(archived_chunks([]), []);
+        let tiers = archived_chunks([("INTELLIGENT_TIERING", 1, Archived)]);
         assert_eq!(tiers[0].standard_hours.to_string(), "3-12 h");
     }
 }

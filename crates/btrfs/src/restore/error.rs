@@ -12,7 +12,7 @@ use crate::bucket::{BucketError, ReadChainError};
 use crate::catalogue::read::CatalogueError;
 use crate::compare::{CompareError, Proof};
 use crate::failure::Failure;
-use crate::filesystem::PlaceError;
+use crate::filesystem::MountPointError;
 use crate::kept::KeepError;
 use crate::manifest::DocumentError;
 use crate::receive::ReceiveError;
@@ -30,7 +30,7 @@ pub enum RestoreError {
     #[error("target {path:?} exists; choose a path that does not, or move it away first")]
     TargetExists { path: PathBuf },
     #[error("the folder of the target")]
-    TargetFolder(#[source] PlaceError),
+    TargetFolder(#[source] MountPointError),
     #[error("a restore has to write in the folder of the target, {path:?}; make it writable")]
     TargetFolderReadOnly { path: PathBuf, source: std::io::Error },
     #[error("nothing is published for the subvolume {subvolume}: there is no {pointer}; {found}")]
@@ -116,7 +116,7 @@ pub enum RestoreError {
     #[error("keep the parent of the next incremental")]
     Keep(#[from] KeepError),
     #[error("keep the parent of the next incremental")]
-    Shelf(#[from] Box<Failure>),
+    SnapshotDir(#[from] Box<Failure>),
     #[error("choose a name for this run")]
     Random(#[from] getrandom::Error),
 }

@@ -17,10 +17,10 @@ use s3up_store::{DownloadRow, Piece};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::behind::Behind;
+use super::behind::Writeback;
 use super::error::RestoreError;
-use super::links::PlannedLink;
-use super::proven::{Handed, Proven, Refused};
+use super::links::FetchEntry;
+use super::proven::{Handed, Refused, VerifiedStream};
 
 /// Small enough to be in the cache still when it is read from the pipe. Of each,
 /// the command that ends in the next one is copied.
@@ -28,7 +28,7 @@ const SLICE_BYTES: usize = 1 << 20;
 /// Its pipe has been closed by then, so that it does not block.
 const END_WAIT: Duration = Duration::from_secs(5);
 
-pub struct Feeder {
+pub struct ReceivePump {
     pieces: Option<mpsc::Sender<Piece>>,
     thread: Option<JoinHandle<(Result<Facts, Stopped>, StillLent)>>,
     lent: StillLent,
@@ -42,26 +42,26 @@ pub struct Stopped {
 }
 
 /// What came of feeding one link.
-pub enum Fed {
-    Whole(Facts),
+pub enum PumpResult {
+    Received(Facts),
     Stopped(Stopped),
 }
 
-impl Feeder {
+impl ReceivePump {
     pub fn start(
         pipe: PipeWriter,
-        stream: Proven,
-        mut behind: Behind,
+        stream: VerifiedStream,
+        mut writeback: Writeback,
         progress: Arc<Progress>,
-    ) -> Feeder {
+    ) -> ReceivePump {
         let (pieces, taken) = mpsc::channel(1);
         let thread = tokio::task::spawn_blocking(move || {
             let mut pipe = LendingPipe::new(pipe);
-            let outcome = feed(&mut pipe, &mut behind, stream, taken, &progress);
+            let outcome = feed(&mut pipe, &mut writeback, stream, taken, &progress);
             (outcome, pipe.close())
         });
         let lent = StillLent::default();
-        Feeder { pieces: Some(pieces), thread: Some(thread), lent }
+        ReceivePump { pieces: Some(pieces), thread: Some(thread), lent }
     }
 
     /// Fetches a link and hands it over. May be dropped. Then, and when it has
@@ -69,8 +69,8 @@ impl Feeder {
     pub async fn feed(
         &mut self,
         row: &mut DownloadRow,
-        link: &PlannedLink<'_>,
-    ) -> Result<Fed, RestoreError> {
+        link: &FetchEntry<'_>,
+    ) -> Result<PumpResult, RestoreError> {
         let mut left = link.link.manifest.total_bytes;
         while left > 0
             && let Some(pieces) = &self.pieces
@@ -91,7 +91,7 @@ impl Feeder {
         match joined {
             Ok((outcome, lent)) => {
                 self.lent = lent;
-                Ok(outcome.map_or_else(Fed::Stopped, Fed::Whole))
+                Ok(outcome.map_or_else(PumpResult::Stopped, PumpResult::Received))
             }
             Err(_) => Err(RestoreError::FeederDied { manifest: link.link.key.clone() }),
         }
@@ -110,8 +110,8 @@ impl Feeder {
 
 fn feed(
     pipe: &mut LendingPipe,
-    behind: &mut Behind,
-    mut stream: Proven,
+    writeback: &mut Writeback,
+    mut stream: VerifiedStream,
     mut pieces: mpsc::Receiver<Piece>,
     progress: &Progress,
 ) -> Result<Facts, Stopped> {
@@ -126,7 +126,7 @@ fn feed(
             fed.map_err(|refused| Stopped { object: Some(object), refused })?;
         }
         progress.inc(count);
-        behind.add(count, &stream.take_long_files());
+        writeback.add(count, &stream.take_long_files());
     }
     let cut = |err: StreamError| Stopped { object: None, refused: Refused::Stream(err) };
     stream.finish().map_err(cut)

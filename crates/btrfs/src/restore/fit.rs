@@ -6,7 +6,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use s3up_core::Size;
 
 use super::error::RestoreError;
-use crate::chain::{Chain, Link};
+use crate::chain::{Chain, ChainEntry};
 use crate::filesystem;
 
 /// Before it, `btrfs receive` loses and damages data of streams of protocol 2:
@@ -50,10 +50,10 @@ pub fn folder_of(target: &Path) -> &Path {
 /// does not say which protocol its stream has, the stream does, before a byte
 /// of it is handed on.
 pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
-    let unfit = chain.links().iter().find(|link| {
+    let unfit = chain.entries().iter().find(|link| {
         link.manifest.stream_protocol.is_some_and(|protocol| !receives(version, protocol))
     });
-    unfit.map_or(Ok(()), |link: &Link| {
+    unfit.map_or(Ok(()), |link: &ChainEntry| {
         Err(RestoreError::ProgramTooOld { manifest: link.key.clone(), found: version.to_owned() })
     })
 }

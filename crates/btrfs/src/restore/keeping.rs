@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::error::RestoreError;
 use super::{Request, Restore, fit};
-use crate::cause::with_cause;
+use crate::cause::error_chain;
 use crate::chain::Chain;
 use crate::filesystem;
-use crate::kept::{self, Configured, Place};
+use crate::kept::{self, Configured, KeepLocation};
 use crate::record::{Records, RunId};
-use crate::shelf::Shelf;
+use crate::shelf::SnapshotDir;
 use crate::snapshot::SnapshotName;
-use crate::staging::{Staging, Whole};
+use crate::staging::{ReceivedBackup, Staging};
 
 /// Whether the received snapshot is kept, and for whom.
 pub enum Keep {
@@ -34,7 +34,7 @@ impl Restore<'_> {
         request: &Request,
         chain: &Chain,
         staging: &Staging,
-        last: &Whole,
+        last: &ReceivedBackup,
     ) -> Option<PathBuf> {
         let name = self.worth_keeping(request, chain, last).await?;
         if let Keep::ForBackups { base_dir, .. } = &request.keep
@@ -51,7 +51,7 @@ impl Restore<'_> {
                 Some(path)
             }
             Err(err) => {
-                let why = with_cause(&err);
+                let why = error_chain(&err);
                 tracing::warn!(event = "parent_not_kept", "the next backup is a full: {why}");
                 None
             }
@@ -64,7 +64,7 @@ impl Restore<'_> {
         &self,
         request: &Request,
         chain: &Chain,
-        last: &Whole,
+        last: &ReceivedBackup,
     ) -> Option<SnapshotName> {
         if matches!(request.keep, Keep::No) {
             return None;
@@ -95,12 +95,12 @@ impl Restore<'_> {
     ) -> Result<PathBuf, RestoreError> {
         let configured = configured(&request.keep, &request.target);
         match (kept::place(configured.as_ref(), &request.target), &request.keep) {
-            (Place::Shelf(base_dir), Keep::ForBackups { records, .. }) => {
-                let shelf = Shelf { btrfs: self.btrfs, base_dir: &base_dir, records };
-                shelf.adopt(received, name, &RunId::random()?).await.map_err(Box::new)?;
-                Ok(shelf.path_of(name))
+            (KeepLocation::SnapshotDir(base_dir), Keep::ForBackups { records, .. }) => {
+                let snapshot_dir = SnapshotDir { btrfs: self.btrfs, base_dir: &base_dir, records };
+                snapshot_dir.adopt(received, name, &RunId::random()?).await.map_err(Box::new)?;
+                Ok(snapshot_dir.path_of(name))
             }
-            (Place::Shelf(folder) | Place::Beside(folder), _) => {
+            (KeepLocation::SnapshotDir(folder) | KeepLocation::Beside(folder), _) => {
                 kept::keep_beside(self.btrfs, received, &folder, name).await?;
                 Ok(folder.join(name.to_string()))
             }

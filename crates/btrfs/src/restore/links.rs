@@ -9,7 +9,7 @@ use s3up_store::{Download, DownloadRow, Get, ObjectFacts, Store};
 
 use super::error::RestoreError;
 use crate::bucket::Bucket;
-use crate::chain::{Chain, Link};
+use crate::chain::{Chain, ChainEntry};
 use crate::manifest::{ChunkFacts, Parts};
 
 /// Where a manifest does not say how long its parts are, ranges of this length
@@ -21,23 +21,23 @@ const BUFFERS_BYTES_MAX: u64 = 1 << 30;
 const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
 
 /// The links of a chain, from its full on, and the buffers to fetch them with.
-pub struct Links<'c> {
-    pub links: Vec<PlannedLink<'c>>,
+pub struct FetchPlan<'c> {
+    pub links: Vec<FetchEntry<'c>>,
     store: Store,
     retry_for: Duration,
     concurrency: usize,
 }
 
 /// A link, and everything that is needed to fetch it.
-pub struct PlannedLink<'c> {
-    pub link: &'c Link,
+pub struct FetchEntry<'c> {
+    pub link: &'c ChainEntry,
     /// Of each chunk; `None`: there is no parts file.
     part_sha256: Option<Vec<Arc<[Sha256Digest]>>>,
     pub chunks: Vec<(ChunkFacts, ObjectFacts)>,
 }
 
-impl<'c> PlannedLink<'c> {
-    async fn look(bucket: &Bucket, link: &'c Link) -> Result<PlannedLink<'c>, RestoreError> {
+impl<'c> FetchEntry<'c> {
+    async fn look(bucket: &Bucket, link: &'c ChainEntry) -> Result<FetchEntry<'c>, RestoreError> {
         let document = |source| RestoreError::Document { key: link.key.clone(), source };
         let parts = bucket.parts(link).await?;
         let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
@@ -47,7 +47,7 @@ impl<'c> PlannedLink<'c> {
             let object = look_at(bucket, link, &chunk).await?;
             chunks.push((chunk, object));
         }
-        Ok(PlannedLink { link, part_sha256, chunks })
+        Ok(FetchEntry { link, part_sha256, chunks })
     }
 
     /// Length of the ranges that chunk `n` is fetched in: those of its parts.
@@ -57,28 +57,28 @@ impl<'c> PlannedLink<'c> {
     }
 }
 
-impl<'c> Links<'c> {
+impl<'c> FetchPlan<'c> {
     /// Looks at everything that will be fetched, before anything is.
     pub async fn look(
         bucket: &Bucket,
         chain: &'c Chain,
         concurrency: usize,
-    ) -> Result<Links<'c>, RestoreError> {
-        Links::look_at(bucket, chain.links(), concurrency).await
+    ) -> Result<FetchPlan<'c>, RestoreError> {
+        FetchPlan::look_at(bucket, chain.entries(), concurrency).await
     }
 
     /// The same, of links that need not be a chain.
     pub async fn look_at(
         bucket: &Bucket,
-        wanted: &'c [Link],
+        wanted: &'c [ChainEntry],
         concurrency: usize,
-    ) -> Result<Links<'c>, RestoreError> {
+    ) -> Result<FetchPlan<'c>, RestoreError> {
         let mut links = Vec::new();
         for link in wanted {
-            links.push(PlannedLink::look(bucket, link).await?);
+            links.push(FetchEntry::look(bucket, link).await?);
         }
         let store = bucket.store.with_buffer_budget(buffers_bytes(&links, concurrency));
-        Ok(Links { links, store, retry_for: bucket.retry_for, concurrency })
+        Ok(FetchPlan { links, store, retry_for: bucket.retry_for, concurrency })
     }
 
     /// Bytes of all streams.
@@ -105,11 +105,11 @@ impl<'c> Links<'c> {
     }
 
     /// Chunk `n` of a link: every part is verified before it is handed on.
-    pub fn download(&self, planned: &PlannedLink<'_>, n: usize) -> Download {
+    pub fn download(&self, planned: &FetchEntry<'_>, n: usize) -> Download {
         self.store.download(self.get(planned, n))
     }
 
-    fn get(&self, planned: &PlannedLink<'_>, n: usize) -> Get {
+    fn get(&self, planned: &FetchEntry<'_>, n: usize) -> Get {
         let (chunk, object) = &planned.chunks[n];
         let part_sha256 = planned.part_sha256.as_ref().map(|chunks| Arc::clone(&chunks[n]));
         let part_bytes = planned.part_bytes(n);
@@ -135,7 +135,7 @@ impl<'c> Links<'c> {
 /// A chunk must be there, and be what its manifest says as far as S3 knows.
 async fn look_at(
     bucket: &Bucket,
-    link: &Link,
+    link: &ChainEntry,
     chunk: &ChunkFacts,
 ) -> Result<ObjectFacts, RestoreError> {
     let names = || (chunk.key.clone(), link.key.clone());
@@ -157,7 +157,7 @@ async fn look_at(
 }
 
 /// Buffers for the longest parts of the chain.
-fn buffers_bytes(links: &[PlannedLink<'_>], concurrency: usize) -> u64 {
+fn buffers_bytes(links: &[FetchEntry<'_>], concurrency: usize) -> u64 {
     let lengths = links.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
     let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
     let buffers = in_flight(concurrency, part_bytes) as u64 + 1;

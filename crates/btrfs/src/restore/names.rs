@@ -4,7 +4,7 @@
 //! that were received, by UUID, and takes the first. A parent that an earlier
 //! restore kept, or another restore at work, would get in the way. So each link
 //! but the newest is received under a UUID that this restore makes up, from a
-//! [`Salt`] that no other has; the newest keeps its own, for the next
+//! [`UuidSalt`] that no other has; the newest keeps its own, for the next
 //! incremental is known by it.
 //!
 //! Pure. How a command is changed is in `btrfs-sendstream`.
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 /// Random, and never all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Salt(pub [u8; 16]);
+pub struct UuidSalt(pub [u8; 16]);
 
 /// The names of one link.
 #[derive(Clone, Copy, Debug)]
-pub struct Names {
+pub struct HardLinkNames {
     /// `None`: the snapshot is received under the UUID that it was sent with.
-    pub salt: Option<Salt>,
+    pub salt: Option<UuidSalt>,
     /// The UUID of the parent when it was sent, and that under which it was
     /// received; `None` for a full.
     pub parent: Option<(Uuid, Uuid)>,
@@ -39,10 +39,10 @@ fn shown(uuid: &Option<Uuid>) -> String {
     uuid.map_or_else(|| "nothing".to_owned(), |uuid| uuid.to_string())
 }
 
-impl Salt {
-    pub fn random() -> Result<Salt, getrandom::Error> {
+impl UuidSalt {
+    pub fn random() -> Result<UuidSalt, getrandom::Error> {
         let (high, low) = (getrandom::u64()?, getrandom::u64()? | 1);
-        Ok(Salt(((u128::from(high) << 64) | u128::from(low)).to_le_bytes()))
+        Ok(UuidSalt(((u128::from(high) << 64) | u128::from(low)).to_le_bytes()))
     }
 
     pub fn of(self, uuid: Uuid) -> Uuid {
@@ -50,7 +50,7 @@ impl Salt {
     }
 }
 
-impl Names {
+impl HardLinkNames {
     /// Whether any of them is another than in the stream.
     pub fn rename_any(&self) -> bool {
         self.salt.is_some() || self.parent.is_some_and(|(sent, received)| sent != received)
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn who_is_told_to_be_whom() {
         let [own, parent, received, other] = [1, 2, 3, 4].map(|n| Uuid([n; 16]));
-        let salt = Salt([0x10; 16]);
+        let salt = UuidSalt([0x10; 16]);
         let salted = Uuid([0x11; 16]);
-        let names = |salt, parent| Names { salt, parent };
+        let names = |salt, parent| HardLinkNames { salt, parent };
         #[rustfmt::skip]
         let cases = [
             // names                                          renames  own           parent          other
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_salt_makes_up_another_name() {
-        let (one, other) = (Salt::random().unwrap(), Salt::random().unwrap());
+        let (one, other) = (UuidSalt::random().unwrap(), UuidSalt::random().unwrap());
         let uuid = Uuid([7; 16]);
         assert_ne!(one.of(uuid), uuid);
         assert_ne!(one.of(uuid), other.of(uuid));

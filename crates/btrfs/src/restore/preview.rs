@@ -10,9 +10,9 @@ use s3up_core::{Key, Size};
 use s3up_store::{ArchiveState, ObjectFacts};
 use serde::Serialize;
 
-use super::cold::{Cold, cold};
+use super::cold::{ArchivedChunks, archived_chunks};
 use super::error::RestoreError;
-use super::links::{Links, PlannedLink};
+use super::links::{FetchEntry, FetchPlan};
 use crate::bucket::Bucket;
 use crate::plan::seconds;
 
@@ -34,7 +34,7 @@ pub struct Preview {
     /// Of the filesystem of the target.
     pub free_bytes: u64,
     /// What has to be thawed first, by storage class; empty: nothing.
-    pub thaw: Vec<Cold>,
+    pub thaw: Vec<ArchivedChunks>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,7 +56,7 @@ pub struct Space<'a> {
 impl Preview {
     pub async fn of(
         bucket: &Bucket,
-        links: &Links<'_>,
+        links: &FetchPlan<'_>,
         here: usize,
         Space { target, free_bytes }: Space<'_>,
         now: SystemTime,
@@ -66,7 +66,7 @@ impl Preview {
         let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now);
         let states = states.await?;
         let state_of = |key: &Key| states.get(key).copied().unwrap_or(ArchiveState::NotArchived);
-        let cold = cold(
+        let cold = archived_chunks(
             chunks().map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key))),
         );
         let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
@@ -131,7 +131,7 @@ impl Preview {
 }
 
 impl LinkLine {
-    fn of(planned: &PlannedLink<'_>) -> LinkLine {
+    fn of(planned: &FetchEntry<'_>) -> LinkLine {
         let manifest = &planned.link.manifest;
         let classes: BTreeSet<_> =
             planned.chunks.iter().map(|(_, object)| class_of(object).to_owned()).collect();

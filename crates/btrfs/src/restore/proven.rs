@@ -5,7 +5,7 @@
 //! one command; all else is handed on from where it lies.
 //!
 //! What the stream is based on is looked at before its first command is handed
-//! on, and `btrfs receive` is told other [`Names`].
+//! on, and `btrfs receive` is told other [`HardLinkNames`].
 
 use std::io;
 use std::ops::Range;
@@ -14,12 +14,12 @@ use std::path::PathBuf;
 use btrfs_sendstream::{Facts, Snapshot, StreamError, Uuid, Verifier, rename_subvolumes};
 
 use super::long_files::LongFiles;
-use super::names::{Names, OtherBase};
+use super::names::{HardLinkNames, OtherBase};
 
 #[derive(Debug)]
-pub struct Proven {
+pub struct VerifiedStream {
     verifier: Verifier,
-    names: Names,
+    names: HardLinkNames,
     /// Of the first command, once that was looked at.
     own: Option<Uuid>,
     /// The highest protocol that the receiver takes.
@@ -30,7 +30,7 @@ pub struct Proven {
     files: LongFiles,
 }
 
-/// Proven bytes, the next in the stream.
+/// VerifiedStream bytes, the next in the stream.
 #[derive(Debug)]
 pub enum Handed<'a> {
     /// These of the piece that was fed.
@@ -49,11 +49,11 @@ pub enum Refused {
     Write(io::Error),
 }
 
-impl Proven {
-    pub fn new(names: Names, protocol_max: u32) -> Proven {
+impl VerifiedStream {
+    pub fn new(names: HardLinkNames, protocol_max: u32) -> VerifiedStream {
         let verifier = Verifier::new();
         let (held, files) = (Vec::new(), LongFiles::default());
-        Proven { verifier, names, own: None, protocol_max, held, handed: 0, files }
+        VerifiedStream { verifier, names, own: None, protocol_max, held, handed: 0, files }
     }
 
     /// Files that much was handed on for since this was last asked.
@@ -161,7 +161,7 @@ impl Window<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::restore::names::Salt;
+    use crate::restore::names::UuidSalt;
 
     const PROTOCOL_MAX: u32 = 2;
 
@@ -184,17 +184,17 @@ mod tests {
         chunks(&["incremental/chunk-20240108T020000Z-0"])
     }
 
-    fn of_full() -> Names {
-        Names { salt: None, parent: None }
+    fn of_full() -> HardLinkNames {
+        HardLinkNames { salt: None, parent: None }
     }
 
     /// All that is handed on, and the error where there is one.
     fn handed_on(
-        names: Names,
+        names: HardLinkNames,
         stream: &[u8],
         piece_bytes: usize,
     ) -> (Vec<u8>, Result<Facts, Refused>) {
-        let (mut proven, mut out) = (Proven::new(names, PROTOCOL_MAX), Vec::new());
+        let (mut proven, mut out) = (VerifiedStream::new(names, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
             let mut hand_on = |handed: Handed<'_>| {
                 out.extend_from_slice(match handed {
@@ -236,8 +236,8 @@ mod tests {
     fn only_names_differ_in_what_is_handed_on() {
         let (_, full) = handed_on(of_full(), &stream(), 1000);
         let sent = full.unwrap().snapshot.uuid;
-        let (salt, received) = (Salt([3; 16]), Uuid([9; 16]));
-        let names = || Names { salt: Some(salt), parent: Some((sent, received)) };
+        let (salt, received) = (UuidSalt([3; 16]), Uuid([9; 16]));
+        let names = || HardLinkNames { salt: Some(salt), parent: Some((sent, received)) };
         let stream = incremental();
         for piece_bytes in [1, 7, 1000, stream.len()] {
             let (out, facts) = handed_on(names(), &stream, piece_bytes);
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_stream_with_another_base_or_protocol_is_handed_on() {
-        let other = Names { salt: None, parent: Some((Uuid([1; 16]), Uuid([2; 16]))) };
+        let other = HardLinkNames { salt: None, parent: Some((Uuid([1; 16]), Uuid([2; 16]))) };
         for (names, stream) in
             [(of_full(), incremental()), (other, incremental()), (other, stream())]
         {
@@ -263,7 +263,7 @@ mod tests {
             assert!(matches!(verdict, Err(Refused::Base(_))), "{verdict:?}");
             assert!(out.is_empty());
         }
-        let mut proven = Proven::new(of_full(), 0);
+        let mut proven = VerifiedStream::new(of_full(), 0);
         let refused = proven.feed(&stream(), &mut |_| Ok(()));
         assert!(matches!(refused, Err(Refused::Protocol)), "{refused:?}");
     }

@@ -1,4 +1,4 @@
-//! Link by link into `btrfs receive`, from the full on or from where another
+//! ChainEntry by link into `btrfs receive`, from the full on or from where another
 //! restore was interrupted.
 //!
 //! All chunks of all links are one row of downloads, so that the first parts of
@@ -13,23 +13,23 @@ use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
 use s3up_store::DownloadRow;
 
-use super::behind::{Behind, Pages};
+use super::behind::{Pages, Writeback};
 use super::error::RestoreError;
-use super::feed::{Fed, Feeder, Stopped};
+use super::feed::{PumpResult, ReceivePump, Stopped};
 use super::fit;
-use super::links::{Links, PlannedLink};
-use super::names::Names;
-use super::proven::{Proven, Refused};
+use super::links::{FetchEntry, FetchPlan};
+use super::names::HardLinkNames;
+use super::proven::{Refused, VerifiedStream};
 use super::{Restore, digest};
 use crate::receive::Receiver;
 use crate::root_times::RootTimes;
 use crate::send;
-use crate::staging::{Staging, StagingError, Whole};
+use crate::staging::{ReceivedBackup, Staging, StagingError};
 use crate::subvolume;
 
-/// Everything that the links of a chain share on their way.
-struct Way<'a, 'c> {
-    links: &'a Links<'c>,
+/// Everything that the links of a chain share on their context.
+struct ReceiveContext<'a, 'c> {
+    links: &'a FetchPlan<'c>,
     row: DownloadRow,
     /// The first link of the row.
     from: usize,
@@ -43,30 +43,30 @@ struct Received<'f> {
     facts: &'f Facts,
     /// The UUID that `btrfs receive` was told.
     told: Uuid,
-    parent: Option<&'f Whole>,
+    parent: Option<&'f ReceivedBackup>,
 }
 
 impl Restore<'_> {
     /// What is there at the end is the snapshot that was asked for, read-only.
     pub(super) async fn receive_all(
         &self,
-        links: &Links<'_>,
+        links: &FetchPlan<'_>,
         staging: &mut Staging,
-    ) -> Result<Whole, RestoreError> {
+    ) -> Result<ReceivedBackup, RestoreError> {
         let digests: Vec<Sha256Digest> =
             links.links.iter().map(|planned| digest(planned.link)).collect();
         let found = staging.go_on(self.btrfs, &digests).await?;
         let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
         if from > 0 {
             let (folder, of) = (staging.folder().display(), digests.len());
-            tracing::info!(event = "restore_goes_on", %folder, links = from, of);
+            tracing::info!(event = "restore_resumed", %folder, links = from, of);
         }
-        let mut way = self.way(links, from).await?;
+        let mut context = self.context(links, from).await?;
         for (n, planned) in links.links.iter().enumerate().skip(from) {
             self.go_on()?;
             let label = format!("restore link {} of {}", n + 1, digests.len());
-            way.progress.label(&label);
-            let whole = self.receive_one(&mut way, n, staging, last.as_ref()).await?;
+            context.progress.label(&label);
+            let whole = self.receive_one(&mut context, n, staging, last.as_ref()).await?;
             staging.add(digests[n], whole.clone())?;
             // Only the next link needs its parent.
             if let Some(parent) = last.replace(whole) {
@@ -78,15 +78,15 @@ impl Restore<'_> {
         last.ok_or(RestoreError::NoLinks)
     }
 
-    async fn way<'a, 'c>(
+    async fn context<'a, 'c>(
         &self,
-        links: &'a Links<'c>,
+        links: &'a FetchPlan<'c>,
         from: usize,
-    ) -> Result<Way<'a, 'c>, RestoreError> {
+    ) -> Result<ReceiveContext<'a, 'c>, RestoreError> {
         let version = self.btrfs.version().await?;
         let left = links.links.iter().skip(from);
         let bytes = left.fold(0, |sum: u64, one| sum.saturating_add(one.link.manifest.total_bytes));
-        Ok(Way {
+        Ok(ReceiveContext {
             links,
             row: links.row(from),
             from,
@@ -97,18 +97,18 @@ impl Restore<'_> {
 
     async fn receive_one(
         &self,
-        way: &mut Way<'_, '_>,
+        context: &mut ReceiveContext<'_, '_>,
         n: usize,
         staging: &Staging,
-        parent: Option<&Whole>,
-    ) -> Result<Whole, RestoreError> {
-        let is_newest = n + 1 == way.links.links.len();
-        let names = Names {
+        parent: Option<&ReceivedBackup>,
+    ) -> Result<ReceivedBackup, RestoreError> {
+        let is_newest = n + 1 == context.links.links.len();
+        let names = HardLinkNames {
             salt: (!is_newest).then_some(staging.progress().salt),
             parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
         };
-        let planned = &way.links.links[n];
-        let facts = self.feed_one(way, planned, names, staging).await?;
+        let planned = &context.links.links[n];
+        let facts = self.feed_one(context, planned, names, staging).await?;
         let sent = facts.snapshot.uuid;
         let told = names.salt.map_or(sent, |salt| salt.of(sent));
         let received = Received { facts: &facts, told, parent };
@@ -118,44 +118,46 @@ impl Restore<'_> {
     /// Streams one link into `btrfs receive`. When this returns, that has ended.
     async fn feed_one(
         &self,
-        way: &mut Way<'_, '_>,
-        planned: &PlannedLink<'_>,
-        names: Names,
+        context: &mut ReceiveContext<'_, '_>,
+        planned: &FetchEntry<'_>,
+        names: HardLinkNames,
         staging: &Staging,
     ) -> Result<Facts, RestoreError> {
         let folder = staging.received();
-        let behind = Behind::start(&folder, self.pages(way, planned));
-        let (behind, threads) =
-            behind.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
+        let writeback = Writeback::start(&folder, self.pages(context, planned));
+        let (writeback, threads) =
+            writeback.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
         let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
-        let stream = Proven::new(names, way.protocol_max);
-        let mut feeder = Feeder::start(pipe, stream, behind, Arc::clone(&way.progress));
+        let stream = VerifiedStream::new(names, context.protocol_max);
+        let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
         let outcome = self.unless_stopped(async {
-            match feeder.feed(&mut way.row, planned).await? {
-                Fed::Whole(facts) => {
+            match pump.feed(&mut context.row, planned).await? {
+                PumpResult::Received(facts) => {
                     receiver.finish().await?;
                     Ok(facts)
                 }
-                Fed::Stopped(Stopped { refused: Refused::Write(source), .. }) => {
+                PumpResult::Stopped(Stopped { refused: Refused::Write(source), .. }) => {
                     Err(receiver.cause(source).await.into())
                 }
-                Fed::Stopped(stopped) => Err(way.links.refused(planned, way.from, stopped)),
+                PumpResult::Stopped(stopped) => {
+                    Err(context.links.refused(planned, context.from, stopped))
+                }
             }
         });
         let outcome = outcome.await;
         if outcome.is_err() {
             receiver.stop().await;
         }
-        feeder.end().await;
+        pump.end().await;
         // They hold the folder open, and a drill unmounts it.
         threads.end().await;
         outcome
     }
 
     /// Only the newest link is compared.
-    fn pages(&self, way: &Way<'_, '_>, planned: &PlannedLink<'_>) -> Pages {
+    fn pages(&self, context: &ReceiveContext<'_, '_>, planned: &FetchEntry<'_>) -> Pages {
         let is_newest =
-            way.links.links.last().is_some_and(|last| last.link.key == planned.link.key);
+            context.links.links.last().is_some_and(|last| last.link.key == planned.link.key);
         if is_newest && self.proving.may_read(&planned.link.manifest) {
             Pages::Keep
         } else {
@@ -167,10 +169,10 @@ impl Restore<'_> {
     /// subvolume without a received UUID. Returns once it is on disk for good.
     async fn check_received(
         &self,
-        planned: &PlannedLink<'_>,
+        planned: &FetchEntry<'_>,
         received: &Received<'_>,
         staging: &Staging,
-    ) -> Result<Whole, RestoreError> {
+    ) -> Result<ReceivedBackup, RestoreError> {
         let Received { facts, told, parent } = received;
         let wrong = |what: &'static str, expected: String, found: String| {
             let manifest = planned.link.key.clone();
@@ -197,7 +199,7 @@ impl Restore<'_> {
         }
         // What is still to be written would change it, and be lost in a power cut.
         staging.sync().await?;
-        Ok(Whole {
+        Ok(ReceivedBackup {
             name: facts.snapshot.name.clone(),
             uuid: shown.uuid,
             sent_uuid: facts.snapshot.uuid.0,
@@ -211,8 +213,8 @@ impl Restore<'_> {
     }
 }
 
-impl Links<'_> {
-    fn refused(&self, planned: &PlannedLink<'_>, from: usize, stopped: Stopped) -> RestoreError {
+impl FetchPlan<'_> {
+    fn refused(&self, planned: &FetchEntry<'_>, from: usize, stopped: Stopped) -> RestoreError {
         let manifest = planned.link.key.clone();
         match (stopped.refused, stopped.object.and_then(|object| self.chunk_of_row(from, object))) {
             (Refused::Stream(source), Some(chunk)) => {

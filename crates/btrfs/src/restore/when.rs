@@ -11,13 +11,13 @@ use crate::stamp::Stamp;
     "{0:?} is no time; expected one like 2026-01-31T23:59:59Z, 20260131T235959Z, \
      \"2026-01-31 23:59\" or 2026-01-31, the last two in the time zone of this host"
 )]
-pub struct NoTime(String);
+pub struct InvalidTime(String);
 
 /// A day alone stands for its last moment: what was made on it is not after it.
 /// What says no time zone is of `zone`; where its clocks were set back in that
 /// hour, the earlier of the two moments.
-pub fn parse(text: &str, zone: &TimeZone) -> Result<Timestamp, NoTime> {
-    let wrong = || NoTime(text.to_owned());
+pub fn parse(text: &str, zone: &TimeZone) -> Result<Timestamp, InvalidTime> {
+    let wrong = || InvalidTime(text.to_owned());
     let said = text.trim();
     if let Ok(stamp) = Stamp::parse(said) {
         return Ok(stamp.time());
@@ -77,7 +77,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in r"[0-9TZ:+. -]{0,30}|.{0,20}") {
             if let Err(err) = parse(&text, &TimeZone::UTC) {
-                proptest::prop_assert_eq!(err, NoTime(text));
+                proptest::prop_assert_eq!(err, InvalidTime(text));
             }
         }
     }

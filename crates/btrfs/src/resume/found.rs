@@ -9,8 +9,8 @@ use s3up_store::StoreError;
 use super::journal::{Journal, Unusable};
 use crate::audit::{self, AuditError, Expected};
 use crate::bucket::{Bucket, BucketError};
-use crate::cause::with_cause;
-use crate::chain::{Chain, Link};
+use crate::cause::error_chain;
+use crate::chain::{Chain, ChainEntry};
 use crate::config::BucketConfig;
 use crate::look;
 use crate::plan::{Identity, ParentOnDisk};
@@ -20,18 +20,18 @@ use crate::tool::Btrfs;
 
 /// A backup that was begun and is not published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct InterruptedBackup {
     pub backup: SnapshotName,
     pub run: RunId,
     pub journal: Result<Journal, Unusable>,
     pub on_disk: ParentOnDisk,
     /// Where everything but the pointer is in the bucket, and is right.
-    pub complete: Option<Complete>,
+    pub complete: Option<CompleteBackup>,
 }
 
 /// What a manifest that no pointer leads to says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complete {
+pub struct CompleteBackup {
     pub identity: Identity,
     pub parent: Option<Key>,
 }
@@ -51,7 +51,7 @@ pub fn newest_begun<'r>(
     chain: Option<&Chain>,
 ) -> Option<&'r (SnapshotName, Record)> {
     let is_published = |name: &SnapshotName| {
-        let mut links = chain.into_iter().flat_map(Chain::links);
+        let mut links = chain.into_iter().flat_map(Chain::entries);
         links.any(|link| link.manifest.snapshot.name == name.to_string())
     };
     let begun = records.iter().filter(|(_, record)| record.state == State::Begun);
@@ -59,13 +59,23 @@ pub fn newest_begun<'r>(
 }
 
 impl Places<'_> {
-    pub async fn look(&self, backup: &SnapshotName, run: &RunId) -> Result<Found, StoreError> {
+    pub async fn look(
+        &self,
+        backup: &SnapshotName,
+        run: &RunId,
+    ) -> Result<InterruptedBackup, StoreError> {
         let complete = self.complete(backup, run).await?;
         let journal = self.records.journal(backup);
         let journal = Journal::read(&journal, self.config, backup, run).await;
         let path = self.base_dir.join(backup.to_string());
         let on_disk = look::on_disk(self.btrfs, &path).await;
-        Ok(Found { backup: backup.clone(), run: run.clone(), journal, on_disk, complete })
+        Ok(InterruptedBackup {
+            backup: backup.clone(),
+            run: run.clone(),
+            journal,
+            on_disk,
+            complete,
+        })
     }
 
     /// Everything that the manifest of this run names is looked at.
@@ -73,7 +83,7 @@ impl Places<'_> {
         &self,
         backup: &SnapshotName,
         run: &RunId,
-    ) -> Result<Option<Complete>, StoreError> {
+    ) -> Result<Option<CompleteBackup>, StoreError> {
         let Bucket { store, retry_for, .. } = self.bucket;
         let key = self.config.layout.manifest(backup);
         let Some(found) = store.head(&key, None, *retry_for).await? else { return Ok(None) };
@@ -96,7 +106,7 @@ impl Places<'_> {
             Ok(Some(_)) => {}
             Ok(None) => return incomplete(&"it has no parts file"),
             Err(BucketError::Store(err)) => return Err(err),
-            Err(err) => return incomplete(&with_cause(&err)),
+            Err(err) => return incomplete(&error_chain(&err)),
         }
         match described(&link, backup) {
             Ok(complete) => Ok(Some(complete)),
@@ -105,7 +115,7 @@ impl Places<'_> {
     }
 }
 
-fn described(link: &Link, backup: &SnapshotName) -> Result<Complete, String> {
+fn described(link: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup, String> {
     let manifest = &link.manifest;
     let snapshot = &manifest.snapshot;
     if snapshot.name != backup.to_string()
@@ -114,10 +124,10 @@ fn described(link: &Link, backup: &SnapshotName) -> Result<Complete, String> {
     {
         return Err(format!("it is of the snapshot {:?}, expected {backup}", snapshot.name));
     }
-    let parent = manifest.parent_key().map_err(|err| with_cause(&err))?;
+    let parent = manifest.parent_key().map_err(|err| error_chain(&err))?;
     match (&snapshot.uuid, snapshot.ctransid) {
         (Some(uuid), Some(ctransid)) => {
-            Ok(Complete { identity: Identity { uuid: uuid.clone(), ctransid }, parent })
+            Ok(CompleteBackup { identity: Identity { uuid: uuid.clone(), ctransid }, parent })
         }
         _ => Err("it does not say which state of its snapshot was sent".to_owned()),
     }

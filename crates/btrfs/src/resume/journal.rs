@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compressed::Form;
 use crate::config::BucketConfig;
-use crate::home::Home;
+use crate::home::RepositoryLocation;
 use crate::plan::Identity;
 use crate::record::RunId;
 use crate::snapshot::SnapshotName;
@@ -35,7 +35,7 @@ const LINE_BYTES_MAX: u64 = 64 << 10;
 pub struct Header {
     version: u32,
     #[serde(flatten)]
-    home: Home,
+    home: RepositoryLocation,
     pub snapshot: String,
     pub run: RunId,
     /// The manifest that was the newest published one then.
@@ -115,7 +115,14 @@ impl Header {
         run: RunId,
         base: Option<String>,
     ) -> Header {
-        Header { version: VERSION, home: Home::of(bucket), snapshot, run, base, settings }
+        Header {
+            version: VERSION,
+            home: RepositoryLocation::of(bucket),
+            snapshot,
+            run,
+            base,
+            settings,
+        }
     }
 }
 
@@ -164,7 +171,7 @@ impl Journal {
         let reading = tokio::task::spawn_blocking(move || open(&path));
         let journal = reading.await.map_err(|err| unreadable(&err))??;
         let Header { home, snapshot: of, run: by, .. } = &journal.header;
-        match *home == Home::of(bucket) && *of == snapshot.to_string() && by == run {
+        match *home == RepositoryLocation::of(bucket) && *of == snapshot.to_string() && by == run {
             true => Ok(journal),
             false => Err(Unusable::Other),
         }

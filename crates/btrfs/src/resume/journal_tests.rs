@@ -1,7 +1,11 @@
 use super::*;
 
 fn header() -> Header {
-    let home = Home { endpoint: None, bucket: "backups".to_owned(), prefix: "nas/".to_owned() };
+    let home = RepositoryLocation {
+        endpoint: None,
+        bucket: "backups".to_owned(),
+        prefix: "nas/".to_owned(),
+    };
     let settings = Settings {
         part_bytes: 10,
         chunk_bytes: 100,

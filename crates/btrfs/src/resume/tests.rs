@@ -1,7 +1,7 @@
 use s3up_core::KeyPrefix;
 use s3up_store::{Known, StoreError};
 
-use super::found::Complete;
+use super::found::CompleteBackup;
 use super::journal::{Header, Journal};
 use super::*;
 use crate::config::BucketConfig;
@@ -56,8 +56,8 @@ fn identity(ctransid: u64) -> Identity {
     Identity { uuid: "u".to_owned(), ctransid }
 }
 
-fn found(kind: Kind) -> Found {
-    Found {
+fn found(kind: Kind) -> InterruptedBackup {
+    InterruptedBackup {
         backup: backup(kind),
         run: run(),
         journal: Ok(Journal {
@@ -73,22 +73,22 @@ fn found(kind: Kind) -> Found {
     }
 }
 
-fn complete(kind: Kind) -> Found {
+fn complete(kind: Kind) -> InterruptedBackup {
     let parent = (kind == Kind::Incremental).then(|| key(BASE));
-    Found {
+    InterruptedBackup {
         journal: Err(Unusable::Missing),
-        complete: Some(Complete { identity: identity(7), parent }),
+        complete: Some(CompleteBackup { identity: identity(7), parent }),
         ..found(kind)
     }
 }
 
-fn with(kind: Kind, edit: impl FnOnce(&mut Found)) -> Found {
+fn with(kind: Kind, edit: impl FnOnce(&mut InterruptedBackup)) -> InterruptedBackup {
     let mut found = found(kind);
     edit(&mut found);
     found
 }
 
-fn journal(kind: Kind, edit: impl FnOnce(&mut Journal)) -> Found {
+fn journal(kind: Kind, edit: impl FnOnce(&mut Journal)) -> InterruptedBackup {
     with(kind, |found| edit(found.journal.as_mut().expect("a journal")))
 }
 
@@ -103,7 +103,12 @@ fn incremental() -> Decision {
 }
 
 /// What is decided, in words.
-fn decided(asked: Asked, decision: &Decision, newest: Option<&str>, found: &Found) -> String {
+fn decided(
+    asked: Trigger,
+    decision: &Decision,
+    newest: Option<&str>,
+    found: &InterruptedBackup,
+) -> String {
     let newest = newest.map(key);
     let newest_at = at(if newest == Some(key(OTHER)) {
         "2026-01-03T00:00:00Z"
@@ -127,8 +132,8 @@ fn decided(asked: Asked, decision: &Decision, newest: Option<&str>, found: &Foun
 
 #[test]
 fn what_becomes_of_it() {
-    use Asked::{Full as AskedFull, Now as AskedNow, WhatIsDue};
     use Kind::{Full, Incremental};
+    use Trigger::{Full as AskedFull, Now as AskedNow, Scheduled};
     let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
     let full = || Decision::Due(Step::Full(Why::Asked));
@@ -145,9 +150,9 @@ fn what_becomes_of_it() {
         ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              gone_on),
         ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: it was asked for"),
         ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run has begun it"),
-        ("not its time",           WhatIsDue, not(),  base,        found(Full),                     "wait"),
+        ("not its time",           Scheduled, not(),  base,        found(Full),                     "wait"),
         ("a full is asked for",    AskedFull, full(), base,        found(Incremental),              "a full was asked for"),
-        ("a full is due",          WhatIsDue, full(), base,        found(Incremental),              "a full is due"),
+        ("a full is due",          Scheduled, full(), base,        found(Incremental),              "a full is due"),
         ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup was published meanwhile"),
         ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup was published meanwhile"),
         ("no snapshot",            AskedNow,  inc(),  base,        on(ParentOnDisk::Missing),       "its snapshot is missing"),
@@ -162,7 +167,7 @@ fn what_becomes_of_it() {
         ("old enough",             AskedNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: it was asked for"),
         ("set otherwise",          AskedNow,  inc(),  base,        journal(Full, |it| it.header.settings = other_settings), "it was begun with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, set is parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
         ("complete",               AskedNow,  full(), base,        complete(Full),                  "publish full: it was asked for"),
-        ("complete, not due",      WhatIsDue, not(),  base,        complete(Incremental),           pub_inc),
+        ("complete, not due",      Scheduled, not(),  base,        complete(Incremental),           pub_inc),
         ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: it was asked for"),
         ("complete, another came", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup was published meanwhile"),
         ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup was published meanwhile"),
@@ -178,7 +183,7 @@ fn what_becomes_of_it() {
 
 #[test]
 fn what_becomes_of_a_backup_that_failed() {
-    use Fate::{BegunAnew, Kept, Removed};
+    use AfterFailure::{Discard, KeepForResume, StartOver};
     let store = |kind| {
         let (op, subject) = ("put part of", "chunk".to_owned());
         let err = StoreError { op, subject, kind, retry_after: None, source: None };
@@ -193,26 +198,26 @@ fn what_becomes_of_a_backup_that_failed() {
     let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
     let differs = || Failure::Upload(UploadError::Differs { key: key("c"), chunk: 1 });
     let stopped = || Failure::Stopped(s3up_cli::Stop::Terminated);
-    let resume = || Work::Resume { run: run(), acknowledged_bytes: 5 };
-    let complete = || Work::Publish { run: run() };
+    let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
+    let complete = || Resumption::PublishOnly { run: run() };
     #[rustfmt::skip]
     let cases = [
         // situation            failure                           work         bytes fate
-        ("a signal",            stopped(),                        Work::Anew,  5,    Kept),
-        ("before anything",     stopped(),                        Work::Anew,  0,    Removed),
-        ("to be published",     stopped(),                        complete(),  0,    Kept),
-        ("network is away",     upload(StoreKind::Transient),     Work::Anew,  5,    Kept),
-        ("key was withdrawn",   upload(StoreKind::Denied),        resume(),    5,    Kept),
-        ("at the manifest",     publish(StoreKind::Transient),    Work::Anew,  5,    Kept),
-        ("somebody else's",     upload(StoreKind::Precondition),  Work::Anew,  5,    Removed),
-        ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    BegunAnew),
-        ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    BegunAnew),
-        ("differs for ever",    differs(),                        resume(),    5,    BegunAnew),
-        ("maybe published",     unknown(),                        Work::Anew,  0,    Kept),
-        ("another host",        conflict(),                       Work::Anew,  5,    Removed),
-        ("not read to its end", Failure::Unfinished,              Work::Anew,  5,    Removed),
+        ("a signal",            stopped(),                        Resumption::Fresh,  5,    KeepForResume),
+        ("before anything",     stopped(),                        Resumption::Fresh,  0,    Discard),
+        ("to be published",     stopped(),                        complete(),  0,    KeepForResume),
+        ("network is away",     upload(StoreKind::Transient),     Resumption::Fresh,  5,    KeepForResume),
+        ("key was withdrawn",   upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
+        ("at the manifest",     publish(StoreKind::Transient),    Resumption::Fresh,  5,    KeepForResume),
+        ("somebody else's",     upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
+        ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    StartOver),
+        ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
+        ("differs for ever",    differs(),                        resume(),    5,    StartOver),
+        ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
+        ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),
+        ("not read to its end", Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
     ];
     for (situation, failure, work, bytes, want) in cases {
-        assert_eq!(fate(&failure, &work, bytes), want, "{situation}");
+        assert_eq!(after_failure(&failure, &work, bytes), want, "{situation}");
     }
 }

@@ -62,7 +62,7 @@ impl GenerationLine {
             | Fate::Retained
             | Fate::WaitsForIncremental
             | Fate::Needed { .. }
-            | Fate::Held
+            | Fate::Blocked
             | Fate::Goes => None,
         };
         GenerationLine {

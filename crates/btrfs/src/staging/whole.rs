@@ -6,20 +6,20 @@
 use s3up_core::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::restore::names::Salt;
+use crate::restore::names::UuidSalt;
 use crate::root_times::RootTimes;
 
 /// The content of the mark of a staging folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Of the names that links are received under.
-    pub salt: Salt,
+    pub salt: UuidSalt,
     /// Digests of the manifests of the links that are whole, from the full on.
     #[serde(default)]
     pub links: Vec<Sha256Digest>,
     /// The newest of them.
     #[serde(default)]
-    pub last: Option<Whole>,
+    pub last: Option<ReceivedBackup>,
     /// The UUID of the subvolume that was about to be handed over.
     #[serde(default)]
     pub handed_over: Option<String>,
@@ -27,7 +27,7 @@ pub struct Progress {
 
 /// A link that was received whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Whole {
+pub struct ReceivedBackup {
     /// In the folder that links are received into; any bytes.
     pub name: Vec<u8>,
     /// Its own, on this filesystem.
@@ -43,13 +43,13 @@ pub struct Whole {
 }
 
 impl Progress {
-    pub fn none(salt: Salt) -> Progress {
+    pub fn none(salt: UuidSalt) -> Progress {
         Progress { salt, links: Vec::new(), last: None, handed_over: None }
     }
 
     /// Whether what is whole is the beginning of this chain. Then so many links
     /// of it need not be received again.
-    pub fn begins(&self, chain: &[Sha256Digest]) -> Option<(usize, &Whole)> {
+    pub fn begins(&self, chain: &[Sha256Digest]) -> Option<(usize, &ReceivedBackup)> {
         let last = self.last.as_ref()?;
         let is_newest = self.links.len() == chain.len();
         // Only the newest link is received under its own name, and has to be.
@@ -59,7 +59,7 @@ impl Progress {
     }
 
     /// One more link is whole.
-    pub fn add(&mut self, link: Sha256Digest, last: Whole) {
+    pub fn add(&mut self, link: Sha256Digest, last: ReceivedBackup) {
         self.links.push(link);
         self.last = Some(last);
     }
@@ -76,7 +76,7 @@ mod tests {
     fn only_the_beginning_of_the_same_chain_is_of_use() {
         let digest = |n: u8| Sha256Digest::of(&[n]);
         let digests = |links: &[u8]| links.iter().map(|n| digest(*n)).collect::<Vec<_>>();
-        let whole = |received: u8| Whole {
+        let whole = |received: u8| ReceivedBackup {
             name: b"data".to_vec(),
             uuid: "uuid".to_owned(),
             sent_uuid: [1; 16],
@@ -98,7 +98,7 @@ mod tests {
             ("it was not the newest", &[1, 2],   made_up, &[1, 2],       None),
         ];
         for (situation, links, received, chain, want) in cases {
-            let mut progress = Progress::none(Salt([1; 16]));
+            let mut progress = Progress::none(UuidSalt([1; 16]));
             digests(links).into_iter().for_each(|link| progress.add(link, whole(received)));
             let got = progress.begins(&digests(chain)).map(|(count, _)| count);
             assert_eq!(got, want, "{situation}");

@@ -9,10 +9,10 @@ use s3up_core::Key;
 use s3up_store::{ArchiveState, Kind as StoreKind, StoreError};
 
 use crate::bucket::{Bucket, BucketError};
-use crate::cause::with_cause;
-use crate::chain::Link;
+use crate::cause::error_chain;
+use crate::chain::ChainEntry;
 use crate::restore::error::RestoreError;
-use crate::restore::links::Links;
+use crate::restore::links::FetchPlan;
 
 /// Bytes are proven in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
@@ -38,7 +38,7 @@ pub struct Unread {
 
 pub async fn read(
     bucket: &Bucket,
-    link: &Link,
+    link: &ChainEntry,
     concurrency: usize,
     now: SystemTime,
 ) -> Result<Read, Unread> {
@@ -46,7 +46,7 @@ pub async fn read(
     match outcome {
         Ok(read) => Ok(read),
         Err(err) if is_damage(&err) => {
-            Ok(Read { damage: Some(with_cause(&err)), ..Read::default() })
+            Ok(Read { damage: Some(error_chain(&err)), ..Read::default() })
         }
         Err(source) => Err(Unread { manifest: link.key.clone(), source }),
     }
@@ -54,7 +54,7 @@ pub async fn read(
 
 async fn read_or_fail(
     bucket: &Bucket,
-    link: &Link,
+    link: &ChainEntry,
     concurrency: usize,
     now: SystemTime,
 ) -> Result<Read, RestoreError> {
@@ -69,12 +69,12 @@ async fn read_or_fail(
     if !archived.is_empty() {
         return Ok(Read { archived, ..Read::default() });
     }
-    let links = Links::look_at(bucket, std::slice::from_ref(link), concurrency).await?;
+    let links = FetchPlan::look_at(bucket, std::slice::from_ref(link), concurrency).await?;
     Ok(Read { bytes: prove(&links).await?, ..Read::default() })
 }
 
 /// As a restore does it, but for `btrfs receive`.
-async fn prove(links: &Links<'_>) -> Result<u64, RestoreError> {
+async fn prove(links: &FetchPlan<'_>) -> Result<u64, RestoreError> {
     let mut bytes_read = 0;
     for planned in &links.links {
         let manifest = || planned.link.key.clone();

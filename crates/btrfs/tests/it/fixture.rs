@@ -183,14 +183,14 @@ impl World {
         self.run(&["restore", "--subvolume", subvolume, "--target", target]).await
     }
 
-    /// Names of the snapshots on disk, without the folder of records.
+    /// HardLinkNames of the snapshots on disk, without the folder of records.
     pub fn snapshots(&self) -> Vec<String> {
         let mut names = names_in(&self.snapshots_dir());
         names.retain(|name| !name.starts_with('.'));
         names
     }
 
-    /// Names of the snapshots that are on record.
+    /// HardLinkNames of the snapshots that are on record.
     pub fn records(&self) -> Vec<String> {
         let names = names_in(&self.snapshots_dir().join(".btrfs-to-s3"));
         names.iter().map(|name| name.trim_end_matches(".json").to_owned()).collect()

@@ -137,7 +137,7 @@ async fn what_differs_is_handed_over_later_without_a_download() {
     let (ran, target) = restore(&world, &["--verify", "none"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("event=restore_goes_on"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=restore_resumed"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("event=link_received"), "{}", ran.stderr);
     // The pointer, twice, and two manifests with their parts files.
     assert_eq!(chunks(&world) - before, 6);

@@ -55,7 +55,7 @@ async fn goes_on(world: &World) -> (Ran, Option<String>) {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_same_tree(&world.subvolume("data"), &target(world));
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
-    let line = ran.stderr.lines().find(|line| line.contains("event=restore_goes_on"));
+    let line = ran.stderr.lines().find(|line| line.contains("event=restore_resumed"));
     let links = line.and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("links=")));
     let links = links.map(str::to_owned);
     (ran, links)

@@ -57,7 +57,7 @@ async fn a_backup_that_is_not_complete_after_all_is_sent_again() {
         assert_says(&ran, "manifest_not_published");
         assert!(!ran.stderr.contains("event=backup_published"), "{}", ran.stderr);
         // What is not of our run is not ours to send over.
-        let event = if lost == "a byte" { "backup_begun_anew" } else { "backup_uploaded" };
+        let event = if lost == "a byte" { "backup_restarted" } else { "backup_uploaded" };
         assert_says(&ran, event);
         world.backup().await;
         assert_eq!(world.run(&["verify"]).await.code, Some(0));
