@@ -4,38 +4,71 @@
 //! moment. Each subvolume is then sent and published by itself; one that fails
 //! does not stop the others.
 
-mod sending;
+mod after_failure;
+mod check_stream;
+pub mod error;
+pub mod journal;
+mod journal_writer;
+pub mod local_only;
+pub mod observe;
+pub mod observe_interrupted;
+pub mod planner;
+mod upload;
 
+use std::path::PathBuf;
+
+use btrfs_host::compressed::Form;
+use btrfs_host::spool::Spool;
+use btrfs_host::tool::Btrfs;
+use btrfs_host::{nested, nocow};
 use jiff::Timestamp;
 use s3up_cli::Stop;
+use s3up_core::error_chain;
+use s3up_repository::documents::Bucket;
+use s3up_repository::layout::Layout;
+use s3up_repository::location::RepositoryLocation;
+use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::publish::{self, Host};
+use s3up_repository::published::Published;
+use s3up_repository::stamp::Stamp;
 
-use crate::bucket::Bucket;
-use crate::cause::error_chain;
-use crate::compressed::Form;
-use crate::config::{Config, Subvolume};
-use crate::failure::Failure;
-use crate::kept;
-use crate::look::Observed;
-use crate::nested;
-use crate::nocow;
-use crate::plan::{Decision, Plan, Published, Step, Why};
-use crate::planner::{self, Planned, Planner};
-use crate::publish::{self, Host};
-use crate::record::{RUN_METADATA, Records, RunId, State};
-use crate::resume::journal::{Header, Journal, Settings};
-use crate::resume::{self, AfterFailure, Resumption};
-use crate::schedule::NextDue;
-use crate::shelf::SnapshotDir;
-use crate::snapshot::{SnapshotName, SubvolumeName};
-use crate::stamp::Stamp;
-use crate::state::{LastRun, LastRuns, RunStatus};
-use crate::stopping::ShutdownSignal;
-use crate::tidy::{self, Cleanup, LeftBy, PublishedBefore};
-use crate::tool::Btrfs;
+use crate::backup::after_failure::{AfterFailure, after_failure};
+use crate::backup::error::Failure;
+use crate::backup::journal::{Header, Journal};
+use crate::backup::observe::Observed;
+use crate::backup::planner::{Planned, Planner};
+use crate::plan::Plan;
+use crate::plan::decide::{Decision, Step, Why};
+use crate::plan::observed::StreamSettings;
+use crate::plan::resume::Resumption;
+use crate::plan::schedule::{NextDue, Schedule};
+use crate::shutdown::ShutdownSignal;
+use crate::snapshots::cleanup::{self, Cleanup, LeftBy, PublishedBefore};
+use crate::snapshots::dir::SnapshotDir;
+use crate::snapshots::received_parent;
+use crate::snapshots::record::{RUN_METADATA, Records, RunId, State};
+use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
+
+/// What a backup goes by, of what is configured.
+#[derive(Clone, Debug)]
+pub struct BackupOptions {
+    pub base_dir: PathBuf,
+    /// Local snapshots to keep of each subvolume, at least 1.
+    pub retain: usize,
+    pub schedule: Schedule,
+    pub layout: Layout,
+    pub location: RepositoryLocation,
+    /// What streams are cut and stored by.
+    pub settings: StreamSettings,
+    /// Parts on their way at once.
+    pub concurrency: usize,
+    /// `None`: streams go through memory alone.
+    pub spool: Option<Spool>,
+}
 
 /// What is backed up, with what.
-pub struct Backup<'a> {
-    pub config: &'a Config,
+pub struct Backup {
+    pub options: BackupOptions,
     pub bucket: Bucket,
     pub btrfs: Btrfs,
     pub host: Host,
@@ -68,15 +101,18 @@ struct Job<'a> {
     next_due: NextDue,
 }
 
-impl Backup<'_> {
+impl Backup {
     pub fn planner(&self) -> Planner<'_> {
         Planner {
-            config: self.config,
             bucket: &self.bucket,
             btrfs: &self.btrfs,
+            base_dir: &self.options.base_dir,
+            layout: &self.options.layout,
+            location: &self.options.location,
+            schedule: &self.options.schedule,
             records: &self.records,
             host: &self.host.name,
-            form: self.form,
+            settings: &self.options.settings,
             shutdown: &self.shutdown,
         }
     }
@@ -134,7 +170,9 @@ impl Backup<'_> {
         }
         match job.work {
             Resumption::Fresh => {
-                self.snapshot_dir().make(job.subvolume, &job.backup, &job.run, State::Begun).await
+                let snapshot_dir = self.snapshot_dir();
+                snapshot_dir.make(job.subvolume, &job.backup, &job.run, State::Begun).await?;
+                Ok(())
             }
             Resumption::Resume { .. } | Resumption::PublishOnly { .. } => Ok(()),
         }
@@ -143,9 +181,9 @@ impl Backup<'_> {
     /// Of what a stream does not carry.
     async fn warn(&self, job: &Job<'_>) {
         let Subvolume { name, path } = job.subvolume;
-        nested::warn(&self.btrfs, name, path).await;
+        nested::warn(&self.btrfs, name.as_str(), path).await;
         if job.step == Step::Full(Why::FirstBackup) {
-            nocow::warn(name, &self.snapshot_dir().path_of(&job.backup)).await;
+            nocow::warn(name.as_str(), &self.snapshot_dir().path_of(&job.backup)).await;
         }
     }
 
@@ -220,7 +258,7 @@ impl Backup<'_> {
     async fn leave(&self, job: &Job<'_>, failure: &Failure) -> AfterFailure {
         let acknowledged_bytes =
             self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
-        let fate = resume::after_failure(failure, &job.work, acknowledged_bytes);
+        let fate = after_failure(failure, &job.work, acknowledged_bytes);
         match fate {
             AfterFailure::Discard | AfterFailure::StartOver => {
                 self.cleanup().remove_unpublished(&job.backup, &job.run, LeftBy::ThisRun).await;
@@ -239,7 +277,7 @@ impl Backup<'_> {
     /// What is noted of a backup, where that can be gone by.
     async fn journal(&self, job: &Job<'_>) -> Option<Journal> {
         let path = self.records.journal(&job.backup);
-        Journal::read(&path, &self.config.bucket, &job.backup, &job.run).await.ok()
+        Journal::read(&path, &self.options.location, &job.backup, &job.run).await.ok()
     }
 
     /// That of a backup which is begun now.
@@ -250,9 +288,9 @@ impl Backup<'_> {
                 None
             }
         };
-        let bucket = &self.config.bucket;
-        let settings = Settings::of(bucket, self.form);
-        Header::new(bucket, settings, job.backup.to_string(), job.run.clone(), base)
+        let BackupOptions { location, settings, .. } = &self.options;
+        let (location, settings) = (location.clone(), settings.clone());
+        Header::new(location, settings, job.backup.to_string(), job.run.clone(), base)
     }
 
     /// What is stored for a backup carries the run that began it.
@@ -267,10 +305,10 @@ impl Backup<'_> {
         let states: Vec<_> =
             records.iter().map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
         let before = before(&job.seen);
-        let tidy = tidy::plan(&states, &job.backup, &before, self.config.retain);
+        let tidy = cleanup::plan(&states, &job.backup, &before, self.options.retain);
         self.cleanup().apply(&tidy, &records).await;
-        let (base_dir, subvolume) = (&self.config.base_dir, &job.subvolume.path);
-        kept::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
+        let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
+        received_parent::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
         Ok(())
     }
 
@@ -279,12 +317,12 @@ impl Backup<'_> {
     }
 
     fn snapshot_dir(&self) -> SnapshotDir<'_> {
-        let base_dir = &self.config.base_dir;
+        let base_dir = &self.options.base_dir;
         SnapshotDir { btrfs: &self.btrfs, base_dir, records: &self.records }
     }
 
-    fn layout(&self) -> &crate::layout::Layout {
-        &self.config.bucket.layout
+    fn layout(&self) -> &Layout {
+        &self.options.layout
     }
 }
 

@@ -12,20 +12,20 @@ pub mod suggest;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use btrfs_host::compressed::Form;
+use btrfs_host::send::{SendError, SendStream};
+use btrfs_host::tool::Btrfs;
 use s3up_cli::Stop;
-use s3up_core::{Key, Sha256, Throughput};
+use s3up_core::{Key, Sha256, Throughput, error_chain};
+use s3up_repository::layout::Layout;
+use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_store::{Overwrite, PutChunks, Store, StoreError, UploadError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use self::noise::Noise;
 use self::suggest::{Suggestion, suggest};
-use crate::compressed::Form;
-use crate::config::BucketConfig;
-use crate::manifest::CHUNK_COUNT_MAX;
-use crate::record::RunId;
-use crate::send::{SendError, SendStream};
-use crate::stopping::ShutdownSignal;
-use crate::tool::Btrfs;
+use crate::shutdown::ShutdownSignal;
+use crate::snapshots::record::RunId;
 
 /// A benchmark waits for no line to come back.
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -37,7 +37,10 @@ const HASH_PIECE_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 256 << 10;
 
 pub struct Benchmark<'a> {
-    pub config: &'a BucketConfig,
+    pub layout: &'a Layout,
+    pub chunk_bytes: u64,
+    pub part_bytes: u64,
+    pub retry_for: Duration,
     pub store: Store,
     pub btrfs: &'a Btrfs,
     pub shutdown: ShutdownSignal,
@@ -111,7 +114,7 @@ impl Benchmark<'_> {
             (Ok(report), cleared) => cleared.map(|()| report),
             (Err(err), Ok(())) => Err(err),
             (Err(err), Err(left)) => {
-                let left = crate::cause::error_chain(&left);
+                let left = error_chain(&left);
                 tracing::warn!(event = "benchmark_left_behind", "{left}");
                 Err(err)
             }
@@ -162,8 +165,8 @@ impl Benchmark<'_> {
         };
         let put = PutChunks {
             key_of: &key_of,
-            chunk_bytes: self.config.chunk_bytes,
-            part_bytes: self.config.part_bytes,
+            chunk_bytes: self.chunk_bytes,
+            part_bytes: self.part_bytes,
             chunk_count_max: CHUNK_COUNT_MAX,
             metadata: Default::default(),
             overwrite: Overwrite::Allowed,
@@ -201,11 +204,11 @@ impl Benchmark<'_> {
     }
 
     fn retry_for(&self) -> Duration {
-        self.config.retry_for.min(RETRY_MAX)
+        self.retry_for.min(RETRY_MAX)
     }
 
     fn folder(&self) -> String {
-        format!("{}benchmark/", self.config.layout.prefix())
+        format!("{}benchmark/", self.layout.prefix())
     }
 }
 

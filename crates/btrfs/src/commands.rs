@@ -1,20 +1,23 @@
 //! What each command does: builds the parts from the configuration, runs them,
 //! and says how that ended. Decides nothing.
 
-pub mod again;
 pub mod backup;
+pub mod backup_args;
 pub mod benchmark;
+pub mod bucket_args;
+pub mod bucket_commands;
 pub mod drill;
 pub mod estimate;
 pub mod list;
-pub mod place;
+pub mod lock;
 pub mod plan;
 pub mod prune;
 pub mod restore;
+pub mod retry_hint;
+pub mod show;
 pub mod status;
 pub mod thaw;
 pub mod verify;
-pub mod which;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,13 +25,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use btrfs_to_s3::bucket::Bucket;
+use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::config::BucketConfig;
-use btrfs_to_s3::publish::Host;
-use btrfs_to_s3::stopping::ShutdownSignal;
-use btrfs_to_s3::tool::Btrfs;
+use btrfs_to_s3::shutdown::ShutdownSignal;
 use s3up_cli::config::AbsolutePath;
 use s3up_cli::{Exit, Stop};
+use s3up_repository::documents::Bucket;
+use s3up_repository::publish::Host;
 use s3up_store::{Conditions, Store};
 
 /// How data is printed.

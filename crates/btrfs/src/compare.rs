@@ -13,32 +13,30 @@
 mod content;
 mod difference;
 mod entry;
-mod links;
+mod hard_links;
 mod proof;
 mod sample;
 mod walk;
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::sync::{Arc, Mutex};
+use std::{io, thread};
 
+use btrfs_host::root_times::RootTimes;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use s3up_cli::Stop;
-use s3up_cli::progress::{self, Progress};
+use s3up_core::progress::{Progress, ProgressSink};
 
 use self::content::Pair;
 pub use self::difference::{Difference, Differences, Side, What};
-pub use self::links::LINKED_MAX;
+pub use self::hard_links::LINKED_MAX;
 pub use self::proof::{CompareOptions, Proof, Source, find_source};
 use self::sample::{Pick, Sample};
 use self::walk::Walk;
-use crate::root_times::RootTimes;
-use crate::stopping::ShutdownSignal;
+use crate::shutdown::ShutdownSignal;
 
 /// More threads do not make a disk faster.
 const THREADS_MAX: usize = 8;
@@ -62,6 +60,7 @@ pub struct Request {
     pub restored: Restored,
     /// Files whose content is compared at most; `None`: all.
     pub files_max: Option<u64>,
+    pub progress: ProgressSink,
 }
 
 #[derive(Clone, Debug)]
@@ -162,7 +161,7 @@ fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, Compare
     };
     let shared = Shared {
         stop,
-        progress: progress::bytes("compare", None),
+        progress: request.progress.bytes("compare", None),
         differences: Mutex::default(),
         files_read: AtomicU64::new(0),
         bytes_read: AtomicU64::new(0),
@@ -190,13 +189,13 @@ fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, Compare
 /// Which files of the source have the least hashes.
 fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<Pick, CompareError> {
     let mut sample = Sample::new(max);
-    let walk = crate::walk::Walk::below(source)
+    let walk = btrfs_host::walk::Walk::below(source)
         .map_err(|error| CompareError::Io { path: source.to_owned(), source: error })?;
     for found in walk {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        if let crate::walk::Found::File { path, metadata } = found
+        if let btrfs_host::walk::Found::File { path, metadata } = found
             && metadata.is_file()
         {
             sample.add(path.strip_prefix(source).unwrap_or(&path));

@@ -11,21 +11,20 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use btrfs_host::compressed::Compressed;
+use btrfs_host::spool::Spool;
 use jiff::civil::Time;
-
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Setting, Source};
 use s3up_cli::{LogLevel, Secret};
 use s3up_core::Size;
+use s3up_repository::names::{Subvolume, SubvolumeName};
+use s3up_repository::retention::Retention;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 pub use self::restore::RestoreConfig;
 use self::words::{compressed, prunes, retention};
-use crate::compressed::Compressed;
 use crate::notify::Notify;
-use crate::retention::Retention;
-use crate::schedule::Schedule;
-use crate::snapshot::SubvolumeName;
-use crate::spool::Spool;
+use crate::plan::schedule::Schedule;
 
 const LOCK_PATH: &str = "/var/lock/btrfs-to-s3.lock";
 const STATE_PATH: &str = "/var/lib/btrfs-to-s3/state.json";
@@ -60,12 +59,6 @@ pub struct Config {
     /// Of backups in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subvolume {
-    pub name: SubvolumeName,
-    pub path: PathBuf,
 }
 
 impl Config {

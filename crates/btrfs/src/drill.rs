@@ -5,21 +5,19 @@
 //! all of it is removed again, however that went. What was proven is remembered
 //! on this host ([`Drills`]), for `status`.
 
-mod memory;
-mod scratch;
-pub mod show;
+pub mod scratch;
 
 use std::time::{Duration, Instant};
 
 use s3up_core::Size;
+use s3up_repository::names::SubvolumeName;
 
-pub use self::memory::{Drills, LastDrill};
-pub use self::scratch::{Scratch, ScratchError, Tools};
 use crate::compare::Proof;
-use crate::restore::choose::{BackupSelector, Chooser};
+use crate::drill::scratch::{Scratch, ScratchError};
+use crate::restore::Restore;
 use crate::restore::error::RestoreError;
-use crate::restore::{Keep, Request, Restore};
-use crate::snapshot::SubvolumeName;
+use crate::restore::request::{Keep, Request};
+use crate::restore::select_backup::{BackupSelector, Chooser};
 
 /// Below the root of the filesystem of a drill.
 const TARGET: &str = "restored";

@@ -11,13 +11,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use btrfs_host::walk::{Found, Walk};
 use jiff::Timestamp;
-use s3up_cli::table;
-use s3up_core::Size;
+use s3up_repository::names::SubvolumeName;
 use serde::Serialize;
-
-use crate::snapshot::SubvolumeName;
-use crate::walk::{Found, Walk};
 
 /// Inodes with several names that are remembered: some 20 MiB.
 const LINKED_MAX: usize = 1 << 20;
@@ -50,7 +47,7 @@ pub struct Estimate {
 pub fn estimate(name: &SubvolumeName, root: &Path, since: Timestamp) -> io::Result<Estimate> {
     let mut estimate = Estimate {
         subvolume: name.to_string(),
-        since: crate::plan::seconds(since),
+        since: s3up_repository::stamp::seconds(since),
         ..Estimate::default()
     };
     let mut linked = HashSet::new();
@@ -96,23 +93,6 @@ impl Estimate {
             self.changed_bytes += bytes;
         }
     }
-}
-
-/// For people.
-pub fn to_table(all: &[Estimate]) -> String {
-    let header = ["SUBVOLUME", "SINCE", "CHANGED FILES", "CHANGED", "FILES", "ALL", "UNREADABLE"];
-    let rows = all.iter().map(|estimate| {
-        [
-            estimate.subvolume.clone(),
-            estimate.since.clone(),
-            estimate.changed_files.to_string(),
-            Size(estimate.changed_bytes).to_string(),
-            estimate.files.to_string(),
-            Size(estimate.bytes).to_string(),
-            estimate.unreadable.to_string(),
-        ]
-    });
-    table(header, rows)
 }
 
 #[cfg(test)]

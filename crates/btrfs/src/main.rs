@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::plan::Trigger;
+use btrfs_to_s3::plan::decide::Trigger;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use commands::bucket_commands::BucketCommand;
 use commands::drill::DrillArgs;
-use commands::place::BucketCommand;
-use commands::prune::Doing;
-use commands::{benchmark, output, prune};
+use commands::prune::{self, Doing};
+use commands::{benchmark, output};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogArgs};
 

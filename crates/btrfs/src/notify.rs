@@ -58,7 +58,7 @@ impl Notify {
         match self.ping(ended).await {
             Ok(()) => tracing::debug!(event = "notified", %host),
             Err(err) => {
-                let err = crate::cause::error_chain(&err);
+                let err = s3up_core::error_chain(&err);
                 tracing::warn!(event = "notify_failed", %host, "{err}; see `notify.url`");
             }
         }

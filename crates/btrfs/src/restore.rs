@@ -15,44 +15,46 @@
 //! away, somebody stopped it, or what was received differs from its source, the last whole link stays in the staging folder,
 //! and the same restore goes on from there. So it does where it was killed.
 
-mod around;
-mod behind;
-pub mod choose;
-pub mod cold;
+pub mod at_time;
+mod compare_received;
 pub mod error;
-mod feed;
-mod fit;
-mod keeping;
-pub(crate) mod links;
+mod keep_parent;
 mod long_files;
-pub(crate) mod names;
+mod preflight;
 pub mod preview;
-mod proven;
-mod receiving;
-pub mod when;
+mod receive_chain;
+mod receive_pump;
+pub mod request;
+pub mod select_backup;
+pub mod staging;
+mod thaw_chunks;
+pub mod thaw_estimate;
+mod uuid_rewrite;
+mod verified_stream;
+mod writeback;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use btrfs_host::subvolume;
+use btrfs_host::tool::Btrfs;
+use s3up_core::progress::ProgressSink;
 use s3up_core::{Key, Sha256Digest};
+use s3up_repository::chain::{Chain, ChainEntry};
+use s3up_repository::documents::Bucket;
+use s3up_repository::fetch::FetchPlan;
+use s3up_repository::layout::Layout;
+use s3up_repository::manifest::to_json;
+use s3up_repository::thaw::{Clock, Mode, Terms};
 
-use self::choose::{BackupSelector, Chooser};
-use self::error::RestoreError;
-pub use self::keeping::Keep;
-use self::links::FetchPlan;
-use self::preview::{Preview, Space};
-use crate::bucket::Bucket;
-use crate::chain::{Chain, ChainEntry};
 use crate::compare::{self, Proof};
-use crate::layout::Layout;
-use crate::manifest::to_json;
-use crate::snapshot::SubvolumeName;
-use crate::staging::{ReceivedBackup, Staging};
-use crate::stopping::ShutdownSignal;
-use crate::subvolume;
-use crate::thaw::{Clock, Mode, Terms};
-use crate::tool::Btrfs;
+use crate::restore::error::RestoreError;
+use crate::restore::preview::{Preview, Space};
+use crate::restore::request::Request;
+use crate::restore::select_backup::Chooser;
+use crate::restore::staging::{ReceivedBackup, Staging};
+use crate::shutdown::ShutdownSignal;
 
 pub struct Restore<'a> {
     pub bucket: &'a Bucket,
@@ -65,15 +67,9 @@ pub struct Restore<'a> {
     pub terms: Terms,
     pub mode: Mode,
     pub clock: Clock,
+    pub progress: ProgressSink,
     /// What is compared before the target appears.
     pub proving: compare::CompareOptions,
-}
-
-pub struct Request {
-    pub subvolume: SubvolumeName,
-    pub target: PathBuf,
-    pub wanted: BackupSelector,
-    pub keep: Keep,
 }
 
 /// What was restored.
@@ -126,7 +122,7 @@ impl Restore<'_> {
         request: &Request,
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
-        fit::check_target(&request.target)?;
+        preflight::check_target(&request.target)?;
         self.unless_stopped(async {
             let chain = self.choose(request).await?;
             let (links, free_bytes) = self.look(request, &chain).await?;
@@ -140,7 +136,7 @@ impl Restore<'_> {
     /// The chain of the backup that was asked for, where this host can receive it.
     async fn choose(&self, request: &Request) -> Result<Chain, RestoreError> {
         let chain = self.chooser(request).chain(&request.wanted).await?;
-        fit::check_version(&chain, &self.btrfs.version().await?)?;
+        preflight::check_version(&chain, &self.btrfs.version().await?)?;
         Ok(chain)
     }
 
@@ -155,7 +151,8 @@ impl Restore<'_> {
         chain: &'c Chain,
     ) -> Result<(FetchPlan<'c>, u64), RestoreError> {
         let links = FetchPlan::look(self.bucket, chain, self.concurrency).await?;
-        let free_bytes = fit::warn_of_little_space(chain, fit::folder_of(&request.target))?;
+        let free_bytes =
+            preflight::warn_of_little_space(chain, preflight::folder_of(&request.target))?;
         Ok((links, free_bytes))
     }
 
@@ -231,7 +228,7 @@ impl Restore<'_> {
 
     /// What a restore left that was killed after the target had appeared.
     async fn finished(&self, target: &Path) -> Result<Option<Staging>, RestoreError> {
-        let exists = match fit::check_target(target) {
+        let exists = match preflight::check_target(target) {
             Ok(()) => return Ok(None),
             Err(err @ RestoreError::TargetExists { .. }) => err,
             Err(err) => return Err(err),

@@ -1,12 +1,11 @@
 //! Which subvolumes a run is about, and whether they can be backed up at all:
 //! checked before anything is done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Subvolume};
-use crate::filesystem::{self, MountPointError};
-use crate::snapshot::SubvolumeName;
-use crate::spool::Spool;
+use btrfs_host::filesystem::{self, MountPointError};
+use btrfs_host::spool::Spool;
+use s3up_repository::names::{Subvolume, SubvolumeName};
 
 /// The configuration, or what was asked for, does not fit this host.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +34,16 @@ pub enum SelectionError {
 
 /// Those that were named, or all.
 pub fn select<'c>(
-    config: &'c Config,
+    configured: &'c [Subvolume],
     names: &[String],
 ) -> Result<Vec<&'c Subvolume>, SelectionError> {
     if names.is_empty() {
-        return Ok(config.subvolumes.iter().collect());
+        return Ok(configured.iter().collect());
     }
     let mut selected: Vec<&Subvolume> = Vec::new();
     for asked in names {
-        let found = SubvolumeName::parse(asked).ok().and_then(|name| config.subvolume(&name));
-        let found = found.ok_or_else(|| unknown(config, asked))?;
+        let found = SubvolumeName::parse(asked).ok().and_then(|name| of_name(configured, &name));
+        let found = found.ok_or_else(|| unknown(configured, asked))?;
         if !selected.contains(&found) {
             selected.push(found);
         }
@@ -52,19 +51,27 @@ pub fn select<'c>(
     Ok(selected)
 }
 
-fn unknown(config: &Config, asked: &str) -> SelectionError {
-    let known: Vec<_> = config.subvolumes.iter().map(|known| known.name.as_str()).collect();
+fn of_name<'c>(configured: &'c [Subvolume], name: &SubvolumeName) -> Option<&'c Subvolume> {
+    configured.iter().find(|subvolume| subvolume.name == *name)
+}
+
+fn unknown(configured: &[Subvolume], asked: &str) -> SelectionError {
+    let known: Vec<_> = configured.iter().map(|known| known.name.as_str()).collect();
     SelectionError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
 }
 
 /// All are subvolumes, on the filesystem that the snapshots go to; the spool is there.
-pub fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> Result<(), SelectionError> {
-    if let Some(Spool { folder, .. }) = &config.spool {
+pub fn check_places(
+    base_dir: &Path,
+    spool: Option<&Spool>,
+    subvolumes: &[&Subvolume],
+) -> Result<(), SelectionError> {
+    if let Some(Spool { folder, .. }) = spool {
         // Read, because a file would be there, too.
         std::fs::read_dir(folder)
             .map_err(|source| SelectionError::Spool { path: folder.clone(), source })?;
     }
-    let base = filesystem::on_btrfs(&config.base_dir).map_err(SelectionError::BaseDir)?;
+    let base = filesystem::on_btrfs(base_dir).map_err(SelectionError::BaseDir)?;
     for Subvolume { name, path } in subvolumes {
         let of = || (name.clone(), path.clone());
         let place = filesystem::on_btrfs(path)
@@ -74,7 +81,7 @@ pub fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> Result<(), Se
             return Err(SelectionError::NoSubvolume { name, path });
         }
         if place.mount.device != base.mount.device {
-            let ((name, path), base_dir) = (of(), config.base_dir.clone());
+            let ((name, path), base_dir) = (of(), base_dir.to_owned());
             return Err(SelectionError::OtherFilesystem { name, path, base_dir });
         }
     }

@@ -1,20 +1,36 @@
 //! How the backups of each subvolume stand: its last run as this host remembers
 //! it, and its backups as the bucket tells them.
 
+pub mod check;
+pub mod history;
+pub mod last_drills;
+pub mod last_runs;
+
 use jiff::{Timestamp, Zoned};
-use s3up_cli::table;
-use s3up_core::Size;
+use s3up_repository::documents::Bucket;
+use s3up_repository::layout::Layout;
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::published::{Published, PublishedError, published};
+use s3up_repository::stamp::seconds;
 use s3up_store::StoreError;
 use serde::Serialize;
 
-use crate::bucket::Bucket;
-use crate::config::Config;
-use crate::drill::{Drills, LastDrill};
-use crate::history::{self, Entry};
-use crate::look::{self, ObserveError};
-use crate::plan::{self, Published, seconds};
-use crate::snapshot::SubvolumeName;
-use crate::state::{LastRun, LastRuns};
+use crate::plan::decide;
+use crate::plan::schedule::Schedule;
+use crate::status::history::Entry;
+use crate::status::last_drills::{Drills, LastDrill};
+use crate::status::last_runs::{LastRun, LastRuns};
+
+/// Where the status of a subvolume comes from.
+pub struct Sources<'a> {
+    pub bucket: &'a Bucket,
+    pub layout: &'a Layout,
+    pub schedule: &'a Schedule,
+    pub runs: &'a LastRuns,
+    pub drills: &'a Drills,
+    /// `drill.scratch_dir` is set.
+    pub has_drills: bool,
+}
 
 /// One subvolume, as JSON has it.
 #[derive(Debug, Serialize)]
@@ -59,17 +75,15 @@ pub struct Line {
 }
 
 pub async fn status(
-    config: &Config,
-    bucket: &Bucket,
-    (state, drills): (&LastRuns, &Drills),
+    sources: &Sources<'_>,
     subvolume: &SubvolumeName,
     (now, history_count): (&Zoned, usize),
-) -> Result<Status, ObserveError> {
-    let layout = &config.bucket.layout;
+) -> Result<Status, PublishedError> {
+    let Sources { bucket, layout, schedule, runs, drills, has_drills } = sources;
     let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
-    let published = look::published(bucket, layout, subvolume, pointer.as_ref()).await?;
-    let history = read_history(bucket, config, subvolume, &published, history_count).await?;
-    let next = plan::due_by_schedule(&config.schedule, &published, now.time_zone());
+    let published = published(bucket, layout, subvolume, pointer.as_ref()).await?;
+    let history = read_history(bucket, layout, subvolume, &published, history_count).await?;
+    let next = decide::due_by_schedule(schedule, &published, now.time_zone());
     let (backups, trouble) = match &published {
         Published::Nothing => ("nothing", None),
         Published::Chain(_) => ("published", None),
@@ -78,28 +92,27 @@ pub async fn status(
     };
     Ok(Status {
         subvolume: subvolume.to_string(),
-        last_run: state.last_run(subvolume).cloned(),
+        last_run: runs.last_run(subvolume).cloned(),
         backups,
         trouble,
-        last_backup_at: plan::last_at(&published).map(seconds),
+        last_backup_at: decide::last_at(&published).map(seconds),
         due: next.is_none_or(|next| next.at <= now.timestamp()),
         next_due_at: next.map(|next| seconds(next.at)),
         next_due_kind: next.map(|next| next.kind.to_string()),
         due_at: next.map(|next| next.at),
         last_good_drill: drills.last(subvolume).cloned(),
-        drills: config.drill_dir.is_some(),
+        drills: *has_drills,
         history,
     })
 }
 
 async fn read_history(
     bucket: &Bucket,
-    config: &Config,
+    layout: &Layout,
     subvolume: &SubvolumeName,
     published: &Published,
     count: usize,
 ) -> Result<Vec<Line>, StoreError> {
-    let layout = &config.bucket.layout;
     let entries = history::history(bucket, layout, subvolume, published, count).await?;
     Ok(entries.iter().map(Line::of).collect())
 }
@@ -119,61 +132,5 @@ impl Line {
             throughput: throughput.map(|found| found.to_string()),
             error: entry.manifest.as_ref().err().cloned(),
         }
-    }
-}
-
-/// For people: how each stands, then what is in the bucket.
-pub fn to_table(all: &[Status]) -> String {
-    let header =
-        ["SUBVOLUME", "LAST RUN", "OUTCOME", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "TROUBLE"];
-    let mut text = table(header, all.iter().map(Status::cells));
-    let backups = all
-        .iter()
-        .flat_map(|status| status.history.iter().map(|line| line.cells(&status.subvolume)));
-    let header = ["SUBVOLUME", "KIND", "MADE", "SIZE", "SECONDS", "THROUGHPUT", "STANDING"];
-    text.push('\n');
-    text.push_str(&table(header, backups));
-    text
-}
-
-fn or_dash(cell: Option<String>) -> String {
-    cell.unwrap_or_else(|| "-".to_owned())
-}
-
-impl Status {
-    fn cells(&self) -> [String; 7] {
-        let run = self.last_run.as_ref();
-        let error = run.and_then(|run| run.error.clone());
-        let due = match (&self.next_due_at, &self.next_due_kind) {
-            (Some(at), Some(kind)) if !self.due => format!("{at} ({kind})"),
-            (Some(_), Some(kind)) => format!("now ({kind})"),
-            (_, _) => "now (full)".to_owned(),
-        };
-        [
-            self.subvolume.clone(),
-            or_dash(run.map(|run| seconds(run.ran_at))),
-            or_dash(run.map(|run| run.outcome.word().to_owned())),
-            or_dash(self.last_backup_at.clone()),
-            due,
-            or_dash(self.last_good_drill.as_ref().map(|drill| seconds(drill.drilled_at))),
-            or_dash(self.trouble.clone().or(error)),
-        ]
-    }
-}
-
-impl Line {
-    fn cells(&self, subvolume: &str) -> [String; 7] {
-        [
-            subvolume.to_owned(),
-            self.kind.clone(),
-            self.created_at.clone(),
-            or_dash(self.total_bytes.map(|bytes| Size(bytes).to_string())),
-            or_dash(self.elapsed_seconds.map(|seconds| format!("{seconds:.1}"))),
-            or_dash(self.throughput.clone()),
-            match &self.error {
-                Some(error) => format!("{}, unreadable: {error}", self.standing),
-                None => self.standing.to_owned(),
-            },
-        ]
     }
 }

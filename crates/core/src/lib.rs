@@ -10,9 +10,11 @@
 
 mod client_name;
 pub mod digest;
+mod error_chain;
 pub mod escape;
 mod key;
 pub mod part;
+pub mod progress;
 pub mod refusal;
 mod remote_path;
 mod size;
@@ -20,6 +22,7 @@ pub mod wire;
 
 pub use client_name::{ClientName, ClientNameError};
 pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};
+pub use error_chain::error_chain;
 pub use key::{KEY_BYTES_MAX, Key, KeyError, KeyPrefix};
 pub use refusal::Code;
 pub use remote_path::{PathRule, RemotePath};

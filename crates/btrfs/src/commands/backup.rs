@@ -1,27 +1,25 @@
 //! `backup`: snapshots, sent and published.
 
 use anyhow::{Context, anyhow};
-use btrfs_to_s3::backup::{Backup, Report};
-use btrfs_to_s3::compressed;
+use btrfs_host::compressed::{self, Form};
+use btrfs_host::tool::Btrfs;
+use btrfs_to_s3::backup::error::Failure;
+use btrfs_to_s3::backup::local_only::{self, Made};
+use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::failure::Failure;
-use btrfs_to_s3::home::RepositoryLocation;
-use btrfs_to_s3::local::{self, Made};
-use btrfs_to_s3::lock::{Lock, LockError};
 use btrfs_to_s3::notify::Ended;
-use btrfs_to_s3::plan::Trigger;
-use btrfs_to_s3::record::{RUN_METADATA, Records, RunId};
+use btrfs_to_s3::plan::decide::Trigger;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::shelf::SnapshotDir;
-use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::state::{LastRun, LastRuns};
-use btrfs_to_s3::stopping::ShutdownSignal;
-use btrfs_to_s3::tool::Btrfs;
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::snapshots::dir::SnapshotDir;
+use btrfs_to_s3::snapshots::record::{RUN_METADATA, Records, RunId};
+use btrfs_to_s3::status::last_runs::{LastRun, LastRuns};
 use s3up_cli::{Exit, ExitWith, Stop};
+use s3up_repository::names::SubvolumeName;
 
-use super::prune;
+use super::lock::lock;
 use super::{
-    SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now, stopped_by,
+    SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now, prune, stopped_by,
     warn_of_ignored_conditions,
 };
 
@@ -45,16 +43,18 @@ fn is_locked(err: &anyhow::Error) -> bool {
 async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    selection::check_places(&config.base_dir, config.spool.as_ref(), &subvolumes)
+        .map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
-    let mut state = LastRuns::open(&config.state_path, RepositoryLocation::of(&config.bucket));
+    let mut state = LastRuns::open(&config.state_path, config.bucket.location());
     let report = match prepare(config, btrfs, shutdown).await {
         Ok(backup) => {
             let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
             let report = backup.run(planned, &mut state).await;
-            prune_after(&backup, &report).await;
+            prune_after(config, &backup, &report).await;
             settle(&backup).await;
             report
         }
@@ -74,7 +74,7 @@ async fn prepare(
     config: &Config,
     btrfs: Btrfs,
     shutdown: ShutdownSignal,
-) -> anyhow::Result<Backup<'_>> {
+) -> anyhow::Result<Backup> {
     let host = host(&btrfs).await?;
     let form = compressed::form(config.compressed, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
@@ -85,9 +85,23 @@ async fn prepare(
     }
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
-    let records = Records::new(&config.base_dir, &config.bucket);
+    let records = Records::new(&config.base_dir, config.bucket.location());
     log_way(config);
-    Ok(Backup { config, bucket, btrfs, host, form, shutdown, records, run })
+    let options = options(config, form);
+    Ok(Backup { options, bucket, btrfs, host, form, shutdown, records, run })
+}
+
+fn options(config: &Config, form: Form) -> BackupOptions {
+    BackupOptions {
+        base_dir: config.base_dir.clone(),
+        retain: config.retain,
+        schedule: config.schedule.clone(),
+        layout: config.bucket.layout.clone(),
+        location: config.bucket.location(),
+        settings: config.bucket.stream_settings(form),
+        concurrency: config.bucket.concurrency,
+        spool: config.spool.clone(),
+    }
 }
 
 /// What bounds an upload.
@@ -102,18 +116,18 @@ fn log_way(config: &Config) {
 }
 
 /// Killed or stopped meanwhile, the next run goes on.
-async fn prune_after(backup: &Backup<'_>, report: &Report) {
+async fn prune_after(config: &Config, backup: &Backup, report: &Report) {
     let published: Vec<_> =
         report.published.iter().map(|snapshot| snapshot.subvolume.clone()).collect();
-    let names = prune::to_prune(backup.config, &published);
+    let names = prune::to_prune(config, &published);
     tokio::select! {
-        () = prune::after_backup(backup.config, &backup.bucket, &names) => {}
+        () = prune::after_backup(config, &backup.bucket, &names) => {}
         _ = backup.shutdown.wait() => {}
     }
 }
 
 /// What is not aborted by then, the next run sweeps.
-async fn settle(backup: &Backup<'_>) {
+async fn settle(backup: &Backup) {
     if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
         tracing::warn!(event = "uploads_left_behind", "the store does not answer");
     }
@@ -123,23 +137,18 @@ async fn settle(backup: &Backup<'_>) {
 pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    selection::check_places(&config.base_dir, config.spool.as_ref(), &subvolumes)
+        .map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
-    let records = Records::new(&config.base_dir, &config.bucket);
+    let records = Records::new(&config.base_dir, config.bucket.location());
     let snapshot_dir = SnapshotDir { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
-    let made =
-        local::snapshot(config, snapshot_dir, &subvolumes, now().timestamp(), &shutdown).await;
+    let now = now().timestamp();
+    let made = local_only::snapshot(snapshot_dir, &subvolumes, config.retain, now, &shutdown).await;
     let Made { snapshots, failed } = made.context("choose a name for this run")?;
     exit_of(Doing::Snapshot, snapshots.len(), failed)
-}
-
-pub fn lock(config: &Config) -> anyhow::Result<Lock> {
-    Lock::take(&config.lock_path).map_err(|err| match err {
-        LockError::Held { .. } => Exit::Locked.with(err),
-        LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
-    })
 }
 
 /// What a command does to each subvolume.

@@ -1,19 +1,18 @@
 //! `benchmark`: how fast this host sends, hashes and uploads.
 
 use anyhow::{Context, anyhow};
-use btrfs_to_s3::benchmark::{Benchmark, BenchmarkError, Report};
+use btrfs_to_s3::benchmark::{Benchmark, BenchmarkError};
 use btrfs_to_s3::config::{CONCURRENCY_MAX, Config, is_storage_class};
-use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::record::RunId;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::stopping::ShutdownSignal;
-use btrfs_to_s3::subvolume::snapshots_in;
-use s3up_cli::{Exit, table};
-use s3up_core::Size;
-use serde::Serialize;
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::snapshots::dir::snapshots_in;
+use btrfs_to_s3::snapshots::record::RunId;
+use s3up_cli::Exit;
 
-use super::backup::lock;
+use super::lock::lock;
+use super::show::benchmark::{Lines, to_table};
 use super::{Output, connect, find_btrfs, need_root, print};
+use crate::commands::show::json;
 
 /// As it was typed.
 pub struct Request {
@@ -21,22 +20,6 @@ pub struct Request {
     pub bytes: u64,
     pub concurrencies: Vec<usize>,
     pub storage_class: String,
-}
-
-#[derive(Serialize)]
-struct Line {
-    what: &'static str,
-    concurrency: Option<usize>,
-    bytes: u64,
-    elapsed_seconds: f64,
-    bytes_per_second: f64,
-}
-
-#[derive(Serialize)]
-struct Lines {
-    measured: Vec<Line>,
-    concurrency: usize,
-    reason: String,
 }
 
 pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
@@ -54,7 +37,10 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
     warn_of_cost(&request);
     let bucket = connect(&bucket_config, &shutdown).await?;
     let benchmark = Benchmark {
-        config: &bucket_config,
+        layout: &bucket_config.layout,
+        chunk_bytes: bucket_config.chunk_bytes,
+        part_bytes: bucket_config.part_bytes,
+        retry_for: bucket_config.retry_for,
         store: bucket.store,
         btrfs: &btrfs,
         shutdown,
@@ -97,7 +83,8 @@ fn check(request: &Request) -> anyhow::Result<()> {
 fn newest_snapshot(config: &Config, name: &str) -> anyhow::Result<std::path::PathBuf> {
     need_root()?;
     let names = [name.to_owned()];
-    let subvolumes = selection::select(config, &names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, &names).map_err(|err| Exit::Usage.with(err))?;
     let of = |name| subvolumes.iter().any(|subvolume| subvolume.name == name);
     let snapshots = snapshots_in(&config.base_dir)?;
     let newest = snapshots.into_iter().rfind(|snapshot| of(snapshot.subvolume.clone()));
@@ -117,37 +104,5 @@ fn warn_of_cost(request: &Request) {
             %class,
             "S3 charges objects of this class for a minimum time, also when they are deleted at once"
         );
-    }
-}
-
-fn to_table(report: &Report) -> String {
-    let rows = report.measured.iter().map(|found| {
-        let throughput = found.throughput;
-        [
-            found.what.word().to_owned(),
-            found.concurrency.map_or_else(|| "-".to_owned(), |count| count.to_string()),
-            Size(throughput.bytes).to_string(),
-            format!("{:.2}", throughput.elapsed.as_secs_f64()),
-            throughput.to_string(),
-        ]
-    });
-    let table = table(["WHAT", "CONCURRENCY", "SIZE", "SECONDS", "THROUGHPUT"], rows);
-    format!("{table}\n{}\n", report.suggestion)
-}
-
-impl Lines {
-    fn of(report: &Report) -> Lines {
-        let line = |found: &btrfs_to_s3::benchmark::Measured| Line {
-            what: found.what.word(),
-            concurrency: found.concurrency,
-            bytes: found.throughput.bytes,
-            elapsed_seconds: found.throughput.elapsed.as_secs_f64(),
-            bytes_per_second: found.throughput.bytes_per_second().round(),
-        };
-        Lines {
-            measured: report.measured.iter().map(line).collect(),
-            concurrency: report.suggestion.concurrency,
-            reason: report.suggestion.to_string(),
-        }
     }
 }

@@ -5,24 +5,24 @@ use std::time::{Duration, SystemTime};
 use anyhow::anyhow;
 use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::drill::show::{DrillLine, to_table};
-use btrfs_to_s3::drill::{
-    Drill, DrillError, Drilled, Drills, LastDrill, Scratch, ScratchError, Tools,
-};
-use btrfs_to_s3::home::RepositoryLocation;
+use btrfs_to_s3::drill::scratch::{Scratch, ScratchError, Tools};
+use btrfs_to_s3::drill::{Drill, DrillError, Drilled};
 use btrfs_to_s3::lock::LockError;
-use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::restore::Restore;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::ShutdownSignal;
-use btrfs_to_s3::thaw::Mode;
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::status::last_drills::{Drills, LastDrill};
 use clap::Args;
 use s3up_cli::{Exit, Stop};
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::thaw::Mode;
 
-use super::again::later;
+use super::retry_hint::later;
+use super::show::progress::bars;
 use super::{Output, connect, find_btrfs, need_root, now, output, print, stopped_by};
+use crate::commands::show::drill::{DrillLine, to_table};
+use crate::commands::show::json;
 
 #[derive(Args)]
 pub struct DrillArgs {
@@ -55,7 +55,8 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
         let what = "set `drill.scratch_dir` to a folder that the backups fit in";
         return Err(Exit::Usage.with(anyhow!("drill: {what}")));
     };
-    let names = selection::select(config, &args.subvolume).map_err(|err| Exit::Usage.with(err))?;
+    let names = selection::select(&config.subvolumes, &args.subvolume)
+        .map_err(|err| Exit::Usage.with(err))?;
     let (btrfs, path) = (find_btrfs()?, std::env::var_os("PATH"));
     let tools = Tools::find(path.as_deref())?;
     let scratch = Scratch::open(scratch_dir, tools).map_err(exit_of)?;
@@ -70,6 +71,7 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
             terms: config.restore.terms,
             mode: args.mode(config),
             clock: SystemTime::now,
+            progress: bars(),
             proving: Proving {
                 extent: Extent::Full,
                 sample_max_files: config.restore.sample_max_files,
@@ -108,8 +110,7 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
     match drill.run(name).await {
         Ok(drilled) => {
             log_good(name, &drilled);
-            let mut drills =
-                Drills::open(&config.state_path, RepositoryLocation::of(&config.bucket));
+            let mut drills = Drills::open(&config.state_path, config.bucket.location());
             drills.note(name, LastDrill::of(&drilled, now().timestamp()));
             (DrillLine::good(name.as_str(), &drilled), Ended::Good)
         }

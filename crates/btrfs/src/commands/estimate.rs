@@ -2,13 +2,14 @@
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::estimate::{Estimate, estimate, to_table};
-use btrfs_to_s3::planner::show::json;
+use btrfs_to_s3::estimate::{Estimate, estimate};
 use btrfs_to_s3::selection;
 use jiff::{Span, Timestamp};
 use s3up_cli::Exit;
 
 use super::{Output, print};
+use crate::commands::show::estimate::to_table;
+use crate::commands::show::json;
 
 /// Asks nobody but the disk.
 pub async fn run(
@@ -17,7 +18,8 @@ pub async fn run(
     days: u32,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
     let hours = Span::new().try_hours(i64::from(days) * 24);
     let since = hours.and_then(|hours| Timestamp::now().checked_sub(hours));
     let since = since.map_err(|err| Exit::Usage.with(anyhow!(err).context("--days")))?;

@@ -1,13 +1,13 @@
 //! `list`: what the bucket holds.
 
-use btrfs_to_s3::catalogue::Catalogue;
-use btrfs_to_s3::catalogue::show::{Contents, to_table};
-use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::stopping::ShutdownSignal;
+use btrfs_to_s3::shutdown::ShutdownSignal;
 use s3up_cli::Exit;
+use s3up_repository::catalogue::Catalogue;
 
-use super::place::BucketAccess;
+use super::bucket_args::BucketAccess;
 use super::{Output, connect, now, print, stopped_by};
+use crate::commands::show::json;
+use crate::commands::show::list::{Contents, to_table};
 
 /// Takes no lock, writes nothing, and needs no root.
 pub async fn run(place: &BucketAccess, names: &[String], output: Output) -> anyhow::Result<Exit> {

@@ -1,15 +1,16 @@
 //! `plan`, and `backup --dry-run`: what a backup would do now, and why.
 
-use btrfs_to_s3::compressed;
+use btrfs_host::compressed;
+use btrfs_to_s3::backup::planner::Planner;
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::plan::Trigger;
-use btrfs_to_s3::planner::Planner;
-use btrfs_to_s3::record::Records;
+use btrfs_to_s3::plan::decide::Trigger;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::stopping::ShutdownSignal;
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::snapshots::record::Records;
 use s3up_cli::Exit;
 
 use super::backup::{Doing, exit_of};
+use super::show::plan::{to_json, to_table};
 use super::{Output, connect, find_btrfs, host_name, need_root, now, print};
 
 /// Takes no lock and writes nothing.
@@ -21,26 +22,31 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    selection::check_places(config, &subvolumes).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    selection::check_places(&config.base_dir, config.spool.as_ref(), &subvolumes)
+        .map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;
     let form = compressed::form(config.compressed, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
     let bucket = connect(&config.bucket, &shutdown).await?;
-    let records = Records::new(&config.base_dir, &config.bucket);
+    let records = Records::new(&config.base_dir, config.bucket.location());
     let planner = Planner {
-        config,
         bucket: &bucket,
         btrfs: &btrfs,
+        base_dir: &config.base_dir,
+        layout: &config.bucket.layout,
+        location: &config.bucket.location(),
+        schedule: &config.schedule,
         records: &records,
         host: &host_name(),
-        form,
+        settings: &config.bucket.stream_settings(form),
         shutdown: &shutdown,
     };
     let planned = planner.plan(&subvolumes, asked, &now()).await;
     print(&match output {
-        Output::Table => planned.to_table(),
-        Output::Json => planned.to_json(),
+        Output::Table => to_table(&planned),
+        Output::Json => to_json(&planned),
     })?;
     exit_of(Doing::Plan, planned.jobs.len(), planned.failed)
 }

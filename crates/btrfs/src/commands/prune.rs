@@ -3,24 +3,23 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use btrfs_to_s3::bucket::Bucket;
-use btrfs_to_s3::catalogue::Catalogue;
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::home::RepositoryLocation;
-use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::prune::journal::Journal;
-use btrfs_to_s3::prune::orphans::orphans;
-use btrfs_to_s3::prune::{Planned, Prune, PruneError, Pruned};
-use btrfs_to_s3::retention::{PruneLine, to_table};
 use btrfs_to_s3::selection;
-use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::ShutdownSignal;
+use btrfs_to_s3::shutdown::ShutdownSignal;
 use s3up_cli::Exit;
 use s3up_core::Size;
+use s3up_repository::catalogue::Catalogue;
+use s3up_repository::documents::Bucket;
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::prune::journal::Journal;
+use s3up_repository::prune::orphans::orphans;
+use s3up_repository::prune::{Planned, Prune, PruneError, Pruned};
 use s3up_store::Versioning;
 
-use super::backup::lock;
+use super::lock::lock;
 use super::{Output, PROBE_RETRY_FOR, connect, now, print, stopped_by};
+use crate::commands::show::json;
+use crate::commands::show::prune::{PruneLine, to_table};
 
 /// After a backup nobody waits for hours: the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
@@ -40,7 +39,8 @@ pub async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
     let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let prune = prune_of(config, &bucket);
@@ -114,7 +114,7 @@ fn prune_of<'a>(config: &'a Config, bucket: &'a Bucket) -> Prune<'a> {
 }
 
 fn journal_of(config: &Config) -> Journal {
-    Journal::open(&config.state_path, RepositoryLocation::of(&config.bucket))
+    Journal::open(&config.state_path, config.bucket.location())
 }
 
 async fn delete(
@@ -165,7 +165,8 @@ pub async fn run_orphans(
     older_than_days: u32,
 ) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
     let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let layout = &config.bucket.layout;

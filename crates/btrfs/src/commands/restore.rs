@@ -6,21 +6,24 @@ use std::time::SystemTime;
 
 use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
-use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::record::Records;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::restore::{Keep, Request, Restore, Restored};
-use btrfs_to_s3::snapshot::SubvolumeName;
-use btrfs_to_s3::stopping::ShutdownSignal;
+use btrfs_to_s3::restore::request::{Keep, Request};
+use btrfs_to_s3::restore::{Restore, Restored};
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::Exit;
 use s3up_core::{Size, Throughput};
+use s3up_repository::names::SubvolumeName;
 
-use super::again::later;
-use super::place::{BucketAccess, BucketArgs};
+use super::backup_args::WhichArgs;
+use super::bucket_args::{BucketAccess, BucketArgs};
+use super::retry_hint::later;
+use super::show::progress::bars;
+use super::show::restore::to_table;
 use super::thaw::WaitingArgs;
-use super::which::WhichArgs;
 use super::{Output, connect, find_btrfs, need_root, output, print};
+use crate::commands::show::json;
 
 #[derive(Args)]
 pub struct RestoreArgs {
@@ -64,12 +67,13 @@ pub async fn run(place: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit
         terms: place.restore.terms,
         mode: args.waiting.mode(&place.restore),
         clock: SystemTime::now,
+        progress: bars(),
         proving: place.proving(args.verify.as_deref().and_then(Extent::parse)),
     };
     if args.dry_run {
         let preview = restore.preview(&request, SystemTime::now()).await.map_err(exit_of)?;
         return print(&match output(args.json) {
-            Output::Table => preview.to_table(),
+            Output::Table => to_table(&preview),
             Output::Json => json(&preview),
         });
     }
@@ -115,7 +119,7 @@ fn keep_for(place: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     Keep::ForBackups {
         path: configured.path.clone(),
         base_dir: config.base_dir.clone(),
-        records: Records::new(&config.base_dir, &config.bucket),
+        records: Records::new(&config.base_dir, config.bucket.location()),
     }
 }
 

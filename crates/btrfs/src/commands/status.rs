@@ -1,18 +1,19 @@
 //! `status`: how the backups stand, and `--check`: whether anything is wrong.
 
 use anyhow::anyhow;
-use btrfs_to_s3::check::{Checked, line, problems};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::drill::Drills;
-use btrfs_to_s3::home::RepositoryLocation;
-use btrfs_to_s3::planner::show::json;
 use btrfs_to_s3::selection;
-use btrfs_to_s3::state::LastRuns;
-use btrfs_to_s3::status::{status, to_table};
-use btrfs_to_s3::stopping::ShutdownSignal;
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::status::check::{Checked, line, problems};
+use btrfs_to_s3::status::last_drills::Drills;
+use btrfs_to_s3::status::last_runs::LastRuns;
+use btrfs_to_s3::status::{Sources, status};
 use s3up_cli::Exit;
+use s3up_repository::documents::Bucket;
 
 use super::{Output, connect, now, print, stopped_by};
+use crate::commands::show::json;
+use crate::commands::show::status::to_table;
 
 /// Takes no lock, writes nothing, and needs no root.
 pub async fn run(
@@ -22,18 +23,19 @@ pub async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    let state = LastRuns::open(&config.state_path, RepositoryLocation::of(&config.bucket));
-    let drills = Drills::open(&config.state_path, RepositoryLocation::of(&config.bucket));
-    let seen = (&state, &drills);
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    let state = LastRuns::open(&config.state_path, config.bucket.location());
+    let drills = Drills::open(&config.state_path, config.bucket.location());
     let bucket = connect(&config.bucket, &shutdown).await?;
+    let sources = sources(config, &bucket, (&state, &drills));
     let now = now();
     let mut all = Vec::new();
     let mut failed = Vec::new();
     for subvolume in subvolumes {
         let name = &subvolume.name;
         let found = tokio::select! {
-            found = status(config, &bucket, seen, name, (&now, history_count)) => found,
+            found = status(&sources, name, (&now, history_count)) => found,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         match found {
@@ -61,22 +63,25 @@ pub async fn run(
 /// One line, whatever happens, and not 0 where anything is wrong.
 pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = selection::select(config, names).map_err(|err| Exit::Usage.with(err))?;
-    let state = LastRuns::open(&config.state_path, RepositoryLocation::of(&config.bucket));
-    let drills = Drills::open(&config.state_path, RepositoryLocation::of(&config.bucket));
-    let seen = (&state, &drills);
+    let subvolumes =
+        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    let state = LastRuns::open(&config.state_path, config.bucket.location());
+    let drills = Drills::open(&config.state_path, config.bucket.location());
     let (connected, now) = (connect(&config.bucket, &shutdown).await, now());
     let mut found = Vec::new();
     for subvolume in subvolumes {
         let name = &subvolume.name;
         let status = match &connected {
             Err(err) => Err(format!("{err:#}")),
-            Ok(bucket) => tokio::select! {
-                found = status(config, bucket, seen, name, (&now, 0)) => {
-                    found.map_err(|err| format!("{:#}", anyhow!(err)))
+            Ok(bucket) => {
+                let sources = sources(config, bucket, (&state, &drills));
+                tokio::select! {
+                    found = status(&sources, name, (&now, 0)) => {
+                        found.map_err(|err| format!("{:#}", anyhow!(err)))
+                    }
+                    stop = shutdown.wait() => return Err(stopped_by(stop)),
                 }
-                stop = shutdown.wait() => return Err(stopped_by(stop)),
-            },
+            }
         };
         found.push((name.as_str(), status));
     }
@@ -88,4 +93,19 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let problems = problems(&checked, now.timestamp());
     print(&line(&checked, &problems))?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn sources<'a>(
+    config: &'a Config,
+    bucket: &'a Bucket,
+    (runs, drills): (&'a LastRuns, &'a Drills),
+) -> Sources<'a> {
+    Sources {
+        bucket,
+        layout: &config.bucket.layout,
+        schedule: &config.schedule,
+        runs,
+        drills,
+        has_drills: config.drill_dir.is_some(),
+    }
 }

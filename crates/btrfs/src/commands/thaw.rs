@@ -4,18 +4,19 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::RestoreConfig;
-use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::restore::choose::Chooser;
-use btrfs_to_s3::stopping::ShutdownSignal;
-use btrfs_to_s3::thaw::show::{ThawLine, to_text};
-use btrfs_to_s3::thaw::{Mode, Thaw, chunks_of};
+use btrfs_to_s3::restore::select_backup::Chooser;
+use btrfs_to_s3::shutdown::ShutdownSignal;
 use clap::Args;
 use s3up_cli::Exit;
+use s3up_repository::thaw::{Mode, Thaw, chunks_of};
 
-use super::again::later;
-use super::place::{BucketAccess, BucketArgs};
-use super::which::WhichArgs;
+use super::backup_args::WhichArgs;
+use super::bucket_args::{BucketAccess, BucketArgs};
+use super::retry_hint::later;
+use super::show::progress::bars;
 use super::{connect, print, stopped_by};
+use crate::commands::show::json;
+use crate::commands::show::thaw::{ThawLine, to_text};
 
 #[derive(Args)]
 pub struct ThawArgs {
@@ -59,7 +60,8 @@ pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
     let bucket = connect(&place.bucket, &shutdown).await?;
     let chooser = Chooser { bucket: &bucket, layout: &place.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&place.restore);
-    let thaw = Thaw { bucket: &bucket, terms: place.restore.terms, clock: SystemTime::now };
+    let (terms, progress) = (place.restore.terms, bars());
+    let thaw = Thaw { bucket: &bucket, terms, clock: SystemTime::now, progress: &progress };
     let work = async {
         let chain = chooser.chain(&wanted).await?;
         let chunks = chunks_of(chain.entries())

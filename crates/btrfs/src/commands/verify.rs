@@ -1,15 +1,16 @@
 //! `verify`: whether everything is there, and is what was sent.
 
 use anyhow::anyhow;
-use btrfs_to_s3::audit::Expected;
-use btrfs_to_s3::planner::show::json;
-use btrfs_to_s3::stopping::ShutdownSignal;
-use btrfs_to_s3::verify::show::{VerifyLine, to_table};
-use btrfs_to_s3::verify::{Depth, Verify};
+use btrfs_to_s3::shutdown::ShutdownSignal;
 use s3up_cli::Exit;
+use s3up_repository::audit::Expected;
+use s3up_repository::verify::{Depth, Verify};
 
-use super::place::BucketAccess;
+use super::bucket_args::BucketAccess;
+use super::show::progress::bars;
 use super::{Output, connect, print, stopped_by};
+use crate::commands::show::json;
+use crate::commands::show::verify::{VerifyLine, to_table};
 
 /// Takes no lock, writes nothing, and needs no root.
 pub async fn run(
@@ -29,6 +30,7 @@ pub async fn run(
             profile: settings.profile,
         },
         depth,
+        progress: &bars(),
     };
     let mut all = Vec::new();
     for name in place.subvolumes(&bucket, names, &shutdown).await? {

@@ -3,16 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use s3up_core::Size;
+use btrfs_host::identity::Identity;
+use btrfs_host::tool::Btrfs;
+use btrfs_host::{send, subvolume};
+use s3up_core::progress::ProgressSink;
+use s3up_core::{Size, error_chain};
+use s3up_repository::manifest::Manifest;
 
 use super::{CompareError, Compared, Extent, LINKED_MAX, Request, Restored, compare};
-use crate::cause::error_chain;
-use crate::manifest::Manifest;
-use crate::plan::Identity;
-use crate::send;
-use crate::stopping::ShutdownSignal;
-use crate::subvolume;
-use crate::tool::Btrfs;
+use crate::shutdown::ShutdownSignal;
 
 /// The snapshot that a backup was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +104,7 @@ impl CompareOptions {
         manifest: &Manifest,
         restored: Restored,
         shutdown: &ShutdownSignal,
+        progress: &ProgressSink,
     ) -> Result<Proof, CompareError> {
         let files_max = match self.extent {
             Extent::Full => None,
@@ -120,7 +120,8 @@ impl CompareOptions {
         match source {
             Source::NotHere { why } => Ok(Proof::Stream { why }),
             Source::Here(source) => {
-                let request = Request { source: source.clone(), restored, files_max };
+                let (from, progress) = (source.clone(), progress.clone());
+                let request = Request { source: from, restored, files_max, progress };
                 let compared = compare(request, shutdown).await?;
                 Ok(Proof::Compared { source, extent: self.extent, compared })
             }

@@ -61,7 +61,8 @@ fn to_come(path: &Path) -> Restored {
 }
 
 fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compared {
-    let request = Request { source: source.into(), restored: to_come(restored), files_max };
+    let (source, restored) = (source.into(), to_come(restored));
+    let request = Request { source, restored, files_max, progress: ProgressSink::silent() };
     compare_now(&request, &AtomicBool::new(false)).expect("a comparison")
 }
 
@@ -183,7 +184,8 @@ fn what_counts_of_the_root_is_the_time_that_it_will_get() {
     let cases =
         [(gets(one.path()), None), (unknown, None), (gets(other.path()), Some(now.as_str()))];
     for (restored, want) in cases {
-        let request = Request { source: one.path().into(), restored, files_max: None };
+        let (source, progress) = (one.path().into(), ProgressSink::silent());
+        let request = Request { source, restored, files_max: None, progress };
         let found = compare_now(&request, &AtomicBool::new(false)).unwrap().differences;
         assert_eq!(found.count, u64::from(want.is_some()), "{found}");
         assert!(found.to_string().contains(want.unwrap_or_default()), "{found}");
@@ -236,8 +238,8 @@ fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
 fn a_comparison_that_is_stopped_ends() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), "a").unwrap();
-    let request =
-        Request { source: root.path().into(), restored: to_come(root.path()), files_max: Some(1) };
+    let (source, progress) = (root.path().into(), ProgressSink::silent());
+    let request = Request { source, restored: to_come(root.path()), files_max: Some(1), progress };
 
     let found = compare_now(&request, &AtomicBool::new(true)).unwrap();
 
@@ -249,7 +251,8 @@ fn a_tree_that_is_not_there_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let at = |source: &Path, restored: &Path, files_max| {
         let restored = Restored { path: restored.into(), root_times: None };
-        let request = Request { source: source.into(), restored, files_max };
+        let (source, progress) = (source.into(), ProgressSink::silent());
+        let request = Request { source, restored, files_max, progress };
         compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
     };
     let none = Path::new("/no/such");

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 
+use btrfs_host::root_times::RootTimes;
+
 use super::content::Pair;
 use super::difference::What;
 use super::entry::{Entry, Folder, in_restored, in_source};
-use super::links::{HardLinks, Name};
+use super::hard_links::{HardLinks, Name};
 use super::sample::Pick;
 use super::{CompareError, Compared, Request, Shared};
-use crate::root_times::RootTimes;
 
 /// What stands in a snapshot for a subvolume that was inside: an empty folder
 /// with this inode (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's

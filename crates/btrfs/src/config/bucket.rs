@@ -4,14 +4,17 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
+use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, Loaded, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
+use s3up_repository::layout::Layout;
+use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
 
 use super::raw;
 use super::restore::{RestoreConfig, restore};
-use crate::layout::Layout;
+use crate::plan::observed::StreamSettings;
 
 const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
@@ -66,6 +69,36 @@ impl BucketConfig {
         let Loaded { raw, source }: Loaded<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
         Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
+    }
+
+    /// What this host remembers of backups is remembered of this place.
+    pub fn location(&self) -> RepositoryLocation {
+        RepositoryLocation {
+            endpoint: self.settings.endpoint.clone(),
+            bucket: self.settings.bucket.clone(),
+            prefix: self.layout.prefix().as_str().to_owned(),
+        }
+    }
+
+    /// What a stream of this form is cut and stored by.
+    pub fn stream_settings(&self, form: Form) -> StreamSettings {
+        let sse = match &self.settings.sse {
+            Sse::Unsaid => "none".to_owned(),
+            Sse::Aes256 => "AES256".to_owned(),
+            Sse::Kms { key_id: None } => "aws:kms".to_owned(),
+            Sse::Kms { key_id: Some(id) } => format!("aws:kms {id}"),
+        };
+        let form = match form {
+            Form::Plain => "plain",
+            Form::Compressed => "compressed",
+        };
+        StreamSettings {
+            part_bytes: self.part_bytes,
+            chunk_bytes: self.chunk_bytes,
+            storage_class: self.class_chunks.clone(),
+            sse,
+            form: form.to_owned(),
+        }
     }
 
     /// Makes room in memory for so many parts on their way at once.

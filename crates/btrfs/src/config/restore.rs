@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use s3up_cli::config::{ConfigError, Source};
+use s3up_repository::thaw::{Mode, Terms};
 use s3up_store::Tier;
 
 use super::raw;
 use crate::compare::Extent;
-use crate::thaw::{Mode, Terms};
 
 const SAMPLE_MAX_FILES: u64 = 1000;
 /// Each is eight bytes in memory.

@@ -1,10 +1,10 @@
 //! The spool: two keys of `[global]`, and one of `[s3]` that turns it on.
 
+use btrfs_host::spool::Spool;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_core::Size;
 
 use super::raw;
-use crate::spool::Spool;
 
 /// Turned off, its keys are checked all the same.
 pub(super) fn spool(

@@ -1,10 +1,10 @@
 //! Keys whose value is one of some words.
 
+use btrfs_host::compressed::Compressed;
 use s3up_cli::config::{ConfigError, Source};
+use s3up_repository::retention::{MinAge, Retention};
 
 use super::raw;
-use crate::compressed::Compressed;
-use crate::retention::{MinAge, Retention};
 
 const GENERATIONS: u32 = 1;
 

@@ -13,11 +13,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use btrfs_host::tool::{Tool, ToolError};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::lock::{Lock, LockError};
-use crate::tool::{Tool, ToolError};
 
 const FOLDER: &str = ".btrfs-to-s3-drill";
 const LOCK: &str = "lock";

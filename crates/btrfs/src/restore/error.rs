@@ -2,26 +2,26 @@
 
 use std::path::PathBuf;
 
-use btrfs_sendstream::StreamError;
+use btrfs_host::filesystem::MountPointError;
+use btrfs_host::receive::ReceiveError;
+use btrfs_host::send::SendError;
+use btrfs_host::subvolume::SubvolumeError;
+use btrfs_host::tool::ToolError;
 use s3up_cli::Stop;
-use s3up_core::{Crc64Nvme, Key};
+use s3up_core::Key;
+use s3up_repository::catalogue::read::CatalogueError;
+use s3up_repository::documents::ReadChainError;
+use s3up_repository::fetch::FetchError;
+use s3up_repository::manifest::DocumentError;
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::thaw::{Look, ThawError};
 use s3up_store::{Kind, StoreError};
 
-use super::names::OtherBase;
-use crate::bucket::{BucketError, ReadChainError};
-use crate::catalogue::read::CatalogueError;
+use super::uuid_rewrite::OtherBase;
 use crate::compare::{CompareError, Proof};
-use crate::failure::Failure;
-use crate::filesystem::MountPointError;
-use crate::kept::KeepError;
-use crate::manifest::DocumentError;
-use crate::receive::ReceiveError;
-use crate::send::SendError;
-use crate::snapshot::SubvolumeName;
-use crate::staging::StagingError;
-use crate::subvolume::SubvolumeError;
-use crate::thaw::{Look, ThawError};
-use crate::tool::ToolError;
+use crate::restore::staging::StagingError;
+use crate::snapshots::dir::SnapshotDirError;
+use crate::snapshots::received_parent::KeepError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -50,18 +50,6 @@ pub enum RestoreError {
     Document { key: Key, source: DocumentError },
     #[error("manifest {key} is of the subvolume {found:?}, asked for was {asked}")]
     OtherSubvolume { key: Key, found: String, asked: SubvolumeName },
-    #[error("chunk {chunk} of {manifest} is missing in the bucket")]
-    ChunkMissing { chunk: Key, manifest: Key },
-    #[error("chunk {chunk} of {manifest} is {found} bytes long, expected {expected}")]
-    ChunkSize { chunk: Key, manifest: Key, expected: u64, found: u64 },
-    #[error("chunk {chunk} of {manifest} has the CRC64NVME {found}, expected {expected}")]
-    ChunkChecksum { chunk: Key, manifest: Key, expected: Crc64Nvme, found: Crc64Nvme },
-    #[error("fetch a chunk of {manifest}")]
-    Fetch { manifest: Key, source: StoreError },
-    #[error("chunk {chunk} of {manifest} does not hold what was sent")]
-    Stream { manifest: Key, chunk: Key, source: StreamError },
-    #[error("the chunks of {manifest} do not hold a whole stream")]
-    Cut { manifest: Key, source: StreamError },
     #[error("{manifest} was received wrong: {what} is {found}, expected {expected}")]
     Received { manifest: Key, what: &'static str, expected: String, found: String },
     #[error(
@@ -96,7 +84,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Compare(#[from] CompareError),
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Fetch(#[from] FetchError),
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
     #[error(transparent)]
@@ -116,7 +104,7 @@ pub enum RestoreError {
     #[error("keep the parent of the next incremental")]
     Keep(#[from] KeepError),
     #[error("keep the parent of the next incremental")]
-    SnapshotDir(#[from] Box<Failure>),
+    SnapshotDir(#[from] SnapshotDirError),
     #[error("choose a name for this run")]
     Random(#[from] getrandom::Error),
 }
@@ -139,13 +127,8 @@ impl RestoreError {
             self,
             RestoreError::Pointer { .. }
                 | RestoreError::Document { .. }
-                | RestoreError::ChunkMissing { .. }
-                | RestoreError::ChunkSize { .. }
-                | RestoreError::ChunkChecksum { .. }
-                | RestoreError::Stream { .. }
-                | RestoreError::Cut { .. }
                 | RestoreError::Base { .. }
-                | RestoreError::Bucket(_)
+                | RestoreError::Fetch(_)
                 | RestoreError::Chain(_)
         )
     }
@@ -154,10 +137,10 @@ impl RestoreError {
     fn of_store(&self) -> Option<&StoreError> {
         #[expect(clippy::wildcard_enum_match_arm, reason = "all others are of no call")]
         match self {
-            RestoreError::Fetch { source, .. }
-            | RestoreError::Store(source)
-            | RestoreError::Bucket(BucketError::Store(source))
-            | RestoreError::Chain(ReadChainError::Store(source)) => Some(source),
+            RestoreError::Fetch(err) => err.of_store(),
+            RestoreError::Store(source) | RestoreError::Chain(ReadChainError::Store(source)) => {
+                Some(source)
+            }
             _ => None,
         }
     }
@@ -178,7 +161,7 @@ mod tests {
             let key = Key::parse("a").unwrap();
             let subject = key.to_string();
             let source = StoreError { op: "get", subject, kind, retry_after: None, source: None };
-            RestoreError::Fetch { manifest: key, source }
+            RestoreError::Fetch(FetchError::Download { manifest: key, source })
         };
         #[rustfmt::skip]
         let cases = [
@@ -193,7 +176,7 @@ mod tests {
         ];
         for (err, want) in cases {
             assert_eq!(err.is_interruption(), want, "{err:?}");
-            let is_of_data = matches!(&err, RestoreError::Fetch { .. }) && !want;
+            let is_of_data = matches!(&err, RestoreError::Fetch(_)) && !want;
             assert_eq!(err.is_of_data(), is_of_data, "{err:?}");
         }
     }

@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
-use s3up_cli::table;
-use s3up_core::{Key, Size};
+use s3up_core::Key;
+use s3up_repository::documents::Bucket;
+use s3up_repository::fetch::{FetchEntry, FetchPlan};
+use s3up_repository::stamp::seconds;
 use s3up_store::{ArchiveState, ObjectFacts};
 use serde::Serialize;
 
-use super::cold::{ArchivedChunks, archived_chunks};
 use super::error::RestoreError;
-use super::links::{FetchEntry, FetchPlan};
-use crate::bucket::Bucket;
-use crate::plan::seconds;
+use super::thaw_estimate::{ArchivedChunks, archived_chunks};
 
 const ASKED_AT_ONCE: usize = 16;
 const STANDARD: &str = "STANDARD";
@@ -80,53 +79,6 @@ impl Preview {
             free_bytes,
             thaw: cold,
         })
-    }
-
-    pub fn to_table(&self) -> String {
-        let header = ["LINK", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
-        let rows = self.links.iter().zip(1..).map(|(link, n): (_, usize)| {
-            [
-                n.to_string(),
-                link.kind.clone(),
-                link.created_at.clone(),
-                Size(link.bytes).to_string(),
-                link.chunks.to_string(),
-                link.storage_classes.join(", "),
-                link.manifest.clone(),
-            ]
-        });
-        let links = table(header, rows);
-        format!(
-            "{links}\n{} links{}, {} chunks, {}; {} are free at {}\n{}",
-            self.links.len(),
-            match self.links_here {
-                0 => String::new(),
-                here => format!(" ({here} here already, of a restore that was interrupted)"),
-            },
-            self.chunks,
-            Size(self.total_bytes),
-            Size(self.free_bytes),
-            self.target,
-            self.thaw_table()
-        )
-    }
-
-    fn thaw_table(&self) -> String {
-        if self.thaw.is_empty() {
-            return "nothing has to be thawed\n".to_owned();
-        }
-        let header = ["THAW", "REQUESTS", "IN PROGRESS", "BYTES", "STANDARD", "BULK"];
-        let rows = self.thaw.iter().map(|cold| {
-            [
-                cold.storage_class.clone(),
-                cold.requests.to_string(),
-                cold.in_progress.to_string(),
-                Size(cold.bytes).to_string(),
-                cold.standard_hours.to_string(),
-                cold.bulk_hours.to_string(),
-            ]
-        });
-        format!("\n{}", table(header, rows))
     }
 }
 

@@ -199,19 +199,22 @@ async fn copies_that_would_go_too_early_are_kept_longer() {
 /// What runs beside a long download, with the clock of the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_kept_while_a_download_takes_long() {
-    use btrfs_to_s3::thaw::{Mode, Terms, Thaw};
+    use s3up_core::progress::ProgressSink;
+    use s3up_repository::documents::Bucket;
+    use s3up_repository::thaw::{Mode, Terms, Thaw};
 
     let Some(world) = archived("GLACIER").await else { return };
     world.s3.set_restore_delay(Duration::ZERO);
     let chunks = chunks(&world).await.into_iter().map(|key| (key, 1)).collect();
-    let bucket = btrfs_to_s3::bucket::Bucket {
+    let bucket = Bucket {
         store: world.store.clone(),
         retry_for: RETRY_FOR,
         storage_class: None,
         metadata: Default::default(),
     };
     let terms = Terms { tier: Tier::Standard, days: 14 };
-    let thaw = Thaw { bucket: &bucket, terms, clock: SystemTime::now };
+    let progress = &ProgressSink::silent();
+    let thaw = Thaw { bucket: &bucket, terms, clock: SystemTime::now, progress };
     let thawed = thaw.run(&chunks, Mode::Wait { at_most: HOUR }).await.unwrap();
     assert!(thawed.is_ready());
     assert_eq!(thaw.keep_once(&chunks).await.unwrap(), 0, "two weeks are left");

@@ -1,0 +1,167 @@
+//! What a path stands on: which filesystem, and whether it is a subvolume.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The inode of the root of every btrfs subvolume, and of nothing else there:
+/// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
+const SUBVOLUME_INODE: u64 = 256;
+
+/// One mount, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// `major:minor` of the filesystem: the same for each of its mounts.
+    pub device: String,
+    pub filesystem: String,
+}
+
+/// A folder that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPoint {
+    /// Without symlinks.
+    pub path: PathBuf,
+    pub mount: Mount,
+    pub is_subvolume: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MountPointError {
+    #[error("look at {path:?}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{path:?} is no folder")]
+    NoFolder { path: PathBuf },
+    #[error("{path:?} is on {filesystem}, not on btrfs")]
+    NotBtrfs { path: PathBuf, filesystem: String },
+    #[error("{path:?} is on no filesystem that /proc/self/mountinfo names")]
+    NoMount { path: PathBuf },
+}
+
+/// Looks at a folder that has to be on btrfs.
+pub fn on_btrfs(path: &Path) -> Result<MountPoint, MountPointError> {
+    let io = |source| MountPointError::Io { path: path.to_owned(), source };
+    let resolved = fs::canonicalize(path).map_err(io)?;
+    let metadata = fs::metadata(&resolved).map_err(io)?;
+    if !metadata.is_dir() {
+        return Err(MountPointError::NoFolder { path: path.to_owned() });
+    }
+    let mounts = fs::read("/proc/self/mountinfo").map_err(io)?;
+    let mount = mount_of(&mounts, &resolved)
+        .ok_or_else(|| MountPointError::NoMount { path: path.to_owned() })?;
+    if mount.filesystem != "btrfs" {
+        let (path, filesystem) = (path.to_owned(), mount.filesystem);
+        return Err(MountPointError::NotBtrfs { path, filesystem });
+    }
+    Ok(MountPoint { path: resolved, mount, is_subvolume: metadata.ino() == SUBVOLUME_INODE })
+}
+
+/// The mount that `path`, which has no symlinks, is on. The format:
+/// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts>
+fn mount_of(mountinfo: &[u8], path: &Path) -> Option<Mount> {
+    let mut found: Option<(usize, Mount)> = None;
+    for line in mountinfo.split(|byte| *byte == b'\n') {
+        let Some((point, mount)) = parse_line(line) else { continue };
+        let depth = point.components().count();
+        // The last of several mounts on one folder hides the others.
+        let is_nearer = found.as_ref().is_none_or(|(so_far, _)| depth >= *so_far);
+        if path.starts_with(&point) && is_nearer {
+            found = Some((depth, mount));
+        }
+    }
+    found.map(|(_, mount)| mount)
+}
+
+/// `36 35 98:0 /root /point rw,noatime shared:1 - ext3 /dev/root rw`
+fn parse_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let device = fields.nth(2)?;
+    let point = fields.nth(1)?;
+    let filesystem = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let mount = Mount {
+        device: String::from_utf8_lossy(device).into_owned(),
+        filesystem: String::from_utf8_lossy(filesystem).into_owned(),
+    };
+    Some((PathBuf::from(OsStr::from_bytes(&unescaped(point))), mount))
+}
+
+/// Space, tab, line break and backslash are written as `\040`.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, more)) = rest.split_first() {
+        match (first, more) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', more @ ..]) => {
+                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = more;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = more;
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
+30 21 0:39 / /srv rw shared:1 - btrfs /dev/sdb rw,subvol=/
+31 30 0:39 /@home /srv/home rw shared:1 master:2 - btrfs /dev/sdb rw,subvol=/@home
+32 21 0:40 / /mnt/my\\040disk rw - btrfs /dev/sdc rw
+33 21 0:41 / /srv2 rw - xfs /dev/sdd rw
+34 30 0:42 / /srv/over rw - ext4 /dev/sde rw
+35 30 0:43 / /srv/over rw - btrfs /dev/sdf rw
+";
+
+    #[test]
+    fn a_path_is_on_the_nearest_mount() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/",                 "8:1",  "ext4"),
+            ("/home",             "8:1",  "ext4"),
+            ("/srv",              "0:39", "btrfs"),
+            ("/srv/data",         "0:39", "btrfs"),
+            ("/srv/home/me",      "0:39", "btrfs"),
+            ("/srv2/data",        "0:41", "xfs"),
+            ("/srv22",            "8:1",  "ext4"),
+            ("/mnt/my disk/data", "0:40", "btrfs"),
+            ("/srv/over/a",       "0:43", "btrfs"),
+        ];
+        for (path, device, filesystem) in cases {
+            let mount = mount_of(MOUNTS.as_bytes(), Path::new(path)).unwrap();
+            assert_eq!((&*mount.device, &*mount.filesystem), (device, filesystem), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_folder_on_btrfs_is_refused() {
+        let folder = Path::new("/proc");
+        let err = on_btrfs(folder).unwrap_err().to_string();
+        assert_eq!(err, "\"/proc\" is on proc, not on btrfs");
+        assert!(matches!(
+            on_btrfs(Path::new("/proc/version")),
+            Err(MountPointError::NoFolder { .. })
+        ));
+        assert!(matches!(on_btrfs(Path::new("/no/such")), Err(MountPointError::Io { .. })));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_mounts_make_a_reader_panic(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            text in r"([ 0-9a-z/:\\\n-]{0,12} ){0,12}",
+        ) {
+            for mounts in [&bytes[..], text.as_bytes()] {
+                if let Some(mount) = mount_of(mounts, Path::new("/a")) {
+                    proptest::prop_assert!(!mount.filesystem.contains(' '));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The program `btrfs` and the kernel, as a host that sends and receives
+//! snapshots uses them.
+//!
+//! [`tool`] finds and calls the program, [`send`] and [`receive`] run it beside
+//! us for hours; [`subvolume`] and [`filesystem`] look at what is on disk.
+//!
+//! Not here: the format of send streams (`btrfs-sendstream`), S3, configuration,
+//! and which snapshots are ours.
+
+mod child;
+pub mod compressed;
+mod exit_report;
+pub mod filesystem;
+pub mod identity;
+pub mod nested;
+pub mod nocow;
+pub mod receive;
+pub mod root_times;
+pub mod send;
+pub mod spool;
+pub mod subvolume;
+pub mod tool;
+pub mod walk;

@@ -1,0 +1,98 @@
+//! Warns of what `btrfs send` loses: files without copy-on-write.
+//!
+//! Their flag (`chattr +C`) is not in a stream, so a restored database or disk
+//! image is copied on write, and slower. It is looked for once, before the first
+//! full, in the snapshot, and within limits: it is a warning, not a check.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{IFlags, OFlags, ioctl_getflags};
+
+use crate::walk::{Found, Walk};
+
+/// So many are named.
+const NAMED_MAX: usize = 5;
+/// A first full takes hours; this delays it by as much as nobody notices.
+const TIME_MAX: Duration = Duration::from_secs(30);
+const ENTRIES_MAX: u64 = 1_000_000;
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Nocow {
+    pub count: u64,
+    pub first: Vec<PathBuf>,
+    /// Whether every file was looked at.
+    pub is_complete: bool,
+}
+
+/// Looks at the files of `snapshot`, which is of `name`.
+pub async fn warn(name: &str, snapshot: &Path) {
+    let root = snapshot.to_owned();
+    let looking = tokio::task::spawn_blocking(move || look(&root, ENTRIES_MAX, TIME_MAX));
+    let found = match looking.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(err)) => {
+            tracing::warn!(event = "nocow_unknown", subvolume = %name, "{err}");
+            return;
+        }
+        Err(err) => {
+            tracing::warn!(event = "nocow_unknown", subvolume = %name, "{err}");
+            return;
+        }
+    };
+    if found.count > 0 {
+        let first: Vec<_> = found.first.iter().map(|path| path.display().to_string()).collect();
+        tracing::warn!(
+            event = "nocow_files",
+            subvolume = %name,
+            count = found.count,
+            all = found.is_complete,
+            first = first.join(", "),
+            "these are not copied on write (chattr +C); their content is backed up, that flag is \
+             not"
+        );
+    } else if !found.is_complete {
+        tracing::info!(
+            event = "nocow_not_all",
+            subvolume = %name,
+            "no file without copy-on-write among the first; there are too many to look at all"
+        );
+    }
+}
+
+fn look(root: &Path, entries_max: u64, time_max: Duration) -> std::io::Result<Nocow> {
+    let began = Instant::now();
+    let mut found = Nocow { is_complete: true, ..Nocow::default() };
+    for (entry, seen) in Walk::below(root)?.zip(0u64..) {
+        if seen >= entries_max || began.elapsed() > time_max {
+            found.is_complete = false;
+            break;
+        }
+        match entry {
+            Found::File { path, metadata } if metadata.is_file() => match is_nocow(&path) {
+                Ok(true) => found.add(path.strip_prefix(root).unwrap_or(&path)),
+                Ok(false) => {}
+                Err(_) => found.is_complete = false,
+            },
+            Found::Unreadable { .. } => found.is_complete = false,
+            Found::File { .. } | Found::Folder { .. } | Found::Elsewhere { .. } => {}
+        }
+    }
+    Ok(found)
+}
+
+fn is_nocow(path: &Path) -> std::io::Result<bool> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    Ok(ioctl_getflags(&file)?.contains(IFlags::NOCOW))
+}
+
+impl Nocow {
+    fn add(&mut self, path: &Path) {
+        self.count += 1;
+        if self.first.len() < NAMED_MAX {
+            self.first.push(path.to_owned());
+        }
+    }
+}

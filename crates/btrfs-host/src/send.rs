@@ -1,0 +1,240 @@
+//! `btrfs send` as a stream that is proven while it is read.
+//!
+//! The end of a [`SendStream`] is the end of a whole, sound stream from a
+//! program that exited with 0; everything else is an error. So whoever reads
+//! it to its end and stores what came has stored a good backup, and the last
+//! chunk is never completed for a bad one. A `btrfs send` that was frozen and
+//! thawed writes garbage and exits with 0: the verifier sees that.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use btrfs_sendstream::{Facts, Snapshot, StreamError, Verifier};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::process::ChildStdout;
+
+use crate::child::Running;
+use crate::compressed::Form;
+use crate::exit_report::ExitReport;
+use crate::identity::Identity;
+use crate::tool::{Btrfs, shown};
+
+/// Fewer switches between two busy processes; the most that the kernel grants
+/// an ordinary user, and what it does not grant is no loss.
+const PIPE_BYTES: usize = 1 << 20;
+/// The first command of a stream is well within it.
+const IDENTITY_BYTES_MAX: usize = 64 << 10;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error("start `{command}`")]
+    Start { command: String, source: io::Error },
+    #[error("`{command}` failed: {outcome}")]
+    Failed { command: String, outcome: ExitReport },
+    #[error("what `{command}` wrote is no sound stream")]
+    Stream { command: String, source: StreamError },
+    #[error("read from `{command}`")]
+    Read { command: String, source: io::Error },
+    #[error("`{command}` ended before it named the snapshot: {outcome}")]
+    NoIdentity { command: String, outcome: ExitReport },
+}
+
+/// How a stream names its snapshot, once it has begun.
+pub type Named = Arc<OnceLock<Identity>>;
+
+pub struct SendStream {
+    command: String,
+    state: State,
+    /// Once the snapshot was named.
+    named: Named,
+    /// Once it was read to its end.
+    facts: Option<Facts>,
+}
+
+enum State {
+    Reading {
+        stdout: ChildStdout,
+        verifier: Verifier,
+        running: Running,
+    },
+    /// The pipe is closed; the program has not been waited for.
+    Ending {
+        verdict: Result<Facts, StreamError>,
+        running: Running,
+    },
+    Ended,
+}
+
+impl SendStream {
+    /// Sends `snapshot`, which is read-only, as a full or based on `parent`.
+    pub fn start(
+        btrfs: &Btrfs,
+        snapshot: &Path,
+        parent: Option<&Path>,
+        form: Form,
+    ) -> Result<SendStream, SendError> {
+        let mut arguments = vec![OsStr::new("send"), OsStr::new("-q")];
+        arguments.extend(form.arguments().iter().map(OsStr::new));
+        if let Some(parent) = parent {
+            arguments.extend([OsStr::new("-p"), parent.as_ref()]);
+        }
+        arguments.push(snapshot.as_ref());
+        start(btrfs, &arguments)
+    }
+
+    /// Whoever holds this learns how the stream names its snapshot, as soon as it
+    /// does.
+    pub fn named(&self) -> Named {
+        Named::clone(&self.named)
+    }
+
+    /// Ends the program, wherever it is, and waits for that. Returns what the
+    /// stream was, if it was read to its end.
+    pub async fn stop(self) -> Option<Facts> {
+        let outcome = match self.state {
+            State::Reading { running, .. } | State::Ending { running, .. } => {
+                running.terminate().await
+            }
+            State::Ended => return self.facts,
+        };
+        match outcome {
+            Ok(outcome) => tracing::debug!(event = "send_stopped", "{outcome}"),
+            Err(err) => tracing::warn!(event = "send_not_stopped", "{}: {err}", self.command),
+        }
+        None
+    }
+
+    fn poll_reading(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        let State::Reading { stdout, verifier, .. } = &mut self.state else {
+            return Poll::Ready(Ok(()));
+        };
+        let before = buf.filled().len();
+        if let Err(source) = ready!(Pin::new(stdout).poll_read(cx, buf)) {
+            return Poll::Ready(Err(SendError::Read { command: self.command.clone(), source }));
+        }
+        let piece = &buf.filled()[before..];
+        // A few microseconds: the pipe gives 64 KiB at a time, or a little more.
+        if let Err(source) = verifier.feed(piece) {
+            return Poll::Ready(Err(SendError::Stream { command: self.command.clone(), source }));
+        }
+        if self.named.get().is_none()
+            && let Some(snapshot) = verifier.snapshot()
+        {
+            self.named.get_or_init(|| identity_of(snapshot));
+        }
+        if piece.is_empty()
+            && let State::Reading { verifier, running, .. } =
+                std::mem::replace(&mut self.state, State::Ended)
+        {
+            self.state = State::Ending { verdict: verifier.finish(), running };
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A program that failed is the cause; a stream that is cut is what follows.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let State::Ending { running, .. } = &mut self.state else { return Poll::Ready(Ok(())) };
+        let outcome = ready!(running.poll_ended(cx));
+        let command = self.command.clone();
+        let State::Ending { verdict, .. } = std::mem::replace(&mut self.state, State::Ended) else {
+            return Poll::Ready(Ok(()));
+        };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(source) => return Poll::Ready(Err(SendError::Read { command, source })),
+        };
+        if !outcome.status.success() {
+            return Poll::Ready(Err(SendError::Failed { command, outcome }));
+        }
+        match verdict {
+            Ok(facts) => {
+                self.facts = Some(facts);
+                Poll::Ready(Ok(()))
+            }
+            Err(source) => Poll::Ready(Err(SendError::Stream { command, source })),
+        }
+    }
+}
+
+fn start(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<SendStream, SendError> {
+    let command = shown(arguments);
+    let fail = |source| SendError::Start { command: command.clone(), source };
+    let (running, stdout) =
+        Running::start(btrfs.command(arguments), |child| child.stdout.take()).map_err(fail)?;
+    let stdout = stdout.ok_or_else(|| fail(io::Error::other("it has no stdout")))?;
+    if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES) {
+        tracing::debug!(event = "pipe_not_enlarged", "{errno}");
+    }
+    let state = State::Reading { stdout, verifier: Verifier::new(), running };
+    Ok(SendStream { command, state, named: Named::default(), facts: None })
+}
+
+impl AsyncRead for SendStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(self.poll_reading(cx, buf)).map_err(io::Error::other)?;
+        if buf.filled().len() > before {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_ending(cx).map_err(io::Error::other)
+    }
+}
+
+/// What a send of `snapshot` would name it: its UUID and its ctransid as they
+/// are on disk now. Read from the first bytes of a stream without file data,
+/// because that is what the kernel writes into an incremental's header.
+pub async fn identity(btrfs: &Btrfs, snapshot: &Path) -> Result<Identity, SendError> {
+    let arguments =
+        [OsStr::new("send"), OsStr::new("-q"), OsStr::new("--no-data"), snapshot.as_ref()];
+    let mut stream = start(btrfs, &arguments)?;
+    let found = read_identity(&mut stream).await;
+    stream.stop().await;
+    found
+}
+
+fn identity_of(snapshot: &Snapshot) -> Identity {
+    Identity { uuid: snapshot.uuid.to_string(), ctransid: snapshot.ctransid }
+}
+
+async fn read_identity(stream: &mut SendStream) -> Result<Identity, SendError> {
+    let command = stream.command.clone();
+    let State::Reading { stdout, verifier, running } = &mut stream.state else {
+        return Err(SendError::Read { command, source: io::Error::other("it has ended") });
+    };
+    let mut bytes = vec![0; IDENTITY_BYTES_MAX];
+    loop {
+        let count = match stdout.read(&mut bytes).await {
+            Ok(count) => count,
+            Err(source) => return Err(SendError::Read { command, source }),
+        };
+        // Without data the stream is refused later, but not in its first command.
+        let judged = verifier.feed(&bytes[..count]);
+        match (verifier.snapshot(), judged) {
+            (Some(snapshot), _) => return Ok(identity_of(snapshot)),
+            (None, Err(source)) => return Err(SendError::Stream { command, source }),
+            (None, Ok(())) if count == 0 => {
+                let outcome = running.wait().await;
+                return Err(match outcome {
+                    Ok(outcome) => SendError::NoIdentity { command, outcome },
+                    Err(source) => SendError::Read { command, source },
+                });
+            }
+            (None, Ok(())) => {}
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Where a stream waits on disk, so that its sender ends early.
+//!
+//! A queue in files without a name: one task reads the source and appends,
+//! another reads what was appended and hands it on, and a file that was read to
+//! its end is closed, which gives its space back. Nothing of it outlives the
+//! process, however that ends, so there is nothing to clean up. What comes back
+//! from the disk is compared with the checksum of what went there: the stream
+//! was proven before, and is hashed for S3 after.
+
+mod room;
+mod segment;
+pub mod source;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::{fmt, io};
+
+use bytes::{Buf, Bytes, BytesMut};
+use s3up_core::Size;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use self::room::Room;
+use self::segment::{Piece, Segment};
+
+/// What is read, written and checked at once.
+pub const PIECE_BYTES: usize = 1 << 20;
+/// Pieces in memory on their way to the reader.
+const PIECES_AHEAD: usize = 2;
+
+/// A folder, and how much of a stream may wait in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spool {
+    pub folder: PathBuf,
+    /// At least two pieces.
+    pub limit_bytes: u64,
+}
+
+impl fmt::Display for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", Size(self.limit_bytes), self.folder.display())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    #[error("make a file in the spool {folder:?}")]
+    Create { folder: PathBuf, source: io::Error },
+    #[error("write to the spool {folder:?}")]
+    Write { folder: PathBuf, source: io::Error },
+    #[error(
+        "the spool {folder:?} has no room for {}, and nothing in it is left to drain; free some \
+         space there, or set `s3.spool_enabled = false`", Size(*bytes)
+    )]
+    Full { folder: PathBuf, bytes: u64, source: io::Error },
+    #[error("read from the spool {folder:?}")]
+    Read { folder: PathBuf, source: io::Error },
+    #[error(
+        "the spool {folder:?} gave back other bytes than were written; its disk or the memory \
+         is faulty"
+    )]
+    Changed { folder: PathBuf },
+    #[error("the spool {folder:?} was given up")]
+    GivenUp { folder: PathBuf },
+}
+
+/// `R`, by way of a spool. Its end is the end of `R`; an error of `R` comes as it
+/// is, before what still waits.
+pub struct Spooled<R> {
+    spool: Arc<Spool>,
+    items: mpsc::Receiver<Item>,
+    bytes: Bytes,
+    has_ended: bool,
+    filling: JoinHandle<R>,
+}
+
+/// What the reader gets.
+enum Item {
+    Bytes(Bytes),
+    End,
+    Failed(io::Error),
+}
+
+/// What waits on disk.
+enum Waiting {
+    Piece(Piece),
+    End,
+}
+
+impl Spool {
+    /// Begins to read `source`.
+    pub fn start<R>(&self, mut source: R) -> Spooled<R>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+    {
+        let spool = Arc::new(self.clone());
+        let (items_sender, items) = mpsc::channel(PIECES_AHEAD);
+        // As long as the spool has room for.
+        let (waiting_sender, waiting) = mpsc::unbounded_channel();
+        tokio::spawn(drain(waiting, items_sender.clone()));
+        let filler = Filler {
+            spool: spool.clone(),
+            room: Room::new(self.limit_bytes),
+            segment: None,
+            waiting: waiting_sender,
+        };
+        let filling = tokio::spawn(async move {
+            tokio::select! {
+                filled = filler.fill(&mut source) => {
+                    // A reader that is gone does not care.
+                    if let Err(err) = filled && items_sender.send(Item::Failed(err)).await.is_err() {
+                        tracing::debug!(event = "spool_reader_gone");
+                    }
+                }
+                () = items_sender.closed() => {}
+            }
+            source
+        });
+        Spooled { spool, items, bytes: Bytes::new(), has_ended: false, filling }
+    }
+}
+
+impl<R> Spooled<R> {
+    /// Ends it, wherever it is. Returns the source, wherever that is: at its end
+    /// if the stream was read to its own.
+    pub async fn end(self) -> Option<R> {
+        drop(self.items);
+        self.filling.await.ok()
+    }
+}
+
+impl<R> AsyncRead for Spooled<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.bytes.is_empty() && !self.has_ended {
+            match ready!(self.items.poll_recv(cx)) {
+                Some(Item::Bytes(bytes)) => self.bytes = bytes,
+                Some(Item::End) => self.has_ended = true,
+                Some(Item::Failed(err)) => return Poll::Ready(Err(err)),
+                None => {
+                    let folder = self.spool.folder.clone();
+                    return Poll::Ready(Err(io::Error::other(SpoolError::GivenUp { folder })));
+                }
+            }
+        }
+        let count = self.bytes.len().min(buf.remaining());
+        buf.put_slice(&self.bytes[..count]);
+        self.bytes.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads the source into files.
+struct Filler {
+    spool: Arc<Spool>,
+    room: Room,
+    /// The one that is appended to.
+    segment: Option<Arc<Segment>>,
+    waiting: mpsc::UnboundedSender<Waiting>,
+}
+
+impl Filler {
+    async fn fill<R: AsyncRead + Unpin>(mut self, source: &mut R) -> io::Result<()> {
+        let mut bytes = 0;
+        loop {
+            let piece = next_piece(source).await?;
+            if piece.is_empty() {
+                break;
+            }
+            bytes += piece.len() as u64;
+            self.room.take(piece.len()).await;
+            self.append(piece).await.map_err(io::Error::other)?;
+        }
+        let waits = self.room.taken();
+        tracing::info!(
+            event = "send_spooled",
+            bytes,
+            waits,
+            "the stream was read to its end; {} of it wait in {}",
+            Size(waits),
+            self.spool.folder.display()
+        );
+        self.push(Waiting::End);
+        Ok(())
+    }
+
+    /// Appends a piece that room was taken for. Where the disk is full before the
+    /// spool is, waits for what drains.
+    async fn append(&mut self, piece: Bytes) -> Result<(), SpoolError> {
+        let mut live = self.room.live();
+        loop {
+            let nothing_drains = *live.borrow_and_update() == 0;
+            let segment = match &self.segment {
+                Some(segment) if segment.has_room() => Some(segment.clone()),
+                Some(_) | None => None,
+            };
+            let (spool, room, bytes) = (self.spool.clone(), self.room.clone(), piece.clone());
+            let write = move || segment::append(&spool, segment, &room, &bytes);
+            let source =
+                match tokio::task::spawn_blocking(write).await {
+                    Ok(Ok((segment, piece))) => {
+                        self.segment = Some(segment);
+                        self.push(Waiting::Piece(piece));
+                        return Ok(());
+                    }
+                    Ok(Err(
+                        SpoolError::Create { source, .. } | SpoolError::Write { source, .. },
+                    )) if is_full(&source) => source,
+                    Ok(Err(err)) => return Err(err),
+                    Err(_) => return Err(SpoolError::GivenUp { folder: self.folder() }),
+                };
+            if nothing_drains {
+                let (folder, bytes) = (self.folder(), piece.len() as u64);
+                return Err(SpoolError::Full { folder, bytes, source });
+            }
+            // Once it was read, its space is given back, too.
+            self.segment = None;
+            self.room.wait_for_space(&self.spool.folder, &mut live).await;
+        }
+    }
+
+    /// Nobody is there to read it any more: that is seen elsewhere.
+    fn push(&self, waiting: Waiting) {
+        if self.waiting.send(waiting).is_err() {
+            tracing::debug!(event = "spool_reader_gone");
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.spool.folder.clone()
+    }
+}
+
+fn is_full(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Nothing: the source is at its end.
+async fn next_piece<R: AsyncRead + Unpin>(source: &mut R) -> io::Result<Bytes> {
+    let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+    while piece.len() < PIECE_BYTES {
+        let left = (PIECE_BYTES - piece.len()) as u64;
+        if (&mut *source).take(left).read_buf(&mut piece).await? == 0 {
+            break;
+        }
+    }
+    Ok(piece.freeze())
+}
+
+/// Hands on what waits, in order.
+async fn drain(mut waiting: mpsc::UnboundedReceiver<Waiting>, items: mpsc::Sender<Item>) {
+    while let Some(next) = waiting.recv().await {
+        let item = match next {
+            Waiting::End => Item::End,
+            Waiting::Piece(piece) => {
+                match tokio::task::spawn_blocking(move || piece.read()).await {
+                    Ok(Ok(bytes)) => Item::Bytes(bytes),
+                    Ok(Err(err)) => Item::Failed(io::Error::other(err)),
+                    Err(err) => Item::Failed(io::Error::other(err)),
+                }
+            }
+        };
+        if items.send(item).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

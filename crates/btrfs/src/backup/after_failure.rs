@@ -1,0 +1,134 @@
+//! Decides what becomes of a backup that failed: pure.
+
+use s3up_repository::publish::PublishError;
+use s3up_store::{Kind as StoreKind, UploadError};
+
+use crate::backup::error::Failure;
+use crate::plan::resume::Resumption;
+
+/// What becomes of a backup that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// The next run goes on with it.
+    KeepForResume,
+    /// It cannot be gone on with as it was begun; a new one may succeed now.
+    StartOver,
+    Discard,
+}
+
+/// `acknowledged_bytes` are those that S3 has of it.
+pub fn after_failure(
+    failure: &Failure,
+    work: &Resumption,
+    acknowledged_bytes: u64,
+) -> AfterFailure {
+    let of_store = |err: &UploadError| match err {
+        UploadError::Store(err) => match err.kind {
+            StoreKind::Precondition | StoreKind::Corrupt | StoreKind::Permanent => {
+                AfterFailure::StartOver
+            }
+            StoreKind::NotFound
+            | StoreKind::NoBucket
+            | StoreKind::BadCredentials
+            | StoreKind::NoCredentials
+            | StoreKind::Denied
+            | StoreKind::WrongRegion
+            | StoreKind::ClockSkew
+            | StoreKind::TooLong
+            | StoreKind::Archived
+            | StoreKind::Transient
+            | StoreKind::Unreadable => AfterFailure::KeepForResume,
+        },
+        UploadError::Differs { .. } => AfterFailure::StartOver,
+        UploadError::Source { .. }
+        | UploadError::TooLong { .. }
+        | UploadError::TooManyChunks { .. }
+        | UploadError::TooShort { .. }
+        | UploadError::Digest { .. }
+        | UploadError::Buffers { .. } => AfterFailure::Discard,
+    };
+    let fate = match failure {
+        // Whether it is published the next run finds out.
+        Failure::StoppedPublishing(_) | Failure::Publish(PublishError::Unknown { .. }) => {
+            return AfterFailure::KeepForResume;
+        }
+        Failure::Stopped(_) | Failure::Spool(_) => AfterFailure::KeepForResume,
+        Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
+        Failure::StreamMismatch(_) => AfterFailure::StartOver,
+        Failure::Look(_)
+        | Failure::Record(_)
+        | Failure::Snapshots(_)
+        | Failure::Snapshot(_)
+        | Failure::Send(_)
+        | Failure::Unfinished
+        | Failure::Publish(PublishError::TooLong { .. } | PublishError::Conflict { .. }) => {
+            AfterFailure::Discard
+        }
+    };
+    match (fate, work) {
+        (AfterFailure::KeepForResume, Resumption::PublishOnly { .. }) => {
+            AfterFailure::KeepForResume
+        }
+        (AfterFailure::KeepForResume, _) if acknowledged_bytes == 0 => AfterFailure::Discard,
+        (AfterFailure::StartOver, Resumption::Fresh) => AfterFailure::Discard,
+        (fate, _) => fate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s3up_core::Key;
+    use s3up_store::StoreError;
+
+    use super::*;
+    use crate::snapshots::record::RunId;
+
+    fn key(text: &str) -> Key {
+        Key::parse(text).expect("a key")
+    }
+
+    fn run() -> RunId {
+        serde_json::from_str("\"0123\"").expect("a run")
+    }
+
+    #[test]
+    fn what_becomes_of_a_backup_that_failed() {
+        use AfterFailure::{Discard, KeepForResume, StartOver};
+        let store = |kind| {
+            let (op, subject) = ("put part of", "chunk".to_owned());
+            let err = StoreError { op, subject, kind, retry_after: None, source: None };
+            UploadError::Store(err)
+        };
+        let upload = |kind| Failure::Upload(store(kind));
+        let publish = |kind| Failure::Publish(PublishError::Upload(store(kind)));
+        let unknown = || {
+            let source = store(StoreKind::Transient);
+            Failure::Publish(PublishError::Unknown { key: key("p"), source })
+        };
+        let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
+        let differs = || Failure::Upload(UploadError::Differs { key: key("c"), chunk: 1 });
+        let stopped = || Failure::Stopped(s3up_cli::Stop::Terminated);
+        let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
+        let complete = || Resumption::PublishOnly { run: run() };
+        #[rustfmt::skip]
+        let cases = [
+            // situation            failure                           work         bytes fate
+            ("a signal",            stopped(),                        Resumption::Fresh,  5,    KeepForResume),
+            ("before anything",     stopped(),                        Resumption::Fresh,  0,    Discard),
+            ("to be published",     stopped(),                        complete(),  0,    KeepForResume),
+            ("network is away",     upload(StoreKind::Transient),     Resumption::Fresh,  5,    KeepForResume),
+            ("key was withdrawn",   upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
+            ("at the manifest",     publish(StoreKind::Transient),    Resumption::Fresh,  5,    KeepForResume),
+            ("somebody else's",     upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
+            ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    StartOver),
+            ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
+            ("differs for ever",    differs(),                        resume(),    5,    StartOver),
+            ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
+            ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),
+            ("not read to its end", Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
+        ];
+        for (situation, failure, work, bytes, want) in cases {
+            assert_eq!(after_failure(&failure, &work, bytes), want, "{situation}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Whether a stream is the one that was planned.
+
+use btrfs_host::identity::Identity;
+use btrfs_sendstream::{Facts, Parent};
+use s3up_repository::names::SnapshotName;
+
+use crate::plan::decide::Step;
+
+/// A stream that is not what was planned.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StreamMismatch {
+    #[error("the stream is of the snapshot {found:?}, expected {expected}")]
+    Name { expected: SnapshotName, found: String },
+    #[error("the stream is based on {}, planned was {}", shown(found), shown(expected))]
+    Parent { expected: Option<Identity>, found: Option<Identity> },
+}
+
+fn shown(parent: &Option<Identity>) -> String {
+    parent.as_ref().map_or_else(|| "no parent".to_owned(), ToString::to_string)
+}
+
+/// The stream must be of this snapshot, and be based on what the plan says.
+pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), StreamMismatch> {
+    if facts.snapshot.name != backup.to_string().as_bytes() {
+        let found = String::from_utf8_lossy(&facts.snapshot.name).into_owned();
+        return Err(StreamMismatch::Name { expected: backup.clone(), found });
+    }
+    let expected = match step {
+        Step::Full(_) => None,
+        Step::Incremental { identity, .. } => Some(identity.clone()),
+    };
+    let found = facts
+        .snapshot
+        .parent
+        .map(|Parent { uuid, ctransid }| Identity { uuid: uuid.to_string(), ctransid });
+    if found != expected {
+        return Err(StreamMismatch::Parent { expected, found });
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! What S3 has acknowledged of a backup that is under way: a file beside its
+//! record, one line for each acknowledgement.
+//!
+//! Each line begins with a checksum of what follows. Reading ends at the first
+//! line that is not right, as a power cut leaves one; so what is read was written.
+//! Whether it is true nobody believes: S3 is asked what it has, and every byte
+//! is hashed again.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use btrfs_host::identity::Identity;
+use jiff::Timestamp;
+use s3up_core::Sha256Digest;
+use s3up_repository::location::RepositoryLocation;
+use s3up_repository::names::SnapshotName;
+use s3up_store::{Acknowledged, Known, KnownPart};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::observed::{JournalFacts, StreamSettings, Unusable};
+use crate::snapshots::record::RunId;
+
+/// The one form of journals that there is.
+const VERSION: u32 = 1;
+/// Of its SHA-256, in hex digits: a line is torn, not forged.
+const CHECKSUM_LEN: usize = 16;
+/// An upload id has some hundred bytes; a longer line is none of ours.
+const LINE_BYTES_MAX: u64 = 64 << 10;
+
+/// What the journal is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    version: u32,
+    #[serde(flatten)]
+    home: RepositoryLocation,
+    pub snapshot: String,
+    pub run: RunId,
+    /// The manifest that was the newest published one then.
+    pub base: Option<String>,
+    pub settings: StreamSettings,
+}
+
+/// All that a journal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    pub header: Header,
+    /// Of the snapshot, as its stream named it; `None`: nothing was read of it.
+    pub identity: Option<Identity>,
+    pub known: Known,
+    pub acknowledged_bytes: u64,
+    /// When the last line was written.
+    pub acknowledged_at: Timestamp,
+    /// Where the lines that are right end.
+    pub good_bytes: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "lowercase")]
+pub(super) enum Line {
+    Header(Header),
+    Snapshot(Identity),
+    Begun {
+        chunk: u64,
+        upload_id: String,
+    },
+    Part {
+        chunk: u64,
+        number: i32,
+        len: u64,
+        sha256: Sha256Digest,
+        etag: String,
+    },
+    Completed {
+        chunk: u64,
+        etag: String,
+        bytes: u64,
+    },
+    /// Of this chunk and those after it nothing counts any more.
+    Forgotten {
+        chunk: u64,
+    },
+}
+
+impl Header {
+    pub fn new(
+        home: RepositoryLocation,
+        settings: StreamSettings,
+        snapshot: String,
+        run: RunId,
+        base: Option<String>,
+    ) -> Header {
+        Header { version: VERSION, home, snapshot, run, base, settings }
+    }
+}
+
+impl Journal {
+    /// That of a snapshot and a run, in this bucket.
+    pub async fn read(
+        path: &Path,
+        location: &RepositoryLocation,
+        snapshot: &SnapshotName,
+        run: &RunId,
+    ) -> Result<Journal, Unusable> {
+        let path = path.to_owned();
+        let reading = tokio::task::spawn_blocking(move || open(&path));
+        let journal = reading.await.map_err(|err| unreadable(&err))??;
+        let Header { home, snapshot: of, run: by, .. } = &journal.header;
+        match home == location && *of == snapshot.to_string() && by == run {
+            true => Ok(journal),
+            false => Err(Unusable::Other),
+        }
+    }
+
+    /// What decides whether the backup is resumed.
+    pub fn facts(&self) -> JournalFacts {
+        JournalFacts {
+            base: self.header.base.clone(),
+            settings: self.header.settings.clone(),
+            identity: self.identity.clone(),
+            acknowledged_bytes: self.acknowledged_bytes,
+            acknowledged_at: self.acknowledged_at,
+        }
+    }
+
+    fn take(&mut self, line: Line) {
+        match line {
+            // There is one, at the beginning.
+            Line::Header(_) => {}
+            Line::Snapshot(identity) => self.identity = Some(identity),
+            Line::Begun { chunk, upload_id } => {
+                self.acknowledged_bytes -= self.bytes_of(chunk);
+                Acknowledged::Begun { chunk, upload_id }.note_in(&mut self.known);
+            }
+            Line::Part { chunk, number, len, sha256, etag } => {
+                self.acknowledged_bytes += len;
+                let known = self.known.get(&chunk).and_then(|chunk| chunk.parts.get(&number));
+                self.acknowledged_bytes -= known.map_or(0, |part| part.len);
+                let part = KnownPart { len, sha256, etag };
+                Acknowledged::Part { chunk, number, part }.note_in(&mut self.known);
+            }
+            Line::Completed { chunk, etag, bytes } => {
+                // One that fits into a part has no parts of its own.
+                if self.bytes_of(chunk) == 0 {
+                    self.acknowledged_bytes += bytes;
+                }
+                Acknowledged::Completed { chunk, etag, bytes }.note_in(&mut self.known);
+            }
+            Line::Forgotten { chunk } => {
+                let forgotten = self.known.split_off(&chunk);
+                let bytes = forgotten.values().flat_map(|chunk| chunk.parts.values());
+                let bytes: u64 = bytes.map(|part| part.len).sum();
+                self.acknowledged_bytes = self.acknowledged_bytes.saturating_sub(bytes);
+            }
+        }
+    }
+
+    fn bytes_of(&self, chunk: u64) -> u64 {
+        let parts = self.known.get(&chunk).into_iter().flat_map(|chunk| chunk.parts.values());
+        parts.map(|part| part.len).sum()
+    }
+}
+
+fn open(path: &Path) -> Result<Journal, Unusable> {
+    let file = match File::open(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(Unusable::Missing),
+        file => file.map_err(|err| unreadable(&err))?,
+    };
+    let modified = file.metadata().and_then(|file| file.modified());
+    let modified = modified.map_err(|err| unreadable(&err))?;
+    let at = Timestamp::try_from(modified).map_err(|err| unreadable(&err))?;
+    parse(BufReader::new(file), at)
+}
+
+fn unreadable(err: &dyn fmt::Display) -> Unusable {
+    Unusable::Unreadable { reason: err.to_string() }
+}
+
+/// Reads lines as long as they are right.
+fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
+    let mut journal: Option<Journal> = None;
+    let mut good_bytes = 0;
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = io::Read::take(&mut lines, LINE_BYTES_MAX);
+        let read = bounded.read_until(b'\n', &mut line);
+        read.map_err(|err| unreadable(&err))?;
+        let decoded = decode(&line);
+        let no_header = |what: &str| Err(Unusable::NoHeader { what: what.to_owned() });
+        match (&mut journal, decoded) {
+            (None, Some(Line::Header(header))) if header.version == VERSION => {
+                journal = Some(Journal {
+                    header,
+                    identity: None,
+                    known: Known::new(),
+                    acknowledged_bytes: 0,
+                    acknowledged_at: at,
+                    good_bytes: 0,
+                });
+            }
+            (None, Some(Line::Header(_))) => return no_header("another version wrote it"),
+            (None, _) => return no_header("its first line is torn"),
+            (Some(journal), Some(line)) => journal.take(line),
+            (Some(_), None) => break,
+        }
+        good_bytes += line.len() as u64;
+    }
+    let journal = journal.map(|journal| Journal { good_bytes, ..journal });
+    journal.ok_or_else(|| Unusable::NoHeader { what: "it is empty".to_owned() })
+}
+
+pub(super) fn encode(line: &Line, into: &mut Vec<u8>) {
+    let json = serde_json::to_string(line).expect("plain data is always JSON");
+    let checksum = Sha256Digest::of(json.as_bytes()).to_string();
+    writeln!(into, "{} {json}", &checksum[..CHECKSUM_LEN]).expect("memory takes what is written");
+}
+
+/// `None`: it is torn, or none of ours.
+fn decode(line: &[u8]) -> Option<Line> {
+    let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let (checksum, json) = text.split_once(' ')?;
+    let is_right = Sha256Digest::of(json.as_bytes()).to_string().get(..CHECKSUM_LEN)? == checksum;
+    serde_json::from_str(json).ok().filter(|_| is_right)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

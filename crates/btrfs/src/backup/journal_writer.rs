@@ -1,0 +1,172 @@
+//! Writes the journal of a backup beside its upload: each acknowledgement is on
+//! disk a moment after it came, those that come together with one `fsync`.
+//!
+//! A journal that cannot be written stops no backup; it costs the next run the
+//! time to send everything again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use btrfs_host::identity::Identity;
+use btrfs_host::send::Named;
+use s3up_store::{Acknowledged, KnownPart};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::journal::{Header, Line, encode};
+
+/// More than arrive while a disk that is slow writes a line.
+const WAITING_MAX: usize = 1024;
+/// Whoever is not done telling after this is hung up on.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(10);
+
+pub struct Writer {
+    tell: mpsc::Sender<Acknowledged>,
+    writing: JoinHandle<()>,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// A new journal, in the place of any other.
+    pub async fn begin(path: &Path, header: &Header, named: Named) -> io::Result<Writer> {
+        let (of_task, header) = (path.to_owned(), Line::Header(header.clone()));
+        let file = off_the_runtime(move || create(&of_task, header)).await?;
+        Ok(Writer::on(file, path, named))
+    }
+
+    /// Goes on with one, of which so many bytes are good.
+    pub async fn go_on(path: &Path, good_bytes: u64, named: Named) -> io::Result<Writer> {
+        let of_task = path.to_owned();
+        let file = off_the_runtime(move || open(&of_task, good_bytes)).await?;
+        Ok(Writer::on(file, path, named))
+    }
+
+    fn on(file: File, path: &Path, named: Named) -> Writer {
+        let (tell, told) = mpsc::channel(WAITING_MAX);
+        let of_task = path.to_owned();
+        let writing = tokio::task::spawn_blocking(move || {
+            if let Err(err) = write(file, told, &named) {
+                let path = of_task.display();
+                tracing::warn!(
+                    event = "journal_not_written",
+                    %path,
+                    "{err}; should this run be interrupted, the next one sends more than it need"
+                );
+            }
+        });
+        Writer { tell, writing, path: path.to_owned() }
+    }
+
+    pub fn tell(&self) -> mpsc::Sender<Acknowledged> {
+        self.tell.clone()
+    }
+
+    /// Everything that was told is on disk then.
+    pub async fn finish(self) {
+        let Writer { tell, writing, path } = self;
+        drop(tell);
+        if tokio::time::timeout(FINISH_TIME_MAX, writing).await.is_err() {
+            let path = path.display();
+            tracing::warn!(event = "journal_not_finished", %path, "the disk does not answer");
+        }
+    }
+}
+
+/// Notes that nothing of `chunk` and of those after it counts any more.
+pub async fn forget_from(path: &Path, good_bytes: u64, chunk: u64) -> io::Result<()> {
+    let path = path.to_owned();
+    let forget = move || append(&mut open(&path, good_bytes)?, &[Line::Forgotten { chunk }]);
+    off_the_runtime(forget).await
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+fn create(path: &Path, header: Line) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut file = File::create(path)?;
+    append(&mut file, &[header])?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+fn open(path: &Path, good_bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).open(path)?;
+    file.set_len(good_bytes)?;
+    Ok(file)
+}
+
+fn write(mut file: File, mut told: mpsc::Receiver<Acknowledged>, named: &Named) -> io::Result<()> {
+    let mut is_named = false;
+    let mut batch = Vec::new();
+    while told.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {
+        let mut lines = Vec::with_capacity(batch.len() + 1);
+        // The stream names its snapshot before anything of it can be sent.
+        if let (false, Some(identity)) = (is_named, named.get()) {
+            lines.push(Line::Snapshot(identity.clone()));
+            is_named = true;
+        }
+        lines.extend(batch.drain(..).map(line));
+        append(&mut file, &lines)?;
+    }
+    Ok(())
+}
+
+fn append(file: &mut File, lines: &[Line]) -> io::Result<()> {
+    let mut text = Vec::new();
+    for line in lines {
+        encode(line, &mut text);
+    }
+    file.write_all(&text)?;
+    file.sync_data()
+}
+
+fn line(acknowledged: Acknowledged) -> Line {
+    match acknowledged {
+        Acknowledged::Begun { chunk, upload_id } => Line::Begun { chunk, upload_id },
+        Acknowledged::Part { chunk, number, part: KnownPart { len, sha256, etag } } => {
+            Line::Part { chunk, number, len, sha256, etag }
+        }
+        Acknowledged::Completed { chunk, etag, bytes } => Line::Completed { chunk, etag, bytes },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_told_is_on_disk_and_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/x.journal");
+        let named = Named::default();
+        let header = crate::backup::journal::tests::header();
+        let begun = |chunk| Acknowledged::Begun { chunk, upload_id: "id".to_owned() };
+        let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
+
+        let writer = Writer::begin(&path, &header, Arc::clone(&named)).await.unwrap();
+        named.set(Identity { uuid: "u".to_owned(), ctransid: 1 }).unwrap();
+        writer.tell().send(begun(0)).await.unwrap();
+        writer.finish().await;
+        assert_eq!(lines(&path), 3, "header, snapshot, chunk");
+        let good_bytes = fs::metadata(&path).unwrap().len();
+        fs::write(&path, [fs::read(&path).unwrap(), b"torn".to_vec()].concat()).unwrap();
+
+        let writer = Writer::go_on(&path, good_bytes, Named::default()).await.unwrap();
+        writer.tell().send(begun(1)).await.unwrap();
+        writer.finish().await;
+
+        assert_eq!(lines(&path), 4);
+        assert!(!fs::read_to_string(&path).unwrap().contains("torn"));
+        let good_bytes = fs::metadata(&path).unwrap().len();
+        forget_from(&path, good_bytes, 1).await.unwrap();
+        assert_eq!(lines(&path), 5);
+    }
+}

@@ -1,0 +1,74 @@
+//! Snapshots without S3: made, kept on this host, and never sent.
+//!
+//! Their records say so ([`State::Local`]), so that no later run takes one for
+//! what a backup that died left behind. As many as `snapshots.retain` says are
+//! kept, the oldest go first. They never are a parent: that is what the newest
+//! manifest in the bucket names.
+
+use btrfs_host::subvolume;
+use jiff::Timestamp;
+use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::stamp::Stamp;
+
+use crate::backup::error::Failure;
+use crate::shutdown::ShutdownSignal;
+use crate::snapshots::cleanup;
+use crate::snapshots::dir::{SnapshotDir, snapshots_in};
+use crate::snapshots::record::{RunId, State};
+
+/// What was made, and what could not be.
+#[derive(Debug, Default)]
+pub struct Made {
+    pub snapshots: Vec<SnapshotName>,
+    pub failed: Vec<(SubvolumeName, Failure)>,
+}
+
+pub async fn snapshot(
+    snapshot_dir: SnapshotDir<'_>,
+    subvolumes: &[&Subvolume],
+    retain: usize,
+    now: Timestamp,
+    shutdown: &ShutdownSignal,
+) -> Result<Made, getrandom::Error> {
+    let run = RunId::random()?;
+    let mut made = Made::default();
+    for subvolume in subvolumes {
+        let snapshot = match shutdown.now() {
+            None => make(snapshot_dir, subvolume, now, &run).await,
+            Some(stop) => Err(Failure::Stopped(stop)),
+        };
+        match snapshot {
+            Ok(snapshot) => made.snapshots.push(snapshot),
+            Err(failure) => made.failed.push((subvolume.name.clone(), failure)),
+        }
+    }
+    for snapshot in &made.snapshots {
+        match snapshot_dir.records.of(&snapshot.subvolume) {
+            Ok(records) => {
+                for expired in cleanup::expired_locals(&records, retain) {
+                    snapshot_dir.remove(&expired).await;
+                }
+            }
+            Err(err) => made.failed.push((snapshot.subvolume.clone(), err.into())),
+        }
+    }
+    Ok(made)
+}
+
+async fn make(
+    snapshot_dir: SnapshotDir<'_>,
+    subvolume: &Subvolume,
+    now: Timestamp,
+    run: &RunId,
+) -> Result<SnapshotName, Failure> {
+    let name = &subvolume.name;
+    let on_disk = snapshots_in(snapshot_dir.base_dir)?;
+    let on_disk = on_disk.into_iter().filter(|snapshot| snapshot.subvolume == *name);
+    let recorded = snapshot_dir.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot);
+    let last = on_disk.chain(recorded).map(|snapshot| snapshot.stamp).max();
+    let stamp = Stamp::at(now).after(last);
+    // A snapshot is always whole.
+    let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: Kind::Full };
+    snapshot_dir.make(subvolume, &snapshot, run, State::Local).await?;
+    Ok(snapshot)
+}

@@ -1,0 +1,100 @@
+//! Looks at one subvolume, its snapshots on disk, and its backups in the
+//! bucket. Changes nothing, decides nothing.
+
+use std::path::{Path, PathBuf};
+
+use btrfs_host::subvolume::{self, Shown};
+use btrfs_host::tool::Btrfs;
+use btrfs_host::{filesystem, send};
+use s3up_core::error_chain;
+use s3up_repository::documents::Bucket;
+use s3up_repository::layout::Layout;
+use s3up_repository::names::{SnapshotName, Subvolume};
+use s3up_repository::published::{Published, PublishedError, published};
+use s3up_store::StoreError;
+
+use crate::plan::decide::parent_of;
+use crate::plan::observed::{ParentOnDisk, ReceivedSnapshot};
+use crate::snapshots::dir::{ListError, snapshots_in};
+use crate::snapshots::received_parent;
+
+/// What was seen of one subvolume.
+#[derive(Debug)]
+pub struct Observed {
+    pub published: Published,
+    /// The version of the pointer that a new one replaces.
+    pub pointer_etag: Option<String>,
+    pub parent: ParentOnDisk,
+    /// Where that is: not in the folder of snapshots, where a restore kept it
+    /// elsewhere.
+    pub parent_path: Option<PathBuf>,
+    /// Our snapshots of this subvolume, in order.
+    pub snapshots: Vec<SnapshotName>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Snapshots(#[from] ListError),
+    #[error(transparent)]
+    Published(#[from] PublishedError),
+}
+
+pub async fn observe(
+    bucket: &Bucket,
+    layout: &Layout,
+    btrfs: &Btrfs,
+    base_dir: &Path,
+    Subvolume { name, path }: &Subvolume,
+) -> Result<Observed, ObserveError> {
+    let pointer = bucket.pointer(&layout.pointer(name)).await?;
+    let published = published(bucket, layout, name, pointer.as_ref()).await?;
+    let parent_path = match &published {
+        Published::Chain(chain) => {
+            parent_of(chain).and_then(|parent| find(base_dir, path, &parent))
+        }
+        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => None,
+    };
+    let parent = match &parent_path {
+        Some(path) => on_disk(btrfs, path).await,
+        None => ParentOnDisk::Missing,
+    };
+    let mut snapshots = snapshots_in(base_dir)?;
+    snapshots.retain(|snapshot| snapshot.subvolume == *name);
+    let pointer_etag = pointer.map(|pointer| pointer.etag);
+    Ok(Observed { published, pointer_etag, parent, parent_path, snapshots })
+}
+
+/// The snapshot of that name, where there is one that could be a parent: snapshots
+/// cannot cross filesystems.
+fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBuf> {
+    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|place| place.mount.device);
+    let is_near = |path: &PathBuf| path.starts_with(base_dir) || device(path) == device(base_dir);
+    let mut candidates = received_parent::candidates(base_dir, subvolume, name).into_iter();
+    candidates.find(|path| path.exists() && is_near(path))
+}
+
+/// What a snapshot is.
+pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
+    if !path.exists() {
+        return ParentOnDisk::Missing;
+    }
+    let shown = match subvolume::show(btrfs, path).await {
+        Err(err) => return ParentOnDisk::Unreadable { reason: error_chain(&err) },
+        Ok(shown) if !shown.is_read_only => return ParentOnDisk::Writable,
+        Ok(shown) => shown,
+    };
+    let identity = match send::identity(btrfs, path).await {
+        Ok(identity) => identity,
+        Err(err) => return ParentOnDisk::Unreadable { reason: error_chain(&err) },
+    };
+    let Shown { received_uuid, send_transid, made_transid, .. } = shown;
+    match received_uuid {
+        None => ParentOnDisk::Found(identity),
+        Some(_) => {
+            ParentOnDisk::Received(ReceivedSnapshot { identity, send_transid, made_transid })
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Looks at each subvolume and decides what to do with it. Writes nothing.
+//!
+//! What comes out is what is printed by `plan` and `--dry-run`, and what a
+//! backup carries out.
+
+use std::path::Path;
+
+use btrfs_host::tool::Btrfs;
+use jiff::Zoned;
+use s3up_repository::documents::Bucket;
+use s3up_repository::layout::Layout;
+use s3up_repository::location::RepositoryLocation;
+use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::published::Published;
+use s3up_repository::stamp::{Stamp, seconds};
+
+use crate::backup::error::Failure;
+use crate::backup::observe::{self, ObserveError, Observed};
+use crate::plan::Plan;
+use crate::plan::decide::{self, Decision, Trigger};
+use crate::plan::observed::{StreamSettings, newest_begun};
+use crate::plan::resume::{self, Now, Resumed, Resumption};
+use crate::plan::schedule::Schedule;
+use crate::shutdown::ShutdownSignal;
+use crate::snapshots::record::Records;
+
+pub struct Planner<'a> {
+    pub bucket: &'a Bucket,
+    pub btrfs: &'a Btrfs,
+    pub base_dir: &'a Path,
+    pub layout: &'a Layout,
+    pub location: &'a RepositoryLocation,
+    pub schedule: &'a Schedule,
+    pub records: &'a Records,
+    /// The name of this host.
+    pub host: &'a str,
+    /// Of the streams.
+    pub settings: &'a StreamSettings,
+    pub shutdown: &'a ShutdownSignal,
+}
+
+/// A subvolume, what was seen of it, and what is to be done.
+#[derive(Debug)]
+pub struct Job<'s> {
+    pub subvolume: &'s Subvolume,
+    pub seen: Observed,
+    pub plan: Plan,
+}
+
+/// The plan of a run.
+#[derive(Debug, Default)]
+pub struct Planned<'s> {
+    pub jobs: Vec<Job<'s>>,
+    /// What could not be looked at.
+    pub failed: Vec<(SubvolumeName, Failure)>,
+}
+
+impl Planner<'_> {
+    pub async fn plan<'s>(
+        &self,
+        subvolumes: &[&'s Subvolume],
+        asked: Trigger,
+        now: &Zoned,
+    ) -> Planned<'s> {
+        let mut planned = Planned::default();
+        for subvolume in subvolumes {
+            let job = tokio::select! {
+                job = self.plan_one(subvolume, asked, now) => job,
+                stop = self.shutdown.wait() => Err(Failure::Stopped(stop)),
+            };
+            match job {
+                Ok(job) => planned.jobs.push(job),
+                Err(failure) => planned.failed.push((subvolume.name.clone(), failure)),
+            }
+        }
+        planned
+    }
+
+    async fn plan_one<'s>(
+        &self,
+        subvolume: &'s Subvolume,
+        asked: Trigger,
+        now: &Zoned,
+    ) -> Result<Job<'s>, Failure> {
+        let name = &subvolume.name;
+        let Planner { bucket, layout, btrfs, base_dir, schedule, .. } = self;
+        let seen = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
+        self.warn_of_another_host(name, &seen);
+        let mut decision = decide::decide(asked, schedule, now, &seen.published, &seen.parent);
+        let (snapshot, work) = match self.resumed(name, &seen, asked, &decision, now).await? {
+            Some(Resumed { backup, step, work }) => {
+                decision = Decision::Due(step);
+                (Some(backup), work)
+            }
+            None => (self.new_snapshot(name, &seen, &decision, now)?, Resumption::Fresh),
+        };
+        let plan = Plan {
+            subvolume: name.clone(),
+            last_at: decide::last_at(&seen.published),
+            next_due: decide::next_due(schedule, now, &seen.published, &decision),
+            decision,
+            snapshot,
+            work,
+        };
+        log(&plan);
+        Ok(Job { subvolume, seen, plan })
+    }
+
+    fn new_snapshot(
+        &self,
+        name: &SubvolumeName,
+        seen: &Observed,
+        decision: &Decision,
+        now: &Zoned,
+    ) -> Result<Option<SnapshotName>, Failure> {
+        let Decision::Due(step) = decision else { return Ok(None) };
+        let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, seen)?);
+        Ok(Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() }))
+    }
+
+    /// What an earlier run has begun, where it is gone on with.
+    async fn resumed(
+        &self,
+        name: &SubvolumeName,
+        seen: &Observed,
+        asked: Trigger,
+        decision: &Decision,
+        now: &Zoned,
+    ) -> Result<Option<Resumed>, Failure> {
+        let records = self.records.of(name)?;
+        let chain = match &seen.published {
+            Published::Chain(chain) => Some(chain),
+            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                None
+            }
+        };
+        let Some((backup, record)) = newest_begun(&records, chain) else { return Ok(None) };
+        let found = self.observe_interrupted(backup, &record.run).await;
+        let found = found.map_err(ObserveError::from)?;
+        let newest = chain.map(|chain| chain.newest());
+        let now = Now {
+            time: now.timestamp(),
+            asked,
+            decision,
+            settings: self.settings,
+            newest: newest.map(|link| (&link.key, link.manifest.created_at.time())),
+            parent: chain.and_then(|chain| decide::on_parent(chain, &seen.parent).ok()),
+        };
+        match resume::decide(&now, &found) {
+            None => Ok(None),
+            Some(Ok(resumed)) => Ok(Some(resumed)),
+            Some(Err(dropped)) => {
+                tracing::info!(
+                    event = "backup_not_resumed",
+                    subvolume = %name,
+                    %backup,
+                    "what an earlier run began is begun anew: {dropped}"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// The newest that is published, on disk or on record.
+    fn last_stamp(&self, name: &SubvolumeName, seen: &Observed) -> Result<Option<Stamp>, Failure> {
+        let published = match &seen.published {
+            Published::Chain(chain) => Some(chain.newest().manifest.created_at),
+            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                None
+            }
+        };
+        let on_disk = seen.snapshots.iter().map(|snapshot| snapshot.stamp).max();
+        let recorded = self.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot.stamp).max();
+        Ok(published.max(on_disk).max(recorded))
+    }
+
+    /// Two hosts with one prefix replace each other's backups.
+    fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Observed) {
+        let Published::Chain(chain) = &seen.published else { return };
+        let host = chain.newest().manifest.host.as_ref();
+        if let Some(host) = host.filter(|host| **host != self.host) {
+            tracing::warn!(
+                event = "prefix_of_another_host",
+                subvolume = %name,
+                host,
+                "the newest backup there is of another host; give each host a prefix of its own"
+            );
+        }
+    }
+}
+
+fn log(plan: &Plan) {
+    let Plan { subvolume, decision, next_due, .. } = plan;
+    match decision {
+        Decision::Due(step) => match (&plan.work, &plan.snapshot) {
+            (work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }), Some(backup)) => {
+                tracing::info!(event = "backup_resumed", %subvolume, %backup, "{work}; {step}");
+            }
+            (Resumption::Fresh | Resumption::Resume { .. } | Resumption::PublishOnly { .. }, _) => {
+                tracing::info!(event = plan.event(), %subvolume, "{step}");
+            }
+        },
+        Decision::NotDue => tracing::info!(
+            event = plan.event(),
+            %subvolume,
+            next_due = seconds(next_due.at),
+            next_kind = %next_due.kind,
+            "{}", plan.reason()
+        ),
+    }
+}

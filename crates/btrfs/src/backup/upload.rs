@@ -1,0 +1,256 @@
+//! One backup on its way: the stream of its snapshot into chunks, then published.
+//!
+//! What S3 acknowledges is noted, so that a stream which broke off, in this run or
+//! in an earlier one, is sent again without sending twice what S3 has.
+
+use std::time::{Duration, Instant};
+
+use btrfs_host::send::{Named, SendError, SendStream};
+use btrfs_host::spool::SpoolError;
+use btrfs_host::spool::source::Source;
+use jiff::Timestamp;
+use s3up_core::{Key, Throughput, error_chain};
+use s3up_repository::manifest::CHUNK_COUNT_MAX;
+use s3up_repository::names::SnapshotName;
+use s3up_repository::publish::{self, Documents, StreamDescription};
+use s3up_repository::published::Published;
+use s3up_repository::stamp::Stamp;
+use s3up_store::{Acknowledged, Chunk, Known, Noted, Overwrite, PutChunks, UploadError};
+use tokio::sync::mpsc;
+
+use super::{Backup, Job};
+use crate::backup::check_stream;
+use crate::backup::error::Failure;
+use crate::backup::journal_writer::{self, Writer};
+use crate::plan::decide::Step;
+use crate::plan::observed::{Proof, StreamSettings};
+use crate::plan::resume::Resumption;
+use crate::snapshots::cleanup::LeftBy;
+
+/// A host that sleeps every night freezes a long send more than once; one whose
+/// streams are never sound is not to upload for ever.
+const SENDS_MAX: u32 = 3;
+
+impl Backup {
+    /// Sends a snapshot until its stream is sound. One that was frozen and thawed
+    /// is not, although its program says that all went well; sent again it is.
+    /// The same fault at the same place is no accident, and is not tried again.
+    pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
+        let (mut sent, mut last) = (1, None);
+        loop {
+            let Err(failure) = self.send_and_publish(job, sent).await else { return Ok(()) };
+            let is_ready = if let Failure::Send(SendError::Stream { source, .. }) = &failure {
+                let is_no_accident = last.as_ref() == Some(source);
+                last = Some(source.clone());
+                !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
+            } else if let Failure::Upload(UploadError::Differs { chunk, .. }) = &failure {
+                sent < SENDS_MAX && self.forget_from(job, *chunk).await
+            } else {
+                false
+            };
+            if !is_ready {
+                return Err(failure);
+            }
+            tracing::warn!(
+                event = "send_again",
+                subvolume = %job.subvolume.name,
+                sent,
+                sends_max = SENDS_MAX,
+                "{}; nothing of it is published, the snapshot is sent again",
+                error_chain(&failure)
+            );
+            sent += 1;
+        }
+    }
+
+    /// Without a journal nothing is known of what there is, so it goes.
+    async fn prepare_replay(&self, job: &Job<'_>) -> bool {
+        self.journal(job).await.is_some()
+            || self.cleanup().clear(&job.backup, &job.run, LeftBy::ThisRun).await
+    }
+
+    /// Removes a chunk of another stream, and what may follow it.
+    async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
+        let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
+        if !self.cleanup().clear_others(&job.backup, &job.run, &kept).await {
+            return false;
+        }
+        let Some(journal) = self.journal(job).await else { return false };
+        let path = self.records.journal(&job.backup);
+        match journal_writer::forget_from(&path, journal.good_bytes, chunk).await {
+            Ok(()) => true,
+            Err(err) => {
+                let path = path.display();
+                tracing::warn!(event = "journal_not_written", %path, "{err}");
+                false
+            }
+        }
+    }
+
+    /// The `sent`th time in this run.
+    async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
+        let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
+        let snapshot = self.snapshot_dir().path_of(&job.backup);
+        let (parent, parent_manifest) = parent_of(job);
+        let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
+        let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
+        let is_again = sent > 1 || job.work != Resumption::Fresh;
+        let notes = self.take_notes(job, stream.named(), is_again).await;
+        let mut stream = Source::new(stream, self.options.spool.as_ref());
+        let uploaded = self.upload(job, &mut stream, notes).await;
+        let facts = stream.stop().await;
+        let chunks = uploaded?;
+        let facts = facts.ok_or(Failure::Unfinished)?;
+        check_stream::check(&job.backup, &job.step, &facts)?;
+        let described = StreamDescription {
+            backup: &job.backup,
+            snapshot_path: snapshot.to_string_lossy().into_owned(),
+            parent_manifest: parent_manifest.as_ref(),
+            parent_received: match &job.step {
+                Step::Incremental { proof, .. } => *proof == Proof::Received,
+                Step::Full(_) => false,
+            },
+            facts: &facts,
+            chunk_bytes: self.options.settings.chunk_bytes,
+            storage_class: &self.options.settings.storage_class,
+            started_at,
+            elapsed: began.elapsed(),
+            host: &self.host,
+        };
+        let documents = publish::documents(self.layout(), &described, &chunks);
+        let publishing = async {
+            let mut may_stand = Documents::New;
+            if is_again {
+                // What cannot be removed is no part of the backup, and was said.
+                let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
+                self.cleanup().clear_others(&job.backup, &job.run, &kept).await;
+                may_stand = Documents::BegunBefore;
+            }
+            let (bucket, layout) = (self.bucket_of(job), self.layout());
+            let etag = job.seen.pointer_etag.as_deref();
+            publish::write_documents(&bucket, layout, &job.backup, &documents, may_stand).await?;
+            publish::point(&bucket, layout, &job.backup, etag).await
+        };
+        tokio::select! {
+            published = publishing => published?,
+            stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
+        }
+        log_uploaded(job, facts.total_bytes, chunks.len(), began.elapsed());
+        Ok(())
+    }
+
+    /// Goes on with the journal of the backup, or begins one. What cannot be noted
+    /// is sent all the same.
+    async fn take_notes(&self, job: &Job<'_>, named: Named, is_again: bool) -> Notes {
+        let path = self.records.journal(&job.backup);
+        let (known, writer) = match self.journal(job).await {
+            Some(journal) => {
+                let writer = Writer::go_on(&path, journal.good_bytes, named).await;
+                (Some(journal.known), writer)
+            }
+            None => {
+                let known = is_again.then(Known::new);
+                (known, Writer::begin(&path, &self.header(job), named).await)
+            }
+        };
+        let writer = writer.map_err(|err| {
+            let path = path.display();
+            tracing::warn!(event = "journal_not_written", %path, "{err}; check the disk");
+        });
+        Notes { known, writer: writer.ok() }
+    }
+
+    async fn upload(
+        &self,
+        job: &Job<'_>,
+        stream: &mut Source,
+        notes: Notes,
+    ) -> Result<Vec<Chunk>, Failure> {
+        let StreamSettings { chunk_bytes, part_bytes, storage_class, .. } = &self.options.settings;
+        let key_of = |number| self.layout().chunk(&job.backup, number);
+        let put = PutChunks {
+            key_of: &key_of,
+            chunk_bytes: *chunk_bytes,
+            part_bytes: *part_bytes,
+            chunk_count_max: CHUNK_COUNT_MAX,
+            metadata: self.bucket_of(job).metadata,
+            // Another host may have begun in the same second.
+            overwrite: Overwrite::Never,
+            content_type: Some("application/octet-stream".to_owned()),
+            storage_class: Some(storage_class.clone()),
+            in_flight: self.options.concurrency,
+            retry_for: self.bucket.retry_for,
+        };
+        let Notes { known, writer } = notes;
+        let store = &self.bucket.store;
+        let uploading = async {
+            match (known, &writer) {
+                (None, None) => store.upload_chunks(&put, stream).await,
+                (known, writer) => {
+                    let tell = writer.as_ref().map_or_else(nobody, Writer::tell);
+                    store.upload_chunks_noted(&put, Noted { known, tell }, stream).await
+                }
+            }
+        };
+        let uploaded = tokio::select! {
+            uploaded = uploading => uploaded.map_err(first_cause),
+            stop = self.shutdown.wait() => Err(Failure::Stopped(stop)),
+        };
+        if let Some(writer) = writer {
+            writer.finish().await;
+        }
+        uploaded
+    }
+}
+
+/// What is known of a stream that is about to be sent, and who notes what comes.
+struct Notes {
+    known: Option<Known>,
+    writer: Option<Writer>,
+}
+
+fn nobody() -> mpsc::Sender<Acknowledged> {
+    mpsc::channel(1).0
+}
+
+fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
+    match (&job.step, &job.seen.published) {
+        (Step::Incremental { parent, .. }, Published::Chain(chain)) => {
+            (Some(parent), Some(chain.newest().key.clone()))
+        }
+        (Step::Full(_) | Step::Incremental { .. }, _) => (None, None),
+    }
+}
+
+/// A source that broke off says itself why.
+fn first_cause(err: UploadError) -> Failure {
+    let UploadError::Source { key, source } = err else { return Failure::Upload(err) };
+    let source = match source.downcast::<SendError>() {
+        Ok(send) => return Failure::Send(send),
+        Err(source) => source,
+    };
+    match source.downcast::<SpoolError>() {
+        Ok(spool) => Failure::Spool(spool),
+        Err(source) => Failure::Upload(UploadError::Source { key, source }),
+    }
+}
+
+fn log_uploaded(job: &Job<'_>, bytes: u64, chunks: usize, elapsed: Duration) {
+    tracing::info!(
+        event = "backup_metrics",
+        subvolume = %job.subvolume.name,
+        total_bytes = bytes,
+        elapsed_seconds = format_args!("{:.3}", elapsed.as_secs_f64()),
+        throughput = %Throughput { bytes, elapsed },
+    );
+    tracing::info!(
+        event = "backup_uploaded",
+        subvolume = %job.subvolume.name,
+        kind = %job.backup.kind,
+        backup = %job.backup.stamp,
+        total_bytes = bytes,
+        chunks,
+        elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
+        "published"
+    );
+}

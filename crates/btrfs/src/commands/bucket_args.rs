@@ -1,0 +1,132 @@
+//! Commands that need a bucket and nothing else of this host: they work with
+//! the configuration file, and without one, from `--bucket` and its like.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::anyhow;
+use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
+use btrfs_to_s3::config::{BucketConfig, Config, RestoreConfig};
+use btrfs_to_s3::shutdown::ShutdownSignal;
+use clap::Args;
+use s3up_cli::config::{ConfigError, Setting};
+use s3up_cli::{Exit, LogLevel};
+use s3up_repository::catalogue::read::subvolumes;
+use s3up_repository::documents::Bucket;
+use s3up_repository::names::SubvolumeName;
+
+use super::stopped_by;
+
+/// Where the backups are, said on the command line. For all else there are
+/// defaults, and `--set`.
+#[derive(Args)]
+pub struct BucketArgs {
+    /// The bucket; no configuration file is read then
+    #[arg(long, value_name = "NAME", requires_all = ["region", "prefix"])]
+    bucket: Option<String>,
+    /// With --bucket: its region
+    #[arg(long, value_name = "NAME", requires = "bucket")]
+    region: Option<String>,
+    /// With --bucket: the folder of the bucket that the backups are in
+    #[arg(long, value_name = "PREFIX", requires = "bucket")]
+    prefix: Option<String>,
+    /// With --bucket: URL of an S3-compatible server (default: AWS)
+    #[arg(long, value_name = "URL", requires = "bucket")]
+    endpoint: Option<String>,
+}
+
+/// The bucket, and the configuration where there is one.
+pub struct BucketAccess {
+    pub bucket: BucketConfig,
+    pub restore: RestoreConfig,
+    pub config: Option<Config>,
+}
+
+impl BucketArgs {
+    /// `None`: the configuration file says it.
+    fn settings(&self) -> anyhow::Result<Option<Vec<Setting>>> {
+        if self.bucket.is_none() {
+            return Ok(None);
+        }
+        let said = [
+            ("bucket", &self.bucket),
+            ("region", &self.region),
+            ("prefix", &self.prefix),
+            ("endpoint", &self.endpoint),
+        ];
+        // Which encryption was asked for then, nobody says: so none is missed.
+        let mut settings =
+            vec![r#"s3.sse="none""#.parse().map_err(|err| anyhow!("s3.sse: {err}"))?];
+        for (key, value) in said {
+            let Some(value) = value else { continue };
+            // What stands in a file for a variable was meant as it is here.
+            let quoted = serde_json::to_string(&value.replace("${", "$${"))?;
+            let setting = format!("s3.{key}={quoted}").parse();
+            let setting = setting.map_err(|err| Exit::Usage.with(anyhow!("--{key}: {err}")))?;
+            settings.push(setting);
+        }
+        Ok(Some(settings))
+    }
+
+    pub fn access(&self, config: &Path, set: &[Setting]) -> anyhow::Result<BucketAccess> {
+        let Some(mut settings) = self.settings()? else {
+            let config = Config::load(config, set).map_err(or_without_file)?;
+            let (bucket, restore) = (config.bucket.clone(), config.restore);
+            return Ok(BucketAccess { bucket, restore, config: Some(config) });
+        };
+        settings.extend_from_slice(set);
+        let (bucket, restore) = BucketConfig::of_settings(&settings)?;
+        Ok(BucketAccess { bucket, restore, config: None })
+    }
+}
+
+/// What else there is where the file is not.
+fn or_without_file(err: ConfigError) -> ConfigError {
+    match err {
+        ConfigError::Read { file, what } => ConfigError::Read {
+            file,
+            what: format!(
+                "{what}; without a configuration, --bucket, --region and --prefix say where the \
+                 backups are"
+            ),
+        },
+        err @ (ConfigError::Set { .. } | ConfigError::Wrong { .. }) => err,
+    }
+}
+
+impl BucketAccess {
+    /// What a restore compares: as asked, else as configured.
+    pub fn proving(&self, extent: Option<Extent>) -> Proving {
+        Proving {
+            extent: extent.unwrap_or(self.restore.verify),
+            sample_max_files: self.restore.sample_max_files,
+            base_dir: self.config.as_ref().map(|config| config.base_dir.clone()),
+        }
+    }
+
+    pub fn log_level(&self) -> Option<LogLevel> {
+        self.config.as_ref().and_then(|config| config.log_level)
+    }
+
+    /// Those that were named; else all that are in the bucket or configured.
+    pub async fn subvolumes(
+        &self,
+        bucket: &Bucket,
+        names: &[String],
+        shutdown: &ShutdownSignal,
+    ) -> anyhow::Result<BTreeSet<SubvolumeName>> {
+        if !names.is_empty() {
+            let names = names.iter().map(|name| SubvolumeName::parse(name)).collect();
+            let names: Result<_, _> = names;
+            return names.map_err(|err| Exit::Usage.with(anyhow!(err).context("--subvolume")));
+        }
+        let mut found = tokio::select! {
+            found = subvolumes(bucket, &self.bucket.layout) => found?,
+            stop = shutdown.wait() => return Err(stopped_by(stop)),
+        };
+        if let Some(config) = &self.config {
+            found.extend(config.subvolumes.iter().map(|subvolume| subvolume.name.clone()));
+        }
+        Ok(found)
+    }
+}

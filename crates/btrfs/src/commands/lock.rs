@@ -1,0 +1,12 @@
+//! The lock of `global.lock_path`, and how a command ends that does not get it.
+
+use btrfs_to_s3::config::Config;
+use btrfs_to_s3::lock::{Lock, LockError};
+use s3up_cli::Exit;
+
+pub fn lock(config: &Config) -> anyhow::Result<Lock> {
+    Lock::take(&config.lock_path).map_err(|err| match err {
+        LockError::Held { .. } => Exit::Locked.with(err),
+        LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
+    })
+}

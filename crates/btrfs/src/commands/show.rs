@@ -1,0 +1,22 @@
+//! What commands print, as tables, lines and JSON, and the bars of long steps.
+
+pub mod benchmark;
+pub mod drill;
+pub mod estimate;
+pub mod list;
+pub mod plan;
+pub mod progress;
+pub mod prune;
+pub mod restore;
+pub mod status;
+pub mod thaw;
+pub mod verify;
+
+use serde::Serialize;
+
+/// As it is printed: with a line break at its end.
+pub fn json(data: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(data).expect("plain data is always JSON");
+    text.push('\n');
+    text
+}

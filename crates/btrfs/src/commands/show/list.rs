@@ -1,0 +1,209 @@
+//! What the bucket holds, on stdout: for people, and for programs.
+
+use jiff::Timestamp;
+use s3up_cli::table;
+use s3up_core::Size;
+use s3up_repository::catalogue::{Backup, Catalogue, Generation, Pointing, Standing};
+use s3up_repository::layout::Layout;
+use s3up_repository::stamp::seconds;
+use serde::Serialize;
+
+/// Of the objects that no manifest names, so many are shown; all are counted.
+const UNKNOWN_SHOWN_MAX: usize = 1000;
+const DAY_SECONDS: i64 = 24 * 3600;
+
+/// One subvolume, as JSON has it.
+#[derive(Debug, Serialize)]
+pub struct Contents {
+    pub subvolume: String,
+    /// `published`, `nothing`, or `broken`.
+    pub pointer: &'static str,
+    /// What is broken.
+    pub trouble: Option<String>,
+    /// Oldest first.
+    pub generations: Vec<GenerationLine>,
+    /// Backups that lead to no full.
+    pub broken: Vec<BackupLine>,
+    pub unknown_count: usize,
+    pub unknown_bytes: u64,
+    /// What no manifest names: the first of it.
+    pub unknown: Vec<UnknownLine>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct GenerationLine {
+    /// When its full was made.
+    pub full: String,
+    pub total_bytes: u64,
+    /// Manifests, from the full to each newest.
+    pub chains: Vec<Vec<String>>,
+    pub backups: Vec<BackupLine>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct BackupLine {
+    pub manifest: String,
+    pub kind: String,
+    pub created_at: String,
+    pub age_days: i64,
+    pub total_bytes: u64,
+    pub chunks: usize,
+    /// More than one where they differ.
+    pub storage_classes: Vec<String>,
+    pub parent_manifest: Option<String>,
+    /// `current`, `earlier`, `unpublished`, `unknown` or `broken`.
+    pub standing: &'static str,
+    /// Why it is broken.
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct UnknownLine {
+    pub key: String,
+    pub size: u64,
+    pub modified_at: String,
+    pub storage_class: String,
+}
+
+impl Contents {
+    pub fn of(catalogue: &Catalogue, layout: &Layout, now: Timestamp) -> Contents {
+        let standings = catalogue.standings();
+        let line = |n: usize| BackupLine::of(&catalogue.backups[n], &standings[n], now);
+        let broken = (0..catalogue.backups.len()).filter(|n| catalogue.backups[*n].full.is_err());
+        let unknown: Vec<_> = catalogue.unknown(layout).collect();
+        let (pointer, trouble) = match (catalogue.current(), &catalogue.pointer) {
+            (Err(reason), _) => ("broken", Some(reason)),
+            (Ok(_), Pointing::Nothing) => ("nothing", None),
+            (Ok(_), Pointing::At(_) | Pointing::Broken(_)) => ("published", None),
+        };
+        Contents {
+            subvolume: catalogue.subvolume.to_string(),
+            pointer,
+            trouble,
+            generations: generations(catalogue, line),
+            broken: broken.map(line).collect(),
+            unknown_count: unknown.len(),
+            unknown_bytes: unknown.iter().map(|(_, object)| object.size).sum(),
+            unknown: unknown
+                .into_iter()
+                .take(UNKNOWN_SHOWN_MAX)
+                .map(|(key, object)| UnknownLine {
+                    key: key.clone(),
+                    size: object.size,
+                    modified_at: seconds(object.modified_at),
+                    storage_class: object.class.to_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn generations(
+    catalogue: &Catalogue,
+    line: impl Fn(usize) -> BackupLine + Copy,
+) -> Vec<GenerationLine> {
+    let key = |n: usize| catalogue.backups[n].found.key.as_str().to_owned();
+    let generations = catalogue.generations().into_iter();
+    let of = |generation: Generation| GenerationLine {
+        full: seconds(catalogue.backups[generation.full].created_at().time()),
+        total_bytes: generation.backups.iter().map(|n| catalogue.backups[*n].total_bytes).sum(),
+        chains: generation
+            .chains
+            .iter()
+            .map(|chain| chain.iter().map(|n| key(*n)).collect())
+            .collect(),
+        backups: generation.backups.into_iter().map(line).collect(),
+    };
+    generations.map(of).collect()
+}
+
+impl BackupLine {
+    fn of(backup: &Backup, standing: &Standing, now: Timestamp) -> BackupLine {
+        let created_at = backup.created_at().time();
+        let (word, error) = match standing {
+            Standing::Current => ("current", None),
+            Standing::Earlier => ("earlier", None),
+            Standing::Unpublished => ("unpublished", None),
+            Standing::Unknown => ("unknown", None),
+            Standing::Broken(reason) => ("broken", Some(reason.clone())),
+        };
+        let manifest = backup.manifest.as_ref().ok();
+        BackupLine {
+            manifest: backup.found.key.as_str().to_owned(),
+            kind: backup.found.kind.to_string(),
+            created_at: seconds(created_at),
+            age_days: (now.as_second() - created_at.as_second()).div_euclid(DAY_SECONDS),
+            total_bytes: backup.total_bytes,
+            chunks: backup.chunk_count,
+            storage_classes: backup.classes.iter().map(ToString::to_string).collect(),
+            parent_manifest: manifest.and_then(|link| link.manifest.parent_manifest.clone()),
+            standing: word,
+            error,
+        }
+    }
+
+    fn cells(&self, subvolume: &str, generation: &str) -> [String; 9] {
+        [
+            subvolume.to_owned(),
+            generation.to_owned(),
+            self.kind.clone(),
+            self.created_at.clone(),
+            format!("{} d", self.age_days),
+            Size(self.total_bytes).to_string(),
+            self.chunks.to_string(),
+            match self.storage_classes.is_empty() {
+                true => "-".to_owned(),
+                false => self.storage_classes.join("+"),
+            },
+            match &self.error {
+                Some(error) => format!("{}: {error}", self.standing),
+                None => self.standing.to_owned(),
+            },
+        ]
+    }
+}
+
+/// For people: each backup, then what stands out.
+pub fn to_table(all: &[Contents]) -> String {
+    let header =
+        ["SUBVOLUME", "GENERATION", "KIND", "MADE", "AGE", "SIZE", "CHUNKS", "CLASS", "STANDING"];
+    let mut text = table(header, all.iter().flat_map(rows));
+    for contents in all {
+        text.push_str(&notes(contents));
+    }
+    text
+}
+
+fn rows(contents: &Contents) -> Vec<[String; 9]> {
+    let name = &contents.subvolume;
+    let sound = contents.generations.iter().flat_map(|generation| {
+        generation.backups.iter().map(|line| line.cells(name, &generation.full))
+    });
+    let broken = contents.broken.iter().map(|line| line.cells(name, "-"));
+    sound.chain(broken).collect()
+}
+
+fn notes(contents: &Contents) -> String {
+    let Contents { subvolume, trouble, unknown, unknown_count, unknown_bytes, .. } = contents;
+    let mut text = String::new();
+    if let Some(trouble) = trouble {
+        text.push_str(&format!("{subvolume}: what is published is broken: {trouble}\n"));
+    }
+    if contents.pointer == "nothing" {
+        text.push_str(&format!("{subvolume}: nothing is published\n"));
+    }
+    if *unknown_count > 0 {
+        let bytes = Size(*unknown_bytes);
+        text.push_str(&format!(
+            "{subvolume}: {unknown_count} objects ({bytes}) that no manifest names:\n"
+        ));
+        for line in unknown {
+            let UnknownLine { key, size, modified_at, .. } = line;
+            text.push_str(&format!("  {key:?}, {}, {modified_at}\n", Size(*size)));
+        }
+    }
+    if *unknown_count > unknown.len() {
+        text.push_str(&format!("  and {} more\n", unknown_count - unknown.len()));
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! A plan on stdout: for people, and for programs.
+
+use btrfs_to_s3::backup::planner::Planned;
+use btrfs_to_s3::plan::Plan;
+use s3up_cli::table;
+use s3up_core::error_chain;
+use s3up_repository::stamp::seconds;
+use serde::Serialize;
+
+use super::json;
+
+/// One subvolume, as JSON has it.
+#[derive(Serialize)]
+struct Line {
+    subvolume: String,
+    /// `full`, `incremental`, `not_due`, or `unknown`: it could not be looked at.
+    decision: &'static str,
+    reason: String,
+    /// `resume` or `publish`, where an earlier run has begun it.
+    work: Option<&'static str>,
+    /// That need not be uploaded, where it is resumed.
+    acknowledged_bytes: Option<u64>,
+    parent: Option<String>,
+    snapshot: Option<String>,
+    last_backup_at: Option<String>,
+    next_due_at: Option<String>,
+    next_due_kind: Option<String>,
+}
+
+pub fn to_table(planned: &Planned<'_>) -> String {
+    let header =
+        ["SUBVOLUME", "DECISION", "PARENT", "SNAPSHOT", "LAST BACKUP", "NEXT DUE", "REASON"];
+    let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    let rows = lines(planned).into_iter().map(|line| {
+        [
+            line.subvolume,
+            line.decision.to_owned(),
+            dash(line.parent),
+            dash(line.snapshot),
+            dash(line.last_backup_at),
+            dash(line.next_due_at),
+            line.reason,
+        ]
+    });
+    table(header, rows)
+}
+
+pub fn to_json(planned: &Planned<'_>) -> String {
+    json(&lines(planned))
+}
+
+fn lines(planned: &Planned<'_>) -> Vec<Line> {
+    let jobs = planned.jobs.iter().map(|job| Line::of(&job.plan));
+    let unknown = planned.failed.iter().map(|(name, failure)| Line {
+        subvolume: name.to_string(),
+        decision: "unknown",
+        reason: error_chain(failure),
+        work: None,
+        acknowledged_bytes: None,
+        parent: None,
+        snapshot: None,
+        last_backup_at: None,
+        next_due_at: None,
+        next_due_kind: None,
+    });
+    jobs.chain(unknown).collect()
+}
+
+impl Line {
+    fn of(plan: &Plan) -> Line {
+        Line {
+            subvolume: plan.subvolume.to_string(),
+            decision: plan.word(),
+            reason: plan.reason(),
+            work: plan.work.run().map(|_| plan.work.word()),
+            acknowledged_bytes: plan.work.acknowledged_bytes(),
+            parent: plan.parent().map(ToString::to_string),
+            snapshot: plan.snapshot.as_ref().map(ToString::to_string),
+            last_backup_at: plan.last_at.map(seconds),
+            next_due_at: Some(seconds(plan.next_due.at)),
+            next_due_kind: Some(plan.next_due.kind.to_string()),
+        }
+    }
+}

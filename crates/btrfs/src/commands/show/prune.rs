@@ -1,0 +1,117 @@
+//! What a prune would do, or did, on stdout: for people, and for programs.
+
+use s3up_cli::table;
+use s3up_core::Size;
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::retention::{Fate, PrunePlan, Verdict};
+use s3up_repository::stamp::seconds;
+use serde::Serialize;
+
+/// One subvolume, as JSON has it.
+#[derive(Debug, Serialize)]
+pub struct PruneLine {
+    pub subvolume: String,
+    /// Why nothing goes, whatever the generations are.
+    pub held: Option<String>,
+    pub generations: Vec<GenerationLine>,
+    /// Backups that lead to no full; they stay.
+    pub broken: Vec<String>,
+    /// Objects that a prune which was stopped left; they go.
+    pub leftovers: usize,
+    /// Manifests that go, in this order.
+    pub manifests: Vec<String>,
+    pub objects: usize,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct GenerationLine {
+    /// When its full was made.
+    pub full: String,
+    pub backups: usize,
+    pub total_bytes: u64,
+    pub storage_classes: Vec<String>,
+    pub goes: bool,
+    pub reason: String,
+    /// Before that S3 would charge for an early deletion.
+    pub waits_until: Option<String>,
+}
+
+impl PruneLine {
+    pub fn of(subvolume: &SubvolumeName, plan: &PrunePlan) -> PruneLine {
+        PruneLine {
+            subvolume: subvolume.to_string(),
+            held: plan.held.as_ref().map(ToString::to_string),
+            generations: plan.verdicts.iter().map(GenerationLine::of).collect(),
+            broken: plan.broken.iter().map(|key| key.as_str().to_owned()).collect(),
+            leftovers: plan.leftovers.len(),
+            manifests: plan.steps.iter().map(|step| step.manifest.as_str().to_owned()).collect(),
+            objects: plan.objects().count() + plan.steps.len(),
+            bytes: plan.bytes(),
+        }
+    }
+}
+
+impl GenerationLine {
+    fn of(verdict: &Verdict) -> GenerationLine {
+        let waits_until = match &verdict.fate {
+            Fate::WaitsForAge { until } => Some(seconds(*until)),
+            Fate::Current
+            | Fate::Newer
+            | Fate::Retained
+            | Fate::WaitsForIncremental
+            | Fate::Needed { .. }
+            | Fate::Blocked
+            | Fate::Goes => None,
+        };
+        GenerationLine {
+            full: seconds(verdict.full_at),
+            backups: verdict.backups,
+            total_bytes: verdict.bytes,
+            storage_classes: verdict.classes.clone(),
+            goes: verdict.fate == Fate::Goes,
+            reason: verdict.fate.to_string(),
+            waits_until,
+        }
+    }
+}
+
+/// For people: each generation, then what stands out.
+pub fn to_table(all: &[PruneLine]) -> String {
+    let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "FATE", "REASON"];
+    let rows = all.iter().flat_map(|line| {
+        line.generations.iter().map(|generation| {
+            [
+                line.subvolume.clone(),
+                generation.full.clone(),
+                generation.backups.to_string(),
+                Size(generation.total_bytes).to_string(),
+                generation.storage_classes.join("+"),
+                if generation.goes { "goes" } else { "stays" }.to_owned(),
+                generation.reason.clone(),
+            ]
+        })
+    });
+    let mut text = table(header, rows);
+    for line in all {
+        text.push_str(&notes(line));
+    }
+    text
+}
+
+fn notes(line: &PruneLine) -> String {
+    let PruneLine { subvolume, held, broken, leftovers, .. } = line;
+    let mut text = String::new();
+    if let Some(held) = held {
+        text.push_str(&format!("{subvolume}: nothing goes: {held}\n"));
+    }
+    if *leftovers > 0 {
+        text.push_str(&format!(
+            "{subvolume}: {leftovers} objects go that a prune which was stopped left\n"
+        ));
+    }
+    for key in broken {
+        text.push_str(&format!("{subvolume}: {key} leads to no full, and stays\n"));
+    }
+    text
+}

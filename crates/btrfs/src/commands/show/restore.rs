@@ -1,0 +1,52 @@
+//! What a restore would do, on stdout, for people.
+
+use btrfs_to_s3::restore::preview::Preview;
+use s3up_cli::table;
+use s3up_core::Size;
+
+pub fn to_table(preview: &Preview) -> String {
+    let header = ["LINK", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
+    let rows = preview.links.iter().zip(1..).map(|(link, n): (_, usize)| {
+        [
+            n.to_string(),
+            link.kind.clone(),
+            link.created_at.clone(),
+            Size(link.bytes).to_string(),
+            link.chunks.to_string(),
+            link.storage_classes.join(", "),
+            link.manifest.clone(),
+        ]
+    });
+    let links = table(header, rows);
+    format!(
+        "{links}\n{} links{}, {} chunks, {}; {} are free at {}\n{}",
+        preview.links.len(),
+        match preview.links_here {
+            0 => String::new(),
+            here => format!(" ({here} here already, of a restore that was interrupted)"),
+        },
+        preview.chunks,
+        Size(preview.total_bytes),
+        Size(preview.free_bytes),
+        preview.target,
+        thaw_table(preview)
+    )
+}
+
+fn thaw_table(preview: &Preview) -> String {
+    if preview.thaw.is_empty() {
+        return "nothing has to be thawed\n".to_owned();
+    }
+    let header = ["THAW", "REQUESTS", "IN PROGRESS", "BYTES", "STANDARD", "BULK"];
+    let rows = preview.thaw.iter().map(|cold| {
+        [
+            cold.storage_class.clone(),
+            cold.requests.to_string(),
+            cold.in_progress.to_string(),
+            Size(cold.bytes).to_string(),
+            cold.standard_hours.to_string(),
+            cold.bulk_hours.to_string(),
+        ]
+    });
+    format!("\n{}", table(header, rows))
+}

@@ -1,0 +1,92 @@
+//! A thaw for people and for scripts.
+
+use jiff::Timestamp;
+use s3up_core::Size;
+use s3up_repository::stamp::seconds;
+use s3up_repository::thaw::Thawed;
+use serde::Serialize;
+
+/// As JSON has it.
+#[derive(Debug, Serialize)]
+pub struct ThawLine {
+    pub subvolume: String,
+    pub manifest: String,
+    /// Every chunk of the chain can be read.
+    pub is_ready: bool,
+    pub chunks: usize,
+    pub chunks_ready: usize,
+    /// Those that cannot be read yet.
+    pub chunks_archived: usize,
+    pub bytes: u64,
+    pub bytes_ready: u64,
+    /// By this run.
+    pub asked: usize,
+    pub extended: usize,
+    pub waited_seconds: u64,
+    /// When the first of the copies goes.
+    pub expires_at: Option<String>,
+}
+
+impl ThawLine {
+    pub fn of(subvolume: &str, manifest: &str, thawed: &Thawed) -> ThawLine {
+        let look = &thawed.look;
+        let at = look.expires_at.and_then(|at| Timestamp::try_from(at).ok());
+        ThawLine {
+            subvolume: subvolume.to_owned(),
+            manifest: manifest.to_owned(),
+            is_ready: thawed.is_ready(),
+            chunks: look.total,
+            chunks_ready: look.ready,
+            chunks_archived: look.total - look.ready,
+            bytes: look.total_bytes,
+            bytes_ready: look.ready_bytes,
+            asked: thawed.asked,
+            extended: thawed.extended,
+            waited_seconds: thawed.waited.as_secs(),
+            expires_at: at.map(seconds),
+        }
+    }
+}
+
+/// One line.
+pub fn to_text(line: &ThawLine) -> String {
+    let ThawLine { subvolume, manifest, chunks, chunks_ready, asked, extended, .. } = line;
+    let (ready, all) = (Size(line.bytes_ready), Size(line.bytes));
+    let until = line.expires_at.as_deref();
+    let until = until.map(|at| format!(", copies until {at}")).unwrap_or_default();
+    format!(
+        "{subvolume}: {chunks_ready} of {chunks} chunks of {manifest} can be read ({ready} of \
+         {all}), {asked} asked for, {extended} extended{until}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use s3up_repository::thaw::Look;
+
+    use super::*;
+
+    #[test]
+    fn a_thaw_in_one_line() {
+        let look = Look {
+            total: 3,
+            ready: 1,
+            total_bytes: 3 << 20,
+            ready_bytes: 1 << 20,
+            expires_at: Some(SystemTime::UNIX_EPOCH),
+            ..Look::default()
+        };
+        let thawed = Thawed { look, asked: 2, extended: 1, waited: Duration::from_secs(7) };
+
+        let line = ThawLine::of("data", "full/m.json", &thawed);
+
+        assert_eq!((line.is_ready, line.chunks_archived, line.waited_seconds), (false, 2, 7));
+        assert_eq!(
+            to_text(&line),
+            "data: 1 of 3 chunks of full/m.json can be read (1.0 MiB of 3.0 MiB), 2 asked for, \
+             1 extended, copies until 1970-01-01T00:00:00Z\n"
+        );
+    }
+}

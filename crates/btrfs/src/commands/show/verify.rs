@@ -1,0 +1,105 @@
+//! What a verification found, on stdout: for people, and for programs.
+
+use s3up_cli::table;
+use s3up_core::Size;
+use s3up_repository::verify::{Depth, Verified};
+use serde::Serialize;
+
+/// One subvolume, as JSON has it.
+#[derive(Debug, Serialize)]
+pub struct VerifyLine {
+    pub subvolume: String,
+    /// Nothing is wrong with what was looked at.
+    pub sound: bool,
+    pub backups: usize,
+    pub objects: usize,
+    pub bytes: u64,
+    /// `null`: nothing was to be read.
+    pub bytes_read: Option<u64>,
+    pub without_checksum: usize,
+    /// Chunks that were not read, for they have to be thawed first.
+    pub archived: Vec<String>,
+    pub unknown: usize,
+    pub findings: Vec<FindingLine>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct FindingLine {
+    pub key: String,
+    /// `missing`, `size`, `checksum`, `storage_class`, `encryption`, `chain` or
+    /// `content`.
+    pub what: &'static str,
+    pub detail: String,
+}
+
+impl VerifyLine {
+    pub fn of(verified: &Verified, depth: Depth) -> VerifyLine {
+        VerifyLine {
+            subvolume: verified.subvolume.to_string(),
+            sound: verified.findings.is_empty(),
+            backups: verified.backups,
+            objects: verified.objects,
+            bytes: verified.bytes,
+            bytes_read: (depth != Depth::Told).then_some(verified.bytes_read),
+            without_checksum: verified.without_checksum,
+            archived: verified.archived.iter().map(|key| key.as_str().to_owned()).collect(),
+            unknown: verified.unknown,
+            findings: verified
+                .findings
+                .iter()
+                .map(|finding| FindingLine {
+                    key: finding.key.clone(),
+                    what: finding.what.word(),
+                    detail: finding.what.to_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// For people: each subvolume, then each finding.
+pub fn to_table(all: &[VerifyLine]) -> String {
+    let header = ["SUBVOLUME", "BACKUPS", "OBJECTS", "SIZE", "READ", "VERDICT"];
+    let rows = all.iter().map(|line| {
+        [
+            line.subvolume.clone(),
+            line.backups.to_string(),
+            line.objects.to_string(),
+            Size(line.bytes).to_string(),
+            line.bytes_read.map_or("-".to_owned(), |bytes| Size(bytes).to_string()),
+            match line.findings.len() {
+                0 => "sound".to_owned(),
+                count => format!("{count} findings"),
+            },
+        ]
+    });
+    let mut text = table(header, rows);
+    for line in all {
+        text.push_str(&notes(line));
+    }
+    text
+}
+
+fn notes(line: &VerifyLine) -> String {
+    let VerifyLine { subvolume, archived, without_checksum, unknown, .. } = line;
+    let mut text = String::new();
+    for FindingLine { key, detail, .. } in &line.findings {
+        text.push_str(&format!("{subvolume}: {key}: {detail}\n"));
+    }
+    if *without_checksum > 0 {
+        text.push_str(&format!(
+            "{subvolume}: of {without_checksum} chunks only the length is known to the store\n"
+        ));
+    }
+    if *unknown > 0 {
+        text.push_str(&format!(
+            "{subvolume}: {unknown} objects that no manifest names; `list` shows them\n"
+        ));
+    }
+    for key in archived {
+        text.push_str(&format!(
+            "{subvolume}: not read, for it is archived; thaw it first: {key}\n"
+        ));
+    }
+    text
+}

@@ -1,0 +1,296 @@
+//! Decides what to back up, and how: pure, from what was seen.
+//!
+//! An incremental is always based on the last *published* backup, and only where
+//! its snapshot is on disk and is still what was sent. Anything else leads to a
+//! full, which is never wrong, with the reason.
+
+use btrfs_host::identity::Identity;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use s3up_repository::chain::Chain;
+use s3up_repository::names::{Kind, SnapshotName};
+use s3up_repository::published::Published;
+
+use crate::plan::observed::{ParentOnDisk, Proof, ReceivedSnapshot};
+use crate::plan::schedule::{NextDue, Schedule};
+
+/// Clocks are set right by minutes; a full that is further ahead was made by a
+/// clock that was wrong, and how old it is nobody knows.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// What the schedule says.
+    Scheduled,
+    /// A backup in any case, full or incremental as the plan finds it.
+    Now,
+    Full,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Due(Step),
+    NotDue,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Full(Why),
+    /// On the snapshot of the newest published backup.
+    Incremental {
+        parent: SnapshotName,
+        /// As `btrfs send` will name it.
+        identity: Identity,
+        proof: Proof,
+        why: WhyNow,
+    },
+}
+
+/// Why a full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    FirstBackup,
+    Asked,
+    /// An earlier run has begun it.
+    Interrupted,
+    ManifestMissing {
+        key: String,
+    },
+    ChainBroken {
+        reason: String,
+    },
+    /// `full_every_days` are over.
+    Due {
+        full_at: Timestamp,
+        since: Timestamp,
+    },
+    /// The chain's full is of a time that has not come yet.
+    ClockWentBack {
+        full_at: Timestamp,
+    },
+    /// The manifest names no snapshot of ours.
+    ParentUnknown {
+        name: String,
+    },
+    ParentMissing {
+        parent: SnapshotName,
+    },
+    ParentWritable {
+        parent: SnapshotName,
+    },
+    ParentUnreadable {
+        parent: SnapshotName,
+        reason: String,
+    },
+    /// The manifest does not say enough to recognise the snapshot.
+    ParentUnproven {
+        parent: SnapshotName,
+    },
+    ParentChanged {
+        parent: SnapshotName,
+        expected: Identity,
+        found: Identity,
+    },
+    ParentTouched {
+        parent: SnapshotName,
+    },
+}
+
+/// Why an incremental, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyNow {
+    Asked,
+    /// An earlier run has begun it.
+    Interrupted,
+    /// `incremental_every_days` are over.
+    Due {
+        last_at: Timestamp,
+        since: Timestamp,
+    },
+    /// The newest backup is of a time that has not come yet. To wait for it
+    /// might mean to wait for ever.
+    ClockWentBack {
+        last_at: Timestamp,
+    },
+}
+
+/// The snapshot that an incremental would be based on.
+pub fn parent_of(chain: &Chain) -> Option<SnapshotName> {
+    SnapshotName::parse(&chain.newest().manifest.snapshot.name)
+}
+
+pub fn decide(
+    asked: Trigger,
+    schedule: &Schedule,
+    now: &Zoned,
+    published: &Published,
+    on_disk: &ParentOnDisk,
+) -> Decision {
+    let chain = match (asked, published) {
+        (_, Published::Nothing) => return full(Why::FirstBackup),
+        (Trigger::Full, _) => return full(Why::Asked),
+        (_, Published::ManifestMissing { key }) => {
+            return full(Why::ManifestMissing { key: key.clone() });
+        }
+        (_, Published::Broken { reason }) => {
+            return full(Why::ChainBroken { reason: reason.clone() });
+        }
+        (Trigger::Scheduled | Trigger::Now, Published::Chain(chain)) => chain,
+    };
+    if let Some(why) = full_is_due(schedule, now, chain) {
+        return full(why);
+    }
+    let due = match asked {
+        Trigger::Now | Trigger::Full => Some(WhyNow::Asked),
+        Trigger::Scheduled => incremental_is_due(schedule, now, chain),
+    };
+    match (on_parent(chain, on_disk), due) {
+        (Err(why), None) if may_pass(&why) => Decision::NotDue,
+        (Err(why), _) => full(why),
+        (Ok(_), None) => Decision::NotDue,
+        (Ok((parent, identity, proof)), Some(why)) => {
+            Decision::Due(Step::Incremental { parent, identity, proof, why })
+        }
+    }
+}
+
+fn full(why: Why) -> Decision {
+    Decision::Due(Step::Full(why))
+}
+
+fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
+    let full_at = chain.full().manifest.made_at();
+    let since = schedule.full_due_at(full_at, now.time_zone());
+    if full_at.duration_since(now.timestamp()) > CLOCK_TOLERANCE {
+        return Some(Why::ClockWentBack { full_at });
+    }
+    (since <= now.timestamp()).then_some(Why::Due { full_at, since })
+}
+
+fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<WhyNow> {
+    let last_at = chain.newest().manifest.made_at();
+    let since = schedule.incremental_due_at(last_at, now.time_zone());
+    if last_at > now.timestamp() {
+        return Some(WhyNow::ClockWentBack { last_at });
+    }
+    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since })
+}
+
+/// What an incremental can be based on, or why there can be none.
+pub fn on_parent(
+    chain: &Chain,
+    on_disk: &ParentOnDisk,
+) -> Result<(SnapshotName, Identity, Proof), Why> {
+    let Some(parent) = parent_of(chain) else {
+        let name = chain.newest().manifest.snapshot.name.clone();
+        return Err(Why::ParentUnknown { name });
+    };
+    let expected = || expected(chain).ok_or(Why::ParentUnproven { parent: parent.clone() });
+    match on_disk {
+        ParentOnDisk::Missing => Err(Why::ParentMissing { parent }),
+        ParentOnDisk::Writable => Err(Why::ParentWritable { parent }),
+        ParentOnDisk::Unreadable { reason } => {
+            let reason = reason.clone();
+            Err(Why::ParentUnreadable { parent, reason })
+        }
+        ParentOnDisk::Found(found) => match expected()? {
+            expected if expected == *found => Ok((parent, expected, Proof::Sent)),
+            expected => Err(Why::ParentChanged { parent, expected, found: found.clone() }),
+        },
+        ParentOnDisk::Received(found) => {
+            let expected = expected()?;
+            on_received(parent, expected, found)
+        }
+    }
+}
+
+/// A received snapshot has a ctransid of its own filesystem. `btrfs send` writes
+/// that one, beside the UUID of the snapshot that was sent.
+fn on_received(
+    parent: SnapshotName,
+    expected: Identity,
+    found: &ReceivedSnapshot,
+) -> Result<(SnapshotName, Identity, Proof), Why> {
+    let ReceivedSnapshot { identity, send_transid, made_transid } = found;
+    if identity.ctransid > *made_transid {
+        return Err(Why::ParentTouched { parent });
+    }
+    // First, for on two filesystems a ctransid can be the same by chance.
+    if identity.uuid == expected.uuid && *send_transid == Some(expected.ctransid) {
+        return Ok((parent, identity.clone(), Proof::Received));
+    }
+    // A snapshot of a subvolume that was itself received, and sent from here.
+    if *identity == expected {
+        return Ok((parent, expected, Proof::Sent));
+    }
+    let ctransid = send_transid.unwrap_or(identity.ctransid);
+    let found = Identity { uuid: identity.uuid.clone(), ctransid };
+    Err(Why::ParentChanged { parent, expected, found })
+}
+
+/// What may be over before a backup is due costs no full before that.
+fn may_pass(why: &Why) -> bool {
+    matches!(why, Why::ParentWritable { .. } | Why::ParentUnreadable { .. })
+}
+
+fn expected(chain: &Chain) -> Option<Identity> {
+    let snapshot = &chain.newest().manifest.snapshot;
+    Some(Identity { uuid: snapshot.uuid.clone()?, ctransid: snapshot.ctransid? })
+}
+
+/// When a backup is due next, if `decision` is carried out `now`.
+pub fn next_due(
+    schedule: &Schedule,
+    now: &Zoned,
+    published: &Published,
+    decision: &Decision,
+) -> NextDue {
+    let zone = now.time_zone();
+    match (decision, times_of(published)) {
+        (Decision::NotDue, Some((full_at, last_at))) => schedule.next_due(full_at, last_at, zone),
+        (Decision::Due(Step::Incremental { .. }), Some((full_at, _))) => {
+            schedule.next_due(full_at, now.timestamp(), zone)
+        }
+        (Decision::Due(_) | Decision::NotDue, _) => {
+            schedule.next_due(now.timestamp(), now.timestamp(), zone)
+        }
+    }
+}
+
+/// When the full of the published chain and its newest backup were made.
+fn times_of(published: &Published) -> Option<(Timestamp, Timestamp)> {
+    match published {
+        Published::Chain(chain) => {
+            Some((chain.full().manifest.made_at(), chain.newest().manifest.made_at()))
+        }
+        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => None,
+    }
+}
+
+/// When the newest published backup was made.
+pub fn last_at(published: &Published) -> Option<Timestamp> {
+    times_of(published).map(|(_, last_at)| last_at)
+}
+
+/// When a backup is due, for whoever does not look at the disk; `None`: now.
+pub fn due_by_schedule(
+    schedule: &Schedule,
+    published: &Published,
+    zone: &TimeZone,
+) -> Option<NextDue> {
+    let (full_at, last_at) = times_of(published)?;
+    Some(schedule.next_due(full_at, last_at, zone))
+}
+
+impl Step {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Step::Full(_) => Kind::Full,
+            Step::Incremental { .. } => Kind::Incremental,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

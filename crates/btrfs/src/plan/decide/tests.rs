@@ -1,0 +1,218 @@
+use crate::test_chain::link;
+use s3up_repository::chain::{ChainEntry, Next, Partial};
+use s3up_repository::stamp::Stamp;
+
+use super::*;
+
+/// All links of the tests have this day, at 01:46:40.
+const FULL_DAY: &str = "2001-09-09";
+
+fn parent() -> SnapshotName {
+    SnapshotName::parse("data__20010909T014640Z__full").unwrap()
+}
+
+fn identity(uuid: &str, ctransid: u64) -> Identity {
+    Identity { uuid: uuid.to_owned(), ctransid }
+}
+
+fn schedule() -> Schedule {
+    let run_at = "02:00".parse().unwrap();
+    Schedule { full_every_days: 30, incremental_every_days: 7, run_at }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn utc(text: &str) -> Zoned {
+    at(text).to_zoned(TimeZone::UTC)
+}
+
+fn asked_for(asked: Trigger, published: &Published, on_disk: &ParentOnDisk) -> Decision {
+    decide(asked, &schedule(), &utc("2001-09-10T00:00:00Z"), published, on_disk)
+}
+
+#[test]
+fn full_or_incremental() {
+    let good = || ParentOnDisk::Found(identity("uuid-0", 0));
+    let found = |uuid, ctransid| ParentOnDisk::Found(identity(uuid, ctransid));
+    let changed = |uuid, ctransid| {
+        full(Why::ParentChanged {
+            parent: parent(),
+            expected: identity("uuid-0", 0),
+            found: identity(uuid, ctransid),
+        })
+    };
+    let chain = || published([link(0, None)]);
+    let broken = || Published::Broken { reason: "gone".to_owned() };
+    let lost = || Published::ManifestMissing { key: "m0".to_owned() };
+    let edited = |edit: &dyn Fn(&mut ChainEntry)| {
+        let mut link = link(0, None);
+        edit(&mut link);
+        published([link])
+    };
+    let no_uuid = edited(&|link| link.manifest.snapshot.uuid = None);
+    let no_ctransid = edited(&|link| link.manifest.snapshot.ctransid = None);
+    let foreign = edited(&|link| link.manifest.snapshot.name = "weekly".to_owned());
+    let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
+    let (uuid, why) = (identity("uuid-0", 0), WhyNow::Asked);
+    let incremental = Decision::Due(Step::Incremental {
+        parent: parent(),
+        identity: uuid,
+        proof: Proof::Sent,
+        why: why.clone(),
+    });
+    let received = |uuid, ctransid, send_transid, made_transid| {
+        let identity = identity(uuid, ctransid);
+        ParentOnDisk::Received(ReceivedSnapshot { identity, send_transid, made_transid })
+    };
+    let on_received = |ctransid| {
+        let (identity, proof) = (identity("uuid-0", ctransid), Proof::Received);
+        let why = why.clone();
+        Decision::Due(Step::Incremental { parent: parent(), identity, proof, why })
+    };
+    let touched = || full(Why::ParentTouched { parent: parent() });
+    let broken_why = || Why::ChainBroken { reason: "gone".to_owned() };
+    let lost_why = || Why::ManifestMissing { key: "m0".to_owned() };
+    let missing = || Why::ParentMissing { parent: parent() };
+    let unreadable_why = Why::ParentUnreadable { parent: parent(), reason: "EIO".to_owned() };
+    let (due, now) = (Trigger::Scheduled, Trigger::Now);
+    #[rustfmt::skip]
+    let cases = [
+        // situation           asked        published            parent on disk          decision
+        ("nothing yet",        due,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
+        ("nothing, now",       now,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
+        ("nothing, full",      Trigger::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
+        ("all is well, now",   now,         chain(),             good(),                 incremental.clone()),
+        ("all is well",        due,         chain(),             good(),                 Decision::NotDue),
+        ("full asked for",     Trigger::Full, chain(),             good(),                 full(Why::Asked)),
+        ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(Why::Asked)),
+        ("chain broken",       due,         broken(),            good(),                 full(broken_why())),
+        ("chain broken, now",  now,         broken(),            good(),                 full(broken_why())),
+        ("manifest missing",   due,         lost(),              good(),                 full(lost_why())),
+        ("lost, now",          now,         lost(),              ParentOnDisk::Missing,  full(lost_why())),
+        ("parent deleted",     due,         chain(),             ParentOnDisk::Missing,  full(missing())),
+        ("deleted, now",       now,         chain(),             ParentOnDisk::Missing,  full(missing())),
+        ("parent writable",    now,         chain(),             ParentOnDisk::Writable, full(Why::ParentWritable { parent: parent() })),
+        ("may be set back",    due,         chain(),             ParentOnDisk::Writable, Decision::NotDue),
+        ("parent unreadable",  now,         chain(),             unreadable(),           full(unreadable_why)),
+        ("may come back",      due,         chain(),             unreadable(),           Decision::NotDue),
+        ("parent changed",     due,         chain(),             found("uuid-0", 7),     changed("uuid-0", 7)),
+        ("parent replaced",    now,         chain(),             found("uuid-9", 0),     changed("uuid-9", 0)),
+        ("received",           now,         chain(),             received("uuid-0", 50, Some(0), 51), on_received(50)),
+        ("by chance the same", now,         chain(),             received("uuid-0", 0, Some(0), 51),  on_received(0)),
+        ("received, not due",  due,         chain(),             received("uuid-0", 50, Some(0), 50), Decision::NotDue),
+        ("then changed",       now,         chain(),             received("uuid-0", 52, Some(0), 51), touched()),
+        ("another was sent",   now,         chain(),             received("uuid-9", 50, Some(0), 51), changed("uuid-9", 0)),
+        ("another state",      now,         chain(),             received("uuid-0", 50, Some(7), 51), changed("uuid-0", 7)),
+        ("nobody knows which", now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
+        ("of a received one",  now,         chain(),             received("uuid-0", 0, Some(9), 51),  incremental.clone()),
+        ("received, unproven", now,         edited(&|link| link.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
+        ("no uuid known",      due,         no_uuid,             good(),                 full(Why::ParentUnproven { parent: parent() })),
+        ("no ctransid known",  now,         no_ctransid,         good(),                 full(Why::ParentUnproven { parent: parent() })),
+        ("of another tool",    due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),
+    ];
+    for (situation, asked, published, on_disk, want) in cases {
+        assert_eq!(asked_for(asked, &published, &on_disk), want, "{situation}");
+    }
+}
+
+/// Published on these days, at 01:46:40: a full, and an incremental on it.
+struct On(&'static str, Option<&'static str>);
+
+#[test]
+fn due_or_not() {
+    #[rustfmt::skip]
+    let cases = [
+        // situation                      published                              now                     decision       next
+        ("the same day",                  On(FULL_DAY, None),                    "2001-09-09T23:59:59Z", "not due",     "2001-09-16T02:00:00Z"),
+        ("a second too early",            On(FULL_DAY, None),                    "2001-09-16T01:59:59Z", "not due",     "2001-09-16T02:00:00Z"),
+        ("at run_at",                     On(FULL_DAY, None),                    "2001-09-16T02:00:00Z", "incremental", "2001-09-23T02:00:00Z"),
+        ("missed by days",                On(FULL_DAY, None),                    "2001-09-20T12:00:00Z", "incremental", "2001-09-27T02:00:00Z"),
+        ("the last one counts",           On(FULL_DAY, Some("2001-09-16")),      "2001-09-22T12:00:00Z", "not due",     "2001-09-23T02:00:00Z"),
+        ("a week after the last",         On(FULL_DAY, Some("2001-09-16")),      "2001-09-23T02:00:00Z", "incremental", "2001-09-30T02:00:00Z"),
+        ("the full is next",              On(FULL_DAY, Some("2001-10-07")),      "2001-10-08T12:00:00Z", "not due",     "2001-10-09T02:00:00Z"),
+        ("a second before the full",      On(FULL_DAY, Some("2001-10-07")),      "2001-10-09T01:59:59Z", "not due",     "2001-10-09T02:00:00Z"),
+        ("full_every_days over",          On(FULL_DAY, Some("2001-10-07")),      "2001-10-09T02:00:00Z", "full due",    "2001-10-16T02:00:00Z"),
+        ("both are due",                  On(FULL_DAY, None),                    "2001-12-09T02:00:00Z", "full due",    "2001-12-16T02:00:00Z"),
+        ("the full before the next",      On(FULL_DAY, Some("2001-09-30")),      "2001-10-08T02:00:00Z", "incremental", "2001-10-09T02:00:00Z"),
+        ("clock went back an hour",       On(FULL_DAY, None),                    "2001-09-09T00:46:40Z", "last ahead",  "2001-09-16T02:00:00Z"),
+        ("the last is of next year",      On(FULL_DAY, Some("2002-09-09")),      "2001-09-12T02:00:00Z", "last ahead",  "2001-09-19T02:00:00Z"),
+        ("the full is of next week",      On(FULL_DAY, None),                    "2001-09-02T02:00:00Z", "full ahead",  "2001-09-09T02:00:00Z"),
+    ];
+    let good = ParentOnDisk::Found(identity("uuid-0", 0));
+    for (situation, On(full_on, last_on), now, want, next) in cases {
+        let published = published_on(full_on, last_on);
+        let on_disk = match last_on {
+            None => good.clone(),
+            Some(_) => ParentOnDisk::Found(identity("uuid-1", 1)),
+        };
+
+        let decision = decide(Trigger::Scheduled, &schedule(), &utc(now), &published, &on_disk);
+
+        let got = match &decision {
+            Decision::NotDue => "not due",
+            Decision::Due(Step::Full(Why::Due { .. })) => "full due",
+            Decision::Due(Step::Full(Why::ClockWentBack { .. })) => "full ahead",
+            Decision::Due(Step::Incremental { why: WhyNow::Due { .. }, .. }) => "incremental",
+            Decision::Due(Step::Incremental { why: WhyNow::ClockWentBack { .. }, .. }) => {
+                "last ahead"
+            }
+            Decision::Due(_) => "something else",
+        };
+        assert_eq!(got, want, "{situation}");
+        let after = next_due(&schedule(), &utc(now), &published, &decision);
+        assert_eq!(after.at, at(next), "{situation}");
+    }
+}
+
+#[test]
+fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
+    // Its name comes after that of the last one; when it was made, says `started_at`.
+    let mut newest = link(0, None);
+    newest.manifest.created_at = Stamp::parse("20990101T000001Z").unwrap();
+    newest.manifest.started_at = Some(Stamp::parse("20010909T014640Z").unwrap());
+    let good = ParentOnDisk::Found(identity("uuid-0", 0));
+
+    let decision = asked_for(Trigger::Scheduled, &published([newest]), &good);
+
+    assert_eq!(decision, Decision::NotDue);
+}
+
+#[test]
+fn a_reason_says_what_is_wrong() {
+    let step = Step::Full(Why::ParentMissing { parent: parent() });
+    assert_eq!(
+        step.to_string(),
+        "full: the parent snapshot data__20010909T014640Z__full is missing"
+    );
+    let why = WhyNow::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
+    assert_eq!(
+        why.to_string(),
+        "the last backup is of 2099-01-01T00:00:00Z, which is still to come: a clock was wrong"
+    );
+}
+
+fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
+    let on = |mut link: ChainEntry, day: &str| {
+        let day = day.replace('-', "");
+        link.manifest.created_at = Stamp::parse(&format!("{day}T014640Z")).unwrap();
+        link
+    };
+    match last_on {
+        None => published([on(link(0, None), full_on)]),
+        Some(last_on) => published([on(link(1, Some(0)), last_on), on(link(0, None), full_on)]),
+    }
+}
+
+/// Newest first.
+fn published<const COUNT: usize>(links: [ChainEntry; COUNT]) -> Published {
+    let mut partial = Partial::default();
+    for link in links {
+        match partial.with(link).unwrap() {
+            (_, Next::Whole(chain)) => return Published::Chain(chain),
+            (so_far, Next::Parent(_)) => partial = so_far,
+        }
+    }
+    panic!("the last one is no full")
+}

@@ -1,0 +1,160 @@
+use super::*;
+use crate::plan::observed::{CompleteBackup, JournalFacts};
+
+const OTHER: &str = "nas/subvol/data/full/manifest-20260103T000000Z.json";
+const BASE: &str = "nas/subvol/data/full/manifest-20260101T000000Z.json";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn key(text: &str) -> Key {
+    Key::parse(text).expect("a key")
+}
+
+fn run() -> RunId {
+    serde_json::from_str("\"0123\"").expect("a run")
+}
+
+fn settings() -> StreamSettings {
+    StreamSettings {
+        part_bytes: 10,
+        chunk_bytes: 100,
+        storage_class: "STANDARD".to_owned(),
+        sse: "none".to_owned(),
+        form: "plain".to_owned(),
+    }
+}
+
+fn backup(kind: Kind) -> SnapshotName {
+    let kind = if kind == Kind::Full { "full" } else { "inc" };
+    SnapshotName::parse(&format!("data__20260102T000000Z__{kind}")).expect("a name")
+}
+
+fn identity(ctransid: u64) -> Identity {
+    Identity { uuid: "u".to_owned(), ctransid }
+}
+
+fn found(kind: Kind) -> InterruptedBackup {
+    InterruptedBackup {
+        backup: backup(kind),
+        run: run(),
+        journal: Ok(JournalFacts {
+            base: Some(BASE.to_owned()),
+            settings: settings(),
+            identity: Some(identity(7)),
+            acknowledged_bytes: 50,
+            acknowledged_at: at("2026-01-02T03:00:00Z"),
+        }),
+        on_disk: ParentOnDisk::Found(identity(7)),
+        complete: None,
+    }
+}
+
+fn complete(kind: Kind) -> InterruptedBackup {
+    let parent = (kind == Kind::Incremental).then(|| key(BASE));
+    InterruptedBackup {
+        journal: Err(Unusable::Missing),
+        complete: Some(CompleteBackup { identity: identity(7), parent }),
+        ..found(kind)
+    }
+}
+
+fn with(kind: Kind, edit: impl FnOnce(&mut InterruptedBackup)) -> InterruptedBackup {
+    let mut found = found(kind);
+    edit(&mut found);
+    found
+}
+
+fn journal(kind: Kind, edit: impl FnOnce(&mut JournalFacts)) -> InterruptedBackup {
+    with(kind, |found| edit(found.journal.as_mut().expect("a journal")))
+}
+
+fn parent() -> (SnapshotName, Identity) {
+    let name = SnapshotName::parse("data__20260101T000000Z__full").expect("a name");
+    (name, identity(3))
+}
+
+fn incremental() -> Decision {
+    let (parent, identity) = parent();
+    Decision::Due(Step::Incremental { parent, identity, proof: Proof::Sent, why: WhyNow::Asked })
+}
+
+/// What is decided, in words.
+fn decided(
+    asked: Trigger,
+    decision: &Decision,
+    newest: Option<&str>,
+    found: &InterruptedBackup,
+) -> String {
+    let newest = newest.map(key);
+    let newest_at = at(if newest == Some(key(OTHER)) {
+        "2026-01-03T00:00:00Z"
+    } else {
+        "2026-01-01T00:00:00Z"
+    });
+    let now = Now {
+        time: at("2026-01-04T00:00:00Z"),
+        asked,
+        decision,
+        settings: &settings(),
+        newest: newest.as_ref().map(|key| (key, newest_at)),
+        parent: Some((parent().0, parent().1, Proof::Sent)),
+    };
+    match decide(&now, found) {
+        None => "wait".to_owned(),
+        Some(Err(dropped)) => dropped.to_string(),
+        Some(Ok(Resumed { step, work, .. })) => format!("{} {step}", work.word()),
+    }
+}
+
+#[test]
+fn what_becomes_of_it() {
+    use Kind::{Full, Incremental};
+    use Trigger::{Full as AskedFull, Now as AskedNow, Scheduled};
+    let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
+    let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
+    let full = || Decision::Due(Step::Full(Why::Asked));
+    let not = || Decision::NotDue;
+    let inc = incremental;
+    let other_settings = StreamSettings { part_bytes: 11, ..settings() };
+    let gone_on = "resume incremental on data__20260101T000000Z__full: it was asked for";
+    let pub_inc =
+        "publish incremental on data__20260101T000000Z__full: an earlier run has begun it";
+    let base = Some(BASE);
+    #[rustfmt::skip]
+    let cases = [
+        // situation               asked      due     newest       found                            decided
+        ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              gone_on),
+        ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: it was asked for"),
+        ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run has begun it"),
+        ("not its time",           Scheduled, not(),  base,        found(Full),                     "wait"),
+        ("a full is asked for",    AskedFull, full(), base,        found(Incremental),              "a full was asked for"),
+        ("a full is due",          Scheduled, full(), base,        found(Incremental),              "a full is due"),
+        ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup was published meanwhile"),
+        ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup was published meanwhile"),
+        ("no snapshot",            AskedNow,  inc(),  base,        on(ParentOnDisk::Missing),       "its snapshot is missing"),
+        ("writable",               AskedNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot was made writable"),
+        ("unreadable",             AskedNow,  inc(),  base,        on(unreadable()),                "its snapshot cannot be sent: EIO"),
+        ("changed",                AskedNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot was changed: sent was u at transaction 7, it is u at transaction 8"),
+        ("no journal",             AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "it has no journal"),
+        ("of another bucket",      AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Other)), "its journal is of another bucket, prefix, snapshot or run"),
+        ("nothing acknowledged",   AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_bytes = 0), "nothing of it is in the bucket"),
+        ("nothing read",           AskedNow,  inc(),  base,        journal(Full, |it| it.identity = None), "nothing of it is in the bucket"),
+        ("too old",                AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "it is too old: its last part is of 2025-12-27T23:59:59Z"),
+        ("old enough",             AskedNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: it was asked for"),
+        ("set otherwise",          AskedNow,  inc(),  base,        journal(Full, |it| it.settings = other_settings), "it was begun with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, set is parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
+        ("complete",               AskedNow,  full(), base,        complete(Full),                  "publish full: it was asked for"),
+        ("complete, not due",      Scheduled, not(),  base,        complete(Incremental),           pub_inc),
+        ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: it was asked for"),
+        ("complete, another came", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup was published meanwhile"),
+        ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup was published meanwhile"),
+        ("complete, full asked",   AskedFull, full(), base,        complete(Incremental),           "a full was asked for"),
+    ];
+    for (situation, asked, due, newest, found, want) in cases {
+        assert_eq!(decided(asked, &due, newest, &found), want, "{situation}");
+    }
+    let mut changed = complete(Full);
+    changed.on_disk = ParentOnDisk::Missing;
+    assert_eq!(decided(AskedNow, &full(), base, &changed), "its snapshot is missing");
+}

@@ -1,0 +1,39 @@
+//! What stands after the receiving: the comparison.
+
+use s3up_repository::chain::ChainEntry;
+
+use crate::compare::{self, CompareError, Proof};
+use crate::restore::Restore;
+use crate::restore::error::RestoreError;
+
+impl Restore<'_> {
+    /// Compares what was received with the snapshot that was sent, where that is.
+    pub(super) async fn prove(
+        &self,
+        link: &ChainEntry,
+        received: compare::Restored,
+    ) -> Result<Proof, RestoreError> {
+        let Restore { btrfs, shutdown, progress, .. } = self;
+        let proof = self.proving.prove(btrfs, &link.manifest, received, shutdown, progress).await;
+        let proof = proof.map_err(|err| match err {
+            CompareError::Stopped(stop) => RestoreError::Stopped(stop),
+            err @ (CompareError::Io { .. } | CompareError::Thread) => RestoreError::Compare(err),
+        })?;
+        let compared = proof.compared().cloned().unwrap_or_default();
+        tracing::info!(
+            event = "restore_verify_complete",
+            subvolume = %link.manifest.subvolume,
+            mode = proof.word(),
+            files = compared.files,
+            files_compared = compared.files_read,
+            bytes_compared = compared.bytes_read,
+            differences = compared.differences.count,
+            "{proof}"
+        );
+        if compared.differences.count > 0 {
+            let manifest = link.key.clone();
+            return Err(RestoreError::Differs { manifest, proof: Box::new(proof) });
+        }
+        Ok(proof)
+    }
+}

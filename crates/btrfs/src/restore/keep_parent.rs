@@ -1,0 +1,112 @@
+//! Keeps what was received as the parent of the next incremental.
+
+use std::path::{Path, PathBuf};
+
+use btrfs_host::filesystem;
+use s3up_core::error_chain;
+use s3up_repository::chain::Chain;
+use s3up_repository::names::SnapshotName;
+
+use super::Restore;
+use super::error::RestoreError;
+use super::preflight;
+use super::request::Request;
+use crate::restore::request::Keep;
+use crate::restore::staging::{ReceivedBackup, Staging};
+use crate::snapshots::dir::SnapshotDir;
+use crate::snapshots::received_parent::{self, Configured, KeepLocation};
+use crate::snapshots::record::RunId;
+
+impl Restore<'_> {
+    /// Returns where it is. The restore is done already: what cannot be kept is
+    /// a warning, and costs a full.
+    pub(super) async fn keep_parent(
+        &self,
+        request: &Request,
+        chain: &Chain,
+        staging: &Staging,
+        last: &ReceivedBackup,
+    ) -> Option<PathBuf> {
+        let name = self.worth_keeping(request, chain, last).await?;
+        if let Keep::ForBackups { base_dir, .. } = &request.keep
+            && base_dir.join(name.to_string()).symlink_metadata().is_ok()
+        {
+            tracing::info!(event = "parent_not_kept", snapshot = %name, "it is there");
+            return None;
+        }
+        let received = staging.path_of(last);
+        match self.keep_as(request, &received, &name).await {
+            Ok(path) => {
+                let path_shown = path.display();
+                tracing::info!(event = "parent_kept", path = %path_shown, "for the next incremental");
+                Some(path)
+            }
+            Err(err) => {
+                let why = error_chain(&err);
+                tracing::warn!(event = "parent_not_kept", "the next backup is a full: {why}");
+                None
+            }
+        }
+    }
+
+    /// Only the newest backup is built on, and only where its manifest says
+    /// enough to recognise it.
+    async fn worth_keeping(
+        &self,
+        request: &Request,
+        chain: &Chain,
+        last: &ReceivedBackup,
+    ) -> Option<SnapshotName> {
+        if matches!(request.keep, Keep::No) {
+            return None;
+        }
+        let newest = chain.newest();
+        let snapshot = &newest.manifest.snapshot;
+        let name = SnapshotName::parse(&snapshot.name);
+        let is_known = snapshot.uuid.is_some() && snapshot.ctransid.is_some();
+        let is_named = last.sent_uuid == last.received_uuid;
+        let why_not = match name {
+            None => "it has no name of ours",
+            Some(_) if !is_known || !is_named => "its manifest does not say enough of it",
+            Some(name) => match self.chooser(request).published().await {
+                Ok(published) if published == newest.key => return Some(name),
+                Ok(_) => "it is not the newest backup",
+                Err(_) => "the pointer to the newest backup cannot be read",
+            },
+        };
+        tracing::info!(event = "parent_not_kept", manifest = %newest.key, "{why_not}");
+        None
+    }
+
+    async fn keep_as(
+        &self,
+        request: &Request,
+        received: &Path,
+        name: &SnapshotName,
+    ) -> Result<PathBuf, RestoreError> {
+        let configured = configured(&request.keep, &request.target);
+        match (received_parent::place(configured.as_ref(), &request.target), &request.keep) {
+            (KeepLocation::SnapshotDir(base_dir), Keep::ForBackups { records, .. }) => {
+                let snapshot_dir = SnapshotDir { btrfs: self.btrfs, base_dir: &base_dir, records };
+                snapshot_dir.adopt(received, name, &RunId::random()?).await?;
+                Ok(snapshot_dir.path_of(name))
+            }
+            (KeepLocation::SnapshotDir(folder) | KeepLocation::Beside(folder), _) => {
+                received_parent::keep_beside(self.btrfs, received, &folder, name).await?;
+                Ok(folder.join(name.to_string()))
+            }
+        }
+    }
+}
+
+fn configured(keep: &Keep, target: &Path) -> Option<Configured> {
+    let Keep::ForBackups { path, base_dir, .. } = keep else { return None };
+    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|place| place.mount.device);
+    let (ours, theirs) = (device(preflight::folder_of(target)), device(base_dir));
+    Some(Configured {
+        path: path.clone(),
+        base_dir: base_dir.clone(),
+        is_same_filesystem: ours.is_some() && ours == theirs,
+        is_there: path.symlink_metadata().is_ok(),
+    })
+}

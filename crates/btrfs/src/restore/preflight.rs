@@ -1,0 +1,134 @@
+//! Whether this host can receive, before anything is downloaded.
+
+use std::path::{Component, Path};
+
+use btrfs_host::filesystem;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use s3up_core::Size;
+use s3up_repository::chain::{Chain, ChainEntry};
+
+use super::error::RestoreError;
+
+/// Before it, `btrfs receive` loses and damages data of streams of protocol 2:
+/// <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
+const PROTOCOL_2_FROM: Release = Release { major: 6, minor: 2 };
+
+/// A release of btrfs-progs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Release {
+    major: u32,
+    minor: u32,
+}
+
+/// The target must not exist, in a folder on btrfs that does and can be written.
+pub fn check_target(target: &Path) -> Result<(), RestoreError> {
+    let path = || target.to_owned();
+    let is_plain = target.is_absolute()
+        && target.file_name().is_some()
+        && !target.components().any(|part| part == Component::ParentDir);
+    if !is_plain {
+        return Err(RestoreError::TargetPath { path: path() });
+    }
+    if target.symlink_metadata().is_ok() {
+        return Err(RestoreError::TargetExists { path: path() });
+    }
+    let folder = folder_of(target);
+    filesystem::on_btrfs(folder).map_err(RestoreError::TargetFolder)?;
+    // Also what is mounted read-only, and a read-only subvolume.
+    let write = Access::WRITE_OK | Access::EXEC_OK;
+    accessat(CWD, folder, write, AtFlags::EACCESS).map_err(|errno| {
+        let path = folder.to_owned();
+        RestoreError::TargetFolderReadOnly { path, source: errno.into() }
+    })
+}
+
+pub fn folder_of(target: &Path) -> &Path {
+    target.parent().unwrap_or(Path::new("/"))
+}
+
+/// Whether this `btrfs receive` takes the streams of a chain. Where a manifest
+/// does not say which protocol its stream has, the stream does, before a byte
+/// of it is handed on.
+pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
+    let unfit = chain.entries().iter().find(|link| {
+        link.manifest.stream_protocol.is_some_and(|protocol| !receives(version, protocol))
+    });
+    unfit.map_or(Ok(()), |link: &ChainEntry| {
+        Err(RestoreError::ProgramTooOld { manifest: link.key.clone(), found: version.to_owned() })
+    })
+}
+
+/// `version` as `btrfs --version` has it; one that cannot be read is taken for a
+/// new one.
+pub fn receives(version: &str, protocol: u32) -> bool {
+    protocol < 2 || release(version).is_none_or(|release| release >= PROTOCOL_2_FROM)
+}
+
+/// Of `6.2`, `5.10.1` or `6.2-rc1`.
+fn release(version: &str) -> Option<Release> {
+    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse().ok();
+    Some(Release { major: number()?, minor: number()? })
+}
+
+/// Bytes that an ordinary writer still finds room for.
+pub fn free_bytes(folder: &Path) -> Result<u64, RestoreError> {
+    let found = rustix::fs::statvfs(folder).map_err(|errno| RestoreError::FreeSpace {
+        path: folder.to_owned(),
+        source: errno.into(),
+    })?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// The target may compress, or share what several links wrote: so it is tried.
+pub fn warn_of_little_space(chain: &Chain, folder: &Path) -> Result<u64, RestoreError> {
+    let (needed, free) = (chain.total_bytes(), free_bytes(folder)?);
+    if needed > free {
+        tracing::warn!(
+            event = "space_low",
+            folder = %folder.display(),
+            needed_bytes = needed,
+            free_bytes = free,
+            "the streams of this backup are {} long, {} are free; it is tried all the same, for \
+             the filesystem may compress",
+            Size(needed),
+            Size(free)
+        );
+    }
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_refused_before_anything_is_fetched() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |target: &Path| check_target(target).unwrap_err().to_string();
+        assert!(text(Path::new("data")).contains("expected an absolute path"));
+        assert!(text(Path::new("/srv/../data")).contains("expected an absolute path"));
+        assert!(text(Path::new("/")).contains("expected an absolute path"));
+        assert!(text(folder.path()).contains("exists"));
+        assert!(text(&folder.path().join("no/such")).contains("folder of the target"));
+    }
+
+    #[test]
+    fn who_receives_what() {
+        #[rustfmt::skip]
+        let cases = [
+            ("6.2",     2, true),
+            ("6.1.3",   2, false),
+            ("5.16.2",  2, false),
+            ("5.16.2",  1, true),
+            ("v6.10",   2, true),
+            ("10.0",    2, true),
+            ("6.2-rc1", 2, true),
+            ("unknown", 2, true),
+            ("",        2, true),
+        ];
+        for (version, protocol, want) in cases {
+            assert_eq!(receives(version, protocol), want, "{version} {protocol}");
+        }
+    }
+}

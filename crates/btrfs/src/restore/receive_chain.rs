@@ -1,0 +1,235 @@
+//! ChainEntry by link into `btrfs receive`, from the full on or from where another
+//! restore was interrupted.
+//!
+//! All chunks of all links are one row of downloads, so that the first parts of
+//! a link are there when the one before it is done.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use btrfs_host::receive::Receiver;
+use btrfs_host::root_times::RootTimes;
+use btrfs_host::{send, subvolume};
+use btrfs_sendstream::{Facts, Uuid};
+use s3up_cli::progress::{self, Progress};
+use s3up_core::Sha256Digest;
+use s3up_repository::fetch::{FetchEntry, FetchError, FetchPlan};
+use s3up_store::DownloadRow;
+
+use super::error::RestoreError;
+use super::preflight;
+use super::receive_pump::{PumpResult, ReceivePump, Stopped};
+use super::uuid_rewrite::UuidRewrite;
+use super::verified_stream::{Refused, VerifiedStream};
+use super::writeback::{Pages, Writeback};
+use super::{Restore, digest};
+use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
+
+/// Everything that the links of a chain share on their context.
+struct ReceiveContext<'a, 'c> {
+    links: &'a FetchPlan<'c>,
+    row: DownloadRow,
+    /// The first link of the row.
+    from: usize,
+    progress: Arc<Progress>,
+    /// The highest protocol that `btrfs receive` takes.
+    protocol_max: u32,
+}
+
+/// One link, as it was received.
+struct Received<'f> {
+    facts: &'f Facts,
+    /// The UUID that `btrfs receive` was told.
+    told: Uuid,
+    parent: Option<&'f ReceivedBackup>,
+}
+
+impl Restore<'_> {
+    /// What is there at the end is the snapshot that was asked for, read-only.
+    pub(super) async fn receive_all(
+        &self,
+        links: &FetchPlan<'_>,
+        staging: &mut Staging,
+    ) -> Result<ReceivedBackup, RestoreError> {
+        let digests: Vec<Sha256Digest> =
+            links.links.iter().map(|planned| digest(planned.link)).collect();
+        let found = staging.go_on(self.btrfs, &digests).await?;
+        let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
+        if from > 0 {
+            let (folder, of) = (staging.folder().display(), digests.len());
+            tracing::info!(event = "restore_resumed", %folder, links = from, of);
+        }
+        let mut context = self.context(links, from).await?;
+        for (n, planned) in links.links.iter().enumerate().skip(from) {
+            self.go_on()?;
+            let label = format!("restore link {} of {}", n + 1, digests.len());
+            context.progress.label(&label);
+            let whole = self.receive_one(&mut context, n, staging, last.as_ref()).await?;
+            staging.add(digests[n], whole.clone())?;
+            // Only the next link needs its parent.
+            if let Some(parent) = last.replace(whole) {
+                subvolume::delete(self.btrfs, &staging.path_of(&parent)).await?;
+            }
+            let (manifest, bytes) = (&planned.link.key, planned.link.manifest.total_bytes);
+            tracing::info!(event = "link_received", %manifest, bytes, "{label}");
+        }
+        last.ok_or(RestoreError::NoLinks)
+    }
+
+    async fn context<'a, 'c>(
+        &self,
+        links: &'a FetchPlan<'c>,
+        from: usize,
+    ) -> Result<ReceiveContext<'a, 'c>, RestoreError> {
+        let version = self.btrfs.version().await?;
+        let left = links.links.iter().skip(from);
+        let bytes = left.fold(0, |sum: u64, one| sum.saturating_add(one.link.manifest.total_bytes));
+        Ok(ReceiveContext {
+            links,
+            row: links.row(from),
+            from,
+            progress: Arc::new(self.progress.bytes("restore", Some(bytes))),
+            protocol_max: if preflight::receives(&version, 2) { 2 } else { 1 },
+        })
+    }
+
+    async fn receive_one(
+        &self,
+        context: &mut ReceiveContext<'_, '_>,
+        n: usize,
+        staging: &Staging,
+        parent: Option<&ReceivedBackup>,
+    ) -> Result<ReceivedBackup, RestoreError> {
+        let is_newest = n + 1 == context.links.links.len();
+        let names = UuidRewrite {
+            salt: (!is_newest).then_some(staging.progress().salt),
+            parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
+        };
+        let planned = &context.links.links[n];
+        let facts = self.feed_one(context, planned, names, staging).await?;
+        let sent = facts.snapshot.uuid;
+        let told = names.salt.map_or(sent, |salt| salt.of(sent));
+        let received = Received { facts: &facts, told, parent };
+        self.check_received(planned, &received, staging).await
+    }
+
+    /// Streams one link into `btrfs receive`. When this returns, that has ended.
+    async fn feed_one(
+        &self,
+        context: &mut ReceiveContext<'_, '_>,
+        planned: &FetchEntry<'_>,
+        names: UuidRewrite,
+        staging: &Staging,
+    ) -> Result<Facts, RestoreError> {
+        let folder = staging.received();
+        let writeback = Writeback::start(&folder, self.pages(context, planned));
+        let (writeback, threads) =
+            writeback.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
+        let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
+        let stream = VerifiedStream::new(names, context.protocol_max);
+        let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
+        let outcome = self.unless_stopped(async {
+            match pump.feed(&mut context.row, planned).await? {
+                PumpResult::Received(facts) => {
+                    receiver.finish().await?;
+                    Ok(facts)
+                }
+                PumpResult::Stopped(Stopped { refused: Refused::Write(source), .. }) => {
+                    Err(receiver.cause(source).await.into())
+                }
+                PumpResult::Stopped(stopped) => Err(refused(context, planned, stopped)),
+            }
+        });
+        let outcome = outcome.await;
+        if outcome.is_err() {
+            receiver.stop().await;
+        }
+        pump.end().await;
+        // They hold the folder open, and a drill unmounts it.
+        threads.end().await;
+        outcome
+    }
+
+    /// Only the newest link is compared.
+    fn pages(&self, context: &ReceiveContext<'_, '_>, planned: &FetchEntry<'_>) -> Pages {
+        let is_newest =
+            context.links.links.last().is_some_and(|last| last.link.key == planned.link.key);
+        if is_newest && self.proving.may_read(&planned.link.manifest) {
+            Pages::Keep
+        } else {
+            Pages::Drop
+        }
+    }
+
+    /// An exit code of 0 is not enough: a stream that was cut leaves a writable
+    /// subvolume without a received UUID. Returns once it is on disk for good.
+    async fn check_received(
+        &self,
+        planned: &FetchEntry<'_>,
+        received: &Received<'_>,
+        staging: &Staging,
+    ) -> Result<ReceivedBackup, RestoreError> {
+        let Received { facts, told, parent } = received;
+        let wrong = |what: &'static str, expected: String, found: String| {
+            let manifest = planned.link.key.clone();
+            Err(RestoreError::Received { manifest, what, expected, found })
+        };
+        let sent = facts.snapshot.uuid.to_string();
+        match &planned.link.manifest.snapshot.uuid {
+            Some(expected) if *expected != sent => {
+                return wrong("the UUID in the stream", expected.clone(), sent);
+            }
+            Some(_) | None => {}
+        }
+        let path = staging.received().join(OsStr::from_bytes(&facts.snapshot.name));
+        let shown = subvolume::show(self.btrfs, &path).await?;
+        if !shown.is_read_only {
+            return wrong("the flag", "read-only".to_owned(), "writable".to_owned());
+        }
+        if shown.received_uuid != Some(told.to_string()) {
+            return wrong("the received UUID", told.to_string(), or_none(shown.received_uuid));
+        }
+        if shown.parent_uuid != parent.map(|parent| parent.uuid.clone()) {
+            let manifest = planned.link.key.clone();
+            return Err(RestoreError::OtherParent { manifest, found: or_none(shown.parent_uuid) });
+        }
+        // What is still to be written would change it, and be lost in a power cut.
+        staging.sync().await?;
+        Ok(ReceivedBackup {
+            name: facts.snapshot.name.clone(),
+            uuid: shown.uuid,
+            sent_uuid: facts.snapshot.uuid.0,
+            received_uuid: told.0,
+            ctransid: send::identity(self.btrfs, &path).await?.ctransid,
+            root_times: match facts.root_times {
+                Some(times) => Some(RootTimes::of(times)),
+                None => parent.and_then(|parent| parent.root_times),
+            },
+        })
+    }
+}
+
+fn refused(
+    context: &ReceiveContext<'_, '_>,
+    planned: &FetchEntry<'_>,
+    stopped: Stopped,
+) -> RestoreError {
+    let ReceiveContext { links, from, .. } = context;
+    let manifest = planned.link.key.clone();
+    match (stopped.refused, stopped.object.and_then(|object| links.chunk_of_row(*from, object))) {
+        (Refused::Stream(source), Some(chunk)) => {
+            FetchError::Stream { manifest, chunk: chunk.clone(), source }.into()
+        }
+        (Refused::Stream(source), None) => FetchError::Cut { manifest, source }.into(),
+        (Refused::Base(source), _) => RestoreError::Base { manifest, source },
+        (Refused::Protocol, _) => {
+            RestoreError::ProgramTooOld { manifest, found: "under 6.2".to_owned() }
+        }
+        (Refused::Write(source), _) => RestoreError::Pipe { manifest, source },
+    }
+}
+
+fn or_none(uuid: Option<String>) -> String {
+    uuid.unwrap_or_else(|| "none".to_owned())
+}

@@ -1,0 +1,28 @@
+//! What a restore is asked for.
+
+use std::path::PathBuf;
+
+use s3up_repository::names::SubvolumeName;
+
+use crate::restore::select_backup::BackupSelector;
+use crate::snapshots::record::Records;
+
+pub struct Request {
+    pub subvolume: SubvolumeName,
+    pub target: PathBuf,
+    pub wanted: BackupSelector,
+    pub keep: Keep,
+}
+
+/// Whether the received snapshot is kept, and for whom.
+pub enum Keep {
+    No,
+    /// For a host that has no configuration yet, or none of this subvolume.
+    Beside,
+    ForBackups {
+        /// Of the subvolume, as configured.
+        path: PathBuf,
+        base_dir: PathBuf,
+        records: Records,
+    },
+}

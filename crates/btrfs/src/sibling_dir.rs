@@ -1,0 +1,22 @@
+//! The name of a hidden folder of ours beside a subvolume.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use s3up_core::Sha256Digest;
+
+/// With dot and suffix it fits into the 255 bytes of a file name.
+const TARGET_NAME_BYTES_MAX: usize = 200;
+
+/// `.data` and the suffix beside `data`; a long name is shortened by its digest.
+pub fn folder_for(target: &Path, suffix: &str) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    let mut folder = OsString::from(".");
+    if name.len() <= TARGET_NAME_BYTES_MAX {
+        folder.push(name);
+    } else {
+        folder.push(Sha256Digest::of(name.as_encoded_bytes()).to_string());
+    }
+    folder.push(suffix);
+    target.with_file_name(folder)
+}

@@ -1,0 +1,279 @@
+//! Removes what backups leave: old snapshots, and what a run that failed or
+//! died left on disk and in the bucket.
+//!
+//! The [records](crate::snapshots::record) say what that is; the bucket is tidied first,
+//! then the snapshot goes, its record last. In the bucket only objects that
+//! carry the run of the record are deleted. Nothing goes before a newer backup
+//! is published; the published snapshot never goes, for the next incremental
+//! needs it; and where the published chain cannot be read, nothing goes at all.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use s3up_core::{Key, error_chain};
+use s3up_repository::documents::Bucket;
+use s3up_repository::layout::Layout;
+use s3up_repository::names::SnapshotName;
+use s3up_store::{Store, StoreError};
+
+use crate::snapshots::dir::SnapshotDir;
+use crate::snapshots::record::{RUN_METADATA, Record, RunId, State};
+
+/// Clearing up after an earlier run is worth a while, and no more: the next run
+/// does it as well.
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
+/// Clearing up after this run, which may have been asked to stop.
+const UNDO_TIME_MAX: Duration = Duration::from_secs(10);
+/// An upload that was begun by a clock that is ahead of ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
+
+/// What to do after a backup was published.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct CleanupPlan {
+    /// Published by a run that died before it could note that.
+    pub published: Vec<SnapshotName>,
+    /// Of runs that did not publish: what they left in the bucket goes, too.
+    pub unpublished: Vec<SnapshotName>,
+    /// Older than what is retained: published, or never meant to be.
+    pub expired: Vec<SnapshotName>,
+}
+
+/// What was published before, as it was read when this backup was planned.
+pub enum PublishedBefore {
+    Nothing,
+    /// These backups.
+    Chain(Vec<SnapshotName>),
+    Unreadable,
+}
+
+/// Decides, for the records of one subvolume. `retain` counts the published one.
+pub fn plan(
+    records: &[(SnapshotName, State)],
+    published: &SnapshotName,
+    before: &PublishedBefore,
+    retain: usize,
+) -> CleanupPlan {
+    let chain: &[SnapshotName] = match before {
+        PublishedBefore::Nothing => &[],
+        PublishedBefore::Chain(chain) => chain,
+        PublishedBefore::Unreadable => return CleanupPlan::default(),
+    };
+    let mut plan = CleanupPlan::default();
+    for (name, state) in records.iter().filter(|(name, _)| name != published) {
+        match (state, chain.contains(name)) {
+            (State::Published | State::Local, _) => plan.expired.push(name.clone()),
+            (State::Begun, true) => {
+                plan.published.push(name.clone());
+                plan.expired.push(name.clone());
+            }
+            (State::Begun, false) => plan.unpublished.push(name.clone()),
+        }
+    }
+    plan.expired.sort_unstable();
+    plan.expired.truncate((plan.expired.len() + 1).saturating_sub(retain.max(1)));
+    plan
+}
+
+/// Which of the snapshots that were made without S3 are older than what is
+/// retained. What is published nobody knows there, so no other goes.
+pub fn expired_locals(records: &[(SnapshotName, Record)], retain: usize) -> Vec<SnapshotName> {
+    let locals = records.iter().filter(|(_, record)| record.state == State::Local);
+    let mut locals: Vec<_> = locals.map(|(name, _)| name.clone()).collect();
+    locals.sort_unstable();
+    locals.truncate(locals.len().saturating_sub(retain));
+    locals
+}
+
+/// Everything that tidying works on.
+pub struct Cleanup<'a> {
+    pub bucket: &'a Bucket,
+    pub layout: &'a Layout,
+    pub snapshot_dir: SnapshotDir<'a>,
+}
+
+impl Cleanup<'_> {
+    /// Applies it. What cannot be removed is a warning, and stays on record:
+    /// the backup itself is safe.
+    pub async fn apply(&self, cleanup_plan: &CleanupPlan, records: &[(SnapshotName, Record)]) {
+        let run_of = |wanted: &SnapshotName| {
+            records.iter().find(|(name, _)| name == wanted).map(|(_, record)| &record.run)
+        };
+        for name in &cleanup_plan.published {
+            let noted = run_of(name)
+                .map(|run| self.snapshot_dir.records.write(name, run, State::Published));
+            if let Some(Err(err)) = noted {
+                tracing::warn!(event = "record_not_written", "{}", error_chain(&err));
+            }
+        }
+        for name in &cleanup_plan.unpublished {
+            if let Some(run) = run_of(name) {
+                self.remove_unpublished(name, run, LeftBy::EarlierRun).await;
+            }
+        }
+        for name in &cleanup_plan.expired {
+            self.snapshot_dir.remove(name).await;
+        }
+    }
+
+    /// Removes what an unpublished backup left: in the bucket, on disk, its record.
+    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) {
+        if self.clear(name, run, left_by).await {
+            self.snapshot_dir.remove(name).await;
+        }
+    }
+
+    /// Removes what an unpublished backup left in the bucket. `false`: it is
+    /// still there, which was said.
+    pub async fn clear(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) -> bool {
+        let removal = Removal { cleanup: self, backup: name, run, limit: left_by.time_max() };
+        removal.within_limit(removal.everything()).await
+    }
+
+    /// Removes what a backup left in the bucket but these chunks, before they are
+    /// published. `false`: it is still there, which was said.
+    pub async fn clear_others(
+        &self,
+        name: &SnapshotName,
+        run: &RunId,
+        kept: &BTreeSet<Key>,
+    ) -> bool {
+        let removal = Removal { cleanup: self, backup: name, run, limit: SWEEP_TIME_MAX };
+        removal.within_limit(removal.chunks_but(kept)).await
+    }
+}
+
+/// What is removed of one backup.
+struct Removal<'a> {
+    cleanup: &'a Cleanup<'a>,
+    backup: &'a SnapshotName,
+    run: &'a RunId,
+    limit: Duration,
+}
+
+impl Removal<'_> {
+    async fn within_limit(&self, removing: impl Future<Output = Result<u64, StoreError>>) -> bool {
+        let Removal { backup, limit, .. } = self;
+        let reason = match tokio::time::timeout(*limit, removing).await {
+            Ok(Ok(removed)) => {
+                if removed > 0 {
+                    tracing::info!(event = "leftover_removed", %backup, objects = removed);
+                }
+                return true;
+            }
+            Ok(Err(err)) => error_chain(&err),
+            Err(_) => format!("it takes longer than {} s", limit.as_secs()),
+        };
+        tracing::warn!(
+            event = "cleanup_failed",
+            %backup,
+            "what a run left in the bucket could not be removed, a later run tries again: {reason}"
+        );
+        false
+    }
+
+    /// Its manifest first, its chunks last, and nothing that another run stored
+    /// under the same keys.
+    async fn everything(&self) -> Result<u64, StoreError> {
+        let Cleanup { bucket, layout, .. } = self.cleanup;
+        let mut removed = 0;
+        for key in [layout.manifest(self.backup), layout.parts(self.backup)] {
+            removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
+        }
+        Ok(removed + self.chunks_but(&BTreeSet::new()).await?)
+    }
+
+    /// Also the uploads of chunks that nobody completed.
+    async fn chunks_but(&self, kept: &BTreeSet<Key>) -> Result<u64, StoreError> {
+        let Cleanup { bucket: Bucket { store, .. }, layout, .. } = self.cleanup;
+        let retry_for = self.retry_for();
+        store.settle().await;
+        let chunks = layout.chunks(self.backup);
+        let ahead = SystemTime::now() + CLOCK_SKEW;
+        let mut removed = store.sweep(&chunks, ahead, retry_for).await?;
+        let mut listing = store.list(&chunks, retry_for);
+        while let Some(page) = listing.next_page().await? {
+            let keys = page.iter().filter_map(|listed| Key::parse(&listed.key).ok());
+            for key in keys.filter(|key| !kept.contains(key)) {
+                removed += remove_if_ours(store, &key, self.run, retry_for).await?;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn retry_for(&self) -> Duration {
+        self.limit.min(self.cleanup.bucket.retry_for)
+    }
+}
+
+/// Who left what is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftBy {
+    EarlierRun,
+    ThisRun,
+}
+
+impl LeftBy {
+    fn time_max(self) -> Duration {
+        match self {
+            LeftBy::EarlierRun => SWEEP_TIME_MAX,
+            LeftBy::ThisRun => UNDO_TIME_MAX,
+        }
+    }
+}
+
+async fn remove_if_ours(
+    store: &Store,
+    key: &Key,
+    run: &RunId,
+    retry_for: Duration,
+) -> Result<u64, StoreError> {
+    let Some(found) = store.head(key, None, retry_for).await? else { return Ok(0) };
+    if found.metadata.get(RUN_METADATA).map(String::as_str) != Some(run.as_str()) {
+        tracing::warn!(event = "object_of_another_run", %key, "it is left alone");
+        return Ok(0);
+    }
+    store.delete(key, retry_for).await?;
+    Ok(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes() {
+        use State::{Begun, Local, Published};
+        let name =
+            |day: u32| SnapshotName::parse(&format!("x__202601{day:02}T000000Z__inc")).unwrap();
+        let names = |days: &[u32]| days.iter().map(|day| name(*day)).collect::<Vec<_>>();
+        let chain = |days: &[u32]| PublishedBefore::Chain(names(days));
+        let (p, b, l) = (Published, Begun, Local);
+        #[rustfmt::skip]
+        let cases = [
+            // situation            records                                  published before        retain  noted    unpublished expired
+            ("only this",           vec![(1, p)],                            1, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![]),
+            ("the last two stay",   vec![(1, p), (2, p)],                    2, chain(&[1]),          2, vec![],  vec![],     vec![]),
+            ("the third goes",      vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       2, vec![],  vec![],     vec![1]),
+            ("minimal",             vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       1, vec![],  vec![],     vec![1, 2]),
+            ("many stay",           vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       9, vec![],  vec![],     vec![]),
+            ("a run died",          vec![(1, p), (2, p), (3, b), (4, p)],    4, chain(&[1, 2]),       2, vec![],  vec![3],    vec![1]),
+            ("long ago, too",       vec![(1, b), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![1],    vec![]),
+            ("the first died",      vec![(1, b), (2, p)],                    2, PublishedBefore::Nothing,      2, vec![],  vec![1],    vec![]),
+            ("after its pointer",   vec![(1, p), (2, b), (3, p)],            3, chain(&[1, 2]),       2, vec![2], vec![],     vec![1]),
+            ("pointer was lost",    vec![(1, p), (2, p), (3, p)],            3, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![1]),
+            ("made without S3",     vec![(1, p), (2, l), (3, p)],            3, chain(&[1]),          2, vec![],  vec![],     vec![1]),
+            ("that goes as well",   vec![(1, l), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![],     vec![1]),
+            ("pointer unreadable",  vec![(1, p), (2, b), (3, p)],            3, PublishedBefore::Unreadable,   1, vec![],  vec![],     vec![]),
+        ];
+        for (situation, records, published, before, retain, noted, unpublished, expired) in cases {
+            let records: Vec<_> = records.iter().map(|(day, state)| (name(*day), *state)).collect();
+            let got = plan(&records, &name(published), &before, retain);
+            let want = CleanupPlan {
+                published: names(&noted),
+                unpublished: names(&unpublished),
+                expired: names(&expired),
+            };
+            assert_eq!(got, want, "{situation}");
+        }
+    }
+}

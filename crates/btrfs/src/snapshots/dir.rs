@@ -1,0 +1,137 @@
+//! The folder of snapshots: they are made here, each with its record, and
+//! removed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use btrfs_host::subvolume;
+use btrfs_host::tool::{Btrfs, ToolError};
+use s3up_core::error_chain;
+use s3up_repository::names::{SnapshotName, Subvolume};
+
+use crate::snapshots::record::{RecordError, Records, RunId, State};
+
+#[derive(Debug, thiserror::Error)]
+#[error("list {path:?}")]
+pub struct ListError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotDirError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Snapshot(#[from] ToolError),
+}
+
+/// Our snapshots in a folder, ordered by subvolume and time.
+pub fn snapshots_in(folder: &Path) -> Result<Vec<SnapshotName>, ListError> {
+    let list = |source| ListError { path: folder.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(list)? {
+        let name = entry.map_err(list)?.file_name();
+        names.extend(name.to_str().and_then(SnapshotName::parse));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+#[derive(Clone, Copy)]
+pub struct SnapshotDir<'a> {
+    pub btrfs: &'a Btrfs,
+    pub base_dir: &'a Path,
+    pub records: &'a Records,
+}
+
+impl SnapshotDir<'_> {
+    pub fn path_of(&self, snapshot: &SnapshotName) -> PathBuf {
+        self.base_dir.join(snapshot.to_string())
+    }
+
+    pub async fn make(
+        &self,
+        subvolume: &Subvolume,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<(), SnapshotDirError> {
+        self.snapshot(&subvolume.path, snapshot, run, state).await?;
+        let path = self.path_of(snapshot);
+        tracing::info!(event = "snapshot_created", %snapshot, path = %path.display());
+        Ok(())
+    }
+
+    /// Takes in a snapshot that was received, and that is published: by a
+    /// snapshot of it. One that is there already stays.
+    pub async fn adopt(
+        &self,
+        received: &Path,
+        snapshot: &SnapshotName,
+        run: &RunId,
+    ) -> Result<(), SnapshotDirError> {
+        let path = self.path_of(snapshot);
+        if path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        self.snapshot(received, snapshot, run, State::Published).await?;
+        tracing::info!(event = "snapshot_adopted", %snapshot, path = %path.display());
+        Ok(())
+    }
+
+    /// The record comes first: a snapshot without one would never be cleared up.
+    async fn snapshot(
+        &self,
+        of: &Path,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<(), SnapshotDirError> {
+        self.records.write(snapshot, run, state)?;
+        let made = subvolume::snapshot_read_only(self.btrfs, of, &self.path_of(snapshot)).await;
+        if let Err(err) = made {
+            self.records.forget(snapshot)?;
+            return Err(err.into());
+        }
+        Ok(())
+    }
+
+    /// Removes a snapshot and its record. One that a person made writable is
+    /// that person's now.
+    pub async fn remove(&self, snapshot: &SnapshotName) {
+        if let Err(reason) = self.try_remove(snapshot).await {
+            tracing::warn!(event = "snapshot_not_deleted", %snapshot, "{reason}");
+        }
+    }
+
+    async fn try_remove(&self, snapshot: &SnapshotName) -> Result<(), String> {
+        let path = self.path_of(snapshot);
+        if path.symlink_metadata().is_ok() {
+            let shown = subvolume::show(self.btrfs, &path).await;
+            if !shown.map_err(|err| error_chain(&err))?.is_read_only {
+                return Err("it is writable; delete it by hand if it is not needed".to_owned());
+            }
+            subvolume::delete(self.btrfs, &path).await.map_err(|err| error_chain(&err))?;
+            tracing::info!(event = "snapshot_deleted", %snapshot);
+        }
+        self.records.forget(snapshot).map_err(|err| error_chain(&err))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_snapshots_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = ["a__20260131T235959Z__full", "a__20260201T000000Z__inc"];
+        for name in [ours[1], "other", ours[0], "a__x__full"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let names: Vec<_> =
+            snapshots_in(folder.path()).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ours);
+    }
+}

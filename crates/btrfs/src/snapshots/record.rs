@@ -1,0 +1,218 @@
+//! What this host knows of each snapshot that it made: one small file beside
+//! them, written before the snapshot and removed after it.
+//!
+//! A record says for which bucket the snapshot was made, by which run, and
+//! whether that run published it. So a run that died can be cleared up after
+//! exactly, nothing is taken for a leftover because of its name or its time,
+//! and two configurations that share a folder leave each other alone. A
+//! snapshot without a record is never deleted. Records are a cache in one
+//! sense: where they are lost, backups go on, and nothing is cleared up.
+
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use s3up_repository::atomic_write::write_atomically;
+use s3up_repository::location::RepositoryLocation;
+use s3up_repository::names::{SnapshotName, SubvolumeName};
+use serde::{Deserialize, Serialize};
+
+const FOLDER: &str = ".btrfs-to-s3";
+
+/// User metadata of everything that a run stores: only what carries its own
+/// run is ever deleted.
+pub const RUN_METADATA: &str = "run";
+
+/// HardLinkNames one run of the program. No two are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+/// How far the backup of a snapshot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Begun,
+    Published,
+    /// Made without S3, to stay on this host.
+    Local,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    #[serde(flatten)]
+    home: RepositoryLocation,
+    pub run: RunId,
+    pub state: State,
+}
+
+/// The records of one home, in one folder of snapshots.
+#[derive(Clone, Debug)]
+pub struct Records {
+    folder: PathBuf,
+    home: RepositoryLocation,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} the record of the snapshot {snapshot} in {folder:?}")]
+pub struct RecordError {
+    doing: &'static str,
+    snapshot: String,
+    folder: PathBuf,
+    source: io::Error,
+}
+
+impl RunId {
+    pub fn random() -> Result<RunId, getrandom::Error> {
+        let (high, low) = (getrandom::u64()?, getrandom::u64()?);
+        Ok(RunId(format!("{high:016x}{low:016x}")))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Records {
+    pub fn new(base_dir: &Path, home: RepositoryLocation) -> Records {
+        Records { folder: base_dir.join(FOLDER), home }
+    }
+
+    /// Where the progress of a backup is noted: it is removed with its record, and
+    /// once it is of no use.
+    pub fn journal(&self, snapshot: &SnapshotName) -> PathBuf {
+        self.folder.join(format!("{snapshot}.journal"))
+    }
+
+    /// Writes it so that it survives a power cut.
+    pub fn write(
+        &self,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<(), RecordError> {
+        let record = Record { home: self.home.clone(), run: run.clone(), state };
+        let journal = match state {
+            State::Begun => Ok(()),
+            // First: a journal beside a record that is done nobody would look for.
+            State::Published | State::Local => remove(&self.journal(snapshot)),
+        };
+        let written = journal
+            .and_then(|()| fs::create_dir_all(&self.folder))
+            .and_then(|()| write_atomically(&self.path(snapshot), &to_json(&record)));
+        written.map_err(|source| self.error("write", snapshot.to_string(), source))
+    }
+
+    /// One that is not there is no error.
+    pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
+        let removed = remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
+        removed.map_err(|source| self.error("remove", snapshot.to_string(), source))
+    }
+
+    /// Those of this home, ordered by subvolume and time.
+    pub fn list(&self) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
+        let fail = |source| self.error("list", "of any kind".to_owned(), source);
+        let entries = match fs::read_dir(&self.folder) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(fail)?,
+        };
+        let mut records = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(fail)?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.and_then(|name| SnapshotName::parse(name.strip_suffix(".json")?));
+            let Some(name) = name else { continue };
+            match read(&path) {
+                Ok(record) if record.home == self.home => records.push((name, record)),
+                Ok(_) => {}
+                Err(err) => tracing::warn!(
+                    event = "record_unreadable",
+                    path = %path.display(),
+                    "{err}; its snapshot is left alone, delete both when it is not needed"
+                ),
+            }
+        }
+        records.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(records)
+    }
+
+    /// Those of one subvolume.
+    pub fn of(
+        &self,
+        subvolume: &SubvolumeName,
+    ) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
+        let mut records = self.list()?;
+        records.retain(|(snapshot, _)| snapshot.subvolume == *subvolume);
+        Ok(records)
+    }
+
+    fn path(&self, snapshot: &SnapshotName) -> PathBuf {
+        self.folder.join(format!("{snapshot}.json"))
+    }
+
+    fn error(&self, doing: &'static str, snapshot: String, source: io::Error) -> RecordError {
+        RecordError { doing, snapshot, folder: self.folder.clone(), source }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> io::Result<Record> {
+    serde_json::from_slice(&fs::read(path)?).map_err(io::Error::from)
+}
+
+fn to_json(record: &Record) -> Vec<u8> {
+    serde_json::to_vec_pretty(record).expect("plain data is always JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(folder: &Path, prefix: &str) -> Records {
+        let home = RepositoryLocation {
+            endpoint: None,
+            bucket: "backups".to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        Records { folder: folder.join(FOLDER), home }
+    }
+
+    #[test]
+    fn a_record_is_of_one_home() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (records(folder.path(), "a/"), records(folder.path(), "b/"));
+        let name = |text| SnapshotName::parse(text).unwrap();
+        let (one, two) = (name("x__20260101T000000Z__full"), name("x__20260102T000000Z__inc"));
+        let run = RunId::random().unwrap();
+        assert_eq!(ours.list().unwrap(), []);
+        ours.write(&two, &run, State::Begun).unwrap();
+        ours.write(&one, &run, State::Begun).unwrap();
+        ours.write(&one, &run, State::Published).unwrap();
+        fs::write(folder.path().join(FOLDER).join("x__20260103T000000Z__inc.json"), "{").unwrap();
+
+        let listed: Vec<_> =
+            ours.list().unwrap().into_iter().map(|(name, record)| (name, record.state)).collect();
+
+        assert_eq!(listed, [(one.clone(), State::Published), (two.clone(), State::Begun)]);
+        assert_eq!(theirs.list().unwrap(), []);
+        ours.forget(&one).unwrap();
+        ours.forget(&one).unwrap();
+        assert_eq!(ours.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn no_two_runs_are_alike() {
+        assert_ne!(RunId::random().unwrap(), RunId::random().unwrap());
+    }
+}

@@ -1,0 +1,165 @@
+//! `status --check`: one line for a monitor. Pure; the time is a parameter.
+//!
+//! The form is stable: `OK: …`, or `PROBLEM: subvolume: what; …`.
+
+use jiff::{SignedDuration, Timestamp};
+use s3up_repository::stamp::seconds;
+
+use crate::status::Status;
+use crate::status::last_runs::RunStatus;
+
+/// A timer fires hourly, and a backup of terabytes takes its time.
+const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// A drill a month, as the timer has it, may fail once.
+const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(62 * 24);
+
+/// What was found of one subvolume, or why it is not known.
+pub struct Checked<'a> {
+    pub subvolume: &'a str,
+    pub status: Result<&'a Status, &'a str>,
+}
+
+/// What is wrong, by subvolume. Nothing: all is well.
+pub fn problems(all: &[Checked<'_>], now: Timestamp) -> Vec<String> {
+    let of = |checked: &Checked<'_>| {
+        let whats = match checked.status {
+            Ok(status) => wrong(status, now),
+            Err(reason) => vec![format!("unknown: {reason}")],
+        };
+        (!whats.is_empty()).then(|| format!("{}: {}", checked.subvolume, whats.join(", ")))
+    };
+    all.iter().filter_map(of).collect()
+}
+
+/// The line, with its line break.
+pub fn line(all: &[Checked<'_>], problems: &[String]) -> String {
+    if !problems.is_empty() {
+        return format!("PROBLEM: {}\n", problems.join("; ").replace(['\n', '\r'], " "));
+    }
+    let last = all.iter().filter_map(|checked| checked.status.ok()?.last_backup_at.as_deref());
+    let oldest = last.min().unwrap_or("never");
+    format!("OK: {} subvolumes, each backed up since {oldest}\n", all.len())
+}
+
+fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
+    let mut wrong = Vec::new();
+    match (status.backups, &status.trouble) {
+        ("nothing", _) => wrong.push("never backed up".to_owned()),
+        (_, Some(trouble)) => wrong.push(format!("broken: {trouble}")),
+        (_, None) => {}
+    }
+    if let Some(at) = status.due_at
+        && now.duration_since(at) > OVERDUE_AFTER
+    {
+        wrong.push(format!("overdue since {}", seconds(at)));
+    }
+    wrong.extend(drill_wrong(status, now));
+    if let Some(run) = &status.last_run {
+        let error = run.error.as_deref().unwrap_or("no error is on record");
+        match run.outcome {
+            RunStatus::Failed => wrong.push(format!("last run failed: {error}")),
+            RunStatus::Stopped => wrong.push("last run was stopped".to_owned()),
+            RunStatus::Published | RunStatus::NotDue => {}
+        }
+    }
+    wrong
+}
+
+/// Where drills are configured, one has to have gone well lately.
+fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
+    if !status.drills {
+        return None;
+    }
+    let Some(drill) = &status.last_good_drill else {
+        return Some("no drill has gone well".to_owned());
+    };
+    let is_old = now.duration_since(drill.drilled_at) > DRILL_AGE_MAX;
+    is_old.then(|| format!("the last good drill was at {}", seconds(drill.drilled_at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::last_drills::LastDrill;
+    use crate::status::last_runs::LastRun;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn status(backups: &'static str, due_at: Option<i64>, outcome: Option<RunStatus>) -> Status {
+        let run = |outcome| LastRun {
+            ran_at: time(0),
+            outcome,
+            error: (outcome == RunStatus::Failed).then(|| "no\nspace".to_owned()),
+            next_due_at: time(0),
+        };
+        Status {
+            subvolume: "data".to_owned(),
+            last_run: outcome.map(run),
+            backups,
+            trouble: (backups == "broken").then(|| "a chunk is missing".to_owned()),
+            last_backup_at: Some(seconds(time(0))),
+            due: false,
+            next_due_at: due_at.map(|at| seconds(time(at))),
+            next_due_kind: None,
+            due_at: due_at.map(time),
+            last_good_drill: None,
+            drills: false,
+            history: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_monitor_reads() {
+        use RunStatus::{Failed, NotDue, Published, Stopped};
+        #[rustfmt::skip]
+        let cases = [
+            ("published", Some(9 * DAY), Some(Published), "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),
+            ("published", Some(9 * DAY), Some(NotDue),    "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),
+            ("published", Some(7 * DAY), None,            "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),
+            ("published", Some(DAY - 1), None,            "PROBLEM: data: overdue since 1970-01-01T23:59:59Z\n"),
+            ("published", Some(9 * DAY), Some(Failed),    "PROBLEM: data: last run failed: no space\n"),
+            ("published", Some(9 * DAY), Some(Stopped),   "PROBLEM: data: last run was stopped\n"),
+            ("nothing",   None,          None,            "PROBLEM: data: never backed up\n"),
+            ("broken",    None,          None,            "PROBLEM: data: broken: a chunk is missing\n"),
+            ("broken",    Some(0),       Some(Stopped),   "PROBLEM: data: broken: a chunk is missing, overdue since 1970-01-01T00:00:00Z, last run was stopped\n"),
+        ];
+        for (backups, due_at, outcome, want) in cases {
+            let status = status(backups, due_at, outcome);
+            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            assert_eq!(line(&all, &problems(&all, time(2 * DAY))), want);
+        }
+        let mut status = status("published", None, None);
+        let drill = |at| LastDrill {
+            drilled_at: time(at),
+            manifest: "m".to_owned(),
+            extent: "full".to_owned(),
+            proven: "all".to_owned(),
+            total_bytes: 1,
+            elapsed_seconds: 1.0,
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (false, None,                 ""),
+            (false, Some(drill(0)),       ""),
+            (true,  Some(drill(9 * DAY)), ""),
+            (true,  Some(drill(8 * DAY)), ""),
+            (true,  Some(drill(7 * DAY)), "PROBLEM: data: the last good drill was at 1970-01-08T00:00:00Z\n"),
+            (true,  None,                 "PROBLEM: data: no drill has gone well\n"),
+        ];
+        for (drills, last_good_drill, want) in cases {
+            (status.drills, status.last_good_drill) = (drills, last_good_drill);
+            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            let problems = problems(&all, time(70 * DAY));
+            assert_eq!(problems.is_empty(), want.is_empty(), "{want}");
+            assert!(want.is_empty() || line(&all, &problems) == want, "{problems:?}");
+        }
+        let all = [Checked { subvolume: "data", status: Err("the store is away") }];
+        let want = "PROBLEM: data: unknown: the store is away\n";
+        assert_eq!(line(&all, &problems(&all, time(0))), want);
+    }
+}

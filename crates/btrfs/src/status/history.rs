@@ -1,0 +1,132 @@
+//! The backups of one subvolume as its manifests in the bucket tell them.
+
+use std::time::Duration;
+
+use s3up_core::{Key, Throughput, error_chain};
+use s3up_repository::chain::Chain;
+use s3up_repository::documents::{Bucket, ReadChainError};
+use s3up_repository::layout::Layout;
+use s3up_repository::manifest::Manifest;
+use s3up_repository::names::{Kind, SubvolumeName};
+use s3up_repository::published::Published;
+use s3up_repository::stamp::Stamp;
+use s3up_store::StoreError;
+
+/// One manifest.
+#[derive(Debug)]
+pub struct Entry {
+    pub key: Key,
+    pub kind: Kind,
+    pub created_at: Stamp,
+    pub standing: Standing,
+    /// What it says, or why it cannot be read.
+    pub manifest: Result<Manifest, String>,
+}
+
+/// Where a backup stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In the chain that the pointer leads to.
+    Current,
+    /// Older than the newest, and not in its chain.
+    Earlier,
+    /// Newer than what is published: a run died, or is at it.
+    Unpublished,
+    /// The published chain cannot be read.
+    Unknown,
+}
+
+/// The newest `count`, newest first.
+pub async fn history(
+    bucket: &Bucket,
+    layout: &Layout,
+    subvolume: &SubvolumeName,
+    published: &Published,
+    count: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut found = Vec::new();
+    for kind in [Kind::Full, Kind::Incremental] {
+        let prefix = layout.manifests(subvolume, kind);
+        let mut listing = bucket.store.list(&prefix, bucket.retry_for);
+        while let Some(page) = listing.next_page().await? {
+            let stamps = page.iter().filter_map(|listed| stamp_of(&prefix, &listed.key));
+            found.extend(stamps.map(|(stamp, key)| (stamp, kind, key)));
+            // HardLinkNames are short, and what is older than the newest is not needed.
+            found.sort_unstable_by(|one, other| other.cmp(one));
+            found.truncate(count);
+        }
+    }
+    let mut entries = Vec::new();
+    for (created_at, kind, key) in found {
+        let manifest = match bucket.link(key.clone()).await {
+            Ok(link) => Ok(link.manifest),
+            Err(ReadChainError::Store(err)) => return Err(err),
+            Err(ReadChainError::Chain(err)) => Err(error_chain(&err)),
+        };
+        let standing = standing(published, &key, created_at);
+        entries.push(Entry { key, kind, created_at, standing, manifest });
+    }
+    Ok(entries)
+}
+
+fn standing(published: &Published, key: &Key, created_at: Stamp) -> Standing {
+    let chain: &Chain = match published {
+        Published::Chain(chain) => chain,
+        Published::Nothing => return Standing::Unpublished,
+        Published::ManifestMissing { .. } | Published::Broken { .. } => return Standing::Unknown,
+    };
+    if chain.entries().iter().any(|link| link.key == *key) {
+        Standing::Current
+    } else if created_at > chain.newest().manifest.created_at {
+        Standing::Unpublished
+    } else {
+        Standing::Earlier
+    }
+}
+
+impl Standing {
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Current => "current",
+            Standing::Earlier => "earlier",
+            Standing::Unpublished => "unpublished",
+            Standing::Unknown => "unknown",
+        }
+    }
+}
+
+/// How fast a backup was made, where its manifest says how long it took.
+pub fn throughput(manifest: &Manifest) -> Option<Throughput> {
+    let elapsed = Duration::try_from_secs_f64(manifest.elapsed_seconds?).ok()?;
+    Some(Throughput { bytes: manifest.total_bytes, elapsed })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::test_chain::link;
+    use s3up_repository::chain::{Next, Partial};
+
+    use super::*;
+
+    #[test]
+    fn where_a_backup_stands() {
+        let key = |text| Key::parse(text).unwrap();
+        let stamp = |text| Stamp::parse(text).unwrap();
+        let chain = || match Partial::default().with(link(0, None)) {
+            Ok((_, Next::Whole(chain))) => Published::Chain(chain),
+            other => panic!("{other:?}"),
+        };
+        let broken = || Published::Broken { reason: "gone".to_owned() };
+        #[rustfmt::skip]
+        let cases = [
+            (chain(),            "m0", "20010909T014640Z", Standing::Current),
+            (chain(),            "m9", "20010909T014639Z", Standing::Earlier),
+            (chain(),            "m9", "20010909T014641Z", Standing::Unpublished),
+            (Published::Nothing, "m0", "20010909T014640Z", Standing::Unpublished),
+            (broken(),           "m0", "20010909T014640Z", Standing::Unknown),
+        ];
+        for (published, name, at, want) in cases {
+            assert_eq!(standing(&published, &key(name), stamp(at)), want, "{name} {at}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The last good drill of each subvolume: a file beside `global.state_path`.
+//!
+//! For `status`, and nothing else. Not in the state file itself, which a backup
+//! that runs at the same time replaces.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use s3up_repository::location::RepositoryLocation;
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::state_file::StateFile;
+use serde::{Deserialize, Serialize};
+
+use crate::drill::Drilled;
+
+/// A drill that went well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastDrill {
+    pub drilled_at: Timestamp,
+    pub manifest: String,
+    /// `full`, `sample` or `stream`.
+    pub extent: String,
+    /// In words.
+    pub proven: String,
+    pub total_bytes: u64,
+    pub elapsed_seconds: f64,
+}
+
+#[derive(Debug)]
+pub struct Drills(StateFile<LastDrill>);
+
+impl LastDrill {
+    pub fn of(drilled: &Drilled, drilled_at: Timestamp) -> LastDrill {
+        LastDrill {
+            drilled_at,
+            manifest: drilled.manifest.clone(),
+            extent: drilled.proof.word().to_owned(),
+            proven: drilled.proof.to_string(),
+            total_bytes: drilled.total_bytes,
+            elapsed_seconds: drilled.elapsed.as_secs_f64(),
+        }
+    }
+}
+
+impl Drills {
+    /// Never fails: what cannot be used is begun anew, and said.
+    pub fn open(state_path: &Path, home: RepositoryLocation) -> Drills {
+        Drills(StateFile::open(state_path.with_extension("drill.json"), home))
+    }
+
+    pub fn last(&self, subvolume: &SubvolumeName) -> Option<&LastDrill> {
+        self.0.get(subvolume)
+    }
+
+    /// Remembers a drill, on disk.
+    pub fn note(&mut self, subvolume: &SubvolumeName, drill: LastDrill) {
+        if let Err(err) = self.0.set(subvolume, drill) {
+            let path = self.0.path().display();
+            tracing::warn!(event = "drill_not_noted", %path, "{err}; check `global.state_path`");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn home(prefix: &str) -> RepositoryLocation {
+        RepositoryLocation {
+            endpoint: None,
+            bucket: "backups".to_owned(),
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_good_drill_is_remembered_and_what_cannot_be_used_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("new/state.json");
+        let data = SubvolumeName::parse("data").unwrap();
+        let drill = LastDrill {
+            drilled_at: Timestamp::UNIX_EPOCH,
+            manifest: "m".to_owned(),
+            extent: "full".to_owned(),
+            proven: "every byte".to_owned(),
+            total_bytes: 7,
+            elapsed_seconds: 1.5,
+        };
+        let open = |prefix| Drills::open(&state, home(prefix));
+        assert_eq!(open("a/").last(&data), None);
+
+        open("a/").note(&data, drill.clone());
+
+        assert_eq!(open("a/").last(&data), Some(&drill));
+        assert_eq!(open("b/").last(&data), None);
+        let path = state.with_extension("drill.json");
+        fs::write(&path, "{").unwrap();
+        assert_eq!(open("a/").last(&data), None);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let mut drills = open("a/");
+        drills.note(&data, drill.clone());
+        assert_eq!(drills.last(&data), Some(&drill), "it is no error that it cannot be written");
+    }
+}

@@ -1,0 +1,359 @@
+//! Looks at every object of one backup, and compares what S3 says of it with the
+//! manifest: nothing is downloaded but the manifest, and nothing thawed.
+//!
+//! S3 keeps the checksum of what it stored, and computes it again when it copies
+//! an object: so an object with the right length and CRC64NVME is the one that
+//! was sent. Where the server tells none, its ETag has to be the one that it gave
+//! when the chunk was sent.
+
+use std::fmt;
+
+use futures::StreamExt;
+use s3up_core::{Crc64Nvme, Key, error_chain};
+use s3up_store::{ObjectFacts, Profile, Sse, StoreError};
+
+use crate::chain::ChainEntry;
+use crate::documents::{Bucket, ReadChainError};
+use crate::manifest::{ChunkRecord, DocumentError};
+
+/// Hides the time that each call takes, and is far from what S3 allows.
+const HEADS_IN_FLIGHT: usize = 16;
+const STANDARD: &str = "STANDARD";
+
+/// What is expected of objects beside being what was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Nothing,
+    /// The class that the manifest names, and this encryption.
+    ClassAndEncryption {
+        sse: Sse,
+        profile: Profile,
+    },
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub key: String,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Missing,
+    Size {
+        expected: u64,
+        found: u64,
+    },
+    Checksum {
+        expected: String,
+        found: String,
+    },
+    Class {
+        expected: String,
+        found: String,
+    },
+    Encryption {
+        expected: &'static str,
+        found: String,
+    },
+    /// It cannot be read, or leads to no full.
+    Chain {
+        reason: String,
+    },
+    /// What was downloaded is not what was sent.
+    Content {
+        reason: String,
+    },
+}
+
+/// What was looked at.
+#[derive(Debug, Default)]
+pub struct Checked {
+    pub objects: usize,
+    /// Of chunks.
+    pub bytes: u64,
+    /// Chunks of which neither side knows a checksum that the other has.
+    pub without_checksum: usize,
+    pub findings: Vec<Finding>,
+    /// `None` where it cannot be read.
+    pub link: Option<ChainEntry>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An object to look at.
+enum AuditTarget {
+    Document(Key),
+    Chunk(Key, ChunkRecord),
+}
+
+impl AuditTarget {
+    fn key(&self) -> &Key {
+        match self {
+            AuditTarget::Document(key) | AuditTarget::Chunk(key, _) => key,
+        }
+    }
+}
+
+/// Reads a manifest, and looks at it and at everything that it names.
+pub async fn check(
+    bucket: &Bucket,
+    manifest: Key,
+    expected: &Expected,
+) -> Result<Checked, AuditError> {
+    let mut checked = Checked::default();
+    let link = match bucket.link(manifest.clone()).await {
+        Ok(link) => link,
+        Err(ReadChainError::Store(err)) if err.kind != s3up_store::Kind::TooLong => {
+            return Err(err.into());
+        }
+        Err(err) => {
+            checked.found(&manifest, What::Chain { reason: error_chain(&err) });
+            return Ok(checked);
+        }
+    };
+    let wanted = match wanted(&link) {
+        Ok(wanted) => wanted,
+        Err(err) => {
+            checked.found(&manifest, What::Chain { reason: error_chain(&err) });
+            return Ok(checked);
+        }
+    };
+    let class = link.manifest.s3.storage_class.clone();
+    // Owned, or the future could not be sent to another thread.
+    let heads = wanted.into_iter().map(|wanted| {
+        let bucket = bucket.clone();
+        async move {
+            let found = bucket.store.head(wanted.key(), None, bucket.retry_for).await;
+            (wanted, found)
+        }
+    });
+    let mut heads = futures::stream::iter(heads).buffered(HEADS_IN_FLIGHT);
+    while let Some((wanted, found)) = heads.next().await {
+        checked.compare(&wanted, found?.as_ref(), class.as_deref(), expected);
+    }
+    drop(heads);
+    checked.link = Some(link);
+    Ok(checked)
+}
+
+fn wanted(link: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
+    let key = |field: &str, text: &str| {
+        Key::parse(text)
+            .map_err(|err| DocumentError::Field { field: field.to_owned(), what: err.to_string() })
+    };
+    let mut wanted = vec![AuditTarget::Document(link.key.clone())];
+    if let Some(parts) = &link.manifest.parts {
+        wanted.push(AuditTarget::Document(key("parts.key", &parts.key)?));
+    }
+    for chunk in &link.manifest.chunks {
+        wanted.push(AuditTarget::Chunk(key("chunks.key", &chunk.key)?, chunk.clone()));
+    }
+    Ok(wanted)
+}
+
+impl Checked {
+    fn found(&mut self, key: &Key, what: What) {
+        self.findings.push(Finding { key: key.as_str().to_owned(), what });
+    }
+
+    fn compare(
+        &mut self,
+        wanted: &AuditTarget,
+        found: Option<&ObjectFacts>,
+        class: Option<&str>,
+        expected: &Expected,
+    ) {
+        let key = wanted.key();
+        self.objects += 1;
+        let Some(found) = found else { return self.found(key, What::Missing) };
+        if let AuditTarget::Chunk(_, chunk) = wanted {
+            self.bytes += found.size;
+            match content(chunk, found) {
+                Content::Same => {}
+                Content::Unknown => self.without_checksum += 1,
+                Content::Differs(what) => self.found(key, what),
+            }
+        }
+        let Expected::ClassAndEncryption { sse, profile } = expected else { return };
+        if let (AuditTarget::Chunk(..), Some(class)) = (wanted, class)
+            && let Some(what) = other_class(class, found.storage_class.as_deref(), *profile)
+        {
+            self.found(key, what);
+        }
+        if let Some(what) = other_encryption(sse, found.sse.as_deref()) {
+            self.found(key, what);
+        }
+    }
+}
+
+/// Whether an object is what was sent.
+#[derive(Debug, PartialEq, Eq)]
+enum Content {
+    Same,
+    Unknown,
+    Differs(What),
+}
+
+fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
+    if chunk.size != found.size {
+        return Content::Differs(What::Size { expected: chunk.size, found: found.size });
+    }
+    let crc = chunk.crc64nvme.as_deref().and_then(|text| Crc64Nvme::parse(text).ok());
+    let (expected, found) = match (crc, found.crc64nvme, &chunk.etag) {
+        (Some(expected), Some(found), _) => (expected.to_string(), found.to_string()),
+        (_, _, Some(etag)) => (bare(etag).to_owned(), bare(&found.etag).to_owned()),
+        (_, _, None) => return Content::Unknown,
+    };
+    match expected == found {
+        true => Content::Same,
+        false => Content::Differs(What::Checksum { expected, found }),
+    }
+}
+
+/// Tools write it with its quotes or without.
+fn bare(etag: &str) -> &str {
+    etag.trim_matches('"')
+}
+
+fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<What> {
+    // Many servers know one class, and name none.
+    if found.is_none() && profile == Profile::Generic {
+        return None;
+    }
+    let found = found.unwrap_or(STANDARD);
+    (found != expected)
+        .then(|| What::Class { expected: expected.to_owned(), found: found.to_owned() })
+}
+
+fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<What> {
+    let (expected, is_right) = match expected {
+        Sse::Unsaid => return None,
+        // What is encrypted with a key of KMS is encrypted no less.
+        Sse::Aes256 => ("AES256", found.is_some()),
+        Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
+    };
+    let found = found.unwrap_or("none").to_owned();
+    (!is_right).then_some(What::Encryption { expected, found })
+}
+
+impl What {
+    /// Whether the object is not what was sent; else it is only kept otherwise.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, What::Class { .. } | What::Encryption { .. })
+    }
+
+    /// For programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            What::Missing => "missing",
+            What::Size { .. } => "size",
+            What::Checksum { .. } => "checksum",
+            What::Class { .. } => "storage_class",
+            What::Encryption { .. } => "encryption",
+            What::Chain { .. } => "chain",
+            What::Content { .. } => "content",
+        }
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            What::Missing => f.write_str("is missing"),
+            What::Size { expected, found } => {
+                write!(f, "is {found} bytes long, expected {expected}")
+            }
+            What::Checksum { expected, found } => {
+                write!(f, "has the checksum {found}, expected {expected}")
+            }
+            What::Class { expected, found } => {
+                write!(f, "is of the storage class {found}, expected {expected}")
+            }
+            What::Encryption { expected, found } => {
+                write!(f, "has the encryption {found}, expected {expected}")
+            }
+            What::Chain { reason } | What::Content { reason } => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CRC: &str = "AAAAAAAAAAA=";
+
+    fn facts(size: u64, crc: Option<&str>, etag: &str) -> ObjectFacts {
+        ObjectFacts {
+            size,
+            etag: etag.to_owned(),
+            version_id: None,
+            content_type: None,
+            modified_at: std::time::SystemTime::UNIX_EPOCH,
+            metadata: Default::default(),
+            sha256: None,
+            crc64nvme: crc.map(|text| Crc64Nvme::parse(text).unwrap()),
+            storage_class: None,
+            sse: None,
+        }
+    }
+
+    fn chunk(crc: Option<&str>, etag: Option<&str>) -> ChunkRecord {
+        let chunk = crate::chain::tests::link(0, None).manifest.chunks[0].clone();
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        ChunkRecord { crc64nvme: owned(crc), etag: owned(etag), ..chunk }
+    }
+
+    #[test]
+    fn an_object_is_what_was_sent() {
+        const OTHER: &str = "AAAAAAAAAAE=";
+        #[rustfmt::skip]
+        let cases = [
+            // situation            manifest            object               is
+            ("right",               Some(CRC), None,    10, Some(CRC), "",   "same"),
+            ("shorter",             Some(CRC), None,     9, Some(CRC), "",   "size"),
+            ("of another content",  Some(CRC), None,    10, Some(OTHER), "", "checksum"),
+            ("the ETag says less",  Some(CRC), Some("a"), 10, Some(CRC), "b", "same"),
+            ("no checksum there",   Some(CRC), Some("a"), 10, None, "\"a\"", "same"),
+            ("no checksum here",    None, Some("\"a\""), 10, Some(CRC), "a", "same"),
+            ("another ETag",        None, Some("a"),    10, None, "b",       "checksum"),
+            ("nothing is known",    None, None,         10, None, "b",       "unknown"),
+            ("not even that",       None, None,          9, None, "b",       "size"),
+        ];
+        for (situation, crc, etag, size, found_crc, found_etag, want) in cases {
+            let got = match content(&chunk(crc, etag), &facts(size, found_crc, found_etag)) {
+                Content::Same => "same",
+                Content::Unknown => "unknown",
+                Content::Differs(what) => what.word(),
+            };
+            assert_eq!(got, want, "{situation}");
+        }
+    }
+
+    #[test]
+    fn class_and_encryption_are_what_was_asked_for() {
+        let class = |expected, found, profile| other_class(expected, found, profile).is_some();
+        assert!(!class("DEEP_ARCHIVE", Some("DEEP_ARCHIVE"), Profile::Aws));
+        assert!(class("DEEP_ARCHIVE", None, Profile::Aws));
+        assert!(class("DEEP_ARCHIVE", Some("GLACIER"), Profile::Generic));
+        assert!(!class("DEEP_ARCHIVE", None, Profile::Generic));
+        assert!(!class("STANDARD", None, Profile::Aws));
+        let sse = |expected: Sse, found| other_encryption(&expected, found).is_some();
+        assert!(!sse(Sse::Aes256, Some("AES256")) && !sse(Sse::Aes256, Some("aws:kms")));
+        assert!(sse(Sse::Aes256, None) && !sse(Sse::Unsaid, None));
+        assert!(sse(Sse::Kms { key_id: None }, Some("AES256")));
+        assert!(!sse(Sse::Kms { key_id: None }, Some("aws:kms:dsse")));
+    }
+}

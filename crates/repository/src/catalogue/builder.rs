@@ -1,0 +1,205 @@
+//! Puts a [`Catalogue`] together: first the listing, then manifest by manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use s3up_core::{Key, error_chain};
+use s3up_store::Listed;
+
+use super::{
+    ABSENT_NAMED_MAX, Absent, Backup, Catalogue, Found, OBJECTS_MAX, Object, Pointing,
+    TooManyObjects,
+};
+use crate::chain::{ChainEntry, fits};
+use crate::layout::Layout;
+use crate::manifest::Manifest;
+use crate::names::{Kind, SubvolumeName};
+use crate::stamp::Stamp;
+
+const STANDARD: &str = "STANDARD";
+
+/// A listing under way.
+pub struct ObjectIndex {
+    folder: String,
+    objects: BTreeMap<String, Object>,
+    classes: BTreeSet<Arc<str>>,
+}
+
+/// A catalogue whose manifests come one by one.
+pub struct CatalogueBuilder {
+    subvolume: SubvolumeName,
+    objects: BTreeMap<String, Object>,
+    backups: Vec<Backup>,
+}
+
+impl ObjectIndex {
+    /// `folder`: what all keys start with.
+    pub fn new(folder: String) -> ObjectIndex {
+        ObjectIndex { folder, objects: BTreeMap::new(), classes: BTreeSet::new() }
+    }
+
+    pub fn add(&mut self, listed: Listed) -> Result<(), TooManyObjects> {
+        if self.objects.len() == OBJECTS_MAX {
+            return Err(TooManyObjects { folder: self.folder.clone() });
+        }
+        let class = self.class(listed.storage_class.as_deref().unwrap_or(STANDARD));
+        let modified_at = Timestamp::try_from(listed.modified_at).unwrap_or(Timestamp::MAX);
+        let object = Object { size: listed.size, modified_at, class, named_by: Vec::new() };
+        self.objects.insert(listed.key, object);
+        Ok(())
+    }
+
+    /// There are ten or so: each is kept once.
+    fn class(&mut self, class: &str) -> Arc<str> {
+        if let Some(known) = self.classes.get(class) {
+            return Arc::clone(known);
+        }
+        let class: Arc<str> = class.into();
+        self.classes.insert(Arc::clone(&class));
+        class
+    }
+
+    /// The manifests to read, in the order in which they are to be added.
+    pub fn manifests(&self, layout: &Layout, subvolume: &SubvolumeName) -> Vec<Found> {
+        let of_kind = |kind: Kind| {
+            let prefix = layout.manifests(subvolume, kind);
+            let found = move |key: &String| {
+                let stamp = key.strip_prefix(&prefix)?.strip_suffix(".json")?;
+                let (stamp, key) = (Stamp::parse(stamp).ok()?, Key::parse(key).ok()?);
+                Some(Found { stamp, kind, key })
+            };
+            self.objects.keys().filter_map(found)
+        };
+        let mut found: Vec<_> = of_kind(Kind::Full).chain(of_kind(Kind::Incremental)).collect();
+        found.sort_unstable();
+        found
+    }
+
+    pub fn into_draft(self, subvolume: SubvolumeName) -> CatalogueBuilder {
+        CatalogueBuilder { subvolume, objects: self.objects, backups: Vec::new() }
+    }
+}
+
+impl CatalogueBuilder {
+    /// Adds a manifest, or why it could not be read.
+    pub fn add(&mut self, found: Found, manifest: Result<Manifest, String>) {
+        let mut backup = Backup {
+            manifest: Err(String::new()),
+            found,
+            total_bytes: 0,
+            chunk_count: 0,
+            classes: BTreeSet::new(),
+            absent: Absent::default(),
+            parent: None,
+            full: Err(String::new()),
+        };
+        backup.manifest = manifest.map(|mut manifest| {
+            backup.total_bytes = manifest.total_bytes;
+            backup.chunk_count = manifest.chunks.len();
+            for chunk in std::mem::take(&mut manifest.chunks) {
+                let class = self.name(&chunk.key, Some(chunk.size), &mut backup.absent);
+                backup.classes.extend(class);
+            }
+            if let Some(parts) = &manifest.parts {
+                self.name(&parts.key, None, &mut backup.absent);
+            }
+            ChainEntry { key: backup.found.key.clone(), manifest }
+        });
+        self.backups.push(backup);
+    }
+
+    /// Notes that the backup which comes next names this object. Returns its class.
+    fn name(&mut self, key: &str, size: Option<u64>, absent: &mut Absent) -> Option<Arc<str>> {
+        let Some(object) = self.objects.get_mut(key) else {
+            absent.note(|| format!("{key} is missing"));
+            return None;
+        };
+        if let Some(size) = size.filter(|size| *size != object.size) {
+            absent.note(|| format!("{key} is {} bytes long, expected {size}", object.size));
+        }
+        let by = self.backups.len();
+        if object.named_by.last() != Some(&by) {
+            object.named_by.push(by);
+        }
+        Some(Arc::clone(&object.class))
+    }
+
+    /// `pointer`: the manifest that it names, or what is wrong with it.
+    pub fn finish(
+        self,
+        pointer: Option<Result<Key, String>>,
+        pointer_etag: Option<String>,
+    ) -> Catalogue {
+        let CatalogueBuilder { subvolume, objects, mut backups } = self;
+        let keys: BTreeMap<Key, usize> =
+            backups.iter().enumerate().map(|(n, backup)| (backup.found.key.clone(), n)).collect();
+        for backup in &mut backups {
+            let parent =
+                backup.manifest.as_ref().ok().and_then(|link| link.manifest.parent_key().ok());
+            backup.parent = parent.flatten().and_then(|key| keys.get(&key).copied());
+        }
+        for (n, full) in fulls(&subvolume, &backups).into_iter().enumerate() {
+            backups[n].full = full;
+        }
+        let pointer = match pointer {
+            None => Pointing::Nothing,
+            Some(Err(reason)) => Pointing::Broken(reason),
+            Some(Ok(key)) => match keys.get(&key) {
+                Some(n) => Pointing::At(*n),
+                None => Pointing::Broken(format!("manifest {key} is missing in the bucket")),
+            },
+        };
+        Catalogue { subvolume, pointer, pointer_etag, backups, objects }
+    }
+}
+
+impl Absent {
+    fn note(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.names.len() < ABSENT_NAMED_MAX {
+            self.names.push(name());
+        }
+    }
+}
+
+/// The full that each backup leads to, or why it leads to none.
+fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, String>> {
+    let mut known: Vec<Option<Result<usize, String>>> = vec![None; backups.len()];
+    for n in 0..backups.len() {
+        let (mut path, mut at) = (Vec::new(), n);
+        let full = loop {
+            if let Some(full) = &known[at] {
+                break full.clone();
+            }
+            path.push(at);
+            match step(subvolume, backups, at) {
+                Ok(Some(parent)) => at = parent,
+                Ok(None) => break Ok(at),
+                Err(reason) => break Err(reason),
+            }
+        };
+        for at in path {
+            known[at] = Some(full.clone());
+        }
+    }
+    known.into_iter().map(|full| full.expect("each was looked at")).collect()
+}
+
+/// The parent of a backup, which is older: so this comes to an end.
+fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Option<usize>, String> {
+    let link = backups[at].manifest.as_ref().map_err(Clone::clone)?;
+    let (key, manifest) = (&link.key, &link.manifest);
+    if manifest.subvolume != subvolume.as_str() {
+        return Err(format!("manifest {key} is of the subvolume {:?}", manifest.subvolume));
+    }
+    let Some(parent_key) = &manifest.parent_manifest else { return Ok(None) };
+    let Some(parent) = backups[at].parent else {
+        return Err(format!(
+            "manifest {parent_key}, the parent of {key}, is missing in the bucket"
+        ));
+    };
+    let parent_link = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
+    fits(link, parent_link).map_err(|err| error_chain(&err))?;
+    Ok(Some(parent))
+}

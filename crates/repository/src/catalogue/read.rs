@@ -1,0 +1,105 @@
+//! Reads a [`Catalogue`] from the bucket: pointer, listing, then each manifest.
+//!
+//! In this order, so that whatever the pointer led to is in the listing. What is
+//! written meanwhile is seen as unpublished, and what is deleted meanwhile as
+//! missing: either is only kept for it.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use s3up_core::error_chain;
+use s3up_store::StoreError;
+
+use super::{Catalogue, Found, ObjectIndex, TooManyObjects};
+use crate::documents::{Bucket, ReadChainError};
+use crate::layout::Layout;
+use crate::manifest::{Manifest, Pointer};
+use crate::names::SubvolumeName;
+
+/// Hides the time that each call takes. Most manifests are some KiB; the longest
+/// are 16 MiB.
+pub const MANIFESTS_IN_FLIGHT: usize = 8;
+/// Far more than one host backs up; names are short.
+const SUBVOLUMES_MAX: usize = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    TooManyObjects(#[from] TooManyObjects),
+    #[error("{folder} has more than {SUBVOLUMES_MAX} subvolumes; is the prefix right?")]
+    TooManySubvolumes { folder: String },
+}
+
+/// The subvolumes that have anything in the bucket.
+pub async fn subvolumes(
+    bucket: &Bucket,
+    layout: &Layout,
+) -> Result<BTreeSet<SubvolumeName>, CatalogueError> {
+    let folder = layout.subvolumes();
+    let mut names = BTreeSet::new();
+    let mut listing = bucket.store.list(&folder, bucket.retry_for);
+    while let Some(page) = listing.next_page().await? {
+        let name = |key: &str| {
+            let (name, _) = key.strip_prefix(&folder)?.split_once('/')?;
+            SubvolumeName::parse(name).ok()
+        };
+        names.extend(page.iter().filter_map(|listed| name(&listed.key)));
+        if names.len() > SUBVOLUMES_MAX {
+            return Err(CatalogueError::TooManySubvolumes { folder });
+        }
+    }
+    Ok(names)
+}
+
+impl Catalogue {
+    pub async fn read(
+        bucket: &Bucket,
+        layout: &Layout,
+        subvolume: &SubvolumeName,
+    ) -> Result<Catalogue, CatalogueError> {
+        let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
+        let folder = layout.folder(subvolume);
+        let mut inventory = ObjectIndex::new(folder.clone());
+        let mut listing = bucket.store.list(&folder, bucket.retry_for);
+        while let Some(page) = listing.next_page().await? {
+            for listed in page {
+                inventory.add(listed)?;
+            }
+        }
+        let found = inventory.manifests(layout, subvolume);
+        let mut draft = inventory.into_draft(subvolume.clone());
+        // Owned, or the future could not be sent to another thread.
+        let each = found.into_iter().map(|found| {
+            let bucket = bucket.clone();
+            async move { read_manifest(&bucket, found).await }
+        });
+        let mut read = futures::stream::iter(each).buffered(MANIFESTS_IN_FLIGHT);
+        while let Some(outcome) = read.next().await {
+            let (found, manifest) = outcome?;
+            draft.add(found, manifest);
+        }
+        let etag = pointer.as_ref().map(|pointer| pointer.etag.clone());
+        let named = pointer.map(|pointer| {
+            let key = pointer.pointer.as_ref().map(Pointer::key);
+            key.map_err(|err| error_chain(err))?.map_err(|err| error_chain(&err))
+        });
+        Ok(draft.finish(named, etag))
+    }
+}
+
+async fn read_manifest(
+    bucket: &Bucket,
+    found: Found,
+) -> Result<(Found, Result<Manifest, String>), StoreError> {
+    match bucket.link(found.key.clone()).await {
+        Ok(link) => Ok((found, Ok(link.manifest))),
+        Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),
+        // One that is too long is none of ours, and says so.
+        Err(ReadChainError::Store(err)) if err.kind == s3up_store::Kind::TooLong => {
+            Ok((found, Err(error_chain(&err))))
+        }
+        Err(ReadChainError::Store(err)) => Err(err),
+    }
+}

@@ -1,0 +1,275 @@
+use std::time::{Duration, SystemTime};
+
+use s3up_core::{KeyPrefix, Sha256Digest};
+use s3up_store::Listed;
+
+use super::*;
+use crate::manifest::{ChunkRecord, Manifest, PartsRecord};
+
+const DAY: u64 = 24 * 3600;
+const FIRST_DAY: u64 = 1_767_225_600;
+
+#[test]
+fn backups_make_up_generations_and_chains() {
+    let mut listed = ListedBackups::default();
+    listed.full(0).incremental(1, 0).incremental(2, 1).incremental(3, 1);
+    listed.full(10).incremental(11, 10);
+    listed.points_to(11);
+
+    let catalogue = listed.catalogue();
+
+    let generations = catalogue.generations();
+    assert_eq!(generations.len(), 2);
+    assert_eq!(listed.days(&generations[0].backups), [0, 1, 2, 3]);
+    let chains = generations[0].chains.iter().map(|chain| listed.days(chain));
+    assert_eq!(Vec::from_iter(chains), [vec![0, 1, 2], vec![0, 1, 3]]);
+    assert_eq!(generations[1].chains.len(), 1);
+    assert_eq!(catalogue.current().unwrap().map(|chain| listed.days(&chain)), Some(vec![10, 11]));
+    assert_eq!(catalogue.unknown(&layout()).count(), 0);
+    let standings = catalogue.standings();
+    assert_eq!(standings[..4], [const { Standing::Earlier }; 4]);
+    assert_eq!(standings[4..], [Standing::Current, Standing::Current]);
+}
+
+#[test]
+fn what_no_manifest_names_is_unknown() {
+    let mut listed = ListedBackups::default();
+    listed.full(0).points_to(0);
+    for name in ["full/chunk-20260101T000000Z-7.bin", "full/manifest-today.json", "notes.txt"] {
+        listed.put(&format!("nas/subvol/data/{name}"), 3, 0, None);
+    }
+    listed.put("nas/subvol/data/full/manifest-20260101T000000Z-parts.json", 3, 0, None);
+
+    let catalogue = listed.catalogue();
+
+    let unknown: Vec<_> = catalogue.unknown(&layout()).map(|(key, _)| &key[16..]).collect();
+    assert_eq!(
+        unknown,
+        ["full/chunk-20260101T000000Z-7.bin", "full/manifest-today.json", "notes.txt"]
+    );
+}
+
+#[test]
+fn what_is_broken_is_named_and_breaks_nothing_else() {
+    type Damage = fn(&mut ListedBackups);
+    #[rustfmt::skip]
+    let cases: [(&str, Damage, &str, &[u32]); 6] = [
+        // situation           damage                                       says                                        still sound
+        ("a parent is gone",   |s| s.remove_backup(1),                      "manifest-20260102T000000Z.json, the parent of", &[0, 10]),
+        ("one is damaged",     |s| s.damage(1),                             "it is not JSON",                           &[0, 10]),
+        ("a chunk is gone",    |s| s.remove(&chunk_key(1, 0)),              "chunk-20260102T000000Z-0.bin is missing",  &[0, 10]),
+        ("a chunk is short",   |s| s.put(&chunk_key(1, 1), 1, 1, None),     "is 1 bytes long, expected 7",              &[0, 10]),
+        ("parts are gone",     |s| s.remove(&parts_key(1)),                 "-parts.json is missing",                   &[0, 10]),
+        ("of another",         |s| s.edit(1, |m| m.subvolume = "x".into()), "is of the subvolume \"x\"",                &[0, 10]),
+    ];
+    for (situation, damage, says, sound) in cases {
+        let mut listed = ListedBackups::default();
+        listed.full(0).incremental(1, 0).incremental(2, 1).full(10).points_to(10);
+        damage(&mut listed);
+
+        let catalogue = listed.catalogue();
+
+        let standings = catalogue.standings();
+        for (n, backup) in catalogue.backups.iter().enumerate() {
+            let day = listed.day_of(backup.found.stamp);
+            match &standings[n] {
+                Standing::Broken(reason) => {
+                    assert!(!sound.contains(&day), "{situation}: {day} {reason}");
+                    assert!(reason.contains(says), "{situation}: {day} {reason}");
+                }
+                Standing::Current
+                | Standing::Earlier
+                | Standing::Unpublished
+                | Standing::Unknown => assert!(sound.contains(&day), "{situation}: {day}"),
+            }
+        }
+        assert!(catalogue.current().is_ok(), "{situation}");
+    }
+}
+
+#[test]
+fn a_pointer_that_leads_nowhere_says_so() {
+    let mut listed = ListedBackups::default();
+    listed.full(0).incremental(1, 0);
+    assert_eq!(listed.catalogue().pointer, Pointing::Nothing);
+    assert_eq!(listed.catalogue().standings(), [Standing::Unpublished, Standing::Unpublished]);
+    listed.points_to(0);
+    assert_eq!(listed.catalogue().standings(), [Standing::Current, Standing::Unpublished]);
+    listed.points_to(7);
+    let reason = listed.catalogue().current().unwrap_err();
+    assert!(reason.contains("manifest-20260108T000000Z.json is missing"), "{reason}");
+    assert_eq!(listed.catalogue().standings(), [Standing::Unknown, Standing::Unknown]);
+}
+
+#[test]
+fn what_is_held_has_a_limit() {
+    let mut index = ObjectIndex::new("nas/subvol/data/".to_owned());
+    let numbered = |n: usize| listed_object(&n.to_string(), 1, 0, None);
+    for n in 0..OBJECTS_MAX {
+        index.add(numbered(n)).unwrap();
+    }
+    let err = index.add(numbered(OBJECTS_MAX)).unwrap_err();
+    assert!(err.to_string().starts_with("nas/subvol/data/ has more than 500000 objects"), "{err}");
+}
+
+/// What is in a bucket, without one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListedBackups {
+    listed: BTreeMap<String, Listed>,
+    manifests: BTreeMap<Key, Result<Manifest, String>>,
+    pointer: Option<Key>,
+}
+
+pub(crate) fn layout() -> Layout {
+    Layout::new(KeyPrefix::parse("nas").unwrap()).unwrap()
+}
+
+pub(crate) fn data() -> SubvolumeName {
+    SubvolumeName::parse("data").unwrap()
+}
+
+pub(crate) fn stamp(day: u32) -> Stamp {
+    let second = FIRST_DAY + u64::from(day) * DAY;
+    Stamp::at(Timestamp::from_second(second as i64).unwrap())
+}
+
+pub(crate) fn now(day: u32) -> Timestamp {
+    stamp(day).time()
+}
+
+/// Every tenth day a full may be; the kind is in the key.
+pub(crate) fn manifest_key(day: u32, kind: Kind) -> Key {
+    layout().manifest(&name(day, kind))
+}
+
+pub(crate) fn chunk_key(day: u32, n: u64) -> String {
+    layout().chunk(&name(day, Kind::Incremental), n).as_str().to_owned()
+}
+
+fn parts_key(day: u32) -> String {
+    layout().parts(&name(day, Kind::Incremental)).as_str().to_owned()
+}
+
+fn name(day: u32, kind: Kind) -> crate::names::SnapshotName {
+    crate::names::SnapshotName { subvolume: data(), stamp: stamp(day), kind }
+}
+
+fn listed_object(key: &str, size: u64, day: u32, class: Option<&str>) -> Listed {
+    let modified = Duration::from_secs(FIRST_DAY + u64::from(day) * DAY);
+    Listed {
+        key: key.to_owned(),
+        size,
+        etag: "\"e\"".to_owned(),
+        modified_at: SystemTime::UNIX_EPOCH + modified,
+        storage_class: class.map(str::to_owned),
+    }
+}
+
+impl ListedBackups {
+    pub(crate) fn full(&mut self, day: u32) -> &mut ListedBackups {
+        self.backup(day, None, None)
+    }
+
+    pub(crate) fn incremental(&mut self, day: u32, parent: u32) -> &mut ListedBackups {
+        self.backup(day, Some(parent), None)
+    }
+
+    /// Two chunks, a manifest and its parts file.
+    pub(crate) fn backup(
+        &mut self,
+        day: u32,
+        parent: Option<u32>,
+        class: Option<&str>,
+    ) -> &mut ListedBackups {
+        let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
+        let name = name(day, kind);
+        let mut manifest = crate::chain::tests::link(day, parent).manifest;
+        manifest.created_at = stamp(day);
+        manifest.parent_manifest = parent.map(|parent| self.key_of(parent).as_str().to_owned());
+        let record = |n| ChunkRecord {
+            key: layout().chunk(&name, n).as_str().to_owned(),
+            size: 7,
+            ..manifest.chunks[0].clone()
+        };
+        manifest.chunks = vec![record(0), record(1)];
+        manifest.total_bytes = 14;
+        let parts = layout().parts(&name).as_str().to_owned();
+        manifest.parts = Some(PartsRecord { key: parts.clone(), sha256: Sha256Digest::of(b"") });
+        for chunk in &manifest.chunks {
+            self.put(&chunk.key, 7, day, class);
+        }
+        self.put(&parts, 9, day, None);
+        self.put(layout().manifest(&name).as_str(), 9, day, None);
+        self.manifests.insert(layout().manifest(&name), Ok(manifest));
+        self
+    }
+
+    pub(crate) fn put(&mut self, key: &str, size: u64, day: u32, class: Option<&str>) {
+        self.listed.insert(key.to_owned(), listed_object(key, size, day, class));
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.listed.remove(key).expect("an object");
+        self.manifests.retain(|found, _| found.as_str() != key);
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.listed.contains_key(key)
+    }
+
+    fn remove_backup(&mut self, day: u32) {
+        let key = self.key_of(day);
+        self.remove(key.as_str());
+    }
+
+    pub(crate) fn damage(&mut self, day: u32) {
+        let reason = format!("manifest {}: it is not JSON", self.key_of(day));
+        self.manifests.insert(self.key_of(day), Err(reason));
+    }
+
+    pub(crate) fn edit(&mut self, day: u32, edit: impl FnOnce(&mut Manifest)) {
+        let key = self.key_of(day);
+        let manifest = self.manifests.get_mut(&key).expect("a manifest");
+        edit(manifest.as_mut().expect("one that can be read"));
+    }
+
+    pub(crate) fn points_to(&mut self, day: u32) {
+        self.pointer = Some(self.key_of(day));
+    }
+
+    pub(crate) fn manifest(&self, key: &Key) -> Option<&Manifest> {
+        self.manifests.get(key)?.as_ref().ok()
+    }
+
+    fn key_of(&self, day: u32) -> Key {
+        let full = manifest_key(day, Kind::Full);
+        if self.manifests.contains_key(&full) { full } else { manifest_key(day, Kind::Incremental) }
+    }
+
+    pub(crate) fn day_of(&self, stamp: Stamp) -> u32 {
+        ((stamp.time().as_second() as u64 - FIRST_DAY) / DAY) as u32
+    }
+
+    pub(crate) fn days(&self, backups: &[usize]) -> Vec<u32> {
+        let catalogue = self.catalogue();
+        backups.iter().map(|n| self.day_of(catalogue.backups[*n].found.stamp)).collect()
+    }
+
+    pub(crate) fn catalogue(&self) -> Catalogue {
+        let mut inventory = ObjectIndex::new(layout().folder(&data()));
+        for listed in self.listed.values() {
+            inventory.add(listed.clone()).unwrap();
+        }
+        if let Some(pointer) = &self.pointer {
+            inventory.add(listed_object(layout().pointer(&data()).as_str(), 5, 0, None)).unwrap();
+            assert!(!pointer.as_str().is_empty());
+        }
+        let found = inventory.manifests(&layout(), &data());
+        let mut draft = inventory.into_draft(data());
+        for found in found {
+            let manifest = self.manifests[&found.key].clone();
+            draft.add(found, manifest);
+        }
+        draft.finish(self.pointer.clone().map(Ok), Some("\"etag\"".to_owned()))
+    }
+}

@@ -1,0 +1,226 @@
+//! What a restore fetches: every chunk of every link, looked at beforehand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use btrfs_sendstream::StreamError;
+use s3up_core::part::MIB;
+use s3up_core::{Crc64Nvme, Key, Sha256Digest};
+use s3up_store::{Download, DownloadRow, Get, ObjectFacts, Store, StoreError};
+
+use crate::chain::{Chain, ChainEntry};
+use crate::documents::{Bucket, BucketError};
+use crate::manifest::{ChunkFacts, DocumentError, Parts};
+
+/// Where a manifest does not say how long its parts are, ranges of this length
+/// are fetched.
+const RANGE_BYTES: u64 = 8 * MIB;
+/// Longer parts are fetched fewer at once.
+const BUFFERS_BYTES_MAX: u64 = 1 << 30;
+/// Buffers have a least size, whatever the length of a part.
+const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
+
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    #[error("manifest {key}")]
+    Document { key: Key, source: DocumentError },
+    #[error("chunk {chunk} of {manifest} is missing in the bucket")]
+    ChunkMissing { chunk: Key, manifest: Key },
+    #[error("chunk {chunk} of {manifest} is {found} bytes long, expected {expected}")]
+    ChunkSize { chunk: Key, manifest: Key, expected: u64, found: u64 },
+    #[error("chunk {chunk} of {manifest} has the CRC64NVME {found}, expected {expected}")]
+    ChunkChecksum { chunk: Key, manifest: Key, expected: Crc64Nvme, found: Crc64Nvme },
+    #[error("fetch a chunk of {manifest}")]
+    Download { manifest: Key, source: StoreError },
+    #[error("chunk {chunk} of {manifest} does not hold what was sent")]
+    Stream { manifest: Key, chunk: Key, source: StreamError },
+    #[error("the chunks of {manifest} do not hold a whole stream")]
+    Cut { manifest: Key, source: StreamError },
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl FetchError {
+    /// What the store said.
+    pub fn of_store(&self) -> Option<&StoreError> {
+        match self {
+            FetchError::Download { source, .. }
+            | FetchError::Bucket(BucketError::Store(source))
+            | FetchError::Store(source) => Some(source),
+            FetchError::Document { .. }
+            | FetchError::ChunkMissing { .. }
+            | FetchError::ChunkSize { .. }
+            | FetchError::ChunkChecksum { .. }
+            | FetchError::Stream { .. }
+            | FetchError::Cut { .. }
+            | FetchError::Bucket(_) => None,
+        }
+    }
+}
+
+/// The links of a chain, from its full on, and the buffers to fetch them with.
+pub struct FetchPlan<'c> {
+    pub links: Vec<FetchEntry<'c>>,
+    store: Store,
+    retry_for: Duration,
+    concurrency: usize,
+}
+
+/// A link, and everything that is needed to fetch it.
+pub struct FetchEntry<'c> {
+    pub link: &'c ChainEntry,
+    /// Of each chunk; `None`: there is no parts file.
+    part_sha256: Option<Vec<Arc<[Sha256Digest]>>>,
+    pub chunks: Vec<(ChunkFacts, ObjectFacts)>,
+}
+
+impl<'c> FetchEntry<'c> {
+    async fn look(bucket: &Bucket, link: &'c ChainEntry) -> Result<FetchEntry<'c>, FetchError> {
+        let document = |source| FetchError::Document { key: link.key.clone(), source };
+        let parts = bucket.parts(link).await?;
+        let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
+        let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
+        let mut chunks = Vec::new();
+        for chunk in link.manifest.chunk_facts().map_err(document)? {
+            let object = look_at(bucket, link, &chunk).await?;
+            chunks.push((chunk, object));
+        }
+        Ok(FetchEntry { link, part_sha256, chunks })
+    }
+
+    /// Length of the ranges that chunk `n` is fetched in: those of its parts.
+    fn part_bytes(&self, n: usize) -> u64 {
+        let record = &self.link.manifest.chunks[n];
+        record.part_size.unwrap_or(RANGE_BYTES).min(record.size).max(1)
+    }
+}
+
+impl<'c> FetchPlan<'c> {
+    /// Looks at everything that will be fetched, before anything is.
+    pub async fn look(
+        bucket: &Bucket,
+        chain: &'c Chain,
+        concurrency: usize,
+    ) -> Result<FetchPlan<'c>, FetchError> {
+        FetchPlan::look_at(bucket, chain.entries(), concurrency).await
+    }
+
+    /// The same, of links that need not be a chain.
+    pub async fn look_at(
+        bucket: &Bucket,
+        wanted: &'c [ChainEntry],
+        concurrency: usize,
+    ) -> Result<FetchPlan<'c>, FetchError> {
+        let mut links = Vec::new();
+        for link in wanted {
+            links.push(FetchEntry::look(bucket, link).await?);
+        }
+        let store = bucket.store.with_buffer_budget(buffers_bytes(&links, concurrency));
+        Ok(FetchPlan { links, store, retry_for: bucket.retry_for, concurrency })
+    }
+
+    /// Bytes of all streams.
+    pub fn total_bytes(&self) -> u64 {
+        let each = self.links.iter().map(|planned| planned.link.manifest.total_bytes);
+        each.fold(0, u64::saturating_add)
+    }
+
+    /// All chunks of all links from this one on, one after the other: every part
+    /// is verified before it is handed on.
+    pub fn row(&self, from: usize) -> DownloadRow {
+        let gets = self
+            .links
+            .iter()
+            .skip(from)
+            .flat_map(|planned| (0..planned.chunks.len()).map(move |n| self.get(planned, n)));
+        self.store.download_row(gets.collect())
+    }
+
+    /// The chunk that is the `object`th of that row.
+    pub fn chunk_of_row(&self, from: usize, object: usize) -> Option<&Key> {
+        let mut chunks = self.links.iter().skip(from).flat_map(|planned| &planned.chunks);
+        chunks.nth(object).map(|(chunk, _)| &chunk.key)
+    }
+
+    /// Chunk `n` of a link: every part is verified before it is handed on.
+    pub fn download(&self, planned: &FetchEntry<'_>, n: usize) -> Download {
+        self.store.download(self.get(planned, n))
+    }
+
+    fn get(&self, planned: &FetchEntry<'_>, n: usize) -> Get {
+        let (chunk, object) = &planned.chunks[n];
+        let part_sha256 = planned.part_sha256.as_ref().map(|chunks| Arc::clone(&chunks[n]));
+        let part_bytes = planned.part_bytes(n);
+        let facts = match part_sha256 {
+            Some(_) => object.clone(),
+            // The last range is handed on only after the whole agreed with this.
+            None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
+        };
+        Get {
+            key: chunk.key.clone(),
+            range: 0..chunk.size,
+            facts,
+            part_bytes,
+            part_sha256,
+            in_flight: in_flight(self.concurrency, part_bytes),
+            retry_for: self.retry_for,
+            buffer_wait: None,
+            share: None,
+        }
+    }
+}
+
+/// A chunk must be there, and be what its manifest says as far as S3 knows.
+async fn look_at(
+    bucket: &Bucket,
+    link: &ChainEntry,
+    chunk: &ChunkFacts,
+) -> Result<ObjectFacts, FetchError> {
+    let names = || (chunk.key.clone(), link.key.clone());
+    let Some(object) = bucket.store.head(&chunk.key, None, bucket.retry_for).await? else {
+        let (chunk, manifest) = names();
+        return Err(FetchError::ChunkMissing { chunk, manifest });
+    };
+    if object.size != chunk.size {
+        let ((key, manifest), expected, found) = (names(), chunk.size, object.size);
+        return Err(FetchError::ChunkSize { chunk: key, manifest, expected, found });
+    }
+    match (chunk.crc64nvme, object.crc64nvme) {
+        (Some(expected), Some(found)) if expected != found => {
+            let (chunk, manifest) = names();
+            Err(FetchError::ChunkChecksum { chunk, manifest, expected, found })
+        }
+        (Some(_) | None, _) => Ok(object),
+    }
+}
+
+/// Buffers for the longest parts of the chain.
+fn buffers_bytes(links: &[FetchEntry<'_>], concurrency: usize) -> u64 {
+    let lengths = links.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
+    let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
+    let buffers = in_flight(concurrency, part_bytes) as u64 + 1;
+    part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN)
+}
+
+/// As many as asked for, while their buffers stay within the limit.
+fn in_flight(concurrency: usize, part_bytes: u64) -> usize {
+    let fit = usize::try_from(BUFFERS_BYTES_MAX / part_bytes).unwrap_or(usize::MAX);
+    concurrency.min(fit).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_parts_are_fetched_fewer_at_once() {
+        let gib = 1 << 30;
+        for (concurrency, part_bytes, want) in
+            [(4, 32 * MIB, 4), (4, gib, 1), (4, 5 * gib, 1), (64, 32 * MIB, 32), (1, 1, 1)]
+        {
+            assert_eq!(in_flight(concurrency, part_bytes), want, "{concurrency} {part_bytes}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Where a backup lies in the bucket.
+//!
+//! ```text
+//! <prefix>subvol/<name>/current.json
+//! <prefix>subvol/<name>/full/manifest-<time>.json
+//! <prefix>subvol/<name>/full/manifest-<time>-parts.json
+//! <prefix>subvol/<name>/full/chunk-<time>-<n>.bin          n = 0, 1, 2...
+//! <prefix>subvol/<name>/incremental/...                    the same
+//! ```
+
+use s3up_core::{Key, KeyPrefix};
+
+use crate::names::{Kind, SnapshotName, SubvolumeName};
+
+/// What follows the prefix, at its longest: so much of a key's 1,024 bytes is
+/// not for the prefix.
+const BELOW_PREFIX_BYTES_MAX: usize = 300;
+
+/// The folder of the bucket that all backups go into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    prefix: KeyPrefix,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the prefix is {bytes} bytes long, the limit is {max}")]
+pub struct PrefixTooLong {
+    bytes: usize,
+    max: usize,
+}
+
+impl Layout {
+    pub fn new(prefix: KeyPrefix) -> Result<Layout, PrefixTooLong> {
+        let (bytes, max) =
+            (prefix.as_str().len(), s3up_core::KEY_BYTES_MAX - BELOW_PREFIX_BYTES_MAX);
+        if bytes > max { Err(PrefixTooLong { bytes, max }) } else { Ok(Layout { prefix }) }
+    }
+
+    pub fn prefix(&self) -> &KeyPrefix {
+        &self.prefix
+    }
+
+    pub fn pointer(&self, subvolume: &SubvolumeName) -> Key {
+        self.key(format_args!("{subvolume}/current.json"))
+    }
+
+    /// What the keys of all backups start with.
+    pub fn subvolumes(&self) -> String {
+        format!("{}subvol/", self.prefix)
+    }
+
+    /// What the keys of all backups of a subvolume start with.
+    pub fn folder(&self, subvolume: &SubvolumeName) -> String {
+        format!("{}subvol/{subvolume}/", self.prefix)
+    }
+
+    pub fn manifest(&self, backup: &SnapshotName) -> Key {
+        self.of(backup, format_args!("manifest-{}.json", backup.stamp))
+    }
+
+    /// What the keys of all manifests of one kind start with, and of their
+    /// parts files.
+    pub fn manifests(&self, subvolume: &SubvolumeName, kind: Kind) -> String {
+        format!("{}{}/manifest-", self.folder(subvolume), folder_of(kind))
+    }
+
+    pub fn parts(&self, backup: &SnapshotName) -> Key {
+        self.of(backup, format_args!("manifest-{}-parts.json", backup.stamp))
+    }
+
+    pub fn chunk(&self, backup: &SnapshotName, number: u64) -> Key {
+        self.of(backup, format_args!("chunk-{}-{number}.bin", backup.stamp))
+    }
+
+    /// What the keys of all chunks of a backup start with, and no other key.
+    pub fn chunks(&self, backup: &SnapshotName) -> String {
+        self.of(backup, format_args!("chunk-{}-", backup.stamp)).as_str().to_owned()
+    }
+
+    fn of(&self, backup: &SnapshotName, name: std::fmt::Arguments<'_>) -> Key {
+        let folder = folder_of(backup.kind);
+        self.key(format_args!("{}/{folder}/{name}", backup.subvolume))
+    }
+
+    fn key(&self, below: std::fmt::Arguments<'_>) -> Key {
+        let key = Key::parse(&format!("{}subvol/{below}", self.prefix));
+        key.expect("checked segments below a prefix whose length was checked")
+    }
+}
+
+fn folder_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Full => "full",
+        Kind::Incremental => "incremental",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_format() {
+        let layout = Layout::new(KeyPrefix::parse("backup/data").unwrap()).unwrap();
+        let full = SnapshotName::parse("home__20260131T235959Z__full").unwrap();
+        let inc = SnapshotName::parse("home__20260201T020000Z__inc").unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            (layout.pointer(&full.subvolume), "current.json"),
+            (layout.manifest(&full),  "full/manifest-20260131T235959Z.json"),
+            (layout.parts(&full),     "full/manifest-20260131T235959Z-parts.json"),
+            (layout.chunk(&full, 0),  "full/chunk-20260131T235959Z-0.bin"),
+            (layout.manifest(&inc),   "incremental/manifest-20260201T020000Z.json"),
+            (layout.chunk(&inc, 12),  "incremental/chunk-20260201T020000Z-12.bin"),
+        ];
+        for (key, below) in cases {
+            assert_eq!(key.as_str(), format!("backup/data/subvol/home/{below}"));
+        }
+        assert!(layout.chunk(&inc, 12).as_str().starts_with(&layout.chunks(&inc)));
+    }
+
+    #[test]
+    fn the_longest_name_fits_below_the_longest_prefix() {
+        let max = s3up_core::KEY_BYTES_MAX - BELOW_PREFIX_BYTES_MAX;
+        let prefix = |bytes: usize| KeyPrefix::parse(&"p".repeat(bytes - 1)).unwrap();
+        let layout = Layout::new(prefix(max)).unwrap();
+        let name = "n".repeat(crate::names::SUBVOLUME_NAME_BYTES_MAX);
+        let backup = SnapshotName::parse(&format!("{name}__20260131T235959Z__inc")).unwrap();
+
+        assert!(layout.chunk(&backup, u64::MAX).as_str().len() <= s3up_core::KEY_BYTES_MAX);
+        assert!(layout.parts(&backup).as_str().len() <= s3up_core::KEY_BYTES_MAX);
+        assert!(Layout::new(prefix(max + 1)).is_err());
+    }
+}

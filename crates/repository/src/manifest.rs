@@ -1,0 +1,279 @@
+//! What describes a backup in the bucket: manifest, parts file, pointer.
+//!
+//! A reader ignores fields that it does not know and refuses a version that it
+//! does not know. Some fields may be null or missing: other tools write this
+//! form, too. Each document is checked once, when it is read.
+
+use jiff::Timestamp;
+use s3up_core::part::PART_BYTES_MAX;
+use s3up_core::{Crc64Nvme, Key, Sha256Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::names::Kind;
+use crate::stamp::Stamp;
+
+pub const VERSION: u64 = 1;
+/// At 200 GiB each two petabytes; with shorter chunks a subvolume that needs
+/// more needs longer ones.
+pub const CHUNK_COUNT_MAX: u64 = 10_000;
+/// Ten thousand chunks are under 6 MiB; what is longer is something else.
+pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+/// Two million parts at 67 bytes each.
+pub const PARTS_BYTES_MAX: u64 = 160 << 20;
+pub const POINTER_BYTES_MAX: u64 = 64 << 10;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub version: u64,
+    pub subvolume: String,
+    pub kind: Kind,
+    pub created_at: Stamp,
+    pub snapshot: SnapshotRecord,
+    /// The key of the parent's manifest; null for a full.
+    pub parent_manifest: Option<String>,
+    /// In order.
+    pub chunks: Vec<ChunkRecord>,
+    pub total_bytes: u64,
+    /// Length of each chunk but the last.
+    pub chunk_size: u64,
+    pub s3: S3Record,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PartsRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Stamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub btrfs_progs: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_protocol: Option<u32>,
+    /// The parent was kept by a restore: `snapshot.parent_ctransid` is then of
+    /// the filesystem that it was received on, and not the parent's in its own
+    /// manifest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parent_received: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRecord {
+    pub name: String,
+    pub path: String,
+    /// As the send stream names it.
+    pub uuid: Option<String>,
+    pub parent_uuid: Option<String>,
+    /// Of the snapshot when it was sent, from the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctransid: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_ctransid: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    pub sha256: Sha256Digest,
+    #[serde(default)]
+    pub etag: Option<String>,
+    /// Base64, as S3 writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc64nvme: Option<String>,
+    /// Length of each part but the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_size: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Record {
+    pub storage_class: Option<String>,
+}
+
+/// The parts file of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsRecord {
+    pub key: String,
+    pub sha256: Sha256Digest,
+}
+
+/// The SHA-256 of every part of every chunk, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    pub version: u64,
+    pub chunks: Vec<ChunkParts>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkParts {
+    pub key: String,
+    pub sha256: Vec<Sha256Digest>,
+}
+
+/// `current.json`: the newest backup of a subvolume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    pub manifest_key: String,
+    pub kind: Kind,
+    pub created_at: Stamp,
+}
+
+/// What is wrong with a document. Which document it is, says the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    #[error("it is not the JSON that was expected")]
+    Json(#[from] serde_json::Error),
+    #[error("it is longer than {limit} bytes, the limit")]
+    TooLong { limit: u64 },
+    #[error("its version is {found}, this program reads version {VERSION}; use a newer one")]
+    Version { found: u64 },
+    #[error("`{field}`: {what}")]
+    Field { field: String, what: String },
+}
+
+/// A chunk as it is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkFacts {
+    pub key: Key,
+    pub size: u64,
+    pub sha256: Sha256Digest,
+    pub crc64nvme: Option<Crc64Nvme>,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: Option<u64>,
+}
+
+impl Manifest {
+    pub fn parse(bytes: &[u8]) -> Result<Manifest, DocumentError> {
+        check_version(bytes)?;
+        let manifest: Manifest = serde_json::from_slice(bytes)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.chunks.is_empty() {
+            return Err(field("chunks", "there are none"));
+        }
+        let sum: u128 = self.chunks.iter().map(|chunk| u128::from(chunk.size)).sum();
+        if sum != u128::from(self.total_bytes) {
+            let what = format!("is {}, the chunks add up to {sum}", self.total_bytes);
+            return Err(field("total_bytes", what));
+        }
+        match (self.kind, &self.parent_manifest) {
+            (Kind::Full, None) | (Kind::Incremental, Some(_)) => {}
+            (Kind::Full, Some(_)) => return Err(field("parent_manifest", "a full has no parent")),
+            (Kind::Incremental, None) => {
+                return Err(field("parent_manifest", "an incremental has a parent"));
+            }
+        }
+        self.parent_key()?;
+        self.chunk_facts()?;
+        Ok(())
+    }
+
+    /// When it was made, as far as is known. `created_at` is in the backup's
+    /// name, which comes after that of the one before, also where a clock went
+    /// back in between.
+    pub fn made_at(&self) -> Timestamp {
+        let started_at = self.started_at.unwrap_or(self.created_at);
+        self.created_at.min(started_at).time()
+    }
+
+    pub fn parent_key(&self) -> Result<Option<Key>, DocumentError> {
+        self.parent_manifest.as_deref().map(|text| key("parent_manifest", text)).transpose()
+    }
+
+    pub fn chunk_facts(&self) -> Result<Vec<ChunkFacts>, DocumentError> {
+        let facts = |(n, chunk): (usize, &ChunkRecord)| {
+            if let Some(bytes) = chunk.part_size
+                && !(1..=PART_BYTES_MAX).contains(&bytes)
+            {
+                let what = format!("is {bytes}, expected 1 to {PART_BYTES_MAX}");
+                return Err(field(&format!("chunks[{n}].part_size"), what));
+            }
+            let crc64nvme = chunk.crc64nvme.as_deref().map(Crc64Nvme::parse).transpose();
+            Ok(ChunkFacts {
+                key: key(&format!("chunks[{n}].key"), &chunk.key)?,
+                size: chunk.size,
+                sha256: chunk.sha256,
+                crc64nvme: crc64nvme
+                    .map_err(|err| field(&format!("chunks[{n}].crc64nvme"), err))?,
+            })
+        };
+        self.chunks.iter().enumerate().map(facts).collect()
+    }
+}
+
+impl Parts {
+    /// Checks that it is of this manifest.
+    pub fn parse(bytes: &[u8], manifest: &Manifest) -> Result<Parts, DocumentError> {
+        check_version(bytes)?;
+        let parts: Parts = serde_json::from_slice(bytes)?;
+        if parts.chunks.len() != manifest.chunks.len() {
+            let what =
+                format!("{}, the manifest has {}", parts.chunks.len(), manifest.chunks.len());
+            return Err(field("chunks", what));
+        }
+        for (n, (parts, chunk)) in parts.chunks.iter().zip(&manifest.chunks).enumerate() {
+            let part_bytes = chunk.part_size.unwrap_or_default().max(1);
+            let count = chunk.size.div_ceil(part_bytes).max(1);
+            if parts.key != chunk.key {
+                let what = format!("is {:?}, in the manifest {:?}", parts.key, chunk.key);
+                return Err(field(&format!("chunks[{n}].key"), what));
+            }
+            if parts.sha256.len() as u64 != count {
+                let what = format!("has {} parts, the chunk has {count}", parts.sha256.len());
+                return Err(field(&format!("chunks[{n}].sha256"), what));
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl Pointer {
+    pub fn parse(bytes: &[u8]) -> Result<Pointer, DocumentError> {
+        let pointer: Pointer = serde_json::from_slice(bytes)?;
+        pointer.key()?;
+        Ok(pointer)
+    }
+
+    pub fn key(&self) -> Result<Key, DocumentError> {
+        key("manifest_key", &self.manifest_key)
+    }
+}
+
+/// As it is stored: for people, too.
+pub fn to_json(document: &impl Serialize) -> Vec<u8> {
+    let mut json = serde_json::to_vec_pretty(document).expect("plain data is always JSON");
+    json.push(b'\n');
+    json
+}
+
+fn check_version(bytes: &[u8]) -> Result<(), DocumentError> {
+    match serde_json::from_slice(bytes)? {
+        VersionOnly { version: Some(VERSION) } => Ok(()),
+        VersionOnly { version: Some(found) } => Err(DocumentError::Version { found }),
+        VersionOnly { version: None } => Err(field("version", "is missing")),
+    }
+}
+
+fn key(name: &str, text: &str) -> Result<Key, DocumentError> {
+    Key::parse(text).map_err(|err| field(name, err))
+}
+
+fn field(field: &str, what: impl std::fmt::Display) -> DocumentError {
+    DocumentError::Field { field: field.to_owned(), what: what.to_string() }
+}
+
+#[cfg(test)]
+mod format_page;
+#[cfg(test)]
+mod tests;

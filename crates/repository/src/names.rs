@@ -1,0 +1,175 @@
+//! HardLinkNames: of subvolumes, and of the snapshots that are made of them.
+//!
+//! A snapshot is `<subvolume>__<time>__<full|inc>` under `snapshots.base_dir`.
+//! Whatever has another name there is not ours and never touched.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use s3up_core::Key;
+use serde::{Deserialize, Serialize};
+
+use crate::stamp::Stamp;
+
+/// So that the name of a snapshot fits into the 255 bytes of a file name.
+pub const SUBVOLUME_NAME_BYTES_MAX: usize = 200;
+
+const SEPARATOR: &str = "__";
+
+/// What a subvolume is called in the bucket and in the names of its snapshots:
+/// one segment of a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubvolumeName(String);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubvolumeNameError {
+    #[error("the name {text:?} is {bytes} bytes long, the limit is {SUBVOLUME_NAME_BYTES_MAX}")]
+    TooLong { text: String, bytes: usize },
+    #[error("the name {text:?} is not one segment of a key: {rule}")]
+    NoSegment { text: String, rule: String },
+}
+
+/// A subvolume of this host, by the name that it has in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subvolume {
+    pub name: SubvolumeName,
+    pub path: PathBuf,
+}
+
+/// Full, or based on a parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Full,
+    Incremental,
+}
+
+/// Ordered by subvolume and time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotName {
+    pub subvolume: SubvolumeName,
+    pub stamp: Stamp,
+    pub kind: Kind,
+}
+
+impl SubvolumeName {
+    pub fn parse(text: &str) -> Result<SubvolumeName, SubvolumeNameError> {
+        if text.len() > SUBVOLUME_NAME_BYTES_MAX {
+            return Err(SubvolumeNameError::TooLong { text: text.to_owned(), bytes: text.len() });
+        }
+        let no_segment =
+            |rule: String| SubvolumeNameError::NoSegment { text: text.to_owned(), rule };
+        if text.contains('/') {
+            return Err(no_segment("it has a slash".to_owned()));
+        }
+        match Key::parse(text) {
+            Ok(_) => Ok(SubvolumeName(text.to_owned())),
+            Err(err) => Err(no_segment(err.to_string())),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SubvolumeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Full => "full",
+            Kind::Incremental => "incremental",
+        })
+    }
+}
+
+impl Kind {
+    fn in_snapshot_name(self) -> &'static str {
+        match self {
+            Kind::Full => "full",
+            Kind::Incremental => "inc",
+        }
+    }
+}
+
+impl SnapshotName {
+    /// `None`: not one of ours.
+    pub fn parse(text: &str) -> Option<SnapshotName> {
+        let mut fields = text.rsplitn(3, SEPARATOR);
+        let kind = match fields.next()? {
+            "full" => Kind::Full,
+            "inc" => Kind::Incremental,
+            _ => return None,
+        };
+        let stamp = Stamp::parse(fields.next()?).ok()?;
+        let subvolume = SubvolumeName::parse(fields.next()?).ok()?;
+        Some(SnapshotName { subvolume, stamp, kind })
+    }
+}
+
+impl fmt::Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.in_snapshot_name();
+        write!(f, "{}{SEPARATOR}{}{SEPARATOR}{kind}", self.subvolume, self.stamp)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_name_is_read_as_it_is_written() {
+        for text in [
+            "data__20260131T235959Z__full",
+            "data__20260131T235959Z__inc",
+            "a__b__20260131T235959Z__inc",
+            "__20260131T235959Z__full__20260131T235959Z__full",
+            "@home__20260131T235959Z__full",
+        ] {
+            assert_eq!(SnapshotName::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn whatever_has_another_name_is_not_ours() {
+        for text in [
+            "",
+            "data",
+            "data__20260131T235959Z",
+            "data__20260131T235959Z__incremental",
+            "__20260131T235959Z__full",
+            "data_20260131T235959Z_full",
+            "..__20260131T235959Z__full",
+            "data__20261331T235959Z__full",
+            "data__20260131T235959Z__full.bak",
+        ] {
+            assert_eq!(SnapshotName::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_subvolume_name_is_one_segment() {
+        let long = "x".repeat(SUBVOLUME_NAME_BYTES_MAX + 1);
+        for text in ["", ".", "..", "a/b", "/", "a\nb", &long] {
+            assert!(SubvolumeName::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["data", "@", "@home", "my data", "日本", ".snapshots", &long[1..]] {
+            assert_eq!(SubvolumeName::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_read_is_written_the_same(text in "[a-z_/.]{0,9}__[0-9TZ]{14,18}__(full|inc|x)|.{0,40}") {
+            if let Some(name) = SnapshotName::parse(&text) {
+                proptest::prop_assert_eq!(name.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a prune has begun to delete: a file beside `global.state_path`, written
+//! before the first delete, and emptied after the last.
+//!
+//! It is never believed alone: only what no manifest names any more is taken for
+//! a leftover. Lost, damaged or of another bucket, it is begun anew.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use s3up_core::Key;
+
+use crate::layout::Layout;
+use crate::location::RepositoryLocation;
+use crate::names::SubvolumeName;
+use crate::state_file::StateFile;
+
+/// Keys that go, by subvolume.
+#[derive(Debug)]
+pub struct Journal(StateFile<Vec<String>>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("write what is about to be deleted to {path:?}; check `global.state_path`")]
+pub struct JournalError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Journal {
+    /// Never fails: what cannot be used is begun anew, and said.
+    pub fn open(state_path: &Path, home: RepositoryLocation) -> Journal {
+        Journal(StateFile::open(state_path.with_extension("prune.json"), home))
+    }
+
+    /// What had been begun, as far as it can be of this subvolume.
+    pub fn keys(&self, subvolume: &SubvolumeName, layout: &Layout) -> Vec<Key> {
+        let (folder, pointer) = (layout.folder(subvolume), layout.pointer(subvolume));
+        let keys = self.0.get(subvolume).into_iter().flatten();
+        let keys = keys.filter(|key| key.starts_with(&folder) && *key != pointer.as_str());
+        keys.filter_map(|key| Key::parse(key).ok()).collect()
+    }
+
+    pub fn begin<'k>(
+        &mut self,
+        subvolume: &SubvolumeName,
+        keys: impl Iterator<Item = &'k Key>,
+    ) -> Result<(), JournalError> {
+        let keys = keys.map(|key| key.as_str().to_owned()).collect();
+        let written = self.0.set(subvolume, keys);
+        written.map_err(|source| self.not_written(source))
+    }
+
+    pub fn end(&mut self, subvolume: &SubvolumeName) -> Result<(), JournalError> {
+        let written = self.0.remove(subvolume);
+        written.map_err(|source| self.not_written(source))
+    }
+
+    fn not_written(&self, source: io::Error) -> JournalError {
+        JournalError { path: self.0.path().to_owned(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::catalogue::tests::{data, layout};
+
+    #[test]
+    fn what_was_begun_is_remembered_until_it_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("deep/state.json");
+        let home = |prefix: &str| RepositoryLocation {
+            endpoint: None,
+            bucket: "backups".to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        let open = |prefix| Journal::open(&state, home(prefix));
+        let key = |text: &str| Key::parse(text).unwrap();
+        let chunk = key("nas/subvol/data/full/chunk-20260101T000000Z-0.bin");
+        let keys = [chunk.clone(), key("nas/subvol/data/current.json"), key("other/x")];
+
+        open("nas/").begin(&data(), keys.iter()).unwrap();
+
+        let begun = open("nas/").keys(&data(), &layout());
+        assert_eq!(begun, std::slice::from_ref(&chunk), "and nothing else");
+        assert_eq!(open("other/").keys(&data(), &layout()), []);
+        let mut journal = open("nas/");
+        journal.end(&data()).unwrap();
+        assert_eq!(open("nas/").keys(&data(), &layout()), []);
+        fs::write(state.with_extension("prune.json"), "{").unwrap();
+        assert_eq!(open("nas/").keys(&data(), &layout()), []);
+    }
+}

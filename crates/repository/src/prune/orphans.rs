@@ -1,0 +1,92 @@
+//! `prune --orphans`: which of the objects that no manifest names may go. Pure.
+//!
+//! Only what has the form of a chunk or of a parts file, and is older than asked
+//! for: a younger one may be of a backup that is under way. Where a manifest
+//! cannot be read, its chunks look like orphans, and none goes.
+
+use jiff::{SignedDuration, Timestamp};
+use s3up_core::Key;
+
+use crate::catalogue::Catalogue;
+use crate::layout::Layout;
+use crate::names::Kind;
+
+/// Keys, and the bytes that they hold.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Orphans {
+    pub keys: Vec<Key>,
+    pub bytes: u64,
+    /// Of that form, and too young.
+    pub young: usize,
+}
+
+/// # Errors
+///
+/// Why none may go.
+pub fn orphans(
+    catalogue: &Catalogue,
+    layout: &Layout,
+    older_than_days: u32,
+    now: Timestamp,
+) -> Result<Orphans, String> {
+    if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
+        return Err(format!("a manifest cannot be read, so what it names is not known: {reason}"));
+    }
+    let age = SignedDuration::from_hours(24 * i64::from(older_than_days));
+    let limit = now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    let mut orphans = Orphans::default();
+    for (key, object) in catalogue.unknown(layout) {
+        let Some(key) = Key::parse(key).ok().filter(|key| is_ours(key, catalogue, layout)) else {
+            continue;
+        };
+        if object.modified_at >= limit {
+            orphans.young += 1;
+            continue;
+        }
+        orphans.keys.push(key);
+        orphans.bytes += object.size;
+    }
+    Ok(orphans)
+}
+
+fn is_ours(key: &Key, catalogue: &Catalogue, layout: &Layout) -> bool {
+    let folder = layout.folder(&catalogue.subvolume);
+    [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
+        let manifests = layout.manifests(&catalogue.subvolume, kind);
+        let below = manifests.strip_suffix("manifest-").unwrap_or(&folder);
+        let Some(name) = key.as_str().strip_prefix(below) else { return false };
+        let is_chunk = name.starts_with("chunk-") && name.ends_with(".bin");
+        is_chunk || (name.starts_with("manifest-") && name.ends_with("-parts.json"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::tests::{ListedBackups, chunk_key, layout, now};
+
+    #[test]
+    fn only_old_chunks_that_nobody_names_are_orphans() {
+        let mut listed = ListedBackups::default();
+        listed.full(0).incremental(1, 0).points_to(1);
+        let lost = chunk_key(2, 0);
+        listed.put(&lost, 5, 2, None);
+        listed.put("nas/subvol/data/full/manifest-20260103T000000Z-parts.json", 6, 2, None);
+        listed.put(&chunk_key(9, 0), 5, 9, None);
+        listed.put("nas/subvol/data/notes.txt", 5, 2, None);
+        let of =
+            |listed: &ListedBackups, days| orphans(&listed.catalogue(), &layout(), days, now(10));
+
+        let found = of(&listed, 7).unwrap();
+
+        let keys: Vec<_> = found.keys.iter().map(Key::as_str).collect();
+        assert_eq!(
+            keys,
+            ["nas/subvol/data/full/manifest-20260103T000000Z-parts.json", lost.as_str()]
+        );
+        assert_eq!((found.bytes, found.young), (11, 1));
+        assert_eq!(of(&listed, 8).unwrap().keys, [], "as old as that is not older");
+        listed.damage(1);
+        assert!(of(&listed, 7).unwrap_err().contains("cannot be read"));
+    }
+}

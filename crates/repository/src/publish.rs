@@ -1,0 +1,221 @@
+//! Makes a backup visible: parts file, manifest, pointer, in this order.
+//!
+//! The chunks are there already. Until the pointer is written, a reader of the
+//! bucket sees the backup before this one. The pointer is written only over
+//! the version that was read when this backup was planned. Where the store does
+//! not see to that, it is looked at right before.
+
+use std::time::Duration;
+
+use btrfs_sendstream::Facts;
+use s3up_core::{Key, Sha256Digest};
+use s3up_store::{Chunk, Conditions, ObjectFacts, Overwrite, UploadError};
+use serde::Serialize;
+
+use crate::documents::{Bucket, is_conflict, is_refusal};
+use crate::layout::Layout;
+use crate::manifest::{
+    ChunkParts, ChunkRecord, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, Parts, PartsRecord,
+    Pointer, S3Record, SnapshotRecord, VERSION, to_json,
+};
+use crate::names::SnapshotName;
+use crate::stamp::Stamp;
+
+/// What the manifest says of the backup besides its chunks.
+pub struct StreamDescription<'a> {
+    pub backup: &'a SnapshotName,
+    pub snapshot_path: String,
+    pub parent_manifest: Option<&'a Key>,
+    pub parent_received: bool,
+    pub facts: &'a Facts,
+    pub chunk_bytes: u64,
+    pub storage_class: &'a str,
+    pub started_at: Stamp,
+    pub elapsed: Duration,
+    pub host: &'a Host,
+}
+
+/// What made the backup.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub name: String,
+    pub kernel: String,
+    pub btrfs_progs: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Upload(UploadError),
+    #[error(
+        "the {what} would be {bytes} bytes long, the limit is {limit}; \
+         raise `s3.chunk_size_bytes` or `s3.part_size_bytes`"
+    )]
+    TooLong { what: &'static str, bytes: u64, limit: u64 },
+    #[error(
+        "pointer {key}: another host or run has published meanwhile; \
+         give each host a prefix of its own"
+    )]
+    Conflict { key: Key, source: Option<UploadError> },
+    /// It may have been written all the same.
+    #[error("pointer {key} may be written or not; the next run finds out")]
+    Unknown { key: Key, source: UploadError },
+}
+
+/// The two documents of a backup.
+pub fn documents(
+    layout: &Layout,
+    described: &StreamDescription<'_>,
+    chunks: &[Chunk],
+) -> (Manifest, Parts) {
+    let StreamDescription { backup, facts, .. } = described;
+    let parts = Parts { version: VERSION, chunks: chunks.iter().map(chunk_parts).collect() };
+    let parts_key = layout.parts(backup).as_str().to_owned();
+    let snapshot = SnapshotRecord {
+        name: backup.to_string(),
+        path: described.snapshot_path.clone(),
+        uuid: Some(facts.snapshot.uuid.to_string()),
+        parent_uuid: facts.snapshot.parent.map(|parent| parent.uuid.to_string()),
+        ctransid: Some(facts.snapshot.ctransid),
+        parent_ctransid: facts.snapshot.parent.map(|parent| parent.ctransid),
+    };
+    let manifest = Manifest {
+        version: VERSION,
+        subvolume: backup.subvolume.as_str().to_owned(),
+        kind: backup.kind,
+        created_at: backup.stamp,
+        snapshot,
+        parent_manifest: described.parent_manifest.map(|key| key.as_str().to_owned()),
+        chunks: chunks.iter().map(chunk_record).collect(),
+        total_bytes: facts.total_bytes,
+        chunk_size: described.chunk_bytes,
+        s3: S3Record { storage_class: Some(described.storage_class.to_owned()) },
+        parts: Some(PartsRecord { key: parts_key, sha256: Sha256Digest::of(&to_json(&parts)) }),
+        started_at: Some(described.started_at),
+        elapsed_seconds: Some((described.elapsed.as_secs_f64() * 1000.0).round() / 1000.0),
+        host: Some(described.host.name.clone()),
+        tool: Some(concat!("btrfs-to-s3 ", env!("CARGO_PKG_VERSION")).to_owned()),
+        kernel: Some(described.host.kernel.clone()),
+        btrfs_progs: Some(described.host.btrfs_progs.clone()),
+        stream_protocol: Some(facts.protocol.version()),
+        parent_received: described.parent_received,
+    };
+    (manifest, parts)
+}
+
+fn chunk_record(chunk: &Chunk) -> ChunkRecord {
+    let facts = &chunk.stored.facts;
+    ChunkRecord {
+        key: chunk.key.as_str().to_owned(),
+        size: facts.len,
+        sha256: facts.sha256,
+        etag: Some(chunk.stored.etag.clone()),
+        crc64nvme: Some(facts.crc64nvme.to_string()),
+        part_size: Some(chunk.part_bytes),
+    }
+}
+
+fn chunk_parts(chunk: &Chunk) -> ChunkParts {
+    ChunkParts { key: chunk.key.as_str().to_owned(), sha256: chunk.part_sha256.clone() }
+}
+
+/// Whether documents of this backup may stand in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Documents {
+    New,
+    /// Those of the same run are replaced.
+    BegunBefore,
+}
+
+/// Writes them: no pointer leads to them yet.
+pub async fn write_documents(
+    bucket: &Bucket,
+    layout: &Layout,
+    backup: &SnapshotName,
+    (manifest, parts): &(Manifest, Parts),
+    documents: Documents,
+) -> Result<(), PublishError> {
+    check_length("manifest", manifest, MANIFEST_BYTES_MAX)?;
+    check_length("parts file", parts, PARTS_BYTES_MAX)?;
+    let key = layout.parts(backup);
+    let overwrite = overwrite(bucket, &key, documents).await?;
+    bucket.write(&key, parts, overwrite).await.map_err(PublishError::Upload)?;
+    let key = layout.manifest(backup);
+    let overwrite = self::overwrite(bucket, &key, documents).await?;
+    bucket.write(&key, manifest, overwrite).await.map_err(PublishError::Upload)?;
+    Ok(())
+}
+
+async fn overwrite(
+    bucket: &Bucket,
+    key: &Key,
+    documents: Documents,
+) -> Result<Overwrite, PublishError> {
+    if documents == Documents::New {
+        return Ok(Overwrite::Never);
+    }
+    let found = bucket.store.head(key, None, bucket.retry_for).await;
+    let found = found.map_err(|err| PublishError::Upload(err.into()))?;
+    let is_ours = |found: &ObjectFacts| {
+        bucket.metadata.iter().all(|(name, value)| found.metadata.get(name) == Some(value))
+    };
+    Ok(match found.filter(is_ours) {
+        Some(found) => Overwrite::Only { etag: found.etag },
+        None => Overwrite::Never,
+    })
+}
+
+/// Writes the pointer over the version with `pointer_etag`.
+pub async fn point(
+    bucket: &Bucket,
+    layout: &Layout,
+    backup: &SnapshotName,
+    pointer_etag: Option<&str>,
+) -> Result<(), PublishError> {
+    let pointer = Pointer {
+        manifest_key: layout.manifest(backup).as_str().to_owned(),
+        kind: backup.kind,
+        created_at: backup.stamp,
+    };
+    let overwrite = match pointer_etag {
+        None => Overwrite::Never,
+        Some(etag) => Overwrite::Only { etag: etag.to_owned() },
+    };
+    let key = layout.pointer(&backup.subvolume);
+    if bucket.store.conditions() != Conditions::Honoured {
+        check_unchanged(bucket, &key, pointer_etag).await?;
+    }
+    match bucket.write(&key, &pointer, overwrite).await {
+        Ok(_) => Ok(()),
+        Err(source) if is_conflict(&source) => {
+            Err(PublishError::Conflict { key, source: Some(source) })
+        }
+        Err(source) if is_refusal(&source) => Err(PublishError::Upload(source)),
+        Err(source) => Err(PublishError::Unknown { key, source }),
+    }
+}
+
+/// A store that ignores conditions would replace what another host has published
+/// in the hours since. This leaves it the moment between two calls.
+async fn check_unchanged(
+    bucket: &Bucket,
+    key: &Key,
+    etag: Option<&str>,
+) -> Result<(), PublishError> {
+    let found = bucket.store.head(key, None, bucket.retry_for).await;
+    let found = found.map_err(|err| PublishError::Upload(err.into()))?;
+    match found.as_ref().map(|found| found.etag.as_str()) == etag {
+        true => Ok(()),
+        false => Err(PublishError::Conflict { key: key.clone(), source: None }),
+    }
+}
+
+/// What no reader would take is not written.
+fn check_length(
+    what: &'static str,
+    document: &impl Serialize,
+    limit: u64,
+) -> Result<(), PublishError> {
+    let bytes = to_json(document).len() as u64;
+    if bytes > limit { Err(PublishError::TooLong { what, bytes, limit }) } else { Ok(()) }
+}

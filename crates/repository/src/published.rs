@@ -1,0 +1,80 @@
+//! The published backups of one subvolume: what its pointer leads to.
+
+use s3up_core::error_chain;
+use s3up_store::StoreError;
+
+use crate::chain::{Chain, ChainError};
+use crate::documents::{Bucket, PointerRead, ReadChainError};
+use crate::layout::Layout;
+use crate::manifest::Pointer;
+use crate::names::SubvolumeName;
+
+/// What the bucket says of a subvolume.
+#[derive(Debug)]
+pub enum Published {
+    Nothing,
+    /// There is a pointer, and this manifest, which it leads to, is gone.
+    ManifestMissing {
+        key: String,
+    },
+    /// There is a pointer, and what it names cannot be built on.
+    Broken {
+        reason: String,
+    },
+    Chain(Chain),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PublishedError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the published backup was made by a newer program; use that one")]
+    Newer(#[source] ChainError),
+}
+
+/// What the pointer leads to.
+pub async fn published(
+    bucket: &Bucket,
+    layout: &Layout,
+    name: &SubvolumeName,
+    pointer: Option<&PointerRead>,
+) -> Result<Published, PublishedError> {
+    let Some(PointerRead { pointer, .. }) = pointer else { return Ok(Published::Nothing) };
+    let key = match pointer.as_ref().map(Pointer::key) {
+        Ok(Ok(key)) => key,
+        Ok(Err(err)) => return Ok(Published::Broken { reason: error_chain(&err) }),
+        Err(err) => return Ok(Published::Broken { reason: error_chain(err) }),
+    };
+    let chain = match bucket.chain(key).await {
+        Ok(chain) => chain,
+        Err(ReadChainError::Store(err)) => return Err(err.into()),
+        Err(ReadChainError::Chain(err)) if err.is_newer() => {
+            return Err(PublishedError::Newer(err));
+        }
+        Err(ReadChainError::Chain(ChainError::Missing { key })) => {
+            return Ok(Published::ManifestMissing { key: key.as_str().to_owned() });
+        }
+        Err(ReadChainError::Chain(err)) => {
+            return Ok(Published::Broken { reason: error_chain(&err) });
+        }
+    };
+    let newest = chain.newest();
+    if newest.manifest.subvolume != name.as_str() {
+        let reason = format!(
+            "{} is of the subvolume {:?}, expected {:?}",
+            newest.key,
+            newest.manifest.subvolume,
+            name.as_str()
+        );
+        return Ok(Published::Broken { reason });
+    }
+    let missing = bucket.missing(&layout.folder(name), &chain).await?;
+    match missing.first() {
+        None => Ok(Published::Chain(chain)),
+        Some(first) => {
+            let count = missing.len();
+            let reason = format!("{count} objects are missing or have another size, as {first}");
+            Ok(Published::Broken { reason })
+        }
+    }
+}

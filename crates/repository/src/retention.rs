@@ -1,0 +1,365 @@
+//! Decides which backups may go from the bucket: pure, from a [`Catalogue`].
+//!
+//! Whole generations go, never a part of one, and only older ones than the
+//! published; where anything is not understood (a pointer that leads nowhere, a
+//! manifest that cannot be read, a published chain that was not proven to be
+//! there), nothing goes. Each generation has its reason, also those that stay.
+//!
+//! Deleted is from the newest link to the full, of each link first the manifest,
+//! then what it named: so no manifest that a reader finds lacks an object, no
+//! child its parent. A link whose manifest is gone is remembered in a
+//! [journal](crate::prune) until the rest of it is gone as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use s3up_core::Key;
+
+use crate::catalogue::{Catalogue, Generation};
+use crate::stamp::seconds;
+
+/// Before that many days S3 charges for an object as if it had stayed:
+/// <https://aws.amazon.com/s3/pricing/> ("minimum storage duration").
+const MIN_AGE_DAYS: [(&str, u32); 5] = [
+    ("DEEP_ARCHIVE", 180),
+    ("GLACIER", 90),
+    ("GLACIER_IR", 90),
+    ("STANDARD_IA", 30),
+    ("ONEZONE_IA", 30),
+];
+
+/// `[retention]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// To keep, at least 1.
+    pub generations: usize,
+    pub min_age: MinAge,
+}
+
+/// For how long deleting an object would cost more than keeping it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinAge {
+    ByClass,
+    /// For every class.
+    Days(u32),
+}
+
+/// What goes, and what stays.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PrunePlan {
+    /// By generation, oldest first; each with the reason.
+    pub verdicts: Vec<Verdict>,
+    /// Backups that lead to no full: they stay.
+    pub broken: Vec<Key>,
+    /// Why nothing goes, whatever its generation says.
+    pub held: Option<Blocked>,
+    /// What a prune that was stopped left: it goes first.
+    pub leftovers: Vec<Key>,
+    /// In this order.
+    pub steps: Vec<Step>,
+}
+
+/// One link that goes: first its manifest, then its parts file, then the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub manifest: Key,
+    /// Parts file first. None of them is named by a manifest that stays.
+    pub objects: Vec<Key>,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// When its full was made.
+    pub full_at: Timestamp,
+    pub backups: usize,
+    pub bytes: u64,
+    pub classes: Vec<String>,
+    pub fate: Fate,
+}
+
+/// What becomes of a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is the one that is published.
+    Current,
+    /// Newer than what is published.
+    Newer,
+    /// One of those to keep.
+    Retained,
+    /// It would be one too many, and the new full has no published incremental.
+    WaitsForIncremental,
+    /// Until then S3 charges for it anyway.
+    WaitsForAge {
+        until: Timestamp,
+    },
+    /// A backup that stays is based on it, or names an object of it.
+    Needed {
+        by: Key,
+    },
+    /// Nothing goes: [`PrunePlan::held`] says why.
+    Blocked,
+    Goes,
+}
+
+/// Why nothing goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    NothingPublished,
+    Broken(String),
+    /// What it needs is not known.
+    Unreadable(String),
+    /// The published chain was looked at, and is not all there.
+    NotProven(String),
+}
+
+impl PrunePlan {
+    /// Whether applying it deletes anything.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.leftovers.is_empty()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.steps.iter().map(|step| step.bytes).sum()
+    }
+
+    /// Everything that applying it deletes beside manifests.
+    pub fn objects(&self) -> impl Iterator<Item = &Key> {
+        self.leftovers.iter().chain(self.steps.iter().flat_map(|step| &step.objects))
+    }
+}
+
+impl MinAge {
+    fn days(self, class: &str) -> u32 {
+        match self {
+            MinAge::Days(days) => days,
+            MinAge::ByClass => {
+                MIN_AGE_DAYS.iter().find(|(name, _)| *name == class).map_or(0, |(_, days)| *days)
+            }
+        }
+    }
+
+    fn until(self, class: &str, modified_at: Timestamp) -> Timestamp {
+        let age = SignedDuration::from_hours(24 * i64::from(self.days(class)));
+        modified_at.checked_add(age).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// `proven`: whether the published chain is there, as S3 says of each object.
+/// `journal`: what an earlier prune had begun to delete.
+pub fn plan(
+    catalogue: &Catalogue,
+    retention: Retention,
+    proven: &Result<(), String>,
+    journal: &[Key],
+    now: Timestamp,
+) -> PrunePlan {
+    let generations = catalogue.generations();
+    let held = held(catalogue, proven);
+    let fates = match (&held, catalogue.current()) {
+        (None, Ok(Some(current))) => fates(catalogue, &generations, &current, retention, now),
+        // Where it is not known what is published, none is older than that.
+        (_, _) => vec![Fate::Blocked; generations.len()],
+    };
+    let goes = |(generation, fate): (&Generation, &Fate)| {
+        (*fate == Fate::Goes).then(|| generation.backups.clone())
+    };
+    let doomed: Vec<Vec<usize>> = generations.iter().zip(&fates).filter_map(goes).collect();
+    let verdict = |(generation, fate)| verdict(catalogue, generation, fate);
+    let broken = catalogue.backups.iter().filter(|backup| backup.full.is_err());
+    PrunePlan {
+        steps: steps(catalogue, &doomed),
+        verdicts: generations.iter().zip(fates).map(verdict).collect(),
+        broken: broken.map(|backup| backup.found.key.clone()).collect(),
+        leftovers: if held.is_some() { Vec::new() } else { leftovers(catalogue, journal) },
+        held,
+    }
+}
+
+fn held(catalogue: &Catalogue, proven: &Result<(), String>) -> Option<Blocked> {
+    match catalogue.current() {
+        Ok(None) => return Some(Blocked::NothingPublished),
+        Err(reason) => return Some(Blocked::Broken(reason)),
+        Ok(Some(_)) => {}
+    }
+    if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
+        return Some(Blocked::Unreadable(reason.clone()));
+    }
+    proven.as_ref().err().map(|reason| Blocked::NotProven(reason.clone()))
+}
+
+fn fates(
+    catalogue: &Catalogue,
+    generations: &[Generation],
+    current: &[usize],
+    retention: Retention,
+    now: Timestamp,
+) -> Vec<Fate> {
+    let current_full = current[0];
+    // A full alone has yet to show that it can be built on.
+    let is_confirmed = current.len() > 1;
+    let mut wanted = retention.generations.max(1) - usize::from(is_confirmed);
+    let mut may_wait = !is_confirmed;
+    let mut fates = vec![Fate::Retained; generations.len()];
+    for (n, generation) in generations.iter().enumerate().rev() {
+        let sound = generation.backups.iter().all(|n| catalogue.trouble(*n).is_none());
+        fates[n] = if generation.full == current_full {
+            Fate::Current
+        } else if !catalogue.made_after(current_full, generation.full) {
+            Fate::Newer
+        } else if wanted > 0 {
+            // One that cannot be restored takes no place of one that can.
+            wanted -= usize::from(sound);
+            match wanted == 0 && std::mem::take(&mut may_wait) {
+                true => Fate::WaitsForIncremental,
+                false => Fate::Retained,
+            }
+        } else {
+            let until = until(catalogue, generation, retention.min_age);
+            if until > now { Fate::WaitsForAge { until } } else { Fate::Goes }
+        };
+    }
+    keep_what_is_needed(catalogue, generations, &mut fates);
+    fates
+}
+
+/// When the last of its objects may go.
+fn until(catalogue: &Catalogue, generation: &Generation, min_age: MinAge) -> Timestamp {
+    let backups: BTreeSet<_> = generation.backups.iter().copied().collect();
+    let manifests: BTreeSet<_> =
+        backups.iter().map(|n| catalogue.backups[*n].found.key.as_str()).collect();
+    let of_it = catalogue.objects.iter().filter(|(key, object)| {
+        manifests.contains(key.as_str()) || object.named_by.iter().any(|n| backups.contains(n))
+    });
+    let until = of_it.map(|(_, object)| min_age.until(&object.class, object.modified_at));
+    until.max().unwrap_or(Timestamp::MIN)
+}
+
+/// A generation stays that holds anything which a backup that stays needs. What
+/// leads to no full stays as well, so it is asked what that needs, too.
+fn keep_what_is_needed(catalogue: &Catalogue, generations: &[Generation], fates: &mut [Fate]) {
+    let mut generation_of: BTreeMap<usize, usize> = BTreeMap::new();
+    for (n, generation) in generations.iter().enumerate() {
+        generation_of.extend(generation.backups.iter().map(|backup| (*backup, n)));
+    }
+    let pairs = needs(catalogue);
+    loop {
+        let goes = |fates: &[Fate], backup: usize| {
+            generation_of.get(&backup).copied().filter(|n| fates[*n] == Fate::Goes)
+        };
+        let found = pairs.iter().find_map(|(by, needed)| {
+            let generation = goes(fates, *needed)?;
+            goes(fates, *by).is_none().then_some((*by, generation))
+        });
+        let Some((by, generation)) = found else { return };
+        fates[generation] = Fate::Needed { by: catalogue.backups[by].found.key.clone() };
+    }
+}
+
+/// Which backup needs which other: its parent, and whoever shares an object.
+fn needs(catalogue: &Catalogue) -> BTreeSet<(usize, usize)> {
+    let mut pairs = BTreeSet::new();
+    for (n, backup) in catalogue.backups.iter().enumerate() {
+        pairs.extend(backup.parent.map(|parent| (n, parent)));
+    }
+    for object in catalogue.objects.values().filter(|object| object.named_by.len() > 1) {
+        for (at, by) in object.named_by.iter().enumerate() {
+            let others = object.named_by.iter().enumerate().filter(|(other, _)| *other != at);
+            pairs.extend(others.map(|(_, other)| (*by, *other)));
+        }
+    }
+    pairs
+}
+
+fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
+    // Within a generation, the newest link first.
+    let order: Vec<usize> =
+        doomed.iter().flat_map(|backups| backups.iter().rev().copied()).collect();
+    let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(at, n)| (*n, at)).collect();
+    let manifests: BTreeSet<&str> =
+        catalogue.backups.iter().map(|backup| backup.found.key.as_str()).collect();
+    let mut objects: Vec<Vec<(Key, u64)>> = vec![Vec::new(); order.len()];
+    for (key, object) in &catalogue.objects {
+        // With the last of those that name it; not where one of them stays.
+        let last =
+            object.named_by.iter().map(|n| place.get(n).copied()).collect::<Option<Vec<_>>>();
+        let last = last.and_then(|places| places.into_iter().max());
+        let Some(last) = last.filter(|_| !manifests.contains(key.as_str())) else { continue };
+        if let Ok(key) = Key::parse(key) {
+            objects[last].push((key, object.size));
+        }
+    }
+    let step = |(n, mut objects): (usize, Vec<(Key, u64)>)| {
+        let backup = &catalogue.backups[n];
+        let parts = backup.manifest.as_ref().ok().and_then(|link| link.manifest.parts.as_ref());
+        let is_parts = |key: &Key| parts.is_some_and(|parts| parts.key == key.as_str());
+        objects.sort_by_key(|(key, _)| !is_parts(key));
+        Step {
+            manifest: backup.found.key.clone(),
+            bytes: objects.iter().map(|(_, size)| size).sum(),
+            objects: objects.into_iter().map(|(key, _)| key).collect(),
+        }
+    };
+    order.into_iter().zip(objects).map(step).collect()
+}
+
+/// What is in the journal and still there. Where its manifest is still there,
+/// too, its turn comes with that.
+fn leftovers(catalogue: &Catalogue, journal: &[Key]) -> Vec<Key> {
+    let is_left = |key: &&Key| {
+        catalogue.objects.get(key.as_str()).is_some_and(|object| object.named_by.is_empty())
+            && !catalogue.backups.iter().any(|backup| backup.found.key == **key)
+    };
+    journal.iter().filter(is_left).cloned().collect()
+}
+
+fn verdict(catalogue: &Catalogue, generation: &Generation, fate: Fate) -> Verdict {
+    let backups = || generation.backups.iter().map(|n| &catalogue.backups[*n]);
+    let classes: BTreeSet<_> = backups().flat_map(|backup| &backup.classes).collect();
+    Verdict {
+        full_at: catalogue.backups[generation.full].created_at().time(),
+        backups: generation.backups.len(),
+        bytes: backups().map(|backup| backup.total_bytes).sum(),
+        classes: classes.into_iter().map(ToString::to_string).collect(),
+        fate,
+    }
+}
+
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fate::Current => f.write_str("it is the published one"),
+            Fate::Newer => f.write_str("it is newer than what is published"),
+            Fate::Retained => f.write_str("`retention.generations` keeps it"),
+            Fate::WaitsForIncremental => {
+                f.write_str("the new full has no published incremental yet")
+            }
+            Fate::WaitsForAge { until } => {
+                write!(f, "S3 charges for it until {} anyway", seconds(*until))
+            }
+            Fate::Needed { by } => write!(f, "{by} needs it"),
+            Fate::Blocked => f.write_str("nothing goes, see below"),
+            Fate::Goes => f.write_str("a newer generation has taken its place"),
+        }
+    }
+}
+
+impl std::fmt::Display for Blocked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Blocked::NothingPublished => f.write_str("nothing is published"),
+            Blocked::Broken(reason) => write!(f, "what is published is broken: {reason}"),
+            Blocked::Unreadable(reason) => write!(
+                f,
+                "a manifest cannot be read, and so it is not known what it needs; \
+                 delete it yourself if it is not needed: {reason}"
+            ),
+            Blocked::NotProven(reason) => {
+                write!(f, "the published chain is not all there: {reason}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

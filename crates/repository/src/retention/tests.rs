@@ -1,0 +1,243 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::catalogue::tests::{ListedBackups, manifest_key, now};
+use crate::names::Kind;
+
+const ONE: Retention = Retention { generations: 1, min_age: MinAge::ByClass };
+const DEEP: Option<&str> = Some("DEEP_ARCHIVE");
+
+fn plan_at(listed: &ListedBackups, retention: Retention, day: u32) -> PrunePlan {
+    plan(&listed.catalogue(), retention, &Ok(()), &[], now(day))
+}
+
+/// `G`oes, `C`urrent, `R`etained, `I`ncremental awaited, `A`ge, `N`ewer, Neede`d`, `H`eld.
+fn fates_of(plan: &PrunePlan) -> String {
+    let letter = |verdict: &Verdict| match &verdict.fate {
+        Fate::Goes => 'G',
+        Fate::Current => 'C',
+        Fate::Retained => 'R',
+        Fate::WaitsForIncremental => 'I',
+        Fate::WaitsForAge { .. } => 'A',
+        Fate::Newer => 'N',
+        Fate::Needed { .. } => 'd',
+        Fate::Blocked => 'H',
+    };
+    plan.verdicts.iter().map(letter).collect()
+}
+
+#[test]
+fn what_goes() {
+    /// Three generations of two links; one on each day that ends in 0 and 1.
+    fn three() -> ListedBackups {
+        let mut listed = ListedBackups::default();
+        for day in [0, 10, 20] {
+            listed.full(day).incremental(day + 1, day);
+        }
+        listed.points_to(21);
+        listed
+    }
+    fn full_only() -> ListedBackups {
+        let mut listed = ListedBackups::default();
+        for day in [0, 10, 20] {
+            listed.full(day);
+        }
+        listed.points_to(20);
+        listed
+    }
+    let with = |mut listed: ListedBackups, edit: &dyn Fn(&mut ListedBackups)| {
+        edit(&mut listed);
+        listed
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // situation                      in the bucket                                       keep  fates
+        ("one generation",                with(ListedBackups::default(), &|s| { s.full(0).points_to(0) }), 1, "C"),
+        ("a newer one took its place",    three(),                                            1, "GGC"),
+        ("two are kept",                  three(),                                            2, "GRC"),
+        ("more than there are",           three(),                                            9, "RRC"),
+        ("no incremental yet",            with(three(), &|s| s.points_to(20)),                1, "GIC"),
+        ("no incremental yet, two kept",  with(three(), &|s| s.points_to(20)),                2, "IRC"),
+        ("only ever fulls",               full_only(),                                        1, "GIC"),
+        ("pointer was set back",          with(three(), &|s| s.points_to(11)),                1, "GCN"),
+        ("nothing is published",          with(ListedBackups::default(), &|s| { s.full(0).full(10); }), 1, "HH"),
+        ("the pointer dangles",           with(three(), &|s| s.points_to(25)),                1, "HHH"),
+        ("a manifest is damaged",         with(three(), &|s| s.damage(1)),                    1, "HHH"),
+        ("the published one lacks a chunk", with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(21, 0))), 1, "HHH"),
+        ("an old one lacks a chunk",      with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 1, "GGC"),
+        ("and takes no place",            with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 2, "RRC"),
+    ];
+    for (situation, listed, generations, want) in cases {
+        let plan = plan_at(&listed, Retention { generations, ..ONE }, 400);
+        assert_eq!(fates_of(&plan), want, "{situation}");
+        assert_eq!(plan.steps.is_empty(), !want.contains('G'), "{situation}");
+    }
+}
+
+#[test]
+fn early_deletion_is_waited_for_by_class() {
+    #[rustfmt::skip]
+    let cases = [
+        // class                 rule                last day that waits
+        (None,                   MinAge::ByClass,    None),
+        (Some("STANDARD_IA"),    MinAge::ByClass,    Some(1 + 29)),
+        (Some("ONEZONE_IA"),     MinAge::ByClass,    Some(1 + 29)),
+        (Some("GLACIER_IR"),     MinAge::ByClass,    Some(1 + 89)),
+        (Some("GLACIER"),        MinAge::ByClass,    Some(1 + 89)),
+        (DEEP,                   MinAge::ByClass,    Some(1 + 179)),
+        (DEEP,                   MinAge::Days(0),    None),
+        (None,                   MinAge::Days(40),   Some(1 + 39)),
+    ];
+    for (class, min_age, last) in cases {
+        let mut listed = ListedBackups::default();
+        listed.backup(0, None, class).backup(1, Some(0), class).full(10).incremental(11, 10);
+        listed.points_to(11);
+        let fate =
+            |day| plan_at(&listed, Retention { min_age, ..ONE }, day).verdicts[0].fate.clone();
+        if let Some(last) = last {
+            assert_eq!(fate(last), Fate::WaitsForAge { until: now(last + 1) }, "{class:?}");
+        }
+        assert_eq!(fate(last.map_or(11, |last| last + 1)), Fate::Goes, "{class:?} {min_age:?}");
+    }
+}
+
+#[test]
+fn the_newest_link_goes_first_and_its_manifest_before_all_else() {
+    let mut listed = ListedBackups::default();
+    listed.full(0).incremental(1, 0).incremental(2, 1).full(10).incremental(11, 10);
+    listed.points_to(11);
+
+    let plan = plan_at(&listed, ONE, 12);
+
+    let manifests: Vec<_> = plan.steps.iter().map(|step| step.manifest.clone()).collect();
+    let inc = |day| manifest_key(day, Kind::Incremental);
+    assert_eq!(manifests, [inc(2), inc(1), manifest_key(0, Kind::Full)]);
+    for step in &plan.steps {
+        assert_eq!(step.objects.len(), 3);
+        assert!(step.objects[0].as_str().ends_with("-parts.json"), "{step:?}");
+        assert!(step.objects[1..].iter().all(|key| key.as_str().contains("/chunk-")));
+    }
+}
+
+#[test]
+fn a_chain_that_is_not_all_there_lets_nothing_go() {
+    let mut listed = ListedBackups::default();
+    listed.full(0).full(10).incremental(11, 10).points_to(11);
+    let proven = Err("a chunk has another checksum".to_owned());
+
+    let plan = plan(&listed.catalogue(), ONE, &proven, &[], now(12));
+
+    assert!(plan.is_empty());
+    let held = plan.held.unwrap().to_string();
+    assert_eq!(held, "the published chain is not all there: a chunk has another checksum");
+}
+
+#[test]
+fn what_an_interrupted_prune_left_goes_and_nothing_else_that_is_on_record() {
+    let mut listed = ListedBackups::default();
+    listed.full(0).full(10).incremental(11, 10).points_to(11);
+    let begun: Vec<Key> = plan_at(&listed, ONE, 12).objects().cloned().collect();
+    listed.remove(manifest_key(0, Kind::Full).as_str());
+    let named = Key::parse(&crate::catalogue::tests::chunk_key(11, 0)).unwrap();
+    let journal = [begun.clone(), vec![named]].concat();
+
+    let after = plan(&listed.catalogue(), ONE, &Ok(()), &journal, now(12));
+
+    assert_eq!(after.leftovers, begun);
+    assert!(after.steps.is_empty());
+}
+
+#[test]
+fn an_object_that_two_backups_name_goes_with_the_last_of_them() {
+    let shared = crate::catalogue::tests::chunk_key(1, 0);
+    let mut listed = ListedBackups::default();
+    listed.full(0).incremental(1, 0).incremental(2, 1).full(10).incremental(11, 10);
+    listed.points_to(11);
+    listed.edit(2, |manifest| manifest.chunks[0].key = shared.clone());
+    let plan = plan_at(&listed, ONE, 12);
+    assert!(!plan.steps[0].objects.iter().any(|key| key.as_str() == shared));
+    assert!(plan.steps[1].objects.iter().any(|key| key.as_str() == shared));
+
+    listed.edit(11, |manifest| manifest.chunks[0].key = shared.clone());
+
+    let plan = plan_at(&listed, ONE, 12);
+    assert_eq!(fates_of(&plan), "dC");
+    assert!(plan.is_empty());
+}
+
+/// Backups as they come: a full, or an incremental on any earlier one; their
+/// class; what was done to some of them.
+fn listings() -> impl Strategy<Value = (ListedBackups, Vec<u32>)> {
+    let class = prop_oneof![Just(None), Just(Some("STANDARD_IA")), Just(DEEP)];
+    let backup = (proptest::option::weighted(0.7, 0u32..40), class, 0u8..20);
+    (proptest::collection::vec(backup, 1..24), any::<u32>()).prop_map(|(backups, pointer)| {
+        let mut listed = ListedBackups::default();
+        let days: Vec<u32> = (0..backups.len() as u32).map(|n| n * 7).collect();
+        for (n, (parent, class, _)) in backups.iter().enumerate() {
+            // Mostly on one of the last, as it is in life.
+            let parent = parent.and_then(|back| n.checked_sub(1 + back as usize % 4));
+            listed.backup(days[n], parent.map(|parent| days[parent]), *class);
+        }
+        for (n, (_, _, damage)) in backups.iter().enumerate() {
+            match damage {
+                0 => listed.damage(days[n]),
+                1 => listed.edit(days[n], |manifest| manifest.snapshot.uuid = Some("x".to_owned())),
+                2 if n > 0 => {
+                    let other = crate::catalogue::tests::chunk_key(days[n - 1], 1);
+                    listed.edit(days[n], |manifest| manifest.chunks[1].key = other);
+                }
+                _ => {}
+            }
+        }
+        listed.points_to(days[pointer as usize % days.len()]);
+        (listed, days)
+    })
+}
+
+/// What every manifest that is there names and has, and its parent.
+fn lacks(listed: &ListedBackups) -> BTreeSet<String> {
+    let mut lacks = BTreeSet::new();
+    for backup in &listed.catalogue().backups {
+        let key = &backup.found.key;
+        let Some(manifest) = listed.manifest(key) else { continue };
+        let chunks = manifest.chunks.iter().map(|chunk| chunk.key.clone());
+        let parts = manifest.parts.iter().map(|parts| parts.key.clone());
+        let needed = chunks.chain(parts).chain(manifest.parent_manifest.clone());
+        lacks.extend(needed.filter(|needed| !listed.has(needed)).map(|it| format!("{key} {it}")));
+    }
+    lacks
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_manifest_needs_ever_goes_before_it(
+        (listed, _) in listings(),
+        generations in 1usize..4,
+        day in 0u32..600,
+    ) {
+        let mut listed = listed;
+        let retention = Retention { generations, ..ONE };
+        let (lacked, current) = (lacks(&listed), listed.catalogue().current());
+        let planned = plan_at(&listed, retention, day);
+        let begun: Vec<Key> = planned.objects().cloned().collect();
+        for step in &planned.steps {
+            for key in std::iter::once(&step.manifest).chain(&step.objects) {
+                listed.remove(key.as_str());
+                prop_assert!(lacks(&listed).is_subset(&lacked), "{key} was needed");
+                // Killed here, the next prune deletes exactly the rest.
+                let again = plan(&listed.catalogue(), retention, &Ok(()), &begun, now(day));
+                let rest = again.objects().chain(again.steps.iter().map(|step| &step.manifest));
+                let left = begun.iter().chain(planned.steps.iter().map(|step| &step.manifest));
+                let left: BTreeSet<_> = left.filter(|key| listed.has(key.as_str())).collect();
+                prop_assert_eq!(rest.collect::<BTreeSet<_>>(), left);
+            }
+        }
+        if let Ok(Some(chain)) = current {
+            let after = listed.catalogue().current().unwrap().unwrap();
+            prop_assert_eq!(after.len(), chain.len());
+        } else {
+            prop_assert!(planned.is_empty());
+        }
+        prop_assert!(plan_at(&listed, retention, day).is_empty(), "pruned twice is pruned once");
+    }
+}

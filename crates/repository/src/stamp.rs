@@ -1,0 +1,137 @@
+//! The time of a backup: `YYYYMMDDTHHMMSSZ`, UTC, whole seconds.
+//!
+//! It names snapshots and keys, so its order as text is its order in time.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use s3up_core::Key;
+use serde::{Deserialize, Serialize};
+
+const FORMAT: &str = "%Y%m%dT%H%M%SZ";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Stamp(Timestamp);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a time like 20260131T235959Z, found {0:?}")]
+pub struct StampError(String);
+
+impl Stamp {
+    /// Fractions of a second are dropped.
+    pub fn at(time: Timestamp) -> Stamp {
+        let whole = Timestamp::from_second(time.as_second());
+        Stamp(whole.expect("a timestamp without its fraction is a timestamp"))
+    }
+
+    pub fn parse(text: &str) -> Result<Stamp, StampError> {
+        let wrong = || StampError(text.to_owned());
+        let civil = DateTime::strptime(FORMAT, text).map_err(|_| wrong())?;
+        let zoned = civil.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
+        let stamp = Stamp(zoned.timestamp());
+        // `strptime` takes more forms than one.
+        if stamp.to_string() == text { Ok(stamp) } else { Err(wrong()) }
+    }
+
+    pub fn time(self) -> Timestamp {
+        self.0
+    }
+
+    /// This time, or the first second after `last`: no two backups of a
+    /// subvolume have the same name.
+    pub fn after(self, last: Option<Stamp>) -> Stamp {
+        match last {
+            Some(last) if self <= last => {
+                Stamp(Timestamp::from_second(last.0.as_second() + 1).unwrap_or(last.0))
+            }
+            Some(_) | None => self,
+        }
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.strftime(FORMAT))
+    }
+}
+
+impl From<Stamp> for String {
+    fn from(stamp: Stamp) -> String {
+        stamp.to_string()
+    }
+}
+
+impl TryFrom<String> for Stamp {
+    type Error = StampError;
+
+    fn try_from(text: String) -> Result<Stamp, StampError> {
+        Stamp::parse(&text)
+    }
+}
+
+/// `2026-01-31T23:59:59Z`
+pub fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Of a manifest; `None` for its parts file.
+pub fn stamp_of(prefix: &str, key: &str) -> Option<(Stamp, Key)> {
+    let stamp = key.strip_prefix(prefix)?.strip_suffix(".json")?;
+    Some((Stamp::parse(stamp).ok()?, Key::parse(key).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_written_as_it_is_read() {
+        for text in ["20260131T235959Z", "19700101T000000Z", "20240229T120000Z"] {
+            assert_eq!(Stamp::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_stamp() {
+        for text in [
+            "",
+            "20260131",
+            "20260131T235959",
+            "2026-01-31T23:59:59Z",
+            "20260231T000000Z",
+            "20260131T246060Z",
+            " 20260131T235959Z",
+            "20260131T235959Z ",
+            "+2026131T235959Z",
+        ] {
+            assert!(Stamp::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_backups_have_the_same_time() {
+        let stamp = |text| Stamp::parse(text).unwrap();
+        let now = stamp("20260131T235959Z");
+        #[rustfmt::skip]
+        let cases = [
+            (None,                            "20260131T235959Z"),
+            (Some(stamp("20260131T235958Z")), "20260131T235959Z"),
+            (Some(now),                       "20260201T000000Z"),
+            (Some(stamp("20270101T000000Z")), "20270101T000001Z"),
+        ];
+        for (last, want) in cases {
+            assert_eq!(now.after(last), stamp(want), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_told_from_its_parts_file() {
+        let of = |key| stamp_of("nas/full/manifest-", key).is_some();
+        assert!(of("nas/full/manifest-20010909T014640Z.json"));
+        assert!(!of("nas/full/manifest-20010909T014640Z-parts.json"));
+        assert!(!of("nas/full/manifest-today.json"));
+    }
+}

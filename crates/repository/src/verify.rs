@@ -1,0 +1,132 @@
+//! Whether everything that the bucket should hold of a subvolume is there, and
+//! is what was sent: nothing is downloaded and nothing thawed, but where all is
+//! to be read ([`deep`]).
+//!
+//! Every backup is looked at, also those that are not in the published chain.
+//! What is wrong is a [`Finding`] with its key, and ends nothing.
+
+mod deep;
+
+use std::time::SystemTime;
+
+use s3up_core::Key;
+use s3up_core::progress::ProgressSink;
+use s3up_store::StoreError;
+
+use crate::audit::{self, AuditError, Expected, Finding, What};
+use crate::catalogue::read::CatalogueError;
+use crate::catalogue::{Catalogue, Pointing};
+use crate::documents::Bucket;
+use crate::layout::Layout;
+use crate::names::SubvolumeName;
+
+/// How closely it is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// At what S3 says of each object.
+    Told,
+    /// Also at every byte. So many ranges are fetched at once.
+    Read { concurrency: usize },
+}
+
+pub struct Verify<'a> {
+    pub bucket: &'a Bucket,
+    pub layout: &'a Layout,
+    pub expected: Expected,
+    pub depth: Depth,
+    pub progress: &'a ProgressSink,
+}
+
+/// What was found of one subvolume.
+#[derive(Debug)]
+pub struct Verified {
+    pub subvolume: SubvolumeName,
+    pub backups: usize,
+    pub objects: usize,
+    /// Of chunks.
+    pub bytes: u64,
+    /// Of chunks that were read to their last byte.
+    pub bytes_read: u64,
+    /// Chunks of which S3 tells no checksum that could be compared.
+    pub without_checksum: usize,
+    /// Chunks that have to be thawed before they can be read.
+    pub archived: Vec<Key>,
+    /// Objects that no manifest names.
+    pub unknown: usize,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Read(#[from] deep::Unread),
+}
+
+impl Verified {
+    fn found(&mut self, key: &Key, what: What) {
+        self.findings.push(Finding { key: key.as_str().to_owned(), what });
+    }
+}
+
+impl Verify<'_> {
+    pub async fn run(&self, subvolume: &SubvolumeName) -> Result<Verified, VerifyError> {
+        let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
+        let mut verified = Verified {
+            subvolume: subvolume.clone(),
+            backups: catalogue.backups.len(),
+            objects: 0,
+            bytes: 0,
+            bytes_read: 0,
+            without_checksum: 0,
+            archived: Vec::new(),
+            unknown: catalogue.unknown(self.layout).count(),
+            findings: Vec::new(),
+        };
+        let pointer = self.layout.pointer(subvolume);
+        match &catalogue.pointer {
+            Pointing::At(_) => {}
+            Pointing::Nothing => {
+                verified.found(&pointer, What::Missing);
+            }
+            Pointing::Broken(reason) => {
+                verified.found(&pointer, What::Chain { reason: reason.clone() });
+            }
+        }
+        for backup in &catalogue.backups {
+            let key = &backup.found.key;
+            if let (Ok(_), Err(reason)) = (&backup.manifest, &backup.full) {
+                verified.found(key, What::Chain { reason: reason.clone() });
+            }
+            self.look_at(key, &mut verified).await?;
+        }
+        Ok(verified)
+    }
+
+    async fn look_at(&self, manifest: &Key, verified: &mut Verified) -> Result<(), VerifyError> {
+        let checked = audit::check(self.bucket, manifest.clone(), &self.expected).await?;
+        verified.objects += checked.objects;
+        verified.bytes += checked.bytes;
+        verified.without_checksum += checked.without_checksum;
+        // What is not as it was sent need not be downloaded to say so.
+        let is_sound = !checked.findings.iter().any(|finding| finding.what.is_damage());
+        verified.findings.extend(checked.findings);
+        if let (Depth::Read { concurrency }, Some(link), true) =
+            (self.depth, checked.link, is_sound)
+        {
+            let now = SystemTime::now();
+            let read = deep::read(self.bucket, &link, concurrency, now, self.progress).await?;
+            verified.bytes_read += read.bytes;
+            verified.archived.extend(read.archived);
+            if let Some(reason) = read.damage {
+                verified.found(manifest, What::Content { reason });
+            }
+        }
+        Ok(())
+    }
+}

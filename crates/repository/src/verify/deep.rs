@@ -1,0 +1,114 @@
+//! Reads a backup to its last byte: every part against its SHA-256, and the
+//! whole as a send stream.
+
+use std::time::SystemTime;
+
+use btrfs_sendstream::Verifier;
+use s3up_core::progress::ProgressSink;
+use s3up_core::{Key, error_chain};
+use s3up_store::{ArchiveState, Kind as StoreKind};
+
+use crate::chain::ChainEntry;
+use crate::documents::Bucket;
+use crate::fetch::{FetchError, FetchPlan};
+
+/// Bytes are proven in slices that take far under a millisecond.
+const SLICE_BYTES: usize = 256 << 10;
+const ASKED_AT_ONCE: usize = 16;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Read {
+    pub bytes: u64,
+    /// Chunks that cannot be read now: then nothing of the backup is.
+    pub archived: Vec<Key>,
+    /// What is not as it was sent.
+    pub damage: Option<String>,
+}
+
+/// It could not be read, which says nothing of what it is.
+#[derive(Debug, thiserror::Error)]
+#[error("read the backup {manifest}")]
+pub struct Unread {
+    manifest: Key,
+    source: FetchError,
+}
+
+pub async fn read(
+    bucket: &Bucket,
+    link: &ChainEntry,
+    concurrency: usize,
+    now: SystemTime,
+    progress: &ProgressSink,
+) -> Result<Read, Unread> {
+    let outcome = read_or_fail(bucket, link, concurrency, now, progress).await;
+    match outcome {
+        Ok(read) => Ok(read),
+        Err(err) if is_damage(&err) => {
+            Ok(Read { damage: Some(error_chain(&err)), ..Read::default() })
+        }
+        Err(source) => Err(Unread { manifest: link.key.clone(), source }),
+    }
+}
+
+async fn read_or_fail(
+    bucket: &Bucket,
+    link: &ChainEntry,
+    concurrency: usize,
+    now: SystemTime,
+    progress: &ProgressSink,
+) -> Result<Read, FetchError> {
+    let document = |source| FetchError::Document { key: link.key.clone(), source };
+    let chunks = link.manifest.chunk_facts().map_err(document)?;
+    let keys: Vec<Key> = chunks.into_iter().map(|chunk| chunk.key).collect();
+    let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now).await?;
+    let is_archived = |key: &Key| {
+        matches!(states.get(key), Some(ArchiveState::Archived | ArchiveState::InProgress))
+    };
+    let archived: Vec<_> = keys.into_iter().filter(is_archived).collect();
+    if !archived.is_empty() {
+        return Ok(Read { archived, ..Read::default() });
+    }
+    let links = FetchPlan::look_at(bucket, std::slice::from_ref(link), concurrency).await?;
+    Ok(Read { bytes: prove(&links, progress).await?, ..Read::default() })
+}
+
+/// As a restore does it, but for `btrfs receive`.
+async fn prove(links: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u64, FetchError> {
+    let mut bytes_read = 0;
+    for planned in &links.links {
+        let manifest = || planned.link.key.clone();
+        let total = planned.link.manifest.total_bytes;
+        let progress = progress.bytes(&format!("read {}", planned.link.key), Some(total));
+        let mut verifier = Verifier::new();
+        for (n, (chunk, _)) in planned.chunks.iter().enumerate() {
+            let mut download = links.download(planned, n);
+            let fetch = |source| FetchError::Download { manifest: manifest(), source };
+            while let Some(bytes) = download.next().await.map_err(fetch)? {
+                for slice in bytes.chunks(SLICE_BYTES) {
+                    verifier.feed(slice).map_err(|source| FetchError::Stream {
+                        manifest: manifest(),
+                        chunk: chunk.key.clone(),
+                        source,
+                    })?;
+                    tokio::task::yield_now().await;
+                }
+                bytes_read += bytes.len() as u64;
+                progress.inc(bytes.len() as u64);
+            }
+        }
+        let cut = |source| FetchError::Cut { manifest: manifest(), source };
+        verifier.finish().map_err(cut)?;
+    }
+    Ok(bytes_read)
+}
+
+/// Whether this says what the backup is, and not that it could not be read.
+fn is_damage(err: &FetchError) -> bool {
+    match (err, err.of_store()) {
+        // What was looked at was not even there to be read.
+        (FetchError::Store(_), _) => false,
+        (_, Some(err)) => err.kind == StoreKind::Corrupt,
+        (_, None) => true,
+    }
+}
