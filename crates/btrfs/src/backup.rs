@@ -282,12 +282,8 @@ impl Backup {
 
     /// That of a backup which is begun now.
     fn header(&self, job: &Job<'_>) -> Header {
-        let base = match &job.seen.published {
-            Published::Chain(chain) => Some(chain.newest().key.as_str().to_owned()),
-            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
-                None
-            }
-        };
+        let chain = job.seen.published.chain();
+        let base = chain.map(|chain| chain.newest().key.as_str().to_owned());
         let BackupOptions { location, settings, .. } = &self.options;
         let (location, settings) = (location.clone(), settings.clone());
         Header::new(location, settings, job.backup.to_string(), job.run.clone(), base)

@@ -24,6 +24,18 @@ pub enum Published {
     Chain(Chain),
 }
 
+impl Published {
+    /// The chain, where there is one to build on.
+    pub fn chain(&self) -> Option<&Chain> {
+        match self {
+            Published::Chain(chain) => Some(chain),
+            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                None
+            }
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum PublishedError {
     #[error(transparent)]

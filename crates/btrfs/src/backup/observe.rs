@@ -51,12 +51,8 @@ pub async fn observe(
 ) -> Result<Observed, ObserveError> {
     let pointer = bucket.pointer(&layout.pointer(name)).await?;
     let published = published(bucket, layout, name, pointer.as_ref()).await?;
-    let parent_path = match &published {
-        Published::Chain(chain) => {
-            parent_of(chain).and_then(|parent| find(base_dir, path, &parent))
-        }
-        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => None,
-    };
+    let parent = published.chain().and_then(parent_of);
+    let parent_path = parent.and_then(|parent| find(base_dir, path, &parent));
     let parent = match &parent_path {
         Some(path) => on_disk(btrfs, path).await,
         None => ParentOnDisk::Missing,

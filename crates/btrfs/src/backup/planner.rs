@@ -11,7 +11,6 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
-use s3up_repository::published::Published;
 use s3up_repository::stamp::{Stamp, seconds};
 
 use crate::backup::error::Failure;
@@ -128,12 +127,7 @@ impl Planner<'_> {
         now: &Zoned,
     ) -> Result<Option<Resumed>, Failure> {
         let records = self.records.of(name)?;
-        let chain = match &seen.published {
-            Published::Chain(chain) => Some(chain),
-            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
-                None
-            }
-        };
+        let chain = seen.published.chain();
         let Some((backup, record)) = newest_begun(&records, chain) else { return Ok(None) };
         let found = self.observe_interrupted(backup, &record.run).await;
         let found = found.map_err(ObserveError::from)?;
@@ -163,12 +157,8 @@ impl Planner<'_> {
 
     /// The newest that is published, on disk or on record.
     fn last_stamp(&self, name: &SubvolumeName, seen: &Observed) -> Result<Option<Stamp>, Failure> {
-        let published = match &seen.published {
-            Published::Chain(chain) => Some(chain.newest().manifest.created_at),
-            Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => {
-                None
-            }
-        };
+        let chain = seen.published.chain();
+        let published = chain.map(|chain| chain.newest().manifest.created_at);
         let on_disk = seen.snapshots.iter().map(|snapshot| snapshot.stamp).max();
         let recorded = self.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot.stamp).max();
         Ok(published.max(on_disk).max(recorded))
@@ -176,7 +166,7 @@ impl Planner<'_> {
 
     /// Two hosts with one prefix replace each other's backups.
     fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Observed) {
-        let Published::Chain(chain) = &seen.published else { return };
+        let Some(chain) = seen.published.chain() else { return };
         let host = chain.newest().manifest.host.as_ref();
         if let Some(host) = host.filter(|host| **host != self.host) {
             tracing::warn!(

@@ -260,12 +260,8 @@ pub fn next_due(
 
 /// When the full of the published chain and its newest backup were made.
 fn times_of(published: &Published) -> Option<(Timestamp, Timestamp)> {
-    match published {
-        Published::Chain(chain) => {
-            Some((chain.full().manifest.made_at(), chain.newest().manifest.made_at()))
-        }
-        Published::Nothing | Published::ManifestMissing { .. } | Published::Broken { .. } => None,
-    }
+    let chain = published.chain()?;
+    Some((chain.full().manifest.made_at(), chain.newest().manifest.made_at()))
 }
 
 /// When the newest published backup was made.
