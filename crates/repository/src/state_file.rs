@@ -14,8 +14,14 @@ use crate::atomic_write::write_atomically;
 use crate::location::RepositoryLocation;
 use crate::names::SubvolumeName;
 
-/// A hundred thousand keys of a prune are a tenth of it.
-const FILE_BYTES_MAX: u64 = 256 << 20;
+/// Which file it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// Written into the file, and expected there; `None`: it has none.
+    pub version: Option<u64>,
+    /// A longer file is none of ours.
+    pub bytes_max: u64,
+}
 
 #[derive(Debug)]
 pub struct StateFile<T> {
@@ -25,25 +31,63 @@ pub struct StateFile<T> {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Document<T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
     #[serde(flatten)]
     home: RepositoryLocation,
     subvolumes: BTreeMap<String, T>,
 }
 
+/// Read before all else: another version may have another form.
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u64,
+}
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error("it is not there")]
+    Missing,
+    #[error("it cannot be read: {0}")]
+    Io(#[source] io::Error),
+    #[error("it is longer than {0} bytes, the limit")]
+    TooLong(u64),
+    #[error("it is damaged: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("it has version {found}, this program writes version {expected}")]
+    Version { found: u64, expected: u64 },
+    #[error("it is of another bucket or prefix")]
+    OtherLocation,
+}
+
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
-    /// Never fails: what cannot be used is begun anew, and said.
-    pub fn open(path: PathBuf, home: RepositoryLocation) -> StateFile<T> {
-        let document = match read(&path, &home) {
-            Ok(document) => document,
+    /// Never fails: what cannot be used is begun anew, with the reason.
+    pub fn open(
+        path: PathBuf,
+        home: RepositoryLocation,
+        format: Format,
+    ) -> (StateFile<T>, Option<Unusable>) {
+        let (document, unusable) = match read(&path, &home, format) {
+            Ok(document) => (document, None),
             Err(err) => {
-                if err.kind() != io::ErrorKind::NotFound {
-                    let path = path.display();
-                    tracing::warn!(event = "memo_ignored", %path, "{err}; it is begun anew");
-                }
-                Document { home, subvolumes: BTreeMap::new() }
+                let (version, subvolumes) = (format.version, BTreeMap::new());
+                (Document { version, home, subvolumes }, Some(err))
             }
         };
-        StateFile { path, document }
+        (StateFile { path, document }, unusable)
+    }
+
+    /// As [`open`](StateFile::open), and says why a file that is there is not used.
+    pub fn open_or_warn(path: PathBuf, home: RepositoryLocation, format: Format) -> StateFile<T> {
+        let (file, unusable) = StateFile::open(path, home, format);
+        if let Some(err) = unusable
+            && !matches!(err, Unusable::Missing)
+        {
+            let path = file.path.display();
+            tracing::warn!(event = "memo_ignored", %path, "{err}; it is begun anew");
+        }
+        file
     }
 
     pub fn path(&self) -> &Path {
@@ -74,15 +118,29 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path, home: &RepositoryLocation) -> io::Result<Document<T>> {
+fn read<T: DeserializeOwned>(
+    path: &Path,
+    home: &RepositoryLocation,
+    Format { version, bytes_max }: Format,
+) -> Result<Document<T>, Unusable> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is longer than {FILE_BYTES_MAX} bytes")));
+    let file = File::open(path).map_err(|err| {
+        let is_missing = err.kind() == io::ErrorKind::NotFound;
+        if is_missing { Unusable::Missing } else { Unusable::Io(err) }
+    })?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(Unusable::Io)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(Unusable::TooLong(bytes_max));
+    }
+    if let Some(expected) = version {
+        let VersionOnly { version: found } = serde_json::from_slice(&bytes)?;
+        if found != expected {
+            return Err(Unusable::Version { found, expected });
+        }
     }
     let document: Document<T> = serde_json::from_slice(&bytes)?;
     if document.home != *home {
-        return Err(io::Error::other("it is of another bucket or prefix"));
+        return Err(Unusable::OtherLocation);
     }
     Ok(document)
 }

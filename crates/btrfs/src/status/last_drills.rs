@@ -8,10 +8,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::state_file::StateFile;
+use s3up_repository::state_file::{Format, StateFile};
 use serde::{Deserialize, Serialize};
 
 use crate::drill::Drilled;
+
+/// A hundred thousand subvolumes.
+const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
 
 /// A drill that went well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +48,8 @@ impl LastDrill {
 impl Drills {
     /// Never fails: what cannot be used is begun anew, and said.
     pub fn open(state_path: &Path, home: RepositoryLocation) -> Drills {
-        Drills(StateFile::open(state_path.with_extension("drill.json"), home))
+        let path = state_path.with_extension("drill.json");
+        Drills(StateFile::open_or_warn(path, home, FORMAT))
     }
 
     pub fn last(&self, subvolume: &SubvolumeName) -> Option<&LastDrill> {

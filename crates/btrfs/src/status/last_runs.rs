@@ -5,20 +5,16 @@
 //! bucket, it is begun anew with a line in the log; that it cannot be written is
 //! a warning.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
-use s3up_repository::atomic_write::write_atomically;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::SubvolumeName;
+use s3up_repository::state_file::{Format, StateFile, Unusable};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u64 = 1;
 /// Ten thousand subvolumes with long errors.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+const FORMAT: Format = Format { version: Some(1), bytes_max: 16 << 20 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,81 +36,43 @@ pub struct LastRun {
 }
 
 #[derive(Debug)]
-pub struct LastRuns {
-    path: PathBuf,
-    home: RepositoryLocation,
-    runs: BTreeMap<String, LastRun>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Document {
-    version: u64,
-    #[serde(flatten)]
-    home: RepositoryLocation,
-    subvolumes: BTreeMap<String, LastRun>,
-}
-
-#[derive(Deserialize)]
-struct VersionOnly {
-    version: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error("it is not there")]
-    Missing,
-    #[error("it cannot be read: {0}")]
-    Io(#[source] io::Error),
-    #[error("it is longer than {FILE_BYTES_MAX} bytes, the limit")]
-    TooLong,
-    #[error("it is damaged: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("it has version {0}, this program writes version {VERSION}")]
-    Version(u64),
-    #[error("it is of another bucket or prefix")]
-    RepositoryLocation,
-}
+pub struct LastRuns(StateFile<LastRun>);
 
 impl LastRuns {
     /// Never fails: what cannot be used is begun anew, and said.
     pub fn open(path: &Path, home: RepositoryLocation) -> LastRuns {
-        let runs = read(path, &home).unwrap_or_else(|err| {
-            let path = path.display();
-            if matches!(err, Unusable::Missing) {
+        let (file, unusable) = StateFile::open(path.to_owned(), home, FORMAT);
+        let path = path.display();
+        match unusable {
+            None => {}
+            Some(err @ Unusable::Missing) => {
                 tracing::info!(event = "state_begun", %path, "{err}");
-            } else {
-                tracing::warn!(event = "state_ignored", %path, "{err}; it is begun anew");
             }
-            BTreeMap::new()
-        });
-        LastRuns { path: path.to_owned(), home, runs }
+            Some(
+                err @ (Unusable::Io(_)
+                | Unusable::TooLong(_)
+                | Unusable::Json(_)
+                | Unusable::Version { .. }
+                | Unusable::OtherLocation),
+            ) => tracing::warn!(event = "state_ignored", %path, "{err}; it is begun anew"),
+        }
+        LastRuns(file)
     }
 
     pub fn last_run(&self, subvolume: &SubvolumeName) -> Option<&LastRun> {
-        self.runs.get(subvolume.as_str())
+        self.0.get(subvolume)
     }
 
     /// Remembers a run, on disk.
     pub fn note(&mut self, subvolume: &SubvolumeName, run: LastRun) {
-        let run = match self.runs.remove(subvolume.as_str()) {
-            Some(last) => run.after(last),
+        let run = match self.0.get(subvolume) {
+            Some(last) => run.after(last.clone()),
             None => run,
         };
-        self.runs.insert(subvolume.as_str().to_owned(), run);
-        if let Err(err) = self.write() {
-            let path = self.path.display();
+        if let Err(err) = self.0.set(subvolume, run) {
+            let path = self.0.path().display();
             tracing::warn!(event = "state_not_written", %path, "{err}; check `global.state_path`");
         }
-    }
-
-    fn write(&self) -> io::Result<()> {
-        let (home, subvolumes) = (self.home.clone(), self.runs.clone());
-        let document = Document { version: VERSION, home, subvolumes };
-        let json = serde_json::to_vec_pretty(&document).expect("plain data is always JSON");
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        write_atomically(&self.path, &json)
     }
 }
 
@@ -145,29 +103,10 @@ impl RunStatus {
     }
 }
 
-fn read(path: &Path, home: &RepositoryLocation) -> Result<BTreeMap<String, LastRun>, Unusable> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|err| {
-        let is_missing = err.kind() == io::ErrorKind::NotFound;
-        if is_missing { Unusable::Missing } else { Unusable::Io(err) }
-    })?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(Unusable::Io)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Unusable::TooLong);
-    }
-    let VersionOnly { version } = serde_json::from_slice(&bytes)?;
-    if version != VERSION {
-        return Err(Unusable::Version(version));
-    }
-    let document: Document = serde_json::from_slice(&bytes)?;
-    if document.home != *home {
-        return Err(Unusable::RepositoryLocation);
-    }
-    Ok(document.subvolumes)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn home(prefix: &str) -> RepositoryLocation {

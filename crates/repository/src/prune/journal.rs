@@ -12,7 +12,10 @@ use s3up_core::Key;
 use crate::layout::Layout;
 use crate::location::RepositoryLocation;
 use crate::names::SubvolumeName;
-use crate::state_file::StateFile;
+use crate::state_file::{Format, StateFile};
+
+/// A hundred thousand keys are a tenth of it.
+const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
 
 /// Keys that go, by subvolume.
 #[derive(Debug)]
@@ -28,7 +31,8 @@ pub struct JournalError {
 impl Journal {
     /// Never fails: what cannot be used is begun anew, and said.
     pub fn open(state_path: &Path, home: RepositoryLocation) -> Journal {
-        Journal(StateFile::open(state_path.with_extension("prune.json"), home))
+        let path = state_path.with_extension("prune.json");
+        Journal(StateFile::open_or_warn(path, home, FORMAT))
     }
 
     /// What had been begun, as far as it can be of this subvolume.
