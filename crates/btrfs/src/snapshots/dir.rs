@@ -45,6 +45,16 @@ pub struct SnapshotDir<'a> {
     pub records: &'a Records,
 }
 
+/// Deletes a snapshot of ours. One that a person made writable is that person's
+/// now, and stays.
+pub async fn delete_read_only(btrfs: &Btrfs, path: &Path) -> Result<(), String> {
+    let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
+    if !shown.is_read_only {
+        return Err("it is writable; delete it by hand if it is not needed".to_owned());
+    }
+    subvolume::delete(btrfs, path).await.map_err(|err| error_chain(&err))
+}
+
 impl SnapshotDir<'_> {
     pub fn path_of(&self, snapshot: &SnapshotName) -> PathBuf {
         self.base_dir.join(snapshot.to_string())
@@ -108,11 +118,7 @@ impl SnapshotDir<'_> {
     async fn try_remove(&self, snapshot: &SnapshotName) -> Result<(), String> {
         let path = self.path_of(snapshot);
         if path.symlink_metadata().is_ok() {
-            let shown = subvolume::show(self.btrfs, &path).await;
-            if !shown.map_err(|err| error_chain(&err))?.is_read_only {
-                return Err("it is writable; delete it by hand if it is not needed".to_owned());
-            }
-            subvolume::delete(self.btrfs, &path).await.map_err(|err| error_chain(&err))?;
+            delete_read_only(self.btrfs, &path).await?;
             tracing::info!(event = "snapshot_deleted", %snapshot);
         }
         self.records.forget(snapshot).map_err(|err| error_chain(&err))

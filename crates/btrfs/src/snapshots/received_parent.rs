@@ -21,11 +21,10 @@ use std::path::{Path, PathBuf};
 
 use btrfs_host::subvolume;
 use btrfs_host::tool::{Btrfs, ToolError};
-use s3up_core::error_chain;
 use s3up_repository::names::SnapshotName;
 
 use crate::sibling_dir::folder_for;
-use crate::snapshots::dir::snapshots_in;
+use crate::snapshots::dir::{delete_read_only, snapshots_in};
 
 const SUFFIX: &str = ".btrfs-to-s3-parent";
 /// A folder of snapshots has some hundreds of entries.
@@ -137,7 +136,7 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
     let Ok(snapshots) = snapshots_in(folder) else { return };
     for name in snapshots.iter().filter(|name| is_meant(name)) {
         let path = folder.join(name.to_string());
-        if let Err(err) = forget_one(btrfs, &path).await {
+        if let Err(err) = delete_read_only(btrfs, &path).await {
             tracing::warn!(event = "snapshot_not_deleted", path = %path.display(), "{err}");
             return;
         }
@@ -149,15 +148,6 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
         }
         Ok(()) | Err(_) => {}
     }
-}
-
-/// One that a person made writable is that person's now.
-async fn forget_one(btrfs: &Btrfs, path: &Path) -> Result<(), String> {
-    let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
-    if !shown.is_read_only {
-        return Err("it is writable; delete it by hand if it is not needed".to_owned());
-    }
-    subvolume::delete(btrfs, path).await.map_err(|err| error_chain(&err))
 }
 
 #[cfg(test)]
