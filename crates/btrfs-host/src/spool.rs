@@ -15,7 +15,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::{fmt, io};
+use std::fmt;
+use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use s3up_core::Size;

@@ -9,7 +9,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::{env, io};
+use std::env;
+use std::io;
 
 use tokio::process::Command;
 

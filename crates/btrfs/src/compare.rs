@@ -18,12 +18,13 @@ mod proof;
 mod sample;
 mod walk;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
-use std::{io, thread};
+use std::thread;
 
 use btrfs_host::root_times::RootTimes;
 use rustix::process::{Resource, getrlimit, setrlimit};

@@ -5,23 +5,18 @@
 //! never removed: a second run could lock the removed file, and a third a new
 //! one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use s3up_cli::lock_file::LockFile;
 
-/// A PID has ten digits at most; what is longer is not ours.
-const CONTENT_BYTES_MAX: u64 = 64;
 /// The Python tool locks with the content of the file alone.
 const PYTHON_TOOL: &str = "btrfs_to_s3";
-/// Not through a symlink that somebody else put there.
-const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// Held until it is dropped.
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock(LockFile);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -37,27 +32,18 @@ impl Lock {
     pub fn take(path: &Path) -> Result<Lock, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let held = |holder| LockError::Held { path: path.to_owned(), holder };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(O_NOFOLLOW)
-            .open(path)
-            .map_err(io)?;
-        let outcome = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        let content = read(&mut file).map_err(io)?;
+        let mut file = LockFile::open(path).map_err(io)?;
+        let is_locked = file.try_lock();
+        let content = file.content().map_err(io)?;
         if !content.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(LockError::Foreign { path: path.to_owned() });
         }
-        match outcome {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) if content.is_empty() => {
+        match is_locked.map_err(io)? {
+            true => {}
+            false if content.is_empty() => {
                 return Err(held("(it has not written its PID yet)".to_owned()));
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(content)),
-            Err(errno) => return Err(io(errno.into())),
+            false => return Err(held(content)),
         }
         match holder_of(&content, &command_line) {
             Holder::Nobody => {}
@@ -71,7 +57,7 @@ impl Lock {
             }
             Holder::PythonTool { pid } => return Err(held(format!("{pid} ({PYTHON_TOOL})"))),
         }
-        write(&mut file, &format!("{}\n", std::process::id())).map_err(io)?;
+        file.write_pid().map_err(io)?;
         Ok(Lock(file))
     }
 }
@@ -80,7 +66,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // An empty file says that the run ended well; the lock itself goes with
         // the file handle.
-        if let Err(err) = self.0.set_len(0) {
+        if let Err(err) = self.0.clear() {
             tracing::debug!(event = "lock_not_cleared", "{err}");
         }
     }
@@ -107,19 +93,6 @@ fn holder_of(content: &str, command_line: &dyn Fn(u32) -> Option<String>) -> Hol
 fn command_line(pid: u32) -> Option<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
-}
-
-fn read(file: &mut File) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.take(CONTENT_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
-}
-
-fn write(file: &mut File, content: &str) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(content.as_bytes())
 }
 
 #[cfg(test)]

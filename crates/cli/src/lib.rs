@@ -11,6 +11,7 @@
 
 pub mod config;
 mod exit;
+pub mod lock_file;
 mod log;
 mod one_line;
 pub mod progress;

@@ -5,14 +5,11 @@
 //! named to a second agent; it is never removed, or two agents could each hold
 //! a lock on a file of that name.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use s3up_cli::lock_file::LockFile;
 
 /// [`Lock::is_held`] takes the lock for a moment, which is no reason to refuse.
 const TRIES: u32 = 5;
@@ -21,7 +18,7 @@ const TRY_PAUSE: Duration = Duration::from_millis(20);
 /// Held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: LockFile,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -35,37 +32,22 @@ pub enum LockError {
 impl Lock {
     pub async fn take(database: &Path) -> Result<Lock, LockError> {
         let wrong = |source| LockError::Io { path: database.to_owned(), source };
-        let mut file = open(database).map_err(wrong)?;
+        let mut file = LockFile::open(&lock_path(database)).map_err(wrong)?;
         for _ in 0..TRIES {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {
-                    write_pid(&mut file).map_err(wrong)?;
-                    return Ok(Lock { _file: file });
-                }
-                Err(Errno::WOULDBLOCK) => tokio::time::sleep(TRY_PAUSE).await,
-                Err(errno) => return Err(wrong(errno.into())),
+            if file.try_lock().map_err(wrong)? {
+                file.write_pid().map_err(wrong)?;
+                return Ok(Lock { _file: file });
             }
+            tokio::time::sleep(TRY_PAUSE).await;
         }
-        let mut holder = String::new();
-        file.read_to_string(&mut holder).map_err(wrong)?;
+        let holder = file.content().map_err(wrong)?;
         Err(LockError::Held { path: database.to_owned(), holder })
     }
 
     /// True where a living agent holds the lock.
     pub fn is_held(database: &Path) -> bool {
-        let Ok(file) = File::open(lock_path(database)) else { return false };
-        flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+        LockFile::is_held(&lock_path(database))
     }
-}
-
-fn open(database: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(lock_path(database))
 }
 
 fn lock_path(database: &Path) -> PathBuf {
@@ -74,14 +56,8 @@ fn lock_path(database: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())
-}
-
 fn of_process(holder: &str) -> String {
-    match holder.trim() {
+    match holder {
         "" => String::new(),
         pid => format!(" (process {pid})"),
     }

@@ -8,8 +8,10 @@
 //! snapshot without a record is never deleted. Records are a cache in one
 //! sense: where they are lost, backups go on, and nothing is cleared up.
 
+use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
 
 use s3up_repository::atomic_write::write_atomically;
 use s3up_repository::location::RepositoryLocation;

@@ -1,0 +1,103 @@
+//! A file that one process at a time has locked, and that names this process.
+//!
+//! The kernel holds the lock on the open file and drops it when the process
+//! dies, however it dies. The file is never removed: a second process could lock
+//! the removed file, and a third a new one.
+//!
+//! Not here: who is refused, and what the refusal says.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+
+/// A PID has ten digits at most; a longer file is not ours.
+const CONTENT_BYTES_MAX: u64 = 64;
+/// Not through a symlink that somebody else put there.
+const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
+
+/// An open lock file. The lock, if it was taken, goes with it.
+#[derive(Debug)]
+pub struct LockFile(File);
+
+impl LockFile {
+    /// Opens the file, and makes it where it is not there.
+    pub fn open(path: &Path) -> io::Result<LockFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        Ok(LockFile(options.mode(0o600).custom_flags(NOFOLLOW).open(path)?))
+    }
+
+    /// Takes the lock. Returns false where another process holds it.
+    pub fn try_lock(&self) -> io::Result<bool> {
+        match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Returns what the file says, without white space around it.
+    pub fn content(&mut self) -> io::Result<String> {
+        let mut bytes = Vec::new();
+        self.0.rewind()?;
+        (&self.0).take(CONTENT_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// Writes the PID of this process.
+    pub fn write_pid(&mut self) -> io::Result<()> {
+        self.clear()?;
+        self.0.rewind()?;
+        writeln!(self.0, "{}", std::process::id())
+    }
+
+    /// Empties the file, which says that its last holder ended well.
+    pub fn clear(&self) -> io::Result<()> {
+        self.0.set_len(0)
+    }
+
+    /// Returns true where a living process holds the lock of this file.
+    pub fn is_held(path: &Path) -> bool {
+        let Ok(file) = File::open(path) else { return false };
+        flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time_and_the_file_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let mut first = LockFile::open(&path).unwrap();
+        assert!(first.try_lock().unwrap());
+        first.write_pid().unwrap();
+
+        let mut second = LockFile::open(&path).unwrap();
+
+        assert!(!second.try_lock().unwrap());
+        assert_eq!(second.content().unwrap(), std::process::id().to_string());
+        assert!(LockFile::is_held(&path));
+        first.clear().unwrap();
+        drop(first);
+        assert!(!LockFile::is_held(&path));
+        assert!(second.try_lock().unwrap());
+        assert_eq!(second.content().unwrap(), "");
+    }
+
+    #[test]
+    fn a_symlink_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+
+        assert!(LockFile::open(&link).is_err());
+    }
+}
