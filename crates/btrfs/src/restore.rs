@@ -97,12 +97,17 @@ impl Restore<'_> {
             }
             None => {
                 let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
-                let here = self.links_here(&request.target, &chain).await?;
-                let chunks = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
-                let thaw = self.thaw();
-                tokio::select! {
-                    outcome = self.receive_and_hand_over(request, &chain, &links) => outcome?,
-                    never = thaw.keep(&chunks) => match never {},
+                let mut staging = Staging::open(&request.target)?;
+                match self.receive_and_hand_over(request, &chain, &links, &mut staging).await {
+                    Ok((last, proof)) => {
+                        let parent = self.keep_parent(request, &chain, &staging, &last).await;
+                        staging.remove(self.btrfs).await;
+                        (parent, proof)
+                    }
+                    Err(err) => {
+                        self.leave(staging, &err).await;
+                        return Err(err);
+                    }
                 }
             }
         };
@@ -126,7 +131,7 @@ impl Restore<'_> {
         self.unless_stopped(async {
             let chain = self.choose(request).await?;
             let (links, free_bytes) = self.look(request, &chain).await?;
-            let here = self.links_here(&request.target, &chain).await?;
+            let here = Staging::whole_left(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
             Preview::of(self.bucket, &links, here, space, now).await
         })
@@ -156,31 +161,29 @@ impl Restore<'_> {
         Ok((links, free_bytes))
     }
 
+    /// Thaws what is still to be received, receives it, compares it and hands it
+    /// over. Nobody else restores to this target meanwhile: `staging` is locked.
     async fn receive_and_hand_over(
         &self,
         request: &Request,
         chain: &Chain,
         links: &FetchPlan<'_>,
-    ) -> Result<(Option<PathBuf>, Proof), RestoreError> {
-        let mut staging = Staging::open(&request.target)?;
-        let outcome = async {
-            let last = self.receive_all(links, &mut staging).await?;
+        staging: &mut Staging,
+    ) -> Result<(ReceivedBackup, Proof), RestoreError> {
+        let here = staging.whole(self.btrfs, &digests(chain)).await.map_or(0, |(count, _)| count);
+        let chunks = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
+        let thaw = self.thaw();
+        let receiving = async {
+            let last = self.receive_all(links, staging).await?;
             let received =
                 compare::Restored { path: staging.path_of(&last), root_times: last.root_times };
             let proof = self.prove(chain.newest(), received).await?;
-            self.hand_over(&last, &mut staging, &request.target).await?;
+            self.hand_over(&last, staging, &request.target).await?;
             Ok((last, proof))
         };
-        match outcome.await {
-            Ok((last, proof)) => {
-                let parent = self.keep_parent(request, chain, &staging, &last).await;
-                staging.remove(self.btrfs).await;
-                Ok((parent, proof))
-            }
-            Err(err) => {
-                self.leave(staging, &err).await;
-                Err(err)
-            }
+        tokio::select! {
+            outcome = receiving => outcome,
+            never = thaw.keep(&chunks) => match never {},
         }
     }
 

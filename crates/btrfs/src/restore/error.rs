@@ -113,9 +113,15 @@ impl RestoreError {
     /// Whether it says nothing of the data: the same command may well succeed
     /// later, and goes on from what is whole.
     pub fn is_interruption(&self) -> bool {
-        // What differs was received whole, and thawed and downloaded for that.
-        matches!(self, RestoreError::Stopped(_) | RestoreError::Differs { .. })
-            || self.of_store().is_some_and(|source| !is_of_data(source.kind))
+        // What differs was received whole, and thawed and downloaded for that; of
+        // what is still archived nothing was read.
+        match self {
+            RestoreError::Stopped(_)
+            | RestoreError::Differs { .. }
+            | RestoreError::Archived { .. }
+            | RestoreError::Thaw(_) => true,
+            err => err.of_store().is_some_and(|source| !is_of_data(source.kind)),
+        }
     }
 
     /// Whether it is the bucket that does not have this backup whole.
@@ -172,6 +178,7 @@ mod tests {
             (fetch(Kind::Corrupt),                   false),
             (fetch(Kind::NotFound),                  false),
             (fetch(Kind::Precondition),              false),
+            (RestoreError::Archived { look: Look::default(), why: "" }, true),
             (RestoreError::NoLinks,                  false),
         ];
         for (err, want) in cases {

@@ -9,7 +9,7 @@
 
 mod progress;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -79,13 +79,27 @@ impl Staging {
         }
     }
 
+    /// How many links of this chain an earlier restore left whole. Takes no lock,
+    /// and changes nothing: a restore may be at work there.
+    pub async fn whole_left(
+        btrfs: &Btrfs,
+        target: &Path,
+        chain: &[Sha256Digest],
+    ) -> Result<usize, StagingError> {
+        let folder = folder_for(target, SUFFIX);
+        if folder.symlink_metadata().is_err() {
+            return Ok(0);
+        }
+        let lock = open_ours(&folder)?;
+        let noted = fs::read(folder.join(MARK)).map(|noted| serde_json::from_slice(&noted));
+        let Ok(Ok(progress)) = noted else { return Ok(0) };
+        let left = Staging { folder, progress, lock };
+        Ok(left.whole(btrfs, chain).await.map_or(0, |(count, _)| count))
+    }
+
     fn take(folder: PathBuf) -> Result<Staging, StagingError> {
         let fail = |source| StagingError::Make { path: folder.clone(), source };
-        let flags = OFlags::NOFOLLOW.union(OFlags::DIRECTORY).bits() as i32;
-        let lock = OpenOptions::new().read(true).custom_flags(flags).open(&folder).map_err(fail)?;
-        if !is_ours(&lock, &folder).map_err(fail)? {
-            return Err(StagingError::Foreign { path: folder });
-        }
+        let lock = open_ours(&folder)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(StagingError::Held { path: folder }),
@@ -256,6 +270,16 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+fn open_ours(path: &Path) -> Result<File, StagingError> {
+    let fail = |source| StagingError::Make { path: path.to_owned(), source };
+    let flags = OFlags::NOFOLLOW.union(OFlags::DIRECTORY).bits() as i32;
+    let folder = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(fail)?;
+    if is_ours(&folder, path).map_err(fail)? {
+        return Ok(folder);
+    }
+    Err(StagingError::Foreign { path: path.to_owned() })
 }
 
 /// Made by a restore, or just now.

@@ -1,31 +1,17 @@
 //! What stands before the receiving: the thaw.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use s3up_core::Key;
-use s3up_repository::chain::{Chain, ChainEntry};
+use s3up_repository::chain::ChainEntry;
 use s3up_repository::thaw::{Mode, Thaw, chunks_of};
 
+use super::Restore;
 use super::error::RestoreError;
-use super::{Restore, digests};
-use crate::restore::staging::Staging;
 
 impl Restore<'_> {
     pub(super) fn thaw(&self) -> Thaw<'_> {
         Thaw { bucket: self.bucket, terms: self.terms, clock: self.clock, progress: &self.progress }
-    }
-
-    /// How many links of the chain an interrupted restore has received whole. When
-    /// this one goes on from them, it looks again.
-    pub(super) async fn links_here(
-        &self,
-        target: &Path,
-        chain: &Chain,
-    ) -> Result<usize, RestoreError> {
-        let Some(staging) = Staging::left(target)? else { return Ok(0) };
-        let whole = staging.whole(self.btrfs, &digests(chain)).await;
-        Ok(whole.map_or(0, |(count, _)| count))
     }
 
     /// Every chunk of these links can be read. What cannot is asked for and waited

@@ -14,7 +14,7 @@ use s3up_testkit::{
 };
 
 use crate::fixture::{RETRY_FOR, Ran, World, names_in};
-use crate::thaws::{archived, asked};
+use crate::thaws::{archived, asked, until_it_waits};
 
 /// A full and two incrementals, of some hundred KiB each.
 async fn three_links() -> Option<World> {
@@ -138,6 +138,45 @@ async fn two_restores_into_one_target_do_not_meet() {
     run.kill().await.unwrap();
     world.marker.kill_all();
     assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"), "and was not disturbed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_restore_is_refused_while_the_first_waits_for_a_thaw() {
+    let Some(world) = archived("DEEP_ARCHIVE").await else { return };
+    let target = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
+    let mut first = until_it_waits(&world, &restore).await;
+
+    let second = world.run(&restore).await;
+    let dry = world.run(&[&restore[..], &["--dry-run"]].concat()).await;
+
+    second.failed_with(1, &["another restore into the same target is running"]);
+    assert_eq!(dry.code, Some(0), "{}", dry.stderr);
+    assert_eq!(asked(&world), 3, "the second asked for nothing");
+    world.s3.advance(Duration::from_secs(6 * 60 * 60)).await.unwrap();
+    assert!(first.wait().await.unwrap().success());
+    assert_same_tree(&world.subvolume("data"), &target);
+    assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
+}
+
+/// What an earlier restore received is not lost with a thaw that is too slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_does_not_wait_keeps_what_is_whole() {
+    let Some(mut world) = archived("DEEP_ARCHIVE").await else { return };
+    world.s3.set_restore_delay(Duration::ZERO);
+    let (mut run, _stand_in) = until_receive(&mut world, 2).await;
+    run.kill().await.unwrap();
+    world.marker.kill_all();
+    world.s3.advance(Duration::from_secs(60 * 24 * 60 * 60)).await.unwrap();
+    world.s3.set_restore_delay(Duration::from_secs(60 * 60));
+    let target = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
+
+    let too_early = world.run(&[&restore[..], &["--no-wait-restore"]].concat()).await;
+
+    too_early.failed_with(4, &["0 of 1 chunks can be read"]);
+    world.s3.advance(Duration::from_secs(2 * 60 * 60)).await.unwrap();
+    assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,7 @@ fn target(world: &World) -> String {
 }
 
 /// Starts the program and reads its log until it waits.
-async fn until_it_waits(world: &World, arguments: &[&str]) -> Child {
+pub async fn until_it_waits(world: &World, arguments: &[&str]) -> Child {
     let mut child = world.command(arguments).stderr(Stdio::piped()).spawn().expect("the program");
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
     loop {
