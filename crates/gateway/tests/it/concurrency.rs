@@ -143,9 +143,9 @@ async fn a_client_that_waits_for_continue_is_refused_before_its_body() {
         let mut socket = TcpStream::connect(host).await.unwrap();
         let head = format!("{head}Host: {host}\r\nExpect: 100-continue\r\n\r\n");
         socket.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        socket.read_exact(&mut answer).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {want}"));
+        let mut status_line = [0; 12];
+        socket.read_exact(&mut status_line).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status_line), format!("HTTP/1.1 {want}"));
     }
     world.stop_and_expect_files(&[]).await;
 }
