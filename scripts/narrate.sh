@@ -1,5 +1,5 @@
-# How ./demo talks: steps with ticks, colour and a running clock on a terminal
-# only. Sourced, never run.
+# Output of ./demo: steps with check marks; colour and progress lines only on a
+# terminal. Sourced by ./demo.
 
 # shellcheck shell=bash
 
@@ -15,19 +15,19 @@ title() {
   printf '\n%s%s%s\n' "$bold" "$1" "$plain"
 }
 
-# say TEXT: something is done.
+# say TEXT: prints a step that is done.
 say() {
   clear_line
   printf '  %s✓%s %s\n' "$green" "$plain" "$1"
 }
 
-# note TEXT: something worth knowing.
+# note TEXT: prints a detail of the step before.
 note() {
   clear_line
   printf '    %s%s%s\n' "$dim" "$1" "$plain"
 }
 
-# busy TEXT: something is under way; shown on a terminal until the next line.
+# busy TEXT: shows a step in progress, on a terminal, until the next line.
 busy() {
   [[ $live == no ]] || printf '\r\e[K  %s… %s%s' "$dim" "$1" "$plain"
 }
@@ -36,7 +36,7 @@ clear_line() {
   [[ $live == no ]] || printf '\r\e[K'
 }
 
-# wrong TEXT: something failed.
+# wrong TEXT: prints a failure.
 wrong() {
   clear_line
   printf '  %s✗ %s%s\n' "$red" "$1" "$plain" >&2
@@ -47,7 +47,8 @@ size() {
   numfmt --to=iec-i --suffix=B --format='%.1f' "$1" | sed -E 's/([0-9])([KMGT]?i?B)$/\1 \2/'
 }
 
-# A clock in milliseconds, and a time that passed on it as seconds.
+# now_ms prints the time in milliseconds; seconds_since MS prints the seconds since
+# then.
 now_ms() { date +%s%3N; }
 
 seconds_since() {

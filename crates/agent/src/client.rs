@@ -19,7 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
 use reqwest::{Body, Certificate, RequestBuilder, Response, redirect};
 use s3up_core::wire::{
-    ExistsAnswer, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER, UploadAnswer,
+    ExistsResponse, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER, UploadResponse,
 };
 use s3up_core::{RemotePath, Sha256Digest};
 
@@ -103,7 +103,7 @@ impl Gateway {
         &self,
         put: &Put<'_>,
         body: Bytes,
-    ) -> Result<UploadAnswer, GatewayError> {
+    ) -> Result<UploadResponse, GatewayError> {
         self.put(put, progress::pieces(body)).await
     }
 
@@ -112,7 +112,7 @@ impl Gateway {
         &self,
         put: &Put<'_>,
         body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> Result<UploadAnswer, GatewayError> {
+    ) -> Result<UploadResponse, GatewayError> {
         self.put(put, body).await
     }
 
@@ -120,7 +120,7 @@ impl Gateway {
         &self,
         put: &Put<'_>,
         body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> Result<UploadAnswer, GatewayError> {
+    ) -> Result<UploadResponse, GatewayError> {
         let progress = Progress::start();
         let moving = progress.clone();
         let body = body.inspect_ok(move |_| moving.moved());
@@ -145,7 +145,7 @@ impl Gateway {
     }
 
     /// What the gateway knows of a file.
-    pub async fn exists(&self, path: &RemotePath) -> Result<ExistsAnswer, GatewayError> {
+    pub async fn exists(&self, path: &RemotePath) -> Result<ExistsResponse, GatewayError> {
         let request =
             self.http.get(format!("{}/exists", self.base)).query(&[("path", path.as_str())]);
         answer::json(send(request).await?).await

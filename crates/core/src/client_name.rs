@@ -1,11 +1,12 @@
-//! The name of a client of the gateway, which is also its folder in the bucket.
+//! The name of a client of the gateway. It is also part of the keys of its files:
+//! `{prefix}{client}/{path}`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// `[a-z0-9][a-z0-9._-]{0,62}`: lower case only, so that names are unique
-/// without regard to case, and never `.` or `..`.
+/// A checked client name: `[a-z0-9][a-z0-9._-]{0,62}`. Lower case only, so that
+/// no two names differ only in case; never `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientName(String);
@@ -14,7 +15,8 @@ const CLIENT_NAME_BYTES_MAX: usize = 63;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "client name {0:?}: use 1 to 63 of a-z, 0-9, \".\", \"_\" and \"-\", starting with a letter or digit"
+    "client name {0:?}: expected 1 to 63 characters of a-z, 0-9, \".\", \"_\" and \"-\", \
+     starting with a letter or digit"
 )]
 pub struct ClientNameError(String);
 

@@ -1,4 +1,8 @@
-//! Digests: SHA-256, which names content for us, and CRC64NVME, which S3 checks.
+//! Digests and their text forms: SHA-256, by which s3up identifies content, and
+//! CRC64NVME, the checksum that S3 verifies.
+//!
+//! Not here: computing CRC64NVME (the store), several SHA-256 in one pass
+//! (`s3up-sha256`).
 
 use std::fmt;
 
@@ -17,7 +21,7 @@ pub enum DigestError {
     Field(String),
 }
 
-/// The SHA-256 of some bytes; text form and JSON form are 64 lower-case hex digits.
+/// A SHA-256 value. Its text form and its JSON form are 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256Digest(pub [u8; 32]);
@@ -29,7 +33,7 @@ impl Sha256Digest {
         hasher.finish()
     }
 
-    /// Reads 64 hex digits of either case.
+    /// Parses 64 hex digits of either case.
     pub fn parse_hex(text: &str) -> Result<Sha256Digest, DigestError> {
         let wrong = || DigestError::Hex(text.to_owned());
         let digits = text.as_bytes();
@@ -44,8 +48,8 @@ impl Sha256Digest {
         Ok(Sha256Digest(bytes))
     }
 
-    /// Reads a `Repr-Digest` field (RFC 9530) and returns its SHA-256, or
-    /// `None` where it names other algorithms only.
+    /// Returns the SHA-256 in a `Repr-Digest` field (RFC 9530), or `None` if the
+    /// field names only other algorithms.
     pub fn parse_repr_digest(field: &str) -> Result<Option<Sha256Digest>, DigestError> {
         for member in field.split(',').map(str::trim) {
             let Some(value) = member.strip_prefix("sha-256=") else { continue };
@@ -58,7 +62,7 @@ impl Sha256Digest {
         Ok(None)
     }
 
-    /// As a `Repr-Digest` field.
+    /// Formats the digest as a `Repr-Digest` field.
     pub fn to_repr_digest(&self) -> String {
         format!("sha-256=:{}:", BASE64.encode(self.0))
     }
@@ -90,7 +94,7 @@ impl From<Sha256Digest> for String {
     }
 }
 
-/// A SHA-256 under way.
+/// Computes a SHA-256 step by step.
 #[derive(Clone)]
 pub struct Sha256(Context);
 
@@ -112,7 +116,8 @@ impl Sha256 {
     }
 }
 
-/// A CRC-64/NVME value; its text form is S3's: base64 of eight bytes, highest first.
+/// A CRC-64/NVME value. Its text form is the one of S3: base64 of the eight
+/// bytes, most significant first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Crc64Nvme(pub u64);
 
@@ -141,20 +146,20 @@ mod tests {
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn the_digest_of_nothing_is_the_known_one() {
+    fn the_digest_of_no_bytes_is_the_published_one() {
         assert_eq!(Sha256Digest::of(b"").to_string(), EMPTY);
         assert_eq!(Sha256Digest::parse_hex(&EMPTY.to_uppercase()), Ok(Sha256Digest::of(b"")));
     }
 
     #[test]
-    fn a_digest_that_is_none_is_refused() {
+    fn text_that_is_not_64_hex_digits_is_refused() {
         for text in ["", "e3b0", &EMPTY[1..], &format!("{EMPTY}0"), &EMPTY.replace('e', "g")] {
             assert!(Sha256Digest::parse_hex(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn a_repr_digest_comes_back() {
+    fn a_repr_digest_field_survives_a_round_trip() {
         let digest = Sha256Digest::of(b"x");
         let field = digest.to_repr_digest();
 
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crc_has_the_text_form_of_s3() {
+    fn a_crc_is_written_as_s3_writes_it() {
         let crc = Crc64Nvme(0xae8b_1486_0a79_9888); // the check value of "123456789"
         assert_eq!(crc.to_string(), "rosUhgp5mIg=");
         assert_eq!(Crc64Nvme::parse("rosUhgp5mIg="), Ok(crc));

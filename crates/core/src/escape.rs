@@ -1,13 +1,13 @@
-//! The bytes of a local name, written as clean UTF-8, and back.
+//! Encodes the name of a local file for use in a remote path, and decodes it.
 //!
 //! Linux names are bytes without `/` and NUL; remote paths are UTF-8 without
-//! control characters and backslashes. What does not fit is written as `%XX`,
-//! and so is a `%` that two hex digits follow, which makes the mapping
-//! reversible: `decode(encode(name)) == name` for any bytes. Everything else
-//! stays as it is, so that ordinary names read the same on both sides. No
-//! Unicode normalisation: two names that differ in bytes stay two names.
+//! control characters and backslashes. Bytes that a remote path cannot hold are
+//! written as `%XX`. A `%` before two hex digits is escaped too, so the mapping
+//! is reversible: `decode(encode(name)) == name` for any bytes. All other text
+//! stays as it is, so that ordinary names are the same on both sides. There is
+//! no Unicode normalisation: names that differ in bytes stay different.
 
-/// Writes `name` (one name, or a path with `/` between names) as clean UTF-8.
+/// Encodes `name`, which is one name or a path with `/` between names.
 pub fn encode(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     let mut rest = name;
@@ -25,7 +25,7 @@ pub fn encode(name: &[u8]) -> String {
     text
 }
 
-/// The bytes that [`encode`] wrote as `text`.
+/// Returns the bytes that [`encode`] wrote as `text`.
 pub fn decode(text: &str) -> Vec<u8> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -44,7 +44,7 @@ pub fn decode(text: &str) -> Vec<u8> {
     name
 }
 
-/// The byte that a `%XX` at the start of `bytes` stands for.
+/// Returns the byte that a `%XX` at the start of `bytes` stands for.
 fn escape_at(bytes: &[u8]) -> Option<u8> {
     let [b'%', high, low, ..] = bytes else { return None };
     let digit = |byte: u8| (byte as char).to_digit(16);
@@ -95,12 +95,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_come_back(name in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_survive_a_round_trip(name in proptest::collection::vec(any::<u8>(), 0..64)) {
             prop_assert_eq!(decode(&encode(&name)), name);
         }
 
         #[test]
-        fn names_full_of_percent_signs_come_back(name in "[%0-9a-fA-F\\\\\u{e9}]{0,24}") {
+        fn names_full_of_percent_signs_survive_a_round_trip(name in "[%0-9a-fA-F\\\\\u{e9}]{0,24}") {
             prop_assert_eq!(decode(&encode(name.as_bytes())), name.as_bytes());
         }
 

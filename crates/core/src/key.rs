@@ -1,8 +1,8 @@
-//! Names of objects in the bucket.
+//! Keys: the names of objects in the bucket.
 //!
-//! A [`Key`] is checked once, when it is built, and trusted everywhere after
-//! that. Gateway keys are joined from checked pieces, never from text, so that
-//! no client can reach outside `{prefix}/{client}/`.
+//! A [`Key`] is checked once, when it is built, and trusted from then on. The
+//! gateway joins its keys from checked types, never from text, so that no
+//! client can reach outside `{prefix}{client}/`.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{ClientName, PathRule, RemotePath, remote_path};
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 pub const KEY_BYTES_MAX: usize = 1024;
 
-/// A checked object name: `/`-separated, relative, with no empty, `.` or `..`
+/// A checked key: `/`-separated, relative, with no empty, `.` or `..`
 /// segment and no control character, at most [`KEY_BYTES_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
@@ -34,9 +34,9 @@ impl Key {
         }
     }
 
-    /// `{prefix}/{client}/{path}`, with one slash at each joint.
+    /// Joins `{prefix}{client}/{path}`, with exactly one slash at each joint.
     ///
-    /// Fails only when the whole is longer than [`KEY_BYTES_MAX`].
+    /// Fails only if the key is longer than [`KEY_BYTES_MAX`].
     pub fn of_file(
         prefix: &KeyPrefix,
         client: &ClientName,
@@ -60,13 +60,13 @@ impl fmt::Display for Key {
     }
 }
 
-/// The folder of the bucket that is ours: empty, or checked like a [`Key`] and
-/// written with exactly one slash at its end.
+/// The leading part of all keys of one gateway or host: empty, or checked like
+/// a [`Key`] and ending in exactly one slash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
-    /// Slashes at the end are normalised to one; nothing else is changed.
+    /// Checks `text`. Slashes at its end become one; nothing else is changed.
     pub fn parse(text: &str) -> Result<KeyPrefix, KeyError> {
         let bare = text.trim_end_matches('/');
         if bare.is_empty() && !text.starts_with('/') {
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_is_no_path_is_refused() {
+    fn a_prefix_that_breaks_a_path_rule_is_refused() {
         for text in ["/", "/a", "//", "a//b", "../a", "a/./b", "a\\b", "a\n"] {
             assert!(KeyPrefix::parse(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn the_whole_key_counts_against_the_limit() {
+    fn the_length_limit_is_that_of_the_whole_key() {
         let client = ClientName::parse("web").unwrap();
         let prefix = KeyPrefix::parse("p").unwrap();
         let fits = RemotePath::parse(&"x".repeat(KEY_BYTES_MAX - "p/web/".len())).unwrap();
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_client_never_reaches_into_another(
+        fn no_client_reaches_the_files_of_another(
             one in "[a-z0-9][a-z0-9._-]{0,8}",
             other in "[a-z0-9][a-z0-9._-]{0,8}",
             path in "\\PC{1,24}",

@@ -1,10 +1,10 @@
-//! Words and decisions that the programs of s3up share.
+//! Types and rules that the programs of s3up share.
 //!
 //! Text from outside (a request, a configuration file, a name on disk) becomes
 //! a checked type here, once: [`RemotePath`], [`ClientName`], [`KeyPrefix`],
-//! [`Sha256Digest`]. Joined, they give a [`Key`], the only way to say where
-//! bytes live in the bucket. [`part`] cuts a length into S3 parts, [`wire`] and
-//! [`refusal`] are what gateway and agent say to each other.
+//! [`Sha256Digest`]. Together they form a [`Key`], the only type that names an
+//! object in the bucket. [`part`] splits a length into S3 parts; [`wire`] and
+//! [`refusal`] define the messages between gateway and agent.
 //!
 //! Not here: anything that reads a file, a socket or a clock.
 

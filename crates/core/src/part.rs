@@ -1,6 +1,6 @@
-//! How a length is cut into the parts of an S3 upload.
+//! Splits a length into the parts of a multipart upload.
 //!
-//! Pure arithmetic. The limits are S3's:
+//! Pure arithmetic. The limits are those of S3:
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 
 use std::ops::Range;
@@ -8,23 +8,23 @@ use std::ops::Range;
 use crate::Size;
 
 pub const MIB: u64 = 1 << 20;
-/// Every part but the last is at least this long.
+/// Minimum length of a part. Only the last part may be shorter.
 pub const PART_BYTES_MIN: u64 = 5 * MIB;
-/// No part, and no single PUT, is longer than this.
+/// Maximum length of a part, and of an object that one PUT stores.
 pub const PART_BYTES_MAX: u64 = 5 << 30;
 pub const PART_COUNT_MAX: u64 = 10_000;
-/// 50 TB. Ten thousand parts of 5 GiB would be a little more.
+/// Maximum length of an object: 50 TB, a little less than 10,000 parts of 5 GiB.
 pub const OBJECT_BYTES_MAX: u64 = 50_000_000_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} is more than an S3 object can hold ({})", Size(*object_bytes), Size(OBJECT_BYTES_MAX))]
+#[error("the object is {}, the limit of S3 is {}", Size(*object_bytes), Size(OBJECT_BYTES_MAX))]
 pub struct TooLarge {
     pub object_bytes: u64,
 }
 
-/// The part length for an object of at most `object_bytes`: what is configured,
-/// or more where ten thousand such parts would not do (rounded up to 1 MiB),
-/// and within S3's limits for a part.
+/// Returns the part length for an object of at most `object_bytes`: the
+/// configured one, or a longer one (a multiple of 1 MiB) if the object would need
+/// more than 10,000 parts. It is always within the limits of S3.
 ///
 /// ```
 /// use s3up_core::part::{MIB, part_bytes};
@@ -39,12 +39,13 @@ pub fn part_bytes(configured: u64, object_bytes: u64) -> Result<u64, TooLarge> {
     Ok(configured.max(needed).clamp(PART_BYTES_MIN, PART_BYTES_MAX))
 }
 
-/// The longest object that parts of `part_bytes` can carry.
+/// Returns the maximum length of an object whose parts are `part_bytes` long.
 pub fn object_bytes_max(part_bytes: u64) -> u64 {
     part_bytes.saturating_mul(PART_COUNT_MAX).min(OBJECT_BYTES_MAX)
 }
 
-/// The parts of `len` bytes, in order. An empty object is one empty part.
+/// Returns the byte ranges of the parts of an object, in order. An empty object
+/// is one empty part.
 pub fn parts(len: u64, part_bytes: u64) -> impl Iterator<Item = Range<u64>> {
     let count = len.div_ceil(part_bytes).max(1);
     (0..count).map(move |n| n * part_bytes..len.min((n + 1) * part_bytes))
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn part_sizes() {
+    fn a_part_is_as_long_as_configured_or_as_the_object_needs() {
         #[rustfmt::skip]
         let cases = [
             // configured  object                       part
@@ -76,9 +77,9 @@ mod tests {
         assert_eq!(part_bytes(8 * MIB, object_bytes), Err(TooLarge { object_bytes }));
     }
 
-    /// In a world where a part is 1 to 7 bytes, every length is tried.
+    /// Tries every short length with every part length from 1 to 7 bytes.
     #[test]
-    fn every_length_in_a_small_world_is_covered_exactly() {
+    fn parts_cover_every_length_exactly() {
         for part in 1..=7 {
             for len in 0..=64 {
                 assert_covers(len, part);

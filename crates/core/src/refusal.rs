@@ -1,6 +1,6 @@
-//! Why the gateway refuses a request: stable codes that a client branches on.
+//! The codes of refusals, on which clients branch.
 //!
-//! A code never changes its meaning or its status; the sentence beside it may.
+//! A code never changes its meaning or its HTTP status. Its title may change.
 
 use std::fmt;
 
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// The request is not what the call takes: a missing field, a bad number.
+    /// The request has a missing field, an unknown one or a malformed value.
     BadRequest,
-    /// The remote path breaks a rule of the grammar.
+    /// The remote path breaks a rule ([`crate::PathRule`]).
     BadPath,
-    /// The body ended before its announced length.
+    /// The body ended before its announced length, or its connection broke.
     Incomplete,
     Unauthorized,
-    /// The key is good, but not for this.
+    /// The client key is valid but does not have the right to make this call.
     Forbidden,
     NotFound,
     MethodNotAllowed,
-    /// The body came too slowly.
+    /// The body arrived below the minimum rate.
     TooSlow,
-    /// This client may not overwrite a file.
+    /// The path is taken, and this client may not overwrite files.
     Exists,
-    /// A newer upload of the same path took the place of this one.
+    /// A newer upload of the same path cancelled this one.
     Superseded,
     TooLarge,
     RangeNotSatisfiable,
@@ -33,20 +33,20 @@ pub enum Code {
     SizeMismatch,
     RateLimited,
     Internal,
-    /// S3 refused: credentials, bucket or policy are wrong on the gateway.
+    /// S3 refused the gateway: its credentials, bucket or policy are wrong.
     StoreRefused,
-    /// S3 is busy or out of reach.
+    /// S3 is busy or unreachable.
     StoreUnavailable,
-    /// The gateway has no buffer or no place left.
+    /// The gateway has no free buffer or no space for a temporary file.
     Overloaded,
     Quota,
-    /// A code that this version does not know.
+    /// A code of a newer gateway, unknown to this version.
     #[serde(other)]
     Unknown,
 }
 
 impl Code {
-    /// The HTTP status that always goes with this code.
+    /// Returns the HTTP status of this code; it never changes.
     pub fn status(self) -> u16 {
         match self {
             Code::BadRequest | Code::BadPath | Code::Incomplete => 400,
@@ -67,34 +67,35 @@ impl Code {
         }
     }
 
-    /// The `title` of a problem document: the same for every use of the code.
+    /// Returns the `title` of the problem document, the same for every refusal
+    /// with this code.
     pub fn title(self) -> &'static str {
         match self {
-            Code::BadRequest => "the request is not understood",
-            Code::BadPath => "the path breaks a rule",
-            Code::Incomplete => "the body is incomplete",
-            Code::Unauthorized => "no valid API key",
+            Code::BadRequest => "malformed request",
+            Code::BadPath => "invalid path",
+            Code::Incomplete => "incomplete request body",
+            Code::Unauthorized => "missing or unknown API key",
             Code::Forbidden => "not allowed",
-            Code::NotFound => "no such file",
-            Code::MethodNotAllowed => "this address does not take that method",
-            Code::TooSlow => "the body came too slowly",
-            Code::Exists => "the file may not be overwritten",
-            Code::Superseded => "a newer upload took its place",
+            Code::NotFound => "not found",
+            Code::MethodNotAllowed => "method not allowed",
+            Code::TooSlow => "request body sent too slowly",
+            Code::Exists => "the file exists and may not be overwritten",
+            Code::Superseded => "superseded by a newer upload of the same path",
             Code::TooLarge => "the file is too large",
-            Code::RangeNotSatisfiable => "the range lies outside the file",
+            Code::RangeNotSatisfiable => "range outside the file",
             Code::DigestMismatch => "the content does not match its SHA-256",
             Code::SizeMismatch => "the content does not match its size",
             Code::RateLimited => "too many requests",
-            Code::Internal => "the gateway failed",
-            Code::StoreRefused => "the store refused",
-            Code::StoreUnavailable => "the store is unavailable",
+            Code::Internal => "internal error of the gateway",
+            Code::StoreRefused => "S3 refused a request of the gateway",
+            Code::StoreUnavailable => "S3 is unavailable",
             Code::Overloaded => "the gateway is overloaded",
-            Code::Quota => "the quota is used up",
-            Code::Unknown => "unknown",
+            Code::Quota => "quota exceeded",
+            Code::Unknown => "unknown error code",
         }
     }
 
-    /// True where the same request may succeed later, unchanged.
+    /// Returns true if the same request may succeed later.
     pub fn is_transient(self) -> bool {
         matches!(self.status(), 401 | 408 | 429 | 500..=503) || self == Code::Superseded
     }
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_of_a_newer_gateway_is_unknown_and_not_an_error() {
+    fn a_code_of_a_newer_gateway_is_read_as_unknown() {
         let code: Code = serde_json::from_str("\"from_the_future\"").unwrap();
         assert_eq!(code, Code::Unknown);
     }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_retry_can_mend_is_transient() {
+    fn only_refusals_that_a_retry_can_resolve_are_transient() {
         #[rustfmt::skip]
         let cases = [
             (Code::BadPath, false), (Code::TooLarge, false), (Code::Forbidden, false),

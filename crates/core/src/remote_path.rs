@@ -1,11 +1,12 @@
-//! The one grammar of remote paths, used by gateway and agent alike.
+//! Remote paths: the one set of rules that gateway and agent share.
 //!
-//! A path is accepted or refused with the rule that it breaks; it is never
-//! cleaned up, because two spellings of one name are how one file replaces
-//! another. No Unicode normalisation, ever. Percent-decoding is HTTP's
-//! business and has happened before.
+//! A path is accepted as it is or refused with the rule that it breaks. It is
+//! never cleaned up or normalised, because if two spellings meant one path, one
+//! file could replace another. Percent-decoding is a matter of HTTP and happens
+//! before this check.
 //!
-//! Not here: how the bytes of a local name become such a path ([`crate::escape`]).
+//! Not here: turning the name of a local file into a remote path
+//! ([`crate::escape`]).
 
 use std::fmt;
 
@@ -13,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::KEY_BYTES_MAX;
 
-/// A client-relative, `/`-separated name of a file: UTF-8, 1 to 1024 bytes, no
+/// A checked remote path: relative, `/`-separated, UTF-8, 1 to 1024 bytes, no
 /// control character, no backslash, no empty, `.` or `..` segment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RemotePath(String);
 
-/// The rule that a path breaks, said so that the sender can mend it.
+/// The rule that a path breaks. Its text tells the sender what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathRule {
     #[error("a path may not be empty")]
@@ -34,7 +35,7 @@ pub enum PathRule {
     EmptySegment,
     #[error("a path may not have a segment \".\" or \"..\"")]
     DotSegment,
-    #[error("a path may not contain a backslash (write it as %5C in the name)")]
+    #[error("a path may not contain a backslash; write it as the three characters %5C")]
     Backslash,
     #[error("a path may not contain the control character U+{0:04X}")]
     Control(u32),
@@ -43,7 +44,7 @@ pub enum PathRule {
 }
 
 impl RemotePath {
-    /// Checks `text` and keeps it as it is.
+    /// Checks `text`, which is kept unchanged.
     pub fn parse(text: &str) -> Result<RemotePath, PathRule> {
         match broken_rule(text) {
             None => Ok(RemotePath(text.to_owned())),
@@ -55,13 +56,13 @@ impl RemotePath {
         &self.0
     }
 
-    /// The last segment.
+    /// Returns the last segment.
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// What follows the last dot of the file name, where something stands
-    /// before that dot.
+    /// Returns the text after the last dot of the file name, if the dot has text
+    /// on both sides.
     pub fn extension(&self) -> Option<&str> {
         match self.file_name().rsplit_once('.') {
             Some((stem, extension)) if !stem.is_empty() && !extension.is_empty() => Some(extension),
@@ -70,7 +71,7 @@ impl RemotePath {
     }
 }
 
-/// The first rule that `text` breaks, in the order in which they are listed.
+/// Returns the first rule that `text` breaks.
 pub(crate) fn broken_rule(text: &str) -> Option<PathRule> {
     if text.is_empty() {
         return Some(PathRule::Empty);
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bad_path_is_refused_with_its_rule() {
+    fn an_invalid_path_is_refused_with_the_rule_that_it_breaks() {
         use PathRule::*;
         #[rustfmt::skip]
         let cases = [
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_but_honest_path_is_kept_as_it_is() {
+    fn an_unusual_but_valid_path_is_kept_unchanged() {
         for text in [
             "a",
             "foo..bar.jpg",
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_needs_something_before_its_dot() {
+    fn an_extension_needs_text_before_its_dot() {
         let cases = [
             ("a.jpg", Some("jpg")),
             ("x.y/a.tar.gz", Some("gz")),
@@ -198,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_has_only_plain_segments(text in "[a.\\\\/ %\n\u{e9}]{0,12}") {
+        fn an_accepted_path_has_only_plain_segments(text in "[a.\\\\/ %\n\u{e9}]{0,12}") {
             if let Ok(path) = RemotePath::parse(&text) {
                 prop_assert_eq!(path.as_str(), &text);
                 for segment in text.split('/') {

@@ -1,10 +1,10 @@
-//! Bytes, written for people in IEC units.
+//! Sizes and throughputs, formatted for people in IEC units.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A number of bytes. `Display` picks the unit so that the number, as printed,
-/// is under 1,000: `0 B`, `512 B`, `1.0 KiB`, `300 MiB`, `1.5 GiB`.
+/// A number of bytes. `Display` chooses the unit so that the printed number is
+/// below 1,000: `0 B`, `512 B`, `1.0 KiB`, `300 MiB`, `1.5 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(pub u64);
 
@@ -17,26 +17,26 @@ impl fmt::Display for Size {
         }
         let mut number = self.0 as f64;
         let mut unit = 0;
-        // 999.5 would be printed as 1000.
+        // 999.5 would print as 1000.
         while number >= 999.5 {
             number /= 1024.0;
             unit += 1;
         }
-        // 9.96 would be printed as 10.0: one decimal is for what stays under 10.
+        // 9.96 would print as 10.0: numbers from 10 up have no decimal.
         let decimals = if number < 9.95 { 1 } else { 0 };
         f.pad(&format!("{number:.decimals$} {}", UNITS[unit]))
     }
 }
 
-/// Bytes per second. `Display` has one decimal, and picks the unit so that the
-/// number, as printed, is under 1,000: `0.0 B/s`, `999.9 KiB/s`, `1.0 MiB/s`.
+/// A number of bytes and the time they took. `Display` prints bytes per second
+/// with one decimal, in the unit that keeps the printed number below 1,000: `0.0 B/s`, `999.9 KiB/s`, `1.0 MiB/s`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Throughput {
     pub bytes: u64,
     pub elapsed: Duration,
 }
 
-/// Nothing is measured in less time.
+/// Shorter times count as this one, so that a rate is never infinite.
 const ELAPSED_MIN: Duration = Duration::from_millis(1);
 
 impl Throughput {
@@ -49,7 +49,7 @@ impl fmt::Display for Throughput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut number = self.bytes_per_second();
         let mut unit = 0;
-        // 999.95 would be printed as 1000.0.
+        // 999.95 would print as 1000.0.
         while number >= 999.95 && unit + 1 < UNITS.len() {
             number /= 1024.0;
             unit += 1;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_well() {
+    fn sizes_are_printed_in_the_fitting_unit() {
         #[rustfmt::skip]
         let cases = [
             (0,                  "0 B"),
@@ -86,9 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn throughputs_read_well() {
+    fn throughputs_are_printed_in_the_fitting_unit() {
         let second = Duration::from_secs(1);
-        // 999.95 of a unit, and a byte less: all are whole numbers of bytes.
+        // The first number of bytes that is at least 999.95 of a unit.
         let edge = |unit: u32| (99_995 * 1024u64.pow(unit)).div_ceil(100);
         #[rustfmt::skip]
         let cases = [
@@ -119,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_throughput_is_under_a_thousand(bytes in 0..1u64 << 50, millis in 1u64..10_000_000) {
+        fn a_printed_throughput_is_below_a_thousand(bytes in 0..1u64 << 50, millis in 1u64..10_000_000) {
             let elapsed = Duration::from_millis(millis);
             let text = Throughput { bytes, elapsed }.to_string();
             let number: f64 = text.split(' ').next().unwrap().parse().unwrap();
@@ -127,7 +127,7 @@ mod tests {
         }
 
         #[test]
-        fn the_number_is_always_under_a_thousand(bytes: u64) {
+        fn a_printed_size_is_below_a_thousand(bytes: u64) {
             let text = Size(bytes).to_string();
             let number: f64 = text.split(' ').next().unwrap().parse().unwrap();
             prop_assert!(number < 1000.0, "{}", text);

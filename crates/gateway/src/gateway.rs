@@ -1,6 +1,6 @@
-//! The gateway's parts put together: what every call works with.
+//! The state that all requests share, and how it is set up at start.
 //!
-//! Not here: the addresses (`router`), the sockets (`serve`).
+//! Not here: routes and sockets (`server`), the calls (`handlers`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use axum::http::{HeaderMap, header};
 use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{Conditions, ConnectError, Store, StoreError, Versioning};
-use tokio_util::task::TaskTracker;
 
-use crate::client::{Caller, Client, Clients, Overwrite, Right};
-use crate::config::Config;
-use crate::in_flight::InFlight;
+use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
+use crate::config::{BUFFERS_PER_UPLOAD_MIN, Config};
 use crate::refusal::Refusal;
+use crate::uploads::Uploads;
+use crate::uploads::admission::{Admission, AnnouncedLength, admit};
 
-/// How long the first look at the bucket is repeated at start.
+/// How long the first requests to the bucket are retried at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// A running gateway; clones share everything.
@@ -24,62 +24,45 @@ pub struct Gateway(Arc<Shared>);
 
 struct Shared {
     store: Store,
+    uploads: Uploads,
     clients: Clients,
     prefix: KeyPrefix,
     part_bytes: u64,
-    in_flight: InFlight,
-    /// Commits that no request may interrupt.
-    detached: TaskTracker,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("connect to the store")]
+    #[error("connect to S3")]
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Probe(#[from] StoreError),
     #[error(
-        "bucket {bucket}: `s3.require_versioning` is set and the bucket {what}; \
+        "bucket {bucket}: versioning is {state}, but `s3.require_versioning` is true; \
          enable versioning on the bucket"
     )]
-    Versioning { bucket: String, what: &'static str },
+    Versioning { bucket: String, state: &'static str },
     #[error(
-        "client {client}: `overwrite: never` cannot be kept: the store ignores If-None-Match, so \
-         that of two uploads of one path the last wins; set `overwrite: versioned`, or use a store \
-         that honours it (docs/s3-compatibility.md)"
+        "client {client}: `overwrite: never` cannot be enforced: this S3 server ignores \
+         If-None-Match, so the later of two uploads to one path would win; \
+         set `overwrite: versioned`, or use a server that supports conditional writes \
+         (docs/s3-compatibility.md)"
     )]
     Overwrite { client: ClientName },
 }
 
 impl Gateway {
-    /// Connects to the store and takes a first look at the bucket.
+    /// Connects to S3 and checks the bucket.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
         let store = Store::connect(config.store).await?;
         let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
-        let what = match versioning {
-            Versioning::Kept => None,
-            Versioning::NotKept => Some("keeps no versions"),
-            Versioning::Unknown => Some("does not say whether it keeps versions"),
-        };
-        if let Some(what) = what {
-            let bucket = store.bucket().to_owned();
-            if config.require_versioning {
-                return Err(StartError::Versioning { bucket, what });
-            }
-            tracing::warn!(
-                event = "versioning_off",
-                bucket,
-                "the bucket {what}: what is overwritten is not recoverable"
-            );
-        }
+        check_versioning(versioning, store.bucket(), config.require_versioning)?;
         check_overwrite(&store, &config.clients, &config.prefix).await?;
         Ok(Gateway(Arc::new(Shared {
+            uploads: Uploads::new(store.clone()),
             store,
             clients: config.clients,
             prefix: config.prefix,
             part_bytes: config.part_bytes,
-            in_flight: InFlight::default(),
-            detached: TaskTracker::new(),
         })))
     }
 
@@ -87,22 +70,17 @@ impl Gateway {
         &self.0.store
     }
 
-    pub(crate) fn in_flight(&self) -> &InFlight {
-        &self.0.in_flight
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.0.uploads
     }
 
-    pub(crate) fn detached(&self) -> &TaskTracker {
-        &self.0.detached
+    /// Returns the configured part length.
+    pub(crate) fn part_bytes(&self) -> u64 {
+        self.0.part_bytes
     }
 
-    /// The part length that is configured, and the longest that the buffers
-    /// allow: a long upload holds one while it fills the next.
-    pub(crate) fn part_bytes(&self) -> (u64, u64) {
-        (self.0.part_bytes, self.0.store.pool().budget_bytes() / 2)
-    }
-
-    /// The client whose key the request carries.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Refusal> {
+    /// Returns the client whose key the request carries.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
         let field = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = field.and_then(|field| {
             let (scheme, key) = field.split_once(' ')?;
@@ -115,38 +93,73 @@ impl Gateway {
         self.0.clients.find(key.unwrap_or_default()).ok_or_else(unknown)
     }
 
-    /// Where the file of a client lives.
+    /// Returns the key of a file of `client`.
     pub(crate) fn key(&self, client: &Client, path: &RemotePath) -> Result<Key, Refusal> {
-        Ok(Key::of_file(&self.0.prefix, &client.name, path)?)
+        Ok(Key::of_file(&self.0.prefix, &client.policy.name, path)?)
     }
 
-    /// Waits until detached commits and clean-ups are over.
-    pub(crate) async fn settle(&self) {
-        self.0.detached.close();
-        self.0.detached.wait().await;
+    /// Decides whether an upload may begin, and under which key.
+    pub(crate) fn admit(
+        &self,
+        client: &Client,
+        path: &RemotePath,
+        announced: AnnouncedLength,
+    ) -> Result<(Key, Admission), Refusal> {
+        let key = self.key(client, path)?;
+        let part_bytes_max = self.0.store.pool().budget_bytes() / BUFFERS_PER_UPLOAD_MIN;
+        let admission = admit(&client.policy, path, announced, self.0.part_bytes, part_bytes_max)?;
+        Ok((key, admission))
+    }
+
+    /// Waits until detached commits and clean-ups are done.
+    pub(crate) async fn finish_background_work(&self) {
+        self.0.uploads.finish_commits().await;
         self.0.store.settle().await;
     }
 }
 
-/// A promise that the store would break is not given. It is asked only where
-/// there is one, since that may write a small object.
+/// Warns if the bucket keeps no versions, or refuses to start if they are
+/// required.
+fn check_versioning(
+    versioning: Versioning,
+    bucket: &str,
+    required: bool,
+) -> Result<(), StartError> {
+    let (state, consequence) = match versioning {
+        Versioning::Kept => return Ok(()),
+        Versioning::NotKept => ("off", "overwritten files cannot be recovered"),
+        Versioning::Unknown => {
+            ("unknown", "S3 did not report it, so overwritten files may not be recoverable")
+        }
+    };
+    let bucket = bucket.to_owned();
+    if required {
+        return Err(StartError::Versioning { bucket, state });
+    }
+    tracing::warn!(event = "versioning_off", bucket, "bucket versioning is {state}: {consequence}");
+    Ok(())
+}
+
+/// Refuses to start if `overwrite: never` is configured and S3 would not enforce
+/// it. The probe may write a small object, so it runs only if a client needs it.
 async fn check_overwrite(
     store: &Store,
     clients: &Clients,
     prefix: &KeyPrefix,
 ) -> Result<(), StartError> {
-    let is_promised = |client: &&Client| {
-        client.overwrite == Overwrite::Never && client.rights.contains(&Right::Upload)
+    let needs_condition = |policy: &&ClientPolicy| {
+        policy.overwrite == Overwrite::Never && policy.rights.contains(&Right::Upload)
     };
-    let Some(client) = clients.policies().find(is_promised) else { return Ok(()) };
+    let Some(policy) = clients.policies().find(needs_condition) else { return Ok(()) };
     match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
         Conditions::Honoured | Conditions::HonouredWhereNew => Ok(()),
-        Conditions::Ignored => Err(StartError::Overwrite { client: client.name.clone() }),
+        Conditions::Ignored => Err(StartError::Overwrite { client: policy.name.clone() }),
         Conditions::Unknown => {
             tracing::warn!(
                 event = "overwrite_never_unproven",
-                client = %client.name,
-                "`overwrite: never` holds only where the store honours If-None-Match"
+                client = %policy.name,
+                "cannot verify that this S3 server honours If-None-Match; \
+                 if it does not, `overwrite: never` is not enforced"
             );
             Ok(())
         }

@@ -1,35 +1,29 @@
-//! The gateway: it alone holds the S3 credentials.
+//! The gateway: receives files from clients over HTTP and stores them in S3.
 //!
-//! A request is authenticated ([`client`]), its path checked
-//! ([`s3up_core::RemotePath`]), the whole of it judged by [`admit`] (a pure
-//! decision), and its body streamed into S3 by the store's one upload path,
-//! with the pace and the size of it watched while it arrives ([`body`]). What
-//! is refused is a [`refusal::Refusal`]: a stable code and a sentence for the
-//! sender, the cause for the log. There is no call that deletes.
+//! [`serve`] accepts connections and routes each request to one of `handlers`,
+//! one file per call of the API. A handler authenticates the client
+//! (`clients`), parses the request (`request`) and asks
+//! `uploads::admission`, a pure decision, whether an upload may begin.
+//! `uploads::stage` then streams the body into S3 while it checks rate, length
+//! and SHA-256. Every error becomes a `refusal`: a stable code and a sentence
+//! for the client, the cause for the log. No call deletes anything.
 //!
-//! Not here: how bytes get into S3 (the store), what a path may be (core).
+//! Not here: the transfer of bytes to S3 (the store), the rules for paths
+//! (core).
 
-mod admit;
-mod body;
-mod client;
+mod clients;
 pub mod config;
-mod download;
-mod exists;
-mod form;
 mod gateway;
-mod in_flight;
-mod incoming;
+mod handlers;
 pub mod keygen;
-mod put;
-mod query;
-pub mod range;
 mod refusal;
-mod router;
-mod serve;
+mod request;
+mod server;
+mod stopwatch;
 mod tls;
-mod upload;
+mod uploads;
 
 pub use config::Config;
 pub use gateway::{Gateway, StartError};
-pub use serve::{Front, GRACE, serve};
-pub use tls::TlsError;
+pub use server::{SHUTDOWN_GRACE, ServeOptions, serve};
+pub use tls::{TlsError, TlsFiles};

@@ -1,47 +1,24 @@
-//! `s3up-server`: reads arguments, builds the parts, runs them. Decides nothing.
+//! `s3up-server`: parses arguments, loads the configuration, runs the command.
+//! Decides nothing.
+
+mod args;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use s3up_cli::{Exit, LogArgs};
-use s3up_server::{Config, Front, GRACE, Gateway, StartError, keygen, serve};
+use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, StartError, keygen, serve};
 use tokio::net::TcpListener;
 
-/// Small uploads are many short allocations on all threads: with the system's a
-/// sixth of the gateway's time (`bench/README.md`).
+use crate::args::{Args, Command};
+
+/// Small uploads make many short allocations on all threads. With the allocator
+/// of the system they take a sixth of the gateway's time (`bench/README.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Take files from clients over HTTP and store them in S3
-#[derive(Parser)]
-#[command(version, name = "s3up-server")]
-struct Args {
-    /// Configuration file (YAML or TOML)
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        default_value = "/etc/s3up-server/server.yaml"
-    )]
-    config: PathBuf,
-    #[command(flatten)]
-    log: LogArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Run the gateway (the default)
-    Serve,
-    /// Check the configuration file, then exit
-    CheckConfig,
-    /// Print a new API key and the lines for both configuration files
-    Keygen,
-}
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -55,7 +32,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             let config = Config::load(&args.config)?;
             print(&config.summary())
         }
-        Command::Keygen => print(&keygen::lines().context("make an API key")?),
+        Command::Keygen => print(&keygen::config_lines().context("generate a client key")?),
     }
 }
 
@@ -65,27 +42,29 @@ fn print(text: &str) -> anyhow::Result<Exit> {
 }
 
 #[tokio::main]
-async fn serve_config(path: &std::path::Path, log: LogArgs) -> anyhow::Result<Exit> {
+async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
     log.with_config(None, config.log_format).init()?;
     let (listen, tls, connections_max) =
         (config.listen, config.tls.clone(), config.connections_max);
-    // Before the socket is open, so that whoever can connect is served.
-    let gateway = Gateway::start(config).await.map_err(not_started)?;
+    // Before the socket is open, so that every accepted request can be served.
+    let gateway = Gateway::start(config).await.map_err(start_error)?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
-    let address = listener.local_addr().context("ask for the listening address")?;
+    let address = listener.local_addr().context("get the address of the listening socket")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(event = "started", url = format!("{scheme}://{address}"));
-    let stopped = async {
+    let shutdown = async {
         s3up_cli::until_stopped().await;
     };
-    serve(Front { listener, tls, connections_max, grace: GRACE }, gateway, stopped).await?;
+    let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
+    serve(options, gateway, shutdown).await?;
     tracing::info!(event = "stopped");
     Ok(Exit::Done)
 }
 
-fn not_started(err: StartError) -> anyhow::Error {
+/// An error that a change of the configuration resolves exits with code 2.
+fn start_error(err: StartError) -> anyhow::Error {
     match err {
         StartError::Overwrite { .. } => Exit::Usage.with(err),
         StartError::Connect(_) | StartError::Probe(_) | StartError::Versioning { .. } => err.into(),

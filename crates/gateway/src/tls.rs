@@ -1,6 +1,7 @@
-//! The certificate of the gateway.
+//! The TLS certificate of the gateway and its private key.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -9,32 +10,37 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::TlsFiles;
+const CERT: &str = "server.tls.cert_file";
+const KEY: &str = "server.tls.key_file";
+
+/// The PEM files of the certificate chain and of the private key.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("read {path}: {source}")]
     Read { key: &'static str, path: String, source: io::Error },
-    #[error("{path}: expected {what} in PEM form")]
+    #[error("{path}: expected {what} in PEM format")]
     Pem { key: &'static str, path: String, what: &'static str },
-    #[error("{cert} and {private} do not go together: {source}")]
-    Pair { cert: String, private: String, source: rustls::Error },
+    #[error("the private key in {private} does not match the certificate in {cert}: {source}")]
+    Mismatch { cert: String, private: String, source: rustls::Error },
 }
 
-const CERT: &str = "server.tls.cert_file";
-const KEY: &str = "server.tls.key_file";
-
 impl TlsError {
-    /// The key of the configuration that names the file.
+    /// Returns the configuration key that names the file.
     pub(crate) fn key(&self) -> &'static str {
         match self {
             TlsError::Read { key, .. } | TlsError::Pem { key, .. } => key,
-            TlsError::Pair { .. } => KEY,
+            TlsError::Mismatch { .. } => KEY,
         }
     }
 }
 
-/// Reads certificate and key.
+/// Reads certificate and private key.
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let (cert, private) = (files.cert.display().to_string(), files.key.display().to_string());
     let cert_pem = read(CERT, &cert)?;
@@ -52,7 +58,7 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_der));
-    let mut config = config.map_err(|source| TlsError::Pair { cert, private, source })?;
+    let mut config = config.map_err(|source| TlsError::Mismatch { cert, private, source })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

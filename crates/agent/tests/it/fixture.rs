@@ -14,8 +14,7 @@ use s3up_cli::config::Loaded;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
 use s3up_devstore::{DevStore, Options, Versioning};
-use s3up_server::config::TlsFiles;
-use s3up_server::{Front, Gateway, serve};
+use s3up_server::{Gateway, ServeOptions, TlsFiles, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -74,9 +73,10 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let tls = self.tls.clone();
         let task = tokio::spawn(async move {
-            let front = Front { listener, tls, connections_max: 100, grace: s3up_server::GRACE };
+            let grace = s3up_server::SHUTDOWN_GRACE;
+            let options = ServeOptions { listener, tls, connections_max: 100, grace };
             let stopped = async { drop(stopped.await) };
-            serve(front, gateway, stopped).await.expect("a server that ends well");
+            serve(options, gateway, stopped).await.expect("a server that ends well");
         });
         self.gateway = Some((stop, task));
     }

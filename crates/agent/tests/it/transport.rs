@@ -14,7 +14,7 @@ use s3up::identity::Identity;
 use s3up::problem::Kind;
 use s3up::upload::{Manner, Order, Outcome, Uploader};
 use s3up_core::{Code, RemotePath, Sha256Digest};
-use s3up_server::config::TlsFiles;
+use s3up_server::TlsFiles;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

@@ -1,11 +1,11 @@
-//! `server.yaml`, as it is written: strings and numbers. Defaults are in
-//! [`super`]; unknown keys are refused by the loader.
+//! The keys of `server.yaml` as they stand in the file, before any check. The
+//! loader refuses unknown keys.
 
 use s3up_cli::config::AbsolutePath;
 use s3up_cli::{LogFormat, Secret};
 use serde::Deserialize;
 
-use crate::client::{Overwrite, Right};
+use crate::clients::{Overwrite, Right};
 
 #[derive(Debug, Deserialize)]
 pub struct Raw {

@@ -1,3 +1,6 @@
+use s3up_core::Sha256Digest;
+use s3up_store::{Profile, Sse};
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -23,7 +26,7 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 #[test]
-fn a_small_file_is_enough() {
+fn a_minimal_file_gets_the_defaults() {
     let config = parse(GOOD).unwrap();
 
     assert_eq!(config.listen, "127.0.0.1:8080".parse().unwrap());
@@ -33,11 +36,49 @@ fn a_small_file_is_enough() {
     assert_eq!(config.store.sse, Sse::Aes256);
     assert_eq!(config.store.buffer_budget_bytes, 192 * MIB);
     let key = "sk_live_0123456789012345678901234567890123456789012";
-    let caller = config.clients.find(key).unwrap();
-    assert_eq!(caller.client.name.as_str(), "webapp-prod");
-    assert_eq!(caller.client.file_bytes_max, Some(100 * MIB));
+    let client = config.clients.find(key).unwrap();
+    assert_eq!(client.policy.name.as_str(), "webapp-prod");
+    assert_eq!(client.policy.file_bytes_max, Some(100 * MIB));
     assert!(config.clients.find("sk_live_").is_none());
     assert!(config.clients.find("").is_none());
+}
+
+#[test]
+fn the_summary_shows_every_setting() {
+    let text = GOOD.replace("path_prefix:", "endpoint: \"http://localhost:9000\"\n  path_prefix:");
+
+    let summary = parse(&text).unwrap().summary();
+
+    assert_eq!(
+        summary,
+        "\
+server
+  listen                  127.0.0.1:8080
+  TLS certificate         off
+  max_connections         10000
+  buffer_budget           192 MiB
+s3
+  endpoint                http://localhost:9000
+  profile                 generic
+  region                  us-east-1
+  bucket                  backups
+  path_prefix             \"sites/\"
+  credentials             AKIA1 (secret hidden)
+  part_size               8.0 MiB
+  storage_class           STANDARD
+  sse                     none
+  ca_file                 those of the system
+  require_versioning      false
+client webapp-prod
+  allow                   upload, exists, download, list
+  overwrite               versioned
+  max_file_size           100 MiB
+  allowed_extensions      any
+  max_concurrent_uploads  32
+log
+  format                  human on a terminal, otherwise logfmt
+"
+    );
 }
 
 #[test]
@@ -51,26 +92,26 @@ fn the_summary_shows_no_secret() {
 }
 
 #[test]
-fn a_wrong_value_is_named_with_file_and_key() {
+fn an_error_names_the_file_and_the_key() {
     #[rustfmt::skip]
     let cases = [
         ("region: \"us-east-1\"", "region: \"\"",  "s3.region: may not be empty"),
         ("bucket: \"backups\"", "bukket: \"b\"",   "unknown key"),
-        ("\"127.0.0.1\"", "\"0.0.0.0\"",           "without TLS the gateway listens on loopback only"),
+        ("\"127.0.0.1\"", "\"0.0.0.0\"",           "without TLS the gateway listens only on loopback"),
         ("\"127.0.0.1\"", "\"localhorst\"",        "server.host: expected an IP address"),
         ("${ID}", "${NO_SUCH}",                    "NO_SUCH"),
-        ("${SECRET}", "",                          "s3.secret_access_key: is needed beside"),
+        ("${SECRET}", "",                          "s3.secret_access_key: is required with `s3.access_key_id`"),
         ("\"sites/\"", "\"/sites\"",               "s3.path_prefix: prefix \"/sites\": a path may not start with a slash"),
         ("webapp-prod", "WebApp",                  "clients[0].name: client name \"WebApp\""),
-        ("_mb: 100", "_mb: 0",                     "clients[0].max_file_size_mb: expected at least 1"),
+        ("_mb: 100", "_mb: 0",                     "clients[0].max_file_size_mb: expected at least 1, found 0"),
         ("_mb: 100", "_mb: much",                  "clients[0].max_file_size_mb"),
         ("sk_live_0123456789012345678901234567890123456789012", "short", "clients[0].api_key: expected at least 32 characters, found 5"),
         ("api_key:", "api_key_sha256:",            "clients[0].api_key_sha256: expected 64 hex digits"),
         ("max_file_size_mb: 100", "allow: [erase]", "clients[0].allow[0]"),
-        ("host:", "tls: { enabled: true }\n  host:", "server.tls.cert_file: is needed"),
+        ("host:", "tls: { enabled: true }\n  host:", "server.tls.cert_file: is required"),
         ("host:", "tls: { cert_file: \"x.pem\" }\n  host:", "server.tls.cert_file: expected an absolute path"),
-        ("host:", "buffer_budget_mb: 8\n  host:",  "server.buffer_budget_mb: 8 MiB do not hold two parts"),
-        ("region:", "part_size_mb: 4\n  region:",  "s3.part_size_mb: S3 takes no parts under 5 MiB"),
+        ("host:", "buffer_budget_mb: 8\n  host:",  "server.buffer_budget_mb: expected at least 16, two parts of `s3.part_size_mb`, found 8"),
+        ("region:", "part_size_mb: 4\n  region:",  "s3.part_size_mb: expected at least 5, the minimum of S3, found 4"),
         ("region:", "endpoint: \"minio:9000\"\n  region:", "s3.endpoint: expected a URL"),
         ("region:", "sse: \"AES\"\n  region:",     "s3.sse: expected \"AES256\""),
         ("region:", "kms_key_id: \"k\"\n  region:", "s3.kms_key_id: is only used with"),
@@ -85,13 +126,13 @@ fn a_wrong_value_is_named_with_file_and_key() {
 }
 
 #[test]
-fn two_clients_share_neither_name_nor_key() {
+fn no_two_clients_share_a_name_or_a_key() {
     let second = "  - { name: \"other\", api_key: \"sk_live_1123456789012345678901234567890123456789012\" }\n";
     parse(&format!("{GOOD}{second}")).unwrap();
     #[rustfmt::skip]
     let cases = [
-        ("other", "webapp-prod",     "clients[1].name: another client is called webapp-prod too"),
-        ("sk_live_1", "sk_live_0",   "clients[1].api_key: client webapp-prod has the same API key"),
+        ("other", "webapp-prod",     "clients[1].name: another client is also named webapp-prod"),
+        ("sk_live_1", "sk_live_0",   "clients[1].api_key: client webapp-prod already has this key"),
     ];
     for (old, new, want) in cases {
         let err = parse(&format!("{GOOD}{}", second.replace(old, new))).unwrap_err();

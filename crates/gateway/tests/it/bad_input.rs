@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Requests that are refused, and the problem documents that they get.
 
 use reqwest::multipart::{Form, Part};
 use s3up_core::Code;
@@ -7,10 +7,10 @@ use s3up_devstore::{Fault, Op};
 use crate::fixture::{KEY, OTHER_KEY, READER_KEY, World, problem, refused, stored};
 
 #[tokio::test]
-async fn no_key_and_a_wrong_key_get_the_same_answer() {
+async fn a_missing_key_and_an_unknown_key_get_the_same_response() {
     let world = World::start().await;
     let url = format!("{}/exists?path=a", world.url);
-    let answers = [
+    let requests = [
         world.http.get(&url),
         world.http.get(&url).bearer_auth("sk_live_wrong"),
         world.http.get(&url).bearer_auth(""),
@@ -21,7 +21,7 @@ async fn no_key_and_a_wrong_key_get_the_same_answer() {
         world.http.get(format!("{}/download?path=a", world.url)),
     ];
     let mut details = Vec::new();
-    for request in answers {
+    for request in requests {
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
         let problem = problem(response).await;
@@ -30,11 +30,11 @@ async fn no_key_and_a_wrong_key_get_the_same_answer() {
     }
     details.dedup();
     assert_eq!(details.len(), 1);
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn a_key_does_only_what_it_may() {
+async fn a_key_has_only_its_rights() {
     let world = World::start().await;
     stored(world.put("a.jpg", "x")).await;
     let put = |key: &str, path: &str| {
@@ -48,23 +48,24 @@ async fn a_key_does_only_what_it_may() {
     let php = refused(put(OTHER_KEY, "shell.php")).await;
     assert_eq!(php.code, Code::Forbidden);
     assert!(php.detail.contains("jpg"), "{}", php.detail);
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a.jpg"]).await;
 }
 
 #[tokio::test]
-async fn an_address_or_method_that_does_not_exist_is_a_problem_too() {
+async fn an_unknown_url_or_method_is_refused_and_changes_nothing() {
     let world = World::start().await;
-    let delete =
-        |address: &str| world.http.delete(format!("{}{address}", world.url)).bearer_auth(KEY);
+    stored(world.put("a", "x")).await;
+    let delete = |url: &str| world.http.delete(format!("{}{url}", world.url)).bearer_auth(KEY);
     assert_eq!(refused(world.get("/nothing")).await.code, Code::NotFound);
-    for address in ["/files/a", "/download?path=a", "/exists?path=a", "/upload", "/health"] {
-        assert_eq!(refused(delete(address)).await.code, Code::MethodNotAllowed, "{address}");
+    for url in ["/files/a", "/download?path=a", "/exists?path=a", "/upload", "/health"] {
+        assert_eq!(refused(delete(url)).await.code, Code::MethodNotAllowed, "{url}");
     }
-    world.stop().await;
+    assert_eq!(world.content("webapp/a").await.unwrap(), b"x");
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]
-async fn a_form_that_is_not_understood_names_what_is_wrong() {
+async fn a_wrong_form_is_refused_by_field_and_not_stored() {
     let world = World::start().await;
     let file = || Part::bytes(vec![1, 2, 3]).file_name("x");
     #[rustfmt::skip]
@@ -72,11 +73,11 @@ async fn a_form_that_is_not_understood_names_what_is_wrong() {
         (Form::new().text("path", "a"),                                        "no `file`"),
         (Form::new().part("file", file()),                                     "no `path`"),
         (Form::new().text("path", "a").part("file", file()).text("x", "y"),    "unknown form field \"x\""),
-        (Form::new().text("path", "a").text("path", "b").part("file", file()), "`path` is given twice"),
+        (Form::new().text("path", "a").text("path", "b").part("file", file()), "the form has `path` twice"),
         (Form::new().text("path", "a").text("sha256", "abc").part("file", file()), "`sha256`"),
         (Form::new().text("path", "a").text("mode", "rwx").part("file", file()),   "`mode`"),
         (Form::new().text("path", "a").part("file", file()).text("mtime_ns", "1"), "`mtime_ns` must come before"),
-        (Form::new().text("path", "x".repeat(5000)).part("file", file()),      "`path` is longer"),
+        (Form::new().text("path", "x".repeat(5000)).part("file", file()),      "`path`: is longer"),
     ];
     for (form, want) in cases {
         let request = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY);
@@ -86,12 +87,11 @@ async fn a_form_that_is_not_understood_names_what_is_wrong() {
     }
     let no_form = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY).body("x");
     assert_eq!(refused(no_form).await.code, Code::BadRequest);
-    assert_eq!(world.exists("a").await["exists"], false);
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn one_failure_of_the_store_is_not_seen_by_the_client() {
+async fn a_single_failure_of_s3_does_not_fail_a_request() {
     let world = World::start().await;
     let faults = world.s3.faults();
     faults.inject(Op::HeadObject, 1, Fault::InternalError);
@@ -99,9 +99,9 @@ async fn one_failure_of_the_store_is_not_seen_by_the_client() {
     faults.inject(Op::PutObject, 2, Fault::SlowDown { retry_after_seconds: None });
 
     assert_eq!(world.exists("a").await["exists"], false);
-    let answer = stored(world.put("a", "once")).await;
+    let response = stored(world.put("a", "once")).await;
 
-    assert_eq!(answer.size, 4);
+    assert_eq!(response.size, 4);
     assert_eq!(world.download("a").await, b"once");
     world.stop().await;
 }

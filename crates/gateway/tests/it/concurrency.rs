@@ -1,4 +1,4 @@
-//! Uploads that meet each other, break off, or are stopped.
+//! Uploads that compete, that are interrupted, or that a shutdown cancels.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::fixture::{KEY, MIB, World, noise, refused, stored};
 
-/// A body that sends `first`, then whatever comes through the channel.
+/// Returns a body that sends `first`, then what the channel receives, and ends
+/// when the channel is dropped.
 fn open_body(first: Vec<u8>) -> (mpsc::Sender<Bytes>, reqwest::Body) {
     let (tx, rx) = mpsc::channel::<Bytes>(1);
     let rest = futures::stream::unfold(rx, |mut rx| async move { Some((rx.recv().await?, rx)) });
@@ -22,7 +23,7 @@ fn open_body(first: Vec<u8>) -> (mpsc::Sender<Bytes>, reqwest::Body) {
 }
 
 #[tokio::test]
-async fn a_newer_upload_of_the_same_path_wins_over_one_that_hangs() {
+async fn a_newer_upload_of_a_path_supersedes_one_that_hangs() {
     let world = World::start().await;
     let (open, body) = open_body(noise(9 * MIB));
     let older = tokio::spawn(world.put("a", body).send());
@@ -37,12 +38,11 @@ async fn a_newer_upload_of_the_same_path_wins_over_one_that_hangs() {
     drop(open);
     assert_eq!(world.download("a").await, b"newer");
     assert_eq!(world.s3.faults().calls(Op::CompleteMultipartUpload), 0);
-    world.s3.faults().called(Op::AbortMultipartUpload, 1).await;
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]
-async fn an_upload_that_changes_nothing_is_newer_all_the_same() {
+async fn an_upload_that_writes_nothing_supersedes_an_older_one_too() {
     let world = World::start().await;
     let digest = Sha256Digest::of(b"one").to_repr_digest();
     stored(world.put("a", "one")).await;
@@ -58,11 +58,11 @@ async fn an_upload_that_changes_nothing_is_newer_all_the_same() {
         assert_eq!(crate::fixture::problem(response).await.code, Code::Superseded);
     }
     assert_eq!(world.download("a").await, b"one");
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]
-async fn a_second_try_takes_the_place_of_the_first_where_there_is_only_one() {
+async fn a_second_attempt_gets_the_only_upload_slot_from_the_first() {
     let one = |config: String| config.replace("max_file_size_mb: 40", "max_concurrent_uploads: 1");
     let world = World::with(s3up_devstore::Versioning::Off, one).await;
     let (open, body) = open_body(noise(9 * MIB));
@@ -73,11 +73,11 @@ async fn a_second_try_takes_the_place_of_the_first_where_there_is_only_one() {
 
     drop((open, first.await));
     assert_eq!(world.download("a").await, b"second");
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_leaves_nothing() {
+async fn a_client_that_disconnects_leaves_nothing_in_the_bucket() {
     let world = World::start().await;
     let (open, body) = open_body(noise(9 * MIB));
     let upload = tokio::spawn(world.put("a", body).send());
@@ -88,30 +88,37 @@ async fn a_client_that_hangs_up_leaves_nothing() {
 
     world.s3.faults().called(Op::AbortMultipartUpload, 1).await;
     assert_eq!(world.exists("a").await["exists"], false);
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
 async fn a_body_that_is_shorter_than_announced_is_not_stored() {
     let world = World::start().await;
     let host = world.url.strip_prefix("http://").unwrap();
-    let mut socket = TcpStream::connect(host).await.unwrap();
-    let request = format!(
-        "PUT /files/short HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n\
-         Content-Length: 100\r\n\r\nonly this"
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
-    socket.shutdown().await.unwrap();
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).await.unwrap();
+    // A file of one part, and one whose first part is in S3 when its body ends.
+    for (announced, sent) in [(100, 9), (20 * MIB, 9 * MIB)] {
+        let mut socket = TcpStream::connect(host).await.unwrap();
+        let head = format!(
+            "PUT /files/short HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n\
+             Content-Length: {announced}\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&noise(sent)).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut response = Vec::new();
+        socket.read_to_end(&mut response).await.unwrap();
 
-    assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
-    assert_eq!(world.exists("short").await["exists"], false);
-    world.stop().await;
+        let response = String::from_utf8_lossy(&response).into_owned();
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        assert!(response.contains(r#""code":"incomplete""#), "{response}");
+        assert_eq!(world.exists("short").await["exists"], false);
+    }
+    assert_eq!(world.s3.faults().calls(Op::CreateMultipartUpload), 1);
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn a_refusal_comes_before_the_body_where_the_client_waits() {
+async fn a_client_that_waits_for_continue_is_refused_before_its_body() {
     let world = World::start().await;
     let host = world.url.strip_prefix("http://").unwrap();
     for (head, want) in [
@@ -136,30 +143,35 @@ async fn a_refusal_comes_before_the_body_where_the_client_waits() {
         let mut socket = TcpStream::connect(host).await.unwrap();
         let head = format!("{head}Host: {host}\r\nExpect: 100-continue\r\n\r\n");
         socket.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        socket.read_exact(&mut answer).await.unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {want}"));
+        let mut status_line = [0; 12];
+        socket.read_exact(&mut status_line).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status_line), format!("HTTP/1.1 {want}"));
     }
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn many_uploads_at_once_stay_within_the_buffers() {
+async fn concurrent_uploads_that_exceed_the_buffer_budget_all_succeed() {
     let world = World::start().await;
     let body = noise(9 * MIB);
     let uploads = (0..30).map(|n| {
         let request = world.put(&format!("many/{n}"), body.clone());
         async move { stored(request).await }
     });
-    let answers = futures::future::join_all(uploads).await;
+    let responses = futures::future::join_all(uploads).await;
 
     let digest = Sha256Digest::of(&body);
-    assert!(answers.iter().all(|answer| answer.sha256 == digest));
-    world.stop().await;
+    assert!(responses.iter().all(|response| response.sha256 == digest));
+    let files: Vec<_> = (0..30).map(|n| format!("webapp/many/{n}")).collect();
+    for file in &files {
+        assert!(world.content(file).await.unwrap() == body, "{file}");
+    }
+    let files: Vec<_> = files.iter().map(String::as_str).collect();
+    world.stop_and_expect_files(&files).await;
 }
 
 #[tokio::test]
-async fn more_uploads_than_a_client_may_have_are_put_off() {
+async fn an_upload_over_the_concurrency_limit_is_refused_and_not_stored() {
     let one = |config: String| config.replace("max_file_size_mb: 40", "max_concurrent_uploads: 1");
     let world = World::with(s3up_devstore::Versioning::Off, one).await;
     let (open, body) = open_body(noise(9 * MIB));
@@ -172,11 +184,11 @@ async fn more_uploads_than_a_client_may_have_are_put_off() {
     assert_eq!(crate::fixture::problem(response).await.code, Code::RateLimited);
     drop(open);
     assert_eq!(first.await.unwrap().unwrap().status().as_u16(), 200);
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]
-async fn forms_with_the_file_first_count_as_uploads() {
+async fn a_form_with_the_file_first_counts_against_the_concurrency_limit() {
     let one = |config: String| config.replace("max_file_size_mb: 40", "max_concurrent_uploads: 1");
     let world = World::with(s3up_devstore::Versioning::Off, one).await;
     let (open, body) = open_body(noise(9 * MIB));
@@ -190,45 +202,48 @@ async fn forms_with_the_file_first_count_as_uploads() {
     assert_eq!(refused(form).await.code, Code::RateLimited);
     drop(open);
     assert_eq!(first.await.unwrap().unwrap().status().as_u16(), 200);
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
 #[tokio::test]
-async fn stopping_lets_what_is_under_way_finish() {
-    let world = World::start().await;
+async fn uploads_in_progress_finish_before_the_gateway_stops() {
+    let mut world = World::start().await;
     let body = noise(9 * MIB);
     let (open, sent) = open_body(body.clone());
     let upload = tokio::spawn(world.put("a", sent).send());
     world.s3.faults().called(Op::UploadPart, 1).await;
     let (url, http) = (world.url.clone(), world.http.clone());
 
-    let stopping = tokio::spawn(world.stop());
-    // The listener is gone once a connection is refused.
+    let stopping = tokio::spawn(async move {
+        world.stop_gateway().await;
+        world
+    });
+    // The listener is closed once a connection is refused.
     while http.get(format!("{url}/health")).timeout(Duration::from_secs(5)).send().await.is_ok() {
         tokio::task::yield_now().await;
     }
     drop(open);
 
     assert_eq!(upload.await.unwrap().unwrap().status().as_u16(), 200);
-    stopping.await.unwrap();
+    let world = stopping.await.unwrap();
+    assert!(world.content("webapp/a").await.unwrap() == body);
 }
 
 #[tokio::test]
-async fn what_is_cut_at_the_end_leaves_nothing() {
-    let mut world =
+async fn an_upload_that_the_shutdown_cancels_leaves_nothing() {
+    let world =
         World::with_grace(Duration::ZERO, s3up_devstore::Versioning::Off, |config| config).await;
     let (open, body) = open_body(noise(9 * MIB));
     let upload = tokio::spawn(world.put("a", body).send());
     world.s3.faults().called(Op::UploadPart, 1).await;
 
-    world.stop_gateway().await;
+    world.stop_and_expect_files(&[]).await;
 
-    assert_eq!(world.s3.faults().calls(Op::AbortMultipartUpload), 1);
     drop((open, upload.await));
 }
 
 #[tokio::test]
-async fn a_lost_answer_of_the_store_is_recognised() {
+async fn an_upload_succeeds_although_the_response_of_s3_is_lost() {
     let world = World::start().await;
     let faults = world.s3.faults();
     faults.inject(Op::CompleteMultipartUpload, 1, Fault::LoseAnswer);
@@ -243,15 +258,16 @@ async fn a_lost_answer_of_the_store_is_recognised() {
     assert_eq!(long.sha256, Sha256Digest::of(&body));
     assert!(long.version_id.is_some() && !once.unchanged);
     assert!(world.download("long").await == body);
-    world.stop().await;
+    assert_eq!(world.content("webapp-prod/a.jpg").await.unwrap(), b"x");
+    world.stop_and_expect_files(&["webapp-prod/a.jpg", "webapp/long"]).await;
 }
 
 #[tokio::test]
-async fn a_broken_form_is_refused() {
+async fn a_malformed_form_is_refused_and_not_stored() {
     let world = World::start().await;
     let request = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY);
     let request =
         request.header("content-type", "multipart/form-data; boundary=X").body("--X\r\nrubbish");
     assert_eq!(refused(request).await.code, Code::BadRequest);
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }

@@ -1,4 +1,4 @@
-//! What a download promises.
+//! Downloads.
 
 use reqwest::{StatusCode, header};
 use s3up_core::Code;
@@ -7,7 +7,7 @@ use s3up_devstore::{Fault, Op};
 use crate::fixture::{MIB, World, noise, problem, refused, stored};
 
 #[tokio::test]
-async fn a_download_carries_what_a_browser_needs_and_runs_nothing() {
+async fn a_download_is_an_attachment_that_no_browser_runs() {
     let world = World::start().await;
     stored(world.put("dir/caf%C3%A9%20%22x%22.html", "<script>")).await;
 
@@ -27,7 +27,7 @@ async fn a_download_carries_what_a_browser_needs_and_runs_nothing() {
 }
 
 #[tokio::test]
-async fn head_says_the_same_without_a_body() {
+async fn head_returns_the_same_headers_without_a_body() {
     let world = World::start().await;
     stored(world.put("a", noise(1000))).await;
     let get = world.get("/download?path=a").send().await.unwrap();
@@ -44,7 +44,7 @@ async fn head_says_the_same_without_a_body() {
 }
 
 #[tokio::test]
-async fn ranges_are_served() {
+async fn a_range_returns_exactly_its_bytes() {
     let world = World::start().await;
     let body = noise(20 * MIB);
     stored(world.put("a", body.clone())).await;
@@ -75,15 +75,15 @@ async fn ranges_are_served() {
 async fn a_missing_file_is_404() {
     let world = World::start().await;
     stored(world.put("a", "x")).await;
-    for address in ["/download?path=b", "/download?path=a&version_id=no-such-version"] {
-        let code = refused(world.get(address)).await.code;
-        assert!(matches!(code, Code::NotFound | Code::StoreRefused), "{address}: {code:?}");
+    for url in ["/download?path=b", "/download?path=a&version_id=no-such-version"] {
+        let code = refused(world.get(url)).await.code;
+        assert!(matches!(code, Code::NotFound | Code::StoreRefused), "{url}: {code:?}");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_broken_connection_to_the_store_is_not_seen_by_the_client() {
+async fn a_failing_connection_to_s3_does_not_fail_the_download() {
     let world = World::start().await;
     let body = noise(20 * MIB);
     stored(world.put("a", body.clone())).await;
@@ -97,7 +97,7 @@ async fn a_broken_connection_to_the_store_is_not_seen_by_the_client() {
 }
 
 #[tokio::test]
-async fn a_flipped_byte_never_passes_for_the_whole_file() {
+async fn a_damaged_file_is_never_delivered_as_complete() {
     let world = World::start().await;
     stored(world.put("small", noise(1000))).await;
     stored(world.put("long", noise(20 * MIB))).await;
@@ -108,6 +108,6 @@ async fn a_flipped_byte_never_passes_for_the_whole_file() {
     let long = world.get("/download?path=long").send().await.unwrap().bytes().await;
 
     assert_eq!(small.code, Code::StoreUnavailable);
-    assert!(long.is_err(), "a damaged file was handed out whole");
+    assert!(long.is_err(), "a damaged file was delivered as complete");
     world.stop().await;
 }

@@ -1,13 +1,13 @@
-//! A gateway on an embedded S3, both on free ports.
+//! A gateway and an embedded S3 server, both on free ports.
 
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use s3up_core::Code;
-use s3up_core::wire::{Problem, UploadAnswer};
+use s3up_core::wire::{Problem, UploadResponse};
 use s3up_devstore::{DevStore, Op, Options, Versioning};
-use s3up_server::{Config, Front, GRACE, Gateway, serve};
+use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -18,20 +18,24 @@ pub const OTHER_KEY: &str = "sk_live_webapp-prod_012345678901234567890123456";
 pub const READER_KEY: &str = "sk_live_reader_0123456789012345678901234567890";
 pub const BUCKET: &str = "backups";
 pub const MIB: usize = 1 << 20;
+const PREFIX: &str = "sites/";
+/// The object with which the store probes conditional writes.
+const PROBE: &str = ".s3up-probe";
 
 pub struct World {
     pub s3: DevStore,
     pub url: String,
     pub http: Client,
-    /// Of the start of the gateway, which asks what the store honours.
+    /// PUT requests of the gateway's start, which probes conditional writes.
     puts_at_start: u64,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     _root: TempDir,
 }
 
-/// The clients of a world: `webapp` may store up to 40 MiB, `webapp-prod` may
-/// not overwrite, `reader` may only read and stores only pictures.
+/// Returns a `server.yaml` with three clients: `webapp` may upload files of up to
+/// 40 MiB, `webapp-prod` only pictures and may not overwrite any, `reader` may not
+/// upload.
 pub fn config(endpoint: &str) -> String {
     format!(
         r#"
@@ -40,7 +44,7 @@ s3:
   endpoint: "{endpoint}"
   region: "us-east-1"
   bucket: "{BUCKET}"
-  path_prefix: "sites/"
+  path_prefix: "{PREFIX}"
   access_key_id: "devstore"
   secret_access_key: "devstore-secret"
 clients:
@@ -57,10 +61,11 @@ impl World {
     }
 
     pub async fn with(versioning: Versioning, edit: impl Fn(String) -> String) -> World {
-        World::with_grace(GRACE, versioning, edit).await
+        World::with_grace(SHUTDOWN_GRACE, versioning, edit).await
     }
 
-    /// A world that cuts what is under way `grace` after it was stopped.
+    /// Starts a gateway that cancels requests in progress `grace` after its
+    /// shutdown signal.
     pub async fn with_grace(
         grace: Duration,
         versioning: Versioning,
@@ -77,27 +82,47 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
-        let front = Front { listener, tls: None, connections_max: 100, grace };
+        let options = ServeOptions { listener, tls: None, connections_max: 100, grace };
         let server = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(front, gateway, stopped).await.expect("a server that ends well");
+            serve(options, gateway, stopped).await.expect("a gateway that ends without an error");
         });
         let (http, stop) = (Client::new(), Some(stop));
         World { s3, url, http, puts_at_start, stop, server, _root: root }
     }
 
-    /// Stops the gateway and waits for its end; the S3 server stays.
+    /// Stops the gateway and waits for its end. The S3 server keeps running.
     pub async fn stop_gateway(&mut self) {
         drop(self.stop.take());
-        (&mut self.server).await.expect("the server ended");
+        (&mut self.server).await.expect("the gateway ended without a panic");
     }
 
+    /// Stops the gateway and checks that every injected fault fired.
     pub async fn stop(mut self) {
         self.stop_gateway().await;
         assert!(self.s3.faults().unfired().is_empty(), "a fault never fired");
     }
 
-    /// How often the store was asked for it since the gateway serves.
+    /// Stops the gateway, so that its clean-up has ended, and checks that the
+    /// bucket holds exactly `files` (`client/path`) and no unfinished upload.
+    pub async fn stop_and_expect_files(mut self, files: &[&str]) {
+        self.stop_gateway().await;
+        assert!(self.s3.faults().unfired().is_empty(), "a fault never fired");
+        let mut expected: Vec<_> = files.iter().map(|file| format!("{PREFIX}{file}")).collect();
+        expected.sort();
+        let mut found: Vec<_> = self.s3.objects(BUCKET).into_keys().collect();
+        found.retain(|key| *key != format!("{PREFIX}{PROBE}"));
+        assert_eq!(found, expected);
+        assert_eq!(self.s3.uploads(BUCKET), Vec::<String>::new());
+    }
+
+    /// Returns the content of a file (`client/path`), read from the S3 server
+    /// itself.
+    pub async fn content(&self, file: &str) -> Option<Vec<u8>> {
+        self.s3.object(BUCKET, &format!("{PREFIX}{file}")).await
+    }
+
+    /// Returns how often the gateway has called `op` since its start.
     pub fn calls(&self, op: Op) -> u64 {
         let at_start = if op == Op::PutObject { self.puts_at_start } else { 0 };
         self.s3.faults().calls(op) - at_start
@@ -107,34 +132,35 @@ impl World {
         self.http.put(format!("{}/files/{path}", self.url)).bearer_auth(KEY).body(body)
     }
 
-    pub fn get(&self, address: &str) -> RequestBuilder {
-        self.http.get(format!("{}{address}", self.url)).bearer_auth(KEY)
+    pub fn get(&self, path_and_query: &str) -> RequestBuilder {
+        self.http.get(format!("{}{path_and_query}", self.url)).bearer_auth(KEY)
     }
 
     pub async fn download(&self, path: &str) -> Vec<u8> {
-        let response = self.get(&format!("/download?path={path}")).send().await.expect("an answer");
+        let response =
+            self.get(&format!("/download?path={path}")).send().await.expect("a response");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        response.bytes().await.expect("a whole body").to_vec()
+        response.bytes().await.expect("a complete body").to_vec()
     }
 
     pub async fn exists(&self, path: &str) -> serde_json::Value {
-        let response = self.get(&format!("/exists?path={path}")).send().await.expect("an answer");
+        let response = self.get(&format!("/exists?path={path}")).send().await.expect("a response");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON")
     }
 }
 
-pub async fn stored(request: RequestBuilder) -> UploadAnswer {
-    let response = request.send().await.expect("an answer");
+pub async fn stored(request: RequestBuilder) -> UploadResponse {
+    let response = request.send().await.expect("a response");
     let status = response.status();
     let text = response.text().await.expect("a body");
     assert_eq!(status, StatusCode::OK, "{text}");
-    serde_json::from_str(&text).expect("an answer in JSON")
+    serde_json::from_str(&text).expect("a response in JSON")
 }
 
-/// The problem that a request is refused with; checks its form.
+/// Sends a request that must be refused, and returns its problem document.
 pub async fn refused(request: RequestBuilder) -> Problem {
-    problem(request.send().await.expect("an answer")).await
+    problem(request.send().await.expect("a response")).await
 }
 
 pub async fn problem(response: Response) -> Problem {
@@ -148,7 +174,7 @@ pub async fn problem(response: Response) -> Problem {
     problem
 }
 
-/// Bytes that no two offsets share.
+/// Returns pseudo-random bytes, so that a shifted or swapped part is noticed.
 pub fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut bytes = Vec::with_capacity(len + 8);

@@ -1,9 +1,10 @@
-//! The gateway from outside: real HTTP, real S3 protocol, real TLS.
+//! Tests of the gateway from outside: real HTTP, real TLS, a real S3 protocol.
 
 mod bad_input;
 mod concurrency;
 mod downloads;
 mod fixture;
+mod help;
 mod paths;
 mod process;
 mod uploads;

@@ -1,4 +1,4 @@
-//! The grammar of paths, on every address, by raw HTTP.
+//! The rules for remote paths, checked on every call that takes a path.
 
 use s3up_core::Code;
 use s3up_devstore::Op;
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::fixture::{KEY, OTHER_KEY, World, refused, stored};
 
-/// Paths as they stand in an address or a query, percent-encoded.
+/// Invalid paths, percent-encoded for a URL.
 const BAD: [&str; 24] = [
     "",
     ".",
@@ -35,46 +35,46 @@ const BAD: [&str; 24] = [
     "a%7f",
 ];
 
-/// One raw request, so that no client library tidies the address up.
-async fn raw(world: &World, method: &str, address: &str) -> String {
+/// Sends a request without an HTTP library, which would normalise the URL.
+async fn raw(world: &World, method: &str, url: &str) -> String {
     let host = world.url.strip_prefix("http://").expect("an http URL");
     let mut socket = TcpStream::connect(host).await.expect("a connection");
     let request = format!(
-        "{method} {address} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n\
+        "{method} {url} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n\
          Content-Length: 0\r\nConnection: close\r\n\r\n"
     );
-    socket.write_all(request.as_bytes()).await.expect("a request that is taken");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.expect("an answer in UTF-8");
-    answer
+    socket.write_all(request.as_bytes()).await.expect("a request that is sent");
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await.expect("a response in UTF-8");
+    response
 }
 
 #[tokio::test]
-async fn a_bad_path_is_refused_on_every_address_and_never_reaches_s3() {
+async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
     let world = World::start().await;
     let head_before = world.s3.faults().calls(Op::HeadObject);
     for path in BAD {
-        for (method, address) in [
+        for (method, url) in [
             ("PUT", format!("/files/{path}")),
             ("GET", format!("/exists?path={path}")),
             ("GET", format!("/download?path={path}")),
             ("HEAD", format!("/download?path={path}")),
         ] {
-            let answer = raw(&world, method, &address).await;
-            assert!(answer.starts_with("HTTP/1.1 400 "), "{method} {address}: {answer}");
+            let response = raw(&world, method, &url).await;
+            assert!(response.starts_with("HTTP/1.1 400 "), "{method} {url}: {response}");
             if method != "HEAD" {
-                assert!(answer.contains(r#""code":"bad_path""#), "{method} {address}: {answer}");
+                assert!(response.contains(r#""code":"bad_path""#), "{method} {url}: {response}");
             }
         }
     }
     let faults = world.s3.faults();
     assert_eq!(world.calls(Op::PutObject) + world.calls(Op::GetObject), 0);
     assert_eq!(faults.calls(Op::HeadObject), head_before);
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn a_bad_path_in_a_form_is_refused() {
+async fn an_invalid_path_in_a_form_is_refused_and_not_stored() {
     let world = World::start().await;
     for path in ["", ".", "../a", "a/../b", "/a", "a//b", "a/", "a\\b", "a\u{7f}"] {
         let form = reqwest::multipart::Form::new().text("path", path).text("file", "x");
@@ -83,11 +83,11 @@ async fn a_bad_path_in_a_form_is_refused() {
         assert_eq!(problem.code, Code::BadPath, "{path:?}");
     }
     assert_eq!(world.calls(Op::PutObject), 0);
-    world.stop().await;
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn odd_but_honest_paths_are_kept_apart() {
+async fn unusual_but_valid_paths_are_different_files() {
     let world = World::start().await;
     let paths = [
         "foo..bar.jpg",
@@ -121,12 +121,12 @@ async fn odd_but_honest_paths_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn the_whole_key_counts_against_the_limit() {
+async fn the_length_limit_is_that_of_the_whole_key() {
     let world = World::start().await;
-    let room = 1024 - "sites/webapp/".len();
-    stored(world.put(&"x".repeat(room), "x")).await;
+    let len_max = 1024 - "sites/webapp/".len();
+    stored(world.put(&"x".repeat(len_max), "x")).await;
 
-    let problem = refused(world.put(&"x".repeat(room + 1), "x")).await;
+    let problem = refused(world.put(&"x".repeat(len_max + 1), "x")).await;
 
     assert_eq!(problem.code, Code::BadPath);
     assert!(problem.detail.contains("1025") && problem.detail.contains("1024"));
@@ -134,15 +134,19 @@ async fn the_whole_key_counts_against_the_limit() {
 }
 
 #[tokio::test]
-async fn one_client_never_sees_files_of_another() {
+async fn a_client_cannot_see_or_read_files_of_another() {
     let world = World::start().await;
     stored(world.put("a.jpg", "mine")).await;
     stored(world.put("-prod/a.jpg", "a trap")).await;
 
-    let url = format!("{}/exists?path=a.jpg", world.url);
-    let other = world.http.get(url).bearer_auth(OTHER_KEY).send().await.unwrap();
+    let get = |call: &str| {
+        world.http.get(format!("{}/{call}?path=a.jpg", world.url)).bearer_auth(OTHER_KEY)
+    };
+    let exists = get("exists").send().await.unwrap();
+    let download = refused(get("download")).await;
 
-    assert_eq!(other.text().await.unwrap(), r#"{"exists":false}"#);
+    assert_eq!(exists.text().await.unwrap(), r#"{"exists":false}"#);
+    assert_eq!(download.code, Code::NotFound);
     world.stop().await;
 }
 
@@ -150,9 +154,9 @@ async fn one_client_never_sees_files_of_another() {
 async fn a_path_given_twice_is_refused() {
     let world = World::start().await;
     stored(world.put("a", "x")).await;
-    for address in ["/exists?path=a&path=a", "/download?path=a&p%61th=b"] {
-        assert_eq!(refused(world.get(address)).await.code, Code::BadRequest, "{address}");
+    for url in ["/exists?path=a&path=a", "/download?path=a&p%61th=b"] {
+        assert_eq!(refused(world.get(url)).await.code, Code::BadRequest, "{url}");
     }
     assert_eq!(refused(world.put("b?path=a", "x")).await.code, Code::BadRequest);
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/a"]).await;
 }

@@ -1,4 +1,4 @@
-//! The program itself: start, TLS, signals, exit codes, what it prints.
+//! The program `s3up-server`: start, TLS, signals, exit codes, output.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -28,9 +28,10 @@ async fn run(config: &Path) -> Output {
         .expect("a program that runs")
 }
 
-// The log is read by blocking calls while the S3 server runs in this process.
+// Two threads, because blocking calls read the log while the S3 server runs in
+// this process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_serves_tls_and_ends_with_0_on_sigterm() {
+async fn it_serves_tls_and_exits_with_0_on_sigterm() {
     let root = tempfile::tempdir().unwrap();
     let s3 = s3(&root).await;
     let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -62,14 +63,16 @@ async fn it_serves_tls_and_ends_with_0_on_sigterm() {
     let http = reqwest::Client::builder().tls_certs_only([pinned]).build().unwrap();
 
     let put = http.put(format!("{url}/files/a")).bearer_auth(KEY).body("over TLS").send().await;
-    let strangers = reqwest::Client::new().get(format!("{url}/health")).send().await;
+    let untrusting = reqwest::Client::new().get(format!("{url}/health")).send().await;
     let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
     let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
 
     assert_eq!(put.unwrap().status().as_u16(), 200);
-    assert!(strangers.is_err(), "an unknown CA was trusted");
+    assert!(untrusting.is_err(), "an unknown CA was trusted");
     assert!(stopped.success());
     assert_eq!(status.code(), Some(0));
+    let stored = s3.object(BUCKET, "sites/webapp/a").await;
+    assert_eq!(stored.unwrap(), b"over TLS");
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
     assert!(!rest.contains(KEY) && !rest.contains("devstore-secret"), "{rest}");
@@ -77,14 +80,14 @@ async fn it_serves_tls_and_ends_with_0_on_sigterm() {
 }
 
 #[tokio::test]
-async fn bad_input_ends_in_one_clear_line() {
+async fn a_wrong_configuration_is_reported_in_one_line() {
     let root = tempfile::tempdir().unwrap();
     let s3 = s3(&root).await;
     let good = config(&s3.endpoint());
     let tls = "host: \"127.0.0.1\", tls: { enabled: true, cert_file: \"/no/cert.pem\", key_file: \"/no/key.pem\" }";
     #[rustfmt::skip]
     let cases = [
-        // what is wrong                               exit  the line says
+        // wrong value                                 exit  the error contains
         ("bucket: \"backups\"", "bucket: \"nowhere\"", 1, "no such bucket"),
         ("\"devstore-secret\"", "\"wrong\"",           1, "does not accept these credentials"),
         ("access_key_id: \"devstore\"", "access_key_id: \"nobody\"", 1, "does not accept these credentials"),
@@ -116,7 +119,7 @@ async fn bad_input_ends_in_one_clear_line() {
 }
 
 #[tokio::test]
-async fn a_promise_that_the_store_would_break_is_not_given() {
+async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let root = tempfile::tempdir().unwrap();
     let options = Options::new(root.path().join("s3"));
     let s3 = DevStore::start(Options { conditions: Conditions::Ignored, ..options }).await.unwrap();
@@ -128,18 +131,37 @@ async fn a_promise_that_the_store_would_break_is_not_given() {
 
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    let line = "s3up-server: error: client webapp-prod: `overwrite: never` cannot be kept";
+    let line = "s3up-server: error: client webapp-prod: `overwrite: never` cannot be enforced";
     assert!(text.lines().last().unwrap().starts_with(line), "{text}");
     s3.stop().await;
 }
 
 #[tokio::test]
-async fn only_a_promise_is_asked_for() {
-    let no_promise = |config: String| config.replace("overwrite: never, ", "");
-    let nobody_uploads = |config: String| {
+async fn it_refuses_to_start_without_versioning_if_that_is_required() {
+    let root = tempfile::tempdir().unwrap();
+    let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.unwrap();
+    s3.create_bucket(BUCKET, Versioning::Off).await.unwrap();
+    let file = root.path().join("server.yaml");
+    let text = config(&s3.endpoint()).replace("bucket:", "require_versioning: true\n  bucket:");
+    std::fs::write(&file, text).unwrap();
+
+    let output = run(&file).await;
+
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let line = "s3up-server: error: bucket backups: versioning is off, \
+                but `s3.require_versioning` is true; enable versioning on the bucket";
+    assert_eq!(text.lines().last(), Some(line));
+    s3.stop().await;
+}
+
+#[tokio::test]
+async fn conditional_writes_are_probed_only_for_a_client_that_needs_them() {
+    let no_condition = |config: String| config.replace("overwrite: never, ", "");
+    let no_upload_right = |config: String| {
         config.replace("overwrite: never, ", "overwrite: never, allow: [exists, download], ")
     };
-    for edit in [no_promise, nobody_uploads] {
+    for edit in [no_condition, no_upload_right] {
         let world = World::with(Versioning::Enabled, edit).await;
         assert_eq!(world.s3.faults().calls(Op::PutObject), 0);
         world.stop().await;

@@ -1,4 +1,4 @@
-//! What an upload promises.
+//! Uploads: what is stored, what is refused, and what the bucket holds then.
 
 use reqwest::multipart::{Form, Part};
 use s3up_core::{Code, Sha256Digest};
@@ -7,25 +7,25 @@ use s3up_devstore::Op;
 use crate::fixture::{KEY, MIB, World, noise, refused, stored};
 
 #[tokio::test]
-async fn a_raw_body_of_any_length_comes_back() {
+async fn a_raw_body_of_any_length_is_stored_unchanged() {
     let world = World::start().await;
     for len in [0, 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 20 * MIB] {
         let body = noise(len);
         let path = format!("dir/len-{len}.bin");
 
-        let answer = stored(world.put(&path, body.clone())).await;
+        let response = stored(world.put(&path, body.clone())).await;
 
-        assert!(answer.success && !answer.unchanged);
-        assert_eq!(answer.s3_key, format!("sites/webapp/{path}"));
-        assert_eq!((answer.size, answer.sha256), (len as u64, Sha256Digest::of(&body)));
-        assert!(answer.version_id.is_some());
+        assert!(response.success && !response.unchanged);
+        assert_eq!(response.s3_key, format!("sites/webapp/{path}"));
+        assert_eq!((response.size, response.sha256), (len as u64, Sha256Digest::of(&body)));
+        assert!(response.version_id.is_some());
         assert!(world.download(&path).await == body, "{len} bytes changed on the way");
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_form_is_taken_with_its_fields_in_either_order() {
+async fn a_form_is_stored_with_its_fields_in_either_order() {
     let world = World::start().await;
     for len in [0, 5, 9 * MIB] {
         let body = noise(len);
@@ -42,9 +42,9 @@ async fn a_form_is_taken_with_its_fields_in_either_order() {
         for (form, path) in [(path_first, format!("p-{len}")), (file_first, format!("f-{len}"))] {
             let request = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY);
 
-            let answer = stored(request.multipart(form)).await;
+            let response = stored(request.multipart(form)).await;
 
-            assert_eq!((answer.size, answer.sha256), (len as u64, digest));
+            assert_eq!((response.size, response.sha256), (len as u64, digest));
             assert!(world.download(&path).await == body);
         }
     }
@@ -52,7 +52,7 @@ async fn a_form_is_taken_with_its_fields_in_either_order() {
 }
 
 #[tokio::test]
-async fn what_the_sender_says_of_a_file_is_kept() {
+async fn announced_metadata_is_stored_with_the_file() {
     let world = World::start().await;
     for (path, len) in [("small.html", 5), ("long.html", 9 * MIB)] {
         let body = noise(len);
@@ -74,7 +74,7 @@ async fn what_the_sender_says_of_a_file_is_kept() {
 }
 
 #[tokio::test]
-async fn a_long_file_that_was_not_announced_has_no_known_digest() {
+async fn exists_has_no_sha256_of_a_long_file_that_did_not_announce_one() {
     let world = World::start().await;
     stored(world.put("short", noise(100))).await;
     stored(world.put("long", noise(9 * MIB))).await;
@@ -86,7 +86,7 @@ async fn a_long_file_that_was_not_announced_has_no_known_digest() {
 }
 
 #[tokio::test]
-async fn content_that_is_not_what_was_announced_is_refused_and_leaves_nothing() {
+async fn content_that_differs_from_its_announced_sha256_is_not_stored() {
     let world = World::start().await;
     let wrong = Sha256Digest::of(b"something else");
     for len in [5, 9 * MIB] {
@@ -108,15 +108,13 @@ async fn content_that_is_not_what_was_announced_is_refused_and_leaves_nothing() 
     }
 
     assert_eq!(world.exists("a").await["exists"], false);
-    let faults = world.s3.faults();
     assert_eq!(world.calls(Op::PutObject), 0);
-    assert_eq!(faults.calls(Op::CompleteMultipartUpload), 0);
-    assert_eq!(faults.calls(Op::CreateMultipartUpload), faults.calls(Op::AbortMultipartUpload));
-    world.stop().await;
+    assert_eq!(world.s3.faults().calls(Op::CompleteMultipartUpload), 0);
+    world.stop_and_expect_files(&[]).await;
 }
 
 #[tokio::test]
-async fn the_same_content_again_is_not_written_again() {
+async fn content_that_is_already_stored_is_not_written_again() {
     let world = World::start().await;
     for len in [5, 9 * MIB] {
         let body = noise(len);
@@ -129,17 +127,18 @@ async fn the_same_content_again_is_not_written_again() {
         };
         let before = writes();
 
-        let second = stored(world.put(&path, body).header("repr-digest", &digest)).await;
+        let second = stored(world.put(&path, body.clone()).header("repr-digest", &digest)).await;
 
         assert!(second.unchanged && !first.unchanged);
         assert_eq!(second.version_id, first.version_id);
         assert_eq!(writes(), before);
+        assert!(world.download(&path).await == body);
     }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn an_overwritten_file_stays_as_a_version() {
+async fn an_overwritten_file_remains_as_a_version() {
     let world = World::start().await;
     let first = stored(world.put("a", "one")).await;
     let second = stored(world.put("a", "two")).await;
@@ -152,7 +151,7 @@ async fn an_overwritten_file_stays_as_a_version() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_while_it_arrives() {
+async fn a_file_over_the_size_limit_is_refused_and_not_stored() {
     let world = World::start().await;
     let limit = 40 * MIB;
     stored(world.put("fits", noise(limit))).await;
@@ -164,7 +163,7 @@ async fn a_body_over_the_limit_is_refused_while_it_arrives() {
 
     assert_eq!(announced.code, Code::TooLarge);
     assert!(announced.detail.contains("41943040"), "{}", announced.detail);
-    // A client that goes on sending may see its connection closed instead.
+    // A client that continues to send may see its connection closed instead.
     if let Ok(response) = chunked {
         assert_eq!(response.status().as_u16(), 413);
     }
@@ -181,11 +180,11 @@ async fn a_body_over_the_limit_is_refused_while_it_arrives() {
     }
     assert_eq!(world.exists("over").await["exists"], false);
     assert_eq!(world.s3.faults().calls(Op::CompleteMultipartUpload), before);
-    world.stop().await;
+    world.stop_and_expect_files(&["webapp/fits"]).await;
 }
 
 #[tokio::test]
-async fn a_file_that_may_not_be_overwritten_is_not() {
+async fn overwrite_never_keeps_the_first_content() {
     let world = World::start().await;
     let put = |body: &'static str| {
         let url = format!("{}/files/a.jpg", world.url);
@@ -200,5 +199,6 @@ async fn a_file_that_may_not_be_overwritten_is_not() {
 
     assert_eq!((other.code, other_announced.code), (Code::Exists, Code::Exists));
     assert!(same.unchanged);
-    world.stop().await;
+    assert_eq!(world.content("webapp-prod/a.jpg").await.unwrap(), b"one");
+    world.stop_and_expect_files(&["webapp-prod/a.jpg"]).await;
 }

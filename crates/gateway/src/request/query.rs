@@ -1,16 +1,16 @@
-//! The query of a request, and the path in an address: percent-decoded once,
-//! strictly.
+//! Remote paths in a URL, and the parameters of its query: percent-decoded once,
+//! and parsed strictly.
 //!
-//! The usual decoders replace what is not UTF-8; here that is refused, because
-//! a path is never cleaned up. A parameter that is given twice is refused too:
-//! two readers might see two paths.
+//! Common decoders replace bytes that are not UTF-8. Here they are refused,
+//! because a path is never cleaned up. A parameter that is given twice is
+//! refused too, because two readers could take different ones of the two.
 
 use percent_encoding::percent_decode_str;
 use s3up_core::{Code, PathRule, RemotePath};
 
 use crate::refusal::Refusal;
 
-/// The value of `name` in a query string; `None` where it is absent.
+/// Returns the parameter `name` of a query, if it has one.
 pub(crate) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String>, Refusal> {
     let mut found = None;
     for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -19,22 +19,22 @@ pub(crate) fn parameter(query: Option<&str>, name: &str) -> Result<Option<String
             continue;
         }
         if found.replace(decode(&value.replace('+', " "))?).is_some() {
-            return Err(Refusal::new(Code::BadRequest, format!("`{name}` is given twice")));
+            return Err(Refusal::new(Code::BadRequest, format!("the query has `{name}` twice")));
         }
     }
     Ok(found)
 }
 
-/// The remote path in `?path=`.
+/// Returns the remote path in `?path=`.
 pub(crate) fn path_parameter(query: Option<&str>) -> Result<RemotePath, Refusal> {
-    let missing = || Refusal::new(Code::BadRequest, "the query has no `path`");
+    let missing = || Refusal::new(Code::BadRequest, "expected a parameter `path` in the query");
     let text = parameter(query, "path")?.ok_or_else(missing)?;
     Ok(RemotePath::parse(&text)?)
 }
 
-/// The remote path that follows `/files/` in an address.
-pub(crate) fn path_in_address(address: &str) -> Result<RemotePath, Refusal> {
-    let raw = address.strip_prefix("/files/").unwrap_or_default();
+/// Returns the remote path that follows `/files/` in the path of a URL.
+pub(crate) fn path_in_url(url_path: &str) -> Result<RemotePath, Refusal> {
+    let raw = url_path.strip_prefix("/files/").unwrap_or_default();
     Ok(RemotePath::parse(&decode(raw)?)?)
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_read_strictly() {
+    fn a_path_in_a_query_is_parsed_strictly() {
         #[rustfmt::skip]
         let cases = [
             (None,                       Err(Code::BadRequest)),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_decoded_once() {
+    fn a_path_in_a_url_is_decoded_once() {
         #[rustfmt::skip]
         let cases = [
             ("/files/a/b",         Ok("a/b")),
@@ -90,9 +90,9 @@ mod tests {
             ("/files/a%5Cb",       Err(Code::BadPath)),
             ("/files/%252e%252e",  Ok("%2e%2e")),
         ];
-        for (address, want) in cases {
-            let got = path_in_address(address).map_err(|refusal| refusal.code);
-            assert_eq!(got.as_ref().map(RemotePath::as_str), want.as_ref().copied(), "{address}");
+        for (url_path, want) in cases {
+            let got = path_in_url(url_path).map_err(|refusal| refusal.code);
+            assert_eq!(got.as_ref().map(RemotePath::as_str), want.as_ref().copied(), "{url_path}");
         }
     }
 }

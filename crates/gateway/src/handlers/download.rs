@@ -1,9 +1,9 @@
-//! `GET|HEAD /download?path=`: a file, or a range of it.
+//! `GET|HEAD /download?path=`: returns a file, or a range of it.
 //!
-//! The first bytes are fetched before the answer begins, so that a store that
-//! fails is a status and not a broken body; a small file is verified whole by
-//! then. Stored HTML must not run on the gateway's origin, so everything is an
-//! attachment.
+//! The first bytes are fetched before the response begins, so that a failure of
+//! S3 becomes a status instead of a truncated body. A file of one part is fully
+//! verified by then. Every response is an attachment, because stored HTML must
+//! not run on the gateway's origin.
 
 use std::ops::Range;
 
@@ -18,35 +18,33 @@ use s3up_core::wire::REPR_DIGEST_HEADER;
 use s3up_core::{Code, RemotePath};
 use s3up_store::{Download, Get, ObjectFacts, StoreError};
 
-use crate::client::Right;
+use crate::clients::Right;
 use crate::gateway::Gateway;
-use crate::query;
-use crate::range::{self, Wanted};
 use crate::refusal::Refusal;
-use crate::upload::{BUFFER_WAIT, RETRY_FOR};
+use crate::request::query;
+use crate::request::range::{self, RequestedRange};
+use crate::uploads::{BUFFER_WAIT, RETRY_FOR};
 
-/// Ranges fetched ahead of the reader.
-const IN_FLIGHT: usize = 2;
+/// Number of ranges that are fetched at the same time, ahead of the client.
+const RANGES_IN_FLIGHT: usize = 2;
 
 pub(crate) async fn download(
     State(gateway): State<Gateway>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let caller = gateway.caller(request.headers())?;
-    if !caller.client.rights.contains(&Right::Download) {
-        return Err(Refusal::new(Code::Forbidden, "this key may not download"));
-    }
+    let client = gateway.authenticate(request.headers())?;
+    client.require(Right::Download)?;
     let path = query::path_parameter(request.uri().query())?;
     let version_id = query::parameter(request.uri().query(), "version_id")?;
-    let key = gateway.key(&caller.client, &path)?;
+    let key = gateway.key(&client, &path)?;
     let missing = || Refusal::new(Code::NotFound, format!("{path}: no such file"));
     let facts = gateway.store().head(&key, version_id.as_deref(), RETRY_FOR).await?;
     let facts = facts.ok_or_else(missing)?;
-    let asked = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
-    let (status, range) = match range::parse(asked, facts.size) {
-        Wanted::Whole => (StatusCode::OK, 0..facts.size),
-        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Wanted::Outside => return Ok(outside(facts.size)),
+    let requested = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
+    let (status, range) = match range::parse(requested, facts.size) {
+        RequestedRange::WholeFile => (StatusCode::OK, 0..facts.size),
+        RequestedRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        RequestedRange::NotSatisfiable => return Ok(not_satisfiable(facts.size)),
     };
     let headers = headers(&path, &facts, status, &range);
     if *request.method() == Method::HEAD {
@@ -56,12 +54,12 @@ pub(crate) async fn download(
         key,
         facts,
         range,
-        part_bytes: gateway.part_bytes().0,
+        part_bytes: gateway.part_bytes(),
         part_sha256: None,
-        in_flight: IN_FLIGHT,
+        in_flight: RANGES_IN_FLIGHT,
         retry_for: RETRY_FOR,
         buffer_wait: Some(BUFFER_WAIT),
-        share: Some(caller.share.clone()),
+        share: Some(client.buffer_share.clone()),
     };
     let body = body(gateway.store().download(get)).await?;
     Ok((status, headers, body).into_response())
@@ -71,15 +69,18 @@ async fn body(mut download: Download) -> Result<Body, StoreError> {
     let Some(first) = download.next().await? else { return Ok(Body::empty()) };
     let rest = download.into_stream().inspect(|piece| {
         if let Err(err) = piece {
-            tracing::warn!(event = "download_broke_off", "{err}");
+            tracing::warn!(event = "download_failed", "{err}");
         }
     });
     let first = stream::once(async { Ok::<Bytes, StoreError>(first) });
     Ok(Body::from_stream(first.chain(rest)))
 }
 
-fn outside(size: u64) -> Response {
-    let refusal = Refusal::new(Code::RangeNotSatisfiable, format!("the file has {size} bytes"));
+fn not_satisfiable(size: u64) -> Response {
+    let refusal = Refusal::new(
+        Code::RangeNotSatisfiable,
+        format!("expected a range within the {size} bytes of the file"),
+    );
     let mut response = refusal.into_response();
     if let Ok(value) = HeaderValue::try_from(format!("bytes */{size}")) {
         response.headers_mut().insert(header::CONTENT_RANGE, value);
@@ -111,7 +112,8 @@ fn headers(
     if let Some(sha256) = facts.sha256 {
         fields.push((HeaderName::from_static(REPR_DIGEST_HEADER), sha256.to_repr_digest()));
     }
-    // What S3 echoes may hold bytes that no header can; such a field is left out.
+    // A value from S3 may contain bytes that a header cannot; such a field is left
+    // out.
     let valid = |(name, value)| Some((name, HeaderValue::try_from(value).ok()?));
     fields.into_iter().filter_map(valid).collect()
 }

@@ -1,32 +1,29 @@
-//! `GET /exists?path=`: what is stored under a path.
+//! `GET /exists?path=`: tells whether a file is stored, and returns its facts.
 
 use axum::Json;
 use axum::extract::{Request, State};
 use jiff::Timestamp;
-use s3up_core::Code;
-use s3up_core::wire::{ExistsAnswer, StoredFile};
+use s3up_core::wire::{ExistsResponse, StoredFile};
 use s3up_store::ObjectFacts;
 
-use crate::client::Right;
+use crate::clients::Right;
 use crate::gateway::Gateway;
-use crate::incoming::MTIME_NS_METADATA;
-use crate::query;
 use crate::refusal::Refusal;
-use crate::upload::RETRY_FOR;
+use crate::request::query;
+use crate::uploads::RETRY_FOR;
+use crate::uploads::metadata::MTIME_NS_METADATA;
 
 pub(crate) async fn exists(
     State(gateway): State<Gateway>,
     request: Request,
-) -> Result<Json<ExistsAnswer>, Refusal> {
-    let caller = gateway.caller(request.headers())?;
-    if !caller.client.rights.contains(&Right::Exists) {
-        return Err(Refusal::new(Code::Forbidden, "this key may not ask what exists"));
-    }
+) -> Result<Json<ExistsResponse>, Refusal> {
+    let client = gateway.authenticate(request.headers())?;
+    client.require(Right::Exists)?;
     let path = query::path_parameter(request.uri().query())?;
-    let key = gateway.key(&caller.client, &path)?;
+    let key = gateway.key(&client, &path)?;
     let found = gateway.store().head(&key, None, RETRY_FOR).await?;
     let file = found.as_ref().map(stored_file);
-    Ok(Json(ExistsAnswer { exists: file.is_some(), file }))
+    Ok(Json(ExistsResponse { exists: file.is_some(), file }))
 }
 
 fn stored_file(found: &ObjectFacts) -> StoredFile {

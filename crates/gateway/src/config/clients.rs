@@ -1,0 +1,105 @@
+//! The section `clients`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use s3up_cli::config::{ConfigError, Source};
+use s3up_core::part::MIB;
+use s3up_core::{ClientName, Sha256Digest};
+
+use super::raw;
+use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
+
+const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
+const UPLOADS_MAX: usize = 32;
+/// Shorter keys could be guessed.
+const API_KEY_CHARS_MIN: usize = 32;
+
+/// Each client may hold up to `share_bytes` of the buffer budget.
+pub(super) fn clients(
+    raw: &[raw::Client],
+    source: &Source,
+    share_bytes: u64,
+) -> Result<Clients, ConfigError> {
+    if raw.is_empty() {
+        return Err(source.wrong("clients", "expected at least one client"));
+    }
+    let mut names = BTreeSet::new();
+    let mut by_key = BTreeMap::new();
+    let mut policies: Vec<ClientPolicy> = Vec::new();
+    for (n, raw) in raw.iter().enumerate() {
+        let at = |key: &str| format!("clients[{n}].{key}");
+        let policy = policy(raw, source, &at)?;
+        if !names.insert(policy.name.clone()) {
+            let what = format!("another client is also named {}", policy.name);
+            return Err(source.wrong(&at("name"), what));
+        }
+        for key in api_keys(raw, source, &at)? {
+            if let Some(other) = by_key.insert(key, n) {
+                let other = policies.get(other).map_or(&policy.name, |other| &other.name);
+                let what = format!("client {other} already has this key");
+                return Err(source.wrong(&at("api_key"), what));
+            }
+        }
+        policies.push(policy);
+    }
+    Ok(Clients::new(policies, by_key, share_bytes))
+}
+
+fn policy(
+    raw: &raw::Client,
+    source: &Source,
+    at: &dyn Fn(&str) -> String,
+) -> Result<ClientPolicy, ConfigError> {
+    let name = ClientName::parse(&raw.name).map_err(|err| source.wrong(&at("name"), err))?;
+    if raw.max_file_size_mb == Some(0) {
+        return Err(source.wrong(&at("max_file_size_mb"), "expected at least 1, found 0"));
+    }
+    if raw.max_concurrent_uploads == Some(0) {
+        return Err(source.wrong(&at("max_concurrent_uploads"), "expected at least 1, found 0"));
+    }
+    let extensions = raw
+        .allowed_extensions
+        .as_ref()
+        .map(|list| list.iter().map(|ext| ext.trim_start_matches('.').to_lowercase()).collect());
+    Ok(ClientPolicy {
+        name,
+        file_bytes_max: raw.max_file_size_mb.map(|mb| mb.saturating_mul(MIB)),
+        rights: raw.allow.clone().unwrap_or_else(|| RIGHTS.to_vec()),
+        overwrite: raw.overwrite.unwrap_or(Overwrite::Versioned),
+        extensions,
+        uploads_max: raw.max_concurrent_uploads.unwrap_or(UPLOADS_MAX),
+    })
+}
+
+/// Returns the digests of all keys of one client.
+fn api_keys(
+    raw: &raw::Client,
+    source: &Source,
+    at: &dyn Fn(&str) -> String,
+) -> Result<Vec<Sha256Digest>, ConfigError> {
+    let mut digests = Vec::new();
+    let single = raw.api_key.iter().map(|key| (at("api_key"), key));
+    let several = raw.api_keys.iter().enumerate();
+    let several = several.map(|(n, key)| (at(&format!("api_keys[{n}]")), key));
+    for (key, secret) in single.chain(several) {
+        let found = secret.expose().chars().count();
+        if found < API_KEY_CHARS_MIN {
+            let what = format!(
+                "expected at least {API_KEY_CHARS_MIN} characters, found {found}; \
+                 generate a key with `s3up-server keygen`"
+            );
+            return Err(source.wrong(&key, what));
+        }
+        digests.push(Sha256Digest::of(secret.expose().as_bytes()));
+    }
+    if let Some(hex) = &raw.api_key_sha256 {
+        let digest = Sha256Digest::parse_hex(hex)
+            .map_err(|_| source.wrong(&at("api_key_sha256"), "expected 64 hex digits"))?;
+        digests.push(digest);
+    }
+    if digests.is_empty() {
+        let what = "expected one of `api_key`, `api_keys` or `api_key_sha256`";
+        return Err(source.wrong(&at("api_key"), what));
+    }
+    Ok(digests)
+}

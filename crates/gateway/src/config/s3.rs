@@ -1,0 +1,82 @@
+//! The section `s3`.
+
+use s3up_cli::config::{ConfigError, Source};
+use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
+
+use super::raw::{self, S3};
+
+/// The storage classes whose objects can be read at once, as `/download` needs.
+const STORAGE_CLASSES: [&str; 7] = [
+    "STANDARD",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "REDUCED_REDUNDANCY",
+    "EXPRESS_ONEZONE",
+];
+
+pub(super) fn settings(
+    raw: &S3,
+    source: &Source,
+    buffer_budget_bytes: u64,
+) -> Result<Settings, ConfigError> {
+    let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
+        .map_err(|err| source.wrong("s3.endpoint", err))?;
+    for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
+        if text.is_empty() {
+            return Err(source.wrong(key, "may not be empty"));
+        }
+    }
+    let profile = match raw.profile {
+        None => Profile::of(endpoint.as_deref()),
+        Some(raw::Profile::Aws) => Profile::Aws,
+        Some(raw::Profile::Generic) => Profile::Generic,
+    };
+    let sse_default = match profile {
+        Profile::Aws => Sse::Aes256,
+        Profile::Generic => Sse::Unsaid,
+    };
+    Ok(Settings {
+        endpoint,
+        region: raw.region.clone(),
+        bucket: raw.bucket.clone(),
+        credentials: credentials(raw, source)?,
+        profile,
+        ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
+        storage_class: storage_class(raw, source)?,
+        sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
+            .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
+        buffer_budget_bytes,
+        patience: Patience::default(),
+        bandwidth: Bandwidth::default(),
+    })
+}
+
+fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
+    let id = raw.access_key_id.clone().filter(|id| !id.is_empty());
+    let secret = raw.secret_access_key.as_ref().map(|secret| secret.expose().to_owned());
+    match (id, secret.filter(|secret| !secret.is_empty())) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            Ok(Credentials::Explicit { access_key_id, secret_access_key })
+        }
+        (None, None) => Ok(Credentials::Found),
+        (Some(_), None) => {
+            Err(source.wrong("s3.secret_access_key", "is required with `s3.access_key_id`"))
+        }
+        (None, Some(_)) => {
+            Err(source.wrong("s3.access_key_id", "is required with `s3.secret_access_key`"))
+        }
+    }
+}
+
+fn storage_class(raw: &S3, source: &Source) -> Result<Option<String>, ConfigError> {
+    match raw.storage_class.as_deref() {
+        None | Some("STANDARD") => Ok(None),
+        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
+        Some(class) => {
+            let what = format!("expected one of {}, found {class:?}", STORAGE_CLASSES.join(", "));
+            Err(source.wrong("s3.storage_class", what))
+        }
+    }
+}

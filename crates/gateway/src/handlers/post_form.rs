@@ -1,0 +1,217 @@
+//! `POST /upload`: stores the file of a form (multipart/form-data).
+//!
+//! The fields may come in any order. If `path` comes before `file`, the file
+//! streams straight into S3. Otherwise it waits in an unnamed temporary file,
+//! which the kernel removes however the request ends. Either way the size limit
+//! is enforced while bytes arrive.
+
+mod fields;
+mod spool;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use futures::TryStreamExt;
+use multer::{Field, Multipart};
+use s3up_core::Code;
+use s3up_core::part::OBJECT_BYTES_MAX;
+use s3up_core::wire::UploadResponse;
+use tokio_util::io::StreamReader;
+
+use self::fields::{FieldName, Fields, body_error, form_refusal, text_of};
+use self::spool::{SpooledFile, spool};
+use crate::clients::{Client, Right, UploadSlot};
+use crate::gateway::Gateway;
+use crate::refusal::Refusal;
+use crate::request::body::{self, DRAIN_BYTES_MAX, DRAIN_WAIT_MAX};
+use crate::request::{headers, query};
+use crate::uploads::admission::AnnouncedLength;
+use crate::uploads::metadata::content_type;
+use crate::uploads::stage::{IncomingFile, StageResult};
+
+/// Maximum length of the boundaries, headers and text fields around the file.
+const FORM_OVERHEAD_BYTES: u64 = 64 << 10;
+
+pub(crate) async fn post_form(
+    State(gateway): State<Gateway>,
+    request: Request,
+) -> Result<Json<UploadResponse>, Refusal> {
+    let body_is_sent = !headers::expects_continue(request.headers());
+    let checked = check_headers(&gateway, request.headers());
+    let query = request.uri().query().map(str::to_owned);
+    let body = body::stream(request.into_body());
+    let (client, boundary, bytes_max) = match checked {
+        Ok(checked) => checked,
+        Err(refusal) => {
+            if body_is_sent {
+                body::drain(StreamReader::new(body)).await;
+            }
+            return Err(refusal);
+        }
+    };
+    if query::parameter(query.as_deref(), "path")?.is_some() {
+        let what = "expected `path` as a field of the form, found it in the query";
+        return Err(Refusal::new(Code::BadRequest, what));
+    }
+    let mut parts = Multipart::new(body, boundary);
+    let outcome = Form { gateway, client, bytes_max }.store(&mut parts).await;
+    if outcome.is_err() && body_is_sent {
+        drain(&mut parts).await;
+    }
+    outcome.map(Json)
+}
+
+/// Reads and drops a limited part of the form, so that a refusal reaches a client
+/// that is still sending.
+async fn drain(form: &mut Multipart<'static>) {
+    let rest = async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Ok(Some(mut field)) = form.next_field().await {
+            while let Ok(Some(piece)) = field.chunk().await {
+                left = left.saturating_sub(piece.len() as u64);
+                if left == 0 {
+                    return;
+                }
+            }
+        }
+    };
+    if tokio::time::timeout(DRAIN_WAIT_MAX, rest).await.is_err() {
+        let seconds = DRAIN_WAIT_MAX.as_secs();
+        tracing::debug!(
+            event = "drain_failed",
+            "read the rest of a refused request: not complete after {seconds} s"
+        );
+    }
+}
+
+/// Returns the client, the boundary of the form, and the maximum length of its
+/// file.
+fn check_headers(
+    gateway: &Gateway,
+    fields: &HeaderMap,
+) -> Result<(Arc<Client>, String, u64), Refusal> {
+    let client = gateway.authenticate(fields)?;
+    client.require(Right::Upload)?;
+    let limit = client.policy.file_bytes_max.unwrap_or(OBJECT_BYTES_MAX);
+    let announced = headers::content_length(fields)?;
+    if announced.is_some_and(|bytes| bytes > limit.saturating_add(FORM_OVERHEAD_BYTES)) {
+        return Err(Refusal::too_large(limit));
+    }
+    let content_type = headers::content_type(fields).unwrap_or_default();
+    let boundary = multer::parse_boundary(content_type).map_err(|_| {
+        Refusal::new(Code::BadRequest, "expected Content-Type: multipart/form-data with a boundary")
+    })?;
+    Ok((client, boundary, limit.min(announced.unwrap_or(limit))))
+}
+
+struct Form {
+    gateway: Gateway,
+    client: Arc<Client>,
+    /// The size limit of the client, or the length of the form if that is less.
+    bytes_max: u64,
+}
+
+/// What has been done with the file of the form.
+enum FileState {
+    Missing,
+    /// The path was known, so the file went into S3.
+    Streamed(StageResult),
+    /// The path was not known yet, so the file went into a temporary file.
+    Spooled {
+        file: SpooledFile,
+        content_type: Option<String>,
+        /// Limits the number of temporary files.
+        slot: UploadSlot,
+    },
+}
+
+impl Form {
+    async fn store(&self, form: &mut Multipart<'static>) -> Result<UploadResponse, Refusal> {
+        let mut fields = Fields::default();
+        let mut file = FileState::Missing;
+        while let Some(field) = form.next_field().await.map_err(|err| form_refusal(&err))? {
+            let name = fields.add(field.name().unwrap_or_default())?;
+            if name == FieldName::File {
+                file = self.receive_file(&fields, field).await?;
+                continue;
+            }
+            let text = text_of(name, field).await?;
+            let before = fields.metadata.clone();
+            fields.set(name, &text)?;
+            if matches!(file, FileState::Streamed(_)) && fields.user_metadata_changed(&before) {
+                let what = format!("`{name}` must come before `file` if `path` does");
+                return Err(Refusal::new(Code::BadRequest, what));
+            }
+        }
+        let staged = match file {
+            FileState::Missing => {
+                return Err(Refusal::new(Code::BadRequest, "the form has no `file`"));
+            }
+            FileState::Streamed(staged) => staged,
+            FileState::Spooled { file, content_type, slot } => {
+                let announced = AnnouncedLength::Exactly(file.len);
+                let incoming =
+                    self.admit(&fields, announced, content_type.as_deref(), Some(slot))?;
+                self.gateway.uploads().stage(incoming, file.file).await?
+            }
+        };
+        commit(staged, &fields).await
+    }
+
+    async fn receive_file(
+        &self,
+        fields: &Fields,
+        field: Field<'static>,
+    ) -> Result<FileState, Refusal> {
+        let content_type = field.content_type().map(ToString::to_string);
+        let mut body =
+            StreamReader::new(field.map_err(|err| std::io::Error::from(body_error(&err))));
+        if fields.path.is_some() {
+            let announced = AnnouncedLength::AtMost(self.bytes_max);
+            let incoming = self.admit(fields, announced, content_type.as_deref(), None)?;
+            let staged = self.gateway.uploads().stage(incoming, &mut body).await?;
+            return Ok(FileState::Streamed(staged));
+        }
+        let slot = self.client.upload_slot()?;
+        let file = spool(&mut body, self.bytes_max).await?;
+        Ok(FileState::Spooled { file, content_type, slot })
+    }
+
+    fn admit(
+        &self,
+        fields: &Fields,
+        announced: AnnouncedLength,
+        announced_type: Option<&str>,
+        slot: Option<UploadSlot>,
+    ) -> Result<IncomingFile, Refusal> {
+        let missing = || Refusal::new(Code::BadRequest, "the form has no `path`");
+        let path = fields.path.as_ref().ok_or_else(missing)?;
+        let (key, admission) = self.gateway.admit(&self.client, path, announced)?;
+        Ok(IncomingFile {
+            client: self.client.clone(),
+            key,
+            admission,
+            metadata: fields.metadata.clone(),
+            content_type: content_type(announced_type, path),
+            slot,
+        })
+    }
+}
+
+/// Commits the file, unless its SHA-256 was announced after it and differs.
+async fn commit(staged: StageResult, fields: &Fields) -> Result<UploadResponse, Refusal> {
+    let staged = match staged {
+        StageResult::Unchanged(response) => return Ok(response),
+        StageResult::Staged(staged) => staged,
+    };
+    let found = staged.sha256();
+    match fields.metadata.sha256 {
+        Some(announced) if announced != found => {
+            staged.abort().await;
+            Err(Refusal::digest_mismatch(announced, found))
+        }
+        Some(_) | None => staged.commit().await,
+    }
+}

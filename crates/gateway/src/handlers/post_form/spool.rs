@@ -1,0 +1,44 @@
+//! A temporary file for a file whose path is not known yet.
+
+use s3up_core::Code;
+use tokio::fs::File;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+use crate::refusal::Refusal;
+
+/// A file in a temporary file, which has no name and is read from its start.
+pub(super) struct SpooledFile {
+    pub file: File,
+    pub len: u64,
+}
+
+/// Copies `body` into a temporary file and rewinds it.
+pub(super) async fn spool<R: AsyncRead + Unpin>(
+    body: &mut R,
+    bytes_max: u64,
+) -> Result<SpooledFile, Refusal> {
+    let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
+    let file = file.unwrap_or_else(|err| Err(std::io::Error::other(err))).map_err(no_space)?;
+    let mut file = File::from_std(file);
+    let mut buffer = vec![0; 64 << 10];
+    let mut len = 0;
+    loop {
+        let count = body.read(&mut buffer).await.map_err(|err| Refusal::from_body(&err))?;
+        if count == 0 {
+            break;
+        }
+        len += count as u64;
+        if len > bytes_max {
+            return Err(Refusal::too_large(bytes_max));
+        }
+        file.write_all(&buffer[..count]).await.map_err(no_space)?;
+    }
+    file.flush().await.map_err(no_space)?;
+    file.rewind().await.map_err(no_space)?;
+    Ok(SpooledFile { file, len })
+}
+
+fn no_space(err: std::io::Error) -> Refusal {
+    let what = "the gateway cannot write a temporary file; send `path` before `file` to avoid it";
+    Refusal::new(Code::Overloaded, what).caused_by(&err)
+}

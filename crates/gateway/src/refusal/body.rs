@@ -1,0 +1,58 @@
+//! Errors of reading a request body, and the refusals that they become.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use s3up_core::Code;
+
+use super::Refusal;
+
+/// Why a body could not be read. It travels inside an [`io::Error`].
+#[derive(Clone, Debug)]
+pub(crate) enum BodyError {
+    TooSlow {
+        bytes_min: u64,
+        window: Duration,
+    },
+    /// The body is not a valid form.
+    Form(String),
+    /// The connection failed before the body was complete.
+    Interrupted(String),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BodyError::TooSlow { bytes_min, window } => {
+                let seconds = window.as_secs();
+                write!(f, "expected at least {bytes_min} bytes of the body within {seconds} s")
+            }
+            BodyError::Form(what) | BodyError::Interrupted(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl From<BodyError> for io::Error {
+    fn from(err: BodyError) -> io::Error {
+        io::Error::other(err)
+    }
+}
+
+impl Refusal {
+    /// Returns the refusal for an error of reading a request body.
+    pub(crate) fn from_body(err: &io::Error) -> Refusal {
+        match err.get_ref().and_then(|inner| inner.downcast_ref::<BodyError>()) {
+            Some(slow @ BodyError::TooSlow { .. }) => Refusal::new(Code::TooSlow, slow),
+            Some(BodyError::Form(what)) => {
+                Refusal::new(Code::BadRequest, format!("malformed form: {what}"))
+            }
+            Some(BodyError::Interrupted(_)) | None => {
+                let what = "the connection failed before the request body was complete";
+                Refusal::new(Code::Incomplete, what).caused_by(err)
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Errors of the store, and the refusals that they become: the client learns
+//! what it can do about the error, the log learns the cause.
+
+use s3up_core::{Code, Size};
+use s3up_store::{Kind, PoolError, StoreError, UploadError};
+
+use super::Refusal;
+
+impl From<StoreError> for Refusal {
+    fn from(err: StoreError) -> Refusal {
+        let (code, detail) = match err.kind {
+            Kind::Transient | Kind::Unreadable => {
+                (Code::StoreUnavailable, "S3 is busy or unreachable; try again later")
+            }
+            Kind::Corrupt => (
+                Code::StoreUnavailable,
+                "the data was damaged between gateway and S3; nothing was stored, try again",
+            ),
+            Kind::Precondition => {
+                (Code::Exists, "this path holds another file, which may not be overwritten")
+            }
+            Kind::NotFound
+            | Kind::NoBucket
+            | Kind::BadCredentials
+            | Kind::NoCredentials
+            | Kind::Denied
+            | Kind::WrongRegion
+            | Kind::ClockSkew
+            | Kind::Archived
+            | Kind::TooLong
+            | Kind::Permanent => (
+                Code::StoreRefused,
+                "S3 refused a request of the gateway; the log of the gateway has the cause",
+            ),
+        };
+        Refusal::new(code, detail).caused_by(&err)
+    }
+}
+
+impl From<PoolError> for Refusal {
+    fn from(err: PoolError) -> Refusal {
+        match err {
+            PoolError::Exhausted { .. } => Refusal::new(
+                Code::Overloaded,
+                "the gateway has no free buffer for this request; try again later",
+            ),
+            PoolError::OverBudget { bytes, budget_bytes } => Refusal::new(
+                Code::TooLarge,
+                format!(
+                    "the file needs parts of {}, but the buffer budget of the gateway is {}",
+                    Size(bytes),
+                    Size(budget_bytes)
+                ),
+            ),
+            PoolError::Map { .. } => {
+                Refusal::new(Code::Overloaded, "the gateway is out of memory; try again later")
+                    .caused_by(&err)
+            }
+        }
+    }
+}
+
+impl From<UploadError> for Refusal {
+    fn from(err: UploadError) -> Refusal {
+        match err {
+            UploadError::Source { source, .. } => Refusal::from_body(&source),
+            // A file is one object, so there is never a second chunk.
+            UploadError::TooLong { limit, .. } | UploadError::TooManyChunks { limit } => {
+                Refusal::too_large(limit)
+            }
+            UploadError::TooShort { expected, found, .. } => Refusal::new(
+                Code::Incomplete,
+                format!("expected a body of {expected} bytes as announced, found {found}"),
+            ),
+            UploadError::Digest { expected, found, .. } => {
+                Refusal::digest_mismatch(expected, found)
+            }
+            UploadError::Buffers { source, .. } => source.into(),
+            // The gateway never resumes an upload, so there is nothing to differ from.
+            UploadError::Differs { .. } => {
+                Refusal::new(Code::StoreRefused, "another upload of this file was started")
+                    .caused_by(&err)
+            }
+            UploadError::Store(err) => err.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    fn store_error(kind: Kind) -> StoreError {
+        StoreError {
+            op: "put",
+            subject: "secret-bucket/a".to_owned(),
+            kind,
+            retry_after: None,
+            source: Some("AccessDenied: arn:aws:iam::1".into()),
+        }
+    }
+
+    #[test]
+    fn the_status_tells_the_client_whether_to_retry() {
+        #[rustfmt::skip]
+        let cases = [
+            // error               status  has Retry-After
+            (Kind::Transient,      503,    true),
+            (Kind::Corrupt,        503,    true),
+            (Kind::Precondition,   409,    false),
+            (Kind::NoBucket,       502,    false),
+            (Kind::BadCredentials, 502,    false),
+            (Kind::Denied,         502,    false),
+        ];
+        for (kind, status, retry_after) in cases {
+            let response = Refusal::from(store_error(kind)).into_response();
+            assert_eq!(response.status().as_u16(), status, "{kind:?}");
+            assert_eq!(response.headers().contains_key("retry-after"), retry_after, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_cause_goes_only_to_the_log() {
+        let refusal = Refusal::from(store_error(Kind::Denied));
+
+        assert!(!refusal.detail.contains("bucket") && !refusal.detail.contains("arn"));
+        let cause = refusal.cause.unwrap();
+        assert!(cause.contains("secret-bucket/a") && cause.contains("arn:aws:iam::1"));
+    }
+}

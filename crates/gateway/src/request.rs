@@ -1,0 +1,6 @@
+//! The parts of a request, parsed: headers, query, range and body.
+
+pub(crate) mod body;
+pub(crate) mod headers;
+pub(crate) mod query;
+pub(crate) mod range;

@@ -1,0 +1,142 @@
+//! Request bodies, which must arrive at a minimum rate.
+//!
+//! A slow client must not hold a buffer for ever. But while the gateway waits
+//! for S3, the client is not slow. So only that time counts in which the gateway
+//! waits for bytes of the client.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures::Stream;
+use tokio::io::AsyncRead;
+use tokio::time::Sleep;
+use tokio_util::io::StreamReader;
+
+use crate::refusal::body::BodyError;
+use crate::stopwatch::Stopwatch;
+
+/// After waiting for a client this long in total …
+const RATE_WINDOW: Duration = Duration::from_secs(30);
+/// … at least this much must have arrived (1 KiB/s).
+const RATE_BYTES_MIN: u64 = 30 << 10;
+/// A refusal of an unread body could be lost when the connection closes, so up
+/// to this much of the body is read first.
+pub(crate) const DRAIN_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A body as the store and the temporary files read it.
+pub(crate) type BodyReader = StreamReader<MinRateStream<BodyDataStream>, Bytes>;
+
+/// Returns the bytes of a body, or [`BodyError::TooSlow`].
+pub(crate) fn reader(body: Body) -> BodyReader {
+    StreamReader::new(stream(body))
+}
+
+/// Returns the bytes of a body, or [`BodyError::TooSlow`].
+pub(crate) fn stream(body: Body) -> MinRateStream<BodyDataStream> {
+    MinRateStream { inner: body.into_data_stream(), allowance: WaitAllowance::new(), waiting: None }
+}
+
+/// Reads and drops up to [`DRAIN_BYTES_MAX`] of a body, so that a refusal reaches
+/// a client that is still sending. A client that waits for `100 Continue` has
+/// sent nothing and needs no drain.
+pub(crate) async fn drain<R: AsyncRead + Unpin>(body: R) {
+    let mut sink = tokio::io::sink();
+    let mut beginning = tokio::io::AsyncReadExt::take(body, DRAIN_BYTES_MAX);
+    let copy = tokio::io::copy(&mut beginning, &mut sink);
+    if let Ok(Err(err)) = tokio::time::timeout(DRAIN_WAIT_MAX, copy).await {
+        tracing::debug!(event = "drain_failed", "read the rest of a refused request: {err}");
+    }
+}
+
+/// A stream that fails if its bytes arrive below the minimum rate.
+pub(crate) struct MinRateStream<S> {
+    inner: S,
+    allowance: WaitAllowance,
+    /// The wait for the next bytes, and the timer that ends it.
+    waiting: Option<(Stopwatch, Pin<Box<Sleep>>)>,
+}
+
+/// How much longer the gateway may wait for a client: pure bookkeeping.
+#[derive(Debug)]
+struct WaitAllowance {
+    left: Duration,
+    /// Bytes that arrived since the allowance was last renewed.
+    bytes: u64,
+}
+
+impl WaitAllowance {
+    fn new() -> WaitAllowance {
+        WaitAllowance { left: RATE_WINDOW, bytes: 0 }
+    }
+
+    /// Records that `bytes` arrived after a wait. Enough bytes renew the
+    /// allowance.
+    fn record(&mut self, bytes: u64, waited: Duration) {
+        self.left = self.left.saturating_sub(waited);
+        self.bytes += bytes;
+        if self.bytes >= RATE_BYTES_MIN {
+            *self = WaitAllowance::new();
+        }
+    }
+}
+
+impl<S, E> Stream for MinRateStream<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: fmt::Display,
+{
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.inner).poll_next(cx) {
+            Poll::Ready(item) => {
+                let waited = this.waiting.take().map(|(began, _)| began.elapsed());
+                let item = item.map(|item| match item {
+                    Ok(bytes) => {
+                        this.allowance.record(bytes.len() as u64, waited.unwrap_or_default());
+                        Ok(bytes)
+                    }
+                    Err(err) => Err(BodyError::Interrupted(err.to_string()).into()),
+                });
+                Poll::Ready(item)
+            }
+            Poll::Pending => {
+                let left = this.allowance.left;
+                let (_, timer) = this.waiting.get_or_insert_with(|| {
+                    (Stopwatch::start(), Box::pin(tokio::time::sleep(left)))
+                });
+                ready!(timer.as_mut().poll(cx));
+                let too_slow =
+                    BodyError::TooSlow { bytes_min: RATE_BYTES_MIN, window: RATE_WINDOW };
+                Poll::Ready(Some(Err(too_slow.into())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_time_spent_waiting_for_the_client_counts() {
+        let seconds = Duration::from_secs;
+        let mut allowance = WaitAllowance::new();
+
+        allowance.record(1, seconds(10));
+        assert_eq!(allowance.left, seconds(20));
+        allowance.record(1, Duration::ZERO);
+        assert_eq!(allowance.left, seconds(20));
+        allowance.record(1, seconds(25));
+        assert_eq!(allowance.left, Duration::ZERO);
+        allowance.record(RATE_BYTES_MIN, Duration::ZERO);
+        assert_eq!((allowance.left, allowance.bytes), (RATE_WINDOW, 0));
+    }
+}

@@ -1,0 +1,152 @@
+//! Accepts connections until the shutdown signal, then finishes the requests in
+//! progress.
+
+mod router;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::router::router;
+use crate::gateway::Gateway;
+use crate::tls::{self, TlsError, TlsFiles};
+
+/// Maximum time for the headers of a request. It also ends idle connections.
+/// Hyper enforces it only if a timer is set.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Read buffer of a connection. Hyper's own limit is 400 KiB, and this memory is
+/// outside the buffer budget.
+const READ_BUFFER_BYTES: usize = 64 << 10;
+/// How long requests in progress may take to finish after the shutdown signal.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+/// How long the cancelled uploads may then take to remove their parts from S3.
+const CLEANUP_GRACE: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, which usually means too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How [`serve`] accepts connections, and how it ends.
+pub struct ServeOptions {
+    pub listener: TcpListener,
+    /// `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    pub connections_max: usize,
+    /// How long requests in progress may take to finish after the shutdown signal.
+    pub grace: Duration,
+}
+
+/// Serves until `shutdown` resolves and the requests in progress have ended.
+pub async fn serve(
+    options: ServeOptions,
+    gateway: Gateway,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), TlsError> {
+    let ServeOptions { listener, tls, connections_max, grace } = options;
+    let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
+    let graceful = GracefulShutdown::new();
+    let (connections, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let permits = Arc::new(Semaphore::new(connections_max));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = async {
+            // An error would mean that the semaphore is closed, which it never is.
+            let permit = permits.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let connection = handle_connection(
+                    socket,
+                    acceptor.clone(),
+                    gateway.clone(),
+                    graceful.watcher(),
+                );
+                let cancel = cancel.clone();
+                connections.spawn(async move {
+                    cancel.run_until_cancelled(connection).await;
+                    drop(permit);
+                });
+            }
+            Err(err) => {
+                tracing::warn!(event = "accept_failed", "accept a connection: {err}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    tracing::info!(event = "stopping", connections = graceful.count());
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        let seconds = grace.as_secs();
+        tracing::warn!(
+            event = "requests_cancelled",
+            "some requests did not finish within {seconds} s; they are cancelled"
+        );
+    }
+    // A cancelled upload removes its parts from S3; we wait for that below.
+    cancel.cancel();
+    connections.close();
+    connections.wait().await;
+    if tokio::time::timeout(CLEANUP_GRACE, gateway.finish_background_work()).await.is_err() {
+        let seconds = CLEANUP_GRACE.as_secs();
+        tracing::warn!(
+            event = "uploads_not_aborted",
+            "some multipart uploads could not be aborted within {seconds} s; \
+             the lifecycle rule of the bucket has to remove them"
+        );
+    }
+    Ok(())
+}
+
+async fn handle_connection(
+    socket: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    gateway: Gateway,
+    watcher: Watcher,
+) {
+    if let Err(err) = socket.set_nodelay(true) {
+        tracing::debug!(event = "nodelay_failed", "set TCP_NODELAY: {err}");
+    }
+    let Some(acceptor) = acceptor else { return serve_http(socket, gateway, watcher).await };
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+        Ok(Ok(socket)) => serve_http(socket, gateway, watcher).await,
+        Ok(Err(err)) => tracing::debug!(event = "handshake_failed", "TLS handshake: {err}"),
+        Err(_) => {
+            let seconds = HANDSHAKE_TIMEOUT.as_secs();
+            tracing::debug!(
+                event = "handshake_failed",
+                "TLS handshake: not complete after {seconds} s"
+            );
+        }
+    }
+}
+
+async fn serve_http<S>(socket: S, gateway: Gateway, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router(&gateway));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(READ_BUFFER_BYTES)
+        // A client may close its side of the connection after its request.
+        .half_close(true)
+        .serve_connection(TokioIo::new(socket), service);
+    if let Err(err) = watcher.watch(connection).await {
+        tracing::debug!(event = "connection_failed", "{err}");
+    }
+}

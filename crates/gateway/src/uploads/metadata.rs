@@ -1,0 +1,77 @@
+//! Metadata of a file, as its client announces it, and as S3 keeps it.
+
+use std::collections::BTreeMap;
+
+use s3up_core::{RemotePath, Sha256Digest};
+
+/// Name of the user metadata of an object that holds its mtime.
+pub(crate) const MTIME_NS_METADATA: &str = "mtime-ns";
+const MODE_METADATA: &str = "mode";
+const CONTENT_TYPE_UNKNOWN: &str = "application/octet-stream";
+
+/// What a client may announce about a file. All of it is optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileMetadata {
+    pub sha256: Option<Sha256Digest>,
+    pub mtime_ns: Option<i64>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+}
+
+impl FileMetadata {
+    /// Returns the user metadata of the object. The store adds the SHA-256.
+    pub(crate) fn user_metadata(&self) -> BTreeMap<String, String> {
+        let mtime = self.mtime_ns.map(|ns| (MTIME_NS_METADATA.to_owned(), ns.to_string()));
+        let mode = self.mode.map(|mode| (MODE_METADATA.to_owned(), format!("{mode:04o}")));
+        mtime.into_iter().chain(mode).collect()
+    }
+}
+
+pub(crate) fn parse_mtime_ns(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("expected nanoseconds since 1970, found {text:?}"))
+}
+
+pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    mode.ok_or_else(|| format!("expected octal permission bits, found {text:?}"))
+}
+
+/// Returns the Content-Type to store: the announced one, or else the one that
+/// the extension of the file stands for.
+pub(crate) fn content_type(announced: Option<&str>, path: &RemotePath) -> String {
+    let by_extension = || mime_guess::from_path(path.as_str()).first_raw();
+    let announced = announced.filter(|text| !text.is_empty() && *text != CONTENT_TYPE_UNKNOWN);
+    announced.or_else(by_extension).unwrap_or(CONTENT_TYPE_UNKNOWN).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mtime_and_mode_become_user_metadata() {
+        let metadata = FileMetadata { sha256: None, mtime_ns: Some(-5), mode: Some(0o644) };
+
+        let got: Vec<_> = metadata.user_metadata().into_iter().collect();
+
+        let want = [("mode", "0644"), ("mtime-ns", "-5")].map(|(k, v)| (k.into(), v.into()));
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_content_type_is_the_announced_one_or_that_of_the_extension() {
+        #[rustfmt::skip]
+        let cases = [
+            // announced                        path         stored
+            (Some("text/x-own"),                "a.jpg",     "text/x-own"),
+            (None,                              "a.jpg",     "image/jpeg"),
+            (Some(""),                          "a.html",    "text/html"),
+            (Some("application/octet-stream"),  "a.pdf",     "application/pdf"),
+            (None,                              "a",         "application/octet-stream"),
+            (None,                              ".htaccess", "application/octet-stream"),
+        ];
+        for (announced, path, want) in cases {
+            assert_eq!(content_type(announced, &RemotePath::parse(path).unwrap()), want, "{path}");
+        }
+    }
+}

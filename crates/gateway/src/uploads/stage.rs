@@ -1,0 +1,228 @@
+//! Streams one file into S3 and makes it visible, whether it arrived in a form or
+//! as a raw body.
+//!
+//! The order of steps: cancel an older upload of the same key, check whether the
+//! same content is already stored, stream, verify, commit. If the request is
+//! dropped before the commit, nothing becomes visible. The commit itself runs as
+//! a task of its own, so that a client that disconnects cannot interrupt it.
+
+use std::sync::Arc;
+
+use s3up_core::wire::UploadResponse;
+use s3up_core::{Code, Key, Sha256, Sha256Digest};
+use s3up_store::{Kind, Length, ObjectFacts, Put, Staged, Stored};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::admission::Admission;
+use super::in_flight::{KeyLock, Superseded};
+use super::metadata::FileMetadata;
+use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
+use crate::clients::{Client, Overwrite, UploadSlot};
+use crate::refusal::Refusal;
+use crate::stopwatch::Stopwatch;
+
+/// Number of parts of one upload that are sent at the same time.
+const PARTS_IN_FLIGHT: usize = 4;
+
+/// An admitted file, without its bytes.
+pub(crate) struct IncomingFile {
+    pub client: Arc<Client>,
+    pub key: Key,
+    pub admission: Admission,
+    pub metadata: FileMetadata,
+    pub content_type: String,
+    /// `None`: [`Uploads::stage`] takes one.
+    pub slot: Option<UploadSlot>,
+}
+
+/// The result of [`Uploads::stage`].
+pub(crate) enum StageResult {
+    /// The same content is already stored; nothing was written.
+    Unchanged(UploadResponse),
+    Staged(Box<StagedFile>),
+}
+
+/// A file whose bytes are all in S3, but which is not visible yet.
+pub(crate) struct StagedFile {
+    uploads: Uploads,
+    client: Arc<Client>,
+    key: Key,
+    began: Stopwatch,
+    staged: Staged,
+    // Freed before the lock, so that the next upload of the key finds it free.
+    slot: UploadSlot,
+    lock: KeyLock,
+}
+
+impl Uploads {
+    /// Streams `body` into S3.
+    pub(crate) async fn stage<R: AsyncRead + Unpin + Send>(
+        &self,
+        file: IncomingFile,
+        mut body: R,
+    ) -> Result<StageResult, Refusal> {
+        let IncomingFile { client, key, admission, metadata, content_type, slot } = file;
+        let began = Stopwatch::start();
+        // This comes first, for two reasons. From here on no older upload of the
+        // key can become visible after this one. And an older one that hangs
+        // frees its slot for this one.
+        let lock = self.in_flight.lock(&key).await?;
+        let slot = slot.map_or_else(|| client.upload_slot(), Ok)?;
+        if let Some(sha256) = metadata.sha256
+            && let Some(response) = self.unchanged(&client, &key, sha256, admission).await?
+        {
+            lock.run(verify_unstored(&mut body, sha256)).await??;
+            log_upload(&client, &response, began);
+            return Ok(StageResult::Unchanged(response));
+        }
+        let put = Put {
+            key: key.clone(),
+            length: admission.length,
+            part_bytes: admission.part_bytes,
+            content_type: Some(content_type),
+            metadata: metadata.user_metadata(),
+            expect_sha256: metadata.sha256,
+            overwrite: match client.policy.overwrite {
+                Overwrite::Versioned => s3up_store::Overwrite::Allowed,
+                Overwrite::Never => s3up_store::Overwrite::Never,
+            },
+            storage_class: None,
+            in_flight: PARTS_IN_FLIGHT,
+            retry_for: RETRY_FOR,
+            buffer_wait: Some(BUFFER_WAIT),
+            share: Some(client.buffer_share.clone()),
+        };
+        let staged = lock.run(self.store.stage(put, &mut body)).await??;
+        let uploads = self.clone();
+        let file = StagedFile { uploads, client, key, began, staged, slot, lock };
+        Ok(StageResult::Staged(Box::new(file)))
+    }
+
+    /// Returns the response if the same content is already stored. Refuses the
+    /// upload early if other content is stored and may not be overwritten.
+    async fn unchanged(
+        &self,
+        client: &Client,
+        key: &Key,
+        sha256: Sha256Digest,
+        admission: Admission,
+    ) -> Result<Option<UploadResponse>, Refusal> {
+        let Some(found) = self.store.head(key, None, RETRY_FOR).await? else { return Ok(None) };
+        let size_differs = matches!(admission.length, Length::Exactly(len) if len != found.size);
+        if found.sha256 == Some(sha256) && !size_differs {
+            return Ok(Some(unchanged_response(key, &found, sha256)));
+        }
+        match client.policy.overwrite {
+            Overwrite::Versioned => Ok(None),
+            Overwrite::Never => {
+                let what = "this path holds another file, which may not be overwritten";
+                Err(Refusal::new(Code::Exists, what))
+            }
+        }
+    }
+}
+
+impl StagedFile {
+    pub(crate) fn sha256(&self) -> Sha256Digest {
+        self.staged.facts().sha256
+    }
+
+    pub(crate) async fn abort(self) {
+        self.staged.abort().await;
+    }
+
+    /// Makes the file visible.
+    pub(crate) async fn commit(self) -> Result<UploadResponse, Refusal> {
+        if let Err(err) = self.lock.check() {
+            self.staged.abort().await;
+            return Err(err.into());
+        }
+        let commits = self.uploads.commits.clone();
+        let task = commits.spawn(self.commit_now());
+        task.await.unwrap_or_else(|err| Err(Refusal::new(Code::Internal, err)))
+    }
+
+    async fn commit_now(self) -> Result<UploadResponse, Refusal> {
+        let StagedFile { uploads, client, key, began, staged, slot, lock } = self;
+        let sha256 = staged.facts().sha256;
+        let outcome = staged.commit().await;
+        drop((slot, lock));
+        let response = match outcome {
+            Ok(stored) => stored_response(&key, stored),
+            // Another upload may have stored the same content first.
+            Err(err) if err.kind == Kind::Precondition => {
+                match uploads.store.head(&key, None, RETRY_FOR).await? {
+                    Some(found) if found.sha256 == Some(sha256) => {
+                        unchanged_response(&key, &found, sha256)
+                    }
+                    _ => return Err(err.into()),
+                }
+            }
+            Err(err) => return Err(err.into()),
+        };
+        log_upload(&client, &response, began);
+        Ok(response)
+    }
+}
+
+/// Reads a body that is not stored, because the same content already is, and
+/// checks it against the announced SHA-256.
+async fn verify_unstored<R: AsyncRead + Unpin>(
+    body: &mut R,
+    announced: Sha256Digest,
+) -> Result<(), Refusal> {
+    let mut hasher = Sha256::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match body.read(&mut buffer).await.map_err(|err| Refusal::from_body(&err))? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+    match hasher.finish() {
+        found if found == announced => Ok(()),
+        found => Err(Refusal::digest_mismatch(announced, found)),
+    }
+}
+
+fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
+    tracing::info!(
+        event = "upload_done",
+        client = client.policy.name.as_str(),
+        key = response.s3_key,
+        bytes = response.size,
+        unchanged = response.unchanged,
+        seconds = began.elapsed().as_secs_f64()
+    );
+}
+
+impl From<Superseded> for Refusal {
+    fn from(_: Superseded) -> Refusal {
+        Refusal::new(
+            Code::Superseded,
+            "a newer upload of this path was started; this one is cancelled",
+        )
+    }
+}
+
+fn stored_response(key: &Key, stored: Stored) -> UploadResponse {
+    UploadResponse {
+        success: true,
+        s3_key: key.to_string(),
+        size: stored.facts.len,
+        sha256: stored.facts.sha256,
+        version_id: stored.version_id,
+        unchanged: false,
+    }
+}
+
+fn unchanged_response(key: &Key, found: &ObjectFacts, sha256: Sha256Digest) -> UploadResponse {
+    UploadResponse {
+        success: true,
+        s3_key: key.to_string(),
+        size: found.size,
+        sha256,
+        version_id: found.version_id.clone(),
+        unchanged: true,
+    }
+}
