@@ -1,0 +1,22 @@
+//! Decides for a watch whether files that existed before the agent are uploaded.
+
+use crate::states::decide::UploadExisting;
+
+/// When a watch was first seen and scanned, as the database records it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchState {
+    pub known_since_ns: i64,
+    pub first_scan_at: Option<i64>,
+    pub last_scan_at: Option<i64>,
+}
+
+/// Returns the rule for files without a row in the database. `configured` is
+/// `scan.upload_existing`.
+pub fn upload_existing(configured: bool, state: Option<&WatchState>) -> UploadExisting {
+    match state {
+        _ if configured => UploadExisting::Yes,
+        None => UploadExisting::NotBefore { wall_ns: i64::MAX },
+        Some(WatchState { first_scan_at: Some(_), .. }) => UploadExisting::BaselineIsComplete,
+        Some(state) => UploadExisting::NotBefore { wall_ns: state.known_since_ns },
+    }
+}
