@@ -42,11 +42,11 @@ impl Agent {
         let lock = Lock::take(&config.database).await?;
         let database = database::open(&config.database).await?;
         let watches: Vec<_> = config.watches.iter().cloned().map(Arc::new).collect();
-        let seen: Vec<_> = watches
+        let first_seen: Vec<_> = watches
             .iter()
             .map(|watch| Change::WatchSeen { root: watch.local_prefix(), known_since_ns })
             .collect();
-        database.writer.apply(&seen).await?;
+        database.writer.apply(&first_seen).await?;
         let mut existing = Vec::new();
         for watch in &watches {
             existing.push(existing_of(watch, &config, &database).await?);

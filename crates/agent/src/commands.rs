@@ -22,7 +22,7 @@ pub use self::args::Args;
 use self::args::Command;
 use crate::config::{Config, Raw};
 
-/// How long the end waits for threads that read a file or resolve a name.
+/// Time that threads get at the end, to finish a read or to resolve a name.
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs the command that `args` name.

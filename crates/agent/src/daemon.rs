@@ -26,11 +26,11 @@ use crate::clock;
 use crate::database::recorder;
 use crate::watching::{self, WatchEvents};
 
-/// How long running uploads may take to end after a stop.
+/// Time that running uploads get to end after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(4);
-/// How long the last batch may take to be committed.
+/// Time that the last batch gets to be committed.
 const RECORD_GRACE: Duration = Duration::from_secs(3);
-/// How long the loop sleeps if the engine has no deadline.
+/// Longest sleep of the loop, if the engine has no deadline.
 const IDLE: Duration = Duration::from_secs(60);
 /// Maximum number of batches that a scan is ahead of the engine.
 const BATCHES_AHEAD: usize = 2;

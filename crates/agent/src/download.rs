@@ -38,7 +38,7 @@ pub enum DownloadError {
     Folder { path: PathBuf },
 }
 
-/// Where the downloaded file is written.
+/// Destination of the downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     File(PathBuf),

@@ -1,4 +1,4 @@
-//! Files of a watch: how they are named, opened and told apart.
+//! Files of a watch: names, identities, and opening them safely.
 
 pub mod confined_fs;
 pub mod identity;

@@ -30,7 +30,7 @@ pub struct SettlePolicy {
     pub on_max_attempts: OnMaxAttempts,
 }
 
-/// What to do with a file that never settles.
+/// Treatment of a file that never settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMaxAttempts {
     /// It is a problem until it settles.
@@ -39,7 +39,7 @@ pub enum OnMaxAttempts {
     Upload,
 }
 
-/// What happened to a file.
+/// An event of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileEvent {
     Changed,
@@ -47,7 +47,7 @@ pub enum FileEvent {
     Closed,
 }
 
-/// What an observation of a path means.
+/// Result of an observation of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The file left the wheel and can be uploaded.
@@ -83,7 +83,7 @@ pub struct SettleWheel<K> {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    /// When to observe the path next; `None` while the caller does so.
+    /// Time of the next observation; `None` while the caller makes it.
     due: Option<Instant>,
     /// The last identity, and when it was first observed.
     observed: Option<(Identity, Instant)>,

@@ -35,7 +35,7 @@ pub struct WatchStatus {
     /// Number of excluded entries by reason.
     pub excluded: Vec<Excluded>,
     pub problems: Vec<Problem>,
-    /// Why the watch as a whole could not be scanned.
+    /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
     /// Time of the last complete scan in Unix seconds.
     pub last_scan_at: Option<i64>,

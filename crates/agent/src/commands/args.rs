@@ -10,22 +10,20 @@ use s3up_cli::LogArgs;
 #[command(
     version,
     name = "s3up",
-    after_help = EXAMPLES,
-    subcommand_help_heading = "Commands",
-    next_help_heading = "Options"
+    after_help = EXAMPLES
 )]
 pub struct Args {
-    /// Configuration file (YAML or TOML)
+    /// Configuration file (default: /etc/s3up/client.yaml)
     #[arg(
         long,
         global = true,
         value_name = "FILE",
         default_value = "/etc/s3up/client.yaml",
         hide_default_value = true,
-        help = "Configuration file [default: /etc/s3up/client.yaml]"
+        help_heading = GLOBAL_OPTIONS
     )]
     pub config: PathBuf,
-    #[command(flatten, next_help_heading = "Logging")]
+    #[command(flatten, next_help_heading = GLOBAL_OPTIONS)]
     pub log: LogArgs,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -42,23 +40,25 @@ pub enum Command {
     /// Download one file and verify it
     #[command(after_help = GET_EXAMPLES)]
     Get {
-        /// Remote path of the file, as `status` and the gateway name it
+        /// Remote path of the file, such as uploads/a.jpg
         path: String,
         /// Write to FILE, or to standard output if FILE is -
-        #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+        #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
     /// Show how many files are protected, and list problems
     #[command(after_help = STATUS_EXAMPLES)]
     Status {
         /// Print JSON
-        #[arg(long, help_heading = "Output")]
+        #[arg(long)]
         json: bool,
     },
     /// Check the configuration file and print the effective values
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig,
 }
+
+const GLOBAL_OPTIONS: &str = "Global options";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,12 +113,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_fits_80_columns_and_has_examples() {
+    fn help_of_each_command_fits_80_columns_and_has_examples() {
         let mut command = Args::command();
         command.build();
         let commands = std::iter::once(command.clone()).chain(command.get_subcommands().cloned());
         for mut command in commands.filter(|command| command.get_name() != "help") {
-            let help = command.render_help().to_string();
+            let help = command.render_long_help().to_string();
             assert!(help.contains("\nExamples:\n  s3up"), "{help}");
             for line in help.lines() {
                 assert!(line.chars().count() <= 80, "{line}");

@@ -1,4 +1,4 @@
-//! What the commands print on standard output.
+//! Texts that the commands print on standard output.
 
 mod status;
 mod summary;

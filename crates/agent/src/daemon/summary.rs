@@ -14,7 +14,7 @@ pub struct Summary {
     pub failed: Vec<(String, String)>,
     /// Number of files that still wait, for the gateway or because of a stop.
     pub pending: u64,
-    /// Why watches could not be scanned.
+    /// Errors of watches that could not be scanned.
     pub scan_errors: Vec<String>,
 }
 

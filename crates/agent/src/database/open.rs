@@ -17,7 +17,7 @@ use super::write::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How long a statement waits for a lock of another connection.
+/// Time that a statement waits for a lock of another connection.
 const BUSY: Duration = Duration::from_secs(10);
 /// One connection for the scan, the others for uploads that look up their row.
 const READERS_MAX: u32 = 3;

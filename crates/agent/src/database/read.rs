@@ -33,7 +33,7 @@ const KNOWN: &str = "
       LEFT JOIN baseline AS b ON b.local_path = wanted.value
       LEFT JOIN problems AS p ON p.local_path = wanted.value";
 
-/// KnownFile paths in order, from after the last one of the page before.
+/// Known paths in ascending order, following those of the previous page.
 pub type Page = Vec<String>;
 
 impl Reader {

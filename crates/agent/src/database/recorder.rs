@@ -22,7 +22,7 @@ const BATCH_MAX: usize = 512;
 const WAITING_MAX: usize = 1024;
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// A change to write, and whom to tell once it is committed.
+/// A change to write, and the receiver to notify once it is committed.
 #[derive(Debug)]
 pub struct WriteRequest {
     pub change: Change,

@@ -19,16 +19,17 @@ use super::error::{ClientError, GatewayError};
 use super::idle_timer::{self, IdleTimer};
 use super::{response, timeouts};
 
-/// How much of a refused body the gateway reads before it closes the connection.
+/// Number of bytes of a refused body that the gateway reads before it closes the
+/// connection.
 const DRAINED_BYTES: u64 = 1 << 20;
-/// How long a delayed body waits for a refusal of its head. The HTTP client does
+/// Time that a delayed body waits for a refusal of its head. The HTTP client does
 /// not report `100 Continue`, so an accepted upload waits for all of it.
 const BODY_DELAY: Duration = Duration::from_secs(1);
 
 /// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where the gateway is, and how to authenticate there.
+/// Address of the gateway, and the key for it.
 #[derive(Clone, Debug)]
 pub struct GatewayAccess {
     pub url: Url,
@@ -56,7 +57,7 @@ pub struct PutRequest<'p> {
     pub body_start: BodyStart,
 }
 
-/// When the body of an upload is sent.
+/// Start of the body of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyStart {
     Immediate,

@@ -60,17 +60,6 @@ impl GatewayError {
         GatewayError::Unreachable(err.without_url())
     }
 
-    pub fn code(&self) -> Option<Code> {
-        match self {
-            GatewayError::Refused(refusal) => Some(refusal.code),
-            GatewayError::NotTheGateway(_)
-            | GatewayError::Redirected { .. }
-            | GatewayError::Unreachable(_)
-            | GatewayError::Stalled
-            | GatewayError::InvalidAnswer { .. } => None,
-        }
-    }
-
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             GatewayError::Refused(refusal) | GatewayError::NotTheGateway(refusal) => {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 pub(super) const CONNECT: Duration = Duration::from_secs(20);
 
-/// How long a transfer may make no progress. Longer than the gateway retries S3
+/// Longest time without progress of a transfer. Longer than the gateway retries S3
 /// (30 s) and waits for a buffer (10 s) together.
 pub(super) const IDLE: Duration = Duration::from_secs(90);
 
-/// How long a connection stays open without a request. Shorter than the 10 s of
+/// Time that a connection stays open without a request. Shorter than the 10 s of
 /// the gateway, so that no upload starts on a connection that is being closed.
 pub(super) const POOL_IDLE: Duration = Duration::from_secs(8);

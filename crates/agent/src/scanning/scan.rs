@@ -58,7 +58,7 @@ pub struct Report {
     pub excluded: BTreeMap<Exclusion, u64>,
     /// `local_path` and reason of the first [`PROBLEMS_MAX`] problems.
     pub problems: Vec<(String, String)>,
-    /// Why the watch as a whole could not be scanned.
+    /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
     /// `local_path` of each known file that is gone.
     pub gone: Vec<String>,

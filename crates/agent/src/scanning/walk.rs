@@ -34,7 +34,7 @@ pub enum WalkEntryKind {
     Unreadable(String),
 }
 
-/// Why an entry is excluded.
+/// Reason for excluding an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exclusion {
     Symlink,
@@ -47,7 +47,7 @@ pub enum Exclusion {
 
 /// The root cannot be opened, so nothing is known about its files.
 #[derive(Debug, thiserror::Error)]
-#[error("open watched folder {root:?}; none of its files is taken as deleted")]
+#[error("open watched folder {root:?} (no file in it is taken as deleted)")]
 pub struct RootError {
     pub root: PathBuf,
     pub source: io::Error,

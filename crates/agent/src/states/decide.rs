@@ -40,6 +40,7 @@ pub struct KnownFile {
     pub problem: Option<RecordedProblem>,
 }
 
+/// Settings that decide on the state of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePolicy {
     pub upload_existing: UploadExisting,
@@ -49,7 +50,7 @@ pub struct FilePolicy {
     pub retry_problems: RetryProblems,
 }
 
-/// Whether files that existed before the agent are uploaded.
+/// Rule for files that existed before the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadExisting {
     Yes,
@@ -85,7 +86,7 @@ pub enum State {
     Problem(FileProblem),
 }
 
-/// Why a file has to be uploaded.
+/// Reason for uploading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingReason {
     New,
@@ -99,7 +100,7 @@ pub enum PendingReason {
     Retried,
 }
 
-/// Why a file cannot be uploaded.
+/// Reason that a file cannot be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileProblem {
     InvalidPath(PathRule),

@@ -2,9 +2,10 @@
 
 use crate::states::decide::UploadExisting;
 
-/// When a watch was first seen and scanned, as the database records it.
+/// First and last scans of a watch, as the database records them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchState {
+    /// Files changed before this moment existed before the agent.
     pub known_since_ns: i64,
     pub first_scan_at: Option<i64>,
     pub last_scan_at: Option<i64>,

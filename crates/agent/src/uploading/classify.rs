@@ -57,7 +57,7 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::StoreRefused
         | Code::StoreUnavailable
         | Code::Overloaded => FailureClass::Transient,
-        // Of a newer gateway: its status says whose hint it is.
+        // A code of a newer gateway: the status tells whose fault it is.
         Code::Unknown if (400..500).contains(&refusal.status) => FailureClass::Refused,
         Code::Unknown => FailureClass::Transient,
     }

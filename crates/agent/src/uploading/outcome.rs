@@ -1,4 +1,4 @@
-//! How one upload ended.
+//! The outcome of one upload.
 
 use s3up_core::Code;
 

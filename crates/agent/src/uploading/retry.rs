@@ -1,11 +1,11 @@
-//! Back-off: how long to wait after failures of the gateway.
+//! Back-off: the delay after failures of the gateway.
 //!
 //! The first `retry_attempts` failures in a row wait for at most
 //! `retry_delay_seconds`. After that the limit doubles with each failure, up to
 //! [`SLOW_DELAY_MAX`]. The agent never gives up. A key that the gateway does not
 //! know waits for the longest time at once, because a quick retry is pointless.
 //! Jitter is full, so that many agents do not come back together. It is added to
-//! a Retry-After, which is never cut short.
+//! a Retry-After.
 //!
 //! Pure: the random number is a parameter. [`super::circuit_breaker`] applies
 //! these delays to the whole agent.
@@ -24,7 +24,7 @@ pub struct RetryPolicy {
     pub quick_delay: Duration,
 }
 
-/// What a failed attempt implies for the next one.
+/// Consequence of a failed attempt for the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryHint {
     pub retry_after: Option<Duration>,
@@ -73,10 +73,10 @@ mod tests {
             ("and doubles",                 6,       PLAIN,       1.0,   40.0),
             ("half the jitter",                  6,       PLAIN,       0.5,   20.0),
             ("up to its limit",             99,      PLAIN,       1.0,   300.0),
-            ("a wrong key is tried slowly", 1,       slow,        1.0,   300.0),
+            ("a wrong key is retried slowly", 1,       slow,        1.0,   300.0),
             ("Retry-After is a minimum",   1,       after(30),   0.0,   30.0),
             ("and jittered",                1,       after(30),   1.0,   35.0),
-            ("an absurd one is cut",        1,       after(9999), 0.0,   3600.0),
+            ("limited to an hour",        1,       after(9999), 0.0,   3600.0),
         ];
         for (situation, failures, hint, random, want) in cases {
             let got = POLICY.delay(failures, hint, random);

@@ -1,4 +1,4 @@
-//! What the watcher reports to the agent.
+//! The report of the watcher to the agent.
 
 use std::collections::{BTreeSet, HashMap};
 

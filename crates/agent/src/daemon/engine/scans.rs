@@ -13,7 +13,7 @@ use crate::daemon::stat_files;
 use crate::states::decide::UploadExisting;
 use crate::watching::Degraded;
 
-/// How often each root is checked for having been replaced or mounted over.
+/// Interval at which each root is checked: it may have been replaced or mounted over.
 const ROOTS_EVERY: Duration = Duration::from_secs(5);
 /// Minimum time between two scans while some folders are not watched.
 const DEGRADED_EVERY: Duration = Duration::from_secs(60);
@@ -86,7 +86,7 @@ impl Engine {
     fn until_next_scan(&self) -> Duration {
         let no_watcher = matches!(self.mode, Mode::Daemon { watcher: None });
         if no_watcher || self.scans.degraded.is_some() {
-            // At most a tenth of the time is spent on scans.
+            // Scans take at most a tenth of the time, unless `scan_every` is shorter.
             let pause = DEGRADED_EVERY.max(self.scans.last_took * 10);
             return pause.min(self.config.scan_every);
         }

@@ -29,7 +29,7 @@ pub(in crate::daemon) enum Mode {
     Once,
 }
 
-/// What the engine works with.
+/// Everything the engine works with.
 #[derive(Debug)]
 pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) watches: Vec<Arc<Watch>>,
