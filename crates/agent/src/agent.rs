@@ -1,13 +1,15 @@
-//! Starts an agent: lock, database, client, and what it knows of its watches.
+//! Starts an agent: takes the lock, opens the database, records the watches.
 
 use std::sync::Arc;
 
-use crate::client::{ClientError, Gateway};
 use crate::clock;
 use crate::config::Config;
-use crate::db::{self, Change, Database, DbError, Lock, LockError};
-use crate::decide::UploadExisting;
-use crate::watch::Watch;
+use crate::database::{self, Change, Database, DbError, Lock, LockError};
+use crate::files::watch::Watch;
+use crate::gateway::client::GatewayClient;
+use crate::gateway::error::ClientError;
+use crate::states::decide::UploadExisting;
+use crate::states::existing_files::upload_existing;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -19,32 +21,32 @@ pub enum StartError {
     Client(#[from] ClientError),
 }
 
-/// Ready to run: it alone uses its database.
+/// An agent that is ready to run. It holds the lock of its database.
 #[derive(Debug)]
 pub struct Agent {
     pub config: Config,
     pub watches: Vec<Arc<Watch>>,
-    /// For each watch, what becomes of files that were there before.
+    /// For each watch, whether files that existed before are uploaded.
     pub existing: Vec<UploadExisting>,
     pub database: Database,
-    pub gateway: Gateway,
+    pub gateway: GatewayClient,
     pub lock: Lock,
 }
 
 impl Agent {
     pub async fn start(config: Config) -> Result<Agent, StartError> {
-        // Before anything is watched: what is written from now on is new.
+        // Read before anything is watched: files written from now on are new.
         let known_since_ns = clock::file_clock_ns().await;
-        let gateway = Gateway::new(&config.server)?;
-        db::create_folder(&config.database)?;
+        let gateway = GatewayClient::new(&config.server)?;
+        database::create_folder(&config.database)?;
         let lock = Lock::take(&config.database).await?;
-        let database = db::open(&config.database).await?;
+        let database = database::open(&config.database).await?;
         let watches: Vec<_> = config.watches.iter().cloned().map(Arc::new).collect();
-        let seen: Vec<_> = watches
+        let first_seen: Vec<_> = watches
             .iter()
             .map(|watch| Change::WatchSeen { root: watch.local_prefix(), known_since_ns })
             .collect();
-        database.writer.apply(&seen).await?;
+        database.writer.apply(&first_seen).await?;
         let mut existing = Vec::new();
         for watch in &watches {
             existing.push(existing_of(watch, &config, &database).await?);
@@ -60,14 +62,4 @@ async fn existing_of(
 ) -> Result<UploadExisting, DbError> {
     let state = database.reader.watch_state(&watch.local_prefix()).await?;
     Ok(upload_existing(config.upload_existing, state.as_ref()))
-}
-
-/// The rule for files without a row.
-pub fn upload_existing(configured: bool, state: Option<&db::WatchState>) -> UploadExisting {
-    match state {
-        _ if configured => UploadExisting::Yes,
-        None => UploadExisting::NotBefore { wall_ns: i64::MAX },
-        Some(db::WatchState { first_scan_at: Some(_), .. }) => UploadExisting::BaselineIsComplete,
-        Some(state) => UploadExisting::NotBefore { wall_ns: state.known_since_ns },
-    }
 }

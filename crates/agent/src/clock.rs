@@ -1,10 +1,10 @@
-//! The clocks, read here and nowhere else.
+//! Reads the clocks. No other module does, except for timers of async code.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::settle::Now;
+use crate::settling::Now;
 
 /// Kernels tick every 1 to 10 ms.
 const TICK_PAUSE: Duration = Duration::from_millis(1);
@@ -13,26 +13,26 @@ pub fn now() -> Now {
     Now { instant: Instant::now(), wall_ns: wall_ns() }
 }
 
-/// Unix seconds.
+/// Returns seconds since the Unix epoch.
 pub fn wall_seconds() -> i64 {
     wall_ns().div_euclid(1_000_000_000)
 }
 
-/// Nanoseconds since 1970.
+/// Returns nanoseconds since the Unix epoch.
 pub fn wall_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// A moment by the clock that the kernel dates files with, such that all that
-/// was written before the call is dated before it. That clock goes in ticks of
-/// some milliseconds, so the next one is waited for.
+/// Returns a time of the clock that the kernel takes file timestamps from. All
+/// files written before the call have an earlier timestamp. That clock advances
+/// in ticks of some milliseconds, so this waits for the next tick.
 pub async fn file_clock_ns() -> i64 {
     let called_at = wall_ns();
     loop {
         let time = clock_gettime(ClockId::RealtimeCoarse);
         let tick = time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec);
-        // A clock that is set back meanwhile ends the wait as well.
+        // If the clock is set back meanwhile, the wait ends as well.
         if tick > called_at || wall_ns() < called_at {
             return tick;
         }

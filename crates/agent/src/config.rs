@@ -1,10 +1,11 @@
-//! `client.yaml`: what is written there ([`Raw`]), and what the agent runs on
-//! ([`Config`]).
+//! The configuration: `client.yaml` as it is written ([`Raw`]), and as the agent
+//! uses it ([`Config`]).
 //!
-//! One pure function lies between them, [`Config::check`]; nobody checks a
-//! value again after it. Every default is written in this file and nowhere
-//! else. A key that is not here does not exist: one that is accepted and does
-//! nothing would be a lie.
+//! [`Config::check`] leads from one to the other and is pure. No value is
+//! checked again after it.
+
+mod raw;
+mod show;
 
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -14,157 +15,39 @@ use std::time::Duration;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use reqwest::Url;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Source};
-use s3up_cli::{LogFormat, Secret};
 use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
-use serde::{Deserialize, Serialize};
 
-use crate::watch::{Watch, WatchIndex};
-use crate::{queue, retry, settle};
+pub use self::raw::Raw;
+use self::raw::{OnMaxAttempts, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use crate::files::watch::{Watch, WatchIndex};
+use crate::gateway::client::GatewayAccess;
+use crate::settling;
+use crate::uploading::{queue, retry};
 
-/// A file of at most this long is read into memory and sent from there.
-pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
-/// Below the tick of the kernel's file clock (4 to 10 ms) two writes may look
-/// like one; a tenth of a second is well above it.
+/// The kernel's clock for files ticks every 4 to 10 ms, and two writes within a
+/// tick may look like one. A tenth of a second is well above that.
 const DEBOUNCE_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
-/// Each upload may hold one buffer of [`SHORT_BYTES_MAX`].
+/// Each upload may hold a buffer of [`queue::SHORT_BYTES_MAX`].
 const CONCURRENT: std::ops::RangeInclusive<usize> = 1..=256;
-/// A week; a scan that comes less often finds nothing in time.
+/// At most a week; a rarer scan would find missed files too late.
 const INTERVAL_MINUTES: std::ops::RangeInclusive<u64> = 1..=7 * 24 * 60;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Raw {
-    pub server: RawServer,
-    pub database: RawDatabase,
-    pub watches: Vec<RawWatch>,
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    #[serde(default)]
-    pub scan: RawScan,
-    #[serde(default)]
-    pub stability: RawStability,
-    #[serde(default)]
-    pub upload: RawUpload,
-    #[serde(default)]
-    pub log: RawLog,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RawServer {
-    pub url: String,
-    pub api_key: Secret,
-    #[serde(default)]
-    pub ca_file: Option<AbsolutePath>,
-    #[serde(default)]
-    pub insecure: bool,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RawDatabase {
-    pub path: AbsolutePath,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RawWatch {
-    pub local_path: AbsolutePath,
-    #[serde(default)]
-    pub remote_prefix: String,
-    #[serde(default = "yes")]
-    pub recursive: bool,
-    #[serde(default)]
-    pub exclude: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RawScan {
-    pub upload_existing: bool,
-    pub interval_minutes: u64,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RawStability {
-    pub debounce_seconds: f64,
-    pub max_attempts: u32,
-    pub on_max_attempts: OnMaxAttempts,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnMaxAttempts {
-    Skip,
-    Upload,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RawUpload {
-    pub retry_attempts: u32,
-    pub retry_delay_seconds: f64,
-    pub concurrent: usize,
-    pub max_file_size_mb: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RawLog {
-    pub format: Option<LogFormat>,
-}
-
-impl Default for RawScan {
-    fn default() -> RawScan {
-        RawScan { upload_existing: false, interval_minutes: 60 }
-    }
-}
-
-impl Default for RawStability {
-    fn default() -> RawStability {
-        RawStability {
-            debounce_seconds: 3.0,
-            max_attempts: 100,
-            on_max_attempts: OnMaxAttempts::Skip,
-        }
-    }
-}
-
-impl Default for RawUpload {
-    fn default() -> RawUpload {
-        RawUpload {
-            retry_attempts: 3,
-            retry_delay_seconds: 5.0,
-            concurrent: 8,
-            max_file_size_mb: None,
-        }
-    }
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// What the agent runs on.
+/// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub server: Server,
+    pub server: GatewayAccess,
     pub database: PathBuf,
     pub watches: Vec<Watch>,
     pub upload_existing: bool,
     pub scan_every: Duration,
-    pub settle: settle::Policy,
-    pub retry: retry::Policy,
-    pub lanes: queue::Limits,
+    pub settle: settling::SettlePolicy,
+    pub retry: retry::RetryPolicy,
+    pub lanes: queue::LaneLimits,
     pub file_bytes_max: Option<u64>,
-    /// Changes with whatever may change the gateway's mind about a file.
+    /// Digest of the settings that decide whether the gateway accepts a file. If it
+    /// changes, refused files are retried.
     pub fingerprint: String,
-}
-
-#[derive(Clone, Debug)]
-pub struct Server {
-    pub url: Url,
-    pub api_key: Secret,
-    /// Where set, no other certificate authority is trusted.
-    pub ca_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -175,7 +58,7 @@ impl Config {
         let file_bytes_max = match raw.upload.max_file_size_mb {
             None => None,
             Some(0) => {
-                let what = "a limit of 0 would upload nothing; leave the key out for no limit";
+                let what = "expected at least 1, found 0; leave the key out for no limit";
                 return Err(source.wrong("upload.max_file_size_mb", what));
             }
             Some(mebibytes) => Some(mebibytes.saturating_mul(MIB)),
@@ -199,14 +82,14 @@ impl Config {
     }
 }
 
-/// True where users other than the owner and the group can read `file`.
+/// True if users other than the owner and the group can read `file`.
 pub fn is_readable_by_all(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
-fn server(raw: &RawServer, source: &Source) -> Result<Server, ConfigError> {
+fn server(raw: &RawServer, source: &Source) -> Result<GatewayAccess, ConfigError> {
     let url = Url::parse(&raw.url).map_err(|err| {
-        source.wrong("server.url", format_args!("{:?} is no URL: {err}", raw.url))
+        source.wrong("server.url", format_args!("expected a URL, found {:?}: {err}", raw.url))
     })?;
     let wrong = |what: &str| Err(source.wrong("server.url", what));
     match url.scheme() {
@@ -214,30 +97,30 @@ fn server(raw: &RawServer, source: &Source) -> Result<Server, ConfigError> {
         "http" if raw.insecure || is_loopback(&url) => {}
         "http" => {
             return wrong(
-                "plain http would send the API key in the clear; use https, or set server.insecure: true",
+                "expected https, found http, which would send the API key in the clear; to allow \
+                 that, set server.insecure: true",
             );
         }
-        _ => return wrong("expected an address that starts with https://"),
+        _ => return wrong("expected a URL that starts with https://"),
     }
     if !url.has_host() {
-        return wrong("expected a host name");
+        return wrong("expected a URL with a host name");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return wrong("expected no user name in the address; the key belongs in server.api_key");
+        return wrong("expected a URL without a user name; the key belongs in server.api_key");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return wrong("expected an address without ? and #");
+        return wrong("expected a URL without ? and #");
     }
     if !is_header_text(raw.api_key.expose()) {
-        let what =
-            "expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)";
+        let what = "expected a key of printable ASCII without spaces; create one with `s3up-server keygen`";
         return Err(source.wrong("server.api_key", what));
     }
     let ca_file = raw.ca_file.clone().map(AbsolutePath::into_inner);
-    Ok(Server { url, api_key: raw.api_key.clone(), ca_file })
+    Ok(GatewayAccess { url, api_key: raw.api_key.clone(), ca_file })
 }
 
-/// Only what names this host by number, or by the name that always does.
+/// True for a loopback address and for `localhost`. Other names may lead elsewhere.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -257,14 +140,14 @@ fn watches(raw: &Raw, source: &Source) -> Result<Vec<Watch>, ConfigError> {
         let watch = watch(n, raw_watch, &raw.exclude, source)?;
         if let Some(other) = watches.iter().find(|other| overlap(&other.root, &watch.root)) {
             let what = format!(
-                "{:?} and {:?} overlap, so files would be uploaded twice; watch the outer one",
+                "{:?} overlaps with {:?}, so files would be uploaded twice; watch only the outer one",
                 watch.root, other.root
             );
             return Err(source.wrong(&format!("watches[{n}].local_path"), what));
         }
         if let Some(other) = watches.iter().find(|other| other.prefix == watch.prefix) {
             let what = format!(
-                "{:?} has the same prefix, so files of the same name would replace each other",
+                "{:?} has the same prefix, so files with the same name would overwrite each other",
                 other.root
             );
             return Err(source.wrong(&format!("watches[{n}].remote_prefix"), what));
@@ -283,7 +166,7 @@ fn watch(
     let key = |name: &str| format!("watches[{n}].{name}");
     let index = WatchIndex::try_from(n)
         .map_err(|_| source.wrong("watches", "expected at most 65536 watches"))?;
-    let root = plain(&raw.local_path).ok_or_else(|| {
+    let root = without_dots(&raw.local_path).ok_or_else(|| {
         source.wrong(&key("local_path"), "expected a path without `.` and `..` segments")
     })?;
     let prefix = KeyPrefix::parse(&raw.remote_prefix)
@@ -308,16 +191,16 @@ fn add_lines(
     Ok(())
 }
 
-/// The path without a slash at its end; `None` where it has `..` segments,
-/// whose meaning changes with the symlinks on the way.
-fn plain(path: &Path) -> Option<PathBuf> {
+/// Returns the path without a trailing slash; `None` if it has `.` or `..`
+/// segments, whose meaning depends on symlinks.
+fn without_dots(path: &Path) -> Option<PathBuf> {
     let dotted = path
         .components()
         .any(|part| matches!(part, std::path::Component::ParentDir | std::path::Component::CurDir));
     (!dotted).then(|| path.components().collect())
 }
 
-/// Component-wise: `/up` holds `/up/a` and not `/up2`.
+/// Compares by component: `/up` contains `/up/a` and not `/up2`.
 fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
@@ -330,7 +213,7 @@ fn scan_every(raw: &RawScan, source: &Source) -> Result<Duration, ConfigError> {
     Ok(Duration::from_secs(raw.interval_minutes * 60))
 }
 
-fn stability(raw: &RawStability, source: &Source) -> Result<settle::Policy, ConfigError> {
+fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePolicy, ConfigError> {
     if !DEBOUNCE_SECONDS.contains(&raw.debounce_seconds) {
         let what = out_of_range(raw.debounce_seconds, &DEBOUNCE_SECONDS);
         return Err(source.wrong("stability.debounce_seconds", what));
@@ -338,50 +221,49 @@ fn stability(raw: &RawStability, source: &Source) -> Result<settle::Policy, Conf
     if raw.max_attempts == 0 {
         return Err(source.wrong("stability.max_attempts", "expected at least 1"));
     }
-    Ok(settle::Policy {
+    Ok(settling::SettlePolicy {
         debounce: Duration::from_secs_f64(raw.debounce_seconds),
         max_attempts: raw.max_attempts,
         on_max_attempts: match raw.on_max_attempts {
-            OnMaxAttempts::Skip => settle::OnMaxAttempts::Skip,
-            OnMaxAttempts::Upload => settle::OnMaxAttempts::Upload,
+            OnMaxAttempts::Skip => settling::OnMaxAttempts::Skip,
+            OnMaxAttempts::Upload => settling::OnMaxAttempts::Upload,
         },
     })
 }
 
-fn retry(raw: &RawUpload, source: &Source) -> Result<retry::Policy, ConfigError> {
+fn retry(raw: &RawUpload, source: &Source) -> Result<retry::RetryPolicy, ConfigError> {
     let limit = 0.0..=retry::SLOW_DELAY_MAX.as_secs_f64();
     if !limit.contains(&raw.retry_delay_seconds) {
         let what = out_of_range(raw.retry_delay_seconds, &limit);
         return Err(source.wrong("upload.retry_delay_seconds", what));
     }
-    Ok(retry::Policy {
+    Ok(retry::RetryPolicy {
         quick_tries: raw.retry_attempts,
-        // Without any delay the slow lane would never slow down.
+        // The delay doubles after the quick tries; from zero it would never grow.
         quick_delay: Duration::from_secs_f64(raw.retry_delay_seconds.max(0.05)),
     })
 }
 
-fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::Limits, ConfigError> {
+fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigError> {
     if !CONCURRENT.contains(&raw.concurrent) {
         return Err(source.wrong("upload.concurrent", out_of_range(raw.concurrent, &CONCURRENT)));
     }
-    Ok(queue::Limits {
+    Ok(queue::LaneLimits {
         short: raw.concurrent,
         long: raw.concurrent.div_ceil(4),
-        short_bytes_max: SHORT_BYTES_MAX,
+        short_bytes_max: queue::SHORT_BYTES_MAX,
     })
 }
 
 fn out_of_range<T: std::fmt::Display>(value: T, range: &std::ops::RangeInclusive<T>) -> String {
-    format!("is {value}, expected {} to {}", range.start(), range.end())
+    format!("expected {} to {}, found {value}", range.start(), range.end())
 }
 
-/// Never shows the key: it is a digest.
-fn fingerprint(server: &Server, file_bytes_max: Option<u64>) -> String {
+/// The result is a digest, so it does not show the key.
+fn fingerprint(server: &GatewayAccess, file_bytes_max: Option<u64>) -> String {
     let text = format!("{} {} {file_bytes_max:?}", server.url, server.api_key.expose());
     Sha256Digest::of(text.as_bytes()).to_string()
 }
 
-mod show;
 #[cfg(test)]
 mod tests;

@@ -1,55 +1,54 @@
-//! The daemon: inotify, scans, the settle wheel, uploads and the database,
-//! wired together.
+//! The daemon: connects watcher, scans, settle wheel, uploads and database.
 //!
-//! One task, the `Engine`, owns all that is decided: who settles, who
-//! is queued, who is on the way. Everything that waits for disk or network runs
-//! beside it and comes back as a message; every channel has a limit, and what
-//! waits is keyed by path, so memory follows the number of files. A scan is
-//! taken only as fast as there is room, events always.
+//! One task, the `Engine`, makes all decisions. Everything that waits for disk
+//! or network runs beside it and answers with a message. Every channel has a
+//! limit and everything that waits is keyed by path, so memory grows with the
+//! number of files. Events are always accepted; a scan waits until there is room.
 //!
 //! `s3up scan` is the same engine in one pass: no watcher, one scan, and an end
-//! when nothing waits any more or the gateway stays away.
+//! once nothing waits any more or the gateway stays unreachable.
 
 mod engine;
-mod look;
-mod round;
-mod say;
+mod log_events;
+mod random;
+mod scan_job;
+mod stat_files;
 mod summary;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::engine::{Engine, Mode};
+use self::engine::{Engine, Mode, Parts};
 pub use self::summary::Summary;
 use crate::agent::Agent;
-use crate::inotify::{self, News};
-use crate::record;
+use crate::clock;
+use crate::database::recorder;
+use crate::watching::{self, WatchEvents};
 
-/// How long uploads under way may take to end after a stop.
-const GRACE: Duration = Duration::from_secs(4);
-/// How long the last batch may take to be committed.
+/// Time that running uploads get to end after a stop.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+/// Time that the last batch gets to be committed.
 const RECORD_GRACE: Duration = Duration::from_secs(3);
-/// Without a deadline of its own the loop looks around this often.
+/// Longest sleep of the loop, if the engine has no deadline.
 const IDLE: Duration = Duration::from_secs(60);
-/// Batches of findings that a scan may be ahead.
-const FINDINGS_AHEAD: usize = 2;
+/// Maximum number of batches that a scan is ahead of the engine.
+const BATCHES_AHEAD: usize = 2;
 
-/// Runs until `stop`; what was under way is finished, or sent again next time.
+/// Runs until `stop`. Uploads that do not end in time are sent again next time.
 pub async fn run(agent: Agent, stop: impl Future) -> Summary {
-    let watches = agent.watches.clone();
-    let watcher = match inotify::start(watches) {
-        Ok((handle, news)) => Some((handle, news)),
+    let watcher = match watching::start(agent.watches.clone()) {
+        Ok(watcher) => Some(watcher),
         Err(err) => {
-            say::no_watcher(&err);
+            log_events::watcher_not_started(&err);
             None
         }
     };
-    let (handle, news) = watcher.unzip();
-    drive(agent, Mode::Daemon { watcher: handle }, news, stop).await
+    let (handle, events) = watcher.unzip();
+    drive(agent, Mode::Daemon { watcher: handle }, events, stop).await
 }
 
-/// One pass: scans, waits for what settles, uploads all that is pending.
+/// Scans once, waits until the files settle, and uploads all pending ones.
 pub async fn scan_once(agent: Agent, stop: impl Future) -> Summary {
     drive(agent, Mode::Once, None, stop).await
 }
@@ -57,65 +56,67 @@ pub async fn scan_once(agent: Agent, stop: impl Future) -> Summary {
 async fn drive(
     agent: Agent,
     mode: Mode,
-    mut news: Option<mpsc::Receiver<News>>,
+    mut events: Option<mpsc::Receiver<WatchEvents>>,
     stop: impl Future,
 ) -> Summary {
     let Agent { config, watches, existing, database, gateway, lock } = agent;
-    let mut recorder = record::start(database.writer);
-    let (findings, mut found) = mpsc::channel(FINDINGS_AHEAD);
-    let parts = engine::Parts {
+    let mut recorder = recorder::start(database.writer);
+    let (sender, mut found) = mpsc::channel(BATCHES_AHEAD);
+    let parts = Parts {
         watches,
         existing,
         gateway,
         reader: database.reader,
-        entries: recorder.entries.clone(),
-        findings,
+        requests: recorder.requests.clone(),
+        found: sender,
     };
-    let mut engine = Engine::new(config, mode, parts);
+    let mut engine = Engine::new(config, mode, parts, clock::now());
     let mut stop = std::pin::pin!(stop);
     let mut deadline = None;
-    engine.begin();
+    engine.begin(clock::now());
     while !engine.is_done(!found.is_empty()) {
-        let now = Instant::now();
-        engine.dispatch(now);
-        let wake = engine.wake_at(now).unwrap_or(now + IDLE);
+        let now = clock::now().instant;
+        engine.start_uploads(now);
+        let wake = engine.next_wake_at(now).unwrap_or(now + IDLE);
         let wake = deadline.map_or(wake, |deadline| wake.min(deadline));
         tokio::select! {
             _ = &mut stop, if deadline.is_none() => {
                 engine.stop();
-                deadline = Some(Instant::now() + GRACE);
+                deadline = Some(clock::now().instant + STOP_GRACE);
             }
-            told = next(&mut news) => match told {
-                Some(told) => engine.news(told),
-                None => news = None,
+            received = next(&mut events) => match received {
+                Some(received) => engine.watch_events(received, clock::now()),
+                None => events = None,
             },
-            Some(found) = found.recv(), if engine.has_room() => engine.found(found),
-            Some(name) = recorder.recorded.recv() => engine.recorded(&name),
-            Some(done) = engine.tasks.join_next() => engine.done(done),
-            permit = recorder.entries.reserve(), if engine.has_entries() => {
+            Some(files) = found.recv(), if engine.has_room() => {
+                engine.files_found(files, clock::now());
+            }
+            Some(name) = recorder.committed.recv() => engine.committed(&name, clock::now()),
+            Some(result) = engine.tasks.join_next() => engine.task_ended(result, clock::now()),
+            permit = recorder.requests.reserve(), if engine.has_requests() => {
                 if let Ok(permit) = permit {
-                    engine.give_entry(permit);
+                    engine.send_request(permit);
                 }
             }
-            () = tokio::time::sleep_until(wake.into()) => engine.tick(Instant::now()),
+            () = tokio::time::sleep_until(wake.into()) => engine.tick(clock::now()),
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if deadline.is_some_and(|deadline| deadline <= clock::now().instant) {
             break;
         }
     }
     let summary = engine.end();
-    drop((recorder.entries, found));
+    drop((recorder.requests, found));
     if tokio::time::timeout(RECORD_GRACE, recorder.task).await.is_err() {
-        say::not_recorded();
+        log_events::uploads_not_recorded();
     }
     drop(lock);
     summary
 }
 
-/// News, or nothing for ever where there is no watcher.
-async fn next(news: &mut Option<mpsc::Receiver<News>>) -> Option<News> {
-    match news {
-        Some(news) => news.recv().await,
+/// Returns the next events. Never returns if there is no watcher.
+async fn next(events: &mut Option<mpsc::Receiver<WatchEvents>>) -> Option<WatchEvents> {
+    match events {
+        Some(events) => events.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -1,43 +1,39 @@
 //! The agent: watches folders and uploads settled files through the gateway.
 //!
 //! ```text
-//! inotify --> settle wheel --> queue --> upload --> gateway
-//! scan   --^      (due times)   (lanes)     `-----> files table (batched)
+//! watching --> settle wheel --> queue --> upload --> gateway
+//! scanning --^  (due times)    (lanes)      `-----> files table (batched)
 //! ```
 //!
-//! [`inotify`] tells what changed and [`scan`] finds what it missed; both name
-//! files of a [`watch`]. A file waits on the [`settle`] wheel until it rests,
-//! then in the [`queue`]; [`upload`] opens it [`beneath`] the watch, hashes it
-//! and sends it through the [`client`]; [`record`] commits what is safe to the
-//! [`db`]. The [`daemon`] wires them, one task that owns every decision.
+//! [`watching`] reports changes, and [`scanning`] finds what it missed. A file
+//! waits on the [`settling`] wheel until it has settled, then in the queue of
+//! [`uploading`]. An upload opens it confined to its watch ([`files`]), hashes it
+//! and sends it through the [`gateway`] client. The [`database`] records what is
+//! acknowledged. The [`daemon`] connects them: one task makes every decision.
 //!
-//! What could lose data is decided by pure functions of plain values, each with
-//! its table of cases: [`decide`] (in which state a file is), [`settle`] (when
-//! it rests), [`retry`] (when to try again), [`queue`] (whose turn it is),
-//! [`config`].
+//! Decisions that could lose data are pure functions, each with a table of
+//! cases: [`states`] (in which state a file is), [`settling`] (when it has
+//! settled), [`uploading::retry`] (when to retry), [`uploading::queue`] (which
+//! file is next), and [`config`].
 //!
-//! Not here: S3. The agent holds no credentials but its key for the gateway,
-//! and cannot even be linked with an S3 client.
+//! Not here: S3. The agent has no credentials but its client key, and it is not
+//! linked with an S3 client.
 
 pub mod agent;
-pub mod beneath;
-pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod daemon;
-pub mod db;
-pub mod decide;
-pub mod get;
-pub mod identity;
-pub mod inotify;
-pub mod problem;
-pub mod queue;
-pub mod record;
-pub mod retry;
-pub mod scan;
-pub mod settle;
+pub mod database;
+pub mod download;
+mod error_chain;
+pub mod files;
+pub mod gateway;
+pub mod scanning;
+pub mod settling;
+pub mod states;
 pub mod status;
-pub mod tally;
-pub mod upload;
-pub mod walk;
-pub mod watch;
+pub mod uploading;
+pub mod watching;
+
+pub use error_chain::error_chain;

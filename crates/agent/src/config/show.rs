@@ -1,9 +1,9 @@
-//! The configuration in force, as YAML that would load again but for its
-//! masked key.
+//! Formats the effective configuration as YAML. Except for the masked key, it can
+//! be loaded again.
 
 use serde_json::Value;
 
-use super::Raw;
+use super::raw::Raw;
 
 impl Raw {
     pub fn to_yaml(&self) -> String {
@@ -19,7 +19,7 @@ fn write(text: &mut String, value: &Value, depth: usize) {
     for (key, value) in keys {
         let indent = "  ".repeat(depth);
         match value {
-            // A key without a value is one that is not set.
+            // A key that is not set is left out.
             Value::Null => {}
             Value::Object(keys) if keys.values().all(Value::is_null) => {}
             Value::Object(_) => {
@@ -30,7 +30,7 @@ fn write(text: &mut String, value: &Value, depth: usize) {
                 text.push_str(&format!("{indent}{key}:\n"));
                 items.iter().for_each(|item| write_item(text, item, depth + 1));
             }
-            // JSON of text, numbers and lists of text is YAML too.
+            // JSON of text, numbers and lists of text is valid YAML.
             Value::Array(_) | Value::String(_) | Value::Number(_) | Value::Bool(_) => {
                 text.push_str(&format!("{indent}{key}: {value}\n"));
             }

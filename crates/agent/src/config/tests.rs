@@ -9,27 +9,30 @@ watches:
 "#;
 
 #[test]
-fn what_is_not_written_has_its_default() {
+fn a_key_that_is_left_out_has_its_default() {
     let config = parse(GOOD).unwrap();
 
     assert!(!config.upload_existing);
     assert_eq!(config.scan_every, Duration::from_secs(3600));
-    let on_max_attempts = settle::OnMaxAttempts::Skip;
+    let on_max_attempts = settling::OnMaxAttempts::Skip;
     let debounce = Duration::from_secs(3);
-    assert_eq!(config.settle, settle::Policy { debounce, max_attempts: 100, on_max_attempts });
+    assert_eq!(
+        config.settle,
+        settling::SettlePolicy { debounce, max_attempts: 100, on_max_attempts }
+    );
     let quick_delay = Duration::from_secs(5);
-    assert_eq!(config.retry, retry::Policy { quick_tries: 3, quick_delay });
+    assert_eq!(config.retry, retry::RetryPolicy { quick_tries: 3, quick_delay });
     assert_eq!((config.lanes.short, config.lanes.long), (8, 2));
     assert_eq!(config.file_bytes_max, None);
     assert!(config.watches.iter().all(|watch| watch.recursive));
     let root = &config.watches[0].root;
-    assert_eq!(root.as_os_str(), "/srv/up", "without the slash at its end");
+    assert_eq!(root.as_os_str(), "/srv/up", "without a trailing slash");
     assert_eq!(config.watches[0].prefix.as_str(), "uploads/");
     assert_eq!(config.watches[1].prefix.as_str(), "more/");
 }
 
 #[test]
-fn the_example_of_the_design_is_understood() {
+fn a_configuration_of_older_agents_is_accepted() {
     let text = r#"
 server: { url: "https://backup.mycompany.com:8080", api_key: "sk_live_0" }
 database: { path: "/var/lib/s3uploader/client.db" }
@@ -43,24 +46,24 @@ upload: { retry_attempts: 3, retry_delay_seconds: 5 }
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_place() {
+fn an_error_names_file_line_and_key() {
     #[rustfmt::skip]
     let cases = [
-        ("https://backup.example:8080", "http://backup.example", "2: server.url: plain http would send the API key in the clear; use https, or set server.insecure: true"),
-        ("https://backup.example:8080", "ftp://backup.example",  "2: server.url: expected an address that starts with https://"),
-        ("https://backup.example:8080", "backup.example:8080",   "2: server.url: expected an address that starts with https://"),
-        ("https://backup.example:8080", "https://",              "2: server.url: \"https://\" is no URL: empty host"),
-        ("https://backup.example:8080", "https://me:x@host",     "2: server.url: expected no user name in the address; the key belongs in server.api_key"),
-        ("https://backup.example:8080", "http://localhost.evil.example", "2: server.url: plain http would send the API key in the clear; use https, or set server.insecure: true"),
-        ("\"sk_live_secret\"",          "\"\"",                  "2: server.api_key: expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)"),
-        ("\"sk_live_secret\"",          "\"a b\"",               "2: server.api_key: expected a key of printable ASCII without spaces (`s3up-server keygen` makes one)"),
+        ("https://backup.example:8080", "http://backup.example", "2: server.url: expected https, found http, which would send the API key in the clear; to allow that, set server.insecure: true"),
+        ("https://backup.example:8080", "ftp://backup.example",  "2: server.url: expected a URL that starts with https://"),
+        ("https://backup.example:8080", "backup.example:8080",   "2: server.url: expected a URL that starts with https://"),
+        ("https://backup.example:8080", "https://",              "2: server.url: expected a URL, found \"https://\": empty host"),
+        ("https://backup.example:8080", "https://me:x@host",     "2: server.url: expected a URL without a user name; the key belongs in server.api_key"),
+        ("https://backup.example:8080", "http://localhost.evil.example", "2: server.url: expected https, found http, which would send the API key in the clear; to allow that, set server.insecure: true"),
+        ("\"sk_live_secret\"",          "\"\"",                  "2: server.api_key: expected a key of printable ASCII without spaces; create one with `s3up-server keygen`"),
+        ("\"sk_live_secret\"",          "\"a b\"",               "2: server.api_key: expected a key of printable ASCII without spaces; create one with `s3up-server keygen`"),
         ("/var/lib/s3up/client.db",     "client.db",             "3: database.path: expected an absolute path, found \"client.db\""),
         ("/srv/up/",                    "srv/up",                "5: watches[0].local_path: expected an absolute path, found \"srv/up\""),
         ("/srv/up/",                    "/srv/../etc",           "5: watches[0].local_path: expected a path without `.` and `..` segments"),
-        ("/srv/up2",                    "/srv/up/sub",           "6: watches[1].local_path: \"/srv/up/sub\" and \"/srv/up\" overlap, so files would be uploaded twice; watch the outer one"),
-        ("/srv/up2",                    "/srv",                  "6: watches[1].local_path: \"/srv\" and \"/srv/up\" overlap, so files would be uploaded twice; watch the outer one"),
-        ("/srv/up2",                    "/srv//up",              "6: watches[1].local_path: \"/srv/up\" and \"/srv/up\" overlap, so files would be uploaded twice; watch the outer one"),
-        ("\"more\"",                    "\"uploads\"",           "6: watches[1].remote_prefix: \"/srv/up\" has the same prefix, so files of the same name would replace each other"),
+        ("/srv/up2",                    "/srv/up/sub",           "6: watches[1].local_path: \"/srv/up/sub\" overlaps with \"/srv/up\", so files would be uploaded twice; watch only the outer one"),
+        ("/srv/up2",                    "/srv",                  "6: watches[1].local_path: \"/srv\" overlaps with \"/srv/up\", so files would be uploaded twice; watch only the outer one"),
+        ("/srv/up2",                    "/srv//up",              "6: watches[1].local_path: \"/srv/up\" overlaps with \"/srv/up\", so files would be uploaded twice; watch only the outer one"),
+        ("\"more\"",                    "\"uploads\"",           "6: watches[1].remote_prefix: \"/srv/up\" has the same prefix, so files with the same name would overwrite each other"),
         ("\"more\"",                    "\"../more\"",           "6: watches[1].remote_prefix: prefix \"../more\": a path may not have a segment \".\" or \"..\""),
         ("\"more\"",                    "\"/more\"",             "6: watches[1].remote_prefix: prefix \"/more\": a path may not start with a slash"),
         ("\"more\" }",                  "\"more\", exclude: [\"a\", \"{x\"] }", "6: watches[1].exclude[1]: "),
@@ -74,17 +77,17 @@ fn what_is_wrong_is_named_with_its_place() {
 }
 
 #[test]
-fn numbers_have_their_limits() {
+fn numbers_out_of_range_are_refused() {
     #[rustfmt::skip]
     let cases = [
-        ("scan: { interval_minutes: 0 }",           "7: scan.interval_minutes: is 0, expected 1 to 10080"),
-        ("stability: { debounce_seconds: 0 }",      "7: stability.debounce_seconds: is 0, expected 0.1 to 3600"),
+        ("scan: { interval_minutes: 0 }",           "7: scan.interval_minutes: expected 1 to 10080, found 0"),
+        ("stability: { debounce_seconds: 0 }",      "7: stability.debounce_seconds: expected 0.1 to 3600, found 0"),
         ("stability: { max_attempts: 0 }",          "7: stability.max_attempts: expected at least 1"),
         ("stability: { on_max_attempts: never }",   "7: stability.on_max_attempts: "),
-        ("upload: { concurrent: 0 }",               "7: upload.concurrent: is 0, expected 1 to 256"),
-        ("upload: { concurrent: 300 }",             "7: upload.concurrent: is 300, expected 1 to 256"),
-        ("upload: { retry_delay_seconds: -1 }",     "7: upload.retry_delay_seconds: is -1, expected 0 to 300"),
-        ("upload: { max_file_size_mb: 0 }",         "7: upload.max_file_size_mb: a limit of 0 would upload nothing; leave the key out for no limit"),
+        ("upload: { concurrent: 0 }",               "7: upload.concurrent: expected 1 to 256, found 0"),
+        ("upload: { concurrent: 300 }",             "7: upload.concurrent: expected 1 to 256, found 300"),
+        ("upload: { retry_delay_seconds: -1 }",     "7: upload.retry_delay_seconds: expected 0 to 300, found -1"),
+        ("upload: { max_file_size_mb: 0 }",         "7: upload.max_file_size_mb: expected at least 1, found 0; leave the key out for no limit"),
         ("cleanup: { enabled: true }",              "7: cleanup: "),
     ];
     for (line, want) in cases {
@@ -95,7 +98,7 @@ fn numbers_have_their_limits() {
 }
 
 #[test]
-fn plain_http_is_for_this_host_or_on_demand() {
+fn plain_http_is_accepted_for_loopback_or_if_set_insecure() {
     for url in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9"] {
         parse(&GOOD.replace("https://backup.example:8080", url)).unwrap();
     }
@@ -106,19 +109,19 @@ fn plain_http_is_for_this_host_or_on_demand() {
 }
 
 #[test]
-fn global_and_own_excludes_hold_together() {
+fn excludes_of_a_watch_are_added_to_the_global_ones() {
     let text = GOOD.replace("\"more\" }", "\"more\", exclude: [\"!keep.tmp\"] }")
         + "exclude: [\"*.tmp\"]\n";
     let config = parse(&text).unwrap();
     let excluded = |n: usize, path: &str| {
-        config.watches[n].excludes(Path::new(path), crate::watch::EntryKind::Other)
+        config.watches[n].excludes(Path::new(path), crate::files::watch::EntryKind::Other)
     };
     assert!(excluded(0, "a.tmp") && excluded(0, "keep.tmp") && excluded(1, "a.tmp"));
-    assert!(!excluded(1, "keep.tmp"), "a later line rules");
+    assert!(!excluded(1, "keep.tmp"), "a later line wins");
 }
 
 #[test]
-fn what_is_shown_loads_again_and_hides_the_key() {
+fn the_shown_configuration_loads_again_and_hides_the_key() {
     let text = format!("{GOOD}exclude: [\"*.tmp\", \"a: b\"]\nscan: {{ upload_existing: true }}\n");
     let raw = load(&text).unwrap().raw;
 
@@ -132,7 +135,7 @@ fn what_is_shown_loads_again_and_hides_the_key() {
 }
 
 #[test]
-fn the_fingerprint_moves_with_what_may_change_the_gateways_mind() {
+fn the_fingerprint_changes_with_settings_that_decide_whether_a_file_is_accepted() {
     let fingerprint = |text: &str| parse(text).unwrap().fingerprint;
     let base = fingerprint(GOOD);
 

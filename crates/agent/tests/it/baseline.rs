@@ -1,4 +1,4 @@
-//! Files that were there before the agent was.
+//! Files that existed before the agent.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use crate::fixture::{Host, World};
 #[tokio::test]
 async fn existing_files_are_baseline_and_later_changes_are_uploaded() {
     let world = World::start().await;
-    let host = before(&world);
+    let host = host_without_upload_existing(&world);
     host.write("old", "old");
     host.write("edited", "before");
     let agent = host.start().await;
-    crate::fixture::until("the first scan is done", async || {
+    crate::fixture::until("the first scan is complete", async || {
         host.status().await.total.baseline.files == 2
     })
     .await;
@@ -28,9 +28,9 @@ async fn existing_files_are_baseline_and_later_changes_are_uploaded() {
 }
 
 #[tokio::test]
-async fn what_changed_while_the_agent_was_down_is_uploaded() {
+async fn changes_made_while_the_agent_was_down_are_uploaded() {
     let world = World::start().await;
-    let host = before(&world);
+    let host = host_without_upload_existing(&world);
     for name in ["old", "edited", "replaced", "gone"] {
         host.write(name, "before");
     }
@@ -62,7 +62,7 @@ async fn what_changed_while_the_agent_was_down_is_uploaded() {
 #[tokio::test]
 async fn switching_to_upload_existing_uploads_the_baseline() {
     let world = World::start().await;
-    let mut host = before(&world);
+    let mut host = host_without_upload_existing(&world);
     host.write("old", "old");
     assert_eq!(host.scan().await.uploaded, 0);
 
@@ -73,13 +73,17 @@ async fn switching_to_upload_existing_uploads_the_baseline() {
     assert_eq!(host.content("old").await, b"old");
     host.edit("upload_existing: true", "upload_existing: false");
     let total = host.status().await.total;
-    assert_eq!((total.baseline.files, total.protected.files), (0, 1), "protected for good");
+    assert_eq!(
+        (total.baseline.files, total.protected.files),
+        (0, 1),
+        "an uploaded file stays protected"
+    );
 }
 
 #[tokio::test]
-async fn a_watch_that_is_added_later_has_a_baseline_of_its_own() {
+async fn a_watch_that_is_added_later_gets_its_own_baseline() {
     let world = World::start().await;
-    let mut host = before(&world);
+    let mut host = host_without_upload_existing(&world);
     host.write("first", "1");
     host.scan().await;
     let second = host.dir.path().join("second");
@@ -91,12 +95,12 @@ async fn a_watch_that_is_added_later_has_a_baseline_of_its_own() {
     host.edit("scan: {", &format!("{watch}scan: {{"));
     let summary = host.scan().await;
 
-    assert_eq!(summary.uploaded, 1, "what is new in the first watch");
+    assert_eq!(summary.uploaded, 1, "the new file in the first watch");
     let total = host.status().await.total;
     assert_eq!((total.baseline.files, total.protected.files), (2, 1));
 }
 
-fn before(world: &World) -> Host {
+fn host_without_upload_existing(world: &World) -> Host {
     let mut host = Host::new(&world.url());
     host.edit("upload_existing: true", "upload_existing: false");
     host

@@ -1,4 +1,4 @@
-//! The program from outside: what it prints, and its exit codes.
+//! The program from outside: its output and its exit codes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use crate::fixture::{Host, KEY, World, noise};
 
 #[tokio::test]
-async fn get_brings_a_file_back_byte_for_byte() {
+async fn get_downloads_a_file_byte_for_byte() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let odd = OsStr::from_bytes(b"caf\xe9 100%41.jpg");
@@ -18,7 +18,7 @@ async fn get_brings_a_file_back_byte_for_byte() {
     let remote = "uploads/caf%E9 100%2541.jpg";
 
     let target = host.dir.path().join("target");
-    fs::write(&target, "what was there before").unwrap();
+    fs::write(&target, "content from before").unwrap();
     let to_file = run(&host, &["get", remote, "-o", target.to_str().unwrap()]).await;
     let to_stdout = run(&host, &["get", remote, "--output", "-"]).await;
     let by_name = run(&host, &["get", remote]).await;
@@ -32,16 +32,16 @@ async fn get_brings_a_file_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_get_that_fails_says_why_and_leaves_the_target_alone() {
+async fn a_failed_get_names_the_cause_and_does_not_change_the_target() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let target = host.dir.path().join("target");
-    fs::write(&target, "what was there before").unwrap();
+    fs::write(&target, "content from before").unwrap();
     let output = target.to_str().unwrap();
 
     #[rustfmt::skip]
     let cases: [(&[&str], &str); 3] = [
-        (&["get", "uploads/none", "-o", output],  "s3up: error: the gateway has no file \"uploads/none\""),
+        (&["get", "uploads/none", "-o", output],  "s3up: error: gateway has no file \"uploads/none\""),
         (&["get", "../etc/passwd", "-o", output], "s3up: error: remote path \"../etc/passwd\": a path may not have a segment \".\" or \"..\""),
         (&["get", "/uploads", "-o", output],      "s3up: error: remote path \"/uploads\": a path may not start with a slash"),
     ];
@@ -51,13 +51,13 @@ async fn a_get_that_fails_says_why_and_leaves_the_target_alone() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(message.starts_with(want), "{message}");
     }
-    assert_eq!(fs::read(&target).unwrap(), b"what was there before");
+    assert_eq!(fs::read(&target).unwrap(), b"content from before");
     let left: Vec<_> = fs::read_dir(host.dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(!left.iter().any(|path| path.to_string_lossy().contains(".s3up-")), "{left:?}");
 }
 
 #[tokio::test]
-async fn status_tells_the_five_states_while_an_agent_runs() {
+async fn status_counts_the_five_states_while_an_agent_runs() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.add("exclude: [\"*.tmp\"]\n");
@@ -66,7 +66,7 @@ async fn status_tells_the_five_states_while_an_agent_runs() {
     let before = run(&host, &["status"]).await;
     assert_eq!(before.status.code(), Some(1));
     let message = String::from_utf8_lossy(&before.stderr).into_owned();
-    assert!(message.contains("the agent has not run yet"), "{message}");
+    assert!(message.contains("start the agent (s3up run) first"), "{message}");
 
     host.scan().await;
     host.write("new", "123");
@@ -80,7 +80,10 @@ async fn status_tells_the_five_states_while_an_agent_runs() {
 
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.starts_with("agent: running\nwatcher: ok\n"), "{text}");
-    assert!(text.contains("baseline           1       5 B  not protected"), "{text}");
+    assert!(
+        text.contains("baseline           1       5 B  not protected: existed before the agent"),
+        "{text}"
+    );
     assert!(text.contains("excluded (exclude pattern): 1"), "{text}");
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let total = &json["total"];
@@ -90,7 +93,7 @@ async fn status_tells_the_five_states_while_an_agent_runs() {
 }
 
 #[tokio::test]
-async fn scan_exits_with_3_and_lists_what_failed() {
+async fn scan_exits_with_3_if_some_files_failed_and_lists_them() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.edit("retry_attempts: 3,", "retry_attempts: 3, max_file_size_mb: 1,");
@@ -104,14 +107,14 @@ async fn scan_exits_with_3_and_lists_what_failed() {
 
     assert_eq!(some.status.code(), Some(3), "{some:?}");
     let listed = String::from_utf8(some.stdout).unwrap();
-    assert!(listed.contains("/up/too%0Along: too large: is 2.0 MiB"), "{listed}");
-    assert!(listed.ends_with("1 files uploaded (4 B), 1 problems, 0 pending\n"), "{listed}");
-    assert_eq!(again.status.code(), Some(3), "one is safe, one is not");
-    assert_eq!(none.status.code(), Some(1), "nothing is safe");
+    assert!(listed.contains("/up/too%0Along: too large: expected at most 1.0 MiB (upload.max_file_size_mb), found 2.0 MiB"), "{listed}");
+    assert!(listed.ends_with("1 file uploaded (4 B), 1 problem, 0 pending\n"), "{listed}");
+    assert_eq!(again.status.code(), Some(3), "one file is protected, one is not");
+    assert_eq!(none.status.code(), Some(1), "no file is protected");
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_exits_with_2_and_names_the_place() {
+async fn an_invalid_configuration_exits_with_2_and_names_file_line_and_key() {
     let mut host = Host::new("https://backup.example");
     host.edit("max_attempts: 8", "max_atempts: 8");
 
@@ -124,7 +127,7 @@ async fn a_wrong_configuration_exits_with_2_and_names_the_place() {
 }
 
 #[tokio::test]
-async fn check_config_shows_what_is_in_force_and_no_key() {
+async fn check_config_prints_the_effective_values_and_masks_the_key() {
     let host = Host::new("https://backup.example");
 
     let output = run(&host, &["check-config"]).await;
@@ -143,6 +146,6 @@ async fn run(host: &Host, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn the_paths_of_the_fixture_are_absolute() {
+fn the_program_under_test_has_an_absolute_path() {
     assert!(Path::new(env!("CARGO_BIN_EXE_s3up")).is_absolute());
 }

@@ -1,4 +1,4 @@
-//! The database: taken over, damaged, foreign, of a newer version.
+//! The database: of an older agent, of a newer one, damaged, or not ours.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::fixture::{Host, World};
 
-/// The schema of agents before this one, as it was given.
+/// The schema of older agents.
 const OLD: &str = "
     CREATE TABLE files (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -21,7 +21,7 @@ const OLD: &str = "
     CREATE INDEX idx_files_local_path ON files(local_path);";
 
 #[tokio::test]
-async fn a_database_of_an_older_agent_is_taken_over() {
+async fn a_database_of_an_older_agent_keeps_its_rows_and_gets_the_new_schema() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.edit("upload_existing: true", "upload_existing: false");
@@ -37,7 +37,7 @@ async fn a_database_of_an_older_agent_is_taken_over() {
     let summary = host.scan().await;
 
     assert!(summary.is_clean(), "{summary}");
-    assert_eq!(summary.uploaded, 1, "the gateway had to confirm it");
+    assert_eq!(summary.uploaded, 1, "the row of the older agent was not confirmed");
     assert_eq!(host.content("known").await, b"known");
     let total = host.status().await.total;
     assert_eq!((total.protected.files, total.baseline.files), (1, 1));
@@ -47,11 +47,11 @@ async fn a_database_of_an_older_agent_is_taken_over() {
             .fetch_one(&mut database)
             .await
             .unwrap();
-    assert_eq!((id, size), (1, 5), "a person's SQL keeps working");
+    assert_eq!((id, size), (1, 5), "the columns of the older agent changed");
 }
 
 #[tokio::test]
-async fn the_columns_of_old_hold_what_they_always_held() {
+async fn the_columns_of_older_agents_keep_their_meaning() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("a\nb", "text");
@@ -68,11 +68,11 @@ async fn the_columns_of_old_hold_what_they_always_held() {
     let mtime = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
     assert_eq!(row.0, format!("{}/a%0Ab", host.up.display()));
     assert_eq!((row.1.as_str(), row.2, row.3), ("uploads/a%0Ab", 4, mtime));
-    assert!((mtime..mtime + 60).contains(&row.4), "uploaded a moment later");
+    assert!((mtime..mtime + 60).contains(&row.4), "uploaded at {}, written at {mtime}", row.4);
 }
 
 #[tokio::test]
-async fn a_touched_file_keeps_the_time_of_its_upload() {
+async fn a_file_with_new_metadata_only_keeps_the_time_of_its_upload() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "text");
@@ -92,10 +92,12 @@ async fn a_touched_file_keeps_the_time_of_its_upload() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_says_what_to_do() {
+async fn a_damaged_database_is_refused_with_advice_and_does_not_change() {
     let host = Host::new("https://backup.example");
-    host.scan_is_impossible(b"this is no database, but long enough to look like one ".repeat(99))
-        .await;
+    host.assert_refused_as_damaged(
+        b"this is no database, but long enough to look like one ".repeat(99),
+    )
+    .await;
     let pages = {
         sql(&host, &[OLD]).await;
         let mut pages = fs::read(database(&host)).unwrap();
@@ -103,23 +105,27 @@ async fn a_damaged_database_says_what_to_do() {
         pages[middle..].fill(0x5a);
         pages
     };
-    host.scan_is_impossible(pages).await;
+    host.assert_refused_as_damaged(pages).await;
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_ours_is_left_alone() {
+async fn a_database_that_is_not_ours_is_refused_and_does_not_change() {
     let host = Host::new("https://backup.example");
-    sql(&host, &["CREATE TABLE files (name TEXT)"]).await;
+    sql(&host, &["CREATE TABLE files (name TEXT)", "INSERT INTO files VALUES ('theirs')"]).await;
+    let before = fs::read(database(&host)).unwrap();
 
     let message = refusal(&host).await;
 
     assert!(message.contains("its table `files` has no column `local_path`"), "{message}");
+    assert!(fs::read(database(&host)).unwrap() == before, "the database changed");
+    assert_eq!(files_beside(&host), ["client.db", "client.db.lock"]);
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_agent_is_refused() {
+async fn a_database_of_a_newer_agent_is_refused_and_keeps_its_rows() {
     let world = World::start().await;
     let host = Host::new(&world.url());
+    host.write("file", "text");
     host.scan().await;
     sql(
         &host,
@@ -131,22 +137,28 @@ async fn a_database_of_a_newer_agent_is_refused() {
     let message = refusal(&host).await;
 
     assert!(message.contains("was written by a newer s3up"), "{message}");
+    let files: i64 = sqlx::query_scalar("SELECT count(*) FROM files")
+        .fetch_one(&mut connect(&host).await)
+        .await
+        .unwrap();
+    assert_eq!(files, 1);
 }
 
 impl Host {
-    async fn scan_is_impossible(&self, content: Vec<u8>) {
+    async fn assert_refused_as_damaged(&self, content: Vec<u8>) {
         let database = database(self);
-        fs::write(&database, content).expect("a written file");
+        fs::write(&database, &content).expect("a written file");
         let message = refusal(self).await;
         assert!(message.contains("is damaged"), "{message}");
         assert!(message.contains("move it away and start again"), "{message}");
+        assert!(fs::read(&database).expect("a file") == content, "the database changed");
         fs::remove_file(&database).expect("a removed file");
     }
 }
 
 async fn refusal(host: &Host) -> String {
     let err = Agent::start(host.config()).await.expect_err("a refusal");
-    s3up::client::one_line(&err)
+    s3up::error_chain(&err)
 }
 
 async fn sql(host: &Host, statements: &[&str]) {
@@ -162,6 +174,17 @@ async fn connect(host: &Host) -> SqliteConnection {
     let path = database(host);
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     SqliteConnection::connect_with(&options).await.expect("an open database")
+}
+
+/// The names in the folder of the database, sorted.
+fn files_beside(host: &Host) -> Vec<String> {
+    let folder = database(host).parent().expect("a folder").to_owned();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 fn database(host: &Host) -> PathBuf {

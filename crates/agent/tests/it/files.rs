@@ -1,4 +1,4 @@
-//! What is uploaded, and as what.
+//! Which files are uploaded, with which content and under which name.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,7 +28,7 @@ async fn files_of_any_length_come_back_unchanged() {
 }
 
 #[tokio::test]
-async fn any_name_that_linux_allows_is_stored_under_its_own() {
+async fn a_file_with_any_name_that_linux_allows_is_stored() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let names: [&[u8]; 12] = [
@@ -58,7 +58,7 @@ async fn any_name_that_linux_allows_is_stored_under_its_own() {
 }
 
 #[tokio::test]
-async fn links_and_special_files_are_excluded_and_never_read() {
+async fn symlinks_and_special_files_are_excluded_and_not_stored() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let secret = host.dir.path().join("secret");
@@ -83,7 +83,7 @@ async fn links_and_special_files_are_excluded_and_never_read() {
 }
 
 #[tokio::test]
-async fn what_is_only_touched_is_not_sent_again() {
+async fn a_file_with_new_metadata_only_is_not_sent_again() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("small", "text");
@@ -105,7 +105,7 @@ async fn what_is_only_touched_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn content_replaced_with_its_size_and_date_kept_is_found() {
+async fn content_replaced_with_the_same_size_and_mtime_is_uploaded() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "before");
@@ -121,7 +121,7 @@ async fn content_replaced_with_its_size_and_date_kept_is_found() {
 }
 
 #[tokio::test]
-async fn after_the_database_is_lost_nothing_is_stored_twice() {
+async fn after_the_database_is_lost_no_file_is_stored_twice() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("small", "text");
@@ -135,12 +135,13 @@ async fn after_the_database_is_lost_nothing_is_stored_twice() {
     assert!(summary.is_clean(), "{summary}");
     let after = (host.stored("small").await.unwrap(), host.stored("big").await.unwrap());
     assert_eq!(after.0.sha256, before.0.sha256);
-    assert_eq!(after.1.version_id, before.1.version_id, "a long file is asked for first");
+    assert_eq!(after.0.version_id, before.0.version_id, "the small file was stored again");
+    assert_eq!(after.1.version_id, before.1.version_id, "the big file was stored again");
     assert_eq!(host.status().await.total.protected.files, 2);
 }
 
 #[tokio::test]
-async fn a_file_over_a_limit_is_a_problem_and_the_others_go_on() {
+async fn a_file_over_a_limit_is_a_problem_and_the_others_are_stored() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.write("small", "text");
@@ -151,15 +152,20 @@ async fn a_file_over_a_limit_is_a_problem_and_the_others_go_on() {
     assert_eq!((summary.uploaded, summary.failed.len()), (1, 1), "{summary}");
     assert!(summary.failed[0].1.contains("413"), "{summary}");
     assert_eq!(host.status().await.total.problems.files, 1);
+    assert_eq!(host.content("small").await, b"text");
+    assert_eq!(host.stored("over the gateway's limit").await, None);
 
     host.add("upload: { max_file_size_mb: 20 }\n");
     host.edit("upload: { retry_attempts: 3, retry_delay_seconds: 0.05 }\n", "");
     let problems = host.status().await.watches[0].problems.clone();
-    assert!(problems[0].reason.contains("upload.max_file_size_mb allows 20 MiB"), "{problems:?}");
+    assert!(
+        problems[0].reason.contains("expected at most 20 MiB (upload.max_file_size_mb)"),
+        "{problems:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_parked_file_is_tried_again_when_it_changes() {
+async fn a_refused_file_is_retried_when_it_changes() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", noise(31 * MIB));
@@ -175,7 +181,7 @@ async fn a_parked_file_is_tried_again_when_it_changes() {
 }
 
 #[tokio::test]
-async fn excluded_entries_are_counted_and_left_alone() {
+async fn excluded_entries_are_counted_and_not_stored() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.add("exclude: [\"*.tmp\", \"/cache/\"]\n");
@@ -229,7 +235,7 @@ fn count_entries(dir: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn a_file_that_never_settles_is_a_problem_until_it_falls_quiet() {
+async fn a_file_that_never_settles_is_a_problem_until_it_stops_changing() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let agent = host.start().await;
@@ -243,7 +249,7 @@ async fn a_file_that_never_settles_is_a_problem_until_it_falls_quiet() {
         }
         lines
     });
-    until("it is given up", async || host.status().await.total.problems.files == 1).await;
+    until("it is a problem", async || host.status().await.total.problems.files == 1).await;
 
     writing.store(false, std::sync::atomic::Ordering::Relaxed);
     let lines = writer.await.unwrap();
@@ -254,7 +260,7 @@ async fn a_file_that_never_settles_is_a_problem_until_it_falls_quiet() {
 }
 
 #[tokio::test]
-async fn a_file_that_never_settles_is_sent_as_it_is_where_that_is_wished() {
+async fn a_file_that_never_settles_is_uploaded_as_it_is_if_configured() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.edit("max_attempts: 8", "max_attempts: 2, on_max_attempts: upload");
@@ -271,7 +277,7 @@ async fn a_file_that_never_settles_is_sent_as_it_is_where_that_is_wished() {
     until("it is a problem", async || {
         let status = host.status().await;
         let problems = &status.watches[0].problems;
-        problems.first().is_some_and(|problem| problem.reason.contains("sent as it was"))
+        problems.first().is_some_and(|problem| problem.reason.contains("uploaded as it was"))
     })
     .await;
 

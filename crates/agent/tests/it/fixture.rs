@@ -1,4 +1,4 @@
-//! A gateway on an embedded S3, and a host with a watched folder.
+//! A gateway on an embedded S3 server, and a host with a watched folder.
 
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use s3up::agent::Agent;
-use s3up::client::Gateway as Client;
 use s3up::config::{Config, Raw};
 use s3up::daemon::{self, Summary};
+use s3up::gateway::client::GatewayClient;
 use s3up::status::{Status, status};
 use s3up_cli::config::Loaded;
 use s3up_core::wire::StoredFile;
@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 
 pub const KEY: &str = "sk_live_webapp_0123456789012345678901234567890";
 pub const MIB: usize = 1 << 20;
-/// Long enough for a busy machine; a test that waits for this has failed.
+/// Time limit of a wait, long enough for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const CHECK_EVERY: Duration = Duration::from_millis(20);
 
-/// An S3 server, and a gateway that can go away and come back.
+/// An S3 server, and a gateway that can be stopped and started.
 pub struct World {
     s3: DevStore,
     address: SocketAddr,
@@ -51,15 +51,15 @@ impl World {
         world
     }
 
-    /// The gateway goes away, in the middle of whatever it does.
+    /// Kills the gateway, whatever it is doing.
     pub async fn gateway_down(&mut self) {
         let (_, task) = self.gateway.take().expect("a running gateway");
         task.abort();
-        // Aborted is what it was to be.
+        // An error, because the task was aborted.
         drop(task.await);
     }
 
-    /// And comes back under its old address.
+    /// Starts the gateway again under its old address.
     pub async fn gateway_up(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its old port");
         self.serve(listener).await;
@@ -112,7 +112,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Settles after a fifth of a second and uploads what is there.
+    /// Files settle after 0.2 seconds, and existing ones are uploaded.
     pub fn new(url: &str) -> Host {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let up = dir.path().join("up");
@@ -133,7 +133,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         Host { dir, up, yaml }
     }
 
-    /// The same host with another configuration.
+    /// Replaces a part of the configuration.
     pub fn edit(&mut self, from: &str, to: &str) {
         assert!(self.yaml.contains(from), "{from:?} is not in the configuration");
         self.yaml = self.yaml.replace(from, to);
@@ -150,7 +150,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         Config::check(loaded).unwrap_or_else(|err| panic!("{err}"))
     }
 
-    /// The configuration as a file, for the program itself.
+    /// Writes the configuration to a file, for the program itself.
     pub fn config_file(&self) -> PathBuf {
         let file = self.dir.path().join("client.yaml");
         std::fs::write(&file, &self.yaml).expect("a written file");
@@ -164,7 +164,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         Running { stop, task }
     }
 
-    /// One pass, as `s3up scan` does it.
+    /// Runs one pass, as `s3up scan` does.
     pub async fn scan(&self) -> Summary {
         let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
         daemon::scan_once(agent, std::future::pending::<()>()).await
@@ -180,16 +180,16 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         std::fs::write(path, content).expect("a written file");
     }
 
-    /// What the gateway has of a file of the watch.
+    /// Asks the gateway for a file of the watch.
     pub async fn stored(&self, path: impl AsRef<Path>) -> Option<StoredFile> {
-        let client = Client::new(&self.config().server).expect("a client");
+        let client = GatewayClient::new(&self.config().server).expect("a client");
         let answer = client.exists(&remote(path.as_ref())).await;
         answer.unwrap_or_else(|err| panic!("{err}")).file
     }
 
-    /// What S3 holds under the name of a file of the watch.
+    /// Downloads a file of the watch.
     pub async fn content(&self, path: impl AsRef<Path>) -> Vec<u8> {
-        let client = Client::new(&self.config().server).expect("a client");
+        let client = GatewayClient::new(&self.config().server).expect("a client");
         let mut download = client.download(&remote(path.as_ref())).await.expect("a stored file");
         let mut content = Vec::new();
         while let Some(chunk) = download.next().await.expect("the rest of the file") {
@@ -206,14 +206,14 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         .await;
     }
 
-    /// Until everything on disk is in its final state: nothing pending.
+    /// Waits until no file is pending.
     pub async fn until_nothing_is_pending(&self) -> Status {
         until("nothing is pending", async || self.status().await.total.pending.files == 0).await;
         self.status().await
     }
 }
 
-/// An agent in this process.
+/// An agent that runs in this process.
 pub struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Summary>,
@@ -227,12 +227,12 @@ impl Running {
     }
 }
 
-/// Waits for a condition, never for a time.
+/// Waits for a condition.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
-        assert!(start.elapsed() < DEADLINE, "waited in vain until {what}");
-        tokio::time::sleep(LOOK_EVERY).await;
+        assert!(start.elapsed() < DEADLINE, "timed out while waiting until {what}");
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
@@ -241,7 +241,7 @@ pub fn remote(path: &Path) -> RemotePath {
     RemotePath::parse(&text).expect("a remote path")
 }
 
-/// Bytes that no two offsets share.
+/// Returns pseudorandom bytes, so that no two pieces are equal.
 pub fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut bytes = Vec::with_capacity(len + 8);

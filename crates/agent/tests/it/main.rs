@@ -1,5 +1,5 @@
-//! The agent with real files, real inotify, real SQLite, and a real gateway on
-//! an embedded S3.
+//! The agent with real files, real inotify, real SQLite, and a real gateway on an
+//! embedded S3 server.
 
 mod baseline;
 mod commands;

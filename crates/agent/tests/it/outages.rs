@@ -1,10 +1,10 @@
-//! What happens when something goes away: the gateway, the key, the agent.
+//! Outages: of the gateway, of the key, of the agent itself.
 
 use crate::fixture::{Host, KEY, MIB, World, noise, until};
 use crate::process::Process;
 
 #[tokio::test]
-async fn while_the_gateway_is_away_nothing_is_lost() {
+async fn files_written_while_the_gateway_is_down_are_stored_later() {
     let mut world = World::start().await;
     let host = Host::new(&world.url());
     let agent = host.start().await;
@@ -21,12 +21,15 @@ async fn while_the_gateway_is_away_nothing_is_lost() {
 
     let status = host.until_nothing_is_pending().await;
     assert_eq!(status.total.protected.files, 52);
-    assert_eq!(host.content("file-49").await, b"49");
+    for n in 0..50 {
+        assert_eq!(host.content(format!("file-{n}")).await, format!("{n}").as_bytes());
+    }
+    assert!(host.content("big").await == noise(9 * MIB));
     agent.stop().await;
 }
 
 #[tokio::test]
-async fn a_scan_ends_when_the_gateway_stays_away_and_says_what_is_pending() {
+async fn a_scan_ends_if_the_gateway_stays_down_and_counts_what_is_pending() {
     let mut world = World::start().await;
     let host = Host::new(&world.url());
     for n in 0..20 {
@@ -43,7 +46,7 @@ async fn a_scan_ends_when_the_gateway_stays_away_and_says_what_is_pending() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_loses_nothing_and_is_said_once() {
+async fn with_a_wrong_key_files_stay_pending_and_one_line_is_logged() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     let wrong = KEY.replace("webapp", "strange");
@@ -52,7 +55,7 @@ async fn a_wrong_key_loses_nothing_and_is_said_once() {
         host.write(format!("file-{n}"), "x");
     }
     let mut agent = Process::start(&host, &["run"]);
-    until("it is said", async || agent.log().contains("event=unauthorized")).await;
+    until("it is logged", async || agent.log().contains("event=unauthorized")).await;
     until("all are pending", async || host.status().await.total.pending.files == 20).await;
 
     agent.terminate();
@@ -65,7 +68,7 @@ async fn a_wrong_key_loses_nothing_and_is_said_once() {
 }
 
 #[tokio::test]
-async fn one_agent_per_database() {
+async fn a_second_agent_on_one_database_exits_with_75() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let agent = host.start().await;
@@ -80,7 +83,7 @@ async fn one_agent_per_database() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_the_daemon_with_0() {
+async fn sigterm_stops_the_daemon_with_exit_code_0() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "x");
@@ -99,7 +102,7 @@ async fn sigterm_ends_the_daemon_with_0() {
 }
 
 #[tokio::test]
-async fn killed_again_and_again_every_file_is_in_s3_at_the_end() {
+async fn an_agent_that_is_killed_repeatedly_stores_every_file() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.edit("debounce_seconds: 0.2", "debounce_seconds: 0.1");
@@ -112,7 +115,7 @@ async fn killed_again_and_again_every_file_is_in_s3_at_the_end() {
             expected.push(name);
         }
         host.write(format!("{round}/big"), noise(9 * MIB + round));
-        // At some moment of the work: when so many files are there.
+        // Kill it in the middle of the work, each time a little later.
         until("some are uploaded", async || agent.log().matches("upload_done").count() > round)
             .await;
         agent.kill();

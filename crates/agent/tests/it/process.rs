@@ -1,4 +1,4 @@
-//! The program itself, as a process.
+//! The program `s3up` as a process.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::fixture::{Host, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_s3up");
 
-/// What it logs goes to a file.
+/// A running program whose log goes to a file.
 pub struct Process {
     child: Child,
     log: std::path::PathBuf,
@@ -20,7 +20,7 @@ impl Process {
         Process::spawn(host, Command::new(PROGRAM), arguments)
     }
 
-    /// Started through another program, which is given it as its last argument.
+    /// Starts the program through `command`, to which it is added as an argument.
     pub fn start_through(host: &Host, mut command: Command, arguments: &[&str]) -> Process {
         command.arg(PROGRAM);
         Process::spawn(host, command, arguments)
@@ -54,7 +54,7 @@ impl Process {
         self.child.wait().expect("an ended process");
     }
 
-    /// The exit code, within the ten seconds that a stop may take.
+    /// Returns the exit code. Fails after the ten seconds that a stop may take.
     pub async fn wait(&mut self) -> Option<i32> {
         let start = Instant::now();
         let mut status = None;
@@ -70,7 +70,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Ended already, where the test went well.
+        // Fails if the process ended already.
         self.child.kill().ok();
         self.child.wait().ok();
     }

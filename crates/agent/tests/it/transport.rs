@@ -1,18 +1,21 @@
-//! What goes over the wire: to whom the key is sent, and what becomes of a file
-//! that changes while it is on its way. Where the gateway would have to behave
-//! in a certain way at a certain moment, the test speaks HTTP itself.
+//! What goes over the wire: to whom the key is sent, and how a file that changes
+//! during its upload is handled. Where the gateway has to behave in a certain way
+//! at a certain moment, the test speaks HTTP itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use s3up::agent::Agent;
-use s3up::client::{Gateway, GatewayError};
-use s3up::db::Change;
-use s3up::decide::{ParkedFiles, Policy, UploadExisting};
-use s3up::identity::Identity;
-use s3up::problem::Kind;
-use s3up::upload::{Manner, Order, Outcome, Uploader};
+use s3up::database::Change;
+use s3up::files::identity::Identity;
+use s3up::gateway::client::GatewayClient;
+use s3up::gateway::error::GatewayError;
+use s3up::states::decide::{FilePolicy, RetryProblems, UploadExisting};
+use s3up::states::problem::ProblemKind;
+use s3up::uploading::outcome::Outcome;
+use s3up::uploading::task::{UploadMode, UploadTask};
+use s3up::uploading::upload::Uploader;
 use s3up_core::{Code, RemotePath, Sha256Digest};
 use s3up_server::TlsFiles;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +28,7 @@ use crate::fixture::{Host, KEY, MIB, World, noise};
 async fn only_the_authority_in_the_configuration_is_trusted() {
     let dir = tempfile::tempdir().unwrap();
     let (cert, key) = certificate(dir.path(), "gateway");
-    let (other, _) = certificate(dir.path(), "other");
+    let (other_cert, _) = certificate(dir.path(), "other");
     let world = World::with_tls(Some(TlsFiles { cert: cert.clone(), key })).await;
     let mut host = Host::new(&world.url().replace("127.0.0.1", "localhost"));
     host.write("file", "over TLS");
@@ -33,13 +36,16 @@ async fn only_the_authority_in_the_configuration_is_trusted() {
     let untrusted = host.scan().await;
     host.edit("api_key:", &format!("ca_file: {cert:?}, api_key:"));
     let trusted = host.scan().await;
-    host.edit(&format!("{cert:?}"), &format!("{other:?}"));
+    host.edit(&format!("{cert:?}"), &format!("{other_cert:?}"));
     host.write("more", "x");
     let other = host.scan().await;
+    host.edit(&format!("{other_cert:?}"), &format!("{cert:?}"));
 
     assert!(untrusted.failed[0].1.contains("certificate"), "{untrusted}");
     assert_eq!((trusted.uploaded, trusted.is_clean()), (1, true), "{trusted}");
     assert!(other.failed[0].1.contains("certificate"), "{other}");
+    assert_eq!(host.content("file").await, b"over TLS");
+    assert_eq!(host.stored("more").await, None, "sent to an untrusted gateway");
 }
 
 #[tokio::test]
@@ -51,20 +57,20 @@ async fn the_key_is_never_sent_after_a_redirect() {
     let asked = tokio::spawn(async move { client.exists(&remote("a")).await });
 
     let mut connection = server.accept().await;
-    assert!(connection.head().await.contains(KEY), "the gateway itself is given the key");
+    assert!(connection.head().await.contains(KEY), "the gateway did not get the key");
     connection.answer("307 Temporary Redirect", &location, "").await;
 
     let err = asked.await.unwrap().unwrap_err();
     assert!(matches!(err, GatewayError::Redirected { status: 307 }), "{err}");
-    assert!(!elsewhere.was_asked(), "it went to where it was sent");
+    assert!(!elsewhere.was_asked(), "the client followed the redirect");
 }
 
 #[tokio::test]
-async fn what_a_proxy_says_never_parks_a_file() {
+async fn an_answer_of_a_proxy_is_retried_and_never_a_problem_of_the_file() {
     for (status, body) in [
         ("404 Not Found", "<html>no such site</html>"),
         ("403 Forbidden", "<html>go away</html>"),
-        ("502 Bad Gateway", ""),
+        ("502 Bad GatewayClient", ""),
         ("200 OK", "<html>log in first</html>"),
     ] {
         let server = Server::start().await;
@@ -79,27 +85,27 @@ async fn what_a_proxy_says_never_parks_a_file() {
 }
 
 #[tokio::test]
-async fn another_version_than_the_one_that_settled_is_not_sent() {
+async fn a_version_other_than_the_one_that_settled_is_not_sent() {
     let server = Server::start().await;
-    let (uploader, order, host) = order(&server, b"content").await;
-    let stale = Identity { ctime_ns: order.identity.ctime_ns - 1, ..order.identity };
-    let order = Order { identity: stale, ..order };
+    let (uploader, task, host) = upload_task(&server, b"content").await;
+    let stale = Identity { ctime_ns: task.identity.ctime_ns - 1, ..task.identity };
+    let task = UploadTask { identity: stale, ..task };
 
-    let changed = uploader.upload(&order).await;
+    let changed = uploader.upload(&task).await;
     fs::remove_file(host.up.join("file")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", host.up.join("file")).unwrap();
-    let replaced = uploader.upload(&order).await;
+    let replaced = uploader.upload(&task).await;
     fs::remove_file(host.up.join("file")).unwrap();
-    let gone = uploader.upload(&order).await;
+    let gone = uploader.upload(&task).await;
 
     assert!(matches!(changed, Outcome::Changed), "{changed:?}");
-    assert!(matches!(replaced, Outcome::Nothing(None)), "{replaced:?}");
+    assert!(matches!(replaced, Outcome::Skipped(None)), "{replaced:?}");
     assert!(matches!(gone, Outcome::Gone), "{gone:?}");
     assert!(!server.was_asked(), "something was sent");
 }
 
 #[tokio::test]
-async fn a_file_that_changes_while_it_is_sent_goes_back_to_settle() {
+async fn a_file_that_changes_during_its_upload_has_to_settle_again() {
     let server = Server::start().await;
     let mut upload = Upload::start(&server, b"content").await;
 
@@ -114,9 +120,9 @@ async fn a_file_that_changes_while_it_is_sent_goes_back_to_settle() {
 }
 
 #[tokio::test]
-async fn a_file_that_shrinks_while_it_is_sent_goes_back_to_settle() {
+async fn a_file_that_shrinks_during_its_upload_has_to_settle_again() {
     let server = Server::start().await;
-    // More than all buffers between the two hold.
+    // More than all buffers on the way can hold.
     let mut upload = Upload::start(&server, &noise(40 * MIB)).await;
 
     assert!(upload.connection.head().await.starts_with("GET /exists?path=up%2Ffile "));
@@ -131,7 +137,7 @@ async fn a_file_that_shrinks_while_it_is_sent_goes_back_to_settle() {
 }
 
 #[tokio::test]
-async fn what_is_recorded_is_what_was_sent() {
+async fn the_recorded_version_is_the_one_that_was_sent() {
     let server = Server::start().await;
     let mut upload = Upload::start(&server, b"content").await;
     let sha256 = Sha256Digest::of(b"content");
@@ -145,7 +151,7 @@ async fn what_is_recorded_is_what_was_sent() {
 
     assert_eq!(sent, b"content");
     let outcome = upload.outcome.await.unwrap();
-    let Outcome::Safe { change, sent: true, changed_since: true } = outcome else {
+    let Outcome::Stored { change, sent: true, changed_since: true } = outcome else {
         panic!("{outcome:?}");
     };
     let Change::Uploaded(recorded) = *change else { panic!("{change:?}") };
@@ -155,7 +161,7 @@ async fn what_is_recorded_is_what_was_sent() {
 }
 
 #[tokio::test]
-async fn an_answer_about_other_content_is_not_believed() {
+async fn an_acknowledgement_of_other_content_is_a_failure() {
     let server = Server::start().await;
     let mut upload = Upload::start(&server, b"content").await;
     let other = Sha256Digest::of(b"other");
@@ -170,7 +176,7 @@ async fn an_answer_about_other_content_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_a_request_for_patience_are_told_apart() {
+async fn a_wrong_key_is_retried_slowly_and_retry_after_is_kept() {
     let problem = |code: &str| format!(r#"{{"status":0,"title":"","detail":"","code":"{code}"}}"#);
     let content_type = "Content-Type: application/problem+json\r\n";
     let server = Server::start().await;
@@ -178,22 +184,22 @@ async fn a_wrong_key_and_a_request_for_patience_are_told_apart() {
     upload.connection.request().await;
     upload.connection.answer("401 Unauthorized", content_type, &problem("unauthorized")).await;
     let outcome = upload.outcome.await.unwrap();
-    let Outcome::Failed { fault, code: Some(Code::Unauthorized), .. } = outcome else {
+    let Outcome::Failed { hint, code: Some(Code::Unauthorized), .. } = outcome else {
         panic!("{outcome:?}");
     };
-    assert!(fault.slow);
+    assert!(hint.slow);
 
     let mut upload = Upload::start(&server, b"content").await;
     upload.connection.request().await;
     let patience = format!("{content_type}Retry-After: 7\r\n");
     upload.connection.answer("503 Service Unavailable", &patience, &problem("overloaded")).await;
     let outcome = upload.outcome.await.unwrap();
-    let Outcome::Failed { fault, code: None, .. } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(fault.retry_after.map(|after| after.as_secs()), Some(7));
+    let Outcome::Failed { hint, code: None, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(hint.retry_after.map(|after| after.as_secs()), Some(7));
 }
 
 #[tokio::test]
-async fn a_second_try_hears_a_refusal_before_it_sends() {
+async fn a_retry_reads_a_refusal_before_it_sends_the_body() {
     let server = Server::start().await;
     let mut upload = Upload::after_failures(&server, &noise(2 * MIB), 1).await;
 
@@ -204,11 +210,11 @@ async fn a_second_try_hears_a_refusal_before_it_sends() {
     let outcome = upload.outcome.await.unwrap();
 
     assert!(head.contains("\r\nexpect: 100-continue\r\n"), "{head}");
-    assert!(upload.connection.is_quiet(), "the body was not held back");
-    assert!(matches!(outcome, Outcome::Problem { kind: Kind::Refused, .. }), "{outcome:?}");
+    assert!(upload.connection.is_quiet(), "the body was sent before the refusal");
+    assert!(matches!(outcome, Outcome::Problem { kind: ProblemKind::Refused, .. }), "{outcome:?}");
 }
 
-/// One upload of one file, and the gateway's end of its connection.
+/// The upload of one file, and the gateway's end of its connection.
 struct Upload {
     connection: Connection,
     outcome: JoinHandle<Outcome>,
@@ -223,37 +229,37 @@ impl Upload {
     }
 
     async fn after_failures(server: &Server, content: &[u8], failures: u32) -> Upload {
-        let (uploader, order, host) = order(server, content).await;
-        let identity = order.identity;
-        let order = Order { failures, ..order };
-        let outcome = tokio::spawn(async move { uploader.upload(&order).await });
+        let (uploader, task, host) = upload_task(server, content).await;
+        let identity = task.identity;
+        let task = UploadTask { failures, ..task };
+        let outcome = tokio::spawn(async move { uploader.upload(&task).await });
         let connection = server.accept().await;
         let path = host.up.join("file");
         Upload { connection, outcome, path, identity, _host: host }
     }
 }
 
-/// An order to upload a file that has just been written.
-async fn order(server: &Server, content: &[u8]) -> (Uploader, Order, Host) {
+/// Writes a file and returns the task to upload it.
+async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, Host) {
     let host = Host::new(&server.url());
     host.write("file", content);
     let mut config = host.config();
     config.watches[0].prefix = s3up_core::KeyPrefix::parse("up").expect("a prefix");
     let agent = Agent::start(config).await.unwrap_or_else(|err| panic!("{err}"));
-    let order = Order {
+    let task = UploadTask {
         watch: agent.watches[0].clone(),
         path: Arc::from(Path::new("file")),
         identity: Identity::of(&rustix::fs::stat(host.up.join("file")).expect("a file")),
-        policy: Policy {
+        policy: FilePolicy {
             upload_existing: UploadExisting::Yes,
             bytes_max: None,
             config: String::new(),
-            parked: ParkedFiles::Hold,
+            retry_problems: RetryProblems::Never,
         },
-        manner: Manner::Settled,
+        mode: UploadMode::Settled,
         failures: 0,
     };
-    (Uploader { gateway: agent.gateway, reader: agent.database.reader }, order, host)
+    (Uploader { gateway: agent.gateway, reader: agent.database.reader }, task, host)
 }
 
 struct Server(TcpListener);
@@ -281,7 +287,7 @@ impl Server {
 struct Connection(TcpStream);
 
 impl Connection {
-    /// The head of the next request, byte by byte: what follows is the body.
+    /// Returns the head of the next request, and leaves its body unread.
     async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -290,7 +296,7 @@ impl Connection {
         String::from_utf8(head).expect("text")
     }
 
-    /// The body of the next request.
+    /// Returns the body of the next request.
     async fn request(&mut self) -> Vec<u8> {
         let head = self.head().await.to_lowercase();
         let (_, len) = head.split_once("content-length: ").expect("an announced length");
@@ -300,15 +306,15 @@ impl Connection {
         body
     }
 
-    /// How much comes until the other side ends.
+    /// Returns the number of bytes until the other side closes.
     async fn rest(&mut self) -> usize {
         let mut rest = Vec::new();
-        // Cut off is as good an end as any.
+        // A broken connection is an end as well.
         self.0.read_to_end(&mut rest).await.ok();
         rest.len()
     }
 
-    /// True where nothing more has come yet.
+    /// True if no more bytes have arrived.
     fn is_quiet(&self) -> bool {
         let read = self.0.try_read(&mut [0]);
         read.is_err_and(|err| err.kind() == std::io::ErrorKind::WouldBlock)
@@ -321,15 +327,15 @@ impl Connection {
     }
 }
 
-fn client(server: &Server) -> Gateway {
-    Gateway::new(&Host::new(&server.url()).config().server).expect("a client")
+fn client(server: &Server) -> GatewayClient {
+    GatewayClient::new(&Host::new(&server.url()).config().server).expect("a client")
 }
 
 fn remote(path: &str) -> RemotePath {
     RemotePath::parse(path).expect("a remote path")
 }
 
-/// A certificate for `localhost` that vouches for itself, and its key.
+/// Creates a self-signed certificate for `localhost` and its key.
 fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
     let made = made.expect("a certificate");

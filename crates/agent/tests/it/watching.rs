@@ -1,5 +1,5 @@
-//! What the watcher sees. A scan comes once an hour here, so whatever is
-//! uploaded within a test was seen by inotify.
+//! What the watcher finds. Scans run once an hour here, so a file that is uploaded
+//! within a test was found by inotify.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::fixture::{Host, World, until};
 use crate::process::Process;
 
 #[tokio::test]
-async fn folders_made_and_filled_in_a_tight_loop_lose_nothing() {
+async fn files_in_folders_created_in_a_tight_loop_are_all_stored() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let agent = started(&host).await;
@@ -26,7 +26,7 @@ async fn folders_made_and_filled_in_a_tight_loop_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_moved_in_is_uploaded_with_all_beneath_it() {
+async fn a_folder_that_is_moved_in_is_uploaded_with_everything_below_it() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let outside = host.dir.path().join("outside");
@@ -45,7 +45,7 @@ async fn a_folder_that_is_moved_in_is_uploaded_with_all_beneath_it() {
 }
 
 #[tokio::test]
-async fn a_renamed_folder_is_followed_and_one_that_is_moved_out_is_left() {
+async fn a_renamed_folder_is_watched_and_one_that_is_moved_out_is_not() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("old/sub/file", "1");
@@ -85,7 +85,7 @@ async fn a_temporary_file_renamed_over_the_target_is_uploaded_under_its_final_na
 }
 
 #[tokio::test]
-async fn a_file_that_is_written_for_long_is_uploaded_once_it_rests() {
+async fn a_file_that_grows_for_long_is_uploaded_once_it_settles() {
     use std::io::Write;
     let world = World::start().await;
     let host = Host::new(&world.url());
@@ -107,7 +107,7 @@ async fn a_file_that_is_written_for_long_is_uploaded_once_it_rests() {
 }
 
 #[tokio::test]
-async fn deleted_files_leave_the_count_and_stay_in_s3() {
+async fn deleted_files_are_not_counted_and_stay_in_s3() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("gone", "content");
@@ -124,7 +124,7 @@ async fn deleted_files_leave_the_count_and_stay_in_s3() {
 }
 
 #[tokio::test]
-async fn a_root_that_is_deleted_and_made_again_is_watched_again() {
+async fn a_root_that_is_removed_and_created_again_is_watched_again() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "before");
@@ -132,7 +132,7 @@ async fn a_root_that_is_deleted_and_made_again_is_watched_again() {
     settled(&host, 2).await;
 
     fs::rename(&host.up, host.dir.path().join("away")).unwrap();
-    until("the root is trouble", async || host.status().await.watches[0].trouble.is_some()).await;
+    until("the scan fails", async || host.status().await.watches[0].error.is_some()).await;
     fs::create_dir(&host.up).unwrap();
     host.write("file", "after");
 
@@ -143,7 +143,7 @@ async fn a_root_that_is_deleted_and_made_again_is_watched_again() {
 }
 
 #[tokio::test]
-async fn a_symlink_above_the_watch_that_is_switched_is_followed() {
+async fn after_a_symlink_above_the_root_is_switched_the_new_folder_is_watched() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     let releases = host.dir.path().join("releases");
@@ -167,7 +167,7 @@ async fn a_symlink_above_the_watch_that_is_switched_is_followed() {
 }
 
 #[tokio::test]
-async fn an_emptied_root_is_trouble_and_nothing_is_forgotten() {
+async fn an_emptied_root_fails_the_scan_and_no_file_is_forgotten() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("a", "a");
@@ -183,21 +183,22 @@ async fn an_emptied_root_is_trouble_and_nothing_is_forgotten() {
     fs::rename(&aside, &host.up).unwrap();
     let back = host.scan().await;
 
-    assert!(missing.troubles[0].contains("cannot be opened"), "{missing}");
-    assert!(emptied.troubles[0].contains("not one of 2 known files is left"), "{emptied}");
+    assert!(missing.scan_errors[0].contains("open watched folder"), "{missing}");
+    assert!(emptied.scan_errors[0].contains("none of the 2 known files is left"), "{emptied}");
     assert!(back.is_clean(), "{back}");
-    assert_eq!(back.uploaded, 0, "nothing was forgotten");
+    assert_eq!(back.uploaded, 0, "a file was forgotten");
+    assert_eq!(host.status().await.total.protected.files, 2);
 }
 
 #[tokio::test]
-async fn what_the_kernel_dropped_is_found_by_one_scan() {
+async fn files_whose_events_the_kernel_dropped_are_found_by_a_scan() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.add("exclude: [\"*.tmp\"]\n");
     let agent = started(&host).await;
 
-    // Nothing in this process reads events until the loop is over, and no two
-    // in a row are the same; the kernel keeps 16,384 of them.
+    // Nothing in this process reads events until the loop is over, and no two in a
+    // row are the same. The kernel queues 16,384 of them.
     for n in 0..10_000 {
         host.write(["a.tmp", "b.tmp"][n % 2], "x");
     }
@@ -210,13 +211,13 @@ async fn what_the_kernel_dropped_is_found_by_one_scan() {
 }
 
 #[tokio::test]
-async fn with_too_few_watches_it_goes_on_and_says_what_to_do() {
+async fn with_too_few_inotify_watches_all_files_are_stored_and_the_log_names_the_fix() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     for n in 0..10 {
         host.write(format!("folder-{n}/file"), format!("{n}"));
     }
-    // A namespace of its own has a limit of its own.
+    // A user namespace has its own limit.
     let limited = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
     let possible = Command::new("unshare").args(["-Ur", "sh", "-c", limited, "true"]).status();
     if !possible.is_ok_and(|status| status.success()) {
@@ -227,30 +228,32 @@ async fn with_too_few_watches_it_goes_on_and_says_what_to_do() {
     unshare.args(["-Ur", "sh", "-c", limited]);
 
     let mut agent = Process::start_through(&host, unshare, &["run"]);
-    until("it is said", async || agent.log().contains("event=watch_degraded")).await;
+    until("it is logged", async || agent.log().contains("event=watch_degraded")).await;
 
     assert!(agent.log().contains("degraded: need 11 watches, have 3"), "{}", agent.log());
     assert!(agent.log().contains("sysctl fs.inotify.max_user_watches="), "{}", agent.log());
     for n in 0..10 {
         host.until_stored(format!("folder-{n}/file"), format!("{n}")).await;
     }
-    let watcher = host.status().await.watcher.expect("a word about the watcher");
+    let watcher = host.status().await.watcher.expect("a state of the watcher");
     assert!(watcher.starts_with("degraded: need 11 watches"), "{watcher}");
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0));
 }
 
-/// An agent that has done its first scan and watches: a marker was seen.
+/// Starts an agent, and waits until its first scan is complete and it watches.
 async fn started(host: &Host) -> crate::fixture::Running {
     let agent = host.start().await;
-    until("the first scan is done", async || host.status().await.watches[0].last_scan_at.is_some())
-        .await;
+    until("the first scan is complete", async || {
+        host.status().await.watches[0].last_scan_at.is_some()
+    })
+    .await;
     host.write("marker", "marker");
     host.until_stored("marker", "marker").await;
     agent
 }
 
-/// Until so many files are protected, and nothing else is on disk.
+/// Waits until `files` files are protected and no other file is on disk.
 async fn settled(host: &Host, files: u64) -> s3up::status::Status {
     until(&format!("{files} files are protected"), async || {
         let total = host.status().await.total;

@@ -1,156 +1,157 @@
-//! What the end of an upload means for its file, for the gate, and for the log.
+//! How the outcome of an upload changes its file and the circuit breaker, and
+//! what is logged about it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use s3up_core::Code;
 
-use super::{Engine, Mode, Uploaded};
-use crate::daemon::say;
-use crate::db::Change;
-use crate::problem::Kind;
-use crate::queue::Job;
-use crate::record::{Ack, Entry};
-use crate::retry::{Fault, Ticket};
-use crate::settle::Touch;
-use crate::upload::Outcome;
-use crate::watch::Name;
+use super::state::{Engine, Mode, UploadResult};
+use crate::daemon::log_events;
+use crate::daemon::random::random;
+use crate::database::Change;
+use crate::database::recorder::{OnCommit, WriteRequest};
+use crate::files::watch::Name;
+use crate::settling::{FileEvent, Now};
+use crate::states::problem::ProblemKind;
+use crate::uploading::circuit_breaker::Permit;
+use crate::uploading::outcome::Outcome;
+use crate::uploading::queue::Job;
+use crate::uploading::retry::RetryHint;
+
+/// A failed upload that is to be retried.
+struct Failure<'f> {
+    hint: RetryHint,
+    reason: &'f str,
+    code: Option<Code>,
+}
 
 impl Engine {
-    pub(super) fn uploaded(&mut self, uploaded: Uploaded) {
-        let Uploaded { job, ticket, outcome, took } = uploaded;
-        let now = Instant::now();
+    pub(super) fn uploaded(&mut self, result: UploadResult, now: Now) {
+        let UploadResult { job, permit, outcome, took } = result;
         let name = job.key.clone();
         match outcome {
-            Outcome::Safe { change, sent, changed_since } => {
-                self.gateway_answered(ticket);
-                self.say_safe(&name, &change, sent, took);
+            Outcome::Stored { change, sent, changed_since } => {
+                self.gateway_answered(permit);
+                self.note_stored(&name, &change, sent, took);
                 if changed_since {
-                    self.queue.touch(&name);
+                    self.queue.note_change(&name);
                 }
                 self.record(name, *change);
             }
-            Outcome::Nothing(change) => {
-                self.gate.left(ticket);
+            Outcome::Skipped(change) => {
+                self.breaker.released(permit);
                 match change {
                     Some(change) => self.record(name, *change),
-                    None => self.finish(&name, now),
+                    None => self.finish(&name, now.instant),
                 }
             }
             Outcome::Changed => {
-                self.gate.left(ticket);
+                self.breaker.released(permit);
                 self.queue.finish(&name);
-                self.wheel.touch(name, Touch::Changed, now);
+                self.wheel.note_event(name, FileEvent::Changed, now.instant);
             }
             Outcome::Gone => {
-                self.gate.left(ticket);
+                self.breaker.released(permit);
                 let local_path = self.local_path(&name);
                 self.record(name, Change::Forget { local_path });
             }
-            Outcome::Problem { kind, reason } => self.refused(&job, ticket, kind, &reason),
-            Outcome::Failed { fault, reason, code } => {
-                self.failed(job, ticket, fault, &reason, code);
+            Outcome::Problem { kind, reason } => {
+                match kind {
+                    ProblemKind::Unreadable | ProblemKind::NeverSettled => {
+                        self.breaker.released(permit);
+                    }
+                    ProblemKind::Refused | ProblemKind::Deferred | ProblemKind::Hot => {
+                        self.gateway_answered(permit);
+                    }
+                }
+                self.has_problem(&job, kind, &reason, now);
+            }
+            Outcome::Failed { hint, reason, code } => {
+                self.failed(job, permit, &Failure { hint, reason: &reason, code }, now);
             }
         }
     }
 
-    /// The gateway works, whatever it said.
-    fn gateway_answered(&mut self, ticket: Ticket) {
-        let was_away = self.gate.failures() > 0;
-        self.gate.succeeded(ticket);
-        if was_away && self.gate.failures() == 0 {
+    /// Takes any answer of the gateway as a proof that it works.
+    fn gateway_answered(&mut self, permit: Permit) {
+        let had_failed = self.breaker.failures() > 0;
+        self.breaker.succeeded(permit);
+        if had_failed && self.breaker.failures() == 0 {
             self.unauthorized = false;
-            say::back(self.wheel.len() + self.queue.len());
+            log_events::gateway_recovered(self.wheel.len() + self.queue.len());
         }
     }
 
-    fn say_safe(&mut self, name: &Name, change: &Change, sent: bool, took: Duration) {
+    fn note_stored(&mut self, name: &Name, change: &Change, sent: bool, took: Duration) {
         let Change::Uploaded(upload) = change else { return };
         let bytes = upload.identity.size;
         self.summary.uploaded += 1;
         self.summary.bytes += bytes;
         let path = self.local_path(name);
-        if sent { say::uploaded(&path, bytes, took) } else { say::known_already(&path, bytes) }
+        if sent {
+            log_events::upload_done(&path, bytes, took);
+        } else {
+            log_events::upload_unchanged(&path, bytes);
+        }
     }
 
-    fn refused(&mut self, job: &Job<Name>, ticket: Ticket, kind: Kind, reason: &str) {
-        match kind {
-            Kind::Unreadable | Kind::NeverSettled => self.gate.left(ticket),
-            Kind::Refused | Kind::Deferred | Kind::Hot => self.gateway_answered(ticket),
-        }
+    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: Now) {
         let local_path = self.local_path(&job.key);
-        say::problem(&local_path, kind.as_str(), reason);
+        log_events::file_problem(&local_path, kind.as_str(), reason);
         self.note_failed(local_path.clone(), reason);
-        let change = self.problem(local_path, kind, reason, job.identity);
+        let change = self.problem(local_path, kind, reason, job.identity, now);
         self.record(job.key.clone(), change);
     }
 
-    fn failed(
-        &mut self,
-        mut job: Job<Name>,
-        ticket: Ticket,
-        fault: Fault,
-        reason: &str,
-        code: Option<Code>,
-    ) {
-        let now = Instant::now();
-        let closed_for = self.gate.failed(ticket, fault, random(), now);
-        self.say_failed(&job.key, reason, code, closed_for);
-        let touched = self.queue.finish(&job.key);
+    fn failed(&mut self, mut job: Job<Name>, permit: Permit, failure: &Failure<'_>, now: Now) {
+        let blocked_for = self.breaker.failed(permit, failure.hint, random(), now.instant);
+        self.log_failed(&job.key, failure, blocked_for);
+        let changed = self.queue.finish(&job.key);
         job.failures += 1;
-        if touched {
-            self.wheel.touch(job.key, Touch::Changed, now);
+        if changed {
+            self.wheel.note_event(job.key, FileEvent::Changed, now.instant);
             return;
         }
-        if matches!(self.mode, Mode::Once) && self.is_hopeless(&job, fault) {
+        if matches!(self.mode, Mode::Once) && self.is_hopeless(&job, failure.hint) {
             let local_path = self.local_path(&job.key);
-            self.note_failed(local_path, reason);
+            self.note_failed(local_path, failure.reason);
             return;
         }
-        // The file waits for itself, so that one that breaks again and again
-        // does not hold up the others.
-        let delay = self.config.retry.delay(job.failures, fault, random());
-        self.queue.push_later(job, now + delay);
+        // The file has a delay of its own, so that one that fails again and again
+        // does not delay the others.
+        let delay = self.config.retry.delay(job.failures, failure.hint, random());
+        self.queue.push_delayed(job, now.instant + delay);
     }
 
-    /// One pass ends some time: when the gateway stays away, or one file fails
-    /// again and again.
-    fn is_hopeless(&mut self, job: &Job<Name>, fault: Fault) -> bool {
+    /// True if `s3up scan` gives up: on everything if the gateway keeps failing, or
+    /// on one file that keeps failing.
+    fn is_hopeless(&mut self, job: &Job<Name>, hint: RetryHint) -> bool {
         let tries_max = self.config.retry.quick_tries;
-        self.gave_up |= fault.slow || self.gate.failures() > tries_max;
+        self.gave_up |= hint.slow || self.breaker.failures() > tries_max;
         self.gave_up || job.failures > tries_max
     }
 
-    fn say_failed(
-        &mut self,
-        name: &Name,
-        reason: &str,
-        code: Option<Code>,
-        closed_for: Option<Duration>,
-    ) {
-        if code == Some(Code::Unauthorized) {
+    fn log_failed(&mut self, name: &Name, failure: &Failure<'_>, blocked_for: Option<Duration>) {
+        if failure.code == Some(Code::Unauthorized) {
             if !self.unauthorized {
-                say::unauthorized(reason);
+                log_events::unauthorized(failure.reason);
             }
             self.unauthorized = true;
             return;
         }
-        // Uploads that broke together, and the later tries of a long absence,
-        // say nothing new.
-        if let Some(delay) = closed_for
-            && self.gate.failures().is_power_of_two()
+        // Uploads that failed together are logged once, and the retries of a long
+        // outage less and less often.
+        if let Some(delay) = blocked_for
+            && self.breaker.failures().is_power_of_two()
         {
-            say::failed(&self.local_path(name), reason, delay);
+            log_events::upload_failed(&self.local_path(name), failure.reason, delay);
         }
     }
 
-    /// To the database; the file is done with when it is there.
+    /// Sends a change to the database. Its commit ends the work on the file.
     fn record(&mut self, name: Name, change: Change) {
         self.queue.recording(&name);
-        self.entries.push_back(Entry { change, ack: Ack::Engine(name) });
+        let on_commit = OnCommit::TellEngine(name);
+        self.requests.push_back(WriteRequest { change, on_commit });
     }
-}
-
-/// In 0..1; the middle where the system has no randomness to give.
-pub(super) fn random() -> f64 {
-    getrandom::u64().map_or(0.5, |bits| (bits >> 11) as f64 / (1_u64 << 53) as f64)
 }

@@ -1,79 +1,82 @@
-//! Files on the wheel: found, looked at, settled, or given up.
+//! Files on the settle wheel: found, checked, settled, or never settling.
 
 use std::time::Instant;
 
-use super::{Done, Engine, LOOK_MAX, Mode};
-use crate::clock;
-use crate::daemon::look::{self, Look};
-use crate::daemon::round::Finding;
-use crate::daemon::say;
-use crate::db::Change;
-use crate::identity::Identity;
-use crate::problem::Kind;
-use crate::queue::Job;
-use crate::settle::Verdict;
-use crate::watch::Name;
+use super::state::{Engine, Mode, TaskResult};
+use crate::daemon::log_events;
+use crate::daemon::scan_job::FoundFiles;
+use crate::daemon::stat_files::{self, FileStatus};
+use crate::database::Change;
+use crate::files::identity::Identity;
+use crate::files::watch::Name;
+use crate::settling::{Now, Verdict};
+use crate::states::problem::ProblemKind;
+use crate::uploading::queue::Job;
+
+/// Maximum number of files checked by one task.
+const CHECK_FILES_MAX: usize = 512;
 
 impl Engine {
-    /// What a scan found pending.
-    pub(in crate::daemon) fn found(&mut self, found: Finding) {
+    /// Takes pending files that a scan found.
+    pub(in crate::daemon) fn files_found(&mut self, files: FoundFiles, now: Now) {
         if self.gave_up {
-            self.summary.pending += found.len() as u64;
+            self.summary.pending += files.len() as u64;
             return;
         }
-        let now = clock::now();
-        for (name, identity) in found {
-            if self.wheel.found(name.clone(), identity, now) == Verdict::Settled {
+        for (name, identity) in files {
+            if self.wheel.add_found(name.clone(), identity, now) == Verdict::Settled {
                 self.queue.push(job(name, identity));
             }
         }
     }
 
-    pub(super) fn look(&mut self, now: Instant) {
-        if !self.may_look() {
+    pub(super) fn check_due_files(&mut self, now: Instant) {
+        if !self.may_check_files() {
             return;
         }
-        let due = self.wheel.take_due(LOOK_MAX, now);
+        let due = self.wheel.take_due(CHECK_FILES_MAX, now);
         if due.is_empty() {
             return;
         }
-        self.looking = true;
+        self.checking_files = true;
         let watches = self.watches.clone();
-        self.tasks.spawn(async move { Done::Looked(look::look(watches, due).await) });
+        self.tasks.spawn(async move {
+            TaskResult::FilesChecked(stat_files::stat_files(watches, due).await)
+        });
     }
 
-    pub(super) fn looked(&mut self, looked: Vec<(Name, Look)>) {
-        self.looking = false;
-        let now = clock::now();
-        for (name, look) in looked {
-            match look {
-                Look::File(identity) => match self.wheel.saw(&name, identity, now) {
+    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: Now) {
+        self.checking_files = false;
+        for (name, status) in checked {
+            match status {
+                FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
                     Verdict::Settled => self.queue.push(job(name, identity)),
                     Verdict::Waiting => {}
-                    Verdict::NeverSettled => self.never_settled(name, identity),
+                    Verdict::NeverSettled => self.never_settled(name, identity, now),
                     Verdict::Hot => {
-                        self.never_settled(name.clone(), identity);
+                        self.never_settled(name.clone(), identity, now);
                         self.queue.push(Job { hot: true, ..job(name, identity) });
                     }
                 },
-                Look::Gone => {
+                FileStatus::Gone => {
                     self.wheel.forget(&name);
                     let local_path = self.local_path(&name);
                     self.change(Change::Forget { local_path });
                 }
-                Look::NotOurs | Look::Unknown => self.wheel.forget(&name),
+                FileStatus::NotRegular | FileStatus::Unknown => self.wheel.forget(&name),
             }
         }
     }
 
-    fn never_settled(&mut self, name: Name, identity: Identity) {
+    fn never_settled(&mut self, name: Name, identity: Identity, now: Now) {
         let local_path = self.local_path(&name);
-        say::never_settled(&local_path, identity.size);
+        log_events::never_settled(&local_path, identity.size);
         if matches!(self.mode, Mode::Once) {
             self.wheel.forget(&name);
-            self.note_failed(local_path.clone(), say::NEVER_SETTLED);
+            self.note_failed(local_path.clone(), log_events::NEVER_SETTLED);
         }
-        let change = self.problem(local_path, Kind::NeverSettled, say::NEVER_SETTLED, identity);
+        let kind = ProblemKind::NeverSettled;
+        let change = self.problem(local_path, kind, log_events::NEVER_SETTLED, identity, now);
         self.change(change);
     }
 }

@@ -1,0 +1,12 @@
+//! Texts that the commands print on standard output.
+
+mod status;
+mod summary;
+
+use std::io::Write;
+
+use anyhow::Context;
+
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
+}

@@ -1,0 +1,30 @@
+//! Text of the summary of `s3up scan`.
+
+use std::fmt;
+
+use s3up_core::Size;
+
+use crate::daemon::Summary;
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in &self.scan_errors {
+            writeln!(f, "scan failed: {error}")?;
+        }
+        for (path, reason) in &self.failed {
+            writeln!(f, "problem: {path}: {reason}")?;
+        }
+        writeln!(
+            f,
+            "{} uploaded ({}), {}, {} pending",
+            counted(self.uploaded, "file"),
+            Size(self.bytes),
+            counted(self.problems, "problem"),
+            self.pending
+        )
+    }
+}
+
+fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("{n} {noun}") } else { format!("{n} {noun}s") }
+}

@@ -1,0 +1,119 @@
+//! The keys of `client.yaml` and their defaults.
+//!
+//! A key that is not in this file does not exist: the loader refuses it. Every
+//! default is written here and nowhere else.
+
+use s3up_cli::config::AbsolutePath;
+use s3up_cli::{LogFormat, Secret};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Raw {
+    pub server: RawServer,
+    pub database: RawDatabase,
+    pub watches: Vec<RawWatch>,
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    #[serde(default)]
+    pub scan: RawScan,
+    #[serde(default)]
+    pub stability: RawStability,
+    #[serde(default)]
+    pub upload: RawUpload,
+    #[serde(default)]
+    pub log: RawLog,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawServer {
+    pub url: String,
+    pub api_key: Secret,
+    #[serde(default)]
+    pub ca_file: Option<AbsolutePath>,
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawDatabase {
+    pub path: AbsolutePath,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RawWatch {
+    pub local_path: AbsolutePath,
+    #[serde(default)]
+    pub remote_prefix: String,
+    #[serde(default = "yes")]
+    pub recursive: bool,
+    #[serde(default)]
+    pub exclude: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawScan {
+    pub upload_existing: bool,
+    pub interval_minutes: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawStability {
+    pub debounce_seconds: f64,
+    pub max_attempts: u32,
+    pub on_max_attempts: OnMaxAttempts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMaxAttempts {
+    Skip,
+    Upload,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawUpload {
+    pub retry_attempts: u32,
+    pub retry_delay_seconds: f64,
+    pub concurrent: usize,
+    pub max_file_size_mb: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawLog {
+    pub format: Option<LogFormat>,
+}
+
+impl Default for RawScan {
+    fn default() -> RawScan {
+        RawScan { upload_existing: false, interval_minutes: 60 }
+    }
+}
+
+impl Default for RawStability {
+    fn default() -> RawStability {
+        RawStability {
+            debounce_seconds: 3.0,
+            max_attempts: 100,
+            on_max_attempts: OnMaxAttempts::Skip,
+        }
+    }
+}
+
+impl Default for RawUpload {
+    fn default() -> RawUpload {
+        RawUpload {
+            retry_attempts: 3,
+            retry_delay_seconds: 5.0,
+            concurrent: 8,
+            max_file_size_mb: None,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}

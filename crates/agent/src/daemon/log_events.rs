@@ -1,0 +1,162 @@
+//! The log lines of the daemon.
+//!
+//! None of them shows a key, and none is written per event of the kernel.
+
+use std::time::Duration;
+
+use s3up_core::Size;
+
+use super::scan_job::ScanResult;
+use crate::config::Config;
+use crate::files::watch::Watch;
+use crate::scanning::scan::Report;
+use crate::watching::Degraded;
+
+/// Maximum number of problems logged after one scan; `status` lists all.
+const PROBLEMS_MAX: usize = 20;
+
+/// The value that distributions set on large machines. A watch takes about 1 KiB
+/// of kernel memory.
+const WATCHES_ADVISED: usize = 524_288;
+
+pub(super) const NEVER_SETTLED: &str = "never settled: the file keeps changing";
+
+pub(super) fn started(config: &Config) {
+    tracing::info!(
+        event = "started",
+        version = env!("CARGO_PKG_VERSION"),
+        server = config.server.url.as_str(),
+        watches = config.watches.len(),
+        database = %config.database.display(),
+        upload_existing = config.upload_existing,
+    );
+}
+
+pub(super) fn stopped(pending: usize) {
+    tracing::info!(event = "stopped", pending);
+}
+
+pub(super) fn watcher_not_started(err: &std::io::Error) {
+    tracing::error!(
+        event = "watch_degraded",
+        error = %err,
+        fix = "sysctl fs.inotify.max_user_instances=1024",
+        "inotify is not available; scanning all watches once a minute instead",
+    );
+}
+
+/// Returns the state of a degraded watcher, with the command that repairs it.
+pub(super) fn degraded_message(degraded: Degraded) -> String {
+    let Degraded { needed, unwatched } = degraded;
+    let watched = needed - unwatched;
+    let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
+    format!(
+        "degraded: need {needed} watches, have {watched}; scanning the other folders instead; \
+         to watch all, run sysctl fs.inotify.max_user_watches={advised}"
+    )
+}
+
+pub(super) fn watch_degraded(message: &str) {
+    tracing::warn!(event = "watch_degraded", "{message}");
+}
+
+pub(super) fn watch_restored() {
+    tracing::info!(event = "watch_restored", "all folders are watched");
+}
+
+pub(super) fn watch_overflow() {
+    tracing::warn!(event = "watch_overflow", "the kernel dropped events; scanning all watches");
+}
+
+pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
+    let ScanResult { report, took, .. } = result;
+    let root = watch.root.display();
+    if let Some(error) = &report.error {
+        tracing::error!(event = "scan_failed", watch = %root, error);
+    }
+    if !result.complete {
+        return;
+    }
+    let counts = report.counts;
+    tracing::info!(
+        event = "scan_done",
+        watch = %root,
+        seconds = took.as_secs_f64(),
+        files = counts.total().files,
+        protected = counts.protected.files,
+        pending = counts.pending.files,
+        baseline = counts.baseline.files,
+        excluded = counts.excluded.files,
+        problems = counts.problems.files,
+        gone = report.gone.len(),
+    );
+    problems(report);
+}
+
+fn problems(report: &Report) {
+    for (path, reason) in report.problems.iter().take(PROBLEMS_MAX) {
+        tracing::warn!(event = "file_problem", path, reason);
+    }
+    let count = report.counts.problems.files;
+    if count > PROBLEMS_MAX as u64 {
+        tracing::warn!(
+            event = "file_problem",
+            count,
+            "more problems; run s3up status to list them"
+        );
+    }
+}
+
+pub(super) fn upload_done(path: &str, bytes: u64, took: Duration) {
+    tracing::info!(event = "upload_done", path, bytes, seconds = took.as_secs_f64());
+}
+
+pub(super) fn upload_unchanged(path: &str, bytes: u64) {
+    tracing::info!(event = "upload_unchanged", path, bytes, "the gateway has this file already");
+}
+
+pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {
+    tracing::warn!(event = "file_problem", path, kind, reason);
+}
+
+pub(super) fn upload_failed(path: &str, reason: &str, delay: Duration) {
+    let retry_seconds = delay.as_secs_f64();
+    tracing::warn!(event = "upload_failed", path, error = reason, retry_seconds);
+}
+
+/// The engine logs this once, until the gateway accepts the key.
+pub(super) fn unauthorized(reason: &str) {
+    tracing::error!(
+        event = "unauthorized",
+        error = reason,
+        "the gateway does not accept the key; files stay pending and are retried slowly; \
+         check server.api_key",
+    );
+}
+
+pub(super) fn gateway_recovered(pending: usize) {
+    tracing::info!(event = "gateway_recovered", pending);
+}
+
+pub(super) fn never_settled(path: &str, bytes: u64) {
+    let size = Size(bytes);
+    tracing::warn!(
+        event = "file_problem",
+        path,
+        kind = "never_settled",
+        reason = NEVER_SETTLED,
+        "current size is {size}"
+    );
+}
+
+pub(super) fn task_panicked(err: &tokio::task::JoinError) {
+    tracing::error!(event = "task_panicked", error = %err, "bug: a task of the agent panicked");
+}
+
+pub(super) fn uploads_not_recorded() {
+    tracing::warn!(
+        event = "uploads_not_recorded",
+        "the database did not record the last uploads in time; the next start offers these \
+         files to the gateway again"
+    );
+}

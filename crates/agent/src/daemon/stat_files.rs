@@ -1,0 +1,64 @@
+//! Checks files on disk, on a thread that may wait for it.
+
+use std::sync::Arc;
+
+use crate::files::confined_fs::{self, Root};
+use crate::files::identity::Identity;
+use crate::files::watch::{Name, Watch, WatchIndex};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FileStatus {
+    File(Identity),
+    /// The file does not exist, and its watch does.
+    Gone,
+    /// The path leads to something that is excluded, such as a symlink.
+    NotRegular,
+    /// The file or its whole watch cannot be read; a scan reports which.
+    Unknown,
+}
+
+pub(super) async fn stat_files(
+    watches: Vec<Arc<Watch>>,
+    names: Vec<Name>,
+) -> Vec<(Name, FileStatus)> {
+    let all = names.clone();
+    let checked = tokio::task::spawn_blocking(move || stat_all(&watches, names)).await;
+    checked.unwrap_or_else(|_| all.into_iter().map(|name| (name, FileStatus::Unknown)).collect())
+}
+
+fn stat_all(watches: &[Arc<Watch>], mut names: Vec<Name>) -> Vec<(Name, FileStatus)> {
+    // Sorted by watch, so that each root is opened once.
+    names.sort_unstable_by_key(|name| name.watch);
+    let mut checked = Vec::with_capacity(names.len());
+    for group in names.chunk_by(|one, other| one.watch == other.watch) {
+        let root = group.first().and_then(|name| open(watches, name.watch));
+        for name in group {
+            let status = root.as_ref().map_or(FileStatus::Unknown, |root| stat_one(root, name));
+            checked.push((name.clone(), status));
+        }
+    }
+    checked
+}
+
+fn open(watches: &[Arc<Watch>], index: WatchIndex) -> Option<Root> {
+    Root::open(&watches.get(usize::from(index))?.root).ok()
+}
+
+fn stat_one(root: &Root, name: &Name) -> FileStatus {
+    match root.stat(&name.path) {
+        Ok(stat) if confined_fs::is_regular(&stat) => FileStatus::File(Identity::of(&stat)),
+        Ok(_) => FileStatus::NotRegular,
+        Err(err) if confined_fs::is_gone(&err) => FileStatus::Gone,
+        Err(err) if confined_fs::is_refused_type(&err) => FileStatus::NotRegular,
+        Err(_) => FileStatus::Unknown,
+    }
+}
+
+/// Returns device and inode of each root; `None` for one that cannot be opened.
+pub(super) async fn root_ids(watches: Vec<Arc<Watch>>) -> Vec<Option<(u64, u64)>> {
+    let check = move || {
+        let id = |watch: &Arc<Watch>| Root::open(&watch.root).map(|root| (root.device, root.inode));
+        watches.iter().map(|watch| id(watch).ok()).collect()
+    };
+    tokio::task::spawn_blocking(check).await.unwrap_or_default()
+}

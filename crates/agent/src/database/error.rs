@@ -1,0 +1,62 @@
+//! Errors of the database, each with what the operator can do about it.
+
+use std::path::PathBuf;
+
+use sqlx::migrate::MigrateError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    #[error(
+        "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
+    )]
+    Missing { path: PathBuf },
+    #[error("create the folder for database {path:?}")]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("open database {path:?}")]
+    Open { path: PathBuf, source: sqlx::Error },
+    #[error(
+        "database {path:?} is damaged ({what}); move it away and start again: the agent \
+         then asks the gateway and uploads only what is missing"
+    )]
+    Damaged { path: PathBuf, what: String },
+    #[error(
+        "database {path:?} was not created by s3up: its table `files` has no column \
+         `{column}`; check database.path"
+    )]
+    Foreign { path: PathBuf, column: &'static str },
+    #[error("database {path:?} was written by a newer s3up; install that version")]
+    Newer { path: PathBuf },
+    #[error("update the schema of database {path:?}")]
+    Migrate { path: PathBuf, source: MigrateError },
+    #[error("read the database")]
+    Read(#[source] sqlx::Error),
+    #[error("write the database")]
+    Write(#[source] sqlx::Error),
+}
+
+impl DbError {
+    /// Turns an error of opening into one that says what the operator has to do.
+    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DbError {
+        let path = path.to_owned();
+        match damage(&source) {
+            Some(what) => DbError::Damaged { path, what },
+            None => DbError::Open { path, source },
+        }
+    }
+
+    pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DbError {
+        let path = path.to_owned();
+        if matches!(source, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
+            return DbError::Newer { path };
+        }
+        DbError::Migrate { path, source }
+    }
+}
+
+/// Returns SQLite's message if the file itself is damaged: SQLITE_CORRUPT and
+/// SQLITE_NOTADB, with their extended codes. <https://www.sqlite.org/rescode.html>
+fn damage(err: &sqlx::Error) -> Option<String> {
+    let err = err.as_database_error()?;
+    let code: u32 = err.code()?.parse().ok()?;
+    matches!(code & 0xff, 11 | 26).then(|| err.message().to_owned())
+}

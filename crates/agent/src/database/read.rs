@@ -1,0 +1,170 @@
+//! Reads the database, in batches of paths.
+
+use s3up_core::Sha256Digest;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqlitePool};
+
+use super::error::DbError;
+use crate::files::identity::Identity;
+use crate::states::decide::{FileRow, KnownFile, UploadedVersion};
+use crate::states::existing_files::WatchState;
+use crate::states::problem::{ProblemKind, RecordedProblem};
+
+/// Maximum number of paths per query. A few hundred make the round trip cheap and
+/// keep the memory of a scan small.
+pub const LOOKUP_MAX: usize = 512;
+
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pool: SqlitePool,
+}
+
+/// Returns all rows of a list of paths, in one query.
+const KNOWN: &str = "
+    SELECT wanted.key AS n,
+           f.remote_path, f.sha256, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
+           b.file_size AS b_file_size, b.mtime_ns AS b_mtime_ns, b.ctime_ns AS b_ctime_ns,
+           b.inode AS b_inode, b.device AS b_device,
+           p.kind, p.reason, p.config,
+           p.file_size AS p_file_size, p.mtime_ns AS p_mtime_ns, p.ctime_ns AS p_ctime_ns,
+           p.inode AS p_inode, p.device AS p_device
+      FROM json_each(?1) AS wanted
+      LEFT JOIN files AS f ON f.local_path = wanted.value
+      LEFT JOIN baseline AS b ON b.local_path = wanted.value
+      LEFT JOIN problems AS p ON p.local_path = wanted.value";
+
+/// Known paths in ascending order, following those of the previous page.
+pub type Page = Vec<String>;
+
+impl Reader {
+    pub(super) fn new(pool: SqlitePool) -> Reader {
+        Reader { pool }
+    }
+
+    /// Returns the rows of each of `local_paths`, in the same order.
+    pub async fn known(&self, local_paths: &[String]) -> Result<Vec<KnownFile>, DbError> {
+        let mut known = vec![KnownFile::default(); local_paths.len()];
+        let json = serde_json::to_string(local_paths).expect("strings are JSON");
+        let rows = sqlx::query(KNOWN).bind(json).fetch_all(&self.pool).await;
+        for row in rows.map_err(DbError::Read)? {
+            let n: i64 = get(&row, "n")?;
+            let file = usize::try_from(n).ok().and_then(|n| known.get_mut(n));
+            if let Some(file) = file {
+                *file = KnownFile {
+                    row: file_row(&row)?,
+                    baseline: baseline(&row)?,
+                    problem: recorded_problem(&row)?,
+                };
+            }
+        }
+        Ok(known)
+    }
+
+    /// Returns up to [`LOOKUP_MAX`] paths that begin with `prefix` and follow
+    /// `after`, from all three tables.
+    pub async fn page(&self, prefix: &str, after: &str) -> Result<Page, DbError> {
+        let (from, to) = (prefix, after_all(prefix));
+        sqlx::query_scalar(
+            "SELECT local_path FROM files WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
+             UNION SELECT local_path FROM baseline WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
+             UNION SELECT local_path FROM problems WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
+             ORDER BY local_path LIMIT ?4",
+        )
+        .bind(after)
+        .bind(from)
+        .bind(to)
+        .bind(LOOKUP_MAX as i64)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(DbError::Read)
+    }
+
+    pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DbError> {
+        let row = sqlx::query(
+            "SELECT known_since_ns, first_scan_at, last_scan_at FROM watch_state WHERE local_path = ?1",
+        )
+        .bind(root)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(DbError::Read)?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(WatchState {
+            known_since_ns: get(&row, "known_since_ns")?,
+            first_scan_at: get(&row, "first_scan_at")?,
+            last_scan_at: get(&row, "last_scan_at")?,
+        }))
+    }
+
+    /// Returns the text that the running agent last published under `key`.
+    pub async fn agent_state(&self, key: &str) -> Result<Option<String>, DbError> {
+        sqlx::query_scalar("SELECT value FROM agent_state WHERE key = ?1")
+            .bind(key)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(DbError::Read)
+    }
+}
+
+/// Returns the smallest text that follows all texts that begin with `prefix`,
+/// which ends with a slash.
+fn after_all(prefix: &str) -> String {
+    let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+    format!("{bare}0") // '0' follows '/'
+}
+
+fn file_row(row: &SqliteRow) -> Result<Option<FileRow>, DbError> {
+    let Some(remote_path) = get(row, "remote_path")? else { return Ok(None) };
+    let size: i64 = get(row, "file_size")?;
+    let sha256: Option<String> = get(row, "sha256")?;
+    // A row of an older agent has no identity and no digest.
+    let version = match sha256.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()) {
+        None => None,
+        Some(sha256) => identity(row, "")?.map(|identity| UploadedVersion { identity, sha256 }),
+    };
+    Ok(Some(FileRow { remote_path, size: u64::try_from(size).unwrap_or(0), version }))
+}
+
+fn baseline(row: &SqliteRow) -> Result<Option<Identity>, DbError> {
+    identity(row, "b_")
+}
+
+fn recorded_problem(row: &SqliteRow) -> Result<Option<RecordedProblem>, DbError> {
+    let kind: Option<String> = get(row, "kind")?;
+    let Some(kind) = kind.and_then(|kind| ProblemKind::parse(&kind)) else { return Ok(None) };
+    let Some(identity) = identity(row, "p_")? else { return Ok(None) };
+    Ok(Some(RecordedProblem {
+        kind,
+        reason: get(row, "reason")?,
+        config: get(row, "config")?,
+        identity,
+    }))
+}
+
+/// Returns `None` if a column is null. SQLite has signed integers only; device
+/// and inode keep their bits.
+fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DbError> {
+    let number = |name: &str| get::<Option<i64>>(row, &format!("{prefix}{name}"));
+    let (Some(size), Some(mtime_ns), Some(ctime_ns), Some(inode), Some(device)) = (
+        number("file_size")?,
+        number("mtime_ns")?,
+        number("ctime_ns")?,
+        number("inode")?,
+        number("device")?,
+    ) else {
+        return Ok(None);
+    };
+    Ok(Some(Identity {
+        device: device.cast_unsigned(),
+        inode: inode.cast_unsigned(),
+        size: u64::try_from(size).unwrap_or(0),
+        mtime_ns,
+        ctime_ns,
+    }))
+}
+
+fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(DbError::Read)
+}

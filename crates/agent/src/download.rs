@@ -1,0 +1,199 @@
+//! Downloads one file from the gateway, complete and verified, or not at all.
+//!
+//! The content goes into a temporary file beside the target and replaces the
+//! target only if length and SHA-256 are right. So a broken download never
+//! replaces anything.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use s3up_core::wire::StoredFile;
+use s3up_core::{PathRule, RemotePath, Sha256, Sha256Digest, escape};
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::gateway::client::{Download, GatewayClient};
+use crate::gateway::error::GatewayError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    #[error("remote path {path:?}")]
+    Path { path: String, source: PathRule },
+    #[error("gateway has no file {:?}", path.as_str())]
+    Missing { path: RemotePath },
+    #[error("download {:?}", path.as_str())]
+    Gateway { path: RemotePath, source: GatewayError },
+    #[error("download {:?}: expected {expected} bytes, found {found}; run the command again", path.as_str())]
+    Length { path: RemotePath, expected: u64, found: u64 },
+    #[error(
+        "download {:?}: expected SHA-256 {expected}, found {found}; run the command again",
+        path.as_str()
+    )]
+    Digest { path: RemotePath, expected: Sha256Digest, found: Sha256Digest },
+    #[error("write {path:?}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("write {path:?}: it is a folder; give the name of a file")]
+    Folder { path: PathBuf },
+}
+
+/// Destination of the downloaded file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    File(PathBuf),
+    Stdout,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    pub bytes: u64,
+    pub sha256: Sha256Digest,
+    /// False if the gateway does not know the SHA-256, so that only the length was
+    /// checked.
+    pub verified: bool,
+}
+
+impl Target {
+    /// Returns standard output for `-`. Without `output`, returns the name that the
+    /// file had on its host, in the current folder.
+    pub fn of(output: Option<&Path>, path: &RemotePath) -> Target {
+        match output {
+            Some(output) if output == Path::new("-") => Target::Stdout,
+            Some(output) => Target::File(output.to_owned()),
+            None => Target::File(local_name(path)),
+        }
+    }
+}
+
+/// Downloads `path` to `target`, which may be `stdout`. Calls `progress` with the
+/// number of bytes received so far, and of all bytes.
+pub async fn download(
+    gateway: &GatewayClient,
+    path: &RemotePath,
+    target: &Target,
+    stdout: &mut (impl AsyncWrite + Unpin),
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Downloaded, DownloadError> {
+    let failed = |source| DownloadError::Gateway { path: path.clone(), source };
+    let stored = gateway.exists(path).await.map_err(failed)?.file;
+    let stored = stored.ok_or_else(|| DownloadError::Missing { path: path.clone() })?;
+    let source = Source { path, stored };
+    let file = match target {
+        Target::Stdout => {
+            let download = gateway.download(path).await.map_err(failed)?;
+            let name = Path::new("standard output");
+            return receive(download, &source, stdout, name, progress).await;
+        }
+        Target::File(file) if file.is_dir() => {
+            return Err(DownloadError::Folder { path: file.clone() });
+        }
+        Target::File(file) => file,
+    };
+    let download = gateway.download(path).await.map_err(failed)?;
+    let (partial, mut writer) = create_beside(file).await?;
+    let result = match receive(download, &source, &mut writer, &partial, progress).await {
+        Ok(downloaded) => rename_to_target(writer, &partial, file).await.map(|()| downloaded),
+        Err(err) => Err(err),
+    };
+    if result.is_err() {
+        // A leftover is harmless.
+        tokio::fs::remove_file(&partial).await.ok();
+    }
+    result
+}
+
+/// A file in the gateway, and what the gateway knows of it.
+struct Source<'s> {
+    path: &'s RemotePath,
+    stored: StoredFile,
+}
+
+async fn receive(
+    mut download: Download,
+    Source { path, stored }: &Source<'_>,
+    writer: &mut (impl AsyncWrite + Unpin),
+    name: &Path,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Downloaded, DownloadError> {
+    let failed = |source| DownloadError::Gateway { path: (*path).clone(), source };
+    let not_written = |source| DownloadError::Write { path: name.to_owned(), source };
+    let expected = download.bytes.unwrap_or(stored.size);
+    let (mut hasher, mut bytes) = (Sha256::default(), 0);
+    while let Some(chunk) = download.next().await.map_err(failed)? {
+        bytes += chunk.len() as u64;
+        hasher.update(&chunk);
+        writer.write_all(&chunk).await.map_err(not_written)?;
+        progress(bytes, expected);
+    }
+    writer.flush().await.map_err(not_written)?;
+    if bytes != expected || bytes != stored.size {
+        let expected = if bytes == expected { stored.size } else { expected };
+        return Err(DownloadError::Length { path: (*path).clone(), expected, found: bytes });
+    }
+    let sha256 = hasher.finish();
+    match stored.sha256 {
+        Some(expected) if expected != sha256 => {
+            Err(DownloadError::Digest { path: (*path).clone(), expected, found: sha256 })
+        }
+        known => Ok(Downloaded { bytes, sha256, verified: known.is_some() }),
+    }
+}
+
+/// Creates a temporary file beside `file`, under a unique name.
+async fn create_beside(file: &Path) -> Result<(PathBuf, File), DownloadError> {
+    let unique = getrandom::u64().unwrap_or_default();
+    let mut name = OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(format!(".s3up-{unique:016x}"));
+    let path = file.with_file_name(name);
+    let created = OpenOptions::new().write(true).create_new(true).open(&path).await;
+    match created {
+        Ok(writer) => Ok((path, writer)),
+        Err(source) => Err(DownloadError::Write { path, source }),
+    }
+}
+
+/// Syncs the file before it becomes visible under its name.
+async fn rename_to_target(writer: File, partial: &Path, file: &Path) -> Result<(), DownloadError> {
+    let not_written = |source| DownloadError::Write { path: file.to_owned(), source };
+    writer.sync_all().await.map_err(not_written)?;
+    tokio::fs::rename(partial, file).await.map_err(not_written)
+}
+
+/// Returns the name that the file had on its host. Escapes that no agent writes
+/// could spell a path (`%2F`); such a name stays escaped.
+fn local_name(path: &RemotePath) -> PathBuf {
+    let name = escape::decode(path.file_name());
+    let is_name = !name.contains(&b'/') && !name.contains(&0) && name != b"." && name != b"..";
+    if is_name { PathBuf::from(OsString::from_vec(name)) } else { PathBuf::from(path.file_name()) }
+}
+
+/// Parses a remote path as a person types it.
+pub fn parse_path(text: &str) -> Result<RemotePath, DownloadError> {
+    RemotePath::parse(text).map_err(|source| DownloadError::Path { path: text.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn without_output_the_file_gets_the_name_it_had_on_its_host() {
+        let path = RemotePath::parse("up/caf%E9.jpg").unwrap();
+        let Target::File(file) = Target::of(None, &path) else { panic!("a file") };
+        assert_eq!(file.as_os_str().as_bytes(), b"caf\xe9.jpg");
+        assert_eq!(Target::of(Some(Path::new("-")), &path), Target::Stdout);
+    }
+
+    #[test]
+    fn a_decoded_name_cannot_leave_the_folder() {
+        for name in ["..%2F..%2Fetc%2Fpasswd", "%2E%2E", "%2e", "a%00b"] {
+            let path = RemotePath::parse(&format!("up/{name}")).unwrap();
+            let Target::File(file) = Target::of(None, &path) else { panic!("a file") };
+            assert_eq!(file, Path::new(name));
+        }
+    }
+}

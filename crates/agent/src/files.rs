@@ -1,0 +1,5 @@
+//! Files of a watch: names, identities, and opening them safely.
+
+pub mod confined_fs;
+pub mod identity;
+pub mod watch;

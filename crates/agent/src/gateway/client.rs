@@ -1,0 +1,244 @@
+//! The client of the gateway: uploads, downloads, and questions about files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue};
+use reqwest::{Body, Certificate, RequestBuilder, Response, Url, redirect};
+use s3up_cli::Secret;
+use s3up_core::wire::{
+    ExistsResponse, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER, UploadResponse,
+};
+use s3up_core::{RemotePath, Sha256Digest};
+
+use super::error::{ClientError, GatewayError};
+use super::idle_timer::{self, IdleTimer};
+use super::{response, timeouts};
+
+/// Number of bytes of a refused body that the gateway reads before it closes the
+/// connection.
+const DRAINED_BYTES: u64 = 1 << 20;
+/// Time that a delayed body waits for a refusal of its head. The HTTP client does
+/// not report `100 Continue`, so an accepted upload waits for all of it.
+const BODY_DELAY: Duration = Duration::from_secs(1);
+
+/// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Address of the gateway, and the key for it.
+#[derive(Clone, Debug)]
+pub struct GatewayAccess {
+    pub url: Url,
+    pub api_key: Secret,
+    /// If set, no other certificate authority is trusted.
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct GatewayClient {
+    http: reqwest::Client,
+    /// URL of the gateway without a trailing slash.
+    base: String,
+}
+
+/// The head of one upload.
+#[derive(Debug)]
+pub struct PutRequest<'p> {
+    pub path: &'p RemotePath,
+    pub bytes: u64,
+    pub sha256: Sha256Digest,
+    pub mtime_ns: i64,
+    /// Permission bits.
+    pub mode: u32,
+    pub body_start: BodyStart,
+}
+
+/// Start of the body of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyStart {
+    Immediate,
+    /// Asks the gateway to check the head first (`Expect: 100-continue`) and
+    /// delays the body. A refusal while the body is sent may break the connection
+    /// before it can be read, so a second attempt starts this way.
+    Delayed,
+}
+
+/// A running download.
+#[derive(Debug)]
+pub struct Download {
+    response: Response,
+    pub bytes: Option<u64>,
+}
+
+impl GatewayClient {
+    pub fn new(access: &GatewayAccess) -> Result<GatewayClient, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("s3up/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers(access)?)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(timeouts::CONNECT)
+            .pool_idle_timeout(timeouts::POOL_IDLE);
+        if let Some(path) = &access.ca_file {
+            builder = builder.tls_certs_only(certificates(path)?);
+        }
+        let http = builder.build().map_err(ClientError::Build)?;
+        Ok(GatewayClient { http, base: access.url.as_str().trim_end_matches('/').to_owned() })
+    }
+
+    /// Stores a file whose content is in memory.
+    pub async fn put_bytes(
+        &self,
+        put: &PutRequest<'_>,
+        body: Bytes,
+    ) -> Result<UploadResponse, GatewayError> {
+        self.put(put, idle_timer::pieces(body)).await
+    }
+
+    /// Stores a file from a stream, which must yield exactly `put.bytes` bytes.
+    pub async fn put_stream(
+        &self,
+        put: &PutRequest<'_>,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<UploadResponse, GatewayError> {
+        self.put(put, body).await
+    }
+
+    async fn put(
+        &self,
+        put: &PutRequest<'_>,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<UploadResponse, GatewayError> {
+        let timer = IdleTimer::start();
+        let body_timer = timer.clone();
+        let body = body.inspect_ok(move |_| body_timer.note_progress());
+        let delay = put.body_start == BodyStart::Delayed && put.bytes > DRAINED_BYTES;
+        let body = match delay {
+            false => Body::wrap_stream(body),
+            true => Body::wrap_stream(idle_timer::delayed(body, BODY_DELAY)),
+        };
+        let mut request = self
+            .http
+            .put(self.url("files", put.path))
+            .header(CONTENT_LENGTH, put.bytes)
+            .header(REPR_DIGEST_HEADER, put.sha256.to_repr_digest())
+            .header(MTIME_NS_HEADER, put.mtime_ns)
+            .header(MODE_HEADER, format!("{:04o}", put.mode))
+            .body(body);
+        if delay {
+            request = request.header(EXPECT, "100-continue");
+        }
+        let response = timer.run(timeouts::IDLE, request.send()).await?;
+        response::json(response).await
+    }
+
+    /// Asks whether the gateway has a file, and which version.
+    pub async fn exists(&self, path: &RemotePath) -> Result<ExistsResponse, GatewayError> {
+        let request =
+            self.http.get(format!("{}/exists", self.base)).query(&[("path", path.as_str())]);
+        response::json(send(request).await?).await
+    }
+
+    pub async fn download(&self, path: &RemotePath) -> Result<Download, GatewayError> {
+        let request =
+            self.http.get(format!("{}/download", self.base)).query(&[("path", path.as_str())]);
+        let response = response::check_status(send(request).await?).await?;
+        let bytes = response.content_length();
+        Ok(Download { response, bytes })
+    }
+
+    fn url(&self, call: &str, path: &RemotePath) -> String {
+        let mut url = format!("{}/{call}", self.base);
+        for segment in path.as_str().split('/') {
+            url.push('/');
+            url.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        url
+    }
+}
+
+impl Download {
+    /// Returns the next bytes, or `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
+        match tokio::time::timeout(timeouts::IDLE, self.response.chunk()).await {
+            Ok(chunk) => chunk.map_err(GatewayError::unreachable),
+            Err(_) => Err(GatewayError::Stalled),
+        }
+    }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, GatewayError> {
+    IdleTimer::start().run(timeouts::IDLE, request.send()).await
+}
+
+fn headers(access: &GatewayAccess) -> Result<HeaderMap, ClientError> {
+    let bearer = format!("Bearer {}", access.api_key.expose());
+    let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| ClientError::Key)?;
+    bearer.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
+    let wrong = |what: &str| ClientError::CaFile { path: path.to_owned(), what: what.to_owned() };
+    let pem = std::fs::read(path).map_err(|err| wrong(&err.to_string()))?;
+    let certificates =
+        Certificate::from_pem_bundle(&pem).map_err(|_| wrong("expected PEM certificates"))?;
+    if certificates.is_empty() {
+        return Err(wrong("expected a certificate, found none"));
+    }
+    Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_segment_is_encoded_by_itself() {
+        #[rustfmt::skip]
+        let cases = [
+            ("a/b.txt",       "http://gw:1/files/a/b.txt"),
+            ("a b/c+d",       "http://gw:1/files/a%20b/c%2Bd"),
+            ("100%/?#&",      "http://gw:1/files/100%25/%3F%23%26"),
+            ("caf%E9",        "http://gw:1/files/caf%25E9"),
+            ("caf\u{e9}",     "http://gw:1/files/caf%C3%A9"),
+            ("%2e%2e/x",      "http://gw:1/files/%252e%252e/x"),
+            (".../a..",       "http://gw:1/files/.../a.."),
+        ];
+        let gateway = gateway("http://gw:1/");
+        for (path, want) in cases {
+            let url = gateway.url("files", &RemotePath::parse(path).unwrap());
+            assert_eq!(url, want);
+            assert_eq!(
+                reqwest::Url::parse(&url).unwrap().as_str(),
+                want,
+                "the URL parser changes nothing"
+            );
+        }
+    }
+
+    #[test]
+    fn a_gateway_may_have_a_path_in_its_url() {
+        let url = gateway("https://host/backup/").url("files", &RemotePath::parse("a").unwrap());
+        assert_eq!(url, "https://host/backup/files/a");
+    }
+
+    #[test]
+    fn debug_output_does_not_show_the_key() {
+        let shown = format!("{:?}", gateway("http://gw:1"));
+        assert!(!shown.contains("sk_live"), "{shown}");
+    }
+
+    fn gateway(url: &str) -> GatewayClient {
+        let access = GatewayAccess {
+            url: reqwest::Url::parse(url).unwrap(),
+            api_key: Secret::new("sk_live_secret".to_owned()),
+            ca_file: None,
+        };
+        GatewayClient::new(&access).unwrap()
+    }
+}

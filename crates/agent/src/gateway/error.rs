@@ -1,0 +1,74 @@
+//! Errors of calls to the gateway, divided by what the caller does next.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use s3up_core::Code;
+
+use super::timeouts;
+
+/// The client cannot be created.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("read server.ca_file {path:?}: {what}")]
+    CaFile { path: PathBuf, what: String },
+    #[error("server.api_key has characters that an HTTP header cannot hold")]
+    Key,
+    #[error("set up the HTTP client")]
+    Build(#[source] reqwest::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The gateway itself refused the request.
+    #[error("gateway refused the request: {0}")]
+    Refused(Refusal),
+    /// Something else answered: a proxy, or another server at a wrong address.
+    #[error("{0}; this is not the answer of a gateway; check server.url and any proxy")]
+    NotTheGateway(Refusal),
+    #[error(
+        "gateway redirects (status {status}); set server.url to the final address, because \
+         the key is never sent after a redirect"
+    )]
+    Redirected { status: u16 },
+    #[error("cannot reach the gateway")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("no data moved for {} seconds", timeouts::IDLE.as_secs())]
+    Stalled,
+    #[error("cannot parse the answer of the gateway: {what}")]
+    InvalidAnswer { what: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub status: u16,
+    pub code: Code,
+    pub detail: String,
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}: {}", self.status, self.detail)
+    }
+}
+
+impl GatewayError {
+    /// Leaves out the URL, because the log line names the path.
+    pub(super) fn unreachable(err: reqwest::Error) -> GatewayError {
+        GatewayError::Unreachable(err.without_url())
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            GatewayError::Refused(refusal) | GatewayError::NotTheGateway(refusal) => {
+                refusal.retry_after
+            }
+            GatewayError::Redirected { .. }
+            | GatewayError::Unreachable(_)
+            | GatewayError::Stalled
+            | GatewayError::InvalidAnswer { .. } => None,
+        }
+    }
+}

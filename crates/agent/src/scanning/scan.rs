@@ -1,0 +1,242 @@
+//! A scan: compares a walk of a watch with the database.
+//!
+//! The watcher makes uploads fast; the scan makes them complete. It changes
+//! nothing: it reports the state of every entry, and at the end which known
+//! files are gone. The daemon acts on that, and `status` counts it. The walk
+//! waits for the reader of its batches, so that a scan of a million files holds
+//! a few hundred of them.
+//!
+//! If the root is missing, or none of its known files is left (emptied,
+//! unmounted, replaced), the scan fails and no file is taken as deleted.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::database::{DbError, LOOKUP_MAX, Reader};
+use crate::files::confined_fs::{self, Root};
+use crate::files::identity::Identity;
+use crate::files::watch::Watch;
+use crate::scanning::walk::{self, Exclusion, RootError, WalkEntry, WalkEntryKind};
+use crate::states::counts::StateCounts;
+use crate::states::decide::{FilePolicy, State, decide};
+
+/// Maximum number of batches that the walk is ahead of the comparison.
+const BATCHES_AHEAD: usize = 2;
+/// Maximum number of problems listed by name; more are only counted. No person
+/// reads more.
+pub const PROBLEMS_MAX: usize = 1000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("scan of {root:?} was stopped")]
+    Stopped { root: PathBuf },
+}
+
+/// A regular file and its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannedFile {
+    pub path: PathBuf,
+    pub identity: Identity,
+    pub state: State,
+}
+
+/// Result of a complete scan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub counts: StateCounts,
+    pub excluded: BTreeMap<Exclusion, u64>,
+    /// `local_path` and reason of the first [`PROBLEMS_MAX`] problems.
+    pub problems: Vec<(String, String)>,
+    /// Error of the watch as a whole, which could not be scanned.
+    pub error: Option<String>,
+    /// `local_path` of each known file that is gone.
+    pub gone: Vec<String>,
+}
+
+/// A running scan. Dropping it ends the walk.
+#[derive(Debug)]
+pub struct Scan {
+    watch: Arc<Watch>,
+    reader: Reader,
+    policy: FilePolicy,
+    batches: mpsc::Receiver<Vec<WalkEntry>>,
+    walk: JoinHandle<Result<ControlFlow<()>, RootError>>,
+    report: Report,
+    /// Hash of each path that was found: eight bytes instead of a name. If a
+    /// deleted file has the hash of another one, its row only stays for longer.
+    found: Vec<u64>,
+}
+
+impl Scan {
+    pub fn start(watch: Arc<Watch>, reader: Reader, policy: FilePolicy) -> Scan {
+        let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let walked = watch.clone();
+        let walk = tokio::task::spawn_blocking(move || walk_in_batches(&walked, &sender));
+        let report = Report::default();
+        Scan { watch, reader, policy, batches, walk, report, found: Vec::new() }
+    }
+
+    /// Returns the next files, or `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Vec<ScannedFile>>, DbError> {
+        let Some(batch) = self.batches.recv().await else { return Ok(None) };
+        let mut files = Vec::new();
+        for WalkEntry { path, kind } in batch {
+            self.found.push(hash(&path));
+            match kind {
+                WalkEntryKind::File(identity) => files.push((path, identity)),
+                WalkEntryKind::Excluded(exclusion) => self.excluded(exclusion),
+                WalkEntryKind::Unreadable(reason) => self.problem(&path, 0, reason),
+            }
+        }
+        let names: Vec<_> = files.iter().map(|(path, _)| self.watch.local_path(path)).collect();
+        let known = self.reader.known(&names).await?;
+        let mut scanned = Vec::with_capacity(files.len());
+        for ((path, identity), known) in files.into_iter().zip(known) {
+            let state = decide(&identity, &self.watch.remote_path(&path), &known, &self.policy);
+            self.count(&path, &identity, &state);
+            scanned.push(ScannedFile { path, identity, state });
+        }
+        Ok(Some(scanned))
+    }
+
+    /// Returns the report. Call it after the last batch.
+    pub async fn finish(mut self) -> Result<Report, ScanError> {
+        self.batches.close();
+        match self.walk.await {
+            Ok(walked) => {
+                if walked?.is_break() {
+                    return Err(ScanError::stopped(&self.watch));
+                }
+            }
+            Err(_) => return Err(ScanError::stopped(&self.watch)),
+        }
+        self.found.sort_unstable();
+        let missing = missing(&self.watch, &self.reader, &self.found).await?;
+        match missing {
+            Missing::Some(gone) => self.report.gone = gone,
+            Missing::All(count) => {
+                self.report.error = Some(format!(
+                    "none of the {count} known files is left in {:?}; check whether it was \
+                     emptied, unmounted or replaced; none of its files is taken as deleted",
+                    self.watch.root
+                ));
+            }
+        }
+        Ok(self.report)
+    }
+
+    fn count(&mut self, path: &Path, identity: &Identity, state: &State) {
+        let counts = &mut self.report.counts;
+        match state {
+            State::Protected => counts.protected.add_file(identity.size),
+            State::Pending(_) => counts.pending.add_file(identity.size),
+            State::Baseline { .. } => counts.baseline.add_file(identity.size),
+            State::Problem(problem) => self.problem(path, identity.size, problem.to_string()),
+        }
+    }
+
+    fn excluded(&mut self, exclusion: Exclusion) {
+        self.report.counts.excluded.add_file(0);
+        *self.report.excluded.entry(exclusion).or_default() += 1;
+    }
+
+    fn problem(&mut self, path: &Path, bytes: u64, reason: String) {
+        self.report.counts.problems.add_file(bytes);
+        if self.report.problems.len() < PROBLEMS_MAX {
+            self.report.problems.push((self.watch.local_path(path), reason));
+        }
+    }
+}
+
+impl ScanError {
+    /// The scan did not reach its end, so nothing follows from it.
+    pub(crate) fn stopped(watch: &Watch) -> ScanError {
+        ScanError::Stopped { root: watch.root.clone() }
+    }
+}
+
+/// Sends the entries of `watch` into the channel, until its receiver is dropped.
+fn walk_in_batches(
+    watch: &Watch,
+    sender: &mpsc::Sender<Vec<WalkEntry>>,
+) -> Result<ControlFlow<()>, RootError> {
+    let mut batch = Vec::with_capacity(LOOKUP_MAX);
+    let flow = walk::walk(watch, |found| {
+        batch.push(found);
+        if batch.len() < LOOKUP_MAX {
+            return ControlFlow::Continue(());
+        }
+        send(sender, std::mem::replace(&mut batch, Vec::with_capacity(LOOKUP_MAX)))
+    })?;
+    Ok(if batch.is_empty() { flow } else { send(sender, batch) })
+}
+
+fn send(sender: &mpsc::Sender<Vec<WalkEntry>>, batch: Vec<WalkEntry>) -> ControlFlow<()> {
+    match sender.blocking_send(batch) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    }
+}
+
+enum Missing {
+    Some(Vec<String>),
+    /// All known files, and their number. The scan does not trust this.
+    All(u64),
+}
+
+/// Returns the known files of `watch` that were not found and do not exist.
+async fn missing(watch: &Arc<Watch>, reader: &Reader, found: &[u64]) -> Result<Missing, ScanError> {
+    let prefix = watch.local_prefix();
+    let (mut gone, mut known, mut after) = (Vec::new(), 0, String::new());
+    loop {
+        let page = reader.page(&prefix, &after).await?;
+        let Some(last) = page.last() else { break };
+        after.clone_from(last);
+        known += page.len() as u64;
+        let not_found = page
+            .into_iter()
+            .filter_map(|name| Some((watch.path_of(&name)?, name)))
+            .filter(|(path, _)| found.binary_search(&hash(path)).is_err())
+            .collect();
+        gone.extend(confirm_gone(watch.clone(), not_found).await?);
+    }
+    if known > 0 && gone.len() as u64 == known {
+        return Ok(Missing::All(known));
+    }
+    Ok(Missing::Some(gone))
+}
+
+/// Returns those that do not exist, checked one by one: the walk may have missed
+/// a file in a folder that was unreadable or was renamed meanwhile.
+async fn confirm_gone(
+    watch: Arc<Watch>,
+    not_found: Vec<(PathBuf, String)>,
+) -> Result<Vec<String>, ScanError> {
+    if not_found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let check = move || -> io::Result<Vec<String>> {
+        let root = Root::open(&watch.root)?;
+        let gone = |path: &Path| root.stat(path).is_err_and(|err| confined_fs::is_gone(&err));
+        Ok(not_found.into_iter().filter(|(path, _)| gone(path)).map(|(_, name)| name).collect())
+    };
+    // If the root vanishes now, no file is taken as gone.
+    Ok(tokio::task::spawn_blocking(check).await.ok().and_then(Result::ok).unwrap_or_default())
+}
+
+fn hash(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,8 @@
+//! The states of files: protected, pending, baseline, excluded, problem.
+//!
+//! Pure: no file, no database, no clock.
+
+pub mod counts;
+pub mod decide;
+pub mod existing_files;
+pub mod problem;

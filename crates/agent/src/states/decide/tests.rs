@@ -1,0 +1,149 @@
+use super::*;
+
+const FILE: Identity = Identity { device: 1, inode: 2, size: 100, mtime_ns: 50, ctime_ns: 60 };
+const EDITED: Identity = Identity { ctime_ns: 61, ..FILE };
+
+#[test]
+fn each_file_on_disk_has_the_state_that_its_rows_imply() {
+    use State::*;
+    use UploadExisting::*;
+    let before = NotBefore { wall_ns: 1000 };
+    let after = NotBefore { wall_ns: 60 };
+    let nothing = KnownFile::default;
+    #[rustfmt::skip]
+    let cases = [
+        // situation                         on disk  known                    existing            state
+        ("new after the first scan",         FILE,    nothing(),               BaselineIsComplete, Pending(PendingReason::New)),
+        ("new, existing files are uploaded",       FILE,    nothing(),               Yes,                Pending(PendingReason::New)),
+        ("existed before the agent",           FILE,    nothing(),               before,             Baseline { recorded: false }),
+        ("created during the first scan",    FILE,    nothing(),               after,              Pending(PendingReason::New)),
+        ("uploaded and untouched",           FILE,    row(FILE, "p/f"),        before,             Protected),
+        ("only the device number changed",     FILE,    row(moved(FILE), "p/f"), before,             Protected),
+        ("edited since",                     EDITED,  row(FILE, "p/f"),        before,             Pending(PendingReason::Changed)),
+        ("stored under another prefix",      FILE,    row(FILE, "old/f"),      before,             Pending(PendingReason::RemotePathChanged)),
+        ("a row of an older database",       FILE,    old_row("p/f"),          before,             Pending(PendingReason::Unconfirmed)),
+        ("baseline, untouched",              FILE,    baseline(FILE),          BaselineIsComplete, Baseline { recorded: true }),
+        ("baseline, killed in first scan",   FILE,    baseline(FILE),          before,             Baseline { recorded: true }),
+        ("baseline, edited since",           EDITED,  baseline(FILE),          BaselineIsComplete, Pending(PendingReason::ChangedSinceBaseline)),
+        ("baseline, upload_existing now true",     FILE,    baseline(FILE),          Yes,                Pending(PendingReason::UploadExisting)),
+        ("row and baseline: the row decides",  FILE,    both(FILE, FILE),        BaselineIsComplete, Protected),
+        ("row and baseline, edited",         EDITED,  both(FILE, EDITED),      BaselineIsComplete, Pending(PendingReason::Changed)),
+    ];
+    for (situation, disk, known, upload_existing, want) in cases {
+        let policy = FilePolicy { upload_existing, ..policy() };
+        assert_eq!(decide(&disk, &remote(), &known, &policy), want, "{situation}");
+    }
+}
+
+#[test]
+fn a_problem_stands_until_its_kind_says_that_it_may_have_passed() {
+    use ProblemKind::*;
+    use RetryProblems::*;
+    #[rustfmt::skip]
+    let cases = [
+        // situation                        kind          on disk  config  retry      stands
+        ("refused",                         Refused,      FILE,    "c1",   Never,          true),
+        ("refused, a scan",                 Refused,      FILE,    "c1",   Transient, true),
+        ("refused, the file changed",       Refused,      EDITED,  "c1",   Never,          false),
+        ("refused, the config changed",     Refused,      FILE,    "c2",   Never,          false),
+        ("refused, on command",             Refused,      FILE,    "c1",   All,      false),
+        ("deferred",                        Deferred,     FILE,    "c1",   Never,          true),
+        ("deferred, a scan",                Deferred,     FILE,    "c1",   Transient, false),
+        ("unreadable, touched",             Unreadable,   EDITED,  "c1",   Never,          true),
+        ("unreadable, a scan",              Unreadable,   FILE,    "c1",   Transient, false),
+        ("never settled, still changing",   NeverSettled, EDITED,  "c1",   Never,          true),
+        ("never settled, a scan",           NeverSettled, EDITED,  "c1",   Transient, false),
+        ("hot, a scan",                     Hot,          EDITED,  "c1",   Transient, false),
+        ("hot, on command",                 Hot,          FILE,    "c1",   All,      false),
+    ];
+    for (situation, kind, disk, config, retry_problems, stands) in cases {
+        let policy = FilePolicy { config: config.to_owned(), retry_problems, ..policy() };
+        let known = KnownFile { problem: Some(recorded(kind)), ..KnownFile::default() };
+        let want = if stands {
+            State::Problem(FileProblem::Recorded { kind, reason: "because".to_owned() })
+        } else {
+            State::Pending(PendingReason::Retried)
+        };
+        assert_eq!(decide(&disk, &remote(), &known, &policy), want, "{situation}");
+    }
+}
+
+#[test]
+fn an_edited_file_that_is_refused_is_a_problem_although_its_older_version_is_stored() {
+    let known = KnownFile { problem: Some(recorded(ProblemKind::Deferred)), ..row(EDITED, "p/f") };
+    let state = decide(&FILE, &remote(), &known, &policy());
+    assert!(matches!(state, State::Problem(_)), "{state:?}");
+}
+
+#[test]
+fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
+    let limited = FilePolicy { bytes_max: Some(99), ..policy() };
+    let state = decide(&FILE, &remote(), &KnownFile::default(), &limited);
+    let State::Problem(problem) = state else { panic!("{state:?}") };
+    assert_eq!(
+        problem.to_string(),
+        "too large: expected at most 99 B (upload.max_file_size_mb), found 100 B"
+    );
+
+    let exactly = FilePolicy { bytes_max: Some(100), ..policy() };
+    let state = decide(&FILE, &remote(), &KnownFile::default(), &exactly);
+    assert_eq!(state, State::Pending(PendingReason::New));
+
+    let long = RemotePath::parse(&"x".repeat(1025));
+    let state = decide(&FILE, &long, &KnownFile::default(), &policy());
+    let State::Problem(problem) = state else { panic!("{state:?}") };
+    assert_eq!(
+        problem.to_string(),
+        "invalid remote path: the whole key would be 1025 bytes long, the limit is 1024"
+    );
+}
+
+#[test]
+fn a_protected_file_stays_protected_under_a_lower_limit() {
+    let limited = FilePolicy { bytes_max: Some(1), ..policy() };
+    assert_eq!(decide(&FILE, &remote(), &row(FILE, "p/f"), &limited), State::Protected);
+}
+
+fn policy() -> FilePolicy {
+    FilePolicy {
+        upload_existing: UploadExisting::BaselineIsComplete,
+        bytes_max: None,
+        config: "c1".to_owned(),
+        retry_problems: RetryProblems::Never,
+    }
+}
+
+fn remote() -> Result<RemotePath, PathRule> {
+    RemotePath::parse("p/f")
+}
+
+fn row(identity: Identity, remote_path: &str) -> KnownFile {
+    let version = UploadedVersion { identity, sha256: Sha256Digest::of(b"") };
+    let row = FileRow {
+        remote_path: remote_path.to_owned(),
+        size: identity.size,
+        version: Some(version),
+    };
+    KnownFile { row: Some(row), ..KnownFile::default() }
+}
+
+fn old_row(remote_path: &str) -> KnownFile {
+    let row = FileRow { remote_path: remote_path.to_owned(), size: FILE.size, version: None };
+    KnownFile { row: Some(row), ..KnownFile::default() }
+}
+
+fn baseline(identity: Identity) -> KnownFile {
+    KnownFile { baseline: Some(identity), ..KnownFile::default() }
+}
+
+fn both(uploaded: Identity, at_first: Identity) -> KnownFile {
+    KnownFile { baseline: Some(at_first), ..row(uploaded, "p/f") }
+}
+
+fn moved(identity: Identity) -> Identity {
+    Identity { device: 99, ..identity }
+}
+
+fn recorded(kind: ProblemKind) -> RecordedProblem {
+    RecordedProblem { kind, reason: "because".to_owned(), identity: FILE, config: "c1".to_owned() }
+}

@@ -1,0 +1,11 @@
+//! Uploading: which file is next, how it is sent, and when it is retried.
+
+pub mod circuit_breaker;
+mod classify;
+mod content;
+pub mod outcome;
+pub mod queue;
+mod recheck;
+pub mod retry;
+pub mod task;
+pub mod upload;

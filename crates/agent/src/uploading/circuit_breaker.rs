@@ -1,0 +1,164 @@
+//! A circuit breaker for uploads: one back-off for the whole agent.
+//!
+//! After a failure of the gateway no upload starts until a random delay is over.
+//! Then one upload probes while the others wait, and its success lets all of
+//! them start. Uploads that fail together count as one failure.
+//!
+//! Pure: the clock and the random number are parameters.
+
+use std::time::{Duration, Instant};
+
+use super::retry::{RetryHint, RetryPolicy};
+
+/// Blocks uploads while the gateway fails.
+#[derive(Debug)]
+pub struct CircuitBreaker {
+    policy: RetryPolicy,
+    failures: u32,
+    blocked_until: Option<Instant>,
+    probing: bool,
+    /// Number of times that the breaker has blocked. Uploads with an older number
+    /// ran at the same time as the one that failed, so their failures are the same.
+    epoch: u64,
+}
+
+/// Permission of one upload to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    epoch: u64,
+    probe: bool,
+}
+
+impl CircuitBreaker {
+    pub fn new(policy: RetryPolicy) -> CircuitBreaker {
+        CircuitBreaker { policy, failures: 0, blocked_until: None, probing: false, epoch: 0 }
+    }
+
+    /// Returns the number of failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Returns the time before which no upload may start; `None` if the gateway works.
+    pub fn blocked_until(&self) -> Option<Instant> {
+        self.blocked_until
+    }
+
+    /// True if an upload may start now.
+    pub fn allows(&self, now: Instant) -> bool {
+        match self.blocked_until {
+            None => true,
+            Some(until) => until <= now && !self.probing,
+        }
+    }
+
+    /// Returns a permit if an upload may start now.
+    pub fn try_start(&mut self, now: Instant) -> Option<Permit> {
+        if !self.allows(now) {
+            return None;
+        }
+        let probe = self.blocked_until.is_some();
+        self.probing = probe;
+        Some(Permit { epoch: self.epoch, probe })
+    }
+
+    /// Takes the success of an upload.
+    pub fn succeeded(&mut self, permit: Permit) {
+        if permit.epoch == self.epoch {
+            self.failures = 0;
+            self.blocked_until = None;
+            self.probing = false;
+        }
+    }
+
+    /// Takes the end of an upload that never reached the gateway.
+    pub fn released(&mut self, permit: Permit) {
+        if permit.probe {
+            self.probing = false;
+        }
+    }
+
+    /// Takes a failure of the gateway. Returns how long the breaker blocks now; `None`
+    /// if another upload of the same time has blocked it already.
+    pub fn failed(
+        &mut self,
+        permit: Permit,
+        hint: RetryHint,
+        random: f64,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.released(permit);
+        if permit.epoch != self.epoch {
+            return None;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.epoch += 1;
+        let delay = self.policy.delay(self.failures, hint, random);
+        self.blocked_until = Some(now + delay);
+        Some(delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy { quick_tries: 3, quick_delay: Duration::from_secs(5) };
+    const PLAIN: RetryHint = RetryHint { retry_after: None, slow: false };
+
+    #[test]
+    fn uploads_that_fail_together_count_as_one_failure() {
+        let now = Instant::now();
+        let mut breaker = CircuitBreaker::new(POLICY);
+        let permits: Vec<_> = (0..8).filter_map(|_| breaker.try_start(now)).collect();
+        assert_eq!(permits.len(), 8);
+
+        let delays: Vec<_> =
+            permits.into_iter().filter_map(|t| breaker.failed(t, PLAIN, 1.0, now)).collect();
+
+        assert_eq!(delays, [Duration::from_secs(5)]);
+        assert_eq!(breaker.failures(), 1);
+    }
+
+    #[test]
+    fn one_upload_probes_and_its_success_lets_all_others_start() {
+        let now = Instant::now();
+        let mut breaker = CircuitBreaker::new(POLICY);
+        let permit = breaker.try_start(now).unwrap();
+        breaker.failed(permit, PLAIN, 1.0, now);
+
+        assert_eq!(breaker.try_start(now + Duration::from_secs(4)), None, "blocked");
+        let later = now + Duration::from_secs(5);
+        let probe = breaker.try_start(later).unwrap();
+        assert_eq!(breaker.try_start(later), None, "one probe at a time");
+        breaker.succeeded(probe);
+        assert!(breaker.try_start(later).is_some());
+        assert!(breaker.try_start(later).is_some());
+        assert_eq!(breaker.failures(), 0);
+    }
+
+    #[test]
+    fn a_probe_that_never_reached_the_gateway_lets_another_one_start() {
+        let now = Instant::now();
+        let mut breaker = CircuitBreaker::new(POLICY);
+        let permit = breaker.try_start(now).unwrap();
+        breaker.failed(permit, PLAIN, 0.0, now);
+
+        let probe = breaker.try_start(now).unwrap();
+        breaker.released(probe);
+
+        assert!(breaker.try_start(now).is_some());
+    }
+
+    #[test]
+    fn a_success_of_an_upload_from_before_the_failure_does_not_end_the_block() {
+        let now = Instant::now();
+        let mut breaker = CircuitBreaker::new(POLICY);
+        let (slow, broken) = (breaker.try_start(now).unwrap(), breaker.try_start(now).unwrap());
+        breaker.failed(broken, PLAIN, 1.0, now);
+
+        breaker.succeeded(slow);
+
+        assert_eq!(breaker.try_start(now), None);
+    }
+}

@@ -1,0 +1,323 @@
+//! The queue: settled files that wait for an upload, and those being uploaded.
+//!
+//! It is keyed by path: a path is here once, however often it changed, so memory
+//! grows with the number of files and not of events. Short files (one part) and
+//! long ones have a lane each, so that a long file never delays the short ones.
+//! A path that changes during its upload is marked, and [`Queue::finish`] tells
+//! so.
+//!
+//! Pure: no clock, no channel.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::time::Instant;
+
+use s3up_core::part::MIB;
+
+use crate::files::identity::Identity;
+
+/// Maximum size of a short file, which is read into memory and sent from there.
+pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
+
+/// A file to upload, as it was when it settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job<K> {
+    pub key: K,
+    pub identity: Identity,
+    /// True if the file is uploaded although it never settled.
+    pub hot: bool,
+    /// Number of failed attempts.
+    pub failures: u32,
+}
+
+/// Maximum number of uploads at a time in each lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneLimits {
+    pub short: usize,
+    pub long: usize,
+    /// Maximum size of a short file.
+    pub short_bytes_max: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Short,
+    Long,
+}
+
+/// Answer to [`Queue::note_change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeNoted {
+    /// The file is being uploaded or recorded; `finish` will return true.
+    InFlight,
+    /// The file is not in the queue any more: it has to settle.
+    NotInFlight,
+}
+
+#[derive(Debug)]
+pub struct Queue<K> {
+    limits: LaneLimits,
+    next_turn: u64,
+    ready: BTreeMap<(Lane, u64), Job<K>>,
+    delayed: BTreeMap<(Instant, u64), Job<K>>,
+    slots: HashMap<K, Slot>,
+    running: BTreeMap<Lane, usize>,
+    changed: BTreeSet<K>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Ready(Lane, u64),
+    Delayed(Instant, u64),
+    Uploading(Lane),
+    /// The upload is over, and its result is not in the database yet.
+    Recording,
+}
+
+impl<K: Clone + Eq + Hash + Ord> Queue<K> {
+    pub fn new(limits: LaneLimits) -> Queue<K> {
+        Queue {
+            limits,
+            next_turn: 0,
+            ready: BTreeMap::new(),
+            delayed: BTreeMap::new(),
+            slots: HashMap::new(),
+            running: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// Returns the number of files, also those being uploaded or recorded.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Returns the number of running uploads.
+    pub fn uploading_count(&self) -> usize {
+        self.running.values().sum()
+    }
+
+    /// Queues a settled file. One that is being uploaded is only marked as changed.
+    pub fn push(&mut self, job: Job<K>) {
+        if self.note_change(&job.key) == ChangeNoted::InFlight {
+            return;
+        }
+        let lane = self.lane(job.identity.size);
+        let turn = self.take_turn();
+        self.slots.insert(job.key.clone(), Slot::Ready(lane, turn));
+        self.ready.insert((lane, turn), job);
+    }
+
+    /// Queues a file that may start no earlier than `at`. It delays no other file.
+    pub fn push_delayed(&mut self, job: Job<K>, at: Instant) {
+        if self.note_change(&job.key) == ChangeNoted::InFlight {
+            return;
+        }
+        let turn = self.take_turn();
+        self.slots.insert(job.key.clone(), Slot::Delayed(at, turn));
+        self.delayed.insert((at, turn), job);
+    }
+
+    /// Takes a change of the file: it has to settle again.
+    pub fn note_change(&mut self, key: &K) -> ChangeNoted {
+        match self.slots.get(key) {
+            None => return ChangeNoted::NotInFlight,
+            Some(Slot::Uploading(_) | Slot::Recording) => {
+                self.changed.insert(key.clone());
+                return ChangeNoted::InFlight;
+            }
+            Some(Slot::Ready(lane, turn)) => drop(self.ready.remove(&(*lane, *turn))),
+            Some(Slot::Delayed(at, turn)) => drop(self.delayed.remove(&(*at, *turn))),
+        }
+        self.slots.remove(key);
+        ChangeNoted::NotInFlight
+    }
+
+    /// Returns the number of files that wait, ready or delayed.
+    pub fn waiting_count(&self) -> usize {
+        self.ready.len() + self.delayed.len()
+    }
+
+    /// Returns the number of files whose upload is not in the database yet.
+    pub fn recording_count(&self) -> usize {
+        self.len() - self.waiting_count() - self.uploading_count()
+    }
+
+    /// Makes the delayed files ready whose time has come.
+    pub fn release_delayed(&mut self, now: Instant) {
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let job = entry.remove();
+            self.slots.remove(&job.key);
+            self.push(job);
+        }
+    }
+
+    /// Returns the next file that may start, short ones first.
+    pub fn start_next(&mut self) -> Option<Job<K>> {
+        let lane = [Lane::Short, Lane::Long].into_iter().find(|lane| self.may_start(*lane))?;
+        let turn = self.first(lane)?;
+        let job = self.ready.remove(&(lane, turn))?;
+        self.slots.insert(job.key.clone(), Slot::Uploading(lane));
+        *self.running.entry(lane).or_default() += 1;
+        Some(job)
+    }
+
+    /// Returns when the next delayed file may start.
+    pub fn next_delayed_at(&self) -> Option<Instant> {
+        self.delayed.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Ends the upload of a file that has to be recorded. Its lane is free again.
+    pub fn recording(&mut self, key: &K) {
+        self.leave_lane(key);
+        self.slots.insert(key.clone(), Slot::Recording);
+    }
+
+    /// Removes a file. Returns true if it changed during its upload.
+    pub fn finish(&mut self, key: &K) -> bool {
+        self.leave_lane(key);
+        self.slots.remove(key);
+        self.changed.remove(key)
+    }
+
+    fn leave_lane(&mut self, key: &K) {
+        if let Some(Slot::Uploading(lane)) = self.slots.get(key) {
+            let running = self.running.entry(*lane).or_default();
+            *running = running.saturating_sub(1);
+        }
+    }
+
+    fn may_start(&self, lane: Lane) -> bool {
+        let limit = match lane {
+            Lane::Short => self.limits.short,
+            Lane::Long => self.limits.long,
+        };
+        self.running.get(&lane).is_none_or(|n| *n < limit) && self.first(lane).is_some()
+    }
+
+    fn first(&self, lane: Lane) -> Option<u64> {
+        self.ready.range((lane, 0)..=(lane, u64::MAX)).next().map(|((_, turn), _)| *turn)
+    }
+
+    fn lane(&self, bytes: u64) -> Lane {
+        if bytes <= self.limits.short_bytes_max { Lane::Short } else { Lane::Long }
+    }
+
+    fn take_turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: LaneLimits = LaneLimits { short: 2, long: 1, short_bytes_max: 100 };
+
+    #[test]
+    fn long_files_do_not_delay_short_ones() {
+        let mut queue = Queue::new(LIMITS);
+        for n in 0..3 {
+            queue.push(job(n, 1000));
+        }
+        for n in 10..13 {
+            queue.push(job(n, 100));
+        }
+
+        let started: Vec<_> =
+            std::iter::from_fn(|| queue.start_next()).map(|job| job.key).collect();
+
+        assert_eq!(started, [10, 11, 0], "two short ones and one long one");
+        assert!(!queue.finish(&10));
+        assert_eq!(queue.start_next().map(|job| job.key), Some(12));
+        assert_eq!(queue.start_next(), None, "the long lane is full");
+    }
+
+    #[test]
+    fn a_path_is_queued_once_however_often_it_is_pushed() {
+        let mut queue = Queue::new(LIMITS);
+        for _ in 0..5 {
+            queue.push(job(1, 1));
+        }
+        assert_eq!(queue.len(), 1);
+        assert!(queue.start_next().is_some());
+        assert_eq!(queue.start_next(), None);
+    }
+
+    #[test]
+    fn a_change_removes_a_waiting_file_and_marks_one_that_is_uploaded() {
+        let mut queue = Queue::new(LIMITS);
+        queue.push(job(1, 1));
+        assert_eq!(queue.note_change(&1), ChangeNoted::NotInFlight);
+        assert!(queue.is_empty());
+
+        queue.push(job(1, 1));
+        queue.start_next().unwrap();
+        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
+        queue.recording(&1);
+        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
+        assert!(queue.finish(&1), "the change was noted");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_delayed_file_delays_no_other() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(9);
+        let mut queue = Queue::new(LIMITS);
+        queue.push_delayed(job(1, 1), later);
+        queue.push(job(2, 1));
+
+        queue.release_delayed(now);
+        assert_eq!(queue.start_next().map(|job| job.key), Some(2));
+        assert_eq!(queue.start_next(), None);
+        assert_eq!(queue.next_delayed_at(), Some(later));
+        queue.release_delayed(later);
+        assert_eq!(queue.start_next().map(|job| job.key), Some(1));
+    }
+
+    proptest! {
+        /// Whatever comes in whatever task: no path is in two slots, none is
+        /// lost, and the lanes keep their limits.
+        #[test]
+        fn every_path_is_in_exactly_one_slot(steps in proptest::collection::vec((0u8..6, 0u32..8, 0u64..200), 0..300)) {
+            let start = Instant::now();
+            let mut queue = Queue::new(LIMITS);
+            let mut away = BTreeSet::new();
+            for (n, (what, key, bytes)) in steps.into_iter().enumerate() {
+                let now = start + Duration::from_secs(n as u64);
+                queue.release_delayed(now);
+                match what {
+                    0 => queue.push(job(key, bytes)),
+                    1 => queue.push_delayed(job(key, bytes), now + Duration::from_secs(bytes)),
+                    2 => { queue.note_change(&key); }
+                    3 => if let Some(job) = queue.start_next() {
+                        prop_assert!(away.insert(job.key), "started twice");
+                    },
+                    4 => if away.contains(&key) { queue.recording(&key) },
+                    _ => if away.remove(&key) { queue.finish(&key); },
+                }
+                prop_assert_eq!(queue.ready.len() + queue.delayed.len() + away.len(), queue.len());
+                prop_assert!(queue.running.get(&Lane::Short).is_none_or(|n| *n <= LIMITS.short));
+                prop_assert!(queue.running.get(&Lane::Long).is_none_or(|n| *n <= LIMITS.long));
+            }
+        }
+    }
+
+    fn job(key: u32, size: u64) -> Job<u32> {
+        let identity = Identity { device: 1, inode: 1, size, mtime_ns: 0, ctime_ns: 0 };
+        Job { key, identity, hot: false, failures: 0 }
+    }
+}

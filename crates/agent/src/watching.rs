@@ -1,0 +1,135 @@
+//! The watcher: reports changes in the watched folders within moments.
+//!
+//! The watcher makes uploads fast; the scan makes them complete. So the watcher
+//! never leaves the kernel's queue unread for longer than it takes to list a
+//! folder, and it collects events by path until the agent takes them. Whatever
+//! it cannot watch or has missed (a queue overflow, the kernel's limit, a root
+//! that went away) becomes a scan.
+//!
+//! This file has the inotify descriptor and the task around it. Which folders
+//! are watched, and what an event means, is in `folder_watches`.
+
+mod folder_watches;
+mod kernel_events;
+mod watch_events;
+
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::inotify::{self, CreateFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use self::folder_watches::FolderWatches;
+use self::kernel_events::KernelEvent;
+pub use self::watch_events::{Degraded, WatchEvents};
+use crate::files::watch::{Watch, WatchIndex};
+
+const READ_BYTES: usize = 256 * 1024;
+
+/// Sends commands to the watcher's task.
+#[derive(Clone, Debug)]
+pub struct WatcherHandle {
+    commands: mpsc::Sender<AddWatches>,
+}
+
+#[derive(Debug)]
+struct AddWatches {
+    watch: WatchIndex,
+    done: oneshot::Sender<Option<Degraded>>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    fd: AsyncFd<Arc<OwnedFd>>,
+    folders: Option<FolderWatches>,
+    unreported: WatchEvents,
+}
+
+/// Starts a watcher that watches no folder yet. It ends when its handles and
+/// the receiver are dropped.
+pub fn start(
+    watches: Vec<Arc<Watch>>,
+) -> std::io::Result<(WatcherHandle, mpsc::Receiver<WatchEvents>)> {
+    let fd = Arc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
+    let folders = FolderWatches::new(fd.clone(), watches);
+    let watcher =
+        Watcher { fd: async_fd(fd)?, folders: Some(folders), unreported: WatchEvents::default() };
+    let (commands, received_commands) = mpsc::channel(1);
+    let (sender, events) = mpsc::channel(1);
+    tokio::spawn(watcher.run(received_commands, sender));
+    Ok((WatcherHandle { commands }, events))
+}
+
+#[expect(
+    deprecated,
+    reason = "its replacement is an unsafe fn; an Arc<OwnedFd> meets the condition of that fn"
+)]
+fn async_fd(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
+    AsyncFd::with_interest(fd, tokio::io::Interest::READABLE)
+}
+
+impl WatcherHandle {
+    /// Watches every folder of `watch`, also those that could not be watched
+    /// before. Existing files are not reported, because a scan follows.
+    pub async fn add_watches(&self, watch: WatchIndex) -> Option<Degraded> {
+        let (done, answer) = oneshot::channel();
+        self.commands.send(AddWatches { watch, done }).await.ok()?;
+        answer.await.ok()?
+    }
+}
+
+impl Watcher {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<AddWatches>,
+        sender: mpsc::Sender<WatchEvents>,
+    ) {
+        let mut buffer = vec![MaybeUninit::uninit(); READ_BYTES];
+        loop {
+            tokio::select! {
+                permit = sender.reserve(), if !self.unreported.is_empty() => match permit {
+                    Ok(permit) => permit.send(std::mem::take(&mut self.unreported)),
+                    Err(_) => return,
+                },
+                command = commands.recv() => match command {
+                    Some(AddWatches { watch, done }) => {
+                        let degraded =
+                            self.with_folders(move |folders, _| folders.add_watches(watch)).await;
+                        // Fails if the scan that asked was dropped.
+                        done.send(degraded.flatten()).ok();
+                    }
+                    None => return,
+                },
+                events = kernel_events::read(&self.fd, &mut buffer) => self.apply(events).await,
+            }
+        }
+    }
+
+    async fn apply(&mut self, events: Vec<KernelEvent>) {
+        let lists_folders = events.iter().any(|event| folder_watches::lists_folders(event.flags));
+        if lists_folders {
+            self.with_folders(move |folders, report| folders.apply(events, report)).await;
+        } else if let Some(folders) = &mut self.folders {
+            folders.apply(events, &mut self.unreported);
+        }
+    }
+
+    /// Runs `work` on a thread that may wait for the disk.
+    async fn with_folders<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut FolderWatches, &mut WatchEvents) -> T + Send + 'static,
+    ) -> Option<T> {
+        let mut folders = self.folders.take()?;
+        let mut report = std::mem::take(&mut self.unreported);
+        let task = tokio::task::spawn_blocking(move || {
+            let result = work(&mut folders, &mut report);
+            (folders, report, result)
+        });
+        let (folders, report, result) = task.await.ok()?;
+        self.folders = Some(folders);
+        self.unreported = report;
+        Some(result)
+    }
+}

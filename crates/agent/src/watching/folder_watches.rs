@@ -1,0 +1,276 @@
+//! Decides which folders are watched, and what an event in one of them means.
+//!
+//! Each folder is watched first, then listed, then its subfolders: whatever is
+//! created before the watch is in the listing, and whatever is created after it
+//! is an event. A folder that moves is dropped with everything below it and
+//! added again where it arrives, so that no event is read under an old name.
+//! Events still queued for the old watch are dropped, because the new listing
+//! is younger than they are.
+//!
+//! Watches are set through `/proc/self/fd`, on the very folder that was opened
+//! below the root, so that no symlink can redirect them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+
+use super::kernel_events::KernelEvent;
+use super::watch_events::{Degraded, WatchEvents};
+use crate::files::confined_fs::{self, Folder, Root, TypeHint};
+use crate::files::watch::{EntryKind, Name, Watch, WatchIndex};
+use crate::settling::FileEvent;
+
+const EVENTS: WatchFlags = WatchFlags::CREATE
+    .union(WatchFlags::MODIFY)
+    .union(WatchFlags::ATTRIB)
+    .union(WatchFlags::CLOSE_WRITE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::ONLYDIR)
+    .union(WatchFlags::EXCL_UNLINK);
+
+#[derive(Debug)]
+pub(super) struct FolderWatches {
+    fd: Arc<OwnedFd>,
+    watches: Vec<Arc<Watch>>,
+    /// Watched folders by watch descriptor.
+    folders: HashMap<i32, WatchedFolder>,
+    /// Watch descriptors by path. Paths sort by component, so that a folder and
+    /// everything below it are one range.
+    descriptors: BTreeMap<Name, i32>,
+    /// Number of folders that could not be watched.
+    unwatched: HashMap<WatchIndex, usize>,
+    /// Number of the last pass over a whole watch. A folder with an older
+    /// number was not found by that pass, so it no longer exists.
+    pass: u64,
+}
+
+#[derive(Clone, Debug)]
+struct WatchedFolder {
+    name: Name,
+    pass: u64,
+}
+
+/// True if the event may lead to listing folders, which waits for the disk.
+pub(super) fn lists_folders(flags: ReadFlags) -> bool {
+    flags.contains(ReadFlags::ISDIR) && flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO)
+}
+
+impl FolderWatches {
+    pub(super) fn new(fd: Arc<OwnedFd>, watches: Vec<Arc<Watch>>) -> FolderWatches {
+        FolderWatches {
+            fd,
+            watches,
+            folders: HashMap::new(),
+            descriptors: BTreeMap::new(),
+            unwatched: HashMap::new(),
+            pass: 0,
+        }
+    }
+
+    /// Watches all folders of a watch, also those that are watched already, so
+    /// that each scan repairs what events have missed.
+    pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<Degraded> {
+        let watch = self.watches.get(usize::from(index))?.clone();
+        self.unwatched.remove(&index);
+        self.pass += 1;
+        // A missing root has no folders; the scan that follows reports it.
+        self.add_beneath(&watch, Path::new(""), None).ok();
+        let pass = self.pass;
+        self.remove_beneath_if(&watch.name(Path::new("")), |folder| folder.pass != pass);
+        self.degraded()
+    }
+
+    pub(super) fn apply(&mut self, events: Vec<KernelEvent>, report: &mut WatchEvents) {
+        for event in events {
+            self.apply_one(&event, report);
+        }
+    }
+
+    fn apply_one(&mut self, event: &KernelEvent, report: &mut WatchEvents) {
+        if event.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+            report.overflow = true;
+            return;
+        }
+        let Some(WatchedFolder { name: folder, .. }) = self.folders.get(&event.folder).cloned()
+        else {
+            return;
+        };
+        if event.name.is_empty() {
+            self.apply_to_watched_folder(event, &folder, report);
+            return;
+        }
+        let Some(watch) = self.watches.get(usize::from(folder.watch)).cloned() else { return };
+        let path = folder.path.join(&event.name);
+        if event.flags.contains(ReadFlags::ISDIR) {
+            self.apply_to_subfolder(event.flags, &watch, &path, report);
+        } else if !watch.excludes(&path, EntryKind::Other) {
+            let closed = event.flags.contains(ReadFlags::CLOSE_WRITE);
+            let event = if closed { FileEvent::Closed } else { FileEvent::Changed };
+            report.add(watch.name(&path), event);
+        }
+    }
+
+    fn apply_to_watched_folder(
+        &mut self,
+        event: &KernelEvent,
+        folder: &Name,
+        report: &mut WatchEvents,
+    ) {
+        let is_root = folder.path.as_os_str().is_empty();
+        let went_away = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
+        if is_root && event.flags.intersects(went_away | ReadFlags::IGNORED) {
+            self.remove_beneath(folder);
+            report.rescan.insert(folder.watch);
+        } else if event.flags.contains(ReadFlags::IGNORED) {
+            self.forget(event.folder);
+        }
+    }
+
+    fn apply_to_subfolder(
+        &mut self,
+        flags: ReadFlags,
+        watch: &Watch,
+        path: &Path,
+        report: &mut WatchEvents,
+    ) {
+        if flags.intersects(ReadFlags::MOVED_FROM | ReadFlags::DELETE) {
+            self.remove_beneath(&watch.name(path));
+        }
+        if !flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) || !is_entered(watch, path) {
+            return;
+        }
+        // A folder that is watched under this name is another one.
+        self.remove_beneath(&watch.name(path));
+        if self.add_beneath(watch, path, Some(report)).is_err() {
+            report.rescan.insert(watch.index);
+        }
+        if self.unwatched.contains_key(&watch.index) {
+            report.degraded = self.degraded();
+        }
+    }
+
+    /// Watches and lists `top` and all folders below it. Adds the files found to
+    /// `report`, if there is one.
+    fn add_beneath(
+        &mut self,
+        watch: &Watch,
+        top: &Path,
+        mut report: Option<&mut WatchEvents>,
+    ) -> io::Result<()> {
+        let root = Root::open(&watch.root)?;
+        let mut waiting = vec![top.to_owned()];
+        while let Some(path) = waiting.pop() {
+            // A folder that is gone, forbidden or a mount point is not watched;
+            // the scan reports it.
+            let Ok(folder) = root.folder(&path) else { continue };
+            self.watch(watch.name(&path), &folder);
+            list(watch, &path, &folder, &mut waiting, report.as_deref_mut());
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, name: Name, folder: &Folder) {
+        let path = format!("/proc/self/fd/{}", folder.fd().as_fd().as_raw_fd());
+        match inotify::add_watch(&*self.fd, path, EVENTS) {
+            Ok(descriptor) => {
+                self.forget(descriptor);
+                if let Some(old) = self.descriptors.insert(name.clone(), descriptor) {
+                    self.remove_watch(old);
+                }
+                self.folders.insert(descriptor, WatchedFolder { name, pass: self.pass });
+            }
+            // The folder was deleted between opening and watching it.
+            Err(Errno::NOENT) => {}
+            Err(_) => *self.unwatched.entry(name.watch).or_default() += 1,
+        }
+    }
+
+    fn remove_beneath(&mut self, top: &Name) {
+        self.remove_beneath_if(top, |_| true);
+    }
+
+    /// Stops watching those of `top` and the folders below it that match.
+    fn remove_beneath_if(&mut self, top: &Name, matches: impl Fn(&WatchedFolder) -> bool) {
+        let removed: Vec<(Name, i32)> = self
+            .descriptors
+            .range(top.clone()..)
+            .take_while(|(name, _)| name.watch == top.watch && name.path.starts_with(&top.path))
+            .filter(|(_, descriptor)| self.folders.get(descriptor).is_none_or(&matches))
+            .map(|(name, descriptor)| (name.clone(), *descriptor))
+            .collect();
+        for (name, descriptor) in removed {
+            self.descriptors.remove(&name);
+            self.remove_watch(descriptor);
+        }
+    }
+
+    fn remove_watch(&mut self, descriptor: i32) {
+        self.folders.remove(&descriptor);
+        // Fails if the folder is gone, and its watch with it.
+        inotify::remove_watch(&*self.fd, descriptor).ok();
+    }
+
+    fn forget(&mut self, descriptor: i32) {
+        if let Some(folder) = self.folders.remove(&descriptor)
+            && self.descriptors.get(&folder.name) == Some(&descriptor)
+        {
+            self.descriptors.remove(&folder.name);
+        }
+    }
+
+    fn degraded(&self) -> Option<Degraded> {
+        let unwatched: usize = self.unwatched.values().sum();
+        (unwatched > 0).then(|| Degraded { needed: self.folders.len() + unwatched, unwatched })
+    }
+}
+
+/// Lists one folder: adds its subfolders to `waiting` and its files to `report`.
+fn list(
+    watch: &Watch,
+    path: &Path,
+    folder: &Folder,
+    waiting: &mut Vec<PathBuf>,
+    mut report: Option<&mut WatchEvents>,
+) {
+    let listed = folder.list(|name, hint| {
+        let path = path.join(OsStr::from_bytes(name.to_bytes()));
+        let is_folder = match hint {
+            TypeHint::Folder => true,
+            TypeHint::Other => false,
+            TypeHint::Unknown => {
+                folder.stat_entry(name).is_ok_and(|stat| confined_fs::is_folder(&stat))
+            }
+        };
+        if is_folder {
+            if is_entered(watch, &path) {
+                waiting.push(path);
+            }
+        } else if let Some(report) = report.as_deref_mut()
+            && !watch.excludes(&path, EntryKind::Other)
+        {
+            report.add(watch.name(&path), FileEvent::Changed);
+        }
+        ControlFlow::Continue(())
+    });
+    if listed.is_err()
+        && let Some(report) = report
+    {
+        report.rescan.insert(watch.index);
+    }
+}
+
+fn is_entered(watch: &Watch, path: &Path) -> bool {
+    watch.recursive && !watch.excludes(path, EntryKind::Folder)
+}
