@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use btrfs_sendstream::{Facts, Parent};
+use btrfs_sendstream::{Parent, StreamSummary};
 use s3up_core::{Key, Sha256Digest};
 use s3up_store::{Chunk, Conditions, ObjectFacts, Overwrite, UploadError};
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct StreamDescription<'a> {
     pub snapshot_path: String,
     pub parent_manifest: Option<&'a Key>,
     pub parent_proof: Option<Proof>,
-    pub facts: &'a Facts,
+    pub facts: &'a StreamSummary,
     pub chunk_bytes: u64,
     pub storage_class: &'a str,
     pub started_at: Stamp,
@@ -77,7 +77,11 @@ fn shown(parent: &Option<Identity>) -> String {
 }
 
 /// The stream must be of this snapshot, and be based on what the plan says.
-pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), StreamMismatch> {
+pub fn check(
+    backup: &SnapshotName,
+    step: &Step,
+    facts: &StreamSummary,
+) -> Result<(), StreamMismatch> {
     if facts.snapshot.name != backup.to_string().as_bytes() {
         let found = String::from_utf8_lossy(&facts.snapshot.name).into_owned();
         return Err(StreamMismatch::Name { expected: backup.clone(), found });

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use btrfs_sendstream::{Facts, Uuid};
+use btrfs_sendstream::{StreamSummary, Uuid};
 use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
 use s3up_store::DownloadRow;
@@ -40,7 +40,7 @@ struct ReceiveContext<'a, 'c> {
 
 /// One link, as it was received.
 struct Received<'f> {
-    facts: &'f Facts,
+    facts: &'f StreamSummary,
     /// The UUID that `btrfs receive` was told.
     told: Uuid,
     parent: Option<&'f ReceivedBackup>,
@@ -122,7 +122,7 @@ impl Restore<'_> {
         planned: &FetchEntry<'_>,
         names: HardLinkNames,
         staging: &Staging,
-    ) -> Result<Facts, RestoreError> {
+    ) -> Result<StreamSummary, RestoreError> {
         let folder = staging.received();
         let writeback = Writeback::start(&folder, self.pages(context, planned));
         let (writeback, threads) =

@@ -1,41 +1,41 @@
-//! Subvolumes get other UUIDs, and the stream stays sound.
+//! Rewriting UUIDs keeps a stream valid.
 
-use btrfs_sendstream::{Attribute, Uuid, rename_subvolumes};
+use btrfs_sendstream::{Attribute, Uuid, rewrite_uuids};
 
 use crate::golden::golden;
 use crate::{verdict, verify};
 
-fn renamed(stream: &[u8], rename: impl Fn(Uuid) -> Option<Uuid>) -> Vec<u8> {
+fn rewritten(stream: &[u8], replacement: impl Fn(Uuid) -> Option<Uuid>) -> Vec<u8> {
     let mut new = stream.to_vec();
     for command in verify([stream]).0 {
-        if command.kind.names_subvolumes() {
-            let place = command.place.start as usize..command.place.end as usize;
-            rename_subvolumes(&mut new[place], &rename);
+        if command.kind.holds_subvolume_uuids() {
+            let range = command.range.start as usize..command.range.end as usize;
+            rewrite_uuids(&mut new[range], &replacement);
         }
     }
     new
 }
 
 #[test]
-fn a_renamed_stream_is_sound_and_names_others() {
+fn a_rewritten_stream_is_valid_and_has_the_new_uuids() {
     let other = |uuid: Uuid| Some(Uuid(uuid.0.map(|byte| !byte)));
     for name in ["full-1", "full-2", "incremental-1", "incremental-2", "received-parent-1"] {
         let stream = golden(name);
         let before = verdict(&stream).unwrap().snapshot;
 
-        let new = renamed(&stream, other);
+        let new = rewritten(&stream, other);
 
         let after = verdict(&new).unwrap().snapshot;
         assert_eq!(Some(after.uuid), other(before.uuid), "{name}");
         let parent = |snapshot: &btrfs_sendstream::Snapshot| snapshot.parent.map(|one| one.uuid);
         assert_eq!(parent(&after), parent(&before).and_then(other), "{name}");
         assert_eq!((after.ctransid, after.name), (before.ctransid, before.name), "{name}");
-        assert!(renamed(&new, other) == stream, "{name}: nothing else has changed");
+        assert!(rewritten(&new, other) == stream, "{name}: nothing else has changed");
     }
 }
 
 #[test]
-fn clones_name_their_source_anew() {
+fn the_source_of_a_clone_is_rewritten() {
     let stream = golden("full-1");
     let sources = |stream: &[u8]| -> Vec<Vec<u8>> {
         let attributes = verify([stream]).0.into_iter().flat_map(|command| command.attributes);
@@ -45,18 +45,18 @@ fn clones_name_their_source_anew() {
     let before = sources(&stream);
     assert!(!before.is_empty());
 
-    let new = renamed(&stream, |_| Some(Uuid([7; 16])));
-    let same = renamed(&stream, |_| None);
+    let new = rewritten(&stream, |_| Some(Uuid([7; 16])));
+    let same = rewritten(&stream, |_| None);
 
     assert_eq!(sources(&new), vec![vec![7; 16]; before.len()]);
-    assert!(same == stream, "what nobody renames stays as it is");
+    assert!(same == stream, "without a replacement nothing changes");
 }
 
 #[test]
-fn what_is_no_command_is_left_alone() {
+fn bytes_that_are_no_command_keep_their_length() {
     for len in 0..12 {
         let mut bytes = vec![1; len];
-        rename_subvolumes(&mut bytes, |_| Some(Uuid([7; 16])));
+        rewrite_uuids(&mut bytes, |_| Some(Uuid([7; 16])));
         assert_eq!(bytes.len(), len);
     }
 }

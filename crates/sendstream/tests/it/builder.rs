@@ -1,4 +1,4 @@
-//! Streams written by hand, with right checksums unless a test says otherwise.
+//! Builds streams by hand, with correct checksums.
 
 use btrfs_sendstream::{Attribute, Kind};
 
@@ -9,7 +9,7 @@ pub fn header(version: u32) -> Vec<u8> {
     [&b"btrfs-stream\0"[..], &version.to_le_bytes()].concat()
 }
 
-/// An attribute with its type and its length.
+/// Encodes an attribute with its type and its length.
 pub fn attribute(attribute: Attribute, value: &[u8]) -> Vec<u8> {
     raw_attribute(attribute.number(), value)
 }
@@ -19,7 +19,7 @@ pub fn raw_attribute(number: u16, value: &[u8]) -> Vec<u8> {
     [&number.to_le_bytes()[..], &bytes.to_le_bytes(), value].concat()
 }
 
-/// File data as protocol 2 has it.
+/// Encodes file data as in protocol 2.
 pub fn data_without_length(value: &[u8]) -> Vec<u8> {
     [&Attribute::Data.number().to_le_bytes()[..], value].concat()
 }
@@ -64,12 +64,12 @@ pub fn end() -> Vec<u8> {
     command(Kind::End, &[])
 }
 
-/// A full stream with these commands in it.
+/// Builds a full stream that contains these commands.
 pub fn stream(version: u32, commands: &[Vec<u8>]) -> Vec<u8> {
     [header(version), subvolume("data"), commands.concat(), end()].concat()
 }
 
-/// Bit by bit, so that it shares nothing with what it checks.
+/// Computes the checksum bit by bit, so that it shares no code with the verifier.
 fn crc32c(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |crc, byte| {
         let start = crc ^ u32::from(*byte);
