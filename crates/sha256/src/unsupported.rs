@@ -1,8 +1,8 @@
-//! A kind of processor whose SHA instructions are left to the library.
+//! The SHA unit on processors where the library computes all hashes.
 
-use crate::State;
+use crate::block::State;
 
-/// There is none.
+/// Has no value, since this crate cannot use a SHA unit here.
 #[derive(Clone, Copy)]
 pub enum Unit {}
 

@@ -1,7 +1,7 @@
 //! The SHA unit of x86-64.
 //!
-//! As Intel describes it: "Intel SHA Extensions", Gulley et al., 2013. A state
-//! is held as two vectors, ABEF and CDGH; `sha256rnds2` does two rounds.
+//! This follows "Intel SHA Extensions" (Gulley et al., 2013). A state is two
+//! vectors, ABEF and CDGH; `sha256rnds2` does two rounds.
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::{
@@ -10,9 +10,9 @@ use std::arch::x86_64::{
     _mm_shuffle_epi8, _mm_shuffle_epi32,
 };
 
-use crate::{BLOCK_BYTES, State};
+use crate::block::{BLOCK_BYTES, State};
 
-/// Proof that this processor has what [`compress`] is compiled for.
+/// Proof that this processor has the instructions of [`compress`].
 #[derive(Clone, Copy)]
 pub struct Unit(());
 
@@ -24,16 +24,16 @@ impl Unit {
         is_there.then_some(Unit(()))
     }
 
-    /// Takes whole blocks into each of the states: of one lane into all of them,
-    /// or of as many lanes, each as long as the others, into one state each.
+    /// Adds whole blocks to the states. A single lane goes into all states. Several
+    /// lanes, all of the same length, go into one state each.
     pub fn compress<const N: usize, const M: usize>(
         self,
         states: &mut [State; N],
         lanes: [&[u8]; M],
     ) {
-        #[expect(unsafe_code, reason = "instructions that not every processor has")]
-        // SAFETY: a `Unit` comes from `detect` alone, which found all features
-        // that `compress` is compiled for. It has no other condition.
+        #[expect(unsafe_code, reason = "not every processor has these instructions")]
+        // SAFETY: only `detect` creates a `Unit`, after it found all features that
+        // `compress` is compiled for. `compress` has no other requirement.
         unsafe {
             compress(states, lanes);
         }
@@ -52,10 +52,10 @@ fn compress<const N: usize, const M: usize>(states: &mut [State; N], lanes: [&[u
     }
     let lanes = lanes.map(|lane| lane.as_chunks::<BLOCK_BYTES>().0);
     let blocks = lanes.iter().map(|lane| lane.len()).min().unwrap_or(0);
-    #[expect(clippy::needless_range_loop, reason = "it is a place in every lane")]
+    #[expect(clippy::needless_range_loop, reason = "it is an index into every lane")]
     for at in 0..blocks {
         let (abef_before, cdgh_before) = (abef, cdgh);
-        // In variables of their own, so that the schedule stays in registers.
+        // Separate variables keep the schedule in registers.
         let (mut w0, mut w1, mut w2, mut w3) =
             ([nothing; M], [nothing; M], [nothing; M], [nothing; M]);
         for m in 0..M {
@@ -88,7 +88,7 @@ fn compress<const N: usize, const M: usize>(states: &mut [State; N], lanes: [&[u
     }
 }
 
-/// State `n` takes the words of lane `n`, or of the only one.
+/// Does four rounds. State `n` takes the words of lane `n`, or of the only lane.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 #[inline]
 fn four_rounds<const N: usize, const M: usize>(
@@ -111,8 +111,7 @@ fn four_rounds<const N: usize, const M: usize>(
     }
 }
 
-/// The four words of the message schedule that take the place of the oldest, in
-/// each lane.
+/// Returns the next four words of the message schedule, for each lane.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 #[inline]
 fn extended<const M: usize>(
@@ -145,7 +144,7 @@ fn constants(four_rounds: usize) -> __m128i {
     _mm_set_epi32(k3, k2, k1, k0)
 }
 
-/// From the lowest to the highest.
+/// Returns the words of a vector, lowest first.
 #[target_feature(enable = "sse2,sse4.1")]
 #[inline]
 fn words_of(vector: __m128i) -> [u32; 4] {
