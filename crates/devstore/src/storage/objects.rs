@@ -1,7 +1,8 @@
 //! Objects of a bucket: publish, find, open, delete.
 //!
-//! Order of a write: blob, record, memory, and only then what it replaced goes.
-//! Stopped anywhere, a reader finds the old object or the new one, whole.
+//! A write stores the blob, then the record, then the entry in memory, and only
+//! then removes the object that it replaces. Wherever it stops, readers find the
+//! complete old object or the complete new one.
 
 use std::fs;
 use std::ops::Range;
@@ -10,20 +11,21 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::blob::{Reader, random_id};
-use crate::digest;
-use crate::precondition::Precondition;
-use crate::receive::Received;
-use crate::record::{Attributes, Content, NULL_VERSION, Object, Part, Version, Versioning};
-use crate::store::{Bucket, State, Store};
+use crate::model::digest;
+use crate::model::precondition::Precondition;
+use crate::model::record::{Attributes, Content, NULL_VERSION, Object, Part, Version, Versioning};
+use crate::storage::blob::{Reader, random_id};
+use crate::storage::bucket::Bucket;
+use crate::storage::receive::Received;
+use crate::storage::store::{State, Store};
 
-/// A version, and its id as S3 shows it.
+/// A version of an object, and the version id that S3 shows to clients.
 pub(crate) struct Found {
     pub(crate) version: Arc<Version>,
     pub(crate) shown_id: Option<String>,
 }
 
-/// What a deletion did: added a delete marker, or removed a version.
+/// The result of a deletion: a new delete marker, or a removed version.
 #[derive(Debug, Default)]
 pub(crate) struct Deleted {
     pub(crate) shown_id: Option<String>,
@@ -47,7 +49,7 @@ impl Store {
     ) -> S3Result<Found> {
         let mut state = self.state()?;
         precondition.check(current_etag(state.bucket(bucket)?, key))?;
-        let part = self.keep_part(1, received)?;
+        let part = self.store_part(1, received)?;
         let object = Object {
             attributes,
             etag: part.etag.clone(),
@@ -62,8 +64,8 @@ impl Store {
             .inspect_err(|_| self.blobs.remove(&blob))
     }
 
-    pub(crate) fn keep_part(&self, number: i32, received: Received) -> S3Result<Part> {
-        let blob = self.blobs.keep(received.file).map_err(S3Error::internal_error)?;
+    pub(crate) fn store_part(&self, number: i32, received: Received) -> S3Result<Part> {
+        let blob = self.blobs.store(received.file).map_err(S3Error::internal_error)?;
         Ok(Part {
             number,
             blob,
@@ -75,7 +77,7 @@ impl Store {
         })
     }
 
-    /// Makes a version the newest of its key.
+    /// Writes a version and makes it the newest of its key.
     pub(crate) fn publish(
         &self,
         state: &mut State,
@@ -118,7 +120,7 @@ impl Store {
         find(self.state()?.bucket(bucket)?, key, version_id)
     }
 
-    /// Finds an object and opens the range of it that `choose` picks.
+    /// Finds an object and opens the range that `choose` returns.
     pub(crate) fn open_object(
         &self,
         bucket: &str,
@@ -128,7 +130,7 @@ impl Store {
     ) -> S3Result<(Found, Range<u64>, Reader)> {
         let state = self.state()?;
         let found = find(state.bucket(bucket)?, key, version_id)?;
-        self.state_of(found.object()).check_readable()?;
+        self.archive_state_of(found.object()).check_readable()?;
         let range = choose(found.object())?;
         let reader = Reader::new(&self.blobs, &found.object().parts, range.clone());
         Ok((found, range, reader))
@@ -154,7 +156,7 @@ impl Store {
         }
     }
 
-    /// A version that is not there is as good as deleted.
+    /// Deletes one version. A version that does not exist is no error, as in S3.
     fn delete_version(
         &self,
         state: &mut State,
@@ -177,7 +179,8 @@ impl Store {
 }
 
 impl Bucket {
-    /// Returns the version of the same id that it replaces.
+    /// Inserts the newest version, and returns the one with the same id that it
+    /// replaces.
     fn insert(&mut self, version: Arc<Version>) -> Option<Arc<Version>> {
         let versions = self.versions.entry(version.key.clone()).or_default();
         let same = versions.iter().position(|old| old.id == version.id);
@@ -186,7 +189,7 @@ impl Bucket {
         replaced
     }
 
-    /// Puts a version in the place of itself, which is in the bucket.
+    /// Replaces the version that has the same key and id.
     pub(crate) fn replace(&mut self, version: Arc<Version>) {
         let versions = self.versions.get_mut(&version.key).into_iter().flatten();
         versions.filter(|old| old.id == version.id).for_each(|old| *old = Arc::clone(&version));
@@ -216,14 +219,14 @@ pub(crate) fn find(bucket: &Bucket, key: &str, version_id: Option<&str>) -> S3Re
         }
     }?;
     if version.object().is_none() {
-        return Err(is_delete_marker(version_id));
+        return Err(delete_marker_refusal(version_id));
     }
     Ok(Found { version: Arc::clone(version), shown_id: bucket.shown_id(version) })
 }
 
-/// S3 says which of its 404s is a delete marker:
+/// Returns the refusal for a delete marker, which S3 marks with a header:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html>
-fn is_delete_marker(version_id: Option<&str>) -> S3Error {
+fn delete_marker_refusal(version_id: Option<&str>) -> S3Error {
     let mut refusal = S3Error::new(match version_id {
         None => S3ErrorCode::NoSuchKey,
         Some(_) => S3ErrorCode::MethodNotAllowed,

@@ -1,18 +1,18 @@
-//! What every listing of keys is asked for: prefix, delimiter, length of a
-//! page, and how keys are written.
+//! The parameters that all listings of keys share: prefix, delimiter, length of a
+//! page, and the encoding of keys.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::{S3Result, dto};
 
 use super::fields::invalid_argument;
-use crate::listing::{Cursor, PAGE_MAX, Page, Query};
+use crate::model::listing::{Cursor, PAGE_MAX, Page, Query};
 
-/// What `encoding-type=url` leaves as it is.
+/// Characters that `encoding-type=url` does not escape.
 const URL: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*');
 
-/// A key may hold characters that XML cannot, so a client may ask for them to
-/// be escaped.
+/// The encoding of keys in an answer. XML cannot represent some characters, so a
+/// client may ask for escapes.
 #[derive(Clone, Copy)]
 enum Encoding {
     Plain,
@@ -20,23 +20,23 @@ enum Encoding {
 }
 
 #[derive(Clone)]
-pub(super) struct Asked {
+pub(super) struct ListRequest {
     prefix: String,
     delimiter: Option<String>,
     pub(super) max: i32,
     encoding: Encoding,
 }
 
-impl Asked {
+impl ListRequest {
     pub(super) fn new(
         prefix: Option<String>,
         delimiter: Option<String>,
         max: Option<i32>,
         encoding: Option<&dto::EncodingType>,
-    ) -> S3Result<Asked> {
+    ) -> S3Result<ListRequest> {
         let max = max.unwrap_or(PAGE_MAX as i32);
         if max < 0 {
-            return Err(invalid_argument("The length of a page is negative."));
+            return Err(invalid_argument("The maximum number of entries is negative."));
         }
         let encoding = match encoding.map(dto::EncodingType::as_str) {
             None => Encoding::Plain,
@@ -46,7 +46,7 @@ impl Asked {
             }
         };
         let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty());
-        Ok(Asked { prefix: prefix.unwrap_or_default(), delimiter, max, encoding })
+        Ok(ListRequest { prefix: prefix.unwrap_or_default(), delimiter, max, encoding })
     }
 
     pub(super) fn query(&self, after: Option<Cursor>) -> Query<'_> {
@@ -64,14 +64,14 @@ impl Asked {
     }
 
     pub(super) fn prefix(&self) -> Option<String> {
-        Some(self.write(&self.prefix))
+        Some(self.encode(&self.prefix))
     }
 
     pub(super) fn delimiter(&self) -> Option<String> {
-        self.delimiter.as_deref().map(|delimiter| self.write(delimiter))
+        self.delimiter.as_deref().map(|delimiter| self.encode(delimiter))
     }
 
-    pub(super) fn write(&self, text: &str) -> String {
+    pub(super) fn encode(&self, text: &str) -> String {
         match self.encoding {
             Encoding::Plain => text.to_owned(),
             Encoding::Url => utf8_percent_encode(text, URL).to_string(),
@@ -87,6 +87,6 @@ impl Asked {
 
     pub(super) fn prefixes<T>(&self, page: &Page<T>) -> Option<Vec<dto::CommonPrefix>> {
         let prefixes = page.prefixes.iter();
-        Some(prefixes.map(|p| dto::CommonPrefix { prefix: Some(self.write(p)) }).collect())
+        Some(prefixes.map(|p| dto::CommonPrefix { prefix: Some(self.encode(p)) }).collect())
     }
 }

@@ -1,10 +1,10 @@
-//! The operations of S3 by name, so that a fault can be meant for one of them.
+//! The S3 operations that a fault or a hold can be limited to.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! operations {
     ($($name:ident),* $(,)?) => {
-        /// An S3 operation that this server knows. As JSON it is its name.
+        /// An S3 operation of this server. Its JSON form is its name.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
         )]

@@ -1,9 +1,9 @@
-//! The folder: where things are in it, and how records are written.
+//! The folder on disk: its layout, its lock, and how records are written.
 //!
 //! ```text
 //! root/
-//!   lock                               held while the store is open
-//!   clock.json                         how far the clock was moved ahead
+//!   lock                               locked while the store is open
+//!   clock.json                         how far the clock was advanced
 //!   tmp/                               emptied at start
 //!   blobs/{2 digits}/{id}              bytes of a part or of a whole object
 //!   buckets/{name}/bucket.json
@@ -11,10 +11,10 @@
 //!   buckets/{name}/uploads/{id}/upload.json, {part number}.json
 //! ```
 //!
-//! A name on disk is never a key, so any key goes, and `a` may stand beside
-//! `a/b`. A file appears under its final name by a rename, so it is whole or
-//! absent after a crash of this process. Nothing is fsynced: after a crash of
-//! the machine the last writes may be missing.
+//! Names on disk are never keys, so any key can be stored, and `a` can exist
+//! beside `a/b`. A file gets its final name by a rename, so after a crash of this
+//! process it is complete or absent. Nothing is fsynced: after a crash of the
+//! machine the last writes may be missing.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, BufWriter, Write};
@@ -25,15 +25,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
-/// Why a folder cannot be opened.
+/// Reason why a folder cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("open {}: another process uses it", path.display())]
+    #[error("open {}: another process is using it; stop that process first", path.display())]
     InUse { path: PathBuf },
     #[error("open {}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("read {}: not a record of this program", path.display())]
-    Damaged { path: PathBuf, source: serde_json::Error },
+    #[error("read {}: expected a record of s3up-devstore", path.display())]
+    FaultyBody { path: PathBuf, source: serde_json::Error },
 }
 
 pub(crate) struct Disk {
@@ -41,15 +41,15 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Makes the folders, takes the lock, and empties `tmp`. The lock is held
-    /// for as long as the returned file is open.
+    /// Creates the folders, takes the lock and empties `tmp`. The lock is held
+    /// until the returned file is closed.
     pub(crate) fn open(root: PathBuf) -> Result<(Disk, File), OpenError> {
         let disk = Disk { root };
-        make_dir(&disk.root)?;
+        create_dir(&disk.root)?;
         let lock = disk.lock()?;
         remove_dir(&disk.tmp())?;
         for dir in [disk.tmp(), disk.blobs(), disk.buckets()] {
-            make_dir(&dir)?;
+            create_dir(&dir)?;
         }
         Ok((disk, lock))
     }
@@ -117,7 +117,7 @@ impl Disk {
         self.upload(bucket, id).join(format!("{number}.json"))
     }
 
-    /// A file that is removed unless it is kept under another name.
+    /// Creates a file that is removed when dropped, unless it was persisted.
     pub(crate) fn temporary(&self) -> io::Result<NamedTempFile> {
         NamedTempFile::new_in(self.tmp())
     }
@@ -126,19 +126,19 @@ impl Disk {
         let mut file = BufWriter::new(self.temporary()?);
         serde_json::to_writer(&mut file, record)?;
         file.flush()?;
-        keep(file.into_inner()?, path)
+        persist(file.into_inner()?, path)
     }
 
-    /// Removes a folder so that it is there with all its files, or not at all.
+    /// Removes a folder at once: after a crash it has all its files, or is gone.
     pub(crate) fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        let doomed = tempfile::tempdir_in(self.tmp())?;
-        fs::rename(path, doomed.path().join("removed"))?;
-        doomed.close()
+        let trash = tempfile::tempdir_in(self.tmp())?;
+        fs::rename(path, trash.path().join("removed"))?;
+        trash.close()
     }
 }
 
-/// Gives a temporary file its final name, over what may have had it.
-pub(crate) fn keep(file: NamedTempFile, path: &Path) -> io::Result<()> {
+/// Renames a temporary file to its final name, replacing any existing file.
+pub(crate) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
@@ -149,10 +149,10 @@ pub(crate) fn keep(file: NamedTempFile, path: &Path) -> io::Result<()> {
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, OpenError> {
     let file = File::open(path).map_err(|e| io_error(path, e))?;
     serde_json::from_reader(BufReader::new(file))
-        .map_err(|source| OpenError::Damaged { path: path.to_owned(), source })
+        .map_err(|source| OpenError::FaultyBody { path: path.to_owned(), source })
 }
 
-/// What is in a folder, in the order of its names; nothing if there is none.
+/// Returns the sorted entries of a folder, and none if it does not exist.
 pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let listed = match fs::read_dir(dir) {
         Ok(listed) => listed,
@@ -171,7 +171,7 @@ pub(crate) fn io_error(path: &Path, source: io::Error) -> OpenError {
     OpenError::Io { path: path.to_owned(), source }
 }
 
-fn make_dir(path: &Path) -> Result<(), OpenError> {
+fn create_dir(path: &Path) -> Result<(), OpenError> {
     fs::create_dir_all(path).map_err(|e| io_error(path, e))
 }
 

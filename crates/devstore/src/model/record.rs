@@ -1,28 +1,27 @@
-//! What is remembered of buckets, objects and uploads: the JSON files on disk,
-//! and the same values in memory.
+//! The records of buckets, objects and uploads, in memory and as JSON files.
 //!
-//! A record names its blobs and never holds their bytes. A record that can be
-//! read is complete: it is written to a temporary file and renamed.
+//! A record lists its blobs and never contains their bytes. A record on disk is
+//! always complete, because it is written to a temporary file and renamed.
 
 use std::collections::BTreeMap;
 
 use s3s::dto::{BucketLifecycleConfiguration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::archive::Restore;
-use crate::digest::{Algorithm, Checksum, Kind};
+use crate::model::archive::Restore;
+use crate::model::digest::{Algorithm, Checksum, Kind};
 
-/// The version id of what is written while a bucket keeps no versions.
+/// Version id of objects that are written while a bucket keeps no versions.
 pub(crate) const NULL_VERSION: &str = "null";
 
-/// Whether a bucket keeps what is overwritten or deleted.
+/// Whether a bucket keeps overwritten and deleted objects as versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Versioning {
     #[default]
     Off,
     Enabled,
-    /// Was enabled once: old versions stay, new ones are called `null`.
+    /// Old versions stay; new ones have the id `null` and replace each other.
     Suspended,
 }
 
@@ -30,12 +29,12 @@ pub enum Versioning {
 pub(crate) struct BucketRecord {
     pub(crate) created_at: Timestamp,
     pub(crate) versioning: Versioning,
-    /// Kept and told; nothing is done by it.
+    /// Stored and returned, but never applied.
     #[serde(default)]
     pub(crate) lifecycle: Option<BucketLifecycleConfiguration>,
 }
 
-/// What a client says about an object beside its bytes; given back unchanged.
+/// Properties that a client sets on an object. They are returned unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Attributes {
@@ -45,7 +44,7 @@ pub(crate) struct Attributes {
     pub(crate) content_language: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
-    /// `None` is STANDARD.
+    /// `None` for STANDARD.
     pub(crate) storage_class: Option<String>,
     pub(crate) sse: Option<String>,
     pub(crate) sse_kms_key_id: Option<String>,
@@ -55,8 +54,8 @@ pub(crate) struct Attributes {
 pub(crate) struct Version {
     pub(crate) key: String,
     pub(crate) id: String,
-    /// Grows with every write to the store: of two versions of a key the one
-    /// with the higher number is newer, whatever the clock did.
+    /// Increases with every write to the store. Of two versions of a key, the one
+    /// with the higher number is newer, even if the clock went back.
     pub(crate) order: u64,
     pub(crate) written_at: Timestamp,
     pub(crate) content: Content,
@@ -75,25 +74,25 @@ pub(crate) struct Object {
     pub(crate) etag: String,
     pub(crate) len: u64,
     pub(crate) checksum: Checksum,
-    /// In order; a single PUT is one part.
+    /// All parts in order. An object of a single PUT has one part.
     pub(crate) parts: Vec<Part>,
-    /// The multipart upload that this object came from. A record of an upload
-    /// that has become an object is what a crash left behind.
+    /// Multipart upload that this object was made of. If the record of that upload
+    /// still exists at start, the server crashed before removing it.
     pub(crate) upload_id: Option<String>,
-    /// The last copy that was asked for out of the archive.
+    /// Last restore that was requested.
     #[serde(default)]
     pub(crate) restore: Option<Restore>,
 }
 
-/// Some bytes of an object or an upload.
+/// A part of an object or an upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Part {
     pub(crate) number: i32,
     pub(crate) blob: String,
     pub(crate) len: u64,
-    /// Hex of the MD5.
+    /// MD5 in hexadecimal.
     pub(crate) etag: String,
-    /// What the client or the upload asked for.
+    /// Checksum with the algorithm of the client or of the upload.
     pub(crate) checksum: Checksum,
     pub(crate) crc64nvme: u64,
     pub(crate) written_at: Timestamp,
@@ -103,11 +102,11 @@ pub(crate) struct Part {
 pub(crate) struct UploadRecord {
     pub(crate) id: String,
     pub(crate) key: String,
-    /// Of the same sequence as [`Version::order`].
+    /// Number from the same sequence as [`Version::order`].
     pub(crate) order: u64,
     pub(crate) started_at: Timestamp,
     pub(crate) attributes: Attributes,
-    /// `None`: the client did not choose one.
+    /// `None` if the client chose none.
     pub(crate) algorithm: Option<Algorithm>,
     pub(crate) kind: Kind,
 }

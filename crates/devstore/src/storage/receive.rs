@@ -1,9 +1,9 @@
-//! Takes in a body: a temporary file, its length, its digests.
+//! Receives a body into a temporary file, and computes its length and digests.
 //!
-//! The body is gathered into batches; while one batch is hashed and written on
-//! the blocking pool, the next is gathered, so a body of any length costs two
-//! batches of memory. A body that breaks off, or a client that goes away,
-//! drops the temporary file, which removes it.
+//! The body is collected into batches. While one batch is hashed and written on
+//! the blocking pool, the next is collected, so a body of any length takes the
+//! memory of two batches. If the body breaks off or the client disconnects, the
+//! temporary file is dropped and thereby removed.
 
 use std::io::{self, Write};
 use std::mem;
@@ -17,9 +17,9 @@ use s3up_core::part::PART_BYTES_MAX;
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
-use crate::digest::{Algorithm, Digests, Hasher};
+use crate::model::digest::{Algorithm, Digests, Hasher};
 
-/// One hop to the blocking pool per so many bytes.
+/// Bytes per task on the blocking pool.
 const BATCH_BYTES: usize = 512 * 1024;
 
 pub(crate) struct Received {
@@ -28,7 +28,7 @@ pub(crate) struct Received {
     pub(crate) digests: Digests,
 }
 
-struct Sink {
+struct PartialBody {
     file: NamedTempFile,
     hasher: Hasher,
     len: u64,
@@ -39,15 +39,15 @@ pub(crate) async fn receive(
     body: Option<StreamingBlob>,
     algorithm: Algorithm,
 ) -> S3Result<Received> {
-    let sink = Sink { file, hasher: Hasher::new(algorithm), len: 0 };
-    let mut writing = write(sink, Vec::new());
+    let partial = PartialBody { file, hasher: Hasher::new(algorithm), len: 0 };
+    let mut writing = write(partial, Vec::new());
     let (mut batch, mut batch_bytes) = (Vec::new(), 0);
     if let Some(mut body) = body {
         while let Some(chunk) = body.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(error) => {
-                    // The file is gone before the client hears of it.
+                    // Remove the file before the client gets the error.
                     drop(writing.await);
                     return Err(broken_body(error));
                 }
@@ -60,33 +60,34 @@ pub(crate) async fn receive(
             }
         }
     }
-    let sink = written(write(written(writing).await?, batch)).await?;
-    Ok(Received { file: sink.file, len: sink.len, digests: sink.hasher.finish() })
+    let partial = written(write(written(writing).await?, batch)).await?;
+    Ok(Received { file: partial.file, len: partial.len, digests: partial.hasher.finish() })
 }
 
-fn write(mut sink: Sink, batch: Vec<Bytes>) -> JoinHandle<io::Result<Sink>> {
+fn write(mut partial: PartialBody, batch: Vec<Bytes>) -> JoinHandle<io::Result<PartialBody>> {
     tokio::task::spawn_blocking(move || {
         for chunk in batch {
-            sink.len += chunk.len() as u64;
-            sink.hasher.update(&chunk);
-            sink.file.write_all(&chunk)?;
+            partial.len += chunk.len() as u64;
+            partial.hasher.update(&chunk);
+            partial.file.write_all(&chunk)?;
         }
-        Ok(sink)
+        Ok(partial)
     })
 }
 
-async fn written(writing: JoinHandle<io::Result<Sink>>) -> S3Result<Sink> {
-    let sink = writing.await.map_err(S3Error::internal_error)?;
-    let sink = sink.map_err(S3Error::internal_error)?;
-    if sink.len > PART_BYTES_MAX {
+async fn written(writing: JoinHandle<io::Result<PartialBody>>) -> S3Result<PartialBody> {
+    let partial = writing.await.map_err(S3Error::internal_error)?;
+    let partial = partial.map_err(S3Error::internal_error)?;
+    if partial.len > PART_BYTES_MAX {
         let message = "Your proposed upload exceeds the maximum allowed object size.";
         return Err(S3Error::with_message(S3ErrorCode::EntityTooLarge, message));
     }
-    Ok(sink)
+    Ok(partial)
 }
 
-/// Why a body could not be read to its end. `s3s` checks signed bodies while
-/// they are read and keeps its error types to itself, so their text decides.
+/// Returns the refusal for a body that could not be read. `s3s` verifies signed
+/// bodies while they are read. Its error types are private, so this depends on
+/// their text.
 fn broken_body(error: StdError) -> S3Error {
     let text = error.to_string();
     let code = if text.contains("Sha256Mismatch") {

@@ -1,7 +1,7 @@
-//! Conditional writes: what must be true of the current object.
+//! Conditional writes: conditions on the current object.
 //!
-//! Checked under the lock under which the write is made visible, so that of
-//! two writers of a new key exactly one wins.
+//! They are checked under the same lock under which the write becomes visible, so
+//! of two writers of a new key exactly one wins.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
 
@@ -33,7 +33,7 @@ impl Precondition {
         }
     }
 
-    /// `etag` is that of the current object; a delete marker is no object.
+    /// Checks the ETag of the current object. A delete marker is no object.
     pub(crate) fn check(&self, etag: Option<&str>) -> S3Result<()> {
         let holds = match (self, etag) {
             (Precondition::None, _) => true,
@@ -48,7 +48,7 @@ impl Precondition {
     }
 }
 
-/// S3 answers so to `If-None-Match` with anything but `*` on a write.
+/// Returns the answer of S3 to `If-None-Match` with an ETag on a write.
 fn not_implemented() -> S3Error {
     let message = "A header you provided implies functionality that is not implemented.";
     S3Error::with_message(S3ErrorCode::NotImplemented, message)
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_condition_says_of_the_current_object() {
+    fn a_write_is_refused_unless_its_condition_holds() {
         use S3ErrorCode::{NoSuchKey, PreconditionFailed};
         let etag = |text: &str| Precondition::ETag(text.to_owned());
         #[rustfmt::skip]
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_s3_does_not_know_on_writes_is_refused() {
+    fn a_condition_that_s3_does_not_support_on_writes_is_refused() {
         let etag = || ETagCondition::ETag(ETag::Strong("a".to_owned()));
 
         let err = Precondition::parse(None, Some(etag())).unwrap_err();

@@ -1,8 +1,8 @@
-//! Checksums: which one a client wants, what it claims, what the bytes say.
+//! Checksums: the algorithm of a client, its claimed values, and computing them.
 //!
-//! One checksum is kept for an object or part: the one that the client named,
-//! else CRC64NVME, as S3 does. The MD5 is always computed because the ETag is
-//! made of it, and CRC64NVME because a completed upload is checked against it
+//! As in S3, one checksum is stored for an object or part: the one that the
+//! client chose, or CRC64NVME. The MD5 is always computed, because it is the
+//! ETag. CRC64NVME is always computed, so that a completed upload can be verified
 //! without reading its parts again.
 //!
 //! The rules of S3:
@@ -25,12 +25,12 @@ pub(crate) enum Algorithm {
     Sha256,
 }
 
-/// What the checksum of a multipart object is computed over.
+/// The input of the checksum of a multipart object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
-    /// All bytes.
+    /// All bytes of the object.
     FullObject,
-    /// The checksums of the parts; written with the number of parts behind it.
+    /// The checksums of the parts. The value ends with the number of parts.
     Composite,
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 pub(crate) struct Checksum {
     pub(crate) algorithm: Algorithm,
     pub(crate) kind: Kind,
-    /// As S3 writes it: base64, with `-N` behind it when composite.
+    /// Base64 as in S3, with the suffix `-N` if composite.
     pub(crate) value: String,
 }
 
@@ -74,12 +74,12 @@ impl Algorithm {
     pub(crate) fn parse(text: &str) -> S3Result<Algorithm> {
         let known = Algorithm::ALL.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(text));
         known.ok_or_else(|| {
-            let message = format!("checksum algorithm {text:?} is not known");
+            let message = format!("unknown checksum algorithm {text:?}");
             S3Error::with_message(S3ErrorCode::InvalidRequest, message)
         })
     }
 
-    /// How the checksum of a multipart upload is made unless the client says.
+    /// Returns the kind for a multipart upload if the client chooses none.
     pub(crate) fn default_kind(self) -> Kind {
         match self {
             Algorithm::Crc64Nvme => Kind::FullObject,
@@ -106,7 +106,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm as a CRC that can be combined, if it is one.
+    /// Returns the algorithm as a CRC, whose values can be combined.
     fn as_crc(self) -> Option<CrcAlgorithm> {
         match self {
             Algorithm::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
@@ -128,14 +128,14 @@ impl Kind {
     pub(crate) fn parse(text: &str) -> S3Result<Kind> {
         [Kind::FullObject, Kind::Composite].into_iter().find(|k| k.as_str() == text).ok_or_else(
             || {
-                let message = format!("checksum type {text:?} is not known");
+                let message = format!("unknown checksum type {text:?}");
                 S3Error::with_message(S3ErrorCode::InvalidRequest, message)
             },
         )
     }
 }
 
-/// What a client says the bytes of a body are.
+/// The digests that a client claims for a body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claims {
     pub(crate) md5: Option<String>,
@@ -143,7 +143,7 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// Refuses claims that could not be true of any bytes.
+    /// Refuses claims that no body could have.
     pub(crate) fn check_form(&self) -> S3Result<()> {
         if let Some(md5) = &self.md5
             && !is_base64_of(md5, 16)
@@ -182,7 +182,7 @@ fn is_base64_of(text: &str, bytes: usize) -> bool {
     BASE64.decode(text).is_ok_and(|decoded| decoded.len() == bytes)
 }
 
-/// The digests of some bytes, under way.
+/// Computes the digests of bytes that arrive in pieces.
 pub(crate) struct Hasher {
     algorithm: Algorithm,
     md5: crypto::Md5,
@@ -232,22 +232,22 @@ impl Hasher {
     }
 }
 
-/// The checksum of parts laid end to end, from their checksums and lengths.
-/// `None` where the algorithm cannot be combined.
+/// Returns the checksum of the concatenated parts, computed from their checksums
+/// and lengths. `None` if values of the algorithm cannot be combined.
 pub(crate) fn combine<'a>(
     algorithm: Algorithm,
     parts: impl Iterator<Item = (&'a str, u64)>,
 ) -> Option<String> {
     let crc = algorithm.as_crc()?;
     let whole = parts.fold(0, |sum, (value, len)| match len {
-        0 => sum, // combining with nothing is not defined, and changes nothing
+        0 => sum, // an empty part changes nothing, and combining it is undefined
         len => checksum_combine(crc, sum, decode_crc(value), len),
     });
     let bytes = whole.to_be_bytes();
     Some(BASE64.encode(&bytes[8 - algorithm.value_bytes()..]))
 }
 
-/// The checksum of the checksums of the parts, with their number.
+/// Returns the checksum of the checksums of the parts, with their number.
 pub(crate) fn compose<'a>(
     algorithm: Algorithm,
     parts: impl ExactSizeIterator<Item = &'a str>,
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_check_values_are_the_known_ones() {
+    fn check_values_are_those_of_the_specification() {
         #[rustfmt::skip]
         let cases = [
             (Algorithm::Crc32,     "y/Q5Jg=="),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_no_bytes_could_meet_is_refused() {
+    fn a_claim_that_no_body_could_have_is_refused() {
         #[rustfmt::skip]
         let cases = [
             (claim_md5("x"),                                S3ErrorCode::InvalidDigest),

@@ -1,10 +1,9 @@
-//! Blobs: files of bytes that never change, and that outlive their removal for
-//! as long as somebody reads them.
+//! Blobs: immutable files with the bytes of parts and objects.
 //!
-//! A read of ten thousand parts takes an hour and opens one file at a time. An
-//! object that is overwritten meanwhile must be read to its end all the same,
-//! so a reader *pins* its blobs: a blob that is removed while it is pinned
-//! goes when the last pin does.
+//! A read of ten thousand parts may take an hour and opens one file at a time. If
+//! the object is overwritten meanwhile, the reader must still get all of it. So a
+//! reader *pins* its blobs, and a blob that is removed while it is pinned is
+//! deleted with its last pin.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -18,11 +17,11 @@ use futures::Stream;
 use futures::stream::try_unfold;
 use tempfile::NamedTempFile;
 
-use crate::disk::{self, Disk};
-use crate::record::Part;
+use crate::model::record::Part;
+use crate::storage::disk::{self, Disk};
 
-/// How much of a body is read at a time: large enough that a disk is busy,
-/// small enough that a thousand readers fit in memory.
+/// Number of bytes per read: enough to keep a disk busy, and small enough that a
+/// thousand readers fit in memory.
 const READ_BYTES: u64 = 256 * 1024;
 
 pub(crate) struct Blobs {
@@ -33,7 +32,7 @@ pub(crate) struct Blobs {
 #[derive(Default)]
 struct Pins {
     count: usize,
-    doomed: bool,
+    is_removed: bool,
 }
 
 impl Blobs {
@@ -41,20 +40,20 @@ impl Blobs {
         Arc::new(Blobs { disk, pins: Mutex::default() })
     }
 
-    /// Makes a blob of a temporary file; returns its id.
-    pub(crate) fn keep(&self, file: NamedTempFile) -> io::Result<String> {
+    /// Turns a temporary file into a blob and returns its id.
+    pub(crate) fn store(&self, file: NamedTempFile) -> io::Result<String> {
         let id = random_id()?;
-        disk::keep(file, &self.disk.blob(&id))?;
+        disk::persist(file, &self.disk.blob(&id))?;
         Ok(id)
     }
 
-    /// Removes a blob now, or when its last reader is done.
+    /// Removes a blob, now or when its last reader is done.
     ///
-    /// A file that cannot be removed is left: nothing refers to it, and it is
-    /// swept at the next start.
+    /// A file that cannot be removed stays. No record refers to it, so the next
+    /// start removes it.
     pub(crate) fn remove(&self, id: &str) {
         match self.pins().get_mut(id) {
-            Some(pins) => pins.doomed = true,
+            Some(pins) => pins.is_removed = true,
             None => self.unlink(id),
         }
     }
@@ -69,9 +68,9 @@ impl Blobs {
 
     fn unpin(&self, id: &str) {
         let mut pins = self.pins();
-        let pin = pins.get_mut(id).expect("what is unpinned was pinned");
+        let pin = pins.get_mut(id).expect("an unpinned blob was pinned before");
         pin.count -= 1;
-        if pin.count == 0 && pins.remove(id).is_some_and(|pin| pin.doomed) {
+        if pin.count == 0 && pins.remove(id).is_some_and(|pin| pin.is_removed) {
             self.unlink(id);
         }
     }
@@ -79,7 +78,7 @@ impl Blobs {
     fn unlink(&self, id: &str) {
         let path = self.disk.blob(id);
         if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(event = "blob_left", path = %path.display(), %error);
+            tracing::warn!(event = "blob_not_deleted", path = %path.display(), %error);
         }
     }
 
@@ -108,7 +107,7 @@ pub(crate) struct Reader {
     open: Option<(File, Range<u64>)>,
 }
 
-/// What is read of one blob.
+/// A range of one blob.
 #[derive(Debug, PartialEq, Eq)]
 struct Piece {
     blob: String,
@@ -116,15 +115,15 @@ struct Piece {
 }
 
 impl Reader {
-    /// Call it under the lock under which the parts were looked up.
+    /// Must be called under the same lock under which the parts were looked up.
     pub(crate) fn new(blobs: &Arc<Blobs>, parts: &[Part], range: Range<u64>) -> Reader {
         let pieces = pieces(parts, range);
         let pinned = blobs.pin(pieces.iter().map(|piece| piece.blob.clone()).collect());
         Reader { pinned, pieces: pieces.into_iter(), open: None }
     }
 
-    /// The bytes, read on the blocking pool, one chunk ahead of nobody: what a
-    /// slow client does not take is not read.
+    /// Returns the bytes, read on the blocking pool. It never reads ahead of a slow
+    /// client.
     pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
         try_unfold(self, |mut reader| async {
             let read = tokio::task::spawn_blocking(move || {
@@ -153,7 +152,7 @@ impl Reader {
     }
 }
 
-/// Which bytes of which blob make up `range` of the object.
+/// Returns the ranges of blobs that make up `range` of the object.
 fn pieces(parts: &[Part], range: Range<u64>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut start = 0;
@@ -168,11 +167,11 @@ fn pieces(parts: &[Part], range: Range<u64>) -> Vec<Piece> {
     pieces
 }
 
-/// 32 hex digits that nobody can guess and that never come twice.
+/// Returns 32 random hexadecimal digits, which are unique and cannot be guessed.
 pub(crate) fn random_id() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(crate::digest::hex(&bytes))
+    Ok(digest::hex(&bytes))
 }
 
 #[cfg(test)]
@@ -180,10 +179,10 @@ mod tests {
     use s3s::dto::Timestamp;
 
     use super::*;
-    use crate::digest::{Algorithm, Checksum, Kind};
+    use crate::model::digest::{Algorithm, Checksum, Kind};
 
     #[test]
-    fn the_pieces_of_a_range() {
+    fn a_range_is_composed_of_the_right_pieces() {
         let parts = [part("a", 3), part("b", 0), part("c", 4)];
         #[rustfmt::skip]
         let cases = [
@@ -203,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_blob_goes_with_its_last_reader() {
+    fn a_removed_blob_is_deleted_with_its_last_reader() {
         let root = tempfile::tempdir().unwrap();
         let (disk, _lock) = Disk::open(root.path().to_owned()).unwrap();
         let disk = Arc::new(disk);
         let blobs = Blobs::new(Arc::clone(&disk));
-        let id = blobs.keep(disk.temporary().unwrap()).unwrap();
+        let id = blobs.store(disk.temporary().unwrap()).unwrap();
         let (one, other) = (blobs.pin(vec![id.clone()]), blobs.pin(vec![id.clone()]));
 
         blobs.remove(&id);

@@ -1,68 +1,68 @@
-//! Knows when what was written to a connection has left this process.
+//! Counts the flushes of a connection.
 //!
-//! A connection that breaks throws away what waits to be written. A body that
-//! is to be cut after exactly so many bytes has to wait until they are gone,
-//! and only the stream below the HTTP machinery knows.
+//! A connection that breaks discards bytes that wait to be written. A fault that
+//! cuts a body after an exact number of bytes must first wait until they are
+//! flushed, and only the stream below HTTP knows when that is.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The flushes of one connection. Clones share their content.
+/// The number of flushes of one connection. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Flushes(Arc<Mutex<Seen>>);
+pub(crate) struct FlushCounter(Arc<Mutex<FlushState>>);
 
 #[derive(Default)]
-struct Seen {
+struct FlushState {
     count: u64,
     waiting: Option<Waker>,
 }
 
-impl Flushes {
+impl FlushCounter {
     pub(crate) fn count(&self) -> u64 {
-        self.seen().count
+        self.state().count
     }
 
-    /// Ready once there was a flush after the `count`th.
+    /// Becomes ready once more than `count` flushes are done.
     pub(crate) fn poll_after(&self, count: u64, context: &mut Context<'_>) -> Poll<()> {
-        let mut seen = self.seen();
-        if seen.count > count {
+        let mut state = self.state();
+        if state.count > count {
             return Poll::Ready(());
         }
-        seen.waiting = Some(context.waker().clone());
+        state.waiting = Some(context.waker().clone());
         Poll::Pending
     }
 
-    fn note(&self) {
-        let mut seen = self.seen();
-        seen.count += 1;
-        if let Some(waker) = seen.waiting.take() {
+    fn increment(&self) {
+        let mut state = self.state();
+        state.count += 1;
+        if let Some(waker) = state.waiting.take() {
             waker.wake();
         }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn state(&self) -> MutexGuard<'_, FlushState> {
         self.0.lock().expect("no holder of this lock panics")
     }
 }
 
-/// A stream that notes its flushes. Hyper flushes it only after it has written
-/// everything it had.
-pub(crate) struct Noted<S> {
+/// A stream that counts its flushes. Hyper flushes it only after it has written
+/// everything.
+pub(crate) struct FlushCountingStream<S> {
     stream: S,
-    flushes: Flushes,
+    flushes: FlushCounter,
 }
 
-impl<S> Noted<S> {
-    pub(crate) fn new(stream: S, flushes: Flushes) -> Noted<S> {
-        Noted { stream, flushes }
+impl<S> FlushCountingStream<S> {
+    pub(crate) fn new(stream: S, flushes: FlushCounter) -> FlushCountingStream<S> {
+        FlushCountingStream { stream, flushes }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FlushCountingStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -72,7 +72,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for FlushCountingStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -95,7 +95,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        self.flushes.note();
+        self.flushes.increment();
         Poll::Ready(Ok(()))
     }
 

@@ -1,21 +1,21 @@
-//! RestoreObject: the record of the object says when its copy is there and
-//! when it goes, so a restore survives the end of the process.
+//! RestoreObject. The record of the object contains both instants of the restore,
+//! so a restore survives a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use s3s::{S3Error, S3Result};
 
-use crate::archive::{State, Verdict, Wanted, decide};
-use crate::objects::find;
-use crate::record::{Content, Object, Version};
-use crate::store::Store;
+use crate::model::archive::{ArchiveState, RestoreAction, RestoreTerms, decide};
+use crate::model::record::{Content, Object, Version};
+use crate::storage::objects::find;
+use crate::storage::store::Store;
 
-/// How a restore was taken.
+/// The effect of a restore request on the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum RestoreOutcome {
     Started,
-    Prolonged,
+    Extended,
 }
 
 impl Store {
@@ -23,9 +23,9 @@ impl Store {
         *self.restore_delay.lock().expect("no holder of this lock panics") = delay;
     }
 
-    pub(crate) fn state_of(&self, object: &Object) -> State {
+    pub(crate) fn archive_state_of(&self, object: &Object) -> ArchiveState {
         let class = object.attributes.storage_class.as_deref();
-        State::of(class, object.restore.as_ref(), self.clock.time())
+        ArchiveState::of(class, object.restore.as_ref(), self.clock.time())
     }
 
     pub(crate) fn restore(
@@ -33,8 +33,8 @@ impl Store {
         bucket_name: &str,
         key: &str,
         version_id: Option<&str>,
-        wanted: Wanted,
-    ) -> S3Result<Taken> {
+        terms: RestoreTerms,
+    ) -> S3Result<RestoreOutcome> {
         let delay = *self.restore_delay.lock().expect("no holder of this lock panics");
         let mut state = self.state()?;
         let bucket = state.bucket_mut(bucket_name)?;
@@ -42,10 +42,10 @@ impl Store {
         let object = found.object();
         let class = object.attributes.storage_class.as_deref();
         let now = self.clock.time();
-        let verdict = decide(class, self.state_of(object), wanted, now, delay)?;
-        let (restore, taken) = match verdict {
-            Verdict::Start(restore) => (restore, Taken::Started),
-            Verdict::Prolong(restore) => (restore, Taken::Prolonged),
+        let action = decide(class, self.archive_state_of(object), terms, now, delay)?;
+        let (restore, outcome) = match action {
+            RestoreAction::Start(restore) => (restore, RestoreOutcome::Started),
+            RestoreAction::Extend(restore) => (restore, RestoreOutcome::Extended),
         };
         let object = Object { restore: Some(restore), ..object.clone() };
         let content = Content::Object(Box::new(object));
@@ -53,6 +53,6 @@ impl Store {
         let record = self.disk.version_record(bucket_name, key, &version.id);
         self.disk.write(&record, &*version).map_err(S3Error::internal_error)?;
         bucket.replace(version);
-        Ok(taken)
+        Ok(outcome)
     }
 }

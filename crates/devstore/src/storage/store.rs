@@ -1,12 +1,12 @@
-//! All buckets: what is in memory, the lock around it, and buckets themselves.
+//! All buckets in memory, and the lock around them.
 //!
 //! Every change holds the one lock while it writes its record and updates the
-//! memory, so readers see a change whole, in the order of the disk. The lock is
-//! never held while a body moves: a change under it is a rename and a few
-//! hundred bytes of JSON. Everything here blocks, and is called from the
-//! blocking pool.
+//! memory. So readers see complete changes, in the same order as on disk. The
+//! lock is never held while a body is transferred; a change under it is a rename
+//! and a few hundred bytes of JSON. All functions block, so they are called on
+//! the blocking pool.
 //!
-//! Objects are in `objects`, multipart uploads in `uploads`.
+//! Not here: objects (`objects`), multipart uploads (`uploads`).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,25 +18,26 @@ use std::time::Duration;
 use s3s::dto::BucketLifecycleConfiguration;
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::blob::Blobs;
 use crate::clock::Clock;
-use crate::disk::{Disk, OpenError};
-use crate::load;
+use crate::model::record::{BucketRecord, Versioning};
 use crate::options::Conditions;
-use crate::record::{BucketRecord, Part, UploadRecord, Version, Versioning};
+use crate::storage::blob::Blobs;
+use crate::storage::bucket::Bucket;
+use crate::storage::disk::{Disk, OpenError};
+use crate::storage::load;
 
-/// Why a bucket cannot be made.
+/// Reason why a bucket cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
-    #[error("create bucket {0:?}: not a bucket name as S3 has them")]
+    #[error("create bucket {0:?}: not a valid S3 bucket name")]
     Name(String),
-    #[error("create bucket {name:?}: the store is stopped")]
+    #[error("create bucket {name:?}: the server is stopped")]
     Stopped { name: String },
     #[error("create bucket {name:?}")]
     Write { name: String, source: io::Error },
 }
 
-/// What a store is told beside its folder.
+/// The options of a store, apart from its folder.
 pub(crate) struct Limits {
     pub(crate) part_bytes_min: u64,
     pub(crate) restore_delay: Duration,
@@ -54,30 +55,17 @@ pub(crate) struct Store {
     state: Mutex<Option<State>>,
 }
 
-/// Gone once the store is closed, and with it the lock on the folder.
+/// The state of an open store. Closing the store drops it, and with it the lock on
+/// the folder.
 pub(crate) struct State {
     pub(crate) buckets: BTreeMap<String, Bucket>,
-    /// The highest order that was given out.
+    /// Highest order assigned so far.
     pub(crate) order: u64,
     _lock: File,
 }
 
-pub(crate) struct Bucket {
-    pub(crate) record: BucketRecord,
-    /// By key; of each key the newest first, and never none.
-    pub(crate) versions: BTreeMap<String, Vec<Arc<Version>>>,
-    /// By key, then by id.
-    pub(crate) uploads: BTreeMap<String, BTreeMap<String, Upload>>,
-}
-
-#[derive(Clone)]
-pub(crate) struct Upload {
-    pub(crate) record: UploadRecord,
-    pub(crate) parts: BTreeMap<i32, Part>,
-}
-
-/// Holds the lock on a store that is open.
-pub(crate) struct Open<'a>(MutexGuard<'a, Option<State>>);
+/// Holds the lock of an open store.
+pub(crate) struct StateGuard<'a>(MutexGuard<'a, Option<State>>);
 
 impl Store {
     pub(crate) fn open(root: PathBuf, limits: Limits) -> Result<Store, OpenError> {
@@ -96,20 +84,21 @@ impl Store {
         })
     }
 
-    /// Moves the clock of the store ahead.
+    /// Advances the clock of the store.
     pub(crate) fn advance(&self, by: Duration) -> io::Result<()> {
         self.clock.advance(by, |ahead| self.disk.write(&self.disk.clock(), &ahead))
     }
 
-    /// Nothing is written after this; the folder may be opened again.
+    /// Closes the store. It writes nothing after this, and the folder can be opened
+    /// again.
     pub(crate) fn close(&self) {
         self.guard().take();
     }
 
-    pub(crate) fn state(&self) -> S3Result<Open<'_>> {
+    pub(crate) fn state(&self) -> S3Result<StateGuard<'_>> {
         let guard = self.guard();
         match guard.is_some() {
-            true => Ok(Open(guard)),
+            true => Ok(StateGuard(guard)),
             false => Err(S3Error::new(S3ErrorCode::ServiceUnavailable)),
         }
     }
@@ -118,7 +107,7 @@ impl Store {
         self.state.lock().expect("no holder of this lock panics")
     }
 
-    /// Makes sure that the bucket exists. As in S3, one that has ever kept
+    /// Creates the bucket unless it exists. As in S3, a bucket that ever kept
     /// versions is never `Off` again.
     pub(crate) fn ensure_bucket(
         &self,
@@ -172,7 +161,7 @@ impl Store {
         })
     }
 
-    /// `None` takes it away.
+    /// Sets the lifecycle configuration; `None` removes it.
     pub(crate) fn set_lifecycle(
         &self,
         name: &str,
@@ -199,7 +188,7 @@ impl Store {
     }
 }
 
-impl std::ops::Deref for Open<'_> {
+impl std::ops::Deref for StateGuard<'_> {
     type Target = State;
 
     fn deref(&self) -> &State {
@@ -207,7 +196,7 @@ impl std::ops::Deref for Open<'_> {
     }
 }
 
-impl std::ops::DerefMut for Open<'_> {
+impl std::ops::DerefMut for StateGuard<'_> {
     fn deref_mut(&mut self) -> &mut State {
         self.0.as_mut().expect("checked when the lock was taken")
     }
@@ -225,24 +214,6 @@ impl State {
     pub(crate) fn next_order(&mut self) -> u64 {
         self.order += 1;
         self.order
-    }
-}
-
-impl Bucket {
-    pub(crate) fn new(record: BucketRecord) -> Bucket {
-        Bucket { record, versions: BTreeMap::new(), uploads: BTreeMap::new() }
-    }
-
-    pub(crate) fn newest(&self, key: &str) -> Option<&Arc<Version>> {
-        self.versions.get(key)?.first()
-    }
-
-    /// The version id as S3 shows it: not at all while a bucket keeps none.
-    pub(crate) fn shown_id(&self, version: &Version) -> Option<String> {
-        match self.record.versioning {
-            Versioning::Off => None,
-            Versioning::Enabled | Versioning::Suspended => Some(version.id.clone()),
-        }
     }
 }
 

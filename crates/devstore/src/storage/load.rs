@@ -1,7 +1,7 @@
-//! Reads the folder into memory at start, and sweeps what a crash left.
+//! Reads the folder into memory at start, and cleans up after a crash.
 //!
-//! Left behind can be: an upload that has become an object, a folder without
-//! its record, and blobs that no record names. None of them was ever visible.
+//! A crash can leave an upload that was completed already, a folder without its
+//! record, and blobs that no record lists. None of them was ever visible.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -9,14 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::disk::{self, Disk, OpenError, io_error};
-use crate::record::{Part, UploadRecord, Version};
-use crate::store::{Bucket, Upload};
+use crate::model::record::{Part, UploadRecord, Version};
+use crate::storage::bucket::{Bucket, Upload};
+use crate::storage::disk::{self, Disk, OpenError, io_error};
 
 pub(crate) struct Loaded {
     pub(crate) buckets: BTreeMap<String, Bucket>,
     pub(crate) order: u64,
-    /// How far the clock was moved ahead.
+    /// How far the clock was advanced.
     pub(crate) ahead: Duration,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn load(disk: &Disk) -> Result<Loaded, OpenError> {
             buckets.insert(name.clone(), load_bucket(disk, &name)?);
         }
     }
-    sweep_blobs(disk, &buckets)?;
+    remove_unused_blobs(disk, &buckets)?;
     let order = buckets.values().map(highest_order).max().unwrap_or(0);
     let clock = disk.clock();
     let ahead = if clock.exists() { disk::read(&clock)? } else { Duration::ZERO };
@@ -81,7 +81,7 @@ fn completed_uploads(bucket: &Bucket) -> HashSet<String> {
     versions.filter_map(|version| version.object()?.upload_id.clone()).collect()
 }
 
-fn sweep_blobs(disk: &Disk, buckets: &BTreeMap<String, Bucket>) -> Result<(), OpenError> {
+fn remove_unused_blobs(disk: &Disk, buckets: &BTreeMap<String, Bucket>) -> Result<(), OpenError> {
     let used = used_blobs(buckets);
     for dir in disk::entries(&disk.blobs())? {
         for path in disk::entries(&dir)? {

@@ -1,24 +1,25 @@
 //! Multipart uploads: start, add a part, complete, abort.
 //!
-//! A part is a blob and a record beside the record of its upload, so an upload
-//! survives a restart. Completing writes the record of the object, which names
-//! the blobs of the parts; no byte is copied. A crash right after leaves an
-//! upload that has become an object, which is swept at the next start.
+//! A part is a blob with a record beside the record of its upload, so an upload
+//! survives a restart. Completion writes the record of the object, which lists
+//! the blobs of the parts; no bytes are copied. After a crash right then, the
+//! next start removes the completed upload.
 
 use std::collections::{BTreeMap, HashSet};
 
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::assemble::{Expected, Listed, assemble};
-use crate::blob::random_id;
-use crate::digest::{Algorithm, Kind};
-use crate::objects::{Found, current_etag};
-use crate::precondition::Precondition;
-use crate::receive::Received;
-use crate::record::{Attributes, Content, Object, Part, UploadRecord};
-use crate::store::{Bucket, State, Store, Upload};
+use crate::model::assemble::{Expected, ListedPart, assemble};
+use crate::model::digest::{Algorithm, Kind};
+use crate::model::precondition::Precondition;
+use crate::model::record::{Attributes, Content, Object, Part, UploadRecord};
+use crate::storage::blob::random_id;
+use crate::storage::bucket::{Bucket, Upload};
+use crate::storage::objects::{Found, current_etag};
+use crate::storage::receive::Received;
+use crate::storage::store::{State, Store};
 
-/// Names an upload as every call about it does.
+/// Identifies an upload in all calls on it.
 #[derive(Clone, Debug)]
 pub(crate) struct UploadName {
     pub(crate) bucket: String,
@@ -34,7 +35,7 @@ pub(crate) struct NewUpload {
 }
 
 impl Store {
-    /// Returns the id. Ids sort in the order in which uploads were started.
+    /// Starts an upload and returns its id. Ids sort by the time of their start.
     pub(crate) fn start_upload(&self, bucket_name: &str, new: NewUpload) -> S3Result<String> {
         let mut state = self.state()?;
         let order = state.next_order();
@@ -68,9 +69,9 @@ impl Store {
         received: Received,
     ) -> S3Result<Part> {
         let mut state = self.state()?;
-        // Completed or aborted while the part was on its way.
+        // Fails if the upload was completed or aborted while the part arrived.
         let upload = state.bucket_mut(&name.bucket)?.upload_mut(name)?;
-        let part = self.keep_part(number, received)?;
+        let part = self.store_part(number, received)?;
         let record = self.disk.part_record(&name.bucket, &name.id, number);
         if let Err(error) = self.disk.write(&record, &part) {
             self.blobs.remove(&part.blob);
@@ -85,7 +86,7 @@ impl Store {
     pub(crate) fn complete_upload(
         &self,
         name: &UploadName,
-        listed: &[Listed],
+        listed: &[ListedPart],
         expected: &Expected,
         precondition: &Precondition,
     ) -> S3Result<Found> {
@@ -106,18 +107,23 @@ impl Store {
         };
         let content = Content::Object(Box::new(object));
         let found = self.publish(&mut state, &name.bucket, &name.key, content)?;
-        self.forget_upload(&mut state, name, &found.object().parts)?;
+        self.remove_upload_records(&mut state, name, &found.object().parts)?;
         Ok(found)
     }
 
     pub(crate) fn abort_upload(&self, name: &UploadName) -> S3Result<()> {
         let mut state = self.state()?;
         state.bucket(&name.bucket)?.upload(name)?;
-        self.forget_upload(&mut state, name, &[])
+        self.remove_upload_records(&mut state, name, &[])
     }
 
-    /// Removes an upload and its parts, but for the blobs that live on.
-    fn forget_upload(&self, state: &mut State, name: &UploadName, kept: &[Part]) -> S3Result<()> {
+    /// Removes an upload and its parts, except for the blobs of `kept`.
+    fn remove_upload_records(
+        &self,
+        state: &mut State,
+        name: &UploadName,
+        kept: &[Part],
+    ) -> S3Result<()> {
         let folder = self.disk.upload(&name.bucket, &name.id);
         self.disk.remove_folder(&folder).map_err(S3Error::internal_error)?;
         let bucket = state.bucket_mut(&name.bucket)?;

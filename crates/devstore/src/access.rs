@@ -1,17 +1,19 @@
-//! What stands before every call: who may come in, and which calls fail.
+//! The check before every call: credentials, region, and faults that replace the
+//! work of the call.
 
 use std::future;
-use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderValue, header};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::faults::{Cue, Fault, Faults, Met, Op};
+use crate::faults::call_context::CallContext;
+use crate::faults::registry::ArmedFault;
+use crate::faults::{Fault, Faults, Op};
 use crate::options::Options;
 
-/// The one pair of credentials.
+/// The only credentials that the server accepts.
 pub(crate) struct Credentials {
     pub(crate) access_key_id: String,
     pub(crate) secret_access_key: SecretKey,
@@ -28,64 +30,31 @@ impl S3Auth for Credentials {
     }
 }
 
-/// Travels with a request: what it has met, for the end of its work.
-#[derive(Clone, Default)]
-pub(crate) struct MetOfCall(Arc<Mutex<Option<Met>>>);
-
-impl MetOfCall {
-    fn set(&self, met: Met) {
-        *self.0.lock().expect("no holder of this lock panics") = Some(met);
-    }
-
-    pub(crate) fn take(&self) -> Option<Met> {
-        self.0.lock().expect("no holder of this lock panics").take()
-    }
-
-    /// Where the body of the request is to be cut.
-    pub(crate) fn cut(&self) -> Option<(Cue, u64)> {
-        let met = self.0.lock().expect("no holder of this lock panics");
-        let cue = met.as_ref()?.cue.as_ref()?;
-        match cue.fault {
-            Fault::CutUpload { after_bytes } => Some((cue.clone(), after_bytes)),
-            Fault::InternalError
-            | Fault::AccessDenied
-            | Fault::SlowDown { .. }
-            | Fault::Stall
-            | Fault::CutBody { .. }
-            | Fault::FlipByte { .. }
-            | Fault::LoseAnswer
-            | Fault::LateInternalError
-            | Fault::ErrorIn200
-            | Fault::LateErrorIn200 => None,
-        }
-    }
-}
-
-pub(crate) struct Gate {
+pub(crate) struct AccessCheck {
     pub(crate) faults: Faults,
 }
 
 #[async_trait::async_trait]
-impl S3Access for Gate {
+impl S3Access for AccessCheck {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         if context.credentials().is_none() {
             return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "Access Denied"));
         }
         check_region(context.headers())?;
         let Some(op) = Op::named(context.s3_op().name()) else { return Ok(()) };
-        let met = self.faults.meet(op, context.headers());
-        let cue = met.cue.clone();
-        if let Some(of_call) = context.extensions_mut().get::<MetOfCall>() {
-            of_call.set(met);
+        let faults = self.faults.begin_call(op, context.headers());
+        let armed = faults.armed.clone();
+        if let Some(call) = context.extensions_mut().get::<CallContext>() {
+            call.set(faults);
         }
-        match cue {
-            Some(cue) => befall(cue).await,
+        match armed {
+            Some(armed) => apply_before_work(armed).await,
             None => Ok(()),
         }
     }
 }
 
-/// A signature names the region that it is for: `Credential=ID/DAY/REGION/s3/...`.
+/// Checks the region in the signature: `Credential=ID/DAY/REGION/s3/...`.
 fn check_region(headers: &HeaderMap) -> S3Result<()> {
     let signature = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let scope = signature.and_then(|text| text.split("Credential=").nth(1));
@@ -102,27 +71,29 @@ fn check_region(headers: &HeaderMap) -> S3Result<()> {
     }
 }
 
-/// Lets a fault happen that comes before the work.
-async fn befall(cue: Cue) -> S3Result<()> {
-    match cue.fault {
+/// Applies a fault that takes effect before the work.
+async fn apply_before_work(armed: ArmedFault) -> S3Result<()> {
+    match armed.fault {
         Fault::InternalError => {
-            cue.fire();
-            Err(S3Error::with_message(S3ErrorCode::InternalError, "injected"))
+            armed.fire();
+            Err(S3Error::with_message(S3ErrorCode::InternalError, "injected fault"))
         }
         Fault::AccessDenied => {
-            cue.fire();
-            Err(S3Error::with_message(S3ErrorCode::AccessDenied, "injected"))
+            armed.fire();
+            Err(S3Error::with_message(S3ErrorCode::AccessDenied, "injected fault"))
         }
         Fault::SlowDown { retry_after_seconds } => {
-            cue.fire();
+            armed.fire();
             Err(slow_down(retry_after_seconds))
         }
         Fault::Stall => {
-            cue.fire();
+            armed.fire();
             future::pending().await
         }
-        // The answer to this is made when the call is over.
-        Fault::ErrorIn200 => Err(S3Error::with_message(S3ErrorCode::InternalError, "injected")),
+        // The transport replaces this error with a 200 that contains one.
+        Fault::ErrorIn200 => {
+            Err(S3Error::with_message(S3ErrorCode::InternalError, "injected fault"))
+        }
         Fault::CutUpload { .. }
         | Fault::CutBody { .. }
         | Fault::FlipByte { .. }

@@ -1,7 +1,8 @@
-//! What a completed upload becomes: the rules of CompleteMultipartUpload.
+//! Assembles the parts of an upload: the rules of CompleteMultipartUpload.
 //!
-//! Pure. No byte is read again: the ETag is made of the MD5s of the parts, a
-//! composite checksum of their checksums, and a full-object CRC is combined.
+//! Pure. No byte is read again: the ETag is computed from the MD5s of the parts,
+//! a composite checksum from their checksums, and a full-object CRC by combining
+//! their CRCs.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 
@@ -10,18 +11,18 @@ use std::collections::BTreeMap;
 use s3s::crypto::{self, Checksum as _};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
-use crate::digest::{self, Algorithm, Checksum, Kind};
-use crate::record::{Part, UploadRecord};
+use crate::model::digest::{self, Algorithm, Checksum, Kind};
+use crate::model::record::{Part, UploadRecord};
 
-/// One line of the list that the client completes an upload with.
+/// A part in the list with which a client completes an upload.
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
+pub(crate) struct ListedPart {
     pub(crate) number: i32,
     pub(crate) etag: String,
     pub(crate) checksum: Option<(Algorithm, String)>,
 }
 
-/// What else the client says of the object.
+/// Further properties that the client expects of the object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expected {
     pub(crate) checksum: Option<(Algorithm, String)>,
@@ -40,7 +41,7 @@ pub(crate) struct Assembled {
 pub(crate) fn assemble(
     upload: &UploadRecord,
     uploaded: &BTreeMap<i32, Part>,
-    listed: &[Listed],
+    listed: &[ListedPart],
     expected: &Expected,
     part_bytes_min: u64,
 ) -> S3Result<Assembled> {
@@ -60,7 +61,7 @@ pub(crate) fn assemble(
     Ok(assembled)
 }
 
-fn check_order(listed: &[Listed]) -> S3Result<()> {
+fn check_order(listed: &[ListedPart]) -> S3Result<()> {
     if listed.is_empty() {
         let message = "You must specify at least one part";
         return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
@@ -75,16 +76,16 @@ fn check_order(listed: &[Listed]) -> S3Result<()> {
 fn find<'a>(
     upload: &UploadRecord,
     uploaded: &'a BTreeMap<i32, Part>,
-    line: &Listed,
+    line: &ListedPart,
 ) -> S3Result<&'a Part> {
     let number = line.number;
     let part = uploaded.get(&number).filter(|part| part.etag == line.etag).ok_or_else(|| {
-        let message = format!("Part {number} was not uploaded, or its ETag is another one.");
+        let message = format!("Part {number} was not uploaded, or its ETag does not match.");
         S3Error::with_message(S3ErrorCode::InvalidPart, message)
     })?;
     match &line.checksum {
-        Some((algorithm, value)) if is_other(&part.checksum, *algorithm, value) => {
-            let message = format!("The checksum of part {number} is another one.");
+        Some((algorithm, value)) if differs(&part.checksum, *algorithm, value) => {
+            let message = format!("The checksum of part {number} does not match.");
             Err(S3Error::with_message(S3ErrorCode::InvalidPart, message))
         }
         None if upload.kind == Kind::Composite => {
@@ -99,7 +100,7 @@ fn find<'a>(
     }
 }
 
-fn is_other(checksum: &Checksum, algorithm: Algorithm, value: &str) -> bool {
+fn differs(checksum: &Checksum, algorithm: Algorithm, value: &str) -> bool {
     checksum.algorithm != algorithm || checksum.value != value
 }
 
@@ -148,11 +149,11 @@ fn check_expected(assembled: &Assembled, expected: &Expected) -> S3Result<()> {
         && len != assembled.len
     {
         let found = assembled.len;
-        let message = format!("x-amz-mp-object-size is {len}, the parts have {found} bytes.");
+        let message = format!("x-amz-mp-object-size: expected {len} bytes, found {found}.");
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
     }
     if expected.kind.is_some_and(|kind| kind != assembled.checksum.kind) {
-        let message = "x-amz-checksum-type is not that of the upload.";
+        let message = "x-amz-checksum-type does not match the upload.";
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
     }
     let Some((algorithm, claim)) = &expected.checksum else { return Ok(()) };
@@ -160,14 +161,14 @@ fn check_expected(assembled: &Assembled, expected: &Expected) -> S3Result<()> {
         _ if *algorithm == assembled.checksum.algorithm => assembled.checksum.value.clone(),
         Algorithm::Crc64Nvme => crc64nvme(&assembled.parts),
         Algorithm::Crc32 | Algorithm::Crc32c | Algorithm::Sha1 | Algorithm::Sha256 => {
-            let message = "The checksum is not of the kind that the upload was created with.";
+            let message = "The checksum algorithm does not match the one of the upload.";
             return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
         }
     };
     if found == *claim { Ok(()) } else { Err(digest::bad_digest(algorithm.as_str())) }
 }
 
-/// The CRC64NVME of the whole object, whatever the upload was created with.
+/// Returns the CRC64NVME of the whole object, for any algorithm of the upload.
 fn crc64nvme(parts: &[Part]) -> String {
     let values: Vec<_> = parts.iter().map(|part| digest::encode_crc64(part.crc64nvme)).collect();
     let lens = parts.iter().map(|part| part.len);
@@ -180,22 +181,22 @@ mod tests {
     use s3s::dto::Timestamp;
 
     use super::*;
-    use crate::digest::Hasher;
-    use crate::record::Attributes;
+    use crate::model::digest::Hasher;
+    use crate::model::record::Attributes;
 
     const MIN: u64 = 4;
 
     #[test]
-    fn what_may_not_be_completed() {
+    fn a_wrong_list_of_parts_is_refused() {
         use S3ErrorCode::{EntityTooSmall, InvalidPart, InvalidPartOrder, MalformedXML};
         let parts = uploaded(&[b"1111", b"22", b"3333"]);
         let line = |number: i32| listed(&parts[&number]);
-        let wrong = Listed { etag: "0".repeat(32), ..line(1) };
-        let absent = Listed { number: 4, ..line(3) };
+        let wrong = ListedPart { etag: "0".repeat(32), ..line(1) };
+        let absent = ListedPart { number: 4, ..line(3) };
         #[rustfmt::skip]
         let cases = [
             ("no parts",                vec![],                          MalformedXML),
-            ("the wrong way round",     vec![line(3), line(1)],          InvalidPartOrder),
+            ("in reverse order",        vec![line(3), line(1)],          InvalidPartOrder),
             ("the same twice",          vec![line(1), line(1)],          InvalidPartOrder),
             ("a wrong ETag",            vec![wrong],                     InvalidPart),
             ("never uploaded",          vec![line(1), absent],           InvalidPart),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_may_be_left_out_and_the_last_may_be_short() {
+    fn parts_may_be_omitted_and_the_last_may_be_short() {
         let parts = uploaded(&[b"1111", b"22", b"3333"]);
         let list = [listed(&parts[&1]), listed(&parts[&2])];
 
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_about_the_whole_is_checked() {
+    fn the_expected_checksum_length_and_kind_are_verified() {
         let parts = uploaded(&[b"1111", b"22"]);
         let list = [listed(&parts[&1]), listed(&parts[&2])];
         let crc = |value: String| Some((Algorithm::Crc64Nvme, value));
@@ -282,7 +283,7 @@ mod tests {
         }
     }
 
-    fn listed(part: &Part) -> Listed {
-        Listed { number: part.number, etag: part.etag.clone(), checksum: None }
+    fn listed(part: &Part) -> ListedPart {
+        ListedPart { number: part.number, etag: part.etag.clone(), checksum: None }
     }
 }

@@ -1,7 +1,7 @@
-//! One page of a listing: prefix, delimiter, where it starts, how long it is.
+//! Selects one page of a listing by prefix, delimiter, start and maximum length.
 //!
-//! Pure. Entries come in key order and may repeat a key (versions, uploads);
-//! keys that share what follows the prefix up to the delimiter are rolled up
+//! Pure. Entries come in key order and may repeat a key (versions, uploads). Keys
+//! with the same text between the prefix and the next delimiter are rolled up
 //! into one common prefix, which counts as one entry.
 
 use std::collections::BTreeMap;
@@ -10,14 +10,14 @@ use std::ops::Bound;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
-/// S3 gives at most this many entries per page, whatever is asked for.
+/// Maximum number of entries per page in S3. A client may only ask for fewer.
 pub(crate) const PAGE_MAX: usize = 1000;
 
-/// The last entry of a page: the next one starts behind it.
+/// The last entry of a page. The next page starts after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cursor {
     Key(String),
-    /// Behind every key that starts so.
+    /// After every key with this prefix.
     Prefix(String),
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Query<'a> {
 pub(crate) struct Page<T> {
     pub(crate) entries: Vec<T>,
     pub(crate) prefixes: Vec<String>,
-    /// `Some` where there is more.
+    /// Start of the next page, if there are more entries.
     pub(crate) next: Option<Cursor>,
 }
 
@@ -53,7 +53,7 @@ impl Cursor {
         }
     }
 
-    /// A marker as older calls give it: a key, or a common prefix.
+    /// Parses the marker of an older call: a key, or a common prefix.
     pub(crate) fn of_marker(marker: String, delimiter: Option<&str>) -> Cursor {
         match delimiter {
             Some(delimiter) if marker.ends_with(delimiter) => Cursor::Prefix(marker),
@@ -69,16 +69,16 @@ impl Cursor {
 }
 
 impl<T> Page<T> {
-    /// True where the next page starts behind an entry, and not behind a
-    /// common prefix.
+    /// Returns whether the next page starts after an entry, and not after a common
+    /// prefix.
     pub(crate) fn ends_with_an_entry(&self) -> bool {
         matches!(self.next, Some(Cursor::Key(_)))
     }
 }
 
 impl Query<'_> {
-    /// Where in a map of keys the page begins, so that the pages before it are
-    /// not walked again.
+    /// Returns the entries from the start of the page on, without visiting those
+    /// of earlier pages.
     pub(crate) fn range<'m, T>(
         &self,
         map: &'m BTreeMap<String, T>,
@@ -93,14 +93,14 @@ impl Query<'_> {
         map.range::<str, _>((start, Bound::Unbounded))
     }
 
-    /// The common prefix that stands for `key` in this listing.
+    /// Returns the common prefix that replaces `key` in this listing.
     fn rolled_up<'k>(&self, key: &'k str) -> Option<&'k str> {
         let delimiter = self.delimiter?;
         let at = key[self.prefix.len()..].find(delimiter)?;
         Some(&key[..self.prefix.len() + at + delimiter.len()])
     }
 
-    fn is_behind(&self, prefix: &str) -> bool {
+    fn is_after(&self, prefix: &str) -> bool {
         matches!(&self.after, Some(Cursor::Prefix(last)) if last == prefix)
     }
 }
@@ -113,8 +113,7 @@ pub(crate) fn page<'k, T>(
     let mut last = None;
     for (key, entry) in entries.take_while(|(key, _)| key.starts_with(query.prefix)) {
         let prefix = query.rolled_up(key);
-        if prefix
-            .is_some_and(|p| query.is_behind(p) || page.prefixes.last().is_some_and(|l| l == p))
+        if prefix.is_some_and(|p| query.is_after(p) || page.prefixes.last().is_some_and(|l| l == p))
         {
             continue;
         }
@@ -143,7 +142,7 @@ mod tests {
     const KEYS: [&str; 8] = ["a", "a/b", "a/c", "a/d/e", "ab", "b/", "b/x", "c"];
 
     #[test]
-    fn pages() {
+    fn pages_of_any_length_list_each_entry_once() {
         let none: [&str; 0] = [];
         #[rustfmt::skip]
         let cases = [
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_ends_with_the_last_entry_says_that_there_is_no_more() {
+    fn a_page_that_ends_with_the_last_entry_has_no_next_page() {
         let map = keys();
         let query = Query { prefix: "", delimiter: None, after: None, max: KEYS.len() };
 
@@ -175,14 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_none_is_empty_and_the_last() {
+    fn a_page_of_length_0_is_empty_and_the_last() {
         let query = Query { prefix: "", delimiter: None, after: None, max: 0 };
         let page = one(&query, &keys());
         assert_eq!((page.entries.len(), page.next), (0, None));
     }
 
     #[test]
-    fn a_token_comes_back_and_anything_else_is_refused() {
+    fn a_token_is_parsed_back_and_any_other_text_is_refused() {
         for cursor in [Cursor::Key("ä/\u{1}".to_owned()), Cursor::Prefix("a/".to_owned())] {
             assert_eq!(Cursor::parse_token(&cursor.to_token()), Some(cursor));
         }
@@ -191,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Pages through everything.
+    /// Reads all pages.
     fn walk(prefix: &str, delimiter: Option<&str>, max: usize) -> (Vec<String>, Vec<String>) {
         let map = keys();
         let (mut entries, mut prefixes, mut after) = (Vec::new(), Vec::new(), None);
