@@ -1,52 +1,54 @@
-//! Whether a test can run here: is it root, and can it mount a btrfs filesystem?
-//! `./check` asks the same questions (`can_mount_btrfs`), and fails where the
-//! answer is yes and a test was skipped.
+//! Decides whether a test can run on this machine: as root, and with btrfs.
+//!
+//! `./check` decides the same (`can_mount_btrfs`). It fails if a test was skipped
+//! on a machine that meets the requirements.
 
 use std::fs::{self, OpenOptions};
 
 use crate::program::find;
 
-/// Mounting needs it, and root in a container often lacks it: capabilities(7).
+/// Capability for mounting, which root in a container often lacks: capabilities(7).
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// `true` where a test may use [`BtrfsFs`](crate::BtrfsFs). Else prints one
-/// line, `SKIPPED: reason`, and the test returns.
+/// Returns whether a test can use [`BtrfsFs`](crate::BtrfsFs). If not, it prints
+/// one line, `SKIPPED: reason`, and the test should return.
 #[must_use]
 pub fn btrfs_or_skip() -> bool {
-    or_skip(obstacle_to_btrfs())
+    or_skip(missing_for_btrfs())
 }
 
-/// The same for a test that needs root for other things: owners, devices.
+/// Does the same for a test that needs root for other reasons: owners, devices.
 #[must_use]
 pub fn root_or_skip() -> bool {
-    or_skip(obstacle_to_root())
+    or_skip(missing_for_root())
 }
 
 #[expect(clippy::print_stdout, reason = "./check counts these lines")]
-fn or_skip(obstacle: Option<String>) -> bool {
-    let Some(reason) = obstacle else { return true };
+fn or_skip(missing: Option<String>) -> bool {
+    let Some(reason) = missing else { return true };
     println!("SKIPPED: {reason}");
     false
 }
 
-fn obstacle_to_root() -> Option<String> {
+fn missing_for_root() -> Option<String> {
     let is_root = rustix::process::geteuid().is_root();
     (!is_root).then(|| "needs root".to_owned())
 }
 
-fn obstacle_to_btrfs() -> Option<String> {
-    if let Some(reason) = obstacle_to_root() {
+fn missing_for_btrfs() -> Option<String> {
+    if let Some(reason) = missing_for_root() {
         return Some(reason);
     }
-    let missing = ["mkfs.btrfs", "btrfs", "mount"].into_iter().find(|name| find(name).is_none());
-    if let Some(name) = missing {
+    let missing_program =
+        ["mkfs.btrfs", "btrfs", "mount"].into_iter().find(|name| find(name).is_none());
+    if let Some(name) = missing_program {
         return Some(format!("{name} is not installed"));
     }
     if !knows_btrfs(&fs::read_to_string("/proc/filesystems").unwrap_or_default()) {
         return Some("the kernel has no btrfs (try: modprobe btrfs)".to_owned());
     }
     if !may_mount(&fs::read_to_string("/proc/self/status").unwrap_or_default()) {
-        return Some("root may not mount here: no CAP_SYS_ADMIN".to_owned());
+        return Some("root cannot mount here: no CAP_SYS_ADMIN".to_owned());
     }
     let loops = OpenOptions::new().read(true).write(true).open("/dev/loop-control");
     loops.err().map(|err| format!("no loop devices: /dev/loop-control: {err}"))
@@ -67,11 +69,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_says_is_understood() {
+    fn the_files_of_the_kernel_are_parsed() {
         assert!(knows_btrfs("nodev\tproc\n\text4\n\tbtrfs\n"));
         assert!(!knows_btrfs("nodev\tproc\n\tbtrfs2\n"));
         assert!(may_mount("Name:\tx\nCapEff:\t000001ffffffffff\n"));
-        assert!(!may_mount("Name:\tx\nCapEff:\t00000000a80425fb\n"), "a container's default");
+        assert!(!may_mount("Name:\tx\nCapEff:\t00000000a80425fb\n"), "the default of a container");
         assert!(!may_mount(""));
     }
 }

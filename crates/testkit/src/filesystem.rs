@@ -1,11 +1,11 @@
-//! A btrfs filesystem of a test's own: a sparse file, on a loop device, mounted
-//! in a temporary folder.
+//! A btrfs filesystem for one test: a sparse file on a loop device, mounted in a
+//! temporary folder.
 //!
-//! The loop device is made by `mount` and cleared by the kernel with the last
-//! use of the filesystem, so that unmounting is all that has to be done, and a
-//! device cannot outlive its filesystem. Dropping it waits until device, mount
-//! and file are gone, and fails the test where a process still used it: that
-//! process is one which the test left behind.
+//! `mount` creates the loop device, and the kernel clears it with the last use of
+//! the filesystem. So unmounting is enough, and a device cannot outlive its
+//! filesystem. Dropping the filesystem waits until device, mount and file are
+//! gone. It fails the test if a process still uses the filesystem, because the
+//! test left that process behind.
 //!
 //! Needs root; see [`btrfs_or_skip`](crate::btrfs_or_skip).
 
@@ -23,23 +23,22 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
-use crate::owner::hand_over;
-use crate::patience::wait_until;
+use crate::owner::give_to_sudo_caller;
 use crate::program::{run, try_run};
+use crate::wait::wait_until;
 
 /// `mkfs.btrfs` refuses less than 109 MiB; this leaves room to write.
 const SIZE_BYTES_MIN: u64 = 128 << 20;
-/// Another test may take the free loop device first; so often in a row it does not.
+/// Another test may take the free loop device first, but not this often in a row.
 const MOUNT_ATTEMPTS_MAX: usize = 10;
-/// A process that was killed lets go of its files within milliseconds; the
-/// rest is for a busy machine.
-const UNMOUNT_PATIENCE: Duration = Duration::from_secs(2);
+/// A killed process closes its files within milliseconds. The rest is for a busy
+/// machine.
+const UNMOUNT_LIMIT: Duration = Duration::from_secs(2);
 
 const IMAGE: &str = "image";
-const MOUNT: &str = "mount";
 
-/// A mounted filesystem. Dropping it leaves nothing: no mount, no loop device,
-/// no file.
+/// A mounted filesystem. Dropping it removes the mount, the loop device and the
+/// file.
 pub struct BtrfsFs {
     image: PathBuf,
     mount: PathBuf,
@@ -47,55 +46,59 @@ pub struct BtrfsFs {
 }
 
 impl BtrfsFs {
-    /// A new and empty one. The file is sparse: its size costs nothing.
+    /// Creates an empty filesystem. Its file is sparse, so a large size is cheap.
     pub fn create(size_bytes: u64) -> BtrfsFs {
         BtrfsFs::create_with(size_bytes, "noatime")
     }
 
-    /// `mount_options` as `mount -o` takes them, separated by commas.
+    /// Creates an empty filesystem with options for `mount -o`, separated by commas.
     pub fn create_with(size_bytes: u64, mount_options: &str) -> BtrfsFs {
-        assert!(size_bytes >= SIZE_BYTES_MIN, "{size_bytes} is too small: {SIZE_BYTES_MIN} is not");
-        leftovers::sweep(&env::temp_dir());
+        assert!(
+            size_bytes >= SIZE_BYTES_MIN,
+            "expected at least {SIZE_BYTES_MIN} bytes, found {size_bytes}"
+        );
+        leftovers::remove_dead(&env::temp_dir());
         let dir = leftovers::new_dir();
-        // As the kernel will name them, should the way there be a symlink.
+        // The kernel reports paths with symlinks resolved.
         let root = dir.path().canonicalize().expect("the new folder");
-        let (image, mount) = (root.join(IMAGE), root.join(MOUNT));
+        let (image, mount) = (root.join(IMAGE), root.join(leftovers::MOUNT_DIR));
         let sized = File::create_new(&image).and_then(|file| file.set_len(size_bytes));
         sized.expect("a new sparse file");
-        hand_over(&image);
+        give_to_sudo_caller(&image);
         fs::create_dir(&mount).expect("a new folder");
-        // One copy of the metadata: nothing here has to survive a bad disk.
+        // One copy of the metadata is enough, since no disk can fail here.
         run("mkfs.btrfs", [OsStr::new("--quiet"), "--metadata=single".as_ref(), image.as_ref()]);
         mount_image(&image, &mount, mount_options);
         BtrfsFs { image, mount, _dir: dir }
     }
 
-    /// Its loop device as the kernel names it to throttle it: `major:minor`.
+    /// Returns the device number of its loop device (`major:minor`), with which the
+    /// kernel can throttle it.
     pub fn device_number(&self) -> String {
         let devices = leftovers::loop_devices(&self.image);
-        let device = devices.first().expect("what is mounted is on a loop device");
+        let device = devices.first().expect("a mounted filesystem has a loop device");
         let number = fs::read_to_string(device.join("dev")).expect("the number of a device");
         number.trim_end().to_owned()
     }
 
-    /// Where it is mounted: its top-level subvolume.
+    /// Returns the mount point, which is the top-level subvolume.
     pub fn path(&self) -> &Path {
         &self.mount
     }
 
-    /// The file that it lives in.
+    /// Returns the file that contains the filesystem.
     pub fn image(&self) -> &Path {
         &self.image
     }
 
-    /// Makes a subvolume; `name` may have folders before it, which must exist.
+    /// Creates a subvolume. The parent folders of `name` must exist.
     pub fn subvolume(&self, name: impl AsRef<Path>) -> PathBuf {
         let path = self.mount.join(name);
         run("btrfs", ["subvolume".as_ref(), "create".as_ref(), path.as_os_str()]);
         path
     }
 
-    /// Makes a read-only snapshot.
+    /// Creates a read-only snapshot.
     pub fn snapshot(&self, subvolume: &Path, name: impl AsRef<Path>) -> PathBuf {
         let path = self.mount.join(name);
         let args = ["subvolume", "snapshot", "-r"].map(OsStr::new);
@@ -103,7 +106,7 @@ impl BtrfsFs {
         path
     }
 
-    /// Every subvolume but the top level one, sorted.
+    /// Returns all subvolumes except the top-level one, sorted.
     pub fn subvolumes(&self) -> Vec<PathBuf> {
         let listed = run("btrfs", ["subvolume".as_ref(), "list".as_ref(), self.mount.as_os_str()]);
         let lines = listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -112,7 +115,7 @@ impl BtrfsFs {
         paths
     }
 
-    /// Those inside `folder`, at any depth.
+    /// Returns the subvolumes inside `folder`, at any depth.
     pub fn subvolumes_below(&self, folder: &Path) -> Vec<PathBuf> {
         let is_below = |path: &PathBuf| path != folder && path.starts_with(folder);
         self.subvolumes().into_iter().filter(is_below).collect()
@@ -121,13 +124,12 @@ impl BtrfsFs {
 
 impl Drop for BtrfsFs {
     fn drop(&mut self) {
-        let unused = wait_until(UNMOUNT_PATIENCE, || {
+        let unused = wait_until(UNMOUNT_LIMIT, || {
             unmount(&self.mount, UnmountFlags::NOFOLLOW) != Err(Errno::BUSY)
         });
         if unused {
             let image = &self.image;
-            let cleared =
-                wait_until(UNMOUNT_PATIENCE, || leftovers::loop_devices(image).is_empty());
+            let cleared = wait_until(UNMOUNT_LIMIT, || leftovers::loop_devices(image).is_empty());
             assert!(
                 cleared || thread::panicking(),
                 "{} is still on a loop device",
@@ -136,14 +138,14 @@ impl Drop for BtrfsFs {
             return;
         }
         let users = leftovers::users(&self.mount);
-        // The kernel clears the loop device with the last of them.
+        // The kernel clears the loop device when the last of them ends.
         unmount(&self.mount, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH).ok();
         assert!(thread::panicking(), "{} is still used by {users}", self.mount.display());
     }
 }
 
-/// Sets or removes the read-only property of a subvolume; `btrfs` wants `-f`
-/// to make a received one writable.
+/// Sets the read-only property of a subvolume. `btrfs` requires `-f` to make a
+/// received subvolume writable.
 pub fn set_read_only(subvolume: &Path, read_only: bool) {
     let args = ["property", "set", "-f", "-t", "subvol"].map(OsStr::new);
     let value = if read_only { "true" } else { "false" };
@@ -163,13 +165,13 @@ fn mount_image(image: &Path, mount: &Path, options: &str) {
     for _ in 0..MOUNT_ATTEMPTS_MAX {
         match try_run("mount", args()) {
             Ok(_) => return,
-            Err(said) => failure = said,
+            Err(error) => failure = error,
         }
     }
     panic!("{failure}");
 }
 
-/// Of `ID 256 gen 7 top level 5 path a/b`: `a/b`.
+/// Returns the path in a line like `ID 256 gen 7 top level 5 path a/b`.
 fn path_of(line: &[u8]) -> OsString {
     const BEFORE: &[u8] = b" path ";
     let at = line.windows(BEFORE.len()).position(|window| window == BEFORE);
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_may_look_like_the_words_before_it() {
+    fn a_path_may_contain_the_word_path() {
         assert_eq!(path_of(b"ID 256 gen 7 top level 5 path a/b"), "a/b");
         assert_eq!(path_of(b"ID 256 gen 7 top level 5 path my path to"), "my path to");
     }

@@ -1,8 +1,8 @@
-//! What a filesystem of a test could leave behind, and sweeping it.
+//! Finds and removes the filesystems that killed tests left behind.
 //!
-//! A test that is killed (-9, out of memory, a time limit) drops nothing. The
-//! name of its folder has its process id, and whoever creates the next
-//! filesystem removes the folders of processes that are dead.
+//! A test that is killed (SIGKILL, out of memory, a time limit) drops nothing. The
+//! name of its folder contains its process id. Creating the next filesystem
+//! removes the folders of processes that are dead.
 
 use std::fmt::Write;
 use std::fs::{self, DirEntry};
@@ -13,44 +13,47 @@ use std::process;
 use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
-use super::MOUNT;
-use crate::owner::{caller, temp_dir_named};
+use crate::owner::{sudo_caller, temp_dir_named};
 
+/// Folder in which the filesystem is mounted, below the folder of the test.
+pub const MOUNT_DIR: &str = "mount";
 const PREFIX: &str = "s3up-btrfs-";
 
 pub fn new_dir() -> TempDir {
     temp_dir_named(&format!("{PREFIX}{}-", process::id()))
 }
 
-/// Removes what dead processes left in the folder of temporary files. Another
-/// process may do so at the same time, and what resists is not this test's
-/// business.
-pub fn sweep(temp_dir: &Path) {
+/// Removes the filesystems of dead processes from the folder of temporary files.
+/// Errors are ignored: another process may do the same at the same time, and this
+/// test does not depend on it.
+pub fn remove_dead(temp_dir: &Path) {
     let entries = fs::read_dir(temp_dir).expect("the folder of temporary files");
     for dir in entries.flatten().filter(is_ours_and_dead).map(|entry| entry.path()) {
         let flags = UnmountFlags::NOFOLLOW | UnmountFlags::DETACH;
-        unmount(dir.join(MOUNT), flags).ok();
+        unmount(dir.join(MOUNT_DIR), flags).ok();
         fs::remove_dir_all(dir).ok();
     }
 }
 
-/// Anybody may make a folder with such a name; only root's, or what root gave
-/// to the caller of sudo, came from here.
+/// Returns whether this module created the folder, in a process that is dead. Any
+/// user can create a folder with such a name, so its owner must be root or the
+/// caller of sudo.
 fn is_ours_and_dead(entry: &DirEntry) -> bool {
     let name = entry.file_name();
     let Some(pid) = name.to_str().and_then(creator) else { return false };
     let Ok(metadata) = entry.metadata() else { return false };
-    let is_ours = metadata.uid() == 0 || caller().is_some_and(|(uid, _)| uid == metadata.uid());
+    let is_ours =
+        metadata.uid() == 0 || sudo_caller().is_some_and(|(uid, _)| uid == metadata.uid());
     metadata.is_dir() && is_ours && !Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// The process id in the name of a folder.
+/// Returns the process id in the name of a folder.
 fn creator(name: &str) -> Option<u32> {
     let (pid, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
     pid.parse().ok()
 }
 
-/// The loop devices that use a file.
+/// Returns the loop devices that use a file.
 pub fn loop_devices(image: &Path) -> Vec<PathBuf> {
     let devices = fs::read_dir("/sys/block").expect("the list of block devices");
     let uses_image = |device: &PathBuf| {
@@ -60,7 +63,7 @@ pub fn loop_devices(image: &Path) -> Vec<PathBuf> {
     devices.flatten().map(|device| device.path()).filter(uses_image).collect()
 }
 
-/// The processes that have something open below a folder, for people.
+/// Lists the processes that have files open below a folder, for a message.
 pub fn users(folder: &Path) -> String {
     let mut users = String::new();
     for process in fs::read_dir("/proc").expect("the list of processes").flatten() {
@@ -68,10 +71,11 @@ pub fn users(folder: &Path) -> String {
         if uses(&process, folder) {
             let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
             let pid = process.file_name().unwrap_or_default().display();
-            write!(users, "{} ({pid}) ", name.trim_end()).expect("a string takes all");
+            write!(users, "{} ({pid}) ", name.trim_end())
+                .expect("writing to a string does not fail");
         }
     }
-    if users.is_empty() { "no process that can be seen".to_owned() } else { users }
+    if users.is_empty() { "no visible process".to_owned() } else { users }
 }
 
 fn uses(process: &Path, folder: &Path) -> bool {
@@ -83,25 +87,27 @@ fn uses(process: &Path, folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::btrfs::{BtrfsFs, IMAGE, SIZE_BYTES_MIN, mount_image};
     use crate::btrfs_or_skip;
+    use crate::filesystem::{BtrfsFs, IMAGE, SIZE_BYTES_MIN, mount_image};
 
     #[test]
-    fn what_a_killed_test_left_is_swept() {
+    fn the_filesystem_of_a_killed_test_is_removed() {
         if !btrfs_or_skip() {
             return;
         }
-        // Not the usual folder, which other tests sweep.
+        // Other tests clean up the usual folder.
         let temp_dir = crate::temp_dir();
         let [dead, alive] = [dead_process(), process::id()]
             .map(|pid| temp_dir.path().join(format!("{PREFIX}{pid}-x")));
-        [&dead, &alive].into_iter().for_each(|dir| fs::create_dir_all(dir.join(MOUNT)).unwrap());
+        [&dead, &alive]
+            .into_iter()
+            .for_each(|dir| fs::create_dir_all(dir.join(MOUNT_DIR)).unwrap());
         let image = dead.join(IMAGE);
         fs::copy(BtrfsFs::create(SIZE_BYTES_MIN).image(), &image).unwrap();
-        mount_image(&image, &dead.join(MOUNT), "noatime");
+        mount_image(&image, &dead.join(MOUNT_DIR), "noatime");
         assert_eq!(loop_devices(&image).len(), 1);
 
-        sweep(temp_dir.path());
+        remove_dead(temp_dir.path());
 
         assert!(!dead.exists() && alive.exists());
         assert_eq!(loop_devices(&image), Vec::<PathBuf>::new());
@@ -114,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_creator_is_in_the_name() {
+    fn the_name_contains_the_process_id_of_its_creator() {
         assert_eq!(creator("s3up-btrfs-4711-x3Fz"), Some(4711));
         for other in ["s3up-btrfs-", "s3up-btrfs-x-y", "s3up-test-4711-x", "4711-x"] {
             assert_eq!(creator(other), None, "{other}");

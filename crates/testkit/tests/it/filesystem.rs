@@ -1,4 +1,4 @@
-//! A filesystem on a loop device, and what it leaves: nothing. Needs root.
+//! A filesystem on a loop device leaves nothing behind. Needs root.
 
 use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,7 @@ fn a_test_that_panics_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_a_test_left_running_is_named() {
+fn a_process_that_a_test_left_running_is_named() {
     if !btrfs_or_skip() {
         return;
     }
@@ -62,7 +62,7 @@ fn what_a_test_left_running_is_named() {
 }
 
 #[test]
-fn tests_side_by_side_have_filesystems_of_their_own() {
+fn parallel_tests_have_separate_filesystems() {
     if !btrfs_or_skip() {
         return;
     }
@@ -81,7 +81,7 @@ fn tests_side_by_side_have_filesystems_of_their_own() {
 }
 
 #[test]
-fn subvolumes_are_made_listed_sealed_and_deleted() {
+fn subvolumes_are_created_listed_made_read_only_and_deleted() {
     if !btrfs_or_skip() {
         return;
     }
@@ -117,7 +117,7 @@ fn root_of(fs: &BtrfsFs) -> PathBuf {
     root
 }
 
-/// What there is of a filesystem: its mount, its loop device, its folder.
+/// Returns what exists of a filesystem: its mount, its loop device, its folder.
 fn traces(root: &Path) -> Vec<String> {
     let name = root.to_str().expect("a name");
     let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
