@@ -1,4 +1,4 @@
-//! A client name is one safe segment of a key, and stays as it was written.
+//! A client name is one safe segment of a key, and its text is not changed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! Any TOML is refused with one line, or read to a value that comes back.
+//! Any TOML is refused with a message of one line, or its value survives being
+//! written and parsed again.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| s3up_fuzz::check_config("c.toml", " = ", text));

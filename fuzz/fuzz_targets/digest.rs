@@ -1,4 +1,4 @@
-//! Every digest has one text form per notation, which is read back.
+//! Every digest has one text form per notation, which is parsed back.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! A key is kept as written; a prefix ends with one slash; what is joined lies
-//! under its client and nowhere else.
+//! The text of a key is not changed, a prefix ends with one slash, and the key of a
+//! file is always below the prefix of its client.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,11 +1,12 @@
-//! A part of a file lies within it, and its plain spelling asks for the same.
+//! A requested part lies within the file, and its canonical form requests the same
+//! part.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-// The module alone: all of the gateway would bring the AWS SDK with it.
+// Only this module: the whole gateway would depend on the AWS SDK.
 #[path = "../../crates/gateway/src/request/range.rs"]
-#[allow(unreachable_pub, reason = "public where it is at home")]
+#[allow(unreachable_pub, reason = "it is public in the gateway")]
 mod range;
 
 use range::{RequestedRange, parse};
@@ -15,7 +16,7 @@ fuzz_target!(|input: (&str, u64)| {
     for header in [header.to_owned(), format!("bytes={header}")] {
         let RequestedRange::Part(part) = parse(Some(&header), size) else { continue };
         assert!(part.start < part.end && part.end <= size, "{header:?} of {size}");
-        let plain = format!("bytes={}-{}", part.start, part.end - 1);
-        assert_eq!(parse(Some(&plain), size), RequestedRange::Part(part));
+        let canonical = format!("bytes={}-{}", part.start, part.end - 1);
+        assert_eq!(parse(Some(&canonical), size), RequestedRange::Part(part));
     }
 });

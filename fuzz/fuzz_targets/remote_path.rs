@@ -1,5 +1,5 @@
-//! A remote path is kept as written and has no way out of its folder; any name
-//! on disk becomes one and comes back byte for byte.
+//! The text of a remote path is not changed, and the path cannot leave its folder.
+//! Any file name can be escaped to a remote path and decoded to the same bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(escape::decode(&escaped), bytes);
     let is_name = !bytes.is_empty() && !bytes.contains(&b'/') && !bytes.contains(&0);
     if is_name && bytes != b"." && bytes != b".." && escaped.len() <= KEY_BYTES_MAX {
-        RemotePath::parse(&escaped).expect("any name on disk becomes a remote path");
+        RemotePath::parse(&escaped).expect("any file name can be escaped to a remote path");
     }
 });
 

@@ -1,5 +1,5 @@
-//! Any bytes have one verdict, however they are cut; commands lie one after the
-//! other, and a whole stream cut off anywhere is not whole.
+//! Cutting a stream into pieces never changes its verdict. Commands follow each
+//! other without gaps, and a valid stream that is truncated is not valid.
 #![no_main]
 
 use btrfs_sendstream::{Verdict, Verifier};
@@ -8,37 +8,37 @@ use libfuzzer_sys::fuzz_target;
 const HEADER_BYTES: usize = 17;
 const COMMAND_HEADER_BYTES: usize = 10;
 
-/// Kind, place, file data and attributes of a command, as text.
-type Seen = Vec<String>;
+/// Kind, range, file data and attributes of each command, as text.
+type ReadCommands = Vec<String>;
 
 fuzz_target!(|input: (u8, Vec<u8>, &[u8])| {
     let (version, sizes, commands) = input;
-    // Magic and checksums are right, and mostly the first command: nothing
-    // behind them would be reached otherwise.
+    // Magic and checksums are correct, and usually the first command too.
+    // Otherwise no input would reach the code behind these checks.
     let first = if version < 32 { &[] } else { first_command() };
     let mut stream = [b"btrfs-stream\0", &[version % 3, 0, 0, 0][..], first, commands].concat();
-    mend_checksums(&mut stream);
+    fix_checksums(&mut stream);
 
     let (seen, verdict) = verify([&stream[..]]);
 
     assert_eq!(verify(cut(&stream, &sizes)), (seen.clone(), verdict.clone()));
     assert_eq!(verify(stream.chunks(1)), (seen, verdict.clone()));
-    let Ok(facts) = verdict else { return };
-    assert_eq!(facts.total_bytes, stream.len() as u64);
+    let Ok(summary) = verdict else { return };
+    assert_eq!(summary.total_bytes, stream.len() as u64);
     let len = usize::from(version) % stream.len();
-    assert!(verify([&stream[..len]]).1.is_err(), "cut off at {len}");
-    assert!(verify([&stream[..], &[0]]).1.is_err(), "goes on after END");
+    assert!(verify([&stream[..len]]).1.is_err(), "truncated at {len}");
+    assert!(verify([&stream[..], &[0]]).1.is_err(), "bytes after END");
 });
 
-fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, Verdict) {
+fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (ReadCommands, Verdict) {
     let mut verifier = Verifier::new();
-    let (mut seen, mut end) = (Seen::new(), HEADER_BYTES as u64);
+    let (mut seen, mut end) = (ReadCommands::new(), HEADER_BYTES as u64);
     for piece in pieces {
         let fed = verifier.feed_to(piece, |command| {
-            assert_eq!(command.place.start, end);
-            end = command.place.end;
+            assert_eq!(command.range.start, end);
+            end = command.range.end;
             if let Some(data) = &command.data {
-                assert!(command.place.start < data.start && data.end == end);
+                assert!(command.range.start < data.start && data.end == end);
             }
             let attributes: Vec<_> = command.attributes().collect();
             seen.push(format!("{command:?} {attributes:?}"));
@@ -50,14 +50,15 @@ fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, Verdict) {
     (seen, verifier.finish())
 }
 
-/// Of a stream that `btrfs send` made: it holds no other command but END.
+/// Returns the first command of a stream of the real `btrfs send`, whose only
+/// other command is END.
 fn first_command() -> &'static [u8] {
     let golden = include_bytes!("../../crates/sendstream/testdata/unchanged-1.stream");
     let commands = &golden[HEADER_BYTES..];
     &commands[..commands.len() - COMMAND_HEADER_BYTES]
 }
 
-/// Pieces of these sizes, then the rest.
+/// Cuts the stream into pieces of these sizes, and then the rest.
 fn cut<'a>(stream: &'a [u8], sizes: &[u8]) -> Vec<&'a [u8]> {
     let mut rest = stream;
     let mut pieces = Vec::new();
@@ -70,7 +71,7 @@ fn cut<'a>(stream: &'a [u8], sizes: &[u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-fn mend_checksums(stream: &mut [u8]) {
+fn fix_checksums(stream: &mut [u8]) {
     let mut rest = &mut stream[HEADER_BYTES..];
     while let Some(len) = rest.first_chunk().map(|len| u32::from_le_bytes(*len) as usize) {
         let Some((command, after)) = rest.split_at_mut_checked(COMMAND_HEADER_BYTES + len) else {

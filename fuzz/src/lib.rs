@@ -1,5 +1,7 @@
-//! What the fuzz targets of both configuration formats share: any text is
-//! refused with one line, or holds a value that comes back unchanged.
+//! The check that the fuzz targets of both configuration formats share.
+//!
+//! Any text is refused with a message of one line, or its value survives being
+//! written and parsed again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,28 +11,28 @@ use s3up_cli::config::{self, ConfigError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// The name of the file decides the format; `joint` stands between a key and
-/// its value there.
-pub fn check_config(file: &str, joint: &str, text: &str) {
-    if let Err(err) = read::<Typed>(file, text) {
+/// Checks one text. The name of the file decides the format, and `separator` is the
+/// text between a key and its value in that format.
+pub fn check_config(file: &str, separator: &str, text: &str) {
+    if let Err(err) = parse::<Typed>(file, text) {
         assert_one_line(file, &err);
     }
-    let document = match read::<BTreeMap<String, Any>>(file, text) {
+    let document = match parse::<BTreeMap<String, Any>>(file, text) {
         Ok(document) => document,
         Err(err) => return assert_one_line(file, &err),
     };
     if document.is_empty() || !are_writable(&document) {
         return;
     }
-    let again: String = document
+    let written: String = document
         .iter()
-        .map(|(key, value)| format!("{}{joint}{}\n", quoted(key), value.inline(joint)))
+        .map(|(key, value)| format!("{}{separator}{}\n", quoted(key), value.inline(separator)))
         .collect();
-    let read_again = read::<BTreeMap<String, Any>>(file, &again);
-    assert_eq!(read_again.expect("what was read can be written"), document, "{again}");
+    let parsed = parse::<BTreeMap<String, Any>>(file, &written);
+    assert_eq!(parsed.expect("a written value can be parsed"), document, "{written}");
 }
 
-fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
+fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
     config::parse(Path::new(file), text, &|_| None).map(|loaded| loaded.raw)
 }
 
@@ -40,9 +42,9 @@ fn assert_one_line(file: &str, err: &ConfigError) {
     assert!(!message.chars().any(char::is_control), "{message:?}");
 }
 
-/// One key of each kind, so that every reader of a scalar is reached.
+/// One key of each type, so that every parser of a scalar is tested.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "only read from text")]
+#[allow(dead_code, reason = "only parsed from text")]
 struct Typed {
     a: Option<u16>,
     b: Option<i64>,
@@ -79,7 +81,7 @@ enum Any {
 impl Any {
     fn is_writable(&self) -> bool {
         match self {
-            // The two formats spell infinity differently, and NaN is unlike itself.
+            // The formats write infinity differently, and NaN is not equal to itself.
             Any::Float(number) => number.is_finite(),
             Any::List(items) => items.iter().all(Any::is_writable),
             Any::Mapping(entries) => are_writable(entries),
@@ -87,7 +89,7 @@ impl Any {
         }
     }
 
-    fn inline(&self, joint: &str) -> String {
+    fn inline(&self, separator: &str) -> String {
         match self {
             Any::Null => "null".to_owned(),
             Any::Bool(is) => is.to_string(),
@@ -95,12 +97,13 @@ impl Any {
             Any::Float(number) => format!("{number:?}"),
             Any::Text(text) => quoted(&text.replace("${", "$${")),
             Any::List(items) => {
-                let items: Vec<_> = items.iter().map(|item| item.inline(joint)).collect();
+                let items: Vec<_> = items.iter().map(|item| item.inline(separator)).collect();
                 format!("[{}]", items.join(", "))
             }
             Any::Mapping(entries) => {
-                let entry =
-                    |(key, value): (&String, &Any)| quoted(key) + joint + &value.inline(joint);
+                let entry = |(key, value): (&String, &Any)| {
+                    quoted(key) + separator + &value.inline(separator)
+                };
                 let entries: Vec<_> = entries.iter().map(entry).collect();
                 format!("{{{}}}", entries.join(", "))
             }
@@ -108,7 +111,7 @@ impl Any {
     }
 }
 
-/// YAML takes no longer key on one line, and ours get longer by their escapes.
+/// Maximum length of a key on one line in YAML; our escapes make keys longer.
 const KEY_CHARS_MAX: usize = 1024;
 
 fn are_writable(entries: &BTreeMap<String, Any>) -> bool {
@@ -116,11 +119,11 @@ fn are_writable(entries: &BTreeMap<String, Any>) -> bool {
     entries.iter().all(|(key, value)| is_short(key) && value.is_writable())
 }
 
-/// Both formats take JSON's strings.
+/// Quotes a text as a JSON string, which both formats accept.
 fn quoted(text: &str) -> String {
     let json = serde_json::to_string(text).expect("a string is JSON");
     let escape = |c: char| match c {
-        // A byte order mark counts at the start of a file only.
+        // A byte order mark at the start of a file would be skipped.
         '\u{feff}' => "\\ufeff".to_owned(),
         c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
         c => c.into(),

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use btrfs_sendstream::{Facts, Snapshot, StreamError, Verifier};
+use btrfs_sendstream::{Snapshot, StreamError, StreamSummary, Verifier};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::process::ChildStdout;
 
@@ -52,7 +52,7 @@ pub struct SendStream {
     /// Once the snapshot was named.
     named: Named,
     /// Once it was read to its end.
-    facts: Option<Facts>,
+    facts: Option<StreamSummary>,
 }
 
 enum State {
@@ -63,7 +63,7 @@ enum State {
     },
     /// The pipe is closed; the program has not been waited for.
     Ending {
-        verdict: Result<Facts, StreamError>,
+        verdict: Result<StreamSummary, StreamError>,
         running: Running,
     },
     Ended,
@@ -94,7 +94,7 @@ impl SendStream {
 
     /// Ends the program, wherever it is, and waits for that. Returns what the
     /// stream was, if it was read to its end.
-    pub async fn stop(self) -> Option<Facts> {
+    pub async fn stop(self) -> Option<StreamSummary> {
         let outcome = match self.state {
             State::Reading { running, .. } | State::Ending { running, .. } => {
                 running.terminate().await

@@ -1,14 +1,20 @@
-//! The time of a store: that of the machine, less how far behind it was started,
-//! and how far it was moved ahead.
+//! The clock of a server, and the only place in this crate that reads the time.
 //!
-//! A restore takes hours and lasts days. A test moves the clock instead of
-//! waiting; how far is kept in the folder, so that time does not go back when
-//! the server starts again.
+//! A restore takes hours and lasts days, so tests advance the clock instead of
+//! waiting. The offset is stored in the folder, so that time does not go back
+//! when the server restarts. A server can also start with a clock that is behind
+//! that of the machine.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use s3s::dto::Timestamp;
+use tokio::time::Instant;
+
+/// Returns the monotonic time, for measuring durations.
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
 
 #[derive(Default)]
 pub(crate) struct Clock {
@@ -29,16 +35,16 @@ impl Clock {
         Timestamp::from(self.time())
     }
 
-    /// Moves the clock once `keep` has kept how far ahead it is then.
+    /// Advances the clock, after `save` has stored the new offset.
     pub(crate) fn advance<E>(
         &self,
         by: Duration,
-        keep: impl FnOnce(Duration) -> Result<(), E>,
+        save: impl FnOnce(Duration) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut ahead = self.ahead();
-        let further = ahead.saturating_add(by);
-        keep(further)?;
-        *ahead = further;
+        let ahead_after = ahead.saturating_add(by);
+        save(ahead_after)?;
+        *ahead = ahead_after;
         Ok(())
     }
 

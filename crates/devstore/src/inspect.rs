@@ -1,31 +1,31 @@
-//! What a bucket holds, as a test sees it: without a call, so that no fault is
-//! met, no call is counted, and no client's view is mistaken for the truth.
+//! Lets a test read a bucket without S3 calls.
 //!
-//! A bucket that does not exist holds nothing.
+//! So no fault fires, no call is counted, and the test does not depend on a
+//! client. A bucket that does not exist counts as empty.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use crate::DevStore;
-use crate::blob::Reader;
-use crate::record::Version;
-use crate::store::Bucket;
+use crate::model::record::Version;
+use crate::server::DevStore;
+use crate::storage::blob::Reader;
+use crate::storage::bucket::Bucket;
 
 impl DevStore {
-    /// Every key that has an object now, and its length.
+    /// Returns every key with a current object, and the object's length.
     pub fn objects(&self, bucket: &str) -> BTreeMap<String, u64> {
-        self.look(bucket, |bucket| {
+        self.read_bucket(bucket, |bucket| {
             let keys = bucket.versions.iter();
             let len = |versions: &Vec<Arc<Version>>| Some(versions.first()?.object()?.len);
             keys.filter_map(|(key, versions)| Some((key.clone(), len(versions)?))).collect()
         })
     }
 
-    /// The content of an object.
+    /// Returns the content of an object.
     pub async fn object(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
-        let reader = self.look(bucket, |bucket| {
+        let reader = self.read_bucket(bucket, |bucket| {
             let version = bucket.newest(key)?;
             let object = version.object()?;
             Some(Reader::new(&self.store.blobs, &object.parts, 0..object.len))
@@ -34,15 +34,16 @@ impl DevStore {
         Some(pieces.concat())
     }
 
-    /// The key of every multipart upload that is neither completed nor aborted.
+    /// Returns the key of every multipart upload that is neither completed nor
+    /// aborted.
     pub fn uploads(&self, bucket: &str) -> Vec<String> {
-        self.look(bucket, |bucket| {
+        self.read_bucket(bucket, |bucket| {
             let uploads = bucket.uploads.iter();
             uploads.flat_map(|(key, ids)| ids.keys().map(|_| key.clone())).collect()
         })
     }
 
-    fn look<T: Default>(&self, bucket: &str, look: impl FnOnce(&Bucket) -> T) -> T {
+    fn read_bucket<T: Default>(&self, bucket: &str, look: impl FnOnce(&Bucket) -> T) -> T {
         let Ok(state) = self.store.state() else { return T::default() };
         state.buckets.get(bucket).map(look).unwrap_or_default()
     }

@@ -1,17 +1,17 @@
 //! An S3 server in a folder, for the demo and the tests.
 //!
-//! A request comes in through `serve`, which hands its body on and applies
-//! injected [`Faults`]; `s3s` checks the signature and turns HTTP into a typed
-//! call; `api` answers it. Bytes of a body go through `receive` (temporary
-//! file, checksums) into a *blob*; what an object is (key, metadata, list of
-//! blobs) is a JSON record beside it. The records are read into memory at
-//! start, so that listings never touch the disk.
+//! `transport` accepts connections and applies injected [`Faults`]. `s3s` checks
+//! the signature and turns HTTP into a typed call, which `api` answers from
+//! `storage`. Bodies are stored as *blobs* (files); the metadata of an object
+//! (key, attributes, list of blobs) is a JSON record. All records are read into
+//! memory at start, so listings never touch the disk.
 //!
-//! It is strict where a backup tool could be wrong: signatures, checksums, part
-//! order and size, conditional writes, versions, archived classes. Lifecycle
-//! configurations are kept and told, and nothing expires by them. Not here yet:
-//! Object Lock, copies of parts, tags, policies, presigned uploads in chunks,
-//! `If-Modified-Since`; a restore that runs is not sped up by a faster tier.
+//! The server is strict where a backup tool could be wrong: signatures,
+//! checksums, order and size of parts, conditional writes, versions, archived
+//! classes. Lifecycle configurations are stored and returned, but nothing expires
+//! by them. Not implemented: Object Lock, copies of parts, tags, policies,
+//! presigned uploads in chunks and `If-Modified-Since`. A faster tier does not
+//! shorten a restore that is already running.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,10 +23,10 @@
 //! // ... point an S3 client at `s3.endpoint()` ...
 //! assert!(s3.faults().unfired().is_empty());
 //!
-//! let held = s3.faults().hold(1); // of any operation
+//! let held = s3.faults().hold(1); // the next call of any operation
 //! // ... start a program ...
-//! held.reached().await; // its first call took effect, and it does not know
-//! // ... kill it ...
+//! held.reached().await; // its first call took effect, but was not answered
+//! // ... kill the program ...
 //! held.release();
 //! s3.stop().await;
 //! # Ok(())
@@ -35,60 +35,45 @@
 //!
 //! # The control endpoint
 //!
-//! Another process steers the server by JSON over HTTP, without a signature,
-//! from loopback. The paths are below `/_control/`, which no bucket can be
-//! called. A refused command is answered 4xx with `{"error": "..."}`.
+//! Another process on the same machine controls the server by JSON over HTTP,
+//! without a signature. The paths are below `/_control/`, which is no valid
+//! bucket name. A refused command is answered 4xx with `{"error": "..."}`.
 //!
-//! | | Body | Does |
+//! | | Body | Effect |
 //! |---|---|---|
-//! | `POST faults` | `{"op": "PutObject", "nth": 1, "fault": {"kind": "stall"}}` | the n-th call of the operation from now on fails |
-//! | `GET faults` | | `{"unfired": [...]}`: what was injected and has not happened |
-//! | `DELETE faults` | | takes back every fault that waits |
+//! | `POST faults` | `{"op": "PutObject", "nth": 1, "fault": {"kind": "stall"}}` | makes the n-th call of the operation from now on fail |
+//! | `GET faults` | | `{"unfired": [...]}`: injected faults that have not fired yet |
+//! | `DELETE faults` | | removes all injected faults |
 //! | `GET calls` | | `{"total": 3, "by_operation": {"PutObject": 3}}` |
-//! | `POST holds` | `{"nth": 2}`, or with `"op": "PutObject"` | the n-th call from now on does its work and is not answered; gives an `id` |
-//! | `GET holds/ID` | | `{"has_fired": true}` once the call did its work |
-//! | `GET holds/ID/reached` | | the same, and waits for it |
+//! | `POST holds` | `{"nth": 2}`, or with `"op": "PutObject"` | executes the n-th call from now on but holds its answer; returns an `id` |
+//! | `GET holds/ID` | | `{"has_fired": true}` once the call was executed |
+//! | `GET holds/ID/reached` | | the same, but waits for it |
 //! | `DELETE holds/ID` | | breaks the connection of the held call |
-//! | `PUT network` | `{"latency_ms": 50, "bytes_per_second": 1000000}` | every call waits; both ways are thin; `{}` for neither |
+//! | `PUT network` | `{"latency_ms": 50, "bytes_per_second": 1000000}` | delays every call and limits the bandwidth in both directions; `{}` removes both |
 //! | `GET clock` | | `{"now": "..."}` |
-//! | `POST clock` | `{"advance_seconds": 86400}` | moves the clock ahead; restores end and expire by it |
-//! | `PUT restore` | `{"delay_seconds": 3600}` | how long restores take |
+//! | `POST clock` | `{"advance_seconds": 86400}` | advances the clock, by which restores finish and expire |
+//! | `PUT restore` | `{"delay_seconds": 3600}` | sets how long restores take |
 //!
-//! A fault is `internal_error`, `slow_down` (with `retry_after_seconds` if
-//! wanted), `stall`, `cut_upload` (`after_bytes`), `cut_body` (`after_bytes`),
-//! `flip_byte` (`offset`), `lose_answer`, `late_internal_error`, `error_in_200`
-//! or `late_error_in_200`: see [`Fault`].
+//! A fault is `internal_error`, `access_denied`, `slow_down` (with an optional
+//! `retry_after_seconds`), `stall`, `cut_upload` (`after_bytes`), `cut_body`
+//! (`after_bytes`), `flip_byte` (`offset`), `lose_answer`, `late_internal_error`,
+//! `error_in_200` or `late_error_in_200`: see [`Fault`].
 
+mod access;
 mod api;
-mod archive;
-mod assemble;
-mod blob;
-mod body;
 mod clock;
 mod control;
-mod digest;
-mod disk;
 mod faults;
-mod flush;
-mod gate;
 mod inspect;
-mod listing;
-mod load;
-mod objects;
+mod model;
 mod options;
-mod pace;
-mod precondition;
-mod receive;
-mod record;
-mod restore;
-mod serve;
 mod server;
-mod store;
-mod uploads;
+mod storage;
+mod transport;
 
-pub use disk::OpenError;
-pub use faults::{Fault, Faults, Held, Injected, Op};
+pub use faults::{Fault, Faults, HeldCall, InjectedFault, Op};
+pub use model::record::Versioning;
 pub use options::{Conditions, Options};
-pub use record::Versioning;
 pub use server::{DevStore, StartError};
-pub use store::BucketError;
+pub use storage::disk::OpenError;
+pub use storage::store::BucketError;

@@ -1,4 +1,4 @@
-//! `s3up-devstore`: reads arguments, starts the server, waits to be stopped.
+//! `s3up-devstore`: reads the arguments, starts the server and waits for a signal.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -12,56 +12,87 @@ use s3up_devstore::{DevStore, Options, Versioning};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-const CONTROL: &str = r#"Control endpoint, for processes on this machine (JSON, no signature):
-  POST   /_control/faults   {"op": "PutObject", "nth": 1, "fault": {"kind": "stall"}}
-  GET    /_control/faults   what was injected and has not happened
-  DELETE /_control/faults   take back what waits
-  GET    /_control/calls    how many calls there were
-  POST   /_control/holds    {"nth": 2}: do the work of the 2nd call, do not answer it
-  GET    /_control/holds/ID, GET /_control/holds/ID/reached, DELETE /_control/holds/ID
-  PUT    /_control/network  {"latency_ms": 50, "bytes_per_second": 1000000}
-  POST   /_control/clock    {"advance_seconds": 86400}
-  PUT    /_control/restore  {"delay_seconds": 3600}
-Kinds of faults: internal_error, slow_down (retry_after_seconds), stall,
-  cut_upload (after_bytes), cut_body (after_bytes), flip_byte (offset),
-  lose_answer, late_internal_error, error_in_200, late_error_in_200"#;
+const EXAMPLES: &str = r#"Examples:
+  # Serve the bucket "backups" on port 9000
+  s3up-devstore --root /tmp/s3 --listen 127.0.0.1:9000 --bucket backups
 
-/// Serve S3 from a folder, for development and tests
+  # Keep versions, and delay every call as on a slow network
+  s3up-devstore --root /tmp/s3 --bucket demo --versioned --latency-ms 50
+
+  # Make the next upload fail (the port is in the first line of the output)
+  curl -d '{"op": "PutObject", "nth": 1, "fault": {"kind": "internal_error"}}' \
+    http://127.0.0.1:9000/_control/faults
+
+Control endpoint (JSON, without a signature, only from this machine):
+  POST   /_control/faults            {"op": "PutObject", "nth": 1,
+                                      "fault": {"kind": "stall"}}
+  GET    /_control/faults            List injected faults that have not fired
+  DELETE /_control/faults            Remove all injected faults
+  GET    /_control/calls             Count the calls of each operation
+  POST   /_control/holds             {"nth": 2}: execute the 2nd call from now
+                                     on, but hold its answer
+  GET    /_control/holds/ID          Show whether that call was executed
+  GET    /_control/holds/ID/reached  Wait until it was executed
+  DELETE /_control/holds/ID          Break the connection of that call
+  PUT    /_control/network           {"latency_ms": 50,
+                                      "bytes_per_second": 1000000}
+  GET    /_control/clock             Show the time of the server
+  POST   /_control/clock             {"advance_seconds": 86400}
+  PUT    /_control/restore           {"delay_seconds": 3600}
+
+Kinds of faults:
+  internal_error, access_denied, slow_down (retry_after_seconds), stall,
+  cut_upload (after_bytes), cut_body (after_bytes), flip_byte (offset),
+  lose_answer, late_internal_error, error_in_200, late_error_in_200
+
+Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage"#;
+
+/// An S3 server in a folder, for development and tests
+///
+/// It prints one line, "listening on http://ADDRESS", and serves until it gets
+/// SIGTERM or SIGINT. It is not meant for data that you need: it does not
+/// fsync, and its default secret is public.
 #[derive(Parser)]
-#[command(version, after_help = CONTROL)]
+#[command(version, after_help = EXAMPLES, next_line_help = true)]
 struct Args {
-    /// Folder that holds everything; made if it does not exist
-    #[arg(long, value_name = "DIR")]
+    /// Data folder; created if it does not exist
+    #[arg(long, value_name = "DIR", help_heading = "Server")]
     root: PathBuf,
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    /// Address to listen on; port 0 selects a free port
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", help_heading = "Server")]
     listen: SocketAddr,
-    /// Bucket to make unless it exists; may be given more than once
-    #[arg(long = "bucket", value_name = "NAME")]
+    /// Delay every call by this many milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Server")]
+    latency_ms: u64,
+    /// Create this bucket unless it exists; can be repeated
+    #[arg(long = "bucket", value_name = "NAME", help_heading = "Buckets")]
     buckets: Vec<String>,
-    /// Keep versions in these buckets
-    #[arg(long, requires = "buckets")]
+    /// Enable versioning for the buckets given with --bucket
+    #[arg(long, requires = "buckets", help_heading = "Buckets")]
     versioned: bool,
-    /// The one access key that is let in
-    #[arg(long, value_name = "ID", default_value = Options::ACCESS_KEY_ID)]
+    /// The access key ID that the server accepts
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value = Options::ACCESS_KEY_ID,
+        help_heading = "Credentials"
+    )]
     access_key_id: String,
-    /// The secret of that key; the default is public, so listen on loopback
+    /// The secret of that key
     #[arg(
         long,
         value_name = "KEY",
         env = "S3UP_DEVSTORE_SECRET_ACCESS_KEY",
         hide_env_values = true,
-        default_value = Options::SECRET_ACCESS_KEY
+        default_value = Options::SECRET_ACCESS_KEY,
+        help_heading = "Credentials"
     )]
     secret_access_key: String,
-    /// Every call waits for so long, as over a long way
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    latency_ms: u64,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Of the libraries nothing: `s3s` reports every refused call as an error.
+    // No logs of libraries: `s3s` logs every refused call as an error.
     let filter = EnvFilter::new("s3up_devstore=warn");
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(Args::parse()).await {
@@ -97,7 +128,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where this program reports its end")]
+#[expect(clippy::print_stderr, reason = "the only place where this program reports its error")]
 fn report(error: &anyhow::Error) {
     eprintln!("s3up-devstore: {error:#}");
 }

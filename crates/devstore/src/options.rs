@@ -1,4 +1,4 @@
-//! What a [`DevStore`](crate::DevStore) is started with.
+//! The options of a [`DevStore`](crate::DevStore).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,40 +8,40 @@ use s3up_core::part::PART_BYTES_MIN;
 
 #[derive(Clone)]
 pub struct Options {
-    /// Everything is kept here; made if it does not exist.
+    /// Folder that contains all data. It is created if it does not exist.
     pub root: PathBuf,
     pub listen: SocketAddr,
     pub access_key_id: String,
     pub secret_access_key: String,
-    /// A shorter part that is not the last is refused; S3 says 5 MiB, a test
-    /// may say less.
+    /// Minimum length of a part that is not the last one: 5 MiB in S3. A test may
+    /// allow shorter ones.
     pub part_bytes_min: u64,
-    /// How long a restore of an archived object takes; S3 takes minutes to
+    /// Duration of a restore of an archived object. In S3 it takes minutes to
     /// days.
     pub restore_delay: Duration,
     pub conditions: Conditions,
-    /// How far behind the machine's the clock is, until it is moved ahead: what
-    /// is stored meanwhile is old for those who look at the machine's.
+    /// Time by which the clock of the server is behind that of the machine at start.
+    /// To a client with the clock of the machine, stored objects look that old.
     pub clock_behind: Duration,
 }
 
-/// What becomes of `If-Match` and `If-None-Match` on writes.
+/// How writes treat `If-Match` and `If-None-Match`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conditions {
-    /// As S3 does.
+    /// Writes are refused if a condition does not hold, as in S3.
     Honoured,
-    /// The write is done without a word, as some servers do.
+    /// Conditions are ignored, as by some other servers.
     Ignored,
 }
 
 impl Options {
-    /// The only one.
+    /// The only region of the server.
     pub const REGION: &str = "us-east-1";
     pub const ACCESS_KEY_ID: &str = "devstore";
     pub const SECRET_ACCESS_KEY: &str = "devstore-secret";
 
-    /// Loopback, any free port, the well-known credentials, the limits of S3,
-    /// conditions as S3 has them, and archives that restore at once.
+    /// Returns the defaults: loopback, any free port, well-known credentials, the
+    /// limits and conditions of S3, and restores that finish immediately.
     pub fn new(root: impl Into<PathBuf>) -> Options {
         Options {
             root: root.into(),

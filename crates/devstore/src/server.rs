@@ -1,7 +1,8 @@
-//! The server: opens the folder and listens. `serve` does the rest.
+//! The server: opens the folder, listens and stops.
 //!
-//! Stopping cuts off what is in flight, as a crash would; what was answered is
-//! on disk. Clients must cope with that anyway, and tests want it.
+//! Stopping breaks all connections, as a crash would. Everything that was
+//! answered is on disk. Clients must cope with crashes anyway, and tests need
+//! them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,15 +14,17 @@ use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::access::{AccessCheck, Credentials};
 use crate::api::Api;
 use crate::control::Control;
 use crate::faults::Faults;
-use crate::gate::{Credentials, Gate};
-use crate::serve::{Serving, serve};
-use crate::store::{BucketError, Limits, Store};
-use crate::{OpenError, Options, Versioning};
+use crate::model::record::Versioning;
+use crate::options::Options;
+use crate::storage::disk::OpenError;
+use crate::storage::store::{BucketError, Limits, Store};
+use crate::transport::connection::{ConnectionContext, serve};
 
-/// A running server. Dropping it stops it too, without waiting.
+/// A running server. Dropping it stops it without waiting for the end.
 pub struct DevStore {
     pub(crate) store: Arc<Store>,
     faults: Faults,
@@ -29,10 +32,10 @@ pub struct DevStore {
     serving: JoinHandle<()>,
 }
 
-/// Why a server cannot start.
+/// Reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("start on the folder")]
+    #[error("open the data folder")]
     Open(#[source] OpenError),
     #[error("listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
@@ -61,20 +64,21 @@ impl DevStore {
         let mut builder = S3ServiceBuilder::new(Api::new(Arc::clone(&store)));
         let secret_access_key = SecretKey::from(secret_access_key);
         builder.set_auth(Credentials { access_key_id, secret_access_key });
-        builder.set_access(Gate { faults: faults.clone() });
+        builder.set_access(AccessCheck { faults: faults.clone() });
         let control = Control::new(Arc::clone(&store), faults.clone());
-        let serving = Serving { service: builder.build(), control, faults: faults.clone() };
-        let serving = tokio::spawn(serve(listener, serving));
+        let context =
+            ConnectionContext { service: builder.build(), control, faults: faults.clone() };
+        let serving = tokio::spawn(serve(listener, context));
         Ok(DevStore { store, faults, address, serving })
     }
 
-    /// `http://ADDRESS`, without a slash at its end.
+    /// Returns `http://ADDRESS`, without a trailing slash.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Makes sure that a bucket exists. `Versioning::Off` leaves the versioning
-    /// of one that exists as it is: S3 has no way back to `Off`.
+    /// Creates a bucket unless it exists. `Versioning::Off` does not change the
+    /// versioning of an existing one, since S3 has no way back to `Off`.
     pub async fn create_bucket(
         &self,
         name: &str,
@@ -89,25 +93,25 @@ impl DevStore {
         &self.faults
     }
 
-    /// What time it is for the objects in here.
+    /// Returns the time of the server's clock.
     pub fn now(&self) -> SystemTime {
         self.store.clock.time()
     }
 
-    /// Moves the clock of this server ahead; restores end and expire by it. It
-    /// stays ahead when the server starts again.
+    /// Advances the clock of this server, by which restores finish and expire. The
+    /// clock stays advanced when the server restarts.
     pub async fn advance(&self, by: Duration) -> io::Result<()> {
         let store = Arc::clone(&self.store);
         let advancing = tokio::task::spawn_blocking(move || store.advance(by));
         advancing.await.expect("moving the clock does not panic")
     }
 
-    /// How long restores take that are asked for from now on.
+    /// Sets the duration of restores that are requested from now on.
     pub fn set_restore_delay(&self, delay: Duration) {
         self.store.set_restore_delay(delay);
     }
 
-    /// Stops listening, breaks every connection, and lets go of the folder.
+    /// Stops listening, breaks every connection and releases the folder.
     pub async fn stop(mut self) {
         self.serving.abort();
         let aborted = (&mut self.serving).await;

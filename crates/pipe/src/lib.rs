@@ -1,10 +1,10 @@
-//! A pipe that memory is lent to, in place of a copy of it.
+//! A pipe writer that lends memory to the pipe instead of copying it.
 //!
-//! A pipe can hold pages of ours (`vmsplice`): nothing is copied into it, only
-//! out of it. Such a page may not change before it was read, and nobody tells
-//! when that is. But a pipe is a queue that holds so many bytes and no more: once
-//! as many were put behind it, what was lent is not in it any more. Until then,
-//! or until whoever reads it has ended, what is lent is kept.
+//! A pipe can refer to our pages (`vmsplice`), so nothing is copied into it, only
+//! out of it. Such a page must not change before it was read, and the kernel does
+//! not tell when that is. But a pipe is a queue with a fixed capacity: once that
+//! many bytes were written after a page, the page is no longer in the pipe. Lent
+//! memory is kept until then, or until the reader has ended.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeWriter, Write};
@@ -14,75 +14,76 @@ use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::pipe::{IoSliceRaw, SpliceFlags, vmsplice};
 
-/// A lent page takes one place in the pipe, however few bytes of it are lent:
-/// less than some pages is copied.
+/// Shorter writes are copied. A lent page takes a whole slot of the pipe, however
+/// few bytes of it are lent.
 const LENT_BYTES_MIN: usize = 16 << 10;
-/// Of a pipe whose size the kernel does not tell (pipe(7)): 16 pages, of the
-/// longest there are.
+/// Capacity to assume if the kernel does not report it: 16 pages (pipe(7)) of the
+/// largest size.
 const PIPE_BYTES_DEFAULT: usize = 16 * (64 << 10);
 
-/// Of a pipe that holds so much, room is looked for now and then. A writer that
-/// waits in the kernel is woken for each read of some pages, and two processes
-/// that wake each other cost more than what they move (`bench/README.md`). A
-/// pipe that holds less would be empty in the meantime.
-const LOOKS_FROM_BYTES: u64 = 1 << 20;
-/// Half of what a reader of 1 GB/s takes to empty that.
-const LOOK_AFTER: Duration = Duration::from_micros(500);
+/// From this capacity on, the writer polls for room instead of waiting in the
+/// kernel. The kernel would wake it for each read of a few pages, and two processes
+/// that wake each other cost more than the transfer (`bench/README.md`). A smaller
+/// pipe would run empty between two polls.
+const POLL_FROM_BYTES: u64 = 1 << 20;
+/// Half of the time in which a reader of 1 GB/s empties such a pipe.
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 pub struct LendingPipe {
     writer: PipeWriter,
-    /// It never holds more: each place of it takes a page or less.
-    holds_bytes: u64,
-    /// Whether the kernel takes pages.
-    lends: bool,
-    /// Copied and lent until now.
-    put_bytes: u64,
-    lent: VecDeque<Lent>,
+    /// Upper bound for the bytes in the pipe: each slot has at most one page.
+    capacity_bytes: u64,
+    /// Whether the kernel accepts pages.
+    can_lend: bool,
+    /// Total number of bytes that were copied and lent.
+    written_bytes: u64,
+    lent: VecDeque<LentBuffer>,
 }
 
-/// May still be in the pipe.
+/// Memory that may still be in the pipe.
 #[derive(Debug)]
-struct Lent {
+struct LentBuffer {
     _bytes: Bytes,
-    /// What was put until its end.
+    /// Total number of bytes written up to the end of this memory.
     end: u64,
 }
 
-/// What may still be in a pipe that was closed: to be dropped once its reader
-/// has ended.
+/// Memory that may still be in a closed pipe. Drop it after the reader has ended.
 #[derive(Debug, Default)]
-pub struct StillLent(#[expect(dead_code, reason = "it is only kept")] VecDeque<Lent>);
+pub struct LentMemory(
+    #[expect(dead_code, reason = "it only keeps the memory alive")] VecDeque<LentBuffer>,
+);
 
 impl LendingPipe {
     pub fn new(writer: PipeWriter) -> LendingPipe {
         let size = rustix::pipe::fcntl_getpipe_size(&writer).unwrap_or(PIPE_BYTES_DEFAULT);
         let lent = VecDeque::new();
-        LendingPipe { writer, holds_bytes: size as u64, lends: true, put_bytes: 0, lent }
+        LendingPipe { writer, capacity_bytes: size as u64, can_lend: true, written_bytes: 0, lent }
     }
 
-    /// Writes all of it. It is free again when this returns.
+    /// Writes all bytes as a copy; the caller can reuse them immediately.
     pub fn copy(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.writer.write_all(bytes)?;
-        self.put(bytes.len());
+        self.record(bytes.len());
         Ok(())
     }
 
-    /// Writes all of it, from where it lies.
+    /// Writes all bytes without a copy, except for short writes.
     pub fn lend(&mut self, mut bytes: Bytes) -> io::Result<()> {
-        while self.lends && bytes.len() >= LENT_BYTES_MIN {
+        while self.can_lend && bytes.len() >= LENT_BYTES_MIN {
             match self.splice(&bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    let end = self.put_bytes + count as u64;
-                    self.lent.push_back(Lent { _bytes: bytes.split_to(count), end });
-                    self.put(count);
+                    let end = self.written_bytes + count as u64;
+                    self.lent.push_back(LentBuffer { _bytes: bytes.split_to(count), end });
+                    self.record(count);
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => wait(),
+                Err(Errno::AGAIN) => wait_for_room(),
                 Err(errno @ (Errno::NOSYS | Errno::PERM | Errno::INVAL)) => {
-                    tracing::debug!(event = "pipe_takes_no_pages", "{errno}");
-                    self.lends = false;
+                    tracing::debug!(event = "pipe_lending_unsupported", "{errno}");
+                    self.can_lend = false;
                 }
                 Err(errno) => return Err(errno.into()),
             }
@@ -90,36 +91,37 @@ impl LendingPipe {
         if bytes.is_empty() { Ok(()) } else { self.copy(&bytes) }
     }
 
-    /// The reader sees the end of it.
-    pub fn close(self) -> StillLent {
-        StillLent(self.lent)
+    /// Closes the pipe, so that the reader reaches its end.
+    pub fn close(self) -> LentMemory {
+        LentMemory(self.lent)
     }
 
-    /// Lends some of it, and says how much. `AGAIN`: there is no room now.
+    /// Lends some of the bytes, and returns how many. `AGAIN` means that the pipe is
+    /// full.
     fn splice(&self, bytes: &Bytes) -> Result<usize, Errno> {
         let slices = [IoSliceRaw::from_slice(bytes)];
-        let looks = self.holds_bytes >= LOOKS_FROM_BYTES;
-        let flags = if looks { SpliceFlags::NONBLOCK } else { SpliceFlags::empty() };
-        #[expect(unsafe_code, reason = "no type says how long the kernel reads what it was given")]
-        // SAFETY: what it takes may not change until it was read from the pipe.
-        // `Bytes` never change while they are kept, and `lend` keeps what was
-        // taken until as much was put behind it as the pipe holds, or, in a
-        // `StillLent`, until the reader has ended. It is not a gift.
+        let polls = self.capacity_bytes >= POLL_FROM_BYTES;
+        let flags = if polls { SpliceFlags::NONBLOCK } else { SpliceFlags::empty() };
+        #[expect(unsafe_code, reason = "no type expresses how long the kernel reads these pages")]
+        // SAFETY: the pages must not change until they were read from the pipe.
+        // `Bytes` never change while they exist. `lend` keeps them until the
+        // capacity of the pipe was written after them, or, in a `LentMemory`, until
+        // the reader has ended. `SPLICE_F_GIFT` is not set.
         unsafe {
             vmsplice(&self.writer, &slices, flags)
         }
     }
 
-    fn put(&mut self, count: usize) {
-        self.put_bytes += count as u64;
-        let read = self.put_bytes.saturating_sub(self.holds_bytes);
+    fn record(&mut self, count: usize) {
+        self.written_bytes += count as u64;
+        let read = self.written_bytes.saturating_sub(self.capacity_bytes);
         while self.lent.pop_front_if(|lent| lent.end <= read).is_some() {}
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "no event says that there is room for many pages")]
-fn wait() {
-    std::thread::sleep(LOOK_AFTER);
+#[expect(clippy::disallowed_methods, reason = "there is no event for room for many pages")]
+fn wait_for_room() {
+    std::thread::sleep(POLL_INTERVAL);
 }
 
 #[cfg(test)]
@@ -131,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// The writer waits in the kernel in one, and looks for room in the other.
+    /// The writer waits in the kernel with the first, and polls with the second.
     const PIPES_BYTES: [usize; 2] = [256 << 10, 1 << 20];
 
     fn noise(bytes: usize, seed: usize) -> Vec<u8> {
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lent_and_what_is_copied_come_in_their_order() {
+    fn lent_and_copied_bytes_arrive_in_order() {
         for pipe_bytes in PIPES_BYTES {
             let (reader, mut pipe) = pipe(pipe_bytes);
             let read = read_all(reader);
@@ -172,30 +174,30 @@ mod tests {
         }
     }
 
-    /// Memory that is overwritten as soon as nobody keeps it.
-    struct Reused {
+    /// Memory that is overwritten when it is dropped.
+    struct OverwrittenOnDrop {
         memory: Vec<u8>,
         _kept: Arc<()>,
     }
 
-    impl AsRef<[u8]> for Reused {
+    impl AsRef<[u8]> for OverwrittenOnDrop {
         fn as_ref(&self) -> &[u8] {
             &self.memory
         }
     }
 
-    impl Drop for Reused {
+    impl Drop for OverwrittenOnDrop {
         fn drop(&mut self) {
             self.memory.fill(0);
         }
     }
 
-    fn reused(bytes: &[u8], kept: &Arc<()>) -> Bytes {
-        Bytes::from_owner(Reused { memory: bytes.to_vec(), _kept: Arc::clone(kept) })
+    fn overwritten_on_drop(bytes: &[u8], kept: &Arc<()>) -> Bytes {
+        Bytes::from_owner(OverwrittenOnDrop { memory: bytes.to_vec(), _kept: Arc::clone(kept) })
     }
 
-    /// Reads page by page, and only what has to make room until `is_done`: what is
-    /// put into the pipe stays there as long as can be.
+    /// Reads page by page, and until `is_done` only as much as the writer needs. So
+    /// bytes stay in the pipe as long as possible.
     fn read_late(
         mut reader: PipeReader,
         pipe_bytes: usize,
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lent_is_kept_until_it_was_read_and_no_longer() {
+    fn lent_memory_is_kept_until_it_was_read_and_no_longer() {
         const LEN: usize = 100_000;
         for pipe_bytes in PIPES_BYTES {
             let (reader, mut pipe) = pipe(pipe_bytes);
@@ -226,31 +228,31 @@ mod tests {
             let read = read_late(reader, pipe_bytes, Arc::clone(&is_done));
             let mut expected = Vec::new();
             for n in 0..100 {
-                // From the middle of a page on: it takes one more place than pages.
+                // It starts within a page, so it takes one slot more than its pages.
                 let bytes = noise(LEN, n);
                 expected.extend_from_slice(&bytes[100 + n..]);
 
-                pipe.lend(reused(&bytes, &kept).slice(100 + n..)).unwrap();
+                pipe.lend(overwritten_on_drop(&bytes, &kept).slice(100 + n..)).unwrap();
 
                 let lent = Arc::strong_count(&kept) - 1;
-                assert!(lent <= 2 + pipe_bytes / (LEN - 400), "{lent} are kept");
+                assert!(lent <= 2 + pipe_bytes / (LEN - 400), "{lent} buffers are kept");
             }
             let lent = pipe.close();
             is_done.store(true, Ordering::Release);
             assert!(read.join().unwrap() == expected);
-            assert!(Arc::strong_count(&kept) > 1, "the last may be in the pipe");
+            assert!(Arc::strong_count(&kept) > 1, "the last buffer may still be in the pipe");
             drop(lent);
             assert_eq!(Arc::strong_count(&kept), 1);
         }
     }
 
     #[test]
-    fn what_fits_is_kept_while_nobody_reads() {
+    fn lent_memory_is_kept_while_nothing_is_read() {
         for pipe_bytes in PIPES_BYTES {
             let (mut reader, mut pipe) = pipe(pipe_bytes);
             let (bytes, kept) = (noise(100_000, 1), Arc::new(()));
-            pipe.lend(reused(&bytes, &kept)).unwrap();
-            // Nearly as much as there is room for.
+            pipe.lend(overwritten_on_drop(&bytes, &kept)).unwrap();
+            // Nearly as much as fits.
             pipe.copy(&noise(pipe_bytes - 110_000, 2)).unwrap();
             assert_eq!(Arc::strong_count(&kept), 2);
 
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_reads_any_more() {
+    fn without_a_reader_writes_fail_with_a_broken_pipe() {
         for pipe_bytes in PIPES_BYTES {
             let (reader, mut pipe) = pipe(pipe_bytes);
             drop(reader);

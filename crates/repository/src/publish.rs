@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use btrfs_sendstream::Facts;
+use btrfs_sendstream::StreamSummary;
 use s3up_core::{Key, Sha256Digest};
 use s3up_store::{Chunk, Conditions, ObjectFacts, Overwrite, UploadError};
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub struct StreamDescription<'a> {
     pub snapshot_path: String,
     pub parent_manifest: Option<&'a Key>,
     pub parent_received: bool,
-    pub facts: &'a Facts,
+    pub facts: &'a StreamSummary,
     pub chunk_bytes: u64,
     pub storage_class: &'a str,
     pub started_at: Stamp,

@@ -1,8 +1,8 @@
-//! How fast a stream is verified, on one core:
+//! Measures how fast one core verifies a stream:
 //! `cargo run --release -p btrfs-sendstream --example throughput [FILE]`
 //!
-//! Without a file, streams are made up: large writes, as of big files, and
-//! small commands, as of many small ones.
+//! Without a file, it generates streams: one with large writes, as for big files,
+//! and one with small commands, as for many small files.
 #![expect(clippy::print_stdout, reason = "its output is the measurement")]
 
 use std::time::Instant;
@@ -10,10 +10,10 @@ use std::{env, fs, io};
 
 use btrfs_sendstream::{Attribute, Kind, Verifier};
 
-/// As `btrfs send` writes into a pipe, and as parts are filled.
+/// From the writes of `btrfs send` into a pipe to the buffers of an upload.
 const PIECE_BYTES: [usize; 3] = [4096, 64 * 1024, 1024 * 1024];
 const ROUNDS: u32 = 5;
-/// More than any cache holds.
+/// Larger than any CPU cache.
 const STREAM_BYTES: usize = 256 * 1024 * 1024;
 
 fn main() -> io::Result<()> {
@@ -21,20 +21,20 @@ fn main() -> io::Result<()> {
         measure("the file", &fs::read(path)?);
         return Ok(());
     }
-    measure("protocol 1, writes of 48 KiB", &made_up(1, 48 * 1024));
-    measure("protocol 2, writes of 128 KiB", &made_up(2, 128 * 1024));
-    measure("protocol 1, writes of 100 bytes", &made_up(1, 100));
+    measure("protocol 1, writes of 48 KiB", &generated(1, 48 * 1024));
+    measure("protocol 2, writes of 128 KiB", &generated(2, 128 * 1024));
+    measure("protocol 1, writes of 100 bytes", &generated(1, 100));
     Ok(())
 }
 
 fn measure(what: &str, stream: &[u8]) {
     for piece_bytes in PIECE_BYTES {
         let fastest = (0..ROUNDS).map(|_| seconds(stream, piece_bytes)).fold(f64::MAX, f64::min);
-        let (facts, bytes) = (verify(stream, piece_bytes), stream.len() as f64);
+        let (commands, bytes) = (verify(stream, piece_bytes), stream.len() as f64);
         println!(
             "{what}, pieces of {piece_bytes}: {:.1} GB/s, {:.1} million commands/s",
             bytes / fastest / 1e9,
-            facts as f64 / fastest / 1e6,
+            commands as f64 / fastest / 1e6,
         );
     }
 }
@@ -45,16 +45,16 @@ fn seconds(stream: &[u8], piece_bytes: usize) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// The number of commands.
+/// Returns the number of commands.
 fn verify(stream: &[u8], piece_bytes: usize) -> u64 {
     let mut verifier = Verifier::new();
     for piece in stream.chunks(piece_bytes) {
-        verifier.feed(piece).expect("a stream without errors");
+        verifier.feed(piece).expect("a valid stream");
     }
-    verifier.finish().expect("a whole stream").command_count
+    verifier.finish().expect("a complete stream").command_count
 }
 
-fn made_up(version: u32, data_bytes: usize) -> Vec<u8> {
+fn generated(version: u32, data_bytes: usize) -> Vec<u8> {
     let mut stream = [&b"btrfs-stream\0"[..], &version.to_le_bytes()].concat();
     let snapshot = [
         attribute(Attribute::Path, b"data"),

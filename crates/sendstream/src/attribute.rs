@@ -1,8 +1,8 @@
-//! The attributes of commands: the number, the form and the length of each.
+//! The attributes of commands: number, name and value format of each.
 
 use std::fmt;
 
-use crate::Protocol;
+use crate::protocol::Protocol;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -23,10 +23,11 @@ pub enum Attribute {
     XattrData,
     Path,
     PathTo,
-    /// Of a link, a path in the subvolume; of a symlink, any text.
+    /// Target: a path in the subvolume for a hard link, any text for a symlink.
     PathLink,
     FileOffset,
-    /// File data. It ends its command; in protocol 2 it says no length.
+    /// File data. It is the last attribute of its command. In protocol 2 it has no
+    /// length field.
     Data,
     CloneUuid,
     CloneCtransid,
@@ -42,46 +43,46 @@ pub enum Attribute {
     Encryption,
 }
 
-/// In the order of their numbers, with the names that the kernel gives them.
+/// All attributes in the order of their numbers, with the kernel's names.
 #[rustfmt::skip]
-const ALL: [(Attribute, &str, Form); 31] = [
-    (Attribute::Uuid,             "uuid",               Form::Bytes(16)),
-    (Attribute::Ctransid,         "ctransid",           Form::Bytes(8)),
-    (Attribute::Ino,              "ino",                Form::Bytes(8)),
-    (Attribute::Size,             "size",               Form::Bytes(8)),
-    (Attribute::Mode,             "mode",               Form::Bytes(8)),
-    (Attribute::Uid,              "uid",                Form::Bytes(8)),
-    (Attribute::Gid,              "gid",                Form::Bytes(8)),
-    (Attribute::Rdev,             "rdev",               Form::Bytes(8)),
-    (Attribute::Ctime,            "ctime",              Form::Bytes(12)),
-    (Attribute::Mtime,            "mtime",              Form::Bytes(12)),
-    (Attribute::Atime,            "atime",              Form::Bytes(12)),
-    (Attribute::Otime,            "otime",              Form::Bytes(12)),
-    (Attribute::XattrName,        "xattr_name",         Form::Text),
-    (Attribute::XattrData,        "xattr_data",         Form::Free),
-    (Attribute::Path,             "path",               Form::Path),
-    (Attribute::PathTo,           "path_to",            Form::Path),
-    (Attribute::PathLink,         "path_link",          Form::Path),
-    (Attribute::FileOffset,       "file_offset",        Form::Bytes(8)),
-    (Attribute::Data,             "data",               Form::Free),
-    (Attribute::CloneUuid,        "clone_uuid",         Form::Bytes(16)),
-    (Attribute::CloneCtransid,    "clone_ctransid",     Form::Bytes(8)),
-    (Attribute::ClonePath,        "clone_path",         Form::Path),
-    (Attribute::CloneOffset,      "clone_offset",       Form::Bytes(8)),
-    (Attribute::CloneLen,         "clone_len",          Form::Bytes(8)),
-    (Attribute::FallocateMode,    "fallocate_mode",     Form::Bytes(4)),
-    (Attribute::FileAttributes,   "fileattr",           Form::Bytes(8)),
-    (Attribute::UnencodedFileLen, "unencoded_file_len", Form::Bytes(8)),
-    (Attribute::UnencodedLen,     "unencoded_len",      Form::Bytes(8)),
-    (Attribute::UnencodedOffset,  "unencoded_offset",   Form::Bytes(8)),
-    (Attribute::Compression,      "compression",        Form::Bytes(4)),
-    (Attribute::Encryption,       "encryption",         Form::Bytes(4)),
+const ALL: [(Attribute, &str, ValueFormat); 31] = [
+    (Attribute::Uuid,             "uuid",               ValueFormat::Bytes(16)),
+    (Attribute::Ctransid,         "ctransid",           ValueFormat::Bytes(8)),
+    (Attribute::Ino,              "ino",                ValueFormat::Bytes(8)),
+    (Attribute::Size,             "size",               ValueFormat::Bytes(8)),
+    (Attribute::Mode,             "mode",               ValueFormat::Bytes(8)),
+    (Attribute::Uid,              "uid",                ValueFormat::Bytes(8)),
+    (Attribute::Gid,              "gid",                ValueFormat::Bytes(8)),
+    (Attribute::Rdev,             "rdev",               ValueFormat::Bytes(8)),
+    (Attribute::Ctime,            "ctime",              ValueFormat::Bytes(12)),
+    (Attribute::Mtime,            "mtime",              ValueFormat::Bytes(12)),
+    (Attribute::Atime,            "atime",              ValueFormat::Bytes(12)),
+    (Attribute::Otime,            "otime",              ValueFormat::Bytes(12)),
+    (Attribute::XattrName,        "xattr_name",         ValueFormat::Text),
+    (Attribute::XattrData,        "xattr_data",         ValueFormat::Free),
+    (Attribute::Path,             "path",               ValueFormat::Path),
+    (Attribute::PathTo,           "path_to",            ValueFormat::Path),
+    (Attribute::PathLink,         "path_link",          ValueFormat::Path),
+    (Attribute::FileOffset,       "file_offset",        ValueFormat::Bytes(8)),
+    (Attribute::Data,             "data",               ValueFormat::Free),
+    (Attribute::CloneUuid,        "clone_uuid",         ValueFormat::Bytes(16)),
+    (Attribute::CloneCtransid,    "clone_ctransid",     ValueFormat::Bytes(8)),
+    (Attribute::ClonePath,        "clone_path",         ValueFormat::Path),
+    (Attribute::CloneOffset,      "clone_offset",       ValueFormat::Bytes(8)),
+    (Attribute::CloneLen,         "clone_len",          ValueFormat::Bytes(8)),
+    (Attribute::FallocateMode,    "fallocate_mode",     ValueFormat::Bytes(4)),
+    (Attribute::FileAttributes,   "fileattr",           ValueFormat::Bytes(8)),
+    (Attribute::UnencodedFileLen, "unencoded_file_len", ValueFormat::Bytes(8)),
+    (Attribute::UnencodedLen,     "unencoded_len",      ValueFormat::Bytes(8)),
+    (Attribute::UnencodedOffset,  "unencoded_offset",   ValueFormat::Bytes(8)),
+    (Attribute::Compression,      "compression",        ValueFormat::Bytes(4)),
+    (Attribute::Encryption,       "encryption",         ValueFormat::Bytes(4)),
 ];
 
-/// What the bytes of an attribute must be.
+/// The format of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// Exactly so many: a number, a time, a UUID.
+pub(crate) enum ValueFormat {
+    /// Exactly this number of bytes: a number, a time or a UUID.
     Bytes(usize),
     /// At least one byte, none of them NUL.
     Text,
@@ -95,19 +96,26 @@ impl Attribute {
         self as u16
     }
 
-    /// `None` where this protocol has no attribute of that number.
+    /// Returns `None` if the protocol has no attribute with that number.
     pub fn from_number(number: u16, protocol: Protocol) -> Option<Attribute> {
         let (attribute, ..) = ALL.get(usize::from(number).checked_sub(1)?)?;
-        (number <= protocol.last_attribute().number()).then_some(*attribute)
+        (number <= last_of(protocol).number()).then_some(*attribute)
     }
 
-    pub(crate) fn form(self) -> Form {
+    pub(crate) fn format(self) -> ValueFormat {
         ALL[usize::from(self.number()) - 1].2
     }
 
-    /// One bit for each attribute, so that a set of them is a `u32`.
+    /// Returns the bit of this attribute in a set of attributes (a `u32`).
     pub(crate) fn bit(self) -> u32 {
         1 << self.number()
+    }
+}
+
+fn last_of(protocol: Protocol) -> Attribute {
+    match protocol {
+        Protocol::V1 => Attribute::CloneLen,
+        Protocol::V2 => Attribute::Encryption,
     }
 }
 
@@ -122,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_lead_to_attributes_and_back() {
+    fn each_number_maps_to_its_attribute_and_back() {
         for (n, (attribute, name, _)) in (1..).zip(ALL) {
             assert_eq!(attribute.number(), n, "{name}");
             assert_eq!(attribute.to_string(), name);

@@ -1,30 +1,35 @@
-//! One command of a stream, as it is handed out.
+//! One command of a stream, as the verifier hands it out.
 
 use std::ops::Range;
 
-use crate::attribute::Form;
-use crate::path::{check_name, check_path, check_text};
-use crate::{Attribute, Kind, Parent, PathRule, Snapshot, Time, Times, Uuid, Wrong, head};
+use crate::attribute::{Attribute, ValueFormat};
+use crate::command_head;
+use crate::error::Defect;
+use crate::kind::Kind;
+use crate::path::{PathRule, check_name, check_path, check_text};
+use crate::protocol::Protocol;
+use crate::summary::{Parent, Snapshot, Time, Times};
+use crate::uuid::Uuid;
 
-/// A command whose checksum and form were found right. Its attributes are
-/// borrowed; of its file data only the place is known.
+/// A command with a valid checksum and valid attributes. It borrows its
+/// attributes, but has only the range of its file data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command<'a> {
     pub kind: Kind,
-    /// The bytes of the stream that it takes, from its header on.
-    pub place: Range<u64>,
-    /// The bytes of the stream that are its file data (compressed, in an
-    /// [`Kind::EncodedWrite`]).
+    /// Byte range of the whole command in the stream, including its header.
+    pub range: Range<u64>,
+    /// Byte range of its file data in the stream. The data of an
+    /// [`Kind::EncodedWrite`] is compressed.
     pub data: Option<Range<u64>>,
     pub(crate) head: &'a [u8],
 }
 
 impl<'a> Command<'a> {
-    /// All attributes but the file data, in the order of the stream.
+    /// Returns all attributes except the file data, in the order of the stream.
     pub fn attributes(&self) -> impl Iterator<Item = (Attribute, &'a [u8])> {
-        head::attributes(self.head).filter_map(|(number, value)| {
-            // Which numbers the protocol has was checked when it was split.
-            Some((Attribute::from_number(number, crate::Protocol::V2)?, value))
+        command_head::attributes(self.head).filter_map(|(number, value)| {
+            // Numbers that this protocol lacks were refused by `scan_head`.
+            Some((Attribute::from_number(number, Protocol::V2)?, value))
         })
     }
 
@@ -32,7 +37,7 @@ impl<'a> Command<'a> {
         self.attributes().find(|(each, _)| *each == attribute).map(|(_, value)| value)
     }
 
-    /// An attribute of 8 or 4 bytes.
+    /// Returns the value of an attribute of 8 or 4 bytes.
     pub fn number(&self, attribute: Attribute) -> Option<u64> {
         let value = self.bytes(attribute)?;
         let long = value.try_into().map(u64::from_le_bytes);
@@ -47,33 +52,38 @@ impl<'a> Command<'a> {
         self.bytes(attribute)?.try_into().ok().map(Time::from_bytes)
     }
 
-    /// What the command is about; empty for the root of the subvolume.
+    /// Returns the path that the command applies to. It is empty for the root of
+    /// the subvolume.
     pub fn path(&self) -> Option<&'a [u8]> {
         self.bytes(Attribute::Path)
     }
 
     /// Checks everything that a receiver relies on. `present` is the set of
-    /// its attributes.
-    pub(crate) fn check(&self, present: u32) -> Result<(), Wrong> {
+    /// attributes of the command, as [`Attribute::bit`]s.
+    pub(crate) fn check(&self, present: u32) -> Result<(), Defect> {
         for attribute in self.kind.required() {
             if present & attribute.bit() == 0 {
-                return Err(Wrong::AttributeMissing(*attribute));
+                return Err(Defect::MissingAttribute(*attribute));
             }
         }
         self.attributes().try_for_each(|(attribute, value)| self.check_value(attribute, value))
     }
 
-    fn check_value(&self, attribute: Attribute, value: &[u8]) -> Result<(), Wrong> {
-        let checked = match attribute.form() {
-            Form::Bytes(expected) if expected != value.len() => {
-                return Err(Wrong::AttributeLength { attribute, bytes: value.len(), expected });
+    fn check_value(&self, attribute: Attribute, value: &[u8]) -> Result<(), Defect> {
+        let checked = match attribute.format() {
+            ValueFormat::Bytes(expected) if expected != value.len() => {
+                return Err(Defect::WrongAttributeLength {
+                    attribute,
+                    bytes: value.len(),
+                    expected,
+                });
             }
-            Form::Bytes(_) | Form::Free => Ok(()),
-            Form::Text => check_text(value),
-            Form::Path => self.check_path(attribute, value),
+            ValueFormat::Bytes(_) | ValueFormat::Free => Ok(()),
+            ValueFormat::Text => check_text(value),
+            ValueFormat::Path => self.check_path(attribute, value),
         };
         let text = || String::from_utf8_lossy(value).into_owned();
-        checked.map_err(|rule| Wrong::Path { attribute, text: text(), rule })
+        checked.map_err(|rule| Defect::InvalidPath { attribute, text: text(), rule })
     }
 
     fn check_path(&self, attribute: Attribute, path: &[u8]) -> Result<(), PathRule> {
@@ -83,14 +93,14 @@ impl<'a> Command<'a> {
         if attribute == Attribute::Path && self.kind.may_change_root() && path.is_empty() {
             return Ok(());
         }
-        // The target of a symlink may be anything; it is not followed here.
+        // A symlink may point anywhere; this crate does not follow it.
         if attribute == Attribute::PathLink && self.kind == Kind::Symlink {
             return check_text(path);
         }
         check_path(path)
     }
 
-    /// What it says of the subvolume's own folder.
+    /// Returns the times that the command sets on the root of the subvolume.
     pub(crate) fn root_times(&self) -> Option<Times> {
         if self.kind != Kind::Utimes || self.path() != Some(b"") {
             return None;
@@ -101,7 +111,8 @@ impl<'a> Command<'a> {
         })
     }
 
-    /// What the first command says; `None` of any other.
+    /// Returns the snapshot that the first command names, and `None` for any
+    /// other command.
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         if !self.kind.is_first() {
             return None;

@@ -1,7 +1,7 @@
-//! The CRC32C of a command, over pieces as they arrive.
+//! The CRC32C of a command, computed over pieces as they arrive.
 //!
-//! As the kernel computes it for send streams: seed 0, nothing inverted at the
-//! end, the header's checksum field taken as zero.
+//! The kernel computes it for send streams with seed 0, without a final
+//! inversion, and with the checksum field of the header as zero.
 
 use crc_fast::{CrcAlgorithm, Digest};
 

@@ -2,84 +2,87 @@
 
 use std::fmt;
 
-use crate::{Attribute, PathRule};
+use crate::attribute::Attribute;
+use crate::kind::Kind;
+use crate::path::PathRule;
+use crate::protocol::Protocol;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("send stream, {place}: {wrong}")]
+#[error("send stream, {location}: {defect}")]
 pub struct StreamError {
-    pub place: Place,
-    pub wrong: Wrong,
+    pub location: Location,
+    pub defect: Defect,
 }
 
-/// Where in the stream.
+/// A location in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Where the command starts, or where the stream ends or goes on although
-    /// it should not.
+pub struct Location {
+    /// Offset of the command that is wrong. Where the stream ends too early or
+    /// continues after its end, this is the offset of that end.
     pub offset: u64,
-    pub command: Option<CommandPlace>,
+    pub command: Option<CommandLocation>,
 }
 
-/// Which command.
+/// A command, identified by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommandPlace {
-    /// The command that names the snapshot is number 1.
+pub struct CommandLocation {
+    /// Number of the command; the one that names the snapshot is 1.
     pub nth: u64,
-    /// As it stands in the stream, known or not.
+    /// Kind of the command as the stream gives it, known or not.
     pub kind: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Wrong {
-    #[error("it does not start like a btrfs send stream")]
-    Magic,
-    #[error("protocol version {0} is unknown, only 1 and 2 are known")]
-    Version(u32),
-    #[error("a second stream starts before END")]
-    SecondHeader,
-    #[error("the command is {bytes} bytes long, the limit is {limit}")]
-    TooLong { bytes: u64, limit: u64 },
-    #[error("the CRC32C of its bytes is {found:08x}, expected {expected:08x}")]
-    Checksum { expected: u32, found: u32 },
-    #[error("this protocol has no such command")]
-    UnknownCommand,
-    #[error("this protocol has no attribute {0}")]
-    UnknownAttribute(u16),
-    #[error("an attribute does not fit into the last {left} bytes of the command")]
-    AttributeCut { left: u64 },
-    #[error("the attribute {0} is there twice")]
-    AttributeTwice(Attribute),
-    #[error("the file data does not end the command")]
+pub enum Defect {
+    #[error("expected the magic bytes of a btrfs send stream, found {found:?}")]
+    WrongMagic { found: String },
+    #[error("expected protocol version 1 or 2, found {0}")]
+    UnknownVersion(u32),
+    #[error("expected the next command before END, found the header of a second stream")]
+    SecondStreamHeader,
+    #[error("expected a command of at most {limit} bytes, found {bytes}")]
+    CommandTooLong { bytes: u64, limit: u64 },
+    #[error("expected CRC32C {expected:08x}, found {found:08x}")]
+    WrongChecksum { expected: u32, found: u32 },
+    #[error("expected a command of protocol version {0}, found an unknown one")]
+    UnknownCommand(Protocol),
+    #[error("expected an attribute of protocol version {protocol}, found number {number}")]
+    UnknownAttribute { number: u16, protocol: Protocol },
+    #[error("expected a whole attribute, found only {left} more bytes in the command")]
+    AttributeTruncated { left: u64 },
+    #[error("expected the attribute {0} once, found it twice")]
+    DuplicateAttribute(Attribute),
+    #[error("expected the file data at the end of the command, found more attributes after it")]
     DataNotLast,
-    #[error("the attributes are {bytes} bytes long, the limit is {limit}")]
+    #[error("expected at most {limit} bytes of attributes, found {bytes}")]
     HeadTooLong { bytes: u64, limit: u64 },
-    #[error("the attribute {0} is missing")]
-    AttributeMissing(Attribute),
-    #[error("the attribute {attribute} is {bytes} bytes long, expected {expected}")]
-    AttributeLength { attribute: Attribute, bytes: usize, expected: usize },
-    #[error("the attribute {attribute} is {text:?}: {rule}")]
-    Path { attribute: Attribute, text: String, rule: PathRule },
-    #[error("the stream does not start with a subvolume or a snapshot")]
-    NotFirst,
-    #[error("a second subvolume in one stream")]
+    #[error("expected the attribute {0}, found none")]
+    MissingAttribute(Attribute),
+    #[error("expected {expected} bytes in the attribute {attribute}, found {bytes}")]
+    WrongAttributeLength { attribute: Attribute, bytes: usize, expected: usize },
+    #[error("expected {rule} in the attribute {attribute}, found {text:?}")]
+    InvalidPath { attribute: Attribute, text: String, rule: PathRule },
+    #[error("expected a subvolume or a snapshot as the first command")]
+    MissingSnapshotCommand,
+    #[error("expected one subvolume per stream, found a second one")]
     SecondSubvolume,
-    #[error("the stream was made with `--no-data` and cannot be restored")]
+    #[error("expected file data, found a stream of `btrfs send --no-data`, which has none")]
     NoData,
-    #[error("the stream ends here, before END")]
+    #[error("expected more commands before END, found the end of the stream")]
     Truncated,
-    #[error("the stream goes on after END")]
-    AfterEnd,
+    #[error("expected the end of the stream after END, found more bytes")]
+    DataAfterEnd,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "byte {}", self.offset)?;
         match self.command {
             None => Ok(()),
-            Some(CommandPlace { nth, kind }) => {
+            Some(CommandLocation { nth, kind }) => {
                 write!(f, ", command {nth} ")?;
-                // The newest protocol has the names of all others.
-                match crate::Kind::from_number(kind, crate::Protocol::V2) {
+                // The newest protocol knows the commands of the older ones too.
+                match Kind::from_number(kind, Protocol::V2) {
                     Some(kind) => write!(f, "({kind})"),
                     None => write!(f, "(number {kind})"),
                 }

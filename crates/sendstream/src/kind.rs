@@ -1,13 +1,13 @@
-//! The kinds of commands, and the attributes that each must have.
+//! The kinds of commands, and the attributes that each requires.
 
 use std::fmt;
 
-use crate::Attribute::{
+use crate::attribute::Attribute::{
     self, Atime, CloneCtransid, CloneLen, CloneOffset, ClonePath, CloneUuid, Ctransid, Data,
     FallocateMode, FileOffset, Gid, Mode, Mtime, Path, PathLink, PathTo, Rdev, Size, Uid,
     UnencodedFileLen, UnencodedLen, UnencodedOffset, XattrData, XattrName,
 };
-use crate::Protocol;
+use crate::protocol::Protocol;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -35,16 +35,16 @@ pub enum Kind {
     Chown,
     Utimes,
     End,
-    /// Stands for data that `btrfs send --no-data` left out.
+    /// Replaces the data that `btrfs send --no-data` omits.
     UpdateExtent,
     Fallocate,
     FileAttributes,
     EncodedWrite,
 }
 
-/// In the order of their numbers: the name that `btrfs receive --dump` prints,
-/// and what a receiver cannot do without. (The kernel sends more: an inode
-/// number with every new file, for one.)
+/// All kinds in the order of their numbers: the name that `btrfs receive --dump`
+/// prints, and the attributes that a receiver requires. (The kernel sends more,
+/// for example an inode number with every new file.)
 #[rustfmt::skip]
 const ALL: [(Kind, &str, &[Attribute]); 25] = [
     (Kind::Subvolume,      "subvol",        &[Path, Attribute::Uuid, Ctransid]),
@@ -79,13 +79,13 @@ impl Kind {
         self as u16
     }
 
-    /// `None` where this protocol has no command of that number.
+    /// Returns `None` if the protocol has no command with that number.
     pub fn from_number(number: u16, protocol: Protocol) -> Option<Kind> {
         let (kind, ..) = ALL.get(usize::from(number).checked_sub(1)?)?;
-        (number <= protocol.last_kind().number()).then_some(*kind)
+        (number <= last_of(protocol).number()).then_some(*kind)
     }
 
-    /// Whether a stream starts with it.
+    /// Returns whether a stream starts with a command of this kind.
     pub fn is_first(self) -> bool {
         matches!(self, Kind::Subvolume | Kind::Snapshot)
     }
@@ -94,7 +94,8 @@ impl Kind {
         ALL[usize::from(self.number()) - 1].2
     }
 
-    /// Whether it may change the root of the subvolume, whose path is empty.
+    /// Returns whether the command may change the root of the subvolume, whose
+    /// path is empty.
     pub(crate) fn may_change_root(self) -> bool {
         matches!(
             self,
@@ -105,6 +106,13 @@ impl Kind {
                 | Kind::RemoveXattr
                 | Kind::FileAttributes
         )
+    }
+}
+
+fn last_of(protocol: Protocol) -> Kind {
+    match protocol {
+        Protocol::V1 => Kind::UpdateExtent,
+        Protocol::V2 => Kind::EncodedWrite,
     }
 }
 
@@ -119,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_lead_to_kinds_and_back() {
+    fn each_number_maps_to_its_kind_and_back() {
         for (n, (kind, name, _)) in (1..).zip(ALL) {
             assert_eq!(kind.number(), n, "{name}");
             assert_eq!(kind.to_string(), name);
@@ -133,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_has_the_attributes_that_its_commands_need() {
+    fn every_protocol_has_the_attributes_that_its_commands_require() {
         for protocol in [Protocol::V1, Protocol::V2] {
-            for number in 1..=protocol.last_kind().number() {
+            for number in 1..=last_of(protocol).number() {
                 let kind = Kind::from_number(number, protocol).unwrap();
                 for attribute in kind.required() {
                     let known = Attribute::from_number(attribute.number(), protocol);

@@ -1,59 +1,60 @@
-//! Which paths a stream may name: those that stay inside the subvolume.
+//! Checks paths in a stream: they must stay inside the subvolume.
 
 use std::fmt;
 
-/// A rule that a path breaks.
+/// A rule for paths. Its `Display` form says what the rule expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathRule {
-    Empty,
-    Nul,
-    Absolute,
-    /// A segment is empty, `.` or `..`. The kernel writes none of them; `..`
-    /// leaves the subvolume, the others give one file two names.
-    Segment,
+    NotEmpty,
+    NoNul,
+    Relative,
+    /// No segment is empty, `.` or `..`. The kernel writes none of them: `..`
+    /// leaves the subvolume, and the others give one file two names.
+    PlainSegments,
     /// The name of a subvolume is a single segment.
-    Name,
+    SingleName,
 }
 
 impl fmt::Display for PathRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PathRule::Empty => "it is empty",
-            PathRule::Nul => "it contains a NUL byte",
-            PathRule::Absolute => "it is absolute",
-            PathRule::Segment => "it has a segment that is empty, `.` or `..`",
-            PathRule::Name => "it is not a single name",
+            PathRule::NotEmpty => "at least one byte",
+            PathRule::NoNul => "no NUL byte",
+            PathRule::Relative => "a relative path",
+            PathRule::PlainSegments => "no segment that is empty, `.` or `..`",
+            PathRule::SingleName => "a single name without `/`",
         })
     }
 }
 
-/// For any text: names of extended attributes, targets of symlinks.
+/// Checks any text, such as the name of an extended attribute or the target of
+/// a symlink.
 pub(crate) fn check_text(text: &[u8]) -> Result<(), PathRule> {
     match text {
-        [] => Err(PathRule::Empty),
-        _ if text.contains(&0) => Err(PathRule::Nul),
+        [] => Err(PathRule::NotEmpty),
+        _ if text.contains(&0) => Err(PathRule::NoNul),
         _ => Ok(()),
     }
 }
 
-/// For a path inside the subvolume.
+/// Checks a path inside the subvolume.
 pub(crate) fn check_path(path: &[u8]) -> Result<(), PathRule> {
     check_text(path)?;
     if path.starts_with(b"/") {
-        return Err(PathRule::Absolute);
+        return Err(PathRule::Relative);
     }
-    let wrong = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
+    let defect = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
     match path.split(|byte| *byte == b'/').any(wrong) {
-        true => Err(PathRule::Segment),
+        true => Err(PathRule::PlainSegments),
         false => Ok(()),
     }
 }
 
-/// For the name of the subvolume itself.
+/// Checks the name of the subvolume itself.
 pub(crate) fn check_name(name: &[u8]) -> Result<(), PathRule> {
     check_path(name)?;
     match name.contains(&b'/') {
-        true => Err(PathRule::Name),
+        true => Err(PathRule::SingleName),
         false => Ok(()),
     }
 }
@@ -63,8 +64,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules() {
-        use PathRule::{Absolute, Empty, Name, Nul, Segment};
+    fn unsafe_paths_and_names_are_refused() {
+        use PathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
         #[rustfmt::skip]
         let cases: [(&[u8], _, _, _); 17] = [
             //                as text        as a path       as a name
@@ -72,19 +73,19 @@ mod tests {
             (b"\xff\n \\",    Ok(()),        Ok(()),         Ok(())),
             (b"...",          Ok(()),        Ok(()),         Ok(())),
             (b"..a",          Ok(()),        Ok(()),         Ok(())),
-            (b"a/b/c",        Ok(()),        Ok(()),         Err(Name)),
-            (b"a/..b/.c",     Ok(()),        Ok(()),         Err(Name)),
-            (b"",             Err(Empty),    Err(Empty),     Err(Empty)),
-            (b"a\0",          Err(Nul),      Err(Nul),       Err(Nul)),
-            (b"/",            Ok(()),        Err(Absolute),  Err(Absolute)),
-            (b"/etc/passwd",  Ok(()),        Err(Absolute),  Err(Absolute)),
-            (b".",            Ok(()),        Err(Segment),   Err(Segment)),
-            (b"..",           Ok(()),        Err(Segment),   Err(Segment)),
-            (b"../a",         Ok(()),        Err(Segment),   Err(Segment)),
-            (b"a/../../b",    Ok(()),        Err(Segment),   Err(Segment)),
-            (b"a/..",         Ok(()),        Err(Segment),   Err(Segment)),
-            (b"a//b",         Ok(()),        Err(Segment),   Err(Segment)),
-            (b"a/",           Ok(()),        Err(Segment),   Err(Segment)),
+            (b"a/b/c",        Ok(()),        Ok(()),         Err(SingleName)),
+            (b"a/..b/.c",     Ok(()),        Ok(()),         Err(SingleName)),
+            (b"",             Err(NotEmpty),    Err(NotEmpty),     Err(NotEmpty)),
+            (b"a\0",          Err(NoNul),      Err(NoNul),       Err(NoNul)),
+            (b"/",            Ok(()),        Err(Relative),  Err(Relative)),
+            (b"/etc/passwd",  Ok(()),        Err(Relative),  Err(Relative)),
+            (b".",            Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            (b"..",           Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            (b"../a",         Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            (b"a/../../b",    Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            (b"a/..",         Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            (b"a//b",         Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            (b"a/",           Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
         ];
         for (path, text, inside, name) in cases {
             let shown = String::from_utf8_lossy(path);

@@ -1,21 +1,19 @@
-//! The protocol versions that we know, and what differs between them.
+//! The protocol versions that this crate knows.
 
 use std::fmt;
 
-use crate::{Attribute, Kind};
-
-/// The buffer of the kernel (`BTRFS_SEND_BUF_SIZE_V1`): "in send stream v1, no
-/// command is larger than 64K", its header included.
+/// Size of the kernel's buffer (`BTRFS_SEND_BUF_SIZE_V1`): "in send stream v1,
+/// no command is larger than 64K", including its header.
 pub const COMMAND_BYTES_MAX_V1: u64 = 64 * 1024;
 
 /// The kernel's own buffer is 144 KiB (`BTRFS_SEND_BUF_SIZE_V2`, 192 KiB with
-/// pages of 64 KiB), but "in send stream v2, no limit should be assumed". A
-/// hundred times as much leaves room for larger extents; a length above it is
-/// garbage, and is called so at once instead of gigabytes later.
+/// pages of 64 KiB), but "in send stream v2, no limit should be assumed". This
+/// limit leaves room for extents that are a hundred times larger. A length above
+/// it is garbage, and is refused at once instead of gigabytes later.
 pub const COMMAND_BYTES_MAX_V2: u64 = 16 * 1024 * 1024;
 
-/// A version of the protocol. Version 3 exists in kernels built for debugging
-/// only and is unknown here: a restore could not be promised.
+/// A version of the protocol. Version 3 exists only in kernels built for
+/// debugging. It is refused, since no restore of it could be promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     V1,
@@ -38,25 +36,11 @@ impl Protocol {
         }
     }
 
-    /// How long a command may be, with its header.
+    /// Maximum length of a command, including its header.
     pub fn command_bytes_max(self) -> u64 {
         match self {
             Protocol::V1 => COMMAND_BYTES_MAX_V1,
             Protocol::V2 => COMMAND_BYTES_MAX_V2,
-        }
-    }
-
-    pub(crate) fn last_kind(self) -> Kind {
-        match self {
-            Protocol::V1 => Kind::UpdateExtent,
-            Protocol::V2 => Kind::EncodedWrite,
-        }
-    }
-
-    pub(crate) fn last_attribute(self) -> Attribute {
-        match self {
-            Protocol::V1 => Attribute::CloneLen,
-            Protocol::V2 => Attribute::Encryption,
         }
     }
 }

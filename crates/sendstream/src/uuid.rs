@@ -1,4 +1,4 @@
-//! UUIDs, written as `btrfs subvolume show` writes them.
+//! UUIDs, formatted as by `btrfs subvolume show`.
 
 use std::fmt;
 

@@ -1,17 +1,19 @@
-//! Takes a stream in pieces of any size and judges it.
+//! Verifies a stream that arrives in pieces of any size.
 //!
-//! A command is judged whole, and its checksum first: what stands in damaged
-//! bytes says nothing. So the verdict, and the commands that are handed out,
-//! do not depend on how the stream was cut into pieces.
+//! A command is verified once all of it has arrived, and its checksum first,
+//! since the content of damaged bytes means nothing. So the verdict and the
+//! commands handed out do not depend on how the stream was cut into pieces.
 //!
-//! Bytes are looked at where they lie. Only what a cut parts is held until the
-//! rest arrives: a header, or the head of a command.
+//! Bytes are read in place. Only a header or a command head that is cut in two
+//! is buffered until the rest arrives.
 
 use crate::command::Command;
+use crate::command_head::{CommandHead, HeadScan, scan_head};
 use crate::crc::Crc;
-use crate::error::{CommandPlace, Place};
-use crate::head::{Head, Split, split};
-use crate::{Facts, Kind, Protocol, Snapshot, StreamError, Times, Verdict, Wrong};
+use crate::error::{CommandLocation, Defect, Location, StreamError};
+use crate::kind::Kind;
+use crate::protocol::Protocol;
+use crate::summary::{Snapshot, StreamSummary, Times, Verdict};
 
 const MAGIC: &[u8; 13] = b"btrfs-stream\0";
 /// Magic and version.
@@ -22,9 +24,9 @@ const COMMAND_HEADER_BYTES: usize = 4 + 2 + 4;
 #[derive(Debug)]
 pub struct Verifier {
     state: State,
-    held: Vec<u8>,
-    /// Bytes taken so far, held ones included.
-    taken: u64,
+    buffered: Vec<u8>,
+    /// Number of bytes consumed so far, including the buffered ones.
+    consumed: u64,
     protocol: Protocol,
     command_count: u64,
     snapshot: Option<Snapshot>,
@@ -35,30 +37,30 @@ pub struct Verifier {
 enum State {
     StreamHeader,
     CommandHeader,
-    /// In the attributes of a command.
-    Head(Open),
-    /// In what follows them, or in a command that is wrong but has to be read
-    /// to its checksum. Its head is held.
+    /// Reading the attributes of a command.
+    Head(PendingCommand),
+    /// Reading the file data, or a command that is wrong but must be read to its
+    /// end to verify its checksum. The head is buffered.
     Rest {
-        open: Open,
-        head: Result<Head, Wrong>,
+        pending: PendingCommand,
+        head: Result<CommandHead, Defect>,
     },
     Ended,
     Failed(StreamError),
 }
 
-/// A command whose header was read.
+/// A command of which only the header was read so far.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct PendingCommand {
     start: u64,
     kind: u16,
     body_bytes: usize,
     crc_expected: u32,
-    /// Of what was read of it.
+    /// Checksum of the bytes read so far.
     crc: Crc,
 }
 
-impl Open {
+impl PendingCommand {
     fn end(&self) -> u64 {
         self.start + (COMMAND_HEADER_BYTES + self.body_bytes) as u64
     }
@@ -68,8 +70,8 @@ impl Default for Verifier {
     fn default() -> Verifier {
         Verifier {
             state: State::StreamHeader,
-            held: Vec::new(),
-            taken: 0,
+            buffered: Vec::new(),
+            consumed: 0,
             protocol: Protocol::V1,
             command_count: 0,
             snapshot: None,
@@ -83,15 +85,16 @@ impl Verifier {
         Verifier::default()
     }
 
-    /// Takes the next piece. The first error stays: it is what [`finish`]
-    /// returns, and whatever is fed after it changes nothing.
+    /// Consumes the next piece. The first error is final: [`finish`] returns it,
+    /// and later pieces change nothing.
     ///
     /// [`finish`]: Verifier::finish
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), StreamError> {
         self.feed_to(piece, |_| ())
     }
 
-    /// Takes the next piece and hands out each command that ends in it.
+    /// Consumes the next piece and calls `on_command` for each command that ends
+    /// in it.
     pub fn feed_to(
         &mut self,
         mut piece: &[u8],
@@ -102,7 +105,7 @@ impl Verifier {
         }
         while !piece.is_empty() {
             if let Err(err) = self.step(&mut piece, &mut on_command) {
-                self.held = Vec::new();
+                self.buffered = Vec::new();
                 self.state = State::Failed(err.clone());
                 return Err(err);
             }
@@ -110,39 +113,39 @@ impl Verifier {
         Ok(())
     }
 
-    /// What the stream says it holds, as soon as its first command is there:
-    /// long before the verdict.
+    /// Returns the snapshot that the stream contains, once its first command has
+    /// arrived.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
     }
 
-    /// The protocol of the stream, which is known before its first command.
+    /// Returns the protocol of the stream, which is known from its header on.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// The verdict, after the last piece.
+    /// Returns the verdict after the last piece.
     pub fn finish(self) -> Verdict {
         let command = match &self.state {
             State::Failed(err) => return Err(err.clone()),
-            State::Ended => return Ok(self.facts()),
+            State::Ended => return Ok(self.summary()),
             State::StreamHeader | State::CommandHeader => None,
-            State::Head(open) | State::Rest { open, .. } => Some(self.place_of(open)),
+            State::Head(pending) | State::Rest { pending, .. } => Some(self.location_of(pending)),
         };
-        Err(error(self.taken, command, Wrong::Truncated))
+        Err(error(self.consumed, command, Defect::Truncated))
     }
 
-    fn facts(self) -> Facts {
-        Facts {
+    fn summary(self) -> StreamSummary {
+        StreamSummary {
             protocol: self.protocol,
             snapshot: self.snapshot.expect("END is refused as the first command"),
             root_times: self.root_times,
             command_count: self.command_count,
-            total_bytes: self.taken,
+            total_bytes: self.consumed,
         }
     }
 
-    /// Goes on by one header, head or rest, as far as the piece reaches.
+    /// Advances by one header, head or rest, as far as the piece reaches.
     fn step(
         &mut self,
         piece: &mut &[u8],
@@ -152,43 +155,52 @@ impl Verifier {
             State::StreamHeader => {
                 let header = self.take_array(piece);
                 self.state = match header {
-                    Some(header) => self.stream_header(&header)?,
+                    Some(header) => self.parse_stream_header(&header)?,
                     None => State::StreamHeader,
                 };
                 Ok(())
             }
             State::CommandHeader => match self.take_array(piece) {
-                Some(header) => self.head(self.command_header(&header)?, piece, on_command),
+                Some(header) => {
+                    self.take_head(self.parse_command_header(&header)?, piece, on_command)
+                }
                 None => Ok(()),
             },
-            State::Head(open) => self.head(open, piece, on_command),
-            State::Rest { open, head } => self.rest(open, head, piece, on_command),
-            State::Ended => Err(error(self.taken, None, Wrong::AfterEnd)),
+            State::Head(pending) => self.take_head(pending, piece, on_command),
+            State::Rest { pending, head } => self.take_rest(pending, head, piece, on_command),
+            State::Ended => Err(error(self.consumed, None, Defect::DataAfterEnd)),
             State::Failed(err) => Err(err),
         }
     }
 
-    fn stream_header(&mut self, header: &[u8; STREAM_HEADER_BYTES]) -> Result<State, StreamError> {
+    fn parse_stream_header(
+        &mut self,
+        header: &[u8; STREAM_HEADER_BYTES],
+    ) -> Result<State, StreamError> {
         let (magic, version) = header.split_last_chunk().expect("the header ends with a version");
         if magic != MAGIC {
-            return Err(error(0, None, Wrong::Magic));
+            let found = magic.escape_ascii().to_string();
+            return Err(error(0, None, Defect::WrongMagic { found }));
         }
         let version = u32::from_le_bytes(*version);
         self.protocol = Protocol::from_version(version)
-            .ok_or_else(|| error(0, None, Wrong::Version(version)))?;
+            .ok_or_else(|| error(0, None, Defect::UnknownVersion(version)))?;
         Ok(State::CommandHeader)
     }
 
-    fn command_header(&self, header: &[u8; COMMAND_HEADER_BYTES]) -> Result<Open, StreamError> {
-        let start = self.taken - COMMAND_HEADER_BYTES as u64;
+    fn parse_command_header(
+        &self,
+        header: &[u8; COMMAND_HEADER_BYTES],
+    ) -> Result<PendingCommand, StreamError> {
+        let start = self.consumed - COMMAND_HEADER_BYTES as u64;
         if MAGIC.starts_with(header) {
-            return Err(error(start, None, Wrong::SecondHeader));
+            return Err(error(start, None, Defect::SecondStreamHeader));
         }
         let [l0, l1, l2, l3, k0, k1, c0, c1, c2, c3] = *header;
         let (body_bytes, kind) =
             (u32::from_le_bytes([l0, l1, l2, l3]), u16::from_le_bytes([k0, k1]));
         let bytes = u64::from(body_bytes) + COMMAND_HEADER_BYTES as u64;
-        let mut open = Open {
+        let mut pending = PendingCommand {
             start,
             kind,
             body_bytes: body_bytes as usize,
@@ -197,35 +209,37 @@ impl Verifier {
         };
         let limit = self.protocol.command_bytes_max();
         if bytes > limit {
-            let wrong = Wrong::TooLong { bytes, limit };
-            return Err(error(start, Some(self.place_of(&open)), wrong));
+            let defect = Defect::CommandTooLong { bytes, limit };
+            return Err(error(start, Some(self.location_of(&pending)), defect));
         }
-        open.crc.update(&[l0, l1, l2, l3, k0, k1, 0, 0, 0, 0]);
-        Ok(open)
+        pending.crc.update(&[l0, l1, l2, l3, k0, k1, 0, 0, 0, 0]);
+        Ok(pending)
     }
 
-    /// Reads attributes until the file data starts or the command ends. What is
-    /// held is all that was taken of the body.
-    fn head(
+    /// Reads attributes until the file data starts or the command ends. The buffer
+    /// holds exactly the bytes of the body that were consumed so far.
+    fn take_head(
         &mut self,
-        open: Open,
+        pending: PendingCommand,
         piece: &mut &[u8],
         on_command: &mut impl FnMut(Command<'_>),
     ) -> Result<(), StreamError> {
         loop {
-            let body = if self.held.is_empty() { *piece } else { &self.held[..] };
-            let body = &body[..body.len().min(open.body_bytes)];
-            match split(body, open.body_bytes, self.protocol) {
-                Split::Done(head) if self.held.is_empty() => {
-                    return self.body_here(open, head, piece, on_command);
+            let body = if self.buffered.is_empty() { *piece } else { &self.buffered[..] };
+            let body = &body[..body.len().min(pending.body_bytes)];
+            match scan_head(body, pending.body_bytes, self.protocol) {
+                HeadScan::Done(head) if self.buffered.is_empty() => {
+                    return self.take_body_from_piece(pending, head, piece, on_command);
                 }
-                Split::Done(head) => return self.body_held(open, head, piece, on_command),
-                Split::Needs(bytes) => {
-                    let missing = (bytes - self.held.len()).min(piece.len());
+                HeadScan::Done(head) => {
+                    return self.take_body_from_buffer(pending, head, piece, on_command);
+                }
+                HeadScan::NeedsBytes(bytes) => {
+                    let missing = (bytes - self.buffered.len()).min(piece.len());
                     let more = self.take(missing, piece);
-                    self.held.extend_from_slice(more);
-                    if self.held.len() < bytes {
-                        self.state = State::Head(open);
+                    self.buffered.extend_from_slice(more);
+                    if self.buffered.len() < bytes {
+                        self.state = State::Head(pending);
                         return Ok(());
                     }
                 }
@@ -233,71 +247,71 @@ impl Verifier {
         }
     }
 
-    /// The head lies in the piece, and with luck all of the command: then
-    /// nothing is copied at all.
-    fn body_here(
+    /// Continues with a head that lies in the piece. If all of the command does,
+    /// nothing is copied.
+    fn take_body_from_piece(
         &mut self,
-        mut open: Open,
-        head: Result<Head, Wrong>,
+        mut pending: PendingCommand,
+        head: Result<CommandHead, Defect>,
         piece: &mut &[u8],
         on_command: &mut impl FnMut(Command<'_>),
     ) -> Result<(), StreamError> {
-        let body = self.take(open.body_bytes.min(piece.len()), piece);
-        open.crc.update(body);
+        let body = self.take(pending.body_bytes.min(piece.len()), piece);
+        pending.crc.update(body);
         let head_bytes = head.as_ref().map_or(0, |head| head.bytes);
-        if body.len() == open.body_bytes {
-            return self.complete(open, head, &body[..head_bytes], on_command);
+        if body.len() == pending.body_bytes {
+            return self.complete_command(pending, head, &body[..head_bytes], on_command);
         }
-        self.held.extend_from_slice(&body[..head_bytes]);
-        self.state = State::Rest { open, head };
+        self.buffered.extend_from_slice(&body[..head_bytes]);
+        self.state = State::Rest { pending, head };
         Ok(())
     }
 
-    /// The head came in several pieces.
-    fn body_held(
+    /// Continues with a head that arrived in several pieces.
+    fn take_body_from_buffer(
         &mut self,
-        mut open: Open,
-        head: Result<Head, Wrong>,
+        mut pending: PendingCommand,
+        head: Result<CommandHead, Defect>,
         piece: &mut &[u8],
         on_command: &mut impl FnMut(Command<'_>),
     ) -> Result<(), StreamError> {
-        open.crc.update(&self.held);
-        self.held.truncate(head.as_ref().map_or(0, |head| head.bytes));
-        self.rest(open, head, piece, on_command)
+        pending.crc.update(&self.buffered);
+        self.buffered.truncate(head.as_ref().map_or(0, |head| head.bytes));
+        self.take_rest(pending, head, piece, on_command)
     }
 
-    fn rest(
+    fn take_rest(
         &mut self,
-        mut open: Open,
-        head: Result<Head, Wrong>,
+        mut pending: PendingCommand,
+        head: Result<CommandHead, Defect>,
         piece: &mut &[u8],
         on_command: &mut impl FnMut(Command<'_>),
     ) -> Result<(), StreamError> {
-        let left = (open.end() - self.taken) as usize;
+        let left = (pending.end() - self.consumed) as usize;
         let bytes = self.take(left.min(piece.len()), piece);
-        open.crc.update(bytes);
+        pending.crc.update(bytes);
         if bytes.len() < left {
-            self.state = State::Rest { open, head };
+            self.state = State::Rest { pending, head };
             return Ok(());
         }
-        let mut held = std::mem::take(&mut self.held);
-        let completed = self.complete(open, head, &held, on_command);
-        held.clear();
-        self.held = held;
+        let mut head_bytes = std::mem::take(&mut self.buffered);
+        let completed = self.complete_command(pending, head, &head_bytes, on_command);
+        head_bytes.clear();
+        self.buffered = head_bytes;
         completed
     }
 
-    /// Judges a command that is there to its last byte.
-    fn complete(
+    /// Verifies and hands out a command that has arrived completely.
+    fn complete_command(
         &mut self,
-        open: Open,
-        head: Result<Head, Wrong>,
+        pending: PendingCommand,
+        head: Result<CommandHead, Defect>,
         head_bytes: &[u8],
         on_command: &mut impl FnMut(Command<'_>),
     ) -> Result<(), StreamError> {
         let command = self
-            .judge(&open, head, head_bytes)
-            .map_err(|wrong| error(open.start, Some(self.place_of(&open)), wrong))?;
+            .verify_command(&pending, head, head_bytes)
+            .map_err(|defect| error(pending.start, Some(self.location_of(&pending)), defect))?;
         if self.snapshot.is_none() {
             self.snapshot = command.snapshot();
         }
@@ -308,59 +322,60 @@ impl Verifier {
         Ok(())
     }
 
-    fn judge<'a>(
+    fn verify_command<'a>(
         &self,
-        open: &Open,
-        head: Result<Head, Wrong>,
+        pending: &PendingCommand,
+        head: Result<CommandHead, Defect>,
         head_bytes: &'a [u8],
-    ) -> Result<Command<'a>, Wrong> {
-        let (expected, found) = (open.crc_expected, open.crc.value());
+    ) -> Result<Command<'a>, Defect> {
+        let (expected, found) = (pending.crc_expected, pending.crc.value());
         if expected != found {
-            return Err(Wrong::Checksum { expected, found });
+            return Err(Defect::WrongChecksum { expected, found });
         }
-        let kind = Kind::from_number(open.kind, self.protocol).ok_or(Wrong::UnknownCommand)?;
+        let kind = Kind::from_number(pending.kind, self.protocol)
+            .ok_or(Defect::UnknownCommand(self.protocol))?;
         match (kind.is_first(), self.command_count == 0) {
             (true, true) | (false, false) => (),
-            (false, true) => return Err(Wrong::NotFirst),
-            (true, false) => return Err(Wrong::SecondSubvolume),
+            (false, true) => return Err(Defect::MissingSnapshotCommand),
+            (true, false) => return Err(Defect::SecondSubvolume),
         }
         if kind == Kind::UpdateExtent {
-            return Err(Wrong::NoData);
+            return Err(Defect::NoData);
         }
         let head = head?;
-        let body_start = open.start + COMMAND_HEADER_BYTES as u64;
-        let data = head.data_start.map(|start| body_start + start as u64..open.end());
-        let command = Command { kind, place: open.start..open.end(), data, head: head_bytes };
+        let body_start = pending.start + COMMAND_HEADER_BYTES as u64;
+        let data = head.data_start.map(|start| body_start + start as u64..pending.end());
+        let command = Command { kind, range: pending.start..pending.end(), data, head: head_bytes };
         command.check(head.present)?;
         Ok(command)
     }
 
-    fn place_of(&self, open: &Open) -> CommandPlace {
-        CommandPlace { nth: self.command_count + 1, kind: open.kind }
+    fn location_of(&self, pending: &PendingCommand) -> CommandLocation {
+        CommandLocation { nth: self.command_count + 1, kind: pending.kind }
     }
 
     fn take<'p>(&mut self, bytes: usize, piece: &mut &'p [u8]) -> &'p [u8] {
         let (taken, rest) = piece.split_at(bytes);
         *piece = rest;
-        self.taken += bytes as u64;
+        self.consumed += bytes as u64;
         taken
     }
 
-    /// The next `N` bytes, once they are there.
+    /// Returns the next `N` bytes once they have all arrived.
     fn take_array<const N: usize>(&mut self, piece: &mut &[u8]) -> Option<[u8; N]> {
-        let bytes = self.take(piece.len().min(N - self.held.len()), piece);
+        let bytes = self.take(piece.len().min(N - self.buffered.len()), piece);
         if let Ok(whole) = bytes.try_into() {
             return Some(whole);
         }
-        self.held.extend_from_slice(bytes);
-        let whole = self.held[..].try_into().ok()?;
-        self.held.clear();
+        self.buffered.extend_from_slice(bytes);
+        let whole = self.buffered[..].try_into().ok()?;
+        self.buffered.clear();
         Some(whole)
     }
 }
 
-fn error(offset: u64, command: Option<CommandPlace>, wrong: Wrong) -> StreamError {
-    StreamError { place: Place { offset, command }, wrong }
+fn error(offset: u64, command: Option<CommandLocation>, defect: Defect) -> StreamError {
+    StreamError { location: Location { offset, command }, defect }
 }
 
 #[cfg(test)]
@@ -368,13 +383,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_data_is_never_held() {
+    fn file_data_is_never_buffered() {
         let stream = include_bytes!("../testdata/large-2.stream");
         for piece_bytes in [1, 10, 1000, 60_000] {
             let mut verifier = Verifier::new();
             for piece in stream.chunks(piece_bytes) {
                 verifier.feed(piece).unwrap();
-                assert!(verifier.held.len() < 100, "{} bytes", verifier.held.len());
+                assert!(verifier.buffered.len() < 100, "{} bytes", verifier.buffered.len());
             }
             assert!(verifier.finish().is_ok());
         }

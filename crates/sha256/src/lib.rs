@@ -1,78 +1,66 @@
 //! SHA-256 of a stream and of each of its parts in one pass, and of two parts at
 //! once.
 //!
-//! A manifest holds the digest of each chunk, and the digest of each of its
-//! parts: two hashes of the same bytes, and hashing is the largest cost of a
-//! backup. But both cut the bytes into the same blocks of 64, so the message
-//! schedule of a block is the same for both; and the rounds of one SHA-256 keep
-//! the processor's SHA unit busy half of the time only, because each waits for
-//! the one before. So two states that take each block together cost hardly more
-//! than one: [`PartedSha256`]. And where many parts are there, as on the way back,
-//! two of them take turns: [`of_two`].
+//! A backup needs the digest of each chunk and of each of its parts. These are two
+//! hashes of the same bytes, and hashing is the largest cost of a backup. Both
+//! hashes cut the bytes into the same blocks of 64 bytes, so they share the message
+//! schedule of each block. Besides, the rounds of a single SHA-256 use only half of
+//! the processor's SHA unit, because each round waits for the one before. So two
+//! states that process each block together cost hardly more than one
+//! ([`PartedSha256`]). A download, which has many parts at once, hashes two of them
+//! in alternation ([`digest_pair`]).
 //!
-//! Where the processor has no SHA instructions, or is of another kind than
-//! x86-64, it is two hashes by the library.
+//! On processors without SHA instructions, and on those that are not x86-64, the
+//! library computes two separate hashes.
+
+mod block;
 
 #[cfg(target_arch = "x86_64")]
-mod x86;
+mod x86_64;
 
 #[cfg(target_arch = "x86_64")]
-use x86::Unit;
+use x86_64::Unit;
 
 #[cfg(not(target_arch = "x86_64"))]
-mod none;
+mod unsupported;
 
 #[cfg(not(target_arch = "x86_64"))]
-use none::Unit;
+use unsupported::Unit;
 
 use s3up_core::{Sha256, Sha256Digest};
 
-const BLOCK_BYTES: usize = 64;
-/// FIPS 180-4, 5.3.3.
-const INITIAL: State = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+use self::block::{BLOCK_BYTES, INITIAL, State};
 
-/// The words a to h.
-type State = [u32; 8];
-
-/// A SHA-256 of a stream that arrives in parts.
+/// Computes the SHA-256 of a stream that arrives in parts, and of each part.
 #[derive(Clone)]
 pub struct PartedSha256(Engine);
 
 #[derive(Clone)]
 enum Engine {
-    Unit(Unit, Whole),
+    Unit(Unit, StreamHash),
     Library(Sha256),
 }
 
-/// What was taken so far.
+/// The hash of all parts so far.
 #[derive(Clone)]
-struct Whole {
+struct StreamHash {
     state: State,
     bytes: u64,
-    /// What follows the last whole block.
+    /// Bytes after the last whole block.
     tail: Vec<u8>,
 }
 
 impl Default for PartedSha256 {
     fn default() -> PartedSha256 {
         PartedSha256(match Unit::detect() {
-            Some(unit) => Engine::Unit(unit, Whole::default()),
+            Some(unit) => Engine::Unit(unit, StreamHash::default()),
             None => Engine::Library(Sha256::default()),
         })
     }
 }
 
 impl PartedSha256 {
-    /// Takes the next part, of any length, and returns its own digest. In one
+    /// Adds the next part, of any length, and returns its own digest. This takes one
     /// pass, unless the parts before it end within a block.
     pub fn add(&mut self, part: &[u8]) -> Sha256Digest {
         match &mut self.0 {
@@ -84,18 +72,18 @@ impl PartedSha256 {
         }
     }
 
-    /// The digest of all parts together.
+    /// Returns the digest of all parts together.
     pub fn finish(self) -> Sha256Digest {
         match self.0 {
-            Engine::Unit(unit, whole) => ended(unit, whole.state, &whole.tail, whole.bytes),
+            Engine::Unit(unit, whole) => finish_digest(unit, whole.state, &whole.tail, whole.bytes),
             Engine::Library(whole) => whole.finish(),
         }
     }
 }
 
-/// The digests of two parts, sooner than one after the other: as far as the
-/// shorter one reaches.
-pub fn of_two(parts: [&[u8]; 2]) -> [Sha256Digest; 2] {
+/// Returns the digests of two parts. Up to the length of the shorter one they are
+/// computed together, which is faster than one after the other.
+pub fn digest_pair(parts: [&[u8]; 2]) -> [Sha256Digest; 2] {
     let Some(unit) = Unit::detect() else { return parts.map(Sha256Digest::of) };
     let both = parts[0].len().min(parts[1].len());
     let both = both - both % BLOCK_BYTES;
@@ -105,21 +93,21 @@ pub fn of_two(parts: [&[u8]; 2]) -> [Sha256Digest; 2] {
         let (blocks, tail) = parts[n].split_at(parts[n].len() - parts[n].len() % BLOCK_BYTES);
         let mut state = [states[n]];
         unit.compress(&mut state, [&blocks[both..]]);
-        ended(unit, state[0], tail, parts[n].len() as u64)
+        finish_digest(unit, state[0], tail, parts[n].len() as u64)
     })
 }
 
-impl Default for Whole {
-    fn default() -> Whole {
-        Whole { state: INITIAL, bytes: 0, tail: Vec::with_capacity(BLOCK_BYTES) }
+impl Default for StreamHash {
+    fn default() -> StreamHash {
+        StreamHash { state: INITIAL, bytes: 0, tail: Vec::with_capacity(BLOCK_BYTES) }
     }
 }
 
-impl Whole {
+impl StreamHash {
     fn add(&mut self, unit: Unit, part: &[u8]) -> Sha256Digest {
         self.bytes += part.len() as u64;
         if !self.tail.is_empty() {
-            self.add_alone(unit, part);
+            self.add_unaligned(unit, part);
             return Sha256Digest::of(part);
         }
         let (blocks, rest) = part.split_at(part.len() - part.len() % BLOCK_BYTES);
@@ -128,11 +116,11 @@ impl Whole {
         let [whole, alone] = states;
         self.state = whole;
         self.tail.extend_from_slice(rest);
-        ended(unit, alone, rest, part.len() as u64)
+        finish_digest(unit, alone, rest, part.len() as u64)
     }
 
-    /// Takes bytes that do not begin with a block.
-    fn add_alone(&mut self, unit: Unit, part: &[u8]) {
+    /// Adds bytes that do not start at the start of a block.
+    fn add_unaligned(&mut self, unit: Unit, part: &[u8]) {
         let missing = (BLOCK_BYTES - self.tail.len()).min(part.len());
         let (first, part) = part.split_at(missing);
         self.tail.extend_from_slice(first);
@@ -149,9 +137,9 @@ impl Whole {
     }
 }
 
-/// The digest of `bytes` bytes, of which all whole blocks are in `state`: adds
-/// the padding (FIPS 180-4, 5.1.1).
-fn ended(unit: Unit, state: State, tail: &[u8], bytes: u64) -> Sha256Digest {
+/// Adds the padding (FIPS 180-4, 5.1.1) and returns the digest of `bytes` bytes, of
+/// which `state` covers all whole blocks, and `tail` is the rest.
+fn finish_digest(unit: Unit, state: State, tail: &[u8], bytes: u64) -> Sha256Digest {
     const LENGTH_BYTES: usize = 8;
     let mut end = [0; 2 * BLOCK_BYTES];
     end[..tail.len()].copy_from_slice(tail);
@@ -175,13 +163,13 @@ mod tests {
 
     use super::*;
 
-    /// Each of them that this machine has.
+    /// Returns all engines that this machine has.
     fn engines() -> Vec<PartedSha256> {
         let library = PartedSha256(Engine::Library(Sha256::default()));
         vec![library, PartedSha256::default()]
     }
 
-    fn agrees(parts: &[Vec<u8>]) {
+    fn assert_digests(parts: &[Vec<u8>]) {
         for mut engine in engines() {
             for part in parts {
                 assert_eq!(engine.add(part), Sha256Digest::of(part));
@@ -195,28 +183,28 @@ mod tests {
     }
 
     #[test]
-    fn every_length_around_the_blocks() {
+    fn parts_of_every_length_around_a_block_have_the_right_digests() {
         for bytes in 0..=300 {
-            agrees(&[noise(bytes)]);
-            agrees(&[noise(128), noise(bytes)]);
-            agrees(&[noise(bytes), noise(bytes)]);
+            assert_digests(&[noise(bytes)]);
+            assert_digests(&[noise(128), noise(bytes)]);
+            assert_digests(&[noise(bytes), noise(bytes)]);
         }
-        agrees(&[]);
+        assert_digests(&[]);
     }
 
     #[test]
-    fn two_at_once() {
+    fn a_pair_of_parts_has_the_digests_of_both() {
         for one in [0, 1, 63, 64, 65, 1000, 5000] {
             for other in [0, 55, 56, 64, 128, 999, 4096] {
                 let parts = [&noise(one)[..], &noise(other + 7)[7..]];
-                assert_eq!(of_two(parts), parts.map(Sha256Digest::of), "{one} and {other}");
+                assert_eq!(digest_pair(parts), parts.map(Sha256Digest::of), "{one} and {other}");
             }
         }
     }
 
-    /// FIPS 180-4, and the one with a million letters.
+    /// The vectors of FIPS 180-4: "abc", and a million letters "a".
     #[test]
-    fn known_digests() {
+    fn published_vectors_have_their_digests() {
         for mut engine in engines() {
             let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
             assert_eq!(engine.add(b"abc").to_string(), abc);
@@ -231,22 +219,22 @@ mod tests {
         }
     }
 
-    /// What ./check and CI run on has them; elsewhere this says so.
+    /// Machines that run `./check` and CI have these instructions.
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn the_unit_is_used_where_there_is_one() {
+    fn the_sha_unit_is_used_if_the_processor_has_one() {
         let is_there = std::is_x86_feature_detected!("sha");
         assert_eq!(matches!(PartedSha256::default().0, Engine::Unit(..)), is_there);
     }
 
     proptest! {
         #[test]
-        fn any_parts(lengths in prop::collection::vec(0..1000usize, 0..8), seed: u8) {
+        fn any_parts_have_the_right_digests(lengths in prop::collection::vec(0..1000usize, 0..8), seed: u8) {
             let parts: Vec<Vec<u8>> = lengths
                 .into_iter()
                 .map(|bytes| noise(bytes).into_iter().map(|byte| byte ^ seed).collect())
                 .collect();
-            agrees(&parts);
+            assert_digests(&parts);
         }
     }
 }

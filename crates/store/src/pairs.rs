@@ -1,7 +1,7 @@
 //! Buffers that wait for their SHA-256, hashed two at a time.
 //!
 //! Two take the processor two thirds of the time that one after the other does
-//! (`s3up_sha256::of_two`). So one that nobody waits for yet is left until there
+//! (`s3up_sha256::digest_pair`). So one that nobody waits for yet is left until there
 //! is another, only as many threads hash as leave some for all else, and whoever
 //! is done takes two of those that came meanwhile.
 
@@ -111,7 +111,7 @@ impl Pairs {
                 one.tell(digest);
                 continue;
             };
-            let [of_one, of_other] = s3up_sha256::of_two([&one.buffer, &other.buffer]);
+            let [of_one, of_other] = s3up_sha256::digest_pair([&one.buffer, &other.buffer]);
             one.tell(of_one);
             other.tell(of_other);
         }

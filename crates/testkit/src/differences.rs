@@ -1,5 +1,5 @@
-//! Where two observed trees differ, for people: one line for each field, with
-//! path and both values.
+//! The differences of two observed trees: one line per field, with the path and
+//! both values.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,10 +8,10 @@ use std::path::Path;
 
 use crate::observe::{Entry, Kind, Observed, observe};
 
-/// So many lines of a failed comparison are shown; more do not help.
+/// Maximum number of lines that a failed comparison shows.
 const LINES_SHOWN_MAX: usize = 40;
 
-/// One line for each difference, sorted by path; none where they are equal.
+/// Returns one line for each difference, sorted by path; none if they are equal.
 pub fn differences(left: &Observed, right: &Observed) -> Vec<String> {
     let paths: BTreeSet<_> = left.entries.keys().chain(right.entries.keys()).collect();
     let of_path = |path| match (left.entries.get(path), right.entries.get(path)) {
@@ -22,7 +22,7 @@ pub fn differences(left: &Observed, right: &Observed) -> Vec<String> {
     paths.into_iter().flat_map(|path| of_path(path)).collect()
 }
 
-/// Compares two folders, and fails with the differences.
+/// Compares two folders; panics with the differences, if there are any.
 #[track_caller]
 pub fn assert_same_tree(left: &Path, right: &Path) {
     let found = differences(&observe(left), &observe(right));
@@ -77,12 +77,12 @@ impl Lines {
     }
 }
 
-/// Without quotes, but with every odd byte escaped.
+/// Returns a path without quotes, with all unprintable bytes escaped.
 fn shown(path: &Path) -> String {
     path.as_os_str().as_encoded_bytes().escape_ascii().to_string()
 }
 
-/// Prints as it is, where a text would have quotes around it.
+/// A text whose `Debug` form has no quotes.
 #[derive(PartialEq)]
 struct Plain(String);
 

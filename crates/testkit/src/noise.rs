@@ -1,6 +1,6 @@
-//! Bytes in which no two stretches are alike: nothing compresses or shares them.
+//! Pseudo-random bytes, which can be neither compressed nor deduplicated.
 
-/// The same for the same length.
+/// Returns `len` bytes, always the same ones.
 pub fn noise(len: u64) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut bytes = Vec::with_capacity(len as usize + 8);

@@ -1,10 +1,9 @@
-//! What is really there: every entry of a folder, with all that a restore has
-//! to bring back.
+//! Reads every entry of a folder with all properties that a restore must rebuild.
 //!
-//! Names are bytes, no symlink is followed, and files are hashed in pieces.
-//! Inode numbers and devices are not kept, only what they mean: which names
-//! are one file. Not here: atime and ctime, which no restore can set, and where
-//! the holes of a file are.
+//! Names are bytes, symlinks are not followed, and files are hashed in pieces.
+//! Inode numbers are not part of the result, only which names are hard links of
+//! one file. Not here: atime and ctime, which a restore cannot set, and the holes
+//! of a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -18,10 +17,10 @@ use rustix::fs::{lgetxattr, llistxattr, major, minor};
 use s3up_core::{Sha256, Sha256Digest};
 
 const PIECE_BYTES: usize = 1 << 17;
-/// The kernel's limit for one value, and for all names of one file.
+/// Limit of the kernel for one value, and for all names of one file.
 const XATTR_BYTES_MAX: usize = 1 << 16;
 
-/// A folder, "." for itself, and all that is in it.
+/// All entries of a folder, and the folder itself as ".".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     pub entries: BTreeMap<PathBuf, Entry>,
@@ -30,13 +29,13 @@ pub struct Observed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub kind: Kind,
-    /// Permission bits, with setuid, setgid and sticky.
+    /// Permission bits, including setuid, setgid and sticky.
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
-    /// Seconds since 1970, and nanoseconds on top.
+    /// Seconds since 1970, and nanoseconds within the second.
     pub mtime: (i64, i64),
-    /// All names of this file, where it has several below the folder.
+    /// All names of this file, if it has several below the folder.
     pub links: BTreeSet<PathBuf>,
     pub xattrs: BTreeMap<OsString, Vec<u8>>,
 }
@@ -52,7 +51,7 @@ pub enum Kind {
     BlockDevice { major: u32, minor: u32 },
 }
 
-/// Looks at everything below `root`.
+/// Reads everything below `root`.
 pub fn observe(root: &Path) -> Observed {
     let mut entries = BTreeMap::new();
     let mut names_of_inode: BTreeMap<_, BTreeSet<PathBuf>> = BTreeMap::new();
@@ -60,7 +59,7 @@ pub fn observe(root: &Path) -> Observed {
     while let Some(path) = waiting.pop() {
         let full = root.join(&path);
         let (metadata, entry) =
-            look(&full).unwrap_or_else(|err| panic!("look at {}: {err}", full.display()));
+            observe_entry(&full).unwrap_or_else(|err| panic!("read {}: {err}", full.display()));
         if entry.kind == Kind::Dir {
             waiting.extend(names_in(&full).map(|name| below(&path, name)));
         } else if metadata.nlink() > 1 {
@@ -71,13 +70,13 @@ pub fn observe(root: &Path) -> Observed {
     }
     for names in names_of_inode.values().filter(|names| names.len() > 1) {
         for name in names {
-            entries.get_mut(name).expect("it was just looked at").links = names.clone();
+            entries.get_mut(name).expect("an entry that was just read").links = names.clone();
         }
     }
     Observed { entries }
 }
 
-fn look(path: &Path) -> io::Result<(Metadata, Entry)> {
+fn observe_entry(path: &Path) -> io::Result<(Metadata, Entry)> {
     let metadata = fs::symlink_metadata(path)?;
     let entry = Entry {
         kind: kind(path, &metadata)?,
@@ -134,7 +133,7 @@ fn names_in(dir: &Path) -> impl Iterator<Item = OsString> {
     entries.map(|entry| entry.expect("an entry of a folder").file_name())
 }
 
-/// Without the "." of the root.
+/// Returns the path of an entry, without the "." of the root.
 fn below(dir: &Path, name: OsString) -> PathBuf {
     if dir == Path::new(".") { PathBuf::from(name) } else { dir.join(name) }
 }

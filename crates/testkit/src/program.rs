@@ -1,26 +1,26 @@
-//! Programs of the system: where they are, and running one that has to succeed.
+//! Finds and runs programs of the system.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Looked at after `PATH`: a user's own often lacks what only root needs.
+/// Searched after `PATH`, which often lacks folders with programs for root.
 const MORE_DIRS: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
 
-/// The absolute path of a program.
+/// Returns the absolute path of a program.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain(MORE_DIRS.map(PathBuf::from));
     dirs.filter(|dir| dir.is_absolute()).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// Runs a program that has to succeed, and returns what it printed.
+/// Runs a program that must succeed, and returns its stdout.
 pub fn run<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> Vec<u8> {
     try_run(name, args).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// The same for one that may fail; the error is the command and what it said.
+/// Runs a program. The error contains the command and its stderr.
 pub fn try_run<A: AsRef<OsStr>>(
     name: &str,
     args: impl IntoIterator<Item = A>,
@@ -32,6 +32,6 @@ pub fn try_run<A: AsRef<OsStr>>(
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?} failed: {}: {}", output.status, said.trim_end()))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?} failed: {}: {}", output.status, stderr.trim_end()))
 }

@@ -1,7 +1,7 @@
-//! An S3 server with one bucket, for programs that run as processes of their own.
+//! An S3 server with one bucket, for programs that run as separate processes.
 //!
-//! It stops, and its folder goes, when it is dropped. What is in the bucket is
-//! read from the server itself (`DevStore::objects`), not by calls to it.
+//! Dropping it stops the server and removes its folder. A test reads the bucket
+//! directly (`DevStore::objects`), not by S3 calls.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,12 @@ impl TestS3 {
     pub const BUCKET: &str = "backups";
     pub const REGION: &str = "us-east-1";
 
-    /// A bucket without versions, and the limits of S3.
+    /// Starts a server whose bucket keeps no versions, with the limits of S3.
     pub async fn start() -> TestS3 {
         TestS3::start_with(Versioning::Off, PART_BYTES_MIN).await
     }
 
-    /// One that takes shorter parts, so that a test can do with little data.
+    /// Starts a server that accepts shorter parts, so that a test needs little data.
     pub async fn start_with(versioning: Versioning, part_bytes_min: u64) -> TestS3 {
         let dir = temp_dir();
         let options = Options { part_bytes_min, ..Options::new(dir.path()) };
@@ -46,8 +46,8 @@ impl TestS3 {
         self.store.faults()
     }
 
-    /// For `Command::envs`: what a program needs to reach this server, and what
-    /// keeps it from reaching any other, whatever this machine is set up for.
+    /// Returns variables for `Command::envs`, with which a program uses this server
+    /// and cannot use any other that this machine is configured for.
     pub fn env(&self) -> [(&'static str, String); 8] {
         let endpoint = self.endpoint();
         [
@@ -62,7 +62,7 @@ impl TestS3 {
         ]
     }
 
-    /// Every key, and the length of its object.
+    /// Returns all keys with the length of their objects.
     pub fn objects(&self) -> BTreeMap<String, u64> {
         self.store.objects(TestS3::BUCKET)
     }
@@ -71,12 +71,12 @@ impl TestS3 {
         self.objects().into_keys().collect()
     }
 
-    /// The content of an object, if there is one.
+    /// Returns the content of an object, if it exists.
     pub async fn object(&self, key: &str) -> Option<Vec<u8>> {
         self.store.object(TestS3::BUCKET, key).await
     }
 
-    /// The keys of the multipart uploads under way.
+    /// Returns the keys of all unfinished multipart uploads.
     pub fn uploads(&self) -> Vec<String> {
         self.store.uploads(TestS3::BUCKET)
     }

@@ -1,5 +1,5 @@
-//! A small filesystem of a test's own, in memory: how full it is can be asked,
-//! and it is really full when it is.
+//! A small filesystem in memory, for one test. It reports its usage, and writes to
+//! it fail when it is full.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -29,7 +29,7 @@ impl SmallDisk {
         self.folder.path()
     }
 
-    /// In files, also in those that have no name.
+    /// Returns the bytes used by files, including deleted ones that are still open.
     pub fn used_bytes(&self) -> u64 {
         let stat = statvfs(self.path()).expect("a mounted filesystem");
         (stat.f_blocks - stat.f_bfree) * stat.f_frsize

@@ -1,9 +1,9 @@
-//! A file tree from a literal.
+//! Creates a file tree from a literal.
 //!
-//! What a literal does not say has a fixed value (modes 644 and 755, one time
-//! for all), whatever the umask or the clock: the same literal always gives the
-//! same tree, so that two of them can be compared. Only the owner is by default
-//! the process's.
+//! Properties that a literal omits have fixed values (modes 644 and 755, one
+//! mtime), independent of umask and clock. So the same literal always gives the
+//! same tree, and two trees can be compared. Only the owner defaults to the
+//! process.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -17,15 +17,15 @@ use rustix::fs::{
     utimensat,
 };
 
-/// Of whatever says no other: with nanoseconds, which a backup may not lose.
+/// Default mtime. It has nanoseconds, which a backup must keep.
 const MTIME: (i64, u32) = (1_600_000_000, 123_456_789);
 const FILE_MODE: u32 = 0o644;
 const DIR_MODE: u32 = 0o755;
 
-/// Nodes to be written in this order.
+/// The nodes of a tree, which are written in this order.
 pub struct Tree(pub Vec<Node>);
 
-/// One entry of a folder, with what differs from the default.
+/// One entry of a folder, with the properties that differ from the defaults.
 pub struct Node {
     path: PathBuf,
     content: Content,
@@ -45,18 +45,19 @@ enum Content {
     CharDevice { major: u32, minor: u32 },
 }
 
-/// A regular file. Names are bytes; folders before it are made as needed.
+/// Returns a regular file. Names are bytes; parent folders are created as needed.
 pub fn file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::File(content.as_ref().to_vec()))
 }
 
-/// A regular file with holes: `len` zeros, but for the pieces at their offsets.
+/// Returns a regular file with holes: `len` zeros, except for the pieces at their
+/// offsets.
 pub fn sparse(path: impl AsRef<[u8]>, len: u64, pieces: &[(u64, &[u8])]) -> Node {
     let pieces = pieces.iter().map(|(offset, piece)| (*offset, piece.to_vec())).collect();
     Node::new(path, Content::Sparse { len, pieces })
 }
 
-/// A folder; "." is the one that the tree is written to.
+/// Returns a folder; "." is the one that the tree is written to.
 pub fn dir(path: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::Dir)
 }
@@ -65,7 +66,7 @@ pub fn symlink(path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::Symlink(target.as_ref().to_vec()))
 }
 
-/// Another name of an earlier node of the tree, whose mode, owner and time stay.
+/// Returns another name of an earlier node, which keeps its mode, owner and mtime.
 pub fn hard_link(path: impl AsRef<[u8]>, of: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::HardLink(to_path(of)))
 }
@@ -74,7 +75,7 @@ pub fn fifo(path: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::Fifo)
 }
 
-/// A device node, which only root can make.
+/// Returns a device node, which only root can create.
 pub fn char_device(path: impl AsRef<[u8]>, major: u32, minor: u32) -> Node {
     Node::new(path, Content::CharDevice { major, minor })
 }
@@ -85,7 +86,7 @@ impl Node {
         Node { path, content, mode: None, owner: None, mtime: MTIME, xattrs: Vec::new() }
     }
 
-    /// Permission bits, with setuid, setgid and sticky.
+    /// Sets the permission bits, including setuid, setgid and sticky.
     pub fn mode(self, mode: u32) -> Node {
         Node { mode: Some(mode), ..self }
     }
@@ -94,44 +95,45 @@ impl Node {
         Node { owner: Some((uid, gid)), ..self }
     }
 
-    /// Seconds since 1970, and nanoseconds on top.
+    /// Sets the mtime: seconds since 1970, and nanoseconds within the second.
     pub fn mtime(self, seconds: i64, nanoseconds: u32) -> Node {
         Node { mtime: (seconds, nanoseconds), ..self }
     }
 
-    /// An extended attribute, with its namespace: `user.note`.
+    /// Adds an extended attribute. Its name has a namespace: `user.note`.
     pub fn xattr(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Node {
         self.xattrs.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
-    fn make(&self, root: &Path) {
+    fn create(&self, root: &Path) {
         let path = root.join(&self.path);
-        let made = match &self.content {
+        let created = match &self.content {
             Content::File(content) => fs::write(&path, content),
-            Content::Sparse { len, pieces } => make_sparse(&path, *len, pieces),
+            Content::Sparse { len, pieces } => create_sparse(&path, *len, pieces),
             Content::Dir => fs::create_dir_all(&path),
             Content::Symlink(target) => make_symlink(OsStr::from_bytes(target), &path),
             Content::HardLink(of) => fs::hard_link(root.join(of), &path),
-            Content::Fifo => make_node(&path, FileType::Fifo, 0),
+            Content::Fifo => create_node(&path, FileType::Fifo, 0),
             Content::CharDevice { major, minor } => {
-                make_node(&path, FileType::CharacterDevice, makedev(*major, *minor))
+                create_node(&path, FileType::CharacterDevice, makedev(*major, *minor))
             }
         };
-        made.unwrap_or_else(|err| panic!("make {}: {err}", path.display()));
+        created.unwrap_or_else(|err| panic!("create {}: {err}", path.display()));
     }
 
-    /// The order matters: a new owner takes setuid and capabilities away, and
-    /// all of it changes nothing of the time that is set last.
-    fn dress(&self, root: &Path) {
+    /// Sets owner, attributes, mode and times, in this order: a change of the owner
+    /// clears setuid and capabilities, and the mtime must be set last.
+    fn set_properties(&self, root: &Path) {
         if matches!(self.content, Content::HardLink(_)) {
             return;
         }
         let path = root.join(&self.path);
-        self.dress_at(&path).unwrap_or_else(|err| panic!("dress {}: {err}", path.display()));
+        self.set_properties_at(&path)
+            .unwrap_or_else(|err| panic!("set the properties of {}: {err}", path.display()));
     }
 
-    fn dress_at(&self, path: &Path) -> std::io::Result<()> {
+    fn set_properties_at(&self, path: &Path) -> std::io::Result<()> {
         if let Some((uid, gid)) = self.owner {
             lchown(path, Some(uid), Some(gid))?;
         }
@@ -147,7 +149,8 @@ impl Node {
         Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// A symlink has none, and the folder that the tree is written to keeps its own.
+    /// Returns the default mode. A symlink has none, and the folder that the tree is
+    /// written to keeps its own.
     fn default_mode(&self) -> Option<u32> {
         match &self.content {
             Content::Dir if self.path == Path::new(".") => None,
@@ -167,18 +170,18 @@ impl Tree {
         Tree(nodes.into_iter().collect())
     }
 
-    /// Writes the nodes into a folder that exists, and sets its time too.
+    /// Writes the nodes into an existing folder, and sets the mtime of that folder.
     pub fn write(&self, root: &Path) {
         let implied = self.implied_dirs();
         let nodes = || implied.iter().chain(&self.0);
-        nodes().for_each(|node| node.make(root));
-        // What is inside comes before its folder, whose time it would change.
+        nodes().for_each(|node| node.create(root));
+        // A change inside a folder changes its mtime, so folders come last.
         let mut inside_first: Vec<_> = nodes().collect();
         inside_first.sort_by_key(|node| std::cmp::Reverse(depth(&node.path)));
-        inside_first.iter().for_each(|node| node.dress(root));
+        inside_first.iter().for_each(|node| node.set_properties(root));
     }
 
-    /// The folders that no node names, and the root: parents before children.
+    /// Returns the root and all parent folders without a node, parents first.
     fn implied_dirs(&self) -> Vec<Node> {
         let named: BTreeSet<&Path> = self.0.iter().map(|node| node.path.as_path()).collect();
         let parents = self.0.iter().flat_map(|node| node.path.ancestors().skip(1));
@@ -190,18 +193,18 @@ impl Tree {
     }
 }
 
-/// 0 for ".", so that the root is dressed last.
+/// Returns the depth of a path: 0 for ".", so that the root comes last.
 fn depth(path: &Path) -> usize {
     if path == Path::new(".") { 0 } else { path.components().count() }
 }
 
-fn make_sparse(path: &Path, len: u64, pieces: &[(u64, Vec<u8>)]) -> std::io::Result<()> {
+fn create_sparse(path: &Path, len: u64, pieces: &[(u64, Vec<u8>)]) -> std::io::Result<()> {
     let file = File::create_new(path)?;
     file.set_len(len)?;
     pieces.iter().try_for_each(|(offset, piece)| file.write_all_at(piece, *offset))
 }
 
-fn make_node(path: &Path, kind: FileType, device: u64) -> std::io::Result<()> {
+fn create_node(path: &Path, kind: FileType, device: u64) -> std::io::Result<()> {
     Ok(mknodat(CWD, path, kind, Mode::from_raw_mode(FILE_MODE), device)?)
 }
 

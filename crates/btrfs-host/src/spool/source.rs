@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use btrfs_sendstream::Facts;
+use btrfs_sendstream::StreamSummary;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::send::SendStream;
@@ -24,7 +24,7 @@ impl Source {
     }
 
     /// As [`SendStream::stop`].
-    pub async fn stop(self) -> Option<Facts> {
+    pub async fn stop(self) -> Option<StreamSummary> {
         match self {
             Source::Straight(stream) => stream.stop().await,
             Source::Spooled(spooled) => spooled.end().await?.stop().await,

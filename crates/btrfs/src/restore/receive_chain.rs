@@ -11,7 +11,7 @@ use std::sync::Arc;
 use btrfs_host::receive::Receiver;
 use btrfs_host::root_times::RootTimes;
 use btrfs_host::{send, subvolume};
-use btrfs_sendstream::{Facts, Uuid};
+use btrfs_sendstream::{StreamSummary, Uuid};
 use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
 use s3up_repository::fetch::{FetchEntry, FetchError, FetchPlan};
@@ -39,7 +39,7 @@ struct ReceiveContext<'a, 'c> {
 
 /// One link, as it was received.
 struct Received<'f> {
-    facts: &'f Facts,
+    facts: &'f StreamSummary,
     /// The UUID that `btrfs receive` was told.
     told: Uuid,
     parent: Option<&'f ReceivedBackup>,
@@ -121,7 +121,7 @@ impl Restore<'_> {
         planned: &FetchEntry<'_>,
         names: UuidRewrite,
         staging: &Staging,
-    ) -> Result<Facts, RestoreError> {
+    ) -> Result<StreamSummary, RestoreError> {
         let folder = staging.received();
         let writeback = Writeback::start(&folder, self.pages(context, planned));
         let (writeback, threads) =

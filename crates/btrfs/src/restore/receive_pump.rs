@@ -10,9 +10,9 @@ use std::io::PipeWriter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use btrfs_sendstream::{Facts, StreamError};
+use btrfs_sendstream::{StreamSummary, StreamError};
 use s3up_core::progress::Progress;
-use s3up_pipe::{LendingPipe, StillLent};
+use s3up_pipe::{LendingPipe, LentMemory};
 use s3up_repository::fetch::{FetchEntry, FetchError};
 use s3up_store::{DownloadRow, Piece};
 use tokio::sync::mpsc;
@@ -30,8 +30,8 @@ const END_WAIT: Duration = Duration::from_secs(5);
 
 pub struct ReceivePump {
     pieces: Option<mpsc::Sender<Piece>>,
-    thread: Option<JoinHandle<(Result<Facts, Stopped>, StillLent)>>,
-    lent: StillLent,
+    thread: Option<JoinHandle<(Result<StreamSummary, Stopped>, LentMemory)>>,
+    lent: LentMemory,
 }
 
 /// Why feeding ended before its time.
@@ -43,7 +43,7 @@ pub struct Stopped {
 
 /// What came of feeding one link.
 pub enum PumpResult {
-    Received(Facts),
+    Received(StreamSummary),
     Stopped(Stopped),
 }
 
@@ -60,7 +60,7 @@ impl ReceivePump {
             let outcome = feed(&mut pipe, &mut writeback, stream, taken, &progress);
             (outcome, pipe.close())
         });
-        let lent = StillLent::default();
+        let lent = LentMemory::default();
         ReceivePump { pieces: Some(pieces), thread: Some(thread), lent }
     }
 
@@ -114,7 +114,7 @@ fn feed(
     mut stream: VerifiedStream,
     mut pieces: mpsc::Receiver<Piece>,
     progress: &Progress,
-) -> Result<Facts, Stopped> {
+) -> Result<StreamSummary, Stopped> {
     while let Some(Piece { object, mut bytes }) = pieces.blocking_recv() {
         let count = bytes.len() as u64;
         while !bytes.is_empty() {

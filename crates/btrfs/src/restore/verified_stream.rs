@@ -11,7 +11,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use btrfs_sendstream::{Facts, Snapshot, StreamError, Uuid, Verifier, rename_subvolumes};
+use btrfs_sendstream::{Snapshot, StreamError, StreamSummary, Uuid, Verifier, rewrite_uuids};
 
 use super::long_files::LongFiles;
 use super::uuid_rewrite::{OtherBase, UuidRewrite};
@@ -71,10 +71,10 @@ impl VerifiedStream {
         let mut naming: Vec<Range<u64>> = Vec::new();
         let renames = self.names.rename_any();
         let fed = self.verifier.feed_to(piece, |command| {
-            end = command.place.end;
+            end = command.range.end;
             self.files.add(&command);
-            if renames && command.kind.names_subvolumes() {
-                naming.push(command.place);
+            if renames && command.kind.holds_subvolume_uuids() {
+                naming.push(command.range);
             }
         });
         fed.map_err(Refused::Stream)?;
@@ -85,7 +85,7 @@ impl VerifiedStream {
             window.hand_on(at..place.start, hand_on)?;
             at = place.end;
             let mut command = window.bytes(place);
-            rename_subvolumes(&mut command, |uuid| self.names.told(self.own, uuid));
+            rewrite_uuids(&mut command, |uuid| self.names.told(self.own, uuid));
             hand_on(Handed::Held(&command)).map_err(Refused::Write)?;
         }
         window.hand_on(at..end, hand_on)?;
@@ -93,7 +93,7 @@ impl VerifiedStream {
         Ok(())
     }
 
-    pub fn finish(self) -> Result<Facts, StreamError> {
+    pub fn finish(self) -> Result<StreamSummary, StreamError> {
         self.verifier.finish()
     }
 
@@ -193,7 +193,7 @@ mod tests {
         names: UuidRewrite,
         stream: &[u8],
         piece_bytes: usize,
-    ) -> (Vec<u8>, Result<Facts, Refused>) {
+    ) -> (Vec<u8>, Result<StreamSummary, Refused>) {
         let (mut proven, mut out) = (VerifiedStream::new(names, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
             let mut hand_on = |handed: Handed<'_>| {

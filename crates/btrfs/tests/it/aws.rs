@@ -15,7 +15,7 @@ const FILESYSTEM_BYTES: u64 = 2 << 30;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_bucket_gives_back_a_full_and_an_incremental_as_they_were() {
-    let Some(bucket) = AwsBucket::named_or_say_so().await else { return };
+    let Some(bucket) = AwsBucket::from_env_or_skip().await else { return };
     if !btrfs_or_skip() {
         return;
     }

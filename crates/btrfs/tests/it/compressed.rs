@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use s3up_testkit::{Cue, Does, StandIn, Turn, assert_same_tree};
+use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn, assert_same_tree};
 
 use crate::fixture::World;
 
@@ -37,8 +37,8 @@ async fn compressed_data_is_sent_as_it_is_and_comes_back() {
 async fn a_host_that_cannot_falls_back_or_says_so() {
     let Some(mut world) = World::start(&["data"]).await else { return };
     // Its first `btrfs send` is the one that prints the help.
-    let does = Does::FailsAfter { bytes: 0 };
-    let stand_in = || StandIn::new([Cue { command: "send", call: Turn::Nth(1), does }]);
+    let fault = BtrfsFault::FailsAfter { bytes: 0 };
+    let stand_in = || StandIn::new([InjectedFault { command: "send", call: Calls::Nth(1), fault }]);
     let always = stand_in();
     world.path = Some(always.path_var());
     let ran = world.run(&["backup", "--once", "--set", "send.compressed=always"]).await;

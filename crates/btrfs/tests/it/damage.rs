@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, noise, wait_until};
+use s3up_testkit::{BtrfsFault, Calls, ExitAs, InjectedFault, StandIn, noise, wait_until};
 
 use crate::fixture::{CHUNK, PART, RETRY_FOR, World, names_in};
 
@@ -156,21 +156,21 @@ async fn a_receive_that_goes_wrong_is_the_cause_and_leaves_nothing() {
     let bytes = 100_000;
     #[rustfmt::skip]
     let cases = [
-        (Turn::Nth(1), Does::FailsAfter { bytes },  vec!["`btrfs receive", StandIn::COMPLAINT]),
-        (Turn::Nth(1), Does::DiesAfter { bytes },   vec!["`btrfs receive", "signal: 9"]),
-        (Turn::Nth(2), Does::FailsAtTheEnd,         vec!["`btrfs receive", StandIn::COMPLAINT]),
-        (Turn::Nth(1), Does::CutsAfter { bytes },   vec!["was received wrong"]),
-        (Turn::Nth(1), Does::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, ends: Ends::Badly }, vec!["`btrfs receive"]),
+        (Calls::Nth(1), BtrfsFault::FailsAfter { bytes },  vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
+        (Calls::Nth(1), BtrfsFault::DiesAfter { bytes },   vec!["`btrfs receive", "signal: 9"]),
+        (Calls::Nth(2), BtrfsFault::FailsAtTheEnd,         vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
+        (Calls::Nth(1), BtrfsFault::CutsAfter { bytes },   vec!["was received wrong"]),
+        (Calls::Nth(1), BtrfsFault::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, exit: ExitAs::Failure }, vec!["`btrfs receive"]),
     ];
-    for (call, does, texts) in cases {
-        let stand_in = StandIn::new([Cue { command: "receive", call, does }]);
+    for (call, fault, texts) in cases {
+        let stand_in = StandIn::new([InjectedFault { command: "receive", call, fault }]);
         world.path = Some(stand_in.path_var());
 
         let ran = world.restore("data", &world.fs.path().join("restored")).await;
 
         ran.failed_with(1, &texts);
-        assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{does:?}");
-        assert!(stand_in.unfired().is_empty(), "{does:?}");
+        assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{fault:?}");
+        assert!(stand_in.unfired().is_empty(), "{fault:?}");
         stand_in.assert_no_process_left();
         world.assert_nothing_runs();
     }
@@ -179,15 +179,15 @@ async fn a_receive_that_goes_wrong_is_the_cause_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_restore_left_is_removed_by_the_next() {
     let Some(mut world) = world().await else { return };
-    let does = Does::HangsAfter { bytes: 100_000 };
-    let stand_in = StandIn::new([Cue { command: "receive", call: Turn::Nth(1), does }]);
+    let fault = BtrfsFault::HangsAfter { bytes: 100_000 };
+    let stand_in = StandIn::new([InjectedFault { command: "receive", call: Calls::Nth(1), fault }]);
     world.path = Some(stand_in.path_var());
     let target = world.fs.path().join("restored");
     let arguments = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
     let mut killed = world.command(&arguments).spawn().unwrap();
     assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
     killed.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     assert!(names_in(world.fs.path()).len() > 2, "the staging folder is there");
     world.path = None;
 
@@ -221,8 +221,10 @@ async fn a_folder_that_no_restore_made_is_never_touched() {
 async fn a_target_that_appears_meanwhile_is_not_touched() {
     let Some(mut world) = world().await else { return };
     let target = world.fs.path().join("restored");
-    let flood = Does::FloodsStderr { after_bytes: 1000, flood_bytes: 10, ends: Ends::Well };
-    let stand_in = StandIn::new([Cue { command: "receive", call: Turn::Nth(1), does: flood }]);
+    let flood =
+        BtrfsFault::FloodsStderr { after_bytes: 1000, flood_bytes: 10, exit: ExitAs::Success };
+    let stand_in =
+        StandIn::new([InjectedFault { command: "receive", call: Calls::Nth(1), fault: flood }]);
     world.path = Some(stand_in.path_var());
     let arguments = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
     let run = world.command(&arguments).spawn().unwrap();

@@ -14,7 +14,7 @@ use s3up_devstore::{Conditions, DevStore, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Overwrite, Patience, Profile, PutDocument, Settings, Sse, Store,
 };
-use s3up_testkit::{BtrfsFs, Marker};
+use s3up_testkit::{BtrfsFs, ProcessTag};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -30,7 +30,7 @@ pub struct World {
     pub s3: DevStore,
     pub fs: BtrfsFs,
     pub store: Store,
-    pub marker: Marker,
+    pub process_tag: ProcessTag,
     /// What the program is run with.
     pub path: Option<OsString>,
     folder: TempDir,
@@ -81,7 +81,7 @@ impl World {
         let store = Store::connect(settings(s3.endpoint())).await.expect("a store");
         let fs = BtrfsFs::create_with(FILESYSTEM_BYTES, mount);
         fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
-        let world = World { s3, fs, store, marker: Marker::new(), path: None, folder };
+        let world = World { s3, fs, store, process_tag: ProcessTag::new(), path: None, folder };
         let paths: Vec<_> = subvolumes.iter().map(|name| world.fs.subvolume(name)).collect();
         let paths: Vec<_> = paths.iter().map(|path| format!("{path:?}")).collect();
         world.configure(&format!("paths = [{}]", paths.join(", ")), "");
@@ -148,7 +148,7 @@ impl World {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_btrfs-to-s3"));
-        let (name, value) = self.marker.env();
+        let (name, value) = self.process_tag.env();
         command
             .arg("--config")
             .arg(self.config())
@@ -267,7 +267,7 @@ impl World {
 
     /// No process of the program or of its children is left.
     pub fn assert_nothing_runs(&self) {
-        self.marker.assert_none_left();
+        self.process_tag.assert_no_process_left();
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 
-use s3up_testkit::{Moment, assert_same_tree, kill_at_each_call, noise};
+use s3up_testkit::{Checkpoint, assert_same_tree, kill_at_each_call, noise};
 
 use crate::fixture::{CHUNK, World};
 
@@ -51,8 +51,8 @@ async fn incrementals_of_two_subvolumes_killed_at_any_call_are_each_old_or_new()
             for name in &names {
                 let chain = whole_chain(&world, name).await;
                 match moment {
-                    Moment::Killed { .. } => assert!(!chain.is_empty(), "{name}"),
-                    Moment::RunAgain { .. } | Moment::Undisturbed => {
+                    Checkpoint::Killed { .. } => assert!(!chain.is_empty(), "{name}"),
+                    Checkpoint::Rerun { .. } | Checkpoint::Uninterrupted => {
                         comes_back(&world, name).await;
                         nothing_is_left_over(&world, name, &chain).await;
                     }
@@ -91,7 +91,7 @@ async fn a_backup_that_prunes_at_its_end_may_be_killed_at_any_call() {
             let name = round.borrow().clone();
             let chain = whole_chain(&world, &name).await;
             assert!(!chain.is_empty());
-            if !matches!(moment, Moment::Killed { .. }) {
+            if !matches!(moment, Checkpoint::Killed { .. }) {
                 comes_back(&world, &name).await;
                 nothing_is_left_over(&world, &name, &chain).await;
             }
@@ -125,10 +125,10 @@ async fn killed_at_each_call(before: Before) {
             let name = round.borrow().clone();
             let chain = whole_chain(&world, &name).await;
             match moment {
-                Moment::Killed { .. } => {
+                Checkpoint::Killed { .. } => {
                     assert!(before == Before::NothingPublished || !chain.is_empty())
                 }
-                Moment::RunAgain { .. } | Moment::Undisturbed => {
+                Checkpoint::Rerun { .. } | Checkpoint::Uninterrupted => {
                     comes_back(&world, &name).await;
                     nothing_is_left_over(&world, &name, &chain).await;
                 }
@@ -201,7 +201,7 @@ async fn what_another_run_stored_under_the_same_keys_is_left_alone() {
     held.reached().await;
     killed.kill().await.unwrap();
     held.release();
-    world.marker.assert_none_left();
+    world.process_tag.assert_no_process_left();
     let keys = world.keys().await;
     let chunk = keys.iter().find(|key| key.ends_with("-0.bin")).unwrap();
     // As if another host had begun in the same second, and been faster.

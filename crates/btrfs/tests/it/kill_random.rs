@@ -7,7 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use s3up_devstore::Op;
-use s3up_testkit::{End, assert_same_tree, kill_when, noise, run_to_success};
+use s3up_testkit::{ProgramEnd, assert_same_tree, kill_when, noise, run_to_success};
 
 use crate::fixture::{CHUNK, World};
 
@@ -31,7 +31,9 @@ async fn killed_at_a_hundred_random_moments_a_rerun_always_succeeds() {
     for round in TIMED..TIMED + ROUNDS {
         change(&world, round);
         let moment = longest.mul_f64(random.fraction());
-        if let End::Killed = kill_when(command(&world, round), tokio::time::sleep(moment)).await {
+        if let ProgramEnd::Killed =
+            kill_when(command(&world, round), tokio::time::sleep(moment)).await
+        {
             killed += 1;
         }
         assert_pointer_is_whole(&world, seed, round).await;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use s3up_testkit::{Cue, Does, StandIn, Turn};
+use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn};
 
 use crate::fixture::World;
 
@@ -64,8 +64,8 @@ async fn the_lock_is_free_after_success_and_after_failure() {
     let is_free = |world: &World| fs::read_to_string(world.lock()).unwrap().is_empty();
     world.backup().await;
     assert!(is_free(&world));
-    let does = Does::FailsAfter { bytes: 50 };
-    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Every, does }]);
+    let fault = BtrfsFault::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Every, fault }]);
     world.path = Some(stand_in.path_var());
     let failed = world.run(&["backup", "--full"]).await;
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use s3up_testkit::{Cue, Does, StandIn, Turn};
+use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -71,8 +71,8 @@ async fn success_nothing_due_and_failure_are_told_apart() {
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with(&format!("GET /ping/{SECRET} HTTP/1.1")), "{told:?}");
     }
-    let does = Does::FailsAfter { bytes: 50 };
-    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Every, does }]);
+    let fault = BtrfsFault::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Every, fault }]);
     world.path = Some(stand_in.path_var());
 
     let failed = run(&world, &watcher, &["backup", "--full"]).await;
@@ -81,7 +81,7 @@ async fn success_nothing_due_and_failure_are_told_apart() {
     let told = watcher.take();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with(&format!("POST /ping/{SECRET}/fail HTTP/1.1")), "{told:?}");
-    assert!(told[0].contains(StandIn::COMPLAINT), "{told:?}");
+    assert!(told[0].contains(StandIn::ERROR_MESSAGE), "{told:?}");
     let refused = run(&world, &watcher, &["backup", "--set", "s3.bucket=no-such-bucket"]).await;
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(watcher.take()[0].contains("no such bucket"));

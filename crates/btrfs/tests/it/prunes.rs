@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use s3up_devstore::{Fault, Op, Versioning};
 use s3up_testkit::{
-    Moment, assert_same_tree, delete_subvolume, kill_at_each_call, noise, wait_until,
+    Checkpoint, assert_same_tree, delete_subvolume, kill_at_each_call, noise, wait_until,
 };
 use serde_json::Value;
 
@@ -167,7 +167,7 @@ async fn killed_at_any_call_a_prune_leaves_what_is_restorable_and_the_next_ends_
                     assert!(there.contains(&named), "{moment:?}: {key} lacks {named}");
                 }
             }
-            if !matches!(moment, Moment::Killed { .. }) {
+            if !matches!(moment, Checkpoint::Killed { .. }) {
                 assert_eq!(there, needed, "{moment:?}");
             }
         },
@@ -264,7 +264,7 @@ async fn lose_host(world: &World) {
     }
     killed.kill().await.expect("a kill");
     held.release();
-    world.marker.assert_none_left();
+    world.process_tag.assert_no_process_left();
     for snapshot in world.snapshots() {
         delete_subvolume(&world.snapshots_dir().join(snapshot));
     }

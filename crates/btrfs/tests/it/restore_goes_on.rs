@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::{Fault, Op};
 use s3up_testkit::{
-    BtrfsFs, Cue, Does, Moment, StandIn, Turn, assert_same_tree, kill_at_each_call, noise,
-    wait_until,
+    BtrfsFault, BtrfsFs, Calls, Checkpoint, InjectedFault, StandIn, assert_same_tree,
+    kill_at_each_call, noise, wait_until,
 };
 
 use crate::fixture::{RETRY_FOR, Ran, World, names_in};
@@ -37,8 +37,9 @@ fn target(world: &World) -> PathBuf {
 
 /// Starts a restore, and returns when the nth `btrfs receive` of it hangs.
 async fn until_receive(world: &mut World, nth: u32) -> (tokio::process::Child, StandIn) {
-    let does = Does::HangsAfter { bytes: 100_000 };
-    let stand_in = StandIn::new([Cue { command: "receive", call: Turn::Nth(nth), does }]);
+    let fault = BtrfsFault::HangsAfter { bytes: 100_000 };
+    let stand_in =
+        StandIn::new([InjectedFault { command: "receive", call: Calls::Nth(nth), fault }]);
     world.path = Some(stand_in.path_var());
     let target = target(world);
     let target = target.to_str().expect("UTF-8");
@@ -67,7 +68,7 @@ async fn a_restore_that_was_killed_goes_on_from_the_last_whole_link() {
     for (nth, want) in [(1, None), (2, Some("1")), (3, Some("2"))] {
         let (mut run, _stand_in) = until_receive(&mut world, nth).await;
         run.kill().await.unwrap();
-        world.marker.kill_all();
+        world.process_tag.kill_all();
         assert!(staging(&world).exists());
         let before = world.s3.faults().calls(Op::GetObject);
 
@@ -89,7 +90,7 @@ async fn only_what_is_still_to_be_received_is_thawed_again() {
     world.s3.set_restore_delay(Duration::ZERO);
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     let before = asked(&world);
     assert_eq!(before, 3, "a full of two chunks, and an incremental");
     world.s3.advance(Duration::from_secs(60 * 24 * 60 * 60)).await.unwrap();
@@ -136,7 +137,7 @@ async fn two_restores_into_one_target_do_not_meet() {
 
     second.failed_with(1, &["another restore into the same target is running"]);
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"), "and was not disturbed");
 }
 
@@ -206,7 +207,7 @@ async fn bad_data_leaves_nothing_of_an_interrupted_restore() {
     let Some(mut world) = three_links().await else { return };
     let (mut run, _stand_in) = until_receive(&mut world, 3).await;
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     let (key, newest) = world.newest("data").await;
     let chunk = newest["chunks"][0]["key"].as_str().unwrap();
     let good = world.read(chunk).await.unwrap();
@@ -244,7 +245,7 @@ async fn what_was_changed_since_or_is_of_another_chain_is_received_again() {
     };
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     whole(&world).iter().for_each(|path| changed(path));
 
     let (ran, links) = goes_on(&world).await;
@@ -254,7 +255,7 @@ async fn what_was_changed_since_or_is_of_another_chain_is_received_again() {
     s3up_testkit::delete_subvolume(&target(&world));
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     world.run(&["backup", "--full"]).await;
 
     assert_eq!(goes_on(&world).await.1, None, "the newest chain is another");
@@ -282,8 +283,8 @@ async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_suc
         async |moment| {
             let target = place.borrow().clone();
             match moment {
-                Moment::Killed { .. } => assert!(!target.exists(), "{moment:?}"),
-                Moment::RunAgain { .. } | Moment::Undisturbed => {
+                Checkpoint::Killed { .. } => assert!(!target.exists(), "{moment:?}"),
+                Checkpoint::Rerun { .. } | Checkpoint::Uninterrupted => {
                     assert_same_tree(&world.subvolume("data"), &target);
                     s3up_testkit::delete_subvolume(&target);
                     assert_eq!(names_in(host.path()), Vec::<String>::new(), "{moment:?}");
@@ -301,16 +302,17 @@ async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_suc
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_was_killed_after_the_target_appeared_is_brought_to_its_end() {
     let Some(mut world) = three_links().await else { return };
-    let does = Does::HangsAfter { bytes: 0 };
+    let fault = BtrfsFault::HangsAfter { bytes: 0 };
     // The parents of the second and the third link are deleted before.
-    let stand_in = StandIn::new([Cue { command: "subvolume delete", call: Turn::Nth(3), does }]);
+    let stand_in =
+        StandIn::new([InjectedFault { command: "subvolume delete", call: Calls::Nth(3), fault }]);
     world.path = Some(stand_in.path_var());
     let path = target(&world);
     let restore = ["restore", "--subvolume", "data", "--target", path.to_str().unwrap()];
     let mut run = world.command(&restore).spawn().unwrap();
     assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     world.path = None;
     assert!(path.exists() && staging(&world).exists());
 

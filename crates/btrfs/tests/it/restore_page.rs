@@ -112,7 +112,7 @@ async fn shell(world: &World, script: &str) -> Ran {
     let program = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a folder");
     let path = std::env::var_os("PATH").expect("PATH");
     let folders = [program.to_owned()].into_iter().chain(std::env::split_paths(&path));
-    let (name, value) = world.marker.env();
+    let (name, value) = world.process_tag.env();
     let mut command = Command::new("/bin/sh");
     command
         .args(["-e", "-x", "-c", script])

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
-use s3up_devstore::{Conditions, Held, Op};
+use s3up_devstore::{Conditions, HeldCall, Op};
 use s3up_testkit::{assert_same_tree, noise, wait_until};
 use serde_json::Value;
 use tokio::process::Child;
@@ -33,7 +33,7 @@ async fn world(chunk_bytes: u64) -> Option<World> {
 
 /// A run, and its `nth` part from now on, which has arrived and is not answered;
 /// those before it are in the journal.
-async fn run_until_part(world: &World, nth: u64) -> (Child, Held) {
+async fn run_until_part(world: &World, nth: u64) -> (Child, HeldCall) {
     let held = world.s3.faults().hold_op(Op::UploadPart, nth);
     let mut run = world.command(&["backup", "--once"]).spawn().expect("the program");
     tokio::select! {
@@ -47,7 +47,7 @@ async fn run_until_part(world: &World, nth: u64) -> (Child, Held) {
     (run, held)
 }
 
-async fn kill(world: &World, (mut run, held): (Child, Held)) {
+async fn kill(world: &World, (mut run, held): (Child, HeldCall)) {
     run.kill().await.expect("a child of ours");
     held.release();
     world.assert_nothing_runs();

@@ -4,18 +4,20 @@
 use std::fs;
 
 use s3up_devstore::{Conditions, Fault, Op};
-use s3up_testkit::{Cue, Does, Ends, StandIn, Turn, assert_same_tree, noise, wait_until};
+use s3up_testkit::{
+    BtrfsFault, Calls, ExitAs, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
+};
 
 use crate::fixture::{CHUNK, RETRY_FOR, Ran, World};
 
 /// Beyond the first chunk of the stream.
 const IN_THE_MIDDLE: u64 = CHUNK + 1_000_000;
 
-async fn world(does: Does) -> Option<(World, StandIn)> {
-    world_with([Cue { command: "send", call: Turn::Nth(1), does }]).await
+async fn world(fault: BtrfsFault) -> Option<(World, StandIn)> {
+    world_with([InjectedFault { command: "send", call: Calls::Nth(1), fault }]).await
 }
 
-async fn world_with(cues: impl IntoIterator<Item = Cue>) -> Option<(World, StandIn)> {
+async fn world_with(cues: impl IntoIterator<Item = InjectedFault>) -> Option<(World, StandIn)> {
     let mut world = World::start(&["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(2 * CHUNK)).expect("a written file");
     let stand_in = StandIn::new(cues);
@@ -28,32 +30,32 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
     let bytes = IN_THE_MIDDLE;
     #[rustfmt::skip]
     let cases = [
-        (Does::FailsAfter { bytes },            vec!["back up data: `btrfs send", "exit status: 1", StandIn::COMPLAINT]),
-        (Does::FailsAfter { bytes: 0 },         vec!["exit status: 1", StandIn::COMPLAINT]),
-        (Does::DiesAfter { bytes },             vec!["signal: 9"]),
-        (Does::CutsAfter { bytes },             vec!["is no sound stream", "before END"]),
-        (Does::CutsAfter { bytes: 0 },          vec!["is no sound stream", "before END"]),
-        (Does::FlipsByteAt { offset: bytes },   vec!["is no sound stream", "CRC32C"]),
-        (Does::StartsOverAfter { bytes },       vec!["is no sound stream"]),
-        (Does::FailsAtTheEnd,                   vec!["exit status: 1", StandIn::COMPLAINT]),
-        (Does::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, ends: Ends::Badly }, vec!["exit status: 1"]),
+        (BtrfsFault::FailsAfter { bytes },            vec!["back up data: `btrfs send", "exit status: 1", StandIn::ERROR_MESSAGE]),
+        (BtrfsFault::FailsAfter { bytes: 0 },         vec!["exit status: 1", StandIn::ERROR_MESSAGE]),
+        (BtrfsFault::DiesAfter { bytes },             vec!["signal: 9"]),
+        (BtrfsFault::CutsAfter { bytes },             vec!["is no sound stream", "before END"]),
+        (BtrfsFault::CutsAfter { bytes: 0 },          vec!["is no sound stream", "before END"]),
+        (BtrfsFault::FlipsByteAt { offset: bytes },   vec!["is no sound stream", "CRC32C"]),
+        (BtrfsFault::StartsOverAfter { bytes },       vec!["is no sound stream"]),
+        (BtrfsFault::FailsAtTheEnd,                   vec!["exit status: 1", StandIn::ERROR_MESSAGE]),
+        (BtrfsFault::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, exit: ExitAs::Failure }, vec!["exit status: 1"]),
     ];
-    for (does, texts) in cases {
-        let cue = Cue { command: "send", call: Turn::Every, does };
+    for (fault, texts) in cases {
+        let cue = InjectedFault { command: "send", call: Calls::Every, fault };
         let Some((mut world, stand_in)) = world_with([cue]).await else { return };
 
         let ran = world.run(&["backup", "--once"]).await;
 
         ran.failed_with(1, &texts);
-        assert_eq!(world.keys().await, Vec::<String>::new(), "{does:?}");
-        assert_eq!(world.snapshots(), Vec::<String>::new(), "{does:?}");
-        assert!(stand_in.unfired().is_empty(), "{does:?}");
+        assert_eq!(world.keys().await, Vec::<String>::new(), "{fault:?}");
+        assert_eq!(world.snapshots(), Vec::<String>::new(), "{fault:?}");
+        assert!(stand_in.unfired().is_empty(), "{fault:?}");
         stand_in.assert_no_process_left();
         world.assert_nothing_runs();
         // A program that failed has said so; what fails twice at one place is no
         // accident.
         let sends = if texts[0].contains("sound") { 2 } else { 1 };
-        assert_eq!(stand_in.calls_of("send").len(), sends, "{does:?}");
+        assert_eq!(stand_in.calls_of("send").len(), sends, "{fault:?}");
         world.path = None;
         world.backup().await;
     }
@@ -62,12 +64,12 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
 /// What a `btrfs send` does that was frozen, or whose pipe was damaged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
-    for does in [
-        Does::CutsAfter { bytes: IN_THE_MIDDLE },
-        Does::FlipsByteAt { offset: IN_THE_MIDDLE },
-        Does::StartsOverAfter { bytes: IN_THE_MIDDLE },
+    for fault in [
+        BtrfsFault::CutsAfter { bytes: IN_THE_MIDDLE },
+        BtrfsFault::FlipsByteAt { offset: IN_THE_MIDDLE },
+        BtrfsFault::StartsOverAfter { bytes: IN_THE_MIDDLE },
     ] {
-        let Some((world, stand_in)) = world(does).await else { return };
+        let Some((world, stand_in)) = world(fault).await else { return };
 
         let ran = world.backup().await;
 
@@ -79,8 +81,8 @@ async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
         assert_same_tree(&world.subvolume("data"), &target);
         // Three chunks, their two documents, the pointer: nothing else of the first
         // try, and the three parts of its whole chunk were not sent twice.
-        assert_eq!(world.keys().await.len(), 6, "{does:?}");
-        assert_eq!(world.s3.faults().calls(Op::UploadPart), 6, "{does:?}");
+        assert_eq!(world.keys().await.len(), 6, "{fault:?}");
+        assert_eq!(world.s3.faults().calls(Op::UploadPart), 6, "{fault:?}");
         assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
     }
 }
@@ -88,8 +90,8 @@ async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_not_sent_again_for_ever() {
     let cue = |nth: u32| {
-        let does = Does::CutsAfter { bytes: IN_THE_MIDDLE + u64::from(nth) };
-        Cue { command: "send", call: Turn::Nth(nth), does }
+        let fault = BtrfsFault::CutsAfter { bytes: IN_THE_MIDDLE + u64::from(nth) };
+        InjectedFault { command: "send", call: Calls::Nth(nth), fault }
     };
     let Some((mut world, stand_in)) = world_with((1..=4).map(cue)).await else { return };
 
@@ -106,7 +108,8 @@ async fn a_stream_is_not_sent_again_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_on_stderr_does_no_harm() {
-    let flood = Does::FloodsStderr { after_bytes: 1000, flood_bytes: 5 << 20, ends: Ends::Well };
+    let flood =
+        BtrfsFault::FloodsStderr { after_bytes: 1000, flood_bytes: 5 << 20, exit: ExitAs::Success };
     let Some((world, stand_in)) = world(flood).await else { return };
 
     world.backup().await;
@@ -116,12 +119,12 @@ async fn a_flood_on_stderr_does_no_harm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
-    for (does, signal, code, chunks) in [
+    for (fault, signal, code, chunks) in [
         // What S3 has by then is kept for the next run.
-        (Does::HangsAfter { bytes: IN_THE_MIDDLE }, rustix::process::Signal::TERM, 143, 1),
-        (Does::IgnoresTermAfter { bytes: 1000 }, rustix::process::Signal::INT, 130, 0),
+        (BtrfsFault::HangsAfter { bytes: IN_THE_MIDDLE }, rustix::process::Signal::TERM, 143, 1),
+        (BtrfsFault::IgnoresTermAfter { bytes: 1000 }, rustix::process::Signal::INT, 130, 0),
     ] {
-        let Some((mut world, stand_in)) = world(does).await else { return };
+        let Some((mut world, stand_in)) = world(fault).await else { return };
         let child = world.command(&["backup", "--once"]).spawn().unwrap();
         assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
         let are_whole = || {
@@ -155,7 +158,7 @@ async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
         // The first three ask whether conditions are honoured.
         (Op::PutObject, 4),
     ] {
-        let Some((mut world, _)) = world(Does::FailsAtTheEnd).await else { return };
+        let Some((mut world, _)) = world(BtrfsFault::FailsAtTheEnd).await else { return };
         world.path = None;
         world.reconfigure("retry_hours = 0.002", "retry_hours = 0");
         world.s3.faults().inject(op, nth, Fault::InternalError);
@@ -184,8 +187,8 @@ async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_subvolume_that_fails_does_not_stop_the_others() {
     let Some(mut world) = World::start(&["one", "two", "three"]).await else { return };
-    let does = Does::FailsAfter { bytes: 50 };
-    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(2), does }]);
+    let fault = BtrfsFault::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Nth(2), fault }]);
     world.path = Some(stand_in.path_var());
 
     let ran = world.run(&["backup", "--once"]).await;
@@ -210,15 +213,15 @@ async fn one_subvolume_that_fails_does_not_stop_the_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_cannot_be_made_is_one_failure() {
     let Some(mut world) = World::start(&["one", "two"]).await else { return };
-    let does = Does::FailsAfter { bytes: 0 };
-    let cue = Cue { command: "subvolume snapshot", call: Turn::Nth(1), does };
+    let fault = BtrfsFault::FailsAfter { bytes: 0 };
+    let cue = InjectedFault { command: "subvolume snapshot", call: Calls::Nth(1), fault };
     let stand_in = StandIn::new([cue]);
     world.path = Some(stand_in.path_var());
 
     let ran = world.run(&["backup", "--once"]).await;
 
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains(StandIn::COMPLAINT), "{}", ran.stderr);
+    assert!(ran.stderr.contains(StandIn::ERROR_MESSAGE), "{}", ran.stderr);
     assert_eq!(world.newest("two").await.1["kind"], "full");
 }
 

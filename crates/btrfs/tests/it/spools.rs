@@ -40,7 +40,7 @@ async fn assert_published(world: &World, run: Child) -> Ran {
 }
 
 fn sends(world: &World) -> usize {
-    let processes = world.marker.processes();
+    let processes = world.process_tag.processes();
     processes.iter().filter(|process| process.command.contains("btrfs send")).count()
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use s3up_testkit::{Cue, Does, StandIn, Turn};
+use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn};
 use serde_json::Value;
 
 use crate::fixture::World;
@@ -18,8 +18,8 @@ async fn a_status_has_the_last_run_and_the_history() {
     let Some(mut world) = World::start(&["one", "two"]).await else { return };
     world.backup().await;
     world.age("one", 8).await;
-    let does = Does::FailsAfter { bytes: 50 };
-    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(4), does }]);
+    let fault = BtrfsFault::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Nth(4), fault }]);
     world.path = Some(stand_in.path_var());
     let ran = world.run(&["backup", "--once"]).await;
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
@@ -47,11 +47,11 @@ async fn a_status_has_the_last_run_and_the_history() {
         assert!(line["throughput"].as_str().unwrap().ends_with("B/s"), "{line}");
     }
     assert_eq!(two["last_run"]["outcome"], "failed");
-    assert!(two["last_run"]["error"].as_str().unwrap().contains(StandIn::COMPLAINT), "{two}");
+    assert!(two["last_run"]["error"].as_str().unwrap().contains(StandIn::ERROR_MESSAGE), "{two}");
     assert_eq!(two["history"].as_array().unwrap().len(), 1);
     assert_eq!(table.code, Some(0), "{}", table.stderr);
     assert!(table.stdout.starts_with("SUBVOLUME  LAST RUN"), "{}", table.stdout);
-    assert!(table.stdout.contains(StandIn::COMPLAINT), "{}", table.stdout);
+    assert!(table.stdout.contains(StandIn::ERROR_MESSAGE), "{}", table.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,8 +166,8 @@ async fn a_check_is_one_line_and_fails_where_anything_is_wrong() {
     let well = world.run(&["status", "--check"]).await;
     world.age("data", 9).await;
     let overdue = world.run(&["status", "--check"]).await;
-    let does = Does::FailsAfter { bytes: 50 };
-    let stand_in = StandIn::new([Cue { command: "send", call: Turn::Nth(2), does }]);
+    let fault = BtrfsFault::FailsAfter { bytes: 50 };
+    let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Nth(2), fault }]);
     world.path = Some(stand_in.path_var());
     world.run(&["backup", "--once"]).await;
     world.path = None;

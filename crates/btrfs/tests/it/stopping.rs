@@ -6,7 +6,9 @@ use std::process::Output;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use s3up_testkit::{Cue, Does, StandIn, Turn, assert_same_tree, noise, wait_until};
+use s3up_testkit::{
+    BtrfsFault, Calls, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
+};
 use tokio::process::Child;
 
 use crate::fixture::{CHUNK, RETRY_FOR, World, names_in};
@@ -53,11 +55,12 @@ async fn a_restore_that_is_stopped_leaves_nothing() {
     let Some(mut world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(CHUNK)).unwrap();
     world.backup().await;
-    for (does, signal, code) in [
-        (Does::HangsAfter { bytes: 100_000 }, Signal::TERM, 143),
-        (Does::IgnoresTermAfter { bytes: 100_000 }, Signal::INT, 130),
+    for (fault, signal, code) in [
+        (BtrfsFault::HangsAfter { bytes: 100_000 }, Signal::TERM, 143),
+        (BtrfsFault::IgnoresTermAfter { bytes: 100_000 }, Signal::INT, 130),
     ] {
-        let stand_in = StandIn::new([Cue { command: "receive", call: Turn::Nth(1), does }]);
+        let stand_in =
+            StandIn::new([InjectedFault { command: "receive", call: Calls::Nth(1), fault }]);
         world.path = Some(stand_in.path_var());
         let target = world.fs.path().join("restored");
         let arguments = ["restore", "--subvolume", "data", "--target", target.to_str().unwrap()];
@@ -67,7 +70,7 @@ async fn a_restore_that_is_stopped_leaves_nothing() {
         let output = stop(run, signal).await;
 
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{does:?}");
+        assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{fault:?}");
         stand_in.assert_no_process_left();
         world.assert_nothing_runs();
     }

@@ -4,10 +4,10 @@ use s3s::{S3Request, S3Result, dto};
 
 use super::Api;
 use super::fields::invalid;
-use crate::Versioning;
+use crate::model::record::Versioning;
 
 impl Api {
-    pub(super) async fn make_bucket(
+    pub(super) async fn create_bucket(
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<dto::CreateBucketOutput> {
@@ -17,7 +17,7 @@ impl Api {
         Ok(dto::CreateBucketOutput { location })
     }
 
-    pub(super) async fn remove_bucket(
+    pub(super) async fn delete_bucket(
         &self,
         request: S3Request<dto::DeleteBucketInput>,
     ) -> S3Result<dto::DeleteBucketOutput> {
@@ -25,7 +25,7 @@ impl Api {
         Ok(dto::DeleteBucketOutput::default())
     }
 
-    pub(super) async fn look_at_bucket(
+    pub(super) async fn head_bucket(
         &self,
         request: S3Request<dto::HeadBucketInput>,
     ) -> S3Result<dto::HeadBucketOutput> {
@@ -33,8 +33,8 @@ impl Api {
         Ok(dto::HeadBucketOutput::default())
     }
 
-    /// Whatever region the client signs for is the right one.
-    pub(super) async fn locate_bucket(
+    /// Answers without a location, which means `us-east-1`.
+    pub(super) async fn bucket_location(
         &self,
         request: S3Request<dto::GetBucketLocationInput>,
     ) -> S3Result<dto::GetBucketLocationOutput> {
@@ -42,7 +42,7 @@ impl Api {
         Ok(dto::GetBucketLocationOutput::default())
     }
 
-    pub(super) async fn buckets(
+    pub(super) async fn list_buckets(
         &self,
         _request: S3Request<dto::ListBucketsInput>,
     ) -> S3Result<dto::ListBucketsOutput> {
@@ -88,13 +88,13 @@ impl Api {
         let versioning = match status.as_ref().map(dto::BucketVersioningStatus::as_str) {
             Some(dto::BucketVersioningStatus::ENABLED) => Versioning::Enabled,
             Some(dto::BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
-            Some(_) | None => return Err(invalid("Status is neither Enabled nor Suspended.")),
+            Some(_) | None => return Err(invalid("Expected the Status Enabled or Suspended.")),
         };
         self.work(move |store| store.set_versioning(&bucket, versioning)).await?;
         Ok(dto::PutBucketVersioningOutput::default())
     }
 
-    /// Before a body is taken in, or where a bucket is all that is asked for.
+    /// Checks that a bucket exists, for example before a body is received.
     pub(super) async fn check_bucket(&self, bucket: String) -> S3Result<()> {
         self.work(move |store| store.state()?.bucket(&bucket).map(|_| ())).await
     }

@@ -1,6 +1,6 @@
-//! CopyObject: reads an object and puts it again, under another name or with
-//! other attributes. The copy is one part, as in S3, and has the checksum that
-//! the client names, else that of the source, else CRC64NVME.
+//! CopyObject: reads an object and stores it under another key, or with other
+//! attributes. As in S3, the copy has a single part. Its checksum algorithm is
+//! that of the request, or else that of the source.
 
 use s3s::dto::{CopySource, MetadataDirective, StreamingBlob};
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, dto};
@@ -11,11 +11,11 @@ use super::fields::{
     attributes_of, fill_checksum, invalid, kind, parse_algorithm, sse, storage_class,
 };
 use super::read::Conditions;
-use super::write::{Incoming, check_metadata};
-use crate::digest::Claims;
-use crate::objects::Found;
-use crate::precondition::Precondition;
-use crate::record::Attributes;
+use super::write::{IncomingBody, check_metadata};
+use crate::model::digest::Claims;
+use crate::model::precondition::Precondition;
+use crate::model::record::Attributes;
+use crate::storage::objects::Found;
 
 struct Source {
     bucket: String,
@@ -38,8 +38,8 @@ impl Api {
         };
         let opened = self.work(move |store| {
             store.open_object(&source.bucket, &source.key, source.version_id.as_deref(), |object| {
-                // What a reader hears as 304 is a failed condition of a copy.
-                conditions.check(object).map_err(|_| crate::precondition::failed())?;
+                // A condition that gives a reader 304 is a failed precondition here.
+                conditions.check(object).map_err(|_| crate::model::precondition::failed())?;
                 check_len(object.len).map(|()| 0..object.len)
             })
         });
@@ -55,7 +55,7 @@ impl Api {
         check_metadata(&attributes)?;
         let of_source = found.object().checksum.algorithm;
         let algorithm = parse_algorithm(input.checksum_algorithm.as_ref())?.unwrap_or(of_source);
-        let received = self.take_in(Incoming {
+        let received = self.receive_body(IncomingBody {
             body: Some(StreamingBlob::wrap(reader.into_stream())),
             len: None,
             claims: Claims::default(),
@@ -79,7 +79,7 @@ fn source(given: &CopySource) -> S3Result<Source> {
             version_id: version_id.as_ref().map(ToString::to_string),
         }),
         CopySource::AccessPoint { .. } | CopySource::Outpost { .. } => {
-            let message = "This server has no access points.";
+            let message = "This server does not implement access points.";
             Err(S3Error::with_message(S3ErrorCode::NotImplemented, message))
         }
     }
@@ -106,7 +106,8 @@ fn replaces_metadata(input: &dto::CopyObjectInput) -> bool {
     directive == Some(MetadataDirective::REPLACE)
 }
 
-/// The class and the encryption are those of the request, never of the source.
+/// Returns the attributes of the copy. Storage class and encryption always come
+/// from the request.
 fn attributes(input: &dto::CopyObjectInput, of_source: &Attributes) -> S3Result<Attributes> {
     if replaces_metadata(input) {
         return Ok(attributes_of!(input));

@@ -1,14 +1,14 @@
-//! Fields that many calls share: checksums, attributes, what is not supported.
+//! Fields that many calls share: checksums and attributes.
 //!
-//! The types of `s3s` are structs of their own for each call, with the same
-//! fields in them; macros read and fill those fields.
+//! `s3s` has a struct for each call, many of them with the same fields. The macros
+//! here read and fill these fields.
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
-use crate::digest::{Algorithm, Claims};
+use crate::model::digest::{Algorithm, Claims};
 
-/// The storage classes of S3. One that is not here is refused.
+/// The storage classes of S3. Any other is refused.
 const STORAGE_CLASSES: [&str; 9] = [
     "STANDARD",
     "REDUCED_REDUNDANCY",
@@ -21,37 +21,37 @@ const STORAGE_CLASSES: [&str; 9] = [
     "EXPRESS_ONEZONE",
 ];
 
-/// The one checksum that an input carries, if any.
+/// Returns the checksum of an input, if it has one.
 macro_rules! checksum_of {
     ($input:expr) => {
         $crate::api::fields::only_one([
-            ($crate::digest::Algorithm::Crc32, $input.checksum_crc32.clone()),
-            ($crate::digest::Algorithm::Crc32c, $input.checksum_crc32c.clone()),
-            ($crate::digest::Algorithm::Crc64Nvme, $input.checksum_crc64nvme.clone()),
-            ($crate::digest::Algorithm::Sha1, $input.checksum_sha1.clone()),
-            ($crate::digest::Algorithm::Sha256, $input.checksum_sha256.clone()),
+            ($crate::model::digest::Algorithm::Crc32, $input.checksum_crc32.clone()),
+            ($crate::model::digest::Algorithm::Crc32c, $input.checksum_crc32c.clone()),
+            ($crate::model::digest::Algorithm::Crc64Nvme, $input.checksum_crc64nvme.clone()),
+            ($crate::model::digest::Algorithm::Sha1, $input.checksum_sha1.clone()),
+            ($crate::model::digest::Algorithm::Sha256, $input.checksum_sha256.clone()),
         ])
     };
 }
 
-/// Fills the field of a checksum in an output, but not its type.
+/// Fills the checksum field of an output, but not its type.
 macro_rules! fill_checksum {
     ($output:expr, $checksum:expr) => {{
         let value = Some($checksum.value.clone());
         match $checksum.algorithm {
-            $crate::digest::Algorithm::Crc32 => $output.checksum_crc32 = value,
-            $crate::digest::Algorithm::Crc32c => $output.checksum_crc32c = value,
-            $crate::digest::Algorithm::Crc64Nvme => $output.checksum_crc64nvme = value,
-            $crate::digest::Algorithm::Sha1 => $output.checksum_sha1 = value,
-            $crate::digest::Algorithm::Sha256 => $output.checksum_sha256 = value,
+            $crate::model::digest::Algorithm::Crc32 => $output.checksum_crc32 = value,
+            $crate::model::digest::Algorithm::Crc32c => $output.checksum_crc32c = value,
+            $crate::model::digest::Algorithm::Crc64Nvme => $output.checksum_crc64nvme = value,
+            $crate::model::digest::Algorithm::Sha1 => $output.checksum_sha1 = value,
+            $crate::model::digest::Algorithm::Sha256 => $output.checksum_sha256 = value,
         }
     }};
 }
 
-/// The attributes of a new object, from a call that makes one.
+/// Returns the attributes of a new object from the input of its call.
 macro_rules! attributes_of {
     ($input:expr) => {
-        $crate::record::Attributes {
+        $crate::model::record::Attributes {
             cache_control: $input.cache_control.clone(),
             content_disposition: $input.content_disposition.clone(),
             content_encoding: $crate::api::fields::content_encoding(&$input.content_encoding),
@@ -65,7 +65,7 @@ macro_rules! attributes_of {
     };
 }
 
-/// Fills what GetObject and HeadObject say of an object.
+/// Fills the fields that GetObject and HeadObject share.
 macro_rules! fill_object {
     ($output:expr, $found:expr, $checksum:expr, $checksum_mode:expr) => {{
         let (object, attributes) = ($found.object(), $found.object().attributes.clone());
@@ -104,7 +104,7 @@ pub(super) fn only_one(
     Ok(first)
 }
 
-/// The checksum that is announced to come behind the body.
+/// Returns the checksum algorithm that the request announces as a trailer.
 pub(super) fn trailing(headers: &HeaderMap, claims: &Claims) -> S3Result<Option<Algorithm>> {
     let announced = headers.get("x-amz-trailer").map(HeaderValue::as_bytes);
     let algorithm = announced.map(|name| {
@@ -140,7 +140,7 @@ pub(super) fn trailer(
         trailers.read(|headers| Some(headers.get(name)?.to_str().ok()?.to_owned())).flatten()
     });
     found.ok_or_else(|| {
-        let message = format!("The trailer {name} was announced and did not come.");
+        let message = format!("expected the announced trailer {name}, found none");
         let mut refusal =
             S3Error::with_message(S3ErrorCode::Custom("MalformedTrailerError".into()), message);
         refusal.set_status_code(StatusCode::BAD_REQUEST);
@@ -148,7 +148,7 @@ pub(super) fn trailer(
     })
 }
 
-/// `aws-chunked` is how the body travelled, and no property of the object.
+/// Removes `aws-chunked`, which describes the transfer and not the object.
 pub(super) fn content_encoding(given: &Option<String>) -> Option<String> {
     let kept: Vec<_> = given
         .as_deref()?
@@ -159,7 +159,7 @@ pub(super) fn content_encoding(given: &Option<String>) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(","))
 }
 
-/// STANDARD is what S3 never mentions.
+/// Returns the storage class, and `None` for STANDARD, which S3 never returns.
 pub(super) fn storage_class(given: Option<&s3s::dto::StorageClass>) -> S3Result<Option<String>> {
     match given.map(s3s::dto::StorageClass::as_str) {
         None | Some("STANDARD") => Ok(None),
@@ -182,7 +182,7 @@ pub(super) fn sse(given: Option<&s3s::dto::ServerSideEncryption>) -> S3Result<Op
     }
 }
 
-pub(super) fn kind(checksum: &crate::digest::Checksum) -> s3s::dto::ChecksumType {
+pub(super) fn kind(checksum: &crate::model::digest::Checksum) -> s3s::dto::ChecksumType {
     s3s::dto::ChecksumType::from_static(checksum.kind.as_str())
 }
 
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_a_body_travelled_is_not_kept() {
+    fn aws_chunked_is_not_stored_as_a_content_encoding() {
         #[rustfmt::skip]
         let cases = [
             (None,                     None),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn two_checksums_are_one_too_many() {
+    fn two_checksums_are_refused() {
         let value = || Some("AAAAAA==".to_owned());
         let both = [
             (Algorithm::Crc32, value()),

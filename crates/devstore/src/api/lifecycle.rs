@@ -1,4 +1,5 @@
-//! Lifecycle configurations: checked, kept and told. Nothing expires by them.
+//! Lifecycle configurations: checked, stored and returned. Nothing expires by
+//! them.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html>
 
@@ -9,7 +10,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, dto};
 
 use super::Api;
 use super::fields::{invalid, invalid_argument};
-use crate::blob::random_id;
+use crate::storage::blob::random_id;
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html>
 const RULES_MAX: usize = 1000;
@@ -41,7 +42,7 @@ impl Api {
         Ok(dto::PutBucketLifecycleConfigurationOutput::default())
     }
 
-    pub(super) async fn remove_lifecycle(
+    pub(super) async fn delete_lifecycle(
         &self,
         request: S3Request<dto::DeleteBucketLifecycleInput>,
     ) -> S3Result<dto::DeleteBucketLifecycleOutput> {
@@ -53,7 +54,7 @@ impl Api {
 fn check(configuration: &BucketLifecycleConfiguration) -> S3Result<()> {
     let rules = &configuration.rules;
     if !(1..=RULES_MAX).contains(&rules.len()) {
-        return Err(malformed("A configuration has 1 to 1000 rules."));
+        return Err(malformed("Expected 1 to 1000 rules."));
     }
     rules.iter().try_for_each(check_rule)?;
     let mut ids = HashSet::new();
@@ -67,10 +68,10 @@ fn check(configuration: &BucketLifecycleConfiguration) -> S3Result<()> {
 
 fn check_rule(rule: &LifecycleRule) -> S3Result<()> {
     if !matches!(rule.status.as_str(), ExpirationStatus::ENABLED | ExpirationStatus::DISABLED) {
-        return Err(malformed("Status is neither Enabled nor Disabled."));
+        return Err(malformed("Expected the Status Enabled or Disabled."));
     }
     if rule.filter.is_some() == rule.prefix.is_some() {
-        return Err(malformed("A rule has either a Filter or a Prefix."));
+        return Err(malformed("Expected either a Filter or a Prefix in each rule."));
     }
     if !has_action(rule) {
         return Err(invalid("At least one action needs to be specified in a rule"));
@@ -92,7 +93,8 @@ fn has_action(rule: &LifecycleRule) -> bool {
         || rule.noncurrent_version_transitions.as_ref().is_some_and(|list| !list.is_empty())
 }
 
-/// The spans that may not be 0; an object may move to another class at once.
+/// Returns the numbers of days that may not be 0. Transitions are not among them,
+/// since an object may change its class immediately.
 fn days_of(rule: &LifecycleRule) -> impl Iterator<Item = i32> {
     let expiration = rule.expiration.as_ref().and_then(|expiration| expiration.days);
     let abort = rule.abort_incomplete_multipart_upload.as_ref();
@@ -106,7 +108,7 @@ fn days_of(rule: &LifecycleRule) -> impl Iterator<Item = i32> {
     .flatten()
 }
 
-/// S3 names the rules that the client did not.
+/// Assigns an id to each rule without one, as S3 does.
 fn name_rules(configuration: &mut BucketLifecycleConfiguration) -> S3Result<()> {
     for rule in configuration.rules.iter_mut().filter(|rule| rule.id.is_none()) {
         rule.id = Some(random_id().map_err(S3Error::internal_error)?);
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_configurations_are_refused() {
+    fn invalid_configurations_are_refused() {
         use S3ErrorCode::{InvalidArgument, InvalidRequest, MalformedXML};
         let fine = || rule(Some("a"), 7);
         let no_action = LifecycleRule { abort_incomplete_multipart_upload: None, ..fine() };

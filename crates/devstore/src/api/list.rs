@@ -1,16 +1,16 @@
-//! Listings of objects: the current version of each key.
+//! ListObjects and ListObjectsV2: the current version of each key.
 
 use std::time::SystemTime;
 
 use s3s::{S3Request, S3Result, dto};
 
 use super::Api;
-use super::asked::Asked;
 use super::fields::{algorithm_name, invalid_argument, kind};
+use super::list_request::ListRequest;
 use super::restore::{restore_status, wants_restore_status};
-use crate::listing::{Cursor, Page, page};
-use crate::record::Version;
-use crate::store::Bucket;
+use crate::model::listing::{Cursor, Page, page};
+use crate::model::record::Version;
+use crate::storage::bucket::Bucket;
 
 impl Api {
     pub(super) async fn list_v2(
@@ -19,7 +19,7 @@ impl Api {
     ) -> S3Result<dto::ListObjectsV2Output> {
         let input = request.input;
         let encoding = input.encoding_type.as_ref();
-        let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
+        let list = ListRequest::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
         let after =
             match &input.continuation_token {
                 Some(token) => Some(Cursor::parse_token(token).ok_or_else(|| {
@@ -27,21 +27,21 @@ impl Api {
                 })?),
                 None => input.start_after.clone().filter(|key| !key.is_empty()).map(Cursor::Key),
             };
-        let tells = wants_restore_status(input.optional_object_attributes.as_ref());
-        let page = self.page_of_objects(&input.bucket, &asked, after, tells).await?;
+        let with_restores = wants_restore_status(input.optional_object_attributes.as_ref());
+        let page = self.page_of_objects(&input.bucket, &list, after, with_restores).await?;
         Ok(dto::ListObjectsV2Output {
             name: Some(input.bucket),
-            prefix: asked.prefix(),
-            max_keys: Some(asked.max),
+            prefix: list.prefix(),
+            max_keys: Some(list.max),
             key_count: Some((page.entries.len() + page.prefixes.len()) as i32),
             continuation_token: input.continuation_token,
             is_truncated: Some(page.next.is_some()),
-            common_prefixes: asked.prefixes(&page),
+            common_prefixes: list.prefixes(&page),
             next_continuation_token: page.next.map(|cursor| cursor.to_token()),
             contents: Some(page.entries),
-            delimiter: asked.delimiter(),
-            encoding_type: asked.encoding_type(),
-            start_after: input.start_after.map(|key| asked.write(&key)),
+            delimiter: list.delimiter(),
+            encoding_type: list.encoding_type(),
+            start_after: input.start_after.map(|key| list.encode(&key)),
             request_charged: None,
         })
     }
@@ -52,21 +52,21 @@ impl Api {
     ) -> S3Result<dto::ListObjectsOutput> {
         let input = request.input;
         let encoding = input.encoding_type.as_ref();
-        let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
-        let after = asked.cursor(input.marker.as_ref());
-        let tells = wants_restore_status(input.optional_object_attributes.as_ref());
-        let page = self.page_of_objects(&input.bucket, &asked, after, tells).await?;
+        let list = ListRequest::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
+        let after = list.cursor(input.marker.as_ref());
+        let with_restores = wants_restore_status(input.optional_object_attributes.as_ref());
+        let page = self.page_of_objects(&input.bucket, &list, after, with_restores).await?;
         Ok(dto::ListObjectsOutput {
             name: Some(input.bucket),
-            prefix: asked.prefix(),
-            marker: input.marker.map(|key| asked.write(&key)),
-            max_keys: Some(asked.max),
+            prefix: list.prefix(),
+            marker: input.marker.map(|key| list.encode(&key)),
+            max_keys: Some(list.max),
             is_truncated: Some(page.next.is_some()),
-            common_prefixes: asked.prefixes(&page),
-            next_marker: page.next.map(|cursor| asked.write(&cursor.into_marker())),
+            common_prefixes: list.prefixes(&page),
+            next_marker: page.next.map(|cursor| list.encode(&cursor.into_marker())),
             contents: Some(page.entries),
-            delimiter: asked.delimiter(),
-            encoding_type: asked.encoding_type(),
+            delimiter: list.delimiter(),
+            encoding_type: list.encoding_type(),
             request_charged: None,
         })
     }
@@ -74,14 +74,14 @@ impl Api {
     async fn page_of_objects(
         &self,
         bucket: &str,
-        asked: &Asked,
+        list: &ListRequest,
         after: Option<Cursor>,
-        tells_restores: bool,
+        with_restores: bool,
     ) -> S3Result<Page<dto::Object>> {
-        let (bucket, asked) = (bucket.to_owned(), asked.clone());
-        let restores_at = tells_restores.then(|| self.store.clock.time());
+        let (bucket, list) = (bucket.to_owned(), list.clone());
+        let restores_at = with_restores.then(|| self.store.clock.time());
         let page = self.work(move |store| {
-            Ok(objects(store.state()?.bucket(&bucket)?, &asked, after, restores_at))
+            Ok(objects(store.state()?.bucket(&bucket)?, &list, after, restores_at))
         });
         page.await
     }
@@ -89,11 +89,11 @@ impl Api {
 
 fn objects(
     bucket: &Bucket,
-    asked: &Asked,
+    list: &ListRequest,
     after: Option<Cursor>,
     restores_at: Option<SystemTime>,
 ) -> Page<dto::Object> {
-    let query = asked.query(after);
+    let query = list.query(after);
     let newest = query.range(&bucket.versions).filter_map(|(key, versions)| {
         let version = versions.first().filter(|version| version.object().is_some())?;
         Some((key.as_str(), version))
@@ -103,21 +103,21 @@ fn objects(
         entries: page
             .entries
             .into_iter()
-            .map(|version| object(version, asked, restores_at))
+            .map(|version| object(version, list, restores_at))
             .collect(),
         prefixes: page.prefixes,
         next: page.next,
     }
 }
 
-fn object(version: &Version, asked: &Asked, restores_at: Option<SystemTime>) -> dto::Object {
-    let object = version.object().expect("delete markers were left out");
+fn object(version: &Version, list: &ListRequest, restores_at: Option<SystemTime>) -> dto::Object {
+    let object = version.object().expect("delete markers were filtered out");
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::Object {
         checksum_algorithm: Some(vec![algorithm_name(object.checksum.algorithm)]),
         checksum_type: Some(kind(&object.checksum)),
         e_tag: Some(dto::ETag::Strong(object.etag.clone())),
-        key: Some(asked.write(&version.key)),
+        key: Some(list.encode(&version.key)),
         last_modified: Some(version.written_at.clone()),
         owner: None,
         restore_status: restore_status(object, restores_at),

@@ -1,14 +1,14 @@
-//! Listings of multipart uploads, and of the parts of one.
+//! ListMultipartUploads and ListParts.
 
 use s3s::{S3Request, S3Result, dto};
 
 use super::Api;
-use super::asked::Asked;
 use super::fields::{algorithm_name, fill_checksum, invalid_argument};
-use crate::listing::{Cursor, PAGE_MAX, Page, page};
-use crate::record::{Part, UploadRecord};
-use crate::store::Bucket;
-use crate::uploads::UploadName;
+use super::list_request::ListRequest;
+use crate::model::listing::{Cursor, PAGE_MAX, Page, page};
+use crate::model::record::{Part, UploadRecord};
+use crate::storage::bucket::Bucket;
+use crate::storage::uploads::UploadName;
 
 impl Api {
     pub(super) async fn list_uploads(
@@ -17,33 +17,33 @@ impl Api {
     ) -> S3Result<dto::ListMultipartUploadsOutput> {
         let input = request.input;
         let encoding = input.encoding_type.as_ref();
-        let asked = Asked::new(input.prefix, input.delimiter, input.max_uploads, encoding)?;
-        let after = asked.cursor(input.key_marker.as_ref());
+        let list = ListRequest::new(input.prefix, input.delimiter, input.max_uploads, encoding)?;
+        let after = list.cursor(input.key_marker.as_ref());
         let id_marker = input.upload_id_marker.clone();
-        let (bucket, asking) = (input.bucket.clone(), asked.clone());
+        let (bucket, list) = (input.bucket.clone(), list.clone());
         let found = self.work(move |store| {
-            Ok(uploads(store.state()?.bucket(&bucket)?, &asking, after, id_marker.as_deref()))
+            Ok(uploads(store.state()?.bucket(&bucket)?, &list, after, id_marker.as_deref()))
         });
         let page = found.await?;
         let last_id = page.entries.last().map(|upload| upload.id.clone());
         Ok(dto::ListMultipartUploadsOutput {
             bucket: Some(input.bucket),
-            common_prefixes: asked.prefixes(&page),
-            delimiter: asked.delimiter(),
-            encoding_type: asked.encoding_type(),
+            common_prefixes: list.prefixes(&page),
+            delimiter: list.delimiter(),
+            encoding_type: list.encoding_type(),
             is_truncated: Some(page.next.is_some()),
-            key_marker: input.key_marker.map(|key| asked.write(&key)),
-            max_uploads: Some(asked.max),
+            key_marker: input.key_marker.map(|key| list.encode(&key)),
+            max_uploads: Some(list.max),
             next_upload_id_marker: last_id.filter(|_| page.ends_with_an_entry()),
-            next_key_marker: page.next.map(|cursor| asked.write(&cursor.into_marker())),
-            prefix: asked.prefix(),
+            next_key_marker: page.next.map(|cursor| list.encode(&cursor.into_marker())),
+            prefix: list.prefix(),
             request_charged: None,
             upload_id_marker: input.upload_id_marker,
-            uploads: Some(page.entries.iter().map(|upload| entry(upload, &asked)).collect()),
+            uploads: Some(page.entries.iter().map(|upload| entry(upload, &list)).collect()),
         })
     }
 
-    pub(super) async fn list_parts_of(
+    pub(super) async fn list_parts(
         &self,
         request: S3Request<dto::ListPartsInput>,
     ) -> S3Result<dto::ListPartsOutput> {
@@ -54,8 +54,8 @@ impl Api {
             usize::try_from(max).map_err(|_| invalid_argument("max-parts is negative."))?;
         let after = part_number_marker.unwrap_or(0);
         let name = UploadName { bucket, key, id: upload_id };
-        let asked = name.clone();
-        let upload = self.work(move |store| store.upload(&asked)).await?;
+        let upload_name = name.clone();
+        let upload = self.work(move |store| store.upload(&upload_name)).await?;
         let behind = upload.parts.range(after.saturating_add(1)..);
         let parts: Vec<_> = behind.clone().take(max_count).map(|(_, part)| part_of(part)).collect();
         let is_truncated = parts.len() < behind.count();
@@ -79,12 +79,12 @@ impl Api {
 
 fn uploads(
     bucket: &Bucket,
-    asked: &Asked,
+    list: &ListRequest,
     after: Option<Cursor>,
     id_marker: Option<&str>,
 ) -> Page<UploadRecord> {
-    // The page may start in the middle of the uploads of one key.
-    let query = asked.query(after);
+    // The page may start between two uploads of the same key.
+    let query = list.query(after);
     let rest = match (&query.after, id_marker) {
         (Some(Cursor::Key(key)), Some(id)) if key.starts_with(query.prefix) => {
             bucket.uploads.get(key).map(|uploads| (uploads, id))
@@ -104,14 +104,14 @@ fn uploads(
     }
 }
 
-fn entry(upload: &UploadRecord, asked: &Asked) -> dto::MultipartUpload {
+fn entry(upload: &UploadRecord, list: &ListRequest) -> dto::MultipartUpload {
     let class = upload.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::MultipartUpload {
         checksum_algorithm: upload.algorithm.map(algorithm_name),
         checksum_type: upload.shown_kind(),
         initiated: Some(upload.started_at.clone()),
         initiator: None,
-        key: Some(asked.write(&upload.key)),
+        key: Some(list.encode(&upload.key)),
         owner: None,
         storage_class: Some(class.into()),
         upload_id: Some(upload.id.clone()),
@@ -131,7 +131,7 @@ fn part_of(part: &Part) -> dto::Part {
 }
 
 impl UploadRecord {
-    /// The type of the checksum, where the client chose a checksum.
+    /// Returns the checksum type, if the client chose a checksum.
     fn shown_kind(&self) -> Option<dto::ChecksumType> {
         self.algorithm.map(|_| dto::ChecksumType::from_static(self.kind.as_str()))
     }

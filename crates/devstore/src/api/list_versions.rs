@@ -5,12 +5,12 @@ use std::sync::Arc;
 use s3s::{S3Request, S3Result, dto};
 
 use super::Api;
-use super::asked::Asked;
 use super::fields::{algorithm_name, kind};
+use super::list_request::ListRequest;
 use super::restore::{restore_status, wants_restore_status};
-use crate::listing::{Cursor, Page, page};
-use crate::record::{Object, Version};
-use crate::store::Bucket;
+use crate::model::listing::{Cursor, Page, page};
+use crate::model::record::{Object, Version};
+use crate::storage::bucket::Bucket;
 
 /// A version, and whether it is the newest of its key.
 type Entry = (Arc<Version>, bool);
@@ -22,40 +22,40 @@ impl Api {
     ) -> S3Result<dto::ListObjectVersionsOutput> {
         let input = request.input;
         let encoding = input.encoding_type.as_ref();
-        let asked = Asked::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
-        let after = asked.cursor(input.key_marker.as_ref());
+        let list = ListRequest::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
+        let after = list.cursor(input.key_marker.as_ref());
         let id_marker = input.version_id_marker.clone();
-        let (bucket, asking) = (input.bucket.clone(), asked.clone());
+        let (bucket, list) = (input.bucket.clone(), list.clone());
         let found = self.work(move |store| {
-            Ok(versions(store.state()?.bucket(&bucket)?, &asking, after, id_marker.as_deref()))
+            Ok(versions(store.state()?.bucket(&bucket)?, &list, after, id_marker.as_deref()))
         });
         let page = found.await?;
         let last_id = page.entries.last().map(|(version, _)| version.id.clone());
-        let tells = wants_restore_status(input.optional_object_attributes.as_ref());
-        let restores_at = tells.then(|| self.store.clock.time());
+        let with_restores = wants_restore_status(input.optional_object_attributes.as_ref());
+        let restores_at = with_restores.then(|| self.store.clock.time());
         let entry = |version, object, is_latest| dto::ObjectVersion {
             restore_status: restore_status(object, restores_at),
-            ..entry(version, object, is_latest, &asked)
+            ..entry(version, object, is_latest, &list)
         };
         let (mut versions, mut delete_markers) = (Vec::new(), Vec::new());
         for (version, is_latest) in &page.entries {
             match version.object() {
                 Some(object) => versions.push(entry(version, object, *is_latest)),
-                None => delete_markers.push(delete_marker(version, *is_latest, &asked)),
+                None => delete_markers.push(delete_marker(version, *is_latest, &list)),
             }
         }
         Ok(dto::ListObjectVersionsOutput {
-            common_prefixes: asked.prefixes(&page),
+            common_prefixes: list.prefixes(&page),
             delete_markers: Some(delete_markers),
-            delimiter: asked.delimiter(),
-            encoding_type: asked.encoding_type(),
+            delimiter: list.delimiter(),
+            encoding_type: list.encoding_type(),
             is_truncated: Some(page.next.is_some()),
-            key_marker: input.key_marker.map(|key| asked.write(&key)),
-            max_keys: Some(asked.max),
+            key_marker: input.key_marker.map(|key| list.encode(&key)),
+            max_keys: Some(list.max),
             name: Some(input.bucket),
             next_version_id_marker: last_id.filter(|_| page.ends_with_an_entry()),
-            next_key_marker: page.next.map(|cursor| asked.write(&cursor.into_marker())),
-            prefix: asked.prefix(),
+            next_key_marker: page.next.map(|cursor| list.encode(&cursor.into_marker())),
+            prefix: list.prefix(),
             request_charged: None,
             version_id_marker: input.version_id_marker,
             versions: Some(versions),
@@ -65,12 +65,12 @@ impl Api {
 
 fn versions(
     bucket: &Bucket,
-    asked: &Asked,
+    list: &ListRequest,
     after: Option<Cursor>,
     id_marker: Option<&str>,
 ) -> Page<Entry> {
-    // The page may start in the middle of the versions of one key.
-    let query = asked.query(after);
+    // The page may start between two versions of the same key.
+    let query = list.query(after);
     let rest = match (&query.after, id_marker) {
         (Some(Cursor::Key(key)), Some(id)) if key.starts_with(query.prefix) => {
             rest_of(bucket, key, id)
@@ -98,14 +98,19 @@ fn entries(versions: &[Arc<Version>]) -> impl Iterator<Item = (&Arc<Version>, bo
     versions.iter().enumerate().map(|(n, version)| (version, n == 0))
 }
 
-fn entry(version: &Version, object: &Object, is_latest: bool, asked: &Asked) -> dto::ObjectVersion {
+fn entry(
+    version: &Version,
+    object: &Object,
+    is_latest: bool,
+    list: &ListRequest,
+) -> dto::ObjectVersion {
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::ObjectVersion {
         checksum_algorithm: Some(vec![algorithm_name(object.checksum.algorithm)]),
         checksum_type: Some(kind(&object.checksum)),
         e_tag: Some(dto::ETag::Strong(object.etag.clone())),
         is_latest: Some(is_latest),
-        key: Some(asked.write(&version.key)),
+        key: Some(list.encode(&version.key)),
         last_modified: Some(version.written_at.clone()),
         owner: None,
         restore_status: None,
@@ -115,10 +120,10 @@ fn entry(version: &Version, object: &Object, is_latest: bool, asked: &Asked) -> 
     }
 }
 
-fn delete_marker(version: &Version, is_latest: bool, asked: &Asked) -> dto::DeleteMarkerEntry {
+fn delete_marker(version: &Version, is_latest: bool, list: &ListRequest) -> dto::DeleteMarkerEntry {
     dto::DeleteMarkerEntry {
         is_latest: Some(is_latest),
-        key: Some(asked.write(&version.key)),
+        key: Some(list.encode(&version.key)),
         last_modified: Some(version.written_at.clone()),
         owner: None,
         version_id: Some(version.id.clone()),

@@ -1,15 +1,15 @@
 //! The calls of S3, answered from the [`Store`].
 //!
-//! `s3s` wants one block with every call in it: that block is here, and does
-//! nothing but pass each call on to the module of its kind. A call translates
-//! the request, does its work on the blocking pool, and translates the result.
+//! `s3s` requires one `impl` block with all calls. It is here, and forwards each
+//! call to a method in one of the modules below. Such a method translates the
+//! request, does the work on the blocking pool, and translates the result.
 
-mod asked;
 mod buckets;
 mod copy;
 mod fields;
 mod lifecycle;
 mod list;
+mod list_request;
 mod list_uploads;
 mod list_versions;
 mod read;
@@ -23,9 +23,9 @@ use std::sync::Arc;
 use http::StatusCode;
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, dto};
 
+use crate::model::precondition::Precondition;
 use crate::options::Conditions;
-use crate::precondition::Precondition;
-use crate::store::Store;
+use crate::storage::store::Store;
 
 pub(crate) struct Api {
     store: Arc<Store>,
@@ -36,8 +36,8 @@ impl Api {
         Api { store }
     }
 
-    /// Runs on the blocking pool. If the client goes away meanwhile, the work
-    /// is finished all the same, as S3 would.
+    /// Runs `work` on the blocking pool. It is finished even if the client
+    /// disconnects, as in S3.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> S3Result<T> + Send + 'static,
@@ -47,7 +47,7 @@ impl Api {
         working.await.map_err(S3Error::internal_error)?
     }
 
-    /// What a write is made to depend on.
+    /// Returns the condition of a write; none if the server ignores conditions.
     fn precondition(
         &self,
         if_match: Option<dto::IfMatch>,
@@ -60,14 +60,14 @@ impl Api {
     }
 }
 
-/// The status of an answer that `s3s` would give another one; it has a field for
-/// that in its answers, and looks at it in some calls only.
+/// Overrides the status of an answer. `s3s` has a field for it, but ignores that
+/// field in some calls.
 #[derive(Clone, Copy)]
-pub(crate) struct StatusOfAnswer(pub(crate) StatusCode);
+pub(crate) struct AnswerStatus(pub(crate) StatusCode);
 
 fn with_status<T>(output: T, status: StatusCode) -> S3Response<T> {
     let mut response = S3Response::new(output);
-    response.extensions.insert(StatusOfAnswer(status));
+    response.extensions.insert(AnswerStatus(status));
     response
 }
 
@@ -103,14 +103,14 @@ calls! {
         restore_object(RestoreObjectInput) -> RestoreObjectOutput = restore;
     }
 
-    create_bucket(CreateBucketInput) -> CreateBucketOutput = make_bucket;
-    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = remove_lifecycle;
-    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = remove_bucket;
+    create_bucket(CreateBucketInput) -> CreateBucketOutput = create_bucket;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = delete_lifecycle;
+    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = delete_bucket;
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
-    get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = locate_bucket;
+    get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = bucket_location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
-    head_bucket(HeadBucketInput) -> HeadBucketOutput = look_at_bucket;
-    list_buckets(ListBucketsInput) -> ListBucketsOutput = buckets;
+    head_bucket(HeadBucketInput) -> HeadBucketOutput = head_bucket;
+    list_buckets(ListBucketsInput) -> ListBucketsOutput = list_buckets;
     put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = set_lifecycle;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = set_versioning;
 
@@ -120,13 +120,13 @@ calls! {
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = delete_batch;
 
     get_object(GetObjectInput) -> GetObjectOutput = get;
-    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = attributes;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = object_attributes;
 
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_v1;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_v2;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list_versions;
     list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = list_uploads;
-    list_parts(ListPartsInput) -> ListPartsOutput = list_parts_of;
+    list_parts(ListPartsInput) -> ListPartsOutput = list_parts;
 
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = start_upload;
     upload_part(UploadPartInput) -> UploadPartOutput = put_part;

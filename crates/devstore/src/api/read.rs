@@ -1,4 +1,4 @@
-//! Calls that read one object.
+//! GetObject, HeadObject and GetObjectAttributes.
 
 use http::StatusCode;
 use s3s::dto::{ETagCondition, StreamingBlob};
@@ -6,17 +6,17 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
 
 use super::fields::{fill_checksum, fill_object, kind};
 use super::restore::restore_header;
-use super::slice::Wanted;
+use super::slice::Selection;
 use super::{Api, with_status};
-use crate::digest::{Checksum, Kind};
-use crate::objects::Found;
-use crate::precondition;
-use crate::record::{Object, Part};
+use crate::model::digest::{Checksum, Kind};
+use crate::model::precondition;
+use crate::model::record::{Object, Part};
+use crate::storage::objects::Found;
 
-/// As many parts as GetObjectAttributes lists unless asked for fewer.
+/// Maximum number of parts that GetObjectAttributes lists.
 const PARTS_MAX: i32 = 1000;
 
-/// What a reader asks the object to be, or not to be any more.
+/// The conditions of a read.
 #[derive(Clone)]
 pub(super) struct Conditions {
     pub(super) if_match: Option<ETagCondition>,
@@ -29,21 +29,21 @@ impl Api {
         request: S3Request<dto::GetObjectInput>,
     ) -> S3Result<dto::GetObjectOutput> {
         let input = request.input;
-        let wanted = Wanted::new(input.range, input.part_number)?;
+        let selection = Selection::new(input.range, input.part_number)?;
         let conditions =
             Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let (bucket, key) = (input.bucket, input.key);
         let opened = self.work(move |store| {
             store.open_object(&bucket, &key, input.version_id.as_deref(), |object| {
                 conditions.check(object)?;
-                Ok(wanted.of(object)?.range)
+                Ok(selection.of(object)?.range)
             })
         });
         let (found, range, reader) = opened.await?;
-        let slice = wanted.of(found.object())?;
+        let slice = selection.of(found.object())?;
         let mut output = dto::GetObjectOutput::default();
         fill_object!(output, found, slice.checksum, input.checksum_mode);
-        output.restore = restore_header(self.store.state_of(found.object()));
+        output.restore = restore_header(self.store.archive_state_of(found.object()));
         output.content_length = Some((range.end - range.start) as i64);
         output.content_range = slice.content_range;
         output.parts_count = slice.parts_count;
@@ -56,15 +56,15 @@ impl Api {
         request: S3Request<dto::HeadObjectInput>,
     ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
         let input = request.input;
-        let wanted = Wanted::new(input.range, input.part_number)?;
+        let selection = Selection::new(input.range, input.part_number)?;
         let conditions =
             Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
-        let found = self.look_up(input.bucket, input.key, input.version_id).await?;
+        let found = self.find_object(input.bucket, input.key, input.version_id).await?;
         conditions.check(found.object())?;
-        let slice = wanted.of(found.object())?;
+        let slice = selection.of(found.object())?;
         let mut output = dto::HeadObjectOutput::default();
         fill_object!(output, found, slice.checksum, input.checksum_mode);
-        output.restore = restore_header(self.store.state_of(found.object()));
+        output.restore = restore_header(self.store.archive_state_of(found.object()));
         output.content_length = Some((slice.range.end - slice.range.start) as i64);
         output.content_range = slice.content_range;
         output.parts_count = slice.parts_count;
@@ -75,14 +75,14 @@ impl Api {
         Ok(with_status(output, status))
     }
 
-    pub(super) async fn attributes(
+    pub(super) async fn object_attributes(
         &self,
         request: S3Request<dto::GetObjectAttributesInput>,
     ) -> S3Result<dto::GetObjectAttributesOutput> {
         let input = request.input;
-        let found = self.look_up(input.bucket, input.key, input.version_id).await?;
+        let found = self.find_object(input.bucket, input.key, input.version_id).await?;
         let object = found.object();
-        // `s3s` hands on a header with commas in it as one attribute.
+        // `s3s` passes a header with commas as one attribute.
         let names: Vec<&str> =
             input.object_attributes.iter().flat_map(|list| list.as_str().split(',')).collect();
         let wants = |name: &str| names.iter().any(|wanted| wanted.trim() == name);
@@ -90,7 +90,7 @@ impl Api {
         let parts = || attributes_of_parts(object, input.max_parts, input.part_number_marker);
         Ok(dto::GetObjectAttributesOutput {
             checksum: wants("Checksum").then(|| checksum(object)),
-            // S3 leaves its quotes out here; `s3s` cannot.
+            // S3 omits the quotes here, but `s3s` cannot.
             e_tag: wants("ETag").then(|| dto::ETag::Strong(object.etag.clone())),
             object_parts: (wants("ObjectParts") && object.upload_id.is_some()).then(parts),
             object_size: wants("ObjectSize").then_some(object.len as i64),
@@ -101,7 +101,7 @@ impl Api {
         })
     }
 
-    async fn look_up(
+    async fn find_object(
         &self,
         bucket: String,
         key: String,
@@ -127,7 +127,7 @@ impl Conditions {
     }
 }
 
-/// A composite one is told here without the number of parts.
+/// Returns the checksum. Here a composite one lacks the number of parts.
 fn checksum(object: &Object) -> dto::Checksum {
     let value = object.checksum.value.split('-').next().unwrap_or_default().to_owned();
     let shown = Checksum { value, ..object.checksum.clone() };
@@ -137,8 +137,8 @@ fn checksum(object: &Object) -> dto::Checksum {
     output
 }
 
-/// The parts are listed where the checksum of the object is made of theirs;
-/// else only their number is told.
+/// Returns the list of parts for a composite checksum. Otherwise it has only
+/// their number.
 fn attributes_of_parts(
     object: &Object,
     max: Option<i32>,

@@ -1,4 +1,4 @@
-//! RestoreObject, and what is told of a restore elsewhere.
+//! RestoreObject, and the state of a restore in other answers.
 
 use std::time::SystemTime;
 
@@ -8,9 +8,9 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
 
 use super::fields::{invalid, invalid_argument};
 use super::{Api, with_status};
-use crate::archive::{State, Tier, Wanted};
-use crate::record::Object;
-use crate::restore::Taken;
+use crate::model::archive::{ArchiveState, RestoreTerms, Tier};
+use crate::model::record::Object;
+use crate::storage::restore::RestoreOutcome;
 
 impl Api {
     pub(super) async fn restore(
@@ -19,32 +19,32 @@ impl Api {
     ) -> S3Result<S3Response<dto::RestoreObjectOutput>> {
         let dto::RestoreObjectInput { bucket, key, version_id, restore_request, .. } =
             request.input;
-        let wanted = wanted(restore_request)?;
-        let taken = self
-            .work(move |store| store.restore(&bucket, &key, version_id.as_deref(), wanted))
+        let terms = terms(restore_request)?;
+        let outcome = self
+            .work(move |store| store.restore(&bucket, &key, version_id.as_deref(), terms))
             .await?;
-        let status = match taken {
-            Taken::Started => StatusCode::ACCEPTED,
-            Taken::Prolonged => StatusCode::OK,
+        let status = match outcome {
+            RestoreOutcome::Started => StatusCode::ACCEPTED,
+            RestoreOutcome::Extended => StatusCode::OK,
         };
         Ok(with_status(dto::RestoreObjectOutput::default(), status))
     }
 }
 
-fn wanted(request: Option<dto::RestoreRequest>) -> S3Result<Wanted> {
+fn terms(request: Option<dto::RestoreRequest>) -> S3Result<RestoreTerms> {
     let request = request.unwrap_or_default();
     if request.select_parameters.is_some() || request.output_location.is_some() {
-        let message = "This server restores objects and selects nothing from them.";
+        let message = "This server does not implement SELECT restores.";
         return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
     }
     let days = request.days.ok_or_else(|| S3Error::new(S3ErrorCode::MalformedXML))?;
     let days = u32::try_from(days).map_err(|_| invalid_argument("Days must be at least 1"))?;
     let of_job = request.glacier_job_parameters.map(|parameters| parameters.tier);
     let tier = match (of_job, request.tier) {
-        (Some(_), Some(_)) => return Err(invalid("The tier is given twice.")),
+        (Some(_), Some(_)) => return Err(invalid("Expected one tier, found two.")),
         (of_job, tier) => of_job.or(tier),
     };
-    Ok(Wanted { days, tier: parse_tier(tier.as_ref().map(dto::Tier::as_str))? })
+    Ok(RestoreTerms { days, tier: parse_tier(tier.as_ref().map(dto::Tier::as_str))? })
 }
 
 fn parse_tier(given: Option<&str>) -> S3Result<Tier> {
@@ -56,40 +56,41 @@ fn parse_tier(given: Option<&str>) -> S3Result<Tier> {
     }
 }
 
-/// `x-amz-restore`
-pub(super) fn restore_header(state: State) -> Option<String> {
+/// Returns the value of `x-amz-restore`.
+pub(super) fn restore_header(state: ArchiveState) -> Option<String> {
     match state {
-        State::Active | State::Archived => None,
-        State::Restoring => Some(r#"ongoing-request="true""#.to_owned()),
-        State::Restored { expires_at } => {
+        ArchiveState::Active | ArchiveState::Archived => None,
+        ArchiveState::Restoring => Some(r#"ongoing-request="true""#.to_owned()),
+        ArchiveState::Restored { expires_at } => {
             let expiry = http_date(expires_at);
             Some(format!(r#"ongoing-request="false", expiry-date="{expiry}""#))
         }
     }
 }
 
-/// What a listing tells at that time, where it was asked to.
+/// Returns the restore status for a listing; `at` is `None` if the client did not
+/// ask for it.
 pub(super) fn restore_status(
     object: &Object,
     at: Option<SystemTime>,
 ) -> Option<dto::RestoreStatus> {
     let class = object.attributes.storage_class.as_deref();
-    match State::of(class, object.restore.as_ref(), at?) {
-        State::Active | State::Archived => None,
-        State::Restoring => Some(dto::RestoreStatus {
+    match ArchiveState::of(class, object.restore.as_ref(), at?) {
+        ArchiveState::Active | ArchiveState::Archived => None,
+        ArchiveState::Restoring => Some(dto::RestoreStatus {
             is_restore_in_progress: Some(true),
             restore_expiry_date: None,
         }),
-        State::Restored { expires_at } => Some(dto::RestoreStatus {
+        ArchiveState::Restored { expires_at } => Some(dto::RestoreStatus {
             is_restore_in_progress: Some(false),
             restore_expiry_date: Some(Timestamp::from(expires_at)),
         }),
     }
 }
 
-/// Whether a listing is to tell of restores.
-pub(super) fn wants_restore_status(asked: Option<&dto::OptionalObjectAttributesList>) -> bool {
-    asked.into_iter().flatten().any(|attribute| attribute.as_str() == "RestoreStatus")
+/// Returns whether the client asked for restore statuses in a listing.
+pub(super) fn wants_restore_status(requested: Option<&dto::OptionalObjectAttributesList>) -> bool {
+    requested.into_iter().flatten().any(|attribute| attribute.as_str() == "RestoreStatus")
 }
 
 fn http_date(time: SystemTime) -> String {
@@ -106,14 +107,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_a_restore_is_told() {
+    fn a_restore_has_its_header_value() {
         let expires_at = UNIX_EPOCH + Duration::from_secs(1_356_048_000);
         #[rustfmt::skip]
         let cases = [
-            (State::Active,                  None),
-            (State::Archived,                None),
-            (State::Restoring,               Some(r#"ongoing-request="true""#)),
-            (State::Restored { expires_at }, Some(r#"ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#)),
+            (ArchiveState::Active,                  None),
+            (ArchiveState::Archived,                None),
+            (ArchiveState::Restoring,               Some(r#"ongoing-request="true""#)),
+            (ArchiveState::Restored { expires_at }, Some(r#"ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT""#)),
         ];
         for (state, want) in cases {
             assert_eq!(restore_header(state).as_deref(), want, "{state:?}");
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_of_a_restore() {
+    fn a_restore_request_is_parsed() {
         let request = |days, tier: Option<&'static str>, of_job: Option<&'static str>| {
             let tier_of = |tier: &'static str| dto::Tier::from_static(tier);
             let of_job = of_job.map(|tier| dto::GlacierJobParameters { tier: tier_of(tier) });
@@ -144,7 +145,7 @@ mod tests {
             (request(Some(3),  Some("Soon"),     None),        None),
         ];
         for (given, want) in cases {
-            let got = wanted(given.clone()).ok().map(|wanted| (wanted.days, wanted.tier));
+            let got = terms(given.clone()).ok().map(|terms| (terms.days, terms.tier));
             assert_eq!(got, want, "{given:?}");
         }
     }

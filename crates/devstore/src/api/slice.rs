@@ -1,4 +1,4 @@
-//! Which bytes of an object a read is about: all, a range, or one part.
+//! Selects the bytes of a read: all, a range, or one part.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
 
@@ -8,11 +8,11 @@ use http::StatusCode;
 use s3s::{S3Error, S3ErrorCode, S3Result, dto};
 
 use super::fields::invalid;
-use crate::digest::{Checksum, Kind};
-use crate::record::{Object, Part};
+use crate::model::digest::{Checksum, Kind};
+use crate::model::record::{Object, Part};
 
 #[derive(Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum Selection {
     All,
     Range(dto::Range),
     Part(i32),
@@ -20,38 +20,38 @@ pub(super) enum Wanted {
 
 pub(super) struct Slice {
     pub(super) range: Range<u64>,
-    /// `Content-Range`, where the answer is 206.
+    /// `Content-Range` of an answer with status 206.
     pub(super) content_range: Option<String>,
-    /// Of these bytes. A range has none.
+    /// Checksum of these bytes. A range has none.
     pub(super) checksum: Option<Checksum>,
-    /// Told with a part of a multipart object.
+    /// Number of parts, if one part of a multipart object was read.
     pub(super) parts_count: Option<i32>,
 }
 
-impl Wanted {
-    pub(super) fn new(range: Option<dto::Range>, part_number: Option<i32>) -> S3Result<Wanted> {
+impl Selection {
+    pub(super) fn new(range: Option<dto::Range>, part_number: Option<i32>) -> S3Result<Selection> {
         match (range, part_number) {
-            (None, None) => Ok(Wanted::All),
-            (Some(range), None) => Ok(Wanted::Range(range)),
-            (None, Some(number)) => Ok(Wanted::Part(number)),
+            (None, None) => Ok(Selection::All),
+            (Some(range), None) => Ok(Selection::Range(range)),
+            (None, Some(number)) => Ok(Selection::Part(number)),
             (Some(_), Some(_)) => Err(invalid("Cannot specify both Range header and partNumber")),
         }
     }
 
     pub(super) fn of(self, object: &Object) -> S3Result<Slice> {
         match self {
-            Wanted::All => Ok(Slice {
+            Selection::All => Ok(Slice {
                 range: 0..object.len,
                 content_range: None,
                 checksum: Some(object.checksum.clone()),
                 parts_count: None,
             }),
-            Wanted::Range(wanted) => {
+            Selection::Range(wanted) => {
                 let range = satisfiable(wanted, object.len)?;
                 let content_range = content_range(&range, object.len);
                 Ok(Slice { range, content_range, checksum: None, parts_count: None })
             }
-            Wanted::Part(number) => part(object, number),
+            Selection::Part(number) => part(object, number),
         }
     }
 }
@@ -77,12 +77,12 @@ fn part(object: &Object, number: i32) -> S3Result<Slice> {
     Err(refusal)
 }
 
-/// S3 tells that of a part where the checksum of the object is made of those of
-/// the parts, or where the part is all there is.
+/// Returns the checksum of a part. S3 returns it if the checksum of the object is
+/// composite, or if the object has only this part.
 fn checksum_of_part(object: &Object, part: &Part) -> Option<Checksum> {
     let kind = object.checksum.kind;
-    let is_told = kind == Kind::Composite || object.parts.len() == 1;
-    is_told.then(|| Checksum { kind, ..part.checksum.clone() })
+    let is_returned = kind == Kind::Composite || object.parts.len() == 1;
+    is_returned.then(|| Checksum { kind, ..part.checksum.clone() })
 }
 
 fn satisfiable(wanted: dto::Range, len: u64) -> S3Result<Range<u64>> {
@@ -95,7 +95,7 @@ fn satisfiable(wanted: dto::Range, len: u64) -> S3Result<Range<u64>> {
     }
 }
 
-/// `None` of no bytes: there is no way to write that.
+/// Returns `None` for an empty range, which `Content-Range` cannot express.
 fn content_range(range: &Range<u64>, len: u64) -> Option<String> {
     let last = range.end.checked_sub(1).filter(|_| !range.is_empty())?;
     Some(format!("bytes {}-{last}/{len}", range.start))
@@ -106,11 +106,11 @@ mod tests {
     use s3s::dto::{Range as Given, Timestamp};
 
     use super::*;
-    use crate::digest::Algorithm;
-    use crate::record::Attributes;
+    use crate::model::digest::Algorithm;
+    use crate::model::record::Attributes;
 
     #[test]
-    fn ranges() {
+    fn ranges_are_cut_at_the_end_or_refused() {
         #[rustfmt::skip]
         let cases = [
             ("bytes=0-",    10, Some(0..10)),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn parts() {
+    fn a_part_is_selected_by_its_number() {
         let object = object(&[(1, 4), (3, 2)]);
         #[rustfmt::skip]
         let cases = [
@@ -142,34 +142,34 @@ mod tests {
             (3, Some((4..6, "bytes 4-5/6"))),
         ];
         for (number, want) in cases {
-            let got = Wanted::Part(number).of(&object).ok();
+            let got = Selection::Part(number).of(&object).ok();
             let got = got.map(|slice| (slice.range, slice.content_range.unwrap()));
             assert_eq!(got, want.map(|(range, text)| (range, text.to_owned())), "part {number}");
         }
     }
 
     #[test]
-    fn the_checksum_of_a_part() {
+    fn a_part_has_a_checksum_if_the_object_is_composite_or_has_one_part() {
         #[rustfmt::skip]
         let cases = [
-            // parts               kind              told
+            // parts               kind              returned
             (&[(1, 4)][..],         Kind::FullObject, true),
             (&[(1, 4)][..],         Kind::Composite,  true),
             (&[(1, 4), (2, 2)][..], Kind::FullObject, false),
             (&[(1, 4), (2, 2)][..], Kind::Composite,  true),
         ];
-        for (parts, kind, is_told) in cases {
+        for (parts, kind, is_returned) in cases {
             let mut object = object(parts);
             object.checksum.kind = kind;
-            let slice = Wanted::Part(1).of(&object).unwrap();
-            assert_eq!(slice.checksum.is_some(), is_told, "{parts:?} {kind:?}");
+            let slice = Selection::Part(1).of(&object).unwrap();
+            assert_eq!(slice.checksum.is_some(), is_returned, "{parts:?} {kind:?}");
         }
     }
 
     #[test]
     fn a_range_of_a_part_is_refused() {
         let range = Given::parse("bytes=0-1").unwrap();
-        assert!(Wanted::new(Some(range), Some(1)).is_err());
+        assert!(Selection::new(Some(range), Some(1)).is_err());
     }
 
     fn object(parts: &[(i32, u64)]) -> Object {

@@ -1,4 +1,4 @@
-//! Calls on multipart uploads, but for listings.
+//! Calls on multipart uploads, except listings.
 
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, dto};
 use s3up_core::part::PART_COUNT_MAX;
@@ -8,11 +8,11 @@ use super::fields::{
     algorithm_name, attributes_of, checksum_of, fill_checksum, invalid, invalid_argument, kind,
     parse_algorithm, trailing,
 };
-use super::write::{Incoming, check_metadata};
-use crate::assemble::{Expected, Listed};
-use crate::digest::{Algorithm, Claims, Kind};
-use crate::record::Attributes;
-use crate::uploads::{NewUpload, UploadName};
+use super::write::{IncomingBody, check_metadata};
+use crate::model::assemble::{Expected, ListedPart};
+use crate::model::digest::{Algorithm, Claims, Kind};
+use crate::model::record::Attributes;
+use crate::storage::uploads::{NewUpload, UploadName};
 
 impl Api {
     pub(super) async fn start_upload(
@@ -53,10 +53,10 @@ impl Api {
         let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
         let trailing = trailing(&headers, &claims)?;
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
-        let asked = name.clone();
-        let upload = self.work(move |store| store.upload(&asked).map(|u| u.record)).await?;
+        let upload_name = name.clone();
+        let upload = self.work(move |store| store.upload(&upload_name).map(|u| u.record)).await?;
         check_algorithm(upload.algorithm, upload.kind, claimed.or(trailing))?;
-        let received = self.take_in(Incoming {
+        let received = self.receive_body(IncomingBody {
             body: input.body,
             len: input.content_length,
             claims,
@@ -141,8 +141,8 @@ fn upload_kind(algorithm: Option<Algorithm>, given: Option<&dto::ChecksumType>) 
     }
 }
 
-/// A part carries the checksum that its upload was created with. It may carry
-/// none where the checksum of the object is not made of those of the parts.
+/// Checks that a part has a checksum with the algorithm of its upload. It may have
+/// none if the checksum of the object is not composite.
 fn check_algorithm(
     of_upload: Option<Algorithm>,
     kind: Kind,
@@ -162,9 +162,9 @@ fn check_algorithm(
     Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
 }
 
-fn listed_part(part: dto::CompletedPart) -> S3Result<Listed> {
+fn listed_part(part: dto::CompletedPart) -> S3Result<ListedPart> {
     let malformed = || S3Error::new(S3ErrorCode::MalformedXML);
-    Ok(Listed {
+    Ok(ListedPart {
         number: part.part_number.ok_or_else(malformed)?,
         checksum: checksum_of!(part)?,
         etag: part.e_tag.ok_or_else(malformed)?.into_value(),
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_checksums_an_upload_may_have() {
+    fn an_upload_has_an_allowed_pair_of_algorithm_and_type() {
         use Algorithm::{Crc32, Crc64Nvme, Sha256};
         let (full, composite) = (Some("FULL_OBJECT"), Some("COMPOSITE"));
         #[rustfmt::skip]
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn which_checksum_a_part_may_have() {
+    fn a_part_has_the_checksum_algorithm_of_its_upload() {
         let (crc, sha) = (Some(Algorithm::Crc64Nvme), Some(Algorithm::Sha256));
         #[rustfmt::skip]
         let cases = [

@@ -1,30 +1,30 @@
-//! Calls that write or delete objects, but for multipart uploads.
+//! Calls that write or delete objects, except multipart uploads.
 
 use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, TrailingHeaders, dto};
 
 use super::Api;
 use super::fields::{attributes_of, checksum_of, fill_checksum, kind, trailer, trailing};
-use crate::digest::{Algorithm, Claims};
-use crate::objects::Deleted;
-use crate::precondition::Precondition;
-use crate::receive::{Received, receive};
-use crate::record::Attributes;
+use crate::model::digest::{Algorithm, Claims};
+use crate::model::precondition::Precondition;
+use crate::model::record::Attributes;
+use crate::storage::objects::Deleted;
+use crate::storage::receive::{Received, receive};
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
 const DELETE_BATCH_MAX: usize = 1000;
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 const METADATA_BYTES_MAX: usize = 2048;
 
-/// A body, and everything that is said about it.
-pub(super) struct Incoming {
+/// A body, and all that the request says about it.
+pub(super) struct IncomingBody {
     pub(super) body: Option<StreamingBlob>,
     pub(super) len: Option<i64>,
     pub(super) claims: Claims,
-    /// The checksum that comes behind the body.
+    /// Checksum that follows the body as a trailer.
     pub(super) trailing: Option<Algorithm>,
     pub(super) trailers: Option<TrailingHeaders>,
-    /// What to compute where the client claims nothing.
+    /// Algorithm to use if the client claims no checksum.
     pub(super) algorithm: Algorithm,
 }
 
@@ -37,7 +37,7 @@ impl Api {
         let attributes: Attributes = attributes_of!(input);
         check_metadata(&attributes)?;
         let claims = Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? };
-        let incoming = Incoming {
+        let incoming = IncomingBody {
             trailing: trailing(&headers, &claims)?,
             claims,
             algorithm: Algorithm::Crc64Nvme,
@@ -47,7 +47,7 @@ impl Api {
         };
         let precondition = self.precondition(input.if_match, input.if_none_match)?;
         self.check_bucket(input.bucket.clone()).await?;
-        let received = self.take_in(incoming).await?;
+        let received = self.receive_body(incoming).await?;
         let (bucket, key) = (input.bucket, input.key);
         let put =
             self.work(move |store| store.put(&bucket, &key, attributes, received, &precondition));
@@ -65,16 +65,16 @@ impl Api {
         Ok(output)
     }
 
-    /// Reads a body to its end, and refuses it where it is not what was said.
-    pub(super) async fn take_in(&self, incoming: Incoming) -> S3Result<Received> {
-        let Incoming { body, len, mut claims, trailing, trailers, algorithm } = incoming;
+    /// Receives a whole body, and refuses it if it does not match its claims.
+    pub(super) async fn receive_body(&self, incoming: IncomingBody) -> S3Result<Received> {
+        let IncomingBody { body, len, mut claims, trailing, trailers, algorithm } = incoming;
         claims.check_form()?;
         let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
         let algorithm = claimed.or(trailing).unwrap_or(algorithm);
         let file = self.work(|store| store.disk.temporary().map_err(S3Error::internal_error));
         let received = receive(file.await?, body, algorithm).await?;
         if len.is_some_and(|len| u64::try_from(len) != Ok(received.len)) {
-            let message = "The body is shorter or longer than its announced length.";
+            let message = "The length of the body does not match its announced length.";
             return Err(S3Error::with_message(S3ErrorCode::IncompleteBody, message));
         }
         if let Some(algorithm) = trailing {

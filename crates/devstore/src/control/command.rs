@@ -1,4 +1,4 @@
-//! What a process may tell the server: method, path and JSON into a value.
+//! Parses the commands of the control endpoint: method, path and JSON.
 
 use std::num::NonZeroU64;
 
@@ -6,7 +6,7 @@ use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Fault, Op};
+use crate::faults::{Fault, Op};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
@@ -15,13 +15,13 @@ pub(super) enum Command {
     ClearFaults,
     CountCalls,
     Hold(Hold),
-    LookAtHold(u64),
+    GetHold(u64),
     AwaitHold(u64),
     ReleaseHold(u64),
     SetNetwork(Network),
-    TellTime,
-    Advance(Advance),
-    SetRestore(Restore),
+    GetClock,
+    AdvanceClock(AdvanceClock),
+    SetRestoreDelay(RestoreDelay),
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -35,7 +35,7 @@ pub(super) struct Inject {
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hold {
-    /// Absent: any operation.
+    /// `None` for any operation.
     pub(super) op: Option<Op>,
     pub(super) nth: NonZeroU64,
 }
@@ -45,32 +45,32 @@ pub(super) struct Hold {
 pub(super) struct Network {
     #[serde(default)]
     pub(super) latency_ms: u64,
-    /// Absent: no limit.
+    /// `None` for no limit.
     pub(super) bytes_per_second: Option<NonZeroU64>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Advance {
+pub(super) struct AdvanceClock {
     pub(super) advance_seconds: u64,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Restore {
+pub(super) struct RestoreDelay {
     pub(super) delay_seconds: u64,
 }
 
-/// Why a request is no command.
+/// Reason why a request is not a command.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoCommand {
-    #[error("no such command; `s3up-devstore --help` lists them")]
+pub(super) enum CommandError {
+    #[error("unknown command: `s3up-devstore --help` lists the commands")]
     Unknown,
-    #[error("the body is not the JSON of this command: {0}")]
+    #[error("parse the body of the command: {0}")]
     Body(#[from] serde_json::Error),
 }
 
-pub(super) fn parse(method: &Method, path: &str, body: &[u8]) -> Result<Command, NoCommand> {
+pub(super) fn parse(method: &Method, path: &str, body: &[u8]) -> Result<Command, CommandError> {
     let segments: Vec<&str> = path.split('/').collect();
     match (method.as_str(), segments.as_slice()) {
         ("GET", ["faults"]) => Ok(Command::ListUnfired),
@@ -78,23 +78,23 @@ pub(super) fn parse(method: &Method, path: &str, body: &[u8]) -> Result<Command,
         ("DELETE", ["faults"]) => Ok(Command::ClearFaults),
         ("GET", ["calls"]) => Ok(Command::CountCalls),
         ("POST", ["holds"]) => Ok(Command::Hold(json(body)?)),
-        ("GET", ["holds", id]) => Ok(Command::LookAtHold(parse_id(id)?)),
+        ("GET", ["holds", id]) => Ok(Command::GetHold(parse_id(id)?)),
         ("GET", ["holds", id, "reached"]) => Ok(Command::AwaitHold(parse_id(id)?)),
         ("DELETE", ["holds", id]) => Ok(Command::ReleaseHold(parse_id(id)?)),
         ("PUT", ["network"]) => Ok(Command::SetNetwork(json(body)?)),
-        ("GET", ["clock"]) => Ok(Command::TellTime),
-        ("POST", ["clock"]) => Ok(Command::Advance(json(body)?)),
-        ("PUT", ["restore"]) => Ok(Command::SetRestore(json(body)?)),
-        (_, _) => Err(NoCommand::Unknown),
+        ("GET", ["clock"]) => Ok(Command::GetClock),
+        ("POST", ["clock"]) => Ok(Command::AdvanceClock(json(body)?)),
+        ("PUT", ["restore"]) => Ok(Command::SetRestoreDelay(json(body)?)),
+        (_, _) => Err(CommandError::Unknown),
     }
 }
 
-fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, NoCommand> {
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, CommandError> {
     Ok(serde_json::from_slice(body)?)
 }
 
-fn parse_id(text: &str) -> Result<u64, NoCommand> {
-    text.parse().map_err(|_| NoCommand::Unknown)
+fn parse_id(text: &str) -> Result<u64, CommandError> {
+    text.parse().map_err(|_| CommandError::Unknown)
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands() {
+    fn every_command_is_parsed() {
         let nth = |n| NonZeroU64::new(n).unwrap();
         let inject = Inject { op: Op::PutObject, nth: nth(3), fault: Fault::Stall };
         let network = Network { latency_ms: 5, bytes_per_second: NonZeroU64::new(9) };
@@ -115,14 +115,14 @@ mod tests {
             ("GET",    "calls",           "",  Command::CountCalls),
             ("POST",   "holds",           r#"{"nth":2}"#, Command::Hold(Hold { op: None, nth: nth(2) })),
             ("POST",   "holds",           r#"{"nth":2,"op":"GetObject"}"#, Command::Hold(Hold { op: Some(Op::GetObject), nth: nth(2) })),
-            ("GET",    "holds/7",         "",  Command::LookAtHold(7)),
+            ("GET",    "holds/7",         "",  Command::GetHold(7)),
             ("GET",    "holds/7/reached", "",  Command::AwaitHold(7)),
             ("DELETE", "holds/7",         "",  Command::ReleaseHold(7)),
             ("PUT",    "network",         r#"{"latency_ms":5,"bytes_per_second":9}"#, Command::SetNetwork(network)),
             ("PUT",    "network",         "{}", Command::SetNetwork(no_limit)),
-            ("GET",    "clock",           "",  Command::TellTime),
-            ("POST",   "clock",           r#"{"advance_seconds":60}"#, Command::Advance(Advance { advance_seconds: 60 })),
-            ("PUT",    "restore",         r#"{"delay_seconds":60}"#, Command::SetRestore(Restore { delay_seconds: 60 })),
+            ("GET",    "clock",           "",  Command::GetClock),
+            ("POST",   "clock",           r#"{"advance_seconds":60}"#, Command::AdvanceClock(AdvanceClock { advance_seconds: 60 })),
+            ("PUT",    "restore",         r#"{"delay_seconds":60}"#, Command::SetRestoreDelay(RestoreDelay { delay_seconds: 60 })),
         ];
         for (method, path, body, want) in cases {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_command() {
+    fn requests_that_are_no_command_are_refused() {
         #[rustfmt::skip]
         let cases = [
             (Method::GET,  "",         ""),

@@ -1,8 +1,8 @@
-//! The control endpoint: what the Rust API does, for other processes.
+//! The control endpoint, which offers the Rust API to other processes.
 //!
-//! It is below `/_control/`. No bucket has that name, and only a peer on
-//! loopback is answered, since nothing here asks for a signature. The commands
-//! are listed in the documentation of the crate.
+//! Its paths are below `/_control/`, which is no valid bucket name. It answers
+//! only peers on loopback, since it requires no signature. The documentation of
+//! the crate lists the commands.
 
 mod command;
 
@@ -18,28 +18,28 @@ use hyper::body::Incoming;
 use s3s::Body;
 use serde_json::{Value, json};
 
-use self::command::{Command, NoCommand};
-use crate::store::Store;
-use crate::{Faults, Held};
+use self::command::{Command, CommandError};
+use crate::faults::{Faults, HeldCall};
+use crate::storage::store::Store;
 
 const PREFIX: &str = "/_control/";
-/// Commands are short.
+/// Maximum length of a command.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Clone)]
 pub(crate) struct Control {
     store: Arc<Store>,
     faults: Faults,
-    holds: Arc<Mutex<Holds>>,
+    holds: Arc<Mutex<HeldCalls>>,
 }
 
 #[derive(Default)]
-struct Holds {
+struct HeldCalls {
     last_id: u64,
-    held: BTreeMap<u64, Held>,
+    held: BTreeMap<u64, HeldCall>,
 }
 
-/// A status and a document, or no document.
+/// A status, and a JSON document if there is one.
 struct Answer(StatusCode, Option<Value>);
 
 impl Control {
@@ -47,7 +47,7 @@ impl Control {
         Control { store, faults, holds: Arc::default() }
     }
 
-    /// `None` where a request is not for this endpoint.
+    /// Returns the path below the endpoint; `None` for any other request.
     pub(crate) fn path_of(request: &Request<Incoming>) -> Option<String> {
         request.uri().path().strip_prefix(PREFIX).map(str::to_owned)
     }
@@ -59,22 +59,28 @@ impl Control {
         peer: SocketAddr,
     ) -> Response<Body> {
         if !is_local(peer.ip()) {
-            return refusal(StatusCode::FORBIDDEN, "only loopback is answered here").into();
+            return refusal(
+                StatusCode::FORBIDDEN,
+                "the control endpoint answers only requests from this machine (loopback)",
+            )
+            .into();
         }
         let method = request.method().clone();
         match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
-            Ok(body) => self.obey(&method, path, &body.to_bytes()).await.into(),
-            Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()).into(),
+            Ok(body) => self.execute(&method, path, &body.to_bytes()).await.into(),
+            Err(error) => {
+                refusal(StatusCode::BAD_REQUEST, &format!("read the command: {error}")).into()
+            }
         }
     }
 
-    async fn obey(&self, method: &Method, path: &str, body: &[u8]) -> Answer {
+    async fn execute(&self, method: &Method, path: &str, body: &[u8]) -> Answer {
         let done = match command::parse(method, path, body) {
             Ok(command) => self.run(command).await,
-            Err(error @ NoCommand::Unknown) => {
+            Err(error @ CommandError::Unknown) => {
                 return refusal(StatusCode::NOT_FOUND, &error.to_string());
             }
-            Err(error @ NoCommand::Body(_)) => {
+            Err(error @ CommandError::Body(_)) => {
                 return refusal(StatusCode::BAD_REQUEST, &error.to_string());
             }
         };
@@ -84,49 +90,49 @@ impl Control {
     async fn run(&self, command: Command) -> io::Result<Answer> {
         let faults = &self.faults;
         Ok(match command {
-            Command::ListUnfired => found(json!({ "unfired": faults.unfired() })),
+            Command::ListUnfired => ok(json!({ "unfired": faults.unfired() })),
             Command::Inject(inject) => {
-                made(json!(faults.inject_told(inject.op, inject.nth.get(), inject.fault)))
+                created(json!(faults.schedule(inject.op, inject.nth.get(), inject.fault)))
             }
             Command::ClearFaults => {
                 faults.clear();
-                nothing()
+                no_content()
             }
-            Command::CountCalls => found(json!({
+            Command::CountCalls => ok(json!({
                 "total": faults.calls_total(),
                 "by_operation": faults.counts(),
             })),
-            Command::Hold(hold) => made(json!({ "id": self.hold(&hold) })),
-            Command::LookAtHold(id) => self.look_at_hold(id),
+            Command::Hold(hold) => created(json!({ "id": self.hold(&hold) })),
+            Command::GetHold(id) => self.get_hold(id),
             Command::AwaitHold(id) => self.await_hold(id).await,
             Command::ReleaseHold(id) => match self.holds().held.remove(&id) {
                 Some(held) => {
                     held.release();
-                    nothing()
+                    no_content()
                 }
-                None => no_hold(),
+                None => no_such_hold(),
             },
             Command::SetNetwork(network) => {
                 faults.set_latency(Duration::from_millis(network.latency_ms));
                 faults.set_bandwidth(network.bytes_per_second);
-                nothing()
+                no_content()
             }
-            Command::TellTime => self.tell_time(),
-            Command::Advance(by) => {
+            Command::GetClock => self.clock(),
+            Command::AdvanceClock(by) => {
                 self.advance(Duration::from_secs(by.advance_seconds)).await?;
-                self.tell_time()
+                self.clock()
             }
-            Command::SetRestore(restore) => {
+            Command::SetRestoreDelay(restore) => {
                 self.store.set_restore_delay(Duration::from_secs(restore.delay_seconds));
-                nothing()
+                no_content()
             }
         })
     }
 
-    fn hold(&self, wanted: &command::Hold) -> u64 {
-        let held = match wanted.op {
-            Some(op) => self.faults.hold_op(op, wanted.nth.get()),
-            None => self.faults.hold(wanted.nth.get()),
+    fn hold(&self, request: &command::Hold) -> u64 {
+        let held = match request.op {
+            Some(op) => self.faults.hold_op(op, request.nth.get()),
+            None => self.faults.hold(request.nth.get()),
         };
         let mut holds = self.holds();
         holds.last_id += 1;
@@ -135,21 +141,21 @@ impl Control {
         id
     }
 
-    fn look_at_hold(&self, id: u64) -> Answer {
+    fn get_hold(&self, id: u64) -> Answer {
         match self.holds().held.get(&id) {
-            Some(held) => found(json!({ "has_fired": held.has_fired() })),
-            None => no_hold(),
+            Some(held) => ok(json!({ "has_fired": held.has_fired() })),
+            None => no_such_hold(),
         }
     }
 
     async fn await_hold(&self, id: u64) -> Answer {
-        let outcome = self.holds().held.get(&id).map(Held::outcome);
-        let Some(outcome) = outcome else { return no_hold() };
-        if outcome.await { found(json!({ "has_fired": true })) } else { no_hold() }
+        let reached = self.holds().held.get(&id).map(HeldCall::reached_or_released);
+        let Some(reached) = reached else { return no_such_hold() };
+        if reached.await { ok(json!({ "has_fired": true })) } else { no_such_hold() }
     }
 
-    fn tell_time(&self) -> Answer {
-        found(json!({ "now": self.store.clock.now() }))
+    fn clock(&self) -> Answer {
+        ok(json!({ "now": self.store.clock.now() }))
     }
 
     async fn advance(&self, by: Duration) -> io::Result<()> {
@@ -157,32 +163,32 @@ impl Control {
         tokio::task::spawn_blocking(move || store.advance(by)).await.map_err(io::Error::other)?
     }
 
-    fn holds(&self) -> MutexGuard<'_, Holds> {
+    fn holds(&self) -> MutexGuard<'_, HeldCalls> {
         self.holds.lock().expect("no holder of this lock panics")
     }
 }
 
-fn found(document: Value) -> Answer {
+fn ok(document: Value) -> Answer {
     Answer(StatusCode::OK, Some(document))
 }
 
-fn made(document: Value) -> Answer {
+fn created(document: Value) -> Answer {
     Answer(StatusCode::CREATED, Some(document))
 }
 
-fn nothing() -> Answer {
+fn no_content() -> Answer {
     Answer(StatusCode::NO_CONTENT, None)
 }
 
-fn no_hold() -> Answer {
-    refusal(StatusCode::NOT_FOUND, "no such hold, or it was released")
+fn no_such_hold() -> Answer {
+    refusal(StatusCode::NOT_FOUND, "no such hold: it never existed or was released")
 }
 
 fn refusal(status: StatusCode, message: &str) -> Answer {
     Answer(status, Some(json!({ "error": message })))
 }
 
-/// An IPv4 address may come in the clothes of an IPv6 one.
+/// Returns whether the peer is on loopback, also as an IPv4-mapped IPv6 address.
 fn is_local(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }
@@ -203,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_local() {
+    fn only_loopback_addresses_are_local() {
         #[rustfmt::skip]
         let cases = [
             ("127.0.0.1",          true),

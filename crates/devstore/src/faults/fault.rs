@@ -1,28 +1,28 @@
-//! What can go wrong with a call.
+//! The faults that can be injected into a call.
 
 use serde::{Deserialize, Serialize};
 
-use super::Op;
+use super::operation::Op;
 
-/// What goes wrong. As JSON it is an object with a `kind`, for example
+/// A fault. Its JSON form is an object with a `kind`, for example
 /// `{"kind": "slow_down", "retry_after_seconds": 7}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
-    /// Answers 500 and does nothing.
+    /// Answers 500 without doing the work.
     InternalError,
-    /// Answers 403 `AccessDenied` and does nothing.
+    /// Answers 403 `AccessDenied` without doing the work.
     AccessDenied,
-    /// Answers 503 `SlowDown` and does nothing.
+    /// Answers 503 `SlowDown` without doing the work.
     SlowDown { retry_after_seconds: Option<u64> },
-    /// Never answers, and does nothing, until the client or the test gives up.
+    /// Neither does the work nor answers, until the client or the test gives up.
     Stall,
-    /// Breaks the connection once more than so many bytes of the request's body
-    /// have come, chunk signatures and all; does nothing. It is for the calls
-    /// that carry an object or a part.
+    /// Breaks the connection without doing the work, once more than `after_bytes`
+    /// bytes of the request's body have arrived (including chunk signatures). For
+    /// calls that carry an object or a part.
     CutUpload { after_bytes: u64 },
-    /// Breaks the connection once exactly so many bytes of the answer's body
-    /// are sent.
+    /// Breaks the connection once exactly `after_bytes` bytes of the answer's
+    /// body were sent.
     CutBody { after_bytes: u64 },
     /// Inverts one byte of the answer's body.
     FlipByte { offset: u64 },
@@ -30,18 +30,19 @@ pub enum Fault {
     LoseAnswer,
     /// Does the work, then answers 500.
     LateInternalError,
-    /// Answers 200 and then, in the body, that it failed, as S3 may do where the
-    /// work takes long (CompleteMultipartUpload, CopyObject); does nothing.
+    /// Answers 200 with an error in the body, without doing the work. S3 may do
+    /// so if the work takes long (CompleteMultipartUpload, CopyObject).
     #[serde(rename = "error_in_200")]
     ErrorIn200,
-    /// The same, but does the work.
+    /// Like [`Fault::ErrorIn200`], but does the work.
     #[serde(rename = "late_error_in_200")]
     LateErrorIn200,
 }
 
-/// A fault, and the call that it waits for, counted from the start of the server.
+/// A fault and the call that it is injected into, counted from the start of the
+/// server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Injected {
+pub struct InjectedFault {
     pub op: Op,
     pub call: u64,
     pub fault: Fault,
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_faults_are_written() {
+    fn faults_have_their_documented_json_form() {
         #[rustfmt::skip]
         let cases = [
             (Fault::InternalError,                               r#"{"kind":"internal_error"}"#),

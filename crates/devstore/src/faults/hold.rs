@@ -1,65 +1,69 @@
-//! An answer that is held back: the world as it is when a program is killed
-//! right after its n-th call took effect, and before it heard of that.
+//! Calls that are executed, but whose answer is held back.
 //!
-//! A call whose client goes away before its work is done never gets so far;
-//! the hold then waits for the next call, so that a harness that loops over
-//! `nth = 1..` does not take an abandoned call for the end of the program.
+//! A test kills its program while the answer is held. So it sees what is left
+//! when a program dies after its n-th call took effect but before it got the
+//! answer.
+//!
+//! If the client of a call disconnects before the work is done, the hold waits
+//! for the next call instead. Otherwise a test that loops over `nth = 1..` would
+//! take the abandoned call for the end of the program.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Op;
+use super::operation::Op;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// For its call, or for the work of that.
+    /// The call has not arrived, or its work is not done yet.
     Waiting,
-    /// The work is done, the answer is held.
+    /// The work is done and the answer is held.
     Held,
-    /// The connection breaks, or the call was never taken.
+    /// The hold is over: the connection breaks, or no call reached the hold.
     Released,
 }
 
-/// A call whose answer is held back. Dropping this breaks its connection: the
-/// answer is never sent.
+/// A handle for a call whose answer is held back. Dropping it breaks the
+/// connection of the call, so the answer is never sent.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldCall {
     stage: Arc<watch::Sender<Stage>>,
 }
 
-/// A hold as the faults of a server keep it.
-pub(super) struct Hold {
-    /// `None`: any operation.
+/// Which call to hold. The server keeps one for each [`HeldCall`].
+pub(super) struct HoldRule {
+    /// `None` for any operation.
     op: Option<Op>,
-    /// Counted as `op` says, from the start of the server.
+    /// Number of the call since the start of the server, counted over `op` or over
+    /// all operations.
     call: u64,
-    is_taken: bool,
+    is_claimed: bool,
     stage: Arc<watch::Sender<Stage>>,
 }
 
-/// A call that has met its hold.
-pub(crate) struct Holding {
+/// Marks the call that a hold applies to.
+pub(crate) struct HoldClaim {
     stage: Arc<watch::Sender<Stage>>,
 }
 
-impl Held {
-    /// Waits until the call did its work and its answer is held. For a call
-    /// that never comes it waits for ever.
+impl HeldCall {
+    /// Waits until the call was executed and its answer is held. If the call never
+    /// comes, this never returns.
     pub async fn reached(&self) {
         let mut stage = self.stage.subscribe();
         let held = stage.wait_for(|stage| *stage == Stage::Held).await;
         held.expect("the sender lives in self");
     }
 
-    /// Whether the call came and did its work.
+    /// Returns whether the call was executed and its answer is held.
     pub fn has_fired(&self) -> bool {
         *self.stage.borrow() == Stage::Held
     }
 
-    /// Waits as [`Held::reached`] does, or until it is released; true where the
+    /// Waits until the answer is held or the hold is released. Returns whether the
     /// answer is held.
-    pub(crate) fn outcome(&self) -> impl Future<Output = bool> + Send + 'static {
+    pub(crate) fn reached_or_released(&self) -> impl Future<Output = bool> + Send + 'static {
         let mut stage = self.stage.subscribe();
         async move {
             let stage = stage.wait_for(|stage| *stage != Stage::Waiting).await;
@@ -71,36 +75,37 @@ impl Held {
     pub fn release(self) {}
 }
 
-impl Drop for Held {
+impl Drop for HeldCall {
     fn drop(&mut self) {
         self.stage.send_replace(Stage::Released);
     }
 }
 
-impl Hold {
-    pub(super) fn new(op: Option<Op>, call: u64) -> (Hold, Held) {
+impl HoldRule {
+    pub(super) fn new(op: Option<Op>, call: u64) -> (HoldRule, HeldCall) {
         let stage = Arc::new(watch::Sender::new(Stage::Waiting));
-        (Hold { op, call, is_taken: false, stage: Arc::clone(&stage) }, Held { stage })
+        (HoldRule { op, call, is_claimed: false, stage: Arc::clone(&stage) }, HeldCall { stage })
     }
 
-    /// `of_op` and `of_all` are the numbers of this call.
-    pub(super) fn meet(&mut self, op: Op, of_op: u64, of_all: u64) -> Option<Holding> {
+    /// Claims the hold for a call, if it applies to it. The arguments are the
+    /// number of the call among those of `op` and among all calls.
+    pub(super) fn claim(&mut self, op: Op, nth_of_op: u64, nth_of_all: u64) -> Option<HoldClaim> {
         let call = match self.op {
-            None => of_all,
-            Some(wanted) if wanted == op => of_op,
+            None => nth_of_all,
+            Some(wanted) if wanted == op => nth_of_op,
             Some(_) => return None,
         };
-        if call < self.call || self.is_taken || self.is_over() {
+        if call < self.call || self.is_claimed || self.is_over() {
             return None;
         }
-        self.is_taken = true;
-        Some(Holding { stage: Arc::clone(&self.stage) })
+        self.is_claimed = true;
+        Some(HoldClaim { stage: Arc::clone(&self.stage) })
     }
 
-    /// The call was abandoned: another one may be taken.
-    pub(super) fn give_back(&mut self, holding: &Holding) {
-        if Arc::ptr_eq(&self.stage, &holding.stage) {
-            self.is_taken = false;
+    /// Returns the hold of an abandoned call, so that the next call can claim it.
+    pub(super) fn unclaim(&mut self, claim: &HoldClaim) {
+        if Arc::ptr_eq(&self.stage, &claim.stage) {
+            self.is_claimed = false;
         }
     }
 
@@ -109,9 +114,9 @@ impl Hold {
     }
 }
 
-impl Holding {
-    /// Says that the work is done.
-    pub(super) fn reach(&self) {
+impl HoldClaim {
+    /// Records that the work is done and the answer is held.
+    pub(super) fn set_reached(&self) {
         self.stage.send_if_modified(|stage| {
             let is_waiting = *stage == Stage::Waiting;
             if is_waiting {
@@ -137,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_call_is_held() {
+    fn the_chosen_call_is_held_and_no_earlier_one() {
         #[rustfmt::skip]
         let cases = [
             // hold              op              of op  of all  is held
@@ -147,39 +152,43 @@ mod tests {
             ((Some(Op::GetObject), 2), Op::GetObject, 1,     9,      false),
             ((Some(Op::GetObject), 2), Op::PutObject, 2,     9,      false),
         ];
-        for ((wanted, call), op, of_op, of_all, is_held) in cases {
-            let (mut hold, _held) = Hold::new(wanted, call);
-            assert_eq!(hold.meet(op, of_op, of_all).is_some(), is_held, "{op:?} {of_op} {of_all}");
+        for ((wanted, call), op, nth_of_op, nth_of_all, is_claimed) in cases {
+            let (mut hold, _held) = HoldRule::new(wanted, call);
+            assert_eq!(
+                hold.claim(op, nth_of_op, nth_of_all).is_some(),
+                is_claimed,
+                "{op:?} {nth_of_op} {nth_of_all}"
+            );
         }
     }
 
     #[test]
-    fn one_call_is_held_and_no_more() {
-        let (mut hold, held) = Hold::new(None, 1);
+    fn a_hold_applies_to_one_call_only() {
+        let (mut hold, held) = HoldRule::new(None, 1);
 
-        let holding = hold.meet(Op::GetObject, 1, 1).unwrap();
-        assert!(hold.meet(Op::GetObject, 2, 2).is_none());
+        let claim = hold.claim(Op::GetObject, 1, 1).unwrap();
+        assert!(hold.claim(Op::GetObject, 2, 2).is_none());
         assert!(!held.has_fired());
 
-        holding.reach();
+        claim.set_reached();
         assert!(held.has_fired());
     }
 
     #[test]
-    fn a_hold_that_was_released_takes_no_call() {
-        let (mut hold, held) = Hold::new(None, 1);
+    fn a_released_hold_applies_to_no_call() {
+        let (mut hold, held) = HoldRule::new(None, 1);
         held.release();
 
-        assert!(hold.meet(Op::GetObject, 1, 1).is_none());
+        assert!(hold.claim(Op::GetObject, 1, 1).is_none());
     }
 
     #[test]
-    fn a_call_that_was_abandoned_leaves_the_hold_to_the_next() {
-        let (mut hold, _held) = Hold::new(None, 1);
-        let abandoned = hold.meet(Op::GetObject, 1, 1).unwrap();
+    fn an_abandoned_call_leaves_the_hold_to_the_next_call() {
+        let (mut hold, _held) = HoldRule::new(None, 1);
+        let abandoned = hold.claim(Op::GetObject, 1, 1).unwrap();
 
-        hold.give_back(&abandoned);
+        hold.unclaim(&abandoned);
 
-        assert!(hold.meet(Op::GetObject, 2, 2).is_some());
+        assert!(hold.claim(Op::GetObject, 2, 2).is_some());
     }
 }

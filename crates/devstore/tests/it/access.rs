@@ -1,4 +1,4 @@
-//! Who is let in, and to which buckets.
+//! Credentials, and calls on buckets.
 
 use s3up_devstore::{DevStore, Options, StartError, Versioning};
 
@@ -47,7 +47,7 @@ async fn a_request_without_a_signature_is_refused() {
 }
 
 #[tokio::test]
-async fn every_call_on_a_bucket_that_is_not_there_says_so() {
+async fn every_call_on_an_absent_bucket_is_refused() {
     let server = server().await;
     let client = &server.client;
 
@@ -61,7 +61,7 @@ async fn every_call_on_a_bucket_that_is_not_there_says_so() {
 }
 
 #[tokio::test]
-async fn a_bucket_is_made_listed_found_and_removed() {
+async fn a_bucket_is_created_listed_found_and_deleted() {
     let server = server().await;
     let client = &server.client;
 
@@ -79,27 +79,28 @@ async fn a_bucket_is_made_listed_found_and_removed() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_holds_something_is_not_removed() {
+async fn a_bucket_that_is_not_empty_is_not_deleted() {
     let server = server().await;
     server.put("key", b"1").await;
 
     let refused = server.client.delete_bucket().bucket(BUCKET).send().await;
 
     assert_eq!(refusal(refused), "BucketNotEmpty");
+    assert_eq!(server.get("key").await, b"1");
 }
 
 #[tokio::test]
-async fn a_name_that_is_no_bucket_name_is_refused() {
+async fn an_invalid_bucket_name_is_refused() {
     let server = server().await;
 
     let refused = server.s3.create_bucket("No_Bucket", Versioning::Off).await.unwrap_err();
 
-    let message = r#"create bucket "No_Bucket": not a bucket name as S3 has them"#;
+    let message = r#"create bucket "No_Bucket": not a valid S3 bucket name"#;
     assert_eq!(refused.to_string(), message);
 }
 
 #[tokio::test]
-async fn a_folder_that_is_in_use_is_not_opened_twice() {
+async fn a_folder_that_is_in_use_is_not_opened_again() {
     let server = server().await;
 
     let refused = DevStore::start(Options::new(server.dir.path())).await.err().unwrap();

@@ -1,4 +1,5 @@
-//! Archived objects: not read before they are restored, nor after that expired.
+//! Archived objects cannot be read before they are restored, nor after the restore
+//! has expired.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,14 +11,14 @@ use aws_sdk_s3::types::{
 };
 
 use crate::support::{
-    BUCKET, Server, StatusSeen, bytes, refusal, server, status, versioned_server,
+    BUCKET, Server, StatusRecorder, bytes, refusal, server, status, versioned_server,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOURS_5: Duration = Duration::from_secs(5 * 60 * 60);
 
 #[tokio::test]
-async fn a_class_is_kept_and_told() {
+async fn a_storage_class_is_stored_and_returned() {
     let server = server().await;
     for class in ["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER"] {
         put(&server, "key", class).await;
@@ -29,7 +30,7 @@ async fn a_class_is_kept_and_told() {
 }
 
 #[tokio::test]
-async fn an_archived_object_is_not_read_until_it_is_restored() {
+async fn an_archived_object_cannot_be_read_until_it_is_restored() {
     let server = server().await;
     for class in ["GLACIER", "DEEP_ARCHIVE"] {
         put(&server, "key", class).await;
@@ -48,11 +49,11 @@ async fn an_archived_object_is_not_read_until_it_is_restored() {
 }
 
 #[tokio::test]
-async fn a_restore_is_under_way_then_there_and_then_gone() {
+async fn a_restore_is_in_progress_then_done_and_then_expired() {
     let server = server().await;
     server.s3.set_restore_delay(HOURS_5);
     put(&server, "key", "DEEP_ARCHIVE").await;
-    let (status, restored) = restore_seen(&server, 2).await;
+    let (status, restored) = restore_with_status(&server, 2).await;
     assert!(restored.is_ok());
     assert_eq!(status, 202);
 
@@ -62,9 +63,9 @@ async fn a_restore_is_under_way_then_there_and_then_gone() {
 
     server.s3.advance(HOURS_5).await.unwrap();
     let expires_at = midnight_after(server.s3.now()) + 2 * DAY;
-    let told = head(&server).await.restore.unwrap();
-    assert!(told.starts_with(r#"ongoing-request="false", expiry-date=""#), "{told}");
-    assert_eq!(expiry_told(&server).await, expires_at);
+    let header = head(&server).await.restore.unwrap();
+    assert!(header.starts_with(r#"ongoing-request="false", expiry-date=""#), "{header}");
+    assert_eq!(listed_expiry(&server).await, expires_at);
     assert_eq!(server.get("key").await, b"cold");
 
     server.s3.advance(3 * DAY).await.unwrap();
@@ -73,29 +74,29 @@ async fn a_restore_is_under_way_then_there_and_then_gone() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_there_stays_longer_when_it_is_asked_for_again() {
+async fn a_second_restore_extends_the_existing_copy() {
     let server = server().await;
     server.s3.set_restore_delay(HOURS_5);
     put(&server, "key", "GLACIER").await;
     restore(&server, 1, Tier::Standard).await.unwrap();
     server.s3.advance(HOURS_5).await.unwrap();
-    let before = expiry_told(&server).await;
+    let before = listed_expiry(&server).await;
 
-    let (status, again) = restore_seen(&server, 10).await;
+    let (status, again) = restore_with_status(&server, 10).await;
 
     assert!(again.is_ok());
     assert_eq!(status, 200);
-    assert_eq!(expiry_told(&server).await, before + 9 * DAY);
+    assert_eq!(listed_expiry(&server).await, before + 9 * DAY);
     server.s3.advance(9 * DAY).await.unwrap();
     assert_eq!(server.get("key").await, b"cold");
 }
 
 #[tokio::test]
-async fn a_listing_tells_of_restores_when_asked_to() {
+async fn a_listing_has_restore_statuses_if_requested() {
     let server = server().await;
     server.s3.set_restore_delay(HOURS_5);
     put(&server, "key", "GLACIER").await;
-    assert!(listed(&server).await.restore_status().is_none(), "nothing was asked for");
+    assert!(listed(&server).await.restore_status().is_none(), "nothing was restored");
     restore(&server, 1, Tier::Standard).await.unwrap();
 
     assert_eq!(
@@ -107,12 +108,12 @@ async fn a_listing_tells_of_restores_when_asked_to() {
     assert_eq!(done.is_restore_in_progress(), Some(false));
     assert!(done.restore_expiry_date().is_some());
 
-    let unasked = server.client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
-    assert!(unasked.contents()[0].restore_status().is_none());
+    let without_statuses = server.client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    assert!(without_statuses.contents()[0].restore_status().is_none());
 }
 
 #[tokio::test]
-async fn what_cannot_be_restored_is_refused() {
+async fn an_invalid_restore_is_refused() {
     let server = server().await;
     put(&server, "key", "DEEP_ARCHIVE").await;
     assert_eq!(refusal(restore(&server, 1, Tier::Expedited).await), "InvalidArgument");
@@ -129,7 +130,7 @@ async fn what_cannot_be_restored_is_refused() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_written_again_is_archived_again() {
+async fn an_overwritten_object_is_archived_again() {
     let server = server().await;
     put(&server, "key", "GLACIER").await;
     restore(&server, 1, Tier::Standard).await.unwrap();
@@ -140,7 +141,7 @@ async fn an_object_that_is_written_again_is_archived_again() {
 }
 
 #[tokio::test]
-async fn a_version_is_restored_and_the_others_are_not() {
+async fn a_restore_applies_to_one_version_only() {
     let server = versioned_server().await;
     let old = put(&server, "key", "GLACIER").await;
     put(&server, "key", "GLACIER").await;
@@ -155,7 +156,7 @@ async fn a_version_is_restored_and_the_others_are_not() {
 }
 
 #[tokio::test]
-async fn an_archived_object_is_deleted_and_looked_at_without_a_restore() {
+async fn an_archived_object_can_be_inspected_and_deleted_without_a_restore() {
     let server = server().await;
     put(&server, "key", "DEEP_ARCHIVE").await;
 
@@ -172,11 +173,11 @@ async fn a_restore_and_the_clock_survive_a_restart() {
     put(&server, "key", "GLACIER").await;
     restore(&server, 1, Tier::Standard).await.unwrap();
     server.s3.advance(HOURS_5).await.unwrap();
-    let told = head(&server).await.restore;
+    let header = head(&server).await.restore;
 
     let server = server.restart().await;
 
-    assert_eq!(head(&server).await.restore, told);
+    assert_eq!(head(&server).await.restore, header);
     assert_eq!(server.get("key").await, b"cold");
 }
 
@@ -186,9 +187,9 @@ async fn restore(server: &Server, days: i32, tier: Tier) -> Restored {
     restoring(server, days, tier).send().await
 }
 
-/// With the status of the answer.
-async fn restore_seen(server: &Server, days: i32) -> (u16, Restored) {
-    let seen = StatusSeen::default();
+/// Requests a restore, and also returns the status of the answer.
+async fn restore_with_status(server: &Server, days: i32) -> (u16, Restored) {
+    let seen = StatusRecorder::default();
     let restoring = restoring(server, days, Tier::Standard).customize().interceptor(seen.clone());
     let restored = restoring.send().await;
     (seen.get(), restored)
@@ -204,7 +205,7 @@ fn restoring(
     server.client.restore_object().bucket(BUCKET).key("key").restore_request(request)
 }
 
-/// Returns the version id.
+/// Puts an object and returns its version id.
 async fn put(server: &Server, key: &str, class: &str) -> String {
     let put = server.client.put_object().bucket(BUCKET).key(key).body(bytes(b"cold"));
     let put = put.storage_class(StorageClass::from(class)).send().await.expect("the object is put");
@@ -225,7 +226,7 @@ async fn head(server: &Server) -> HeadObjectOutput {
     head.expect("the object is there")
 }
 
-/// The first object, and its restore.
+/// Returns the first object of a listing, with its restore status.
 async fn listed(server: &Server) -> Object {
     let list = server.client.list_objects_v2().bucket(BUCKET);
     let list = list.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
@@ -233,9 +234,9 @@ async fn listed(server: &Server) -> Object {
     listed.into_iter().next().expect("an object")
 }
 
-async fn expiry_told(server: &Server) -> SystemTime {
+async fn listed_expiry(server: &Server) -> SystemTime {
     let status = listed(server).await.restore_status.expect("a restore");
-    let expiry = status.restore_expiry_date.expect("it is done");
+    let expiry = status.restore_expiry_date.expect("the restore is done");
     SystemTime::try_from(expiry).expect("a time after 1970")
 }
 

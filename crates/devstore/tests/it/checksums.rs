@@ -1,4 +1,4 @@
-//! A body that is not what was said of it is refused, and leaves nothing.
+//! A body that does not match its checksum is refused, and nothing is stored.
 
 use std::fs;
 
@@ -12,17 +12,17 @@ use s3up_devstore::Op;
 use crate::signed::put_chunked;
 use crate::support::{BUCKET, Server, SwappedBody, bytes, checking, list_of, refusal, server};
 
-// Of the bytes "123456789".
+// Checksums of "123456789".
 const CRC32: &str = "y/Q5Jg==";
 const CRC32C: &str = "4waSgw==";
 const CRC64NVME: &str = "rosUhgp5mIg=";
 const SHA1: &str = "98O8HYCOBHMq32eZZczDTKeuNEE=";
 const SHA256: &str = "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=";
-// Of the same bytes twice.
+// Checksums of the same bytes twice.
 const FULL_CRC32: &str = "S4N65A==";
 const FULL_CRC32C: &str = "qGxT9A==";
 const FULL_CRC64NVME: &str = "oyJKiIDYJOQ=";
-// Of two parts with these bytes.
+// Composite checksums of two parts with these bytes.
 const COMPOSITE_CRC32: &str = "cCOsTw==-2";
 const COMPOSITE_CRC32C: &str = "z8fdiQ==-2";
 const COMPOSITE_SHA1: &str = "Ilk+i6rfk6Ehj37eRD3mojUbITk=-2";
@@ -31,7 +31,7 @@ const MD5: &str = "JfnnlDI7RTiF9RgfG2JNCw==";
 const BYTES: &[u8] = b"123456789";
 
 #[tokio::test]
-async fn a_right_checksum_is_echoed_kept_and_told_when_asked_for() {
+async fn a_correct_checksum_is_echoed_stored_and_returned_on_request() {
     let server = server().await;
     let put = || server.client.put_object().bucket(BUCKET).key("key").body(bytes(BYTES));
 
@@ -46,7 +46,7 @@ async fn a_right_checksum_is_echoed_kept_and_told_when_asked_for() {
     let sha256 = put().checksum_sha256(SHA256).send().await.unwrap();
     assert_eq!(sha256.checksum_sha256(), Some(SHA256));
     assert_eq!(head(&server).await.checksum_sha256(), Some(SHA256));
-    assert_eq!(head(&server).await.checksum_crc64_nvme(), None, "one checksum is kept");
+    assert_eq!(head(&server).await.checksum_crc64_nvme(), None, "only one checksum is stored");
 
     let sha1 = put().checksum_sha1(SHA1).send().await.unwrap();
     assert_eq!(sha1.checksum_sha1(), Some(SHA1));
@@ -85,7 +85,7 @@ async fn a_wrong_checksum_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn a_checksum_that_is_none_is_refused() {
+async fn a_malformed_checksum_is_refused() {
     let server = server().await;
     let put = || server.client.put_object().bucket(BUCKET).key("key").body(bytes(BYTES));
 
@@ -94,7 +94,7 @@ async fn a_checksum_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn a_checksum_behind_the_body_is_checked_and_kept() {
+async fn a_trailing_checksum_is_verified_and_stored() {
     let server = server().await;
     let put = server.client.put_object().bucket(BUCKET).key("key").body(streamed(&server).await);
     let put = put.checksum_algorithm(ChecksumAlgorithm::Crc32C).customize();
@@ -107,7 +107,7 @@ async fn a_checksum_behind_the_body_is_checked_and_kept() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_behind_the_body_is_refused_and_nothing_is_stored() {
+async fn a_wrong_trailing_checksum_is_refused_and_nothing_is_stored() {
     let server = server().await;
     let right = [
         (ChecksumAlgorithm::Crc32, CRC32),
@@ -134,7 +134,7 @@ async fn a_wrong_checksum_behind_the_body_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_behind_a_part_is_refused() {
+async fn a_part_with_a_wrong_trailing_checksum_is_refused_and_not_stored() {
     let server = server().await;
     let id = start(&server, ChecksumAlgorithm::Crc64Nvme, None).await;
     let path = format!("/{BUCKET}/key?partNumber=1&uploadId={id}");
@@ -151,7 +151,7 @@ async fn a_wrong_checksum_behind_a_part_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_one_that_was_signed_is_refused() {
+async fn a_body_that_differs_from_the_signed_one_is_refused() {
     let server = server().await;
 
     let put = server.client.put_object().bucket(BUCKET).key("key").body(bytes(BYTES)).customize();
@@ -161,9 +161,9 @@ async fn a_body_that_is_not_the_one_that_was_signed_is_refused() {
     assert_eq!(server.keys().await, [""; 0]);
 }
 
-/// Two parts of "123456789", by every algorithm and in every way that S3 has.
+/// Two parts of "123456789", with every algorithm and checksum type of S3.
 #[tokio::test]
-async fn the_checksum_of_an_upload_is_composite_or_of_all_bytes() {
+async fn the_checksum_of_an_upload_is_composite_or_covers_all_bytes() {
     use ChecksumAlgorithm::{Crc32, Crc32C, Crc64Nvme, Sha1, Sha256};
     use ChecksumType::{Composite, FullObject};
     let server = server().await;
@@ -196,14 +196,14 @@ async fn the_checksum_of_an_upload_is_composite_or_of_all_bytes() {
         assert_eq!(refusal(wrong.send().await), "BadDigest", "{algorithm} {kind}");
         complete().send().await.unwrap();
 
-        let told = head(&server).await;
-        assert_eq!(value_of(&algorithm, &told), Some(want), "{algorithm} {kind}");
-        assert_eq!(told.checksum_type(), Some(&kind));
+        let found = head(&server).await;
+        assert_eq!(value_of(&algorithm, &found), Some(want), "{algorithm} {kind}");
+        assert_eq!(found.checksum_type(), Some(&kind));
     }
 }
 
 #[tokio::test]
-async fn a_part_of_a_composite_upload_has_a_checksum() {
+async fn a_part_of_a_composite_upload_needs_a_checksum() {
     let server = server().await;
     let id = start(&server, ChecksumAlgorithm::Sha256, None).await;
     let part = server.client.upload_part().bucket(BUCKET).key("key").upload_id(id).part_number(1);
@@ -212,9 +212,9 @@ async fn a_part_of_a_composite_upload_has_a_checksum() {
 }
 
 #[tokio::test]
-async fn a_checksum_that_is_promised_and_not_sent_is_refused() {
+async fn an_announced_checksum_that_is_missing_is_refused() {
     let server = server().await;
-    // The client names an algorithm, and is told not to compute it.
+    // The client announces an algorithm, but is configured not to compute it.
     let put = server.client.put_object().bucket(BUCKET).key("key").body(streamed(&server).await);
     let refused = put.checksum_algorithm(ChecksumAlgorithm::Crc32C).send().await;
 
@@ -222,7 +222,7 @@ async fn a_checksum_that_is_promised_and_not_sent_is_refused() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_of_a_part_is_refused() {
+async fn a_part_with_a_wrong_checksum_is_refused_and_the_stored_one_stays() {
     let server = server().await;
     let started = server.client.create_multipart_upload().bucket(BUCKET).key("key");
     let started = started.checksum_algorithm(ChecksumAlgorithm::Sha256).send().await.unwrap();
@@ -241,10 +241,14 @@ async fn a_wrong_checksum_of_a_part_is_refused() {
     assert_eq!(refusal(wrong), "BadDigest");
     assert_eq!(refusal(other), "InvalidRequest");
     assert_eq!(refusal(wrong_md5), "BadDigest");
+    let listed = server.client.list_parts().bucket(BUCKET).key("key").upload_id(id);
+    let listed = listed.send().await.unwrap();
+    assert_eq!(listed.parts()[0].checksum_sha256(), Some(SHA256));
+    assert_eq!(server.files("blobs").len(), 1);
 }
 
 #[tokio::test]
-async fn the_attributes_of_an_object_tell_its_checksum_and_size() {
+async fn the_attributes_of_an_object_have_its_checksum_and_size() {
     let server = server().await;
     server.put("key", BYTES).await;
 
@@ -258,7 +262,7 @@ async fn the_attributes_of_an_object_tell_its_checksum_and_size() {
 
     assert_eq!(attributes.checksum().unwrap().checksum_crc64_nvme(), Some(CRC64NVME));
     assert_eq!(attributes.object_size(), Some(9));
-    assert_eq!(attributes.e_tag(), None, "nobody asked for it");
+    assert_eq!(attributes.e_tag(), None, "it was not requested");
 }
 
 async fn start(
@@ -291,7 +295,7 @@ async fn part(
         .build()
 }
 
-/// A checksum of the same form and of other bytes.
+/// Returns another checksum of the same form.
 fn another(value: &str) -> String {
     format!("A{}", &value[1..])
 }
@@ -300,18 +304,18 @@ fn header(algorithm: &ChecksumAlgorithm) -> String {
     format!("x-amz-checksum-{}", algorithm.as_str().to_lowercase())
 }
 
-fn value_of<'a>(algorithm: &ChecksumAlgorithm, told: &'a HeadObjectOutput) -> Option<&'a str> {
+fn value_of<'a>(algorithm: &ChecksumAlgorithm, head: &'a HeadObjectOutput) -> Option<&'a str> {
     let values = [
-        (ChecksumAlgorithm::Crc32, told.checksum_crc32()),
-        (ChecksumAlgorithm::Crc32C, told.checksum_crc32_c()),
-        (ChecksumAlgorithm::Crc64Nvme, told.checksum_crc64_nvme()),
-        (ChecksumAlgorithm::Sha1, told.checksum_sha1()),
-        (ChecksumAlgorithm::Sha256, told.checksum_sha256()),
+        (ChecksumAlgorithm::Crc32, head.checksum_crc32()),
+        (ChecksumAlgorithm::Crc32C, head.checksum_crc32_c()),
+        (ChecksumAlgorithm::Crc64Nvme, head.checksum_crc64_nvme()),
+        (ChecksumAlgorithm::Sha1, head.checksum_sha1()),
+        (ChecksumAlgorithm::Sha256, head.checksum_sha256()),
     ];
     values.into_iter().find(|(of, _)| of == algorithm).and_then(|(_, value)| value)
 }
 
-/// A body that the client sends in chunks, with the checksum behind it.
+/// Returns a body that the client sends in chunks, with the checksum as a trailer.
 async fn streamed(server: &Server) -> ByteStream {
     let path = server.dir.path().join("body");
     fs::write(&path, BYTES).expect("the folder is writable");

@@ -1,11 +1,11 @@
-//! Conditional writes: by PUT and by completing an upload.
+//! Conditional writes: PUT and CompleteMultipartUpload.
 
 use s3up_devstore::{Conditions, DevStore, Options, Versioning};
 
 use crate::support::{BUCKET, PART, Server, bytes, client, list_of, refusal, server, status};
 
 #[tokio::test]
-async fn a_key_that_must_be_new_is_written_once() {
+async fn a_key_that_must_be_new_is_written_only_once() {
     let server = server().await;
     let put = |body: &[u8]| {
         server.client.put_object().bucket(BUCKET).key("key").if_none_match("*").body(bytes(body))
@@ -19,22 +19,25 @@ async fn a_key_that_must_be_new_is_written_once() {
 }
 
 #[tokio::test]
-async fn of_many_writers_of_a_new_key_one_wins() {
+async fn exactly_one_of_many_writers_of_a_new_key_wins() {
     let server = server().await;
     let writers = (0..16).map(|n| {
         let put = server.client.put_object().bucket(BUCKET).key("key").if_none_match("*");
         tokio::spawn(put.body(bytes(format!("{n}").as_bytes())).send())
     });
-    let mut won = 0;
-    for writer in writers.collect::<Vec<_>>() {
-        won += usize::from(writer.await.unwrap().is_ok());
+    let mut winners = Vec::new();
+    for (n, writer) in writers.collect::<Vec<_>>().into_iter().enumerate() {
+        if writer.await.unwrap().is_ok() {
+            winners.push(n.to_string());
+        }
     }
 
-    assert_eq!(won, 1);
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert_eq!(server.get("key").await, winners[0].as_bytes());
 }
 
 #[tokio::test]
-async fn an_object_is_replaced_only_if_it_is_the_one_that_was_read() {
+async fn an_object_is_replaced_only_if_it_still_has_the_etag() {
     let server = server().await;
     let read = server.put("key", b"one").await;
     let put = |etag: &str, body: &[u8]| {
@@ -56,10 +59,11 @@ async fn an_absent_object_cannot_be_replaced() {
     let refused = put.body(bytes(b"x")).send().await;
 
     assert_eq!(refusal(refused), "NoSuchKey");
+    assert_eq!(server.keys().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_refusal_is_heard_even_by_a_client_that_has_much_to_send() {
+async fn a_client_with_a_large_body_gets_the_refusal() {
     let server = server().await;
     server.put("key", b"first").await;
     let large = vec![0; 64 << 20];
@@ -71,10 +75,11 @@ async fn a_refusal_is_heard_even_by_a_client_that_has_much_to_send() {
 
     assert_eq!(refusal(refused), "PreconditionFailed");
     assert_eq!(refusal(absent), "NoSuchBucket");
+    assert_eq!(server.get("key").await, b"first");
 }
 
 #[tokio::test]
-async fn an_upload_of_a_key_that_must_be_new_completes_once() {
+async fn only_one_upload_of_a_key_that_must_be_new_completes() {
     let server = server().await;
     let (first, again) = (upload(&server).await, upload(&server).await);
 
@@ -82,12 +87,12 @@ async fn an_upload_of_a_key_that_must_be_new_completes_once() {
     let refused = complete(&server, &again).if_none_match("*").send().await;
 
     assert_eq!(refusal(refused), "PreconditionFailed");
-    // The upload is still there, and completes without the condition.
+    // The upload still exists, and completes without the condition.
     complete(&server, &again).send().await.unwrap();
 }
 
 #[tokio::test]
-async fn of_many_uploads_of_a_new_key_one_is_completed() {
+async fn exactly_one_of_many_uploads_of_a_new_key_completes() {
     let server = server().await;
     let mut ids = Vec::new();
     for _ in 0..8 {
@@ -103,27 +108,30 @@ async fn of_many_uploads_of_a_new_key_one_is_completed() {
 
     assert_eq!(won, 1);
     let left = server.client.list_multipart_uploads().bucket(BUCKET).send().await.unwrap();
-    assert_eq!(left.uploads().len(), 7, "the others may be completed elsewhere or aborted");
+    assert_eq!(left.uploads().len(), 7, "the other uploads still exist");
 }
 
 #[tokio::test]
-async fn of_many_that_replace_the_same_object_one_wins() {
+async fn exactly_one_of_many_replacements_wins() {
     let server = server().await;
     let read = server.put("key", b"read").await;
     let writers = (0..8).map(|n| {
         let put = server.client.put_object().bucket(BUCKET).key("key").if_match(&read);
         tokio::spawn(put.body(bytes(format!("{n}").as_bytes())).send())
     });
-    let mut won = 0;
-    for writer in writers.collect::<Vec<_>>() {
-        won += usize::from(writer.await.unwrap().is_ok());
+    let mut winners = Vec::new();
+    for (n, writer) in writers.collect::<Vec<_>>().into_iter().enumerate() {
+        if writer.await.unwrap().is_ok() {
+            winners.push(n.to_string());
+        }
     }
 
-    assert_eq!(won, 1);
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    assert_eq!(server.get("key").await, winners[0].as_bytes());
 }
 
 #[tokio::test]
-async fn an_upload_replaces_only_the_object_that_was_read() {
+async fn an_upload_replaces_only_the_object_with_the_etag() {
     let server = server().await;
     let id = upload(&server).await;
 
@@ -138,7 +146,7 @@ async fn an_upload_replaces_only_the_object_that_was_read() {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_conditions_does_every_write() {
+async fn a_server_that_ignores_conditions_executes_every_write() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { conditions: Conditions::Ignored, ..Options::new(dir.path()) };
     let s3 = DevStore::start(options).await.unwrap();
@@ -154,7 +162,7 @@ async fn a_server_that_ignores_conditions_does_every_write() {
     s3.stop().await;
 }
 
-/// An upload of `key` with one part.
+/// Starts an upload of `key` with one part.
 async fn upload(server: &Server) -> String {
     let id = server.start_upload("key").await;
     server.put_part("key", &id, 1, &[1; PART]).await;
@@ -166,7 +174,7 @@ fn complete(
     id: &str,
 ) -> aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder
 {
-    // The ETag of eight bytes of 1.
+    // The ETag of eight bytes with the value 1.
     let part = aws_sdk_s3::types::CompletedPart::builder()
         .part_number(1)
         .e_tag("\"8afef86de3b0eff1ded7591aa5ff2769\"")

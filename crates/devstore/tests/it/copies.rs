@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_copy_has_the_bytes_and_the_metadata_of_its_source() {
+async fn a_copy_has_the_bytes_and_metadata_of_its_source() {
     let server = server().await;
     let put = server.client.put_object().bucket(BUCKET).key("from ä/+%").metadata("k", "v");
     let put = put.content_type("text/plain").body(bytes(b"bytes")).send().await.unwrap();
@@ -23,7 +23,7 @@ async fn a_copy_has_the_bytes_and_the_metadata_of_its_source() {
 }
 
 #[tokio::test]
-async fn a_copy_may_have_metadata_of_its_own() {
+async fn a_copy_can_replace_the_metadata() {
     let server = server().await;
     let put = server.client.put_object().bucket(BUCKET).key("from").metadata("old", "1");
     put.body(bytes(b"bytes")).send().await.unwrap();
@@ -38,7 +38,7 @@ async fn a_copy_may_have_metadata_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_copy_of_many_parts_is_one() {
+async fn a_copy_of_many_parts_has_one_part() {
     let server = server().await;
     let id = server.start_upload("from").await;
     let parts = [
@@ -56,7 +56,7 @@ async fn a_copy_of_many_parts_is_one() {
 }
 
 #[tokio::test]
-async fn the_copied_version_is_the_one_that_was_named() {
+async fn a_copy_is_made_of_the_named_version() {
     let server = versioned_server().await;
     let put = server.client.put_object().bucket(BUCKET).key("from").body(bytes(b"old"));
     let old = put.send().await.unwrap().version_id.unwrap();
@@ -69,7 +69,7 @@ async fn the_copied_version_is_the_one_that_was_named() {
 }
 
 #[tokio::test]
-async fn an_object_changes_its_class_by_a_copy_onto_itself() {
+async fn a_copy_onto_itself_changes_the_storage_class() {
     let server = server().await;
     server.put("key", b"bytes").await;
 
@@ -83,7 +83,7 @@ async fn an_object_changes_its_class_by_a_copy_onto_itself() {
 }
 
 #[tokio::test]
-async fn a_copy_may_ask_for_the_source_that_was_read() {
+async fn a_copy_can_require_the_etag_of_its_source() {
     let server = server().await;
     let etag = server.put("from", b"bytes").await;
 
@@ -95,6 +95,7 @@ async fn a_copy_may_ask_for_the_source_that_was_read() {
     assert_eq!(refusal(other), "PreconditionFailed");
     assert_eq!(refusal(same), "PreconditionFailed");
     assert_eq!(refusal(absent), "NoSuchKey");
+    assert_eq!(server.get("to").await, b"bytes");
 }
 
 fn copy(server: &Server, from: &str, to: &str) -> CopyObjectFluentBuilder {

@@ -1,15 +1,15 @@
-//! Injected faults: each fires where it was meant to, and only there.
+//! Injected faults: each fires in its call, and only there.
 
 use std::time::Duration;
 
 use s3up_devstore::{Fault, Op};
 
 use crate::support::{
-    BUCKET, PART, Server, StatusSeen, bytes, is_broken, list_of, refusal, server, status,
+    BUCKET, PART, Server, StatusRecorder, bytes, is_broken, list_of, refusal, server, status,
 };
 
 #[tokio::test]
-async fn the_nth_call_of_an_operation_fails_and_no_other() {
+async fn only_the_nth_call_of_an_operation_fails() {
     let server = server().await;
     server.put("before", b"x").await;
     server.faults().inject(Op::PutObject, 2, Fault::InternalError);
@@ -25,7 +25,7 @@ async fn the_nth_call_of_an_operation_fails_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_slow_down_may_say_when_to_come_back() {
+async fn a_slow_down_can_have_a_retry_after_header() {
     let server = server().await;
     let fault = Fault::SlowDown { retry_after_seconds: Some(7) };
     server.faults().inject(Op::PutObject, 1, fault);
@@ -39,7 +39,7 @@ async fn a_slow_down_may_say_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_refused_call_reads_its_body_so_that_the_client_hears_the_refusal() {
+async fn a_refused_call_reads_its_body_so_that_the_client_gets_the_refusal() {
     let server = server().await;
     server.faults().inject(Op::PutObject, 1, Fault::InternalError);
 
@@ -50,7 +50,7 @@ async fn a_refused_call_reads_its_body_so_that_the_client_hears_the_refusal() {
 }
 
 #[tokio::test]
-async fn a_stalled_call_never_answers_and_does_nothing() {
+async fn a_stalled_call_neither_answers_nor_does_its_work() {
     let server = server().await;
     server.faults().inject(Op::PutObject, 1, Fault::Stall);
     let stalled = tokio::spawn(server.client.put_object().bucket(BUCKET).key("key").send());
@@ -60,13 +60,13 @@ async fn a_stalled_call_never_answers_and_does_nothing() {
     assert_eq!(server.keys().await, [""; 0]);
     assert!(!stalled.is_finished());
     assert_eq!(server.faults().unfired(), []);
-    // The server stops all the same.
+    // The server still stops.
     tokio::time::timeout(Duration::from_secs(10), server.s3.stop()).await.unwrap();
     assert!(is_broken(&stalled.await.unwrap()));
 }
 
 #[tokio::test]
-async fn a_cut_body_ends_after_exactly_so_many_bytes() {
+async fn a_cut_body_ends_after_exactly_the_given_bytes() {
     let server = server().await;
     server.put("key", &[7; 4_000_000]).await;
     for cut in [0, 5, 262_144, 3_999_999] {
@@ -102,7 +102,7 @@ async fn a_flipped_byte_is_the_only_one_that_changes() {
 }
 
 #[tokio::test]
-async fn a_fault_that_had_nothing_to_damage_has_not_fired() {
+async fn a_fault_beyond_the_end_of_a_body_does_not_fire() {
     let server = server().await;
     server.put("key", b"short").await;
     server.faults().inject(Op::GetObject, 1, Fault::FlipByte { offset: 5 });
@@ -113,7 +113,7 @@ async fn a_fault_that_had_nothing_to_damage_has_not_fired() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_lost_after_the_work_is_done() {
+async fn an_answer_is_lost_after_the_work_is_done() {
     let server = server().await;
     server.faults().inject(Op::PutObject, 1, Fault::LoseAnswer);
 
@@ -136,7 +136,7 @@ async fn a_late_error_comes_after_the_work_is_done() {
 }
 
 #[tokio::test]
-async fn an_upload_is_cut_and_nothing_is_stored() {
+async fn a_cut_upload_stores_nothing() {
     let server = server().await;
     let body = vec![7; 4_000_000];
     for after_bytes in [0, 1_000_000, 3_999_999] {
@@ -154,7 +154,7 @@ async fn an_upload_is_cut_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_no_longer_than_the_cut_is_not_cut() {
+async fn a_body_that_ends_before_the_cut_is_not_cut() {
     let server = server().await;
     server.faults().inject(Op::PutObject, 1, Fault::CutUpload { after_bytes: 5 });
 
@@ -164,7 +164,7 @@ async fn an_upload_that_is_no_longer_than_the_cut_is_not_cut() {
 }
 
 #[tokio::test]
-async fn a_part_is_cut_and_the_others_stay() {
+async fn a_cut_part_does_not_affect_other_parts() {
     let server = server().await;
     let id = server.start_upload("key").await;
     server.put_part("key", &id, 1, &[1; PART]).await;
@@ -179,7 +179,7 @@ async fn a_part_is_cut_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_completion_may_fail_within_a_200() {
+async fn a_completion_can_fail_with_status_200() {
     for (fault, keys) in [(Fault::ErrorIn200, 0), (Fault::LateErrorIn200, 1)] {
         let server = server().await;
         let id = server.start_upload("key").await;
@@ -189,7 +189,7 @@ async fn a_completion_may_fail_within_a_200() {
             let complete = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
             complete.upload_id(&id).multipart_upload(list_of([part.clone()]))
         };
-        let seen = StatusSeen::default();
+        let seen = StatusRecorder::default();
 
         let failed = complete().customize().interceptor(seen.clone()).send().await;
 
@@ -202,7 +202,7 @@ async fn a_completion_may_fail_within_a_200() {
 }
 
 #[tokio::test]
-async fn calls_are_counted_by_operation_and_their_headers_kept() {
+async fn calls_are_counted_by_operation_and_their_headers_are_kept() {
     let server = server().await;
     server.put("one", b"x").await;
     let put = server.client.put_object().bucket(BUCKET).key("two").body(bytes(b"123456789"));

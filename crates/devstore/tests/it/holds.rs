@@ -1,12 +1,11 @@
-//! Answers that are held back: the call has done its work, and the client
-//! never hears of it.
+//! Held answers: the call was executed, but the client never gets the answer.
 
 use s3up_devstore::Op;
 
 use crate::support::{BUCKET, Server, bytes, is_broken, server};
 
 #[tokio::test]
-async fn the_nth_call_of_any_operation_does_its_work_and_is_not_answered() {
+async fn the_nth_call_of_any_operation_is_executed_and_not_answered() {
     let server = server().await;
     let held = server.faults().hold(3);
 
@@ -18,7 +17,7 @@ async fn the_nth_call_of_any_operation_does_its_work_and_is_not_answered() {
 
     assert!(held.has_fired());
     assert!(!putting.is_finished());
-    assert_eq!(server.keys().await, ["first", "third"], "the others are answered");
+    assert_eq!(server.keys().await, ["first", "third"], "other calls are answered");
     assert_eq!(server.faults().calls_total(), 4);
 
     held.release();
@@ -26,7 +25,7 @@ async fn the_nth_call_of_any_operation_does_its_work_and_is_not_answered() {
 }
 
 #[tokio::test]
-async fn a_hold_for_a_call_that_never_comes_says_so() {
+async fn a_hold_for_a_call_that_never_comes_has_not_fired() {
     let server = server().await;
     let held = server.faults().hold(2);
 
@@ -38,7 +37,7 @@ async fn a_hold_for_a_call_that_never_comes_says_so() {
 }
 
 #[tokio::test]
-async fn a_harness_that_stops_at_each_call_in_turn_finds_the_end() {
+async fn a_test_that_stops_at_each_call_in_turn_finds_the_end() {
     let server = server().await;
     let mut stopped_at = Vec::new();
     for nth in 1.. {
@@ -58,7 +57,7 @@ async fn a_harness_that_stops_at_each_call_in_turn_finds_the_end() {
         stopped_at.push(server.keys().await.len());
     }
 
-    assert_eq!(stopped_at, [1, 0], "after the put there is an object, after the deletion none");
+    assert_eq!(stopped_at, [1, 0], "one object after the PUT, none after the DELETE");
 }
 
 #[tokio::test]
@@ -77,7 +76,7 @@ async fn the_nth_call_of_one_operation_is_held() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_refused_is_held_too() {
+async fn a_refused_call_is_held_too() {
     let server = server().await;
     let held = server.faults().hold(1);
     let client = server.client.clone();

@@ -1,4 +1,4 @@
-//! Keys are names: any text up to 1,024 bytes, and nothing is made of it.
+//! A key is any text of up to 1,024 bytes, and is never interpreted.
 
 use aws_sdk_s3::types::{Delete, EncodingType, ObjectIdentifier};
 use percent_encoding::percent_decode_str;
@@ -33,7 +33,7 @@ const ODD: [&str; 24] = [
 ];
 
 #[tokio::test]
-async fn any_key_goes_and_is_listed_as_it_is() {
+async fn any_key_is_stored_and_listed_unchanged() {
     let server = server().await;
     let longest = ["x".repeat(1024), "é".repeat(512)];
     let mut keys: Vec<&str> =
@@ -53,7 +53,7 @@ async fn any_key_goes_and_is_listed_as_it_is() {
 #[tokio::test]
 async fn any_key_is_uploaded_in_parts_and_deleted() {
     let server = server().await;
-    // The answers name the key, and XML 1.0 has no way to write some characters.
+    // The answers contain the key, and XML 1.0 cannot express some characters.
     for key in ODD.into_iter().filter(|key| !key.contains('\u{1}')) {
         let id = server.start_upload(key).await;
         let part = server.put_part(key, &id, 1, b"x").await;
@@ -102,7 +102,7 @@ async fn a_batch_reports_each_key_that_could_not_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_batch_holds_a_thousand_keys_and_no_more() {
+async fn a_batch_has_at_most_a_thousand_keys() {
     let server = server().await;
     server.put("500", b"x").await;
     let batch = |count: usize| {
@@ -119,12 +119,12 @@ async fn a_batch_holds_a_thousand_keys_and_no_more() {
     assert_eq!(
         (done.deleted().len(), done.errors().len()),
         (1000, 0),
-        "absent is as good as deleted"
+        "deleting an absent key is no error"
     );
     assert_eq!(listed(&server).await, [""; 0]);
 }
 
-/// All keys, through the escaping that some of them need.
+/// Returns all keys of a listing with escapes, which some of them need.
 async fn listed(server: &Server) -> Vec<String> {
     let list = server.client.list_objects_v2().bucket(BUCKET).encoding_type(EncodingType::Url);
     let listed = list.send().await.expect("the bucket is listed").contents.unwrap_or_default();

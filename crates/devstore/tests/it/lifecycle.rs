@@ -1,4 +1,4 @@
-//! Lifecycle configurations are kept as they were put.
+//! Lifecycle configurations are stored and returned unchanged.
 
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus,
@@ -8,14 +8,14 @@ use aws_sdk_s3::types::{
 use crate::support::{BUCKET, Server, refusal, server};
 
 #[tokio::test]
-async fn a_bucket_without_a_configuration_says_so() {
+async fn a_bucket_without_a_configuration_is_reported() {
     let server = server().await;
 
     assert_eq!(refusal(get(&server).await), "NoSuchLifecycleConfiguration");
 }
 
 #[tokio::test]
-async fn a_configuration_comes_back_as_it_was_put_also_after_a_restart() {
+async fn a_configuration_is_returned_unchanged_also_after_a_restart() {
     let server = server().await;
     let rules = [abort_rule("sweep", ""), expiry_rule("expire", "logs/")];
     put(&server, rules.clone()).await.unwrap();
@@ -29,7 +29,7 @@ async fn a_configuration_comes_back_as_it_was_put_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_configuration_is_taken_away() {
+async fn a_configuration_is_deleted() {
     let server = server().await;
     put(&server, [abort_rule("sweep", "")]).await.unwrap();
 
@@ -41,7 +41,7 @@ async fn a_configuration_is_taken_away() {
 }
 
 #[tokio::test]
-async fn a_rule_without_a_name_gets_one() {
+async fn a_rule_without_an_id_gets_one() {
     let server = server().await;
     let rule = LifecycleRule::builder()
         .filter(LifecycleRuleFilter::builder().prefix("").build())
@@ -56,7 +56,7 @@ async fn a_rule_without_a_name_gets_one() {
 }
 
 #[tokio::test]
-async fn a_rule_that_does_nothing_is_refused_and_the_old_ones_stay() {
+async fn a_rule_without_an_action_is_refused_and_the_old_rules_stay() {
     let server = server().await;
     put(&server, [abort_rule("sweep", "")]).await.unwrap();
     let idle = LifecycleRule::builder()

@@ -8,7 +8,7 @@ use aws_sdk_s3::types::EncodingType;
 use crate::support::{BUCKET, Server, refusal, server};
 
 #[tokio::test]
-async fn more_keys_than_a_page_holds_are_all_found_once() {
+async fn keys_of_several_pages_are_each_listed_once() {
     let server = server().await;
     let mut want: Vec<String> = (0..1005).map(|n| format!("key-{n:04}")).collect();
     for key in &want {
@@ -16,7 +16,7 @@ async fn more_keys_than_a_page_holds_are_all_found_once() {
     }
 
     let first = server.client.list_objects_v2().bucket(BUCKET).send().await.unwrap();
-    assert_eq!(first.contents().len(), 1000, "a page holds a thousand keys");
+    assert_eq!(first.contents().len(), 1000, "a page has a thousand keys");
 
     want.sort();
     assert_eq!(all_keys(&server, 1000).await, want);
@@ -24,7 +24,7 @@ async fn more_keys_than_a_page_holds_are_all_found_once() {
 }
 
 #[tokio::test]
-async fn pages_may_be_as_short_as_one_entry() {
+async fn a_page_can_have_a_single_entry() {
     let server = server().await;
     let want = ["a", "a/b", "b/c", "b/d", "c"];
     for key in want {
@@ -35,7 +35,7 @@ async fn pages_may_be_as_short_as_one_entry() {
 }
 
 #[tokio::test]
-async fn a_delimiter_rolls_up_what_is_below() {
+async fn a_delimiter_rolls_up_the_keys_below_it() {
     let server = server().await;
     for key in ["top", "w/a/1", "w/a/2", "w/b", "w/c/3", "x/1"] {
         server.put(key, b"").await;
@@ -50,7 +50,7 @@ async fn a_delimiter_rolls_up_what_is_below() {
 }
 
 #[tokio::test]
-async fn a_listing_starts_behind_the_key_that_it_is_told() {
+async fn a_listing_starts_after_the_given_key() {
     let server = server().await;
     for key in ["a", "b", "c"] {
         server.put(key, b"").await;
@@ -63,7 +63,7 @@ async fn a_listing_starts_behind_the_key_that_it_is_told() {
 }
 
 #[tokio::test]
-async fn keys_are_escaped_when_asked_for() {
+async fn keys_are_escaped_on_request() {
     let server = server().await;
     server.put("a b/\u{1}ä+", b"").await;
 
@@ -74,7 +74,7 @@ async fn keys_are_escaped_when_asked_for() {
 }
 
 #[tokio::test]
-async fn a_listing_tells_size_class_and_checksum() {
+async fn a_listing_has_size_class_and_checksum() {
     let server = server().await;
     let etag = server.put("key", b"12345").await;
 
@@ -88,7 +88,7 @@ async fn a_listing_tells_size_class_and_checksum() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_is_refused() {
+async fn an_invalid_token_is_refused() {
     let server = server().await;
 
     let list = server.client.list_objects_v2().bucket(BUCKET).continuation_token("!");
@@ -97,7 +97,7 @@ async fn a_token_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn the_older_listing_pages_by_key() {
+async fn list_objects_version_1_pages_by_key() {
     let server = server().await;
     for key in ["a/1", "a/2", "b", "c"] {
         server.put(key, b"").await;
@@ -127,7 +127,7 @@ async fn uploads_and_parts_are_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn uploads_below_a_prefix_tell_when_they_were_started() {
+async fn uploads_below_a_prefix_are_listed_with_their_start() {
     let server = server().await;
     let before = server.s3.now();
     for key in ["a/1", "b/1", "b/2", "c"] {
@@ -143,7 +143,7 @@ async fn uploads_below_a_prefix_tell_when_they_were_started() {
     assert_eq!(keys, ["b/1", "b/2", "b/3"]);
     let started =
         |n: usize| SystemTime::try_from(*listed.uploads()[n].initiated().unwrap()).unwrap();
-    // Told to the millisecond.
+    // The listing has a precision of one millisecond.
     assert!(started(0) + Duration::from_millis(1) >= before);
     assert!(started(2) >= before + Duration::from_secs(86400 - 1));
 }

@@ -1,4 +1,4 @@
-//! The embedded S3 server, seen by a client that we did not write.
+//! Tests of the embedded S3 server with the AWS SDK as the client.
 
 mod access;
 mod archive;

@@ -1,4 +1,4 @@
-//! Multipart uploads: parts, completion and its rules, abortion.
+//! Multipart uploads: parts, completion and its rules, abort.
 
 use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
 use aws_sdk_s3::types::{
@@ -19,13 +19,13 @@ async fn parts_become_one_object_in_the_order_of_their_numbers() {
 
     let want = [&[1; PART][..], b"end"].concat();
     assert_eq!(server.get("key").await, want);
-    // Hex of the MD5 of both MD5s, and the number of parts.
+    // MD5 of both MD5s in hexadecimal, and the number of parts.
     assert_eq!(done.e_tag(), Some("\"4e45d47a5606da5f79d24f67935aa21b-2\""));
     assert_eq!(server.files("buckets").len(), 2, "the bucket and the object");
 }
 
 #[tokio::test]
-async fn a_range_may_span_parts() {
+async fn a_range_can_span_parts() {
     let server = server().await;
     let id = server.start_upload("key").await;
     let mut parts = Vec::new();
@@ -41,7 +41,7 @@ async fn a_range_may_span_parts() {
 }
 
 #[tokio::test]
-async fn what_is_said_at_the_start_of_an_upload_is_said_of_the_object() {
+async fn the_attributes_of_an_upload_are_those_of_its_object() {
     let server = server().await;
     let start = server.client.create_multipart_upload().bucket(BUCKET).key("key");
     let start = start
@@ -101,16 +101,18 @@ async fn a_part_with_another_etag_is_refused() {
     let other = CompletedPart::builder().part_number(1).e_tag("\"0\"").build();
 
     assert_eq!(refusal(complete(&server, &id, [other]).send().await), "InvalidPart");
+    assert_eq!(server.keys().await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_part_that_was_never_sent_is_refused() {
+async fn a_part_that_was_never_uploaded_is_refused() {
     let server = server().await;
     let id = server.start_upload("key").await;
     let one = server.put_part("key", &id, 1, &[1; PART]).await;
     let absent = CompletedPart::builder().part_number(2).e_tag("\"0\"").build();
 
     assert_eq!(refusal(complete(&server, &id, [one, absent]).send().await), "InvalidPart");
+    assert_eq!(server.keys().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -127,7 +129,7 @@ async fn a_short_part_is_refused_unless_it_is_the_last() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_sent_again_replaces_the_first() {
+async fn a_part_that_is_uploaded_again_replaces_the_first() {
     let server = server().await;
     let id = server.start_upload("key").await;
     server.put_part("key", &id, 1, b"one").await;
@@ -140,14 +142,14 @@ async fn a_part_that_is_sent_again_replaces_the_first() {
 }
 
 #[tokio::test]
-async fn the_crc64nvme_of_the_whole_is_known_and_checked_without_reading_it_again() {
+async fn the_crc64nvme_of_the_whole_object_is_computed_and_verified() {
     let server = server().await;
     let (id, parts) = upload_with(&server, ChecksumAlgorithm::Crc64Nvme).await;
 
     let wrong = complete(&server, &id, parts.clone()).checksum_crc64_nvme("AAAAAAAAAAA=");
     assert_eq!(refusal(wrong.send().await), "BadDigest");
 
-    // Of "123456789" and "123456789", one behind the other.
+    // The checksum of "123456789123456789".
     let right = complete(&server, &id, parts).checksum_crc64_nvme("oyJKiIDYJOQ=");
     let done = right.checksum_type(ChecksumType::FullObject).send().await.unwrap();
 
@@ -159,7 +161,7 @@ async fn the_crc64nvme_of_the_whole_is_known_and_checked_without_reading_it_agai
 }
 
 #[tokio::test]
-async fn a_composite_sha256_is_made_of_those_of_the_parts() {
+async fn a_composite_sha256_is_computed_from_those_of_the_parts() {
     let server = server().await;
     let (id, parts) = upload_with(&server, ChecksumAlgorithm::Sha256).await;
 
@@ -182,7 +184,7 @@ async fn an_object_of_another_size_than_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn the_attributes_of_a_composite_object_tell_its_parts_in_pages() {
+async fn the_attributes_of_a_composite_object_list_its_parts_in_pages() {
     let server = server().await;
     let (id, parts) = upload_with(&server, ChecksumAlgorithm::Sha256).await;
     let done = complete(&server, &id, parts.clone()).send().await.unwrap();
@@ -197,34 +199,34 @@ async fn the_attributes_of_a_composite_object_tell_its_parts_in_pages() {
             .object_attributes(ObjectAttributes::StorageClass)
             .max_parts(1)
             .set_part_number_marker(after);
-        let told = attributes.send().await.unwrap();
+        let found = attributes.send().await.unwrap();
 
-        let listed = told.object_parts().unwrap();
+        let listed = found.object_parts().unwrap();
         assert_eq!(listed.total_parts_count(), Some(2));
         assert_eq!(listed.parts()[0].part_number(), part.part_number());
         assert_eq!(listed.parts()[0].size(), Some(9));
         assert_eq!(listed.parts()[0].checksum_sha256(), part.checksum_sha256());
-        let checksum = told.checksum().unwrap().checksum_sha256().unwrap();
+        let checksum = found.checksum().unwrap().checksum_sha256().unwrap();
         assert_eq!(done.checksum_sha256(), Some(format!("{checksum}-2").as_str()));
-        assert_eq!(told.e_tag(), done.e_tag());
-        assert_eq!(told.storage_class(), Some(&StorageClass::Standard));
+        assert_eq!(found.e_tag(), done.e_tag());
+        assert_eq!(found.storage_class(), Some(&StorageClass::Standard));
         after = listed.next_part_number_marker().map(str::to_owned);
         assert_eq!(listed.is_truncated(), Some(part.part_number() == Some(1)));
     }
 }
 
 #[tokio::test]
-async fn the_attributes_of_another_object_tell_only_how_many_parts_it_has() {
+async fn the_attributes_of_a_full_object_have_only_the_number_of_parts() {
     let server = server().await;
     let (id, parts) = upload_with(&server, ChecksumAlgorithm::Crc64Nvme).await;
     complete(&server, &id, parts).send().await.unwrap();
 
     let attributes = server.client.get_object_attributes().bucket(BUCKET).key("key");
     let attributes = attributes.object_attributes(ObjectAttributes::ObjectParts);
-    let told = attributes.send().await.unwrap();
+    let found = attributes.send().await.unwrap();
 
-    assert_eq!(told.object_parts().unwrap().total_parts_count(), Some(2));
-    assert_eq!(told.object_parts().unwrap().parts().len(), 0);
+    assert_eq!(found.object_parts().unwrap().total_parts_count(), Some(2));
+    assert_eq!(found.object_parts().unwrap().parts().len(), 0);
 }
 
 #[tokio::test]
@@ -257,7 +259,7 @@ async fn an_aborted_upload_leaves_no_file() {
 }
 
 #[tokio::test]
-async fn a_completed_upload_is_no_upload_any_more() {
+async fn a_completed_upload_does_not_exist_any_more() {
     let server = server().await;
     let id = server.start_upload("key").await;
     let part = server.put_part("key", &id, 1, b"x").await;
@@ -279,7 +281,7 @@ async fn an_upload_belongs_to_its_key() {
 }
 
 #[tokio::test]
-async fn a_part_number_out_of_bounds_is_refused() {
+async fn a_part_number_out_of_range_is_refused() {
     let server = server().await;
     let id = server.start_upload("key").await;
     for number in [0, 10_001] {
@@ -297,7 +299,7 @@ fn complete(
     complete.upload_id(id).multipart_upload(list_of(parts))
 }
 
-/// An upload with two parts of "123456789", and the checksums of both.
+/// Starts an upload with two parts of "123456789" that have checksums.
 async fn upload_with(
     server: &Server,
     algorithm: ChecksumAlgorithm,

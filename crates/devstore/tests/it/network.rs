@@ -1,15 +1,15 @@
-//! A slow network: calls wait, and the line is thin.
+//! A slow network: latency and limited bandwidth.
 //!
-//! A clock is looked at for what may not be faster, never for what may not be
-//! slower.
+//! These tests only measure that something is not too fast, never that it is not
+//! too slow.
 
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::{Server, server};
+use crate::support::{Server, server, time_of};
 
 #[tokio::test]
-async fn a_call_waits_for_as_long_as_it_was_told() {
+async fn every_call_is_delayed_by_the_latency() {
     let server = server().await;
     server.faults().set_latency(Duration::from_millis(80));
 
@@ -20,12 +20,12 @@ async fn a_call_waits_for_as_long_as_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_thin_line_is_thin_both_ways() {
+async fn the_bandwidth_is_limited_in_both_directions() {
     let server = server().await;
     let body = vec![7; 100_000];
     server.faults().set_bandwidth(NonZeroU64::new(400_000));
 
-    // A quarter of a second, but for the piece that goes at once.
+    // A quarter of a second, minus the first piece, which is sent immediately.
     let upload = time_of(server.put("key", &body)).await;
     let download = time_of(async { assert!(server.get("key").await == body) }).await;
 
@@ -34,7 +34,7 @@ async fn a_thin_line_is_thin_both_ways() {
 }
 
 #[tokio::test]
-async fn the_line_is_shared_by_all_connections() {
+async fn all_connections_share_the_bandwidth() {
     let server = server().await;
     let body = vec![7; 50_000];
     server.faults().set_bandwidth(NonZeroU64::new(400_000));
@@ -48,10 +48,4 @@ async fn the_line_is_shared_by_all_connections() {
 
 async fn put_two(server: &Server, body: &[u8]) {
     tokio::join!(server.put("one", body), server.put("two", body));
-}
-
-async fn time_of<T>(work: impl Future<Output = T>) -> Duration {
-    let started_at = Instant::now();
-    work.await;
-    started_at.elapsed()
 }

@@ -1,4 +1,4 @@
-//! Objects: what goes in comes out, by PUT, GET, HEAD and DELETE.
+//! Objects: PUT, GET, HEAD and DELETE.
 
 use aws_sdk_s3::types::{Delete, ObjectIdentifier, ServerSideEncryption, StorageClass};
 
@@ -17,7 +17,7 @@ async fn a_body_of_any_length_comes_back_unchanged() {
 }
 
 #[tokio::test]
-async fn what_is_said_about_an_object_is_said_again() {
+async fn all_attributes_of_an_object_are_returned() {
     let server = server().await;
     let put = server.client.put_object().bucket(BUCKET).key("key").body(bytes(b"x"));
     put.content_type("text/plain")
@@ -50,7 +50,7 @@ async fn what_is_said_about_an_object_is_said_again() {
 }
 
 #[tokio::test]
-async fn what_was_not_said_about_an_object_is_not_invented() {
+async fn attributes_that_were_not_set_are_not_returned() {
     let server = server().await;
     let etag = server.put("key", b"hello").await;
 
@@ -61,11 +61,11 @@ async fn what_was_not_said_about_an_object_is_not_invented() {
     assert_eq!(head.storage_class(), None, "S3 does not name STANDARD");
     assert_eq!(head.server_side_encryption(), None);
     assert_eq!(head.version_id(), None);
-    assert_eq!(head.checksum_crc64_nvme(), None, "nobody asked for it");
+    assert_eq!(head.checksum_crc64_nvme(), None, "it was not requested");
 }
 
 #[tokio::test]
-async fn a_storage_class_that_does_not_exist_is_refused() {
+async fn an_unknown_storage_class_is_refused() {
     let server = server().await;
 
     let put = server.client.put_object().bucket(BUCKET).key("key");
@@ -97,7 +97,7 @@ async fn ranges_of_an_object_are_read() {
 }
 
 #[tokio::test]
-async fn a_range_behind_the_end_is_refused() {
+async fn a_range_after_the_end_is_refused() {
     let server = server().await;
     server.put("key", b"0123456789").await;
 
@@ -107,7 +107,7 @@ async fn a_range_behind_the_end_is_refused() {
 }
 
 #[tokio::test]
-async fn a_read_may_ask_for_one_version_of_the_bytes() {
+async fn a_read_can_have_conditions_on_the_etag() {
     let server = server().await;
     let etag = server.put("key", b"one").await;
     let get = || server.client.get_object().bucket(BUCKET).key("key");
@@ -122,7 +122,7 @@ async fn a_read_may_ask_for_one_version_of_the_bytes() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_not_there_is_missing() {
+async fn an_absent_object_is_not_found() {
     let server = server().await;
 
     let get = server.client.get_object().bucket(BUCKET).key("absent").send().await;
@@ -133,7 +133,7 @@ async fn an_object_that_is_not_there_is_missing() {
 }
 
 #[tokio::test]
-async fn a_key_stands_beside_the_keys_below_it() {
+async fn a_key_can_be_a_prefix_of_other_keys() {
     let server = server().await;
     server.put("a", b"1").await;
     server.put("a/b", b"2").await;
@@ -167,7 +167,7 @@ async fn an_overwritten_object_leaves_no_bytes_behind() {
 }
 
 #[tokio::test]
-async fn a_deleted_object_is_gone_and_may_be_deleted_again() {
+async fn a_deleted_object_is_gone_and_can_be_deleted_again() {
     let server = server().await;
     server.put("key", b"one").await;
 
@@ -196,7 +196,7 @@ async fn a_batch_is_deleted_at_once() {
 }
 
 #[tokio::test]
-async fn a_reader_sees_the_object_that_it_opened_to_its_end() {
+async fn a_reader_gets_all_of_the_object_that_it_opened() {
     let server = server().await;
     let old: Vec<u8> = (0..=250).cycle().take(8_000_000).collect();
     server.put("key", &old).await;
@@ -205,11 +205,11 @@ async fn a_reader_sees_the_object_that_it_opened_to_its_end() {
     server.put("key", b"new").await;
     server.client.delete_object().bucket(BUCKET).key("key").send().await.unwrap();
 
-    assert!(body(opened).await == old, "the reader saw something else");
+    assert!(body(opened).await == old, "the reader got other bytes");
 }
 
 #[tokio::test]
-async fn a_test_sees_what_is_there_without_a_call() {
+async fn a_test_reads_the_bucket_without_calls() {
     let server = versioned_server().await;
     server.put("a", b"first").await;
     server.put("a", b"second").await;

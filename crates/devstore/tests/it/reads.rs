@@ -1,8 +1,10 @@
-//! Reads of one part, and under conditions.
+//! Reads of one part, and reads with conditions.
 
 use aws_sdk_s3::types::{ChecksumMode, CompletedPart};
 
-use crate::support::{BUCKET, PART, Server, StatusSeen, body, list_of, refusal, server, status};
+use crate::support::{
+    BUCKET, PART, Server, StatusRecorder, body, list_of, refusal, server, status,
+};
 
 #[tokio::test]
 async fn one_part_of_an_object_is_read() {
@@ -16,7 +18,11 @@ async fn one_part_of_an_object_is_read() {
         let head = head.send().await.unwrap();
 
         assert_eq!(got.parts_count(), Some(2));
-        assert_eq!(got.checksum_crc64_nvme(), None, "that of the whole is no checksum of a part");
+        assert_eq!(
+            got.checksum_crc64_nvme(),
+            None,
+            "the checksum of the whole object is not that of a part"
+        );
         assert_eq!(head.parts_count(), Some(2));
         assert_eq!(head.content_length(), Some(want.len() as i64));
         assert_eq!(got.content_range(), head.content_range());
@@ -25,7 +31,7 @@ async fn one_part_of_an_object_is_read() {
 }
 
 #[tokio::test]
-async fn an_object_that_was_put_at_once_is_its_first_part() {
+async fn an_object_of_a_single_put_has_one_part() {
     let server = server().await;
     server.put("key", b"whole").await;
     server.put("empty", b"").await;
@@ -55,10 +61,10 @@ async fn a_range_of_a_part_is_refused() {
 }
 
 #[tokio::test]
-async fn a_head_of_a_range_is_206_as_the_read_is() {
+async fn a_head_of_a_range_has_status_206_like_a_get() {
     let server = server().await;
     server.put("key", b"0123456789").await;
-    let seen = StatusSeen::default();
+    let seen = StatusRecorder::default();
 
     let head = server.client.head_object().bucket(BUCKET).key("key").range("bytes=-4");
     let head = head.customize().interceptor(seen.clone()).send().await.unwrap();
@@ -82,7 +88,7 @@ async fn a_condition_on_a_read_is_answered_412_or_304() {
     assert!(head().if_none_match("\"0\"").send().await.is_ok());
 }
 
-/// `key`, of two parts.
+/// Puts `key` with two parts.
 async fn parts(server: &Server) {
     let id = server.start_upload("key").await;
     let parts: [CompletedPart; 2] = [

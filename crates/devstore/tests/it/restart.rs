@@ -1,4 +1,4 @@
-//! What survives the end of the process, however it ends.
+//! What survives a restart, and a crash.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ async fn a_write_after_a_restart_is_newer_than_those_before() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_behind_is_swept_and_was_never_visible() {
+async fn leftovers_of_a_crash_are_removed_and_were_never_visible() {
     let server = server().await;
     server.put("key", b"whole").await;
     let root = server.dir.path().to_owned();
@@ -56,9 +56,9 @@ async fn what_a_crash_left_behind_is_swept_and_was_never_visible() {
     assert_eq!(server.get("key").await, b"whole");
 }
 
-/// A crash right after the object became visible.
+/// Simulates a crash right after the object became visible.
 #[tokio::test]
-async fn an_upload_that_has_become_an_object_is_not_an_upload_after_a_crash() {
+async fn a_completed_upload_is_not_listed_after_a_crash() {
     let server = server().await;
     let id = server.start_upload("key").await;
     let part = server.put_part("key", &id, 1, &[1; PART]).await;
@@ -78,7 +78,7 @@ async fn an_upload_that_has_become_an_object_is_not_an_upload_after_a_crash() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_named_and_nothing_is_served() {
+async fn a_server_with_a_damaged_record_does_not_start_and_names_it() {
     let server = server().await;
     server.put("key", b"x").await;
     let record = server.files("buckets").into_iter().find(|path| {
@@ -92,5 +92,5 @@ async fn a_damaged_record_is_named_and_nothing_is_served() {
     let refused = s3up_devstore::DevStore::start(options).await.err().unwrap();
 
     let cause = std::error::Error::source(&refused).unwrap().to_string();
-    assert_eq!(cause, format!("read {}: not a record of this program", record.display()));
+    assert_eq!(cause, format!("read {}: expected a record of s3up-devstore", record.display()));
 }

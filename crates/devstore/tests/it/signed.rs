@@ -1,8 +1,6 @@
-//! Requests that no well-behaved client sends, signed by hand.
+//! Hand-signed requests that a correct client never sends.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
-
-use std::time::SystemTime;
 
 use s3s::crypto::{Checksum as _, Sha256};
 use s3s::dto::{Timestamp, TimestampFormat};
@@ -12,8 +10,8 @@ use crate::support::Server;
 
 const BLOCK_BYTES: usize = 64;
 
-/// PUTs a body in chunks with trailers behind it; nothing of that is signed.
-/// Returns the status and the text of the answer.
+/// PUTs a body in unsigned chunks with a trailer. Returns the status and the text of
+/// the answer.
 pub async fn put_chunked(
     server: &Server,
     path_and_query: &str,
@@ -33,21 +31,22 @@ pub async fn put_chunked(
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let mut request = reqwest::Client::new().put(format!("{endpoint}{path_and_query}"));
     let host = endpoint.strip_prefix("http://").expect("an endpoint");
-    for (name, value) in signed(host, path, query, &headers) {
+    for (name, value) in signed(server, host, path, query, &headers) {
         request = request.header(name, value);
     }
     let answer = request.body(body).send().await.expect("an answer");
     (answer.status().as_u16(), answer.text().await.expect("the text of the answer"))
 }
 
-/// The headers, and those that the signature adds.
+/// Returns the headers, including those that the signature adds.
 fn signed(
+    server: &Server,
     host: &str,
     path: &str,
     query: &str,
     headers: &[(&'static str, String)],
 ) -> Vec<(&'static str, String)> {
-    let now = now();
+    let now = timestamp(server);
     let day = &now[..8];
     let mut all = headers.to_vec();
     all.extend([("host", host.to_owned()), ("x-amz-date", now.clone())]);
@@ -73,11 +72,11 @@ fn signed(
     all
 }
 
-/// As in `20130524T000000Z`.
-fn now() -> String {
+/// Formats the time of the server like `20130524T000000Z`.
+fn timestamp(server: &Server) -> String {
     let mut text = Vec::new();
-    let now = Timestamp::from(SystemTime::now());
-    now.format(TimestampFormat::DateTime, &mut text).expect("memory takes it");
+    let now = Timestamp::from(server.s3.now());
+    now.format(TimestampFormat::DateTime, &mut text).expect("writing to memory does not fail");
     let text = String::from_utf8(text).expect("a date is ASCII").replace(['-', ':'], "");
     format!("{}Z", text.split('.').next().expect("a first piece"))
 }

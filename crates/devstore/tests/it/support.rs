@@ -1,10 +1,11 @@
-//! A server with one bucket in a folder of its own, and a client for it.
+//! A server with one bucket in its own folder, and a client for it.
 
 use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::{
@@ -23,7 +24,7 @@ use s3up_devstore::{DevStore, Faults, Options, Versioning};
 use tempfile::TempDir;
 
 pub const BUCKET: &str = "test-bucket";
-/// The minimum for parts in these tests.
+/// Minimum length of a part in these tests.
 pub const PART: usize = 8;
 
 pub struct Server {
@@ -32,7 +33,7 @@ pub struct Server {
     pub dir: TempDir,
 }
 
-/// A bucket without versions.
+/// Starts a server with a bucket without versions.
 pub async fn server() -> Server {
     server_in(tempfile::tempdir().expect("a temporary folder"), Versioning::Off).await
 }
@@ -44,12 +45,12 @@ pub async fn versioned_server() -> Server {
 pub async fn server_in(dir: TempDir, versioning: Versioning) -> Server {
     let options = Options { part_bytes_min: PART as u64, ..Options::new(dir.path()) };
     let s3 = DevStore::start(options).await.expect("the server starts");
-    s3.create_bucket(BUCKET, versioning).await.expect("the bucket is made");
+    s3.create_bucket(BUCKET, versioning).await.expect("the bucket is created");
     let client = client(&s3.endpoint(), Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
     Server { s3, client, dir }
 }
 
-/// One that tries once, and neither adds nor checks a checksum of its own.
+/// Returns a client that never retries, and neither adds nor verifies checksums.
 pub fn client(endpoint: &str, access_key_id: &str, secret_access_key: &str) -> Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -75,13 +76,13 @@ impl Server {
         self.s3.faults()
     }
 
-    /// Stops the server and starts another one on the same folder.
+    /// Stops the server and starts it again on the same folder.
     pub async fn restart(self) -> Server {
         self.s3.stop().await;
         server_in(self.dir, Versioning::Off).await
     }
 
-    /// Puts an object; returns its ETag.
+    /// Puts an object and returns its ETag.
     pub async fn put(&self, key: &str, body: &[u8]) -> String {
         let put = self.client.put_object().bucket(BUCKET).key(key).body(bytes(body)).send().await;
         put.expect("the object is put").e_tag.expect("an ETag")
@@ -118,7 +119,7 @@ impl Server {
         CompletedPart::builder().part_number(number).e_tag(put.e_tag.expect("an ETag")).build()
     }
 
-    /// Names of all files below a folder of the server.
+    /// Returns all files below a folder of the server.
     pub fn files(&self, folder: &str) -> Vec<PathBuf> {
         files_below(&self.dir.path().join(folder))
     }
@@ -136,13 +137,14 @@ pub fn list_of(parts: impl IntoIterator<Item = CompletedPart>) -> CompletedMulti
     CompletedMultipartUpload::builder().set_parts(Some(parts.into_iter().collect())).build()
 }
 
-/// Makes a client add the checksum that is named, behind the body where it can.
+/// Returns a configuration with which a client computes the chosen checksum, and
+/// sends it as a trailer if it can.
 pub fn checking() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder()
         .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
 }
 
-/// Sends another body in the place of the one that was signed and measured.
+/// Replaces the signed body with another one before it is sent.
 #[derive(Debug)]
 pub struct SwappedBody(pub String);
 
@@ -162,19 +164,19 @@ impl Intercept for SwappedBody {
     }
 }
 
-/// Sees the status of an answer, which the client keeps to itself.
+/// Records the status of an answer, which the client does not expose.
 #[derive(Clone, Debug, Default)]
-pub struct StatusSeen(Arc<AtomicU16>);
+pub struct StatusRecorder(Arc<AtomicU16>);
 
-impl StatusSeen {
+impl StatusRecorder {
     pub fn get(&self) -> u16 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Intercept for StatusSeen {
+impl Intercept for StatusRecorder {
     fn name(&self) -> &'static str {
-        "StatusSeen"
+        "StatusRecorder"
     }
 
     fn read_before_deserialization(
@@ -188,7 +190,7 @@ impl Intercept for StatusSeen {
     }
 }
 
-/// The code with which a call was refused.
+/// Returns the code of a refused call.
 pub fn refusal<T: Debug, E: ProvideErrorMetadata + Debug>(
     result: Result<T, SdkError<E>>,
 ) -> String {
@@ -196,16 +198,23 @@ pub fn refusal<T: Debug, E: ProvideErrorMetadata + Debug>(
     error.code().unwrap_or_else(|| panic!("no code in {error:?}")).to_owned()
 }
 
-/// The status with which a call was refused: a HEAD has no code.
+/// Returns the status of a refused call. A refused HEAD has no code.
 pub fn status<T: Debug, E: Debug>(result: Result<T, SdkError<E>>) -> u16 {
     let error = result.expect_err("the call is refused");
     let response = error.raw_response().unwrap_or_else(|| panic!("no answer: {error:?}"));
     response.status().as_u16()
 }
 
-/// True where the connection broke before the answer was complete.
+/// Returns whether the connection broke before the answer was complete.
 pub fn is_broken<T, E>(result: &Result<T, SdkError<E>>) -> bool {
     matches!(result, Err(SdkError::DispatchFailure(_) | SdkError::ResponseError(_)))
+}
+
+/// Returns how long `work` takes.
+pub async fn time_of<T>(work: impl Future<Output = T>) -> Duration {
+    let started_at = Instant::now();
+    work.await;
+    started_at.elapsed()
 }
 
 fn files_below(dir: &Path) -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use crate::support::{BUCKET, Server, body, bytes, refusal, server, status, versioned_server};
 
 #[tokio::test]
-async fn an_overwritten_object_stays_as_a_version() {
+async fn an_overwritten_object_is_kept_as_a_version() {
     let server = versioned_server().await;
     let (first, second) = (put(&server, b"one").await, put(&server, b"two").await);
 
@@ -19,7 +19,7 @@ async fn an_overwritten_object_stays_as_a_version() {
 }
 
 #[tokio::test]
-async fn a_deleted_object_hides_behind_a_delete_marker() {
+async fn a_deleted_object_is_hidden_by_a_delete_marker() {
     let server = versioned_server().await;
     let version = put(&server, b"one").await;
 
@@ -40,7 +40,7 @@ async fn a_deleted_object_hides_behind_a_delete_marker() {
 }
 
 #[tokio::test]
-async fn a_delete_marker_that_is_deleted_brings_the_object_back() {
+async fn deleting_a_delete_marker_restores_the_object() {
     let server = versioned_server().await;
     put(&server, b"one").await;
     let deleted = server.client.delete_object().bucket(BUCKET).key("key").send().await.unwrap();
@@ -53,7 +53,7 @@ async fn a_delete_marker_that_is_deleted_brings_the_object_back() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_deleted_is_gone_for_good() {
+async fn a_deleted_version_is_gone_permanently() {
     let server = versioned_server().await;
     let (first, second) = (put(&server, b"one").await, put(&server, b"two").await);
 
@@ -85,7 +85,7 @@ async fn all_versions_are_listed_newest_first_and_in_pages() {
 }
 
 #[tokio::test]
-async fn versioning_is_switched_on_and_suspended() {
+async fn versioning_is_enabled_and_suspended() {
     let server = server().await;
     assert_eq!(versioning(&server).await, None);
     server.put("key", b"null").await;
@@ -98,11 +98,11 @@ async fn versioning_is_switched_on_and_suspended() {
     assert_eq!(put(&server, b"null again").await, "null");
 
     let listed = server.client.list_object_versions().bucket(BUCKET).send().await.unwrap();
-    assert_eq!(ids(&listed), ["null", kept.as_str()], "one null version, the newest");
+    assert_eq!(ids(&listed), ["null", kept.as_str()], "only one null version, which is the newest");
 }
 
 #[tokio::test]
-async fn a_condition_looks_at_the_current_object_and_not_at_a_delete_marker() {
+async fn a_condition_ignores_a_delete_marker() {
     let server = versioned_server().await;
     put(&server, b"one").await;
     server.client.delete_object().bucket(BUCKET).key("key").send().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_condition_looks_at_the_current_object_and_not_at_a_delete_marker() {
     assert!(put.send().await.is_ok());
 }
 
-/// Puts `key`; returns its version id.
+/// Puts `key` and returns its version id.
 async fn put(server: &Server, body: &[u8]) -> String {
     let put = server.client.put_object().bucket(BUCKET).key("key").body(bytes(body));
     put.send().await.expect("the object is put").version_id.expect("a version id")
@@ -146,7 +146,7 @@ fn ids(page: &ListObjectVersionsOutput) -> Vec<&str> {
 
 async fn versioning(server: &Server) -> Option<BucketVersioningStatus> {
     let got = server.client.get_bucket_versioning().bucket(BUCKET).send().await;
-    got.expect("the versioning is told").status
+    got.expect("the versioning is returned").status
 }
 
 async fn set_versioning(server: &Server, status: BucketVersioningStatus) {

@@ -1,48 +1,48 @@
-//! Streams of the real `btrfs send` (made by `testdata/make`): each is held
-//! against what `btrfs subvolume show` and `btrfs receive --dump` said of it.
+//! Streams of the real `btrfs send` (made by `testdata/make`). Each is compared
+//! with the output of `btrfs subvolume show` and `btrfs receive --dump`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use btrfs_sendstream::{Attribute, Kind, Protocol, Verifier, Wrong};
+use btrfs_sendstream::{Attribute, Defect, Kind, Protocol, Verifier};
 use jiff::Timestamp;
 
-use crate::{Seen, verdict, verify};
+use crate::{ReadCommand, verdict, verify};
 
 #[test]
-fn golden_streams_are_whole_and_say_what_other_programs_say() {
+fn golden_streams_are_valid_and_have_the_recorded_summary() {
     let streams = golden_streams();
     assert!(streams.len() >= 9, "found {}", streams.len());
 
     for (path, stream) in streams {
         let shown = path.display();
         let (commands, verdict) = verify([&stream[..]]);
-        let facts = verdict.unwrap_or_else(|err| panic!("{shown}: {err}"));
+        let summary = verdict.unwrap_or_else(|err| panic!("{shown}: {err}"));
 
-        let parent = facts.snapshot.parent;
-        let mut said = BTreeMap::from([
-            ("protocol", facts.protocol.to_string()),
-            ("name", String::from_utf8(facts.snapshot.name.clone()).unwrap()),
-            ("uuid", facts.snapshot.uuid.to_string()),
-            ("ctransid", facts.snapshot.ctransid.to_string()),
-            ("total_bytes", facts.total_bytes.to_string()),
+        let parent = summary.snapshot.parent;
+        let mut found = BTreeMap::from([
+            ("protocol", summary.protocol.to_string()),
+            ("name", String::from_utf8(summary.snapshot.name.clone()).unwrap()),
+            ("uuid", summary.snapshot.uuid.to_string()),
+            ("ctransid", summary.snapshot.ctransid.to_string()),
+            ("total_bytes", summary.total_bytes.to_string()),
         ]);
         if let Some(parent) = parent {
-            said.insert("parent_uuid", parent.uuid.to_string());
-            said.insert("parent_ctransid", parent.ctransid.to_string());
+            found.insert("parent_uuid", parent.uuid.to_string());
+            found.insert("parent_ctransid", parent.ctransid.to_string());
         }
         let recorded = text(&path.with_extension("facts"));
         let recorded: BTreeMap<_, _> =
             recorded.lines().filter_map(|line| line.split_once('=')).collect();
-        assert!(said.iter().map(|(key, value)| (*key, value.as_str())).eq(recorded), "{shown}");
-        assert_eq!(facts.snapshot.is_incremental(), parent.is_some());
-        assert_eq!(facts.command_count, commands.len() as u64);
+        assert!(found.iter().map(|(key, value)| (*key, value.as_str())).eq(recorded), "{shown}");
+        assert_eq!(summary.snapshot.is_incremental(), parent.is_some());
+        assert_eq!(summary.command_count, commands.len() as u64);
     }
 }
 
 #[test]
-fn golden_streams_hold_the_commands_that_btrfs_receive_dumps() {
+fn golden_streams_have_the_commands_that_btrfs_receive_dumps() {
     for (path, stream) in golden_streams() {
         let commands = verify([&stream[..]]).0;
         let name = verdict(&stream).expect("a golden stream is whole").snapshot.name;
@@ -57,20 +57,20 @@ fn golden_streams_hold_the_commands_that_btrfs_receive_dumps() {
 }
 
 #[test]
-fn the_last_times_of_the_root_are_those_that_btrfs_receive_dumps() {
+fn the_root_times_are_the_last_ones_that_btrfs_receive_dumps() {
     for (path, stream) in golden_streams() {
-        let facts = verdict(&stream).expect("a golden stream is whole");
-        let root = format!("./{}/", String::from_utf8(facts.snapshot.name).unwrap());
+        let summary = verdict(&stream).expect("a golden stream is whole");
+        let root = format!("./{}/", String::from_utf8(summary.snapshot.name).unwrap());
         let dump = text(&path.with_extension("dump"));
-        let mut said = dump.lines().filter_map(|line| {
+        let mut dumped = dump.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
             let is_of_root = words.next() == Some("utimes") && words.next() == Some(&root);
             let time = |word: &str| word.split_once('=').map(|(_, time)| seconds_of(time));
             is_of_root.then(|| words.filter_map(time).take(2).collect::<Vec<_>>())
         });
-        let found = facts.root_times.map(|times| vec![times.accessed, times.modified]);
+        let found = summary.root_times.map(|times| vec![times.accessed, times.modified]);
         let found = found.map(|times| times.iter().map(|time| time.seconds).collect::<Vec<_>>());
-        assert_eq!(found, said.next_back(), "{}", path.display());
+        assert_eq!(found, dumped.next_back(), "{}", path.display());
     }
 }
 
@@ -79,17 +79,17 @@ fn seconds_of(time: &str) -> i64 {
 }
 
 #[test]
-fn commands_follow_each_other_without_a_gap() {
+fn command_ranges_have_no_gaps() {
     for (path, stream) in golden_streams() {
         let commands = verify([&stream[..]]).0;
-        let ends = commands.iter().map(|command| command.place.end);
-        let starts = commands.iter().skip(1).map(|command| command.place.start);
+        let ends = commands.iter().map(|command| command.range.end);
+        let starts = commands.iter().skip(1).map(|command| command.range.start);
         assert!(ends.eq(starts.chain([stream.len() as u64])), "{}", path.display());
     }
 }
 
 #[test]
-fn the_place_of_file_data_leads_to_the_file_data() {
+fn the_data_range_of_a_write_covers_its_file_data() {
     let stream = golden("large-2");
     let (commands, verdict) = verify([&stream[..]]);
     let write = commands.iter().find(|command| command.kind == Kind::Write).unwrap();
@@ -101,7 +101,7 @@ fn the_place_of_file_data_leads_to_the_file_data() {
 }
 
 #[test]
-fn the_snapshot_is_known_long_before_the_verdict() {
+fn the_snapshot_is_known_before_the_verdict() {
     let stream = golden("incremental-1");
     let mut verifier = Verifier::new();
     assert_eq!(verifier.snapshot(), None);
@@ -110,20 +110,20 @@ fn the_snapshot_is_known_long_before_the_verdict() {
     let early = verifier.snapshot().cloned();
 
     assert!(early.is_some());
-    assert_eq!(early, verdict(&stream).ok().map(|facts| facts.snapshot));
+    assert_eq!(early, verdict(&stream).ok().map(|summary| summary.snapshot));
 }
 
 #[test]
-fn what_is_no_backup_of_one_subvolume_is_refused() {
+fn streams_that_do_not_back_up_exactly_one_subvolume_are_refused() {
     #[rustfmt::skip]
     let cases = [
-        ("no-data",                    Wrong::NoData),
-        ("two-subvolumes",             Wrong::AfterEnd),
-        ("two-subvolumes-without-end", Wrong::SecondSubvolume),
+        ("no-data",                    Defect::NoData),
+        ("two-subvolumes",             Defect::DataAfterEnd),
+        ("two-subvolumes-without-end", Defect::SecondSubvolume),
     ];
     let refused = testdata().join("refused");
     assert_eq!(fs::read_dir(&refused).unwrap().count(), cases.len());
-    for (name, wrong) in cases {
+    for (name, defect) in cases {
         let stream = fs::read(refused.join(name).with_extension("stream")).unwrap();
         assert_eq!(verdict(&stream).unwrap_err().wrong, wrong, "{name}");
     }
@@ -146,10 +146,10 @@ fn golden_streams() -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn text(path: &Path) -> String {
-    fs::read_to_string(path).expect("what was recorded of a stream")
+    fs::read_to_string(path).expect("the recorded output for a stream")
 }
 
-/// A line of the dump, cut down to kind, path and the extent of file data.
+/// Reduces a line of the dump to kind, path and the extent of file data.
 fn dumped_line(line: &str) -> String {
     let line = line.replace("\\ ", "\\040");
     let mut words = line.split_whitespace().map(|word| word.trim_end_matches(','));
@@ -158,7 +158,7 @@ fn dumped_line(line: &str) -> String {
     words.take(rest_count).fold(kind.to_owned(), |line, word| line + " " + word)
 }
 
-fn our_line(name: &[u8], command: &Seen) -> String {
+fn our_line(name: &[u8], command: &ReadCommand) -> String {
     let value = |wanted| command.attributes.iter().find(|(a, _)| *a == wanted).map(|(_, v)| v);
     let path = value(Attribute::Path).expect("a path in every command but END");
     let path = match command.kind.is_first() {
@@ -167,12 +167,12 @@ fn our_line(name: &[u8], command: &Seen) -> String {
     };
     let line = format!("{} ./{path}", command.kind);
     let Some(data) = &command.data else { return line };
-    let offset = value(Attribute::FileOffset).expect("a place for file data");
+    let offset = value(Attribute::FileOffset).expect("an offset for file data");
     let offset = u64::from_le_bytes(offset[..].try_into().expect("eight bytes"));
     format!("{line} offset={offset} len={}", data.end - data.start)
 }
 
-/// As the dump writes a path.
+/// Escapes a path as the dump does.
 fn escaped(path: &[u8]) -> String {
     let escape = |byte: &u8| match byte {
         b'!'..=b'~' => char::from(*byte).to_string(),

@@ -1,19 +1,19 @@
-//! One row for each thing that a verifier refuses.
+//! One row for each defect that the verifier detects.
 
 use btrfs_sendstream::{
-    Attribute, COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, HEAD_BYTES_MAX, Kind, Parent, PathRule,
-    Protocol, Uuid, Wrong,
+    Attribute, COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, Defect, HEAD_BYTES_MAX, Kind, Parent,
+    PathRule, Protocol, Uuid,
 };
 
-use crate::golden::golden;
-use crate::written::{
+use crate::builder::{
     PARENT_UUID, UUID, attribute, command, data_without_length, end, header, raw_attribute,
     raw_command, snapshot, stream, subvolume,
 };
+use crate::golden::golden;
 use crate::{verdict, verify};
 
 #[test]
-fn what_is_written_by_hand_is_whole() {
+fn hand_made_streams_are_valid() {
     for version in [1, 2] {
         let full = verdict(&stream(version, &[write(version, b"abc")])).unwrap();
         assert_eq!(full.protocol.version(), version);
@@ -30,52 +30,52 @@ fn what_is_written_by_hand_is_whole() {
 }
 
 #[test]
-fn headers() {
+fn wrong_headers_are_refused() {
     let good = stream(1, &[]);
     let twice = [header(1), subvolume("data"), header(1), subvolume("data"), end()].concat();
     let second_at = header(1).len() + subvolume("data").len();
     #[rustfmt::skip]
     let cases = [
-        ("nothing at all",      Vec::new(),                              0,          Wrong::Truncated),
-        ("a cut header",        good[..16].to_vec(),                     16,         Wrong::Truncated),
-        ("a header only",       header(1),                               17,         Wrong::Truncated),
-        ("not our magic",       b"btrfs-stream 1234".to_vec(),           0,          Wrong::Magic),
-        ("version 0",           header(0),                               0,          Wrong::Version(0)),
-        ("version 3",           header(3),                               0,          Wrong::Version(3)),
-        ("big endian",          header(1 << 24),                         0,          Wrong::Version(1 << 24)),
-        ("a second header",     twice,                                   second_at,  Wrong::SecondHeader),
-        ("header after header", [header(1), good.clone()].concat(),      17,         Wrong::SecondHeader),
-        ("a byte after END",    [&good[..], b"\0"].concat(),             good.len(), Wrong::AfterEnd),
-        ("END after END",       [good.clone(), end()].concat(),          good.len(), Wrong::AfterEnd),
-        ("a stream after END",  [good.clone(), good.clone()].concat(),   good.len(), Wrong::AfterEnd),
+        ("nothing at all",      Vec::new(),                              0,          Defect::Truncated),
+        ("a cut header",        good[..16].to_vec(),                     16,         Defect::Truncated),
+        ("a header only",       header(1),                               17,         Defect::Truncated),
+        ("not our magic",       b"btrfs-stream 1234".to_vec(),           0,          Defect::WrongMagic { found: "btrfs-stream ".to_owned() }),
+        ("version 0",           header(0),                               0,          Defect::UnknownVersion(0)),
+        ("version 3",           header(3),                               0,          Defect::UnknownVersion(3)),
+        ("big endian",          header(1 << 24),                         0,          Defect::UnknownVersion(1 << 24)),
+        ("a second header",     twice,                                   second_at,  Defect::SecondStreamHeader),
+        ("header after header", [header(1), good.clone()].concat(),      17,         Defect::SecondStreamHeader),
+        ("a byte after END",    [&good[..], b"\0"].concat(),             good.len(), Defect::DataAfterEnd),
+        ("END after END",       [good.clone(), end()].concat(),          good.len(), Defect::DataAfterEnd),
+        ("a stream after END",  [good.clone(), good.clone()].concat(),   good.len(), Defect::DataAfterEnd),
     ];
-    for (situation, stream, offset, wrong) in cases {
+    for (situation, stream, offset, defect) in cases {
         let err = verdict(&stream).unwrap_err();
-        assert_eq!((err.place.offset, err.wrong), (offset as u64, wrong), "{situation}");
-        assert_eq!(err.place.command, None, "{situation}");
+        assert_eq!((err.location.offset, err.defect), (offset as u64, defect), "{situation}");
+        assert_eq!(err.location.command, None, "{situation}");
     }
 }
 
 #[test]
-fn the_first_command_and_no_other_names_the_snapshot() {
+fn only_the_first_command_names_the_snapshot() {
     #[rustfmt::skip]
     let cases = [
-        ("a file first",        vec![mkfile(b"a"), subvolume("data")],             1, Wrong::NotFirst),
-        ("END first",           vec![end()],                                       1, Wrong::NotFirst),
-        ("two subvolumes",      vec![subvolume("a"), subvolume("b")],              2, Wrong::SecondSubvolume),
-        ("a snapshot later",    vec![subvolume("a"), mkfile(b"a"), snapshot("a")], 3, Wrong::SecondSubvolume),
-        ("two snapshots",       vec![snapshot("a"), snapshot("a")],                2, Wrong::SecondSubvolume),
+        ("a file first",        vec![mkfile(b"a"), subvolume("data")],             1, Defect::MissingSnapshotCommand),
+        ("END first",           vec![end()],                                       1, Defect::MissingSnapshotCommand),
+        ("two subvolumes",      vec![subvolume("a"), subvolume("b")],              2, Defect::SecondSubvolume),
+        ("a snapshot later",    vec![subvolume("a"), mkfile(b"a"), snapshot("a")], 3, Defect::SecondSubvolume),
+        ("two snapshots",       vec![snapshot("a"), snapshot("a")],                2, Defect::SecondSubvolume),
     ];
-    for (situation, commands, nth, wrong) in cases {
+    for (situation, commands, nth, defect) in cases {
         let stream = [header(1), commands.concat(), end()].concat();
         let err = verdict(&stream).unwrap_err();
-        assert_eq!(err.wrong, wrong, "{situation}");
-        assert_eq!(err.place.command.map(|command| command.nth), Some(nth), "{situation}");
+        assert_eq!(err.defect, defect, "{situation}");
+        assert_eq!(err.location.command.map(|command| command.nth), Some(nth), "{situation}");
     }
 }
 
 #[test]
-fn commands() {
+fn wrong_commands_are_refused() {
     let path = || attribute(Attribute::Path, b"a");
     let file_offset = || attribute(Attribute::FileOffset, &[0; 8]);
     let data = || attribute(Attribute::Data, b"abc");
@@ -84,39 +84,39 @@ fn commands() {
     let head_too_long = [path(), long(14), long(13)].concat();
     #[rustfmt::skip]
     let cases = [
-        ("command 0",          1, raw_command(0, b""),                               Wrong::UnknownCommand),
-        ("version 2 in 1",     1, raw_command(23, b""),                              Wrong::UnknownCommand),
-        ("command 26",         2, raw_command(26, b""),                              Wrong::UnknownCommand),
-        ("too long for 1",     1, longest(COMMAND_BYTES_MAX_V1),                     Wrong::TooLong { bytes: 65_537, limit: 65_536 }),
-        ("too long for 2",     2, longest(COMMAND_BYTES_MAX_V2),                     Wrong::TooLong { bytes: 16_777_217, limit: 16_777_216 }),
-        ("attribute 0",        1, raw_command(3, &raw_attribute(0, b"")),            Wrong::UnknownAttribute(0)),
-        ("version 2 in 1",     1, raw_command(3, &raw_attribute(25, &[0; 4])),       Wrong::UnknownAttribute(25)),
-        ("attribute 32",       2, raw_command(3, &raw_attribute(32, b"")),           Wrong::UnknownAttribute(32)),
-        ("half a type",        1, raw_command(3, &[15]),                             Wrong::AttributeCut { left: 1 }),
-        ("half a length",      1, raw_command(3, &[15, 0, 1]),                       Wrong::AttributeCut { left: 1 }),
-        ("no value",           1, raw_command(3, &[15, 0, 1, 0]),                    Wrong::AttributeCut { left: 4 }),
-        ("data cut short",     1, raw_command(15, &[19, 0, 4, 0, 1, 2, 3]),          Wrong::AttributeCut { left: 7 }),
-        ("a path twice",       1, command(Kind::Mkfile, &[path(), path()]),          Wrong::AttributeTwice(Attribute::Path)),
-        ("data not last",      1, command(Kind::Write, &[data(), path()]),           Wrong::DataNotLast),
-        ("too much to keep",   2, raw_command(13, &head_too_long),                   Wrong::HeadTooLong { bytes: 131_083, limit: HEAD_BYTES_MAX }),
-        ("no path",            1, command(Kind::Mkfile, &[]),                        Wrong::AttributeMissing(Attribute::Path)),
-        ("no data",            1, command(Kind::Write, &[path(), file_offset()]),    Wrong::AttributeMissing(Attribute::Data)),
-        ("no new path",        1, command(Kind::Rename, &[path()]),                  Wrong::AttributeMissing(Attribute::PathTo)),
-        ("data left out",      1, command(Kind::UpdateExtent, &[path()]),            Wrong::NoData),
+        ("command 0",          1, raw_command(0, b""),                               Defect::UnknownCommand(Protocol::V1)),
+        ("version 2 in 1",     1, raw_command(23, b""),                              Defect::UnknownCommand(Protocol::V1)),
+        ("command 26",         2, raw_command(26, b""),                              Defect::UnknownCommand(Protocol::V2)),
+        ("too long for 1",     1, longest(COMMAND_BYTES_MAX_V1),                     Defect::CommandTooLong { bytes: 65_537, limit: 65_536 }),
+        ("too long for 2",     2, longest(COMMAND_BYTES_MAX_V2),                     Defect::CommandTooLong { bytes: 16_777_217, limit: 16_777_216 }),
+        ("attribute 0",        1, raw_command(3, &raw_attribute(0, b"")),            Defect::UnknownAttribute { number: 0, protocol: Protocol::V1 }),
+        ("version 2 in 1",     1, raw_command(3, &raw_attribute(25, &[0; 4])),       Defect::UnknownAttribute { number: 25, protocol: Protocol::V1 }),
+        ("attribute 32",       2, raw_command(3, &raw_attribute(32, b"")),           Defect::UnknownAttribute { number: 32, protocol: Protocol::V2 }),
+        ("half a type",        1, raw_command(3, &[15]),                             Defect::AttributeTruncated { left: 1 }),
+        ("half a length",      1, raw_command(3, &[15, 0, 1]),                       Defect::AttributeTruncated { left: 1 }),
+        ("no value",           1, raw_command(3, &[15, 0, 1, 0]),                    Defect::AttributeTruncated { left: 4 }),
+        ("data cut short",     1, raw_command(15, &[19, 0, 4, 0, 1, 2, 3]),          Defect::AttributeTruncated { left: 7 }),
+        ("a path twice",       1, command(Kind::Mkfile, &[path(), path()]),          Defect::DuplicateAttribute(Attribute::Path)),
+        ("data not last",      1, command(Kind::Write, &[data(), path()]),           Defect::DataNotLast),
+        ("too much to keep",   2, raw_command(13, &head_too_long),                   Defect::HeadTooLong { bytes: 131_083, limit: HEAD_BYTES_MAX }),
+        ("no path",            1, command(Kind::Mkfile, &[]),                        Defect::MissingAttribute(Attribute::Path)),
+        ("no data",            1, command(Kind::Write, &[path(), file_offset()]),    Defect::MissingAttribute(Attribute::Data)),
+        ("no new path",        1, command(Kind::Rename, &[path()]),                  Defect::MissingAttribute(Attribute::PathTo)),
+        ("data left out",      1, command(Kind::UpdateExtent, &[path()]),            Defect::NoData),
     ];
-    for (situation, version, command, wrong) in cases {
+    for (situation, version, command, defect) in cases {
         let stream = stream(version, &[mkfile(b"before"), command]);
         let (before, verdict) = verify([&stream[..]]);
         let err = verdict.unwrap_err();
-        assert_eq!(err.wrong, wrong, "{situation}");
+        assert_eq!(err.defect, defect, "{situation}");
         assert_eq!(before.len(), 2, "{situation}");
-        assert_eq!(err.place.offset, before[1].place.end, "{situation}");
-        assert_eq!(err.place.command.map(|command| command.nth), Some(3), "{situation}");
+        assert_eq!(err.location.offset, before[1].range.end, "{situation}");
+        assert_eq!(err.location.command.map(|command| command.nth), Some(3), "{situation}");
     }
 }
 
 #[test]
-fn the_longest_commands_are_taken() {
+fn commands_of_the_maximum_length_are_accepted() {
     let whole = |version, body: &[u8]| verdict(&stream(version, &[raw_command(15, body)]));
     let head = [attribute(Attribute::Path, b"a"), attribute(Attribute::FileOffset, &[0; 8])];
 
@@ -130,7 +130,7 @@ fn the_longest_commands_are_taken() {
 }
 
 #[test]
-fn numbers_times_and_uuids_have_one_length() {
+fn numbers_times_and_uuids_must_have_their_exact_length() {
     #[rustfmt::skip]
     let cases = [
         (Kind::Truncate,       Attribute::Size,           4,  8),
@@ -144,30 +144,30 @@ fn numbers_times_and_uuids_have_one_length() {
     for (kind, wrong, bytes, expected) in cases {
         let command = command(kind, &all_attributes(wrong, &vec![1; bytes]));
         let err = verdict(&stream(2, &[command])).unwrap_err();
-        assert_eq!(err.wrong, Wrong::AttributeLength { attribute: wrong, bytes, expected });
+        assert_eq!(err.defect, Defect::WrongAttributeLength { attribute: wrong, bytes, expected });
     }
 }
 
 #[test]
-fn no_path_leaves_the_subvolume() {
+fn a_path_that_leaves_the_subvolume_is_refused() {
     use Attribute::{ClonePath, Path, PathLink, PathTo, XattrName};
-    use PathRule::{Absolute, Empty, Name, Nul, Segment};
+    use PathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
     #[rustfmt::skip]
     let cases: [(_, _, &[u8], _); 20] = [
-        (Kind::Mkfile,      Path,      b"/etc/passwd", Some(Absolute)),
-        (Kind::Mkfile,      Path,      b"a/../../b",   Some(Segment)),
-        (Kind::Mkfile,      Path,      b"",            Some(Empty)),
-        (Kind::Write,       Path,      b"",            Some(Empty)),
-        (Kind::Write,       Path,      b"a\0b",        Some(Nul)),
-        (Kind::Rename,      PathTo,    b"../a",        Some(Segment)),
-        (Kind::Link,        PathLink,  b"/etc/shadow", Some(Absolute)),
-        (Kind::Link,        PathLink,  b"../a",        Some(Segment)),
-        (Kind::Clone,       ClonePath, b"/a",          Some(Absolute)),
-        (Kind::Chmod,       Path,      b"..",          Some(Segment)),
-        (Kind::SetXattr,    XattrName, b"a\0",         Some(Nul)),
-        (Kind::RemoveXattr, XattrName, b"",            Some(Empty)),
-        (Kind::Symlink,     PathLink,  b"",            Some(Empty)),
-        (Kind::Rename,      Path,      b"",            Some(Empty)),
+        (Kind::Mkfile,      Path,      b"/etc/passwd", Some(Relative)),
+        (Kind::Mkfile,      Path,      b"a/../../b",   Some(PlainSegments)),
+        (Kind::Mkfile,      Path,      b"",            Some(NotEmpty)),
+        (Kind::Write,       Path,      b"",            Some(NotEmpty)),
+        (Kind::Write,       Path,      b"a\0b",        Some(NoNul)),
+        (Kind::Rename,      PathTo,    b"../a",        Some(PlainSegments)),
+        (Kind::Link,        PathLink,  b"/etc/shadow", Some(Relative)),
+        (Kind::Link,        PathLink,  b"../a",        Some(PlainSegments)),
+        (Kind::Clone,       ClonePath, b"/a",          Some(Relative)),
+        (Kind::Chmod,       Path,      b"..",          Some(PlainSegments)),
+        (Kind::SetXattr,    XattrName, b"a\0",         Some(NoNul)),
+        (Kind::RemoveXattr, XattrName, b"",            Some(NotEmpty)),
+        (Kind::Symlink,     PathLink,  b"",            Some(NotEmpty)),
+        (Kind::Rename,      Path,      b"",            Some(NotEmpty)),
         // The root of the subvolume, and the target of a symlink.
         (Kind::Chmod,       Path,      b"",            None),
         (Kind::Chown,       Path,      b"",            None),
@@ -178,25 +178,25 @@ fn no_path_leaves_the_subvolume() {
     ];
     for (kind, attribute, path, rule) in cases {
         let command = command(kind, &all_attributes(attribute, path));
-        let found = verdict(&stream(2, &[command])).err().map(|err| err.wrong);
+        let found = verdict(&stream(2, &[command])).err().map(|err| err.defect);
         let text = String::from_utf8_lossy(path).into_owned();
-        let want = rule.map(|rule| Wrong::Path { attribute, text, rule });
+        let want = rule.map(|rule| Defect::InvalidPath { attribute, text, rule });
         assert_eq!(found, want, "{kind} {attribute}");
     }
 
     #[rustfmt::skip]
-    let names = [("a/b", Name), ("..", Segment), ("/", Absolute), ("", Empty), ("a\0", Nul)];
+    let names = [("a/b", SingleName), ("..", PlainSegments), ("/", Relative), ("", NotEmpty), ("a\0", NoNul)];
     for (name, rule) in names {
         for first in [subvolume(name), snapshot(name)] {
             let err = verdict(&[header(1), first, end()].concat()).unwrap_err();
-            let want = Wrong::Path { attribute: Path, text: name.to_owned(), rule };
-            assert_eq!(err.wrong, want);
+            let want = Defect::InvalidPath { attribute: Path, text: name.to_owned(), rule };
+            assert_eq!(err.defect, want);
         }
     }
 }
 
 #[test]
-fn every_kind_with_all_its_attributes_is_taken() {
+fn every_kind_with_all_its_attributes_is_accepted() {
     for number in 1..=25 {
         let kind = Kind::from_number(number, Protocol::V2).unwrap();
         if kind.is_first() || matches!(kind, Kind::End | Kind::UpdateExtent) {
@@ -211,7 +211,7 @@ fn every_kind_with_all_its_attributes_is_taken() {
 }
 
 #[test]
-fn any_one_changed_bit_is_noticed() {
+fn every_single_bit_flip_is_detected() {
     let good = golden("received-parent-1");
     for bit in 0..good.len() * 8 {
         let mut stream = good.clone();
@@ -221,48 +221,53 @@ fn any_one_changed_bit_is_noticed() {
 }
 
 #[test]
-fn a_wrong_checksum_is_named_with_its_place() {
+fn a_wrong_checksum_is_reported_with_the_offset_of_its_command() {
     let good = golden("incremental-1");
     let (commands, _) = verify([&good[..]]);
     let nth = commands.iter().position(|command| command.kind == Kind::Write).unwrap();
-    let place = &commands[nth].place;
+    let range = &commands[nth].range;
     let mut stream = good.clone();
-    stream[place.end as usize - 1] ^= 1;
+    stream[range.end as usize - 1] ^= 1;
 
     let (seen, verdict) = verify([&stream[..]]);
 
     let err = verdict.unwrap_err();
-    assert!(matches!(err.wrong, Wrong::Checksum { expected, found } if expected != found));
-    assert_eq!(err.place.offset, place.start);
-    assert_eq!(seen, commands[..nth], "what came before was handed out");
+    assert!(matches!(err.defect, Defect::WrongChecksum { expected, found } if expected != found));
+    assert_eq!(err.location.offset, range.start);
+    assert_eq!(seen, commands[..nth], "the commands before it were handed out");
 }
 
 #[test]
-fn messages() {
+fn messages_say_what_was_expected_and_found_at_which_offset() {
     let cases = [
-        (b"x".repeat(17), "send stream, byte 0: it does not start like a btrfs send stream"),
-        (header(3), "send stream, byte 0: protocol version 3 is unknown, only 1 and 2 are known"),
+        (
+            b"x".repeat(17),
+            "send stream, byte 0: expected the magic bytes of a btrfs send stream, found \"xxxxxxxxxxxxx\"",
+        ),
+        (header(3), "send stream, byte 0: expected protocol version 1 or 2, found 3"),
         (
             stream(1, &[mkfile(b"../a")]),
-            "send stream, byte 67, command 2 (mkfile): the attribute path is \"../a\": \
-             it has a segment that is empty, `.` or `..`",
+            "send stream, byte 67, command 2 (mkfile): \
+             expected no segment that is empty, `.` or `..` in the attribute path, found \"../a\"",
         ),
         (
             stream(1, &[raw_command(99, b"")]),
-            "send stream, byte 67, command 2 (number 99): this protocol has no such command",
+            "send stream, byte 67, command 2 (number 99): \
+             expected a command of protocol version 1, found an unknown one",
         ),
         (
             with_last_byte_changed(header(1), subvolume("data")),
             "send stream, byte 17, command 1 (subvol): \
-             the CRC32C of its bytes is 29304b79, expected db5bc87a",
+             expected CRC32C db5bc87a, found 29304b79",
         ),
         (
             [header(1), subvolume("data")].concat()[..50].to_vec(),
-            "send stream, byte 50, command 1 (subvol): the stream ends here, before END",
+            "send stream, byte 50, command 1 (subvol): \
+             expected more commands before END, found the end of the stream",
         ),
         (
             [stream(1, &[]), header(1)].concat(),
-            "send stream, byte 77: the stream goes on after END",
+            "send stream, byte 77: expected the end of the stream after END, found more bytes",
         ),
     ];
     for (stream, message) in cases {
@@ -283,7 +288,7 @@ fn write(version: u32, data: &[u8]) -> Vec<u8> {
     command(Kind::Write, &[path, attribute(Attribute::FileOffset, &[0; 8]), data])
 }
 
-/// Every attribute of protocol 2 with a value that is right, but for one.
+/// All attributes of protocol 2 with valid values, except for `chosen`.
 fn all_attributes(chosen: Attribute, value: &[u8]) -> Vec<Vec<u8>> {
     let known = (1..=31).filter_map(|number| Attribute::from_number(number, Protocol::V2));
     let others = known.filter(|other| *other != Attribute::Data);
@@ -302,7 +307,7 @@ fn valid(attribute: Attribute) -> &'static [u8] {
     }
 }
 
-/// Only its header is right.
+/// A command of which only the header is valid.
 fn raw_command_of_bytes(bytes: u64) -> Vec<u8> {
     raw_command(15, &vec![0; bytes as usize - 10])
 }

@@ -1,52 +1,57 @@
-//! The text of a stand-in: POSIX shell, and the programs of any Linux system.
+//! The shell script of a stand-in. It needs only POSIX shell and basic programs.
 //!
-//! Where it hangs, it has become `sleep`: killing that one process leaves
-//! nothing. What takes part of a stream beside it ends with the stream's pipes.
+//! To hang, it executes `sleep` in its own process, so killing that process leaves
+//! nothing. Filters of a stream end when the pipes of the stream are closed.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{COMPLAINT, Cue, Does, Ends, Turn};
+use super::fault::{BtrfsFault, Calls, ExitAs, InjectedFault};
 
-/// An environment variable with the stand-in's folder, in all that it starts.
-pub const MARKER: &str = "S3UP_STAND_IN";
-/// Longer than any test waits, and not for ever: a test that is killed cannot
-/// end what it started.
+/// What a failing stand-in prints on stderr.
+pub const ERROR_MESSAGE: &str = "ERROR: injected fault of the stand-in for btrfs";
+/// Environment variable with the folder of the stand-in, set for all processes that
+/// it starts.
+pub const DIR_VARIABLE: &str = "S3UP_STAND_IN";
+/// Longer than any test waits, but finite, because a killed test cannot end the
+/// processes that it started.
 const HANG_SECONDS: u32 = 3600;
-/// So that a stand-in whose folder is gone does not count for ever.
+/// Ends the search for a free number if the folder of the stand-in was removed.
 const CALLS_MAX: u32 = 10_000;
 
-/// Of each call: `pid`, `started` (in clock ticks) and `args`, which comes last.
+/// Returns the folder of a call with the files `pid`, `started` (in clock ticks)
+/// and `args`, which is written last.
 pub fn call(n: u32) -> String {
     format!("calls/{n}")
 }
 
-/// There once the cue was acted upon.
-pub fn fired(cue: usize) -> String {
-    format!("fired-{cue}")
+/// Returns the file that exists once the fault has fired.
+pub fn fired(fault: usize) -> String {
+    format!("fired-{fault}")
 }
 
-pub fn write(home: &Path, real: &Path, cues: &[Cue]) -> String {
+pub fn write(home: &Path, real: &Path, faults: &[InjectedFault]) -> String {
     let (home, real) = (quoted(home), quoted(real));
-    let mut text = format!("#!/bin/sh\nhome={home}\nreal={real}\nexport {MARKER}=\"$home\"\n");
-    writeln!(text, "complaint='{COMPLAINT}'").expect(FITS);
+    let mut text =
+        format!("#!/bin/sh\nhome={home}\nreal={real}\nexport {DIR_VARIABLE}=\"$home\"\n");
+    writeln!(text, "message='{ERROR_MESSAGE}'").expect(NO_ERROR);
     text.push_str(&PREAMBLE.replace("CALLS_MAX", &CALLS_MAX.to_string()));
-    for (n, cue) in cues.iter().enumerate() {
-        write_choice(&mut text, n, cue);
+    for (n, injected) in faults.iter().enumerate() {
+        write_choice(&mut text, n, injected);
     }
     text.push_str("case $chosen in\n");
-    for (n, cue) in cues.iter().enumerate() {
-        let (marker, does) = (fired(n), act(cue));
-        writeln!(text, "{n})\n  : >\"$home/{marker}\"\n{does}\n  ;;").expect(FITS);
+    for (n, injected) in faults.iter().enumerate() {
+        let (fired, action) = (fired(n), action(injected));
+        writeln!(text, "{n})\n  : >\"$home/{fired}\"\n{action}\n  ;;").expect(NO_ERROR);
     }
     text.push_str("esac\nexec \"$real\" \"$@\"\n");
     text
 }
 
-const FITS: &str = "a string takes all";
+const NO_ERROR: &str = "writing to a string does not fail";
 
-/// `claim` finds the first number that nobody has, also where several calls
-/// run at once: only one of them can make a folder.
+/// `claim` finds the first free number, even if several calls run at once, because
+/// only one of them can create the folder.
 const PREAMBLE: &str = r#"
 claim() {
   claimed=1
@@ -59,8 +64,8 @@ started() {
   shift 21
   echo "$1"
 }
-complain() { echo "$complaint" >&2; }
-flood() { yes "$complaint" | head -c "$1" >&2; }
+print_error() { echo "$message" >&2; }
+flood() { yes "$message" | head -c "$1" >&2; }
 hang() { exec sleep "$1"; }
 flip() {
   head -c "$1"
@@ -89,50 +94,50 @@ done
 chosen=none
 "#;
 
-/// Every cue counts the calls of its command, also those that another one decides.
-fn write_choice(text: &mut String, n: usize, cue: &Cue) {
-    let is_meant = match cue.call {
-        Turn::Every => "true".to_owned(),
-        Turn::Nth(nth) => format!("[ $claimed -eq {nth} ]"),
+/// Every fault counts the calls of its command, even if another fault applies.
+fn write_choice(text: &mut String, n: usize, injected: &InjectedFault) {
+    let is_meant = match injected.call {
+        Calls::Every => "true".to_owned(),
+        Calls::Nth(nth) => format!("[ $claimed -eq {nth} ]"),
     };
-    let command = cue.command;
-    writeln!(text, "case $words in '{command} '*)").expect(FITS);
-    writeln!(text, "  claim \"$home/count-{n}-\"").expect(FITS);
-    writeln!(text, "  if [ $chosen = none ] && {is_meant}; then chosen={n}; fi").expect(FITS);
-    writeln!(text, "  ;;\nesac").expect(FITS);
+    let command = injected.command;
+    writeln!(text, "case $words in '{command} '*)").expect(NO_ERROR);
+    writeln!(text, "  claim \"$home/count-{n}-\"").expect(NO_ERROR);
+    writeln!(text, "  if [ $chosen = none ] && {is_meant}; then chosen={n}; fi").expect(NO_ERROR);
+    writeln!(text, "  ;;\nesac").expect(NO_ERROR);
 }
 
-/// What happens instead of the real command; ends the script.
-fn act(cue: &Cue) -> String {
-    let stream = Stream::of(cue.command);
-    match cue.does {
-        Does::FailsAfter { bytes } => format!("{}complain\nexit 1", stream.take(bytes)),
-        Does::DiesAfter { bytes } => format!("{}kill -9 $$", stream.take(bytes)),
-        Does::CutsAfter { bytes } => {
+/// Returns the commands that replace the real one; they end the script.
+fn action(injected: &InjectedFault) -> String {
+    let stream = Stream::of(injected.command);
+    match injected.fault {
+        BtrfsFault::FailsAfter { bytes } => format!("{}print_error\nexit 1", stream.take(bytes)),
+        BtrfsFault::DiesAfter { bytes } => format!("{}kill -9 $$", stream.take(bytes)),
+        BtrfsFault::CutsAfter { bytes } => {
             let rest = if stream == Stream::Read { "cat >/dev/null\n" } else { "" };
             format!("{}{rest}exit 0", stream.take(bytes))
         }
-        Does::FlipsByteAt { offset } => {
+        BtrfsFault::FlipsByteAt { offset } => {
             format!("{}\nexit", stream.through(&format!("flip {offset}")))
         }
-        Does::StartsOverAfter { bytes } => {
-            assert!(stream == Stream::Written, "only a send can start over: {cue:?}");
+        BtrfsFault::StartsOverAfter { bytes } => {
+            assert!(stream == Stream::Written, "only a send can start over: {injected:?}");
             format!("{}exec \"$real\" \"$@\"", stream.take(bytes))
         }
-        Does::HangsAfter { bytes } => format!("{}hang {HANG_SECONDS}", stream.take(bytes)),
-        Does::IgnoresTermAfter { bytes } => {
+        BtrfsFault::HangsAfter { bytes } => format!("{}hang {HANG_SECONDS}", stream.take(bytes)),
+        BtrfsFault::IgnoresTermAfter { bytes } => {
             format!("trap '' TERM\n{}hang {HANG_SECONDS}", stream.take(bytes))
         }
-        Does::FloodsStderr { after_bytes, flood_bytes, ends } => {
+        BtrfsFault::FloodsStderr { after_bytes, flood_bytes, exit } => {
             let flooded = stream.flooded(after_bytes, flood_bytes);
-            let end = if ends == Ends::Badly { "exit 1" } else { "exit" };
+            let end = if exit == ExitAs::Failure { "exit 1" } else { "exit" };
             format!("{flooded}\n{end}")
         }
-        Does::FailsAtTheEnd => "\"$real\" \"$@\"\ncomplain\nexit 1".to_owned(),
+        BtrfsFault::FailsAtTheEnd => "\"$real\" \"$@\"\nfail_message\nexit 1".to_owned(),
     }
 }
 
-/// Where the stream of a command is.
+/// The direction of a command's stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stream {
     Written,
@@ -149,7 +154,7 @@ impl Stream {
         }
     }
 
-    /// The real command, with so much of its stream.
+    /// Returns the real command with the first `bytes` of its stream.
     fn take(self, bytes: u64) -> String {
         if bytes == 0 {
             return String::new();
@@ -157,7 +162,7 @@ impl Stream {
         self.through(&format!("head -c {bytes}")) + "\n"
     }
 
-    /// The real command, and a filter where its stream goes by.
+    /// Returns the real command with a filter for its stream.
     fn through(self, filter: &str) -> String {
         match self {
             Stream::Written => format!("\"$real\" \"$@\" | {filter}"),
@@ -177,7 +182,7 @@ impl Stream {
 }
 
 fn quoted(path: &Path) -> String {
-    let path = path.to_str().expect("a name that we chose");
+    let path = path.to_str().expect("a name in UTF-8");
     format!("'{}'", path.replace('\'', r"'\''"))
 }
 
@@ -186,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_a_quote_stays_one_word() {
+    fn a_path_with_a_quote_stays_one_word() {
         assert_eq!(quoted(Path::new("/a'b c")), r"'/a'\''b c'");
     }
 }

@@ -1,4 +1,4 @@
-//! A program that is killed at each of its calls, and what is found afterwards.
+//! Killing a program at each of its calls, and checking what is left.
 
 use std::cell::Cell;
 use std::env;
@@ -10,15 +10,16 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use s3up_devstore::Versioning;
 use s3up_testkit::{
-    End, Moment, TestS3, kill_at_each_call, kill_when, run_to_success, temp_dir, wait_until,
+    Checkpoint, ProgramEnd, TestS3, kill_at_each_call, kill_when, run_to_success, temp_dir,
+    wait_until,
 };
 use tempfile::TempDir;
 
 const ORDER: &str = "S3UP_TESTKIT_ORDER";
 const PREFIX: &str = "S3UP_TESTKIT_PREFIX";
 
-/// Not a test, but the program of the others, for which this binary runs again:
-/// it writes objects in an order, but leaves those alone that are there.
+/// Not a test, but the program of the other tests, which start this binary again.
+/// It writes objects in a given order, except those that exist.
 #[tokio::test]
 async fn the_program_that_is_killed() {
     let Some(order) = env::var_os(ORDER) else { return };
@@ -39,40 +40,40 @@ async fn a_program_is_killed_at_each_call_and_run_again() {
     let s3 = TestS3::start().await;
     let prefix = Cell::new(0);
     let order = "chunk-1 chunk-2 pointer";
-    let moments = Cell::new(Vec::new());
+    let checkpoints = Cell::new(Vec::new());
 
     let killed = kill_at_each_call(
         s3.store(),
         async |nth| prefix.set(nth),
         || program(&s3, order, prefix.get()),
-        async |moment| {
+        async |checkpoint| {
             let names = names(&s3, prefix.get());
             assert!(names.len() == 3 || !names.contains(&"pointer".to_owned()), "{names:?}");
-            let mut seen = moments.take();
-            seen.push((moment, names.len()));
-            moments.set(seen);
+            let mut seen = checkpoints.take();
+            seen.push((checkpoint, names.len()));
+            checkpoints.set(seen);
         },
     )
     .await;
 
     assert_eq!(killed, 6, "two calls for each object");
-    let killed = |nth| Moment::Killed { nth };
-    let again = |nth| Moment::RunAgain { nth };
+    let killed = |nth| Checkpoint::Killed { nth };
+    let again = |nth| Checkpoint::Rerun { nth };
     #[rustfmt::skip]
     let want = [
-        (killed(1), 0), (again(1), 3), // the look at chunk-1
-        (killed(2), 1), (again(2), 3), // its put
+        (killed(1), 0), (again(1), 3), // HEAD chunk-1
+        (killed(2), 1), (again(2), 3), // PUT chunk-1
         (killed(3), 1), (again(3), 3),
         (killed(4), 2), (again(4), 3),
         (killed(5), 2), (again(5), 3),
         (killed(6), 3), (again(6), 3),
-        (Moment::Undisturbed, 3),
+        (Checkpoint::Uninterrupted, 3),
     ];
-    assert_eq!(moments.take(), want);
+    assert_eq!(checkpoints.take(), want);
 }
 
 #[tokio::test]
-async fn a_wrong_order_of_writes_is_seen() {
+async fn a_wrong_order_of_writes_is_detected() {
     let s3 = TestS3::start().await;
     let (prefix, seen) = (Cell::new(0), Cell::new(Vec::new()));
 
@@ -80,39 +81,39 @@ async fn a_wrong_order_of_writes_is_seen() {
         s3.store(),
         async |nth| prefix.set(nth),
         || program(&s3, "pointer chunk", prefix.get()),
-        async |moment| {
+        async |checkpoint| {
             if names(&s3, prefix.get()) == ["pointer"] {
-                seen.set([seen.take(), vec![moment]].concat());
+                seen.set([seen.take(), vec![checkpoint]].concat());
             }
         },
     )
     .await;
 
-    assert_eq!(seen.take(), [Moment::Killed { nth: 2 }, Moment::Killed { nth: 3 }]);
+    assert_eq!(seen.take(), [Checkpoint::Killed { nth: 2 }, Checkpoint::Killed { nth: 3 }]);
 }
 
 #[tokio::test]
-async fn a_program_may_end_before_it_is_killed() {
+async fn a_program_may_exit_before_it_is_killed() {
     let end = kill_when(shell("echo text; echo more >&2; exit 3"), std::future::pending()).await;
 
-    let End::Exited { status, printed } = end else { panic!("{end:?}") };
+    let ProgramEnd::Exited { status, printed } = end else { panic!("{end:?}") };
     assert_eq!((status.code(), printed.as_str()), (Some(3), "text\nmore\n"));
 }
 
 #[tokio::test]
-async fn what_a_killed_program_started_may_end_by_itself() {
+async fn a_child_of_a_killed_program_may_end_by_itself() {
     let dir = temp_dir();
     // The reader ends with the only writer, which is the shell.
     let script = "mkfifo pipe; cat pipe & exec 9>pipe; touch ready; wait";
 
     let end = kill_when(shell_in(&dir, script), ready(&dir)).await;
 
-    assert!(matches!(end, End::Killed));
+    assert!(matches!(end, ProgramEnd::Killed));
 }
 
 #[tokio::test]
 #[should_panic(expected = "processes were left: [Process { pid: ")]
-async fn what_a_killed_program_leaves_fails_the_test() {
+async fn a_child_that_outlives_a_killed_program_fails_the_test() {
     let dir = temp_dir();
 
     kill_when(shell_in(&dir, "sleep 1000 & touch ready; wait"), ready(&dir)).await;
@@ -120,12 +121,12 @@ async fn what_a_killed_program_leaves_fails_the_test() {
 
 #[tokio::test]
 #[should_panic(expected = "ended with exit status: 4: the reason")]
-async fn a_program_that_has_to_succeed_is_quoted() {
+async fn the_output_of_a_program_that_must_succeed_is_shown() {
     run_to_success(shell("echo the reason; exit 4")).await;
 }
 
 #[tokio::test]
-async fn the_bucket_is_seen_as_it_is() {
+async fn a_test_reads_the_bucket_without_calls() {
     let s3 = TestS3::start_with(Versioning::Enabled, 4).await;
     run_to_success(program(&s3, "a b", 1)).await;
     let calls = s3.faults().calls_total();
@@ -134,7 +135,7 @@ async fn the_bucket_is_seen_as_it_is() {
     assert_eq!(s3.object("1/a").await, Some(vec![]));
     assert_eq!(s3.object("1/c").await, None);
     assert_eq!(s3.uploads(), [""; 0]);
-    assert_eq!(s3.faults().calls_total(), calls, "looking is no call");
+    assert_eq!(s3.faults().calls_total(), calls, "reading makes no call");
 }
 
 fn program(s3: &TestS3, order: &str, prefix: u64) -> Command {
@@ -156,16 +157,19 @@ fn shell_in(dir: &TempDir, script: &str) -> Command {
     command
 }
 
-/// Waits until a program has made the file `ready`.
+/// Waits until a program has created the file `ready`.
 async fn ready(dir: &TempDir) {
     let file = dir.path().join("ready");
     let waiting = tokio::task::spawn_blocking(move || {
-        assert!(wait_until(Duration::from_secs(60), || file.exists()), "it never was ready");
+        assert!(
+            wait_until(Duration::from_secs(60), || file.exists()),
+            "the file was never created"
+        );
     });
     waiting.await.expect("a program that gets ready");
 }
 
-/// What is in the bucket under a prefix, without it.
+/// Returns the keys below a prefix, without the prefix.
 fn names(s3: &TestS3, prefix: u64) -> Vec<String> {
     let keys = s3.keys().into_iter();
     keys.filter_map(|key| Some(key.strip_prefix(&format!("{prefix}/"))?.to_owned())).collect()

@@ -1,6 +1,6 @@
-//! What the test helpers promise.
+//! Tests of the test helpers.
 
-mod btrfs;
+mod filesystem;
 mod kill;
 mod processes;
 mod stand_in;

@@ -1,4 +1,4 @@
-//! Each way to go wrong, with the real `btrfs` behind it. Needs root.
+//! Every fault of the stand-in, with the real `btrfs`. Needs root.
 
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -7,16 +7,16 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_testkit::{
-    BtrfsFs, Call, Cue, Does, Ends, Node, StandIn, Tree, Turn, assert_same_tree, btrfs_or_skip,
-    file,
+    BtrfsFault, BtrfsFs, Call, Calls, ExitAs, InjectedFault, Node, StandIn, Tree, assert_same_tree,
+    btrfs_or_skip, file,
 };
 
 const MIB: u64 = 1 << 20;
-/// More than a pipe holds, so that who does not read it stands still.
+/// More than a pipe holds, so that a writer blocks if its reader stops.
 const CONTENT_BYTES: usize = 300_000;
 
 #[test]
-fn without_a_cue_it_is_the_real_one() {
+fn without_a_fault_it_is_the_real_one() {
     let Some(world) = World::new() else { return };
     let stand_in = StandIn::new([]);
 
@@ -24,7 +24,7 @@ fn without_a_cue_it_is_the_real_one() {
     let odd = ["--version", "two\nlines", ""];
     assert!(command(&stand_in, &odd).output().unwrap().status.success());
 
-    assert_eq!(said(&output), (Some(0), world.stream.as_slice(), false));
+    assert_eq!(result_of(&output), (Some(0), world.stream.as_slice(), false));
     let args = stand_in.calls().into_iter().map(|call| call.args).collect::<Vec<_>>();
     assert_eq!(args[0], ["send".as_ref(), world.snapshot.as_os_str()]);
     assert_eq!(args[1], odd);
@@ -33,7 +33,7 @@ fn without_a_cue_it_is_the_real_one() {
 }
 
 #[test]
-fn a_send_goes_wrong_as_it_was_told() {
+fn a_send_has_the_injected_fault() {
     let Some(world) = World::new() else { return };
     let whole = world.stream.as_slice();
     let first = &whole[..100_000];
@@ -42,27 +42,31 @@ fn a_send_goes_wrong_as_it_was_told() {
     let twice = [first, whole].concat();
     #[rustfmt::skip]
     let cases = [
-        // what it does                           exits with  sends     and complains
-        (Does::FailsAfter { bytes: 100_000 },     Some(1),    first,    true),
-        (Does::FailsAfter { bytes: 0 },           Some(1),    &[],      true),
-        (Does::DiesAfter { bytes: 100_000 },      None,       first,    false),
-        (Does::CutsAfter { bytes: 100_000 },      Some(0),    first,    false),
-        (Does::FlipsByteAt { offset: 100_000 },   Some(0),    &flipped, false),
-        (Does::StartsOverAfter { bytes: 100_000 },Some(0),    &twice,   false),
-        (Does::FailsAtTheEnd,                     Some(1),    whole,    true),
-        (flood(0, Ends::Well),                    Some(0),    whole,    true),
-        (flood(100_000, Ends::Well),              Some(0),    whole,    true),
-        (flood(100_000, Ends::Badly),             Some(1),    whole,    true),
+        // injected fault                        exits with  sends     prints the error
+        (BtrfsFault::FailsAfter { bytes: 100_000 },     Some(1),    first,    true),
+        (BtrfsFault::FailsAfter { bytes: 0 },           Some(1),    &[],      true),
+        (BtrfsFault::DiesAfter { bytes: 100_000 },      None,       first,    false),
+        (BtrfsFault::CutsAfter { bytes: 100_000 },      Some(0),    first,    false),
+        (BtrfsFault::FlipsByteAt { offset: 100_000 },   Some(0),    &flipped, false),
+        (BtrfsFault::StartsOverAfter { bytes: 100_000 },Some(0),    &twice,   false),
+        (BtrfsFault::FailsAtTheEnd,                     Some(1),    whole,    true),
+        (flood(0, ExitAs::Success),                    Some(0),    whole,    true),
+        (flood(100_000, ExitAs::Success),              Some(0),    whole,    true),
+        (flood(100_000, ExitAs::Failure),             Some(1),    whole,    true),
     ];
-    for (does, code, stream, complains) in cases {
-        let stand_in = StandIn::new([every("send", does)]);
+    for (fault, code, stream, prints_error) in cases {
+        let stand_in = StandIn::new([every("send", fault)]);
 
         let output = world.send(&stand_in);
 
-        assert!(said(&output) == (code, stream, complains), "{does:?}: {}", summary(&output));
-        let floods = matches!(does, Does::FloodsStderr { .. });
-        assert_eq!(output.stderr.len() as u64 > MIB, floods, "{does:?}");
-        assert_eq!(output.status.signal(), code.is_none().then_some(9), "{does:?}");
+        assert!(
+            result_of(&output) == (code, stream, prints_error),
+            "{fault:?}: {}",
+            summary(&output)
+        );
+        let floods = matches!(fault, BtrfsFault::FloodsStderr { .. });
+        assert_eq!(output.stderr.len() as u64 > MIB, floods, "{fault:?}");
+        assert_eq!(output.status.signal(), code.is_none().then_some(9), "{fault:?}");
         assert_eq!(stand_in.unfired(), []);
         stand_in.assert_no_process_left();
     }
@@ -73,7 +77,8 @@ fn any_byte_is_flipped() {
     let Some(world) = World::new() else { return };
     // The stream begins with its magic: letters, a dash and a zero byte.
     for offset in [0, 5, 12, world.stream.len() - 1] {
-        let stand_in = StandIn::new([every("send", Does::FlipsByteAt { offset: offset as u64 })]);
+        let stand_in =
+            StandIn::new([every("send", BtrfsFault::FlipsByteAt { offset: offset as u64 })]);
 
         let got = world.send(&stand_in).stdout;
 
@@ -84,17 +89,17 @@ fn any_byte_is_flipped() {
 }
 
 #[test]
-fn who_hangs_ends_when_it_is_told_and_leaves_nothing() {
+fn a_hanging_send_ends_by_its_signal_and_leaves_no_process() {
     let Some(world) = World::new() else { return };
     #[rustfmt::skip]
     let cases = [
-        // what it does                                 told              ended by
-        (Does::HangsAfter { bytes: 30_000 },       vec![Signal::TERM],               15),
-        (Does::HangsAfter { bytes: 0 },             vec![Signal::TERM],               15),
-        (Does::IgnoresTermAfter { bytes: 30_000 }, vec![Signal::TERM, Signal::KILL], 9),
+        // injected fault                              signals           ended by
+        (BtrfsFault::HangsAfter { bytes: 30_000 },       vec![Signal::TERM],               15),
+        (BtrfsFault::HangsAfter { bytes: 0 },             vec![Signal::TERM],               15),
+        (BtrfsFault::IgnoresTermAfter { bytes: 30_000 }, vec![Signal::TERM, Signal::KILL], 9),
     ];
-    for (does, signals, ended_by) in cases {
-        let stand_in = StandIn::new([every("send", does)]);
+    for (fault, signals, ended_by) in cases {
+        let stand_in = StandIn::new([every("send", fault)]);
         let mut child = world.start_send(&stand_in);
         child.wait_until_hanging(&stand_in);
         let pid = Pid::from_child(&child.0);
@@ -102,18 +107,18 @@ fn who_hangs_ends_when_it_is_told_and_leaves_nothing() {
         signals.iter().for_each(|signal| kill_process(pid, *signal).unwrap());
         let status = child.0.wait().unwrap();
 
-        assert_eq!(status.signal(), Some(ended_by), "{does:?}");
+        assert_eq!(status.signal(), Some(ended_by), "{fault:?}");
         let mut rest = Vec::new();
         child.0.stdout.take().unwrap().read_to_end(&mut rest).unwrap();
-        assert!(world.stream.starts_with(&rest), "{does:?}");
+        assert!(world.stream.starts_with(&rest), "{fault:?}");
         stand_in.assert_no_process_left();
     }
 }
 
 #[test]
-fn killed_in_mid_stream_it_leaves_nothing() {
+fn a_send_that_is_killed_in_mid_stream_leaves_no_process() {
     let Some(world) = World::new() else { return };
-    let stand_in = StandIn::new([every("send", Does::FlipsByteAt { offset: 1 })]);
+    let stand_in = StandIn::new([every("send", BtrfsFault::FlipsByteAt { offset: 1 })]);
     let mut child = world.start_send(&stand_in);
     child.0.stdout.as_mut().unwrap().read_exact(&mut [0; 10]).unwrap();
     assert!(!stand_in.processes().is_empty());
@@ -126,9 +131,9 @@ fn killed_in_mid_stream_it_leaves_nothing() {
 }
 
 #[test]
-fn dropping_it_ends_what_hangs() {
+fn dropping_the_stand_in_kills_its_processes() {
     let Some(world) = World::new() else { return };
-    let stand_in = StandIn::new([every("send", Does::IgnoresTermAfter { bytes: 0 })]);
+    let stand_in = StandIn::new([every("send", BtrfsFault::IgnoresTermAfter { bytes: 0 })]);
     let mut child = world.start_send(&stand_in);
     child.wait_until_hanging(&stand_in);
 
@@ -138,10 +143,10 @@ fn dropping_it_ends_what_hangs() {
 }
 
 #[test]
-fn only_the_call_that_was_meant_goes_wrong() {
+fn only_the_chosen_call_fails() {
     let Some(world) = World::new() else { return };
-    let nth = |n, does| Cue { command: "send", call: Turn::Nth(n), does };
-    let fails = Does::FailsAfter { bytes: 0 };
+    let nth = |n, fault| InjectedFault { command: "send", call: Calls::Nth(n), fault };
+    let fails = BtrfsFault::FailsAfter { bytes: 0 };
     let stand_in = StandIn::new([nth(3, fails), nth(2, fails), nth(5, fails)]);
 
     let codes = [(); 4].map(|()| world.send(&stand_in).status.code());
@@ -151,10 +156,14 @@ fn only_the_call_that_was_meant_goes_wrong() {
 }
 
 #[test]
-fn calls_at_the_same_time_are_counted_apart() {
+fn parallel_calls_are_counted_separately() {
     let Some(world) = World::new() else { return };
-    let cue = Cue { command: "send", call: Turn::Nth(5), does: Does::FailsAfter { bytes: 0 } };
-    let stand_in = StandIn::new([cue]);
+    let injected = InjectedFault {
+        command: "send",
+        call: Calls::Nth(5),
+        fault: BtrfsFault::FailsAfter { bytes: 0 },
+    };
+    let stand_in = StandIn::new([injected]);
 
     let codes: Vec<_> = std::thread::scope(|scope| {
         let sends = [(); 8].map(|()| scope.spawn(|| world.send(&stand_in).status.code()));
@@ -168,56 +177,56 @@ fn calls_at_the_same_time_are_counted_apart() {
 }
 
 #[test]
-fn a_receive_goes_wrong_as_it_was_told() {
+fn a_receive_has_the_injected_fault() {
     let Some(world) = World::new() else { return };
     #[rustfmt::skip]
     let cases = [
-        // what it does                          exits with  all is received
-        (Does::FailsAfter { bytes: 0 },          Some(1),    false),
-        (Does::FailsAfter { bytes: 100_000 },    Some(1),    false),
-        (Does::DiesAfter { bytes: 100_000 },     None,       false),
-        (Does::CutsAfter { bytes: 100_000 },     Some(0),    false),
-        (Does::FlipsByteAt { offset: 100_000 },  Some(1),    false),
-        (Does::FailsAtTheEnd,                    Some(1),    true),
-        (flood(0, Ends::Well),                   Some(0),    true),
-        (flood(100_000, Ends::Badly),            Some(1),    true),
+        // injected fault                       exits with  all is received
+        (BtrfsFault::FailsAfter { bytes: 0 },          Some(1),    false),
+        (BtrfsFault::FailsAfter { bytes: 100_000 },    Some(1),    false),
+        (BtrfsFault::DiesAfter { bytes: 100_000 },     None,       false),
+        (BtrfsFault::CutsAfter { bytes: 100_000 },     Some(0),    false),
+        (BtrfsFault::FlipsByteAt { offset: 100_000 },  Some(1),    false),
+        (BtrfsFault::FailsAtTheEnd,                    Some(1),    true),
+        (flood(0, ExitAs::Success),                   Some(0),    true),
+        (flood(100_000, ExitAs::Failure),            Some(1),    true),
     ];
-    for (n, (does, code, is_whole)) in cases.into_iter().enumerate() {
-        let stand_in = StandIn::new([every("receive", does)]);
+    for (n, (fault, code, is_whole)) in cases.into_iter().enumerate() {
+        let stand_in = StandIn::new([every("receive", fault)]);
         let target = world.fs.path().join(format!("received-{n}"));
         std::fs::create_dir(&target).unwrap();
 
         let output = world.receive(&stand_in, &target);
 
-        assert_eq!(output.status.code(), code, "{does:?}: {}", summary(&output));
+        assert_eq!(output.status.code(), code, "{fault:?}: {}", summary(&output));
         let received = target.join("snapshot");
         if is_whole {
             assert_same_tree(&world.snapshot, &received);
-        } else if does != (Does::FailsAfter { bytes: 0 }) {
-            assert!(received.join("file").exists(), "{does:?}: a part of it was received");
-            let was_sealed = std::fs::write(received.join("new"), "").is_err();
-            assert!(!was_sealed, "{does:?}: it is as if the work were under way");
+        } else if fault != (BtrfsFault::FailsAfter { bytes: 0 }) {
+            assert!(received.join("file").exists(), "{fault:?}: part of it was received");
+            let is_read_only = std::fs::write(received.join("new"), "").is_err();
+            assert!(!is_read_only, "{fault:?}: an unfinished subvolume is writable");
         } else {
-            assert!(!received.exists(), "{does:?}");
+            assert!(!received.exists(), "{fault:?}");
         }
         stand_in.assert_no_process_left();
     }
 }
 
 #[test]
-fn a_receive_that_hangs_can_be_ended() {
+fn a_hanging_receive_ends_by_sigterm() {
     let Some(world) = World::new() else { return };
-    let stand_in = StandIn::new([every("receive", Does::HangsAfter { bytes: 0 })]);
+    let stand_in = StandIn::new([every("receive", BtrfsFault::HangsAfter { bytes: 0 })]);
     let mut command = command(&stand_in, &["receive", world.fs.path().to_str().unwrap()]);
-    let mut child = Ended(command.stdin(Stdio::piped()).spawn().unwrap());
+    let mut child = KilledOnDrop(command.stdin(Stdio::piped()).spawn().unwrap());
     child.wait_until_hanging(&stand_in);
 
-    // Waiting for its end closes the pipe that is left in there.
+    // `wait` would close the pipe, so it is taken out first.
     let mut stdin = child.0.stdin.take().unwrap();
     kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
     assert_eq!(child.0.wait().unwrap().signal(), Some(15));
 
-    // Nobody is left who could read.
+    // No process is left that could read.
     let err = stdin.write_all(&world.stream).unwrap_err();
     assert_eq!(err.kind(), std::io::ErrorKind::BrokenPipe);
     stand_in.assert_no_process_left();
@@ -227,7 +236,7 @@ fn a_receive_that_hangs_can_be_ended() {
 fn any_command_can_fail() {
     let Some(world) = World::new() else { return };
     let path = |name: &str| world.fs.path().join(name).to_str().unwrap().to_owned();
-    let (fails, late) = (Does::FailsAfter { bytes: 0 }, Does::FailsAtTheEnd);
+    let (fails, late) = (BtrfsFault::FailsAfter { bytes: 0 }, BtrfsFault::FailsAtTheEnd);
     let stand_in =
         StandIn::new([every("subvolume snapshot", fails), every("subvolume create", late)]);
     let run = |args: &[&str]| command(&stand_in, args).output().unwrap();
@@ -237,7 +246,7 @@ fn any_command_can_fail() {
     let listed = run(&["subvolume", "list", &path(".")]);
 
     assert_eq!((failed.status.code(), failed_late.status.code()), (Some(1), Some(1)));
-    assert!(String::from_utf8(failed.stderr).unwrap().contains(StandIn::COMPLAINT));
+    assert!(String::from_utf8(failed.stderr).unwrap().contains(StandIn::ERROR_MESSAGE));
     let names = String::from_utf8(listed.stdout).unwrap();
     assert!(names.contains("late") && !names.contains("copy"), "{names}");
     assert_eq!(stand_in.calls_of("subvolume snapshot").len(), 1);
@@ -245,7 +254,7 @@ fn any_command_can_fail() {
     assert_eq!(stand_in.calls_of("subvolume").len(), 3);
 }
 
-/// A filesystem with a snapshot, and the stream that the real `btrfs` makes of it.
+/// A filesystem with a snapshot, and the stream that the real `btrfs` sends of it.
 struct World {
     fs: BtrfsFs,
     snapshot: PathBuf,
@@ -253,7 +262,7 @@ struct World {
 }
 
 impl World {
-    /// `None` where that cannot be; the test then has said so.
+    /// Returns `None` if this machine cannot mount btrfs; a line was printed then.
     fn new() -> Option<World> {
         if !btrfs_or_skip() {
             return None;
@@ -272,19 +281,19 @@ impl World {
         self.start_send(stand_in).output()
     }
 
-    fn start_send(&self, stand_in: &StandIn) -> Ended {
+    fn start_send(&self, stand_in: &StandIn) -> KilledOnDrop {
         let mut command = command(stand_in, &["send"]);
         let command = command.arg(&self.snapshot).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ended(command.spawn().expect("the stand-in"))
+        KilledOnDrop(command.spawn().expect("the stand-in"))
     }
 
     fn receive(&self, stand_in: &StandIn, target: &std::path::Path) -> Output {
         let mut command = command(stand_in, &["receive"]);
         let command = command.arg(target).stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Ended(command.spawn().expect("the stand-in"));
+        let mut child = KilledOnDrop(command.spawn().expect("the stand-in"));
         let mut stdin = child.0.stdin.take().expect("a pipe");
         std::thread::scope(|scope| {
-            // One that goes wrong does not read all of it.
+            // A receive that fails does not read all of it.
             scope.spawn(move || stdin.write_all(&self.stream).ok());
             child.output()
         })
@@ -295,10 +304,10 @@ fn odd_file() -> Node {
     file(b"odd \xff name", "x").mode(0o600).xattr("user.note", "kept")
 }
 
-/// A child that does not outlive a test that fails.
-struct Ended(Child);
+/// A child that is killed when the test fails.
+struct KilledOnDrop(Child);
 
-impl Ended {
+impl KilledOnDrop {
     fn wait_until_hanging(&self, stand_in: &StandIn) {
         let hangs = || {
             let all = stand_in.processes();
@@ -319,7 +328,7 @@ impl Ended {
     }
 }
 
-impl Drop for Ended {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
@@ -332,18 +341,18 @@ fn command(stand_in: &StandIn, args: &[&str]) -> Command {
     command
 }
 
-fn every(command: &'static str, does: Does) -> Cue {
-    Cue { command, call: Turn::Every, does }
+fn every(command: &'static str, fault: BtrfsFault) -> InjectedFault {
+    InjectedFault { command, call: Calls::Every, fault }
 }
 
-fn flood(after_bytes: u64, ends: Ends) -> Does {
-    Does::FloodsStderr { after_bytes, flood_bytes: 2 * MIB, ends }
+fn flood(after_bytes: u64, exit: ExitAs) -> BtrfsFault {
+    BtrfsFault::FloodsStderr { after_bytes, flood_bytes: 2 * MIB, ends }
 }
 
-/// Exit code, stream, and whether there was a complaint.
-fn said(output: &Output) -> (Option<i32>, &[u8], bool) {
+/// Returns exit code, stream, and whether the error message was printed.
+fn result_of(output: &Output) -> (Option<i32>, &[u8], bool) {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), &output.stdout, stderr.contains(StandIn::COMPLAINT))
+    (output.status.code(), &output.stdout, stderr.contains(StandIn::ERROR_MESSAGE))
 }
 
 fn summary(output: &Output) -> String {

@@ -1,4 +1,4 @@
-//! Trees from literals, what is observed of them, and what the comparison says.
+//! Creating trees from literals, reading them, and comparing them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use s3up_testkit::{
 };
 
 #[test]
-fn a_literal_becomes_what_it_says() {
+fn a_literal_is_created_exactly() {
     let root = temp_dir();
     let tree = Tree::new([
         file("a/b/file", "content").mode(0o4640).mtime(-5, 7).xattr("user.note", [0, 255]),
@@ -39,10 +39,14 @@ fn a_literal_becomes_what_it_says() {
     assert_eq!(entry("symlink").mtime, (9, 9));
     assert_eq!((entry("fifo").kind, entry("fifo").mode), (Kind::Fifo, 0o644));
     assert_eq!((entry("dir").kind, entry("dir").mode), (Kind::Dir, 0o1777));
-    assert_eq!((entry("a").mode, entry("a").mtime), (0o755, entry(".").mtime), "as implied");
+    assert_eq!(
+        (entry("a").mode, entry("a").mtime),
+        (0o755, entry(".").mtime),
+        "a parent folder has the defaults"
+    );
     assert!(matches!(entry("sparse").kind, Kind::File { size: 0x100_0000, .. }));
     let blocks = fs::metadata(root.path().join("sparse")).unwrap().blocks();
-    assert!(blocks < 100, "{blocks} blocks: the holes are none");
+    assert!(blocks < 100, "{blocks} blocks: the holes are allocated");
     assert_eq!(seen.entries.len(), 12, "{:?}", seen.entries.keys());
 }
 
@@ -90,7 +94,7 @@ fn each_difference_is_reported_and_nothing_else() {
 }
 
 #[test]
-fn names_of_one_file_are_told_from_files_that_are_equal() {
+fn hard_links_are_distinguished_from_equal_files() {
     let copies = written([file("a", "x"), file("b", "x"), file("c", "x")]);
     let linked = written([file("a", "x"), hard_link("b", "a"), file("c", "x")]);
     let other = written([file("a", "x"), file("b", "x"), hard_link("c", "a")]);
@@ -104,7 +108,7 @@ fn names_of_one_file_are_told_from_files_that_are_equal() {
 
 #[test]
 fn owners_and_devices_are_compared() {
-    // Only root gives files away, and makes device nodes.
+    // Only root can change owners and create device nodes.
     if !root_or_skip() {
         return;
     }
@@ -120,11 +124,15 @@ fn owners_and_devices_are_compared() {
         assert_eq!(differences(&written([left]), &written([right])), [want]);
     }
     let setuid = written([file("f", "").owner(7, 7).mode(0o4755)]);
-    assert_eq!(setuid.entries[Path::new("f")].mode, 0o4755, "a new owner takes setuid away");
+    assert_eq!(
+        setuid.entries[Path::new("f")].mode,
+        0o4755,
+        "the mode is set after the owner, which would clear setuid"
+    );
 }
 
 #[test]
-fn a_socket_is_seen() {
+fn a_socket_is_observed() {
     let root = temp_dir();
     let _listener = UnixListener::bind(root.path().join("socket")).unwrap();
 

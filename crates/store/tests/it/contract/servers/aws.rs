@@ -9,7 +9,7 @@ use super::{Name, Running, Target};
 use crate::contract::server::{Server, quiet};
 
 pub async fn find_or_say_why_not() -> Option<Running<AwsBucket>> {
-    let bucket = AwsBucket::named_or_say_so().await?;
+    let bucket = AwsBucket::from_env_or_skip().await?;
     let provider = bucket.config.credentials_provider().expect("AWS credentials");
     let credentials = provider.provide_credentials().await.expect("AWS credentials");
     let config = quiet(aws_sdk_s3::config::Builder::from(&bucket.config)).build();
