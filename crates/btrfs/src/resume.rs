@@ -212,7 +212,7 @@ pub fn after_failure(
             | StoreKind::Transient
             | StoreKind::Unreadable => AfterFailure::KeepForResume,
         },
-        UploadError::Differs { .. } => AfterFailure::StartOver,
+        UploadError::ForeignChunk { .. } => AfterFailure::StartOver,
         UploadError::Source { .. }
         | UploadError::TooLong { .. }
         | UploadError::TooManyChunks { .. }

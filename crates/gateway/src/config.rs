@@ -10,7 +10,7 @@ use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, Loaded, Source};
 use s3up_core::part::{MIB, PART_BYTES_MIN};
 use s3up_core::{ClientName, KeyPrefix, Sha256Digest, Size};
-use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
+use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
 use crate::client::{Client, Clients, Overwrite, Right};
 use crate::tls;
@@ -79,7 +79,7 @@ impl Config {
         let tls = self.tls.as_ref().map_or("off".to_owned(), |tls| tls.cert.display().to_string());
         let credentials = match &store.credentials {
             Credentials::Explicit { access_key_id, .. } => format!("{access_key_id} / ***"),
-            Credentials::Found => "from the environment, a profile or a role".to_owned(),
+            Credentials::DefaultChain => "from the environment, a profile or a role".to_owned(),
         };
         let mut text = format!(
             "listen: {}\ntls: {tls}\nmax_connections: {}\nbuffer_budget: {}\n\
@@ -193,7 +193,7 @@ fn store_settings(
     };
     let sse_default = match profile {
         Profile::Aws => Sse::Aes256,
-        Profile::Generic => Sse::Unsaid,
+        Profile::Generic => Sse::Unset,
     };
     Ok(Settings {
         endpoint,
@@ -206,7 +206,7 @@ fn store_settings(
         sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
             .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
         buffer_budget_bytes,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     })
 }
@@ -218,7 +218,7 @@ fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
         (Some(access_key_id), Some(secret_access_key)) => {
             Ok(Credentials::Explicit { access_key_id, secret_access_key })
         }
-        (None, None) => Ok(Credentials::Found),
+        (None, None) => Ok(Credentials::DefaultChain),
         (Some(_), None) => {
             Err(source.wrong("s3.secret_access_key", "is needed beside `s3.access_key_id`"))
         }

@@ -57,8 +57,8 @@ impl Gateway {
         let store = Store::connect(config.store).await?;
         let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
         let what = match versioning {
-            Versioning::Kept => None,
-            Versioning::NotKept => Some("keeps no versions"),
+            Versioning::Enabled => None,
+            Versioning::Off => Some("keeps no versions"),
             Versioning::Unknown => Some("does not say whether it keeps versions"),
         };
         if let Some(what) = what {
@@ -124,7 +124,7 @@ impl Gateway {
     pub(crate) async fn settle(&self) {
         self.0.detached.close();
         self.0.detached.wait().await;
-        self.0.store.settle().await;
+        self.0.store.wait_for_aborts().await;
     }
 }
 
@@ -140,7 +140,7 @@ async fn check_overwrite(
     };
     let Some(client) = clients.policies().find(is_promised) else { return Ok(()) };
     match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
-        Conditions::Honoured | Conditions::HonouredWhereNew => Ok(()),
+        Conditions::Honoured | Conditions::IfNoneMatchOnly => Ok(()),
         Conditions::Ignored => Err(StartError::Overwrite { client: client.name.clone() }),
         Conditions::Unknown => {
             tracing::warn!(

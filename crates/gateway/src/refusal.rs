@@ -162,7 +162,7 @@ impl From<UploadError> for Refusal {
             ),
             UploadError::Buffers { source, .. } => source.into(),
             // A file is sent once only.
-            UploadError::Differs { .. } => {
+            UploadError::ForeignChunk { .. } => {
                 Refusal::new(Code::StoreRefused, "another upload of this file was begun")
                     .because(&err)
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use s3up_core::wire::UploadAnswer;
 use s3up_core::{Code, Key, RemotePath, Sha256Digest};
-use s3up_store::{Kind, Length, ObjectFacts, Put, Staged, Stored};
+use s3up_store::{Kind, Length, ObjectFacts, Put, StagedUpload, Stored};
 use tokio::io::AsyncRead;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -51,7 +51,7 @@ pub(crate) struct Pending {
     client: Client,
     key: Key,
     began: Instant,
-    staged: Staged,
+    staged: StagedUpload,
     // Free before the ticket is: whoever waits for that one finds it.
     place: OwnedSemaphorePermit,
     ticket: Ticket,

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use s3up_core::{Key, Throughput};
-use s3up_store::{Acknowledged, Chunk, Known, Noted, Overwrite, PutChunks, UploadError};
+use s3up_store::{
+    AlreadyUploaded, Chunk, Overwrite, ProgressEvent, PutChunks, ResumeLog, UploadError,
+};
 use tokio::sync::mpsc;
 
 use super::{Backup, Job};
@@ -42,7 +44,7 @@ impl Backup<'_> {
                 let is_no_accident = last.as_ref() == Some(source);
                 last = Some(source.clone());
                 !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
-            } else if let Failure::Upload(UploadError::Differs { chunk, .. }) = &failure {
+            } else if let Failure::Upload(UploadError::ForeignChunk { chunk, .. }) = &failure {
                 sent < SENDS_MAX && self.forget_from(job, *chunk).await
             } else {
                 false
@@ -148,7 +150,7 @@ impl Backup<'_> {
                 (Some(journal.known), writer)
             }
             None => {
-                let known = is_again.then(Known::new);
+                let known = is_again.then(AlreadyUploaded::new);
                 (known, Writer::begin(&path, &self.header(job), named).await)
             }
         };
@@ -188,7 +190,13 @@ impl Backup<'_> {
                 (None, None) => store.upload_chunks(&put, stream).await,
                 (known, writer) => {
                     let tell = writer.as_ref().map_or_else(nobody, Writer::tell);
-                    store.upload_chunks_noted(&put, Noted { known, tell }, stream).await
+                    store
+                        .upload_chunks_resumable(
+                            &put,
+                            ResumeLog { already_uploaded: known, tx: tell },
+                            stream,
+                        )
+                        .await
                 }
             }
         };
@@ -205,11 +213,11 @@ impl Backup<'_> {
 
 /// What is known of a stream that is about to be sent, and who notes what comes.
 struct Notes {
-    known: Option<Known>,
+    known: Option<AlreadyUploaded>,
     writer: Option<Writer>,
 }
 
-fn nobody() -> mpsc::Sender<Acknowledged> {
+fn nobody() -> mpsc::Sender<ProgressEvent> {
     mpsc::channel(1).0
 }
 

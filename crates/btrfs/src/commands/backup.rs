@@ -114,7 +114,7 @@ async fn prune_after(backup: &Backup<'_>, report: &Report) {
 
 /// What is not aborted by then, the next run sweeps.
 async fn settle(backup: &Backup<'_>) {
-    if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
+    if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.wait_for_aborts()).await.is_err() {
         tracing::warn!(event = "uploads_left_behind", "the store does not answer");
     }
 }

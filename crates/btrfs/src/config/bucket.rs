@@ -7,7 +7,7 @@ use std::time::Duration;
 use s3up_cli::config::{ConfigError, Loaded, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
-use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
+use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
 use super::raw;
 use super::restore::{RestoreConfig, restore};
@@ -175,13 +175,13 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         endpoint,
         region: raw.region.clone(),
         bucket: raw.bucket.clone(),
-        credentials: Credentials::Found,
+        credentials: Credentials::DefaultChain,
         profile,
         ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
         storage_class: None,
         sse,
         buffer_budget_bytes: budget,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth { upload_bytes_per_second, ..Bandwidth::default() },
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use s3up_core::part::MIB;
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Download, DownloadRow, Get, ObjectFacts, Store};
+use s3up_store::{Download, DownloadSequence, Get, ObjectFacts, Store};
 
 use super::error::RestoreError;
 use crate::bucket::Bucket;
@@ -89,13 +89,13 @@ impl<'c> FetchPlan<'c> {
 
     /// All chunks of all links from this one on, one after the other: every part
     /// is verified before it is handed on.
-    pub fn row(&self, from: usize) -> DownloadRow {
+    pub fn row(&self, from: usize) -> DownloadSequence {
         let gets = self
             .links
             .iter()
             .skip(from)
             .flat_map(|planned| (0..planned.chunks.len()).map(move |n| self.get(planned, n)));
-        self.store.download_row(gets.collect())
+        self.store.download_sequence(gets.collect())
     }
 
     /// The chunk that is the `object`th of that row.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use btrfs_sendstream::{Facts, Uuid};
 use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
-use s3up_store::DownloadRow;
+use s3up_store::DownloadSequence;
 
 use super::behind::{Pages, Writeback};
 use super::error::RestoreError;
@@ -30,7 +30,7 @@ use crate::subvolume;
 /// Everything that the links of a chain share on their context.
 struct ReceiveContext<'a, 'c> {
     links: &'a FetchPlan<'c>,
-    row: DownloadRow,
+    row: DownloadSequence,
     /// The first link of the row.
     from: usize,
     progress: Arc<Progress>,

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use s3up_core::Sha256Digest;
-use s3up_store::{Acknowledged, Known, KnownPart, Sse};
+use s3up_store::{AlreadyUploaded, ProgressEvent, Sse, UploadedPart};
 use serde::{Deserialize, Serialize};
 
 use crate::compressed::Form;
@@ -59,7 +59,7 @@ pub struct Journal {
     pub header: Header,
     /// Of the snapshot, as its stream named it; `None`: nothing was read of it.
     pub identity: Option<Identity>,
-    pub known: Known,
+    pub known: AlreadyUploaded,
     pub acknowledged_bytes: u64,
     /// When the last line was written.
     pub acknowledged_at: Timestamp,
@@ -129,7 +129,7 @@ impl Header {
 impl Settings {
     pub fn of(bucket: &BucketConfig, form: Form) -> Settings {
         let sse = match &bucket.settings.sse {
-            Sse::Unsaid => "none".to_owned(),
+            Sse::Unset => "none".to_owned(),
             Sse::Aes256 => "AES256".to_owned(),
             Sse::Kms { key_id: None } => "aws:kms".to_owned(),
             Sse::Kms { key_id: Some(id) } => format!("aws:kms {id}"),
@@ -184,21 +184,21 @@ impl Journal {
             Line::Snapshot(identity) => self.identity = Some(identity),
             Line::Begun { chunk, upload_id } => {
                 self.acknowledged_bytes -= self.bytes_of(chunk);
-                Acknowledged::Begun { chunk, upload_id }.note_in(&mut self.known);
+                ProgressEvent::UploadStarted { chunk, upload_id }.apply_to(&mut self.known);
             }
             Line::Part { chunk, number, len, sha256, etag } => {
                 self.acknowledged_bytes += len;
                 let known = self.known.get(&chunk).and_then(|chunk| chunk.parts.get(&number));
                 self.acknowledged_bytes -= known.map_or(0, |part| part.len);
-                let part = KnownPart { len, sha256, etag };
-                Acknowledged::Part { chunk, number, part }.note_in(&mut self.known);
+                let part = UploadedPart { len, sha256, etag };
+                ProgressEvent::PartUploaded { chunk, number, part }.apply_to(&mut self.known);
             }
             Line::Completed { chunk, etag, bytes } => {
                 // One that fits into a part has no parts of its own.
                 if self.bytes_of(chunk) == 0 {
                     self.acknowledged_bytes += bytes;
                 }
-                Acknowledged::Completed { chunk, etag, bytes }.note_in(&mut self.known);
+                ProgressEvent::ChunkCompleted { chunk, etag, bytes }.apply_to(&mut self.known);
             }
             Line::Forgotten { chunk } => {
                 let forgotten = self.known.split_off(&chunk);
@@ -246,7 +246,7 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
                 journal = Some(Journal {
                     header,
                     identity: None,
-                    known: Known::new(),
+                    known: AlreadyUploaded::new(),
                     acknowledged_bytes: 0,
                     acknowledged_at: at,
                     good_bytes: 0,

@@ -1,5 +1,5 @@
 use s3up_core::KeyPrefix;
-use s3up_store::{Known, StoreError};
+use s3up_store::{AlreadyUploaded, StoreError};
 
 use super::found::CompleteBackup;
 use super::journal::{Header, Journal};
@@ -63,7 +63,7 @@ fn found(kind: Kind) -> InterruptedBackup {
         journal: Ok(Journal {
             header: header(),
             identity: Some(identity(7)),
-            known: Known::new(),
+            known: AlreadyUploaded::new(),
             acknowledged_bytes: 50,
             acknowledged_at: at("2026-01-02T03:00:00Z"),
             good_bytes: 0,
@@ -196,7 +196,7 @@ fn what_becomes_of_a_backup_that_failed() {
         Failure::Publish(PublishError::Unknown { key: key("p"), source })
     };
     let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
-    let differs = || Failure::Upload(UploadError::Differs { key: key("c"), chunk: 1 });
+    let differs = || Failure::Upload(UploadError::ForeignChunk { key: key("c"), chunk: 1 });
     let stopped = || Failure::Stopped(s3up_cli::Stop::Terminated);
     let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
     let complete = || Resumption::PublishOnly { run: run() };
