@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use s3up_core::Key;
-use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse, Store};
+use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Store, Timeouts};
 
 use crate::tools;
 
@@ -26,9 +26,9 @@ pub async fn store(endpoint: &str, buffer_budget_bytes: u64) -> anyhow::Result<S
         profile: Profile::Generic,
         ca_file: None,
         storage_class: None,
-        sse: Sse::Unsaid,
+        sse: Sse::Unset,
         buffer_budget_bytes,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     });
     Ok(store.await?)

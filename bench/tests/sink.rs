@@ -77,7 +77,7 @@ async fn what_is_kept_comes_back() {
             share: None,
         });
     }
-    let mut row = store.download_row(gets);
+    let mut row = store.download_sequence(gets);
     let mut back = Vec::new();
     while let Some(piece) = row.next().await.unwrap() {
         back.extend_from_slice(&piece.bytes);

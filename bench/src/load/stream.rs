@@ -60,7 +60,7 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
         retry_for: RETRY_FOR,
     };
     store.upload_chunks(&put, Endless::default().take(args.gib * GIB)).await?;
-    store.settle().await;
+    store.wait_for_aborts().await;
     Ok(())
 }
 
@@ -85,7 +85,7 @@ pub async fn download(args: &Download) -> anyhow::Result<()> {
             share: None,
         });
     }
-    let mut row = store.download_row(gets);
+    let mut row = store.download_sequence(gets);
     while row.next().await?.is_some() {}
     Ok(())
 }

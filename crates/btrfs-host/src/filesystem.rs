@@ -1,11 +1,11 @@
 //! What a path stands on: which filesystem, and whether it is a subvolume.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::fs;
-use std::io;
 
 /// The inode of the root of every btrfs subvolume, and of nothing else there:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.

@@ -11,12 +11,12 @@ mod room;
 mod segment;
 pub mod source;
 
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::fmt;
-use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use s3up_core::Size;

@@ -5,12 +5,12 @@
 //! leaves a process behind: a short call is killed when it is dropped, a long
 //! one is a [`Running`](crate::child::Running).
 
+use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::env;
-use std::io;
 
 use tokio::process::Command;
 

@@ -187,7 +187,7 @@ impl Benchmark<'_> {
         let folder = self.folder();
         let fail = |source| BenchmarkError::Clear { folder: folder.clone(), source };
         // What was given up is aborted first, so that nothing appears later.
-        self.store.settle().await;
+        self.store.wait_for_aborts().await;
         let ahead = SystemTime::now() + CLOCK_SKEW;
         self.store.sweep(&folder, ahead, self.retry_for()).await.map_err(fail)?;
         let mut listing = self.store.list(&folder, self.retry_for());

@@ -108,7 +108,7 @@ async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
     let headers = match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
         // The store has said why it is not known.
         Conditions::Honoured | Conditions::Unknown => return,
-        Conditions::HonouredWhereNew => "If-Match",
+        Conditions::IfNoneMatchOnly => "If-Match",
         Conditions::Ignored => "If-None-Match and If-Match",
     };
     tracing::warn!(

@@ -126,8 +126,8 @@ fn check_versioning(
     required: bool,
 ) -> Result<(), StartError> {
     let (state, consequence) = match versioning {
-        Versioning::Kept => return Ok(()),
-        Versioning::NotKept => ("off", "overwritten files cannot be recovered"),
+        Versioning::Enabled => return Ok(()),
+        Versioning::Off => ("off", "overwritten files cannot be recovered"),
         Versioning::Unknown => {
             ("unknown", "S3 did not report it, so overwritten files may not be recoverable")
         }
@@ -152,7 +152,7 @@ async fn check_overwrite(
     };
     let Some(policy) = clients.policies().find(needs_condition) else { return Ok(()) };
     match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
-        Conditions::Honoured | Conditions::HonouredWhereNew => Ok(()),
+        Conditions::Honoured | Conditions::IfNoneMatchOnly => Ok(()),
         Conditions::Ignored => Err(StartError::Overwrite { client: policy.name.clone() }),
         Conditions::Unknown => {
             tracing::warn!(

@@ -233,7 +233,7 @@ fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<
 
 fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<What> {
     let (expected, is_right) = match expected {
-        Sse::Unsaid => return None,
+        Sse::Unset => return None,
         // What is encrypted with a key of KMS is encrypted no less.
         Sse::Aes256 => ("AES256", found.is_some()),
         Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
@@ -352,7 +352,7 @@ mod tests {
         assert!(!class("STANDARD", None, Profile::Aws));
         let sse = |expected: Sse, found| other_encryption(&expected, found).is_some();
         assert!(!sse(Sse::Aes256, Some("AES256")) && !sse(Sse::Aes256, Some("aws:kms")));
-        assert!(sse(Sse::Aes256, None) && !sse(Sse::Unsaid, None));
+        assert!(sse(Sse::Aes256, None) && !sse(Sse::Unset, None));
         assert!(sse(Sse::Kms { key_id: None }, Some("AES256")));
         assert!(!sse(Sse::Kms { key_id: None }, Some("aws:kms:dsse")));
     }

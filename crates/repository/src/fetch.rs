@@ -6,7 +6,7 @@ use std::time::Duration;
 use btrfs_sendstream::StreamError;
 use s3up_core::part::MIB;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
-use s3up_store::{Download, DownloadRow, Get, ObjectFacts, Store, StoreError};
+use s3up_store::{Download, DownloadSequence, Get, ObjectFacts, Store, StoreError};
 
 use crate::chain::{Chain, ChainEntry};
 use crate::documents::{Bucket, BucketError};
@@ -129,13 +129,13 @@ impl<'c> FetchPlan<'c> {
 
     /// All chunks of all links from this one on, one after the other: every part
     /// is verified before it is handed on.
-    pub fn row(&self, from: usize) -> DownloadRow {
+    pub fn row(&self, from: usize) -> DownloadSequence {
         let gets = self
             .links
             .iter()
             .skip(from)
             .flat_map(|planned| (0..planned.chunks.len()).map(move |n| self.get(planned, n)));
-        self.store.download_row(gets.collect())
+        self.store.download_sequence(gets.collect())
     }
 
     /// The chunk that is the `object`th of that row.

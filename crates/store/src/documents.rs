@@ -1,28 +1,28 @@
-//! Small objects, each read and written as a whole.
+//! Documents: small objects that are read and written as a whole.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3up_core::Key;
 
-use crate::connect::Store;
-use crate::cut::Length;
-use crate::download::Get;
+use crate::download::get::Get;
 use crate::error::{Kind, StoreError, UploadError};
-use crate::facts::ObjectFacts;
-use crate::put::{Overwrite, Put, Stored};
+use crate::objects::head::ObjectFacts;
+use crate::transport::connect::Store;
+use crate::upload::part_splitter::Length;
+use crate::upload::put::{Overwrite, Put, Stored};
 
-/// Most documents are one part; a longer one needs no more buffers than this.
+/// Most documents fit into one part, and longer ones need no larger buffers.
 const DOCUMENT_PART_BYTES: u64 = 8 << 20;
 
-/// An object that is read into memory as a whole.
+/// An object that was read into memory as a whole.
 #[derive(Clone, Debug)]
 pub struct Document {
     pub bytes: Vec<u8>,
     pub facts: ObjectFacts,
 }
 
-/// How a document is stored.
+/// How to store a document.
 #[derive(Clone, Debug)]
 pub struct PutDocument {
     pub key: Key,
@@ -31,12 +31,13 @@ pub struct PutDocument {
     pub metadata: BTreeMap<String, String>,
     pub storage_class: Option<String>,
     pub overwrite: Overwrite,
-    /// How long a failing call is repeated.
+    /// How long to retry a failing call.
     pub retry_for: Duration,
 }
 
 impl Store {
-    /// Reads an object of at most `bytes_max`; `None` where there is none.
+    /// Reads an object of at most `bytes_max` bytes. Returns `None` if there is no
+    /// such object.
     pub async fn read(
         &self,
         key: &Key,
@@ -44,7 +45,7 @@ impl Store {
         retry_for: Duration,
     ) -> Result<Option<Document>, StoreError> {
         match self.read_once(key, bytes_max, retry_for).await {
-            // Damaged on the way, or replaced between two calls.
+            // It was damaged in transit, or replaced between two calls.
             Err(err) if matches!(err.kind, Kind::Corrupt | Kind::Precondition) => {
                 self.read_once(key, bytes_max, retry_for).await
             }
@@ -60,8 +61,8 @@ impl Store {
     ) -> Result<Option<Document>, StoreError> {
         let Some(facts) = self.head(key, None, retry_for).await? else { return Ok(None) };
         if facts.size > bytes_max {
-            let what = format!("it is {} bytes long, the limit is {bytes_max}", facts.size);
-            return Err(StoreError::new("read", key, Kind::TooLong).because(what));
+            let what = format!("expected at most {bytes_max} bytes, found {}", facts.size);
+            return Err(StoreError::new("read", key, Kind::TooLong).with_cause(what));
         }
         let mut bytes = Vec::with_capacity(facts.size as usize);
         let mut download = self.download(Get {
@@ -75,8 +76,8 @@ impl Store {
             buffer_wait: None,
             share: None,
         });
-        while let Some(piece) = download.next().await? {
-            bytes.extend_from_slice(&piece);
+        while let Some(next) = download.next().await? {
+            bytes.extend_from_slice(&next);
         }
         Ok(Some(Document { bytes, facts }))
     }

@@ -1,7 +1,7 @@
-//! What can go wrong with the store, by what a caller can do about it.
+//! Errors of the store, by what a caller can do about them.
 //!
-//! `Display` says one layer; the cause is in `source()`. S3's own code and
-//! sentence are the cause, never the whole message, and never a secret.
+//! `Display` prints one layer, and the cause is in `source()`. The code and message
+//! of S3 are only ever the cause. No error contains a secret.
 
 use std::error::Error;
 use std::fmt;
@@ -11,18 +11,18 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3up_core::{Key, Sha256Digest, Size};
 
-use crate::pool::PoolError;
+use crate::buffers::pool::PoolError;
 
-/// One failed store operation: what we tried, on what, and what kind of
-/// failure it was. Callers branch on [`Kind`], never on the text.
+/// A failed operation: what was tried, on what, and the kind of failure. Callers
+/// branch on [`Kind`], never on the text.
 #[derive(Debug, thiserror::Error)]
 #[error("{op} {subject}: {kind}")]
 pub struct StoreError {
     pub op: &'static str,
-    /// The key, or the bucket.
+    /// The key or the bucket.
     pub subject: String,
     pub kind: Kind,
-    /// How long the store asked us to wait.
+    /// How long S3 asked us to wait.
     pub retry_after: Option<Duration>,
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -32,58 +32,62 @@ pub struct StoreError {
 pub enum Kind {
     NotFound,
     NoBucket,
-    /// The store does not know the key id, or the signature is wrong.
+    /// S3 does not know the access key ID, or the signature is wrong.
     BadCredentials,
-    /// No credentials were found at all.
+    /// The SDK found no credentials at all.
     NoCredentials,
     Denied,
     WrongRegion,
     ClockSkew,
-    /// A conditional write found something else.
+    /// The condition of a conditional write does not hold.
     Precondition,
-    /// A document is longer than its reader takes.
+    /// A document is longer than its reader accepts.
     TooLong,
-    /// The object is in an archive and was not thawed.
+    /// The object is archived and was not thawed.
     Archived,
-    /// The store asked us to slow down, or the connection broke: worth a retry.
+    /// S3 asked us to slow down, or the connection broke. A retry may help.
     Transient,
-    /// The answer makes no sense: it was cut, or the server speaks a dialect
-    /// that we do not.
+    /// The answer cannot be parsed: it was truncated, or the server speaks a
+    /// dialect that we do not.
     Unreadable,
-    /// What S3 holds or reports is not what was sent.
+    /// The bytes differ from what was sent or expected.
     Corrupt,
-    /// Anything else. A retry would fail the same way.
+    /// Any other failure. A retry would fail the same way.
     Permanent,
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::NotFound => "no such object",
+            Kind::NotFound => "no such object; check the key, and what else deletes below this prefix",
             Kind::NoBucket => {
                 "no such bucket; check `s3.bucket`, `s3.region` and `s3.endpoint`, or create it"
             }
             Kind::BadCredentials => {
-                "the store does not accept these credentials; check the access key id and its secret"
+                "S3 does not accept these credentials; check the access key ID and its secret"
             }
             Kind::NoCredentials => {
-                "no credentials; set them in the configuration, the environment, a profile or a role"
+                "no credentials found; set them in the configuration, the environment, a profile or a role"
             }
             Kind::Denied => "access denied; check what the policy of this key allows on the bucket",
             Kind::WrongRegion => "the bucket is in another region; check `s3.region`",
-            Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and try again",
-            Kind::Precondition => "the object is there already, or is not the one expected",
-            Kind::TooLong => "the object is too long to be what it should be",
+            Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and retry",
+            Kind::Precondition => {
+                "the object already exists or was changed; check what else writes below this prefix"
+            }
+            Kind::TooLong => "the object is longer than expected; check what wrote it",
             Kind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
-            Kind::Transient => "the store is busy or unreachable",
-            Kind::Unreadable => "the answer of the store is not understood",
-            Kind::Corrupt => "what the store holds is not what was sent",
-            Kind::Permanent => "the store refused",
+            Kind::Transient => "S3 is busy or unreachable; check the network and `s3.endpoint`",
+            Kind::Unreadable => "cannot parse the answer; check that `s3.endpoint` is an S3 server",
+            Kind::Corrupt => {
+                "the data does not match its checksum or size; retry, then check the memory of this host and the server"
+            }
+            Kind::Permanent => "the request cannot succeed; see the cause",
         })
     }
 }
 
-/// S3's code and sentence, or the deepest cause of a broken connection.
+/// The code and message of S3, or the deepest cause of a broken connection.
 #[derive(Debug)]
 struct Cause(String);
 
@@ -100,7 +104,7 @@ impl StoreError {
         StoreError { op, subject: subject.to_string(), kind, retry_after: None, source: None }
     }
 
-    pub(crate) fn because(mut self, cause: impl fmt::Display) -> StoreError {
+    pub(crate) fn with_cause(mut self, cause: impl fmt::Display) -> StoreError {
         self.source = Some(Box::new(Cause(cause.to_string())));
         self
     }
@@ -131,7 +135,7 @@ impl StoreError {
             (None, _, Some(response)) => format!("HTTP status {}", response.status().as_u16()),
             (None, _, None) => deepest(err),
         };
-        let mut error = StoreError::new(op, subject, kind).because(cause);
+        let mut error = StoreError::new(op, subject, kind).with_cause(cause);
         error.retry_after = response
             .and_then(|r| r.headers().get("retry-after"))
             .and_then(|seconds| seconds.parse().ok())
@@ -140,7 +144,7 @@ impl StoreError {
     }
 }
 
-/// What an answer means, from its status and S3's error code:
+/// Returns the kind of a failure from the status of the answer and S3's error code:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
     match code {
@@ -182,23 +186,24 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
             401 | 403 => Kind::Denied,
             404 => Kind::NotFound,
             412 => Kind::Precondition,
-            // What a server does not know, it will not know later.
+            // A server that does not implement a call now will not do so later.
             501 | 505 => Kind::Permanent,
             408 | 429 | 500.. => Kind::Transient,
             200..=299 => Kind::Unreadable,
-            // No status at all.
+            // There was no status at all.
             0..=199 => Kind::Transient,
             _ => Kind::Permanent,
         },
     }
 }
 
-/// What a code means by itself, as in the answer of a batch.
+/// Returns the kind of a failure from S3's error code alone, as in the answer of a
+/// batch.
 pub(crate) fn kind_of_code(code: &str) -> Kind {
     kind_of_answer(400, Some(code))
 }
 
-/// The SDK has no kinds for these two; its sentences are all there is.
+/// Returns the kind of a failure from its text: the SDK has no types for these.
 fn kind_of_text(cause: &str) -> Kind {
     let cause = cause.to_lowercase();
     if cause.contains("credentials") || cause.contains("identity") {
@@ -218,32 +223,32 @@ fn deepest(err: &(dyn Error + 'static)) -> String {
     deepest.to_string()
 }
 
-/// Why an upload did not happen. Nothing of it is visible then.
+/// Why an upload failed. Nothing of it is visible.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    #[error("upload {key}: the source broke off")]
+    #[error("upload {key}: cannot read the source")]
     Source { key: Key, source: std::io::Error },
-    #[error("upload {key}: longer than the limit of {} ({limit} bytes)", Size(*limit))]
+    #[error("upload {key}: the source is longer than the limit of {} ({limit} bytes)", Size(*limit))]
     TooLong { key: Key, limit: u64 },
-    /// Nothing of that chunk, nor after it, is of the stream that was sent now.
-    #[error("chunk {chunk}: {key} is of another stream than the one that is sent now")]
-    Differs { key: Key, chunk: u64 },
-    #[error("more than {limit} chunks; make them longer")]
+    /// An existing chunk is of another stream, and so may be everything after it.
+    #[error("chunk {chunk}: {key} belongs to another stream than the one being uploaded")]
+    ForeignChunk { key: Key, chunk: u64 },
+    #[error("the stream needs more than {limit} chunks; increase the chunk size")]
     TooManyChunks { limit: u64 },
-    #[error("upload {key}: ended after {found} of {expected} bytes")]
+    #[error("upload {key}: the source ended early: expected {expected} bytes, found {found}")]
     TooShort { key: Key, expected: u64, found: u64 },
-    #[error("upload {key}: the SHA-256 of what arrived is {found}, announced was {expected}")]
+    #[error("upload {key}: SHA-256 mismatch: expected {expected}, found {found}")]
     Digest { key: Key, expected: Sha256Digest, found: Sha256Digest },
-    #[error("upload {key}")]
+    #[error("upload {key}: cannot get a part buffer")]
     Buffers { key: Key, source: PoolError },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why there is no connection to the store.
+/// Why a store cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("read CA certificates from {path}")]
+    #[error("cannot read CA certificates from {path}; check `s3.ca_file`")]
     CaFile { path: String, source: std::io::Error },
     #[error("CA certificates in {path}: {what}")]
     CaContent { path: String, what: String },
@@ -254,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_mean() {
+    fn each_answer_has_its_kind_of_failure() {
         #[rustfmt::skip]
         let cases = [
             (404, Some("NoSuchKey"),              Kind::NotFound),
@@ -272,7 +277,6 @@ mod tests {
             (503, Some("SlowDown"),               Kind::Transient),
             (500, None,                           Kind::Transient),
             (501, Some("NotImplemented"),         Kind::Permanent),
-            (501, Some("NotImplemented"),         Kind::Permanent),
             (200, Some("InternalError"),          Kind::Transient),
             (200, None,                           Kind::Unreadable),
             (400, Some("BadDigest"),              Kind::Corrupt),
@@ -285,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_operation_thing_and_what_to_do() {
-        let err =
-            StoreError::new("list", &"bucket photos", Kind::NoBucket).because("NoSuchBucket: gone");
+    fn a_message_names_the_operation_its_subject_and_what_to_check() {
+        let err = StoreError::new("list", &"bucket photos", Kind::NoBucket)
+            .with_cause("NoSuchBucket: gone");
         assert_eq!(
             err.to_string(),
             "list bucket photos: no such bucket; check `s3.bucket`, `s3.region` and `s3.endpoint`, or create it"

@@ -1,35 +1,38 @@
-//! What the store is told: which bucket, where, with which credentials.
+//! The settings of a store: which bucket, where, with which credentials.
 //!
-//! Words of a configuration that mean the same in every program are read here.
+//! Configuration values that mean the same in every program are parsed here.
+
+pub(crate) mod timeouts;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use crate::dialect::Profile;
-use crate::patience::Patience;
+use self::timeouts::Timeouts;
 
-/// What the store needs to know; checked by whoever read the configuration.
+/// The settings of a store, validated by the program that read the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `None`: AWS.
+    /// `None` means AWS.
     pub endpoint: Option<String>,
     pub region: String,
     pub bucket: String,
     pub credentials: Credentials,
     pub profile: Profile,
-    /// PEM file with the only CAs that are trusted; `None`: those of the system.
+    /// PEM file with the only CAs that are trusted; `None` means those of the
+    /// system.
     pub ca_file: Option<PathBuf>,
-    /// Of objects whose [`crate::Put`] names no other; `None`: the bucket's default.
+    /// Storage class of objects whose [`crate::Put`] sets none; `None` means the
+    /// default of the bucket.
     pub storage_class: Option<String>,
     pub sse: Sse,
-    /// Memory for part buffers, for the whole process, in bytes.
+    /// Memory for the part buffers of the whole process, in bytes.
     pub buffer_budget_bytes: u64,
-    pub patience: Patience,
-    /// Of the whole process: all clones of a [`crate::Store`] together.
+    pub timeouts: Timeouts,
+    /// Limit for the whole process: all clones of a [`crate::Store`] share it.
     pub bandwidth: Bandwidth,
 }
 
-/// How fast bodies may go; `None` is no limit.
+/// Bandwidth limits for bodies; `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bandwidth {
     pub upload_bytes_per_second: Option<NonZeroU64>,
@@ -42,8 +45,8 @@ pub enum Credentials {
         access_key_id: String,
         secret_access_key: String,
     },
-    /// Environment, profile files, roles: the SDK's default chain.
-    Found,
+    /// The default chain of the SDK: environment, profile files, roles.
+    DefaultChain,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -52,16 +55,24 @@ impl std::fmt::Debug for Credentials {
             Credentials::Explicit { access_key_id, .. } => {
                 write!(f, "Explicit({access_key_id}, ***)")
             }
-            Credentials::Found => f.write_str("Found"),
+            Credentials::DefaultChain => f.write_str("DefaultChain"),
         }
     }
 }
 
-/// Encryption at rest, as S3 is asked for it.
+/// The kind of server. It decides what is assumed before the first call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    Aws,
+    /// Path-style addresses; the other capabilities are learned from its answers.
+    Generic,
+}
+
+/// Encryption at rest that uploads request from S3.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sse {
-    /// Nothing is asked for.
-    Unsaid,
+    /// Uploads do not request encryption.
+    Unset,
     Aes256,
     Kms {
         key_id: Option<String>,
@@ -71,13 +82,13 @@ pub enum Sse {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     #[error("expected a URL with http:// or https:// and a host, found {0:?}")]
-    NoUrl(String),
-    /// The text is not repeated: it holds a secret.
-    #[error("expected no user name and password in the URL; credentials have places of their own")]
+    NotAUrl(String),
+    /// The message does not repeat the text, because it contains a secret.
+    #[error("expected no user name and password in the URL; set the credentials in their own keys")]
     Credentials,
 }
 
-/// Words for [`Sse`] that make no sense.
+/// Configuration values for [`Sse`] that are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
     #[error("expected \"AES256\", \"aws:kms\" or \"none\", found {0:?}")]
@@ -86,7 +97,7 @@ pub enum SseError {
     KeyWithoutKms,
 }
 
-/// `None`, as well as nothing, is AWS.
+/// Parses an endpoint URL. `None` and an empty text mean AWS.
 pub fn parse_endpoint(text: Option<&str>) -> Result<Option<String>, EndpointError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
@@ -97,12 +108,12 @@ pub fn parse_endpoint(text: Option<&str>) -> Result<Option<String>, EndpointErro
             Ok(Some(text.to_owned()))
         }
         Some(_) | None if text.contains('@') => Err(EndpointError::Credentials),
-        Some(_) | None => Err(EndpointError::NoUrl(text.to_owned())),
+        Some(_) | None => Err(EndpointError::NotAUrl(text.to_owned())),
     }
 }
 
 impl Profile {
-    /// The one that is right for most servers at `endpoint`.
+    /// Returns the profile that fits most servers at `endpoint`.
     pub fn of(endpoint: Option<&str>) -> Profile {
         match endpoint {
             None => Profile::Aws,
@@ -112,7 +123,7 @@ impl Profile {
 }
 
 impl Sse {
-    /// `default` is for where nothing is said.
+    /// Parses the configuration values; returns `default` if `text` is `None`.
     pub fn parse(
         text: Option<&str>,
         kms_key_id: Option<&str>,
@@ -121,19 +132,19 @@ impl Sse {
         let sse = match text {
             Some("AES256") => Sse::Aes256,
             Some("aws:kms") => Sse::Kms { key_id: kms_key_id.map(str::to_owned) },
-            Some("none") => Sse::Unsaid,
+            Some("none") => Sse::Unset,
             None => default,
             Some(other) => return Err(SseError::Unknown(other.to_owned())),
         };
         match (kms_key_id, &sse) {
             (None, _) | (Some(_), Sse::Kms { .. }) => Ok(sse),
-            (Some(_), Sse::Unsaid | Sse::Aes256) => Err(SseError::KeyWithoutKms),
+            (Some(_), Sse::Unset | Sse::Aes256) => Err(SseError::KeyWithoutKms),
         }
     }
 }
 
 impl SseError {
-    /// The key of the configuration that is wrong.
+    /// Returns the configuration key that is wrong.
     pub fn key(&self) -> &'static str {
         match self {
             SseError::Unknown(_) => "sse",
@@ -147,12 +158,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encryption_is_read_from_words() {
+    fn encryption_is_parsed_from_its_configuration_values() {
         let key_id = |id: &str| Sse::Kms { key_id: Some(id.to_owned()) };
         #[rustfmt::skip]
         let cases = [
             (None,            None,       Ok(Sse::Aes256)),
-            (Some("none"),    None,       Ok(Sse::Unsaid)),
+            (Some("none"),    None,       Ok(Sse::Unset)),
             (Some("AES256"),  None,       Ok(Sse::Aes256)),
             (Some("aws:kms"), None,       Ok(Sse::Kms { key_id: None })),
             (Some("aws:kms"), Some("id"), Ok(key_id("id"))),
@@ -166,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_a_url() {
+    fn an_endpoint_must_be_a_url_without_credentials() {
         assert_eq!(parse_endpoint(None), Ok(None));
         assert_eq!(parse_endpoint(Some("")), Ok(None));
         assert!(parse_endpoint(Some("https://s3.example.com")).unwrap().is_some());
         for text in ["s3.example.com", "http://", "https:///path", "http://:9000", "ftp://a"] {
             let err = parse_endpoint(Some(text)).unwrap_err();
-            assert_eq!(err, EndpointError::NoUrl(text.to_owned()));
+            assert_eq!(err, EndpointError::NotAUrl(text.to_owned()));
         }
         for text in ["http://user:hunter2@host", "https://user@host/x", "user:hunter2@host"] {
             let err = parse_endpoint(Some(text)).unwrap_err();

@@ -39,7 +39,7 @@ pub fn after_failure(
             | StoreKind::Transient
             | StoreKind::Unreadable => AfterFailure::KeepForResume,
         },
-        UploadError::Differs { .. } => AfterFailure::StartOver,
+        UploadError::ForeignChunk { .. } => AfterFailure::StartOver,
         UploadError::Source { .. }
         | UploadError::TooLong { .. }
         | UploadError::TooManyChunks { .. }
@@ -106,7 +106,7 @@ mod tests {
             Failure::Publish(PublishError::Unknown { key: key("p"), source })
         };
         let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
-        let differs = || Failure::Upload(UploadError::Differs { key: key("c"), chunk: 1 });
+        let differs = || Failure::Upload(UploadError::ForeignChunk { key: key("c"), chunk: 1 });
         let stopped = || Failure::Stopped(s3up_cli::Stop::Terminated);
         let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
         let complete = || Resumption::PublishOnly { run: run() };

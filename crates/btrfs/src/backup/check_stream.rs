@@ -1,7 +1,7 @@
 //! Whether a stream is the one that was planned.
 
 use btrfs_host::identity::Identity;
-use btrfs_sendstream::{StreamSummary, Parent};
+use btrfs_sendstream::{Parent, StreamSummary};
 use s3up_repository::names::SnapshotName;
 
 use crate::plan::decide::Step;
@@ -20,7 +20,11 @@ fn shown(parent: &Option<Identity>) -> String {
 }
 
 /// The stream must be of this snapshot, and be based on what the plan says.
-pub fn check(backup: &SnapshotName, step: &Step, facts: &StreamSummary) -> Result<(), StreamMismatch> {
+pub fn check(
+    backup: &SnapshotName,
+    step: &Step,
+    facts: &StreamSummary,
+) -> Result<(), StreamMismatch> {
     if facts.snapshot.name != backup.to_string().as_bytes() {
         let found = String::from_utf8_lossy(&facts.snapshot.name).into_owned();
         return Err(StreamMismatch::Name { expected: backup.clone(), found });

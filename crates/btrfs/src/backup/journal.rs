@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use s3up_core::Sha256Digest;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::SnapshotName;
-use s3up_store::{Acknowledged, Known, KnownPart};
+use s3up_store::{AlreadyUploaded, ProgressEvent, UploadedPart};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::observed::{JournalFacts, StreamSettings, Unusable};
@@ -48,7 +48,7 @@ pub struct Journal {
     pub header: Header,
     /// Of the snapshot, as its stream named it; `None`: nothing was read of it.
     pub identity: Option<Identity>,
-    pub known: Known,
+    pub known: AlreadyUploaded,
     pub acknowledged_bytes: u64,
     /// When the last line was written.
     pub acknowledged_at: Timestamp,
@@ -131,21 +131,21 @@ impl Journal {
             Line::Snapshot(identity) => self.identity = Some(identity),
             Line::Begun { chunk, upload_id } => {
                 self.acknowledged_bytes -= self.bytes_of(chunk);
-                Acknowledged::Begun { chunk, upload_id }.note_in(&mut self.known);
+                ProgressEvent::UploadStarted { chunk, upload_id }.apply_to(&mut self.known);
             }
             Line::Part { chunk, number, len, sha256, etag } => {
                 self.acknowledged_bytes += len;
                 let known = self.known.get(&chunk).and_then(|chunk| chunk.parts.get(&number));
                 self.acknowledged_bytes -= known.map_or(0, |part| part.len);
-                let part = KnownPart { len, sha256, etag };
-                Acknowledged::Part { chunk, number, part }.note_in(&mut self.known);
+                let part = UploadedPart { len, sha256, etag };
+                ProgressEvent::PartUploaded { chunk, number, part }.apply_to(&mut self.known);
             }
             Line::Completed { chunk, etag, bytes } => {
                 // One that fits into a part has no parts of its own.
                 if self.bytes_of(chunk) == 0 {
                     self.acknowledged_bytes += bytes;
                 }
-                Acknowledged::Completed { chunk, etag, bytes }.note_in(&mut self.known);
+                ProgressEvent::ChunkCompleted { chunk, etag, bytes }.apply_to(&mut self.known);
             }
             Line::Forgotten { chunk } => {
                 let forgotten = self.known.split_off(&chunk);
@@ -193,7 +193,7 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
                 journal = Some(Journal {
                     header,
                     identity: None,
-                    known: Known::new(),
+                    known: AlreadyUploaded::new(),
                     acknowledged_bytes: 0,
                     acknowledged_at: at,
                     good_bytes: 0,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use btrfs_host::identity::Identity;
 use btrfs_host::send::Named;
-use s3up_store::{Acknowledged, KnownPart};
+use s3up_store::{ProgressEvent, UploadedPart};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 1024;
 const FINISH_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub struct Writer {
-    tell: mpsc::Sender<Acknowledged>,
+    tell: mpsc::Sender<ProgressEvent>,
     writing: JoinHandle<()>,
     path: PathBuf,
 }
@@ -60,7 +60,7 @@ impl Writer {
         Writer { tell, writing, path: path.to_owned() }
     }
 
-    pub fn tell(&self) -> mpsc::Sender<Acknowledged> {
+    pub fn tell(&self) -> mpsc::Sender<ProgressEvent> {
         self.tell.clone()
     }
 
@@ -103,7 +103,7 @@ fn open(path: &Path, good_bytes: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn write(mut file: File, mut told: mpsc::Receiver<Acknowledged>, named: &Named) -> io::Result<()> {
+fn write(mut file: File, mut told: mpsc::Receiver<ProgressEvent>, named: &Named) -> io::Result<()> {
     let mut is_named = false;
     let mut batch = Vec::new();
     while told.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {
@@ -128,13 +128,15 @@ fn append(file: &mut File, lines: &[Line]) -> io::Result<()> {
     file.sync_data()
 }
 
-fn line(acknowledged: Acknowledged) -> Line {
+fn line(acknowledged: ProgressEvent) -> Line {
     match acknowledged {
-        Acknowledged::Begun { chunk, upload_id } => Line::Begun { chunk, upload_id },
-        Acknowledged::Part { chunk, number, part: KnownPart { len, sha256, etag } } => {
+        ProgressEvent::UploadStarted { chunk, upload_id } => Line::Begun { chunk, upload_id },
+        ProgressEvent::PartUploaded { chunk, number, part: UploadedPart { len, sha256, etag } } => {
             Line::Part { chunk, number, len, sha256, etag }
         }
-        Acknowledged::Completed { chunk, etag, bytes } => Line::Completed { chunk, etag, bytes },
+        ProgressEvent::ChunkCompleted { chunk, etag, bytes } => {
+            Line::Completed { chunk, etag, bytes }
+        }
     }
 }
 
@@ -148,7 +150,7 @@ mod tests {
         let path = folder.path().join("deep/x.journal");
         let named = Named::default();
         let header = crate::backup::journal::tests::header();
-        let begun = |chunk| Acknowledged::Begun { chunk, upload_id: "id".to_owned() };
+        let begun = |chunk| ProgressEvent::UploadStarted { chunk, upload_id: "id".to_owned() };
         let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
 
         let writer = Writer::begin(&path, &header, Arc::clone(&named)).await.unwrap();

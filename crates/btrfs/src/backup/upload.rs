@@ -15,7 +15,9 @@ use s3up_repository::names::SnapshotName;
 use s3up_repository::publish::{self, Documents, StreamDescription};
 use s3up_repository::published::Published;
 use s3up_repository::stamp::Stamp;
-use s3up_store::{Acknowledged, Chunk, Known, Noted, Overwrite, PutChunks, UploadError};
+use s3up_store::{
+    AlreadyUploaded, Chunk, Overwrite, ProgressEvent, PutChunks, ResumeLog, UploadError,
+};
 use tokio::sync::mpsc;
 
 use super::{Backup, Job};
@@ -43,7 +45,7 @@ impl Backup {
                 let is_no_accident = last.as_ref() == Some(source);
                 last = Some(source.clone());
                 !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
-            } else if let Failure::Upload(UploadError::Differs { chunk, .. }) = &failure {
+            } else if let Failure::Upload(UploadError::ForeignChunk { chunk, .. }) = &failure {
                 sent < SENDS_MAX && self.forget_from(job, *chunk).await
             } else {
                 false
@@ -149,7 +151,7 @@ impl Backup {
                 (Some(journal.known), writer)
             }
             None => {
-                let known = is_again.then(Known::new);
+                let known = is_again.then(AlreadyUploaded::new);
                 (known, Writer::begin(&path, &self.header(job), named).await)
             }
         };
@@ -188,7 +190,13 @@ impl Backup {
                 (None, None) => store.upload_chunks(&put, stream).await,
                 (known, writer) => {
                     let tell = writer.as_ref().map_or_else(nobody, Writer::tell);
-                    store.upload_chunks_noted(&put, Noted { known, tell }, stream).await
+                    store
+                        .upload_chunks_resumable(
+                            &put,
+                            ResumeLog { already_uploaded: known, tx: tell },
+                            stream,
+                        )
+                        .await
                 }
             }
         };
@@ -205,11 +213,11 @@ impl Backup {
 
 /// What is known of a stream that is about to be sent, and who notes what comes.
 struct Notes {
-    known: Option<Known>,
+    known: Option<AlreadyUploaded>,
     writer: Option<Writer>,
 }
 
-fn nobody() -> mpsc::Sender<Acknowledged> {
+fn nobody() -> mpsc::Sender<ProgressEvent> {
     mpsc::channel(1).0
 }
 

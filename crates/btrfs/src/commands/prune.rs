@@ -146,13 +146,13 @@ async fn say_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyhow
     }
     let prefix = config.bucket.layout.prefix();
     match bucket.store.probe(prefix, PROBE_RETRY_FOR).await? {
-        Versioning::Kept => tracing::warn!(
+        Versioning::Enabled => tracing::warn!(
             event = "versions_stay",
             "the bucket keeps versions: {} stay, and are paid for, as old versions until a \
              lifecycle rule (NoncurrentVersionExpiration) removes them",
             Size(bytes)
         ),
-        Versioning::NotKept | Versioning::Unknown => {}
+        Versioning::Off | Versioning::Unknown => {}
     }
     Ok(())
 }

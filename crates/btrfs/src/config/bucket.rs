@@ -10,7 +10,7 @@ use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
-use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
+use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
 use super::raw;
 use super::restore::{RestoreConfig, restore};
@@ -83,7 +83,7 @@ impl BucketConfig {
     /// What a stream of this form is cut and stored by.
     pub fn stream_settings(&self, form: Form) -> StreamSettings {
         let sse = match &self.settings.sse {
-            Sse::Unsaid => "none".to_owned(),
+            Sse::Unset => "none".to_owned(),
             Sse::Aes256 => "AES256".to_owned(),
             Sse::Kms { key_id: None } => "aws:kms".to_owned(),
             Sse::Kms { key_id: Some(id) } => format!("aws:kms {id}"),
@@ -208,13 +208,13 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         endpoint,
         region: raw.region.clone(),
         bucket: raw.bucket.clone(),
-        credentials: Credentials::Found,
+        credentials: Credentials::DefaultChain,
         profile,
         ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
         storage_class: None,
         sse,
         buffer_budget_bytes: budget,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth { upload_bytes_per_second, ..Bandwidth::default() },
     })
 }

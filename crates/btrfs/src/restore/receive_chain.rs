@@ -15,7 +15,7 @@ use btrfs_sendstream::{StreamSummary, Uuid};
 use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
 use s3up_repository::fetch::{FetchEntry, FetchError, FetchPlan};
-use s3up_store::DownloadRow;
+use s3up_store::DownloadSequence;
 
 use super::error::RestoreError;
 use super::preflight;
@@ -29,7 +29,7 @@ use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 /// Everything that the links of a chain share on their context.
 struct ReceiveContext<'a, 'c> {
     links: &'a FetchPlan<'c>,
-    row: DownloadRow,
+    row: DownloadSequence,
     /// The first link of the row.
     from: usize,
     progress: Arc<Progress>,

@@ -10,11 +10,11 @@ use std::io::PipeWriter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use btrfs_sendstream::{StreamSummary, StreamError};
+use btrfs_sendstream::{StreamError, StreamSummary};
 use s3up_core::progress::Progress;
 use s3up_pipe::{LendingPipe, LentMemory};
 use s3up_repository::fetch::{FetchEntry, FetchError};
-use s3up_store::{DownloadRow, Piece};
+use s3up_store::{DownloadSequence, ObjectBytes};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -29,7 +29,7 @@ const SLICE_BYTES: usize = 1 << 20;
 const END_WAIT: Duration = Duration::from_secs(5);
 
 pub struct ReceivePump {
-    pieces: Option<mpsc::Sender<Piece>>,
+    pieces: Option<mpsc::Sender<ObjectBytes>>,
     thread: Option<JoinHandle<(Result<StreamSummary, Stopped>, LentMemory)>>,
     lent: LentMemory,
 }
@@ -68,7 +68,7 @@ impl ReceivePump {
     /// returned, call `end`.
     pub async fn feed(
         &mut self,
-        row: &mut DownloadRow,
+        row: &mut DownloadSequence,
         link: &FetchEntry<'_>,
     ) -> Result<PumpResult, RestoreError> {
         let mut left = link.link.manifest.total_bytes;
@@ -112,10 +112,10 @@ fn feed(
     pipe: &mut LendingPipe,
     writeback: &mut Writeback,
     mut stream: VerifiedStream,
-    mut pieces: mpsc::Receiver<Piece>,
+    mut pieces: mpsc::Receiver<ObjectBytes>,
     progress: &Progress,
 ) -> Result<StreamSummary, Stopped> {
-    while let Some(Piece { object, mut bytes }) = pieces.blocking_recv() {
+    while let Some(ObjectBytes { object, mut bytes }) = pieces.blocking_recv() {
         let count = bytes.len() as u64;
         while !bytes.is_empty() {
             let slice = bytes.split_to(SLICE_BYTES.min(bytes.len()));

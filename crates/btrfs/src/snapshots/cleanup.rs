@@ -186,7 +186,7 @@ impl Removal<'_> {
     async fn chunks_but(&self, kept: &BTreeSet<Key>) -> Result<u64, StoreError> {
         let Cleanup { bucket: Bucket { store, .. }, layout, .. } = self.cleanup;
         let retry_for = self.retry_for();
-        store.settle().await;
+        store.wait_for_aborts().await;
         let chunks = layout.chunks(self.backup);
         let ahead = SystemTime::now() + CLOCK_SKEW;
         let mut removed = store.sweep(&chunks, ahead, retry_for).await?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use s3up_core::Key;
 use s3up_devstore::{Conditions, DevStore, Options, Versioning};
 use s3up_store::{
-    Bandwidth, Credentials, Overwrite, Patience, Profile, PutDocument, Settings, Sse, Store,
+    Bandwidth, Credentials, Overwrite, Profile, PutDocument, Settings, Sse, Store, Timeouts,
 };
 use s3up_testkit::{BtrfsFs, ProcessTag};
 use serde_json::Value;
@@ -322,9 +322,9 @@ fn settings(endpoint: String) -> Settings {
         profile: Profile::Generic,
         ca_file: None,
         storage_class: None,
-        sse: Sse::Unsaid,
+        sse: Sse::Unset,
         buffer_budget_bytes: 64 << 20,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     }
 }

@@ -170,7 +170,7 @@ async fn a_network_that_goes_away_and_comes_back_is_gone_on_with() {
 
     let ran = world.backup().await;
 
-    failed.failed_with(1, &["the store is busy or unreachable"]);
+    failed.failed_with(1, &["S3 is busy or unreachable"]);
     assert_says(&failed, "backup_interrupted");
     assert_says(&ran, "backup_resumed");
     let again = uploaded(&world, before);

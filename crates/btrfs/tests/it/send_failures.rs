@@ -165,7 +165,7 @@ async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
 
         let ran = world.run(&["backup", "--once"]).await;
 
-        ran.failed_with(1, &["back up data: ", "the store is busy or unreachable"]);
+        ran.failed_with(1, &["back up data: ", "S3 is busy or unreachable"]);
         assert!(!ran.stderr.contains("btrfs send"), "{}", ran.stderr);
         world.assert_nothing_runs();
         // What S3 has acknowledged is kept, and gone on with.

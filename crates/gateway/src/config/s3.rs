@@ -1,7 +1,7 @@
 //! The section `s3`.
 
 use s3up_cli::config::{ConfigError, Source};
-use s3up_store::{Bandwidth, Credentials, Patience, Profile, Settings, Sse};
+use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
 
 use super::raw::{self, S3};
 
@@ -35,7 +35,7 @@ pub(super) fn settings(
     };
     let sse_default = match profile {
         Profile::Aws => Sse::Aes256,
-        Profile::Generic => Sse::Unsaid,
+        Profile::Generic => Sse::Unset,
     };
     Ok(Settings {
         endpoint,
@@ -48,7 +48,7 @@ pub(super) fn settings(
         sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
             .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
         buffer_budget_bytes,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     })
 }
@@ -60,7 +60,7 @@ fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
         (Some(access_key_id), Some(secret_access_key)) => {
             Ok(Credentials::Explicit { access_key_id, secret_access_key })
         }
-        (None, None) => Ok(Credentials::Found),
+        (None, None) => Ok(Credentials::DefaultChain),
         (Some(_), None) => {
             Err(source.wrong("s3.secret_access_key", "is required with `s3.access_key_id`"))
         }

@@ -71,13 +71,13 @@ fn profile(profile: Profile) -> &'static str {
 fn credentials(credentials: &Credentials) -> String {
     match credentials {
         Credentials::Explicit { access_key_id, .. } => format!("{access_key_id} (secret hidden)"),
-        Credentials::Found => "from the environment, an AWS profile or a role".to_owned(),
+        Credentials::DefaultChain => "from the environment, an AWS profile or a role".to_owned(),
     }
 }
 
 fn sse(sse: &Sse) -> String {
     match sse {
-        Sse::Unsaid => "none".to_owned(),
+        Sse::Unset => "none".to_owned(),
         Sse::Aes256 => "AES256".to_owned(),
         Sse::Kms { key_id: None } => "aws:kms".to_owned(),
         Sse::Kms { key_id: Some(id) } => format!("aws:kms, key {id}"),

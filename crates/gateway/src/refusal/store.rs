@@ -77,7 +77,7 @@ impl From<UploadError> for Refusal {
             }
             UploadError::Buffers { source, .. } => source.into(),
             // The gateway never resumes an upload, so there is nothing to differ from.
-            UploadError::Differs { .. } => {
+            UploadError::ForeignChunk { .. } => {
                 Refusal::new(Code::StoreRefused, "another upload of this file was started")
                     .caused_by(&err)
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256, Sha256Digest};
-use s3up_store::{Kind, Length, ObjectFacts, Put, Staged, Stored};
+use s3up_store::{Kind, Length, ObjectFacts, Put, StagedUpload, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::admission::Admission;
@@ -48,7 +48,7 @@ pub(crate) struct StagedFile {
     client: Arc<Client>,
     key: Key,
     began: Stopwatch,
-    staged: Staged,
+    staged: StagedUpload,
     // Freed before the lock, so that the next upload of the key finds it free.
     slot: UploadSlot,
     lock: KeyLock,

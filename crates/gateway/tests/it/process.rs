@@ -91,7 +91,7 @@ async fn a_wrong_configuration_is_reported_in_one_line() {
         ("bucket: \"backups\"", "bucket: \"nowhere\"", 1, "no such bucket"),
         ("\"devstore-secret\"", "\"wrong\"",           1, "does not accept these credentials"),
         ("access_key_id: \"devstore\"", "access_key_id: \"nobody\"", 1, "does not accept these credentials"),
-        (s3.endpoint().leak(), "http://127.0.0.1:1",   1, "look into bucket backups at http://127.0.0.1:1: the store is busy or unreachable"),
+        (s3.endpoint().leak(), "http://127.0.0.1:1",   1, "probe bucket backups at http://127.0.0.1:1: S3 is busy or unreachable"),
         ("region:", "regoin:",                         2, "did you mean `region`"),
         ("\"devstore-secret\"", "\"${NO_SUCH_VARIABLE}\"", 2, "NO_SUCH_VARIABLE"),
         ("port: 0", "port: many",                      2, "server.port"),

@@ -1,4 +1,4 @@
-//! A stream as a row of objects.
+//! Uploads of one stream as several objects.
 
 use std::io;
 
@@ -31,7 +31,7 @@ fn put(chunk_bytes: u64) -> PutChunks<'static> {
 }
 
 #[tokio::test]
-async fn a_stream_of_any_length_is_cut_exactly() {
+async fn a_stream_of_any_length_is_split_exactly() {
     let world = World::start().await;
     let chunk = 2 * PART + 1;
     for chunk_bytes in [1000, PART, chunk] {
@@ -95,7 +95,7 @@ async fn a_stream_that_breaks_leaves_no_half_chunk() {
 }
 
 #[tokio::test]
-async fn each_call_may_fail_once() {
+async fn a_stream_of_chunks_survives_one_failure_of_any_call() {
     let ops = [
         Op::CreateMultipartUpload,
         Op::UploadPart,
@@ -153,12 +153,12 @@ async fn a_chunk_that_must_be_new_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn a_store_that_refuses_ends_the_stream() {
+async fn a_call_that_fails_for_good_ends_the_stream() {
     let world = World::start().await;
     let mut body = noise(6 * PART);
     let once = PutChunks { retry_for: std::time::Duration::ZERO, ..put(2 * PART) };
     for op in [Op::CreateMultipartUpload, Op::UploadPart, Op::CompleteMultipartUpload] {
-        // What an earlier turn stored must not pass for what this one stores.
+        // An object of an earlier turn must not pass for one of this turn.
         body.iter_mut().step_by(PART as usize).for_each(|byte| *byte = byte.wrapping_add(1));
         world.s3.faults().inject(op, 2, Fault::InternalError);
 

@@ -1,5 +1,5 @@
-//! Whether the server honours conditional writes is found out, once, and costs
-//! the bucket at most one small object.
+//! The probe of conditional writes: it runs once, and leaves at most one small
+//! object in the bucket.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::fixture::{RETRY_FOR, World, settings};
 
 const OBJECT: &str = "nas/.s3up-probe";
 
-async fn asked(store: &Store) -> Conditions {
+async fn probed(store: &Store) -> Conditions {
     store.probe_conditions(&prefix(), RETRY_FOR).await
 }
 
@@ -25,11 +25,11 @@ async fn another(world: &World) -> Store {
 }
 
 #[tokio::test]
-async fn a_server_that_honours_them_keeps_one_version_of_one_object() {
+async fn a_server_that_honours_conditions_keeps_one_version_of_one_object() {
     let world = World::versioned().await;
 
     for _ in 0..3 {
-        assert_eq!(asked(&another(&world).await).await, Conditions::Honoured);
+        assert_eq!(probed(&another(&world).await).await, Conditions::Honoured);
     }
 
     let list = world.raw_client().list_object_versions().bucket("backups").send().await.unwrap();
@@ -40,11 +40,11 @@ async fn a_server_that_honours_them_keeps_one_version_of_one_object() {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_them_is_found_out_each_time() {
+async fn a_server_that_ignores_conditions_is_detected_each_time() {
     let world = World::ignoring_conditions().await;
 
     for _ in 0..3 {
-        assert_eq!(asked(&another(&world).await).await, Conditions::Ignored);
+        assert_eq!(probed(&another(&world).await).await, Conditions::Ignored);
     }
 
     assert_eq!(world.s3.objects("backups").into_keys().collect::<Vec<_>>(), [OBJECT]);
@@ -52,27 +52,27 @@ async fn a_server_that_ignores_them_is_found_out_each_time() {
 }
 
 #[tokio::test]
-async fn hosts_that_ask_at_the_same_moment_do_not_mislead_each_other() {
+async fn hosts_that_probe_at_the_same_moment_do_not_mislead_each_other() {
     let world = World::start().await;
     let stores = join_all((0..16).map(|_| another(&world))).await;
 
-    let answers = join_all(stores.iter().map(asked)).await;
+    let answers = join_all(stores.iter().map(probed)).await;
 
     assert_eq!(answers, [Conditions::Honoured; 16]);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_store_asks_once_for_all_its_clones() {
+async fn a_store_probes_once_for_all_its_clones() {
     let world = World::start().await;
     let clone = world.store.clone();
     assert_eq!(clone.conditions(), Conditions::Unknown);
 
-    asked(&world.store).await;
+    probed(&world.store).await;
     let calls = world.s3.faults().calls_total();
 
     assert_eq!(
-        (asked(&clone).await, clone.conditions()),
+        (probed(&clone).await, clone.conditions()),
         (Conditions::Honoured, Conditions::Honoured)
     );
     assert_eq!(world.s3.faults().calls_total(), calls);
@@ -80,19 +80,20 @@ async fn a_store_asks_once_for_all_its_clones() {
 }
 
 #[tokio::test]
-async fn aws_is_not_asked() {
+async fn aws_is_not_probed() {
     let world = World::with(|settings| Settings { profile: Profile::Aws, ..settings }).await;
 
     assert_eq!(world.store.conditions(), Conditions::Honoured);
-    assert_eq!(asked(&world.store).await, Conditions::Honoured);
+    assert_eq!(probed(&world.store).await, Conditions::Honoured);
 
     assert_eq!(world.s3.faults().calls_total(), 0);
     world.stop().await;
 }
 
-/// The first try did its work, so that the second one is refused.
+/// The first attempt succeeded although its answer was lost, so the second one is
+/// refused.
 #[tokio::test]
-async fn a_lost_answer_misleads_nobody() {
+async fn a_lost_answer_does_not_change_the_result() {
     for (world, want) in [
         (World::start().await, Conditions::Honoured),
         (World::ignoring_conditions().await, Conditions::Ignored),
@@ -101,14 +102,14 @@ async fn a_lost_answer_misleads_nobody() {
             world.s3.faults().inject(Op::PutObject, call, Fault::LateInternalError);
         }
 
-        assert_eq!(asked(&world.store).await, want);
+        assert_eq!(probed(&world.store).await, want);
 
         world.stop().await;
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_not_known() {
+async fn a_failed_probe_leaves_conditions_unknown() {
     for call in 1..=3 {
         let world = World::start().await;
         world.s3.faults().inject(Op::PutObject, call, Fault::InternalError);

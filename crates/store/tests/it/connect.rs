@@ -1,9 +1,9 @@
-//! Wrong settings are named at start.
+//! Wrong settings are reported at start.
 
 use std::time::Duration;
 
 use s3up_core::KeyPrefix;
-use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_devstore::{self as devstore, DevStore, Op, Options};
 use s3up_store::{Credentials, Kind, Profile, Settings, Store};
 
 use crate::fixture::{World, put, settings};
@@ -16,11 +16,11 @@ async fn probe(settings: Settings) -> Result<s3up_store::Versioning, Kind> {
 }
 
 #[tokio::test]
-async fn the_probe_tells_what_is_wrong() {
+async fn the_probe_reports_which_setting_is_wrong() {
     let root = tempfile::tempdir().unwrap();
     let s3 = DevStore::start(Options::new(root.path())).await.unwrap();
-    s3.create_bucket("backups", Versioning::Enabled).await.unwrap();
-    s3.create_bucket("plain", Versioning::Off).await.unwrap();
+    s3.create_bucket("backups", devstore::Versioning::Enabled).await.unwrap();
+    s3.create_bucket("plain", devstore::Versioning::Off).await.unwrap();
     let good = settings(s3.endpoint());
     let keys = |id: &str, secret: &str| Credentials::Explicit {
         access_key_id: id.to_owned(),
@@ -32,8 +32,8 @@ async fn the_probe_tells_what_is_wrong() {
     use s3up_store::Versioning::*;
     #[rustfmt::skip]
     let cases = [
-        (good.clone(),                             Ok(Kept)),
-        (bucket("plain"),                          Ok(NotKept)),
+        (good.clone(),                             Ok(Enabled)),
+        (bucket("plain"),                          Ok(Off)),
         (bucket("nowhere"),                        Err(Kind::NoBucket)),
         (credentials("devstore", "wrong"),         Err(Kind::BadCredentials)),
         (credentials("nobody", "devstore-secret"), Err(Kind::BadCredentials)),
@@ -47,7 +47,7 @@ async fn the_probe_tells_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_ca_file_that_is_none_is_refused() {
+async fn a_ca_file_that_is_missing_or_has_no_certificate_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("ca.pem");
     let with_ca = |path: &std::path::Path| Settings {
@@ -59,12 +59,15 @@ async fn a_ca_file_that_is_none_is_refused() {
     let missing = Store::connect(with_ca(&root.path().join("none"))).await.err().unwrap();
     let wrong = Store::connect(with_ca(&file)).await.err().unwrap();
 
-    assert!(missing.to_string().starts_with("read CA certificates from /"), "{missing}");
-    assert!(wrong.to_string().ends_with("no certificate in PEM form"), "{wrong}");
+    assert!(missing.to_string().starts_with("cannot read CA certificates from /"), "{missing}");
+    assert!(
+        wrong.to_string().ends_with("expected a certificate in PEM format, found none"),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]
-async fn only_the_ca_that_is_named_is_trusted() {
+async fn only_the_configured_ca_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let ca_file = folder.path().join("ca.pem");
     let world = World::start().await;
@@ -75,14 +78,14 @@ async fn only_the_ca_that_is_named_is_trusted() {
     let unknown = settings(endpoint);
     let known = Settings { ca_file: Some(ca_file), ..unknown.clone() };
 
-    assert_eq!(probe(known).await, Ok(s3up_store::Versioning::NotKept));
-    // Asking again would not help: it is no question of time.
+    assert_eq!(probe(known).await, Ok(s3up_store::Versioning::Off));
+    // A retry would not help: the certificate stays unknown.
     assert_eq!(probe(unknown).await, Err(Kind::Permanent));
     world.stop().await;
 }
 
 #[tokio::test]
-async fn aws_is_known_to_verify_checksums_and_another_server_is_asked_first() {
+async fn payloads_to_another_server_than_aws_are_signed_until_it_echoes_a_checksum() {
     for (profile, payload_is_signed) in [(Profile::Aws, false), (Profile::Generic, true)] {
         let world = World::with(|settings| Settings { profile, ..settings }).await;
 

@@ -1,13 +1,13 @@
-//! What we rely on from S3, asked of servers.
+//! The contract: what we rely on from S3, checked against several servers.
 //!
-//! Each behaviour is a claim with a name, written with the AWS SDK and not with
-//! our engine, so that it tells what a server does and not what we make of it.
-//! The embedded server has to hold all of them. Servers that others wrote may
-//! differ where `differences` says so and why we can live with it; what differs
-//! and is not listed fails, and so does what is listed and holds.
-//! `docs/s3-compatibility.md` is made from the answers.
+//! Each behaviour is a claim with a name. It is checked with the AWS SDK and not
+//! with our store, so that it shows what a server does and not what we make of it.
+//! The embedded server has to satisfy all claims. Other servers may differ if
+//! `differences` lists the difference and says why we can live with it; a
+//! difference that is not listed fails, and so does a listed one that is gone.
+//! `docs/s3-compatibility.md` is generated from the results.
 //!
-//! Not here: how a server is started and found, which is in `servers`.
+//! Not here: how a server is started and found (`servers`).
 
 mod aborting;
 mod access;
@@ -34,44 +34,44 @@ mod verdict;
 mod versions;
 
 use servers::{aws, devstore, garage, moto};
-use suite::ask_and_judge;
+use suite::check_server;
 
 #[tokio::test]
-async fn the_embedded_server_does_all_that_we_rely_on() {
+async fn the_embedded_server_satisfies_the_contract() {
     let running = devstore::start().await;
 
-    let complaints = ask_and_judge(&running.target).await;
+    let problems = check_server(&running.target).await;
 
     running.stop().await;
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[tokio::test]
-async fn moto_does_what_we_rely_on_but_for_what_is_listed() {
-    let Some(running) = moto::start_or_say_why_not().await else { return };
+async fn moto_satisfies_the_contract_except_for_listed_differences() {
+    let Some(running) = moto::start_or_print_why_not().await else { return };
 
-    let complaints = ask_and_judge(&running.target).await;
+    let problems = check_server(&running.target).await;
 
     running.stop().await;
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[tokio::test]
-async fn garage_does_what_we_rely_on_but_for_what_is_listed() {
-    let Some(running) = garage::start_or_say_why_not().await else { return };
+async fn garage_satisfies_the_contract_except_for_listed_differences() {
+    let Some(running) = garage::start_or_print_why_not().await else { return };
 
-    let complaints = ask_and_judge(&running.target).await;
+    let problems = check_server(&running.target).await;
 
     running.stop().await;
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[tokio::test]
-async fn a_real_bucket_does_what_we_rely_on() {
-    let Some(running) = aws::find_or_say_why_not().await else { return };
+async fn aws_satisfies_the_contract() {
+    let Some(running) = aws::find_or_print_why_not().await else { return };
 
-    let mut complaints = ask_and_judge(&running.target).await;
+    let mut problems = check_server(&running.target).await;
 
-    complaints.extend(running.stop().await.err());
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    problems.extend(running.stop().await.err());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }

@@ -1,7 +1,7 @@
-//! Where credentials come from, and that they are renewed.
+//! Where credentials are found, and that they are renewed.
 //!
-//! The SDK reads the environment of its process, so a child process (this test
-//! program, asked for one test) has the environment that is looked at.
+//! The SDK reads the environment of its process, so each case runs in a child
+//! process: this test program, called with one test and its own environment.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -13,23 +13,24 @@ use s3up_core::Key;
 use s3up_devstore::{Op, Options};
 use s3up_store::{Credentials, Kind, Overwrite, PutDocument, Settings, Store, UploadError};
 
-use crate::fixture::{World, settings};
+use crate::fixture::{self, World};
 
-/// Names the server, where this process is a child.
+/// Endpoint of the server; set only in a child.
 const ENDPOINT: &str = "S3UP_TEST_ENDPOINT";
 const WRITES: u64 = 3;
 const ID: &str = Options::ACCESS_KEY_ID;
 const SECRET: &str = Options::SECRET_ACCESS_KEY;
 
-/// A child writes a few documents with what it finds. In a test run of its own
-/// it has nothing to do.
+/// In a child, writes a few documents with the credentials that it finds. In an
+/// ordinary test run it does nothing.
 #[tokio::test]
-async fn what_a_child_finds() {
+async fn a_child_writes_with_the_credentials_it_finds() {
     let Some(endpoint) = std::env::var_os(ENDPOINT) else { return };
     let endpoint = endpoint.into_string().expect("a URL");
-    let found = Settings { credentials: Credentials::Found, ..settings(endpoint) };
-    let store = Store::connect(found).await.unwrap();
-    let mut said = "stored".to_owned();
+    let settings =
+        Settings { credentials: Credentials::DefaultChain, ..fixture::settings(endpoint) };
+    let store = Store::connect(settings).await.unwrap();
+    let mut result = "stored".to_owned();
     for n in 0..WRITES {
         let put = PutDocument {
             metadata: std::collections::BTreeMap::new(),
@@ -40,10 +41,10 @@ async fn what_a_child_finds() {
             retry_for: Duration::ZERO,
         };
         if let Err(UploadError::Store(err)) = store.write(put, b"x").await {
-            said = format!("{:?}", err.kind);
+            result = format!("{:?}", err.kind);
         }
     }
-    println!("\nthe child says: {said}");
+    println!("\nthe child reports: {result}");
 }
 
 #[tokio::test]
@@ -60,14 +61,14 @@ async fn credentials_are_found_in_the_environment_and_in_profiles() {
     #[rustfmt::skip]
     let cases = [
         (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", SECRET)],  "stored".to_owned()),
-        (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", "wrong")], said(Kind::BadCredentials)),
+        (vec![("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", "wrong")], kind(Kind::BadCredentials)),
         (vec![in_file, ("AWS_PROFILE", "backup")],                            "stored".to_owned()),
-        (vec![in_file],                                                       said(Kind::BadCredentials)),
-        (vec![],                                                              said(Kind::NoCredentials)),
+        (vec![in_file],                                                       kind(Kind::BadCredentials)),
+        (vec![],                                                              kind(Kind::NoCredentials)),
     ];
     let world = World::start().await;
     for (environment, want) in cases {
-        let found = child(&world, folder.path(), &environment).await;
+        let found = run_child(&world, folder.path(), &environment).await;
         assert_eq!(found, want, "{environment:?}");
     }
     world.stop().await;
@@ -77,7 +78,7 @@ async fn credentials_are_found_in_the_environment_and_in_profiles() {
 async fn credentials_that_expire_are_renewed() {
     let folder = tempfile::tempdir().unwrap();
     let (program, count) = (folder.path().join("issue"), folder.path().join("count"));
-    // What expires within ten seconds is renewed before the next call.
+    // Credentials that expire within ten seconds are renewed before the next call.
     let script = format!(
         "#!/bin/sh\necho issued >> {}\nexpiry=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
          echo '{{\"Version\": 1, \"AccessKeyId\": \"{ID}\", \"SecretAccessKey\": \"{SECRET}\", '\
@@ -94,7 +95,7 @@ async fn credentials_that_expire_are_renewed() {
     let world = World::start().await;
 
     let environment = [("AWS_CONFIG_FILE", config.to_str().unwrap())];
-    let found = child(&world, folder.path(), &environment).await;
+    let found = run_child(&world, folder.path(), &environment).await;
 
     assert_eq!(found, "stored");
     let issued = std::fs::read_to_string(&count).unwrap().lines().count() as u64;
@@ -103,15 +104,19 @@ async fn credentials_that_expire_are_renewed() {
     world.stop().await;
 }
 
-fn said(kind: Kind) -> String {
+fn kind(kind: Kind) -> String {
     format!("{kind:?}")
 }
 
-/// What a process finds that has this environment and no other.
-async fn child(world: &World, home: &Path, environment: &[(&str, &str)]) -> String {
+/// Runs a child with this environment and no other; returns what it reports.
+async fn run_child(world: &World, home: &Path, environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command
-        .args(["--exact", "credentials::what_a_child_finds", "--nocapture"])
+        .args([
+            "--exact",
+            "credentials::a_child_writes_with_the_credentials_it_finds",
+            "--nocapture",
+        ])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", home)
@@ -121,7 +126,7 @@ async fn child(world: &World, home: &Path, environment: &[(&str, &str)]) -> Stri
     let output = tokio::task::spawn_blocking(move || command.output());
     let output = output.await.expect("no panic").expect("a child");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!text.contains(SECRET), "no secret is said");
-    let line = text.lines().find_map(|line| line.strip_prefix("the child says: "));
-    line.unwrap_or_else(|| panic!("the child says nothing: {text}")).to_owned()
+    assert!(!text.contains(SECRET), "no secret is printed");
+    let line = text.lines().find_map(|line| line.strip_prefix("the child reports: "));
+    line.unwrap_or_else(|| panic!("the child reports nothing: {text}")).to_owned()
 }

@@ -1,4 +1,4 @@
-//! Objects that go.
+//! Deletes of one and of many objects.
 
 use s3up_core::Key;
 use s3up_devstore::Op;
@@ -8,7 +8,7 @@ use crate::fixture::{RETRY_FOR, World, put_small, settings};
 use crate::proxy::Proxy;
 
 #[tokio::test]
-async fn many_objects_go_in_batches() {
+async fn many_objects_are_deleted_in_batches() {
     let world = World::small().await;
     let keys: Vec<_> = (0..1001).map(|n| key(&format!("many/{n:04}"))).collect();
     for key in [&keys[0], &keys[1000]] {
@@ -16,9 +16,9 @@ async fn many_objects_go_in_batches() {
     }
     world.store.upload(put_small("other"), &b"x"[..]).await.unwrap();
 
-    let left = world.store.delete_many(&keys, RETRY_FOR).await.unwrap();
+    let failed = world.store.delete_many(&keys, RETRY_FOR).await.unwrap();
 
-    assert!(left.is_empty(), "{left:?}");
+    assert!(failed.is_empty(), "{failed:?}");
     assert_eq!((world.calls(Op::DeleteObjects), world.calls(Op::DeleteObject)), (2, 0));
     for (key, is_there) in [("many/0000", false), ("many/1000", false), ("other", true)] {
         assert_eq!(world.head(key).await.is_some(), is_there, "{key}");
@@ -29,26 +29,28 @@ async fn many_objects_go_in_batches() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_batches_is_asked_one_by_one() {
+async fn without_batch_support_objects_are_deleted_one_by_one() {
     let world = World::small().await;
-    let not_known = "HTTP/1.1 501 Not Implemented\nContent-Length: 0\nConnection: close\n\n";
-    let proxy = Proxy::answering(&world.s3.endpoint(), "POST /backups/?delete", not_known).await;
+    let unsupported = "HTTP/1.1 501 Not Implemented\nContent-Length: 0\nConnection: close\n\n";
+    let proxy = Proxy::answering(&world.s3.endpoint(), "POST /backups/?delete", unsupported).await;
     let store = Store::connect(settings(proxy.endpoint.clone())).await.unwrap();
     let keys: Vec<_> = (0..3).map(|n| key(&format!("{n}"))).collect();
     for key in &keys {
         world.store.upload(put_small(key.as_str()), &b"x"[..]).await.unwrap();
     }
 
-    let left = store.delete_many(&keys, RETRY_FOR).await.unwrap();
+    let failed = store.delete_many(&keys, RETRY_FOR).await.unwrap();
 
-    assert!(left.is_empty(), "{left:?}");
+    assert!(failed.is_empty(), "{failed:?}");
     assert_eq!((world.calls(Op::DeleteObjects), world.calls(Op::DeleteObject)), (0, 3));
-    assert_eq!(world.head("0").await, None);
+    for key in &keys {
+        assert_eq!(world.head(key.as_str()).await, None, "{key}");
+    }
     world.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_not_deleted_is_named_with_its_reason() {
+async fn an_object_that_is_not_deleted_is_reported_with_its_reason() {
     let world = World::small().await;
     let answer = "HTTP/1.1 200 OK\nContent-Type: application/xml\nConnection: close\n\n\
         <DeleteResult><Error><Key>1</Key><Code>AccessDenied</Code><Message>locked</Message></Error>\
@@ -57,16 +59,20 @@ async fn what_is_not_deleted_is_named_with_its_reason() {
     let store = Store::connect(settings(proxy.endpoint.clone())).await.unwrap();
     let keys: Vec<_> = (0..3).map(|n| key(&format!("{n}"))).collect();
 
-    let left = store.delete_many(&keys, RETRY_FOR).await.unwrap();
+    let failed = store.delete_many(&keys, RETRY_FOR).await.unwrap();
 
-    let left: Vec<_> = left.iter().map(|it| (it.key.as_str(), it.error.kind)).collect();
-    assert_eq!(left, [("1", Kind::Denied)]);
-    assert_eq!(world.calls(Op::DeleteObject), 1, "what may go later is tried alone");
+    let failed: Vec<_> = failed.iter().map(|it| (it.key.as_str(), it.error.kind)).collect();
+    assert_eq!(failed, [("1", Kind::Denied)]);
+    assert_eq!(
+        world.calls(Op::DeleteObject),
+        1,
+        "a key that may be deleted later is retried alone"
+    );
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_is_said_and_not_tried_key_by_key() {
+async fn a_missing_bucket_is_reported_and_not_retried_key_by_key() {
     let world = World::small().await;
     let wrong = Settings { bucket: "nowhere".to_owned(), ..settings(world.s3.endpoint()) };
     let store = Store::connect(wrong).await.unwrap();

@@ -1,4 +1,4 @@
-//! The one download path.
+//! Downloads of one object.
 
 use s3up_devstore::{Fault, Op};
 use s3up_store::{Get, Kind};
@@ -6,7 +6,7 @@ use s3up_store::{Get, Kind};
 use crate::fixture::{PART, World, get, noise, put};
 
 #[tokio::test]
-async fn a_connection_that_breaks_goes_on_at_its_offset() {
+async fn a_broken_connection_resumes_at_its_offset() {
     let world = World::start().await;
     let body = noise(3 * PART);
     world.store.upload(put("a"), &body[..]).await.unwrap();
@@ -33,8 +33,8 @@ async fn a_flipped_byte_anywhere_is_an_error_before_the_last_bytes() {
 
         let err = loop {
             match download.next().await {
-                Ok(Some(piece)) => got += piece.len(),
-                Ok(None) => panic!("a damaged object passed for whole"),
+                Ok(Some(bytes)) => got += bytes.len(),
+                Ok(None) => panic!("a damaged object passed for an intact one"),
                 Err(err) => break err,
             }
         };
@@ -48,7 +48,7 @@ async fn a_flipped_byte_anywhere_is_an_error_before_the_last_bytes() {
 }
 
 #[tokio::test]
-async fn an_overwrite_under_way_never_mixes_two_contents() {
+async fn a_concurrent_overwrite_never_mixes_two_contents() {
     let world = World::start().await;
     world.store.upload(put("a"), &noise(4 * PART)[..]).await.unwrap();
     let facts = world.head("a").await.unwrap();
@@ -74,8 +74,8 @@ async fn any_range_can_be_read() {
         let ranged = Get { range: range.clone(), ..get("a", facts.clone()) };
         let mut download = world.store.download(ranged);
         let mut got = Vec::new();
-        while let Some(piece) = download.next().await.unwrap() {
-            got.extend_from_slice(&piece);
+        while let Some(bytes) = download.next().await.unwrap() {
+            got.extend_from_slice(&bytes);
         }
         assert!(got == body[range.start as usize..range.end as usize], "{range:?}");
     }
@@ -83,7 +83,7 @@ async fn any_range_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stops_reading_holds_no_more_than_it_asked_for() {
+async fn a_reader_that_stops_holds_no_more_than_its_ranges_in_flight() {
     let world = World::start().await;
     world.store.upload(put("a"), &noise(20 * PART)[..]).await.unwrap();
     let mut download = world.store.download(get("a", world.head("a").await.unwrap()));
@@ -91,10 +91,10 @@ async fn a_reader_that_stops_reading_holds_no_more_than_it_asked_for() {
     let first = download.next().await.unwrap();
 
     assert!(first.is_some());
-    assert!(world.store.pool().lent_bytes() <= 3 * PART);
+    assert!(world.store.pool().used_bytes() <= 3 * PART);
     drop((first, download));
-    // Fetches that were under way let their buffers go as they end.
-    while world.store.pool().lent_bytes() > 0 {
+    // Running fetches release their buffers when they end.
+    while world.store.pool().used_bytes() > 0 {
         tokio::task::yield_now().await;
     }
     world.stop().await;

@@ -1,8 +1,8 @@
-//! An upload that nobody waits for any more: a client that went away, a stop.
+//! Uploads that are dropped: a client went away, or the process stops.
 //!
-//! A future can be dropped at any await. Each test drops its upload after one
-//! poll, after two, after three, until one is done; whatever was under way is
-//! removed by tasks of its own.
+//! A future can be dropped at any await. Each test drops its upload after one poll,
+//! after two, after three, until one completes; detached tasks abort what was
+//! running.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -14,7 +14,7 @@ use s3up_store::PutChunks;
 
 use crate::fixture::{RETRY_FOR, SMALL_PART, World, noise, put_small};
 
-/// More polls than this are not tried one by one: an upload takes about forty.
+/// Upper bound for the polls to test: an upload takes about forty.
 const POLLS_MAX: usize = 200;
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn an_upload_leaves_nothing_wherever_it_is_dropped() {
         let upload = world.store.upload(put_small("a"), &body[..]);
         let is_done = dropped_after(polls, upload).await.is_some();
 
-        world.store.settle().await;
+        world.store.wait_for_aborts().await;
         assert_eq!(world.sweep_all().await, 0, "after {polls} polls");
         if world.calls(Op::CompleteMultipartUpload) == 0 {
             assert_eq!(world.head("a").await, None, "after {polls} polls");
@@ -41,7 +41,7 @@ async fn an_upload_leaves_nothing_wherever_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_stream_of_chunks_leaves_only_whole_ones_wherever_it_is_dropped() {
+async fn a_stream_leaves_only_complete_chunks_wherever_it_is_dropped() {
     let body = noise(5 * SMALL_PART + 5);
     let put = PutChunks {
         chunk_count_max: 100,
@@ -61,7 +61,7 @@ async fn a_stream_of_chunks_leaves_only_whole_ones_wherever_it_is_dropped() {
         let upload = world.store.upload_chunks(&put, &body[..]);
         let is_done = dropped_after(polls, upload).await.is_some();
 
-        world.store.settle().await;
+        world.store.wait_for_aborts().await;
         assert_eq!(world.sweep_all().await, 0, "after {polls} polls");
         for (number, chunk) in body.chunks(2 * SMALL_PART as usize).enumerate() {
             let key = format!("chunk-{number}");
@@ -77,7 +77,7 @@ async fn a_stream_of_chunks_leaves_only_whole_ones_wherever_it_is_dropped() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_beginning_is_not_waited_for_is_removed() {
+async fn an_upload_that_is_dropped_while_it_starts_is_aborted() {
     let world = World::small().await;
     let faults = world.s3.faults();
     // The call is made, and its answer takes a while.
@@ -86,19 +86,19 @@ async fn an_upload_whose_beginning_is_not_waited_for_is_removed() {
     {
         let mut upload = pin!(world.store.upload(put_small("a"), &body[..]));
         tokio::select! {
-            _ = &mut upload => panic!("its beginning is not answered"),
+            _ = &mut upload => panic!("S3 has not answered yet"),
             () = faults.called(Op::CreateMultipartUpload, 1) => {}
         }
     }
 
-    world.store.settle().await;
+    world.store.wait_for_aborts().await;
 
     assert_eq!(world.sweep_all().await, 0);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_beginning_that_is_never_answered_does_not_keep_a_process() {
+async fn a_start_that_is_never_answered_does_not_block_the_end_of_a_process() {
     let world = World::small().await;
     let faults = world.s3.faults();
     faults.inject(Op::CreateMultipartUpload, 1, Fault::Stall);
@@ -106,18 +106,18 @@ async fn a_beginning_that_is_never_answered_does_not_keep_a_process() {
     {
         let mut upload = pin!(world.store.upload(put_small("a"), &body[..]));
         tokio::select! {
-            _ = &mut upload => panic!("its beginning is not answered"),
+            _ = &mut upload => panic!("S3 has not answered yet"),
             () = faults.called(Op::CreateMultipartUpload, 1) => {}
         }
     }
 
-    let settled = tokio::time::timeout(RETRY_FOR, world.store.settle()).await;
+    let settled = tokio::time::timeout(RETRY_FOR, world.store.wait_for_aborts()).await;
 
     assert!(settled.is_ok(), "a call may take a minute, the end of a process may not");
     world.stop().await;
 }
 
-/// Its result, where it took no more polls than these.
+/// Returns the result, if it took no more than `polls` polls.
 async fn dropped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut polled = 0;

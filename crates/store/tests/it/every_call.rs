@@ -1,9 +1,8 @@
-//! Every call that an operation makes fails once, in every way the server knows.
+//! Each call of each operation fails once, in every way the server can fail.
 //!
-//! The outcome is success with the right bytes, or an error that names its key,
-//! with nothing visible; and never an upload that nobody will complete. Which
-//! calls there are is found by a run in which none fails, so a call that is new
-//! is covered the day it is added.
+//! The outcome is success with the right bytes, or an error that names its key with
+//! nothing visible, and never an abandoned upload. A run without failures finds out
+//! which calls there are, so a new call is covered as soon as it is added.
 
 mod operations;
 
@@ -16,17 +15,17 @@ use s3up_devstore::{Fault, Op};
 use self::operations::*;
 use crate::fixture::{RETRY_FOR, SMALL_PART, World};
 
-/// One operation of the store.
+/// An operation of the store.
 struct Scenario {
     name: &'static str,
-    /// What is in the bucket before.
+    /// Fills the bucket before the operation.
     prepare: for<'a> fn(&'a World) -> BoxFuture<'a, ()>,
     run: for<'a> fn(&'a World, Duration) -> BoxFuture<'a, Result<(), String>>,
-    /// What must be in the bucket where it succeeded.
+    /// Checks the bucket after a success.
     check: for<'a> fn(&'a World) -> BoxFuture<'a, ()>,
-    /// What its errors name.
+    /// Text that every error must contain.
     subject: &'static str,
-    /// Keys under which nothing may stand after a failure.
+    /// Keys that must not exist after a failure.
     hidden: &'static [&'static str],
 }
 
@@ -107,7 +106,7 @@ static SCENARIOS: [Scenario; 11] = [
         name: "a thaw",
         prepare: |world| archive(world).boxed(),
         run: |world, retry_for| thaw(world, retry_for).boxed(),
-        check: |world| is_asked_for(world).boxed(),
+        check: |world| is_requested(world).boxed(),
         subject: "cold/",
         hidden: &[],
     },
@@ -121,7 +120,7 @@ static SCENARIOS: [Scenario; 11] = [
     },
 ];
 
-fn ways() -> Vec<Fault> {
+fn faults() -> Vec<Fault> {
     vec![
         Fault::InternalError,
         Fault::SlowDown { retry_after_seconds: None },
@@ -138,39 +137,39 @@ fn ways() -> Vec<Fault> {
     ]
 }
 
-/// S3 answers 200 and then an error only where the work takes long.
-fn may_befall(way: &Fault, op: Op) -> bool {
-    !matches!(way, Fault::ErrorIn200 | Fault::LateErrorIn200) || op == Op::CompleteMultipartUpload
+/// S3 answers 200 followed by an error only for work that takes long.
+fn is_possible(fault: &Fault, op: Op) -> bool {
+    !matches!(fault, Fault::ErrorIn200 | Fault::LateErrorIn200) || op == Op::CompleteMultipartUpload
 }
 
 #[tokio::test]
-async fn any_call_may_fail_once() {
+async fn an_operation_survives_one_failure_of_any_call() {
     for (scenario, outcomes) in fail_everything(RETRY_FOR).await {
         let failed: Vec<_> = outcomes.iter().filter(|it| it.error.is_some()).collect();
-        // Only bytes that were damaged on the way are not fetched again: nothing
-        // says which of them are wrong.
-        let is_damage = |it: &&Outcome| matches!(it.way, Fault::FlipByte { .. });
+        // Only damaged bytes are not fetched again: nothing says which of them are
+        // wrong.
+        let is_damage = |it: &&Outcome| matches!(it.fault, Fault::FlipByte { .. });
         assert!(failed.iter().all(is_damage), "{}: {failed:#?}", scenario.name);
     }
 }
 
 #[tokio::test]
-async fn a_call_that_fails_for_good_leaves_nothing() {
+async fn an_operation_whose_call_fails_for_good_leaves_nothing_visible() {
     for (scenario, outcomes) in fail_everything(Duration::ZERO).await {
         assert!(outcomes.iter().any(|it| it.error.is_some()), "{}", scenario.name);
     }
 }
 
-/// What became of an operation one of whose calls failed.
+/// The result of an operation of which one call failed.
 #[derive(Clone, Debug)]
 struct Outcome {
-    way: Fault,
-    #[expect(dead_code, reason = "it is shown where an assertion fails")]
+    fault: Fault,
+    #[expect(dead_code, reason = "printed by a failing assertion")]
     call: (Op, u64),
     error: Option<String>,
 }
 
-/// All at once, because most of the time is waiting for what is stalled.
+/// All at once, because most of the time is spent waiting for stalled calls.
 async fn fail_everything(retry_for: Duration) -> Vec<(&'static Scenario, Vec<Outcome>)> {
     let each = SCENARIOS
         .iter()
@@ -181,17 +180,17 @@ async fn fail_everything(retry_for: Duration) -> Vec<(&'static Scenario, Vec<Out
 async fn fail_every_call(scenario: &Scenario, retry_for: Duration) -> Vec<Outcome> {
     let calls = &calls_of(scenario).await;
     assert!(!calls.is_empty(), "{}", scenario.name);
-    let each = ways().into_iter().map(|way| async move {
+    let each = faults().into_iter().map(|fault| async move {
         let mut outcomes = Vec::new();
-        for call in calls.iter().filter(|(op, _)| may_befall(&way, *op)) {
-            outcomes.push(fail_call(scenario, &way, *call, retry_for).await);
+        for call in calls.iter().filter(|(op, _)| is_possible(&fault, *op)) {
+            outcomes.push(fail_call(scenario, &fault, *call, retry_for).await);
         }
         outcomes
     });
     futures::future::join_all(each).await.concat()
 }
 
-/// The calls that it makes where none fails.
+/// Returns the calls that the scenario makes if none fails.
 async fn calls_of(scenario: &Scenario) -> Vec<(Op, u64)> {
     let world = World::impatient().await;
     (scenario.prepare)(&world).await;
@@ -205,34 +204,35 @@ async fn calls_of(scenario: &Scenario) -> Vec<(Op, u64)> {
 
 async fn fail_call(
     scenario: &Scenario,
-    way: &Fault,
+    fault: &Fault,
     (op, nth): (Op, u64),
     retry_for: Duration,
 ) -> Outcome {
-    let what = format!("{}: {op:?} {nth} {way:?}", scenario.name);
+    let what = format!("{}: {op:?} {nth} {fault:?}", scenario.name);
     let world = World::impatient().await;
     (scenario.prepare)(&world).await;
     let before = world.calls(op);
-    world.s3.faults().inject(op, nth, way.clone());
+    world.s3.faults().inject(op, nth, fault.clone());
 
     let error = (scenario.run)(&world, retry_for).await.err();
 
-    assert!(world.calls(op) - before >= nth, "{what}: the call did not come");
-    // What is damaged or cut may have no body, and then nothing happened to it.
+    assert!(world.calls(op) - before >= nth, "{what}: the call was not made");
+    // A damaged or truncated answer may have no body, and then the fault did not
+    // fire.
     world.s3.faults().clear();
-    world.store.settle().await;
+    world.store.wait_for_aborts().await;
     match &error {
         None => (scenario.check)(&world).await,
         Some(error) => check_failure(scenario, &world, &format!("{what}: {error}"), error).await,
     }
     let left = world.sweep_all().await;
-    // The id of an upload whose answer is lost is known to nobody, and no later
-    // one shows by which clock it was begun: it is left for a sweep.
-    let is_nobodys = op == Op::CreateMultipartUpload && retry_for.is_zero();
+    // The ID of an upload whose answer is lost is unknown, and no later upload
+    // shows by which clock it was started: a sweep aborts it.
+    let is_unknown = op == Op::CreateMultipartUpload && retry_for.is_zero();
     let is_swept_later = scenario.name == "a sweep" && error.is_some();
-    assert!(left == 0 || is_nobodys || is_swept_later, "{what}: {left} uploads left, {error:?}");
+    assert!(left == 0 || is_unknown || is_swept_later, "{what}: {left} uploads left, {error:?}");
     world.stop().await;
-    Outcome { way: way.clone(), call: (op, nth), error }
+    Outcome { fault: fault.clone(), call: (op, nth), error }
 }
 
 async fn check_failure(scenario: &Scenario, world: &World, what: &str, error: &str) {
@@ -243,6 +243,9 @@ async fn check_failure(scenario: &Scenario, world: &World, what: &str, error: &s
     if scenario.name == "a publication" {
         let manifest = world.read("pointer").await.expect("a pointer");
         let manifest = String::from_utf8(manifest).expect("a key");
-        assert!(world.head(&manifest).await.is_some(), "{what}: the pointer lies");
+        assert!(
+            world.head(&manifest).await.is_some(),
+            "{what}: the pointer names a missing manifest"
+        );
     }
 }

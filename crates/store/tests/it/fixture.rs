@@ -1,4 +1,4 @@
-//! A bucket on an embedded S3, and a store that is connected to it.
+//! A bucket on an embedded S3 server, and a store that is connected to it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use s3up_core::Key;
 use s3up_devstore::{self as devstore, DevStore, Op, Options, Versioning};
 use s3up_store::{
-    Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Patience, Profile, Put, Settings,
-    Sse, Store, StoreError,
+    Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Profile, Put, Settings, Sse,
+    Store, StoreError, Timeouts,
 };
 pub use s3up_testkit::noise;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// Small enough for many tests, large enough for S3.
 pub const PART: u64 = 5 << 20;
 pub const BUDGET: u64 = 8 * PART;
-/// For tests that upload hundreds of times, to a server that does not mind.
+/// For tests with hundreds of uploads, on a server that accepts short parts.
 pub const SMALL_PART: u64 = 32 << 10;
 pub const RETRY_FOR: Duration = Duration::from_secs(20);
 
@@ -37,9 +37,9 @@ pub fn settings(endpoint: String) -> Settings {
         profile: Profile::Generic,
         ca_file: None,
         storage_class: None,
-        sse: Sse::Unsaid,
+        sse: Sse::Unset,
         buffer_budget_bytes: BUDGET,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     }
 }
@@ -49,27 +49,28 @@ impl World {
         World::with(|settings| settings).await
     }
 
-    /// Takes short parts.
+    /// Returns a world whose server accepts short parts.
     pub async fn small() -> World {
-        World::small_with(Patience::default()).await
+        World::small_with(Timeouts::default()).await
     }
 
-    /// Takes short parts, and does not wait long for an answer that never comes.
+    /// Returns a world whose server accepts short parts, and whose store has short
+    /// time limits.
     pub async fn impatient() -> World {
         let wait = Duration::from_millis(1500);
         let bytes_per_second_min = 1 << 40;
-        let default = Patience::default();
-        let patience = Patience { answer: wait, idle: wait, bytes_per_second_min, ..default };
-        World::small_with(patience).await
+        let default = Timeouts::default();
+        let timeouts = Timeouts { answer: wait, idle: wait, bytes_per_second_min, ..default };
+        World::small_with(timeouts).await
     }
 
-    async fn small_with(patience: Patience) -> World {
+    async fn small_with(timeouts: Timeouts) -> World {
         let options = |options| Options { part_bytes_min: 1, ..options };
-        let edit = |settings| Settings { patience, ..settings };
+        let edit = |settings| Settings { timeouts, ..settings };
         World::start_with(Versioning::Off, options, edit).await
     }
 
-    /// On a server that does every write, whatever it is made to depend on.
+    /// Returns a world whose server ignores the conditions of writes.
     pub async fn ignoring_conditions() -> World {
         let conditions = devstore::Conditions::Ignored;
         let options = |options| Options { conditions, ..options };
@@ -97,19 +98,19 @@ impl World {
         World { s3, store, _root: root }
     }
 
-    /// Nothing is left over: no fault that never fired, no buffer, no upload
-    /// that was neither completed nor aborted.
+    /// Stops the server. Checks that every fault fired and every buffer was
+    /// returned.
     pub async fn stop(self) {
-        self.store.settle().await;
+        self.store.wait_for_aborts().await;
         let faults = self.s3.faults();
         assert!(faults.unfired().is_empty(), "never fired: {:?}", faults.unfired());
-        // A hash under way lets its buffer go when it is done.
-        let all_back = async {
-            while self.store.pool().lent_bytes() > 0 {
+        // A running hash releases its buffer when it is done.
+        let all_returned = async {
+            while self.store.pool().used_bytes() > 0 {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(RETRY_FOR, all_back).await.expect("a buffer never came back");
+        tokio::time::timeout(RETRY_FOR, all_returned).await.expect("a buffer was never returned");
         self.s3.stop().await;
     }
 
@@ -121,13 +122,13 @@ impl World {
         let facts = self.head(key).await.expect("an object");
         let mut download = self.store.download(get(key, facts));
         let mut bytes = Vec::new();
-        while let Some(piece) = download.next().await? {
-            bytes.extend_from_slice(&piece);
+        while let Some(next) = download.next().await? {
+            bytes.extend_from_slice(&next);
         }
         Ok(bytes)
     }
 
-    /// Begins a multipart upload that nobody will complete.
+    /// Starts a multipart upload that is never completed.
     pub async fn leave_upload(&self, key: &str) {
         let client = self.raw_client();
         let create = client.create_multipart_upload().bucket("backups").key(key);
@@ -140,7 +141,7 @@ impl World {
         self.store.sweep("", later, RETRY_FOR).await.expect("a sweep")
     }
 
-    /// A client without the engine.
+    /// Returns a client of the AWS SDK, without our store.
     pub fn raw_client(&self) -> aws_sdk_s3::Client {
         let credentials = aws_sdk_s3::config::Credentials::new(
             Options::ACCESS_KEY_ID,

@@ -1,4 +1,4 @@
-//! What the engine promises, checked over HTTP on the embedded S3.
+//! The promises of the store, checked over HTTP on the embedded S3 server.
 
 mod chunks;
 mod conditions;
@@ -7,6 +7,7 @@ mod contract;
 mod credentials;
 mod delete;
 mod download;
+mod download_sequence;
 mod dropped;
 mod every_call;
 mod fixture;
@@ -14,7 +15,6 @@ mod memory;
 mod network;
 mod objects;
 mod proxy;
-mod replay;
-mod row;
+mod resume;
 mod thaw;
 mod upload;

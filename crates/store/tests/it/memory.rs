@@ -1,4 +1,4 @@
-//! Memory is what was asked for, and not a function of the data.
+//! Memory depends on the parts in flight, not on the amount of data.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use crate::fixture::{RETRY_FOR, SMALL_PART, World, get, noise, put_small};
 const IN_FLIGHT: usize = 3;
 
 #[tokio::test]
-async fn a_stream_of_chunks_holds_its_parts_in_flight_and_one_more() {
+async fn a_stream_of_chunks_uses_memory_for_its_parts_in_flight_and_one_more() {
     let world = World::small().await;
     let body = noise(40 * SMALL_PART);
     let most = Arc::new(AtomicU64::new(0));
@@ -38,13 +38,13 @@ async fn a_stream_of_chunks_holds_its_parts_in_flight_and_one_more() {
     world.store.upload_chunks(&put, watched).await.unwrap();
 
     let most = most.load(Ordering::Relaxed);
-    assert!(most <= (IN_FLIGHT as u64 + 1) * SMALL_PART, "{most} bytes were lent");
-    assert!(most > SMALL_PART, "several parts were on their way at once");
+    assert!(most <= (IN_FLIGHT as u64 + 1) * SMALL_PART, "{most} bytes were used");
+    assert!(most > SMALL_PART, "several parts were in flight at once");
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_download_holds_its_ranges_in_flight_and_the_one_that_is_read() {
+async fn a_download_uses_memory_for_its_ranges_in_flight_and_the_one_being_read() {
     let world = World::small().await;
     for key in ["a", "b"] {
         world.store.upload(put_small(key), &noise(20 * SMALL_PART)[..]).await.unwrap();
@@ -54,17 +54,17 @@ async fn a_download_holds_its_ranges_in_flight_and_the_one_that_is_read() {
         let facts = world.head(key).await.unwrap();
         gets.push(Get { part_bytes: SMALL_PART, in_flight: IN_FLIGHT, ..get(key, facts) });
     }
-    let mut row = world.store.download_row(gets);
+    let mut sequence = world.store.download_sequence(gets);
     let mut held = None;
     loop {
-        let piece = row.next().await.unwrap();
-        let lent = world.store.pool().lent_bytes();
-        assert!(lent <= (IN_FLIGHT as u64 + 1) * SMALL_PART, "{lent} bytes are lent");
-        if piece.is_none() {
+        let bytes = sequence.next().await.unwrap();
+        let used = world.store.pool().used_bytes();
+        assert!(used <= (IN_FLIGHT as u64 + 1) * SMALL_PART, "{used} bytes are used");
+        if bytes.is_none() {
             break;
         }
-        // The reader keeps one piece while it asks for the next.
-        held = piece;
+        // The reader keeps the last bytes while it asks for the next.
+        held = bytes;
     }
     assert!(held.is_some());
     assert_eq!(world.calls(Op::GetObject), 40);
@@ -72,7 +72,7 @@ async fn a_download_holds_its_ranges_in_flight_and_the_one_that_is_read() {
     world.stop().await;
 }
 
-/// Looks at the pool whenever the engine reads on.
+/// Measures the pool whenever the store reads from the source.
 struct Watched<'a> {
     source: &'a [u8],
     pool: Pool,
@@ -85,7 +85,7 @@ impl AsyncRead for Watched<'_> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.most.fetch_max(self.pool.lent_bytes(), Ordering::Relaxed);
+        self.most.fetch_max(self.pool.used_bytes(), Ordering::Relaxed);
         Pin::new(&mut self.source).poll_read(context, buffer)
     }
 }

@@ -1,4 +1,4 @@
-//! A network that is away, slow, or overwhelmed.
+//! A network that is unreachable or slow, and a server that is overwhelmed.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use s3up_core::Key;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Bandwidth, Kind, Patience, Put, Settings, Store, UploadError};
+use s3up_store::{Bandwidth, Kind, Put, Settings, Store, Timeouts, UploadError};
 
 use crate::fixture::{RETRY_FOR, SMALL_PART, World, noise, put_small, settings};
 use crate::proxy::Proxy;
 
 #[tokio::test]
-async fn a_network_that_is_away_is_waited_for_as_long_as_the_caller_says() {
+async fn an_upload_survives_an_outage_and_an_operator_is_warned() {
     let logged = Logged::default();
     let _guard = logged.listen();
     let world = World::small().await;
     let proxy = Proxy::start(&world.s3.endpoint()).await;
-    let patience = Patience { tell_every: Duration::from_millis(1), ..Patience::default() };
-    let through = Settings { patience, ..settings(proxy.endpoint.clone()) };
+    let timeouts = Timeouts { warn_every: Duration::from_millis(1), ..Timeouts::default() };
+    let through = Settings { timeouts, ..settings(proxy.endpoint.clone()) };
     let store = Store::connect(through).await.unwrap();
     let body = noise(4 * SMALL_PART);
     store.upload(put_small("before"), &body[..]).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_network_that_is_away_is_waited_for_as_long_as_the_caller_says() {
 }
 
 #[tokio::test]
-async fn a_network_that_stays_away_ends_the_upload_when_its_time_is_over() {
+async fn an_outage_fails_the_upload_when_its_retry_time_is_over() {
     let world = World::small().await;
     let proxy = Proxy::start(&world.s3.endpoint()).await;
     let store = Store::connect(settings(proxy.endpoint.clone())).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_network_that_stays_away_ends_the_upload_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_tried_again() {
+async fn a_refused_call_is_not_retried() {
     let world = World::small().await;
     let wrong = Settings { bucket: "nowhere".to_owned(), ..settings(world.s3.endpoint()) };
     let store = Store::connect(wrong).await.unwrap();
@@ -65,7 +65,7 @@ async fn what_is_refused_is_not_tried_again() {
     store.delete(&key, RETRY_FOR).await.unwrap_err();
     store.list("", RETRY_FOR).next_page().await.unwrap_err();
 
-    // An unknown server may blame the checksum header once.
+    // An unknown server may refuse the checksum header once.
     for (op, calls) in [
         (Op::PutObject, 1),
         (Op::CreateMultipartUpload, 1),
@@ -78,7 +78,7 @@ async fn what_is_refused_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_asks_to_slow_down_gets_fewer_parts_at_once_until_it_has_recovered() {
+async fn all_uploads_survive_a_slow_down_and_it_is_reported_once() {
     let logged = Logged::default();
     let _guard = logged.listen();
     let world = World::small().await;
@@ -94,34 +94,37 @@ async fn a_store_that_asks_to_slow_down_gets_fewer_parts_at_once_until_it_has_re
 
     futures::future::try_join_all(uploads).await.unwrap();
 
+    for n in 0..4 {
+        assert!(world.read(&format!("{n}")).await.unwrap() == body, "{n}");
+    }
     assert_eq!(logged.lines_with("store_slow_down").len(), 1, "once for all uploads");
     assert_eq!(logged.lines_with("store_recovered").len(), 1);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn bodies_go_no_faster_than_the_line_allows() {
+async fn bodies_pass_no_faster_than_the_bandwidth_limit() {
     let rate = NonZeroU64::new(1 << 20);
     let bandwidth = Bandwidth { upload_bytes_per_second: rate, download_bytes_per_second: rate };
     let world = World::with(|settings| Settings { bandwidth, ..settings }).await;
-    // More than a second's worth in one part, and two that share the line.
+    // More than a second's bytes in one part, and two that share the limit.
     let long = noise(3 << 19);
     let short = noise(1 << 18);
 
-    let began = Instant::now();
+    let started = Instant::now();
     let (one, two) = tokio::join!(
         world.store.upload(put_of(2 << 20, "long"), &long[..]),
         world.store.upload(put_of(2 << 20, "short"), &short[..])
     );
-    let up = began.elapsed();
+    let up = started.elapsed();
     one.unwrap();
     two.unwrap();
-    let began = Instant::now();
+    let started = Instant::now();
     assert!(world.read("long").await.unwrap() == long);
-    let down = began.elapsed();
+    let down = started.elapsed();
 
-    // 1.75 s less the quarter of a second that may go at once, and 1.5 s less it
-    // (the bucket for downloads is full).
+    // 1.75 s less the burst of a quarter of a second, and 1.5 s less the same (the
+    // bucket for downloads is full).
     assert!(up >= Duration::from_millis(1450), "{up:?}");
     assert!(down >= Duration::from_millis(1200), "{down:?}");
     let header = world.s3.faults().headers(Op::PutObject, 2).unwrap();
@@ -130,17 +133,17 @@ async fn bodies_go_no_faster_than_the_line_allows() {
 }
 
 #[tokio::test]
-async fn a_part_on_a_slow_line_is_not_taken_for_one_that_stands_still() {
-    let patience = Patience {
+async fn a_part_under_a_low_bandwidth_limit_does_not_count_as_stalled() {
+    let timeouts = Timeouts {
         answer: Duration::from_millis(1500),
         bytes_per_second_min: 1 << 40,
-        ..Patience::default()
+        ..Timeouts::default()
     };
     let bandwidth =
         Bandwidth { upload_bytes_per_second: NonZeroU64::new(32 << 10), ..Bandwidth::default() };
-    let world = World::with(|settings| Settings { patience, bandwidth, ..settings }).await;
+    let world = World::with(|settings| Settings { timeouts, bandwidth, ..settings }).await;
 
-    // Four seconds at this rate; nothing may stand still longer than 1.5 s.
+    // Four seconds at this rate; a standstill may last 1.5 s.
     let once = Put { retry_for: Duration::ZERO, ..put_of(1 << 20, "a") };
     world.store.upload(once, &noise(128 << 10)[..]).await.unwrap();
 
@@ -156,7 +159,7 @@ fn put_of(part_bytes: u64, key: &str) -> Put {
     Put { part_bytes, ..put_small(key) }
 }
 
-/// What the engine says to an operator.
+/// The log lines of the store.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! Documents, listings, deletes, and the sweep.
+//! Documents, listings, deletes and sweeps.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ fn document(key: &str, overwrite: Overwrite) -> PutDocument {
 }
 
 #[tokio::test]
-async fn a_document_is_replaced_only_by_who_read_it() {
+async fn a_document_is_replaced_only_by_a_writer_that_read_it() {
     let world = World::start().await;
     let key = Key::parse("current.json").unwrap();
     let store = &world.store;
@@ -45,7 +45,7 @@ async fn a_document_is_replaced_only_by_who_read_it() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_of_a_conditional_write_is_recognised() {
+async fn a_conditional_write_with_a_lost_answer_counts_as_stored() {
     let world = World::start().await;
     let store = &world.store;
     for fault in [Fault::LoseAnswer, Fault::LateInternalError] {
@@ -82,7 +82,7 @@ async fn a_listing_has_every_page() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_gone_and_may_be_deleted_again() {
+async fn a_deleted_object_is_gone_and_may_be_deleted_again() {
     let world = World::start().await;
     let key = Key::parse("a").unwrap();
     world.store.write(document("a", Overwrite::Allowed), b"x").await.unwrap();
@@ -95,7 +95,7 @@ async fn what_is_deleted_is_gone_and_may_be_deleted_again() {
 }
 
 #[tokio::test]
-async fn a_sweep_takes_old_uploads_under_the_prefix_only() {
+async fn a_sweep_aborts_only_old_uploads_below_the_prefix() {
     let world = World::start().await;
     let ours = world.store.stage(put("ours/a"), &noise(PART + 1)[..]).await.unwrap();
     let other = world.store.stage(put("other/a"), &noise(PART + 1)[..]).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_sweep_sees_every_page() {
 }
 
 #[tokio::test]
-async fn a_part_with_another_digest_is_not_handed_on() {
+async fn a_part_with_a_wrong_digest_is_not_returned() {
     let world = World::start().await;
     let body = noise(2 * PART + 5);
     world.store.upload(put("a"), &body[..]).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_part_with_another_digest_is_not_handed_on() {
         assert_eq!(err.kind, Kind::Corrupt);
         let cause = std::error::Error::source(&err).unwrap().to_string();
         assert!(cause.starts_with(&format!("part {} (bytes ", wrong + 1)), "{cause}");
-        assert_eq!(bytes, wrong as u64 * PART, "only what came before is handed on");
+        assert_eq!(bytes, wrong as u64 * PART, "only the parts before it are returned");
     }
     let (bytes, err) =
         read(&world, Get { part_sha256: Some(good.into()), ..get("a", facts) }).await;
@@ -162,7 +162,7 @@ async fn read(world: &World, get: Get) -> (u64, Option<StoreError>) {
     let mut bytes = 0;
     loop {
         match download.next().await {
-            Ok(Some(piece)) => bytes += piece.len() as u64,
+            Ok(Some(next)) => bytes += next.len() as u64,
             Ok(None) => return (bytes, None),
             Err(err) => return (bytes, Some(err)),
         }

@@ -1,4 +1,4 @@
-//! A network between the store and its server, which can be away, and which can
+//! A proxy between the store and its server. It can refuse connections, and it can
 //! answer a request itself.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct State {
     is_away: Arc<AtomicBool>,
     refused: Arc<AtomicU64>,
     changed: Arc<Notify>,
-    /// Requests that begin so are answered so.
+    /// The start of the requests that the proxy answers itself, and its answer.
     answer: Option<(&'static str, &'static str)>,
     tls: Option<TlsAcceptor>,
 }
@@ -34,13 +34,13 @@ impl Proxy {
         Proxy::start_with(server, State::default()).await
     }
 
-    /// One that answers requests that begin with `request` itself.
+    /// Starts a proxy that answers requests that begin with `request` itself.
     pub async fn answering(server: &str, request: &'static str, answer: &'static str) -> Proxy {
         Proxy::start_with(server, State { answer: Some((request, answer)), ..State::default() })
             .await
     }
 
-    /// One that clients come to with TLS.
+    /// Starts a proxy that clients connect to with TLS.
     pub async fn with_tls(server: &str, cert: &CertifiedKey<KeyPair>) -> Proxy {
         let key = PrivatePkcs8KeyDer::from(cert.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -63,7 +63,7 @@ impl Proxy {
         Proxy { endpoint, state, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// Breaks every connection, and lets none come through.
+    /// Breaks every connection and refuses new ones.
     pub fn go_away(&self) {
         self.state.is_away.store(true, Ordering::SeqCst);
         self.state.changed.notify_waiters();
@@ -73,7 +73,7 @@ impl Proxy {
         self.state.is_away.store(false, Ordering::SeqCst);
     }
 
-    /// Waits until so many connections were refused.
+    /// Waits until `count` connections were refused.
     pub async fn refused(&self, count: u64) {
         loop {
             let changed = self.state.changed.notified();
@@ -124,7 +124,8 @@ async fn serve(listener: TcpListener, server: String, state: State) {
     }
 }
 
-/// A request of the store begins a read, because it waits for each answer.
+/// A request of the store always starts a read, because the store waits for each
+/// answer.
 async fn forward(
     client: impl AsyncRead + AsyncWrite,
     server: &str,

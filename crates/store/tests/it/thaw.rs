@@ -1,4 +1,4 @@
-//! Archived objects come back.
+//! Thaws of archived objects.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const THAW: Thaw = Thaw { tier: Tier::Standard, days: 7, in_flight: 4, retry_for: RETRY_FOR };
 
 #[tokio::test]
-async fn many_objects_are_asked_for_and_seen_to_come() {
+async fn many_objects_are_requested_and_become_readable() {
     let world = World::small().await;
     world.s3.set_restore_delay(Duration::from_secs(5 * 3600));
     let keys = store(&world, &[("deep", "DEEP_ARCHIVE"), ("cold", "GLACIER"), ("warm", "")]).await;
 
-    let asked = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+    let thawed = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
 
     use ArchiveState::{Archived, InProgress, NotArchived};
-    assert_eq!(states(asked), [InProgress, InProgress, NotArchived]);
+    assert_eq!(states(thawed), [InProgress, InProgress, NotArchived]);
     assert_eq!(world.calls(Op::RestoreObject), 2);
-    // Asking again while it comes is no error, and no call.
+    // A request during a thaw is not an error, and makes no call.
     let again = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
     assert_eq!(states(again), [InProgress, InProgress, NotArchived]);
     assert_eq!(world.calls(Op::RestoreObject), 2);
@@ -34,7 +34,7 @@ async fn many_objects_are_asked_for_and_seen_to_come() {
         now[..],
         [ArchiveState::Ready { .. }, ArchiveState::Ready { .. }, NotArchived]
     ));
-    assert_eq!(world.calls(Op::HeadObject), heads, "the listing tells");
+    assert_eq!(world.calls(Op::HeadObject), heads, "the listing reports the thaws");
     assert_eq!(world.read("t/deep").await.unwrap(), b"deep");
 
     world.s3.advance(9 * DAY).await.unwrap();
@@ -44,7 +44,7 @@ async fn many_objects_are_asked_for_and_seen_to_come() {
 }
 
 #[tokio::test]
-async fn a_copy_that_would_go_too_early_is_kept_longer() {
+async fn a_copy_that_would_expire_too_early_is_extended() {
     let world = World::small().await;
     let keys = store(&world, &[("cold", "GLACIER")]).await;
     world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
@@ -55,10 +55,10 @@ async fn a_copy_that_would_go_too_early_is_kept_longer() {
     let first = expiry(&now(&world, &keys).await[0]);
     world.s3.advance(3 * DAY).await.unwrap();
 
-    let prolonged = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+    let extended = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
 
-    assert_eq!(expiry(&states(prolonged)[0]), first + 3 * DAY);
-    // It stays long enough already: nothing is asked, least of all for less.
+    assert_eq!(expiry(&states(extended)[0]), first + 3 * DAY);
+    // It stays long enough, so nothing is requested, and never a shorter time.
     let calls = world.calls(Op::RestoreObject);
     let less = Thaw { days: 2, ..THAW };
     world.store.thaw(&keys, &less, world.s3.now()).await.unwrap();
@@ -67,36 +67,36 @@ async fn a_copy_that_would_go_too_early_is_kept_longer() {
 }
 
 #[tokio::test]
-async fn a_tier_that_the_class_does_not_know_is_refused_before_anything_is_asked() {
+async fn a_tier_that_the_class_does_not_offer_fails_before_any_request() {
     let world = World::small().await;
     let keys = store(&world, &[("cold", "GLACIER"), ("deep", "DEEP_ARCHIVE")]).await;
     let fast = Thaw { tier: Tier::Expedited, ..THAW };
 
     let err = world.store.thaw(&keys, &fast, world.s3.now()).await.unwrap_err();
 
-    assert_eq!(err.to_string(), "thaw t/deep: the store refused");
+    assert_eq!(err.to_string(), "thaw t/deep: the request cannot succeed; see the cause");
     let cause = std::error::Error::source(&err).unwrap().to_string();
-    assert!(cause.starts_with("DEEP_ARCHIVE knows no Expedited; ask for Standard"), "{cause}");
+    assert!(cause.starts_with("DEEP_ARCHIVE does not offer Expedited; use Standard"), "{cause}");
     assert_eq!(world.calls(Op::RestoreObject), 0);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn a_lost_answer_and_a_thaw_that_another_one_began_are_progress() {
+async fn a_thaw_that_is_already_in_progress_is_not_an_error() {
     let world = World::small().await;
     world.s3.set_restore_delay(DAY);
     let keys = store(&world, &[("cold", "GLACIER")]).await;
     world.s3.faults().inject(Op::RestoreObject, 1, Fault::LoseAnswer);
 
-    let asked = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
+    let thawed = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap();
 
-    assert_eq!(world.calls(Op::RestoreObject), 2, "the second one met a restore in progress");
-    assert_eq!(states(asked), [ArchiveState::InProgress]);
+    assert_eq!(world.calls(Op::RestoreObject), 2, "the second call found the thaw in progress");
+    assert_eq!(states(thawed), [ArchiveState::InProgress]);
     world.stop().await;
 }
 
 #[tokio::test]
-async fn one_object_that_fails_does_not_keep_the_others() {
+async fn an_object_that_fails_does_not_stop_the_others() {
     let world = World::small().await;
     let keys = store(&world, &[("a", "GLACIER"), ("b", "GLACIER"), ("c", "GLACIER")]).await;
     world.s3.faults().inject(Op::RestoreObject, 2, Fault::InternalError);
@@ -112,14 +112,17 @@ async fn one_object_that_fails_does_not_keep_the_others() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_not_there_is_named() {
+async fn a_missing_object_is_named_before_any_request() {
     let world = World::small().await;
     let mut keys = store(&world, &[("cold", "GLACIER")]).await;
     keys.push(Key::parse("t/none").unwrap());
 
     let err = world.store.thaw(&keys, &THAW, world.s3.now()).await.unwrap_err();
 
-    assert_eq!(err.to_string(), "thaw t/none: no such object");
+    assert_eq!(
+        err.to_string(),
+        "thaw t/none: no such object; check the key, and what else deletes below this prefix"
+    );
     assert_eq!(world.calls(Op::RestoreObject), 0);
     world.stop().await;
 }

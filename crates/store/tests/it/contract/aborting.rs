@@ -1,4 +1,4 @@
-//! Uploads that are looked at, swept and aborted.
+//! Unfinished uploads: listed and aborted.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,8 +17,11 @@ pub async fn parts_are_listed_with_size_and_etag(server: &Server) -> Verdict {
 
     let parts: Vec<_> = listed.parts().iter().map(|p| (p.part_number(), p.size())).collect();
     is("parts", parts, vec![(Some(1), Some(4)), (Some(2), Some(3))])?;
-    let listed = listed.parts().iter().rev().map(|part| bare(part.e_tag().unwrap_or_default()));
-    holds(listed.eq(etags.iter().map(|etag| bare(etag))), "other ETags than were answered")?;
+    let listed = listed.parts().iter().rev().map(|part| unquoted(part.e_tag().unwrap_or_default()));
+    holds(
+        listed.eq(etags.iter().map(|etag| unquoted(etag))),
+        "other ETags than in the answers to UploadPart",
+    )?;
     Ok(Held)
 }
 
@@ -48,12 +51,12 @@ pub async fn uploads_are_listed_by_prefix_with_their_date(server: &Server) -> Ve
     let listed = listed.prefix(server.key("ours/")).send().await?;
 
     let ids: Vec<_> = listed.uploads().iter().filter_map(|upload| upload.upload_id()).collect();
-    holds(ids == [upload.id.as_str()], "other uploads are listed")?;
+    holds(ids == [upload.id.as_str()], "the wrong uploads are listed")?;
     let date = some("date", listed.uploads()[0].initiated)?;
-    let begun = SystemTime::try_from(date).map_err(|_| Differs("no real date".to_owned()))?;
+    let started = SystemTime::try_from(date).map_err(|_| Differs("an invalid date".to_owned()))?;
     let now = SystemTime::now();
-    let age = now.duration_since(begun).or_else(|_| begun.duration_since(now));
-    holds(age.is_ok_and(|age| age < CLOCK_TOLERANCE), "another date than now")?;
+    let age = now.duration_since(started).or_else(|_| started.duration_since(now));
+    holds(age.is_ok_and(|age| age < CLOCK_TOLERANCE), "a wrong date")?;
     Ok(Held)
 }
 
@@ -76,7 +79,7 @@ pub async fn uploads_are_listed_in_pages(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn an_upload_that_is_aborted_is_gone(server: &Server) -> Verdict {
+pub async fn an_aborted_upload_is_gone(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
 
     upload.abort().await?;
@@ -85,12 +88,12 @@ pub async fn an_upload_that_is_aborted_is_gone(server: &Server) -> Verdict {
     let listed = listed.prefix(&server.prefix).send().await?;
     is("uploads listed", listed.uploads().len(), 0)?;
     refused(upload.list().send().await, &["NoSuchUpload"])?;
-    server.has_none("key", "the object is there").await?;
+    server.has_none("key", "the object exists").await?;
     Ok(Held)
 }
 
 /// A retry after a lost answer: either answer is fine.
-pub async fn an_upload_that_is_aborted_again_is_done_or_gone(server: &Server) -> Verdict {
+pub async fn a_repeated_abort_succeeds_or_is_not_found(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
     upload.abort().await?;
 
@@ -100,16 +103,16 @@ pub async fn an_upload_that_is_aborted_again_is_done_or_gone(server: &Server) ->
     Ok(Held)
 }
 
-pub async fn an_upload_that_is_aborted_does_not_complete(server: &Server) -> Verdict {
+pub async fn an_aborted_upload_does_not_complete(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
     upload.abort().await?;
 
     refused(upload.complete().send().await, &["NoSuchUpload"])?;
-    server.has_none("key", "the object is there").await?;
+    server.has_none("key", "the object exists").await?;
     Ok(Held)
 }
 
-pub async fn an_upload_that_is_aborted_takes_no_part(server: &Server) -> Verdict {
+pub async fn an_aborted_upload_accepts_no_part(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
     upload.abort().await?;
 
@@ -117,7 +120,7 @@ pub async fn an_upload_that_is_aborted_takes_no_part(server: &Server) -> Verdict
     Ok(Held)
 }
 
-/// Some servers leave out the quotes in a list.
-fn bare(etag: &str) -> &str {
+/// Removes the quotes, which some servers leave out in listings.
+fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }

@@ -1,4 +1,4 @@
-//! Who is let in, and how wrong settings are told.
+//! Authentication, and the answers to wrong settings.
 
 use aws_sdk_s3::config::{Credentials, Region};
 
@@ -9,7 +9,7 @@ pub async fn a_wrong_secret_is_refused(server: &Server) -> Verdict {
     let known = &server.credentials;
     let token = known.session_token().map(str::to_owned);
     let wrong = Credentials::new(known.access_key_id(), "wrong", token, None, "test");
-    let intruder = server.asked_by(|config| config.credentials_provider(wrong));
+    let intruder = server.with_client(|config| config.credentials_provider(wrong));
 
     refused(intruder.list("").send().await, &["SignatureDoesNotMatch"])?;
     Ok(Held)
@@ -18,7 +18,7 @@ pub async fn a_wrong_secret_is_refused(server: &Server) -> Verdict {
 pub async fn an_unknown_key_id_is_refused(server: &Server) -> Verdict {
     let secret = server.credentials.secret_access_key();
     let wrong = Credentials::new("AKIAQQQQQQQQQQQQQQQQ", secret, None, None, "test");
-    let intruder = server.asked_by(|config| config.credentials_provider(wrong));
+    let intruder = server.with_client(|config| config.credentials_provider(wrong));
 
     refused(intruder.list("").send().await, &["InvalidAccessKeyId"])?;
     Ok(Held)
@@ -26,8 +26,8 @@ pub async fn an_unknown_key_id_is_refused(server: &Server) -> Verdict {
 
 pub async fn a_signature_for_another_region_is_refused(server: &Server) -> Verdict {
     let region = Region::from_static("xx-astray-9");
-    // Else AWS would be looked for where that region is.
-    let astray = server.asked_by(|config| config.region(region).endpoint_url(&server.endpoint));
+    // Otherwise the client would call the endpoint of AWS in that region.
+    let astray = server.with_client(|config| config.region(region).endpoint_url(&server.endpoint));
 
     refused(
         astray.list("").send().await,
@@ -36,7 +36,7 @@ pub async fn a_signature_for_another_region_is_refused(server: &Server) -> Verdi
     Ok(Held)
 }
 
-pub async fn a_bucket_that_is_not_there_is_no_such_bucket(server: &Server) -> Verdict {
+pub async fn a_missing_bucket_is_no_such_bucket(server: &Server) -> Verdict {
     let astray = Server { bucket: "s3up-bucket-that-is-not-there".to_owned(), ..server.clone() };
 
     refused(astray.list("").send().await, &["NoSuchBucket"])?;

@@ -1,4 +1,4 @@
-//! Storage classes, and objects that are in an archive.
+//! Storage classes and archived objects.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -16,7 +16,7 @@ use aws_sdk_s3::types::{
 use super::server::{BODY, Server};
 use super::verdict::{Differs, Held, Verdict, holds, is, refused, some};
 
-pub async fn a_storage_class_is_told_by_head(server: &Server) -> Verdict {
+pub async fn head_reports_the_storage_class(server: &Server) -> Verdict {
     for class in [StorageClass::StandardIa, StorageClass::GlacierIr, StorageClass::DeepArchive] {
         server.put("key", BODY).storage_class(class.clone()).send().await?;
 
@@ -25,7 +25,7 @@ pub async fn a_storage_class_is_told_by_head(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_storage_class_is_told_by_a_listing(server: &Server) -> Verdict {
+pub async fn a_listing_reports_the_storage_class(server: &Server) -> Verdict {
     archived(server).await?;
 
     let listed = server.list("").send().await?;
@@ -35,17 +35,17 @@ pub async fn a_storage_class_is_told_by_a_listing(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn an_archived_object_is_not_read(server: &Server) -> Verdict {
+pub async fn an_archived_object_is_not_readable(server: &Server) -> Verdict {
     archived(server).await?;
 
     refused(server.get("key").send().await, &["InvalidObjectState"])?;
     Ok(Held)
 }
 
-pub async fn a_restore_is_accepted_and_takes_time(server: &Server) -> Verdict {
+pub async fn a_thaw_request_is_accepted_and_takes_time(server: &Server) -> Verdict {
     archived(server).await?;
 
-    let (status, answer) = restore_seen(server).await;
+    let (status, answer) = restore_with_status(server).await;
 
     answer?;
     is("status", status, 202)?;
@@ -53,19 +53,22 @@ pub async fn a_restore_is_accepted_and_takes_time(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_restore_under_way_is_told_by_head(server: &Server) -> Verdict {
+pub async fn head_reports_a_thaw_in_progress(server: &Server) -> Verdict {
     archived(server).await?;
     is("before", server.head("key").send().await?.restore(), None)?;
 
     restore(server).send().await?;
 
-    let told = server.head("key").send().await?;
-    let is_told = told.restore() == Some("ongoing-request=\"true\"");
-    holds(is_told, if told.restore().is_some() { "told as done" } else { "not told" })?;
+    let head = server.head("key").send().await?;
+    let is_in_progress = head.restore() == Some("ongoing-request=\"true\"");
+    holds(
+        is_in_progress,
+        if head.restore().is_some() { "reported as done" } else { "not reported" },
+    )?;
     Ok(Held)
 }
 
-pub async fn a_restore_under_way_is_told_by_a_listing(server: &Server) -> Verdict {
+pub async fn a_listing_reports_a_thaw_in_progress(server: &Server) -> Verdict {
     archived(server).await?;
     restore(server).send().await?;
 
@@ -74,12 +77,12 @@ pub async fn a_restore_under_way_is_told_by_a_listing(server: &Server) -> Verdic
     let listed = listed.send().await?;
 
     let object = some("object", listed.contents().first())?;
-    let told = some("RestoreStatus", object.restore_status())?;
-    is("in progress", told.is_restore_in_progress(), Some(true))?;
+    let status = some("RestoreStatus", object.restore_status())?;
+    is("in progress", status.is_restore_in_progress(), Some(true))?;
     Ok(Held)
 }
 
-pub async fn a_restore_that_is_asked_for_again_is_in_progress(server: &Server) -> Verdict {
+pub async fn a_repeated_thaw_request_is_answered_as_in_progress(server: &Server) -> Verdict {
     archived(server).await?;
     restore(server).send().await?;
 
@@ -87,7 +90,7 @@ pub async fn a_restore_that_is_asked_for_again_is_in_progress(server: &Server) -
     Ok(Held)
 }
 
-pub async fn what_is_not_archived_is_not_restored(server: &Server) -> Verdict {
+pub async fn a_thaw_of_an_object_that_is_not_archived_is_refused(server: &Server) -> Verdict {
     server.stored("key", BODY).await?;
 
     refused(restore(server).send().await, &["InvalidObjectState"])?;
@@ -99,7 +102,7 @@ async fn archived(server: &Server) -> Result<(), Differs> {
     Ok(())
 }
 
-/// The cheapest there is.
+/// Requests the cheapest thaw.
 fn restore(server: &Server) -> RestoreObjectFluentBuilder {
     let tier = GlacierJobParameters::builder().tier(Tier::Bulk).build().expect("it has a tier");
     let request = RestoreRequest::builder().days(1).glacier_job_parameters(tier).build();
@@ -109,20 +112,20 @@ fn restore(server: &Server) -> RestoreObjectFluentBuilder {
 
 type Restored = Result<RestoreObjectOutput, SdkError<RestoreObjectError, HttpResponse>>;
 
-/// With the status of the answer.
-async fn restore_seen(server: &Server) -> (u16, Restored) {
-    let seen = StatusSeen::default();
-    let answer = restore(server).customize().interceptor(seen.clone()).send().await;
-    (seen.0.load(Ordering::Relaxed), answer)
+/// Requests a thaw; returns the status of the answer too.
+async fn restore_with_status(server: &Server) -> (u16, Restored) {
+    let recorder = StatusRecorder::default();
+    let answer = restore(server).customize().interceptor(recorder.clone()).send().await;
+    (recorder.0.load(Ordering::Relaxed), answer)
 }
 
-/// Sees the status of an answer, which the client keeps to itself.
+/// Records the status of an answer, which the client does not return.
 #[derive(Clone, Debug, Default)]
-struct StatusSeen(Arc<AtomicU16>);
+struct StatusRecorder(Arc<AtomicU16>);
 
-impl Intercept for StatusSeen {
+impl Intercept for StatusRecorder {
     fn name(&self) -> &'static str {
-        "StatusSeen"
+        "StatusRecorder"
     }
 
     fn read_before_deserialization(

@@ -1,4 +1,4 @@
-//! What protects the body of a PUT on its way, and what tells of it later.
+//! Checksums of a PUT: how they protect the body, and how they are reported later.
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
@@ -28,7 +28,7 @@ pub async fn a_put_with_a_wrong_crc64nvme_is_refused(server: &Server) -> Verdict
     let put = server.put("key", BODY).checksum_crc64_nvme(wrong_crc64nvme()).send().await;
 
     refused(put, &["400"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
@@ -36,7 +36,7 @@ pub async fn a_put_with_a_wrong_sha256_is_refused(server: &Server) -> Verdict {
     let put = server.put("key", BODY).checksum_sha256(SHA256_OF_OTHER_BYTES).send().await;
 
     refused(put, &["400"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
@@ -44,7 +44,7 @@ pub async fn a_put_with_a_wrong_content_md5_is_refused(server: &Server) -> Verdi
     let put = server.put("key", BODY).content_md5(MD5_OF_OTHER_BYTES).send().await;
 
     refused(put, &["400"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
@@ -53,12 +53,12 @@ pub async fn a_put_of_other_bytes_than_were_signed_is_refused(server: &Server) -
     let put = put.interceptor(SwappedBody("987654321".to_owned())).send().await;
 
     refused(put, &["400", "403"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
 /// With a checksum that the server verifies, a second hash proves nothing more.
-pub async fn a_put_without_a_signed_payload_is_taken(server: &Server) -> Verdict {
+pub async fn a_put_without_a_signed_payload_is_accepted(server: &Server) -> Verdict {
     let put = server.put("key", BODY).checksum_crc64_nvme(crc64nvme(BODY));
 
     put.customize().disable_payload_signing().send().await?;
@@ -73,12 +73,12 @@ pub async fn a_wrong_crc64nvme_is_refused_without_a_signed_payload(server: &Serv
     let put = put.customize().disable_payload_signing().send().await;
 
     refused(put, &["400"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
-pub async fn a_crc64nvme_behind_the_body_is_kept(server: &Server) -> Verdict {
-    put_in_chunks(server).await?;
+pub async fn a_crc64nvme_trailer_is_stored(server: &Server) -> Verdict {
+    put_with_trailer(server).await?;
 
     let head = server.head("key").checksum_mode(ChecksumMode::Enabled).send().await?;
     is("checksum", head.checksum_crc64_nvme(), Some(crc64nvme(BODY).as_str()))?;
@@ -86,7 +86,7 @@ pub async fn a_crc64nvme_behind_the_body_is_kept(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_head_tells_the_crc64nvme(server: &Server) -> Verdict {
+pub async fn head_reports_the_crc64nvme(server: &Server) -> Verdict {
     server.put("key", BODY).checksum_crc64_nvme(crc64nvme(BODY)).send().await?;
 
     let head = server.head("key").checksum_mode(ChecksumMode::Enabled).send().await?;
@@ -95,7 +95,7 @@ pub async fn a_head_tells_the_crc64nvme(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_get_tells_the_crc64nvme(server: &Server) -> Verdict {
+pub async fn get_reports_the_crc64nvme(server: &Server) -> Verdict {
     server.put("key", BODY).checksum_crc64_nvme(crc64nvme(BODY)).send().await?;
 
     let got = server.get("key").checksum_mode(ChecksumMode::Enabled).send().await?;
@@ -104,15 +104,15 @@ pub async fn a_get_tells_the_crc64nvme(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn the_attributes_tell_the_crc64nvme(server: &Server) -> Verdict {
+pub async fn get_object_attributes_reports_the_crc64nvme(server: &Server) -> Verdict {
     server.put("key", BODY).checksum_crc64_nvme(crc64nvme(BODY)).send().await?;
 
-    let asked = server.client.get_object_attributes().bucket(&server.bucket).key(server.key("key"));
-    let asked = asked.object_attributes(ObjectAttributes::Checksum);
-    let told = asked.object_attributes(ObjectAttributes::ObjectSize).send().await?;
+    let call = server.client.get_object_attributes().bucket(&server.bucket).key(server.key("key"));
+    let call = call.object_attributes(ObjectAttributes::Checksum);
+    let attributes = call.object_attributes(ObjectAttributes::ObjectSize).send().await?;
 
-    is("size", told.object_size(), Some(BODY.len() as i64))?;
-    let checksum = some("checksum", told.checksum)?;
+    is("size", attributes.object_size(), Some(BODY.len() as i64))?;
+    let checksum = some("checksum", attributes.checksum)?;
     is("checksum", checksum.checksum_crc64_nvme(), Some(crc64nvme(BODY).as_str()))?;
     Ok(Held)
 }
@@ -126,7 +126,7 @@ pub async fn a_put_without_a_checksum_gets_a_crc64nvme(server: &Server) -> Verdi
     Ok(Held)
 }
 
-pub async fn a_sha256_is_echoed_and_told(server: &Server) -> Verdict {
+pub async fn a_sha256_is_echoed_and_reported(server: &Server) -> Verdict {
     let put = server.put("key", BODY).checksum_sha256(SHA256).send().await?;
     is("echo", put.checksum_sha256(), Some(SHA256))?;
 
@@ -136,8 +136,9 @@ pub async fn a_sha256_is_echoed_and_told(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-/// The client puts the checksum behind a body that it streams.
-async fn put_in_chunks(server: &Server) -> Result<(), Differs> {
+/// Puts an object whose body is streamed, so that the client sends the checksum
+/// after it.
+async fn put_with_trailer(server: &Server) -> Result<(), Differs> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), BODY).expect("a written file");
     let streamed = ByteStream::from_path(file.path()).await.expect("a readable file");
@@ -149,7 +150,7 @@ async fn put_in_chunks(server: &Server) -> Result<(), Differs> {
     Ok(())
 }
 
-/// Sends another body in the place of the one that was signed and measured.
+/// Replaces the body after it was signed and measured.
 #[derive(Debug)]
 struct SwappedBody(String);
 

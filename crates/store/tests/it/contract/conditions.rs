@@ -1,4 +1,4 @@
-//! Conditional writes: what keeps two writers from undoing each other.
+//! Conditional writes: they keep two writers from undoing each other's work.
 
 use super::parts::Upload;
 use super::server::Server;
@@ -6,7 +6,7 @@ use super::verdict::{Held, Verdict, refused, some};
 
 const ABSENT: &str = "\"00000000000000000000000000000000\"";
 
-pub async fn a_key_that_must_be_new_is_put_once(server: &Server) -> Verdict {
+pub async fn a_put_if_none_match_succeeds_only_once(server: &Server) -> Verdict {
     server.put("key", b"first").if_none_match("*").send().await?;
 
     let again = server.put("key", b"again").if_none_match("*").send().await;
@@ -16,7 +16,7 @@ pub async fn a_key_that_must_be_new_is_put_once(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_key_that_was_deleted_is_new_again(server: &Server) -> Verdict {
+pub async fn a_deleted_key_is_new_again(server: &Server) -> Verdict {
     server.put("key", b"first").if_none_match("*").send().await?;
     let delete = server.client.delete_object().bucket(&server.bucket);
     delete.key(server.key("key")).send().await?;
@@ -27,7 +27,7 @@ pub async fn a_key_that_was_deleted_is_new_again(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn an_object_is_replaced_on_the_etag_that_was_read(server: &Server) -> Verdict {
+pub async fn a_put_if_match_with_the_current_etag_succeeds(server: &Server) -> Verdict {
     server.stored("key", b"one").await?;
     let etag = some("ETag in HEAD", server.head("key").send().await?.e_tag)?;
 
@@ -37,7 +37,7 @@ pub async fn an_object_is_replaced_on_the_etag_that_was_read(server: &Server) ->
     Ok(Held)
 }
 
-pub async fn an_object_is_not_replaced_on_a_stale_etag(server: &Server) -> Verdict {
+pub async fn a_put_if_match_with_a_stale_etag_is_refused(server: &Server) -> Verdict {
     let stale = server.stored("key", b"one").await?;
     server.stored("key", b"two").await?;
 
@@ -48,15 +48,15 @@ pub async fn an_object_is_not_replaced_on_a_stale_etag(server: &Server) -> Verdi
     Ok(Held)
 }
 
-pub async fn an_absent_object_is_not_replaced(server: &Server) -> Verdict {
+pub async fn a_put_if_match_of_a_missing_object_is_refused(server: &Server) -> Verdict {
     let put = server.put("key", b"one").if_match(ABSENT).send().await;
 
     refused(put, &["404", "412"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
-pub async fn an_upload_of_a_key_that_must_be_new_completes_once(server: &Server) -> Verdict {
+pub async fn a_completion_if_none_match_succeeds_only_once(server: &Server) -> Verdict {
     let (first, again) = (Upload::ready(server).await?, Upload::ready(server).await?);
     first.complete().if_none_match("*").send().await?;
 
@@ -66,7 +66,7 @@ pub async fn an_upload_of_a_key_that_must_be_new_completes_once(server: &Server)
     Ok(Held)
 }
 
-pub async fn an_upload_does_not_complete_on_a_stale_etag(server: &Server) -> Verdict {
+pub async fn a_completion_if_match_with_a_stale_etag_is_refused(server: &Server) -> Verdict {
     let stale = server.stored("key", b"one").await?;
     server.stored("key", b"two").await?;
     let upload = Upload::ready(server).await?;
@@ -78,7 +78,7 @@ pub async fn an_upload_does_not_complete_on_a_stale_etag(server: &Server) -> Ver
     Ok(Held)
 }
 
-pub async fn an_upload_completes_on_the_etag_that_was_read(server: &Server) -> Verdict {
+pub async fn a_completion_if_match_with_the_current_etag_succeeds(server: &Server) -> Verdict {
     server.stored("key", b"one").await?;
     let etag = some("ETag in HEAD", server.head("key").send().await?.e_tag)?;
 

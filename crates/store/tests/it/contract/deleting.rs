@@ -1,4 +1,4 @@
-//! Deletes, one at a time and in batches.
+//! Deletes of single objects and in batches.
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::delete_objects::{DeleteObjectsError, DeleteObjectsOutput};
@@ -10,7 +10,7 @@ use super::verdict::{Held, Verdict, is, refused};
 
 const BATCH_MAX: usize = 1000;
 
-pub async fn what_is_not_there_is_deleted_without_an_error(server: &Server) -> Verdict {
+pub async fn deleting_a_missing_object_is_not_an_error(server: &Server) -> Verdict {
     let delete = server.client.delete_object().bucket(&server.bucket);
 
     delete.key(server.key("absent")).send().await?;
@@ -30,7 +30,7 @@ pub async fn a_batch_deletes_the_keys_that_it_names(server: &Server) -> Verdict 
     Ok(Held)
 }
 
-pub async fn a_quiet_batch_tells_only_of_what_failed(server: &Server) -> Verdict {
+pub async fn a_quiet_batch_reports_only_failures(server: &Server) -> Verdict {
     server.stored("a", BODY).await?;
 
     let done = quiet_batch(server, vec!["a".to_owned(), "absent".to_owned()]).await?;
@@ -63,7 +63,7 @@ async fn batch(server: &Server, names: Vec<String>) -> Deleted {
     send(server, named(server, names)).await
 }
 
-/// As our engine asks.
+/// Deletes as our store does.
 async fn quiet_batch(server: &Server, names: Vec<String>) -> Deleted {
     send(server, named(server, names).quiet(true)).await
 }

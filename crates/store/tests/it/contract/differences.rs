@@ -1,8 +1,8 @@
-//! Where servers differ from what we rely on, and why we can live with it.
+//! Where servers differ from the contract, and why we can live with it.
 //!
-//! An entry has to be true: one whose behaviour holds after all fails the suite,
-//! as does a difference that is not here. The embedded server may have none, as
-//! the tests of the engine run on it.
+//! Every entry has to be true: the suite fails if a listed difference is gone, and
+//! if a difference is not listed. The embedded server may have none, because the
+//! tests of the store run on it.
 
 use super::servers::Name;
 
@@ -10,9 +10,9 @@ use super::servers::Name;
 pub struct Difference {
     pub server: Name,
     pub behaviours: &'static [&'static str],
-    /// As the verdict tells it.
+    /// What the server does instead, in the words of the verdict.
     pub instead: &'static str,
-    /// Why that is all right for us, or what our engine does about it.
+    /// Why the difference is acceptable, or what the store does about it.
     pub why: &'static str,
 }
 
@@ -29,24 +29,24 @@ pub const ALL: &[Difference] = &[
             "a_part_with_a_wrong_content_md5_is_refused",
             "an_upload_with_a_wrong_crc64nvme_does_not_complete",
         ],
-        instead: "taken",
-        why: "It verifies nothing of a body. Do not keep anything in it.",
+        instead: "accepted",
+        why: "It verifies no body. Do not store anything valuable in it.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &[
             "a_put_echoes_its_crc64nvme",
-            "a_sha256_is_echoed_and_told",
+            "a_sha256_is_echoed_and_reported",
             "a_part_echoes_its_crc64nvme",
         ],
         instead: "echo: None",
-        why: "Where no checksum is echoed, the engine signs every payload, and warns once.",
+        why: "If the server echoes no checksum, the store signs every payload, and warns once.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &[
-            "a_head_tells_the_crc64nvme",
-            "a_get_tells_the_crc64nvme",
+            "head_reports_the_crc64nvme",
+            "get_reports_the_crc64nvme",
             "a_put_without_a_checksum_gets_a_crc64nvme",
         ],
         instead: "checksum: None",
@@ -54,15 +54,15 @@ pub const ALL: &[Difference] = &[
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["the_attributes_tell_the_crc64nvme"],
+        behaviours: &["get_object_attributes_reports_the_crc64nvme"],
         instead: "no checksum",
-        why: "The engine asks HEAD.",
+        why: "The store uses HEAD.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["an_upload_has_the_crc64nvme_of_all_its_bytes"],
+        behaviours: &["a_completed_upload_has_the_crc64nvme_of_the_whole_object"],
         instead: "checksum: Some(\"UDdeww==\")",
-        why: "It makes a CRC32 of it. The engine reads a CRC64NVME of 8 bytes, and takes this for none.",
+        why: "It returns a CRC32. The store expects a CRC64NVME of 8 bytes, and ignores this one.",
     },
     Difference {
         server: Name::Moto,
@@ -71,98 +71,95 @@ pub const ALL: &[Difference] = &[
             "parts_are_listed_with_size_and_etag",
             "parts_are_listed_in_pages",
         ],
-        instead: "an answer that cannot be read",
-        why: "Where the list of parts makes no sense and the server is none of AWS's, the engine completes by the ETags with which the parts were answered.",
+        instead: "an unreadable answer",
+        why: "If the list of parts cannot be parsed and the server is not AWS, the store completes the upload with the ETags from the answers to UploadPart.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["an_upload_does_not_complete_on_a_stale_etag"],
-        instead: "taken",
-        why: "Pointers and manifests, which are written on a condition, are a single PUT; there moto honours it.",
+        behaviours: &["a_completion_if_match_with_a_stale_etag_is_refused"],
+        instead: "accepted",
+        why: "Pointers and manifests, which are written conditionally, are a single PUT, and moto honours the condition of a PUT.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["an_upload_names_parts_in_their_order_or_is_refused"],
-        instead: "taken",
-        why: "The engine names parts in their order.",
+        behaviours: &["a_completion_with_parts_out_of_order_is_refused"],
+        instead: "accepted",
+        why: "The store names parts in order.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["an_upload_of_another_size_than_announced_is_refused"],
-        instead: "taken",
-        why: "The engine announces the size only where checksums are honoured.",
+        behaviours: &["a_completion_with_a_wrong_object_size_is_refused"],
+        instead: "accepted",
+        why: "The store sends the size only if the server honours checksums.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &["uploads_are_listed_by_prefix_with_their_date"],
-        instead: "another date than now",
-        why: "It has one date for all uploads, years ago, so that a sweep takes all of them for old.",
+        instead: "a wrong date",
+        why: "It reports the same date, years ago, for all uploads, so a sweep considers all of them old.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &["uploads_are_listed_in_pages"],
         instead: "first page: 3",
-        why: "More than asked for does no harm.",
+        why: "A longer page does no harm.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &[
-            "an_upload_that_is_aborted_does_not_complete",
-            "an_upload_that_is_aborted_takes_no_part",
-        ],
+        behaviours: &["an_aborted_upload_does_not_complete", "an_aborted_upload_accepts_no_part"],
         instead: "refused: 500",
-        why: "It is refused all the same; the engine tries again as long as it may, and then says so.",
+        why: "It refuses the call anyway; the store retries until its time is over, and then reports the error.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["versioning_is_told"],
-        instead: "an answer that cannot be read",
-        why: "The gateway then says that it does not know whether versions are kept.",
+        behaviours: &["the_versioning_status_is_reported"],
+        instead: "an unreadable answer",
+        why: "The gateway then reports that it does not know whether the bucket keeps versions.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &["control_characters_are_listed_encoded"],
         instead: "refused: 404",
-        why: "No key of ours has one.",
+        why: "Our keys contain none.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &["a_key_of_1025_bytes_is_refused"],
-        instead: "taken",
+        instead: "accepted",
         why: "Our keys are checked before they are sent.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &[
-            "a_restore_is_accepted_and_takes_time",
-            "a_restore_that_is_asked_for_again_is_in_progress",
+            "a_thaw_request_is_accepted_and_takes_time",
+            "a_repeated_thaw_request_is_answered_as_in_progress",
         ],
-        instead: "taken",
-        why: "Archived objects are there as soon as they are asked for.",
+        instead: "accepted",
+        why: "It thaws archived objects at once.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["a_restore_under_way_is_told_by_head"],
-        instead: "told as done",
-        why: "It is done.",
+        behaviours: &["head_reports_a_thaw_in_progress"],
+        instead: "reported as done",
+        why: "It thaws archived objects at once.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["a_restore_under_way_is_told_by_a_listing"],
+        behaviours: &["a_listing_reports_a_thaw_in_progress"],
         instead: "no RestoreStatus",
-        why: "HEAD tells of it.",
+        why: "HEAD reports the thaw.",
     },
     Difference {
         server: Name::Moto,
-        behaviours: &["a_quiet_batch_tells_only_of_what_failed"],
+        behaviours: &["a_quiet_batch_reports_only_failures"],
         instead: "answers: (2, 0)",
-        why: "It also tells of what was deleted. The engine reads the failures only.",
+        why: "It also reports the deleted keys. The store reads only the failures.",
     },
     Difference {
         server: Name::Moto,
         behaviours: &["a_batch_of_more_than_a_thousand_keys_is_refused"],
-        instead: "taken",
-        why: "No batch of ours is longer.",
+        instead: "accepted",
+        why: "Our batches are not longer.",
     },
     Difference {
         server: Name::Moto,
@@ -171,49 +168,49 @@ pub const ALL: &[Difference] = &[
             "an_unknown_key_id_is_refused",
             "a_signature_for_another_region_is_refused",
         ],
-        instead: "taken",
-        why: "It lets everybody in. Do not keep anything in it.",
+        instead: "accepted",
+        why: "It does not authenticate anybody. Do not store anything valuable in it.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &[
-            "a_key_that_must_be_new_is_put_once",
-            "an_object_is_not_replaced_on_a_stale_etag",
-            "an_absent_object_is_not_replaced",
-            "an_upload_of_a_key_that_must_be_new_completes_once",
-            "an_upload_does_not_complete_on_a_stale_etag",
+            "a_put_if_none_match_succeeds_only_once",
+            "a_put_if_match_with_a_stale_etag_is_refused",
+            "a_put_if_match_of_a_missing_object_is_refused",
+            "a_completion_if_none_match_succeeds_only_once",
+            "a_completion_if_match_with_a_stale_etag_is_refused",
             "a_key_under_a_delete_marker_is_new",
         ],
-        instead: "taken",
-        why: "It ignores `If-None-Match` and `If-Match` on writes without a word, so that the last writer wins. The engine finds out and says so: let one host alone write below a prefix. The gateway does not start with `overwrite: never`.",
+        instead: "accepted",
+        why: "It silently ignores `If-None-Match` and `If-Match` on writes, so the last writer wins. The store detects that and reports it: let only one host write below a prefix. The gateway does not start with `overwrite: never`.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &[
-            "of_several_puts_of_a_new_key_one_wins",
-            "of_several_puts_on_the_same_etag_one_wins",
-            "of_several_uploads_of_a_new_key_one_completes",
+            "of_concurrent_puts_if_none_match_one_succeeds",
+            "of_concurrent_puts_if_match_one_succeeds",
+            "of_concurrent_completions_if_none_match_one_succeeds",
         ],
-        instead: "not one wins while the others are told 409 or 412",
-        why: "The same.",
+        instead: "not exactly one succeeds while the others get 409 or 412",
+        why: "As above.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["a_crc64nvme_behind_the_body_is_kept"],
+        behaviours: &["a_crc64nvme_trailer_is_stored"],
         instead: "refused: 400 InvalidRequest",
-        why: "It does not take this checksum behind a signed body. The engine sends checksums in front of the body, which it verifies.",
+        why: "It does not accept this checksum after a signed body. The store sends checksums in the header, which garage verifies.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["the_attributes_tell_the_crc64nvme"],
-        instead: "an answer that cannot be read",
-        why: "The engine asks HEAD.",
+        behaviours: &["get_object_attributes_reports_the_crc64nvme"],
+        instead: "an unreadable answer",
+        why: "The store uses HEAD.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["a_put_without_a_checksum_gets_a_crc64nvme"],
         instead: "checksum: None",
-        why: "The engine sends one with every body.",
+        why: "The store sends one with every body.",
     },
     Difference {
         server: Name::Garage,
@@ -221,129 +218,132 @@ pub const ALL: &[Difference] = &[
             "a_short_part_that_is_not_the_last_is_refused",
             "a_part_number_above_10000_is_refused",
         ],
-        instead: "taken",
-        why: "The engine cuts streams within the limits of AWS.",
+        instead: "accepted",
+        why: "The store keeps to the limits of AWS.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["an_upload_of_another_size_than_announced_is_refused"],
-        instead: "taken",
-        why: "The engine compares what the list of parts says with what it sent before it completes an upload.",
+        behaviours: &["a_completion_with_a_wrong_object_size_is_refused"],
+        instead: "accepted",
+        why: "The store compares the listed parts with the parts that it sent before it completes an upload.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &[
-            "what_an_upload_was_started_with_is_on_its_object",
-            "a_storage_class_is_told_by_head",
+            "an_object_has_the_attributes_of_its_upload",
+            "head_reports_the_storage_class",
         ],
         instead: "class: None",
-        why: "It has one class, and ignores others. Content type and metadata are kept.",
+        why: "It has one storage class and ignores others. It keeps content type and metadata.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["a_storage_class_is_told_by_a_listing"],
+        behaviours: &["a_listing_reports_the_storage_class"],
         instead: "classes: [\"STANDARD\"]",
-        why: "The same.",
+        why: "As above.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["an_archived_object_is_not_read"],
-        instead: "taken",
-        why: "It has no archive: everything can be read at once.",
+        behaviours: &["an_archived_object_is_not_readable"],
+        instead: "accepted",
+        why: "It has no archive: every object can be read at once.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &[
-            "a_restore_is_accepted_and_takes_time",
-            "a_restore_under_way_is_told_by_head",
-            "a_restore_under_way_is_told_by_a_listing",
-            "a_restore_that_is_asked_for_again_is_in_progress",
-            "what_is_not_archived_is_not_restored",
+            "a_thaw_request_is_accepted_and_takes_time",
+            "head_reports_a_thaw_in_progress",
+            "a_listing_reports_a_thaw_in_progress",
+            "a_repeated_thaw_request_is_answered_as_in_progress",
+            "a_thaw_of_an_object_that_is_not_archived_is_refused",
         ],
         instead: "refused: 501 NotImplemented",
-        why: "The same.",
+        why: "As above.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["a_put_tells_its_version"],
-        instead: "no version id in HEAD",
-        why: "It answers a PUT with the id of a version that it does not keep: a `version_id` that is recorded there means nothing.",
+        behaviours: &["a_put_returns_its_version"],
+        instead: "no version ID in HEAD",
+        why: "It answers a PUT with the ID of a version that it does not keep, so a `version_id` recorded there means nothing.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["an_upload_tells_its_version", "without_its_delete_marker_an_object_is_back"],
-        instead: "no version id",
-        why: "It keeps no versions: what is overwritten or deleted is gone. The gateway says so, and does not start where `s3.require_versioning` is set.",
+        behaviours: &[
+            "a_completion_returns_its_version",
+            "removing_the_delete_marker_brings_the_object_back",
+        ],
+        instead: "no version ID",
+        why: "It keeps no versions: overwritten and deleted objects are gone. The gateway reports that, and does not start if `s3.require_versioning` is set.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["what_was_overwritten_is_still_read"],
-        instead: "other bytes came back",
-        why: "The same: it ignores which version was asked for, and answers with the newest.",
+        behaviours: &["an_overwritten_version_is_readable"],
+        instead: "other bytes were returned",
+        why: "As above: it ignores the requested version ID and returns the newest object.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["an_old_version_is_read_in_ranges_on_its_etag"],
+        behaviours: &["an_old_version_is_readable_in_ranges_with_if_match"],
         instead: "refused: 412",
-        why: "The same; the ETag is that of the newest.",
+        why: "As above; the ETag is the one of the newest object.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["what_was_deleted_is_hidden_and_still_read"],
+        behaviours: &["a_deleted_object_is_hidden_and_its_version_readable"],
         instead: "delete marker: None",
-        why: "The same.",
+        why: "As above.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["a_version_that_is_deleted_is_gone"],
+        behaviours: &["a_deleted_version_is_gone"],
         instead: "refused: 404 NoSuchKey",
-        why: "The same. A delete of a version deletes the object, whatever it is by then; the engine deletes no versions.",
+        why: "As above. Deleting a version deletes the current object; the store deletes no versions.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["versions_are_listed_newest_first"],
         instead: "refused: 501 NotImplemented",
-        why: "The same.",
+        why: "As above.",
     },
     Difference {
         server: Name::Garage,
-        behaviours: &["versioning_is_told"],
+        behaviours: &["the_versioning_status_is_reported"],
         instead: "status: None",
-        why: "The same: this is how the gateway knows.",
+        why: "As above: this is how the gateway detects it.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["a_key_of_1025_bytes_is_refused"],
-        instead: "taken",
+        instead: "accepted",
         why: "Our keys are checked before they are sent.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["encryption_with_aes256_is_echoed"],
         instead: "PUT: None",
-        why: "It encrypts nothing by itself, whatever `sse` says. Encrypt its disk.",
+        why: "It does not encrypt objects, whatever `sse` says. Encrypt its disk.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["an_upload_is_encrypted_with_aes256"],
         instead: "HEAD: None",
-        why: "The same.",
+        why: "As above.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["a_batch_of_more_than_a_thousand_keys_is_refused"],
-        instead: "taken",
-        why: "No batch of ours is longer.",
+        instead: "accepted",
+        why: "Our batches are not longer.",
     },
     Difference {
         server: Name::Garage,
         behaviours: &["a_wrong_secret_is_refused", "an_unknown_key_id_is_refused"],
         instead: "refused: 403 AccessDenied",
-        why: "It is refused all the same; the message then is \"access denied\", not that the credentials are wrong.",
+        why: "It refuses the call anyway; the message is then \"access denied\" and does not blame the credentials.",
     },
 ];
 
-/// The entry for a behaviour of a server.
+/// Returns the entry for a behaviour of a server.
 pub fn of(server: Name, behaviour: &str) -> Option<&'static Difference> {
     ALL.iter().find(|entry| entry.server == server && entry.behaviours.contains(&behaviour))
 }
@@ -352,7 +352,7 @@ pub fn of(server: Name, behaviour: &str) -> Option<&'static Difference> {
 fn every_entry_names_behaviours_that_exist_once() {
     let mut seen = std::collections::HashSet::new();
     for entry in ALL {
-        assert_ne!(entry.server, Name::Devstore, "the embedded server holds all of them");
+        assert_ne!(entry.server, Name::Devstore, "the embedded server satisfies the contract");
         for name in entry.behaviours {
             assert!(
                 super::behaviours::ALL.iter().any(|behaviour| behaviour.name == *name),

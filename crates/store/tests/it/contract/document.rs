@@ -1,9 +1,8 @@
-//! docs/s3-compatibility.md: every behaviour, and what each server did.
+//! Generates docs/s3-compatibility.md: every behaviour, and what each server does.
 //!
-//! A server fills in its own column and leaves the others as they are, so the
-//! document is written by whoever can run one of them:
-//! `S3UP_WRITE_COMPATIBILITY=1 ./check --full`. Without that variable the test
-//! of a server only compares.
+//! Each server fills in its own column and leaves the others unchanged, so it takes
+//! only one server to update the document: `S3UP_WRITE_COMPATIBILITY=1 ./check
+//! --full`. Without that variable the test of a server only compares.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -18,24 +17,24 @@ use super::suite::{Answer, Outcome};
 
 const WRITE: &str = "S3UP_WRITE_COMPATIBILITY";
 const NOT_RUN: &str = "not run";
-const NOT_ASKED: &str = "not asked: ";
-/// Of the first column.
+const NOT_TESTED: &str = "not tested: ";
+/// Title of the first column.
 const HEAD: &str = "Behaviour";
 const PREAMBLE: &str = include_str!("document/preamble.md");
 const INSTALL: &str = include_str!("../../../../../scripts/install.sh");
 
-/// By server, then by sentence.
+/// The cells by server, then by sentence.
 type Columns = BTreeMap<Name, BTreeMap<String, String>>;
 
-/// Compares the document with what a server answered, or writes it.
-pub fn complaint(server: Name, answers: &[Answer]) -> Option<String> {
+/// Compares the document with the answers of a server, or writes it.
+pub fn problem(server: Name, answers: &[Answer]) -> Option<String> {
     let path = path();
-    // Tests of several servers write their columns at the same time.
+    // The tests of several servers may write their columns at the same time.
     let lock = File::open(&path).expect("docs/s3-compatibility.md");
     lock.lock().expect("a lock on the document");
     let before = fs::read_to_string(&path).expect("docs/s3-compatibility.md");
     let mut columns = parse(&before);
-    // Whoever asks a bucket of theirs need not write what it answered.
+    // A test on somebody's own bucket need not update the document.
     let was_never_run =
         server == Name::Aws && columns[&server].values().all(|cell| cell == NOT_RUN);
     columns.insert(server, answers.iter().map(cell).collect());
@@ -56,7 +55,7 @@ fn cell(answer: &Answer) -> (String, String) {
     let text = match &answer.outcome {
         Outcome::Held => "holds".to_owned(),
         Outcome::Differs(instead) => format!("**differs**: {}", escaped(instead)),
-        Outcome::NotAsked(reason) => format!("{NOT_ASKED}{reason}"),
+        Outcome::NotTested(reason) => format!("{NOT_TESTED}{reason}"),
     };
     (answer.behaviour.sentence(), text)
 }
@@ -65,8 +64,8 @@ fn escaped(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 
-/// The cells that a document has; `not run` for those that it has not, and for
-/// all of a server whose version is another one now.
+/// Reads the cells of a document. A missing cell, and every cell of a server whose
+/// version has changed, is `not run`.
 fn parse(document: &str) -> Columns {
     let rows: BTreeMap<String, Vec<&str>> = document
         .lines()
@@ -99,7 +98,8 @@ fn render(columns: &Columns) -> String {
         }
         let sentence = behaviour.sentence();
         let cells = Name::ALL.map(|name| columns[&name][&sentence].as_str());
-        writeln!(text, "| {sentence} | {} |", cells.join(" | ")).expect("memory takes it");
+        writeln!(text, "| {sentence} | {} |", cells.join(" | "))
+            .expect("writing to a String cannot fail");
     }
     text += "\n## Where servers differ, and what that means for you\n";
     for name in Name::ALL {
@@ -126,7 +126,7 @@ fn title(name: Name) -> String {
     }
 }
 
-/// Versions are pinned in one place.
+/// Returns the version that `scripts/install.sh` pins.
 fn version(name: &str) -> Option<&'static str> {
     INSTALL.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }
@@ -141,13 +141,13 @@ fn differences_of(name: Name) -> String {
         let claims: Vec<_> = entry.behaviours.iter().map(|name| name.replace('_', " ")).collect();
         let instead = escaped(entry.instead);
         writeln!(text, "- *{}*: {instead}. {}", claims.join("*, *"), entry.why)
-            .expect("memory takes it");
+            .expect("writing to a String cannot fail");
     }
     text
 }
 
 #[test]
-fn the_document_is_what_the_lists_say() {
+fn the_document_agrees_with_the_lists() {
     let text = fs::read_to_string(path()).unwrap();
 
     let rendered = render(&parse(&text));
@@ -157,10 +157,10 @@ fn the_document_is_what_the_lists_say() {
     }
 }
 
-/// What a server is said to do is what the list of differences says, also where
-/// the server cannot be run.
+/// The document agrees with the list of differences even for a server that cannot
+/// run here.
 #[test]
-fn no_answer_contradicts_the_list_of_differences() {
+fn no_cell_contradicts_the_list_of_differences() {
     for (server, cells) in parse(&fs::read_to_string(path()).unwrap()) {
         for behaviour in behaviours::ALL {
             let found = &cells[&behaviour.sentence()];
@@ -168,26 +168,26 @@ fn no_answer_contradicts_the_list_of_differences() {
             let differs = |entry: &Difference| Outcome::Differs(entry.instead.to_owned());
             let outcome = entry.map_or(Outcome::Held, differs);
             let (_, wanted) = cell(&Answer { behaviour, outcome });
-            let nobody_asked = found == NOT_RUN || found.starts_with(NOT_ASKED);
-            assert!(nobody_asked || *found == wanted, "{server:?}: {}: {found}", behaviour.name);
+            let is_untested = found == NOT_RUN || found.starts_with(NOT_TESTED);
+            assert!(is_untested || *found == wanted, "{server:?}: {}: {found}", behaviour.name);
         }
     }
 }
 
 #[test]
-fn answers_of_another_version_are_forgotten() {
-    let of_now = parse(&render(&parse(&fs::read_to_string(path()).unwrap())));
+fn answers_of_another_version_are_dropped() {
+    let current = parse(&render(&parse(&fs::read_to_string(path()).unwrap())));
     let moto = title(Name::Moto);
 
-    let of_then = parse(&render(&of_now).replace(&moto, "moto 0.0.1"));
+    let after_update = parse(&render(&current).replace(&moto, "moto 0.0.1"));
 
-    assert!(of_now[&Name::Moto].values().any(|cell| cell == "holds"));
-    assert!(of_then[&Name::Moto].values().all(|cell| cell == NOT_RUN));
-    assert_eq!(of_then[&Name::Devstore], of_now[&Name::Devstore]);
+    assert!(current[&Name::Moto].values().any(|cell| cell == "holds"));
+    assert!(after_update[&Name::Moto].values().all(|cell| cell == NOT_RUN));
+    assert_eq!(after_update[&Name::Devstore], current[&Name::Devstore]);
 }
 
 #[test]
-fn versions_are_found_where_they_are_pinned() {
+fn the_pinned_versions_are_found() {
     assert!(version("MOTO_VERSION").is_some_and(|version| version.contains('.')));
     assert!(version("GARAGE_VERSION").is_some_and(|version| version.contains('.')));
 }

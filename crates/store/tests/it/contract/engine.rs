@@ -1,42 +1,42 @@
-//! Whether our engine can tell, by asking, what the suite found out about
-//! conditional writes.
+//! Checks that the store's own probe finds what the suite found about conditional
+//! writes.
 
 use std::time::Duration;
 
 use s3up_core::KeyPrefix;
-use s3up_store::{Bandwidth, Conditions, Credentials, Patience, Profile, Settings, Sse, Store};
+use s3up_store::{Bandwidth, Conditions, Credentials, Profile, Settings, Sse, Store, Timeouts};
 
 use super::server::Server;
 use super::servers::{Name, Target};
 use super::suite::{Answer, Outcome};
 
-const WHERE_NEW: &str = "a_key_that_must_be_new_is_put_once";
-const WHERE_UNCHANGED: &str = "an_object_is_not_replaced_on_a_stale_etag";
+const IF_NONE_MATCH: &str = "a_put_if_none_match_succeeds_only_once";
+const IF_MATCH: &str = "a_put_if_match_with_a_stale_etag_is_refused";
 const RETRY_FOR: Duration = Duration::from_secs(20);
 
-/// Where the engine is wrong about the server.
-pub async fn complaint(target: &Target, answers: &[Answer]) -> Option<String> {
+/// Returns what the store gets wrong about the server.
+pub async fn problem(target: &Target, answers: &[Answer]) -> Option<String> {
     let held = |name| answers.iter().any(|answer| is_held(answer, name));
-    let wanted = match (held(WHERE_NEW), held(WHERE_UNCHANGED)) {
+    let wanted = match (held(IF_NONE_MATCH), held(IF_MATCH)) {
         (true, true) => Conditions::Honoured,
-        (true, false) => Conditions::HonouredWhereNew,
+        (true, false) => Conditions::IfNoneMatchOnly,
         (false, _) => Conditions::Ignored,
     };
     let store = Store::connect(settings(target.name, &target.server)).await.expect("a store");
     let prefix = KeyPrefix::parse(&target.server.prefix).expect("a prefix");
-    // The second time the object is there.
+    // The second time, the probe object exists.
     let first = store.probe_conditions(&prefix, RETRY_FOR).await;
     let again = Store::connect(settings(target.name, &target.server)).await.expect("a store");
     let again = again.probe_conditions(&prefix, RETRY_FOR).await;
     let is_right = (first, again) == (wanted, wanted);
-    (!is_right).then(|| format!("the engine finds {first:?}, then {again:?}; it is {wanted:?}"))
+    (!is_right).then(|| format!("the store finds {first:?}, then {again:?}; expected {wanted:?}"))
 }
 
 fn is_held(answer: &Answer, name: &str) -> bool {
     answer.behaviour.name == name && answer.outcome == Outcome::Held
 }
 
-/// As for a server of which nothing is known.
+/// Returns settings for a server of which nothing is known.
 fn settings(name: Name, server: &Server) -> Settings {
     let region = server.client.config().region().expect("a region").to_string();
     let known = &server.credentials;
@@ -45,8 +45,8 @@ fn settings(name: Name, server: &Server) -> Settings {
         region,
         bucket: server.bucket.clone(),
         credentials: match name {
-            // They may come with a token.
-            Name::Aws => Credentials::Found,
+            // The credentials may include a session token.
+            Name::Aws => Credentials::DefaultChain,
             Name::Devstore | Name::Moto | Name::Garage => Credentials::Explicit {
                 access_key_id: known.access_key_id().to_owned(),
                 secret_access_key: known.secret_access_key().to_owned(),
@@ -55,9 +55,9 @@ fn settings(name: Name, server: &Server) -> Settings {
         profile: Profile::Generic,
         ca_file: None,
         storage_class: None,
-        sse: Sse::Unsaid,
+        sse: Sse::Unset,
         buffer_budget_bytes: 16 << 20,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
     }
 }

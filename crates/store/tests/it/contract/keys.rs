@@ -1,4 +1,4 @@
-//! Keys: any text that a remote path may be, and the limit of their length.
+//! Keys: any text that a remote path may contain, and the limit of their length.
 
 use aws_sdk_s3::types::EncodingType;
 use percent_encoding::percent_decode_str;
@@ -7,8 +7,8 @@ use super::parts::{NAME, Upload};
 use super::server::{BODY, Server};
 use super::verdict::{Held, Verdict, is, refused};
 
-/// In the order of their bytes.
-const ODD: [&str; 13] = [
+/// Sorted by bytes.
+const UNUSUAL: [&str; 13] = [
     " leading space",
     "a b",
     "a%20b",
@@ -25,20 +25,20 @@ const ODD: [&str; 13] = [
 ];
 const KEY_BYTES_MAX: usize = 1024;
 
-pub async fn odd_keys_come_back_as_they_are(server: &Server) -> Verdict {
-    for name in ODD {
+pub async fn unusual_keys_are_stored_unchanged(server: &Server) -> Verdict {
+    for name in UNUSUAL {
         server.stored(name, name.as_bytes()).await?;
     }
 
-    for name in ODD {
+    for name in UNUSUAL {
         server.has(name, name.as_bytes()).await?;
     }
-    is("names", server.names("").await?, ODD.map(str::to_owned).to_vec())?;
+    is("names", server.names("").await?, UNUSUAL.map(str::to_owned).to_vec())?;
     Ok(Held)
 }
 
-pub async fn odd_keys_are_uploaded_in_parts(server: &Server) -> Verdict {
-    for name in ODD {
+pub async fn unusual_keys_work_in_multipart_uploads(server: &Server) -> Verdict {
+    for name in UNUSUAL {
         let server = server.below(name);
         Upload::ready(&server).await?.complete().send().await?;
         server.has(NAME, Upload::READY).await?;
@@ -46,7 +46,7 @@ pub async fn odd_keys_are_uploaded_in_parts(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-/// XML has no way to write some characters, so a client asks for them encoded.
+/// XML cannot represent some characters, so a client requests them encoded.
 pub async fn control_characters_are_listed_encoded(server: &Server) -> Verdict {
     let name = "\u{1}\t\n\u{1f}";
     server.stored(name, BODY).await?;
@@ -59,7 +59,7 @@ pub async fn control_characters_are_listed_encoded(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_key_of_1024_bytes_is_taken(server: &Server) -> Verdict {
+pub async fn a_key_of_1024_bytes_is_accepted(server: &Server) -> Verdict {
     let name = name_of(server, KEY_BYTES_MAX);
 
     server.stored(&name, BODY).await?;
@@ -76,7 +76,7 @@ pub async fn a_key_of_1025_bytes_is_refused(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-/// The rest of a key of so many bytes.
+/// Returns a name so that the key has `bytes` bytes.
 fn name_of(server: &Server, bytes: usize) -> String {
     "x".repeat(bytes - server.prefix.len())
 }

@@ -1,9 +1,9 @@
-//! Listings: complete, in order, and true at once.
+//! Listings: complete, sorted, and consistent at once.
 
 use super::server::{BODY, Server};
 use super::verdict::{Held, Verdict, holds, is, some};
 
-/// In the order of their bytes; UTF-16 would swap the last two.
+/// Sorted by bytes; UTF-16 would swap the last two.
 const IN_ORDER: [&str; 7] = ["A", "Z", "a", "a-b", "z", "\u{ff5e}", "\u{1f5c4}"];
 
 pub async fn keys_are_listed_in_the_order_of_their_bytes(server: &Server) -> Verdict {
@@ -15,7 +15,7 @@ pub async fn keys_are_listed_in_the_order_of_their_bytes(server: &Server) -> Ver
     Ok(Held)
 }
 
-pub async fn a_listing_goes_on_where_its_token_says(server: &Server) -> Verdict {
+pub async fn a_listing_continues_at_its_token(server: &Server) -> Verdict {
     let names = ["a", "b", "c", "d", "e"];
     for name in names {
         server.stored(name, BODY).await?;
@@ -35,7 +35,7 @@ pub async fn a_listing_goes_on_where_its_token_says(server: &Server) -> Verdict 
     Ok(Held)
 }
 
-pub async fn only_what_starts_with_the_prefix_is_listed(server: &Server) -> Verdict {
+pub async fn only_keys_with_the_prefix_are_listed(server: &Server) -> Verdict {
     for name in ["ab", "abc", "ac", "b/ab"] {
         server.stored(name, BODY).await?;
     }
@@ -44,7 +44,7 @@ pub async fn only_what_starts_with_the_prefix_is_listed(server: &Server) -> Verd
     Ok(Held)
 }
 
-pub async fn a_key_stands_beside_a_folder_of_its_name(server: &Server) -> Verdict {
+pub async fn a_key_and_a_folder_of_the_same_name_coexist(server: &Server) -> Verdict {
     server.stored("a", b"the file").await?;
     server.stored("a/b", b"in the folder").await?;
 
@@ -54,7 +54,7 @@ pub async fn a_key_stands_beside_a_folder_of_its_name(server: &Server) -> Verdic
     Ok(Held)
 }
 
-pub async fn what_was_put_is_listed_and_read_at_once(server: &Server) -> Verdict {
+pub async fn a_new_object_is_listed_and_readable_at_once(server: &Server) -> Verdict {
     for n in 0..10 {
         let name = n.to_string();
         server.stored("same", name.as_bytes()).await?;
@@ -65,19 +65,19 @@ pub async fn what_was_put_is_listed_and_read_at_once(server: &Server) -> Verdict
     Ok(Held)
 }
 
-pub async fn what_was_deleted_is_gone_at_once(server: &Server) -> Verdict {
+pub async fn a_deleted_object_is_gone_at_once(server: &Server) -> Verdict {
     for n in 0..10 {
         let name = n.to_string();
         server.stored(&name, BODY).await?;
         let delete = server.client.delete_object().bucket(&server.bucket);
         delete.key(server.key(&name)).send().await?;
         holds(server.names(&name).await?.is_empty(), "still listed")?;
-        server.has_none(&name, "still there").await?;
+        server.has_none(&name, "still readable").await?;
     }
     Ok(Held)
 }
 
-pub async fn a_listing_tells_size_etag_and_date(server: &Server) -> Verdict {
+pub async fn a_listing_reports_size_etag_and_date(server: &Server) -> Verdict {
     let etag = server.stored("key", BODY).await?;
 
     let listed = server.list("").send().await?;
@@ -85,7 +85,7 @@ pub async fn a_listing_tells_size_etag_and_date(server: &Server) -> Verdict {
     is("objects", listed.contents().len(), 1)?;
     let object = &listed.contents()[0];
     is("size", object.size(), Some(BODY.len() as i64))?;
-    holds(object.e_tag() == Some(etag.as_str()), "another ETag than was answered")?;
+    holds(object.e_tag() == Some(etag.as_str()), "another ETag than in the answer to PUT")?;
     holds(object.last_modified().is_some(), "no date")?;
     Ok(Held)
 }

@@ -1,4 +1,4 @@
-//! Multipart uploads: from parts to an object, and what is refused on the way.
+//! Multipart uploads: from parts to an object, and what is refused.
 
 use aws_sdk_s3::types::CompletedPart;
 
@@ -6,9 +6,9 @@ use super::parts::{PART, Upload, filled, started};
 use super::server::Server;
 use super::verdict::{Held, Verdict, is, refused, status};
 
-pub async fn an_object_is_absent_until_its_upload_completes(server: &Server) -> Verdict {
+pub async fn an_object_is_invisible_until_its_upload_completes(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
-    server.has_none("key", "the object is there before").await?;
+    server.has_none("key", "the object is visible before").await?;
     is("names listed before", server.names("").await?.len(), 0)?;
 
     upload.complete().send().await?;
@@ -17,7 +17,7 @@ pub async fn an_object_is_absent_until_its_upload_completes(server: &Server) -> 
     Ok(Held)
 }
 
-pub async fn parts_that_arrive_in_any_order_are_put_in_theirs(server: &Server) -> Verdict {
+pub async fn parts_may_arrive_in_any_order(server: &Server) -> Verdict {
     let mut upload = Upload::start(server).await?;
     upload.send(2, b"the end").await?;
     upload.send(1, &filled(b'a', PART)).await?;
@@ -40,34 +40,34 @@ pub async fn a_part_that_is_sent_again_replaces_the_first(server: &Server) -> Ve
     Ok(Held)
 }
 
-pub async fn an_upload_names_parts_in_their_order_or_is_refused(server: &Server) -> Verdict {
+pub async fn a_completion_with_parts_out_of_order_is_refused(server: &Server) -> Verdict {
     let mut upload = Upload::start(server).await?;
     upload.send(2, &filled(b'b', PART)).await?;
     upload.send(1, &filled(b'a', PART)).await?;
 
     refused(upload.complete().send().await, &["InvalidPartOrder"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
-pub async fn an_upload_that_names_an_absent_part_is_refused(server: &Server) -> Verdict {
+pub async fn a_completion_with_a_missing_part_is_refused(server: &Server) -> Verdict {
     let mut upload = Upload::start(server).await?;
     let etag = upload.send(1, &filled(b'a', PART)).await?;
     upload.name(CompletedPart::builder().part_number(2).e_tag(etag).build());
 
     refused(upload.complete().send().await, &["InvalidPart"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
-pub async fn an_upload_that_names_another_etag_is_refused(server: &Server) -> Verdict {
+pub async fn a_completion_with_a_wrong_etag_is_refused(server: &Server) -> Verdict {
     let mut upload = Upload::start(server).await?;
     let stale = upload.send(1, b"the first").await?;
     upload.send(1, b"the second").await?;
     upload.name(CompletedPart::builder().part_number(1).e_tag(stale).build());
 
     refused(upload.complete().send().await, &["InvalidPart"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
@@ -77,7 +77,7 @@ pub async fn a_short_part_that_is_not_the_last_is_refused(server: &Server) -> Ve
     upload.send(2, b"the end").await?;
 
     refused(upload.complete().send().await, &["EntityTooSmall"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 
@@ -89,18 +89,18 @@ pub async fn a_part_number_above_10000_is_refused(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn an_upload_of_another_size_than_announced_is_refused(server: &Server) -> Verdict {
+pub async fn a_completion_with_a_wrong_object_size_is_refused(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
     let len = Upload::READY.len() as i64;
 
     refused(upload.complete().mpu_object_size(len + 1).send().await, &["400"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     upload.complete().mpu_object_size(len).send().await?;
     Ok(Held)
 }
 
-/// A retry after a lost answer: either answer is fine, and does no harm.
-pub async fn an_upload_that_is_completed_again_is_done_or_gone(server: &Server) -> Verdict {
+/// A retry after a lost answer: either answer is fine and does no harm.
+pub async fn a_repeated_completion_succeeds_or_is_not_found(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
     upload.complete().send().await?;
 
@@ -111,7 +111,7 @@ pub async fn an_upload_that_is_completed_again_is_done_or_gone(server: &Server) 
     Ok(Held)
 }
 
-pub async fn what_an_upload_was_started_with_is_on_its_object(server: &Server) -> Verdict {
+pub async fn an_object_has_the_attributes_of_its_upload(server: &Server) -> Verdict {
     let call = started(server).content_type("text/x-test").metadata("sha256", "abc");
     let mut upload = Upload::of(server, call.storage_class("STANDARD_IA".into())).await?;
     upload.send(1, b"x").await?;

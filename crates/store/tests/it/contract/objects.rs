@@ -1,4 +1,4 @@
-//! Objects: what comes back of what was put, in whole and in ranges.
+//! Objects: their content, whole and in ranges, and their attributes.
 
 use aws_sdk_s3::types::ServerSideEncryption;
 
@@ -6,7 +6,7 @@ use super::parts::{Upload, started};
 use super::server::{BODY, Server, body};
 use super::verdict::{Held, Verdict, holds, is, refused};
 
-pub async fn user_metadata_comes_back(server: &Server) -> Verdict {
+pub async fn user_metadata_is_returned(server: &Server) -> Verdict {
     let put = server.put("key", BODY).metadata("sha256", "0a1b").metadata("mtime-ns", "17");
     put.send().await?;
 
@@ -20,7 +20,7 @@ pub async fn user_metadata_comes_back(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_content_type_comes_back(server: &Server) -> Verdict {
+pub async fn the_content_type_is_returned(server: &Server) -> Verdict {
     server.put("key", BODY).content_type("image/x-test").send().await?;
 
     is("HEAD", server.head("key").send().await?.content_type(), Some("image/x-test"))?;
@@ -52,18 +52,18 @@ pub async fn an_upload_is_encrypted_with_aes256(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_head_tells_size_etag_and_date(server: &Server) -> Verdict {
+pub async fn head_reports_size_etag_and_date(server: &Server) -> Verdict {
     let etag = server.stored("key", BODY).await?;
 
     let head = server.head("key").send().await?;
 
     is("size", head.content_length(), Some(BODY.len() as i64))?;
-    holds(head.e_tag() == Some(etag.as_str()), "another ETag than was answered")?;
+    holds(head.e_tag() == Some(etag.as_str()), "another ETag than in the answer to PUT")?;
     holds(head.last_modified().is_some(), "no date")?;
     Ok(Held)
 }
 
-pub async fn an_empty_object_is_an_object(server: &Server) -> Verdict {
+pub async fn an_empty_object_is_stored(server: &Server) -> Verdict {
     server.stored("key", b"").await?;
 
     server.has("key", b"").await?;
@@ -71,45 +71,45 @@ pub async fn an_empty_object_is_an_object(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_range_comes_alone(server: &Server) -> Verdict {
+pub async fn a_range_request_returns_only_the_range(server: &Server) -> Verdict {
     server.stored("key", BODY).await?;
 
     let got = server.get("key").range("bytes=2-4").send().await?;
 
     is("Content-Range", got.content_range(), Some("bytes 2-4/9"))?;
-    holds(body(got).await? == b"345", "other bytes came back")?;
+    holds(body(got).await? == b"345", "other bytes were returned")?;
     Ok(Held)
 }
 
-pub async fn a_range_over_the_end_is_cut_there(server: &Server) -> Verdict {
+pub async fn a_range_beyond_the_end_is_truncated(server: &Server) -> Verdict {
     server.stored("key", BODY).await?;
 
     let got = server.get("key").range("bytes=7-100").send().await?;
 
     is("Content-Range", got.content_range(), Some("bytes 7-8/9"))?;
-    holds(body(got).await? == b"89", "other bytes came back")?;
+    holds(body(got).await? == b"89", "other bytes were returned")?;
     Ok(Held)
 }
 
-pub async fn a_range_behind_the_end_is_refused(server: &Server) -> Verdict {
+pub async fn a_range_after_the_end_is_refused(server: &Server) -> Verdict {
     server.stored("key", BODY).await?;
 
     refused(server.get("key").range("bytes=9-10").send().await, &["416"])?;
     Ok(Held)
 }
 
-pub async fn an_object_is_read_on_its_etag_only(server: &Server) -> Verdict {
+pub async fn a_get_if_match_needs_the_current_etag(server: &Server) -> Verdict {
     let old = server.stored("key", b"old").await?;
     let new = server.stored("key", b"new").await?;
 
     refused(server.get("key").if_match(old).send().await, &["412"])?;
     let got = server.get("key").if_match(new).range("bytes=0-0").send().await?;
 
-    holds(body(got).await? == b"n", "other bytes came back")?;
+    holds(body(got).await? == b"n", "other bytes were returned")?;
     Ok(Held)
 }
 
-pub async fn an_object_that_is_not_there_is_no_such_key(server: &Server) -> Verdict {
+pub async fn a_missing_object_is_no_such_key(server: &Server) -> Verdict {
     refused(server.get("absent").send().await, &["NoSuchKey"])?;
     refused(server.head("absent").send().await, &["404"])?;
     Ok(Held)

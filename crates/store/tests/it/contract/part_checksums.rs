@@ -1,4 +1,5 @@
-//! Checksums of parts, and the one of the whole that S3 makes of them.
+//! Checksums of parts, and the checksum of the whole object that S3 combines from
+//! them.
 
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 
@@ -34,7 +35,7 @@ pub async fn a_part_with_a_wrong_content_md5_is_refused(server: &Server) -> Verd
     Ok(Held)
 }
 
-pub async fn an_upload_has_the_crc64nvme_of_all_its_bytes(server: &Server) -> Verdict {
+pub async fn a_completed_upload_has_the_crc64nvme_of_the_whole_object(server: &Server) -> Verdict {
     let (first, last) = (filled(b'a', PART), b"the end");
     let whole = crc64nvme(&[&first[..], last].concat());
     let mut upload = Upload::start_with_crc64nvme(server).await?;
@@ -58,7 +59,7 @@ pub async fn an_upload_with_a_wrong_crc64nvme_does_not_complete(server: &Server)
     let complete = complete.checksum_type(ChecksumType::FullObject).send().await;
 
     refused(complete, &["400"])?;
-    server.has_none("key", "refused, and stored").await?;
+    server.has_none("key", "refused, but stored anyway").await?;
     Ok(Held)
 }
 

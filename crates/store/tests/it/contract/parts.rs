@@ -1,4 +1,4 @@
-//! A multipart upload under way, for the behaviours that need one.
+//! An unfinished multipart upload, for the behaviours that need one.
 
 use aws_sdk_s3::operation::abort_multipart_upload::builders::AbortMultipartUploadFluentBuilder;
 use aws_sdk_s3::operation::complete_multipart_upload::builders::CompleteMultipartUploadFluentBuilder;
@@ -10,7 +10,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUploa
 use super::server::{Server, bytes, crc64nvme};
 use super::verdict::{Differs, some};
 
-/// S3 takes no shorter part but the last.
+/// S3 accepts no shorter part, except as the last.
 pub const PART: usize = 5 << 20;
 pub const NAME: &str = "key";
 
@@ -18,7 +18,7 @@ pub const NAME: &str = "key";
 pub struct Upload {
     server: Server,
     pub id: String,
-    /// What is named when it is completed.
+    /// The parts that the completion names.
     pub parts: Vec<CompletedPart>,
 }
 
@@ -29,7 +29,7 @@ impl Upload {
         Upload::of(server, started(server)).await
     }
 
-    /// One whose parts have a CRC64NVME, as our engine starts them.
+    /// Starts an upload whose parts have a CRC64NVME, as our store does.
     pub async fn start_with_crc64nvme(server: &Server) -> Result<Upload, Differs> {
         let call = started(server).checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
         Upload::of(server, call.checksum_type(ChecksumType::FullObject)).await
@@ -39,11 +39,11 @@ impl Upload {
         server: &Server,
         call: CreateMultipartUploadFluentBuilder,
     ) -> Result<Upload, Differs> {
-        let id = some("upload id", call.send().await?.upload_id)?;
+        let id = some("upload ID", call.send().await?.upload_id)?;
         Ok(Upload { server: server.clone(), id, parts: Vec::new() })
     }
 
-    /// One of a single short part, ready to be completed.
+    /// Starts an upload and sends a single short part, so that it can be completed.
     pub async fn ready(server: &Server) -> Result<Upload, Differs> {
         let mut upload = Upload::start(server).await?;
         upload.send(1, Upload::READY).await?;
@@ -56,14 +56,14 @@ impl Upload {
         call.part_number(number).body(bytes(body))
     }
 
-    /// Sends a part, which will be named when the upload is completed.
+    /// Sends a part that the completion will name.
     pub async fn send(&mut self, number: i32, body: &[u8]) -> Result<String, Differs> {
         let etag = some("ETag", self.part(number, body).send().await?.e_tag)?;
         self.name(CompletedPart::builder().part_number(number).e_tag(&etag).build());
         Ok(etag)
     }
 
-    /// The same with its CRC64NVME.
+    /// Like [`Upload::send`], with the CRC64NVME of the part.
     pub async fn send_with_crc64nvme(&mut self, number: i32, body: &[u8]) -> Result<(), Differs> {
         let crc = crc64nvme(body);
         let sent = self.part(number, body).checksum_crc64_nvme(&crc).send().await?;
@@ -78,7 +78,7 @@ impl Upload {
         self.parts.push(part);
     }
 
-    /// Completes it from the parts that were named, in that order.
+    /// Completes the upload with the named parts in that order.
     pub fn complete(&self) -> CompleteMultipartUploadFluentBuilder {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone()));
         let call = self.server.client.complete_multipart_upload().bucket(&self.server.bucket);
@@ -105,7 +105,7 @@ pub fn started(server: &Server) -> CreateMultipartUploadFluentBuilder {
     server.client.create_multipart_upload().bucket(&server.bucket).key(server.key(NAME))
 }
 
-/// Bytes that are not those of a part with another letter.
+/// Returns `len` times the same letter, so that parts can differ.
 pub fn filled(letter: u8, len: usize) -> Vec<u8> {
     vec![letter; len]
 }

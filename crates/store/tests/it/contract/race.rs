@@ -1,6 +1,6 @@
-//! Several writers of one key at the same time: exactly one may win.
+//! Concurrent conditional writes to one key: exactly one may succeed.
 //!
-//! The others are refused, or told that they were in each other's way (409).
+//! The others are refused, or get a conflict (409).
 
 use std::future::Future;
 
@@ -14,32 +14,35 @@ use super::verdict::{Held, Verdict, holds, status};
 
 const WRITERS: usize = 8;
 
-pub async fn of_several_puts_of_a_new_key_one_wins(server: &Server) -> Verdict {
+pub async fn of_concurrent_puts_if_none_match_one_succeeds(server: &Server) -> Verdict {
     let puts = (0..WRITERS).map(|n| server.put("key", &[n as u8]).if_none_match("*").send());
 
-    one_wins(puts).await
+    one_succeeds(puts).await
 }
 
-pub async fn of_several_puts_on_the_same_etag_one_wins(server: &Server) -> Verdict {
+pub async fn of_concurrent_puts_if_match_one_succeeds(server: &Server) -> Verdict {
     let etag = server.stored("key", b"before").await?;
     let puts = (0..WRITERS).map(|n| server.put("key", &[n as u8]).if_match(&etag).send());
 
-    one_wins(puts).await
+    one_succeeds(puts).await
 }
 
-pub async fn of_several_uploads_of_a_new_key_one_completes(server: &Server) -> Verdict {
+pub async fn of_concurrent_completions_if_none_match_one_succeeds(server: &Server) -> Verdict {
     let uploads = try_join_all((0..WRITERS).map(|_| Upload::ready(server))).await?;
 
-    one_wins(uploads.iter().map(|upload| upload.complete().if_none_match("*").send())).await
+    one_succeeds(uploads.iter().map(|upload| upload.complete().if_none_match("*").send())).await
 }
 
-async fn one_wins<T, E>(
+async fn one_succeeds<T, E>(
     writers: impl Iterator<Item = impl Future<Output = Result<T, SdkError<E, HttpResponse>>>>,
 ) -> Verdict {
     let answers = join_all(writers).await;
-    let winners = answers.iter().filter(|answer| answer.is_ok()).count();
-    let mut losers = answers.iter().filter_map(|answer| answer.as_ref().err());
-    let all_are_told = losers.all(|loser| matches!(status(loser), Some(409 | 412)));
-    holds(winners == 1 && all_are_told, "not one wins while the others are told 409 or 412")?;
+    let successes = answers.iter().filter(|answer| answer.is_ok()).count();
+    let mut failures = answers.iter().filter_map(|answer| answer.as_ref().err());
+    let all_are_refused = failures.all(|failure| matches!(status(failure), Some(409 | 412)));
+    holds(
+        successes == 1 && all_are_refused,
+        "not exactly one succeeds while the others get 409 or 412",
+    )?;
     Ok(Held)
 }

@@ -1,4 +1,4 @@
-//! A server as a behaviour sees it: a client, a bucket, a prefix of its own.
+//! A server as a behaviour sees it: a client, a bucket and a prefix of its own.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -23,12 +23,12 @@ pub struct Server {
     pub client: Client,
     pub endpoint: String,
     pub bucket: String,
-    /// Ends with a slash; nothing is written outside.
+    /// Ends with a slash. The behaviour writes only below it.
     pub prefix: String,
     pub credentials: Credentials,
 }
 
-/// Neither adds nor checks a checksum of its own, and tries once.
+/// Configures a client that neither adds nor checks checksums, and does not retry.
 pub fn quiet(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder {
     config
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
@@ -37,7 +37,7 @@ pub fn quiet(config: aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder
 }
 
 impl Server {
-    /// One that is ours, and has no bucket yet.
+    /// Returns a server of the suite, without a bucket yet.
     pub fn new(endpoint: String, region: &'static str, key_id: &str, secret: &str) -> Server {
         let credentials = Credentials::new(key_id, secret, None, None, "test");
         let config = quiet(aws_sdk_s3::Config::builder())
@@ -55,13 +55,13 @@ impl Server {
         }
     }
 
-    /// The same server, for a behaviour of this name.
+    /// Returns the same server with a prefix for the behaviour of this name.
     pub fn below(&self, name: &str) -> Server {
         Server { prefix: format!("{}{name}/", self.prefix), ..self.clone() }
     }
 
-    /// The same bucket, asked by another client.
-    pub fn asked_by(
+    /// Returns the same bucket with another client.
+    pub fn with_client(
         &self,
         edit: impl FnOnce(aws_sdk_s3::config::Builder) -> aws_sdk_s3::config::Builder,
     ) -> Server {
@@ -85,7 +85,7 @@ impl Server {
         self.client.head_object().bucket(&self.bucket).key(self.key(name))
     }
 
-    /// Lists what is below the prefix of the behaviour and starts with `start`.
+    /// Lists the keys below the prefix of the behaviour that start with `start`.
     pub fn list(&self, start: &str) -> ListObjectsV2FluentBuilder {
         self.client.list_objects_v2().bucket(&self.bucket).prefix(self.key(start))
     }
@@ -99,12 +99,12 @@ impl Server {
         body(self.get(name).send().await?).await
     }
 
-    /// Goes on where the object has these bytes.
+    /// Checks that the object has these bytes.
     pub async fn has(&self, name: &str, wanted: &[u8]) -> Result<(), Differs> {
-        holds(self.read(name).await? == wanted, "other bytes came back")
+        holds(self.read(name).await? == wanted, "other bytes were returned")
     }
 
-    /// Goes on where there is no such object.
+    /// Checks that there is no such object.
     pub async fn has_none(&self, name: &str, instead: &str) -> Result<(), Differs> {
         match self.head(name).send().await {
             Ok(_) => Err(Differs(instead.to_owned())),
@@ -113,7 +113,8 @@ impl Server {
         }
     }
 
-    /// The names below the prefix of the behaviour, as the server lists them.
+    /// Returns the names below the prefix of the behaviour, as the server lists
+    /// them.
     pub async fn names(&self, start: &str) -> Result<Vec<String>, Differs> {
         let listed = self.list(start).send().await?.contents.unwrap_or_default();
         let keys = listed.into_iter().filter_map(|object| object.key);
@@ -133,7 +134,7 @@ pub fn crc64nvme(body: &[u8]) -> String {
     Crc64Nvme(crc_fast::checksum(CrcAlgorithm::Crc64Nvme, body)).to_string()
 }
 
-/// The same, of other bytes.
+/// Returns the CRC64NVME of other bytes.
 pub fn wrong_crc64nvme() -> String {
     crc64nvme(b"other bytes")
 }

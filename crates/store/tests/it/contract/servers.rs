@@ -1,4 +1,4 @@
-//! The servers that the suite can be asked of, each by its address.
+//! The servers that the suite can test.
 
 pub mod aws;
 pub mod devstore;
@@ -18,18 +18,18 @@ pub enum Name {
     Aws,
 }
 
-/// A server that is ready to be asked.
+/// A server that is ready for the suite.
 #[derive(Debug)]
 pub struct Target {
     pub name: Name,
     pub server: Server,
-    /// The same with a bucket that keeps versions.
+    /// The same server with a bucket that keeps versions.
     pub versioned: Option<Server>,
-    /// Whether nobody else relies on the settings of the bucket.
+    /// Whether the suite may change the settings of the bucket.
     pub is_ours: bool,
 }
 
-/// One that somebody has to stop.
+/// A server that has to be stopped.
 #[derive(Debug)]
 pub struct Running<S> {
     pub target: Target,
@@ -42,7 +42,7 @@ const VERSIONED_BUCKET: &str = "contract-versions";
 impl Name {
     pub const ALL: [Name; 4] = [Name::Devstore, Name::Moto, Name::Garage, Name::Aws];
 
-    /// The head of its column in the document.
+    /// Returns the title of its column in the document.
     pub fn title(self) -> &'static str {
         match self {
             Name::Devstore => "s3up-devstore",
@@ -53,8 +53,8 @@ impl Name {
     }
 }
 
-/// Makes the two buckets of a server that is ours. One that keeps no versions
-/// takes the second bucket all the same, and is found out by the suite.
+/// Creates the two buckets of a server of the suite. A server that keeps no
+/// versions accepts the second bucket too, and the suite detects that.
 async fn with_new_buckets(name: Name, server: Server) -> Target {
     for bucket in [BUCKET, VERSIONED_BUCKET] {
         server.client.create_bucket().bucket(bucket).send().await.expect("a new bucket");
@@ -67,13 +67,13 @@ async fn with_new_buckets(name: Name, server: Server) -> Target {
     Target { name, server, versioned: Some(versioned), is_ours: true }
 }
 
-/// A line that `./check` counts: what could not run here.
+/// Prints a line that `./check` counts: a test that could not run here.
 #[expect(clippy::print_stdout, reason = "./check counts these lines")]
 fn skipped(reason: &str) {
     println!("SKIPPED: {reason}");
 }
 
-/// A line that `./check` counts: what nobody asked for.
+/// Prints a line that `./check` counts: a test that was not requested.
 #[expect(clippy::print_stdout, reason = "./check counts these lines")]
 fn not_run(reason: &str) {
     println!("NOT RUN: {reason}");

@@ -1,4 +1,4 @@
-//! Settings of a bucket of our own.
+//! Settings of a bucket.
 
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleRule,
@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{
 use super::server::Server;
 use super::verdict::{Held, Verdict, is, some};
 
-pub async fn a_lifecycle_that_sweeps_uploads_is_kept(server: &Server) -> Verdict {
+pub async fn a_lifecycle_rule_that_aborts_uploads_is_stored(server: &Server) -> Verdict {
     let abort = AbortIncompleteMultipartUpload::builder().days_after_initiation(7).build();
     let rule = LifecycleRule::builder()
         .id("sweep")
@@ -20,10 +20,10 @@ pub async fn a_lifecycle_that_sweeps_uploads_is_kept(server: &Server) -> Verdict
     let put = server.client.put_bucket_lifecycle_configuration().bucket(&server.bucket);
     put.lifecycle_configuration(rules.expect("it has rules")).send().await?;
 
-    let kept = server.client.get_bucket_lifecycle_configuration().bucket(&server.bucket);
-    let kept = kept.send().await?;
+    let stored = server.client.get_bucket_lifecycle_configuration().bucket(&server.bucket);
+    let stored = stored.send().await?;
 
-    let rule = some("rule", kept.rules().first())?;
+    let rule = some("rule", stored.rules().first())?;
     is("id", rule.id(), Some("sweep"))?;
     let abort = rule.abort_incomplete_multipart_upload();
     is("days", abort.and_then(|abort| abort.days_after_initiation()), Some(7))?;

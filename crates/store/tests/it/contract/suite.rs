@@ -1,4 +1,4 @@
-//! Asks a server about every behaviour, and judges the answers by the list of
+//! Tests every behaviour on a server, and compares the results with the list of
 //! differences.
 
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::servers::{Name, Target};
 use super::verdict::{Differs, Held};
 use super::{differences, document, engine};
 
-/// Asked at once: what takes time is mostly the server's own work.
-const AT_ONCE: usize = 4;
-/// A server that does not answer must not stop the suite.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Behaviours that are tested at once: most of the time is the server's own work.
+const CONCURRENCY: usize = 4;
+/// A server that does not answer must not block the suite.
+const TIME_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Held,
-    /// What it did instead.
+    /// What the server did instead.
     Differs(String),
-    /// Why it could not be asked.
-    NotAsked(&'static str),
+    /// Why the behaviour could not be tested.
+    NotTested(&'static str),
 }
 
 #[derive(Debug)]
@@ -30,30 +30,30 @@ pub struct Answer {
     pub outcome: Outcome,
 }
 
-/// What is wrong with the server, the list of differences, the document, or what
-/// our engine makes of the server.
-pub async fn ask_and_judge(target: &Target) -> Vec<String> {
-    let asking = behaviours::ALL.iter().map(|behaviour| ask(target, behaviour));
-    let answers: Vec<_> = futures::stream::iter(asking).buffered(AT_ONCE).collect().await;
-    let mut complaints: Vec<_> =
-        answers.iter().filter_map(|answer| complaint(target.name, answer)).collect();
-    complaints.extend(document::complaint(target.name, &answers));
-    complaints.extend(engine::complaint(target, &answers).await);
-    complaints
+/// Returns what is wrong with the server, the list of differences, the document, or
+/// the store's view of the server.
+pub async fn check_server(target: &Target) -> Vec<String> {
+    let checks = behaviours::ALL.iter().map(|behaviour| check(target, behaviour));
+    let answers: Vec<_> = futures::stream::iter(checks).buffered(CONCURRENCY).collect().await;
+    let mut problems: Vec<_> =
+        answers.iter().filter_map(|answer| problem(target.name, answer)).collect();
+    problems.extend(document::problem(target.name, &answers));
+    problems.extend(engine::problem(target, &answers).await);
+    problems
 }
 
-async fn ask(target: &Target, behaviour: &'static Behaviour) -> Answer {
+async fn check(target: &Target, behaviour: &'static Behaviour) -> Answer {
     let server = match behaviour.needs {
         Needs::Nothing => Ok(&target.server),
         Needs::Versions => target.versioned.as_ref().ok_or("the bucket keeps no versions"),
         Needs::OwnBucket if target.is_ours => Ok(&target.server),
-        Needs::OwnBucket => Err("the bucket has settings of its owner"),
+        Needs::OwnBucket => Err("the bucket belongs to somebody else"),
     };
     let outcome = match server {
-        Err(reason) => Outcome::NotAsked(reason),
+        Err(reason) => Outcome::NotTested(reason),
         Ok(server) => {
             let server = server.below(behaviour.name);
-            match tokio::time::timeout(PATIENCE, (behaviour.ask)(&server)).await {
+            match tokio::time::timeout(TIME_MAX, (behaviour.check)(&server)).await {
                 Ok(Ok(Held)) => Outcome::Held,
                 Ok(Err(Differs(instead))) => Outcome::Differs(instead),
                 Err(_) => Outcome::Differs("no answer in time".to_owned()),
@@ -63,20 +63,20 @@ async fn ask(target: &Target, behaviour: &'static Behaviour) -> Answer {
     Answer { behaviour, outcome }
 }
 
-fn complaint(server: Name, answer: &Answer) -> Option<String> {
+fn problem(server: Name, answer: &Answer) -> Option<String> {
     let name = answer.behaviour.name;
     let listed = differences::of(server, name).map(|entry| entry.instead);
     match (&answer.outcome, listed) {
-        (Outcome::Held, None) | (Outcome::NotAsked(_), _) => None,
+        (Outcome::Held, None) | (Outcome::NotTested(_), _) => None,
         (Outcome::Differs(instead), Some(listed)) if instead == listed => None,
         (Outcome::Held, Some(listed)) => {
-            Some(format!("{name}: holds, and is listed as a difference: {listed}"))
+            Some(format!("{name}: holds, but is listed as a difference: {listed}"))
         }
         (Outcome::Differs(instead), None) => {
-            Some(format!("{name}: differs, and is not listed: {instead}"))
+            Some(format!("{name}: differs, but is not listed: {instead}"))
         }
         (Outcome::Differs(instead), Some(listed)) => {
-            Some(format!("{name}: differs: {instead}; listed is: {listed}"))
+            Some(format!("{name}: differs: expected {listed}, found {instead}"))
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What came of asking a server: it did what we rely on, or something else.
+//! The verdict on a behaviour: the server holds it, or does something else.
 //!
-//! What it did instead is told in words that are the same each time, since they
-//! are compared with the list of differences: statuses and codes, no ids and no
-//! sentences of the server.
+//! What it does instead is described in the same words each time, because it is
+//! compared with the list of differences: statuses and codes, no IDs and no
+//! messages of the server.
 
 use std::fmt::Debug;
 
@@ -27,31 +27,31 @@ impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for Differs {
 
 impl From<ByteStreamError> for Differs {
     fn from(_: ByteStreamError) -> Differs {
-        Differs("a body that breaks off".to_owned())
+        Differs("a truncated body".to_owned())
     }
 }
 
-/// Goes on where `condition` is true.
+/// Checks that `condition` is true.
 pub fn holds(condition: bool, instead: impl Into<String>) -> Result<(), Differs> {
     if condition { Ok(()) } else { Err(Differs(instead.into())) }
 }
 
-/// Goes on where `found` is what was wanted.
+/// Checks that `found` is what was wanted.
 pub fn is<T: PartialEq + Debug>(what: &str, found: T, wanted: T) -> Result<(), Differs> {
     if found == wanted { Ok(()) } else { Err(Differs(format!("{what}: {found:?}"))) }
 }
 
-/// Goes on where there is something.
+/// Checks that there is something.
 pub fn some<T>(what: &str, found: Option<T>) -> Result<T, Differs> {
     found.ok_or_else(|| Differs(format!("no {what}")))
 }
 
-/// Goes on where the call was refused with one of these statuses or codes.
+/// Checks that the call was refused with one of these statuses or codes.
 pub fn refused<T, E: ProvideErrorMetadata>(
     answer: Result<T, SdkError<E, HttpResponse>>,
     wanted: &[&str],
 ) -> Result<(), Differs> {
-    let Err(err) = answer else { return Err(Differs("taken".to_owned())) };
+    let Err(err) = answer else { return Err(Differs("accepted".to_owned())) };
     let status = status(&err).unwrap_or_default().to_string();
     let is_wanted = wanted.iter().any(|want| err.code() == Some(want) || *want == status);
     holds(is_wanted, refusal(&err))
@@ -61,11 +61,11 @@ pub fn status<E>(err: &SdkError<E, HttpResponse>) -> Option<u16> {
     Some(err.raw_response()?.status().as_u16())
 }
 
-/// Status and code of a refusal.
+/// Describes a refusal by status and code.
 fn refusal<E: ProvideErrorMetadata>(err: &SdkError<E, HttpResponse>) -> String {
     match (status(err), err.code()) {
         (None, _) => "no answer".to_owned(),
-        (Some(200..300), None) => "an answer that cannot be read".to_owned(),
+        (Some(200..300), None) => "an unreadable answer".to_owned(),
         (Some(status), None) => format!("refused: {status}"),
         (Some(status), Some(code)) => format!("refused: {status} {code}"),
     }

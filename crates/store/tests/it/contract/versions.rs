@@ -1,42 +1,43 @@
-//! A bucket that keeps versions: what was overwritten or deleted is still there.
+//! A bucket that keeps versions: overwritten and deleted objects are still
+//! readable.
 
 use super::parts::Upload;
 use super::server::{Server, body};
 use super::verdict::{Differs, Held, Verdict, holds, is, refused, some};
 
-pub async fn a_put_tells_its_version(server: &Server) -> Verdict {
+pub async fn a_put_returns_its_version(server: &Server) -> Verdict {
     let (first, second) = (put(server, b"1").await?, put(server, b"2").await?);
 
-    holds(first != second, "the same version twice")?;
-    let newest = some("version id in HEAD", server.head("key").send().await?.version_id)?;
-    holds(newest == second, "HEAD tells another version")?;
+    holds(first != second, "the same version ID twice")?;
+    let newest = some("version ID in HEAD", server.head("key").send().await?.version_id)?;
+    holds(newest == second, "HEAD reports another version")?;
     Ok(Held)
 }
 
-pub async fn an_upload_tells_its_version(server: &Server) -> Verdict {
+pub async fn a_completion_returns_its_version(server: &Server) -> Verdict {
     let done = Upload::ready(server).await?.complete().send().await?;
 
     let id = version(done.version_id)?;
 
     let got = server.get("key").version_id(id).send().await?;
-    holds(body(got).await? == Upload::READY, "other bytes came back")?;
+    holds(body(got).await? == Upload::READY, "other bytes were returned")?;
     Ok(Held)
 }
 
-pub async fn what_was_overwritten_is_still_read(server: &Server) -> Verdict {
+pub async fn an_overwritten_version_is_readable(server: &Server) -> Verdict {
     let old = put(server, b"old").await?;
     put(server, b"new").await?;
 
     let got = server.get("key").version_id(&old).send().await?;
     let head = server.head("key").version_id(&old).send().await?;
 
-    holds(body(got).await? == b"old", "other bytes came back")?;
+    holds(body(got).await? == b"old", "other bytes were returned")?;
     is("length", head.content_length(), Some(3))?;
     server.has("key", b"new").await?;
     Ok(Held)
 }
 
-pub async fn what_was_deleted_is_hidden_and_still_read(server: &Server) -> Verdict {
+pub async fn a_deleted_object_is_hidden_and_its_version_readable(server: &Server) -> Verdict {
     let id = put(server, b"kept").await?;
 
     let deleted = delete(server, None).await?;
@@ -44,12 +45,12 @@ pub async fn what_was_deleted_is_hidden_and_still_read(server: &Server) -> Verdi
     is("delete marker", deleted.delete_marker(), Some(true))?;
     refused(server.get("key").send().await, &["NoSuchKey"])?;
     let got = server.get("key").version_id(id).send().await?;
-    holds(body(got).await? == b"kept", "other bytes came back")?;
+    holds(body(got).await? == b"kept", "other bytes were returned")?;
     Ok(Held)
 }
 
-/// What a download of an old version asks for.
-pub async fn an_old_version_is_read_in_ranges_on_its_etag(server: &Server) -> Verdict {
+/// Reads as a download of an old version does.
+pub async fn an_old_version_is_readable_in_ranges_with_if_match(server: &Server) -> Verdict {
     let put = server.put("key", b"old").send().await?;
     let (id, etag) = (version(put.version_id)?, some("ETag", put.e_tag)?);
     self::put(server, b"new").await?;
@@ -57,7 +58,7 @@ pub async fn an_old_version_is_read_in_ranges_on_its_etag(server: &Server) -> Ve
 
     let got = get().if_match(&etag).send().await?;
 
-    holds(body(got).await? == b"ld", "other bytes came back")?;
+    holds(body(got).await? == b"ld", "other bytes were returned")?;
     refused(get().if_match("\"0\"").send().await, &["412"])?;
     Ok(Held)
 }
@@ -73,7 +74,7 @@ pub async fn a_key_under_a_delete_marker_is_new(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn without_its_delete_marker_an_object_is_back(server: &Server) -> Verdict {
+pub async fn removing_the_delete_marker_brings_the_object_back(server: &Server) -> Verdict {
     put(server, b"kept").await?;
     let marker = version(delete(server, None).await?.version_id)?;
 
@@ -83,7 +84,7 @@ pub async fn without_its_delete_marker_an_object_is_back(server: &Server) -> Ver
     Ok(Held)
 }
 
-pub async fn a_version_that_is_deleted_is_gone(server: &Server) -> Verdict {
+pub async fn a_deleted_version_is_gone(server: &Server) -> Verdict {
     let old = put(server, b"old").await?;
     put(server, b"new").await?;
 
@@ -102,16 +103,16 @@ pub async fn versions_are_listed_newest_first(server: &Server) -> Verdict {
     let listed = listed.prefix(&server.prefix).send().await?;
 
     let ids: Vec<_> = listed.versions().iter().filter_map(|one| one.version_id()).collect();
-    holds(ids == [second.as_str(), first.as_str()], "other versions, or another order")?;
+    holds(ids == [second.as_str(), first.as_str()], "wrong versions or a wrong order")?;
     let latest = listed.delete_markers().iter().filter_map(|marker| marker.is_latest());
     is("delete markers", latest.collect(), vec![true])?;
     Ok(Held)
 }
 
-pub async fn versioning_is_told(server: &Server) -> Verdict {
-    let told = server.client.get_bucket_versioning().bucket(&server.bucket).send().await?;
+pub async fn the_versioning_status_is_reported(server: &Server) -> Verdict {
+    let answer = server.client.get_bucket_versioning().bucket(&server.bucket).send().await?;
 
-    is("status", told.status().map(|status| status.as_str()), Some("Enabled"))?;
+    is("status", answer.status().map(|status| status.as_str()), Some("Enabled"))?;
     Ok(Held)
 }
 
@@ -127,5 +128,5 @@ async fn delete(server: &Server, id: Option<String>) -> Result<Deleted, Differs>
 }
 
 fn version(id: Option<String>) -> Result<String, Differs> {
-    some("version id", id.filter(|id| id != "null"))
+    some("version ID", id.filter(|id| id != "null"))
 }

@@ -1,4 +1,5 @@
-//! What is done with the bucket while a call fails, and what must be in it then.
+//! The operations during which a call fails, and the checks of the bucket after
+//! them.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +19,7 @@ pub fn nothing(_: &World) -> BoxFuture<'_, ()> {
 pub async fn upload(world: &World, len: u64, retry_for: Duration) -> Result<(), String> {
     let body = noise(len);
     let put = s3up_store::Put { retry_for, ..put_small("a") };
-    world.store.upload(put, &body[..]).await.map_err(told)?;
+    world.store.upload(put, &body[..]).await.map_err(message)?;
     Ok(())
 }
 
@@ -40,7 +41,7 @@ pub async fn upload_chunks(world: &World, retry_for: Duration) -> Result<(), Str
         in_flight: 2,
         retry_for,
     };
-    let chunks = world.store.upload_chunks(&put, &body[..]).await.map_err(told)?;
+    let chunks = world.store.upload_chunks(&put, &body[..]).await.map_err(message)?;
     assert_eq!(chunks.len(), 3);
     Ok(())
 }
@@ -60,15 +61,15 @@ pub async fn publish_first(world: &World) {
     world.store.write(pointer, b"manifest-1").await.expect("a pointer");
 }
 
-/// A new manifest, and then the pointer to it.
+/// Writes a new manifest, and then the pointer to it.
 pub async fn publish_second(world: &World, retry_for: Duration) -> Result<(), String> {
     let store = &world.store;
-    let old = store.read(&key("pointer"), 100, retry_for).await.map_err(told_by_store)?;
+    let old = store.read(&key("pointer"), 100, retry_for).await.map_err(store_message)?;
     let etag = old.expect("a pointer").facts.etag;
     let manifest = document("manifest-2", Overwrite::Never, retry_for);
-    store.write(manifest, b"second").await.map_err(told)?;
+    store.write(manifest, b"second").await.map_err(message)?;
     let pointer = document("pointer", Overwrite::Only { etag }, retry_for);
-    store.write(pointer, b"manifest-2").await.map_err(told)?;
+    store.write(pointer, b"manifest-2").await.map_err(message)?;
     Ok(())
 }
 
@@ -83,33 +84,33 @@ pub async fn prepare_object(world: &World) {
 }
 
 pub async fn download(world: &World, retry_for: Duration) -> Result<(), String> {
-    let facts = world.store.head(&key("a"), None, retry_for).await.map_err(told_by_store)?;
+    let facts = world.store.head(&key("a"), None, retry_for).await.map_err(store_message)?;
     let facts = facts.expect("an object");
     let get = Get { part_bytes: SMALL_PART, retry_for, ..get("a", facts) };
     let mut download = world.store.download(get);
     let mut bytes = Vec::new();
-    while let Some(piece) = download.next().await.map_err(told_by_store)? {
-        bytes.extend_from_slice(&piece);
+    while let Some(next) = download.next().await.map_err(store_message)? {
+        bytes.extend_from_slice(&next);
     }
     assert!(bytes == noise(2 * SMALL_PART + 5));
     Ok(())
 }
 
 pub async fn read(world: &World, retry_for: Duration) -> Result<(), String> {
-    let read = world.store.read(&key("pointer"), 100, retry_for).await.map_err(told_by_store)?;
+    let read = world.store.read(&key("pointer"), 100, retry_for).await.map_err(store_message)?;
     assert_eq!(read.expect("a pointer").bytes, b"manifest-1");
     Ok(())
 }
 
 pub async fn list(world: &World, retry_for: Duration) -> Result<(), String> {
     let mut listing = world.store.list("manifest", retry_for);
-    let page = listing.next_page().await.map_err(told_by_store)?.expect("a page");
+    let page = listing.next_page().await.map_err(store_message)?.expect("a page");
     assert_eq!((page.len(), page[0].key.as_str()), (1, "manifest-1"));
     Ok(())
 }
 
 pub async fn delete(world: &World, retry_for: Duration) -> Result<(), String> {
-    world.store.delete(&key("a"), retry_for).await.map_err(told_by_store)
+    world.store.delete(&key("a"), retry_for).await.map_err(store_message)
 }
 
 pub async fn is_gone(world: &World) {
@@ -118,7 +119,7 @@ pub async fn is_gone(world: &World) {
 
 pub async fn delete_many(world: &World, retry_for: Duration) -> Result<(), String> {
     let keys = ["manifest-1", "pointer"].map(key);
-    let left = world.store.delete_many(&keys, retry_for).await.map_err(told_by_store)?;
+    let left = world.store.delete_many(&keys, retry_for).await.map_err(store_message)?;
     assert!(left.is_empty(), "{left:?}");
     Ok(())
 }
@@ -141,11 +142,11 @@ pub async fn archive(world: &World) {
 pub async fn thaw(world: &World, retry_for: Duration) -> Result<(), String> {
     let thaw = Thaw { tier: Tier::Bulk, days: 1, in_flight: 2, retry_for };
     let keys = ["cold/1", "cold/2"].map(key);
-    let thawed = world.store.thaw(&keys, &thaw, world.s3.now()).await.map_err(told_by_store)?;
-    thawed.into_iter().try_for_each(|it| it.outcome.map(drop)).map_err(told_by_store)
+    let thawed = world.store.thaw(&keys, &thaw, world.s3.now()).await.map_err(store_message)?;
+    thawed.into_iter().try_for_each(|it| it.outcome.map(drop)).map_err(store_message)
 }
 
-pub async fn is_asked_for(world: &World) {
+pub async fn is_requested(world: &World) {
     let keys = ["cold/1", "cold/2"].map(key);
     let states = world.store.archive_states(&keys, 2, RETRY_FOR, world.s3.now()).await;
     let states = states.expect("states");
@@ -160,7 +161,7 @@ pub async fn leave_uploads(world: &World) {
 
 pub async fn sweep(world: &World, retry_for: Duration) -> Result<(), String> {
     let later = SystemTime::now() + Duration::from_secs(3600);
-    world.store.sweep("a/", later, retry_for).await.map_err(told_by_store).map(drop)
+    world.store.sweep("a/", later, retry_for).await.map_err(store_message).map(drop)
 }
 
 pub fn document(name: &str, overwrite: Overwrite, retry_for: Duration) -> PutDocument {
@@ -178,10 +179,10 @@ pub fn key(name: &str) -> Key {
     Key::parse(name).expect("a key")
 }
 
-pub fn told(err: UploadError) -> String {
+pub fn message(err: UploadError) -> String {
     err.to_string()
 }
 
-pub fn told_by_store(err: StoreError) -> String {
+pub fn store_message(err: StoreError) -> String {
     err.to_string()
 }

@@ -1,4 +1,4 @@
-//! A real bucket at AWS, where somebody named one.
+//! A bucket at AWS, if one is configured.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ProvideCredentials;
@@ -8,7 +8,7 @@ use s3up_testkit::AwsBucket;
 use super::{Name, Running, Target};
 use crate::contract::server::{Server, quiet};
 
-pub async fn find_or_say_why_not() -> Option<Running<AwsBucket>> {
+pub async fn find_or_print_why_not() -> Option<Running<AwsBucket>> {
     let bucket = AwsBucket::from_env_or_skip().await?;
     let provider = bucket.config.credentials_provider().expect("AWS credentials");
     let credentials = provider.provide_credentials().await.expect("AWS credentials");
@@ -23,16 +23,16 @@ pub async fn find_or_say_why_not() -> Option<Running<AwsBucket>> {
         prefix: bucket.prefix.clone(),
         credentials,
     };
-    let told = server.client.get_bucket_versioning().bucket(&server.bucket).send().await;
+    let versioning = server.client.get_bucket_versioning().bucket(&server.bucket).send().await;
     let enabled = Some(BucketVersioningStatus::Enabled);
-    let keeps_versions = told.is_ok_and(|told| told.status == enabled);
+    let keeps_versions = versioning.is_ok_and(|answer| answer.status == enabled);
     let versioned = keeps_versions.then(|| server.clone());
     let target = Target { name: Name::Aws, server, versioned, is_ours: false };
     Some(Running { target, stopper: bucket })
 }
 
 impl Running<AwsBucket> {
-    /// Removes what the suite wrote.
+    /// Deletes what the suite wrote.
     pub async fn stop(self) -> Result<(), String> {
         self.stopper.clean().await
     }

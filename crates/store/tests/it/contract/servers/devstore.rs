@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{Name, Running, with_new_buckets};
 use crate::contract::server::Server;
 
-/// So that a restore is seen while it is under way.
+/// Long enough to see a thaw in progress.
 const RESTORE_DELAY: Duration = Duration::from_secs(60 * 60);
 
 pub async fn start() -> Running<(DevStore, TempDir)> {

@@ -1,8 +1,8 @@
 //! garage: an S3 server that people run at home.
 //!
-//! `./check --full` builds it, in the version that `scripts/install.sh` names,
-//! and says where it is. It gets a folder, a configuration, one node that holds
-//! everything, and one key that may make buckets.
+//! `./check --full` builds the version that `scripts/install.sh` pins, and passes
+//! its path. It gets a folder, a configuration, one node that holds everything, and
+//! one key that may create buckets.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -18,28 +18,28 @@ const PROGRAM: &str = "S3UP_GARAGE";
 const REGION: &str = "garage";
 const KEY_ID: &str = "GK0123456789abcdef01234567";
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-/// It takes no port 0; between finding a free one and its start another program
-/// may take it.
+/// It does not accept port 0, and another program may take a free port before it
+/// starts.
 const STARTS_MAX: usize = 3;
 
 #[derive(Debug)]
 pub struct Garage {
     process: Process,
     endpoint: String,
-    /// Holds its data; goes last.
+    /// Holds its data; dropped last.
     folder: TempDir,
 }
 
-pub async fn start_or_say_why_not() -> Option<Running<Garage>> {
+pub async fn start_or_print_why_not() -> Option<Running<Garage>> {
     let Some(program) = path_in(PROGRAM) else {
-        not_run("garage: ./check --full builds it, and runs the suite on it");
+        not_run("garage: ./check --full builds it and tests it");
         return None;
     };
     let garage = started(&program).await;
     let config = config_of(&garage.folder);
     let config = config.to_str().expect("a path in UTF-8");
     let allow = ["-c", config, "key", "allow", "--create-bucket", KEY_ID];
-    run(&program, &allow).await.expect("a key that may make buckets");
+    run(&program, &allow).await.expect("a key that may create buckets");
     let server = Server::new(garage.endpoint.clone(), REGION, KEY_ID, SECRET);
     let target = with_new_buckets(Name::Garage, server).await;
     Some(Running { target, stopper: garage })

@@ -1,7 +1,7 @@
-//! moto: an S3 in Python that others wrote to test their clients.
+//! moto: an S3 server in Python, written to test clients.
 //!
-//! `./check` installs it, in the version that `scripts/install.sh` names, and
-//! says where it is.
+//! `./check` installs the version that `scripts/install.sh` pins, and passes its
+//! path.
 
 use tokio::process::Command;
 
@@ -12,7 +12,7 @@ use crate::contract::server::Server;
 const PROGRAM: &str = "S3UP_MOTO_SERVER";
 const REGION: &str = "us-east-1";
 
-pub async fn start_or_say_why_not() -> Option<Running<Process>> {
+pub async fn start_or_print_why_not() -> Option<Running<Process>> {
     let Some(program) = path_in(PROGRAM) else {
         skipped("moto is not installed (./check installs it)");
         return None;
@@ -25,7 +25,7 @@ pub async fn start_or_say_why_not() -> Option<Running<Process>> {
     Some(Running { target, stopper: process })
 }
 
-/// In ` * Running on http://127.0.0.1:36903`.
+/// Finds the endpoint in ` * Running on http://127.0.0.1:36903`.
 fn endpoint(line: &str) -> Option<String> {
     Some(line.split_once("Running on ")?.1.trim().to_owned())
 }

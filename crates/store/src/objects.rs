@@ -1,0 +1,5 @@
+//! Calls on whole objects that move no content: describe, list, delete.
+
+pub(crate) mod delete;
+pub(crate) mod head;
+pub(crate) mod listing;

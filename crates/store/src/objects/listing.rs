@@ -1,0 +1,103 @@
+//! Lists the objects of the bucket in the order of their keys.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::types::{Object, OptionalObjectAttributes};
+
+use crate::error::StoreError;
+use crate::transport::connect::Store;
+
+/// An object as a listing describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// As S3 reports it: not every key in a bucket is a valid [`s3up_core::Key`].
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+    pub etag: String,
+    pub modified_at: SystemTime,
+    /// `None` means STANDARD.
+    pub storage_class: Option<String>,
+}
+
+/// The objects below a prefix, one page at a time, in the order of their keys.
+pub struct Listing {
+    store: Store,
+    prefix: String,
+    retry_for: Duration,
+    extra_attribute: Option<OptionalObjectAttributes>,
+    position: Position,
+}
+
+enum Position {
+    First,
+    After(String),
+    End,
+}
+
+impl Store {
+    /// Lists all objects whose key starts with `prefix`.
+    pub fn list(&self, prefix: &str, retry_for: Duration) -> Listing {
+        let (store, prefix) = (self.clone(), prefix.to_owned());
+        Listing { store, prefix, retry_for, extra_attribute: None, position: Position::First }
+    }
+}
+
+impl Store {
+    /// Names the subject of a listing in its errors.
+    pub(crate) fn subject_of(&self, prefix: &str) -> String {
+        match prefix {
+            "" => format!("bucket {}", self.bucket()),
+            prefix => prefix.to_owned(),
+        }
+    }
+}
+
+impl Listing {
+    /// Returns the next page of at most 1,000 objects, or `None` after the last.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<Listed>>, StoreError> {
+        let page = self.next_raw_page().await?;
+        Ok(page.map(|page| page.into_iter().map(Listed::of).collect()))
+    }
+
+    pub(crate) fn request_attribute(&mut self, attribute: OptionalObjectAttributes) {
+        self.extra_attribute = Some(attribute);
+    }
+
+    pub(crate) async fn next_raw_page(&mut self) -> Result<Option<Vec<Object>>, StoreError> {
+        let token = match std::mem::replace(&mut self.position, Position::End) {
+            Position::First => None,
+            Position::After(token) => Some(token),
+            Position::End => return Ok(None),
+        };
+        let store = &self.store;
+        let subject = store.subject_of(&self.prefix);
+        let page = store.retry(self.retry_for, || {
+            let list = store.client.list_objects_v2().bucket(store.bucket());
+            let list = list.prefix(&self.prefix).set_continuation_token(token.clone());
+            let list = list
+                .set_optional_object_attributes(self.extra_attribute.clone().map(|it| vec![it]));
+            store.call("list", &subject, list.send())
+        });
+        let page = page.await?;
+        if page.is_truncated == Some(true)
+            && let Some(token) = page.next_continuation_token
+        {
+            self.position = Position::After(token);
+        }
+        Ok(Some(page.contents.unwrap_or_default()))
+    }
+}
+
+impl Listed {
+    fn of(object: Object) -> Listed {
+        let modified_at = object.last_modified.and_then(|at| SystemTime::try_from(at).ok());
+        Listed {
+            key: object.key.unwrap_or_default(),
+            size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+            etag: object.e_tag.unwrap_or_default(),
+            modified_at: modified_at.unwrap_or(SystemTime::UNIX_EPOCH),
+            storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
+        }
+    }
+}

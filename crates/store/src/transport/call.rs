@@ -1,0 +1,99 @@
+//! A single call to S3.
+//!
+//! Every call goes through here: so each has a time limit, each error names the
+//! operation and its subject, and each request to slow down reaches the throttle.
+//!
+//! Not here: whether a failed call is retried (`retry`).
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::error::{Kind, StoreError};
+use crate::transport::connect::Store;
+use crate::transport::pace::Pacer;
+use crate::transport::throttle::asks_to_slow_down;
+
+impl Store {
+    /// Makes a call that transfers few bytes.
+    pub(crate) async fn call<T, E>(
+        &self,
+        op: &'static str,
+        subject: &impl Display,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        self.call_within(self.settings.timeouts.limit(0), op, subject, send).await
+    }
+
+    /// Makes a call that is cancelled after `limit`.
+    pub(crate) async fn call_within<T, E>(
+        &self,
+        limit: Duration,
+        op: &'static str,
+        subject: &impl Display,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let answer = tokio::time::timeout(limit, send).await.ok();
+        self.learn_from(answer.ok_or(limit), op, subject)
+    }
+
+    /// Makes a call with a body of `len` bytes, which the bandwidth limit may slow
+    /// down.
+    pub(crate) async fn call_paced<T, E>(
+        &self,
+        pacer: Option<Pacer>,
+        len: u64,
+        op: &'static str,
+        subject: &impl Display,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let limit = self.stall_limit(len, pacer.as_ref());
+        match pacer {
+            None => self.call_within(limit, op, subject, send).await,
+            Some(pacer) => {
+                let answer = pacer.while_progressing(limit, send).await;
+                self.learn_from(answer.ok_or(limit), op, subject)
+            }
+        }
+    }
+
+    /// Converts an answer, or a timeout, and tells the throttle about it.
+    fn learn_from<T, E>(
+        &self,
+        answer: Result<Result<T, SdkError<E, HttpResponse>>, Duration>,
+        op: &'static str,
+        subject: &impl Display,
+    ) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match answer.map_err(|limit| timed_out(limit, op, subject))? {
+            Ok(answer) => {
+                self.throttle.on_success();
+                Ok(answer)
+            }
+            Err(err) => {
+                if asks_to_slow_down(err.raw_response().map(|r| r.status().as_u16()), err.code()) {
+                    self.throttle.on_slow_down();
+                }
+                Err(StoreError::of_sdk(op, subject, &err))
+            }
+        }
+    }
+}
+
+fn timed_out(limit: Duration, op: &'static str, subject: &impl Display) -> StoreError {
+    let what = format!("no answer within {} s", limit.as_secs_f64());
+    StoreError::new(op, subject, Kind::Transient).with_cause(what)
+}

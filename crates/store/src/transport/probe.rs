@@ -1,0 +1,59 @@
+//! Probes the bucket, so that wrong settings are reported at start.
+
+use std::time::Duration;
+
+use aws_sdk_s3::types::BucketVersioningStatus;
+use s3up_core::KeyPrefix;
+
+use crate::error::{Kind, StoreError};
+use crate::transport::connect::Store;
+
+/// Whether the bucket keeps the versions that are overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    Enabled,
+    Off,
+    /// The credentials have no right to ask, or the server does not know the call.
+    Unknown,
+}
+
+impl Store {
+    /// Checks that the bucket exists and that the credentials may list `prefix`.
+    /// Returns whether the bucket keeps versions.
+    pub async fn probe(
+        &self,
+        prefix: &KeyPrefix,
+        retry_for: Duration,
+    ) -> Result<Versioning, StoreError> {
+        let subject = match &self.settings.endpoint {
+            Some(endpoint) => format!("bucket {} at {endpoint}", self.bucket()),
+            None => format!("bucket {}", self.bucket()),
+        };
+        self.retry(retry_for, || {
+            let list = self.client.list_objects_v2().bucket(self.bucket());
+            let list = list.prefix(prefix.as_str()).max_keys(1);
+            self.call("probe", &subject, list.send())
+        })
+        .await
+        .map_err(|mut err| {
+            if err.kind == Kind::NotFound {
+                err.kind = Kind::NoBucket;
+            }
+            err
+        })?;
+        let versioning = self.client.get_bucket_versioning().bucket(self.bucket());
+        match self.call("get versioning of", &subject, versioning.send()).await {
+            Ok(answer) if answer.status == Some(BucketVersioningStatus::Enabled) => {
+                Ok(Versioning::Enabled)
+            }
+            Ok(_) => Ok(Versioning::Off),
+            Err(err) => {
+                tracing::debug!(
+                    event = "versioning_unknown",
+                    "cannot find out whether the bucket keeps versions: {err}"
+                );
+                Ok(Versioning::Unknown)
+            }
+        }
+    }
+}

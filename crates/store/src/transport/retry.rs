@@ -1,0 +1,191 @@
+//! The retry schedule of failed calls.
+//!
+//! Exponential back-off with full jitter
+//! (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>):
+//! the wait is drawn between zero and a ceiling that doubles. The caller decides
+//! for how long to retry. The retries of the SDK are off, so that there is one
+//! schedule.
+
+use std::error::Error;
+use std::time::Duration;
+
+use crate::clock;
+use crate::error::{Kind, StoreError};
+use crate::transport::connect::Store;
+
+const CEILING_FIRST: Duration = Duration::from_millis(100);
+/// Longer waits would only delay the recovery once S3 is back.
+const CEILING_MAX: Duration = Duration::from_secs(20);
+
+/// Returns the wait after failure number `failures_before`, counted from 0.
+/// `random` lies in `0.0..=1.0`. The wait is at least what S3 asked for, up to the
+/// maximum.
+pub(crate) fn backoff(
+    failures_before: u32,
+    retry_after: Option<Duration>,
+    random: f64,
+) -> Duration {
+    let ceiling = CEILING_FIRST.saturating_mul(1 << failures_before.min(16)).min(CEILING_MAX);
+    ceiling.mul_f64(random).max(retry_after.unwrap_or_default().min(CEILING_MAX))
+}
+
+/// Data that was damaged in transit is sent again; broken memory would damage it
+/// every time.
+const DAMAGED_ATTEMPTS_MAX: u32 = 3;
+
+/// Returns whether a failed call is retried. `failed` counts the failures so far,
+/// this one included.
+fn is_retryable(kind: Kind, failed: u32) -> bool {
+    match kind {
+        Kind::Transient | Kind::Unreadable => true,
+        Kind::Corrupt => failed < DAMAGED_ATTEMPTS_MAX,
+        Kind::NotFound
+        | Kind::NoBucket
+        | Kind::BadCredentials
+        | Kind::NoCredentials
+        | Kind::Denied
+        | Kind::WrongRegion
+        | Kind::ClockSkew
+        | Kind::Precondition
+        | Kind::Archived
+        | Kind::TooLong
+        | Kind::Permanent => false,
+    }
+}
+
+/// Paces the warnings about a call that keeps failing.
+struct WarningTimer {
+    every: Duration,
+    warned: u32,
+}
+
+impl WarningTimer {
+    /// Returns whether a warning is due, `waited` after the first failure.
+    fn is_due(&mut self, waited: Duration) -> bool {
+        let is_due = waited >= self.every.saturating_mul(self.warned + 1);
+        if is_due {
+            let turns = waited.as_nanos() / self.every.as_nanos().max(1);
+            self.warned = u32::try_from(turns).unwrap_or(u32::MAX - 1);
+        }
+        is_due
+    }
+}
+
+impl Store {
+    /// Repeats `call` until it succeeds, fails permanently, or the next wait would
+    /// exceed `retry_for`.
+    pub(crate) async fn retry<T, F>(
+        &self,
+        retry_for: Duration,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let started = clock::now();
+        let mut warning_timer =
+            WarningTimer { every: self.settings.timeouts.warn_every, warned: 0 };
+        let mut attempt = 0;
+        loop {
+            let err = match call().await {
+                Ok(value) => return Ok(value),
+                Err(err) => err,
+            };
+            let wait = backoff(attempt, err.retry_after, random());
+            attempt += 1;
+            let waited = clock::now() - started;
+            if !is_retryable(err.kind, attempt) || waited.saturating_add(wait) > retry_for {
+                return Err(err);
+            }
+            if warning_timer.is_due(waited) {
+                warn(&err, waited);
+            }
+            tracing::debug!(
+                event = "store_retry",
+                attempt,
+                wait_ms = wait.as_millis() as u64,
+                "{err}"
+            );
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+fn warn(err: &StoreError, waited: Duration) {
+    tracing::warn!(
+        event = "store_waiting",
+        key = %err.subject,
+        waited_s = waited.as_secs(),
+        cause = err.source().map(tracing::field::display),
+        "retrying: {err}"
+    );
+}
+
+/// Jitter needs no secrecy. If the kernel gives no randomness, the full wait is
+/// right.
+fn random() -> f64 {
+    match getrandom::u32() {
+        Ok(bits) => f64::from(bits) / f64::from(u32::MAX),
+        Err(_) => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backoff_doubles_up_to_its_maximum_and_honours_retry_after() {
+        let ms = Duration::from_millis;
+        #[rustfmt::skip]
+        let cases = [
+            // failures retry-after     random  wait
+            (0,         None,           0.0,    ms(0)),
+            (0,         None,           1.0,    ms(100)),
+            (1,         None,           1.0,    ms(200)),
+            (1,         None,           0.5,    ms(100)),
+            (5,         None,           1.0,    ms(3_200)),
+            (8,         None,           1.0,    ms(20_000)),
+            (1_000_000, None,           1.0,    ms(20_000)),
+            (0,         Some(ms(5000)), 0.0,    ms(5_000)),
+            (0,         Some(ms(10)),   1.0,    ms(100)),
+            (0,         Some(ms(1 << 30)), 0.0, ms(20_000)),
+        ];
+        for (attempt, retry_after, random, want) in cases {
+            assert_eq!(backoff(attempt, retry_after, random), want, "{attempt} {random}");
+        }
+    }
+
+    #[test]
+    fn only_failures_that_may_pass_are_retried() {
+        #[rustfmt::skip]
+        let cases = [
+            // kind            failures  retried
+            (Kind::Transient,  1,        true),
+            (Kind::Transient,  1_000,    true),
+            (Kind::Unreadable, 7,        true),
+            (Kind::Corrupt,    1,        true),
+            (Kind::Corrupt,    2,        true),
+            (Kind::Corrupt,    3,        false),
+            (Kind::Denied,     1,        false),
+            (Kind::NotFound,   1,        false),
+            (Kind::Permanent,  1,        false),
+        ];
+        for (kind, failed, want) in cases {
+            assert_eq!(is_retryable(kind, failed), want, "{kind:?} {failed}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_keeps_failing_is_warned_about_once_a_minute() {
+        let mut warning_timer = WarningTimer { every: Duration::from_secs(60), warned: 0 };
+        #[rustfmt::skip]
+        let cases = [
+            (0, false), (59, false), (60, true), (61, false), (119, false), (125, true),
+            (179, false), (180, true), (1000, true), (1001, false), (1020, true),
+        ];
+        for (seconds, want) in cases {
+            assert_eq!(warning_timer.is_due(Duration::from_secs(seconds)), want, "{seconds} s");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! After a failed PUT or completion, finds out whether it took effect after all.
+//!
+//! S3 may do the work and lose the answer, or report an error inside a 200. The
+//! object under the key is the only evidence: if its size and checksum are those of
+//! what was sent, it is ours.
+
+use std::time::Duration;
+
+use crate::error::{Kind, StoreError};
+use crate::transport::connect::Store;
+use crate::upload::put::{Facts, Put, Stored, is_ours};
+
+/// What remains uncertain after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// Nothing was stored.
+    None,
+    /// S3 answers, and an earlier attempt may have succeeded.
+    EarlierAttempt,
+    /// The last attempt may have succeeded, and S3 may be unreachable now.
+    LastAttempt,
+}
+
+/// Returns what is uncertain after the last of `attempts`.
+fn doubt(kind: Kind, attempts: u32) -> Doubt {
+    match kind {
+        Kind::Transient | Kind::Unreadable => Doubt::LastAttempt,
+        Kind::NotFound | Kind::Precondition if attempts > 1 => Doubt::EarlierAttempt,
+        Kind::NotFound
+        | Kind::Precondition
+        | Kind::NoBucket
+        | Kind::BadCredentials
+        | Kind::NoCredentials
+        | Kind::Denied
+        | Kind::WrongRegion
+        | Kind::ClockSkew
+        | Kind::Archived
+        | Kind::TooLong
+        | Kind::Corrupt
+        | Kind::Permanent => Doubt::None,
+    }
+}
+
+impl Store {
+    /// Returns what the failed call stored after all, or else its error.
+    pub(crate) async fn find_already_stored(
+        &self,
+        put: &Put,
+        facts: &Facts,
+        attempts: u32,
+        err: StoreError,
+    ) -> Result<Stored, StoreError> {
+        let retry_for = match doubt(err.kind, attempts) {
+            Doubt::None => return Err(err),
+            Doubt::EarlierAttempt => put.retry_for,
+            Doubt::LastAttempt => Duration::ZERO,
+        };
+        match self.head(&put.key, None, retry_for).await {
+            Ok(Some(found)) if is_ours(&found, put, facts) => {
+                tracing::debug!(event = "stored_despite_error", key = %put.key, "stored despite an error: {err}");
+                Ok(Stored { facts: *facts, etag: found.etag, version_id: found.version_id })
+            }
+            Ok(_) | Err(_) => Err(err),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_failures_leave_a_doubt() {
+        #[rustfmt::skip]
+        let cases = [
+            // kind               attempts  doubt
+            (Kind::Transient,     1,     Doubt::LastAttempt),
+            (Kind::Unreadable,    3,     Doubt::LastAttempt),
+            (Kind::NotFound,      1,     Doubt::None),
+            (Kind::NotFound,      2,     Doubt::EarlierAttempt),
+            (Kind::Precondition,  1,     Doubt::None),
+            (Kind::Precondition,  2,     Doubt::EarlierAttempt),
+            (Kind::Denied,        2,     Doubt::None),
+            (Kind::Corrupt,       2,     Doubt::None),
+        ];
+        for (kind, attempts, want) in cases {
+            assert_eq!(doubt(kind, attempts), want, "{kind:?} {attempts}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Aborts abandoned multipart uploads.
+//!
+//! A process that dies leaves its upload behind, and S3 charges for the parts until
+//! it is aborted. A sweep looks only below a prefix that is ours and only at
+//! uploads older than a limit: a younger one may be running.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::types::MultipartUpload;
+
+use crate::error::{Kind, StoreError};
+use crate::transport::connect::Store;
+use crate::upload::orphans::started_at;
+
+/// Age from which an upload counts as abandoned. An upload lives as long as one
+/// object takes, which has at most 5 TiB (nine MiB/s take a week), and a call is
+/// retried for hours, not days. A lifecycle rule (`AbortIncompleteMultipartUpload`)
+/// with the same number of days covers hosts that never come back.
+pub const SWEEP_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The multipart uploads below a prefix, one page at a time.
+pub(crate) struct Uploads {
+    store: Store,
+    prefix: String,
+    retry_for: Duration,
+    next: Option<Marker>,
+}
+
+#[derive(Default)]
+struct Marker {
+    key: Option<String>,
+    id: Option<String>,
+}
+
+impl Uploads {
+    /// Returns the next page, or `None` after the last.
+    pub(crate) async fn next_page(&mut self) -> Result<Option<Vec<MultipartUpload>>, StoreError> {
+        let Some(marker) = self.next.take() else { return Ok(None) };
+        let store = &self.store;
+        let subject = store.subject_of(&self.prefix);
+        let page = store.retry(self.retry_for, || {
+            let list = store.client.list_multipart_uploads().bucket(store.bucket());
+            let list = list.prefix(&self.prefix).set_key_marker(marker.key.clone());
+            let list = list.set_upload_id_marker(marker.id.clone());
+            store.call("list uploads below", &subject, list.send())
+        });
+        let page = page.await?;
+        if page.is_truncated == Some(true) && page.next_key_marker.is_some() {
+            self.next = Some(Marker { key: page.next_key_marker, id: page.next_upload_id_marker });
+        }
+        Ok(Some(page.uploads.unwrap_or_default()))
+    }
+}
+
+impl Store {
+    /// Aborts the uploads to keys that start with `prefix` and were started before
+    /// `started_before` (normally now minus [`SWEEP_AGE`]). Returns how many there
+    /// were.
+    pub async fn sweep(
+        &self,
+        prefix: &str,
+        started_before: SystemTime,
+        retry_for: Duration,
+    ) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        let mut uploads = self.uploads(prefix, retry_for);
+        while let Some(page) = uploads.next_page().await? {
+            for upload in page.iter().filter(|upload| is_older(upload, started_before)) {
+                let key = upload.key().unwrap_or_default();
+                self.abort_upload(key, upload.upload_id().unwrap_or_default(), retry_for).await?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    pub(crate) fn uploads(&self, prefix: &str, retry_for: Duration) -> Uploads {
+        let prefix = prefix.to_owned();
+        Uploads { store: self.clone(), prefix, retry_for, next: Some(Marker::default()) }
+    }
+
+    /// Aborts an upload. A missing one is not an error: it was completed or
+    /// aborted.
+    pub(crate) async fn abort_upload(
+        &self,
+        key: &str,
+        id: &str,
+        retry_for: Duration,
+    ) -> Result<(), StoreError> {
+        let outcome = self.retry(retry_for, || {
+            let abort = self.client.abort_multipart_upload().bucket(self.bucket());
+            self.call("abort upload of", &key, abort.key(key).upload_id(id).send())
+        });
+        match outcome.await {
+            Ok(_) => Ok(()),
+            Err(err) if err.kind == Kind::NotFound => Ok(()),
+            Err(err) => Err(err),
+        }
+    }
+}
+
+/// Returns whether an upload is older; false if its age is unknown.
+fn is_older(upload: &MultipartUpload, started_before: SystemTime) -> bool {
+    started_at(upload).is_some_and(|started| started < started_before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::primitives::DateTime;
+
+    #[test]
+    fn only_an_upload_with_a_known_old_date_is_swept() {
+        let at = |second| MultipartUpload::builder().initiated(DateTime::from_secs(second)).build();
+        let limit = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        for (upload, want) in
+            [(at(99), true), (at(100), false), (MultipartUpload::builder().build(), false)]
+        {
+            assert_eq!(is_older(&upload, limit), want, "{upload:?}");
+        }
+    }
+}
