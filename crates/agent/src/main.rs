@@ -92,14 +92,14 @@ async fn watch(config: Config, file: &Path) -> anyhow::Result<Exit> {
         );
     }
     let agent = start(config).await?;
-    daemon::run(agent, s3up_cli::until_stopped()).await;
+    daemon::run(agent, s3up_cli::wait_for_shutdown()).await;
     Ok(Exit::Done)
 }
 
 async fn scan(config: Config) -> anyhow::Result<Exit> {
     let agent = start(config).await?;
     let mut stopped = None;
-    let stop = async { stopped = Some(s3up_cli::until_stopped().await) };
+    let stop = async { stopped = Some(s3up_cli::wait_for_shutdown().await) };
     let summary = daemon::scan_once(agent, stop).await;
     print(&summary.to_string())?;
     Ok(stopped.map_or_else(|| exit_of(&summary), Exit::from))

@@ -7,7 +7,7 @@
 mod sending;
 
 use jiff::Timestamp;
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 
 use crate::bucket::Bucket;
 use crate::cause::error_chain;
@@ -53,7 +53,7 @@ pub struct Report {
     pub published: Vec<SnapshotName>,
     pub not_due: Vec<SubvolumeName>,
     pub failed: Vec<(SubvolumeName, Failure)>,
-    pub stopped: Option<Stop>,
+    pub stopped: Option<Signal>,
 }
 
 /// A subvolume on its way through a run.

@@ -12,7 +12,7 @@ pub mod suggest;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_core::{Key, Sha256, Throughput};
 use s3up_store::{Overwrite, PutChunks, Store, StoreError, UploadError};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -89,7 +89,7 @@ pub enum BenchmarkError {
     #[error("{count} objects that the benchmark wrote could not be removed, as {first}")]
     Left { count: usize, first: Key },
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
 }
 
 impl Benchmark<'_> {

@@ -28,7 +28,7 @@ use btrfs_to_s3::publish::Host;
 use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::tool::Btrfs;
 use s3up_cli::config::AbsolutePath;
-use s3up_cli::{Exit, Stop};
+use s3up_cli::{Exit, Signal};
 use s3up_store::{Conditions, Store};
 
 /// How data is printed.
@@ -47,7 +47,7 @@ const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
 /// For uploads that were given up to be aborted.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 
-fn stopped_by(stop: Stop) -> anyhow::Error {
+fn stopped_by(stop: Signal) -> anyhow::Error {
     Exit::from(stop).with(anyhow!("stopped by a signal"))
 }
 

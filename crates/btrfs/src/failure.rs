@@ -1,6 +1,6 @@
 //! Why a backup did not happen.
 
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_store::UploadError;
 
 use crate::look::ObserveError;
@@ -35,8 +35,8 @@ pub enum Failure {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
     /// It may be published or not; the next run finds out.
     #[error("stopped by a signal while it was published")]
-    StoppedPublishing(Stop),
+    StoppedPublishing(Signal),
 }

@@ -59,7 +59,7 @@ impl Config {
         let source = loaded.source.clone();
         let config = Config::check(loaded)?;
         if let Some(Err(err)) = config.tls.as_ref().map(tls::acceptor) {
-            return Err(source.wrong(err.key(), err));
+            return Err(source.invalid(err.key(), err));
         }
         Ok(config)
     }
@@ -118,17 +118,18 @@ impl Config {
         let buffer_budget_bytes = budget_mb.saturating_mul(MIB);
         if budget_mb > BUFFER_BUDGET_MB_MAX {
             let what = format!("expected at most {BUFFER_BUDGET_MB_MAX}, found {budget_mb}");
-            return Err(source.wrong("server.buffer_budget_mb", what));
+            return Err(source.invalid("server.buffer_budget_mb", what));
         }
         if part_bytes < PART_BYTES_MIN {
-            return Err(source.wrong("s3.part_size_mb", "S3 takes no parts under 5 MiB"));
+            return Err(source.invalid("s3.part_size_mb", "S3 takes no parts under 5 MiB"));
         }
         if buffer_budget_bytes / BUFFERS_PER_UPLOAD_MIN < part_bytes {
             let what = format!("{budget_mb} MiB do not hold two parts of `s3.part_size_mb`");
-            return Err(source.wrong("server.buffer_budget_mb", what));
+            return Err(source.invalid("server.buffer_budget_mb", what));
         }
         let prefix = raw.s3.path_prefix.as_deref().unwrap_or_default();
-        let prefix = KeyPrefix::parse(prefix).map_err(|err| source.wrong("s3.path_prefix", err))?;
+        let prefix =
+            KeyPrefix::parse(prefix).map_err(|err| source.invalid("s3.path_prefix", err))?;
         Ok(Config {
             listen,
             tls: tls_files(&raw, &source)?,
@@ -148,11 +149,11 @@ fn listen(raw: &Raw, source: &Source) -> Result<SocketAddr, ConfigError> {
     let host: IpAddr = match host {
         "localhost" => IpAddr::from([127, 0, 0, 1]),
         host => host.parse().map_err(|_| {
-            source.wrong("server.host", format!("expected an IP address, found {host:?}"))
+            source.invalid("server.host", format!("expected an IP address, found {host:?}"))
         })?,
     };
     if !raw.server.tls.enabled && !host.is_loopback() && !raw.server.tls.allow_plaintext {
-        return Err(source.wrong(
+        return Err(source.invalid(
             "server.tls.enabled",
             format!(
                 "without TLS the gateway listens on loopback only, not on {host}; \
@@ -168,7 +169,7 @@ fn tls_files(raw: &Raw, source: &Source) -> Result<Option<TlsFiles>, ConfigError
     if !tls.enabled {
         return Ok(None);
     }
-    let missing = |key| source.wrong(key, "is needed when `server.tls.enabled` is true");
+    let missing = |key| source.invalid(key, "is needed when `server.tls.enabled` is true");
     let cert = tls.cert_file.as_ref().ok_or_else(|| missing("server.tls.cert_file"))?;
     let key = tls.key_file.as_ref().ok_or_else(|| missing("server.tls.key_file"))?;
     Ok(Some(TlsFiles { cert: cert.to_path_buf(), key: key.to_path_buf() }))
@@ -180,10 +181,10 @@ fn store_settings(
     buffer_budget_bytes: u64,
 ) -> Result<Settings, ConfigError> {
     let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
-        .map_err(|err| source.wrong("s3.endpoint", err))?;
+        .map_err(|err| source.invalid("s3.endpoint", err))?;
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
-            return Err(source.wrong(key, "may not be empty"));
+            return Err(source.invalid(key, "may not be empty"));
         }
     }
     let profile = match raw.profile {
@@ -204,7 +205,7 @@ fn store_settings(
         ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
         storage_class: storage_class(raw, source)?,
         sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
-            .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
+            .map_err(|err| source.invalid(&format!("s3.{}", err.key()), err))?,
         buffer_budget_bytes,
         patience: Patience::default(),
         bandwidth: Bandwidth::default(),
@@ -220,10 +221,10 @@ fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
         }
         (None, None) => Ok(Credentials::Found),
         (Some(_), None) => {
-            Err(source.wrong("s3.secret_access_key", "is needed beside `s3.access_key_id`"))
+            Err(source.invalid("s3.secret_access_key", "is needed beside `s3.access_key_id`"))
         }
         (None, Some(_)) => {
-            Err(source.wrong("s3.access_key_id", "is needed beside `s3.secret_access_key`"))
+            Err(source.invalid("s3.access_key_id", "is needed beside `s3.secret_access_key`"))
         }
     }
 }
@@ -245,14 +246,14 @@ fn storage_class(raw: &S3, source: &Source) -> Result<Option<String>, ConfigErro
         Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
         Some(class) => {
             let what = format!("expected one of {}, found {class:?}", STORAGE_CLASSES.join(", "));
-            Err(source.wrong("s3.storage_class", what))
+            Err(source.invalid("s3.storage_class", what))
         }
     }
 }
 
 fn clients(raw: &[raw::Client], source: &Source, share_bytes: u64) -> Result<Clients, ConfigError> {
     if raw.is_empty() {
-        return Err(source.wrong("clients", "expected at least one client"));
+        return Err(source.invalid("clients", "expected at least one client"));
     }
     let mut names = BTreeSet::new();
     let mut by_key = BTreeMap::new();
@@ -262,12 +263,12 @@ fn clients(raw: &[raw::Client], source: &Source, share_bytes: u64) -> Result<Cli
         let client = client(raw, source, &at)?;
         if !names.insert(client.name.clone()) {
             let what = format!("another client is called {} too", client.name);
-            return Err(source.wrong(&at("name"), what));
+            return Err(source.invalid(&at("name"), what));
         }
         for key in api_keys(raw, source, &at)? {
             if let Some(other) = by_key.insert(key, n) {
                 let what = format!("client {} has the same API key", clients_name(&clients, other));
-                return Err(source.wrong(&at("api_key"), what));
+                return Err(source.invalid(&at("api_key"), what));
             }
         }
         clients.push(client);
@@ -284,14 +285,14 @@ fn client(
     source: &Source,
     at: &dyn Fn(&str) -> String,
 ) -> Result<Client, ConfigError> {
-    let name = ClientName::parse(&raw.name).map_err(|err| source.wrong(&at("name"), err))?;
+    let name = ClientName::parse(&raw.name).map_err(|err| source.invalid(&at("name"), err))?;
     if raw.max_file_size_mb == Some(0) || raw.max_concurrent_uploads == Some(0) {
         let key = if raw.max_file_size_mb == Some(0) {
             "max_file_size_mb"
         } else {
             "max_concurrent_uploads"
         };
-        return Err(source.wrong(&at(key), "expected at least 1"));
+        return Err(source.invalid(&at(key), "expected at least 1"));
     }
     let extensions = raw
         .allowed_extensions
@@ -324,18 +325,18 @@ fn api_keys(
                 "expected at least {API_KEY_CHARS_MIN} characters, found {found}; \
                  `s3up-server keygen` makes a key"
             );
-            return Err(source.wrong(&key, what));
+            return Err(source.invalid(&key, what));
         }
         digests.push(Sha256Digest::of(secret.expose().as_bytes()));
     }
     if let Some(hex) = &raw.api_key_sha256 {
         let digest = Sha256Digest::parse_hex(hex)
-            .map_err(|_| source.wrong(&at("api_key_sha256"), "expected 64 hex digits"))?;
+            .map_err(|_| source.invalid(&at("api_key_sha256"), "expected 64 hex digits"))?;
         digests.push(digest);
     }
     if digests.is_empty() {
         let what = "expected `api_key`, `api_keys` or `api_key_sha256`";
-        return Err(source.wrong(&at("api_key"), what));
+        return Err(source.invalid(&at("api_key"), what));
     }
     Ok(digests)
 }

@@ -78,7 +78,7 @@ async fn serve_config(path: &std::path::Path, log: LogArgs) -> anyhow::Result<Ex
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(event = "started", url = format!("{scheme}://{address}"));
     let stopped = async {
-        s3up_cli::until_stopped().await;
+        s3up_cli::wait_for_shutdown().await;
     };
     serve(Front { listener, tls, connections_max, grace: GRACE }, gateway, stopped).await?;
     tracing::info!(event = "stopped");

@@ -17,7 +17,7 @@ use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::state::{LastRun, LastRuns};
 use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::tool::Btrfs;
-use s3up_cli::{Exit, ExitWith, Stop};
+use s3up_cli::{Exit, ExitWith, Signal};
 
 use super::prune;
 use super::{
@@ -188,7 +188,7 @@ pub fn exit_of(
     }
 }
 
-fn stop_of(failure: &Failure) -> Option<Stop> {
+fn stop_of(failure: &Failure) -> Option<Signal> {
     if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
         return Some(*stop);
     }

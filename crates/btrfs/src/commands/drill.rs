@@ -19,7 +19,7 @@ use btrfs_to_s3::snapshot::SubvolumeName;
 use btrfs_to_s3::stopping::ShutdownSignal;
 use btrfs_to_s3::thaw::Mode;
 use clap::Args;
-use s3up_cli::{Exit, Stop};
+use s3up_cli::{Exit, Signal};
 
 use super::again::later;
 use super::{Output, connect, find_btrfs, need_root, now, output, print, stopped_by};
@@ -45,7 +45,7 @@ enum Ended {
     Good,
     Failed,
     Archived,
-    Stopped(Stop),
+    Stopped(Signal),
 }
 
 pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {

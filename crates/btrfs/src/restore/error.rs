@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use btrfs_sendstream::StreamError;
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_core::{Crc64Nvme, Key};
 use s3up_store::{Kind, StoreError};
 
@@ -90,7 +90,7 @@ pub enum RestoreError {
     #[error("the chain has no links")]
     NoLinks,
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
     #[error(transparent)]
     Thaw(#[from] ThawError),
     #[error(transparent)]
@@ -182,7 +182,7 @@ mod tests {
         };
         #[rustfmt::skip]
         let cases = [
-            (RestoreError::Stopped(Stop::Terminated), true),
+            (RestoreError::Stopped(Signal::Terminated), true),
             (fetch(Kind::Transient),                 true),
             (fetch(Kind::Denied),                    true),
             (fetch(Kind::Archived),                  true),

@@ -197,7 +197,7 @@ fn what_becomes_of_a_backup_that_failed() {
     };
     let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
     let differs = || Failure::Upload(UploadError::Differs { key: key("c"), chunk: 1 });
-    let stopped = || Failure::Stopped(s3up_cli::Stop::Terminated);
+    let stopped = || Failure::Stopped(s3up_cli::Signal::Terminated);
     let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
     let complete = || Resumption::PublishOnly { run: run() };
     #[rustfmt::skip]
