@@ -1,53 +1,48 @@
-//! The cases: each makes its world, runs its contenders in turn, and reports.
+//! The cases. Each prepares its data and servers, runs its contenders in turn and
+//! returns a report.
 
 mod backup;
 mod gateway;
 mod restore;
 mod scale;
-mod small;
-
-use std::path::PathBuf;
+mod small_objects;
 
 use crate::report::Report;
-use crate::tools;
-use crate::world::World;
+use crate::workspace::Workspace;
 
 pub struct Case {
     pub name: &'static str,
-    pub run: fn(&World) -> anyhow::Result<Report>,
-    /// Whether it needs root and a loop device.
-    pub wants_btrfs: bool,
+    /// One line for `--list`.
+    pub about: &'static str,
+    pub run: fn(&Workspace) -> anyhow::Result<Report>,
+    /// Whether the case needs root and a loop device.
+    pub needs_btrfs: bool,
 }
 
 #[rustfmt::skip]
 pub const ALL: &[Case] = &[
-    Case { name: "backup",          run: backup::into_sink,     wants_btrfs: true },
-    Case { name: "backup-devstore", run: backup::into_devstore, wants_btrfs: true },
-    Case { name: "backup-latency",  run: backup::with_latency,  wants_btrfs: true },
-    Case { name: "restore",         run: restore::receive,      wants_btrfs: true },
-    Case { name: "restore-slow-disk", run: restore::receive_on_slow_disk, wants_btrfs: true },
-    Case { name: "download",        run: restore::download,     wants_btrfs: false },
-    Case { name: "objects",         run: small::objects,        wants_btrfs: false },
-    Case { name: "files",           run: small::files,          wants_btrfs: false },
-    Case { name: "file",            run: gateway::one_file,     wants_btrfs: false },
-    Case { name: "gateway-200",     run: gateway::many_at_once, wants_btrfs: false },
-    Case { name: "latency",         run: scale::latency,        wants_btrfs: false },
-    Case { name: "scale",           run: scale::length,         wants_btrfs: false },
+    Case { name: "backup",            run: backup::to_null_server,        needs_btrfs: true,
+           about: "a subvolume into the null S3 server; peers behind `btrfs send`" },
+    Case { name: "backup-devstore",   run: backup::to_devstore,           needs_btrfs: true,
+           about: "a subvolume into the embedded S3 server" },
+    Case { name: "backup-latency",    run: backup::with_latency,          needs_btrfs: true,
+           about: "a subvolume into an S3 server that answers after 50 ms" },
+    Case { name: "restore",           run: restore::receive,              needs_btrfs: true,
+           about: "a backup into `btrfs receive`; peers in front of it" },
+    Case { name: "restore-slow-disk", run: restore::receive_on_slow_disk, needs_btrfs: true,
+           about: "the same onto a disk of 315 MiB/s (needs cgroup v1)" },
+    Case { name: "download",          run: restore::download,             needs_btrfs: false,
+           about: "objects of 1 GiB through the store; peers" },
+    Case { name: "objects",           run: small_objects::objects,        needs_btrfs: false,
+           about: "20,000 small objects from memory, directly and through the gateway" },
+    Case { name: "files",             run: small_objects::files,          needs_btrfs: false,
+           about: "20,000 small files through agent and gateway; peers" },
+    Case { name: "file",              run: gateway::one_file,             needs_btrfs: false,
+           about: "one long file through agent and gateway; a peer" },
+    Case { name: "gateway-200",       run: gateway::concurrent_uploads,   needs_btrfs: false,
+           about: "8 and 200 concurrent uploads into the gateway" },
+    Case { name: "latency",           run: scale::latency,                needs_btrfs: false,
+           about: "a stream into an S3 server that answers after 50 ms" },
+    Case { name: "scale",             run: scale::length,                 needs_btrfs: false,
+           about: "streams of 1 to 50 GiB: speed and memory must not change" },
 ];
-
-/// Tools that may take part.
-#[derive(Default)]
-struct Peers {
-    missing: Vec<String>,
-}
-
-impl Peers {
-    /// Where it is; noted as missing otherwise.
-    fn find(&mut self, name: &str) -> Option<PathBuf> {
-        let found = tools::find(name);
-        if found.is_none() {
-            self.missing.push(name.to_owned());
-        }
-        found
-    }
-}

@@ -1,20 +1,24 @@
-//! Benchmarks: how fast, with how much CPU and memory, beside what else there
-//! is.
+//! Benchmarks: time, CPU and memory of our programs, compared with other tools.
 //!
-//! [`Sink`] is an S3 server that costs nearly nothing, so that what is measured
-//! is the client. A [`Case`](cases::Case) sets up a world and names contenders;
-//! each is a whole process, run in turn with the others ([`measure`]); the
-//! figures become a table ([`report`]). [`load`] has the clients that are no
-//! program of ours or of others: bare SDK, engine, HTTP.
+//! A [`Case`](cases::Case) prepares a [`workspace`] and names its contenders.
+//! Each contender is a whole process, run in turn with the others ([`measure`]),
+//! and the measurements become a table ([`report`]). [`NullServer`] is an S3
+//! server that costs nearly nothing, so that the client is what is measured.
+//! [`load`] has the clients that are not programs by themselves: the bare SDK,
+//! the store and plain HTTP.
 
 pub mod cases;
+pub mod clients;
+pub mod console;
+pub mod disk_limit;
 pub mod load;
 pub mod measure;
+pub mod noise;
+pub mod null_server;
 pub mod report;
-pub mod sink;
+pub mod server;
 pub mod stats;
-pub mod throttle;
-pub mod tools;
-pub mod world;
+pub mod units;
+pub mod workspace;
 
-pub use sink::Sink;
+pub use null_server::NullServer;

@@ -1,4 +1,5 @@
-//! Whole processes, measured by the kernel's own account of them.
+//! Measures contenders: each is a whole process, and the kernel accounts for its
+//! time and memory.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -9,36 +10,37 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use wait4::Wait4;
 
-use crate::world::Server;
+use crate::console;
+use crate::server::Server;
 
-/// What one run of a contender took.
+/// Time and memory of one run of a contender.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Measured {
+pub struct Measurement {
     pub wall_seconds: f64,
-    /// User and system time of the process and of all children that it waited for.
+    /// User and system time of the process and of the children that it waited for.
     pub cpu_seconds: f64,
-    /// Of the largest of them.
+    /// Peak memory of the largest of these processes.
     pub peak_rss_bytes: u64,
-    /// Of the servers of ours that took part.
+    /// User and system time of our servers that took part.
     pub server_cpu_seconds: f64,
-    /// Of the largest of these, while the run lasted.
+    /// Peak memory of the largest of these servers during the run.
     pub server_peak_rss_bytes: u64,
 }
 
-/// One of those that are compared: a whole process.
+/// One of the programs that a case compares.
 pub struct Contender<'a> {
     pub name: String,
-    /// Makes the command of the n-th run, and what it needs.
+    /// Returns the command of the n-th run and prepares its files.
     pub command: Box<dyn Fn(usize) -> anyhow::Result<Command> + 'a>,
-    /// Puts the machine into the state that each run begins in.
+    /// Brings the machine into the state in which each run starts.
     pub before: Box<dyn Fn() -> anyhow::Result<()> + 'a>,
-    /// Removes what the n-th run made.
+    /// Removes the results of the n-th run.
     pub after: Box<dyn Fn(usize) -> anyhow::Result<()> + 'a>,
-    /// Whose time and memory count, too.
+    /// Servers whose time and memory are measured, too.
     pub servers: Vec<&'a Server>,
-    /// Bytes that one run moves.
+    /// Bytes that one run transfers.
     pub bytes: u64,
-    /// Objects that one run moves.
+    /// Objects that one run transfers.
     pub objects: u64,
 }
 
@@ -48,17 +50,18 @@ pub struct Row {
     pub name: String,
     pub bytes: u64,
     pub objects: u64,
-    pub runs: Vec<Measured>,
+    pub runs: Vec<Measurement>,
 }
 
-/// Runs all once to warm up, then `rounds` times in turn: A B C A B C…
-pub fn in_turn(contenders: &[Contender<'_>], rounds: usize) -> anyhow::Result<Vec<Row>> {
+/// Runs each contender once to warm up and then `rounds` times, in the order
+/// A B C A B C. Slow changes of the machine then affect all of them.
+pub fn run_in_turn(contenders: &[Contender<'_>], rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows: Vec<_> = contenders.iter().map(Row::of).collect();
     for round in 0..=rounds {
         for (contender, row) in contenders.iter().zip(&mut rows) {
             let measured = contender.run(round).with_context(|| contender.name.clone())?;
             let kind = if round == 0 { "warm-up" } else { "run" };
-            say(&format!(
+            console::status(&format!(
                 "  {kind} {round}: {}: {:.2} s, {:.2} CPU s, {} MiB",
                 contender.name,
                 measured.wall_seconds,
@@ -117,36 +120,36 @@ impl<'a> Contender<'a> {
         self
     }
 
-    fn run(&self, round: usize) -> anyhow::Result<Measured> {
+    fn run(&self, round: usize) -> anyhow::Result<Measurement> {
         let mut command = (self.command)(round)?;
         (self.before)()?;
-        let before = self.servers.iter().map(|server| server.start_counting());
-        let before = before.sum::<anyhow::Result<f64>>()?;
+        let cpu_before = self.servers.iter().map(|server| server.reset_peak());
+        let cpu_before = cpu_before.sum::<anyhow::Result<f64>>()?;
         let mut measured = run(&mut command)?;
         for server in &self.servers {
-            let (cpu_seconds, peak_rss_bytes) = server.counted()?;
+            let (cpu_seconds, peak_rss_bytes) = server.usage()?;
             measured.server_cpu_seconds += cpu_seconds;
             measured.server_peak_rss_bytes = measured.server_peak_rss_bytes.max(peak_rss_bytes);
         }
-        measured.server_cpu_seconds -= before;
+        measured.server_cpu_seconds -= cpu_before;
         (self.after)(round)?;
         Ok(measured)
     }
 }
 
-/// Runs a command to its end, which has to be a success.
-pub fn run(command: &mut Command) -> anyhow::Result<Measured> {
-    let mut stderr = tempfile::tempfile().context("make a temporary file")?;
-    let what = format!("{command:?}");
-    command.stdin(Stdio::null()).stderr(stderr.try_clone().context("use a file twice")?);
+/// Runs a command to its end. A failure is an error with the end of its stderr.
+pub fn run(command: &mut Command) -> anyhow::Result<Measurement> {
+    let mut stderr = tempfile::tempfile().context("create a temporary file")?;
+    let text = format!("{command:?}");
+    command.stdin(Stdio::null()).stderr(stderr.try_clone().context("duplicate a file descriptor")?);
     let began = Instant::now();
-    let child = command.spawn().with_context(|| format!("start {what}"))?;
-    let ended = child.wait4().with_context(|| format!("wait for {what}"))?;
+    let child = command.spawn().with_context(|| format!("start {text}"))?;
+    let ended = child.wait4().with_context(|| format!("wait for {text}"))?;
     let wall_seconds = began.elapsed().as_secs_f64();
     if !ended.status.success() {
-        bail!("{what}: {}\n{}", ended.status, end_of(&mut stderr)?);
+        bail!("{text}: {}\n{}", ended.status, end_of(&mut stderr)?);
     }
-    Ok(Measured {
+    Ok(Measurement {
         wall_seconds,
         cpu_seconds: (ended.rusage.utime + ended.rusage.stime).as_secs_f64(),
         peak_rss_bytes: ended.rusage.maxrss,
@@ -157,14 +160,9 @@ pub fn run(command: &mut Command) -> anyhow::Result<Measured> {
 
 fn end_of(file: &mut File) -> anyhow::Result<String> {
     const BYTES: u64 = 4000;
-    let len = file.seek(std::io::SeekFrom::End(0)).context("look into a log")?;
-    file.seek(std::io::SeekFrom::Start(len.saturating_sub(BYTES))).context("look into a log")?;
+    let len = file.seek(std::io::SeekFrom::End(0)).context("seek in a log")?;
+    file.seek(std::io::SeekFrom::Start(len.saturating_sub(BYTES))).context("seek in a log")?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).context("read a log")?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-#[expect(clippy::print_stderr, reason = "how far a benchmark is, for who watches it")]
-pub fn say(text: &str) {
-    eprintln!("{text}");
 }

@@ -1,34 +1,34 @@
-//! Rows of figures as a table for people, and as JSON.
+//! The measurements of a case as a Markdown table and as JSON.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::measure::{Measured, Row};
+use crate::measure::{Measurement, Row};
 use crate::stats::Spread;
-use crate::world::MIB;
+use crate::units::MIB;
 
-/// What a case found.
+/// The results of a case.
 #[derive(Debug)]
 pub struct Report {
     pub name: &'static str,
     pub title: String,
-    /// The first is what the others are compared with.
+    /// The first row is the baseline of the comparison.
     pub rows: Vec<Row>,
-    /// Who could have taken part, but is not installed.
+    /// Peers that are not installed, and features that the machine lacks.
     pub missing: Vec<String>,
     pub rate: Rate,
 }
 
-/// In which unit a speed is told.
+/// The unit of the speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
     MibPerSecond,
     ObjectsPerSecond,
 }
 
-/// What all runs of a contender come to.
+/// Summary of all runs of a contender.
 #[derive(Debug, Serialize)]
 struct Summary {
     name: String,
@@ -37,7 +37,7 @@ struct Summary {
     peak_rss_bytes: Spread,
     server_cpu_seconds: Spread,
     server_peak_rss_bytes: Spread,
-    /// Of the medians of the wall time.
+    /// Median wall time divided by that of the first row.
     wall_ratio: f64,
     per_second: f64,
 }
@@ -46,10 +46,10 @@ impl Report {
     fn summaries(&self) -> Vec<Summary> {
         let mut summaries: Vec<Summary> = Vec::new();
         for row in &self.rows {
-            let spread = |of: &dyn Fn(&Measured) -> f64| Spread::of(row.runs.iter().map(of));
+            let spread = |of: &dyn Fn(&Measurement) -> f64| Spread::of(row.runs.iter().map(of));
             let Some(wall_seconds) = spread(&|run| run.wall_seconds) else { continue };
             let first = summaries.first().map_or(wall_seconds, |first| first.wall_seconds);
-            let of = |of: &dyn Fn(&Measured) -> f64| spread(of).unwrap_or(wall_seconds);
+            let of = |of: &dyn Fn(&Measurement) -> f64| spread(of).unwrap_or(wall_seconds);
             let amount = match self.rate {
                 Rate::MibPerSecond => row.bytes as f64 / MIB as f64,
                 Rate::ObjectsPerSecond => row.objects as f64,
@@ -76,15 +76,15 @@ impl Report {
             Rate::ObjectsPerSecond => "objects/s",
         };
         let mut text = format!("### {}\n\n{}\n\n", self.name, self.title);
-        let more = if has_servers { " server CPU s | server RSS MiB |" } else { "" };
-        let lines = if has_servers { "---:|---:|" } else { "" };
+        let server_columns = if has_servers { " server CPU s | server RSS MiB |" } else { "" };
+        let server_rules = if has_servers { "---:|---:|" } else { "" };
         line(
             &mut text,
             format_args!(
-                "| | wall s (min–max) | x the first | {unit} | CPU s (min–max) | CPU s over the first | peak RSS MiB |{more}"
+                "| | wall s (min–max) | x the first | {unit} | CPU s (min–max) | CPU s over the first | peak RSS MiB |{server_columns}"
             ),
         );
-        line(&mut text, format_args!("|---|---:|---:|---:|---:|---:|---:|{lines}"));
+        line(&mut text, format_args!("|---|---:|---:|---:|---:|---:|---:|{server_rules}"));
         let first_cpu = summaries.first().map_or(0.0, |first| first.cpu_seconds.median);
         for row in &summaries {
             let servers = format!(
@@ -108,7 +108,7 @@ impl Report {
             );
         }
         if !self.missing.is_empty() {
-            line(&mut text, format_args!("\nNot installed here: {}.", self.missing.join(", ")));
+            line(&mut text, format_args!("\nNot available here: {}.", self.missing.join(", ")));
         }
         text
     }
@@ -127,8 +127,8 @@ fn with_range(spread: Spread) -> String {
     format!("{:.2} ({:.2}–{:.2})", spread.median, spread.min, spread.max)
 }
 
-fn line(text: &mut String, what: std::fmt::Arguments<'_>) {
-    writeln!(text, "{what}").expect("a String takes everything");
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    writeln!(text, "{content}").expect("writing to a String does not fail");
 }
 
 #[cfg(test)]
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_compares_with_its_first_row() {
-        let run = |wall_seconds, cpu_seconds| Measured {
+    fn a_table_compares_each_row_with_the_first() {
+        let run = |wall_seconds, cpu_seconds| Measurement {
             wall_seconds,
             cpu_seconds,
             peak_rss_bytes: 3 << 20,
@@ -148,7 +148,7 @@ mod tests {
             |name: &str, runs| Row { name: name.to_owned(), bytes: 8 << 20, objects: 1, runs };
         let report = Report {
             name: "case",
-            title: "what".to_owned(),
+            title: "title".to_owned(),
             rows: vec![
                 row("base", vec![run(2.0, 1.0), run(1.0, 1.0), run(9.0, 2.0)]),
                 row("ours", vec![run(4.0, 4.0)]),
@@ -165,7 +165,7 @@ mod tests {
             text.contains("| ours | 4.00 (4.00–4.00) | 2.00 | 2 | 4.00 (4.00–4.00) | 3.0 | 3 |"),
             "{text}"
         );
-        assert!(text.ends_with("Not installed here: rclone.\n"), "{text}");
+        assert!(text.ends_with("Not available here: rclone.\n"), "{text}");
         assert!(!text.contains("server"), "{text}");
     }
 }

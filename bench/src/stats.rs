@@ -1,5 +1,5 @@
-//! Median, minimum and maximum: of a noisy machine nothing else is worth
-//! quoting.
+//! Median, minimum and maximum of a series of measurements. On a noisy machine no
+//! other statistic is worth quoting.
 
 use serde::Serialize;
 
@@ -11,8 +11,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// `None` of nothing. The median of an even number is the mean of the two in
-    /// the middle.
+    /// Returns `None` if there are no values. The median of an even number of
+    /// values is the mean of the two in the middle.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spreads() {
+    fn a_spread_is_median_minimum_and_maximum() {
         assert_eq!(Spread::of([]), None);
         let of = |values: &[f64]| Spread::of(values.iter().copied()).unwrap();
         assert_eq!(of(&[2.0]), Spread { median: 2.0, min: 2.0, max: 2.0 });

@@ -1,4 +1,4 @@
-//! A subvolume into S3: the whole path of `btrfs-to-s3 backup`.
+//! A subvolume into S3 by `btrfs-to-s3 backup`, and by the peers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,33 +7,36 @@ use std::process::Command;
 use anyhow::Context;
 use s3up_testkit::{BtrfsFs, delete_subvolume};
 
-use super::Peers;
-use crate::load;
-use crate::measure::{Contender, in_turn};
+use crate::clients::{self, BUCKET, Peers, REGION};
+use crate::load::engine;
+use crate::measure::{Contender, run_in_turn};
+use crate::noise::write_noise;
 use crate::report::{Rate, Report};
-use crate::tools::{self, BUCKET, REGION};
-use crate::world::{GIB, MIB, Server, World, write_noise};
+use crate::server::Server;
+use crate::units::{GIB, MIB};
+use crate::workspace::Workspace;
 
 const FILE_BYTES: u64 = 64 * MIB;
-/// Short ones take less time to hash and send than they wait for an answer.
+/// Length of a part that takes less time to hash and send than S3 takes to answer.
 const SHORT_PART_BYTES: u64 = 8 * MIB;
-/// Longer chunks make longer parts than were asked for: S3 takes 10,000 of them.
+/// Parts of one chunk. Because of the limit of 10,000 parts, a longer chunk would
+/// have longer parts than configured.
 const PARTS_PER_CHUNK: u64 = 1000;
-/// Of parts.
+/// Numbers of parts in flight to compare.
 const IN_FLIGHT: [usize; 3] = [1, 4, 8];
 const LATENCY_MS: &str = "50";
-/// Of the loop file, for each GiB of data: the data, a received copy, and room
-/// to breathe.
+/// Size of the loop file for each GiB of data: the data, a received copy, and
+/// free space, without which btrfs becomes slow.
 const FILESYSTEM_GIB_PER_GIB: u64 = 4;
 
-/// A filesystem with one subvolume `data`, and a snapshot of it.
-pub struct Data {
+/// A filesystem with one subvolume `data` and a snapshot of it.
+pub struct Source {
     pub fs: BtrfsFs,
     pub snapshot: PathBuf,
     pub bytes: u64,
 }
 
-/// How parts are cut and sent.
+/// The length of the parts, and how many of them are in flight.
 #[derive(Clone, Copy)]
 pub struct Parts {
     pub bytes: u64,
@@ -41,37 +44,37 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub const PLAIN: Parts = Parts { bytes: 32 * MIB, in_flight: 4 };
+    pub const DEFAULT: Parts = Parts { bytes: 32 * MIB, in_flight: 4 };
 }
 
-impl Data {
-    pub fn new(world: &World) -> anyhow::Result<Data> {
-        let fs = BtrfsFs::create(FILESYSTEM_GIB_PER_GIB * world.gib * GIB);
+impl Source {
+    pub fn new(workspace: &Workspace) -> anyhow::Result<Source> {
+        let fs = BtrfsFs::create(FILESYSTEM_GIB_PER_GIB * workspace.gib * GIB);
         let data = fs.subvolume("data");
-        let bytes = world.gib * GIB;
+        let bytes = workspace.gib * GIB;
         for number in 0..bytes / FILE_BYTES {
             write_noise(&data.join(format!("file-{number}")), FILE_BYTES, number)?;
         }
         let snapshot = fs.snapshot(&data, "snapshot");
         rustix::fs::sync();
-        Ok(Data { fs, snapshot, bytes })
+        Ok(Source { fs, snapshot, bytes })
     }
 
-    /// `btrfs send` to nowhere: nothing that sends can be faster.
+    /// Returns the baseline: `btrfs send` into `/dev/null`.
     pub fn send(&self) -> Contender<'_> {
         Contender::new("btrfs send > /dev/null", self.bytes, |_| {
             let mut command = Command::new("btrfs");
-            let nowhere = fs::File::options().write(true).open("/dev/null");
+            let dev_null = fs::File::options().write(true).open("/dev/null");
             command.args(["send", "--quiet"]).arg(&self.snapshot);
-            command.stdout(nowhere.context("open /dev/null")?);
+            command.stdout(dev_null.context("open /dev/null")?);
             Ok(command)
         })
     }
 
-    /// `btrfs-to-s3 backup` of everything, into the S3 server at `url`.
+    /// Returns a full backup by `btrfs-to-s3` into the S3 server at `url`.
     pub fn backup<'a>(
         &'a self,
-        world: &'a World,
+        workspace: &'a Workspace,
         url: &'a str,
         parts: Parts,
         name: String,
@@ -80,99 +83,99 @@ impl Data {
         let after_id = id.clone();
         Contender::new(name, self.bytes, move |round| {
             let run = format!("{id}-{round}");
-            let config = self.configure(world, url, parts, &run)?;
-            let mut command = world.command("btrfs-to-s3", url);
+            let config = self.configure(workspace, url, parts, &run)?;
+            let mut command = workspace.command("btrfs-to-s3", url);
             command.args(["backup", "--once", "--full", "--config"]).arg(config);
             Ok(command)
         })
-        .after(move |round| self.forget(&format!("{after_id}-{round}")))
+        .after(move |round| self.clean_up(&format!("{after_id}-{round}")))
     }
 
-    /// A configuration with a prefix and a folder for snapshots of its own.
+    /// Writes a configuration whose prefix and snapshot directory belong to `run`.
     pub fn configure(
         &self,
-        world: &World,
+        workspace: &Workspace,
         url: &str,
         parts: Parts,
         run: &str,
     ) -> anyhow::Result<PathBuf> {
         let snapshots = self.snapshots(run);
-        fs::create_dir_all(&snapshots).with_context(|| format!("make {snapshots:?}"))?;
+        fs::create_dir_all(&snapshots).with_context(|| format!("create {snapshots:?}"))?;
         let text = format!(
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {snapshots:?}\n\
              [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = \"{BUCKET}\"\nregion = \"{REGION}\"\n\
              endpoint = {url:?}\nprefix = {run:?}\nconcurrency = {}\n\
              part_size_bytes = {}\nchunk_size_bytes = {}\nstorage_class_chunks = \"STANDARD\"\n",
-            world.path(format!("{run}.lock")),
-            world.path(format!("{run}.state")),
+            workspace.path(format!("{run}.lock")),
+            workspace.path(format!("{run}.state")),
             self.fs.path().join("data"),
             parts.in_flight,
             parts.bytes,
             parts.bytes * PARTS_PER_CHUNK,
         );
-        world.write(&format!("{run}.toml"), &text)
+        workspace.write(&format!("{run}.toml"), &text)
     }
 
     fn snapshots(&self, run: &str) -> PathBuf {
         self.fs.path().join(format!("snapshots-{run}"))
     }
 
-    /// Deletes what a run left on disk.
-    fn forget(&self, run: &str) -> anyhow::Result<()> {
-        let folder = self.snapshots(run);
-        for snapshot in self.fs.subvolumes_below(&folder) {
+    /// Deletes the snapshots of a run.
+    fn clean_up(&self, run: &str) -> anyhow::Result<()> {
+        let directory = self.snapshots(run);
+        for snapshot in self.fs.subvolumes_below(&directory) {
             delete_subvolume(&snapshot);
         }
-        fs::remove_dir_all(&folder).with_context(|| format!("remove {folder:?}"))
+        fs::remove_dir_all(&directory).with_context(|| format!("remove {directory:?}"))
     }
 }
 
-pub fn into_sink(world: &World) -> anyhow::Result<Report> {
-    let data = Data::new(world)?;
-    let sink = world.sink(&[])?;
-    let mut contenders = vec![data.send()];
+pub fn to_null_server(workspace: &Workspace) -> anyhow::Result<Report> {
+    let source = Source::new(workspace)?;
+    let s3 = workspace.null_server(&[])?;
+    let mut contenders = vec![source.send()];
     for in_flight in IN_FLIGHT {
-        let parts = Parts { in_flight, ..Parts::PLAIN };
-        contenders.push(data.backup(world, &sink.url, parts, in_flight_name(in_flight)));
+        let parts = Parts { in_flight, ..Parts::DEFAULT };
+        contenders.push(source.backup(workspace, &s3.url, parts, in_flight_name(in_flight)));
     }
     let mut peers = Peers::default();
-    contenders.extend(pipes(world, &sink.url, &data, &mut peers));
+    contenders.extend(pipes(workspace, &s3.url, &source, &mut peers));
     Ok(Report {
         name: "backup",
         title: format!(
-            "{} GiB of a btrfs subvolume into the sink, with everything that belongs to a backup: \
-             snapshot, stream CRC32C, SHA-256 of chunk and parts, CRC64NVME, parts of 32 MiB, \
-             manifest, pointer. CPU and memory are those of the whole process tree, `btrfs send` \
-             included.",
-            world.gib
+            "{} GiB of a btrfs subvolume into the null S3 server. A backup includes the snapshot, \
+             CRC32C of the stream, SHA-256 of chunk and parts, CRC64NVME, manifest and pointer; \
+             parts of 32 MiB. CPU and memory are of the whole process tree with `btrfs send`.",
+            workspace.gib
         ),
-        rows: in_turn(&contenders, world.rounds)?,
+        rows: run_in_turn(&contenders, workspace.rounds)?,
         missing: peers.missing,
         rate: Rate::MibPerSecond,
     })
 }
 
-/// `btrfs send | PEER`, with parts as long, and as many in flight, as ours.
+/// Returns the pipelines `btrfs send | PEER`, with the part length and the number
+/// of parts in flight of ours.
 fn pipes<'a>(
-    world: &'a World,
+    workspace: &'a Workspace,
     url: &'a str,
-    data: &'a Data,
+    source: &'a Source,
     peers: &mut Peers,
 ) -> Vec<Contender<'a>> {
     let mut contenders = Vec::new();
     let mut add = |name: &str, tool: Option<PathBuf>, arguments: String| {
         let Some(tool) = tool else { return };
-        let script = script(&data.snapshot, &tool, &arguments);
-        contenders.push(Contender::new(name, data.bytes, move |_| {
-            Ok(tools::pipeline(url, world.home(), &script))
+        let script = script(&source.snapshot, &tool, &arguments);
+        contenders.push(Contender::new(name, source.bytes, move |_| {
+            Ok(clients::pipeline(url, workspace.directory(), &script))
         }));
     };
     let s5cmd = format!("pipe --concurrency 4 --part-size 32 s3://{BUCKET}/s5cmd");
     add("s5cmd pipe", peers.find("s5cmd"), s5cmd);
-    let aws = format!("s3 cp - s3://{BUCKET}/aws --expected-size {}", data.bytes);
+    let aws = format!("s3 cp - s3://{BUCKET}/aws --expected-size {}", source.bytes);
     add("aws s3 cp -", peers.find("aws"), aws);
     let rclone = "rcat --s3-chunk-size 32M --s3-upload-concurrency 4 --s3-no-check-bucket";
-    add("rclone rcat", peers.find("rclone"), format!("{rclone} sink:{BUCKET}/rclone"));
+    add("rclone rcat", peers.find("rclone"), format!("{rclone} bench:{BUCKET}/rclone"));
     contenders
 }
 
@@ -184,57 +187,57 @@ fn in_flight_name(in_flight: usize) -> String {
     format!("btrfs-to-s3, {in_flight} parts in flight")
 }
 
-/// Into the embedded S3 server, which is emptied after each run.
-fn backup_to<'a>(
-    world: &'a World,
-    data: &'a Data,
+/// Returns a backup into the embedded S3 server, which is emptied after each run.
+fn backup_to_devstore<'a>(
+    workspace: &'a Workspace,
+    source: &'a Source,
     devstore: &'a Server,
     parts: Parts,
     name: String,
 ) -> Contender<'a> {
-    let mut backup = data.backup(world, &devstore.url, parts, name);
-    let forget = backup.after;
+    let mut backup = source.backup(workspace, &devstore.url, parts, name);
+    let clean_up = backup.after;
     backup.after = Box::new(move |round| {
-        forget(round)?;
-        load::empty(&devstore.url)
+        clean_up(round)?;
+        engine::empty_bucket(&devstore.url)
     });
     backup.with_server(devstore)
 }
 
-pub fn into_devstore(world: &World) -> anyhow::Result<Report> {
-    let data = Data::new(world)?;
-    let devstore = world.devstore(&[])?;
+pub fn to_devstore(workspace: &Workspace) -> anyhow::Result<Report> {
+    let source = Source::new(workspace)?;
+    let devstore = workspace.devstore(&[])?;
     let name = "btrfs-to-s3 into s3up-devstore".to_owned();
-    let backup = backup_to(world, &data, &devstore, Parts::PLAIN, name);
-    let contenders = [data.send(), backup];
+    let backup = backup_to_devstore(workspace, &source, &devstore, Parts::DEFAULT, name);
+    let contenders = [source.send(), backup];
     Ok(Report {
         name: "backup-devstore",
         title: format!(
             "{} GiB into the embedded S3 server, which verifies every checksum and writes to disk: \
-             a real server is the bottleneck.",
-            world.gib
+             the server is the bottleneck.",
+            workspace.gib
         ),
-        rows: in_turn(&contenders, world.rounds)?,
+        rows: run_in_turn(&contenders, workspace.rounds)?,
         missing: Vec::new(),
         rate: Rate::MibPerSecond,
     })
 }
 
-pub fn with_latency(world: &World) -> anyhow::Result<Report> {
-    let data = Data::new(world)?;
-    let devstore = world.devstore(&["--latency-ms", LATENCY_MS])?;
+pub fn with_latency(workspace: &Workspace) -> anyhow::Result<Report> {
+    let source = Source::new(workspace)?;
+    let devstore = workspace.devstore(&["--latency-ms", LATENCY_MS])?;
     let contenders = IN_FLIGHT.map(|in_flight| {
         let parts = Parts { bytes: SHORT_PART_BYTES, in_flight };
-        backup_to(world, &data, &devstore, parts, in_flight_name(in_flight))
+        backup_to_devstore(workspace, &source, &devstore, parts, in_flight_name(in_flight))
     });
     Ok(Report {
         name: "backup-latency",
         title: format!(
-            "{} GiB of a btrfs subvolume into the embedded S3 server, where every call waits for \
-             {LATENCY_MS} ms: the whole program, parts of 8 MiB.",
-            world.gib
+            "{} GiB of a btrfs subvolume into the embedded S3 server, which answers each \
+             request after {LATENCY_MS} ms; parts of 8 MiB.",
+            workspace.gib
         ),
-        rows: in_turn(&contenders, world.rounds)?,
+        rows: run_in_turn(&contenders, workspace.rounds)?,
         missing: Vec::new(),
         rate: Rate::MibPerSecond,
     })

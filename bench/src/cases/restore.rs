@@ -1,4 +1,4 @@
-//! The way back: into nothing, and into `btrfs receive`.
+//! Restores into `btrfs receive`, and downloads into `/dev/null`.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,90 +8,93 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use s3up_testkit::delete_subvolume;
 
-use super::Peers;
-use super::backup::{Data, Parts};
-use crate::load;
-use crate::measure::{Contender, in_turn, run};
+use super::backup::{Parts, Source};
+use crate::clients::{self, BUCKET, Peers};
+use crate::disk_limit::DiskWriteLimit;
+use crate::load::engine;
+use crate::measure::{Contender, run, run_in_turn};
 use crate::report::{Rate, Report};
-use crate::throttle::Throttle;
-use crate::tools::{self, BUCKET};
-use crate::world::{GIB, Server, World};
+use crate::server::Server;
+use crate::units::GIB;
+use crate::workspace::Workspace;
 
-/// What `btrfs receive` reached on the machine that the goals were set on.
+/// Speed of `btrfs receive` on the machine for which the goals were set.
 const SLOW_DISK_MIB_PER_SECOND: u64 = 315;
-/// Of what is received: its pages, and half as much for those of the loop file.
-const TOUCHED_PER_HUNDRED: u64 = 150;
+/// Memory to write to before each run, in percent of the received data: its page
+/// cache, and half of that for the page cache of the loop file.
+const TOUCHED_PERCENT: u64 = 150;
 
-/// Restores into `btrfs receive` on a loop file, beside that program alone.
-struct Way<'a> {
-    world: &'a World,
-    data: &'a Data,
-    sink: Server,
+/// A backup in the null S3 server and the directory on a loop file into which all
+/// contenders restore it.
+struct Setup<'a> {
+    workspace: &'a Workspace,
+    source: &'a Source,
+    s3: Server,
     config: PathBuf,
     /// The key of the only chunk.
     chunk: String,
-    /// What `btrfs send` wrote.
+    /// The output of `btrfs send`.
     stream: PathBuf,
     received: PathBuf,
 }
 
-pub fn receive(world: &World) -> anyhow::Result<Report> {
-    let data = Data::new(world)?;
-    let way = Way::new(world, &data)?;
+pub fn receive(workspace: &Workspace) -> anyhow::Result<Report> {
+    let source = Source::new(workspace)?;
+    let setup = Setup::new(workspace, &source)?;
     let mut peers = Peers::default();
-    let mut contenders = way.ours_beside_receive();
-    contenders.extend(way.peers(&mut peers));
+    let mut contenders = setup.ours_and_receive();
+    contenders.extend(setup.peers(&mut peers));
     Ok(Report {
         name: "restore",
         title: format!(
-            "{} GiB from the sink, which kept them, into `btrfs receive` on a loop file: as fast \
-             as memory. Ours verifies each part, proves the stream once more, and has all on disk \
-             at its end; the peers verify nothing, and do not wait for the disk.",
-            world.gib
+            "{} GiB from the memory of the null S3 server into `btrfs receive` on a loop file that \
+             is as fast as memory. Ours verifies each part and the stream, and syncs it to disk; \
+             the peers verify nothing and do not sync.",
+            workspace.gib
         ),
-        rows: in_turn(&contenders, world.rounds)?,
+        rows: run_in_turn(&contenders, workspace.rounds)?,
         missing: peers.missing,
         rate: Rate::MibPerSecond,
     })
 }
 
-pub fn receive_on_slow_disk(world: &World) -> anyhow::Result<Report> {
-    let data = Data::new(world)?;
-    let throttle = Throttle::writes(&data.fs, SLOW_DISK_MIB_PER_SECOND)?;
+pub fn receive_on_slow_disk(workspace: &Workspace) -> anyhow::Result<Report> {
+    let source = Source::new(workspace)?;
+    let limit = DiskWriteLimit::new(&source.fs, SLOW_DISK_MIB_PER_SECOND)?;
     let (mut rows, mut missing) = (Vec::new(), Vec::new());
-    match throttle {
+    match limit {
         Some(_) => {
-            let way = Way::new(world, &data)?;
-            rows = in_turn(&way.ours_beside_receive(), world.rounds)?;
+            let setup = Setup::new(workspace, &source)?;
+            rows = run_in_turn(&setup.ours_and_receive(), workspace.rounds)?;
         }
         None => missing.push("the blkio controller of cgroup v1".to_owned()),
     }
     let title = format!(
-        "The same on a disk that takes {SLOW_DISK_MIB_PER_SECOND} MiB/s (`blkio.throttle`), as \
-         `btrfs receive` did on the machine that the goals were set on."
+        "The same onto a disk of {SLOW_DISK_MIB_PER_SECOND} MiB/s (`blkio.throttle`), the speed of \
+         `btrfs receive` on the machine for which the goals were set."
     );
     Ok(Report { name: "restore-slow-disk", title, rows, missing, rate: Rate::MibPerSecond })
 }
 
-impl<'a> Way<'a> {
-    fn new(world: &'a World, data: &'a Data) -> anyhow::Result<Way<'a>> {
-        let sink = world.sink(&["--keep"])?;
-        let config = data.configure(world, &sink.url, Parts::PLAIN, "kept")?;
-        let mut backup = world.command("btrfs-to-s3", &sink.url);
+impl<'a> Setup<'a> {
+    fn new(workspace: &'a Workspace, source: &'a Source) -> anyhow::Result<Setup<'a>> {
+        let s3 = workspace.null_server(&["--keep"])?;
+        let config = source.configure(workspace, &s3.url, Parts::DEFAULT, "kept")?;
+        let mut backup = workspace.command("btrfs-to-s3", &s3.url);
         run(backup.args(["backup", "--once", "--full", "--config"]).arg(&config))?;
-        let stream = world.path("stream");
+        let stream = workspace.path("stream");
         let mut send = Command::new("btrfs");
-        run(send.args(["send", "--quiet", "-f"]).arg(&stream).arg(&data.snapshot))?;
-        let received = data.fs.path().join("received");
-        fs::create_dir(&received).with_context(|| format!("make {received:?}"))?;
-        let mut chunks = load::keys(&sink.url)?;
+        run(send.args(["send", "--quiet", "-f"]).arg(&stream).arg(&source.snapshot))?;
+        let received = source.fs.path().join("received");
+        fs::create_dir(&received).with_context(|| format!("create {received:?}"))?;
+        let mut chunks = engine::keys(&s3.url)?;
         chunks.retain(|key| key.ends_with(".bin"));
-        ensure!(chunks.len() == 1, "the stream is in {} chunks, not in one", chunks.len());
+        ensure!(chunks.len() == 1, "expected the stream in one chunk, found {}", chunks.len());
         let chunk = chunks.remove(0);
-        Ok(Way { world, data, sink, config, chunk, stream, received })
+        Ok(Setup { workspace, source, s3, config, chunk, stream, received })
     }
 
-    fn ours_beside_receive(&self) -> Vec<Contender<'_>> {
+    fn ours_and_receive(&self) -> Vec<Contender<'_>> {
         vec![
             self.contender("btrfs receive < file", |_| {
                 let mut command = Command::new("btrfs");
@@ -110,12 +113,12 @@ impl<'a> Way<'a> {
     }
 
     fn peers(&self, peers: &mut Peers) -> Vec<Contender<'_>> {
-        let (url, chunk) = (&self.sink.url, &self.chunk);
+        let (url, chunk) = (&self.s3.url, &self.chunk);
         let fetches = [
             ("curl", "curl", format!("-sS --fail {url}/{BUCKET}/{chunk}")),
             ("s5cmd cat", "s5cmd", format!("cat s3://{BUCKET}/{chunk}")),
             ("aws s3 cp", "aws", format!("s3 cp s3://{BUCKET}/{chunk} -")),
-            ("rclone cat", "rclone", format!("cat sink:{BUCKET}/{chunk}")),
+            ("rclone cat", "rclone", format!("cat bench:{BUCKET}/{chunk}")),
         ];
         let mut contenders = Vec::new();
         for (name, tool, arguments) in fetches {
@@ -123,7 +126,7 @@ impl<'a> Way<'a> {
             let into = self.received.display();
             let script = format!("{} {arguments} | btrfs receive --quiet {into}", tool.display());
             contenders.push(self.contender(&format!("{name} into btrfs receive"), move |_| {
-                tools::pipeline(url, self.world.home(), &script)
+                clients::pipeline(url, self.workspace.directory(), &script)
             }));
         }
         contenders
@@ -131,7 +134,7 @@ impl<'a> Way<'a> {
 
     fn restore(&self, name: &str, verify: &'static str) -> Contender<'_> {
         self.contender(name, move |round| {
-            let mut command = self.world.command("btrfs-to-s3", &self.sink.url);
+            let mut command = self.workspace.command("btrfs-to-s3", &self.s3.url);
             command.args(["restore", "--subvolume", "data", "--verify", verify, "--config"]);
             let target = self.received.join(format!("restored-{round}"));
             command.arg(&self.config).arg("--target").arg(target);
@@ -144,56 +147,58 @@ impl<'a> Way<'a> {
         name: &str,
         command: impl Fn(usize) -> Command + 's,
     ) -> Contender<'s> {
-        Contender::new(name, self.data.bytes, move |round| Ok(command(round)))
+        Contender::new(name, self.source.bytes, move |round| Ok(command(round)))
             .before(|| self.touch_memory())
-            .after(|_| self.forget())
+            .after(|_| self.clean_up())
     }
 
-    fn forget(&self) -> anyhow::Result<()> {
-        for subvolume in self.data.fs.subvolumes_below(&self.received) {
+    /// Deletes the received subvolumes and waits until their space is free again.
+    fn clean_up(&self) -> anyhow::Result<()> {
+        for subvolume in self.source.fs.subvolumes_below(&self.received) {
             delete_subvolume(&subvolume);
         }
-        // Also wakes what removes them, which sleeps for half a minute else.
-        for what in ["filesystem", "subvolume"] {
+        // The sync also wakes the cleaner thread, which would sleep for half a minute.
+        for command in ["filesystem", "subvolume"] {
             let mut sync = Command::new("btrfs");
-            run(sync.args([what, "sync"]).arg(self.data.fs.path()))?;
+            run(sync.args([command, "sync"]).arg(self.source.fs.path()))?;
         }
         rustix::fs::sync();
         Ok(())
     }
 
-    /// A host that takes back what its virtual machines leave free gives it again
-    /// then, and not to one contender alone while that is measured.
+    /// Writes to as much memory as a run needs. A host that reclaims the free
+    /// memory of its virtual machines returns it when it is written to. That
+    /// must not happen during a run, and not for the first contender only.
     fn touch_memory(&self) -> anyhow::Result<()> {
-        let bytes = self.data.bytes / 100 * TOUCHED_PER_HUNDRED;
-        let mut touch = self.world.command("s3up-bench", &self.sink.url);
+        let bytes = self.source.bytes / 100 * TOUCHED_PERCENT;
+        let mut touch = self.workspace.command("s3up-bench", &self.s3.url);
         run(touch.args(["touch", "--bytes", &bytes.to_string()]))?;
-        // It may have been pushed out of memory by that.
+        // The writes may have evicted the stream from the page cache.
         let mut stream = File::open(&self.stream).context("open the stream")?;
         io::copy(&mut stream, &mut io::sink()).context("read the stream")?;
         Ok(())
     }
 }
 
-pub fn download(world: &World) -> anyhow::Result<Report> {
-    let sink = world.sink(&["--keep"])?;
-    let gib = world.gib;
-    let mut upload = world.command("s3up-bench", &sink.url);
-    run(upload.args(["stream", "--gib", &gib.to_string(), "--endpoint", &sink.url]))?;
-    // The stream's chunks of 1 GiB all have this key.
+pub fn download(workspace: &Workspace) -> anyhow::Result<Report> {
+    let s3 = workspace.null_server(&["--keep"])?;
+    let gib = workspace.gib;
+    let mut upload = workspace.command("s3up-bench", &s3.url);
+    run(upload.args(["stream", "--gib", &gib.to_string(), "--endpoint", &s3.url]))?;
+    // All chunks of the stream have this key.
     let key = "stream/chunk";
-    let engine = |in_flight: usize| {
-        let (url, in_flight) = (sink.url.clone(), in_flight.to_string());
-        Contender::new(format!("engine, {in_flight} ranges in flight"), gib * GIB, move |_| {
-            let mut command = world.command("s3up-bench", &url);
-            command.args(["fetch", "--endpoint", &url, "--in-flight", &in_flight]);
+    let store = |in_flight: usize| {
+        let (url, in_flight) = (s3.url.clone(), in_flight.to_string());
+        Contender::new(format!("store, {in_flight} ranges in flight"), gib * GIB, move |_| {
+            let mut command = workspace.command("s3up-bench", &url);
+            command.args(["download", "--endpoint", &url, "--in-flight", &in_flight]);
             for _ in 0..gib {
                 command.args(["--key", key]);
             }
             Ok(command)
         })
     };
-    let mut contenders = vec![engine(4), engine(1)];
+    let mut contenders = vec![store(4), store(1)];
     let mut peers = Peers::default();
     let mut add = |name: &str, tool: &str, arguments: String| {
         let Some(tool) = peers.find(tool) else { return };
@@ -202,24 +207,23 @@ pub fn download(world: &World) -> anyhow::Result<Report> {
             tool.display()
         );
         contenders.push(Contender::new(name, gib * GIB, {
-            let url = sink.url.clone();
-            move |_| Ok(tools::pipeline(&url, world.home(), &script))
+            let url = s3.url.clone();
+            move |_| Ok(clients::pipeline(&url, workspace.directory(), &script))
         }));
     };
-    add("curl", "curl", format!("-sS --fail {}/{BUCKET}/{key}", sink.url));
+    add("curl", "curl", format!("-sS --fail {}/{BUCKET}/{key}", s3.url));
     let s5cmd = format!("cat --concurrency 4 --part-size 32 s3://{BUCKET}/{key}");
     add("s5cmd cat", "s5cmd", s5cmd);
     add("aws s3 cp", "aws", format!("s3 cp s3://{BUCKET}/{key} -"));
-    add("rclone cat", "rclone", format!("cat sink:{BUCKET}/{key}"));
+    add("rclone cat", "rclone", format!("cat bench:{BUCKET}/{key}"));
     let missing = peers.missing;
-    ensure!(contenders.len() > 1, "nobody to compare with");
     Ok(Report {
         name: "download",
         title: format!(
-            "{gib} objects of 1 GiB, one after the other, into nothing. The engine verifies \
+            "{gib} objects of 1 GiB, one after the other, into `/dev/null`. The store verifies \
              CRC64NVME; `curl` and the peers verify nothing."
         ),
-        rows: in_turn(&contenders, world.rounds)?,
+        rows: run_in_turn(&contenders, workspace.rounds)?,
         missing,
         rate: Rate::MibPerSecond,
     })

@@ -1,4 +1,5 @@
-//! The same objects, and long ones, into the gateway by plain HTTP.
+//! Uploads into the gateway by plain HTTP: the small objects of [`super::objects`],
+//! or long ones.
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -15,35 +16,39 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::objects::{Object, Objects};
-use crate::world::MIB;
+use crate::units::MIB;
 
 type Body = BoxBody<Bytes, std::convert::Infallible>;
 
 #[derive(Args)]
 pub struct Upload {
-    /// Its URL, of plain HTTP
+    /// URL of the gateway (http://)
     #[arg(long)]
     gateway: String,
+    /// Client key
     #[arg(long)]
     api_key: String,
+    /// Number of objects
     #[arg(long)]
     count: u64,
+    /// Number of concurrent uploads
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
-    /// Announce the SHA-256 of each
+    /// Announce the SHA-256 of each object
     #[arg(long)]
     digest: bool,
-    /// Objects of this length in place of small ones
+    /// Length of each object in MiB, instead of 4 to 64 KiB
     #[arg(long)]
     mib: Option<u64>,
-    /// Put before the name of each
+    /// Directory of the remote paths
     #[arg(long)]
     folder: String,
 }
 
 pub async fn upload(args: &Upload) -> anyhow::Result<()> {
     let objects = Objects::new(args.count);
-    let host = args.gateway.strip_prefix("http://").context("a URL of plain HTTP")?;
+    let host =
+        args.gateway.strip_prefix("http://").context("expected a URL that starts with http://")?;
     let mut tasks = JoinSet::new();
     for _ in 0..args.concurrency {
         let client = Client {
@@ -77,7 +82,10 @@ impl Client {
             let status = answer.status();
             let text = answer.into_body().collect().await?.to_bytes();
             let text = String::from_utf8_lossy(&text).into_owned();
-            ensure!(status == StatusCode::OK, "the gateway answers {status}: {text}");
+            ensure!(
+                status == StatusCode::OK,
+                "expected 200 from the gateway, found {status}: {text}"
+            );
         }
         Ok(())
     }
@@ -86,7 +94,7 @@ impl Client {
         let stream = TcpStream::connect(&self.host).await.context("connect to the gateway")?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // What goes wrong there, the request is told.
+        // The request reports an error of the connection.
         tokio::spawn(connection);
         Ok(sender)
     }

@@ -1,5 +1,5 @@
-//! Many small objects, made in memory: straight into S3, by the bare SDK or by
-//! the engine.
+//! Uploads of many small objects from memory directly into S3, by the bare SDK or
+//! by the store.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -18,37 +18,43 @@ use s3up_core::Key;
 use s3up_store::{Length, Overwrite, Put, Store};
 use tokio::task::JoinSet;
 
-use crate::tools;
-use crate::world::Noise;
+use super::engine;
+use crate::clients;
+use crate::noise::Noise;
 
 const BYTES_MIN: u64 = 4 << 10;
 const BYTES_MAX: u64 = 64 << 10;
 const NOISE_BYTES: usize = 1 << 20;
-/// That of a gateway.
+/// The buffer budget of a gateway.
 const BUFFER_BUDGET_BYTES: u64 = 192 << 20;
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum By {
-    /// The SDK for S3, with the cheapest settings: no checksum, no signed payload
+pub enum Uploader {
+    /// The SDK for S3 without checksums and without signed payloads
     Sdk,
-    /// Our engine: SHA-256 and CRC64NVME
-    Engine,
+    /// The store of our programs, with SHA-256 and CRC64NVME
+    Store,
 }
 
 #[derive(Args)]
 pub struct Upload {
+    /// URL of the S3 server
     #[arg(long)]
     endpoint: String,
+    /// Client library
     #[arg(long)]
-    by: By,
+    uploader: Uploader,
+    /// Number of objects
     #[arg(long)]
     count: u64,
+    /// Number of concurrent uploads
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
 }
 
-/// Objects of 4 to 64 KiB, the same in every run.
+/// A sequence of objects of 4 to 64 KiB, which is the same in every run. Clones
+/// share it.
 #[derive(Clone)]
 pub struct Objects {
     noise: Bytes,
@@ -56,7 +62,6 @@ pub struct Objects {
     next: Arc<AtomicU64>,
 }
 
-/// One of them.
 pub struct Object {
     pub number: u64,
     pub bytes: Bytes,
@@ -69,7 +74,7 @@ impl Objects {
         Objects { noise: noise.into(), count, next: Arc::default() }
     }
 
-    /// Each number comes once, over all clones.
+    /// Returns the next object. Each object is returned by one clone only.
     pub fn next(&self) -> Option<Object> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         (number < self.count).then(|| {
@@ -79,25 +84,25 @@ impl Objects {
     }
 }
 
-/// Of the object with this number.
+/// Returns the length of an object in bytes.
 pub fn length(number: u64) -> u64 {
-    BYTES_MIN + Noise(number + 1).draw() % (BYTES_MAX - BYTES_MIN + 1)
+    BYTES_MIN + Noise(number + 1).next_word() % (BYTES_MAX - BYTES_MIN + 1)
 }
 
 pub async fn upload(args: &Upload) -> anyhow::Result<()> {
     let objects = Objects::new(args.count);
     let mut tasks = JoinSet::new();
-    match args.by {
-        By::Sdk => {
+    match args.uploader {
+        Uploader::Sdk => {
             let client = bare_client(&args.endpoint);
             for _ in 0..args.concurrency {
-                tasks.spawn(by_sdk(client.clone(), objects.clone()));
+                tasks.spawn(send_by_sdk(client.clone(), objects.clone()));
             }
         }
-        By::Engine => {
-            let store = super::store(&args.endpoint, BUFFER_BUDGET_BYTES).await?;
+        Uploader::Store => {
+            let store = engine::connect(&args.endpoint, BUFFER_BUDGET_BYTES).await?;
             for _ in 0..args.concurrency {
-                tasks.spawn(by_engine(store.clone(), objects.clone()));
+                tasks.spawn(send_by_store(store.clone(), objects.clone()));
             }
         }
     }
@@ -112,24 +117,30 @@ fn bare_client(endpoint: &str) -> Client {
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .force_path_style(true)
-        .region(Region::new(tools::REGION))
-        .credentials_provider(Credentials::new(tools::KEY_ID, tools::SECRET, None, None, "bench"))
+        .region(Region::new(clients::REGION))
+        .credentials_provider(Credentials::new(
+            clients::KEY_ID,
+            clients::SECRET,
+            None,
+            None,
+            "bench",
+        ))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .retry_config(RetryConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Client::from_conf(config.build())
 }
 
-async fn by_sdk(client: Client, objects: Objects) -> anyhow::Result<()> {
+async fn send_by_sdk(client: Client, objects: Objects) -> anyhow::Result<()> {
     while let Some(Object { number, bytes }) = objects.next() {
-        let call = client.put_object().bucket(tools::BUCKET).key(format!("small/{number}"));
+        let call = client.put_object().bucket(clients::BUCKET).key(format!("small/{number}"));
         let call = call.content_length(bytes.len() as i64).body(bytes.into());
         call.customize().disable_payload_signing().send().await?;
     }
     Ok(())
 }
 
-async fn by_engine(store: Store, objects: Objects) -> anyhow::Result<()> {
+async fn send_by_store(store: Store, objects: Objects) -> anyhow::Result<()> {
     while let Some(Object { number, bytes }) = objects.next() {
         let put = Put {
             key: Key::parse(&format!("small/{number}"))?,
@@ -155,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn objects_are_of_4_to_64_kib_and_come_once() {
+    fn objects_have_4_to_64_kib_and_are_returned_once() {
         let objects = Objects::new(1000);
         let again = objects.clone();
         let all: Vec<_> = std::iter::from_fn(|| objects.next()).collect();

@@ -1,4 +1,4 @@
-//! One long stream through the engine.
+//! Uploads of one long stream, and downloads of its chunks, by the store.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,40 +12,48 @@ use s3up_core::Key;
 use s3up_store::{Get, Overwrite, PutChunks};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-use crate::world::{GIB, MIB, Noise};
+use super::engine;
+use crate::noise::Noise;
+use crate::units::{GIB, MIB};
 
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 pub struct Upload {
+    /// URL of the S3 server
     #[arg(long)]
     endpoint: String,
-    /// Length of the stream
+    /// Length of the stream in GiB
     #[arg(long)]
     gib: u64,
+    /// Length of a part in MiB
     #[arg(long, default_value_t = 32)]
     part_mib: u64,
+    /// Number of parts in flight
     #[arg(long, default_value_t = 4)]
     in_flight: usize,
 }
 
 #[derive(Args)]
 pub struct Download {
+    /// URL of the S3 server
     #[arg(long)]
     endpoint: String,
+    /// Key of an object; can be repeated
     #[arg(long)]
     key: Vec<String>,
+    /// Length of a part in MiB
     #[arg(long, default_value_t = 32)]
     part_mib: u64,
+    /// Number of parts in flight
     #[arg(long, default_value_t = 4)]
     in_flight: usize,
 }
 
-/// Sends bytes that cost nearly nothing to make, in chunks of 1 GiB under one
-/// key.
+/// Uploads noise in chunks of 1 GiB, all under one key.
 pub async fn upload(args: &Upload) -> anyhow::Result<()> {
     let part_bytes = args.part_mib * MIB;
-    let store = super::store(&args.endpoint, part_bytes * (args.in_flight as u64 + 1)).await?;
+    let store = engine::connect(&args.endpoint, part_bytes * (args.in_flight as u64 + 1)).await?;
     let key = Key::parse("stream/chunk")?;
     let put = PutChunks {
         chunk_count_max: 10_000,
@@ -59,20 +67,20 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
         in_flight: args.in_flight,
         retry_for: RETRY_FOR,
     };
-    store.upload_chunks(&put, Endless::default().take(args.gib * GIB)).await?;
+    store.upload_chunks(&put, RepeatedNoise::default().take(args.gib * GIB)).await?;
     store.wait_for_aborts().await;
     Ok(())
 }
 
-/// Fetches objects as one row, verified, and drops them.
+/// Downloads and verifies objects, one after the other, and drops the bytes.
 pub async fn download(args: &Download) -> anyhow::Result<()> {
     let part_bytes = args.part_mib * MIB;
-    let store = super::store(&args.endpoint, part_bytes * (args.in_flight as u64 + 1)).await?;
+    let store = engine::connect(&args.endpoint, part_bytes * (args.in_flight as u64 + 1)).await?;
     let mut gets = Vec::new();
     for key in &args.key {
         let key = Key::parse(key)?;
         let facts = store.head(&key, None, RETRY_FOR).await?;
-        let facts = facts.with_context(|| format!("there is no object {key}"))?;
+        let facts = facts.with_context(|| format!("expected an object {key}, found none"))?;
         gets.push(Get {
             key,
             range: 0..facts.size,
@@ -90,22 +98,23 @@ pub async fn download(args: &Download) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A MiB of noise again and again, each with a number of its own.
-struct Endless {
+/// An endless stream: one MiB of noise, repeated with a number in front. It costs
+/// nearly no CPU time.
+struct RepeatedNoise {
     block: Vec<u8>,
     at: usize,
-    turn: u64,
+    repetition: u64,
 }
 
-impl Default for Endless {
-    fn default() -> Endless {
+impl Default for RepeatedNoise {
+    fn default() -> RepeatedNoise {
         let mut block = vec![0; 1 << 20];
         Noise(1).fill(&mut block);
-        Endless { block, at: 0, turn: 0 }
+        RepeatedNoise { block, at: 0, repetition: 0 }
     }
 }
 
-impl AsyncRead for Endless {
+impl AsyncRead for RepeatedNoise {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
@@ -114,8 +123,8 @@ impl AsyncRead for Endless {
         let this = &mut *self;
         if this.at == this.block.len() {
             this.at = 0;
-            this.turn += 1;
-            this.block[..8].copy_from_slice(&this.turn.to_le_bytes());
+            this.repetition += 1;
+            this.block[..8].copy_from_slice(&this.repetition.to_le_bytes());
         }
         let count = buffer.remaining().min(this.block.len() - this.at);
         buffer.put_slice(&this.block[this.at..this.at + count]);

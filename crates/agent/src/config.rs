@@ -59,7 +59,7 @@ impl Config {
             None => None,
             Some(0) => {
                 let what = "expected at least 1, found 0; leave the key out for no limit";
-                return Err(source.wrong("upload.max_file_size_mb", what));
+                return Err(source.invalid("upload.max_file_size_mb", what));
             }
             Some(mebibytes) => Some(mebibytes.saturating_mul(MIB)),
         };
@@ -89,9 +89,9 @@ pub fn is_readable_by_all(file: &Path) -> bool {
 
 fn server(raw: &RawServer, source: &Source) -> Result<GatewayAccess, ConfigError> {
     let url = Url::parse(&raw.url).map_err(|err| {
-        source.wrong("server.url", format_args!("expected a URL, found {:?}: {err}", raw.url))
+        source.invalid("server.url", format_args!("expected a URL, found {:?}: {err}", raw.url))
     })?;
-    let wrong = |what: &str| Err(source.wrong("server.url", what));
+    let wrong = |what: &str| Err(source.invalid("server.url", what));
     match url.scheme() {
         "https" => {}
         "http" if raw.insecure || is_loopback(&url) => {}
@@ -114,7 +114,7 @@ fn server(raw: &RawServer, source: &Source) -> Result<GatewayAccess, ConfigError
     }
     if !is_header_text(raw.api_key.expose()) {
         let what = "expected a key of printable ASCII without spaces; create one with `s3up-server keygen`";
-        return Err(source.wrong("server.api_key", what));
+        return Err(source.invalid("server.api_key", what));
     }
     let ca_file = raw.ca_file.clone().map(AbsolutePath::into_inner);
     Ok(GatewayAccess { url, api_key: raw.api_key.clone(), ca_file })
@@ -133,7 +133,7 @@ fn is_header_text(key: &str) -> bool {
 
 fn watches(raw: &Raw, source: &Source) -> Result<Vec<Watch>, ConfigError> {
     if raw.watches.is_empty() {
-        return Err(source.wrong("watches", "expected at least one watch"));
+        return Err(source.invalid("watches", "expected at least one watch"));
     }
     let mut watches: Vec<Watch> = Vec::new();
     for (n, raw_watch) in raw.watches.iter().enumerate() {
@@ -143,14 +143,14 @@ fn watches(raw: &Raw, source: &Source) -> Result<Vec<Watch>, ConfigError> {
                 "{:?} overlaps with {:?}, so files would be uploaded twice; watch only the outer one",
                 watch.root, other.root
             );
-            return Err(source.wrong(&format!("watches[{n}].local_path"), what));
+            return Err(source.invalid(&format!("watches[{n}].local_path"), what));
         }
         if let Some(other) = watches.iter().find(|other| other.prefix == watch.prefix) {
             let what = format!(
                 "{:?} has the same prefix, so files with the same name would overwrite each other",
                 other.root
             );
-            return Err(source.wrong(&format!("watches[{n}].remote_prefix"), what));
+            return Err(source.invalid(&format!("watches[{n}].remote_prefix"), what));
         }
         watches.push(watch);
     }
@@ -165,16 +165,17 @@ fn watch(
 ) -> Result<Watch, ConfigError> {
     let key = |name: &str| format!("watches[{n}].{name}");
     let index = WatchIndex::try_from(n)
-        .map_err(|_| source.wrong("watches", "expected at most 65536 watches"))?;
+        .map_err(|_| source.invalid("watches", "expected at most 65536 watches"))?;
     let root = without_dots(&raw.local_path).ok_or_else(|| {
-        source.wrong(&key("local_path"), "expected a path without `.` and `..` segments")
+        source.invalid(&key("local_path"), "expected a path without `.` and `..` segments")
     })?;
     let prefix = KeyPrefix::parse(&raw.remote_prefix)
-        .map_err(|err| source.wrong(&key("remote_prefix"), err))?;
+        .map_err(|err| source.invalid(&key("remote_prefix"), err))?;
     let mut builder = GitignoreBuilder::new("");
     add_lines(&mut builder, global, "exclude", source)?;
     add_lines(&mut builder, &raw.exclude, &key("exclude"), source)?;
-    let excludes: Gitignore = builder.build().map_err(|err| source.wrong(&key("exclude"), err))?;
+    let excludes: Gitignore =
+        builder.build().map_err(|err| source.invalid(&key("exclude"), err))?;
     Ok(Watch { index, root, prefix, recursive: raw.recursive, excludes })
 }
 
@@ -185,7 +186,7 @@ fn add_lines(
     source: &Source,
 ) -> Result<(), ConfigError> {
     for (n, line) in lines.iter().enumerate() {
-        let wrong = |what: String| source.wrong(&format!("{key}[{n}]"), what);
+        let wrong = |what: String| source.invalid(&format!("{key}[{n}]"), what);
         builder.add_line(None, line).map_err(|err| wrong(err.to_string()))?;
     }
     Ok(())
@@ -208,7 +209,7 @@ fn overlap(one: &Path, other: &Path) -> bool {
 fn scan_every(raw: &RawScan, source: &Source) -> Result<Duration, ConfigError> {
     if !INTERVAL_MINUTES.contains(&raw.interval_minutes) {
         let what = out_of_range(raw.interval_minutes, &INTERVAL_MINUTES);
-        return Err(source.wrong("scan.interval_minutes", what));
+        return Err(source.invalid("scan.interval_minutes", what));
     }
     Ok(Duration::from_secs(raw.interval_minutes * 60))
 }
@@ -216,10 +217,10 @@ fn scan_every(raw: &RawScan, source: &Source) -> Result<Duration, ConfigError> {
 fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePolicy, ConfigError> {
     if !DEBOUNCE_SECONDS.contains(&raw.debounce_seconds) {
         let what = out_of_range(raw.debounce_seconds, &DEBOUNCE_SECONDS);
-        return Err(source.wrong("stability.debounce_seconds", what));
+        return Err(source.invalid("stability.debounce_seconds", what));
     }
     if raw.max_attempts == 0 {
-        return Err(source.wrong("stability.max_attempts", "expected at least 1"));
+        return Err(source.invalid("stability.max_attempts", "expected at least 1"));
     }
     Ok(settling::SettlePolicy {
         debounce: Duration::from_secs_f64(raw.debounce_seconds),
@@ -235,7 +236,7 @@ fn retry(raw: &RawUpload, source: &Source) -> Result<retry::RetryPolicy, ConfigE
     let limit = 0.0..=retry::SLOW_DELAY_MAX.as_secs_f64();
     if !limit.contains(&raw.retry_delay_seconds) {
         let what = out_of_range(raw.retry_delay_seconds, &limit);
-        return Err(source.wrong("upload.retry_delay_seconds", what));
+        return Err(source.invalid("upload.retry_delay_seconds", what));
     }
     Ok(retry::RetryPolicy {
         quick_tries: raw.retry_attempts,
@@ -246,7 +247,7 @@ fn retry(raw: &RawUpload, source: &Source) -> Result<retry::RetryPolicy, ConfigE
 
 fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigError> {
     if !CONCURRENT.contains(&raw.concurrent) {
-        return Err(source.wrong("upload.concurrent", out_of_range(raw.concurrent, &CONCURRENT)));
+        return Err(source.invalid("upload.concurrent", out_of_range(raw.concurrent, &CONCURRENT)));
     }
     Ok(queue::LaneLimits {
         short: raw.concurrent,

@@ -22,7 +22,7 @@ use btrfs_host::spool::Spool;
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{nested, nocow};
 use jiff::Timestamp;
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_core::error_chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
@@ -86,7 +86,7 @@ pub struct Report {
     pub published: Vec<SnapshotName>,
     pub not_due: Vec<SubvolumeName>,
     pub failed: Vec<(SubvolumeName, Failure)>,
-    pub stopped: Option<Stop>,
+    pub stopped: Option<Signal>,
 }
 
 /// A subvolume on its way through a run.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use btrfs_host::compressed::Form;
 use btrfs_host::send::{SendError, SendStream};
 use btrfs_host::tool::Btrfs;
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_core::{Key, Sha256, Throughput, error_chain};
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
@@ -92,7 +92,7 @@ pub enum BenchmarkError {
     #[error("{count} objects that the benchmark wrote could not be removed, as {first}")]
     Left { count: usize, first: Key },
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
 }
 
 impl Benchmark<'_> {

@@ -29,7 +29,7 @@ use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::config::BucketConfig;
 use btrfs_to_s3::shutdown::ShutdownSignal;
 use s3up_cli::config::AbsolutePath;
-use s3up_cli::{Exit, Stop};
+use s3up_cli::{Exit, Signal};
 use s3up_repository::documents::Bucket;
 use s3up_repository::publish::Host;
 use s3up_store::{Conditions, Store};
@@ -50,7 +50,7 @@ const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
 /// For uploads that were given up to be aborted.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 
-fn stopped_by(stop: Stop) -> anyhow::Error {
+fn stopped_by(stop: Signal) -> anyhow::Error {
     Exit::from(stop).with(anyhow!("stopped by a signal"))
 }
 

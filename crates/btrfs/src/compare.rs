@@ -28,7 +28,7 @@ use std::thread;
 
 use btrfs_host::root_times::RootTimes;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_core::progress::{Progress, ProgressSink};
 
 use self::content::Pair;
@@ -96,7 +96,7 @@ pub enum CompareError {
     #[error("compare: a thread has ended")]
     Thread,
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
 }
 
 /// What the threads of a comparison share.

@@ -73,7 +73,7 @@ impl Config {
         let retain = raw.snapshots.retain.unwrap_or(RETAIN);
         if retain == 0 {
             let what = "expected at least 1: the last published snapshot is always kept";
-            return Err(source.wrong("snapshots.retain", what));
+            return Err(source.invalid("snapshots.retain", what));
         }
         let bucket = bucket::bucket(&raw.s3, &source)?;
         Ok(Config {
@@ -161,13 +161,13 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
         if (1..=EVERY_DAYS_MAX).contains(&days) {
             return Ok(days);
         }
-        Err(source.wrong(key, format_args!("is {days}, expected 1 to {EVERY_DAYS_MAX}")))
+        Err(source.invalid(key, format_args!("is {days}, expected 1 to {EVERY_DAYS_MAX}")))
     };
     let run_at = match &raw.run_at {
         None => RUN_AT,
         Some(text) => Time::strptime("%H:%M", text).map_err(|_| {
             let what = format!("expected a time like 02:00, found {text:?}");
-            source.wrong("schedule.run_at", what)
+            source.invalid("schedule.run_at", what)
         })?,
     };
     let incremental = raw.incremental_every_days;
@@ -184,26 +184,26 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
 
 fn notify(url: Option<&Secret>, source: &Source) -> Result<Option<Notify>, ConfigError> {
     let Some(url) = url else { return Ok(None) };
-    let notify = Notify::new(url.clone()).map_err(|err| source.wrong("notify.url", err))?;
+    let notify = Notify::new(url.clone()).map_err(|err| source.invalid("notify.url", err))?;
     Ok(Some(notify))
 }
 
 fn subvolumes(raw: &[raw::Subvolume], source: &Source) -> Result<Vec<Subvolume>, ConfigError> {
     if raw.is_empty() {
-        return Err(source.wrong("subvolumes.paths", "expected at least one subvolume"));
+        return Err(source.invalid("subvolumes.paths", "expected at least one subvolume"));
     }
     let mut taken: BTreeMap<SubvolumeName, &Path> = BTreeMap::new();
     let mut subvolumes = Vec::new();
     for (n, raw) in raw.iter().enumerate() {
         let key = format!("subvolumes.paths[{n}]");
-        let name = name_of(raw).map_err(|what| source.wrong(&key, what))?;
+        let name = name_of(raw).map_err(|what| source.invalid(&key, what))?;
         if let Some(other) = taken.insert(name.clone(), &raw.path) {
             let what = format!(
                 "{other:?} is called {:?}, too; name one of them: {{ path = {:?}, name = \"…\" }}",
                 name.as_str(),
                 &*raw.path
             );
-            return Err(source.wrong(&key, what));
+            return Err(source.invalid(&key, what));
         }
         subvolumes.push(Subvolume { name, path: raw.path.to_path_buf() });
     }

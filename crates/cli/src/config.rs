@@ -1,21 +1,23 @@
-//! One loader for configuration files, YAML and TOML alike, by the file's ending.
+//! The loader for configuration files in YAML and TOML.
 //!
-//! Text becomes a `tree` of nodes that know their lines (`yaml`, `toml`),
-//! `${VAR}` in its strings is replaced from the environment (`expand`), and
-//! the tree becomes a `T` (`de`). Every error is one line that names file,
-//! line and key. A key that `T` does not have is an error by itself, with the
-//! nearest key that it does have.
+//! The ending of the file name decides the format. The text is parsed into a
+//! `tree` of nodes with line numbers (`yaml`, `toml`). Settings from the command
+//! line are applied (`setting`), `${VAR}` in strings is replaced from the
+//! environment (`expand`), and the tree is deserialized into a `T`
+//! (`deserialize`). Every error is one line that names file, line and key, so
+//! that it can be corrected without a search. A key that `T` does not have is an
+//! error that suggests the nearest known key.
 //!
 //! `T` must not use serde's `flatten` (its keys would not be checked) nor enums
-//! with data. Not here: what the keys mean; for errors found later,
-//! [`Source::wrong`] finds the line of a key.
+//! with data. Not here: the meaning of the keys. [`Source::invalid`] makes an
+//! error for a value that turns out to be invalid later.
 
-mod de;
+mod absolute_path;
+mod deserialize;
 mod error;
 mod expand;
-mod path;
-mod plain;
-mod set;
+mod plain_scalar;
+mod setting;
 #[cfg(test)]
 mod tests;
 mod toml;
@@ -30,25 +32,25 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub use self::absolute_path::{AbsolutePath, RelativePathError};
 pub use self::error::ConfigError;
-use self::error::Wrong;
-pub use self::path::{AbsolutePath, RelativePathError};
-use self::set::Applied;
-pub use self::set::{Setting, SettingError};
+use self::error::Invalid;
+use self::setting::Applied;
+pub use self::setting::{Setting, SettingError};
 use self::tree::Node;
 
-/// A configuration of ten thousand clients has two million bytes; what is
-/// longer than this is some other file.
+/// Maximum length of a configuration file. A configuration of ten thousand
+/// clients has two million bytes, so a longer file is not a configuration.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// A value as the file has it, and where its keys stand.
+/// The deserialized file, and the positions of its keys.
 #[derive(Debug)]
 pub struct Loaded<T> {
     pub raw: T,
     pub source: Source,
 }
 
-/// The file of a value, and the line of each of its keys.
+/// The name of the file, and the line of each of its keys.
 #[derive(Clone, Debug)]
 pub struct Source {
     file: PathBuf,
@@ -56,12 +58,12 @@ pub struct Source {
     settings: Vec<Applied>,
 }
 
-/// Reads `path` and the environment.
+/// Loads the file at `path`, with variables from the environment.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> {
     load_with(path, &[])
 }
 
-/// The same, with keys that are set for this run.
+/// Loads like [`load`], and overrides keys with `settings`.
 pub fn load_with<T: DeserializeOwned>(
     path: &Path,
     settings: &[Setting],
@@ -70,8 +72,8 @@ pub fn load_with<T: DeserializeOwned>(
     parse_with(path, &text, settings, &environment)
 }
 
-/// The same from text: `file` decides the format by its ending and is named in
-/// errors, `env` looks up a variable.
+/// Parses `text`. The ending of `file` decides the format, errors contain its
+/// name, and `env` looks up variables.
 pub fn parse<T: DeserializeOwned>(
     file: &Path,
     text: &str,
@@ -80,63 +82,66 @@ pub fn parse<T: DeserializeOwned>(
     parse_with(file, text, &[], env)
 }
 
-/// The same, with keys that are set for this run.
+/// Parses like [`parse`], and overrides keys with `settings`.
 pub fn parse_with<T: DeserializeOwned>(
     file: &Path,
     text: &str,
     settings: &[Setting],
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded<T>, ConfigError> {
-    let located = |wrong: Wrong| wrong.in_file(file);
-    let read_tree = Format::of(file).map_err(located)?;
-    let mut root = read_tree.tree(text.trim_start_matches('\u{feff}')).map_err(located)?;
+    let in_file = |invalid: Invalid| invalid.in_file(file);
+    let format = Format::of(file).map_err(in_file)?;
+    let mut root = format.parse(text.trim_start_matches('\u{feff}')).map_err(in_file)?;
     let settings: Vec<_> = settings.iter().map(|setting| setting.apply(&mut root)).collect();
     let source = Source { file: file.to_owned(), lines: tree::lines(&root), settings };
-    let placed = |wrong: Wrong| source.placed(wrong.in_file(file));
-    expand::expand(&mut root, env).map_err(placed)?;
-    let raw = de::value(&root).map_err(placed)?;
+    let attributed = |invalid: Invalid| source.attribute(invalid.in_file(file));
+    expand::expand(&mut root, env).map_err(attributed)?;
+    let raw = deserialize::deserialize(&root).map_err(attributed)?;
     Ok(Loaded { raw, source })
 }
 
 impl Source {
-    /// An error found after parsing, at a key such as `clients[1].api_key`.
-    pub fn wrong(&self, key: &str, what: impl Display) -> ConfigError {
-        self.placed(ConfigError::Wrong {
+    /// Returns an error about a key such as `clients[1].api_key`, for a value
+    /// that turned out to be invalid after it was loaded.
+    pub fn invalid(&self, key: &str, reason: impl Display) -> ConfigError {
+        self.attribute(ConfigError::Invalid {
             file: self.file.clone(),
             line: self.line(key),
             key: key.to_owned(),
-            what: what.to_string(),
+            reason: reason.to_string(),
         })
     }
 
-    /// What a setting brought is its fault, and none of the file's.
-    fn placed(&self, err: ConfigError) -> ConfigError {
+    /// Attributes an error to a setting if the key came from one, instead of to
+    /// a line of the file.
+    fn attribute(&self, err: ConfigError) -> ConfigError {
         match err {
-            ConfigError::Wrong { key, what, .. } if self.is_set(&key) => {
-                ConfigError::Set { key, what }
+            ConfigError::Invalid { key, reason, .. } if self.is_set(&key) => {
+                ConfigError::Setting { key, reason }
             }
             err @ (ConfigError::Read { .. }
-            | ConfigError::Set { .. }
-            | ConfigError::Wrong { .. }) => err,
+            | ConfigError::Setting { .. }
+            | ConfigError::Invalid { .. }) => err,
         }
     }
 
     fn is_set(&self, key: &str) -> bool {
-        self.settings.iter().any(|setting| setting.is_at(key))
+        self.settings.iter().any(|setting| setting.covers(key))
     }
 
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The line of `key`, or where it would stand: that of what it is in.
+    /// Returns the line of `key`. For a missing key it is the line of the
+    /// innermost section or list that would contain it.
     fn line(&self, key: &str) -> Option<usize> {
-        let mut place = key;
+        let mut path = key;
         loop {
-            if let Some(line) = self.lines.get(place) {
+            if let Some(line) = self.lines.get(path) {
                 return Some(*line);
             }
-            place = &place[..place.rfind(['.', '['])?];
+            path = &path[..path.rfind(['.', '['])?];
         }
     }
 }
@@ -148,42 +153,46 @@ enum Format {
 }
 
 impl Format {
-    fn of(file: &Path) -> Result<Format, Wrong> {
+    fn of(file: &Path) -> Result<Format, Invalid> {
         let ending = file.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
             Some("yaml" | "yml") => Ok(Format::Yaml),
             Some("toml") => Ok(Format::Toml),
-            Some(_) | None => Err(Wrong::file("expected a name that ends in .yaml, .yml or .toml")),
+            Some(_) | None => {
+                Err(Invalid::file("expected a name that ends in .yaml, .yml or .toml"))
+            }
         }
     }
 
-    fn tree(self, text: &str) -> Result<Node, Wrong> {
+    fn parse(self, text: &str) -> Result<Node, Invalid> {
         let root = match self {
             Format::Yaml => yaml::tree(text)?,
             Format::Toml => toml::tree(text)?,
         };
-        root.ok_or_else(|| Wrong::file("the file is empty"))
+        root.ok_or_else(|| Invalid::file("the file is empty"))
     }
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let wrong =
-        |what: &dyn Display| ConfigError::Read { file: path.to_owned(), what: what.to_string() };
+    let unreadable = |reason: &dyn Display| ConfigError::Read {
+        file: path.to_owned(),
+        reason: reason.to_string(),
+    };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|err| wrong(&err))?;
+        .map_err(|err| unreadable(&err))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(wrong(&format_args!("is longer than {FILE_BYTES_MAX} bytes, the limit")));
+        return Err(unreadable(&format_args!("expected at most {FILE_BYTES_MAX} bytes")));
     }
     String::from_utf8(bytes).map_err(|err| {
-        let good = &err.as_bytes()[..err.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-        wrong(&format_args!("line {line} is not UTF-8"))
+        let valid = &err.as_bytes()[..err.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        unreadable(&format_args!("line {line} is not valid UTF-8"))
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "the only access to the environment")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -1,4 +1,4 @@
-//! How a program ends: one exit code, and at most one line that says why.
+//! Exit codes, and the one line that explains a failure.
 
 use std::error::Error;
 use std::fmt;
@@ -8,18 +8,18 @@ use std::process::ExitCode;
 use crate::config::ConfigError;
 use crate::one_line::one_line;
 
-/// The exit codes that all programs share.
+/// The exit codes of all programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done, or nothing was due.
+    /// The work is done, or none was due.
     Done = 0,
     Failed = 1,
-    /// Wrong arguments or a wrong configuration.
+    /// The arguments or the configuration are invalid.
     Usage = 2,
-    /// Some of the work was done; what failed was listed.
+    /// Part of the work is done. The output lists the failures.
     Partial = 3,
-    /// Objects are still being thawed; nothing is wrong.
+    /// Objects are still being thawed. This is not a failure.
     WaitingForThaw = 4,
     /// Another run holds the lock.
     Locked = 75,
@@ -28,8 +28,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// `error` with this exit code instead of [`Exit::Failed`]; its message
-    /// stays the same.
+    /// Returns `error` with this exit code instead of [`Exit::Failed`]. Its
+    /// message does not change.
     pub fn with(self, error: impl Into<anyhow::Error>) -> anyhow::Error {
         ExitWith { exit: self, error: error.into() }.into()
     }
@@ -41,7 +41,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error that knows the exit code it leads to.
+/// An error together with the exit code that it leads to.
 #[derive(Debug)]
 pub struct ExitWith {
     pub exit: Exit,
@@ -60,19 +60,19 @@ impl Error for ExitWith {
     }
 }
 
-/// Ends `main`: an error becomes one line on stderr, `program: error: ...`, with
-/// its causes.
+/// Returns the exit code of `main`. An error is printed to stderr as one line,
+/// `program: error: ...`, which includes its causes.
 pub fn finish(program: &str, result: anyhow::Result<Exit>) -> ExitCode {
     let error = match result {
         Ok(exit) => return exit.into(),
         Err(error) => error,
     };
-    // A closed stderr leaves the exit code to speak for itself.
-    io::stderr().write_all(line(program, &error).as_bytes()).ok();
+    // If stderr is closed, the exit code has to suffice.
+    io::stderr().write_all(error_line(program, &error).as_bytes()).ok();
     exit_of(&error).into()
 }
 
-fn line(program: &str, error: &anyhow::Error) -> String {
+fn error_line(program: &str, error: &anyhow::Error) -> String {
     format!("{program}: error: {}\n", one_line(&format!("{error:#}")))
 }
 
@@ -83,7 +83,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if find::<ConfigError>(error).is_some() { Exit::Usage } else { Exit::Failed }
 }
 
-/// A cause of type `E`, be it a context or a source at any depth.
+/// Finds an error of type `E` among the contexts and sources of `error`.
 fn find<E: Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
     error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_decides_the_exit_code() {
+    fn the_exit_code_depends_on_the_cause() {
         let config = || config_error("x.conf");
         #[rustfmt::skip]
         let cases = [
@@ -124,10 +124,10 @@ mod tests {
     #[test]
     fn an_error_is_one_line_with_its_causes() {
         let error = anyhow!("first line\nsecond").context("read \"a\"");
-        assert_eq!(line("s3up", &error), "s3up: error: read \"a\": first line\\nsecond\n");
+        assert_eq!(error_line("s3up", &error), "s3up: error: read \"a\": first line\\nsecond\n");
         let error = config_error("server.conf").into();
         assert_eq!(
-            line("s3up-server", &error),
+            error_line("s3up-server", &error),
             "s3up-server: error: server.conf: expected a name that ends in .yaml, .yml or .toml\n"
         );
     }

@@ -1,13 +1,14 @@
-//! What every `main` needs.
+//! The parts that the `main` of each program shares: configuration, logging,
+//! progress, tables, signals and exit codes.
 //!
-//! A `main` parses its arguments (with [`LogArgs`] flattened into them), loads
-//! its file with [`config::load`], calls [`LogArgs::init`], runs until its work
-//! is done or [`until_stopped`] resolves, and hands the outcome to [`finish`],
-//! which prints at most one line and picks the exit code. Work that a person
-//! waits for shows a [`progress`] bar.
+//! A `main` parses its arguments, which include [`LogArgs`], and loads its
+//! configuration with [`config::load`]. It calls [`LogArgs::init`] and then works
+//! until it is done or [`wait_for_shutdown`] returns. It passes its result to
+//! [`finish`], which prints at most one line and chooses the exit code. Work that
+//! a person waits for shows a [`progress`] bar.
 //!
-//! Not here: what any key of a configuration means. Each program has its own
-//! `config.rs` for that.
+//! Not here: the meaning of the keys in a configuration. Each program defines
+//! them in its own `config.rs`.
 
 pub mod config;
 mod exit;
@@ -16,11 +17,11 @@ mod log;
 mod one_line;
 pub mod progress;
 mod secret;
-mod stop;
+mod shutdown;
 mod table;
 
 pub use exit::{Exit, ExitWith, finish};
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use secret::Secret;
-pub use stop::{Stop, until_stopped};
+pub use shutdown::{Signal, wait_for_shutdown};
 pub use table::table;

@@ -1,8 +1,8 @@
 //! Logging to stderr: lines for a person, logfmt for a log collector, or JSON.
 //!
 //! Every line about an operation has a field `event` with a stable name.
-//! Timestamps are UTC. Other people's crates speak from `warning` up only, so
-//! that `info` stays about backups.
+//! Timestamps are UTC. The crates that we depend on log one level less than our
+//! own (`warning` and above by default), so that `info` is about backups.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -24,7 +24,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::one_line::one_line;
 use crate::progress;
 
-/// Targets that begin so are ours.
+/// Prefixes of the log targets of our own crates.
 const OWN_TARGETS: [&str; 2] = ["s3up", "btrfs"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -39,9 +39,9 @@ pub enum LogLevel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// Lines for a person
+    /// Text for a person
     Human,
-    /// key=value
+    /// key=value pairs
     Logfmt,
     /// One JSON object per line
     Json,
@@ -50,10 +50,10 @@ pub enum LogFormat {
 /// The logging arguments that all programs share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct LogArgs {
-    /// What to log (default: info)
+    /// Lowest level to log (default: info)
     #[arg(long, value_name = "LEVEL", global = true)]
     pub log_level: Option<LogLevel>,
-    /// How to log (default: human on a terminal, otherwise logfmt)
+    /// Log format (default: human on a terminal, logfmt otherwise)
     #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 }
@@ -63,12 +63,12 @@ pub struct LogArgs {
 pub struct LogError(#[from] tracing_subscriber::util::TryInitError);
 
 impl LogArgs {
-    /// Fills in from the configuration what was not given as an argument.
+    /// Takes each value that was not given as an argument from the configuration.
     pub fn with_config(self, level: Option<LogLevel>, format: Option<LogFormat>) -> LogArgs {
         LogArgs { log_level: self.log_level.or(level), log_format: self.log_format.or(format) }
     }
 
-    /// Starts logging to stderr, once per process.
+    /// Starts logging to stderr. A process can call this only once.
     pub fn init(&self) -> Result<(), LogError> {
         let terminal = io::stderr().is_terminal();
         Ok(self.subscriber(Stderr, terminal).try_init()?)
@@ -105,8 +105,8 @@ fn layer<W>(format: LogFormat, writer: W, terminal: bool) -> Box<dyn Layer<Regis
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // A line that cannot be written is dropped: complaining on a closed stderr
-    // would panic.
+    // A line that cannot be written is dropped: reporting that on a closed
+    // stderr would panic.
     let lines = tracing_subscriber::fmt::layer().log_internal_errors(false);
     match format {
         LogFormat::Human => lines
@@ -123,8 +123,9 @@ where
     }
 }
 
-/// A name from a disk or a request may hold line breaks and escape sequences;
-/// logfmt and JSON quote them by themselves.
+/// Writes one field, escaped: a name from a disk or a request may contain line
+/// breaks and terminal sequences. The formats logfmt and JSON escape by
+/// themselves.
 fn one_line_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let value = one_line(&format!("{value:?}"));
     match field.name() {
@@ -134,7 +135,7 @@ fn one_line_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug
     }
 }
 
-/// `2026-01-31T23:59:59Z`: a person needs no fractions.
+/// A time without fractions of a second: `2026-01-31T23:59:59Z`.
 struct UtcSeconds;
 
 impl FormatTime for UtcSeconds {
@@ -143,7 +144,7 @@ impl FormatTime for UtcSeconds {
     }
 }
 
-/// Stderr, with the progress bars out of the way.
+/// A writer to stderr that hides the progress bars while it writes.
 struct Stderr;
 
 impl Write for Stderr {
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_argument_wins_over_the_configuration() {
+    fn an_argument_overrides_the_configuration() {
         let typed = LogArgs { log_level: Some(LogLevel::Error), log_format: None };
 
         let args = typed.with_config(Some(LogLevel::Debug), Some(LogFormat::Json));
@@ -197,7 +198,7 @@ mod tests {
                 tracing::info!(event = "upload", path = "a\nb", bytes = 3, "stored");
             });
 
-            assert!(plain(&text).contains(want), "{text}");
+            assert!(without_colours(&text).contains(want), "{text}");
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             assert_eq!(text.contains('\x1b'), log_format.is_none() && terminal, "{text}");
         }
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_rules_ours_and_keeps_other_crates_quieter() {
+    fn a_level_applies_to_our_crates_and_other_crates_log_less() {
         #[rustfmt::skip]
         let cases = [
             (LogLevel::Debug,   "debug info warn error other_info other_warn"),
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_not_steered_by_what_is_logged() {
+    fn no_log_line_contains_terminal_sequences() {
         for log_format in [LogFormat::Human, LogFormat::Logfmt, LogFormat::Json] {
             let args = LogArgs { log_level: None, log_format: Some(log_format) };
 
@@ -267,8 +268,8 @@ mod tests {
         String::from_utf8(bytes).expect("log lines are UTF-8")
     }
 
-    /// `text` without its colours.
-    fn plain(text: &str) -> String {
+    /// Removes the colours from `text`.
+    fn without_colours(text: &str) -> String {
         let mut pieces = text.split("\x1b[");
         let first = pieces.next().unwrap_or_default().to_owned();
         pieces.fold(first, |plain, piece| plain + piece.split_once('m').unwrap_or_default().1)

@@ -1,8 +1,8 @@
-//! Text that stays on its line, whatever was put into it.
+//! Text from outside the program, made safe to print on one line.
 
-/// `text` with every control character (a line break, an escape sequence)
-/// written as its escape, so that a message is one line and cannot steer the
-/// terminal.
+/// Returns `text` with its control characters escaped, line breaks and the start
+/// of terminal sequences among them. A name from a disk or a request can
+/// therefore neither forge a second line nor control the terminal.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_become_visible() {
+    fn control_characters_are_escaped() {
         assert_eq!(one_line("a\nb\r\x1b[31m\u{85}"), "a\\nb\\r\\u{1b}[31m\\u{85}");
         assert_eq!(one_line("caf\u{e9} \"x\" \\n"), "caf\u{e9} \"x\" \\n");
     }

@@ -1,7 +1,8 @@
-//! Progress for whoever watches a terminal: bytes, rate, time left.
+//! Progress bars for a terminal: bytes, rate and remaining time.
 //!
-//! On stderr, so that data on stdout stays data; where stderr is no terminal
-//! nothing is drawn. Log lines that come while a bar is shown go above it.
+//! Bars are drawn on stderr, so that stdout holds data only. Nothing is drawn if
+//! stderr is not a terminal. Log lines that are written while a bar is shown
+//! appear above it.
 
 use std::sync::LazyLock;
 
@@ -9,17 +10,17 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::one_line::one_line;
 
-/// All bars of the process, so that several stand under each other.
+/// All bars of the process, so that several are drawn below each other.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 const WITH_TOTAL: &str = "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes}, \
                           {binary_bytes_per_sec}, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} {spinner} {binary_bytes}, {binary_bytes_per_sec}";
 
-/// A bar that is removed when it is done or dropped.
+/// A progress bar. It is removed from the screen when it is dropped.
 pub struct Progress(ProgressBar);
 
-/// A bar for `total` bytes, or a counter where the total is not known.
+/// Shows a bar for `total` bytes, or a counter if the total is unknown.
 pub fn bytes(label: &str, total: Option<u64>) -> Progress {
     let (bar, template) = match total {
         Some(total) => (ProgressBar::new(total), WITH_TOTAL),
@@ -32,16 +33,17 @@ pub fn bytes(label: &str, total: Option<u64>) -> Progress {
 }
 
 impl Progress {
-    /// `count` more bytes are done.
+    /// Adds `count` processed bytes.
     pub fn inc(&self, count: u64) {
         self.0.inc(count);
     }
 
-    /// From now on it is about this.
+    /// Replaces the label.
     pub fn label(&self, label: &str) {
         self.0.set_message(one_line(label));
     }
 
+    /// Removes the bar.
     pub fn done(self) {}
 }
 
@@ -51,7 +53,7 @@ impl Drop for Progress {
     }
 }
 
-/// Runs `print` while no bar is on the screen.
+/// Hides the bars, runs `print` and draws them again.
 pub(crate) fn suspended<T>(print: impl FnOnce() -> T) -> T {
     BARS.suspend(print)
 }

@@ -1,4 +1,4 @@
-//! Text that is never printed.
+//! A string that is never printed.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MASK: &str = "***";
 
-/// A password or key. `Debug`, `Display` and `Serialize` write `***`, memory is
-/// wiped on drop, and no error of its deserialization holds its value.
+/// A password or key. `Debug`, `Display` and `Serialize` write `***`. Its memory
+/// is wiped on drop, and a deserialization error never contains its value.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
@@ -18,7 +18,7 @@ impl Secret {
         Secret(SecretString::from(text))
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the secret. The caller must not log or print it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -44,8 +44,7 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        // Whatever a deserializer says of a wrong value may quote it, so its
-        // words are dropped.
+        // The deserializer's own message may quote the value, so it is dropped.
         deserializer
             .deserialize_string(SecretVisitor)
             .map_err(|_| D::Error::custom("expected a string (put it in quotes)"))

@@ -1,9 +1,9 @@
-//! Data for people: columns that are as wide as they have to be.
+//! Tables for people: each column is as wide as its longest cell.
 
 use crate::one_line::one_line;
 
-/// Two spaces between columns, none at the end of a line. A row may be shorter
-/// than the header.
+/// Formats a table with two spaces between columns and none at the end of a
+/// line.
 pub fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
@@ -11,7 +11,7 @@ pub fn table<const COLUMNS: usize>(
     let rows: Vec<[String; COLUMNS]> = [header.map(str::to_owned)]
         .into_iter()
         .chain(rows)
-        // A name from a disk may hold anything.
+        // A name from a disk may contain control characters.
         .map(|row| row.map(|cell| one_line(&cell)))
         .collect();
     let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
@@ -30,12 +30,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_under_each_other() {
+    fn columns_are_aligned() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned);
         let rows = [row(["data", "full", ""]), row(["häuser", "-", "a\nb"])];
 
-        let text = table(["NAME", "KIND", "WHY"], rows);
+        let text = table(["NAME", "KIND", "REASON"], rows);
 
-        assert_eq!(text, "NAME    KIND  WHY\ndata    full\nhäuser  -     a\\nb\n");
+        assert_eq!(text, "NAME    KIND  REASON\ndata    full\nhäuser  -     a\\nb\n");
     }
 }

@@ -1,25 +1,26 @@
-//! Both signals, in a process of their own: handlers belong to all of it.
+//! Both shutdown signals. The test has a process of its own, because signal
+//! handlers apply to the whole process.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use rustix::process::{Signal, getpid, kill_process};
-use s3up_cli::{Exit, Stop, until_stopped};
+use rustix::process::{Signal as UnixSignal, getpid, kill_process};
+use s3up_cli::{Exit, Signal, wait_for_shutdown};
 
 #[test]
-fn each_signal_is_told_apart() {
+fn each_signal_has_its_own_exit_code() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for (sent, want, exit) in [
-        (Signal::TERM, Stop::Terminated, Exit::Terminated),
-        (Signal::INT, Stop::Interrupted, Exit::Interrupted),
+        (UnixSignal::TERM, Signal::Terminated, Exit::Terminated),
+        (UnixSignal::INT, Signal::Interrupted, Exit::Interrupted),
     ] {
         let got = runtime.block_on(async {
-            let mut stopped = pin!(until_stopped());
-            let first = stopped.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            let mut shutdown = pin!(wait_for_shutdown());
+            let first = shutdown.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert_eq!(first, Poll::Pending);
             kill_process(getpid(), sent).unwrap();
-            stopped.await
+            shutdown.await
         });
         assert_eq!(got, want);
         assert_eq!(Exit::from(got), exit);

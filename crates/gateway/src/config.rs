@@ -54,7 +54,7 @@ impl Config {
         let source = loaded.source.clone();
         let config = Config::check(loaded)?;
         if let Some(Err(err)) = config.tls.as_ref().map(tls::acceptor) {
-            return Err(source.wrong(err.key(), err));
+            return Err(source.invalid(err.key(), err));
         }
         Ok(config)
     }
@@ -73,7 +73,8 @@ impl Config {
         let listen = listen(&raw, &source)?;
         let (part_bytes, buffer_budget_bytes) = buffers(&raw, &source)?;
         let prefix = raw.s3.path_prefix.as_deref().unwrap_or_default();
-        let prefix = KeyPrefix::parse(prefix).map_err(|err| source.wrong("s3.path_prefix", err))?;
+        let prefix =
+            KeyPrefix::parse(prefix).map_err(|err| source.invalid("s3.path_prefix", err))?;
         Ok(Config {
             listen,
             tls: tls_files(&raw, &source)?,
@@ -93,11 +94,11 @@ fn listen(raw: &Raw, source: &Source) -> Result<SocketAddr, ConfigError> {
     let host: IpAddr = match host {
         "localhost" => IpAddr::from([127, 0, 0, 1]),
         host => host.parse().map_err(|_| {
-            source.wrong("server.host", format!("expected an IP address, found {host:?}"))
+            source.invalid("server.host", format!("expected an IP address, found {host:?}"))
         })?,
     };
     if !raw.server.tls.enabled && !host.is_loopback() && !raw.server.tls.allow_plaintext {
-        return Err(source.wrong(
+        return Err(source.invalid(
             "server.tls.enabled",
             format!(
                 "without TLS the gateway listens only on loopback, not on {host}; enable TLS, \
@@ -115,18 +116,18 @@ fn buffers(raw: &Raw, source: &Source) -> Result<(u64, u64), ConfigError> {
     let (part_bytes, budget_bytes) = (part_mb.saturating_mul(MIB), budget_mb.saturating_mul(MIB));
     if budget_mb > BUFFER_BUDGET_MB_MAX {
         let what = format!("expected at most {BUFFER_BUDGET_MB_MAX}, found {budget_mb}");
-        return Err(source.wrong("server.buffer_budget_mb", what));
+        return Err(source.invalid("server.buffer_budget_mb", what));
     }
     if part_bytes < PART_BYTES_MIN {
         let min = PART_BYTES_MIN / MIB;
         let what = format!("expected at least {min}, the minimum of S3, found {part_mb}");
-        return Err(source.wrong("s3.part_size_mb", what));
+        return Err(source.invalid("s3.part_size_mb", what));
     }
     if budget_bytes / BUFFERS_PER_UPLOAD_MIN < part_bytes {
         let min = part_mb.saturating_mul(BUFFERS_PER_UPLOAD_MIN);
         let what =
             format!("expected at least {min}, two parts of `s3.part_size_mb`, found {budget_mb}");
-        return Err(source.wrong("server.buffer_budget_mb", what));
+        return Err(source.invalid("server.buffer_budget_mb", what));
     }
     Ok((part_bytes, budget_bytes))
 }
@@ -136,7 +137,7 @@ fn tls_files(raw: &Raw, source: &Source) -> Result<Option<TlsFiles>, ConfigError
     if !tls.enabled {
         return Ok(None);
     }
-    let missing = |key| source.wrong(key, "is required if `server.tls.enabled` is true");
+    let missing = |key| source.invalid(key, "is required if `server.tls.enabled` is true");
     let cert = tls.cert_file.as_ref().ok_or_else(|| missing("server.tls.cert_file"))?;
     let key = tls.key_file.as_ref().ok_or_else(|| missing("server.tls.key_file"))?;
     Ok(Some(TlsFiles { cert: cert.to_path_buf(), key: key.to_path_buf() }))

@@ -55,7 +55,7 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(event = "started", url = format!("{scheme}://{address}"));
     let shutdown = async {
-        s3up_cli::until_stopped().await;
+        s3up_cli::wait_for_shutdown().await;
     };
     let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
     serve(options, gateway, shutdown).await?;

@@ -17,6 +17,6 @@ pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
         );
     }
     let agent = start(config).await?;
-    daemon::run(agent, s3up_cli::until_stopped()).await;
+    daemon::run(agent, s3up_cli::wait_for_shutdown()).await;
     Ok(Exit::Done)
 }

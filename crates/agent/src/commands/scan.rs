@@ -10,7 +10,7 @@ use crate::daemon::{self, Summary};
 pub(super) async fn run(config: Config) -> anyhow::Result<Exit> {
     let agent = start(config).await?;
     let mut stopped = None;
-    let stop = async { stopped = Some(s3up_cli::until_stopped().await) };
+    let stop = async { stopped = Some(s3up_cli::wait_for_shutdown().await) };
     let summary = daemon::scan_once(agent, stop).await;
     show::print(&summary.to_string())?;
     Ok(stopped.map_or_else(|| exit_of(&summary), Exit::from))

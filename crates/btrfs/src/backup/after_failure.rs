@@ -107,7 +107,7 @@ mod tests {
         };
         let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
         let differs = || Failure::Upload(UploadError::ForeignChunk { key: key("c"), chunk: 1 });
-        let stopped = || Failure::Stopped(s3up_cli::Stop::Terminated);
+        let stopped = || Failure::Stopped(s3up_cli::Signal::Terminated);
         let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
         let complete = || Resumption::PublishOnly { run: run() };
         #[rustfmt::skip]

@@ -3,7 +3,7 @@
 use btrfs_host::send::SendError;
 use btrfs_host::spool::SpoolError;
 use btrfs_host::tool::ToolError;
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_repository::publish::PublishError;
 use s3up_store::UploadError;
 
@@ -36,10 +36,10 @@ pub enum Failure {
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
     /// It may be published or not; the next run finds out.
     #[error("stopped by a signal while it was published")]
-    StoppedPublishing(Stop),
+    StoppedPublishing(Signal),
 }
 
 impl From<SnapshotDirError> for Failure {

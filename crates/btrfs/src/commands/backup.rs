@@ -14,7 +14,7 @@ use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::snapshots::dir::SnapshotDir;
 use btrfs_to_s3::snapshots::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::status::last_runs::{LastRun, LastRuns};
-use s3up_cli::{Exit, ExitWith, Stop};
+use s3up_cli::{Exit, ExitWith, Signal};
 use s3up_repository::names::SubvolumeName;
 
 use super::lock::lock;
@@ -197,7 +197,7 @@ pub fn exit_of(
     }
 }
 
-fn stop_of(failure: &Failure) -> Option<Stop> {
+fn stop_of(failure: &Failure) -> Option<Signal> {
     if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
         return Some(*stop);
     }

@@ -83,14 +83,14 @@ impl BucketArgs {
 /// What else there is where the file is not.
 fn or_without_file(err: ConfigError) -> ConfigError {
     match err {
-        ConfigError::Read { file, what } => ConfigError::Read {
+        ConfigError::Read { file, reason } => ConfigError::Read {
             file,
-            what: format!(
-                "{what}; without a configuration, --bucket, --region and --prefix say where the \
+            reason: format!(
+                "{reason}; without a configuration, --bucket, --region and --prefix say where the \
                  backups are"
             ),
         },
-        err @ (ConfigError::Set { .. } | ConfigError::Wrong { .. }) => err,
+        err @ (ConfigError::Setting { .. } | ConfigError::Invalid { .. }) => err,
     }
 }
 

@@ -14,7 +14,7 @@ use btrfs_to_s3::selection;
 use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::status::last_drills::{Drills, LastDrill};
 use clap::Args;
-use s3up_cli::{Exit, Stop};
+use s3up_cli::{Exit, Signal};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::thaw::Mode;
 
@@ -45,7 +45,7 @@ enum Ended {
     Good,
     Failed,
     Archived,
-    Stopped(Stop),
+    Stopped(Signal),
 }
 
 pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {

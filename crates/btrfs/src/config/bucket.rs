@@ -116,21 +116,21 @@ fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
 }
 
 pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, ConfigError> {
-    let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.wrong("s3.prefix", err))?;
+    let prefix = KeyPrefix::parse(&raw.prefix).map_err(|err| source.invalid("s3.prefix", err))?;
     let chunk_bytes = raw.chunk_size_bytes.unwrap_or(CHUNK_BYTES);
     if chunk_bytes == 0 {
-        return Err(source.wrong("s3.chunk_size_bytes", "expected at least 1"));
+        return Err(source.invalid("s3.chunk_size_bytes", "expected at least 1"));
     }
     let part_bytes = part_bytes(raw, chunk_bytes, source)?;
     let concurrency = raw.concurrency.unwrap_or(CONCURRENCY);
     if !(1..=CONCURRENCY_MAX).contains(&concurrency) {
         let what = format!("is {concurrency}, expected 1 to {CONCURRENCY_MAX}");
-        return Err(source.wrong("s3.concurrency", what));
+        return Err(source.invalid("s3.concurrency", what));
     }
     let retry_hours = raw.retry_hours.unwrap_or(RETRY_HOURS);
     if !(0.0..=RETRY_HOURS_MAX).contains(&retry_hours) {
         let what = format!("is {retry_hours}, expected 0 to {RETRY_HOURS_MAX}");
-        return Err(source.wrong("s3.retry_hours", what));
+        return Err(source.invalid("s3.retry_hours", what));
     }
     let class = |key, class: &Option<String>, default| class_of(key, class, default, source);
     let class_manifest =
@@ -138,12 +138,12 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
     if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
         let what =
             format!("manifests have to be readable at once, objects in {class_manifest} are not");
-        return Err(source.wrong("s3.storage_class_manifest", what));
+        return Err(source.invalid("s3.storage_class_manifest", what));
     }
     let budget = budget_bytes(part_bytes, chunk_bytes, concurrency);
     Ok(BucketConfig {
         settings: settings(raw, source, budget)?,
-        layout: Layout::new(prefix).map_err(|err| source.wrong("s3.prefix", err))?,
+        layout: Layout::new(prefix).map_err(|err| source.invalid("s3.prefix", err))?,
         chunk_bytes,
         part_bytes,
         concurrency,
@@ -157,10 +157,10 @@ fn part_bytes(raw: &raw::S3, chunk_bytes: u64, source: &Source) -> Result<u64, C
     let configured = raw.part_size_bytes.unwrap_or(PART_BYTES);
     if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&configured) {
         let what = format!("is {configured}, expected {PART_BYTES_MIN} to {PART_BYTES_MAX}");
-        return Err(source.wrong("s3.part_size_bytes", what));
+        return Err(source.invalid("s3.part_size_bytes", what));
     }
     part::part_bytes(configured, chunk_bytes)
-        .map_err(|err| source.wrong("s3.chunk_size_bytes", err))
+        .map_err(|err| source.invalid("s3.chunk_size_bytes", err))
 }
 
 fn class_of(
@@ -172,7 +172,7 @@ fn class_of(
     let class = class.as_deref().unwrap_or(default);
     if !CLASSES.contains(&class) {
         let what = format!("expected one of {}, found {class:?}", CLASSES.join(", "));
-        return Err(source.wrong(key, what));
+        return Err(source.invalid(key, what));
     }
     Ok(class.to_owned())
 }
@@ -180,18 +180,18 @@ fn class_of(
 fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, ConfigError> {
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
-            return Err(source.wrong(key, "may not be empty"));
+            return Err(source.invalid(key, "may not be empty"));
         }
     }
     let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
-        .map_err(|err| source.wrong("s3.endpoint", err))?;
+        .map_err(|err| source.invalid("s3.endpoint", err))?;
     let profile = match raw.profile.as_deref() {
         None => Profile::of(endpoint.as_deref()),
         Some("aws") => Profile::Aws,
         Some("generic") => Profile::Generic,
         Some(other) => {
             let what = format!("expected \"aws\" or \"generic\", found {other:?}");
-            return Err(source.wrong("s3.profile", what));
+            return Err(source.invalid("s3.profile", what));
         }
     };
     let upload_bytes_per_second = match raw.bandwidth_limit_bytes.map(NonZeroU64::new) {
@@ -199,11 +199,11 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         Some(Some(limit)) => Some(limit),
         Some(None) => {
             let what = "a limit of 0 would upload nothing; leave the key out for no limit";
-            return Err(source.wrong("s3.bandwidth_limit_bytes", what));
+            return Err(source.invalid("s3.bandwidth_limit_bytes", what));
         }
     };
     let sse = Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), Sse::Aes256)
-        .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?;
+        .map_err(|err| source.invalid(&format!("s3.{}", err.key()), err))?;
     Ok(Settings {
         endpoint,
         region: raw.region.clone(),

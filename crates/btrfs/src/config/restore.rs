@@ -61,7 +61,7 @@ impl Default for RestoreConfig {
 pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConfig, ConfigError> {
     let default = RestoreConfig::default();
     let wrong = |key: &str, expected: &str, found: &str| {
-        source.wrong(key, format!("expected one of {expected}, found {found:?}"))
+        source.invalid(key, format!("expected one of {expected}, found {found:?}"))
     };
     let verify = match raw.verify_mode.as_deref() {
         None => default.verify,
@@ -76,12 +76,12 @@ pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConf
     let days = raw.thaw_days.unwrap_or(default.terms.days);
     if !(1..=THAW_DAYS_MAX).contains(&days) {
         let what = format!("is {days}, expected 1 to {THAW_DAYS_MAX}");
-        return Err(source.wrong("restore.thaw_days", what));
+        return Err(source.invalid("restore.thaw_days", what));
     }
     let sample_max_files = raw.sample_max_files.unwrap_or(default.sample_max_files);
     if !(1..=SAMPLE_MAX_FILES_MAX).contains(&sample_max_files) {
         let what = format!("is {sample_max_files}, expected 1 to {SAMPLE_MAX_FILES_MAX}");
-        return Err(source.wrong("restore.sample_max_files", what));
+        return Err(source.invalid("restore.sample_max_files", what));
     }
     Ok(RestoreConfig {
         verify,

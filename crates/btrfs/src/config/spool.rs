@@ -17,12 +17,12 @@ pub(super) fn spool(
         && limit < part_bytes
     {
         let least = format!("expected at least one part, {part_bytes} ({})", Size(part_bytes));
-        return Err(source.wrong("global.spool_size_bytes", format!("is {limit}, {least}")));
+        return Err(source.invalid("global.spool_size_bytes", format!("is {limit}, {least}")));
     }
     if raw.s3.spool_enabled != Some(true) {
         return Ok(None);
     }
-    let missing = |key| source.wrong(key, "is not set, and `s3.spool_enabled` needs it");
+    let missing = |key| source.invalid(key, "is not set, and `s3.spool_enabled` needs it");
     let folder = folder.as_ref().ok_or_else(|| missing("global.spool_dir"))?.to_path_buf();
     let limit_bytes = limit.ok_or_else(|| missing("global.spool_size_bytes"))?;
     Ok(Some(Spool { folder, limit_bytes }))

@@ -13,14 +13,14 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
     let generations = raw.generations.unwrap_or(GENERATIONS);
     if generations == 0 {
         let what = "expected at least 1: the published generation is always kept";
-        return Err(source.wrong("retention.generations", what));
+        return Err(source.invalid("retention.generations", what));
     }
     let min_age = match raw.min_age_days {
         None => MinAge::ByClass,
         Some(days) if days <= super::EVERY_DAYS_MAX => MinAge::Days(days),
         Some(days) => {
             let what = format!("is {days}, expected 0 to {}", super::EVERY_DAYS_MAX);
-            return Err(source.wrong("retention.min_age_days", what));
+            return Err(source.invalid("retention.min_age_days", what));
         }
     };
     Ok(Retention { generations: generations as usize, min_age })
@@ -33,7 +33,7 @@ pub(super) fn prunes(raw: &raw::Retention, source: &Source) -> Result<bool, Conf
         Some("off") => Ok(false),
         Some(other) => {
             let what = format!("expected one of auto, off, found {other:?}");
-            Err(source.wrong("retention.prune", what))
+            Err(source.invalid("retention.prune", what))
         }
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn compressed(raw: &raw::Send, source: &Source) -> Result<Compressed,
         Some("always") => Ok(Compressed::Always),
         Some(other) => {
             let what = format!("expected one of never, auto, always, found {other:?}");
-            Err(source.wrong("send.compressed", what))
+            Err(source.invalid("send.compressed", what))
         }
     }
 }

@@ -7,7 +7,7 @@ use btrfs_host::receive::ReceiveError;
 use btrfs_host::send::SendError;
 use btrfs_host::subvolume::SubvolumeError;
 use btrfs_host::tool::ToolError;
-use s3up_cli::Stop;
+use s3up_cli::Signal;
 use s3up_core::Key;
 use s3up_repository::catalogue::read::CatalogueError;
 use s3up_repository::documents::ReadChainError;
@@ -78,7 +78,7 @@ pub enum RestoreError {
     #[error("the chain has no links")]
     NoLinks,
     #[error("stopped by a signal")]
-    Stopped(Stop),
+    Stopped(Signal),
     #[error(transparent)]
     Thaw(#[from] ThawError),
     #[error(transparent)]
@@ -171,7 +171,7 @@ mod tests {
         };
         #[rustfmt::skip]
         let cases = [
-            (RestoreError::Stopped(Stop::Terminated), true),
+            (RestoreError::Stopped(Signal::Terminated), true),
             (fetch(Kind::Transient),                 true),
             (fetch(Kind::Denied),                    true),
             (fetch(Kind::Archived),                  true),

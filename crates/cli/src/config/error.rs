@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file, and where.
+//! Errors of a configuration file and their locations.
 
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
@@ -7,39 +7,29 @@ use serde::de::{Error, Expected, Unexpected};
 
 use crate::one_line::one_line;
 
-/// A configuration that cannot be used. Always one line:
+/// An error in a configuration. Its message is always one line, such as
 /// `server.yaml:12: clients[1].api_key: expected a string (put it in quotes)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
-    Read {
-        file: PathBuf,
-        what: String,
-    },
-    /// Of a key that was set on the command line.
-    Set {
-        key: String,
-        what: String,
-    },
-    /// Without a line where the whole file is wrong, without a key (empty)
-    /// where its syntax is.
-    Wrong {
-        file: PathBuf,
-        line: Option<usize>,
-        key: String,
-        what: String,
-    },
+    /// The file cannot be read.
+    Read { file: PathBuf, reason: String },
+    /// A key that was set on the command line is invalid.
+    Setting { key: String, reason: String },
+    /// The file is invalid. There is no line if the whole file is, and the key
+    /// is empty if its syntax is.
+    Invalid { file: PathBuf, line: Option<usize>, key: String, reason: String },
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::Read { file, what } => {
-                write!(f, "read {}: {}", one_line(&file.to_string_lossy()), one_line(what))
+            ConfigError::Read { file, reason } => {
+                write!(f, "read {}: {}", one_line(&file.to_string_lossy()), one_line(reason))
             }
-            ConfigError::Set { key, what } => {
-                write!(f, "--set {}: {}", one_line(key), one_line(what))
+            ConfigError::Setting { key, reason } => {
+                write!(f, "--set {}: {}", one_line(key), one_line(reason))
             }
-            ConfigError::Wrong { file, line, key, what } => {
+            ConfigError::Invalid { file, line, key, reason } => {
                 f.write_str(&one_line(&file.to_string_lossy()))?;
                 if let Some(line) = line {
                     write!(f, ":{line}")?;
@@ -47,7 +37,7 @@ impl fmt::Display for ConfigError {
                 if !key.is_empty() {
                     write!(f, ": {}", one_line(key))?;
                 }
-                write!(f, ": {}", one_line(what))
+                write!(f, ": {}", one_line(reason))
             }
         }
     }
@@ -55,93 +45,94 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The same while the file's name is not at hand, and the place maybe not yet.
+/// An error without the name of the file. serde raises errors before their
+/// location is known, so that [`Invalid::at`] adds it.
 #[derive(Debug)]
-pub(super) struct Wrong {
-    what: String,
-    /// A key that should be in the mapping at `place`.
+pub(super) struct Invalid {
+    reason: String,
+    /// The required key that the mapping at `location` does not contain.
     missing: Option<&'static str>,
-    place: Option<Place>,
+    location: Option<Location>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Location {
     line: Option<usize>,
     key: String,
 }
 
-impl Wrong {
-    /// An error of the file as a whole.
-    pub(super) fn file(what: impl Display) -> Wrong {
-        Wrong::placed(None, String::new(), what)
+impl Invalid {
+    /// Returns an error about the whole file.
+    pub(super) fn file(reason: impl Display) -> Invalid {
+        Invalid::new(None, String::new(), reason)
     }
 
-    /// An error of syntax.
-    pub(super) fn line(line: usize, what: impl Display) -> Wrong {
-        Wrong::placed(Some(line), String::new(), what)
+    /// Returns an error about the syntax at `line`.
+    pub(super) fn line(line: usize, reason: impl Display) -> Invalid {
+        Invalid::new(Some(line), String::new(), reason)
     }
 
-    pub(super) fn key(line: usize, key: String, what: impl Display) -> Wrong {
-        Wrong::placed(Some(line), key, what)
+    pub(super) fn key(line: usize, key: String, reason: impl Display) -> Invalid {
+        Invalid::new(Some(line), key, reason)
     }
 
-    fn placed(line: Option<usize>, key: String, what: impl Display) -> Wrong {
-        Wrong { what: what.to_string(), missing: None, place: Some(Place { line, key }) }
+    fn new(line: Option<usize>, key: String, reason: impl Display) -> Invalid {
+        let location = Some(Location { line, key });
+        Invalid { reason: reason.to_string(), missing: None, location }
     }
 
-    /// Adds the place, unless something further inside has done so.
-    pub(super) fn at(mut self, line: usize, key: &dyn Display) -> Wrong {
-        if self.place.is_none() {
+    /// Adds the location, unless an inner node has already done so.
+    pub(super) fn at(mut self, line: usize, key: &dyn Display) -> Invalid {
+        if self.location.is_none() {
             let mut key = key.to_string();
             if let Some(name) = self.missing {
                 key.push_str(if key.is_empty() { "" } else { "." });
                 key.push_str(name);
             }
-            self.place = Some(Place { line: Some(line), key });
+            self.location = Some(Location { line: Some(line), key });
         }
         self
     }
 
-    pub(super) fn with_hint(mut self, hint: &str) -> Wrong {
-        self.what.push_str(hint);
+    pub(super) fn with_hint(mut self, hint: &str) -> Invalid {
+        self.reason.push_str(hint);
         self
     }
 
     pub(super) fn in_file(self, file: &Path) -> ConfigError {
-        let place = self.place.unwrap_or(Place { line: None, key: String::new() });
-        ConfigError::Wrong {
+        let location = self.location.unwrap_or(Location { line: None, key: String::new() });
+        ConfigError::Invalid {
             file: file.to_owned(),
-            line: place.line,
-            key: place.key,
-            what: self.what,
+            line: location.line,
+            key: location.key,
+            reason: self.reason,
         }
     }
 }
 
-impl Display for Wrong {
+impl Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(&self.reason)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for Invalid {}
 
-impl Error for Wrong {
-    fn custom<T: Display>(what: T) -> Wrong {
-        Wrong { what: what.to_string(), missing: None, place: None }
+impl Error for Invalid {
+    fn custom<T: Display>(reason: T) -> Invalid {
+        Invalid { reason: reason.to_string(), missing: None, location: None }
     }
 
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Wrong {
-        Wrong::custom(format_args!("expected {expected}, found {found}"))
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Invalid {
+        Invalid::custom(format_args!("expected {expected}, found {found}"))
     }
 
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Wrong {
-        Wrong::invalid_type(found, expected)
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Invalid {
+        Invalid::invalid_type(found, expected)
     }
 
-    fn missing_field(name: &'static str) -> Wrong {
-        let mut wrong = Wrong::custom("this key is required, and missing");
-        wrong.missing = Some(name);
-        wrong
+    fn missing_field(name: &'static str) -> Invalid {
+        let invalid = Invalid::custom("this key is required but missing");
+        Invalid { missing: Some(name), ..invalid }
     }
 }

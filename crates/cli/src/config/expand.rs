@@ -1,29 +1,30 @@
-//! `${VAR}` in strings, from the environment.
+//! Replaces `${VAR}` in strings by the value of the environment variable.
 //!
-//! Only in values: keys and comments stay as they are. `$${VAR}` stands for
-//! the text `${VAR}`; a `$` that no `{` follows is a `$`. What a variable holds
-//! is not expanded again. No error shows the text around a variable, which may
-//! be a secret.
+//! Only values are expanded, not keys. `$${VAR}` stands for the text `${VAR}`; a
+//! `$` without a `{` is an ordinary character. The value of a variable is not
+//! expanded again. No error contains the text around a variable, which may be a
+//! secret.
 
-use super::error::Wrong;
-use super::tree::{Kind, Node, Place, Scalar, Value};
+use super::error::Invalid;
+use super::tree::{KeyPath, Kind, Node, Scalar, Value};
 
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-pub(super) fn expand(root: &mut Node, env: Environment<'_>) -> Result<(), Wrong> {
-    expand_node(root, &Place::Root, env)
+pub(super) fn expand(root: &mut Node, env: Environment<'_>) -> Result<(), Invalid> {
+    expand_node(root, &KeyPath::Root, env)
 }
 
-fn expand_node(node: &mut Node, place: &Place<'_>, env: Environment<'_>) -> Result<(), Wrong> {
+fn expand_node(node: &mut Node, path: &KeyPath<'_>, env: Environment<'_>) -> Result<(), Invalid> {
     match &mut node.value {
-        Value::Scalar(scalar) => expand_scalar(scalar, env)
-            .map_err(|wrong| Wrong::key(node.line, place.to_string(), wrong)),
+        Value::Scalar(scalar) => {
+            expand_scalar(scalar, env).map_err(|err| Invalid::key(node.line, path.to_string(), err))
+        }
         Value::Sequence(items) => items
             .iter_mut()
             .enumerate()
-            .try_for_each(|(n, item)| expand_node(item, &Place::Item(place, n), env)),
+            .try_for_each(|(n, item)| expand_node(item, &KeyPath::Item(path, n), env)),
         Value::Mapping(entries) => entries.iter_mut().try_for_each(|entry| {
-            expand_node(&mut entry.node, &Place::Key(place, &entry.key), env)
+            expand_node(&mut entry.node, &KeyPath::Key(path, &entry.key), env)
         }),
     }
 }
@@ -63,12 +64,12 @@ fn expand_scalar(scalar: &mut Scalar, env: Environment<'_>) -> Result<(), Expand
     Ok(())
 }
 
-/// The name before the `}`, and what follows it.
+/// Splits `text` into the name before the `}` and the text after it.
 fn name(text: &str) -> Option<(&str, &str)> {
     let (name, after) = text.split_once('}')?;
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let starts_well = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-    (starts_well && name.bytes().all(good)).then_some((name, after))
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let has_valid_start = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    (has_valid_start && name.bytes().all(is_valid)).then_some((name, after))
 }
 
 #[cfg(test)]
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_replaced_once() {
+    fn variables_are_expanded_once() {
         let unset = |name: &str| Err(ExpandError::Unset(name.to_owned()));
         #[rustfmt::skip]
         let cases = [

@@ -1,5 +1,5 @@
-//! What the loader promises: each message word for word, and the same value
-//! from both formats.
+//! Tests of the whole loader: both formats give the same value, and each message
+//! is asserted word for word.
 
 mod messages;
 mod properties;
@@ -52,7 +52,7 @@ name = \"two\"
 }
 
 #[test]
-fn a_variable_becomes_what_its_reader_wants() {
+fn the_field_decides_the_type_of_a_variable() {
     let text = "server: { port: \"${PORT}\", ratio: '${PORT}', tls: \"${YES}\" }\n\
                 s3: { bucket: \"b-${PORT}\", region: \"${PORT}\", style: \"${STYLE}\" }\n";
 
@@ -65,7 +65,7 @@ fn a_variable_becomes_what_its_reader_wants() {
 }
 
 #[test]
-fn byte_order_mark_and_crlf_change_nothing() {
+fn a_byte_order_mark_and_crlf_change_nothing() {
     let text = "\u{feff}s3:\r\n  bucket: b\r\n  region: 'x'\r\n  port: 1\r\n";
     let message = parsed::<Raw>("c.yml", text).unwrap_err().to_string();
     assert!(message.starts_with("c.yml:4: s3.port: unknown key"), "{message}");
@@ -76,16 +76,16 @@ fn byte_order_mark_and_crlf_change_nothing() {
 }
 
 #[test]
-fn an_empty_section_is_one_without_keys() {
+fn an_empty_section_has_no_keys() {
     let file: Raw = parsed("c.yaml", "s3: {bucket: b, region: r}\nserver:\n").unwrap().raw;
     assert!(file.server.is_none());
 
     let message = parsed::<Raw>("c.yaml", "\n\ns3:\n").unwrap_err().to_string();
-    assert_eq!(message, "c.yaml:3: s3.bucket: this key is required, and missing");
+    assert_eq!(message, "c.yaml:3: s3.bucket: this key is required but missing");
 }
 
 #[test]
-fn an_error_found_later_has_its_line() {
+fn an_error_after_loading_has_the_line_of_its_key() {
     let text = "s3:\n  bucket: b\n  region: r\nclients:\n  - name: a\n  - name: b\n    quota: 1\n";
     let source = parsed::<Raw>("dir/c.yaml", text).unwrap().source;
     #[rustfmt::skip]
@@ -99,13 +99,13 @@ fn an_error_found_later_has_its_line() {
         ("",                  "dir/c.yaml:1: too short"),
     ];
     for (key, want) in cases {
-        assert_eq!(source.wrong(key, "too short").to_string(), want);
+        assert_eq!(source.invalid(key, "too short").to_string(), want);
     }
     assert_eq!(source.file(), Path::new("dir/c.yaml"));
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_why() {
+fn an_unreadable_file_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     std::fs::write(path("latin1.yaml"), b"a: 1\nb: caf\xe9\n").unwrap();
@@ -116,8 +116,8 @@ fn a_file_that_cannot_be_read_says_why() {
     let cases = [
         ("missing.yaml", "No such file or directory (os error 2)"),
         ("dir.yaml",     "Is a directory (os error 21)"),
-        ("latin1.yaml",  "line 2 is not UTF-8"),
-        ("long.yaml",    "is longer than 16777216 bytes, the limit"),
+        ("latin1.yaml",  "line 2 is not valid UTF-8"),
+        ("long.yaml",    "expected at most 16777216 bytes"),
     ];
     for (name, want) in cases {
         let message = load::<Raw>(&path(name)).unwrap_err().to_string();
@@ -126,7 +126,7 @@ fn a_file_that_cannot_be_read_says_why() {
 }
 
 #[test]
-fn a_file_is_read_with_the_environment() {
+fn variables_come_from_the_environment() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
     std::fs::write(&path, "s3 = { bucket = '${CARGO_PKG_NAME}', region = 'r' }\n").unwrap();
@@ -154,7 +154,7 @@ struct Raw {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "some keys are only there to be wrong")]
+#[expect(dead_code, reason = "some keys are only used by invalid files")]
 struct Server {
     port: u16,
     ratio: Option<f64>,
@@ -168,7 +168,7 @@ struct Server {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "some keys are only there to be wrong")]
+#[expect(dead_code, reason = "some keys are only used by invalid files")]
 struct S3 {
     bucket: String,
     region: String,
@@ -186,13 +186,13 @@ enum Style {
 }
 
 #[derive(Debug, Deserialize)]
-#[expect(dead_code, reason = "some keys are only there to be wrong")]
+#[expect(dead_code, reason = "some keys are only used by invalid files")]
 struct Client {
     name: Name,
     quota: Option<u64>,
 }
 
-/// Checks itself, as the words of `s3up-core` do.
+/// Checks its value while it is deserialized, as the types of `s3up-core` do.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Name(#[expect(dead_code, reason = "only printed")] String);

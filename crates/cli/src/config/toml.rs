@@ -1,41 +1,42 @@
-//! TOML text to a tree.
+//! Parses TOML text into a tree.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue, Error};
 
-use super::error::Wrong;
+use super::error::Invalid;
 use super::tree::{Entry, Kind, Node, Value};
 
-/// `None` where the text has no key.
-pub(super) fn tree(text: &str) -> Result<Option<Node>, Wrong> {
+/// Returns `None` if the text contains no key.
+pub(super) fn tree(text: &str) -> Result<Option<Node>, Invalid> {
     let lines = Lines::of(text);
     let root = DeTable::parse(text).map_err(|err| syntax(text, &lines, &err))?;
     let entries = lines.entries(root.get_ref());
     Ok((!entries.is_empty()).then_some(Node { line: 1, value: Value::Mapping(entries) }))
 }
 
-/// A value by itself, or the parser's short message, which does not show it.
+/// Parses a single value. The error is the parser's short message, which does not
+/// contain the value.
 pub(super) fn value(text: &str) -> Result<Node, String> {
     let value = DeValue::parse(text).map_err(|err| err.message().to_owned())?;
     Ok(Lines::of(text).node(&value, None))
 }
 
-/// The parser's short message; its long one shows the text, which may be a
-/// secret. Of a key that is set twice the span is that of the key.
-fn syntax(text: &str, lines: &Lines, err: &Error) -> Wrong {
+/// Returns an error with the parser's short message. Its long message contains
+/// the text, which may be a secret. For a duplicate key the span covers the key.
+fn syntax(text: &str, lines: &Lines, err: &Error) -> Invalid {
     let span = err.span().unwrap_or_default();
     let line = lines.at(&span);
     match (err.message(), text.get(span)) {
         ("duplicate key", Some(key)) => {
-            Wrong::key(line, key.to_owned(), "this key is already set above")
+            Invalid::key(line, key.to_owned(), "this key is already set above")
         }
-        (message, _) => Wrong::line(line, format_args!("not valid TOML: {message}")),
+        (message, _) => Invalid::line(line, format_args!("not valid TOML: {message}")),
     }
 }
 
-/// Where the lines of a text start.
+/// The offsets at which the lines of a text start.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -48,7 +49,8 @@ impl Lines {
         self.0.partition_point(|start| *start <= span.start)
     }
 
-    /// In the order of the file, so that the first error is the topmost one.
+    /// Returns the entries in the order of the file, so that the error that is
+    /// reported is the topmost one.
     fn entries(&self, table: &DeTable<'_>) -> Vec<Entry> {
         let mut sorted: Vec<_> = table.iter().collect();
         sorted.sort_by_key(|(key, _)| key.span().start);
@@ -80,8 +82,8 @@ impl Lines {
     }
 }
 
-/// In decimal digits; a number too long for that stays as it is, out of range
-/// for every reader.
+/// Returns the integer in decimal digits. A number beyond 128 bits is returned
+/// unchanged: it is out of range for every type.
 fn decimal(number: &DeInteger<'_>) -> String {
     match i128::from_str_radix(number.as_str(), number.radix()) {
         Ok(value) => value.to_string(),

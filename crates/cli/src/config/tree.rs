@@ -1,14 +1,16 @@
-//! A configuration file as a tree: what YAML and TOML have in common, with lines.
+//! A configuration file as a tree with line numbers, the common form of YAML and
+//! TOML.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Deeper than any configuration; recursion over the tree stays shallow.
+/// Maximum depth of the tree. No configuration is that deep, and recursion over
+/// the tree cannot exhaust the stack.
 pub(super) const DEPTH_MAX: usize = 64;
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Node {
-    /// Where the value stands; of a mapping, where its key stands.
+    /// The line of the value, or of its key if the value is a mapping.
     pub(super) line: usize,
     pub(super) value: Value,
 }
@@ -29,7 +31,8 @@ pub(super) struct Entry {
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Scalar {
-    /// Of an integer: decimal digits with an optional minus.
+    /// The text of the value. An integer is in decimal digits with an optional
+    /// minus.
     pub(super) text: String,
     pub(super) kind: Kind,
 }
@@ -40,10 +43,11 @@ pub(super) enum Kind {
     Bool,
     Integer,
     Float,
-    /// A date or a time, which only TOML has.
+    /// A date or a time. Only TOML has these.
     Date,
     Text,
-    /// Text in which a variable was expanded: what it is, its reader decides.
+    /// Text in which a variable was expanded. The type that it is deserialized
+    /// into decides whether it is a number, a boolean or a string.
     Expanded,
 }
 
@@ -52,8 +56,9 @@ impl Node {
         Node { line, value: Value::Scalar(Scalar { text: text.into(), kind }) }
     }
 
-    /// What this is, in words that never hold its value.
-    pub(super) fn noun(&self) -> &'static str {
+    /// Returns a phrase for the kind of this node. It never contains the value,
+    /// which may be a secret.
+    pub(super) fn kind_name(&self) -> &'static str {
         match &self.value {
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
@@ -69,45 +74,45 @@ impl Node {
     }
 }
 
-/// Where a node stands in the tree; `Display` is what errors show, such as
-/// `clients[1].api_key`, and nothing for the root.
+/// The path of a node in the tree. Errors show it as `clients[1].api_key`; the
+/// path of the root is empty.
 #[derive(Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(super) enum KeyPath<'a> {
     Root,
-    Key(&'a Place<'a>, &'a str),
-    Item(&'a Place<'a>, usize),
+    Key(&'a KeyPath<'a>, &'a str),
+    Item(&'a KeyPath<'a>, usize),
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for KeyPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Root => Ok(()),
-            Place::Key(Place::Root, key) => f.write_str(key),
-            Place::Key(parent, key) => write!(f, "{parent}.{key}"),
-            Place::Item(parent, n) => write!(f, "{parent}[{n}]"),
+            KeyPath::Root => Ok(()),
+            KeyPath::Key(KeyPath::Root, key) => f.write_str(key),
+            KeyPath::Key(parent, key) => write!(f, "{parent}.{key}"),
+            KeyPath::Item(parent, n) => write!(f, "{parent}[{n}]"),
         }
     }
 }
 
-/// The line of every key below `root`.
+/// Returns the line of each key below `root`.
 pub(super) fn lines(root: &Node) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
-    collect(root, &Place::Root, &mut lines);
+    collect(root, &KeyPath::Root, &mut lines);
     lines
 }
 
-fn collect(node: &Node, place: &Place<'_>, lines: &mut BTreeMap<String, usize>) {
-    lines.insert(place.to_string(), node.line);
+fn collect(node: &Node, path: &KeyPath<'_>, lines: &mut BTreeMap<String, usize>) {
+    lines.insert(path.to_string(), node.line);
     match &node.value {
         Value::Scalar(_) => {}
         Value::Sequence(items) => {
             for (n, item) in items.iter().enumerate() {
-                collect(item, &Place::Item(place, n), lines);
+                collect(item, &KeyPath::Item(path, n), lines);
             }
         }
         Value::Mapping(entries) => {
             for entry in entries {
-                collect(&entry.node, &Place::Key(place, &entry.key), lines);
+                collect(&entry.node, &KeyPath::Key(path, &entry.key), lines);
             }
         }
     }

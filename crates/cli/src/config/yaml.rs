@@ -1,40 +1,41 @@
-//! YAML text to a tree: one document of mappings, lists and scalars.
+//! Parses YAML text into a tree: one document of mappings, lists and scalars.
 //!
-//! Anchors, aliases, tags and `<<` are refused: a configuration that says what
-//! it means is the better one, and an alias can blow up a file. A key that is
-//! set twice is refused, because the two halves of a long file hide it well.
+//! Anchors, aliases, tags and `<<` are refused: a configuration is easier to
+//! review without them, and aliases can expand a small file without limit. A key
+//! that is set twice is refused, because in a long file the second value is
+//! easily overlooked.
 
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::error::Wrong;
-use super::plain;
+use super::error::Invalid;
+use super::plain_scalar;
 use super::tree::{DEPTH_MAX, Entry, Kind, Node, Scalar, Value};
 
-/// `None` where the text has no value.
-pub(super) fn tree(text: &str) -> Result<Option<Node>, Wrong> {
+/// Returns `None` if the text contains no value.
+pub(super) fn tree(text: &str) -> Result<Option<Node>, Invalid> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|err| syntax(text, &err))?;
-        builder.take(event, span)?;
+        builder.handle(event, span)?;
     }
-    Ok(builder.root.filter(|root| root.noun() != "nothing"))
+    Ok(builder.root.filter(|root| root.kind_name() != "nothing"))
 }
 
-/// The scanner's words never quote the text; what surrounds the place may be a
-/// secret.
-fn syntax(text: &str, err: &ScanError) -> Wrong {
+/// Returns an error with the scanner's message, which never quotes the text. The
+/// text near the error may be a secret.
+fn syntax(text: &str, err: &ScanError) -> Invalid {
     let line = err.marker().line();
     let inside_braces = text.lines().nth(line - 1).is_some_and(|line| line.contains("${"));
     let hint = if inside_braces { " (inside { } or [ ], put ${...} in quotes)" } else { "" };
-    Wrong::line(line, format_args!("not valid YAML: {}{hint}", err.info()))
+    Invalid::line(line, format_args!("not valid YAML: {}{hint}", err.info()))
 }
 
 #[derive(Default)]
 struct Builder {
     root: Option<Node>,
-    /// The collections that are not yet closed, outermost first.
+    /// The collections that are still open, outermost first.
     open: Vec<Open>,
 }
 
@@ -52,34 +53,34 @@ enum Open {
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Wrong> {
+    fn handle(&mut self, event: Event<'_>, span: Span) -> Result<(), Invalid> {
         let line = span.start.line();
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) if self.root.is_none() => Ok(()),
             Event::DocumentStart(_) => {
-                Err(Wrong::line(line, "expected one document, found a second one (`---`)"))
+                Err(Invalid::line(line, "expected one document, found a second one (`---`)"))
             }
             Event::Alias(_) => Err(self.unsupported(line, "aliases (`*name`)")),
             Event::Scalar(text, style, anchor, tag) => {
-                self.plain_only(line, anchor, tag.is_some())?;
+                self.refuse_properties(line, anchor, tag.is_some())?;
                 self.scalar(line, &text, style)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.plain_only(line, anchor, tag.is_some())?;
-                self.open(line, Open::Sequence { line, items: Vec::new() })
+                self.refuse_properties(line, anchor, tag.is_some())?;
+                self.begin(line, Open::Sequence { line, items: Vec::new() })
             }
             Event::MappingStart(anchor, tag) => {
-                self.plain_only(line, anchor, tag.is_some())?;
+                self.refuse_properties(line, anchor, tag.is_some())?;
                 let line = self.key_line().unwrap_or(line);
                 let (entries, lines) = (Vec::new(), BTreeMap::new());
-                self.open(line, Open::Mapping { line, entries, lines, key: None })
+                self.begin(line, Open::Mapping { line, entries, lines, key: None })
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
         }
     }
 
-    fn plain_only(&self, line: usize, anchor: usize, tagged: bool) -> Result<(), Wrong> {
+    fn refuse_properties(&self, line: usize, anchor: usize, tagged: bool) -> Result<(), Invalid> {
         match (anchor, tagged) {
             (0, false) => Ok(()),
             (0, true) => Err(self.unsupported(line, "tags (`!name`)")),
@@ -87,13 +88,13 @@ impl Builder {
         }
     }
 
-    fn scalar(&mut self, line: usize, text: &str, style: ScalarStyle) -> Result<(), Wrong> {
+    fn scalar(&mut self, line: usize, text: &str, style: ScalarStyle) -> Result<(), Invalid> {
         if let Some(Open::Mapping { key: key @ None, lines, .. }) = self.open.last_mut() {
             *key = Some((text.to_owned(), line));
             let first = lines.insert(text.to_owned(), line);
             return match first {
                 Some(first) => {
-                    Err(self.wrong(line, format_args!("this key is already set on line {first}")))
+                    Err(self.invalid(line, format_args!("this key is already set on line {first}")))
                 }
                 None if text == "<<" && style == ScalarStyle::Plain => {
                     Err(self.unsupported(line, "merge keys"))
@@ -102,24 +103,24 @@ impl Builder {
             };
         }
         let scalar = match style {
-            ScalarStyle::Plain => plain::scalar(text),
+            ScalarStyle::Plain => plain_scalar::resolve(text),
             ScalarStyle::SingleQuoted
             | ScalarStyle::DoubleQuoted
             | ScalarStyle::Literal
             | ScalarStyle::Folded => Scalar { text: text.to_owned(), kind: Kind::Text },
         };
-        // The scanner places an empty value where the next token is.
+        // The scanner reports an empty value at the position of the next token.
         let line = if scalar.kind == Kind::Null { self.key_line().unwrap_or(line) } else { line };
         self.add(Node { line, value: Value::Scalar(scalar) });
         Ok(())
     }
 
-    fn open(&mut self, line: usize, open: Open) -> Result<(), Wrong> {
+    fn begin(&mut self, line: usize, open: Open) -> Result<(), Invalid> {
         if let Some(Open::Mapping { key: None, .. }) = self.open.last() {
-            return Err(self.wrong(line, "expected a key that is one word or string"));
+            return Err(self.invalid(line, "expected a string as a key, found a list or a mapping"));
         }
         if self.open.len() == DEPTH_MAX {
-            return Err(Wrong::line(
+            return Err(Invalid::line(
                 line,
                 format_args!("nested more than {DEPTH_MAX} levels deep"),
             ));
@@ -128,7 +129,7 @@ impl Builder {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Wrong> {
+    fn end(&mut self) -> Result<(), Invalid> {
         let node = match self.open.pop() {
             Some(Open::Sequence { line, items }) => Node { line, value: Value::Sequence(items) },
             Some(Open::Mapping { line, entries, .. }) => {
@@ -152,7 +153,7 @@ impl Builder {
         }
     }
 
-    /// The line of the key whose value comes next.
+    /// Returns the line of the key whose value comes next.
     fn key_line(&self) -> Option<usize> {
         match self.open.last()? {
             Open::Mapping { key: Some((_, line)), .. } => Some(*line),
@@ -160,27 +161,27 @@ impl Builder {
         }
     }
 
-    fn unsupported(&self, line: usize, what: &str) -> Wrong {
-        self.wrong(line, format_args!("{what} are not supported, write the value out"))
+    fn unsupported(&self, line: usize, what: &str) -> Invalid {
+        self.invalid(line, format_args!("{what} are not supported, write the value out"))
     }
 
-    fn wrong(&self, line: usize, what: impl std::fmt::Display) -> Wrong {
-        Wrong::key(line, self.place(), what)
+    fn invalid(&self, line: usize, reason: impl std::fmt::Display) -> Invalid {
+        Invalid::key(line, self.path(), reason)
     }
 
-    /// Where the next value goes, as errors show it.
-    fn place(&self) -> String {
-        let mut place = String::new();
+    /// Returns the path of the next value, as errors show it.
+    fn path(&self) -> String {
+        let mut path = String::new();
         for open in &self.open {
             match open {
-                Open::Sequence { items, .. } => place.push_str(&format!("[{}]", items.len())),
+                Open::Sequence { items, .. } => path.push_str(&format!("[{}]", items.len())),
                 Open::Mapping { key: None, .. } => {}
                 Open::Mapping { key: Some((key, _)), .. } => {
-                    place.push_str(if place.is_empty() { "" } else { "." });
-                    place.push_str(key);
+                    path.push_str(if path.is_empty() { "" } else { "." });
+                    path.push_str(key);
                 }
             }
         }
-        place
+        path
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn clients(
     share_bytes: u64,
 ) -> Result<Clients, ConfigError> {
     if raw.is_empty() {
-        return Err(source.wrong("clients", "expected at least one client"));
+        return Err(source.invalid("clients", "expected at least one client"));
     }
     let mut names = BTreeSet::new();
     let mut by_key = BTreeMap::new();
@@ -31,13 +31,13 @@ pub(super) fn clients(
         let policy = policy(raw, source, &at)?;
         if !names.insert(policy.name.clone()) {
             let what = format!("another client is also named {}", policy.name);
-            return Err(source.wrong(&at("name"), what));
+            return Err(source.invalid(&at("name"), what));
         }
         for key in api_keys(raw, source, &at)? {
             if let Some(other) = by_key.insert(key, n) {
                 let other = policies.get(other).map_or(&policy.name, |other| &other.name);
                 let what = format!("client {other} already has this key");
-                return Err(source.wrong(&at("api_key"), what));
+                return Err(source.invalid(&at("api_key"), what));
             }
         }
         policies.push(policy);
@@ -50,12 +50,12 @@ fn policy(
     source: &Source,
     at: &dyn Fn(&str) -> String,
 ) -> Result<ClientPolicy, ConfigError> {
-    let name = ClientName::parse(&raw.name).map_err(|err| source.wrong(&at("name"), err))?;
+    let name = ClientName::parse(&raw.name).map_err(|err| source.invalid(&at("name"), err))?;
     if raw.max_file_size_mb == Some(0) {
-        return Err(source.wrong(&at("max_file_size_mb"), "expected at least 1, found 0"));
+        return Err(source.invalid(&at("max_file_size_mb"), "expected at least 1, found 0"));
     }
     if raw.max_concurrent_uploads == Some(0) {
-        return Err(source.wrong(&at("max_concurrent_uploads"), "expected at least 1, found 0"));
+        return Err(source.invalid(&at("max_concurrent_uploads"), "expected at least 1, found 0"));
     }
     let extensions = raw
         .allowed_extensions
@@ -88,18 +88,18 @@ fn api_keys(
                 "expected at least {API_KEY_CHARS_MIN} characters, found {found}; \
                  generate a key with `s3up-server keygen`"
             );
-            return Err(source.wrong(&key, what));
+            return Err(source.invalid(&key, what));
         }
         digests.push(Sha256Digest::of(secret.expose().as_bytes()));
     }
     if let Some(hex) = &raw.api_key_sha256 {
         let digest = Sha256Digest::parse_hex(hex)
-            .map_err(|_| source.wrong(&at("api_key_sha256"), "expected 64 hex digits"))?;
+            .map_err(|_| source.invalid(&at("api_key_sha256"), "expected 64 hex digits"))?;
         digests.push(digest);
     }
     if digests.is_empty() {
         let what = "expected one of `api_key`, `api_keys` or `api_key_sha256`";
-        return Err(source.wrong(&at("api_key"), what));
+        return Err(source.invalid(&at("api_key"), what));
     }
     Ok(digests)
 }

@@ -22,10 +22,10 @@ pub(super) fn settings(
     buffer_budget_bytes: u64,
 ) -> Result<Settings, ConfigError> {
     let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
-        .map_err(|err| source.wrong("s3.endpoint", err))?;
+        .map_err(|err| source.invalid("s3.endpoint", err))?;
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
-            return Err(source.wrong(key, "may not be empty"));
+            return Err(source.invalid(key, "may not be empty"));
         }
     }
     let profile = match raw.profile {
@@ -46,7 +46,7 @@ pub(super) fn settings(
         ca_file: raw.ca_file.as_ref().map(|path| path.to_path_buf()),
         storage_class: storage_class(raw, source)?,
         sse: Sse::parse(raw.sse.as_deref(), raw.kms_key_id.as_deref(), sse_default)
-            .map_err(|err| source.wrong(&format!("s3.{}", err.key()), err))?,
+            .map_err(|err| source.invalid(&format!("s3.{}", err.key()), err))?,
         buffer_budget_bytes,
         timeouts: Timeouts::default(),
         bandwidth: Bandwidth::default(),
@@ -62,10 +62,10 @@ fn credentials(raw: &S3, source: &Source) -> Result<Credentials, ConfigError> {
         }
         (None, None) => Ok(Credentials::DefaultChain),
         (Some(_), None) => {
-            Err(source.wrong("s3.secret_access_key", "is required with `s3.access_key_id`"))
+            Err(source.invalid("s3.secret_access_key", "is required with `s3.access_key_id`"))
         }
         (None, Some(_)) => {
-            Err(source.wrong("s3.access_key_id", "is required with `s3.secret_access_key`"))
+            Err(source.invalid("s3.access_key_id", "is required with `s3.secret_access_key`"))
         }
     }
 }
@@ -76,7 +76,7 @@ fn storage_class(raw: &S3, source: &Source) -> Result<Option<String>, ConfigErro
         Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
         Some(class) => {
             let what = format!("expected one of {}, found {class:?}", STORAGE_CLASSES.join(", "));
-            Err(source.wrong("s3.storage_class", what))
+            Err(source.invalid("s3.storage_class", what))
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn unknown_missing_and_repeated_keys() {
+fn unknown_missing_and_duplicate_keys_are_refused() {
     #[rustfmt::skip]
     messages("c.yaml", &[
         ("s3:\n  bukcet: b\n",              "c.yaml:2: s3.bukcet: unknown key, did you mean `bucket`?"),
@@ -12,11 +12,11 @@ fn unknown_missing_and_repeated_keys() {
         ("sever: {}\n",                     "c.yaml:1: sever: unknown key, did you mean `server`?"),
         ("s3: {bucket: b, region: r}\nclients:\n- name: a\n- nane: b\n",
                                             "c.yaml:4: clients[1].nane: unknown key, did you mean `name`?"),
-        ("\nclients: []\n",                 "c.yaml:2: s3: this key is required, and missing"),
+        ("\nclients: []\n",                 "c.yaml:2: s3: this key is required but missing"),
         ("a:\n\n  b: 1\n",                  "c.yaml:1: a: unknown key, expected `server`, `s3` or `clients`"),
-        ("\ns3:\n\n  region: r\n",          "c.yaml:2: s3.bucket: this key is required, and missing"),
+        ("\ns3:\n\n  region: r\n",          "c.yaml:2: s3.bucket: this key is required but missing"),
         ("s3: {bucket: b, region: r}\nclients:\n- quota: 1\n",
-                                            "c.yaml:3: clients[0].name: this key is required, and missing"),
+                                            "c.yaml:3: clients[0].name: this key is required but missing"),
         ("s3:\n  bucket: b\n  region: r\n  bucket: c\n",
                                             "c.yaml:4: s3.bucket: this key is already set on line 2"),
     ]);
@@ -24,9 +24,9 @@ fn unknown_missing_and_repeated_keys() {
     messages("c.toml", &[
         ("[s3]\nbukcet = 'b'\n",            "c.toml:2: s3.bukcet: unknown key, did you mean `bucket`?"),
         ("s3.bukcet = 'b'\n",               "c.toml:1: s3.bukcet: unknown key, did you mean `bucket`?"),
-        ("\n[s3]\nregion = 'r'\n",          "c.toml:2: s3.bucket: this key is required, and missing"),
+        ("\n[s3]\nregion = 'r'\n",          "c.toml:2: s3.bucket: this key is required but missing"),
         ("s3 = { bucket = 'b', region = 'r' }\n[[clients]]\n[[clients]]\nname = 'b'\n",
-                                            "c.toml:2: clients[0].name: this key is required, and missing"),
+                                            "c.toml:2: clients[0].name: this key is required but missing"),
         ("[s3]\nbucket = 'b'\nbucket = 'c'\n",
                                             "c.toml:3: bucket: this key is already set above"),
         ("[s3]\nbucket = 'b'\n[s3]\nregion = 'c'\n",
@@ -35,7 +35,7 @@ fn unknown_missing_and_repeated_keys() {
 }
 
 #[test]
-fn a_wrong_type_is_said_in_plain_words() {
+fn a_wrong_type_names_the_expected_and_the_found_value() {
     let long = "x".repeat(70);
     let cut = format!("an integer, found \"{}...\"", "x".repeat(60));
     #[rustfmt::skip]
@@ -98,7 +98,7 @@ fn a_wrong_type_is_said_in_plain_words() {
 }
 
 #[test]
-fn a_secret_is_in_no_message() {
+fn no_message_contains_a_secret() {
     #[rustfmt::skip]
     messages("c.yaml", &[
         ("s3:\n  key: 31337\n",                "c.yaml:2: s3.key: expected a string (put it in quotes)"),
@@ -118,7 +118,7 @@ fn a_secret_is_in_no_message() {
 }
 
 #[test]
-fn variables_that_are_not_set() {
+fn an_unset_variable_is_refused() {
     #[rustfmt::skip]
     messages("c.yaml", &[
         ("s3:\n  key: \"${SECRET_KEY}\"\n",    "c.yaml:2: s3.key: the environment variable SECRET_KEY is not set"),
@@ -132,7 +132,7 @@ fn variables_that_are_not_set() {
 }
 
 #[test]
-fn what_yaml_has_and_we_do_not() {
+fn unsupported_yaml_is_refused() {
     #[rustfmt::skip]
     messages("c.yaml", &[
         ("a: &x 1\n",                "c.yaml:1: a: anchors (`&name`) are not supported, write the value out"),
@@ -140,7 +140,7 @@ fn what_yaml_has_and_we_do_not() {
         ("a: [&x [1], *x]\n",        "c.yaml:1: a[0]: anchors (`&name`) are not supported, write the value out"),
         ("a: !!str 1\n",             "c.yaml:1: a: tags (`!name`) are not supported, write the value out"),
         ("s3:\n  <<: {a: b}\n",      "c.yaml:2: s3.<<: merge keys are not supported, write the value out"),
-        ("? [a]\n: 1\n",             "c.yaml:1: expected a key that is one word or string"),
+        ("? [a]\n: 1\n",             "c.yaml:1: expected a string as a key, found a list or a mapping"),
         ("a: 1\n---\nb: 1\n",        "c.yaml:2: expected one document, found a second one (`---`)"),
         ("s3: { key: ${KEY} }\n",    "c.yaml:1: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}' (inside { } or [ ], put ${...} in quotes)"),
     ]);
@@ -149,7 +149,7 @@ fn what_yaml_has_and_we_do_not() {
 }
 
 #[test]
-fn files_that_hold_nothing() {
+fn an_empty_file_is_refused() {
     for text in ["", "\n\n", "# only a comment\n", "\u{feff}", "\u{feff}# x"] {
         messages("c.yaml", &[(text, "c.yaml: the file is empty")]);
         messages("c.toml", &[(text, "c.toml: the file is empty")]);
@@ -161,7 +161,7 @@ fn files_that_hold_nothing() {
 }
 
 #[test]
-fn endings_decide_the_format() {
+fn the_ending_decides_the_format() {
     for name in ["server.conf", "server", "yaml", ".yaml", "server.yaml.bak"] {
         let want = format!("{name}: expected a name that ends in .yaml, .yml or .toml");
         messages(name, &[("a: 1", &want)]);
@@ -171,7 +171,7 @@ fn endings_decide_the_format() {
 }
 
 #[test]
-fn a_message_is_one_line_whatever_the_key() {
+fn a_message_is_one_line_for_any_key() {
     messages(
         "c\n.yaml",
         &[(

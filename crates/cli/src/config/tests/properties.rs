@@ -1,4 +1,4 @@
-//! What holds for any text.
+//! Properties of the loader that hold for any text.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::*;
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused_with_one_line(text in any_text()) {
+    fn any_text_is_accepted_or_refused_with_one_line(text in any_text()) {
         for file in ["c.yaml", "c.toml"] {
             for result in [parsed::<Raw>(file, &text).err(), parsed::<Any>(file, &text).err()] {
                 let message = result.map(|err| err.to_string()).unwrap_or_default();
@@ -18,7 +18,7 @@ proptest! {
     }
 
     #[test]
-    fn a_secret_is_never_quoted(before in value_text(), after in value_text()) {
+    fn no_error_contains_the_secret(before in value_text(), after in value_text()) {
         let secret = "hunter2hunter2";
         for (file, text) in [
             ("c.yaml", format!("s3:\n  key: {before}{secret}{after}\n")),
@@ -42,7 +42,7 @@ proptest! {
     }
 }
 
-/// Text that looks like configuration often enough to get far.
+/// Text made of pieces of configuration, so that part of it passes the parser.
 fn any_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -56,12 +56,13 @@ fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// Text without what would make a part of it a key, which errors do name.
+/// Text that is a single value: errors do contain keys, so it must not contain
+/// any.
 fn value_text() -> impl Strategy<Value = String> {
     any_text().prop_map(|text| text.replace(['\n', '\r', '{', '}', '[', ']', ','], ""))
 }
 
-/// Any value at all.
+/// A value of any type.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 enum Any {
@@ -89,7 +90,7 @@ fn document() -> impl Strategy<Value = BTreeMap<String, Any>> {
     prop::collection::btree_map("[a-z_]{1,6}", value, 1..4)
 }
 
-/// Both formats take JSON's strings, which escape all that is special.
+/// Quotes a string as in JSON, which both formats accept.
 fn quoted(text: &str) -> String {
     let json = serde_json::to_string(text).expect("a string is JSON");
     let escape =
@@ -111,7 +112,8 @@ fn toml(document: &BTreeMap<String, Any>) -> String {
         .collect()
 }
 
-/// A value on one line: the formats differ in what joins a key and its value.
+/// Writes a value on one line. The formats differ in the `joint` between key and
+/// value.
 fn flow(value: &Any, joint: &str) -> String {
     match value {
         Any::Bool(is) => is.to_string(),

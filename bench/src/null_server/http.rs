@@ -1,5 +1,5 @@
-//! HTTP/1.1 over a socket that blocks: requests in, bodies dropped or kept,
-//! answers out.
+//! HTTP/1.1 over a blocking socket: reads requests, discards or reads their bodies,
+//! and sends responses.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -12,21 +12,22 @@ use super::body::Body;
 
 const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// The kernel drops up to so many bytes in one call.
-const DROP_BYTES: usize = 4 << 20;
+/// Number of bytes that the kernel discards in one call.
+const DISCARD_BYTES: usize = 4 << 20;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Why a connection ends.
+/// The reason for which a connection ends.
 #[derive(Debug)]
-pub enum Broken {
+pub enum ConnectionError {
     Io,
-    Nonsense(&'static str),
+    /// The client violated the protocol, or needs a feature that is missing here.
+    Protocol(&'static str),
 }
 
-impl From<io::Error> for Broken {
-    /// The client went away, which is its right.
-    fn from(_: io::Error) -> Broken {
-        Broken::Io
+impl From<io::Error> for ConnectionError {
+    /// A client may close its connection at any time, so the error is not reported.
+    fn from(_: io::Error) -> ConnectionError {
+        ConnectionError::Io
     }
 }
 
@@ -59,20 +60,20 @@ impl Request {
 
 pub struct Connection {
     stream: TcpStream,
-    /// Read and not used yet: `buffer[at..]`.
+    /// Bytes that were read; those from `at` on are not used yet.
     buffer: Vec<u8>,
     at: usize,
-    /// Where the kernel is told to drop bytes to. Never touched.
-    nowhere: Vec<u8>,
+    /// The buffer of calls with `MSG_TRUNC`. The kernel writes nothing into it.
+    discard_buffer: Vec<u8>,
 }
 
 impl Connection {
     pub fn new(stream: TcpStream) -> Connection {
-        Connection { stream, buffer: Vec::new(), at: 0, nowhere: Vec::new() }
+        Connection { stream, buffer: Vec::new(), at: 0, discard_buffer: Vec::new() }
     }
 
-    /// `None`: the client closed the connection.
-    pub fn next_request(&mut self) -> Result<Option<Request>, Broken> {
+    /// Returns `None` once the client has closed the connection.
+    pub fn next_request(&mut self) -> Result<Option<Request>, ConnectionError> {
         self.buffer.drain(..self.at);
         self.at = 0;
         loop {
@@ -84,66 +85,67 @@ impl Connection {
                 return Ok(Some(request));
             }
             if self.buffer.len() > HEAD_BYTES_MAX {
-                return Err(Broken::Nonsense("a head that is too long"));
+                return Err(ConnectionError::Protocol("the request head is too long"));
             }
             let before = self.buffer.len();
             self.buffer.resize(before + 16 * 1024, 0);
             let count = self.stream.read(&mut self.buffer[before..])?;
             self.buffer.truncate(before + count);
             if count == 0 {
-                return if before == 0 { Ok(None) } else { Err(Broken::Io) };
+                return if before == 0 { Ok(None) } else { Err(ConnectionError::Io) };
             }
         }
     }
 
-    /// Drops the body; where there is much of it, without copying it here.
-    pub fn drop_body(&mut self, bytes: u64) -> Result<(), Broken> {
+    /// Discards the body. The kernel does not copy the part that is not buffered.
+    pub fn discard_body(&mut self, bytes: u64) -> Result<(), ConnectionError> {
         let mut left = bytes - self.take_buffered(bytes).len() as u64;
-        if left > 0 && self.nowhere.is_empty() {
-            self.nowhere = vec![0; DROP_BYTES];
+        if left > 0 && self.discard_buffer.is_empty() {
+            self.discard_buffer = vec![0; DISCARD_BYTES];
         }
         while left > 0 {
-            let most = usize::try_from(left).map_or(DROP_BYTES, |left| left.min(DROP_BYTES));
+            let most = usize::try_from(left).map_or(DISCARD_BYTES, |left| left.min(DISCARD_BYTES));
             let flags = RecvFlags::TRUNC | RecvFlags::WAITALL;
-            let (_, count) = rustix::net::recv(&self.stream, &mut self.nowhere[..most], flags)
-                .map_err(io::Error::from)?;
+            let (_, count) =
+                rustix::net::recv(&self.stream, &mut self.discard_buffer[..most], flags)
+                    .map_err(io::Error::from)?;
             if count == 0 {
-                return Err(Broken::Io);
+                return Err(ConnectionError::Io);
             }
             left -= count as u64;
         }
         Ok(())
     }
 
-    pub fn read_body(&mut self, bytes: u64) -> Result<Vec<u8>, Broken> {
-        let len =
-            usize::try_from(bytes).map_err(|_| Broken::Nonsense("a body that is too long"))?;
+    pub fn read_body(&mut self, bytes: u64) -> Result<Vec<u8>, ConnectionError> {
+        let len = usize::try_from(bytes)
+            .map_err(|_| ConnectionError::Protocol("the body is too long"))?;
         let mut body = Vec::with_capacity(len);
         body.extend_from_slice(self.take_buffered(bytes));
         let left = bytes - body.len() as u64;
         if (&self.stream).take(left).read_to_end(&mut body)? as u64 != left {
-            return Err(Broken::Io);
+            return Err(ConnectionError::Io);
         }
         Ok(body)
     }
 
     fn take_buffered(&mut self, bytes: u64) -> &[u8] {
-        let there = self.buffer.len() - self.at;
-        let count = usize::try_from(bytes).map_or(there, |bytes| bytes.min(there));
+        let buffered = self.buffer.len() - self.at;
+        let count = usize::try_from(bytes).map_or(buffered, |bytes| bytes.min(buffered));
         self.at += count;
         &self.buffer[self.at - count..self.at]
     }
 
-    /// `length` is that of the body that [`Connection::send`] then sends, or
-    /// would, were it no HEAD.
+    /// Sends status line and headers. `length` is the length of the body, which
+    /// the caller sends next unless the request is a HEAD.
     pub fn send_head(
         &mut self,
         status: u16,
         headers: &[(&str, String)],
         length: u64,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ConnectionError> {
         let mut head =
-            format!("HTTP/1.1 {status} {}\r\ncontent-length: {length}\r\n", word(status));
+            format!("HTTP/1.1 {status} {}\r\ncontent-length: {length}\r\n", reason_phrase(status));
         for (name, value) in headers {
             head.push_str(name);
             head.push_str(": ");
@@ -154,24 +156,25 @@ impl Connection {
         Ok(self.stream.write_all(head.as_bytes())?)
     }
 
-    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    pub fn send_kept(&mut self, body: &Body, range: Range<u64>) -> Result<(), Broken> {
+    pub fn send_stored(&mut self, body: &Body, range: Range<u64>) -> Result<(), ConnectionError> {
         Ok(body.send(range, &self.stream)?)
     }
 }
 
-/// The request at the start of `bytes`, and the length of its head; `None`: it
-/// goes on.
-fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Broken> {
+/// Returns the request at the start of `bytes` and the length of its head, or
+/// `None` if the head is incomplete.
+fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, ConnectionError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    let parsed = request.parse(bytes).map_err(|_| Broken::Nonsense("no HTTP request"))?;
+    let parsed =
+        request.parse(bytes).map_err(|_| ConnectionError::Protocol("expected an HTTP request"))?;
     let httparse::Status::Complete(head_bytes) = parsed else { return Ok(None) };
     let (Some(method), Some(target)) = (request.method, request.path) else {
-        return Err(Broken::Nonsense("no HTTP request"));
+        return Err(ConnectionError::Protocol("expected an HTTP request"));
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers: Vec<_> = request
@@ -190,10 +193,12 @@ fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Broken> {
         body_bytes: 0,
     };
     if request.header("transfer-encoding").is_some() {
-        return Err(Broken::Nonsense("a body without a length"));
+        return Err(ConnectionError::Protocol("expected a body with a content-length"));
     }
     if let Some(length) = request.header("content-length") {
-        request.body_bytes = length.parse().map_err(|_| Broken::Nonsense("no length"))?;
+        request.body_bytes = length
+            .parse()
+            .map_err(|_| ConnectionError::Protocol("expected an integer in content-length"))?;
     }
     Ok(Some((request, head_bytes)))
 }
@@ -207,7 +212,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn word(status: u16) -> &'static str {
+fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
@@ -224,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_once_it_is_whole() {
+    fn a_head_is_parsed_once_it_is_complete() {
         let text = b"PUT /b/a%20b?partNumber=3&uploadId=u%2F1&x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello";
         for end in 0..text.len() - 5 {
             assert!(parse(&text[..end]).unwrap().is_none(), "{end}");
@@ -239,8 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_length_is_nonsense() {
+    fn a_body_without_a_length_is_refused() {
         let text = b"PUT /b/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert!(matches!(parse(text), Err(Broken::Nonsense(_))));
+        assert!(matches!(parse(text), Err(ConnectionError::Protocol(_))));
     }
 }

@@ -1,29 +1,33 @@
-//! Requests of S3 and their answers.
+//! The requests of S3 and their responses.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::body::Body;
-use super::http::{Broken, Connection, Request};
+use super::http::{Connection, ConnectionError, Request};
 use super::state::{Object, Part, State, Upload};
 use super::xml;
 
-/// As [`xml::LAST_MODIFIED_XML`].
+/// The same time as [`xml::LAST_MODIFIED_XML`].
 const LAST_MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 const CRC64NVME: &str = "x-amz-checksum-crc64nvme";
 const LISTED_MAX: usize = 1000;
 
-/// Reads what the request has of a body, and answers it.
-pub fn answer(request: &Request, connection: &mut Connection, state: &State) -> Result<(), Broken> {
+/// Reads or discards the body of a request and sends the response.
+pub fn answer(
+    request: &Request,
+    connection: &mut Connection,
+    state: &State,
+) -> Result<(), ConnectionError> {
     let mut exchange = Exchange { request, connection, state };
     match (request.method.as_str(), request.path.split_once('/')) {
         (_, None | Some((_, ""))) => exchange.bucket(),
         ("PUT", Some(_)) if request.parameter("partNumber").is_some() => exchange.put_part(),
         ("PUT", Some(_)) => exchange.put(),
         ("POST", Some((bucket, key))) if request.parameter("uploads").is_some() => {
-            exchange.begin(bucket, key)
+            exchange.create_upload(bucket, key)
         }
-        ("POST", Some((bucket, key))) => exchange.complete(bucket, key),
+        ("POST", Some((bucket, key))) => exchange.complete_upload(bucket, key),
         ("GET", Some(_)) if request.parameter("uploadId").is_some() => exchange.list_parts(),
         ("GET" | "HEAD", Some(_)) => exchange.get(),
         ("DELETE", Some(_)) => exchange.delete(),
@@ -38,7 +42,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn bucket(&mut self) -> Result<(), Broken> {
+    fn bucket(&mut self) -> Result<(), ConnectionError> {
         let has = |name| self.request.parameter(name).is_some();
         let document = match self.request.method.as_str() {
             "POST" if has("delete") => return self.delete_many(),
@@ -48,29 +52,32 @@ impl Exchange<'_> {
             "GET" => self.listing(),
             _ => String::new(),
         };
-        self.done(&[], &document)
+        self.succeed(&[], &document)
     }
 
     fn listing(&self) -> String {
-        let ask = |name| self.request.parameter(name).unwrap_or_default();
+        let parameter = |name| self.request.parameter(name).unwrap_or_default();
         let bucket = self.request.path.split('/').next().unwrap_or_default();
-        let most = ask("max-keys").parse().map_or(LISTED_MAX, |most: usize| most.min(LISTED_MAX));
-        let start = format!("{bucket}/{}", ask("prefix"));
-        let after = format!("{bucket}/{}", ask("continuation-token").max(ask("start-after")));
+        let count_max =
+            parameter("max-keys").parse().map_or(LISTED_MAX, |count: usize| count.min(LISTED_MAX));
+        let start = format!("{bucket}/{}", parameter("prefix"));
+        let after =
+            format!("{bucket}/{}", parameter("continuation-token").max(parameter("start-after")));
         let objects = self.state.objects();
-        let below = objects.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
-        let rest = below.filter(|(path, _)| **path > after);
+        let below_prefix =
+            objects.range(start.clone()..).take_while(|(path, _)| path.starts_with(&start));
+        let rest = below_prefix.filter(|(path, _)| **path > after);
         let mut page: Vec<_> = rest
-            .take(most + 1)
+            .take(count_max + 1)
             .map(|(path, object)| (path[bucket.len() + 1..].to_owned(), Arc::clone(object)))
             .collect();
-        let is_truncated = page.len() > most;
-        page.truncate(most);
+        let is_truncated = page.len() > count_max;
+        page.truncate(count_max);
         let next = page.last().filter(|_| is_truncated).map(|(key, _)| key.clone());
         xml::listing(&page, next.as_deref())
     }
 
-    fn delete_many(&mut self) -> Result<(), Broken> {
+    fn delete_many(&mut self) -> Result<(), ConnectionError> {
         let body = self.connection.read_body(self.request.body_bytes)?;
         let bucket = self.request.path.trim_end_matches('/');
         for key in xml::keys_to_delete(&String::from_utf8_lossy(&body)) {
@@ -79,14 +86,14 @@ impl Exchange<'_> {
         self.reply(200, &[], &xml::deleted())
     }
 
-    fn put(&mut self) -> Result<(), Broken> {
+    fn put(&mut self) -> Result<(), ConnectionError> {
         let body = self.body()?;
         let etag = self.state.new_etag();
         let object = Object {
             etag: etag.clone(),
             bytes: self.decoded_bytes(),
             body: body.into_iter().collect(),
-            headers: told_again(self.request),
+            headers: stored_headers(self.request),
         };
         let path = &self.request.path;
         let mut objects = self.state.objects();
@@ -100,13 +107,13 @@ impl Exchange<'_> {
         self.reply(200, &headers, "")
     }
 
-    fn condition_holds(&self, there: Option<&Object>) -> bool {
-        let is_new = self.request.header("if-none-match").is_none() || there.is_none();
-        let etag = there.map(|object| object.etag.as_str());
-        is_new && self.request.header("if-match").is_none_or(|wanted| etag == Some(wanted))
+    fn condition_holds(&self, existing: Option<&Object>) -> bool {
+        let is_new = self.request.header("if-none-match").is_none() || existing.is_none();
+        let etag = existing.map(|object| object.etag.as_str());
+        is_new && self.request.header("if-match").is_none_or(|expected| etag == Some(expected))
     }
 
-    fn put_part(&mut self) -> Result<(), Broken> {
+    fn put_part(&mut self) -> Result<(), ConnectionError> {
         let body = self.body()?;
         let etag = self.state.new_etag();
         let number = self.request.parameter("partNumber").and_then(|text| text.parse().ok());
@@ -125,24 +132,24 @@ impl Exchange<'_> {
         self.reply(200, &headers, "")
     }
 
-    /// `None`: it was discarded.
-    fn body(&mut self) -> Result<Option<Body>, Broken> {
+    /// Returns the body, or `None` if it was discarded.
+    fn body(&mut self) -> Result<Option<Body>, ConnectionError> {
         let bytes = self.request.body_bytes;
-        if !self.state.keeps(&self.request.path) {
-            self.connection.drop_body(bytes)?;
+        if !self.state.stores_body(&self.request.path) {
+            self.connection.discard_body(bytes)?;
             return Ok(None);
         }
         let encoding = self.request.header("content-encoding").unwrap_or_default();
         if encoding.contains("aws-chunked") {
-            return Err(Broken::Nonsense("a body in chunks cannot be kept"));
+            return Err(ConnectionError::Protocol("cannot store a body in aws-chunked encoding"));
         }
-        Ok(Some(Body::keep(self.connection.read_body(bytes)?)?))
+        Ok(Some(Body::store(self.connection.read_body(bytes)?)?))
     }
 
-    /// Length of the body without the frames of `aws-chunked`.
+    /// Returns the length of the body without the framing of `aws-chunked`.
     fn decoded_bytes(&self) -> u64 {
-        let told = self.request.header("x-amz-decoded-content-length");
-        told.and_then(|text| text.parse().ok()).unwrap_or(self.request.body_bytes)
+        let announced = self.request.header("x-amz-decoded-content-length");
+        announced.and_then(|text| text.parse().ok()).unwrap_or(self.request.body_bytes)
     }
 
     fn echo(&self, etag: String) -> Vec<(&'static str, String)> {
@@ -157,15 +164,15 @@ impl Exchange<'_> {
         self.request.parameter("uploadId").unwrap_or_default()
     }
 
-    fn begin(&mut self, bucket: &str, key: &str) -> Result<(), Broken> {
+    fn create_upload(&mut self, bucket: &str, key: &str) -> Result<(), ConnectionError> {
         let id = self.state.new_etag().trim_matches('"').to_owned();
-        let upload = Upload { headers: told_again(self.request), ..Upload::default() };
+        let upload = Upload { headers: stored_headers(self.request), ..Upload::default() };
         self.state.uploads().insert(id.clone(), upload);
-        self.done(&[], &xml::created(bucket, key, &id))
+        self.succeed(&[], &xml::created(bucket, key, &id))
     }
 
-    fn complete(&mut self, bucket: &str, key: &str) -> Result<(), Broken> {
-        self.connection.drop_body(self.request.body_bytes)?;
+    fn complete_upload(&mut self, bucket: &str, key: &str) -> Result<(), ConnectionError> {
+        self.connection.discard_body(self.request.body_bytes)?;
         let Some(mut upload) = self.state.uploads().remove(self.upload_id()) else {
             return self.reply(404, &[], &xml::error("NoSuchUpload"));
         };
@@ -177,25 +184,27 @@ impl Exchange<'_> {
         self.reply(200, &[], &xml::completed(bucket, key, &etag, crc))
     }
 
-    fn list_parts(&mut self) -> Result<(), Broken> {
+    fn list_parts(&mut self) -> Result<(), ConnectionError> {
         let marker = self.request.parameter("part-number-marker");
         let after = marker.and_then(|text| text.parse().ok()).unwrap_or(0);
         let uploads = self.state.uploads();
         let listed = uploads.get(self.upload_id()).map(|up| xml::parts(up, after, LISTED_MAX));
         drop(uploads);
         match listed {
-            Some(document) => self.done(&[], &document),
+            Some(document) => self.succeed(&[], &document),
             None => self.fail(404, "NoSuchUpload"),
         }
     }
 
-    fn get(&mut self) -> Result<(), Broken> {
+    fn get(&mut self) -> Result<(), ConnectionError> {
         let Some(object) = self.state.object(&self.request.path) else {
             return self.fail(404, "NoSuchKey");
         };
         let is_head = self.request.method == "HEAD";
         if !is_head && object.body.is_empty() && object.bytes > 0 {
-            return Err(Broken::Nonsense("a body that was not kept is asked for"));
+            return Err(ConnectionError::Protocol(
+                "cannot serve a body that was discarded; start the server with --keep",
+            ));
         }
         let range = self.request.header("range").and_then(|text| range(text, object.bytes));
         let mut headers: Vec<(&str, String)> = object
@@ -212,12 +221,12 @@ impl Exchange<'_> {
             headers.push(("content-range", format!("bytes {start}-{}/{total}", end - 1)));
         }
         let range = range.unwrap_or(0..object.bytes);
-        self.wait();
+        self.wait_for_latency();
         self.connection.send_head(status, &headers, range.end - range.start)?;
         if is_head { Ok(()) } else { send_range(self.connection, &object, range) }
     }
 
-    fn delete(&mut self) -> Result<(), Broken> {
+    fn delete(&mut self) -> Result<(), ConnectionError> {
         match self.request.parameter("uploadId") {
             Some(id) => drop(self.state.uploads().remove(id)),
             None => drop(self.state.objects().remove(&self.request.path)),
@@ -225,24 +234,28 @@ impl Exchange<'_> {
         self.reply(204, &[], "")
     }
 
-    fn fail(&mut self, status: u16, code: &str) -> Result<(), Broken> {
-        self.connection.drop_body(self.request.body_bytes)?;
+    fn fail(&mut self, status: u16, code: &str) -> Result<(), ConnectionError> {
+        self.connection.discard_body(self.request.body_bytes)?;
         self.reply(status, &[], &xml::error(code))
     }
 
-    fn done(&mut self, headers: &[(&str, String)], document: &str) -> Result<(), Broken> {
-        self.connection.drop_body(self.request.body_bytes)?;
+    fn succeed(
+        &mut self,
+        headers: &[(&str, String)],
+        document: &str,
+    ) -> Result<(), ConnectionError> {
+        self.connection.discard_body(self.request.body_bytes)?;
         self.reply(200, headers, document)
     }
 
-    /// After the body was read.
+    /// Sends a response. The body of the request was read before.
     fn reply(
         &mut self,
         status: u16,
         headers: &[(&str, String)],
         document: &str,
-    ) -> Result<(), Broken> {
-        self.wait();
+    ) -> Result<(), ConnectionError> {
+        self.wait_for_latency();
         self.connection.send_head(status, headers, document.len() as u64)?;
         if self.request.method == "HEAD" || document.is_empty() {
             return Ok(());
@@ -250,23 +263,24 @@ impl Exchange<'_> {
         self.connection.send(document.as_bytes())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the latency is what was asked for")]
-    fn wait(&self) {
+    #[expect(clippy::disallowed_methods, reason = "the latency is the purpose of this option")]
+    fn wait_for_latency(&self) {
         if !self.state.options.latency.is_zero() {
             std::thread::sleep(self.state.options.latency);
         }
     }
 }
 
-/// Those headers of a PUT that GET and HEAD answer with.
-fn told_again(request: &Request) -> Vec<(String, String)> {
-    let is_told =
+/// Returns the headers of a PUT that GET and HEAD return.
+fn stored_headers(request: &Request) -> Vec<(String, String)> {
+    let is_stored =
         |name: &str| name.starts_with("x-amz-meta-") || name == "content-type" || name == CRC64NVME;
-    let told = request.headers().filter(|(name, _)| is_told(name));
-    told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let stored = request.headers().filter(|(name, _)| is_stored(name));
+    stored.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// `bytes=A-B` or `bytes=A-`, cut at the end of the object.
+/// Parses `bytes=A-B` or `bytes=A-`. The range ends at the end of the object at the
+/// latest.
 fn range(text: &str, size: u64) -> Option<Range<u64>> {
     let (start, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let start: u64 = start.parse().ok()?;
@@ -278,12 +292,12 @@ fn send_range(
     connection: &mut Connection,
     object: &Object,
     range: Range<u64>,
-) -> Result<(), Broken> {
+) -> Result<(), ConnectionError> {
     let mut at = 0;
     for part in &object.body {
         let end = at + part.bytes();
         let within = range.start.clamp(at, end) - at..range.end.clamp(at, end) - at;
-        connection.send_kept(part, within)?;
+        connection.send_stored(part, within)?;
         at = end;
     }
     Ok(())
@@ -294,8 +308,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
-        for (text, size, wanted) in [
+    fn a_range_is_limited_to_the_object() {
+        for (text, size, expected) in [
             ("bytes=0-4", 10, Some(0..5)),
             ("bytes=5-", 10, Some(5..10)),
             ("bytes=5-99", 10, Some(5..10)),
@@ -303,7 +317,7 @@ mod tests {
             ("bytes=-3", 10, None),
             ("lines=0-4", 10, None),
         ] {
-            assert_eq!(range(text, size), wanted, "{text}");
+            assert_eq!(range(text, size), expected, "{text}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The sink, asked by the engine: what it says it took is what was sent, and
-//! what it keeps comes back.
+//! The null S3 server as the store sees it: it reports the sizes of discarded
+//! objects and returns stored ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use s3up_bench::load;
-use s3up_bench::sink::{Options, Sink};
+use s3up_bench::load::engine;
+use s3up_bench::null_server::{NullServer, Options};
 use s3up_core::Key;
 use s3up_store::{Document, Get, Overwrite, PutChunks, PutDocument, Store};
 use s3up_testkit::noise;
@@ -15,11 +15,11 @@ const PART: u64 = 5 << 20;
 const LEN: u64 = (12 << 20) + 1;
 
 async fn store_on(options: Options) -> Store {
-    let sink = Sink::bind(([127, 0, 0, 1], 0).into(), options).expect("a free port");
-    let url = format!("http://{}", sink.address().expect("its address"));
-    // It serves until the process ends.
-    std::thread::spawn(move || sink.serve());
-    load::store(&url, 4 * PART).await.expect("a store")
+    let server = NullServer::bind(([127, 0, 0, 1], 0).into(), options).expect("a free port");
+    let url = format!("http://{}", server.address().expect("its address"));
+    // The thread serves until the process ends.
+    std::thread::spawn(move || server.serve());
+    engine::connect(&url, 4 * PART).await.expect("a store")
 }
 
 fn key(number: u64) -> Key {
@@ -43,7 +43,7 @@ async fn upload(store: &Store, bytes: &[u8]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_discarded_is_counted() {
+async fn a_discarded_object_has_its_size() {
     let store = store_on(Options::default()).await;
     let bytes = noise(LEN);
     assert_eq!(upload(&store, &bytes).await, 2);
@@ -57,14 +57,14 @@ async fn what_is_discarded_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_comes_back() {
+async fn a_stored_object_is_served() {
     let store = store_on(Options { keep: true, ..Options::default() }).await;
     let bytes = noise(LEN);
     upload(&store, &bytes).await;
     let mut gets = Vec::new();
     for number in 0..2 {
         let facts = store.head(&key(number), None, RETRY_FOR).await.unwrap().unwrap();
-        assert!(facts.crc64nvme.is_some(), "the engine verifies by it");
+        assert!(facts.crc64nvme.is_some(), "the store verifies it");
         gets.push(Get {
             key: key(number),
             range: 0..facts.size,
@@ -77,16 +77,16 @@ async fn what_is_kept_comes_back() {
             share: None,
         });
     }
-    let mut row = store.download_sequence(gets);
-    let mut back = Vec::new();
+    let mut row = store.download_row(gets);
+    let mut downloaded = Vec::new();
     while let Some(piece) = row.next().await.unwrap() {
-        back.extend_from_slice(&piece.bytes);
+        downloaded.extend_from_slice(&piece.bytes);
     }
-    assert!(back == bytes, "other bytes came back");
+    assert!(downloaded == bytes, "the server returned other bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_are_kept_and_replaced_on_conditions() {
+async fn documents_are_stored_and_replaced_under_conditions() {
     let store = store_on(Options::default()).await;
     let key = Key::parse("folder/current.json").unwrap();
     let write = async |text: &str, overwrite| {
@@ -108,6 +108,6 @@ async fn documents_are_kept_and_replaced_on_conditions() {
     write("two", Overwrite::Only { etag: facts.etag }).await.unwrap();
     let found = store.read(&key, 100, RETRY_FOR).await.unwrap().unwrap();
     assert_eq!(found.bytes, b"two");
-    load::empty_store(&store).await.unwrap();
+    engine::empty_store(&store).await.unwrap();
     assert!(store.read(&key, 100, RETRY_FOR).await.unwrap().is_none());
 }

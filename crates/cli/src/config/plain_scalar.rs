@@ -1,12 +1,14 @@
-//! What text without quotes is: nothing, true or false, a number, or text.
+//! Decides the kind of a YAML scalar without quotes: null, a boolean, a number or
+//! text.
 //!
-//! The core schema of YAML 1.2 (<https://yaml.org/spec/1.2.2/#1032-tag-resolution>)
-//! but for one thing: a number with leading zeros is text, because readers
-//! disagree on whether `0644` is octal.
+//! This is the core schema of YAML 1.2
+//! (<https://yaml.org/spec/1.2.2/#1032-tag-resolution>) with one exception: a
+//! number with leading zeros is text, because parsers disagree on whether `0644`
+//! is octal.
 
 use super::tree::{Kind, Scalar};
 
-pub(super) fn scalar(text: &str) -> Scalar {
+pub(super) fn resolve(text: &str) -> Scalar {
     let (kind, text) = match text {
         "" | "~" | "null" | "Null" | "NULL" => (Kind::Null, String::new()),
         _ if boolean(text).is_some() => (Kind::Bool, text.to_lowercase()),
@@ -35,7 +37,7 @@ pub(super) fn integer(text: &str) -> Option<i128> {
         Some(_) if digits.starts_with('0') => return None,
         Some(_) | None => (digits, 10),
     };
-    // A second sign would otherwise pass.
+    // Otherwise `from_str_radix` would accept a second sign.
     if !digits.starts_with(|c: char| c.is_digit(radix)) {
         return None;
     }
@@ -69,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_has_the_kind_that_yaml_gives_it() {
+    fn plain_scalars_have_the_kind_of_the_core_schema() {
         use Kind::*;
         #[rustfmt::skip]
         let cases = [
@@ -92,13 +94,13 @@ mod tests {
             ("26h",     Text,    "26h"),     ("1.2.3",  Text,    "1.2.3"),
         ];
         for (text, kind, want) in cases {
-            assert_eq!(scalar(text), Scalar { text: want.to_owned(), kind }, "{text}");
+            assert_eq!(resolve(text), Scalar { text: want.to_owned(), kind }, "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn every_number_is_read_back(integer_ in any::<i64>(), float_ in -1e300..1e300f64) {
+        fn every_printed_number_parses_to_itself(integer_ in any::<i64>(), float_ in -1e300..1e300f64) {
             prop_assert_eq!(integer(&integer_.to_string()), Some(i128::from(integer_)));
             prop_assert_eq!(float(&format!("{float_:?}")), Some(float_));
         }

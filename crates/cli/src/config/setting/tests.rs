@@ -11,7 +11,7 @@ struct Raw {
     #[serde(default)]
     log: Log,
     s3: S3,
-    #[expect(dead_code, reason = "only there to be wrong")]
+    #[expect(dead_code, reason = "only used by invalid settings")]
     notify: Option<Notify>,
 }
 
@@ -31,7 +31,7 @@ struct S3 {
 
 #[derive(Debug, Deserialize)]
 struct Notify {
-    #[expect(dead_code, reason = "only there to be wrong")]
+    #[expect(dead_code, reason = "only used by invalid settings")]
     url: Secret,
 }
 
@@ -45,7 +45,7 @@ fn loaded(text: &str, settings: &[&str]) -> Result<Raw, String> {
 const FILE: &str = "[s3]\nbucket = \"b\"\nconcurrency = 4\n";
 
 #[test]
-fn a_setting_takes_the_place_of_what_the_file_says() {
+fn a_setting_overrides_the_file() {
     let raw = loaded(
         FILE,
         &[
@@ -73,7 +73,7 @@ fn a_setting_takes_the_place_of_what_the_file_says() {
 }
 
 #[test]
-fn what_is_wrong_names_the_setting() {
+fn an_error_in_a_setting_names_the_setting() {
     #[rustfmt::skip]
     let cases = [
         ("s3.bukket=x",           "--set s3.bukket: unknown key, did you mean `bucket`?"),
@@ -94,29 +94,29 @@ fn what_is_wrong_names_the_setting() {
     let in_file = loaded("[s3]\nbukket = 'x'\n", &["s3.concurrency=1"]).unwrap_err();
     assert!(in_file.starts_with("c.toml:2: s3.bukket: unknown key"), "{in_file}");
     let elsewhere = loaded("[log]\n", &["s3.concurrency=1"]).unwrap_err();
-    assert!(elsewhere.contains("s3.bucket: this key is required, and missing"), "{elsewhere}");
+    assert!(elsewhere.contains("s3.bucket: this key is required but missing"), "{elsewhere}");
 }
 
 #[test]
 fn an_error_found_later_names_the_setting() {
     let settings = ["s3.bucket=x".parse().unwrap()];
     let source = parse_with::<Raw>(Path::new("c.toml"), FILE, &settings, &|_| None).unwrap().source;
-    assert_eq!(source.wrong("s3.bucket", "too short").to_string(), "--set s3.bucket: too short");
-    assert_eq!(source.wrong("s3", "too short").to_string(), "c.toml:1: s3: too short");
+    assert_eq!(source.invalid("s3.bucket", "too short").to_string(), "--set s3.bucket: too short");
+    assert_eq!(source.invalid("s3", "too short").to_string(), "c.toml:1: s3: too short");
     assert_eq!(
-        source.wrong("s3.concurrency", "too many").to_string(),
+        source.invalid("s3.concurrency", "too many").to_string(),
         "c.toml:3: s3.concurrency: too many"
     );
 }
 
 #[test]
-fn what_is_no_setting_is_refused() {
+fn an_invalid_setting_is_refused() {
     #[rustfmt::skip]
     let cases = [
         ("s3.bucket",          "expected section.key=value"),
         ("",                   "expected section.key=value"),
-        ("=x",                 "expected section.key=value; a key has no empty segment"),
-        ("s3..bucket=x",       "expected section.key=value; a key has no empty segment"),
+        ("=x",                 "expected section.key=value, found an empty name in the key"),
+        ("s3..bucket=x",       "expected section.key=value, found an empty name in the key"),
     ];
     for (text, want) in cases {
         assert_eq!(text.parse::<Setting>().unwrap_err().to_string(), want);
@@ -129,15 +129,15 @@ fn what_is_no_setting_is_refused() {
 }
 
 #[test]
-fn a_key_has_a_depth() {
+fn the_depth_of_a_key_is_limited() {
     let text = format!("{}a=1", "a.".repeat(100_000));
     let err = text.parse::<Setting>().unwrap_err();
-    assert_eq!(err.to_string(), "a key of 100001 segments; the limit is 64");
+    assert_eq!(err.to_string(), "expected a key of at most 64 names, found 100001");
 }
 
 proptest::proptest! {
     #[test]
-    fn no_setting_makes_a_reader_panic(
+    fn no_setting_makes_the_loader_panic(
         key in "[a-z0-9.\\[\\]]{0,12}", value in r#"[a-z0-9\[\]{}"'=.,:$ -]{0,16}"#, text in ".{0,30}",
     ) {
         for setting in [format!("{key}={value}"), format!("s3.bucket={value}"), text] {

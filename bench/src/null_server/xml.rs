@@ -1,4 +1,4 @@
-//! The few documents of S3 that clients want to read.
+//! The XML documents of S3 that clients read.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::state::{Object, Upload};
 
 const START: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-/// Of every object: nobody asks when.
+/// The modification time of every object.
 pub const LAST_MODIFIED_XML: &str = "2026-01-01T00:00:00.000Z";
 
 pub fn error(code: &str) -> String {
@@ -45,10 +45,10 @@ pub fn completed(bucket: &str, key: &str, etag: &str, crc64nvme: Option<&str>) -
     )
 }
 
-pub fn parts(upload: &Upload, after: u32, most: usize) -> String {
+pub fn parts(upload: &Upload, after: u32, count_max: usize) -> String {
     let mut xml = format!("{START}<ListPartsResult>");
     let rest: Vec<_> = upload.parts.range(after + 1..).collect();
-    let page = &rest[..rest.len().min(most)];
+    let page = &rest[..rest.len().min(count_max)];
     for (number, part) in page {
         let crc = part.crc64nvme.as_deref();
         let crc = crc.map(|crc| format!("<ChecksumCRC64NVME>{crc}</ChecksumCRC64NVME>"));
@@ -73,7 +73,8 @@ pub fn parts(upload: &Upload, after: u32, most: usize) -> String {
     xml
 }
 
-/// `next`: where the listing goes on; the key of the last one.
+/// Returns a page of a listing. `next` is the last key of the page if there are
+/// more.
 pub fn listing(objects: &[(String, Arc<Object>)], next: Option<&str>) -> String {
     let count = objects.len();
     let mut xml = format!("{START}<ListBucketResult><KeyCount>{count}</KeyCount>");
@@ -101,14 +102,14 @@ pub fn deleted() -> String {
     format!("{START}<DeleteResult/>")
 }
 
-/// The keys of a `Delete` document.
+/// Returns the keys in a `Delete` document.
 pub fn keys_to_delete(body: &str) -> Vec<String> {
     let after = body.split("<Key>").skip(1);
-    after.filter_map(|text| text.split_once("</Key>")).map(|(key, _)| plain(key)).collect()
+    after.filter_map(|text| text.split_once("</Key>")).map(|(key, _)| unescaped(key)).collect()
 }
 
 fn add(xml: &mut String, text: std::fmt::Arguments<'_>) {
-    xml.write_fmt(text).expect("a String takes everything");
+    xml.write_fmt(text).expect("writing to a String does not fail");
 }
 
 const ESCAPES: [(char, &str); 5] =
@@ -125,7 +126,7 @@ fn escaped(text: &str) -> String {
     })
 }
 
-fn plain(xml: &str) -> String {
+fn unescaped(xml: &str) -> String {
     ESCAPES
         .iter()
         .rev()
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_read_as_they_are_written() {
+    fn keys_to_delete_are_unescaped() {
         let odd = "a&<b>'\"&lt;";
         let body = format!("<Delete><Object><Key>{}</Key></Object></Delete>", escaped(odd));
         assert_eq!(keys_to_delete(&body), [odd]);

@@ -1,17 +1,17 @@
-//! Keys that are set for one run, over what the file says: `section.key=value`.
+//! Settings from the command line, `--set section.key=value`, which override keys
+//! of the file for one run.
 //!
-//! The value is written as in TOML; a bare word, which is no value there, is a
-//! string: `s3.prefix=nas/`, `s3.concurrency=8`, `subvolumes.paths=["/srv/data"]`.
-//! It takes its place in the tree before `${VAR}` is expanded, so that it means
-//! what it would mean in the file, and what is wrong with it is found in the
-//! same way. Only the error is another: it names `--set`, not a line.
+//! The value has the syntax of TOML, and a word without quotes is a string:
+//! `s3.prefix=nas/`, `s3.concurrency=8`, `subvolumes.paths=["/srv/data"]`. It is
+//! put into the tree before `${VAR}` is expanded, so that it is expanded and
+//! checked like a value of the file. An error names `--set` instead of a line.
 
 use std::str::FromStr;
 
 use super::toml;
 use super::tree::{DEPTH_MAX, Entry, Kind, Node, Value};
 
-/// One key, and its value for this run.
+/// A key and its value for this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     path: Vec<String>,
@@ -22,21 +22,22 @@ pub struct Setting {
 pub enum SettingError {
     #[error("expected section.key=value")]
     NoValue,
-    #[error("expected section.key=value; a key has no empty segment")]
+    #[error("expected section.key=value, found an empty name in the key")]
     NoKey,
-    #[error("a key of {segments} segments; the limit is {DEPTH_MAX}")]
+    #[error("expected a key of at most {DEPTH_MAX} names, found {segments}")]
     TooDeep { segments: usize },
-    /// The value is not repeated: it may be a secret.
-    #[error("the value of {key} is not valid TOML: {what}")]
-    Syntax { key: String, what: String },
+    /// The value is not valid TOML. It may be a secret, so the message does not
+    /// contain it.
+    #[error("the value of {key} is not valid TOML: {reason}")]
+    Syntax { key: String, reason: String },
 }
 
-/// A setting that is in the tree.
+/// A setting that was put into the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Applied {
     key: String,
-    /// The outermost key that was not there before.
-    new: String,
+    /// The outermost key that the setting added to the tree.
+    added: String,
 }
 
 impl FromStr for Setting {
@@ -60,41 +61,43 @@ impl FromStr for Setting {
 impl Setting {
     fn node(&self) -> Result<Node, SettingError> {
         match toml::value(&self.value) {
-            // No key is a date, and 02:00 is one.
-            Ok(node) if node.noun() == "a date or time" => {
+            // No key has a date or a time as its value, and 02:00 is a time in TOML.
+            Ok(node) if node.kind_name() == "a date or time" => {
                 Ok(Node::scalar(1, Kind::Text, &*self.value))
             }
             Ok(node) => Ok(node),
             Err(_) if !self.value.starts_with(['"', '\'', '[', '{']) => {
                 Ok(Node::scalar(1, Kind::Text, &*self.value))
             }
-            Err(what) => Err(SettingError::Syntax { key: self.path.join("."), what }),
+            Err(reason) => Err(SettingError::Syntax { key: self.path.join("."), reason }),
         }
     }
 
-    /// Puts it into the tree; of two with one key the last one counts.
+    /// Puts the setting into the tree. The last of several settings with the same
+    /// key wins.
     pub(super) fn apply(&self, root: &mut Node) -> Applied {
-        let node = self.node().expect("the value was read when the setting was");
-        let known = put(root, &self.path, node);
-        let new = self.path[..self.path.len().min(known + 1)].join(".");
-        Applied { key: self.path.join("."), new }
+        let node = self.node().expect("from_str has parsed the value");
+        let existing = put(root, &self.path, node);
+        let added = self.path[..self.path.len().min(existing + 1)].join(".");
+        Applied { key: self.path.join("."), added }
     }
 }
 
 impl Applied {
-    /// Whether what is wrong at `key` came with this setting.
-    pub(super) fn is_at(&self, key: &str) -> bool {
-        is_below(key, &self.key) || (is_below(&self.key, key) && is_below(key, &self.new))
+    /// Returns whether the value at `key` comes from this setting.
+    pub(super) fn covers(&self, key: &str) -> bool {
+        is_below(key, &self.key) || (is_below(&self.key, key) && is_below(key, &self.added))
     }
 }
 
-/// The same, or inside it.
+/// Returns whether `key` is `outer` or inside it.
 fn is_below(key: &str, outer: &str) -> bool {
     let rest = key.strip_prefix(outer);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Returns how many segments of the path were there.
+/// Puts `new` at `path` and returns the number of names of the path that already
+/// existed.
 fn put(node: &mut Node, path: &[String], new: Node) -> usize {
     let Some((first, rest)) = path.split_first() else {
         node.value = new.value;
@@ -105,7 +108,7 @@ fn put(node: &mut Node, path: &[String], new: Node) -> usize {
     }
     let Value::Mapping(entries) = &mut node.value else { return 0 };
     match entries.iter_mut().find(|entry| entry.key == *first) {
-        // What is no section becomes one, and that is new.
+        // A value on the way that is no section is replaced by a new section.
         Some(entry) if rest.is_empty() || matches!(entry.node.value, Value::Mapping(_)) => {
             1 + put(&mut entry.node, rest, new)
         }

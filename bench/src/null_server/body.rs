@@ -1,4 +1,4 @@
-//! The bytes of a body that is kept.
+//! The bytes of a stored body.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 
-/// From this length on, bytes are worth a file of their own.
+/// Minimum length of a body that is stored in a file of its own.
 const LONG_BYTES: usize = 1 << 20;
 
-/// In memory; a long one in a file there, which the kernel sends without
-/// copying it.
+/// A body in memory. A long one is in a memory file, which the kernel sends
+/// without a copy.
 #[derive(Debug)]
 pub enum Body {
     Short(Vec<u8>),
@@ -19,7 +19,7 @@ pub enum Body {
 }
 
 impl Body {
-    pub fn keep(bytes: Vec<u8>) -> io::Result<Body> {
+    pub fn store(bytes: Vec<u8>) -> io::Result<Body> {
         if bytes.len() < LONG_BYTES {
             return Ok(Body::Short(bytes));
         }
@@ -65,7 +65,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         for len in [1000, LONG_BYTES + 1000] {
             let bytes: Vec<u8> = (0..len).map(|n| (n % 251) as u8).collect();
-            let body = Body::keep(bytes.clone()).unwrap();
+            let body = Body::store(bytes.clone()).unwrap();
             assert_eq!(body.bytes(), len as u64);
             for range in [0..len, 7..len - 1, 5..5] {
                 let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,13 +1,22 @@
-//! What was put, and what is on its way.
+//! The stored objects and the unfinished multipart uploads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::Options;
 use super::body::Body;
 
-/// Of each bucket, one map: `bucket/key`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep all bodies in memory, and serve them.
+    pub keep: bool,
+    /// Time between the end of a request and its answer.
+    pub latency: Duration,
+}
+
+/// The state of the server. Objects of all buckets are in one map, by
+/// `bucket/key`.
 #[derive(Debug)]
 pub struct State {
     pub options: Options,
@@ -20,9 +29,9 @@ pub struct State {
 pub struct Object {
     pub etag: String,
     pub bytes: u64,
-    /// Empty where the body was discarded; else as long as `bytes`, in parts.
+    /// The parts of the body, `bytes` in total; empty if the body was discarded.
     pub body: Vec<Body>,
-    /// Those of the request that GET and HEAD tell again.
+    /// The headers of the request that GET and HEAD return.
     pub headers: Vec<(String, String)>,
 }
 
@@ -50,12 +59,12 @@ impl State {
         }
     }
 
-    /// Unlike every MD5, so that no client takes it for one.
+    /// Returns an ETag that no client takes for an MD5.
     pub fn new_etag(&self) -> String {
-        format!("\"sink-{}\"", self.serial.fetch_add(1, Ordering::Relaxed))
+        format!("\"null-{}\"", self.serial.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub fn keeps(&self, path: &str) -> bool {
+    pub fn stores_body(&self, path: &str) -> bool {
         self.options.keep || path.ends_with(".json")
     }
 
@@ -75,9 +84,9 @@ impl State {
 impl Upload {
     pub fn into_object(self, etag: String) -> Object {
         let bytes = self.parts.values().map(|part| part.bytes).sum();
-        let is_kept = self.parts.values().all(|part| part.body.is_some());
+        let is_stored = self.parts.values().all(|part| part.body.is_some());
         let body = self.parts.into_values().filter_map(|part| part.body);
-        let body = if is_kept { body.collect() } else { Vec::new() };
+        let body = if is_stored { body.collect() } else { Vec::new() };
         Object { etag, bytes, body, headers: self.headers }
     }
 }

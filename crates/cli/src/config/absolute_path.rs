@@ -1,11 +1,12 @@
-//! A path in a configuration: absolute, because daemons start anywhere.
+//! A path in a configuration. It must be absolute, because a relative path would
+//! depend on the directory in which a daemon is started.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A path that begins at the root.
+/// A path that starts at the root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "PathBuf")]
 pub struct AbsolutePath(PathBuf);
