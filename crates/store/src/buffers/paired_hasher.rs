@@ -1,7 +1,7 @@
 //! Computes the SHA-256 of buffers, two at a time where possible.
 //!
 //! Hashing two at once takes two thirds of the CPU time of one after the other
-//! (`s3up_sha256::of_two`). So a buffer whose digest is not demanded yet waits for
+//! (`s3up_sha256::digest_pair`). So a buffer whose digest is not demanded yet waits for
 //! a second one. Only some of the threads hash, so that the others stay free, and a
 //! thread that is done takes the next two.
 
@@ -110,7 +110,7 @@ impl PairedHasher {
                 one.reply(digest);
                 continue;
             };
-            let [of_one, of_other] = s3up_sha256::of_two([&one.buffer, &other.buffer]);
+            let [of_one, of_other] = s3up_sha256::digest_pair([&one.buffer, &other.buffer]);
             one.reply(of_one);
             other.reply(of_other);
         }
