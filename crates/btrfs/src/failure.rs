@@ -1,4 +1,4 @@
-//! Why a backup did not happen.
+//! Why a backup failed.
 
 use s3up_cli::Stop;
 use s3up_store::UploadError;
@@ -11,10 +11,10 @@ use crate::spool::SpoolError;
 use crate::subvolume::SubvolumeError;
 use crate::tool::ToolError;
 
-/// Why one subvolume was not backed up: what failed first.
+/// The first failure of a subvolume that was not backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("look at what is there")]
+    #[error("inspect existing backups")]
     Look(#[from] ObserveError),
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -30,13 +30,13 @@ pub enum Failure {
     Upload(UploadError),
     #[error(transparent)]
     StreamMismatch(#[from] StreamMismatch),
-    #[error("the stream was not read to its end")]
+    #[error("the upload ended before the send stream did")]
     Unfinished,
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error("stopped by a signal")]
     Stopped(Stop),
-    /// It may be published or not; the next run finds out.
-    #[error("stopped by a signal while it was published")]
+    /// The backup may be published; the next run finds out.
+    #[error("stopped by a signal while publishing; the next run finds out whether the backup is published")]
     StoppedPublishing(Stop),
 }

@@ -1,4 +1,4 @@
-//! The backups of one subvolume as its manifests in the bucket tell them.
+//! Lists the backups of one subvolume from their manifests in the bucket.
 
 use std::time::Duration;
 
@@ -14,31 +14,31 @@ use crate::plan::Published;
 use crate::snapshot::{Kind, SubvolumeName};
 use crate::stamp::Stamp;
 
-/// One manifest.
+/// One backup.
 #[derive(Debug)]
 pub struct Entry {
     pub key: Key,
     pub kind: Kind,
     pub created_at: Stamp,
     pub standing: Standing,
-    /// What it says, or why it cannot be read.
+    /// The manifest, or why it cannot be read.
     pub manifest: Result<Manifest, String>,
 }
 
-/// Where a backup stands among the others.
+/// How a backup relates to the published chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// In the chain that the pointer leads to.
+    /// Part of the chain that the pointer leads to.
     Current,
-    /// Older than the newest, and not in its chain.
+    /// Older than the newest published backup, and not in its chain.
     Earlier,
-    /// Newer than what is published: a run died, or is at it.
+    /// Newer than the published chain: its run was killed or is still running.
     Unpublished,
     /// The published chain cannot be read.
     Unknown,
 }
 
-/// The newest `count`, newest first.
+/// Returns the newest `count` backups, newest first.
 pub async fn history(
     bucket: &Bucket,
     layout: &Layout,
@@ -53,7 +53,7 @@ pub async fn history(
         while let Some(page) = listing.next_page().await? {
             let stamps = page.iter().filter_map(|listed| stamp_of(&prefix, &listed.key));
             found.extend(stamps.map(|(stamp, key)| (stamp, kind, key)));
-            // HardLinkNames are short, and what is older than the newest is not needed.
+            // Names are short, and backups beyond the newest `count` are not needed.
             found.sort_unstable_by(|one, other| other.cmp(one));
             found.truncate(count);
         }
@@ -71,7 +71,7 @@ pub async fn history(
     Ok(entries)
 }
 
-/// Of a manifest; `None` for its parts file.
+/// Returns time and key of a manifest. `None` for its part index.
 pub(crate) fn stamp_of(prefix: &str, key: &str) -> Option<(Stamp, Key)> {
     let stamp = key.strip_prefix(prefix)?.strip_suffix(".json")?;
     Some((Stamp::parse(stamp).ok()?, Key::parse(key).ok()?))
@@ -103,7 +103,7 @@ impl Standing {
     }
 }
 
-/// How fast a backup was made, where its manifest says how long it took.
+/// Returns the rate of a backup, if its manifest says how long it took.
 pub fn throughput(manifest: &Manifest) -> Option<Throughput> {
     let elapsed = Duration::try_from_secs_f64(manifest.elapsed_seconds?).ok()?;
     Some(Throughput { bytes: manifest.total_bytes, elapsed })
@@ -116,7 +116,7 @@ mod tests {
     use crate::chain::{Next, Partial};
 
     #[test]
-    fn where_a_backup_stands() {
+    fn a_backup_is_current_earlier_or_unpublished() {
         let key = |text| Key::parse(text).unwrap();
         let stamp = |text| Stamp::parse(text).unwrap();
         let chain = || match Partial::default().with(link(0, None)) {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_told_from_its_parts_file() {
+    fn a_part_index_is_not_taken_for_a_manifest() {
         let of = |key| stamp_of("nas/full/manifest-", key).is_some();
         assert!(of("nas/full/manifest-20010909T014640Z.json"));
         assert!(!of("nas/full/manifest-20010909T014640Z-parts.json"));

@@ -1,9 +1,9 @@
-//! One run at a time.
+//! The lock that allows one run at a time.
 //!
-//! The kernel holds the lock on an open file and drops it when the process
-//! dies, however it dies. The file also names its holder, for people. It is
-//! never removed: a second run could lock the removed file, and a third a new
-//! one.
+//! The kernel holds the lock on an open file and drops it when the process ends,
+//! however it ends. The file also contains the PID of the holder, for people. It is
+//! never removed: otherwise one run could lock the removed file while another locks a
+//! new one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// A PID has ten digits at most; what is longer is not ours.
+/// A PID has at most ten digits; a longer file is not a lock file.
 const CONTENT_BYTES_MAX: u64 = 64;
-/// The Python tool locks with the content of the file alone.
+/// The Python tool locks by the content of the file alone.
 const PYTHON_TOOL: &str = "btrfs_to_s3";
-/// Not through a symlink that somebody else put there.
+/// Refuses a symlink, which somebody else may have put there.
 const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
-/// Held until it is dropped.
+/// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock(File);
 
@@ -78,7 +78,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // An empty file says that the run ended well; the lock itself goes with
+        // An empty file shows that the run ended regularly. The lock itself goes with
         // the file handle.
         if let Err(err) = self.0.set_len(0) {
             tracing::debug!(event = "lock_not_cleared", "{err}");
@@ -93,13 +93,13 @@ enum Holder {
     PythonTool { pid: u32 },
 }
 
-/// Who wrote `content` into a file that nobody has locked. `command_line` looks
-/// up a process; `None`: there is none.
+/// Tells who wrote `content` into a file that is not locked. `command_line` looks up a
+/// process; `None` means that there is none.
 fn holder_of(content: &str, command_line: &dyn Fn(u32) -> Option<String>) -> Holder {
     let Ok(pid) = content.parse() else { return Holder::Nobody };
     match command_line(pid) {
         Some(command) if command.contains(PYTHON_TOOL) => Holder::PythonTool { pid },
-        // Another process has its number now.
+        // The PID was reused by another process.
         Some(_) | None => Holder::Dead { pid },
     }
 }

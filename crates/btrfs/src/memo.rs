@@ -1,6 +1,8 @@
-//! What is remembered of the subvolumes of one bucket, in a file beside
-//! `global.state_path`. Lost, damaged or of another bucket, it is begun anew:
-//! whoever uses it can do without.
+//! A state file: remembers one value per subvolume of one repository, beside
+//! `global.state_path`.
+//!
+//! A file that is missing, damaged or of another repository is replaced. Nothing
+//! depends on it, so no failure ends a run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,7 +16,7 @@ use crate::home::RepositoryLocation;
 use crate::replace::replace;
 use crate::snapshot::SubvolumeName;
 
-/// A hundred thousand keys of a prune are a tenth of it.
+/// The keys of a prune of a hundred thousand objects take a tenth of this.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
 #[derive(Debug)]
@@ -31,14 +33,15 @@ struct Document<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
-    /// Never fails: what cannot be used is begun anew, and said.
+    /// Opens the file. Never fails: if the file is unusable, it is treated as empty and
+    /// a warning says why.
     pub fn open(path: PathBuf, home: RepositoryLocation) -> StateFile<T> {
         let document = match read(&path, &home) {
             Ok(document) => document,
             Err(err) => {
                 if err.kind() != io::ErrorKind::NotFound {
                     let path = path.display();
-                    tracing::warn!(event = "memo_ignored", %path, "{err}; it is begun anew");
+                    tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
                 }
                 Document { home, subvolumes: BTreeMap::new() }
             }
@@ -54,7 +57,8 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         self.document.subvolumes.get(subvolume.as_str())
     }
 
-    /// Remembers it, on disk; in memory also where that fails.
+    /// Remembers a value and writes the file. If the write fails, the value is
+    /// remembered in memory only.
     pub fn set(&mut self, subvolume: &SubvolumeName, value: T) -> io::Result<()> {
         self.document.subvolumes.insert(subvolume.as_str().to_owned(), value);
         self.write()
@@ -78,11 +82,11 @@ fn read<T: DeserializeOwned>(path: &Path, home: &RepositoryLocation) -> io::Resu
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it is longer than {FILE_BYTES_MAX} bytes")));
+        return Err(io::Error::other(format!("the file is longer than {FILE_BYTES_MAX} bytes, the limit")));
     }
     let document: Document<T> = serde_json::from_slice(&bytes)?;
     if document.home != *home {
-        return Err(io::Error::other("it is of another bucket or prefix"));
+        return Err(io::Error::other("the file belongs to another bucket or prefix"));
     }
     Ok(document)
 }

@@ -1,8 +1,9 @@
-//! Decides what to back up, and how: pure, from what was seen.
+//! Decides which backup a subvolume needs, and of which kind. Pure: it reads only what
+//! was observed.
 //!
-//! An incremental is always based on the last *published* backup, and only where
-//! its snapshot is on disk and is still what was sent. Anything else leads to a
-//! full, which is never wrong, with the reason.
+//! An incremental is based on the last *published* backup, and only while its snapshot
+//! is on disk and unchanged since it was sent. Every other case leads to a full, which
+//! is never wrong, and the plan gives the reason.
 
 mod words;
 
@@ -16,40 +17,41 @@ use crate::resume::Resumption;
 use crate::schedule::{NextDue, Schedule};
 use crate::snapshot::{Kind, SnapshotName, SubvolumeName};
 
-/// Clocks are set right by minutes; a full that is further ahead was made by a
-/// clock that was wrong, and how old it is nobody knows.
+/// Clocks are corrected by minutes. A full that lies further ahead was dated by a wrong
+/// clock, so its real age is unknown.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a snapshot on disk is, as `btrfs send` names it in a stream.
+/// Identifies a snapshot on disk the way `btrfs send` does in a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub uuid: String,
-    /// Changes with every change of its content, also where that was undone.
+    /// Grows with every change to the content, including one that was undone later.
     pub ctransid: u64,
 }
 
-/// What the bucket says of a subvolume.
+/// What the bucket holds for a subvolume.
 #[derive(Debug)]
 pub enum Published {
     Nothing,
-    /// There is a pointer, and this manifest, which it leads to, is gone.
+    /// The pointer names a manifest that does not exist.
     ManifestMissing {
         key: String,
     },
-    /// There is a pointer, and what it names cannot be built on.
+    /// The pointer names a chain that no incremental can be based on.
     Broken {
         reason: String,
     },
     Chain(Chain),
 }
 
-/// The snapshot of the newest published backup, or of one that was begun.
+/// State on disk of the snapshot of the newest published backup, or of an interrupted
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParentOnDisk {
     Missing,
-    /// It is writable now.
+    /// Somebody made the snapshot writable.
     Writable,
-    /// Its identity could not be read.
+    /// Reading its identity failed.
     Unreadable {
         reason: String,
     },
@@ -57,48 +59,51 @@ pub enum ParentOnDisk {
     Received(ReceivedSnapshot),
 }
 
-/// A snapshot that carries the UUID of the one that was sent: kept by a restore.
+/// A snapshot that a restore received. It carries the UUID of the snapshot that was
+/// sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedSnapshot {
-    /// The received UUID, and its ctransid on this filesystem.
+    /// Received UUID, and the ctransid on this filesystem.
     pub identity: Identity,
-    /// The ctransid of the snapshot that was sent.
+    /// Ctransid of the snapshot that was sent.
     pub send_transid: Option<u64>,
-    /// The transaction that made it: whatever changes it later has a higher one.
+    /// Transaction that created the snapshot. Any later change raises its ctransid
+    /// above this.
     pub made_transid: u64,
 }
 
-/// How a parent was found to be what its manifest says.
+/// How a parent was matched with its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// It is the snapshot that was sent.
+    /// The parent is the very snapshot that was sent.
     Sent,
-    /// It was received, as that one, and not changed since.
+    /// The parent was received from that snapshot and has not changed since.
     Received,
 }
 
-/// What was asked for.
+/// Why a run looks at a subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// What the schedule says.
+    /// The timer fired; the schedule decides.
     Scheduled,
-    /// A backup in any case, full or incremental as the plan finds it.
+    /// `--once`: back up in any case, full or incremental as the plan decides.
     Now,
     Full,
 }
 
-/// What is to be done with one subvolume. What is printed is what is applied.
+/// What to do with one subvolume. `plan` prints exactly the value that `backup` carries
+/// out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub subvolume: SubvolumeName,
     pub decision: Decision,
-    /// When the newest published backup was made.
+    /// Creation time of the newest published backup.
     pub last_at: Option<Timestamp>,
-    /// When a backup is due after that, if this plan is carried out.
+    /// When the next backup is due, provided that this plan is carried out.
     pub next_due: NextDue,
-    /// The snapshot to make, or to go on with, where something is due.
+    /// Snapshot to make or to resume, if a backup is due.
     pub snapshot: Option<SnapshotName>,
-    /// How much of that there is already.
+    /// How much of the backup exists already.
     pub work: Resumption,
 }
 
@@ -111,22 +116,22 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Full(Why),
-    /// On the snapshot of the newest published backup.
+    /// Based on the snapshot of the newest published backup.
     Incremental {
         parent: SnapshotName,
-        /// As `btrfs send` will name it.
+        /// Identity that `btrfs send` will write for the parent.
         identity: Identity,
         proof: Proof,
         why: WhyNow,
     },
 }
 
-/// Why a full.
+/// Why a full is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     FirstBackup,
     Asked,
-    /// An earlier run has begun it.
+    /// An earlier run started this full and was interrupted.
     Interrupted,
     ManifestMissing {
         key: String,
@@ -134,16 +139,17 @@ pub enum Why {
     ChainBroken {
         reason: String,
     },
-    /// `full_every_days` are over.
+    /// `full_every_days` have passed.
     Due {
         full_at: Timestamp,
         since: Timestamp,
+        days: u32,
     },
-    /// The chain's full is of a time that has not come yet.
+    /// The full of the chain is dated in the future.
     ClockWentBack {
         full_at: Timestamp,
     },
-    /// The manifest names no snapshot of ours.
+    /// The manifest names a snapshot that btrfs-to-s3 did not make.
     ParentUnknown {
         name: String,
     },
@@ -157,7 +163,7 @@ pub enum Why {
         parent: SnapshotName,
         reason: String,
     },
-    /// The manifest does not say enough to recognise the snapshot.
+    /// The manifest lacks the identity of the snapshot.
     ParentUnproven {
         parent: SnapshotName,
     },
@@ -171,25 +177,26 @@ pub enum Why {
     },
 }
 
-/// Why an incremental, now.
+/// Why an incremental is made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNow {
     Asked,
-    /// An earlier run has begun it.
+    /// An earlier run started this incremental and was interrupted.
     Interrupted,
-    /// `incremental_every_days` are over.
+    /// `incremental_every_days` have passed.
     Due {
         last_at: Timestamp,
         since: Timestamp,
+        days: u32,
     },
-    /// The newest backup is of a time that has not come yet. To wait for it
-    /// might mean to wait for ever.
+    /// The newest backup is dated in the future. Waiting for that date might mean
+    /// waiting for ever.
     ClockWentBack {
         last_at: Timestamp,
     },
 }
 
-/// The snapshot that an incremental would be based on.
+/// Returns the snapshot that an incremental would be based on.
 pub fn parent_of(chain: &Chain) -> Option<SnapshotName> {
     SnapshotName::parse(&chain.newest().manifest.snapshot.name)
 }
@@ -236,22 +243,24 @@ fn full(why: Why) -> Decision {
 fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
     let full_at = chain.full().manifest.made_at();
     let since = schedule.full_due_at(full_at, now.time_zone());
+    let days = schedule.full_every_days;
     if full_at.duration_since(now.timestamp()) > CLOCK_TOLERANCE {
         return Some(Why::ClockWentBack { full_at });
     }
-    (since <= now.timestamp()).then_some(Why::Due { full_at, since })
+    (since <= now.timestamp()).then_some(Why::Due { full_at, since, days })
 }
 
 fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<WhyNow> {
     let last_at = chain.newest().manifest.made_at();
     let since = schedule.incremental_due_at(last_at, now.time_zone());
+    let days = schedule.incremental_every_days;
     if last_at > now.timestamp() {
         return Some(WhyNow::ClockWentBack { last_at });
     }
-    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since })
+    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since, days })
 }
 
-/// What an incremental can be based on, or why there can be none.
+/// Returns the parent of an incremental, or the reason why there is none.
 pub(crate) fn on_parent(
     chain: &Chain,
     on_disk: &ParentOnDisk,
@@ -279,8 +288,8 @@ pub(crate) fn on_parent(
     }
 }
 
-/// A received snapshot has a ctransid of its own filesystem. `btrfs send` writes
-/// that one, beside the UUID of the snapshot that was sent.
+/// A received snapshot has a ctransid of its own filesystem. `btrfs send` writes that
+/// one beside the UUID of the original snapshot.
 fn on_received(
     parent: SnapshotName,
     expected: Identity,
@@ -290,11 +299,12 @@ fn on_received(
     if identity.ctransid > *made_transid {
         return Err(Why::ParentTouched { parent });
     }
-    // First, for on two filesystems a ctransid can be the same by chance.
+    // Compare this first: on two filesystems a ctransid can be equal by chance.
     if identity.uuid == expected.uuid && *send_transid == Some(expected.ctransid) {
         return Ok((parent, identity.clone(), Proof::Received));
     }
-    // A snapshot of a subvolume that was itself received, and sent from here.
+    // The snapshot of a subvolume that was itself received, and that was sent from this
+    // host.
     if *identity == expected {
         return Ok((parent, expected, Proof::Sent));
     }
@@ -303,7 +313,8 @@ fn on_received(
     Err(Why::ParentChanged { parent, expected, found })
 }
 
-/// What may be over before a backup is due costs no full before that.
+/// True for a reason that may be gone when the next backup is due, so that it forces no
+/// full before then.
 fn may_pass(why: &Why) -> bool {
     matches!(why, Why::ParentWritable { .. } | Why::ParentUnreadable { .. })
 }
@@ -313,7 +324,7 @@ fn expected(chain: &Chain) -> Option<Identity> {
     Some(Identity { uuid: snapshot.uuid.clone()?, ctransid: snapshot.ctransid? })
 }
 
-/// When a backup is due next, if `decision` is carried out `now`.
+/// Returns when the next backup is due, provided that `decision` is carried out `now`.
 pub fn next_due(
     schedule: &Schedule,
     now: &Zoned,
@@ -332,7 +343,7 @@ pub fn next_due(
     }
 }
 
-/// When the full of the published chain and its newest backup were made.
+/// Returns when the full of the published chain and its newest backup were made.
 fn times_of(published: &Published) -> Option<(Timestamp, Timestamp)> {
     match published {
         Published::Chain(chain) => {
@@ -342,12 +353,12 @@ fn times_of(published: &Published) -> Option<(Timestamp, Timestamp)> {
     }
 }
 
-/// When the newest published backup was made.
+/// Returns when the newest published backup was made.
 pub fn last_at(published: &Published) -> Option<Timestamp> {
     times_of(published).map(|(_, last_at)| last_at)
 }
 
-/// When a backup is due, for whoever does not look at the disk; `None`: now.
+/// Returns when a backup is due, without looking at the disk. `None` means now.
 pub fn due_by_schedule(
     schedule: &Schedule,
     published: &Published,

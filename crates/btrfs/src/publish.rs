@@ -1,9 +1,9 @@
-//! Makes a backup visible: parts file, manifest, pointer, in this order.
+//! Publishes a backup: writes part index, manifest and pointer, in this order.
 //!
-//! The chunks are there already. Until the pointer is written, a reader of the
-//! bucket sees the backup before this one. The pointer is written only over
-//! the version that was read when this backup was planned. Where the store does
-//! not see to that, it is looked at right before.
+//! The chunks are in the bucket already. Until the pointer is written, a reader sees
+//! the backup before this one. The pointer replaces only the version that was read when
+//! this backup was planned. If the server ignores conditional writes, the pointer is
+//! read again right before.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::plan::{Identity, Proof, Step};
 use crate::snapshot::SnapshotName;
 use crate::stamp::Stamp;
 
-/// What the manifest says of the backup besides its chunks.
+/// What the manifest says about a backup besides its chunks.
 pub struct StreamDescription<'a> {
     pub backup: &'a SnapshotName,
     pub snapshot_path: String,
@@ -36,7 +36,7 @@ pub struct StreamDescription<'a> {
     pub host: &'a Host,
 }
 
-/// What made the backup.
+/// The host that made the backup.
 #[derive(Clone, Debug)]
 pub struct Host {
     pub name: String,
@@ -58,12 +58,12 @@ pub enum PublishError {
          give each host a prefix of its own"
     )]
     Conflict { key: Key, source: Option<UploadError> },
-    /// It may have been written all the same.
+    /// The pointer may have been written all the same.
     #[error("pointer {key} may be written or not; the next run finds out")]
     Unknown { key: Key, source: UploadError },
 }
 
-/// A stream that is not what was planned.
+/// Why a stream is not the one that was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamMismatch {
     #[error("the stream is of the snapshot {found:?}, expected {expected}")]
@@ -76,7 +76,7 @@ fn shown(parent: &Option<Identity>) -> String {
     parent.as_ref().map_or_else(|| "no parent".to_owned(), ToString::to_string)
 }
 
-/// The stream must be of this snapshot, and be based on what the plan says.
+/// Checks that the stream holds this snapshot and is based on the planned parent.
 pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), StreamMismatch> {
     if facts.snapshot.name != backup.to_string().as_bytes() {
         let found = String::from_utf8_lossy(&facts.snapshot.name).into_owned();
@@ -96,7 +96,7 @@ pub fn check(backup: &SnapshotName, step: &Step, facts: &Facts) -> Result<(), St
     Ok(())
 }
 
-/// The two documents of a backup.
+/// Returns manifest and part index of a backup.
 pub fn documents(
     layout: &Layout,
     described: &StreamDescription<'_>,
@@ -153,15 +153,15 @@ fn chunk_parts(chunk: &Chunk) -> ChunkParts {
     ChunkParts { key: chunk.key.as_str().to_owned(), sha256: chunk.part_sha256.clone() }
 }
 
-/// Whether documents of this backup may stand in the bucket.
+/// Whether documents of this backup may exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Documents {
     New,
-    /// Those of the same run are replaced.
+    /// Documents of the same run are replaced.
     BegunBefore,
 }
 
-/// Writes them: no pointer leads to them yet.
+/// Writes part index and manifest; no pointer leads to them yet.
 pub async fn write_documents(
     bucket: &Bucket,
     layout: &Layout,
@@ -229,8 +229,9 @@ pub async fn point(
     }
 }
 
-/// A store that ignores conditions would replace what another host has published
-/// in the hours since. This leaves it the moment between two calls.
+/// Refuses to replace a pointer that has changed. A server that ignores conditions
+/// would otherwise drop what another host published in the last hours. The moment
+/// between the two calls remains.
 async fn check_unchanged(
     bucket: &Bucket,
     key: &Key,
@@ -244,7 +245,7 @@ async fn check_unchanged(
     }
 }
 
-/// What no reader would take is not written.
+/// Refuses a document that no reader would accept.
 fn check_length(
     what: &'static str,
     document: &impl Serialize,

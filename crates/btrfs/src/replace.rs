@@ -1,11 +1,11 @@
-//! A file is replaced as a whole: whoever reads it finds the old or the new one,
-//! also after a power cut.
+//! Replaces a file atomically: a reader sees the old or the new content, even after a
+//! power cut.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Its folder has to be there.
+/// Writes `content` to `path`, whose directory must exist.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");

@@ -1,5 +1,5 @@
-//! Which subvolumes a run is about, and whether they can be backed up at all:
-//! checked before anything is done.
+//! Selects the subvolumes of a run and checks that they can be backed up, before
+//! anything is done.
 
 use std::path::PathBuf;
 
@@ -8,22 +8,22 @@ use crate::filesystem::{self, MountPointError};
 use crate::snapshot::SubvolumeName;
 use crate::spool::Spool;
 
-/// The configuration, or what was asked for, does not fit this host.
+/// The request or the configuration does not fit this host.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
-    #[error("no subvolume {asked:?} in the configuration, which has {known}")]
+    #[error("subvolume {asked:?} is not in the configuration; expected one of {known}")]
     Unknown { asked: String, known: String },
     #[error("snapshots.base_dir")]
     BaseDir(#[source] MountPointError),
     #[error(
-        "global.spool_dir {path:?}: expected a folder that exists, for `s3.spool_enabled` is on"
+        "global.spool_dir {path:?}: expected an existing directory, because `s3.spool_enabled` is on"
     )]
     Spool { path: PathBuf, source: std::io::Error },
     #[error("subvolume {name}")]
     MountPoint { name: SubvolumeName, source: MountPointError },
     #[error(
-        "subvolume {name}: {path:?} is a folder, not a subvolume; \
-         `btrfs subvolume create` makes one"
+        "subvolume {name}: {path:?} is a directory, not a subvolume; \
+         create one with `btrfs subvolume create`"
     )]
     NoSubvolume { name: SubvolumeName, path: PathBuf },
     #[error(
@@ -33,7 +33,7 @@ pub enum SelectionError {
     OtherFilesystem { name: SubvolumeName, path: PathBuf, base_dir: PathBuf },
 }
 
-/// Those that were named, or all.
+/// Returns the named subvolumes, or all.
 pub fn select<'c>(
     config: &'c Config,
     names: &[String],
@@ -57,10 +57,11 @@ fn unknown(config: &Config, asked: &str) -> SelectionError {
     SelectionError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
 }
 
-/// All are subvolumes, on the filesystem that the snapshots go to; the spool is there.
+/// Checks that all are subvolumes on the filesystem of the snapshot directory, and that
+/// the spool directory exists.
 pub fn check_places(config: &Config, subvolumes: &[&Subvolume]) -> Result<(), SelectionError> {
     if let Some(Spool { folder, .. }) = &config.spool {
-        // Read, because a file would be there, too.
+        // Reading it also refuses a file of that name.
         std::fs::read_dir(folder)
             .map_err(|source| SelectionError::Spool { path: folder.clone(), source })?;
     }

@@ -1,5 +1,4 @@
-//! The folder of snapshots: they are made here, each with its record, and
-//! removed.
+//! The snapshot directory: makes snapshots, each with its record, and removes them.
 
 use std::path::{Path, PathBuf};
 
@@ -36,8 +35,8 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// Takes in a snapshot that was received, and that is published: by a
-    /// snapshot of it. One that is there already stays.
+    /// Takes over a published snapshot that a restore received, by making a snapshot of
+    /// it. Does nothing if it is already there.
     pub async fn adopt(
         &self,
         received: &Path,
@@ -53,7 +52,7 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// The record comes first: a snapshot without one would never be cleared up.
+    /// Writes the record first: a snapshot without a record would never be removed.
     async fn snapshot(
         &self,
         of: &Path,
@@ -70,8 +69,8 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// Removes a snapshot and its record. One that a person made writable is
-    /// that person's now.
+    /// Removes a snapshot and its record. A snapshot that somebody made writable may be
+    /// in use and stays.
     pub async fn remove(&self, snapshot: &SnapshotName) {
         if let Err(reason) = self.try_remove(snapshot).await {
             tracing::warn!(event = "snapshot_not_deleted", %snapshot, "{reason}");
@@ -83,7 +82,7 @@ impl SnapshotDir<'_> {
         if path.symlink_metadata().is_ok() {
             let shown = subvolume::show(self.btrfs, &path).await;
             if !shown.map_err(|err| error_chain(&err))?.is_read_only {
-                return Err("it is writable; delete it by hand if it is not needed".to_owned());
+                return Err("it is writable, so somebody may be using it; check it, then delete it with `btrfs subvolume delete`".to_owned());
             }
             subvolume::delete(self.btrfs, &path).await.map_err(|err| error_chain(&err))?;
             tracing::info!(event = "snapshot_deleted", %snapshot);

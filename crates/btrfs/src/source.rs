@@ -1,4 +1,4 @@
-//! The stream of a snapshot, straight from its pipe or by way of a spool.
+//! The stream of a snapshot, directly from its pipe or through a spool.
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ impl Source {
         }
     }
 
-    /// As [`SendStream::stop`].
+    /// See [`SendStream::stop`].
     pub async fn stop(self) -> Option<Facts> {
         match self {
             Source::Straight(stream) => stream.stop().await,

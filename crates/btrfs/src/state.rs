@@ -1,9 +1,8 @@
-//! What this host remembers of its last runs: one file, `global.state_path`.
+//! Remembers the last run of each subvolume, in one file (`global.state_path`).
 //!
-//! A cache for `status`, and nothing else: what is due is decided from the
-//! bucket and the disk alone. Lost, damaged, of another version or of another
-//! bucket, it is begun anew with a line in the log; that it cannot be written is
-//! a warning.
+//! The file is only a cache for `status`: what is due is decided from the bucket and
+//! the disk. A file that is missing, damaged, of another version or of another
+//! repository is replaced, with a line in the log. A failed write is a warning.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,7 +17,7 @@ use crate::replace::replace;
 use crate::snapshot::SubvolumeName;
 
 const VERSION: u64 = 1;
-/// Ten thousand subvolumes with long errors.
+/// Enough for ten thousand subvolumes with long errors.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,29 +61,30 @@ struct VersionOnly {
 
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    #[error("it is not there")]
+    #[error("the file does not exist yet")]
     Missing,
-    #[error("it cannot be read: {0}")]
+    #[error("the file cannot be read: {0}")]
     Io(#[source] io::Error),
-    #[error("it is longer than {FILE_BYTES_MAX} bytes, the limit")]
+    #[error("the file is longer than {FILE_BYTES_MAX} bytes, the limit")]
     TooLong,
-    #[error("it is damaged: {0}")]
+    #[error("the file is damaged: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("it has version {0}, this program writes version {VERSION}")]
+    #[error("expected version {VERSION}, found {0}")]
     Version(u64),
-    #[error("it is of another bucket or prefix")]
+    #[error("the file belongs to another bucket or prefix")]
     RepositoryLocation,
 }
 
 impl LastRuns {
-    /// Never fails: what cannot be used is begun anew, and said.
+    /// Opens the file. Never fails: if the file is unusable, the memory is empty and a
+    /// warning says why.
     pub fn open(path: &Path, home: RepositoryLocation) -> LastRuns {
         let runs = read(path, &home).unwrap_or_else(|err| {
             let path = path.display();
             if matches!(err, Unusable::Missing) {
                 tracing::info!(event = "state_begun", %path, "{err}");
             } else {
-                tracing::warn!(event = "state_ignored", %path, "{err}; it is begun anew");
+                tracing::warn!(event = "state_ignored", %path, "{err}; starting with an empty state file");
             }
             BTreeMap::new()
         });
@@ -95,7 +95,7 @@ impl LastRuns {
         self.runs.get(subvolume.as_str())
     }
 
-    /// Remembers a run, on disk.
+    /// Remembers a run, and writes the file.
     pub fn note(&mut self, subvolume: &SubvolumeName, run: LastRun) {
         let run = match self.runs.remove(subvolume.as_str()) {
             Some(last) => run.after(last),
@@ -104,7 +104,7 @@ impl LastRuns {
         self.runs.insert(subvolume.as_str().to_owned(), run);
         if let Err(err) = self.write() {
             let path = self.path.display();
-            tracing::warn!(event = "state_not_written", %path, "{err}; check `global.state_path`");
+            tracing::warn!(event = "state_not_written", %path, "write the state file: {err}; check `global.state_path`");
         }
     }
 
@@ -120,13 +120,14 @@ impl LastRuns {
 }
 
 impl LastRun {
-    /// It is due again at once.
+    /// Returns a failed run, which is due again at once.
     pub fn failed(error: String) -> LastRun {
         let now = Timestamp::now();
         LastRun { ran_at: now, outcome: RunStatus::Failed, error: Some(error), next_due_at: now }
     }
 
-    /// That nothing was due does not hide how the run before ended.
+    /// Returns the run to remember. A run in which nothing was due does not hide how
+    /// the run before it ended.
     fn after(self, last: LastRun) -> LastRun {
         match self.outcome {
             RunStatus::NotDue => LastRun { next_due_at: self.next_due_at, ..last },
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_begun_anew() {
+    fn an_unusable_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let mut state = LastRuns::open(&path, home("a/"));
@@ -235,7 +236,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let mut state = LastRuns::open(&path, home("a/"));
         state.note(&data(), run(RunStatus::Published, 1));
-        assert!(state.last_run(&data()).is_some(), "it is no error that it cannot be written");
+        assert!(state.last_run(&data()).is_some(), "a failed write is no error");
     }
 
     proptest::proptest! {

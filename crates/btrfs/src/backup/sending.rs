@@ -1,7 +1,8 @@
-//! One backup on its way: the stream of its snapshot into chunks, then published.
+//! Sends one backup: the stream of its snapshot becomes chunks, and then the backup is
+//! published.
 //!
-//! What S3 acknowledges is noted, so that a stream which broke off, in this run or
-//! in an earlier one, is sent again without sending twice what S3 has.
+//! The journal records what S3 acknowledges. If the stream breaks off, in this run or
+//! in an earlier one, it is sent again without uploading twice what S3 has.
 
 use std::time::{Duration, Instant};
 
@@ -26,14 +27,16 @@ use crate::spool::SpoolError;
 use crate::stamp::Stamp;
 use crate::tidy::LeftBy;
 
-/// A host that sleeps every night freezes a long send more than once; one whose
-/// streams are never sound is not to upload for ever.
+/// A host that sleeps every night freezes a long send more than once. A host whose
+/// streams are never sound must not upload for ever.
 const SENDS_MAX: u32 = 3;
 
 impl Backup<'_> {
-    /// Sends a snapshot until its stream is sound. One that was frozen and thawed
-    /// is not, although its program says that all went well; sent again it is.
-    /// The same fault at the same place is no accident, and is not tried again.
+    /// Sends a snapshot until its stream is sound.
+    ///
+    /// A `btrfs send` that was frozen and thawed writes a corrupt stream and still
+    /// exits with 0; the next attempt succeeds. The same fault at the same place is no
+    /// accident and is not retried.
     pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (mut sent, mut last) = (1, None);
         loop {
@@ -55,20 +58,21 @@ impl Backup<'_> {
                 subvolume = %job.subvolume.name,
                 sent,
                 sends_max = SENDS_MAX,
-                "{}; nothing of it is published, the snapshot is sent again",
+                "{}; nothing was published, sending the snapshot again",
                 error_chain(&failure)
             );
             sent += 1;
         }
     }
 
-    /// Without a journal nothing is known of what there is, so it goes.
+    /// Returns whether the snapshot can be sent again. Without a journal it is unknown
+    /// what is in the bucket, so that is removed first.
     async fn prepare_replay(&self, job: &Job<'_>) -> bool {
         self.journal(job).await.is_some()
             || self.cleanup().clear(&job.backup, &job.run, LeftBy::ThisRun).await
     }
 
-    /// Removes a chunk of another stream, and what may follow it.
+    /// Removes a chunk of a different stream, and all later ones.
     async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
         let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
         if !self.cleanup().clear_others(&job.backup, &job.run, &kept).await {
@@ -80,13 +84,13 @@ impl Backup<'_> {
             Ok(()) => true,
             Err(err) => {
                 let path = path.display();
-                tracing::warn!(event = "journal_not_written", %path, "{err}");
+                tracing::warn!(event = "journal_not_written", %path, "write the journal: {err}");
                 false
             }
         }
     }
 
-    /// The `sent`th time in this run.
+    /// Sends and publishes, as attempt number `sent` of this run.
     async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
         let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
         let snapshot = self.snapshot_dir().path_of(&job.backup);
@@ -120,7 +124,8 @@ impl Backup<'_> {
         let publishing = async {
             let mut may_stand = Documents::New;
             if is_again {
-                // What cannot be removed is no part of the backup, and was said.
+                // Objects that cannot be removed are no part of the backup, and
+                // `clear_others` has warned about them.
                 let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
                 self.cleanup().clear_others(&job.backup, &job.run, &kept).await;
                 may_stand = Documents::BegunBefore;
@@ -138,13 +143,13 @@ impl Backup<'_> {
         Ok(())
     }
 
-    /// Goes on with the journal of the backup, or begins one. What cannot be noted
+    /// Continues the journal of the backup or creates one. Without a journal the backup
     /// is sent all the same.
     async fn take_notes(&self, job: &Job<'_>, named: Named, is_again: bool) -> Notes {
         let path = self.records.journal(&job.backup);
         let (known, writer) = match self.journal(job).await {
             Some(journal) => {
-                let writer = Writer::go_on(&path, journal.good_bytes, named).await;
+                let writer = Writer::resume(&path, journal.good_bytes, named).await;
                 (Some(journal.known), writer)
             }
             None => {
@@ -154,7 +159,7 @@ impl Backup<'_> {
         };
         let writer = writer.map_err(|err| {
             let path = path.display();
-            tracing::warn!(event = "journal_not_written", %path, "{err}; check the disk");
+            tracing::warn!(event = "journal_not_written", %path, "write the journal: {err}; check the disk");
         });
         Notes { known, writer: writer.ok() }
     }
@@ -174,7 +179,7 @@ impl Backup<'_> {
             part_bytes: *part_bytes,
             chunk_count_max: CHUNK_COUNT_MAX,
             metadata: self.bucket_of(job).metadata,
-            // Another host may have begun in the same second.
+            // Another host may have started a backup in the same second.
             overwrite: Overwrite::Never,
             content_type: Some("application/octet-stream".to_owned()),
             storage_class: Some(class_chunks.clone()),
@@ -187,7 +192,7 @@ impl Backup<'_> {
             match (known, &writer) {
                 (None, None) => store.upload_chunks(&put, stream).await,
                 (known, writer) => {
-                    let tell = writer.as_ref().map_or_else(nobody, Writer::tell);
+                    let tell = writer.as_ref().map_or_else(no_journal, Writer::sender);
                     store.upload_chunks_noted(&put, Noted { known, tell }, stream).await
                 }
             }
@@ -203,13 +208,13 @@ impl Backup<'_> {
     }
 }
 
-/// What is known of a stream that is about to be sent, and who notes what comes.
+/// What is known about a stream before it is sent, and the writer of its journal.
 struct Notes {
     known: Option<Known>,
     writer: Option<Writer>,
 }
 
-fn nobody() -> mpsc::Sender<Acknowledged> {
+fn no_journal() -> mpsc::Sender<Acknowledged> {
     mpsc::channel(1).0
 }
 
@@ -222,7 +227,7 @@ fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
     }
 }
 
-/// A source that broke off says itself why.
+/// Prefers the error of the source, which explains why the upload broke off.
 fn first_cause(err: UploadError) -> Failure {
     let UploadError::Source { key, source } = err else { return Failure::Upload(err) };
     let source = match source.downcast::<SendError>() {

@@ -1,4 +1,4 @@
-//! Puts a [`Catalogue`] together: first the listing, then manifest by manifest.
+//! Builds a [`Catalogue`]: first from the listing, then from each manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::stamp::Stamp;
 
 const STANDARD: &str = "STANDARD";
 
-/// A listing under way.
+/// A listing in progress.
 pub struct ObjectIndex {
     folder: String,
     objects: BTreeMap<String, Object>,
     classes: BTreeSet<Arc<str>>,
 }
 
-/// A catalogue whose manifests come one by one.
+/// A catalogue in progress; manifests are added one by one.
 pub struct CatalogueBuilder {
     subvolume: SubvolumeName,
     objects: BTreeMap<String, Object>,
@@ -35,7 +35,7 @@ pub struct CatalogueBuilder {
 }
 
 impl ObjectIndex {
-    /// `folder`: what all keys start with.
+    /// Starts a listing of the keys below `folder`.
     pub fn new(folder: String) -> ObjectIndex {
         ObjectIndex { folder, objects: BTreeMap::new(), classes: BTreeSet::new() }
     }
@@ -51,7 +51,7 @@ impl ObjectIndex {
         Ok(())
     }
 
-    /// There are ten or so: each is kept once.
+    /// Returns the shared name of a storage class; there are only about ten.
     fn class(&mut self, class: &str) -> Arc<str> {
         if let Some(known) = self.classes.get(class) {
             return Arc::clone(known);
@@ -61,7 +61,7 @@ impl ObjectIndex {
         class
     }
 
-    /// The manifests to read, in the order in which they are to be added.
+    /// Returns the manifests to read, in the order in which they must be added.
     pub fn manifests(&self, layout: &Layout, subvolume: &SubvolumeName) -> Vec<Found> {
         let of_kind = |kind: Kind| {
             let prefix = layout.manifests(subvolume, kind);
@@ -83,7 +83,7 @@ impl ObjectIndex {
 }
 
 impl CatalogueBuilder {
-    /// Adds a manifest, or why it could not be read.
+    /// Adds a manifest, or the reason why it cannot be read.
     pub fn add(&mut self, found: Found, manifest: Result<Manifest, String>) {
         let mut backup = Backup {
             manifest: Err(String::new()),
@@ -110,7 +110,7 @@ impl CatalogueBuilder {
         self.backups.push(backup);
     }
 
-    /// Notes that the backup which comes next names this object. Returns its class.
+    /// Notes that the next backup names this object. Returns the storage class.
     fn name(&mut self, key: &str, size: Option<u64>, absent: &mut Absent) -> Option<Arc<str>> {
         let Some(object) = self.objects.get_mut(key) else {
             absent.note(|| format!("{key} is missing"));
@@ -126,7 +126,8 @@ impl CatalogueBuilder {
         Some(Arc::clone(&object.class))
     }
 
-    /// `pointer`: the manifest that it names, or what is wrong with it.
+    /// Finishes the catalogue. `pointer` is the manifest that the pointer names, or why
+    /// it cannot be read.
     pub fn finish(
         self,
         pointer: Option<Result<Key, String>>,
@@ -164,7 +165,7 @@ impl Absent {
     }
 }
 
-/// The full that each backup leads to, or why it leads to none.
+/// Returns the full of each backup, or why its chain does not lead to one.
 fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, String>> {
     let mut known: Vec<Option<Result<usize, String>>> = vec![None; backups.len()];
     for n in 0..backups.len() {
@@ -184,15 +185,15 @@ fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, Str
             known[at] = Some(full.clone());
         }
     }
-    known.into_iter().map(|full| full.expect("each was looked at")).collect()
+    known.into_iter().map(|full| full.expect("every backup was visited")).collect()
 }
 
-/// The parent of a backup, which is older: so this comes to an end.
+/// Returns the parent of a backup. It is always older, so following it ends.
 fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Option<usize>, String> {
     let link = backups[at].manifest.as_ref().map_err(Clone::clone)?;
     let (key, manifest) = (&link.key, &link.manifest);
     if manifest.subvolume != subvolume.as_str() {
-        return Err(format!("manifest {key} is of the subvolume {:?}", manifest.subvolume));
+        return Err(format!("manifest {key} belongs to the subvolume {:?}, expected {:?}", manifest.subvolume, subvolume.as_str()));
     }
     let Some(parent_key) = &manifest.parent_manifest else { return Ok(None) };
     let Some(parent) = backups[at].parent else {

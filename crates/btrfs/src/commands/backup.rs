@@ -1,4 +1,4 @@
-//! `backup`: snapshots, sent and published.
+//! `backup`: makes snapshots, sends and publishes them.
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::backup::{Backup, Report};
@@ -25,7 +25,8 @@ use super::{
     warn_of_ignored_conditions,
 };
 
-/// Tells `notify.url` how it ended, but not where another run is at it.
+/// Runs a backup and reports its end to `notify.url`, unless another run holds the
+/// lock.
 pub async fn run(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     let outcome = back_up(config, asked, names).await;
     if let Some(notify) = &config.notify {
@@ -69,7 +70,7 @@ async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::R
     exit_of(Doing::BackUp, published.len(), failed)
 }
 
-/// Everything that a backup needs; the bucket is there and lets us in.
+/// Builds everything that a backup needs, and checks the bucket.
 async fn prepare(
     config: &Config,
     btrfs: Btrfs,
@@ -86,12 +87,12 @@ async fn prepare(
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, &config.bucket);
-    log_way(config);
+    log_upload_limits(config);
     Ok(Backup { config, bucket, btrfs, host, form, shutdown, records, run })
 }
 
-/// What bounds an upload.
-fn log_way(config: &Config) {
+/// Logs the limits of uploads.
+fn log_upload_limits(config: &Config) {
     let spool = config.spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
     tracing::info!(
         event = "upload_limits",
@@ -101,7 +102,7 @@ fn log_way(config: &Config) {
     );
 }
 
-/// Killed or stopped meanwhile, the next run goes on.
+/// Prunes. If it is killed or stopped, the next run continues.
 async fn prune_after(backup: &Backup<'_>, report: &Report) {
     let published: Vec<_> =
         report.published.iter().map(|snapshot| snapshot.subvolume.clone()).collect();
@@ -112,14 +113,17 @@ async fn prune_after(backup: &Backup<'_>, report: &Report) {
     }
 }
 
-/// What is not aborted by then, the next run sweeps.
+/// Aborts abandoned uploads. The next run removes what is left.
 async fn settle(backup: &Backup<'_>) {
     if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
-        tracing::warn!(event = "uploads_left_behind", "the store does not answer");
+        tracing::warn!(
+            event = "uploads_not_aborted",
+            "S3 does not answer; the next run aborts the incomplete uploads"
+        );
     }
 }
 
-/// `--no-s3`: needs no credentials, for it asks nobody.
+/// `--no-s3`: makes local snapshots. It needs no credentials.
 pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
@@ -142,7 +146,7 @@ pub fn lock(config: &Config) -> anyhow::Result<Lock> {
     })
 }
 
-/// What a command does to each subvolume.
+/// The operation of a command on each subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     BackUp,
@@ -160,7 +164,7 @@ impl Doing {
     }
 }
 
-/// It was done to so many subvolumes, and failed for some.
+/// Returns the exit code for `done` subvolumes and the `failed` ones.
 pub fn exit_of(
     doing: Doing,
     done: usize,
@@ -179,7 +183,7 @@ pub fn exit_of(
         let error = format!("{:#}", anyhow!(failure));
         tracing::error!(event, subvolume = %name, "{error}");
     }
-    let what = format!("{doing}: {done} of {count} done, not done: {names}");
+    let what = format!("{doing}: {done} of {count} subvolumes done, failed: {names}");
     match (stopped, names.is_empty(), done) {
         (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}"))),
         (None, true, _) => Ok(Exit::Done),

@@ -1,4 +1,4 @@
-//! `plan`, and `backup --dry-run`: what a backup would do now, and why.
+//! `plan` and `backup --dry-run`: print what a backup would do now, and why.
 
 use btrfs_to_s3::compressed;
 use btrfs_to_s3::config::Config;

@@ -1,4 +1,4 @@
-//! `[s3]`: the bucket, and how backups are put into it.
+//! `[s3]`: the bucket, and how backups are stored in it.
 
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::layout::Layout;
 const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
 const CONCURRENCY: usize = 4;
-/// Each needs a buffer of a part; more do not make a link faster.
+/// Each part in flight needs a buffer; more than this make no connection faster.
 pub const CONCURRENCY_MAX: usize = 256;
 const RETRY_HOURS: f64 = 6.0;
-/// A month: a run that hangs for longer helps nobody.
+/// A month; a run that waits longer is of no use.
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
 const CLASS_CHUNKS: &str = "DEEP_ARCHIVE";
 const CLASS_MANIFEST: &str = "STANDARD";
@@ -35,19 +35,19 @@ const CLASSES: [&str; 9] = [
     "REDUCED_REDUNDANCY",
     "EXPRESS_ONEZONE",
 ];
-/// These have to be thawed before they can be read.
+/// Storage classes whose objects must be thawed before they can be read.
 const ARCHIVED_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-/// Manifests and pointers are read and verified through buffers of this size.
+/// Buffer size for reading and verifying manifests and pointers.
 const DOCUMENTS_BYTES: u64 = 16 * MIB;
 
-/// The bucket, and how backups are put into it.
+/// The bucket, and how backups are stored in it.
 #[derive(Clone, Debug)]
 pub struct BucketConfig {
     pub settings: Settings,
     pub layout: Layout,
     pub chunk_bytes: u64,
     pub part_bytes: u64,
-    /// Parts on their way at once.
+    /// Number of parts in flight.
     pub concurrency: usize,
     pub class_chunks: String,
     pub class_manifest: String,
@@ -59,16 +59,17 @@ pub fn is_storage_class(class: &str) -> bool {
 }
 
 impl BucketConfig {
-    /// Without a configuration file, from settings alone.
+    /// Builds the configuration without a file, from settings alone.
     pub fn of_settings(settings: &[Setting]) -> Result<(BucketConfig, RestoreConfig), ConfigError> {
-        // The ending decides the format; neither stands in the error of a setting.
+        // The extension selects the format. Neither appears in the error about a
+        // setting.
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let Loaded { raw, source }: Loaded<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
         Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
     }
 
-    /// Makes room in memory for so many parts on their way at once.
+    /// Sets the number of parts in flight, and the memory that they need.
     pub fn hold_parts(&mut self, concurrency: usize) {
         self.concurrency = concurrency;
         self.settings.buffer_budget_bytes =
@@ -76,7 +77,7 @@ impl BucketConfig {
     }
 }
 
-/// One part is filled while the others are on their way.
+/// Returns the memory for parts: one is filled while the others are in flight.
 fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
     let buffers = part_bytes.min(chunk_bytes).saturating_mul(concurrency as u64 + 1);
     buffers.saturating_add(DOCUMENTS_BYTES)
@@ -104,7 +105,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
         class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
     if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
         let what =
-            format!("manifests have to be readable at once, objects in {class_manifest} are not");
+            format!("manifests must be readable without a thaw, but objects in {class_manifest} are archived");
         return Err(source.wrong("s3.storage_class_manifest", what));
     }
     let budget = budget_bytes(part_bytes, chunk_bytes, concurrency);
@@ -147,7 +148,7 @@ fn class_of(
 fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, ConfigError> {
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
-            return Err(source.wrong(key, "may not be empty"));
+            return Err(source.wrong(key, "must not be empty"));
         }
     }
     let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
@@ -165,7 +166,7 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         None => None,
         Some(Some(limit)) => Some(limit),
         Some(None) => {
-            let what = "a limit of 0 would upload nothing; leave the key out for no limit";
+            let what = "expected at least 1, found 0; leave the key out for no limit";
             return Err(source.wrong("s3.bandwidth_limit_bytes", what));
         }
     };

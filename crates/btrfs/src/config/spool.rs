@@ -6,7 +6,7 @@ use s3up_core::Size;
 use super::raw;
 use crate::spool::Spool;
 
-/// Turned off, its keys are checked all the same.
+/// Checks the keys of the spool, even if it is turned off.
 pub(super) fn spool(
     raw: &raw::Raw,
     part_bytes: u64,
@@ -22,7 +22,7 @@ pub(super) fn spool(
     if raw.s3.spool_enabled != Some(true) {
         return Ok(None);
     }
-    let missing = |key| source.wrong(key, "is not set, and `s3.spool_enabled` needs it");
+    let missing = |key| source.wrong(key, "is required by `s3.spool_enabled`, but not set");
     let folder = folder.as_ref().ok_or_else(|| missing("global.spool_dir"))?.to_path_buf();
     let limit_bytes = limit.ok_or_else(|| missing("global.spool_size_bytes"))?;
     Ok(Some(Spool { folder, limit_bytes }))

@@ -1,4 +1,4 @@
-//! A plan on stdout: for people, and for programs.
+//! Prints a plan to stdout, as a table or as JSON.
 
 use s3up_cli::table;
 use serde::Serialize;
@@ -7,16 +7,17 @@ use super::Planned;
 use crate::cause::error_chain;
 use crate::plan::{Plan, seconds};
 
-/// One subvolume, as JSON has it.
+/// One subvolume in the JSON output.
 #[derive(Serialize)]
 struct Line {
     subvolume: String,
-    /// `full`, `incremental`, `not_due`, or `unknown`: it could not be looked at.
+    /// `full`, `incremental`, `not_due`, or `unknown` if the subvolume could not be
+    /// observed.
     decision: &'static str,
     reason: String,
-    /// `resume` or `publish`, where an earlier run has begun it.
+    /// `resume` or `publish` for an interrupted backup of an earlier run.
     work: Option<&'static str>,
-    /// That need not be uploaded, where it is resumed.
+    /// Bytes that a resumed backup need not upload.
     acknowledged_bytes: Option<u64>,
     parent: Option<String>,
     snapshot: Option<String>,
@@ -83,7 +84,7 @@ impl Line {
     }
 }
 
-/// As it is printed: with a line break at its end.
+/// Formats `data` as indented JSON with a final newline.
 pub fn json(data: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(data).expect("plain data is always JSON");
     text.push('\n');

@@ -1,5 +1,5 @@
-//! Looks at what an earlier run left of a backup: on disk, in its journal, in the
-//! bucket. Changes nothing, decides nothing.
+//! Observes what an earlier run left of a backup: on disk, in its journal and in the
+//! bucket. It changes nothing and decides nothing.
 
 use std::path::Path;
 
@@ -18,25 +18,25 @@ use crate::record::{RUN_METADATA, Record, Records, RunId, State};
 use crate::snapshot::SnapshotName;
 use crate::tool::Btrfs;
 
-/// A backup that was begun and is not published.
+/// A backup that was started and is not published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterruptedBackup {
     pub backup: SnapshotName,
     pub run: RunId,
     pub journal: Result<Journal, Unusable>,
     pub on_disk: ParentOnDisk,
-    /// Where everything but the pointer is in the bucket, and is right.
+    /// Set if everything but the pointer is in the bucket and correct.
     pub complete: Option<CompleteBackup>,
 }
 
-/// What a manifest that no pointer leads to says.
+/// Content of a manifest that no pointer leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteBackup {
     pub identity: Identity,
     pub parent: Option<Key>,
 }
 
-/// Where to look.
+/// Everything that an interrupted backup is read from.
 pub struct Places<'a> {
     pub bucket: &'a Bucket,
     pub config: &'a BucketConfig,
@@ -45,14 +45,14 @@ pub struct Places<'a> {
     pub records: &'a Records,
 }
 
-/// The newest that was begun and is not in the chain.
+/// Returns the newest backup that was started and is not in the chain.
 pub fn newest_begun<'r>(
     records: &'r [(SnapshotName, Record)],
     chain: Option<&Chain>,
 ) -> Option<&'r (SnapshotName, Record)> {
     let is_published = |name: &SnapshotName| {
-        let mut links = chain.into_iter().flat_map(Chain::entries);
-        links.any(|link| link.manifest.snapshot.name == name.to_string())
+        let mut entries = chain.into_iter().flat_map(Chain::entries);
+        entries.any(|entry| entry.manifest.snapshot.name == name.to_string())
     };
     let begun = records.iter().filter(|(_, record)| record.state == State::Begun);
     begun.filter(|(name, _)| !is_published(name)).max_by_key(|(name, _)| name.stamp)
@@ -78,7 +78,7 @@ impl Places<'_> {
         })
     }
 
-    /// Everything that the manifest of this run names is looked at.
+    /// Audits every object that the manifest of this run names.
     async fn complete(
         &self,
         backup: &SnapshotName,
@@ -91,7 +91,7 @@ impl Places<'_> {
             return Ok(None);
         }
         let incomplete = |reason: &dyn std::fmt::Display| {
-            tracing::warn!(event = "manifest_not_published", %key, "{reason}");
+            tracing::warn!(event = "manifest_not_published", %key, "not publishing the complete backup of an earlier run: {reason}");
             Ok(None)
         };
         let checked = match audit::check(self.bucket, key.clone(), &Expected::Nothing).await {
@@ -101,10 +101,10 @@ impl Places<'_> {
         if let Some(finding) = checked.findings.first() {
             return incomplete(finding);
         }
-        let Some(link) = checked.link else { return incomplete(&"it cannot be read") };
+        let Some(link) = checked.link else { return incomplete(&"the manifest cannot be read") };
         match self.bucket.parts(&link).await {
             Ok(Some(_)) => {}
-            Ok(None) => return incomplete(&"it has no parts file"),
+            Ok(None) => return incomplete(&"the manifest names no part index"),
             Err(BucketError::Store(err)) => return Err(err),
             Err(err) => return incomplete(&error_chain(&err)),
         }
@@ -122,13 +122,13 @@ fn described(link: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup,
         || manifest.subvolume != backup.subvolume.as_str()
         || manifest.kind != backup.kind
     {
-        return Err(format!("it is of the snapshot {:?}, expected {backup}", snapshot.name));
+        return Err(format!("the manifest describes the snapshot {:?}, expected {backup}", snapshot.name));
     }
     let parent = manifest.parent_key().map_err(|err| error_chain(&err))?;
     match (&snapshot.uuid, snapshot.ctransid) {
         (Some(uuid), Some(ctransid)) => {
             Ok(CompleteBackup { identity: Identity { uuid: uuid.clone(), ctransid }, parent })
         }
-        _ => Err("it does not say which state of its snapshot was sent".to_owned()),
+        _ => Err("the manifest does not identify its snapshot (no UUID or ctransid)".to_owned()),
     }
 }

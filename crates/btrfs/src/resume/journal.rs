@@ -1,10 +1,10 @@
-//! What S3 has acknowledged of a backup that is under way: a file beside its
-//! record, one line for each acknowledgement.
+//! The journal: what S3 has acknowledged of an unfinished backup. It is a file beside
+//! the snapshot record, with one line per acknowledgement.
 //!
-//! Each line begins with a checksum of what follows. Reading ends at the first
-//! line that is not right, as a power cut leaves one; so what is read was written.
-//! Whether it is true nobody believes: S3 is asked what it has, and every byte
-//! is hashed again.
+//! Each line begins with a checksum of its rest. Reading stops at the first line whose
+//! checksum is wrong, for example after a power cut, so every line that is read was
+//! written. The journal is never trusted alone: S3 is asked which parts it has, and
+//! every byte is hashed again.
 
 use std::fmt;
 use std::fs::File;
@@ -23,14 +23,14 @@ use crate::plan::Identity;
 use crate::record::RunId;
 use crate::snapshot::SnapshotName;
 
-/// The one form of journals that there is.
+/// The only format of journals so far.
 const VERSION: u32 = 1;
-/// Of its SHA-256, in hex digits: a line is torn, not forged.
+/// Number of hex digits of the SHA-256. It detects torn lines, not forged ones.
 const CHECKSUM_LEN: usize = 16;
-/// An upload id has some hundred bytes; a longer line is none of ours.
+/// An upload id has some hundred bytes; a longer line is not from us.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
-/// What the journal is of.
+/// Identifies the backup that a journal belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     version: u32,
@@ -38,12 +38,12 @@ pub struct Header {
     home: RepositoryLocation,
     pub snapshot: String,
     pub run: RunId,
-    /// The manifest that was the newest published one then.
+    /// Newest published manifest when the backup started.
     pub base: Option<String>,
     pub settings: Settings,
 }
 
-/// What a stream is cut and stored by.
+/// How a stream is cut into objects and stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     pub part_bytes: u64,
@@ -53,30 +53,31 @@ pub struct Settings {
     pub form: String,
 }
 
-/// All that a journal says.
+/// Content of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     pub header: Header,
-    /// Of the snapshot, as its stream named it; `None`: nothing was read of it.
+    /// Identity of the snapshot as its stream names it. `None` if nothing was read from
+    /// the stream.
     pub identity: Option<Identity>,
     pub known: Known,
     pub acknowledged_bytes: u64,
     /// When the last line was written.
     pub acknowledged_at: Timestamp,
-    /// Where the lines that are right end.
+    /// Length of the valid lines.
     pub good_bytes: u64,
 }
 
-/// Why a journal cannot be gone by.
+/// Why a journal cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    #[error("it has no journal")]
+    #[error("the journal is missing")]
     Missing,
-    #[error("its journal cannot be read: {reason}")]
+    #[error("the journal cannot be read: {reason}")]
     Unreadable { reason: String },
-    #[error("its journal does not begin as one: {what}")]
+    #[error("the journal has no valid header: {what}")]
     NoHeader { what: String },
-    #[error("its journal is of another bucket, prefix, snapshot or run")]
+    #[error("the journal belongs to another bucket, prefix, snapshot or run")]
     Other,
 }
 
@@ -101,7 +102,7 @@ pub(super) enum Line {
         etag: String,
         bytes: u64,
     },
-    /// Of this chunk and those after it nothing counts any more.
+    /// This chunk and all later ones are no longer valid.
     Forgotten {
         chunk: u64,
     },
@@ -160,7 +161,7 @@ impl fmt::Display for Settings {
 }
 
 impl Journal {
-    /// That of a snapshot and a run, in this bucket.
+    /// Reads the journal of a snapshot and a run in this bucket.
     pub async fn read(
         path: &Path,
         bucket: &BucketConfig,
@@ -179,7 +180,7 @@ impl Journal {
 
     fn take(&mut self, line: Line) {
         match line {
-            // There is one, at the beginning.
+            // The header stands at the beginning only.
             Line::Header(_) => {}
             Line::Snapshot(identity) => self.identity = Some(identity),
             Line::Begun { chunk, upload_id } => {
@@ -194,7 +195,8 @@ impl Journal {
                 Acknowledged::Part { chunk, number, part }.note_in(&mut self.known);
             }
             Line::Completed { chunk, etag, bytes } => {
-                // One that fits into a part has no parts of its own.
+                // A chunk that fits into one part was not a multipart upload and has no
+                // parts.
                 if self.bytes_of(chunk) == 0 {
                     self.acknowledged_bytes += bytes;
                 }
@@ -230,7 +232,7 @@ fn unreadable(err: &dyn fmt::Display) -> Unusable {
     Unusable::Unreadable { reason: err.to_string() }
 }
 
-/// Reads lines as long as they are right.
+/// Reads lines until one is invalid.
 fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
     let mut journal: Option<Journal> = None;
     let mut good_bytes = 0;
@@ -252,8 +254,8 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
                     good_bytes: 0,
                 });
             }
-            (None, Some(Line::Header(_))) => return no_header("another version wrote it"),
-            (None, _) => return no_header("its first line is torn"),
+            (None, Some(Line::Header(_))) => return no_header("it has another version"),
+            (None, _) => return no_header("its first line is damaged"),
             (Some(journal), Some(line)) => journal.take(line),
             (Some(_), None) => break,
         }
@@ -269,7 +271,7 @@ pub(super) fn encode(line: &Line, into: &mut Vec<u8>) {
     writeln!(into, "{} {json}", &checksum[..CHECKSUM_LEN]).expect("memory takes what is written");
 }
 
-/// `None`: it is torn, or none of ours.
+/// `None` if the line is torn or not from us.
 fn decode(line: &[u8]) -> Option<Line> {
     let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let (checksum, json) = text.split_once(' ')?;

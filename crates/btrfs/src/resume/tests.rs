@@ -102,7 +102,7 @@ fn incremental() -> Decision {
     Decision::Due(Step::Incremental { parent, identity, proof: Proof::Sent, why: WhyNow::Asked })
 }
 
-/// What is decided, in words.
+/// Returns the decision as text.
 fn decided(
     asked: Trigger,
     decision: &Decision,
@@ -125,13 +125,13 @@ fn decided(
     };
     match decide(&now, found) {
         None => "wait".to_owned(),
-        Some(Err(dropped)) => dropped.to_string(),
+        Some(Err(reason)) => reason.to_string(),
         Some(Ok(Resumed { step, work, .. })) => format!("{} {step}", work.word()),
     }
 }
 
 #[test]
-fn what_becomes_of_it() {
+fn an_interrupted_backup_is_resumed_published_or_started_over() {
     use Kind::{Full, Incremental};
     use Trigger::{Full as AskedFull, Now as AskedNow, Scheduled};
     let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
@@ -140,38 +140,39 @@ fn what_becomes_of_it() {
     let not = || Decision::NotDue;
     let inc = incremental;
     let other_settings = Settings { part_bytes: 11, ..settings() };
-    let gone_on = "resume incremental on data__20260101T000000Z__full: it was asked for";
+    let resumed =
+        "resume incremental on data__20260101T000000Z__full: requested with --once";
     let pub_inc =
-        "publish incremental on data__20260101T000000Z__full: an earlier run has begun it";
+        "publish incremental on data__20260101T000000Z__full: an earlier run was interrupted";
     let base = Some(BASE);
     #[rustfmt::skip]
     let cases = [
         // situation               asked      due     newest       found                            decided
-        ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              gone_on),
-        ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: it was asked for"),
-        ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run has begun it"),
+        ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              resumed),
+        ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: requested with --full"),
+        ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run was interrupted"),
         ("not its time",           Scheduled, not(),  base,        found(Full),                     "wait"),
-        ("a full is asked for",    AskedFull, full(), base,        found(Incremental),              "a full was asked for"),
+        ("a full is requested",    AskedFull, full(), base,        found(Incremental),              "a full was requested"),
         ("a full is due",          Scheduled, full(), base,        found(Incremental),              "a full is due"),
-        ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup was published meanwhile"),
-        ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup was published meanwhile"),
+        ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup has been published since"),
+        ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup has been published since"),
         ("no snapshot",            AskedNow,  inc(),  base,        on(ParentOnDisk::Missing),       "its snapshot is missing"),
-        ("writable",               AskedNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot was made writable"),
+        ("writable",               AskedNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot is writable and may have changed"),
         ("unreadable",             AskedNow,  inc(),  base,        on(unreadable()),                "its snapshot cannot be sent: EIO"),
-        ("changed",                AskedNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot was changed: sent was u at transaction 7, it is u at transaction 8"),
-        ("no journal",             AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "it has no journal"),
-        ("of another bucket",      AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Other)), "its journal is of another bucket, prefix, snapshot or run"),
-        ("nothing acknowledged",   AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_bytes = 0), "nothing of it is in the bucket"),
-        ("nothing read",           AskedNow,  inc(),  base,        journal(Full, |it| it.identity = None), "nothing of it is in the bucket"),
-        ("too old",                AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "it is too old: its last part is of 2025-12-27T23:59:59Z"),
-        ("old enough",             AskedNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: it was asked for"),
-        ("set otherwise",          AskedNow,  inc(),  base,        journal(Full, |it| it.header.settings = other_settings), "it was begun with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, set is parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
-        ("complete",               AskedNow,  full(), base,        complete(Full),                  "publish full: it was asked for"),
+        ("changed",                AskedNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot has changed since it was sent: expected u at transaction 7, found u at transaction 8"),
+        ("no journal",             AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "the journal is missing"),
+        ("of another bucket",      AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Other)), "the journal belongs to another bucket, prefix, snapshot or run"),
+        ("nothing acknowledged",   AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_bytes = 0), "S3 has acknowledged none of its parts"),
+        ("nothing read",           AskedNow,  inc(),  base,        journal(Full, |it| it.identity = None), "S3 has acknowledged none of its parts"),
+        ("too old",                AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "S3 may have removed its parts, the last was uploaded at 2025-12-27T23:59:59Z"),
+        ("old enough",             AskedNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: requested with --full"),
+        ("other settings",         AskedNow,  inc(),  base,        journal(Full, |it| it.header.settings = other_settings), "the settings have changed: it was started with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, now set: parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
+        ("complete",               AskedNow,  full(), base,        complete(Full),                  "publish full: requested with --full"),
         ("complete, not due",      Scheduled, not(),  base,        complete(Incremental),           pub_inc),
-        ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: it was asked for"),
-        ("complete, another came", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup was published meanwhile"),
-        ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup was published meanwhile"),
-        ("complete, full asked",   AskedFull, full(), base,        complete(Incremental),           "a full was asked for"),
+        ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: requested with --full"),
+        ("complete, newer exists", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup has been published since"),
+        ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup has been published since"),
+        ("complete, full asked",   AskedFull, full(), base,        complete(Incremental),           "a full was requested"),
     ];
     for (situation, asked, due, newest, found, want) in cases {
         assert_eq!(decided(asked, &due, newest, &found), want, "{situation}");
@@ -182,7 +183,7 @@ fn what_becomes_of_it() {
 }
 
 #[test]
-fn what_becomes_of_a_backup_that_failed() {
+fn a_failed_backup_is_kept_started_over_or_discarded() {
     use AfterFailure::{Discard, KeepForResume, StartOver};
     let store = |kind| {
         let (op, subject) = ("put part of", "chunk".to_owned());
@@ -202,20 +203,20 @@ fn what_becomes_of_a_backup_that_failed() {
     let complete = || Resumption::PublishOnly { run: run() };
     #[rustfmt::skip]
     let cases = [
-        // situation            failure                           work         bytes fate
+        // situation            failure                           work         bytes afterwards
         ("a signal",            stopped(),                        Resumption::Fresh,  5,    KeepForResume),
         ("before anything",     stopped(),                        Resumption::Fresh,  0,    Discard),
         ("to be published",     stopped(),                        complete(),  0,    KeepForResume),
         ("network is away",     upload(StoreKind::Transient),     Resumption::Fresh,  5,    KeepForResume),
-        ("key was withdrawn",   upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
+        ("access was revoked",  upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
         ("at the manifest",     publish(StoreKind::Transient),    Resumption::Fresh,  5,    KeepForResume),
-        ("somebody else's",     upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
+        ("another host's key",   upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
         ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    StartOver),
-        ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
-        ("differs for ever",    differs(),                        resume(),    5,    StartOver),
+        ("corrupt in S3",       upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
+        ("another stream",      differs(),                        resume(),    5,    StartOver),
         ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
         ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),
-        ("not read to its end", Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
+        ("upload ended early",  Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
     ];
     for (situation, failure, work, bytes, want) in cases {
         assert_eq!(after_failure(&failure, &work, bytes), want, "{situation}");

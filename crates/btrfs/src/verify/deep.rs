@@ -1,4 +1,4 @@
-//! Reads a backup to its last byte: every part against its SHA-256, and the
+//! Reads a backup to its last byte: checks every part against its SHA-256, and the
 //! whole as a send stream.
 
 use std::time::SystemTime;
@@ -14,21 +14,22 @@ use crate::chain::ChainEntry;
 use crate::restore::error::RestoreError;
 use crate::restore::links::FetchPlan;
 
-/// Bytes are proven in slices that take far under a millisecond.
+/// Bytes are checked in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
 const ASKED_AT_ONCE: usize = 16;
 
-/// What came of it.
+/// Result of reading a backup.
 #[derive(Debug, Default)]
 pub struct Read {
     pub bytes: u64,
-    /// Chunks that cannot be read now: then nothing of the backup is.
+    /// Chunks that must be thawed first. If there are any, nothing of the backup is
+    /// read.
     pub archived: Vec<Key>,
-    /// What is not as it was sent.
+    /// How the content differs from what was sent.
     pub damage: Option<String>,
 }
 
-/// It could not be read, which says nothing of what it is.
+/// The backup could not be read, which says nothing about its content.
 #[derive(Debug, thiserror::Error)]
 #[error("read the backup {manifest}")]
 pub struct Unread {
@@ -73,7 +74,7 @@ async fn read_or_fail(
     Ok(Read { bytes: prove(&links).await?, ..Read::default() })
 }
 
-/// As a restore does it, but for `btrfs receive`.
+/// Reads and checks everything, like a restore without `btrfs receive`.
 async fn prove(links: &FetchPlan<'_>) -> Result<u64, RestoreError> {
     let mut bytes_read = 0;
     for planned in &links.links {
@@ -103,7 +104,7 @@ async fn prove(links: &FetchPlan<'_>) -> Result<u64, RestoreError> {
     Ok(bytes_read)
 }
 
-/// Whether this says what the backup is, and not that it could not be read.
+/// True if the error shows damage, and not only that reading failed.
 fn is_damage(err: &RestoreError) -> bool {
     let is_corrupt = |err: &StoreError| err.kind == StoreKind::Corrupt;
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are failures to read it")]
