@@ -85,7 +85,9 @@ pub enum BenchmarkError {
     Hash(#[from] tokio::task::JoinError),
     #[error("delete the objects of the benchmark below {folder}; the next benchmark tries again")]
     Clear { folder: String, source: StoreError },
-    #[error("cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark tries again")]
+    #[error(
+        "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark tries again"
+    )]
     Left { count: usize, first: Key },
     #[error("stopped by a signal")]
     Stopped(Stop),

@@ -126,7 +126,9 @@ pub struct Generation {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{folder} has more than {OBJECTS_MAX} objects, the limit; raise `s3.chunk_size_bytes` to make fewer")]
+#[error(
+    "{folder} has more than {OBJECTS_MAX} objects, the limit; raise `s3.chunk_size_bytes` to make fewer"
+)]
 pub struct TooManyObjects {
     pub folder: String,
 }
@@ -234,7 +236,9 @@ impl Backup {
         let count = self.absent.count;
         Some(match count {
             1 => first.clone(),
-            _ => format!("{count} objects are missing or have the wrong size, the first is {first}"),
+            _ => {
+                format!("{count} objects are missing or have the wrong size, the first is {first}")
+            }
         })
     }
 }

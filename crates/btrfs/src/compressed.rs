@@ -42,7 +42,9 @@ pub enum Unsupported {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`send.compressed` is `always`, but this host does not support it; set it to `auto` or `never`")]
+#[error(
+    "`send.compressed` is `always`, but this host does not support it; set it to `auto` or `never`"
+)]
 pub struct CompressedError(#[source] Unsupported);
 
 /// Returns the form for this host. With `auto`, the log says why it falls back.

@@ -37,6 +37,8 @@ pub enum Failure {
     #[error("stopped by a signal")]
     Stopped(Stop),
     /// The backup may be published; the next run finds out.
-    #[error("stopped by a signal while publishing; the next run finds out whether the backup is published")]
+    #[error(
+        "stopped by a signal while publishing; the next run finds out whether the backup is published"
+    )]
     StoppedPublishing(Stop),
 }

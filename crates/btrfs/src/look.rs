@@ -39,7 +39,9 @@ pub enum ObserveError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Snapshots(#[from] SubvolumeError),
-    #[error("the published backup was made by a newer version of btrfs-to-s3; install that version")]
+    #[error(
+        "the published backup was made by a newer version of btrfs-to-s3; install that version"
+    )]
     Newer(#[source] ChainError),
 }
 
@@ -107,7 +109,8 @@ pub async fn published(
         None => Ok(Published::Chain(chain)),
         Some(first) => {
             let count = missing.len();
-            let reason = format!("{count} objects are missing or have the wrong size, the first is {first}");
+            let reason =
+                format!("{count} objects are missing or have the wrong size, the first is {first}");
             Ok(Published::Broken { reason })
         }
     }

@@ -170,7 +170,9 @@ impl Manifest {
         }
         match (self.kind, &self.parent_manifest) {
             (Kind::Full, None) | (Kind::Incremental, Some(_)) => {}
-            (Kind::Full, Some(_)) => return Err(field("parent_manifest", "a full must not have a parent")),
+            (Kind::Full, Some(_)) => {
+                return Err(field("parent_manifest", "a full must not have a parent"));
+            }
             (Kind::Incremental, None) => {
                 return Err(field("parent_manifest", "an incremental must have a parent"));
             }

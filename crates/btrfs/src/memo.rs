@@ -82,7 +82,9 @@ fn read<T: DeserializeOwned>(path: &Path, home: &RepositoryLocation) -> io::Resu
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("the file is longer than {FILE_BYTES_MAX} bytes, the limit")));
+        return Err(io::Error::other(format!(
+            "the file is longer than {FILE_BYTES_MAX} bytes, the limit"
+        )));
     }
     let document: Document<T> = serde_json::from_slice(&bytes)?;
     if document.home != *home {

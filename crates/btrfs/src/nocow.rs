@@ -3,7 +3,6 @@
 //! A stream does not contain the flag (`chattr +C`), so a restored database or disk
 //! image is copied on write, and slower. The snapshot is searched once, before the
 //! first full, and within limits: the result is a warning, not a check.
-//! full, in the snapshot, and within limits: it is a warning, not a check.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};

@@ -57,7 +57,9 @@ pub enum PruneError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("pointer {key}: another host or run has published since the plan was made; run prune again")]
+    #[error(
+        "pointer {key}: another host or run has published since the plan was made; run prune again"
+    )]
     Changed { key: Key },
     #[error("cannot delete {count} objects, the next prune tries again")]
     Left { count: usize, source: StoreError },

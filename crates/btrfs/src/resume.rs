@@ -284,7 +284,9 @@ impl fmt::Display for NotResumable {
             NotResumable::ParentGone => f.write_str("its parent snapshot has changed or is gone"),
             NotResumable::Published => f.write_str("another backup has been published since"),
             NotResumable::SnapshotMissing => f.write_str("its snapshot is missing"),
-            NotResumable::SnapshotWritable => f.write_str("its snapshot is writable and may have changed"),
+            NotResumable::SnapshotWritable => {
+                f.write_str("its snapshot is writable and may have changed")
+            }
             NotResumable::SnapshotUnreadable { reason } => {
                 write!(f, "its snapshot cannot be sent: {reason}")
             }
@@ -294,7 +296,9 @@ impl fmt::Display for NotResumable {
                     "its snapshot has changed since it was sent: expected {expected}, found {found}"
                 )
             }
-            NotResumable::NothingAcknowledged => f.write_str("S3 has acknowledged none of its parts"),
+            NotResumable::NothingAcknowledged => {
+                f.write_str("S3 has acknowledged none of its parts")
+            }
             NotResumable::Journal(unusable) => unusable.fmt(f),
             NotResumable::Settings { was, is } => {
                 write!(f, "the settings have changed: it was started with {was}, now set: {is}")
@@ -312,7 +316,11 @@ impl fmt::Display for Resumption {
         match self {
             Resumption::Fresh => f.write_str("new backup"),
             Resumption::Resume { acknowledged_bytes, .. } => {
-                write!(f, "resuming an interrupted backup, {} already uploaded", Size(*acknowledged_bytes))
+                write!(
+                    f,
+                    "resuming an interrupted backup, {} already uploaded",
+                    Size(*acknowledged_bytes)
+                )
             }
             Resumption::PublishOnly { .. } => {
                 f.write_str("publishing an interrupted backup, all of it already uploaded")

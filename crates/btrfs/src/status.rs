@@ -74,7 +74,9 @@ pub async fn status(
         Published::Nothing => ("nothing", None),
         Published::Chain(_) => ("published", None),
         Published::Broken { reason } => ("broken", Some(reason.clone())),
-        Published::ManifestMissing { key } => ("broken", Some(format!("manifest {key} is missing in the bucket"))),
+        Published::ManifestMissing { key } => {
+            ("broken", Some(format!("manifest {key} is missing in the bucket")))
+        }
     };
     Ok(Status {
         subvolume: subvolume.to_string(),

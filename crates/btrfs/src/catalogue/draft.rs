@@ -193,7 +193,11 @@ fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Opti
     let link = backups[at].manifest.as_ref().map_err(Clone::clone)?;
     let (key, manifest) = (&link.key, &link.manifest);
     if manifest.subvolume != subvolume.as_str() {
-        return Err(format!("manifest {key} belongs to the subvolume {:?}, expected {:?}", manifest.subvolume, subvolume.as_str()));
+        return Err(format!(
+            "manifest {key} belongs to the subvolume {:?}, expected {:?}",
+            manifest.subvolume,
+            subvolume.as_str()
+        ));
     }
     let Some(parent_key) = &manifest.parent_manifest else { return Ok(None) };
     let Some(parent) = backups[at].parent else {

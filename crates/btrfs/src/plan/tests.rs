@@ -104,7 +104,7 @@ fn full_or_incremental() {
         ("then changed",       now,         chain(),             received("uuid-0", 52, Some(0), 51), touched()),
         ("another was sent",   now,         chain(),             received("uuid-9", 50, Some(0), 51), changed("uuid-9", 0)),
         ("another state",      now,         chain(),             received("uuid-0", 50, Some(7), 51), changed("uuid-0", 7)),
-        ("no send transid",  , now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
+        ("no send transid",   now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
         ("of a received one",  now,         chain(),             received("uuid-0", 0, Some(9), 51),  incremental.clone()),
         ("received, unproven", now,         edited(&|link| link.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
         ("no uuid known",      due,         no_uuid,             good(),                 full(Why::ParentUnproven { parent: parent() })),

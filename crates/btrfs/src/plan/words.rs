@@ -40,7 +40,10 @@ impl fmt::Display for Why {
             }
             Why::ClockWentBack { full_at } => {
                 let full_at = seconds(*full_at);
-                write!(f, "the last full is dated {full_at}, which is in the future: a clock was wrong")
+                write!(
+                    f,
+                    "the last full is dated {full_at}, which is in the future: a clock was wrong"
+                )
             }
             Why::ChainBroken { reason } => write!(f, "the published chain is broken: {reason}"),
             Why::ParentUnknown { name } => {
@@ -58,7 +61,10 @@ impl fmt::Display for Why {
                 write!(f, "the parent snapshot {parent} cannot be sent: {reason}")
             }
             Why::ParentUnproven { parent } => {
-                write!(f, "the manifest does not identify the snapshot {parent} (no UUID or ctransid)")
+                write!(
+                    f,
+                    "the manifest does not identify the snapshot {parent} (no UUID or ctransid)"
+                )
             }
             Why::ParentChanged { parent, expected, found } => {
                 write!(

@@ -33,7 +33,9 @@ pub fn orphans(
     now: Timestamp,
 ) -> Result<Orphans, String> {
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
-        return Err(format!("a manifest cannot be read, so the objects that it names are unknown: {reason}"));
+        return Err(format!(
+            "a manifest cannot be read, so the objects that it names are unknown: {reason}"
+        ));
     }
     let age = SignedDuration::from_hours(24 * i64::from(older_than_days));
     let limit = now.checked_sub(age).unwrap_or(Timestamp::MIN);

@@ -122,7 +122,10 @@ fn described(link: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup,
         || manifest.subvolume != backup.subvolume.as_str()
         || manifest.kind != backup.kind
     {
-        return Err(format!("the manifest describes the snapshot {:?}, expected {backup}", snapshot.name));
+        return Err(format!(
+            "the manifest describes the snapshot {:?}, expected {backup}",
+            snapshot.name
+        ));
     }
     let parent = manifest.parent_key().map_err(|err| error_chain(&err))?;
     match (&snapshot.uuid, snapshot.ctransid) {

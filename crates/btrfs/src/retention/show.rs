@@ -112,7 +112,9 @@ fn notes(line: &PruneLine) -> String {
         ));
     }
     for key in broken {
-        text.push_str(&format!("{subvolume}: {key} is kept, although its chain does not lead to a full\n"));
+        text.push_str(&format!(
+            "{subvolume}: {key} is kept, although its chain does not lead to a full\n"
+        ));
     }
     text
 }
