@@ -25,9 +25,12 @@ pub struct Lock(File);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("another run holds the lock {path:?}: process {holder}; wait until it has ended")]
+    #[error("another run holds the lock {path:?}: process {holder}; wait until it ends")]
     Held { path: PathBuf, holder: String },
-    #[error("{path:?} is no lock file, it has other content; check `global.lock_path`")]
+    #[error(
+        "{path:?} is not a lock file: expected a PID or nothing, found other content; \
+         check `global.lock_path`"
+    )]
     Foreign { path: PathBuf },
     #[error("lock {path:?}; check `global.lock_path`")]
     Io { path: PathBuf, source: io::Error },
@@ -54,7 +57,7 @@ impl Lock {
         match outcome {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) if content.is_empty() => {
-                return Err(held("(it has not written its PID yet)".to_owned()));
+                return Err(held("with unknown PID".to_owned()));
             }
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(content)),
             Err(errno) => return Err(io(errno.into())),
@@ -66,7 +69,7 @@ impl Lock {
                     event = "backup_lock_stale",
                     path = %path.display(),
                     pid,
-                    "the run that held the lock died; its lock is taken over"
+                    "taking over the lock of a run that died"
                 );
             }
             Holder::PythonTool { pid } => return Err(held(format!("{pid} ({PYTHON_TOOL})"))),
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_a_dead_run_left_is_taken_over() {
+    fn the_lock_of_a_dead_run_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         // No process has this number: the limit is 4,194,304.
@@ -155,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn a_missing_directory_is_named() {
         let err = Lock::take(Path::new("/no/such/lock")).unwrap_err();
         assert_eq!(err.to_string(), "lock \"/no/such/lock\"; check `global.lock_path`");
     }
 
     #[test]
-    fn a_file_that_is_no_lock_is_left_alone() {
+    fn a_file_that_is_not_a_lock_is_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("config"), folder.path().join("link"));
         fs::write(&file, "[global]\n").unwrap();
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn holders() {
+    fn the_holder_is_told_from_the_pid() {
         let (python, shell, nothing) = ("python3 -m btrfs_to_s3 backup ", "bash ", "");
         #[rustfmt::skip]
         let cases = [

@@ -37,7 +37,7 @@ pub struct NotifyUrlError;
 enum PingError {
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    #[error("it answered {0}")]
+    #[error("expected a success status, found {0}")]
     Status(reqwest::StatusCode),
     #[error(transparent)]
     Url(#[from] NotifyUrlError),
@@ -59,7 +59,7 @@ impl Notify {
             Ok(()) => tracing::debug!(event = "notified", %host),
             Err(err) => {
                 let err = crate::cause::error_chain(&err);
-                tracing::warn!(event = "notify_failed", %host, "{err}; see `notify.url`");
+                tracing::warn!(event = "notify_failed", %host, "cannot report the end of the run: {err}; check `notify.url`");
             }
         }
     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_has_a_path_of_its_own() {
+    fn a_failure_is_posted_to_its_own_path() {
         #[rustfmt::skip]
         let cases = [
             ("https://hc.example.com/uuid",         "https://hc.example.com/uuid/fail"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_and_not_repeated() {
+    fn an_invalid_url_is_refused_and_not_repeated() {
         for text in ["", "hunter2", "ftp://host/hunter2", "http://", "file:///hunter2"] {
             let err = Notify::new(Secret::new(text.to_owned())).unwrap_err();
             assert!(!err.to_string().contains("hunter2"), "{err}");

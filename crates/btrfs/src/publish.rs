@@ -54,21 +54,21 @@ pub enum PublishError {
     )]
     TooLong { what: &'static str, bytes: u64, limit: u64 },
     #[error(
-        "pointer {key}: another host or run has published meanwhile; \
-         give each host a prefix of its own"
+        "pointer {key}: another host or run has published since this backup was planned; \
+         give each host its own prefix"
     )]
     Conflict { key: Key, source: Option<UploadError> },
     /// The pointer may have been written all the same.
-    #[error("pointer {key} may be written or not; the next run finds out")]
+    #[error("pointer {key}: unknown whether it was written; the next run finds out")]
     Unknown { key: Key, source: UploadError },
 }
 
 /// Why a stream is not the one that was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamMismatch {
-    #[error("the stream is of the snapshot {found:?}, expected {expected}")]
+    #[error("the stream holds the snapshot {found:?}, expected {expected}")]
     Name { expected: SnapshotName, found: String },
-    #[error("the stream is based on {}, planned was {}", shown(found), shown(expected))]
+    #[error("the stream is based on {}, expected {}", shown(found), shown(expected))]
     Parent { expected: Option<Identity>, found: Option<Identity> },
 }
 
@@ -170,7 +170,7 @@ pub async fn write_documents(
     documents: Documents,
 ) -> Result<(), PublishError> {
     check_length("manifest", manifest, MANIFEST_BYTES_MAX)?;
-    check_length("parts file", parts, PARTS_BYTES_MAX)?;
+    check_length("part index", parts, PARTS_BYTES_MAX)?;
     let key = layout.parts(backup);
     let overwrite = overwrite(bucket, &key, documents).await?;
     bucket.write(&key, parts, overwrite).await.map_err(PublishError::Upload)?;

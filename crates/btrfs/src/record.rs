@@ -57,10 +57,10 @@ pub struct Records {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} the record of the snapshot {snapshot} in {folder:?}")]
+#[error("{doing} {what} in {folder:?}")]
 pub struct RecordError {
     doing: &'static str,
-    snapshot: String,
+    what: String,
     folder: PathBuf,
     source: io::Error,
 }
@@ -109,18 +109,18 @@ impl Records {
         let written = journal
             .and_then(|()| fs::create_dir_all(&self.folder))
             .and_then(|()| replace(&self.path(snapshot), &to_json(&record)));
-        written.map_err(|source| self.error("write", snapshot.to_string(), source))
+        written.map_err(|source| self.error("write", record_of(snapshot), source))
     }
 
     /// Removes a record and its journal. A missing one is no error.
     pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
         let removed = remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
-        removed.map_err(|source| self.error("remove", snapshot.to_string(), source))
+        removed.map_err(|source| self.error("remove", record_of(snapshot), source))
     }
 
     /// Lists the records of this repository, ordered by subvolume and time.
     pub fn list(&self) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
-        let fail = |source| self.error("list", "of any kind".to_owned(), source);
+        let fail = |source| self.error("list", "the snapshot records".to_owned(), source);
         let entries = match fs::read_dir(&self.folder) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(fail)?,
@@ -159,9 +159,13 @@ impl Records {
         self.folder.join(format!("{snapshot}.json"))
     }
 
-    fn error(&self, doing: &'static str, snapshot: String, source: io::Error) -> RecordError {
-        RecordError { doing, snapshot, folder: self.folder.clone(), source }
+    fn error(&self, doing: &'static str, what: String, source: io::Error) -> RecordError {
+        RecordError { doing, what, folder: self.folder.clone(), source }
     }
+}
+
+fn record_of(snapshot: &SnapshotName) -> String {
+    format!("the record of the snapshot {snapshot}")
 }
 
 fn remove(path: &Path) -> io::Result<()> {

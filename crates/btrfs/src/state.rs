@@ -82,9 +82,9 @@ impl LastRuns {
         let runs = read(path, &home).unwrap_or_else(|err| {
             let path = path.display();
             if matches!(err, Unusable::Missing) {
-                tracing::info!(event = "state_begun", %path, "{err}");
+                tracing::info!(event = "state_file_missing", %path, "{err}");
             } else {
-                tracing::warn!(event = "state_ignored", %path, "{err}; starting with an empty state file");
+                tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
             }
             BTreeMap::new()
         });
@@ -104,7 +104,7 @@ impl LastRuns {
         self.runs.insert(subvolume.as_str().to_owned(), run);
         if let Err(err) = self.write() {
             let path = self.path.display();
-            tracing::warn!(event = "state_not_written", %path, "write the state file: {err}; check `global.state_path`");
+            tracing::warn!(event = "state_file_not_written", %path, "write the state file: {err}; check `global.state_path`");
         }
     }
 

@@ -54,7 +54,7 @@ impl Backup<'_> {
                 return Err(failure);
             }
             tracing::warn!(
-                event = "send_again",
+                event = "send_repeated",
                 subvolume = %job.subvolume.name,
                 sent,
                 sends_max = SENDS_MAX,

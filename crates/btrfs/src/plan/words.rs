@@ -144,7 +144,7 @@ impl Plan {
             Decision::Due(Step::Full(Why::ManifestMissing { .. })) => {
                 "backup_parent_manifest_missing"
             }
-            Decision::Due(_) => "planned",
+            Decision::Due(_) => "backup_planned",
         }
     }
 }
