@@ -107,8 +107,8 @@ pub async fn check(
     expected: &Expected,
 ) -> Result<Checked, AuditError> {
     let mut checked = Checked::default();
-    let link = match bucket.link(manifest.clone()).await {
-        Ok(link) => link,
+    let entry = match bucket.link(manifest.clone()).await {
+        Ok(entry) => entry,
         Err(ReadChainError::Store(err)) if err.kind != s3up_store::Kind::TooLong => {
             return Err(err.into());
         }
@@ -117,14 +117,14 @@ pub async fn check(
             return Ok(checked);
         }
     };
-    let wanted = match wanted(&link) {
+    let wanted = match wanted(&entry) {
         Ok(wanted) => wanted,
         Err(err) => {
             checked.found(&manifest, What::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
-    let class = link.manifest.s3.storage_class.clone();
+    let class = entry.manifest.s3.storage_class.clone();
     // The bucket is cloned because the future must be `Send`.
     let heads = wanted.into_iter().map(|wanted| {
         let bucket = bucket.clone();
@@ -138,20 +138,20 @@ pub async fn check(
         checked.compare(&wanted, found?.as_ref(), class.as_deref(), expected);
     }
     drop(heads);
-    checked.link = Some(link);
+    checked.link = Some(entry);
     Ok(checked)
 }
 
-fn wanted(link: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
+fn wanted(entry: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
     let key = |field: &str, text: &str| {
         Key::parse(text)
             .map_err(|err| DocumentError::Field { field: field.to_owned(), what: err.to_string() })
     };
-    let mut wanted = vec![AuditTarget::Document(link.key.clone())];
-    if let Some(parts) = &link.manifest.parts {
+    let mut wanted = vec![AuditTarget::Document(entry.key.clone())];
+    if let Some(parts) = &entry.manifest.parts {
         wanted.push(AuditTarget::Document(key("parts.key", &parts.key)?));
     }
-    for chunk in &link.manifest.chunks {
+    for chunk in &entry.manifest.chunks {
         wanted.push(AuditTarget::Chunk(key("chunks.key", &chunk.key)?, chunk.clone()));
     }
     Ok(wanted)

@@ -346,7 +346,7 @@ fn before(seen: &Observed) -> PublishedBefore {
             chain
                 .entries()
                 .iter()
-                .filter_map(|link| SnapshotName::parse(&link.manifest.snapshot.name))
+                .filter_map(|entry| SnapshotName::parse(&entry.manifest.snapshot.name))
                 .collect(),
         ),
     }

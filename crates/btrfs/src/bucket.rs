@@ -80,8 +80,8 @@ impl Bucket {
         let mut partial = Partial::default();
         let mut key = newest;
         loop {
-            let link = self.link(key).await?;
-            let (so_far, next) = partial.with(link)?;
+            let entry = self.link(key).await?;
+            let (so_far, next) = partial.with(entry)?;
             match next {
                 Next::Whole(chain) => return Ok(chain),
                 Next::Parent(parent) => (partial, key) = (so_far, parent),
@@ -101,22 +101,22 @@ impl Bucket {
     }
 
     /// Reads the part index of a backup. `None` means that its manifest names none.
-    pub async fn parts(&self, link: &ChainEntry) -> Result<Option<Parts>, BucketError> {
-        let Some(PartsRecord { key, sha256: expected }) = &link.manifest.parts else {
+    pub async fn parts(&self, entry: &ChainEntry) -> Result<Option<Parts>, BucketError> {
+        let Some(PartsRecord { key, sha256: expected }) = &entry.manifest.parts else {
             return Ok(None);
         };
         let key = Key::parse(key).map_err(|err| BucketError::Manifest {
-            key: link.key.clone(),
+            key: entry.key.clone(),
             source: DocumentError::Field { field: "parts.key".to_owned(), what: err.to_string() },
         })?;
         let Some(document) = self.store.read(&key, PARTS_BYTES_MAX, self.retry_for).await? else {
-            return Err(BucketError::PartsMissing { key, manifest: link.key.clone() });
+            return Err(BucketError::PartsMissing { key, manifest: entry.key.clone() });
         };
         let found = Sha256Digest::of(&document.bytes);
         if found != *expected {
             return Err(BucketError::PartsDigest { key, expected: *expected, found });
         }
-        match Parts::parse(&document.bytes, &link.manifest) {
+        match Parts::parse(&document.bytes, &entry.manifest) {
             Ok(parts) => Ok(Some(parts)),
             Err(source) => Err(BucketError::Parts { key, source }),
         }
@@ -126,10 +126,10 @@ impl Bucket {
     /// listing of the subvolume.
     pub async fn missing(&self, folder: &str, chain: &Chain) -> Result<Vec<String>, StoreError> {
         let mut wanted: BTreeMap<&str, Option<u64>> = BTreeMap::new();
-        for link in chain.entries() {
-            let chunks = link.manifest.chunks.iter();
+        for entry in chain.entries() {
+            let chunks = entry.manifest.chunks.iter();
             wanted.extend(chunks.map(|chunk| (chunk.key.as_str(), Some(chunk.size))));
-            wanted.extend(link.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));
+            wanted.extend(entry.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));
         }
         let mut listing = self.store.list(folder, self.retry_for);
         while let Some(page) = listing.next_page().await? {

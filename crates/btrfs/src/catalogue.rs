@@ -227,7 +227,7 @@ impl Catalogue {
 impl Backup {
     /// Creation time in the manifest. If that cannot be read, the time in its name.
     pub fn created_at(&self) -> Stamp {
-        self.manifest.as_ref().map_or(self.found.stamp, |link| link.manifest.created_at)
+        self.manifest.as_ref().map_or(self.found.stamp, |entry| entry.manifest.created_at)
     }
 
     /// Returns why the backup itself is incomplete, regardless of its parents.

@@ -66,24 +66,24 @@ impl ChainError {
 
 impl Partial {
     /// Adds the next older entry.
-    pub fn with(mut self, link: ChainEntry) -> Result<(Partial, Next), ChainError> {
+    pub fn with(mut self, entry: ChainEntry) -> Result<(Partial, Next), ChainError> {
         if let Some(child) = self.0.last() {
-            fits(child, &link)?;
+            fits(child, &entry)?;
         }
         if self.0.len() == LINKS_MAX {
-            return Err(ChainError::TooLong { key: link.key });
+            return Err(ChainError::TooLong { key: entry.key });
         }
-        let parent = link
+        let parent = entry
             .manifest
             .parent_key()
-            .map_err(|source| ChainError::Document { key: link.key.clone(), source })?;
-        self.0.push(link);
+            .map_err(|source| ChainError::Document { key: entry.key.clone(), source })?;
+        self.0.push(entry);
         match parent {
             Some(parent) => Ok((self, Next::Parent(parent))),
             None => {
-                let mut links = std::mem::take(&mut self.0);
-                links.reverse();
-                Ok((self, Next::Whole(Chain(links))))
+                let mut entries = std::mem::take(&mut self.0);
+                entries.reverse();
+                Ok((self, Next::Whole(Chain(entries))))
             }
         }
     }
@@ -141,11 +141,11 @@ impl Chain {
 
     /// Returns the length of all streams.
     pub fn total_bytes(&self) -> u64 {
-        self.0.iter().fold(0, |sum, link| sum.saturating_add(link.manifest.total_bytes))
+        self.0.iter().fold(0, |sum, entry| sum.saturating_add(entry.manifest.total_bytes))
     }
 
     pub fn incremental_count(&self) -> usize {
-        self.0.iter().filter(|link| link.manifest.kind == Kind::Incremental).count()
+        self.0.iter().filter(|entry| entry.manifest.kind == Kind::Incremental).count()
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Running {
     terminate: Option<oneshot::Sender<()>>,
     ended: JoinHandle<io::Result<ExitReport>>,
     /// The result, once it was returned to a caller.
-    told: Option<Result<ExitReport, io::ErrorKind>>,
+    outcome: Option<Result<ExitReport, io::ErrorKind>>,
 }
 
 impl Running {
@@ -43,7 +43,7 @@ impl Running {
         let taken = take(&mut child);
         let (terminate, asked) = oneshot::channel();
         let ended = tokio::spawn(supervise(child, asked));
-        Ok((Running { terminate: Some(terminate), ended, told: None }, taken))
+        Ok((Running { terminate: Some(terminate), ended, outcome: None }, taken))
     }
 
     /// Waits until the program ends by itself.
@@ -52,12 +52,12 @@ impl Running {
     }
 
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitReport>> {
-        if let Some(told) = &self.told {
-            return Poll::Ready(told.clone().map_err(io::Error::from));
+        if let Some(outcome) = &self.outcome {
+            return Poll::Ready(outcome.clone().map_err(io::Error::from));
         }
         let joined = ready!(Pin::new(&mut self.ended).poll(cx));
         let outcome = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
-        self.told = Some(outcome.as_ref().map(ExitReport::clone).map_err(io::Error::kind));
+        self.outcome = Some(outcome.as_ref().map(ExitReport::clone).map_err(io::Error::kind));
         Poll::Ready(outcome)
     }
 

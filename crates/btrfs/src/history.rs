@@ -61,7 +61,7 @@ pub async fn history(
     let mut entries = Vec::new();
     for (created_at, kind, key) in found {
         let manifest = match bucket.link(key.clone()).await {
-            Ok(link) => Ok(link.manifest),
+            Ok(entry) => Ok(entry.manifest),
             Err(ReadChainError::Store(err)) => return Err(err),
             Err(ReadChainError::Chain(err)) => Err(error_chain(&err)),
         };
@@ -83,7 +83,7 @@ fn standing(published: &Published, key: &Key, created_at: Stamp) -> Standing {
         Published::Nothing => return Standing::Unpublished,
         Published::ManifestMissing { .. } | Published::Broken { .. } => return Standing::Unknown,
     };
-    if chain.entries().iter().any(|link| link.key == *key) {
+    if chain.entries().iter().any(|entry| entry.key == *key) {
         Standing::Current
     } else if created_at > chain.newest().manifest.created_at {
         Standing::Unpublished

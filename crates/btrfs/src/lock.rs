@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_holder_is_told_from_the_pid() {
+    fn the_holder_is_found_by_its_pid() {
         let (python, shell, nothing) = ("python3 -m btrfs_to_s3 backup ", "bash ", "");
         #[rustfmt::skip]
         let cases = [

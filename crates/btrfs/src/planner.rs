@@ -139,7 +139,7 @@ impl Planner<'_> {
             asked,
             decision,
             settings: &Settings::of(config, self.form),
-            newest: newest.map(|link| (&link.key, link.manifest.created_at.time())),
+            newest: newest.map(|entry| (&entry.key, entry.manifest.created_at.time())),
             parent: chain.and_then(|chain| plan::on_parent(chain, &seen.parent).ok()),
         };
         match resume::decide(&now, &found) {

@@ -299,7 +299,7 @@ fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
     }
     let step = |(n, mut objects): (usize, Vec<(Key, u64)>)| {
         let backup = &catalogue.backups[n];
-        let parts = backup.manifest.as_ref().ok().and_then(|link| link.manifest.parts.as_ref());
+        let parts = backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parts.as_ref());
         let is_parts = |key: &Key| parts.is_some_and(|parts| parts.key == key.as_str());
         objects.sort_by_key(|(key, _)| !is_parts(key));
         Step {

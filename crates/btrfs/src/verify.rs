@@ -115,10 +115,10 @@ impl Verify<'_> {
         // Damaged objects need not be downloaded.
         let is_sound = !checked.findings.iter().any(|finding| finding.what.is_damage());
         verified.findings.extend(checked.findings);
-        if let (Depth::Read { concurrency }, Some(link), true) =
+        if let (Depth::Read { concurrency }, Some(entry), true) =
             (self.depth, checked.link, is_sound)
         {
-            let read = deep::read(self.bucket, &link, concurrency, SystemTime::now()).await?;
+            let read = deep::read(self.bucket, &entry, concurrency, SystemTime::now()).await?;
             verified.bytes_read += read.bytes;
             verified.archived.extend(read.archived);
             if let Some(reason) = read.damage {

@@ -138,7 +138,7 @@ impl CatalogueBuilder {
             backups.iter().enumerate().map(|(n, backup)| (backup.found.key.clone(), n)).collect();
         for backup in &mut backups {
             let parent =
-                backup.manifest.as_ref().ok().and_then(|link| link.manifest.parent_key().ok());
+                backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parent_key().ok());
             backup.parent = parent.flatten().and_then(|key| keys.get(&key).copied());
         }
         for (n, full) in fulls(&subvolume, &backups).into_iter().enumerate() {
@@ -190,8 +190,8 @@ fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, Str
 
 /// Returns the parent of a backup. It is always older, so following it ends.
 fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Option<usize>, String> {
-    let link = backups[at].manifest.as_ref().map_err(Clone::clone)?;
-    let (key, manifest) = (&link.key, &link.manifest);
+    let entry = backups[at].manifest.as_ref().map_err(Clone::clone)?;
+    let (key, manifest) = (&entry.key, &entry.manifest);
     if manifest.subvolume != subvolume.as_str() {
         return Err(format!(
             "manifest {key} belongs to the subvolume {:?}, expected {:?}",
@@ -205,7 +205,7 @@ fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Opti
             "manifest {parent_key}, the parent of {key}, is missing in the bucket"
         ));
     };
-    let parent_link = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
-    fits(link, parent_link).map_err(|err| error_chain(&err))?;
+    let parent_entry = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
+    fits(entry, parent_entry).map_err(|err| error_chain(&err))?;
     Ok(Some(parent))
 }

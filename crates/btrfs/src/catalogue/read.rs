@@ -94,7 +94,7 @@ async fn read_manifest(
     found: Found,
 ) -> Result<(Found, Result<Manifest, String>), StoreError> {
     match bucket.link(found.key.clone()).await {
-        Ok(link) => Ok((found, Ok(link.manifest))),
+        Ok(entry) => Ok((found, Ok(entry.manifest))),
         Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),
         // A manifest that is too long is not from us; its error says so.
         Err(ReadChainError::Store(err)) if err.kind == s3up_store::Kind::TooLong => {

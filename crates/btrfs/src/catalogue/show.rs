@@ -137,7 +137,7 @@ impl BackupLine {
             total_bytes: backup.total_bytes,
             chunks: backup.chunk_count,
             storage_classes: backup.classes.iter().map(ToString::to_string).collect(),
-            parent_manifest: manifest.and_then(|link| link.manifest.parent_manifest.clone()),
+            parent_manifest: manifest.and_then(|entry| entry.manifest.parent_manifest.clone()),
             standing: word,
             error,
         }

@@ -4,21 +4,21 @@ use crate::stamp::Stamp;
 
 #[test]
 fn a_chain_leads_from_its_full_to_the_newest() {
-    let links = [link(0, None), link(1, Some(0)), link(2, Some(1))];
+    let entries = [link(0, None), link(1, Some(0)), link(2, Some(1))];
 
-    let chain = collect(links.iter().rev().cloned()).unwrap();
+    let chain = collect(entries.iter().rev().cloned()).unwrap();
 
-    assert_eq!(chain.entries(), links);
-    assert_eq!(chain.newest(), &links[2]);
+    assert_eq!(chain.entries(), entries);
+    assert_eq!(chain.newest(), &entries[2]);
     assert_eq!((chain.total_bytes(), chain.incremental_count()), (30, 2));
 }
 
 #[test]
 fn an_entry_that_does_not_fit_is_named() {
-    let with = |link: ChainEntry, edit: &dyn Fn(&mut Manifest)| {
-        let mut link = link;
-        edit(&mut link.manifest);
-        link
+    let with = |entry: ChainEntry, edit: &dyn Fn(&mut Manifest)| {
+        let mut entry = entry;
+        edit(&mut entry.manifest);
+        entry
     };
     let child = link(2, Some(1));
     let no_uuid = with(link(1, Some(0)), &|manifest| manifest.snapshot.uuid = None);
@@ -54,24 +54,24 @@ fn the_transaction_of_a_received_parent_is_not_compared() {
 #[test]
 fn a_chain_has_an_end() {
     // Each is older than the one before, and none is a full.
-    let links = (0..).map(|n| {
-        let mut link = link(1, Some(0));
+    let entries = (0..).map(|n| {
+        let mut entry = link(1, Some(0));
         let second = jiff::Timestamp::from_second(2_000_000_000 - n).unwrap();
-        link.manifest.created_at = Stamp::at(second);
-        link.manifest.snapshot.uuid = None;
-        link.manifest.snapshot.ctransid = None;
-        link
+        entry.manifest.created_at = Stamp::at(second);
+        entry.manifest.snapshot.uuid = None;
+        entry.manifest.snapshot.ctransid = None;
+        entry
     });
 
-    let err = collect(links).unwrap_err();
+    let err = collect(entries).unwrap_err();
 
     assert!(matches!(err, ChainError::TooLong { .. }), "{err}");
 }
 
-fn collect(links: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainError> {
+fn collect(entries: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainError> {
     let mut partial = Partial::default();
-    for link in links {
-        match partial.with(link)? {
+    for entry in entries {
+        match partial.with(entry)? {
             (_, Next::Whole(chain)) => return Ok(chain),
             (more, Next::Parent(_)) => partial = more,
         }

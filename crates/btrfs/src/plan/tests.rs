@@ -46,13 +46,13 @@ fn full_or_incremental() {
     let broken = || Published::Broken { reason: "gone".to_owned() };
     let lost = || Published::ManifestMissing { key: "m0".to_owned() };
     let edited = |edit: &dyn Fn(&mut ChainEntry)| {
-        let mut link = link(0, None);
-        edit(&mut link);
-        published([link])
+        let mut entry = link(0, None);
+        edit(&mut entry);
+        published([entry])
     };
-    let no_uuid = edited(&|link| link.manifest.snapshot.uuid = None);
-    let no_ctransid = edited(&|link| link.manifest.snapshot.ctransid = None);
-    let foreign = edited(&|link| link.manifest.snapshot.name = "weekly".to_owned());
+    let no_uuid = edited(&|entry| entry.manifest.snapshot.uuid = None);
+    let no_ctransid = edited(&|entry| entry.manifest.snapshot.ctransid = None);
+    let foreign = edited(&|entry| entry.manifest.snapshot.name = "weekly".to_owned());
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
     let (uuid, why) = (identity("uuid-0", 0), WhyNow::Asked);
     let incremental = Decision::Due(Step::Incremental {
@@ -106,7 +106,7 @@ fn full_or_incremental() {
         ("another state",      now,         chain(),             received("uuid-0", 50, Some(7), 51), changed("uuid-0", 7)),
         ("no send transid",   now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
         ("of a received one",  now,         chain(),             received("uuid-0", 0, Some(9), 51),  incremental.clone()),
-        ("received, unproven", now,         edited(&|link| link.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
+        ("received, unproven", now,         edited(&|entry| entry.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
         ("no uuid known",      due,         no_uuid,             good(),                 full(Why::ParentUnproven { parent: parent() })),
         ("no ctransid known",  now,         no_ctransid,         good(),                 full(Why::ParentUnproven { parent: parent() })),
         ("foreign snapshot",   due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),
@@ -193,10 +193,10 @@ fn a_reason_names_the_snapshot_or_the_date() {
 }
 
 fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
-    let on = |mut link: ChainEntry, day: &str| {
+    let on = |mut entry: ChainEntry, day: &str| {
         let day = day.replace('-', "");
-        link.manifest.created_at = Stamp::parse(&format!("{day}T014640Z")).unwrap();
-        link
+        entry.manifest.created_at = Stamp::parse(&format!("{day}T014640Z")).unwrap();
+        entry
     };
     match last_on {
         None => published([on(link(0, None), full_on)]),
@@ -205,10 +205,10 @@ fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
 }
 
 /// Newest first.
-fn published<const COUNT: usize>(links: [ChainEntry; COUNT]) -> Published {
+fn published<const COUNT: usize>(entries: [ChainEntry; COUNT]) -> Published {
     let mut partial = Partial::default();
-    for link in links {
-        match partial.with(link).unwrap() {
+    for entry in entries {
+        match partial.with(entry).unwrap() {
             (_, Next::Whole(chain)) => return Published::Chain(chain),
             (so_far, Next::Parent(_)) => partial = so_far,
         }

@@ -101,22 +101,22 @@ impl Places<'_> {
         if let Some(finding) = checked.findings.first() {
             return incomplete(finding);
         }
-        let Some(link) = checked.link else { return incomplete(&"the manifest cannot be read") };
-        match self.bucket.parts(&link).await {
+        let Some(entry) = checked.link else { return incomplete(&"the manifest cannot be read") };
+        match self.bucket.parts(&entry).await {
             Ok(Some(_)) => {}
             Ok(None) => return incomplete(&"the manifest names no part index"),
             Err(BucketError::Store(err)) => return Err(err),
             Err(err) => return incomplete(&error_chain(&err)),
         }
-        match described(&link, backup) {
+        match described(&entry, backup) {
             Ok(complete) => Ok(Some(complete)),
             Err(reason) => incomplete(&reason),
         }
     }
 }
 
-fn described(link: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup, String> {
-    let manifest = &link.manifest;
+fn described(entry: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup, String> {
+    let manifest = &entry.manifest;
     let snapshot = &manifest.snapshot;
     if snapshot.name != backup.to_string()
         || manifest.subvolume != backup.subvolume.as_str()

@@ -39,28 +39,28 @@ pub struct Unread {
 
 pub async fn read(
     bucket: &Bucket,
-    link: &ChainEntry,
+    entry: &ChainEntry,
     concurrency: usize,
     now: SystemTime,
 ) -> Result<Read, Unread> {
-    let outcome = read_or_fail(bucket, link, concurrency, now).await;
+    let outcome = read_or_fail(bucket, entry, concurrency, now).await;
     match outcome {
         Ok(read) => Ok(read),
         Err(err) if is_damage(&err) => {
             Ok(Read { damage: Some(error_chain(&err)), ..Read::default() })
         }
-        Err(source) => Err(Unread { manifest: link.key.clone(), source }),
+        Err(source) => Err(Unread { manifest: entry.key.clone(), source }),
     }
 }
 
 async fn read_or_fail(
     bucket: &Bucket,
-    link: &ChainEntry,
+    entry: &ChainEntry,
     concurrency: usize,
     now: SystemTime,
 ) -> Result<Read, RestoreError> {
-    let document = |source| RestoreError::Document { key: link.key.clone(), source };
-    let chunks = link.manifest.chunk_facts().map_err(document)?;
+    let document = |source| RestoreError::Document { key: entry.key.clone(), source };
+    let chunks = entry.manifest.chunk_facts().map_err(document)?;
     let keys: Vec<Key> = chunks.into_iter().map(|chunk| chunk.key).collect();
     let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now).await?;
     let is_archived = |key: &Key| {
@@ -70,7 +70,7 @@ async fn read_or_fail(
     if !archived.is_empty() {
         return Ok(Read { archived, ..Read::default() });
     }
-    let links = FetchPlan::look_at(bucket, std::slice::from_ref(link), concurrency).await?;
+    let links = FetchPlan::look_at(bucket, std::slice::from_ref(entry), concurrency).await?;
     Ok(Read { bytes: prove(&links).await?, ..Read::default() })
 }
 

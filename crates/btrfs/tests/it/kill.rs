@@ -204,7 +204,7 @@ async fn objects_of_another_run_under_the_same_keys_are_not_deleted() {
     world.marker.assert_none_left();
     let keys = world.keys().await;
     let chunk = keys.iter().find(|key| key.ends_with("-0.bin")).unwrap();
-    // As if another host had begun in the same second, and been faster.
+    // As if another host had started a backup in the same second, and was faster.
     world.write(chunk, b"theirs").await;
 
     let ran = world.backup().await;

@@ -67,9 +67,9 @@ async fn success_and_failure_are_reported_differently() {
     for _ in ["a full", "nothing due"] {
         let ran = run(&world, &watcher, &["backup"]).await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        let told = watcher.take();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with(&format!("GET /ping/{SECRET} HTTP/1.1")), "{told:?}");
+        let requests = watcher.take();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        assert!(requests[0].starts_with(&format!("GET /ping/{SECRET} HTTP/1.1")), "{requests:?}");
     }
     let does = Does::FailsAfter { bytes: 50 };
     let stand_in = StandIn::new([Cue { command: "send", call: Turn::Every, does }]);
@@ -78,10 +78,10 @@ async fn success_and_failure_are_reported_differently() {
     let failed = run(&world, &watcher, &["backup", "--full"]).await;
 
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
-    let told = watcher.take();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with(&format!("POST /ping/{SECRET}/fail HTTP/1.1")), "{told:?}");
-    assert!(told[0].contains(StandIn::COMPLAINT), "{told:?}");
+    let requests = watcher.take();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].starts_with(&format!("POST /ping/{SECRET}/fail HTTP/1.1")), "{requests:?}");
+    assert!(requests[0].contains(StandIn::COMPLAINT), "{requests:?}");
     let refused = run(&world, &watcher, &["backup", "--set", "s3.bucket=no-such-bucket"]).await;
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     assert!(watcher.take()[0].contains("no such bucket"));

@@ -23,7 +23,7 @@ async fn world() -> Option<World> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undamaged_backup_is_sound_with_and_without_a_configuration_file() {
     let Some(world) = world().await else { return };
-    let told = world.run(&["verify", "--json"]).await;
+    let quick = world.run(&["verify", "--json"]).await;
     let deep = world.run(&["verify", "--deep", "--json"]).await;
     let table = world.run(&["verify"]).await;
     fs::remove_file(world.config()).unwrap();
@@ -33,14 +33,14 @@ async fn an_undamaged_backup_is_sound_with_and_without_a_configuration_file() {
     let without = [&["verify", "--json"], &place[..], &[&endpoint]].concat();
     let without = world.run(&without).await;
 
-    for ran in [&told, &deep, &table, &without] {
+    for ran in [&quick, &deep, &table, &without] {
         assert_eq!(ran.code, Some(0), "{} {}", ran.stdout, ran.stderr);
     }
-    let (told, deep) = (&json(&told)[0], &json(&deep)[0]);
-    assert_eq!((&told["sound"], &told["backups"]), (&true.into(), &2.into()));
+    let (quick, deep) = (&json(&quick)[0], &json(&deep)[0]);
+    assert_eq!((&quick["sound"], &quick["backups"]), (&true.into(), &2.into()));
     // Two manifests, two part indexes, three chunks.
-    assert_eq!((&told["objects"], &told["without_checksum"]), (&7.into(), &0.into()));
-    assert_eq!(told["bytes_read"], Value::Null);
+    assert_eq!((&quick["objects"], &quick["without_checksum"]), (&7.into(), &0.into()));
+    assert_eq!(quick["bytes_read"], Value::Null);
     assert_eq!(deep["bytes_read"], deep["bytes"]);
     assert!(table.stdout.lines().any(|line| line.ends_with("  ok")), "{}", table.stdout);
 }
@@ -112,10 +112,10 @@ async fn archived_chunks_are_named_and_not_read() {
     );
     world.backup().await;
 
-    let told = world.run(&["verify"]).await;
+    let quick = world.run(&["verify"]).await;
     let deep = world.run(&["verify", "--deep", "--json"]).await;
 
-    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    assert_eq!(quick.code, Some(0), "{}", quick.stderr);
     deep.failed_with(4, &["1 chunks are archived and were not read"]);
     assert_eq!(json(&deep)[0]["archived"].as_array().unwrap().len(), 1);
     assert_eq!(json(&deep)[0]["bytes_read"], 0);
