@@ -86,7 +86,8 @@ pub enum BenchmarkError {
     #[error("delete the objects of the benchmark below {folder}; the next benchmark tries again")]
     Clear { folder: String, source: StoreError },
     #[error(
-        "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark tries again"
+        "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark \
+         tries again"
     )]
     Left { count: usize, first: Key },
     #[error("stopped by a signal")]
@@ -104,7 +105,11 @@ impl Benchmark<'_> {
             Ok(cleared) => cleared,
             Err(_) => {
                 let folder = self.folder();
-                tracing::warn!(event = "benchmark_cleanup_failed", %folder, "gave up deleting the objects of the benchmark; the next one tries again");
+                tracing::warn!(
+                    event = "benchmark_cleanup_failed",
+                    %folder,
+                    "gave up deleting the objects of the benchmark; the next one tries again"
+                );
                 Ok(())
             }
         };

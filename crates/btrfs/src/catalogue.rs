@@ -127,7 +127,8 @@ pub struct Generation {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{folder} has more than {OBJECTS_MAX} objects, the limit; raise `s3.chunk_size_bytes` to make fewer"
+    "{folder} has more than {OBJECTS_MAX} objects, the limit; raise `s3.chunk_size_bytes` to make \
+     fewer"
 )]
 pub struct TooManyObjects {
     pub folder: String,

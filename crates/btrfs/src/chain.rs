@@ -45,7 +45,8 @@ pub enum ChainError {
     #[error("manifest {parent} is not older than {child}, which is based on it")]
     Order { parent: Key, child: Key },
     #[error(
-        "manifest {child}: expected a parent with the snapshot {expected}, found {found} in {parent}"
+        "manifest {child}: expected a parent with the snapshot {expected}, found {found} in \
+         {parent}"
     )]
     Parent { parent: Key, child: Key, expected: String, found: String },
     #[error(

@@ -56,7 +56,7 @@ fn need_root() -> anyhow::Result<()> {
         return Ok(());
     }
     Err(anyhow!(
-        "expected to run as root, which snapshots, `btrfs send` and `btrfs receive` need; run it with sudo"
+        "snapshots, `btrfs send` and `btrfs receive` require root; run the command as root"
     ))
 }
 

@@ -208,7 +208,8 @@ fn subvolumes(raw: &[raw::Subvolume], source: &Source) -> Result<Vec<Subvolume>,
         let name = name_of(raw).map_err(|what| source.wrong(&key, what))?;
         if let Some(other) = taken.insert(name.clone(), &raw.path) {
             let what = format!(
-                "the name {:?} is already used for {other:?}; give this one another name: {{ path = {:?}, name = \"…\" }}",
+                "the name {:?} is already used for {other:?}; give this one another name: \
+                 {{ path = {:?}, name = \"…\" }}",
                 name.as_str(),
                 &*raw.path
             );

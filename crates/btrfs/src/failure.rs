@@ -38,7 +38,8 @@ pub enum Failure {
     Stopped(Stop),
     /// The backup may be published; the next run finds out.
     #[error(
-        "stopped by a signal while publishing; the next run finds out whether the backup is published"
+        "stopped by a signal while publishing; the next run finds out whether the backup is \
+         published"
     )]
     StoppedPublishing(Stop),
 }

@@ -139,7 +139,11 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
             tracing::warn!(event = "snapshot_not_deleted", path = %path.display(), "{err}");
             return;
         }
-        tracing::info!(event = "snapshot_deleted", path = %path.display(), "deleted a received parent that is no longer needed");
+        tracing::info!(
+            event = "snapshot_deleted",
+            path = %path.display(),
+            "deleted a received parent that is no longer needed"
+        );
     }
     match fs::remove_dir(folder) {
         Err(err) if err.kind() != io::ErrorKind::DirectoryNotEmpty => {
@@ -153,7 +157,7 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
 async fn forget_one(btrfs: &Btrfs, path: &Path) -> Result<(), String> {
     let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
-        return Err("it is writable, so somebody may be using it; check it, then delete it with `btrfs subvolume delete`".to_owned());
+        return Err("it is writable, so somebody may be using it; check what it is".to_owned());
     }
     subvolume::delete(btrfs, path).await.map_err(|err| error_chain(&err))
 }

@@ -41,7 +41,11 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
             Err(err) => {
                 if err.kind() != io::ErrorKind::NotFound {
                     let path = path.display();
-                    tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
+                    tracing::warn!(
+                        event = "state_file_ignored",
+                        %path,
+                        "{err}; starting with an empty state file"
+                    );
                 }
                 Document { home, subvolumes: BTreeMap::new() }
             }

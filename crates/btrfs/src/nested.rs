@@ -28,7 +28,12 @@ pub async fn warn(btrfs: &Btrfs, name: &SubvolumeName, path: &Path) {
             }
         }
         Err(err) => {
-            tracing::warn!(event = "nested_check_failed", subvolume = %name, "{}", error_chain(&err));
+            tracing::warn!(
+                event = "nested_check_failed",
+                subvolume = %name,
+                "{}",
+                error_chain(&err)
+            );
         }
     }
 }

@@ -180,7 +180,8 @@ impl Planner<'_> {
                 event = "prefix_of_another_host",
                 subvolume = %name,
                 host,
-                "the newest backup below this prefix was made by host {host}, expected {}; give each host its own prefix",
+                "the newest backup below this prefix was made by host {host}, expected {}; give \
+                 each host its own prefix",
                 self.host
             );
         }

@@ -16,7 +16,8 @@ pub enum SelectionError {
     #[error("snapshots.base_dir")]
     BaseDir(#[source] MountPointError),
     #[error(
-        "global.spool_dir {path:?}: expected an existing directory, because `s3.spool_enabled` is on"
+        "global.spool_dir {path:?}: expected an existing directory, because `s3.spool_enabled` is \
+         on"
     )]
     Spool { path: PathBuf, source: std::io::Error },
     #[error("subvolume {name}")]

@@ -82,7 +82,9 @@ impl SnapshotDir<'_> {
         if path.symlink_metadata().is_ok() {
             let shown = subvolume::show(self.btrfs, &path).await;
             if !shown.map_err(|err| error_chain(&err))?.is_read_only {
-                return Err("it is writable, so somebody may be using it; check it, then delete it with `btrfs subvolume delete`".to_owned());
+                return Err(
+                    "it is writable, so somebody may be using it; check what it is".to_owned()
+                );
             }
             subvolume::delete(self.btrfs, &path).await.map_err(|err| error_chain(&err))?;
             tracing::info!(event = "snapshot_deleted", %snapshot);

@@ -51,8 +51,8 @@ pub enum SpoolError {
     #[error("write to the spool {folder:?}")]
     Write { folder: PathBuf, source: io::Error },
     #[error(
-        "the disk of the spool {folder:?} is full: no room for {}, and nothing in the spool is left \
-         to drain; free some space there, or set `s3.spool_enabled = false`", Size(*bytes)
+        "the disk of the spool {folder:?} is full: no room for {}, and nothing in the spool is \
+         left to drain; free some space there, or set `s3.spool_enabled = false`", Size(*bytes)
     )]
     Full { folder: PathBuf, bytes: u64, source: io::Error },
     #[error("read from the spool {folder:?}")]

@@ -84,7 +84,11 @@ impl LastRuns {
             if matches!(err, Unusable::Missing) {
                 tracing::info!(event = "state_file_missing", %path, "{err}");
             } else {
-                tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
+                tracing::warn!(
+                    event = "state_file_ignored",
+                    %path,
+                    "{err}; starting with an empty state file"
+                );
             }
             BTreeMap::new()
         });
@@ -104,7 +108,11 @@ impl LastRuns {
         self.runs.insert(subvolume.as_str().to_owned(), run);
         if let Err(err) = self.write() {
             let path = self.path.display();
-            tracing::warn!(event = "state_file_not_written", %path, "write the state file: {err}; check `global.state_path`");
+            tracing::warn!(
+                event = "state_file_not_written",
+                %path,
+                "write the state file: {err}; check `global.state_path`"
+            );
         }
     }
 

@@ -167,7 +167,8 @@ impl Removal<'_> {
         tracing::warn!(
             event = "cleanup_failed",
             %backup,
-            "cannot remove what an unfinished backup left in the bucket, a later run tries again: {reason}"
+            "cannot remove what an unfinished backup left in the bucket, a later run tries again: \
+             {reason}"
         );
         false
     }
@@ -230,7 +231,11 @@ async fn remove_if_ours(
 ) -> Result<u64, StoreError> {
     let Some(found) = store.head(key, None, retry_for).await? else { return Ok(0) };
     if found.metadata.get(RUN_METADATA).map(String::as_str) != Some(run.as_str()) {
-        tracing::warn!(event = "object_of_another_run", %key, "not deleting an object that another run stored");
+        tracing::warn!(
+            event = "object_of_another_run",
+            %key,
+            "not deleting an object that another run stored"
+        );
         return Ok(0);
     }
     store.delete(key, retry_for).await?;

@@ -159,7 +159,11 @@ impl Backup<'_> {
         };
         let writer = writer.map_err(|err| {
             let path = path.display();
-            tracing::warn!(event = "journal_not_written", %path, "write the journal: {err}; check the disk");
+            tracing::warn!(
+                event = "journal_not_written",
+                %path,
+                "write the journal: {err}; check the disk"
+            );
         });
         Notes { known, writer: writer.ok() }
     }

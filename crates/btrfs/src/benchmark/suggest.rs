@@ -78,7 +78,8 @@ impl fmt::Display for Suggestion {
             ),
             Why::StillFaster { upload } => write!(
                 f,
-                "uploads at {upload}, the highest concurrency tested is the fastest; test more with --concurrency"
+                "uploads at {upload}, the highest concurrency tested is the fastest; test more \
+                 with --concurrency"
             ),
         }
     }

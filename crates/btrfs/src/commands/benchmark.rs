@@ -114,7 +114,8 @@ fn warn_of_cost(request: &Request) {
         tracing::warn!(
             event = "benchmark_costs",
             %class,
-            "S3 charges for a minimum storage time of this class, even though the benchmark deletes its objects"
+            "S3 charges for a minimum storage time of this class, even though the benchmark \
+             deletes its objects"
         );
     }
 }

@@ -105,7 +105,8 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
         class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
     if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
         let what = format!(
-            "manifests must be readable without a thaw, but objects in {class_manifest} are archived"
+            "manifests must be readable without a thaw, but objects in {class_manifest} are \
+             archived"
         );
         return Err(source.wrong("s3.storage_class_manifest", what));
     }

@@ -91,7 +91,11 @@ impl Places<'_> {
             return Ok(None);
         }
         let incomplete = |reason: &dyn std::fmt::Display| {
-            tracing::warn!(event = "manifest_not_published", %key, "not publishing the complete backup of an earlier run: {reason}");
+            tracing::warn!(
+                event = "manifest_not_published",
+                %key,
+                "not publishing the complete backup of an earlier run: {reason}"
+            );
             Ok(None)
         };
         let checked = match audit::check(self.bucket, key.clone(), &Expected::Nothing).await {

@@ -55,7 +55,8 @@ impl Writer {
                 tracing::warn!(
                     event = "journal_not_written",
                     %path,
-                    "write the journal: {err}; if this run is interrupted, the next one uploads everything again"
+                    "write the journal: {err}; if this run is interrupted, the next one uploads \
+                     everything again"
                 );
             }
         });

@@ -89,7 +89,8 @@ fn notes(line: &VerifyLine) -> String {
     }
     if *without_checksum > 0 {
         text.push_str(&format!(
-            "{subvolume}: S3 reports no checksum for {without_checksum} chunks; only their length was compared\n"
+            "{subvolume}: S3 reports no checksum for {without_checksum} chunks; only their length \
+             was compared\n"
         ));
     }
     if *unknown > 0 {
