@@ -1,8 +1,8 @@
-//! A program that runs beside us for hours: `btrfs send`, `btrfs receive`.
+//! A child process that runs for hours: `btrfs send`, `btrfs receive`.
 //!
-//! A task of its own reaps it, drains its stderr all the time (a full pipe
-//! would stop it), and terminates it when it is asked to or when its
-//! [`Running`] is dropped. So no failure anywhere leaves a process or a zombie.
+//! A task of its own reaps it, drains its stderr (a full pipe would block it), and
+//! terminates it on request or when its [`Running`] is dropped. So no failure leaves a
+//! process or a zombie.
 
 use std::io;
 use std::pin::Pin;
@@ -18,23 +18,23 @@ use tokio::task::JoinHandle;
 
 use crate::exit_report::{ExitReport, TAIL_BYTES, tail_of};
 
-/// `btrfs` needs no time to end; one that does not is killed.
+/// `btrfs` ends at once; a process that does not is killed.
 const TERMINATION_WAIT: Duration = Duration::from_secs(5);
-/// After the program has ended, what it wrote is there; only a process of its
-/// own could keep the pipe open.
+/// How long to read stderr after the program has ended. Its output is in the pipe by
+/// then, but a child of its own may keep the pipe open.
 const STDERR_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Running {
-    /// Dropped or used: the program is terminated.
+    /// Dropping or using it terminates the program.
     terminate: Option<oneshot::Sender<()>>,
     ended: JoinHandle<io::Result<ExitReport>>,
-    /// How it ended, once somebody has been told.
-    told: Option<Result<ExitReport, io::ErrorKind>>,
+    /// The result, once it was returned to a caller.
+    outcome: Option<Result<ExitReport, io::ErrorKind>>,
 }
 
 impl Running {
-    /// Starts `command`, whose stderr is piped. What else is piped is left for
-    /// `take`, before the program is out of reach.
+    /// Starts `command` with a piped stderr. `take` receives the child and can take its
+    /// other pipes.
     pub fn start<T>(
         mut command: Command,
         take: impl FnOnce(&mut Child) -> T,
@@ -43,25 +43,25 @@ impl Running {
         let taken = take(&mut child);
         let (terminate, asked) = oneshot::channel();
         let ended = tokio::spawn(supervise(child, asked));
-        Ok((Running { terminate: Some(terminate), ended, told: None }, taken))
+        Ok((Running { terminate: Some(terminate), ended, outcome: None }, taken))
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the program ends by itself.
     pub async fn wait(&mut self) -> io::Result<ExitReport> {
         std::future::poll_fn(|cx| self.poll_ended(cx)).await
     }
 
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitReport>> {
-        if let Some(told) = &self.told {
-            return Poll::Ready(told.clone().map_err(io::Error::from));
+        if let Some(outcome) = &self.outcome {
+            return Poll::Ready(outcome.clone().map_err(io::Error::from));
         }
         let joined = ready!(Pin::new(&mut self.ended).poll(cx));
         let outcome = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
-        self.told = Some(outcome.as_ref().map(ExitReport::clone).map_err(io::Error::kind));
+        self.outcome = Some(outcome.as_ref().map(ExitReport::clone).map_err(io::Error::kind));
         Poll::Ready(outcome)
     }
 
-    /// Ends it, and waits for that.
+    /// Terminates the program and waits for it.
     pub async fn terminate(mut self) -> io::Result<ExitReport> {
         drop(self.terminate.take());
         self.wait().await
@@ -72,7 +72,7 @@ async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result
     let stderr = child.stderr.take().map(|stderr| tokio::spawn(drain(stderr)));
     let status = tokio::select! {
         status = child.wait() => status?,
-        // An error says that the sender was dropped, which asks the same.
+        // An error means that the sender was dropped, which is the same request.
         _ = asked => end(&mut child, TERMINATION_WAIT).await?,
     };
     let stderr = match stderr {
@@ -88,11 +88,11 @@ async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result
     Ok(ExitReport { status, stderr })
 }
 
-/// First asks, then makes it.
+/// Sends SIGTERM, and SIGKILL if that does not help.
 async fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
     let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     if let Some(pid) = pid {
-        // It fails only where the process has ended, and `wait` will say so.
+        // This fails only if the process has ended, and then `wait` returns.
         if let Err(errno) = kill_process(pid, Signal::TERM) {
             tracing::debug!(event = "terminate_failed", "{errno}");
         }
@@ -104,7 +104,7 @@ async fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
     child.wait().await
 }
 
-/// Reads to the end and keeps the tail.
+/// Reads stderr to its end and keeps the tail.
 async fn drain(mut stderr: impl AsyncRead + Unpin) -> String {
     let mut kept = Vec::with_capacity(2 * TAIL_BYTES);
     loop {
@@ -112,7 +112,7 @@ async fn drain(mut stderr: impl AsyncRead + Unpin) -> String {
             Ok(0) => break,
             Ok(_) => {}
             Err(err) => {
-                tracing::debug!(event = "stderr_lost", "{err}");
+                tracing::debug!(event = "stderr_not_read", "{err}");
                 break;
             }
         }
@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_on_stderr_stops_nothing_and_its_end_is_kept() {
+    async fn a_flood_on_stderr_does_not_block_the_program_and_its_tail_is_kept() {
         let (mut running, _) =
             shell("i=0; while [ $i -lt 200000 ]; do echo line $i; i=$((i+1)); done >&2; exit 7");
 
         let outcome = running.wait().await.unwrap();
 
-        assert_eq!(running.wait().await.unwrap(), outcome, "it may be asked again");
+        assert_eq!(running.wait().await.unwrap(), outcome, "a second call returns the same");
         assert_eq!(outcome.status.code(), Some(7));
         assert!(outcome.stderr.ends_with("; line 199998; line 199999"), "{}", outcome.stderr);
         assert!(outcome.stderr.len() < 1000, "only the last lines");
@@ -163,8 +163,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_does_not_listen_is_killed() {
-        // The shell waits for its `read`, which nothing ends but the signal.
+    async fn a_program_that_ignores_sigterm_is_killed() {
+        // The shell waits in `read` until the signal comes.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do read x; done"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

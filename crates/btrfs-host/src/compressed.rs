@@ -1,50 +1,53 @@
-//! Whether data that is compressed on disk is sent as it is: `send.compressed`.
+//! Decides whether data that is compressed on disk is sent as it is
+//! (`send.compressed`).
 //!
-//! That needs protocol 2, which the kernel (6.0) and `btrfs send` (btrfs-progs
-//! 6.0) have to know, and so has the host that will receive. What was sent is
-//! in the manifest (`stream_protocol`).
+//! This requires protocol 2, which the kernel (6.0), btrfs-progs (6.0) and the
+//! receiving host must support. The manifest records the protocol (`stream_protocol`).
 
 use std::ffi::OsStr;
 use std::fs;
 
 use crate::tool::Btrfs;
 
-/// The highest protocol of the kernel; kernels that have no such file know 1.
+/// Contains the highest protocol of the kernel. Kernels without this file support
+/// protocol 1.
 const KERNEL_PROTOCOL: &str = "/sys/fs/btrfs/features/send_stream_version";
 const OPTION: &str = "--compressed-data";
 
-/// As configured.
+/// The setting `send.compressed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compressed {
     Never,
-    /// Where this host can.
+    /// If this host supports it.
     Auto,
     Always,
 }
 
-/// How a stream is asked for.
+/// Form of a send stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Protocol 1, all data as it is read.
+    /// Protocol 1, with uncompressed data.
     Plain,
-    /// Protocol 2, compressed data as it is on disk.
+    /// Protocol 2, with compressed data as it is on disk.
     Compressed,
 }
 
-/// What this host cannot.
+/// What this host lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
-    #[error("this kernel sends no protocol 2; that needs Linux 6.0")]
+    #[error("this kernel does not support send protocol 2, which needs Linux 6.0")]
     Kernel,
-    #[error("this `btrfs send` has no `--compressed-data`; that needs btrfs-progs 6.0")]
+    #[error("this `btrfs send` does not support `--compressed-data`, which needs btrfs-progs 6.0")]
     Program,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("`send.compressed` is `always`; set it to `auto` or `never`")]
+#[error(
+    "`send.compressed` is `always`, but this host does not support it; set it to `auto` or `never`"
+)]
 pub struct CompressedError(#[source] Unsupported);
 
-/// The form for this host. `auto` says where it falls back.
+/// Returns the form for this host. With `auto`, the log says why it falls back.
 pub async fn form(wanted: Compressed, btrfs: &Btrfs) -> Result<Form, CompressedError> {
     if wanted == Compressed::Never {
         return Ok(Form::Plain);
@@ -69,7 +72,7 @@ async fn look(btrfs: &Btrfs) -> Result<(), Unsupported> {
     if !version.is_ok_and(|text| has_protocol_2(&text)) {
         return Err(Unsupported::Kernel);
     }
-    // A program that cannot even print its help has no such option.
+    // A program that cannot print its help does not support the option.
     match btrfs.run(&["send", "--help"].map(OsStr::new)).await {
         Ok(help) if help.contains(OPTION) => Ok(()),
         Ok(_) | Err(_) => Err(Unsupported::Program),
@@ -91,7 +94,7 @@ impl Compressed {
 }
 
 impl Form {
-    /// For `btrfs send`.
+    /// Returns the arguments for `btrfs send`.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Form::Plain => &[],
@@ -105,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms() {
+    fn the_form_follows_setting_and_host() {
         use Compressed::{Always, Auto, Never};
         use Unsupported::{Kernel, Program};
         #[rustfmt::skip]
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_kernels() {
+    fn the_protocol_of_the_kernel_is_parsed() {
         for (text, want) in
             [("2\n", true), ("3\n", true), ("1\n", false), ("", false), ("x", false)]
         {

@@ -1,31 +1,31 @@
-//! How a program ended, and what it said last.
+//! Reports how a child process ended, with the last lines of its stderr.
 
 use std::fmt;
 use std::process::ExitStatus;
 
-/// Of stderr so much is kept, from its end.
+/// Only the end of stderr is kept.
 pub const TAIL_BYTES: usize = 4096;
 const TAIL_LINES: usize = 10;
 
-/// How a program ended, and what it said.
+/// Exit status and stderr of a child process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitReport {
     pub status: ExitStatus,
-    /// The last lines of its stderr.
+    /// The last lines of stderr.
     pub stderr: String,
 }
 
 impl fmt::Display for ExitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.stderr.is_empty() {
-            write!(f, "{}, it said nothing", self.status)
+            write!(f, "{}, its stderr is empty", self.status)
         } else {
             write!(f, "{}: {}", self.status, self.stderr)
         }
     }
 }
 
-/// The last lines, as one.
+/// Returns the last lines, joined to one.
 pub fn tail_of(bytes: &[u8]) -> String {
     let bytes = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
     let text = String::from_utf8_lossy(bytes);

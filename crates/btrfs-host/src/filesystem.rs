@@ -1,4 +1,4 @@
-//! What a path stands on: which filesystem, and whether it is a subvolume.
+//! Finds the filesystem of a path, and whether the path is a subvolume.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,22 +7,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The inode of the root of every btrfs subvolume, and of nothing else there:
+/// Inode of the root of every btrfs subvolume, and of nothing else:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
 const SUBVOLUME_INODE: u64 = 256;
 
-/// One mount, as far as it matters.
+/// The fields of a mount that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// `major:minor` of the filesystem: the same for each of its mounts.
+    /// `major:minor` of the filesystem, the same for all its mounts.
     pub device: String,
     pub filesystem: String,
 }
 
-/// A folder that was found.
+/// A directory and the mount that it is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountPoint {
-    /// Without symlinks.
+    /// Resolved, without symlinks.
     pub path: PathBuf,
     pub mount: Mount,
     pub is_subvolume: bool,
@@ -30,17 +30,17 @@ pub struct MountPoint {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MountPointError {
-    #[error("look at {path:?}")]
+    #[error("read the metadata of {path:?}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path:?} is no folder")]
+    #[error("{path:?} is not a directory")]
     NoFolder { path: PathBuf },
     #[error("{path:?} is on {filesystem}, not on btrfs")]
     NotBtrfs { path: PathBuf, filesystem: String },
-    #[error("{path:?} is on no filesystem that /proc/self/mountinfo names")]
+    #[error("no mount in /proc/self/mountinfo contains {path:?}")]
     NoMount { path: PathBuf },
 }
 
-/// Looks at a folder that has to be on btrfs.
+/// Reads a directory and its mount. Fails if it is not on btrfs.
 pub fn on_btrfs(path: &Path) -> Result<MountPoint, MountPointError> {
     let io = |source| MountPointError::Io { path: path.to_owned(), source };
     let resolved = fs::canonicalize(path).map_err(io)?;
@@ -58,14 +58,15 @@ pub fn on_btrfs(path: &Path) -> Result<MountPoint, MountPointError> {
     Ok(MountPoint { path: resolved, mount, is_subvolume: metadata.ino() == SUBVOLUME_INODE })
 }
 
-/// The mount that `path`, which has no symlinks, is on. The format:
+/// Returns the mount of `path`, which must not contain symlinks. The format is
+/// described at
 /// <https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts>
 fn mount_of(mountinfo: &[u8], path: &Path) -> Option<Mount> {
     let mut found: Option<(usize, Mount)> = None;
     for line in mountinfo.split(|byte| *byte == b'\n') {
         let Some((point, mount)) = parse_line(line) else { continue };
         let depth = point.components().count();
-        // The last of several mounts on one folder hides the others.
+        // The last of several mounts on one directory hides the others.
         let is_nearer = found.as_ref().is_none_or(|(so_far, _)| depth >= *so_far);
         if path.starts_with(&point) && is_nearer {
             found = Some((depth, mount));
@@ -74,7 +75,8 @@ fn mount_of(mountinfo: &[u8], path: &Path) -> Option<Mount> {
     found.map(|(_, mount)| mount)
 }
 
-/// `36 35 98:0 /root /point rw,noatime shared:1 - ext3 /dev/root rw`
+/// Parses a line like `36 35 98:0 /root /point rw,noatime shared:1 - ext3 /dev/root
+/// rw`.
 fn parse_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
     let mut fields = line.split(|byte| *byte == b' ');
     let device = fields.nth(2)?;
@@ -87,7 +89,7 @@ fn parse_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
     Some((PathBuf::from(OsStr::from_bytes(&unescaped(point))), mount))
 }
 
-/// Space, tab, line break and backslash are written as `\040`.
+/// Replaces escapes: space, tab, line break and backslash are written as `\040`.
 fn unescaped(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_on_btrfs_is_refused() {
+    fn only_a_directory_on_btrfs_is_accepted() {
         let folder = Path::new("/proc");
         let err = on_btrfs(folder).unwrap_err().to_string();
         assert_eq!(err, "\"/proc\" is on proc, not on btrfs");

@@ -1,7 +1,6 @@
-//! Warns of what `btrfs send` leaves out: subvolumes inside a subvolume.
+//! Warns of nested subvolumes, which `btrfs send` leaves out.
 //!
-//! A snapshot has an empty folder in their place. They have to be backed up by
-//! themselves.
+//! A snapshot has an empty directory in their place, so they need backups of their own.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,7 +9,7 @@ use s3up_core::error_chain;
 
 use crate::tool::Btrfs;
 
-/// So many are named.
+/// Maximum number of subvolumes that the warning names.
 const NAMED_MAX: usize = 5;
 
 pub async fn warn(btrfs: &Btrfs, name: &str, path: &Path) {
@@ -24,17 +23,22 @@ pub async fn warn(btrfs: &Btrfs, name: &str, path: &Path) {
                     subvolume = %name,
                     count = nested.len(),
                     first = nested[..nested.len().min(NAMED_MAX)].join(", "),
-                    "these are not in its backups; add each to `subvolumes.paths`"
+                    "nested subvolumes are not part of this backup; add each to `subvolumes.paths`"
                 );
             }
         }
         Err(err) => {
-            tracing::warn!(event = "nested_unknown", subvolume = %name, "{}", error_chain(&err));
+            tracing::warn!(
+                event = "nested_check_failed",
+                subvolume = %name,
+                "{}",
+                error_chain(&err)
+            );
         }
     }
 }
 
-/// `ID 258 gen 9 top level 257 path data/nested`
+/// Returns the paths in lines like `ID 258 gen 9 top level 257 path data/nested`.
 fn paths(listed: &str) -> Vec<&str> {
     listed.lines().filter_map(|line| Some(line.split_once(" path ")?.1)).collect()
 }

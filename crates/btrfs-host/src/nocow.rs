@@ -1,8 +1,8 @@
-//! Warns of what `btrfs send` loses: files without copy-on-write.
+//! Warns of files without copy-on-write, whose flag `btrfs send` loses.
 //!
-//! Their flag (`chattr +C`) is not in a stream, so a restored database or disk
-//! image is copied on write, and slower. It is looked for once, before the first
-//! full, in the snapshot, and within limits: it is a warning, not a check.
+//! A stream does not contain the flag (`chattr +C`), so a restored database or disk
+//! image is copied on write, and slower. The snapshot is searched once, before the
+//! first full, and within limits: the result is a warning, not a check.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use rustix::fs::{IFlags, OFlags, ioctl_getflags};
 
 use crate::walk::{Found, Walk};
 
-/// So many are named.
+/// Maximum number of files that the warning names.
 const NAMED_MAX: usize = 5;
-/// A first full takes hours; this delays it by as much as nobody notices.
+/// Short compared with a first full, which takes hours.
 const TIME_MAX: Duration = Duration::from_secs(30);
 const ENTRIES_MAX: u64 = 1_000_000;
 
@@ -22,7 +22,7 @@ const ENTRIES_MAX: u64 = 1_000_000;
 pub struct Nocow {
     pub count: u64,
     pub first: Vec<PathBuf>,
-    /// Whether every file was looked at.
+    /// True if every file was checked.
     pub is_complete: bool,
 }
 
@@ -33,11 +33,11 @@ pub async fn warn(name: &str, snapshot: &Path) {
     let found = match looking.await {
         Ok(Ok(found)) => found,
         Ok(Err(err)) => {
-            tracing::warn!(event = "nocow_unknown", subvolume = %name, "{err}");
+            tracing::warn!(event = "nocow_check_failed", subvolume = %name, "{err}");
             return;
         }
         Err(err) => {
-            tracing::warn!(event = "nocow_unknown", subvolume = %name, "{err}");
+            tracing::warn!(event = "nocow_check_failed", subvolume = %name, "{err}");
             return;
         }
     };
@@ -49,14 +49,13 @@ pub async fn warn(name: &str, snapshot: &Path) {
             count = found.count,
             all = found.is_complete,
             first = first.join(", "),
-            "these are not copied on write (chattr +C); their content is backed up, that flag is \
-             not"
+            "files without copy-on-write (chattr +C): their content is backed up, but not this flag"
         );
     } else if !found.is_complete {
         tracing::info!(
-            event = "nocow_not_all",
+            event = "nocow_check_incomplete",
             subvolume = %name,
-            "no file without copy-on-write among the first; there are too many to look at all"
+            "found no file without copy-on-write, but not all files were checked"
         );
     }
 }

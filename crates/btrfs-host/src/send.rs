@@ -1,10 +1,10 @@
-//! `btrfs send` as a stream that is proven while it is read.
+//! Runs `btrfs send` and verifies the stream while it is read.
 //!
-//! The end of a [`SendStream`] is the end of a whole, sound stream from a
-//! program that exited with 0; everything else is an error. So whoever reads
-//! it to its end and stores what came has stored a good backup, and the last
-//! chunk is never completed for a bad one. A `btrfs send` that was frozen and
-//! thawed writes garbage and exits with 0: the verifier sees that.
+//! A [`SendStream`] ends only after a complete, sound stream from a program that exited
+//! with 0; everything else is an error. So a reader that stores it to its end has
+//! stored a good backup, and the last chunk of a bad stream is never completed. A
+//! `btrfs send` that was frozen and thawed writes garbage and exits with 0; the
+//! verifier detects that.
 
 use std::ffi::OsStr;
 use std::io;
@@ -23,10 +23,10 @@ use crate::exit_report::ExitReport;
 use crate::identity::Identity;
 use crate::tool::{Btrfs, shown};
 
-/// Fewer switches between two busy processes; the most that the kernel grants
-/// an ordinary user, and what it does not grant is no loss.
+/// Fewer switches between two busy processes. The kernel grants an ordinary user no
+/// more, and a smaller pipe works, too.
 const PIPE_BYTES: usize = 1 << 20;
-/// The first command of a stream is well within it.
+/// The first command of a stream is much shorter.
 const IDENTITY_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum SendError {
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: ExitReport },
-    #[error("what `{command}` wrote is no sound stream")]
+    #[error("the output of `{command}` is not a sound stream")]
     Stream { command: String, source: StreamError },
     #[error("read from `{command}`")]
     Read { command: String, source: io::Error },
@@ -49,7 +49,7 @@ pub type Named = Arc<OnceLock<Identity>>;
 pub struct SendStream {
     command: String,
     state: State,
-    /// Once the snapshot was named.
+    /// Set once the stream has named its snapshot.
     named: Named,
     /// Once it was read to its end.
     facts: Option<StreamSummary>,
@@ -61,7 +61,7 @@ enum State {
         verifier: Verifier,
         running: Running,
     },
-    /// The pipe is closed; the program has not been waited for.
+    /// The pipe is closed, and the program has not been waited for.
     Ending {
         verdict: Result<StreamSummary, StreamError>,
         running: Running,
@@ -70,7 +70,7 @@ enum State {
 }
 
 impl SendStream {
-    /// Sends `snapshot`, which is read-only, as a full or based on `parent`.
+    /// Sends the read-only `snapshot`, as a full or based on `parent`.
     pub fn start(
         btrfs: &Btrfs,
         snapshot: &Path,
@@ -86,8 +86,8 @@ impl SendStream {
         start(btrfs, &arguments)
     }
 
-    /// Whoever holds this learns how the stream names its snapshot, as soon as it
-    /// does.
+    /// Returns the cell that receives the identity of the snapshot, as soon as the
+    /// stream names it.
     pub fn named(&self) -> Named {
         Named::clone(&self.named)
     }
@@ -121,7 +121,7 @@ impl SendStream {
             return Poll::Ready(Err(SendError::Read { command: self.command.clone(), source }));
         }
         let piece = &buf.filled()[before..];
-        // A few microseconds: the pipe gives 64 KiB at a time, or a little more.
+        // Takes a few microseconds: a pipe yields about 64 KiB at a time.
         if let Err(source) = verifier.feed(piece) {
             return Poll::Ready(Err(SendError::Stream { command: self.command.clone(), source }));
         }
@@ -139,7 +139,7 @@ impl SendStream {
         Poll::Ready(Ok(()))
     }
 
-    /// A program that failed is the cause; a stream that is cut is what follows.
+    /// Prefers the failure of the program, which causes the truncated stream.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let State::Ending { running, .. } = &mut self.state else { return Poll::Ready(Ok(())) };
         let outcome = ready!(running.poll_ended(cx));
@@ -195,9 +195,9 @@ impl AsyncRead for SendStream {
     }
 }
 
-/// What a send of `snapshot` would name it: its UUID and its ctransid as they
-/// are on disk now. Read from the first bytes of a stream without file data,
-/// because that is what the kernel writes into an incremental's header.
+/// Returns the identity that a send of `snapshot` would write: its UUID and ctransid as
+/// they are on disk now. It is read from the first bytes of a stream without file data,
+/// because the kernel writes the same into the header of an incremental.
 pub async fn identity(btrfs: &Btrfs, snapshot: &Path) -> Result<Identity, SendError> {
     let arguments =
         [OsStr::new("send"), OsStr::new("-q"), OsStr::new("--no-data"), snapshot.as_ref()];
@@ -222,7 +222,7 @@ async fn read_identity(stream: &mut SendStream) -> Result<Identity, SendError> {
             Ok(count) => count,
             Err(source) => return Err(SendError::Read { command, source }),
         };
-        // Without data the stream is refused later, but not in its first command.
+        // A stream without data is refused later, but not in its first command.
         let judged = verifier.feed(&bytes[..count]);
         match (verifier.snapshot(), judged) {
             (Some(snapshot), _) => return Ok(identity_of(snapshot)),

@@ -1,11 +1,10 @@
-//! Where a stream waits on disk, so that its sender ends early.
+//! The spool: a stream waits here on disk, so that `btrfs send` ends early.
 //!
-//! A queue in files without a name: one task reads the source and appends,
-//! another reads what was appended and hands it on, and a file that was read to
-//! its end is closed, which gives its space back. Nothing of it outlives the
-//! process, however that ends, so there is nothing to clean up. What comes back
-//! from the disk is compared with the checksum of what went there: the stream
-//! was proven before, and is hashed for S3 after.
+//! It is a queue in unnamed files. One task reads the source and appends, another reads
+//! what was appended and passes it on. A file that was read to its end is closed, which
+//! frees its space. No file outlives the process, however that ends, so there is
+//! nothing to clean up. Every piece that is read back is compared with its checksum:
+//! the stream was verified before the spool, and is hashed for S3 after it.
 
 mod room;
 mod segment;
@@ -27,12 +26,12 @@ use tokio::task::JoinHandle;
 use self::room::Room;
 use self::segment::{Piece, Segment};
 
-/// What is read, written and checked at once.
+/// Length of one piece, the unit of reading, writing and checking.
 pub const PIECE_BYTES: usize = 1 << 20;
-/// Pieces in memory on their way to the reader.
+/// Number of pieces in memory that wait for the reader.
 const PIECES_AHEAD: usize = 2;
 
-/// A folder, and how much of a stream may wait in it.
+/// A directory, and how much of a stream may wait in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spool {
     pub folder: PathBuf,
@@ -48,28 +47,28 @@ impl fmt::Display for Spool {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    #[error("make a file in the spool {folder:?}")]
+    #[error("create a file in the spool {folder:?}")]
     Create { folder: PathBuf, source: io::Error },
     #[error("write to the spool {folder:?}")]
     Write { folder: PathBuf, source: io::Error },
     #[error(
-        "the spool {folder:?} has no room for {}, and nothing in it is left to drain; free some \
-         space there, or set `s3.spool_enabled = false`", Size(*bytes)
+        "the disk of the spool {folder:?} is full: no room for {}, and nothing in the spool is \
+         left to drain; free some space there, or set `s3.spool_enabled = false`", Size(*bytes)
     )]
     Full { folder: PathBuf, bytes: u64, source: io::Error },
     #[error("read from the spool {folder:?}")]
     Read { folder: PathBuf, source: io::Error },
     #[error(
-        "the spool {folder:?} gave back other bytes than were written; its disk or the memory \
-         is faulty"
+        "the spool {folder:?} returned other bytes than were written; its disk or the memory is \
+         faulty"
     )]
     Changed { folder: PathBuf },
-    #[error("the spool {folder:?} was given up")]
+    #[error("the spool {folder:?} stopped before the end of the stream")]
     GivenUp { folder: PathBuf },
 }
 
-/// `R`, by way of a spool. Its end is the end of `R`; an error of `R` comes as it
-/// is, before what still waits.
+/// Reads `R` through a spool. It ends where `R` ends. An error of `R` is passed on
+/// unchanged, before the data that still waits.
 pub struct Spooled<R> {
     spool: Arc<Spool>,
     items: mpsc::Receiver<Item>,
@@ -78,28 +77,28 @@ pub struct Spooled<R> {
     filling: JoinHandle<R>,
 }
 
-/// What the reader gets.
+/// An item for the reader.
 enum Item {
     Bytes(Bytes),
     End,
     Failed(io::Error),
 }
 
-/// What waits on disk.
+/// An item that waits on disk.
 enum Waiting {
     Piece(Piece),
     End,
 }
 
 impl Spool {
-    /// Begins to read `source`.
+    /// Starts to read `source`.
     pub fn start<R>(&self, mut source: R) -> Spooled<R>
     where
         R: AsyncRead + Unpin + Send + 'static,
     {
         let spool = Arc::new(self.clone());
         let (items_sender, items) = mpsc::channel(PIECES_AHEAD);
-        // As long as the spool has room for.
+        // Unbounded, because the limit of the spool bounds it.
         let (waiting_sender, waiting) = mpsc::unbounded_channel();
         tokio::spawn(drain(waiting, items_sender.clone()));
         let filler = Filler {
@@ -111,7 +110,7 @@ impl Spool {
         let filling = tokio::spawn(async move {
             tokio::select! {
                 filled = filler.fill(&mut source) => {
-                    // A reader that is gone does not care.
+                    // If the reader is gone, nobody needs the error.
                     if let Err(err) = filled && items_sender.send(Item::Failed(err)).await.is_err() {
                         tracing::debug!(event = "spool_reader_gone");
                     }
@@ -125,8 +124,8 @@ impl Spool {
 }
 
 impl<R> Spooled<R> {
-    /// Ends it, wherever it is. Returns the source, wherever that is: at its end
-    /// if the stream was read to its own.
+    /// Stops reading and returns the source. The source is at its end if the stream was
+    /// read to its own.
     pub async fn end(self) -> Option<R> {
         drop(self.items);
         self.filling.await.ok()
@@ -161,7 +160,7 @@ impl<R> AsyncRead for Spooled<R> {
 struct Filler {
     spool: Arc<Spool>,
     room: Room,
-    /// The one that is appended to.
+    /// The file that is appended to.
     segment: Option<Arc<Segment>>,
     waiting: mpsc::UnboundedSender<Waiting>,
 }
@@ -183,7 +182,7 @@ impl Filler {
             event = "send_spooled",
             bytes,
             waits,
-            "the stream was read to its end; {} of it wait in {}",
+            "`btrfs send` is done; {} wait for their upload in {}",
             Size(waits),
             self.spool.folder.display()
         );
@@ -191,8 +190,8 @@ impl Filler {
         Ok(())
     }
 
-    /// Appends a piece that room was taken for. Where the disk is full before the
-    /// spool is, waits for what drains.
+    /// Appends a piece whose length was reserved. If the disk is full before the spool
+    /// is, waits until something drains.
     async fn append(&mut self, piece: Bytes) -> Result<(), SpoolError> {
         let mut live = self.room.live();
         loop {
@@ -220,13 +219,13 @@ impl Filler {
                 let (folder, bytes) = (self.folder(), piece.len() as u64);
                 return Err(SpoolError::Full { folder, bytes, source });
             }
-            // Once it was read, its space is given back, too.
+            // Once the current file was read, its space is freed, too.
             self.segment = None;
             self.room.wait_for_space(&self.spool.folder, &mut live).await;
         }
     }
 
-    /// Nobody is there to read it any more: that is seen elsewhere.
+    /// Queues an item. If the reader is gone, the reader's task notices by itself.
     fn push(&self, waiting: Waiting) {
         if self.waiting.send(waiting).is_err() {
             tracing::debug!(event = "spool_reader_gone");
@@ -242,7 +241,7 @@ fn is_full(err: &io::Error) -> bool {
     matches!(err.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Nothing: the source is at its end.
+/// Reads the next piece. An empty one means the end of the source.
 async fn next_piece<R: AsyncRead + Unpin>(source: &mut R) -> io::Result<Bytes> {
     let mut piece = BytesMut::with_capacity(PIECE_BYTES);
     while piece.len() < PIECE_BYTES {
@@ -254,7 +253,7 @@ async fn next_piece<R: AsyncRead + Unpin>(source: &mut R) -> io::Result<Bytes> {
     Ok(piece.freeze())
 }
 
-/// Hands on what waits, in order.
+/// Passes waiting items on, in order.
 async fn drain(mut waiting: mpsc::UnboundedReceiver<Waiting>, items: mpsc::Sender<Item>) {
     while let Some(next) = waiting.recv().await {
         let item = match next {

@@ -1,23 +1,23 @@
-//! What is done to subvolumes and snapshots, each by one call of `btrfs`.
+//! Operations on subvolumes and snapshots, each by one call of `btrfs`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::tool::{Btrfs, ToolError};
 
-/// What `btrfs subvolume show` says, as far as it matters.
+/// The fields of `btrfs subvolume show` that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     pub uuid: String,
     pub parent_uuid: Option<String>,
-    /// The UUID of the snapshot that was sent; `None` where it was not received,
-    /// or not to its end.
+    /// UUID of the snapshot that was sent. `None` if this one was not received, or not
+    /// completely.
     pub received_uuid: Option<String>,
     pub is_read_only: bool,
-    /// The transaction that made it.
+    /// Transaction that created the subvolume.
     pub made_transid: u64,
-    /// The ctransid of the snapshot that was sent, where this was received. Old
-    /// programs do not tell.
+    /// Ctransid of the snapshot that was sent, if this one was received. Old versions
+    /// of btrfs-progs do not show it.
     pub send_transid: Option<u64>,
 }
 
@@ -25,7 +25,7 @@ pub struct Shown {
 pub enum SubvolumeError {
     #[error(transparent)]
     Tool(#[from] ToolError),
-    #[error("`btrfs subvolume show {path:?}` does not say its {field}")]
+    #[error("`btrfs subvolume show {path:?}`: expected a field {field}, found none")]
     Show { path: PathBuf, field: &'static str },
 }
 
@@ -58,7 +58,7 @@ fn parse_shown(text: &str) -> Result<Shown, &'static str> {
         let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name));
         line.and_then(|rest| rest.strip_prefix(':')).map(str::trim)
     };
-    // Nothing is written as `-`.
+    // A missing value is written as `-`.
     let optional = |name: &'static str| -> Result<Option<String>, &'static str> {
         let value = field(name).ok_or(name)?;
         Ok((value != "-").then(|| value.to_owned()))
@@ -84,7 +84,7 @@ mod tests {
     const RECEIVED: &str = "rc/s1\n\tName: \t\t\ts1\n\tUUID: \t\t\t7bc7a40d-cc4f-fc49-bd00-8a80b120c474\n\tParent UUID: \t\t-\n\tReceived UUID: \t\ta52774ec-fb18-4a43-b645-459222f96360\n\tGeneration: \t\t13\n\tGen at creation: \t10\n\tFlags: \t\t\treadonly\n\tSend transid: \t\t7\n\tSnapshot(s):\n\t\t\t\trc/s2\n";
 
     #[test]
-    fn what_is_shown_is_read() {
+    fn the_output_of_subvolume_show_is_parsed() {
         let shown = parse_shown(RECEIVED).unwrap();
         assert_eq!(
             shown,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shown_is_named() {
+    fn a_missing_field_is_named() {
         assert_eq!(parse_shown(""), Err("UUID"));
         assert_eq!(parse_shown(&RECEIVED.replace("Flags", "Flag")), Err("Flags"));
         let unknown = RECEIVED.replace("creation", "x");

@@ -1,9 +1,8 @@
-//! The programs of this host: `btrfs`, and what a drill needs beside it. Where
-//! they are, and how they are called.
+//! Finds and calls the programs of this host: `btrfs`, and those that a drill needs.
 //!
-//! All calls go through [`Tool`], so that all find the same program and none
-//! leaves a process behind: a short call is killed when it is dropped, a long
-//! one is a [`Running`](crate::child::Running).
+//! All calls go through [`Tool`], so that all use the same program and none leaves a
+//! process behind: a short call is killed when it is dropped, a long one is a
+//! [`Running`](crate::child::Running).
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,8 +15,8 @@ use tokio::process::Command;
 
 use crate::exit_report::{ExitReport, tail_of};
 
-/// Where Debian and others put `btrfs`, which the PATH of a service or of an
-/// ordinary user may leave out.
+/// Directories where Debian and others install `btrfs`. The PATH of a service or of an
+/// ordinary user may lack them.
 const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// A program that was found.
@@ -45,15 +44,15 @@ pub enum ToolError {
 }
 
 impl Tool {
-    /// Looks in the folders of `path`, the variable PATH, and in [`FOLDERS`].
-    /// `package`: where it comes from.
+    /// Searches the directories of `path` (the variable PATH) and [`FOLDERS`].
+    /// `package` is the package that contains the program.
     pub fn find(
         name: &'static str,
         package: &'static str,
         path: Option<&OsStr>,
     ) -> Result<Tool, ToolError> {
         let listed = path.map(env::split_paths).into_iter().flatten();
-        // An empty entry would mean the folder that happens to be current.
+        // An empty entry would mean the current directory.
         let folders = listed.filter(|folder| folder.is_absolute());
         folders
             .chain(FOLDERS.map(PathBuf::from))
@@ -63,8 +62,8 @@ impl Tool {
             .ok_or(ToolError::NotFound { name, package })
     }
 
-    /// A call that is still to be started, with nothing to read and no terminal
-    /// signals: a Ctrl-C is ours to handle.
+    /// Prepares a call, with nothing to read and no terminal signals: this program
+    /// handles Ctrl-C.
     pub fn command(&self, arguments: &[&OsStr]) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -78,7 +77,7 @@ impl Tool {
         command
     }
 
-    /// Runs a short call to its end and returns what it wrote.
+    /// Runs a short call to its end and returns its stdout.
     pub async fn run(&self, arguments: &[&OsStr]) -> Result<String, ToolError> {
         let command = || shown_as(self.name, arguments);
         let start = |source| ToolError::Start { command: command(), source };
@@ -93,7 +92,7 @@ impl Tool {
 }
 
 impl Btrfs {
-    /// Looks as [`Tool::find`] does.
+    /// See [`Tool::find`].
     pub fn find(path: Option<&OsStr>) -> Result<Btrfs, ToolError> {
         Tool::find("btrfs", "btrfs-progs", path).map(Btrfs)
     }
@@ -102,17 +101,17 @@ impl Btrfs {
         &self.0.program
     }
 
-    /// As [`Tool::command`].
+    /// See [`Tool::command`].
     pub fn command(&self, arguments: &[&OsStr]) -> Command {
         self.0.command(arguments)
     }
 
-    /// As [`Tool::run`].
+    /// See [`Tool::run`].
     pub async fn run(&self, arguments: &[&OsStr]) -> Result<String, ToolError> {
         self.0.run(arguments).await
     }
 
-    /// `6.2`, as `btrfs --version` says.
+    /// Returns the version, for example `6.2`, from `btrfs --version`.
     pub async fn version(&self) -> Result<String, ToolError> {
         let text = self.run(&[OsStr::new("--version")]).await?;
         let first = text.lines().next().unwrap_or_default();
@@ -125,7 +124,7 @@ fn is_executable(program: &Path) -> bool {
     metadata.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// A call of `btrfs` as a person would type it.
+/// Formats a call of `btrfs` as a person would type it.
 pub fn shown(arguments: &[&OsStr]) -> String {
     shown_as("btrfs", arguments)
 }
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_fails_names_itself_and_what_it_said() {
+    async fn a_failed_call_is_named_with_its_stderr() {
         let btrfs = Btrfs(Tool { name: "btrfs", program: PathBuf::from("/bin/sh") });
         let script = ["-c", "echo first >&2; echo last >&2; exit 3"].map(OsStr::new);
 
@@ -168,7 +167,7 @@ mod tests {
 
         assert!(err.ends_with("failed: exit status: 3: first; last"), "{err}");
         let silent = btrfs.run(&["-c", "exit 4"].map(OsStr::new)).await.unwrap_err().to_string();
-        assert!(silent.ends_with("exit status: 4, it said nothing"), "{silent}");
+        assert!(silent.ends_with("exit status: 4, its stderr is empty"), "{silent}");
     }
 
     #[tokio::test]

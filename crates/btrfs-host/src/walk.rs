@@ -1,24 +1,24 @@
-//! Every entry below a folder, on its own filesystem only.
+//! Walks over every entry below a directory, within its filesystem.
 //!
-//! A subvolume inside it is another filesystem for this purpose, as it is for
-//! `btrfs send`. Memory: the folders on the way to the entry at hand, each with
-//! an open handle; a tree that is deeper than handles allow is reported as
-//! unreadable from there on. Symlinks are not followed.
+//! A nested subvolume counts as another filesystem, as it does for `btrfs send`.
+//! Symlinks are not followed. Memory holds the directories on the path to the current
+//! entry, each with an open handle. A tree that is deeper than the number of handles is
+//! reported as unreadable from there on.
 
 use std::fs::{self, Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// One thing that a walk comes by.
+/// One entry of a walk.
 #[derive(Debug)]
 pub enum Found {
-    /// A file of any kind but a folder.
+    /// Anything but a directory.
     File {
         path: PathBuf,
         metadata: Metadata,
     },
-    /// A folder, which is entered next.
+    /// A directory, which is entered next.
     Folder {
         path: PathBuf,
     },
@@ -73,7 +73,7 @@ impl Iterator for Walk {
                     continue;
                 }
                 Some(Ok(entry)) => entry,
-                // What cannot be listed does not get better by asking again.
+                // Reading on after an error would fail the same way.
                 Some(Err(error)) => {
                     self.open.pop();
                     return Some(Found::Unreadable { path: folder, error });
@@ -82,7 +82,7 @@ impl Iterator for Walk {
             let path = entry.path();
             match entry.metadata() {
                 Ok(metadata) => return Some(self.look(path, metadata)),
-                // It was there a moment ago, and is no more.
+                // The entry was deleted meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Some(Found::Unreadable { path, error }),
             }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_comes_by_everything_once_and_follows_nothing() {
+    fn a_walk_visits_everything_once_and_follows_no_symlink() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::create_dir_all(root.join("a/b/c")).unwrap();

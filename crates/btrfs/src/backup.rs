@@ -1,8 +1,8 @@
-//! One run: look, plan, snapshot, send, publish, tidy.
+//! Runs a backup: observe, plan, snapshot, send, publish, clean up.
 //!
-//! All snapshots are made before the first is sent, so that they show one
-//! moment. Each subvolume is then sent and published by itself; one that fails
-//! does not stop the others.
+//! All snapshots are made before the first is sent, so that they show one moment. Each
+//! subvolume is then sent and published by itself; one that fails does not stop the
+//! others.
 
 mod after_failure;
 mod check_stream;
@@ -72,15 +72,15 @@ pub struct Backup {
     pub bucket: Bucket,
     pub btrfs: Btrfs,
     pub host: Host,
-    /// Of the streams.
+    /// Form of the send streams.
     pub form: Form,
     pub shutdown: ShutdownSignal,
     pub records: Records,
-    /// This run.
+    /// Identifies this run.
     pub run: RunId,
 }
 
-/// What a run did.
+/// Result of a run.
 #[derive(Debug, Default)]
 pub struct Report {
     pub published: Vec<SnapshotName>,
@@ -89,14 +89,14 @@ pub struct Report {
     pub stopped: Option<Signal>,
 }
 
-/// A subvolume on its way through a run.
+/// A subvolume that is due, with everything that its backup needs.
 struct Job<'a> {
     subvolume: &'a Subvolume,
     seen: Observed,
     step: Step,
     backup: SnapshotName,
     work: Resumption,
-    /// That began it.
+    /// The run that started the backup.
     run: RunId,
     next_due: NextDue,
 }
@@ -117,7 +117,7 @@ impl Backup {
         }
     }
 
-    /// Carries out a plan.
+    /// Carries out a plan. One failure does not stop the other subvolumes.
     pub async fn run(&self, planned: Planned<'_>, state: &mut LastRuns) -> Report {
         let mut report = Report::default();
         for (name, failure) in planned.failed {
@@ -164,7 +164,7 @@ impl Backup {
     }
 
     async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
-        // One that a restore kept elsewhere becomes one of ours.
+        // A received parent that lies elsewhere is taken into the snapshot directory.
         if let (Step::Incremental { parent, .. }, Some(path)) = (&job.step, &job.seen.parent_path) {
             self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
@@ -178,7 +178,7 @@ impl Backup {
         }
     }
 
-    /// Of what a stream does not carry.
+    /// Warns about data that a send stream does not contain.
     async fn warn(&self, job: &Job<'_>) {
         let Subvolume { name, path } = job.subvolume;
         nested::warn(&self.btrfs, name.as_str(), path).await;
@@ -187,8 +187,8 @@ impl Backup {
         }
     }
 
-    /// Sends and publishes one snapshot. On failure nothing of it is left, or
-    /// what the next run goes on with.
+    /// Sends and publishes one snapshot. A failure leaves nothing behind, or only what
+    /// the next run resumes.
     async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
         self.note_published(&job)?;
         loop {
@@ -200,23 +200,23 @@ impl Backup {
                 event = "backup_restarted",
                 subvolume = %job.subvolume.name,
                 backup = %job.backup,
-                "it cannot be gone on with: {}",
+                "cannot resume the interrupted backup, starting over: {}",
                 error_chain(&failure)
             );
-            job = job.anew(&self.run);
+            job = job.restart(&self.run);
             self.snapshot(&job).await?;
         }
         self.records.write(&job.backup, &job.run, State::Published)?;
         tokio::select! {
             outcome = self.tidy(&job) => outcome?,
-            // What is left, the next run removes.
+            // The next run removes what is left.
             _ = self.shutdown.wait() => {}
         }
         Ok(job.backup)
     }
 
-    /// What a run published that died before it could note that: later no chain may
-    /// say so.
+    /// Marks the backups that a run published and then died before it could record
+    /// that. Later no chain may show it.
     fn note_published(&self, job: &Job<'_>) -> Result<(), Failure> {
         let PublishedBefore::Chain(chain) = before(&job.seen) else { return Ok(()) };
         for (name, record) in self.records.of(&job.subvolume.name)? {
@@ -236,13 +236,13 @@ impl Backup {
         }
         tokio::select! {
             () = self.warn(job) => {}
-            // What follows sees that, too.
+            // The next step notices the signal, too.
             _ = self.shutdown.wait() => {}
         }
         self.send_until_sound(job).await
     }
 
-    /// An earlier run has stored all of it but the pointer.
+    /// Publishes a backup of which an earlier run stored everything but the pointer.
     async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (bucket, etag) = (self.bucket_of(job), job.seen.pointer_etag.as_deref());
         tokio::select! {
@@ -250,11 +250,16 @@ impl Backup {
             stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         let (subvolume, backup) = (&job.subvolume.name, &job.backup);
-        tracing::info!(event = "backup_published", %subvolume, %backup, "it was complete");
+        tracing::info!(
+            event = "backup_published",
+            %subvolume,
+            %backup,
+            "published the complete backup of an interrupted run"
+        );
         Ok(())
     }
 
-    /// What becomes of a backup that failed is done, or said.
+    /// Removes or keeps what a failed backup left.
     async fn leave(&self, job: &Job<'_>, failure: &Failure) -> AfterFailure {
         let acknowledged_bytes =
             self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
@@ -268,19 +273,19 @@ impl Backup {
                 subvolume = %job.subvolume.name,
                 backup = %job.backup,
                 acknowledged_bytes,
-                "its snapshot is kept, and what S3 has of it; the next run goes on with it"
+                "keeping its snapshot and its parts in S3; the next run resumes it"
             ),
         }
         fate
     }
 
-    /// What is noted of a backup, where that can be gone by.
+    /// Returns the journal of a backup, if it can be used.
     async fn journal(&self, job: &Job<'_>) -> Option<Journal> {
         let path = self.records.journal(&job.backup);
         Journal::read(&path, &self.options.location, &job.backup, &job.run).await.ok()
     }
 
-    /// That of a backup which is begun now.
+    /// Returns the journal header of a backup that starts now.
     fn header(&self, job: &Job<'_>) -> Header {
         let chain = job.seen.published.chain();
         let base = chain.map(|chain| chain.newest().key.as_str().to_owned());
@@ -289,7 +294,7 @@ impl Backup {
         Header::new(location, settings, job.backup.to_string(), job.run.clone(), base)
     }
 
-    /// What is stored for a backup carries the run that began it.
+    /// All objects of a backup carry the run that started it.
     fn bucket_of(&self, job: &Job<'_>) -> Bucket {
         let mut bucket = self.bucket.clone();
         bucket.metadata.insert(RUN_METADATA.to_owned(), job.run.as_str().to_owned());
@@ -323,7 +328,8 @@ impl Backup {
 }
 
 impl<'s> Job<'s> {
-    /// The name of a subvolume that is not due, and when it will be.
+    /// Returns the name of a subvolume that is not due, and when it will be, as an
+    /// error.
     fn of(planned: planner::Job<'s>, run: &RunId) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
         let planner::Job { subvolume, seen, plan } = planned;
         match plan {
@@ -337,8 +343,8 @@ impl<'s> Job<'s> {
         }
     }
 
-    /// The same of another snapshot.
-    fn anew(self, run: &RunId) -> Job<'s> {
+    /// Returns the same job with a new snapshot.
+    fn restart(self, run: &RunId) -> Job<'s> {
         let stamp = Stamp::at(Timestamp::now()).after(Some(self.backup.stamp));
         let backup = SnapshotName { stamp, ..self.backup };
         Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
@@ -359,7 +365,7 @@ fn last_run(outcome: RunStatus, next_due_at: Timestamp) -> LastRun {
     LastRun { ran_at: Timestamp::now(), outcome, error: None, next_due_at }
 }
 
-/// What failed is due again at once.
+/// A failed backup is due again at once.
 pub fn failed_run(failure: &Failure) -> LastRun {
     let stopped = matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
     let outcome = if stopped { RunStatus::Stopped } else { RunStatus::Failed };
@@ -374,7 +380,7 @@ fn before(seen: &Observed) -> PublishedBefore {
             chain
                 .entries()
                 .iter()
-                .filter_map(|link| SnapshotName::parse(&link.manifest.snapshot.name))
+                .filter_map(|entry| SnapshotName::parse(&entry.manifest.snapshot.name))
                 .collect(),
         ),
     }

@@ -1,10 +1,9 @@
-//! How fast this host sends, hashes and uploads, apart and together, and which
-//! `s3.concurrency` follows from that.
+//! Measures how fast this host sends, hashes and uploads, apart and together, and
+//! suggests a value for `s3.concurrency`.
 //!
-//! What is uploaded goes under `<prefix>benchmark/`, a folder of its own, and is
-//! removed whatever happens: after each measurement, at the end, when a signal
-//! stops it. What a run that was killed left there, the next one removes: the
-//! caller holds the lock, so nobody else is at it.
+//! The uploads go below `<prefix>benchmark/` and are removed in any case: after each
+//! measurement, at the end, and after a signal. The next benchmark removes what a
+//! killed one left. The caller holds the lock, so no other run is affected.
 
 mod noise;
 pub mod suggest;
@@ -27,11 +26,11 @@ use self::suggest::{Suggestion, suggest};
 use crate::shutdown::ShutdownSignal;
 use crate::snapshots::record::RunId;
 
-/// A benchmark waits for no line to come back.
+/// A benchmark does not wait until a connection comes back.
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// Clearing up after a signal, and no longer.
+/// Limits the cleanup after a signal.
 const CLEAR_TIME_MAX: Duration = Duration::from_secs(20);
-/// An upload that was begun by a clock that is ahead of ours.
+/// Allows for an upload that was started by a clock ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 const HASH_PIECE_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 256 << 10;
@@ -45,7 +44,7 @@ pub struct Benchmark<'a> {
     pub btrfs: &'a Btrfs,
     pub shutdown: ShutdownSignal,
     pub run: RunId,
-    /// What is sent; `None`: data that is made up.
+    /// The snapshot to send. `None` means random data.
     pub snapshot: Option<PathBuf>,
     pub bytes: u64,
     pub concurrencies: Vec<usize>,
@@ -54,13 +53,13 @@ pub struct Benchmark<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// `btrfs send`, proven, to nowhere.
+    /// `btrfs send`, verified and discarded.
     Send,
     /// SHA-256, in one thread.
     Hash,
-    /// From memory, with its checksums.
+    /// Upload from memory, with checksums.
     Upload,
-    /// From `btrfs send` into the bucket.
+    /// Upload of a `btrfs send`.
     Together,
 }
 
@@ -81,15 +80,18 @@ pub struct Report {
 pub enum BenchmarkError {
     #[error(transparent)]
     Send(#[from] SendError),
-    #[error("read what is sent")]
+    #[error("read the send stream")]
     Read(#[source] std::io::Error),
     #[error(transparent)]
     Upload(#[from] UploadError),
-    #[error("hash")]
+    #[error("measure hashing")]
     Hash(#[from] tokio::task::JoinError),
-    #[error("remove what the benchmark wrote under {folder}; a later benchmark tries again")]
+    #[error("delete the objects of the benchmark below {folder}; the next benchmark tries again")]
     Clear { folder: String, source: StoreError },
-    #[error("{count} objects that the benchmark wrote could not be removed, as {first}")]
+    #[error(
+        "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark \
+         tries again"
+    )]
     Left { count: usize, first: Key },
     #[error("stopped by a signal")]
     Stopped(Signal),
@@ -106,7 +108,11 @@ impl Benchmark<'_> {
             Ok(cleared) => cleared,
             Err(_) => {
                 let folder = self.folder();
-                tracing::warn!(event = "benchmark_left_behind", %folder, "the store is too slow");
+                tracing::warn!(
+                    event = "benchmark_cleanup_failed",
+                    %folder,
+                    "gave up deleting the objects of the benchmark; the next one tries again"
+                );
                 Ok(())
             }
         };
@@ -182,7 +188,7 @@ impl Benchmark<'_> {
         Ok(measured)
     }
 
-    /// Removes everything under the benchmark's folder.
+    /// Deletes everything below the benchmark's prefix.
     async fn clear(&self) -> Result<(), BenchmarkError> {
         let folder = self.folder();
         let fail = |source| BenchmarkError::Clear { folder: folder.clone(), source };
@@ -217,7 +223,7 @@ fn measured(what: What, concurrency: Option<usize>, bytes: u64, began: Instant) 
     Measured { what, concurrency, throughput }
 }
 
-/// Reads so much, or to the end.
+/// Counts the bytes of `source`, up to `bytes_max`.
 async fn count(source: impl AsyncRead + Unpin, bytes_max: u64) -> std::io::Result<u64> {
     let mut source = source.take(bytes_max);
     let (mut piece, mut bytes) = (vec![0; READ_BYTES], 0);

@@ -1,5 +1,5 @@
-//! What each command does: builds the parts from the configuration, runs them,
-//! and says how that ended. Decides nothing.
+//! The commands: each builds its parts from the configuration, runs them and reports
+//! the result. They decide nothing.
 
 pub mod backup;
 pub mod backup_args;
@@ -34,7 +34,7 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::publish::Host;
 use s3up_store::{Conditions, Store};
 
-/// How data is printed.
+/// Format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     Table,
@@ -45,9 +45,9 @@ pub fn output(json: bool) -> Output {
     if json { Output::Json } else { Output::Table }
 }
 
-/// How long the bucket may be away before a run begins.
+/// How long to wait for the bucket before a run starts.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
-/// For uploads that were given up to be aborted.
+/// How long to wait until abandoned uploads are aborted.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 
 fn stopped_by(stop: Signal) -> anyhow::Error {
@@ -58,7 +58,9 @@ fn need_root() -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    Err(anyhow!("run it as root: snapshots, `btrfs send` and `btrfs receive` need that"))
+    Err(anyhow!(
+        "snapshots, `btrfs send` and `btrfs receive` require root; run the command as root"
+    ))
 }
 
 fn find_btrfs() -> anyhow::Result<Btrfs> {
@@ -69,10 +71,13 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Now, in the time zone of this host.
+/// Returns the current time in the time zone of this host.
 fn now() -> jiff::Zoned {
     let zone = jiff::tz::TimeZone::try_system().unwrap_or_else(|err| {
-        tracing::warn!(event = "time_zone_unknown", "times are taken as UTC: {err}");
+        tracing::warn!(
+            event = "time_zone_unknown",
+            "using UTC, cannot read the time zone of this host: {err}"
+        );
         jiff::tz::TimeZone::UTC
     });
     jiff::Timestamp::now().to_zoned(zone)
@@ -87,7 +92,7 @@ async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {
     })
 }
 
-/// Connects, and looks whether the bucket is there and lets us in.
+/// Connects, and checks that the bucket exists and can be read.
 async fn connect(config: &BucketConfig, shutdown: &ShutdownSignal) -> anyhow::Result<Bucket> {
     let store = Store::connect(config.settings.clone()).await?;
     tokio::select! {
@@ -102,11 +107,11 @@ async fn connect(config: &BucketConfig, shutdown: &ShutdownSignal) -> anyhow::Re
     })
 }
 
-/// Publishing relies on them.
+/// Warns if the server ignores conditional writes, which publishing relies on.
 async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
     let prefix = config.layout.prefix();
     let headers = match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
-        // The store has said why it is not known.
+        // The store has logged why it is unknown.
         Conditions::Honoured | Conditions::Unknown => return,
         Conditions::IfNoneMatchOnly => "If-Match",
         Conditions::Ignored => "If-None-Match and If-Match",
@@ -114,8 +119,8 @@ async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
     tracing::warn!(
         event = "conditions_ignored",
         %prefix,
-        "the store ignores {headers}: two hosts that write below one prefix replace each other's \
-         backups silently; let no other host write there"
+        "the server ignores {headers}: two hosts that write below one prefix replace each other's \
+         backups silently; make sure that no other host writes there"
     );
 }
 

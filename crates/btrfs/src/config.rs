@@ -1,6 +1,6 @@
-//! `config.toml` (or YAML): what it says, checked, with every default.
+//! The configuration file, `config.toml` or YAML, checked and with all defaults.
 //!
-//! Every default is in this file. Errors name file, line and key.
+//! Every default is in this module. Errors name file, line and key.
 
 mod bucket;
 mod raw;
@@ -33,7 +33,7 @@ const RETAIN: usize = 2;
 const FULL_EVERY_DAYS: u32 = 180;
 const INCREMENTAL_EVERY_DAYS: u32 = 7;
 const RUN_AT: Time = Time::constant(2, 0, 0, 0);
-/// A century: more is a typing error.
+/// A century; a longer interval is a typing error.
 const EVERY_DAYS_MAX: u32 = 36_500;
 
 #[derive(Debug)]
@@ -42,21 +42,22 @@ pub struct Config {
     pub lock_path: PathBuf,
     pub state_path: PathBuf,
     pub base_dir: PathBuf,
-    /// Local snapshots to keep of each subvolume, at least 1.
+    /// Number of local snapshots to keep of each subvolume, at least 1.
     pub retain: usize,
     pub subvolumes: Vec<Subvolume>,
     pub schedule: Schedule,
     pub bucket: BucketConfig,
-    /// `None`: streams go through memory alone.
+    /// `None` if streams pass through memory only.
     pub spool: Option<Spool>,
     pub restore: RestoreConfig,
-    /// Where a restore goes that names no target; `None`: each has to.
+    /// Directory for restores without `--target`. `None` means that each restore must
+    /// name its target.
     pub target_base_dir: Option<PathBuf>,
-    /// Where drills work; `None`: there are none.
+    /// Directory for drills. `None` means that no drills are configured.
     pub drill_dir: Option<PathBuf>,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
-    /// Of backups in the bucket.
+    /// Which backups stay in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
 }
@@ -100,7 +101,8 @@ impl Config {
         self.subvolumes.iter().find(|subvolume| subvolume.name == *name)
     }
 
-    /// The effective configuration, for people: every default filled in, no secret.
+    /// Formats the effective configuration for people: with every default and without
+    /// secrets.
     pub fn summary(&self) -> String {
         let Config {
             lock_path,
@@ -142,7 +144,7 @@ impl Config {
             schedule.incremental_every_days,
             schedule.run_at.strftime("%H:%M"),
             compressed.word(),
-            self.notify.as_ref().map_or("nobody", Notify::host),
+            self.notify.as_ref().map_or("none", Notify::host),
             self.retention.generations,
             if self.prune_after_backup { "auto" } else { "off" },
             self.restore.summary(),
@@ -199,7 +201,8 @@ fn subvolumes(raw: &[raw::Subvolume], source: &Source) -> Result<Vec<Subvolume>,
         let name = name_of(raw).map_err(|what| source.invalid(&key, what))?;
         if let Some(other) = taken.insert(name.clone(), &raw.path) {
             let what = format!(
-                "{other:?} is called {:?}, too; name one of them: {{ path = {:?}, name = \"…\" }}",
+                "the name {:?} is already used for {other:?}; give this one another name: \
+                 {{ path = {:?}, name = \"…\" }}",
                 name.as_str(),
                 &*raw.path
             );

@@ -1,9 +1,8 @@
-//! How much has changed in a subvolume of late: what the next incremental may
-//! have to carry, at most.
+//! Estimates how much of a subvolume changed lately: the most that the next incremental
+//! may contain.
 //!
-//! Counted are whole files whose ctime is recent, though `btrfs send` sends only
-//! the extents that changed. A file with several names counts once, holes do not
-//! count.
+//! It counts whole files with a recent ctime, although `btrfs send` sends only the
+//! changed extents. A file with several names counts once, and holes do not count.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -18,32 +17,32 @@ use serde::Serialize;
 
 /// Inodes with several names that are remembered: some 20 MiB.
 const LINKED_MAX: usize = 1 << 20;
-/// So many folders are named, all are counted.
+/// Maximum number of unreadable entries that are named. All are counted.
 const NAMED_MAX: usize = 20;
-/// Of `st_blocks`, whatever the filesystem's own blocks are.
+/// Unit of `st_blocks`, independent of the block size of the filesystem.
 const STAT_BLOCK_BYTES: u64 = 512;
 
-/// One subvolume, as JSON has it.
+/// Estimate for one subvolume. The JSON output has these fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Estimate {
     pub subvolume: String,
-    /// A file counts as changed when its ctime is this or later.
+    /// A file counts as changed if its ctime is this or later.
     pub since: String,
     pub changed_files: u64,
     pub changed_bytes: u64,
     pub files: u64,
     pub bytes: u64,
-    /// Nested subvolumes and mounts.
+    /// Number of nested subvolumes and mounts.
     pub not_entered: u64,
     pub unreadable: u64,
-    /// The first of what could not be read, with the reason.
+    /// The first unreadable entries, with the reason.
     pub unreadable_named: Vec<String>,
-    /// More files with several names than can be remembered: some may have been
-    /// counted more than once.
+    /// True if there were too many hard-linked files to remember, so that some may have
+    /// been counted more than once.
     pub links_forgotten: bool,
 }
 
-/// Reads the whole tree: call it where blocking is allowed.
+/// Walks over the whole tree. Blocks.
 pub fn estimate(name: &SubvolumeName, root: &Path, since: Timestamp) -> io::Result<Estimate> {
     let mut estimate = Estimate {
         subvolume: name.to_string(),
@@ -72,7 +71,7 @@ pub fn estimate(name: &SubvolumeName, root: &Path, since: Timestamp) -> io::Resu
 }
 
 impl Estimate {
-    /// Whether no other name of the file has been counted.
+    /// Returns true if no other name of the file has been counted.
     fn is_first(&mut self, metadata: &Metadata, linked: &mut HashSet<u64>) -> bool {
         if metadata.nlink() < 2 {
             return true;
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_file_and_holes_do_not_count() {
+    fn hard_links_and_holes_do_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::create_dir(root.join("sub")).unwrap();

@@ -1,9 +1,9 @@
-//! One run at a time.
+//! The lock that allows one run at a time.
 //!
-//! The kernel holds the lock on an open file and drops it when the process
-//! dies, however it dies. The file also names its holder, for people. It is
-//! never removed: a second run could lock the removed file, and a third a new
-//! one.
+//! The kernel holds the lock on an open file and drops it when the process ends,
+//! however it ends. The file also contains the PID of the holder, for people. It is
+//! never removed: otherwise one run could lock the removed file while another locks a
+//! new one.
 
 use std::fs;
 use std::io;
@@ -14,15 +14,18 @@ use s3up_cli::lock_file::LockFile;
 /// The Python tool locks with the content of the file alone.
 const PYTHON_TOOL: &str = "btrfs_to_s3";
 
-/// Held until it is dropped.
+/// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock(LockFile);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("another run holds the lock {path:?}: process {holder}; wait until it has ended")]
+    #[error("another run holds the lock {path:?}: process {holder}; wait until it ends")]
     Held { path: PathBuf, holder: String },
-    #[error("{path:?} is no lock file, it has other content; check `global.lock_path`")]
+    #[error(
+        "{path:?} is not a lock file: expected a PID or nothing, found other content; \
+         check `global.lock_path`"
+    )]
     Foreign { path: PathBuf },
     #[error("lock {path:?}; check `global.lock_path`")]
     Io { path: PathBuf, source: io::Error },
@@ -52,7 +55,7 @@ impl Lock {
                     event = "backup_lock_stale",
                     path = %path.display(),
                     pid,
-                    "the run that held the lock died; its lock is taken over"
+                    "taking over the lock of a run that died"
                 );
             }
             Holder::PythonTool { pid } => return Err(held(format!("{pid} ({PYTHON_TOOL})"))),
@@ -64,7 +67,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // An empty file says that the run ended well; the lock itself goes with
+        // An empty file shows that the run ended regularly. The lock itself goes with
         // the file handle.
         if let Err(err) = self.0.clear() {
             tracing::debug!(event = "lock_not_cleared", "{err}");
@@ -79,13 +82,13 @@ enum Holder {
     PythonTool { pid: u32 },
 }
 
-/// Who wrote `content` into a file that nobody has locked. `command_line` looks
-/// up a process; `None`: there is none.
+/// Tells who wrote `content` into a file that is not locked. `command_line` looks up a
+/// process; `None` means that there is none.
 fn holder_of(content: &str, command_line: &dyn Fn(u32) -> Option<String>) -> Holder {
     let Ok(pid) = content.parse() else { return Holder::Nobody };
     match command_line(pid) {
         Some(command) if command.contains(PYTHON_TOOL) => Holder::PythonTool { pid },
-        // Another process has its number now.
+        // The PID was reused by another process.
         Some(_) | None => Holder::Dead { pid },
     }
 }
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_a_dead_run_left_is_taken_over() {
+    fn the_lock_of_a_dead_run_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         // No process has this number: the limit is 4,194,304.
@@ -128,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_is_named() {
+    fn a_missing_directory_is_named() {
         let err = Lock::take(Path::new("/no/such/lock")).unwrap_err();
         assert_eq!(err.to_string(), "lock \"/no/such/lock\"; check `global.lock_path`");
     }
 
     #[test]
-    fn a_file_that_is_no_lock_is_left_alone() {
+    fn a_file_that_is_not_a_lock_is_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("config"), folder.path().join("link"));
         fs::write(&file, "[global]\n").unwrap();
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn holders() {
+    fn the_holder_is_found_by_its_pid() {
         let (python, shell, nothing) = ("python3 -m btrfs_to_s3 backup ", "bash ", "");
         #[rustfmt::skip]
         let cases = [

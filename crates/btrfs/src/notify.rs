@@ -1,19 +1,19 @@
-//! Tells a dead man's switch how a run ended: `notify.url`.
+//! Reports the end of a run to a dead man's switch (`notify.url`).
 //!
-//! A run that ended well is a GET of the URL, also where nothing was due: what
-//! such a service watches for is the silence of a timer that died. One that did
-//! not is a POST to the same URL with `/fail` at the end of its path, and the
-//! error as its body. Nobody waits long for it, and that it fails is a warning.
-//! The URL is a secret: logs name its host only.
+//! A successful run is a GET of the URL, even if nothing was due: such a service
+//! watches for the silence of a timer that died. A failed run is a POST to the same URL
+//! with `/fail` added to its path and the error as its body. The request has a short
+//! timeout, and its failure is only a warning. The URL is a secret: logs name its host
+//! only.
 
 use std::time::Duration;
 
 use reqwest::{Client, Url, redirect};
 use s3up_cli::Secret;
 
-/// Of the whole exchange.
+/// Limit of the whole exchange.
 const TIME_MAX: Duration = Duration::from_secs(10);
-/// What such services keep of a body.
+/// Longest body that such services keep.
 const BODY_BYTES_MAX: usize = 10_000;
 
 /// How a run ended.
@@ -37,7 +37,7 @@ pub struct NotifyUrlError;
 enum PingError {
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    #[error("it answered {0}")]
+    #[error("expected a success status, found {0}")]
     Status(reqwest::StatusCode),
     #[error(transparent)]
     Url(#[from] NotifyUrlError),
@@ -91,7 +91,7 @@ fn parse(url: &Secret) -> Result<Url, NotifyUrlError> {
     if is_web { Ok(url) } else { Err(NotifyUrlError) }
 }
 
-/// `…/fail`, before the query.
+/// Adds `/fail` to the path, before the query.
 fn failure_url(mut url: Url) -> Url {
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().push("fail");
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_has_a_path_of_its_own() {
+    fn a_failure_is_posted_to_its_own_path() {
         #[rustfmt::skip]
         let cases = [
             ("https://hc.example.com/uuid",         "https://hc.example.com/uuid/fail"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_and_not_repeated() {
+    fn an_invalid_url_is_refused_and_not_repeated() {
         for text in ["", "hunter2", "ftp://host/hunter2", "http://", "file:///hunter2"] {
             let err = Notify::new(Secret::new(text.to_owned())).unwrap_err();
             assert!(!err.to_string().contains("hunter2"), "{err}");

@@ -16,18 +16,19 @@ use crate::plan::decide::{Decision, Step, Why};
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::NextDue;
 
-/// What is to be done with one subvolume. What is printed is what is applied.
+/// What to do with one subvolume. `plan` prints exactly the value that `backup` carries
+/// out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     pub subvolume: SubvolumeName,
     pub decision: Decision,
-    /// When the newest published backup was made.
+    /// Creation time of the newest published backup.
     pub last_at: Option<Timestamp>,
-    /// When a backup is due after that, if this plan is carried out.
+    /// When the next backup is due, provided that this plan is carried out.
     pub next_due: NextDue,
-    /// The snapshot to make, or to go on with, where something is due.
+    /// Snapshot to make or to resume, if a backup is due.
     pub snapshot: Option<SnapshotName>,
-    /// How much of that there is already.
+    /// How much of the backup exists already.
     pub work: Resumption,
 }
 

@@ -1,5 +1,5 @@
-//! Which subvolumes a run is about, and whether they can be backed up at all:
-//! checked before anything is done.
+//! Selects the subvolumes of a run and checks that they can be backed up, before
+//! anything is done.
 
 use std::path::{Path, PathBuf};
 
@@ -7,22 +7,23 @@ use btrfs_host::filesystem::{self, MountPointError};
 use btrfs_host::spool::Spool;
 use s3up_repository::names::{Subvolume, SubvolumeName};
 
-/// The configuration, or what was asked for, does not fit this host.
+/// The request or the configuration does not fit this host.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
-    #[error("no subvolume {asked:?} in the configuration, which has {known}")]
+    #[error("subvolume {asked:?} is not in the configuration; expected one of {known}")]
     Unknown { asked: String, known: String },
     #[error("snapshots.base_dir")]
     BaseDir(#[source] MountPointError),
     #[error(
-        "global.spool_dir {path:?}: expected a folder that exists, for `s3.spool_enabled` is on"
+        "global.spool_dir {path:?}: expected an existing directory, because `s3.spool_enabled` is \
+         on"
     )]
     Spool { path: PathBuf, source: std::io::Error },
     #[error("subvolume {name}")]
     MountPoint { name: SubvolumeName, source: MountPointError },
     #[error(
-        "subvolume {name}: {path:?} is a folder, not a subvolume; \
-         `btrfs subvolume create` makes one"
+        "subvolume {name}: {path:?} is a directory, not a subvolume; \
+         create one with `btrfs subvolume create`"
     )]
     NoSubvolume { name: SubvolumeName, path: PathBuf },
     #[error(
@@ -32,7 +33,7 @@ pub enum SelectionError {
     OtherFilesystem { name: SubvolumeName, path: PathBuf, base_dir: PathBuf },
 }
 
-/// Those that were named, or all.
+/// Returns the named subvolumes, or all.
 pub fn select<'c>(
     configured: &'c [Subvolume],
     names: &[String],

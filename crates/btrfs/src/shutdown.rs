@@ -1,23 +1,23 @@
-//! Whether this process was asked to stop, for whoever can stop.
+//! Tells every part of the program when SIGTERM or SIGINT asks it to stop.
 
 use s3up_cli::{Signal, wait_for_shutdown};
 use tokio::sync::watch;
 
-/// Clones share what they know.
+/// A receiver of the signal. Clones share it.
 #[derive(Clone)]
 pub struct ShutdownSignal(watch::Receiver<Option<Signal>>);
 
 impl ShutdownSignal {
-    /// From now on SIGTERM and SIGINT end nothing by themselves.
+    /// Starts to listen. From then on SIGTERM and SIGINT end nothing by themselves.
     pub fn listen() -> ShutdownSignal {
-        let (said, heard) = watch::channel(None);
+        let (sender, receiver) = watch::channel(None);
         tokio::spawn(async move {
             let stop = wait_for_shutdown().await;
             said.send_replace(Some(stop));
             // Whoever asks later has to hear it, too.
             said.closed().await;
         });
-        ShutdownSignal(heard)
+        ShutdownSignal(receiver)
     }
 
     pub fn now(&self) -> Option<Signal> {
@@ -29,7 +29,7 @@ impl ShutdownSignal {
         let mut heard = self.0.clone();
         match heard.wait_for(Option::is_some).await.map(|stop| *stop) {
             Ok(Some(stop)) => stop,
-            // The task above lives as long as any receiver.
+            // The sender lives as long as any receiver.
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }

@@ -1,5 +1,5 @@
-//! How the backups of each subvolume stand: its last run as this host remembers
-//! it, and its backups as the bucket tells them.
+//! Reads the status of each subvolume: its last run, which this host remembers, and its
+//! backups in the bucket.
 
 pub mod check;
 pub mod history;
@@ -32,27 +32,27 @@ pub struct Sources<'a> {
     pub has_drills: bool,
 }
 
-/// One subvolume, as JSON has it.
+/// Status of one subvolume. The JSON output has these fields.
 #[derive(Debug, Serialize)]
 pub struct Status {
     pub subvolume: String,
-    /// `null`: this host remembers none.
+    /// `null` if this host remembers no run.
     pub last_run: Option<LastRun>,
     /// `published`, `nothing`, or `broken`.
     pub backups: &'static str,
-    /// What is broken.
+    /// Why `backups` is `broken`.
     pub trouble: Option<String>,
     pub last_backup_at: Option<String>,
-    /// Whether a backup is due now, by the schedule or because there is none.
+    /// True if a backup is due now, by the schedule or because there is none.
     pub due: bool,
     pub next_due_at: Option<String>,
     pub next_due_kind: Option<String>,
-    /// The same as `next_due_at`.
+    /// Same time as `next_due_at`.
     #[serde(skip)]
     pub due_at: Option<Timestamp>,
-    /// `null`: this host remembers none.
+    /// `null` if this host remembers no successful drill.
     pub last_good_drill: Option<LastDrill>,
-    /// `drill.scratch_dir` is set.
+    /// True if `drill.scratch_dir` is set.
     #[serde(skip)]
     pub drills: bool,
     pub history: Vec<Line>,
@@ -68,9 +68,9 @@ pub struct Line {
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,
     pub bytes_per_second: Option<f64>,
-    /// For people.
+    /// Rate with a unit, for people.
     pub throughput: Option<String>,
-    /// Why its manifest cannot be read.
+    /// Why the manifest cannot be read.
     pub error: Option<String>,
 }
 
@@ -88,7 +88,9 @@ pub async fn status(
         Published::Nothing => ("nothing", None),
         Published::Chain(_) => ("published", None),
         Published::Broken { reason } => ("broken", Some(reason.clone())),
-        Published::ManifestMissing { key } => ("broken", Some(format!("{key} is missing"))),
+        Published::ManifestMissing { key } => {
+            ("broken", Some(format!("manifest {key} is missing in the bucket")))
+        }
     };
     Ok(Status {
         subvolume: subvolume.to_string(),

@@ -1,6 +1,6 @@
-//! An error as text, where it is a reason or a warning and does not end the program.
+//! Formats an error that is a reason or a warning and does not end the program.
 
-/// An error and its causes, as one line.
+/// Returns an error and its causes as one line.
 pub fn error_chain(err: &dyn std::error::Error) -> String {
     let mut text = err.to_string();
     let mut next = err.source();

@@ -1,5 +1,5 @@
-//! A file is replaced as a whole: whoever reads it finds the old or the new one,
-//! also after a power cut.
+//! Replaces a file atomically: a reader sees the old or the new content, even after a
+//! power cut.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

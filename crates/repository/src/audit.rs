@@ -1,10 +1,9 @@
-//! Looks at every object of one backup, and compares what S3 says of it with the
-//! manifest: nothing is downloaded but the manifest, and nothing thawed.
+//! The audit: asks S3 about every object of one backup and compares the answers with
+//! the manifest. It downloads only the manifest and thaws nothing.
 //!
-//! S3 keeps the checksum of what it stored, and computes it again when it copies
-//! an object: so an object with the right length and CRC64NVME is the one that
-//! was sent. Where the server tells none, its ETag has to be the one that it gave
-//! when the chunk was sent.
+//! S3 keeps the checksum of an object and computes it again when it copies one. So an
+//! object with the right length and CRC64NVME is the one that was sent. If the server
+//! reports no checksum, the ETag must be the one from the upload.
 
 use std::fmt;
 
@@ -16,22 +15,22 @@ use crate::chain::ChainEntry;
 use crate::documents::{Bucket, ReadChainError};
 use crate::manifest::{ChunkRecord, DocumentError};
 
-/// Hides the time that each call takes, and is far from what S3 allows.
+/// Hides the latency of each call, and stays far below the limits of S3.
 const HEADS_IN_FLIGHT: usize = 16;
 const STANDARD: &str = "STANDARD";
 
-/// What is expected of objects beside being what was sent.
+/// What is expected of objects besides their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     Nothing,
-    /// The class that the manifest names, and this encryption.
+    /// The storage class in the manifest, and this encryption.
     ClassAndEncryption {
         sse: Sse,
         profile: Profile,
     },
 }
 
-/// Something that is not as it should be.
+/// One object that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub key: String,
@@ -57,26 +56,26 @@ pub enum What {
         expected: &'static str,
         found: String,
     },
-    /// It cannot be read, or leads to no full.
+    /// The manifest cannot be read, or its chain does not lead to a full.
     Chain {
         reason: String,
     },
-    /// What was downloaded is not what was sent.
+    /// The downloaded bytes are not the ones that were sent.
     Content {
         reason: String,
     },
 }
 
-/// What was looked at.
+/// Result of an audit.
 #[derive(Debug, Default)]
 pub struct Checked {
     pub objects: usize,
-    /// Of chunks.
+    /// Length of all chunks.
     pub bytes: u64,
-    /// Chunks of which neither side knows a checksum that the other has.
+    /// Number of chunks without a checksum to compare.
     pub without_checksum: usize,
     pub findings: Vec<Finding>,
-    /// `None` where it cannot be read.
+    /// `None` if the manifest cannot be read.
     pub link: Option<ChainEntry>,
 }
 
@@ -86,7 +85,7 @@ pub enum AuditError {
     Store(#[from] StoreError),
 }
 
-/// An object to look at.
+/// An object to ask S3 about.
 enum AuditTarget {
     Document(Key),
     Chunk(Key, ChunkRecord),
@@ -100,15 +99,15 @@ impl AuditTarget {
     }
 }
 
-/// Reads a manifest, and looks at it and at everything that it names.
+/// Reads a manifest, and audits it and every object that it names.
 pub async fn check(
     bucket: &Bucket,
     manifest: Key,
     expected: &Expected,
 ) -> Result<Checked, AuditError> {
     let mut checked = Checked::default();
-    let link = match bucket.link(manifest.clone()).await {
-        Ok(link) => link,
+    let entry = match bucket.link(manifest.clone()).await {
+        Ok(entry) => entry,
         Err(ReadChainError::Store(err)) if err.kind != s3up_store::Kind::TooLong => {
             return Err(err.into());
         }
@@ -117,15 +116,15 @@ pub async fn check(
             return Ok(checked);
         }
     };
-    let wanted = match wanted(&link) {
+    let wanted = match wanted(&entry) {
         Ok(wanted) => wanted,
         Err(err) => {
             checked.found(&manifest, What::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
-    let class = link.manifest.s3.storage_class.clone();
-    // Owned, or the future could not be sent to another thread.
+    let class = entry.manifest.s3.storage_class.clone();
+    // The bucket is cloned because the future must be `Send`.
     let heads = wanted.into_iter().map(|wanted| {
         let bucket = bucket.clone();
         async move {
@@ -138,20 +137,20 @@ pub async fn check(
         checked.compare(&wanted, found?.as_ref(), class.as_deref(), expected);
     }
     drop(heads);
-    checked.link = Some(link);
+    checked.link = Some(entry);
     Ok(checked)
 }
 
-fn wanted(link: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
+fn wanted(entry: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
     let key = |field: &str, text: &str| {
         Key::parse(text)
             .map_err(|err| DocumentError::Field { field: field.to_owned(), what: err.to_string() })
     };
-    let mut wanted = vec![AuditTarget::Document(link.key.clone())];
-    if let Some(parts) = &link.manifest.parts {
+    let mut wanted = vec![AuditTarget::Document(entry.key.clone())];
+    if let Some(parts) = &entry.manifest.parts {
         wanted.push(AuditTarget::Document(key("parts.key", &parts.key)?));
     }
-    for chunk in &link.manifest.chunks {
+    for chunk in &entry.manifest.chunks {
         wanted.push(AuditTarget::Chunk(key("chunks.key", &chunk.key)?, chunk.clone()));
     }
     Ok(wanted)
@@ -192,7 +191,7 @@ impl Checked {
     }
 }
 
-/// Whether an object is what was sent.
+/// Whether an object is the one that was sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Same,
@@ -216,13 +215,13 @@ fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
     }
 }
 
-/// Tools write it with its quotes or without.
+/// Removes the quotes, which some tools write and others do not.
 fn bare(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
 fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<What> {
-    // Many servers know one class, and name none.
+    // Many servers have one storage class and report none.
     if found.is_none() && profile == Profile::Generic {
         return None;
     }
@@ -243,12 +242,13 @@ fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<What> {
 }
 
 impl What {
-    /// Whether the object is not what was sent; else it is only kept otherwise.
+    /// True if the object is not the one that was sent; false if only its class or
+    /// encryption differs.
     pub fn is_damage(&self) -> bool {
         !matches!(self, What::Class { .. } | What::Encryption { .. })
     }
 
-    /// For programs.
+    /// Returns the word for JSON.
     pub fn word(&self) -> &'static str {
         match self {
             What::Missing => "missing",
@@ -270,13 +270,13 @@ impl fmt::Display for What {
                 write!(f, "is {found} bytes long, expected {expected}")
             }
             What::Checksum { expected, found } => {
-                write!(f, "has the checksum {found}, expected {expected}")
+                write!(f, "has checksum {found}, expected {expected}")
             }
             What::Class { expected, found } => {
-                write!(f, "is of the storage class {found}, expected {expected}")
+                write!(f, "has storage class {found}, expected {expected}")
             }
             What::Encryption { expected, found } => {
-                write!(f, "has the encryption {found}, expected {expected}")
+                write!(f, "has encryption {found}, expected {expected}")
             }
             What::Chain { reason } | What::Content { reason } => f.write_str(reason),
         }
@@ -317,20 +317,20 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_what_was_sent() {
+    fn an_object_is_compared_by_length_checksum_and_etag() {
         const OTHER: &str = "AAAAAAAAAAE=";
         #[rustfmt::skip]
         let cases = [
             // situation            manifest            object               is
             ("right",               Some(CRC), None,    10, Some(CRC), "",   "same"),
             ("shorter",             Some(CRC), None,     9, Some(CRC), "",   "size"),
-            ("of another content",  Some(CRC), None,    10, Some(OTHER), "", "checksum"),
-            ("the ETag says less",  Some(CRC), Some("a"), 10, Some(CRC), "b", "same"),
-            ("no checksum there",   Some(CRC), Some("a"), 10, None, "\"a\"", "same"),
-            ("no checksum here",    None, Some("\"a\""), 10, Some(CRC), "a", "same"),
+            ("other content",       Some(CRC), None,    10, Some(OTHER), "", "checksum"),
+            ("CRC before ETag",     Some(CRC), Some("a"), 10, Some(CRC), "b", "same"),
+            ("no CRC in S3",        Some(CRC), Some("a"), 10, None, "\"a\"", "same"),
+            ("none in manifest",    None, Some("\"a\""), 10, Some(CRC), "a", "same"),
             ("another ETag",        None, Some("a"),    10, None, "b",       "checksum"),
-            ("nothing is known",    None, None,         10, None, "b",       "unknown"),
-            ("not even that",       None, None,          9, None, "b",       "size"),
+            ("nothing known",       None, None,         10, None, "b",       "unknown"),
+            ("wrong length",        None, None,          9, None, "b",       "size"),
         ];
         for (situation, crc, etag, size, found_crc, found_etag, want) in cases {
             let got = match content(&chunk(crc, etag), &facts(size, found_crc, found_etag)) {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn class_and_encryption_are_what_was_asked_for() {
+    fn class_and_encryption_are_compared_with_the_settings() {
         let class = |expected, found, profile| other_class(expected, found, profile).is_some();
         assert!(!class("DEEP_ARCHIVE", Some("DEEP_ARCHIVE"), Profile::Aws));
         assert!(class("DEEP_ARCHIVE", None, Profile::Aws));

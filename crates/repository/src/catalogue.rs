@@ -1,13 +1,13 @@
-//! What the bucket holds of one subvolume: every manifest, the generations and
-//! chains that they make up, and what no manifest names.
+//! The catalogue: everything that the bucket holds for one subvolume. It contains every
+//! manifest, the generations and chains that they form, and the objects that no
+//! manifest names.
 //!
-//! Pure: made from a listing and the manifests that were read. A manifest that
-//! cannot be read, a parent that is gone, a chunk that is missing are values
-//! here, with their reason, and keep nothing else from being seen. Chunks are
-//! counted against the listing as each manifest comes by, and not kept; so what
-//! is held is bounded by [`OBJECTS_MAX`].
+//! Pure: it is built from a listing and the manifests. An unreadable manifest, a
+//! missing parent or a missing chunk is a value with its reason, and hides nothing
+//! else. Each manifest's chunks are checked against the listing and then dropped, so
+//! [`OBJECTS_MAX`] bounds the memory.
 //!
-//! Not here: how it is read (`read`), how it is printed (`show`), what may go
+//! Not here: reading the bucket (`read`), printing (`show`), and what may be deleted
 //! ([`retention`](crate::retention)).
 
 mod builder;
@@ -25,32 +25,32 @@ use crate::layout::Layout;
 use crate::names::{Kind, SubvolumeName};
 use crate::stamp::Stamp;
 
-/// Each is some two hundred bytes in memory; of chunks of the usual 200 GiB so
-/// many are a hundred petabytes.
+/// Each object takes some two hundred bytes of memory. This many chunks of the usual
+/// 200 GiB are a hundred petabytes.
 pub const OBJECTS_MAX: usize = 500_000;
-/// Of the objects that a backup lacks, so many are named; all are counted.
+/// Maximum number of missing objects that a backup names. All are counted.
 const ABSENT_NAMED_MAX: usize = 20;
 
-/// What the bucket holds of one subvolume.
+/// Contents of the bucket for one subvolume.
 #[derive(Debug)]
 pub struct Catalogue {
     pub subvolume: SubvolumeName,
     pub pointer: Pointing,
-    /// The version of the pointer that was read.
+    /// ETag of the pointer that was read.
     pub pointer_etag: Option<String>,
-    /// By the time in their names.
+    /// Ordered by the time in their names.
     pub backups: Vec<Backup>,
-    /// By key: all that is in the folder of the subvolume.
+    /// All objects below the prefix of the subvolume, by key.
     pub objects: BTreeMap<String, Object>,
 }
 
-/// Where the pointer points.
+/// Target of the pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pointing {
     Nothing,
-    /// To this backup.
+    /// Index of a backup.
     At(usize),
-    /// It cannot be read, or names no manifest that is there.
+    /// The pointer cannot be read, or names a manifest that does not exist.
     Broken(String),
 }
 
@@ -58,20 +58,20 @@ pub enum Pointing {
 #[derive(Debug)]
 pub struct Backup {
     pub found: Found,
-    /// Without its chunks, or why it cannot be read.
+    /// The manifest without its chunks, or why it cannot be read.
     pub manifest: Result<ChainEntry, String>,
-    /// Bytes of its stream.
+    /// Length of the stream.
     pub total_bytes: u64,
     pub chunk_count: usize,
-    /// Of its chunks, as the listing has them.
+    /// Storage classes of the chunks, from the listing.
     pub classes: BTreeSet<Arc<str>>,
     pub absent: Absent,
     pub parent: Option<usize>,
-    /// Its full, or why it leads to none.
+    /// Index of its full, or why the chain does not lead to one.
     pub full: Result<usize, String>,
 }
 
-/// A key of the form that manifests have.
+/// A key that has the form of a manifest key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     pub stamp: Stamp,
@@ -79,58 +79,63 @@ pub struct Found {
     pub key: Key,
 }
 
-/// Objects that a manifest names and the listing does not have like that.
+/// Objects that a manifest names and that are missing or have another size in the
+/// listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Absent {
     pub count: usize,
-    /// The first of them.
+    /// The first of them, as messages.
     pub names: Vec<String>,
 }
 
-/// An object of the listing.
+/// An object in the listing.
 #[derive(Clone, Debug)]
 pub struct Object {
     /// Bytes.
     pub size: u64,
     pub modified_at: Timestamp,
     pub class: Arc<str>,
-    /// The backups whose manifests name it.
+    /// Indexes of the backups whose manifests name it.
     pub named_by: Vec<usize>,
 }
 
-/// Where a backup stands among the others.
+/// How a backup relates to the published chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// In the chain that the pointer leads to.
+    /// Part of the chain that the pointer leads to.
     Current,
-    /// Older than the newest, and not in its chain.
+    /// Older than the newest published backup, and not in its chain.
     Earlier,
-    /// Newer than what is published: a run died, or is at it.
+    /// Newer than the published chain: its run was killed or is still running.
     Unpublished,
-    /// The pointer leads nowhere.
+    /// The pointer leads to no chain.
     Unknown,
-    /// It cannot be restored.
+    /// The backup cannot be restored.
     Broken(String),
 }
 
-/// A full, and all that hangs from it.
+/// A full and all backups that are based on it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Generation {
     pub full: usize,
-    /// With the full, oldest first.
+    /// Includes the full, oldest first.
     pub backups: Vec<usize>,
-    /// From the full to each backup that none is based on.
+    /// One chain for each backup that no other is based on.
     pub chains: Vec<Vec<usize>>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{folder} has more than {OBJECTS_MAX} objects; longer chunks make fewer")]
+#[error(
+    "{folder} has more than {OBJECTS_MAX} objects, the limit; raise `s3.chunk_size_bytes` to make \
+     fewer"
+)]
 pub struct TooManyObjects {
     pub folder: String,
 }
 
 impl Catalogue {
-    /// From its full to this backup; as far as it leads, where it leads to none.
+    /// Returns the chain from the full to this backup. If there is no full, returns as
+    /// much of it as exists.
     pub fn chain(&self, newest: usize) -> Vec<usize> {
         let mut chain = vec![newest];
         let mut at = newest;
@@ -143,7 +148,7 @@ impl Catalogue {
         chain
     }
 
-    /// Why a backup cannot be restored, as far as a listing tells.
+    /// Returns why a backup cannot be restored, as far as the listing shows.
     pub fn trouble(&self, n: usize) -> Option<String> {
         if let Err(reason) = &self.backups[n].full {
             return Some(reason.clone());
@@ -151,7 +156,7 @@ impl Catalogue {
         self.chain(n).into_iter().find_map(|at| self.backups[at].lack())
     }
 
-    /// The chain that the pointer leads to: whole, or why not.
+    /// Returns the published chain, or why it is incomplete.
     pub fn current(&self) -> Result<Option<Vec<usize>>, String> {
         match &self.pointer {
             Pointing::Nothing => Ok(None),
@@ -182,7 +187,7 @@ impl Catalogue {
         self.backups[n].created_at() > self.backups[other].created_at()
     }
 
-    /// Oldest first. What leads to no full is in none.
+    /// Returns the generations, oldest first. Backups without a full are in none.
     pub fn generations(&self) -> Vec<Generation> {
         let mut of_full: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut is_parent = vec![false; self.backups.len()];
@@ -205,7 +210,8 @@ impl Catalogue {
         generations
     }
 
-    /// What no manifest names, by key: neither manifest nor pointer.
+    /// Returns the objects that are neither pointer nor manifest and that no manifest
+    /// names.
     pub fn unknown(&self, layout: &Layout) -> impl Iterator<Item = (&String, &Object)> {
         let pointer = layout.pointer(&self.subvolume);
         let manifests: BTreeSet<&str> =
@@ -219,18 +225,20 @@ impl Catalogue {
 }
 
 impl Backup {
-    /// As the manifest has it; where it cannot be read, as its name has it.
+    /// Creation time in the manifest. If that cannot be read, the time in its name.
     pub fn created_at(&self) -> Stamp {
-        self.manifest.as_ref().map_or(self.found.stamp, |link| link.manifest.created_at)
+        self.manifest.as_ref().map_or(self.found.stamp, |entry| entry.manifest.created_at)
     }
 
-    /// What it lacks itself, whatever its parents do.
+    /// Returns why the backup itself is incomplete, regardless of its parents.
     fn lack(&self) -> Option<String> {
         let first = self.absent.names.first()?;
         let count = self.absent.count;
         Some(match count {
             1 => first.clone(),
-            _ => format!("{count} objects are missing or have another size, as {first}"),
+            _ => {
+                format!("{count} objects are missing or have the wrong size, the first is {first}")
+            }
         })
     }
 }

@@ -1,15 +1,15 @@
-//! Which backups restore a subvolume: a full, then incrementals in order.
+//! The chain that restores a backup: a full, then incrementals in order.
 //!
-//! A chain is collected from its newest link to its full; each step says
-//! whether the next older link fits. Since every parent is older than its
-//! child, a chain has an end.
+//! A chain is collected from its newest entry to its full, and each step checks that
+//! the next older entry fits. Every parent is older than its child, so a chain always
+//! ends.
 
 use s3up_core::Key;
 
 use crate::manifest::{DocumentError, Manifest};
 use crate::names::Kind;
 
-/// An incremental a day for as long as nobody makes a new full: 27 years.
+/// Enough for an incremental each day for 27 years without a new full.
 pub const LINKS_MAX: usize = 10_000;
 
 /// One backup of a chain.
@@ -19,15 +19,15 @@ pub struct ChainEntry {
     pub manifest: Manifest,
 }
 
-/// From the full to the newest. Never empty.
+/// From the full to the newest backup. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain(Vec<ChainEntry>);
 
-/// FetchPlan that lead towards a full, newest first.
+/// The newest entries of a chain whose full has not been reached yet, newest first.
 #[derive(Debug, Default)]
 pub struct Partial(Vec<ChainEntry>);
 
-/// How it goes on after a link was added.
+/// What follows after an entry was added.
 #[derive(Debug)]
 pub enum Next {
     Parent(Key),
@@ -40,50 +40,51 @@ pub enum ChainError {
     Document { key: Key, source: DocumentError },
     #[error("manifest {key} is missing in the bucket")]
     Missing { key: Key },
-    #[error("manifest {key} is of the subvolume {found:?}, expected {expected:?}")]
+    #[error("manifest {key} belongs to the subvolume {found:?}, expected {expected:?}")]
     Subvolume { key: Key, found: String, expected: String },
     #[error("manifest {parent} is not older than {child}, which is based on it")]
     Order { parent: Key, child: Key },
     #[error(
-        "manifest {child} is based on the snapshot {expected}, its parent {parent} has {found}"
+        "manifest {child}: expected a parent with the snapshot {expected}, found {found} in \
+         {parent}"
     )]
     Parent { parent: Key, child: Key, expected: String, found: String },
     #[error(
-        "manifest {child} is based on its parent at transaction {expected}, {parent} was sent at \
-         {found}"
+        "manifest {child}: expected its parent at transaction {expected}, found {found} in {parent}"
     )]
     State { parent: Key, child: Key, expected: u64, found: u64 },
-    #[error("manifest {key}: the chain does not lead to a full within {LINKS_MAX} links")]
+    #[error("manifest {key}: the chain does not lead to a full within {LINKS_MAX} backups")]
     TooLong { key: Key },
 }
 
 impl ChainError {
-    /// A newer program wrote it: nothing is wrong with it.
+    /// True if a newer version of btrfs-to-s3 wrote the manifest, so that nothing is
+    /// wrong with it.
     pub fn is_newer(&self) -> bool {
         matches!(self, ChainError::Document { source: DocumentError::Version { .. }, .. })
     }
 }
 
 impl Partial {
-    /// Adds the next older link.
-    pub fn with(mut self, link: ChainEntry) -> Result<(Partial, Next), ChainError> {
+    /// Adds the next older entry.
+    pub fn with(mut self, entry: ChainEntry) -> Result<(Partial, Next), ChainError> {
         if let Some(child) = self.0.last() {
-            fits(child, &link)?;
+            fits(child, &entry)?;
         }
         if self.0.len() == LINKS_MAX {
-            return Err(ChainError::TooLong { key: link.key });
+            return Err(ChainError::TooLong { key: entry.key });
         }
-        let parent = link
+        let parent = entry
             .manifest
             .parent_key()
-            .map_err(|source| ChainError::Document { key: link.key.clone(), source })?;
-        self.0.push(link);
+            .map_err(|source| ChainError::Document { key: entry.key.clone(), source })?;
+        self.0.push(entry);
         match parent {
             Some(parent) => Ok((self, Next::Parent(parent))),
             None => {
-                let mut links = std::mem::take(&mut self.0);
-                links.reverse();
-                Ok((self, Next::Whole(Chain(links))))
+                let mut entries = std::mem::take(&mut self.0);
+                entries.reverse();
+                Ok((self, Next::Whole(Chain(entries))))
             }
         }
     }
@@ -103,8 +104,8 @@ pub(crate) fn fits(child: &ChainEntry, parent: &ChainEntry) -> Result<(), ChainE
         let (parent, child) = keys();
         return Err(ChainError::Order { parent, child });
     }
-    // Where one side does not know its UUID, the stream itself is the proof:
-    // `btrfs receive` finds no parent with another UUID.
+    // If one UUID is unknown, the stream itself decides: `btrfs receive` finds no
+    // parent with another UUID.
     match (&child.manifest.snapshot.parent_uuid, &parent.manifest.snapshot.uuid) {
         (Some(expected), Some(found)) if expected != found => {
             let (parent, child) = keys();
@@ -113,7 +114,7 @@ pub(crate) fn fits(child: &ChainEntry, parent: &ChainEntry) -> Result<(), ChainE
         }
         (Some(_) | None, _) => {}
     }
-    // One that a restore kept is at a transaction of another filesystem.
+    // A received parent has a ctransid of the filesystem that received it.
     if child.manifest.parent_received {
         return Ok(());
     }
@@ -139,13 +140,13 @@ impl Chain {
         self.0.last().expect("a chain has a full")
     }
 
-    /// Bytes of all streams.
+    /// Returns the length of all streams.
     pub fn total_bytes(&self) -> u64 {
-        self.0.iter().fold(0, |sum, link| sum.saturating_add(link.manifest.total_bytes))
+        self.0.iter().fold(0, |sum, entry| sum.saturating_add(entry.manifest.total_bytes))
     }
 
     pub fn incremental_count(&self) -> usize {
-        self.0.iter().filter(|link| link.manifest.kind == Kind::Incremental).count()
+        self.0.iter().filter(|entry| entry.manifest.kind == Kind::Incremental).count()
     }
 }
 

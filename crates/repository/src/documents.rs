@@ -1,4 +1,4 @@
-//! Reads and writes what describes backups in the bucket.
+//! Reads and writes the documents that describe backups in the bucket.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,21 +15,22 @@ use crate::manifest::{
     PartsRecord, Pointer, to_json,
 };
 
-/// The bucket, and for how long a failing call is repeated.
+/// The store, and for how long a failing call is retried.
 #[derive(Clone)]
 pub struct Bucket {
     pub store: Store,
     pub retry_for: Duration,
-    /// Of manifests, parts files and pointers.
+    /// Storage class of manifests, part indexes and pointers.
     pub storage_class: Option<String>,
-    /// User metadata of all that is written.
+    /// User metadata of every object that is written.
     pub metadata: BTreeMap<String, String>,
 }
 
 /// A pointer, and the version of it that was read.
 #[derive(Debug)]
 pub struct PointerRead {
-    /// What cannot be read can still be replaced.
+    /// The pointer, or why it cannot be read. An unreadable pointer can still be
+    /// replaced.
     pub pointer: Result<Pointer, DocumentError>,
     pub etag: String,
 }
@@ -38,18 +39,17 @@ pub struct PointerRead {
 pub enum BucketError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the parts file {key} of the manifest {manifest} is missing in the bucket")]
+    #[error("part index {key} of manifest {manifest} is missing in the bucket")]
     PartsMissing { key: Key, manifest: Key },
-    #[error("parts file {key}: its SHA-256 is {found}, in the manifest {expected}")]
+    #[error("part index {key}: expected the SHA-256 {expected}, found {found}")]
     PartsDigest { key: Key, expected: Sha256Digest, found: Sha256Digest },
-    #[error("parts file {key}")]
+    #[error("part index {key}")]
     Parts { key: Key, source: DocumentError },
     #[error("manifest {key}")]
     Manifest { key: Key, source: DocumentError },
 }
 
-/// Why a chain was not read: the bucket could not be asked, or what is in it
-/// leads to no full.
+/// Why a chain was not read: S3 failed, or the manifests do not lead to a full.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadChainError {
     #[error(transparent)]
@@ -59,7 +59,7 @@ pub enum ReadChainError {
 }
 
 impl Bucket {
-    /// `None`: nothing was ever published there.
+    /// Reads a pointer. `None` means that nothing was ever published.
     pub async fn pointer(&self, key: &Key) -> Result<Option<PointerRead>, StoreError> {
         match self.store.read(key, POINTER_BYTES_MAX, self.retry_for).await {
             Ok(document) => Ok(document.map(|document| PointerRead {
@@ -75,13 +75,13 @@ impl Bucket {
         }
     }
 
-    /// The chain whose newest link is `newest`.
+    /// Reads the chain that ends with `newest`.
     pub async fn chain(&self, newest: Key) -> Result<Chain, ReadChainError> {
         let mut partial = Partial::default();
         let mut key = newest;
         loop {
-            let link = self.link(key).await?;
-            let (so_far, next) = partial.with(link)?;
+            let entry = self.link(key).await?;
+            let (so_far, next) = partial.with(entry)?;
             match next {
                 Next::Whole(chain) => return Ok(chain),
                 Next::Parent(parent) => (partial, key) = (so_far, parent),
@@ -100,37 +100,36 @@ impl Bucket {
         }
     }
 
-    /// The SHA-256 of every part of a backup; `None` where its manifest has no
-    /// parts file.
-    pub async fn parts(&self, link: &ChainEntry) -> Result<Option<Parts>, BucketError> {
-        let Some(PartsRecord { key, sha256: expected }) = &link.manifest.parts else {
+    /// Reads the part index of a backup. `None` means that its manifest names none.
+    pub async fn parts(&self, entry: &ChainEntry) -> Result<Option<Parts>, BucketError> {
+        let Some(PartsRecord { key, sha256: expected }) = &entry.manifest.parts else {
             return Ok(None);
         };
         let key = Key::parse(key).map_err(|err| BucketError::Manifest {
-            key: link.key.clone(),
+            key: entry.key.clone(),
             source: DocumentError::Field { field: "parts.key".to_owned(), what: err.to_string() },
         })?;
         let Some(document) = self.store.read(&key, PARTS_BYTES_MAX, self.retry_for).await? else {
-            return Err(BucketError::PartsMissing { key, manifest: link.key.clone() });
+            return Err(BucketError::PartsMissing { key, manifest: entry.key.clone() });
         };
         let found = Sha256Digest::of(&document.bytes);
         if found != *expected {
             return Err(BucketError::PartsDigest { key, expected: *expected, found });
         }
-        match Parts::parse(&document.bytes, &link.manifest) {
+        match Parts::parse(&document.bytes, &entry.manifest) {
             Ok(parts) => Ok(Some(parts)),
             Err(source) => Err(BucketError::Parts { key, source }),
         }
     }
 
-    /// Which objects of a chain are not there, or have another length: by
-    /// listing the folder of the subvolume once.
+    /// Returns the objects of a chain that are missing or have another length, from one
+    /// listing of the subvolume.
     pub async fn missing(&self, folder: &str, chain: &Chain) -> Result<Vec<String>, StoreError> {
         let mut wanted: BTreeMap<&str, Option<u64>> = BTreeMap::new();
-        for link in chain.entries() {
-            let chunks = link.manifest.chunks.iter();
+        for entry in chain.entries() {
+            let chunks = entry.manifest.chunks.iter();
             wanted.extend(chunks.map(|chunk| (chunk.key.as_str(), Some(chunk.size))));
-            wanted.extend(link.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));
+            wanted.extend(entry.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));
         }
         let mut listing = self.store.list(folder, self.retry_for);
         while let Some(page) = listing.next_page().await? {
@@ -162,12 +161,12 @@ impl Bucket {
     }
 }
 
-/// True where a conditional write found what another run had written.
+/// True if a conditional write found an object that another run had written.
 pub fn is_conflict(err: &UploadError) -> bool {
     matches!(err, UploadError::Store(err) if err.kind == StoreKind::Precondition)
 }
 
-/// True where the store said no, so that nothing was written.
+/// True if S3 refused a write, so that nothing was written.
 pub fn is_refusal(err: &UploadError) -> bool {
     let UploadError::Store(err) = err else { return true };
     !matches!(err.kind, StoreKind::Transient | StoreKind::Unreadable | StoreKind::Corrupt)

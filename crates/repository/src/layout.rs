@@ -1,4 +1,4 @@
-//! Where a backup lies in the bucket.
+//! The keys of a backup in the bucket.
 //!
 //! ```text
 //! <prefix>subvol/<name>/current.json
@@ -12,11 +12,11 @@ use s3up_core::{Key, KeyPrefix};
 
 use crate::names::{Kind, SnapshotName, SubvolumeName};
 
-/// What follows the prefix, at its longest: so much of a key's 1,024 bytes is
-/// not for the prefix.
+/// Longest part of a key after the prefix; the rest of the 1,024 bytes is for the
+/// prefix.
 const BELOW_PREFIX_BYTES_MAX: usize = 300;
 
-/// The folder of the bucket that all backups go into.
+/// The layout of a repository: builds all keys below its prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     prefix: KeyPrefix,
@@ -44,12 +44,12 @@ impl Layout {
         self.key(format_args!("{subvolume}/current.json"))
     }
 
-    /// What the keys of all backups start with.
+    /// Returns the common start of the keys of all subvolumes.
     pub fn subvolumes(&self) -> String {
         format!("{}subvol/", self.prefix)
     }
 
-    /// What the keys of all backups of a subvolume start with.
+    /// Returns the common start of all keys of a subvolume.
     pub fn folder(&self, subvolume: &SubvolumeName) -> String {
         format!("{}subvol/{subvolume}/", self.prefix)
     }
@@ -58,8 +58,8 @@ impl Layout {
         self.of(backup, format_args!("manifest-{}.json", backup.stamp))
     }
 
-    /// What the keys of all manifests of one kind start with, and of their
-    /// parts files.
+    /// Returns the common start of the keys of all manifests of one kind, and of their
+    /// part indexes.
     pub fn manifests(&self, subvolume: &SubvolumeName, kind: Kind) -> String {
         format!("{}{}/manifest-", self.folder(subvolume), folder_of(kind))
     }
@@ -72,7 +72,8 @@ impl Layout {
         self.of(backup, format_args!("chunk-{}-{number}.bin", backup.stamp))
     }
 
-    /// What the keys of all chunks of a backup start with, and no other key.
+    /// Returns the common start of the keys of all chunks of a backup. No other key
+    /// starts like that.
     pub fn chunks(&self, backup: &SnapshotName) -> String {
         self.of(backup, format_args!("chunk-{}-", backup.stamp)).as_str().to_owned()
     }
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_the_format() {
+    fn keys_follow_the_documented_layout() {
         let layout = Layout::new(KeyPrefix::parse("backup/data").unwrap()).unwrap();
         let full = SnapshotName::parse("home__20260131T235959Z__full").unwrap();
         let inc = SnapshotName::parse("home__20260201T020000Z__inc").unwrap();

@@ -1,8 +1,9 @@
-//! What describes a backup in the bucket: manifest, parts file, pointer.
+//! The documents that describe a backup in the bucket: manifest, part index and
+//! pointer.
 //!
-//! A reader ignores fields that it does not know and refuses a version that it
-//! does not know. Some fields may be null or missing: other tools write this
-//! form, too. Each document is checked once, when it is read.
+//! A reader ignores unknown fields and refuses an unknown version. Some fields may be
+//! null or missing, because other tools write this format, too. Each document is
+//! checked once, when it is read.
 
 use jiff::Timestamp;
 use s3up_core::part::PART_BYTES_MAX;
@@ -13,12 +14,12 @@ use crate::names::Kind;
 use crate::stamp::Stamp;
 
 pub const VERSION: u64 = 1;
-/// At 200 GiB each two petabytes; with shorter chunks a subvolume that needs
-/// more needs longer ones.
+/// At 200 GiB per chunk this is two petabytes. A larger subvolume with shorter chunks
+/// needs longer ones.
 pub const CHUNK_COUNT_MAX: u64 = 10_000;
-/// Ten thousand chunks are under 6 MiB; what is longer is something else.
+/// Ten thousand chunks take under 6 MiB; a longer document is not a manifest.
 pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
-/// Two million parts at 67 bytes each.
+/// Enough for two million parts at 67 bytes each.
 pub const PARTS_BYTES_MAX: u64 = 160 << 20;
 pub const POINTER_BYTES_MAX: u64 = 64 << 10;
 
@@ -29,7 +30,7 @@ pub struct Manifest {
     pub kind: Kind,
     pub created_at: Stamp,
     pub snapshot: SnapshotRecord,
-    /// The key of the parent's manifest; null for a full.
+    /// Key of the parent's manifest; null for a full.
     pub parent_manifest: Option<String>,
     /// In order.
     pub chunks: Vec<ChunkRecord>,
@@ -53,8 +54,8 @@ pub struct Manifest {
     pub btrfs_progs: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_protocol: Option<u32>,
-    /// The parent was kept by a restore: `snapshot.parent_ctransid` is then of
-    /// the filesystem that it was received on, and not the parent's in its own
+    /// True if the parent was received by a restore. Then `snapshot.parent_ctransid`
+    /// comes from the filesystem that received it, and differs from the parent's own
     /// manifest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parent_received: bool,
@@ -64,10 +65,10 @@ pub struct Manifest {
 pub struct SnapshotRecord {
     pub name: String,
     pub path: String,
-    /// As the send stream names it.
+    /// UUID as the send stream names it.
     pub uuid: Option<String>,
     pub parent_uuid: Option<String>,
-    /// Of the snapshot when it was sent, from the stream.
+    /// Ctransid of the snapshot when it was sent, from the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctransid: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,14 +96,14 @@ pub struct S3Record {
     pub storage_class: Option<String>,
 }
 
-/// The parts file of a manifest.
+/// Names the part index of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartsRecord {
     pub key: String,
     pub sha256: Sha256Digest,
 }
 
-/// The SHA-256 of every part of every chunk, in order.
+/// The part index: the SHA-256 of every part of every chunk, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
     pub version: u64,
@@ -115,7 +116,7 @@ pub struct ChunkParts {
     pub sha256: Vec<Sha256Digest>,
 }
 
-/// `current.json`: the newest backup of a subvolume.
+/// The pointer, `current.json`: names the newest published backup of a subvolume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
     pub manifest_key: String,
@@ -123,20 +124,20 @@ pub struct Pointer {
     pub created_at: Stamp,
 }
 
-/// What is wrong with a document. Which document it is, says the caller.
+/// What is wrong with a document. The caller adds which document it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    #[error("it is not the JSON that was expected")]
+    #[error("not valid JSON for this document")]
     Json(#[from] serde_json::Error),
-    #[error("it is longer than {limit} bytes, the limit")]
+    #[error("longer than {limit} bytes, the limit")]
     TooLong { limit: u64 },
-    #[error("its version is {found}, this program reads version {VERSION}; use a newer one")]
+    #[error("expected version {VERSION}, found {found}; use a newer version of btrfs-to-s3")]
     Version { found: u64 },
     #[error("`{field}`: {what}")]
     Field { field: String, what: String },
 }
 
-/// A chunk as it is to be fetched.
+/// A chunk with everything that a restore needs to fetch and verify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkFacts {
     pub key: Key,
@@ -160,18 +161,20 @@ impl Manifest {
 
     fn check(&self) -> Result<(), DocumentError> {
         if self.chunks.is_empty() {
-            return Err(field("chunks", "there are none"));
+            return Err(field("chunks", "expected at least one, found none"));
         }
         let sum: u128 = self.chunks.iter().map(|chunk| u128::from(chunk.size)).sum();
         if sum != u128::from(self.total_bytes) {
-            let what = format!("is {}, the chunks add up to {sum}", self.total_bytes);
+            let what = format!("is {}, but the chunks add up to {sum}", self.total_bytes);
             return Err(field("total_bytes", what));
         }
         match (self.kind, &self.parent_manifest) {
             (Kind::Full, None) | (Kind::Incremental, Some(_)) => {}
-            (Kind::Full, Some(_)) => return Err(field("parent_manifest", "a full has no parent")),
+            (Kind::Full, Some(_)) => {
+                return Err(field("parent_manifest", "a full must not have a parent"));
+            }
             (Kind::Incremental, None) => {
-                return Err(field("parent_manifest", "an incremental has a parent"));
+                return Err(field("parent_manifest", "an incremental must have a parent"));
             }
         }
         self.parent_key()?;
@@ -179,9 +182,9 @@ impl Manifest {
         Ok(())
     }
 
-    /// When it was made, as far as is known. `created_at` is in the backup's
-    /// name, which comes after that of the one before, also where a clock went
-    /// back in between.
+    /// Returns when the backup was made, as far as is known. `created_at` is part of
+    /// the backup's name, which always sorts after the previous one, even if a clock
+    /// went back in between.
     pub fn made_at(&self) -> Timestamp {
         let started_at = self.started_at.unwrap_or(self.created_at);
         self.created_at.min(started_at).time()
@@ -213,24 +216,24 @@ impl Manifest {
 }
 
 impl Parts {
-    /// Checks that it is of this manifest.
+    /// Parses a part index and checks that it belongs to this manifest.
     pub fn parse(bytes: &[u8], manifest: &Manifest) -> Result<Parts, DocumentError> {
         check_version(bytes)?;
         let parts: Parts = serde_json::from_slice(bytes)?;
         if parts.chunks.len() != manifest.chunks.len() {
             let what =
-                format!("{}, the manifest has {}", parts.chunks.len(), manifest.chunks.len());
+                format!("{}, but the manifest has {}", parts.chunks.len(), manifest.chunks.len());
             return Err(field("chunks", what));
         }
         for (n, (parts, chunk)) in parts.chunks.iter().zip(&manifest.chunks).enumerate() {
             let part_bytes = chunk.part_size.unwrap_or_default().max(1);
             let count = chunk.size.div_ceil(part_bytes).max(1);
             if parts.key != chunk.key {
-                let what = format!("is {:?}, in the manifest {:?}", parts.key, chunk.key);
+                let what = format!("expected {:?}, found {:?}", chunk.key, parts.key);
                 return Err(field(&format!("chunks[{n}].key"), what));
             }
             if parts.sha256.len() as u64 != count {
-                let what = format!("has {} parts, the chunk has {count}", parts.sha256.len());
+                let what = format!("expected {count} parts, found {}", parts.sha256.len());
                 return Err(field(&format!("chunks[{n}].sha256"), what));
             }
         }
@@ -250,7 +253,7 @@ impl Pointer {
     }
 }
 
-/// As it is stored: for people, too.
+/// Formats a document as it is stored: indented, so that people can read it.
 pub fn to_json(document: &impl Serialize) -> Vec<u8> {
     let mut json = serde_json::to_vec_pretty(document).expect("plain data is always JSON");
     json.push(b'\n');

@@ -1,7 +1,8 @@
-//! HardLinkNames: of subvolumes, and of the snapshots that are made of them.
+//! Names of subvolumes and of their snapshots.
 //!
-//! A snapshot is `<subvolume>__<time>__<full|inc>` under `snapshots.base_dir`.
-//! Whatever has another name there is not ours and never touched.
+//! A snapshot is named `<subvolume>__<time>__<full|inc>` and lies in
+//! `snapshots.base_dir`. Anything there with another name is not ours and is never
+//! touched.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::stamp::Stamp;
 
-/// So that the name of a snapshot fits into the 255 bytes of a file name.
+/// Keeps the name of a snapshot within the 255 bytes of a file name.
 pub const SUBVOLUME_NAME_BYTES_MAX: usize = 200;
 
 const SEPARATOR: &str = "__";
 
-/// What a subvolume is called in the bucket and in the names of its snapshots:
-/// one segment of a key.
+/// Name of a subvolume in the bucket and in the names of its snapshots: one segment of
+/// a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubvolumeName(String);
 
@@ -25,7 +26,7 @@ pub struct SubvolumeName(String);
 pub enum SubvolumeNameError {
     #[error("the name {text:?} is {bytes} bytes long, the limit is {SUBVOLUME_NAME_BYTES_MAX}")]
     TooLong { text: String, bytes: usize },
-    #[error("the name {text:?} is not one segment of a key: {rule}")]
+    #[error("the name {text:?} cannot be one segment of a key: {rule}")]
     NoSegment { text: String, rule: String },
 }
 
@@ -44,7 +45,7 @@ pub enum Kind {
     Incremental,
 }
 
-/// Ordered by subvolume and time.
+/// Name of a snapshot. The order is by subvolume, then by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotName {
     pub subvolume: SubvolumeName,
@@ -60,7 +61,7 @@ impl SubvolumeName {
         let no_segment =
             |rule: String| SubvolumeNameError::NoSegment { text: text.to_owned(), rule };
         if text.contains('/') {
-            return Err(no_segment("it has a slash".to_owned()));
+            return Err(no_segment("it contains a slash".to_owned()));
         }
         match Key::parse(text) {
             Ok(_) => Ok(SubvolumeName(text.to_owned())),
@@ -98,7 +99,7 @@ impl Kind {
 }
 
 impl SnapshotName {
-    /// `None`: not one of ours.
+    /// Parses a name. `None` means that the snapshot is not ours.
     pub fn parse(text: &str) -> Option<SnapshotName> {
         let mut fields = text.rsplitn(3, SEPARATOR);
         let kind = match fields.next()? {
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_name_is_read_as_it_is_written() {
+    fn a_snapshot_name_survives_a_round_trip() {
         for text in [
             "data__20260131T235959Z__full",
             "data__20260131T235959Z__inc",
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_has_another_name_is_not_ours() {
+    fn other_names_are_not_ours() {
         for text in [
             "",
             "data",
@@ -166,7 +167,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whatever_is_read_is_written_the_same(text in "[a-z_/.]{0,9}__[0-9TZ]{14,18}__(full|inc|x)|.{0,40}") {
+        fn a_parsed_name_is_formatted_the_same(text in "[a-z_/.]{0,9}__[0-9TZ]{14,18}__(full|inc|x)|.{0,40}") {
             if let Some(name) = SnapshotName::parse(&text) {
                 proptest::prop_assert_eq!(name.to_string(), text);
             }

@@ -1,10 +1,9 @@
 //! Deletes old generations from the bucket, as [`retention`] decided.
 //!
-//! Before anything goes, every object of the published chain is looked at, and
-//! right before the first delete the pointer is, once more. What is about to go
-//! is in a [`Journal`] on this host first: of a prune that died, the next one
-//! removes the rest. A journal that is lost costs nothing but that; what it
-//! named is then listed as unknown.
+//! Before the first delete, every object of the published chain is audited, and the
+//! pointer is read once more. The keys to delete are written to a [`Journal`] on this
+//! host first, so that the next prune can finish an interrupted one. If the journal is
+//! lost, the remaining objects are listed as unknown.
 //!
 //! Not here: what may go ([`retention`]), snapshots on disk ([`tidy`](btrfs_to_s3::snapshots::cleanup)).
 
@@ -26,14 +25,14 @@ use crate::layout::Layout;
 use crate::names::SubvolumeName;
 use crate::retention::{self, PrunePlan, Retention, Step};
 
-/// What is pruned, by which rule.
+/// Where to prune, by which rules.
 pub struct Prune<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub retention: Retention,
 }
 
-/// What is in the bucket of a subvolume, and what of it goes.
+/// Contents of the bucket for one subvolume, and what of it to delete.
 #[derive(Debug)]
 pub struct Planned {
     pub catalogue: Catalogue,
@@ -57,14 +56,17 @@ pub enum PruneError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("pointer {key}: another host or run has published meanwhile; prune again")]
+    #[error(
+        "pointer {key}: another host or run has published since the plan was made; run prune again"
+    )]
     Changed { key: Key },
-    #[error("{count} objects could not be deleted, the next prune tries again")]
+    #[error("cannot delete {count} objects, the next prune tries again")]
     Left { count: usize, source: StoreError },
 }
 
 impl PruneError {
-    /// These credentials may not delete, which is how a host is best set up.
+    /// True if these credentials may not delete, which is the recommended set-up of a
+    /// host.
     pub fn is_denied(&self) -> bool {
         match self {
             PruneError::Store(err) | PruneError::Left { source: err, .. } => {
@@ -79,8 +81,8 @@ impl PruneError {
 }
 
 impl Prune<'_> {
-    /// Looks, and decides. The published chain is looked at object by object
-    /// where anything would go.
+    /// Reads the bucket and decides. If anything would be deleted, the published chain
+    /// is audited first.
     pub async fn plan(
         &self,
         subvolume: &SubvolumeName,
@@ -98,7 +100,8 @@ impl Prune<'_> {
         Ok(Planned { catalogue, plan: planned })
     }
 
-    /// Whether the published chain is there, with right lengths and checksums.
+    /// Audits the published chain: every object must exist with the right length and
+    /// checksum.
     async fn prove(&self, catalogue: &Catalogue) -> Result<Result<(), String>, PruneError> {
         let chain = match catalogue.current() {
             Ok(chain) => chain.unwrap_or_default(),
@@ -114,7 +117,7 @@ impl Prune<'_> {
         Ok(Ok(()))
     }
 
-    /// Deletes. Killed at any moment, the next prune goes on.
+    /// Deletes. If it is killed at any moment, the next prune continues.
     pub async fn apply(
         &self,
         planned: &Planned,
@@ -136,7 +139,7 @@ impl Prune<'_> {
         Ok(pruned)
     }
 
-    /// Somebody may have gone back to an older backup.
+    /// Somebody may have set the pointer back to an older backup.
     async fn check_unchanged(&self, catalogue: &Catalogue) -> Result<(), PruneError> {
         let key = self.layout.pointer(&catalogue.subvolume);
         let found = self.bucket.store.head(&key, None, self.bucket.retry_for).await?;
@@ -146,7 +149,7 @@ impl Prune<'_> {
         }
     }
 
-    /// A reader finds the backup whole, or no manifest of it.
+    /// A reader always finds the whole backup, or no manifest of it.
     async fn apply_step(&self, step: &Step, pruned: &mut Pruned) -> Result<(), PruneError> {
         self.bucket.store.delete(&step.manifest, self.bucket.retry_for).await?;
         pruned.backups += 1;
@@ -165,7 +168,7 @@ impl Prune<'_> {
         all_gone(left)
     }
 
-    /// Multipart uploads that nobody will complete. Returns how many there were.
+    /// Aborts old incomplete multipart uploads. Returns how many there were.
     pub async fn sweep_uploads(&self, subvolume: &SubvolumeName) -> Result<u64, StoreError> {
         let begun_before = SystemTime::now() - SWEEP_AGE;
         let folder = self.layout.folder(subvolume);

@@ -1,9 +1,9 @@
-//! Makes a backup visible: parts file, manifest, pointer, in this order.
+//! Publishes a backup: writes part index, manifest and pointer, in this order.
 //!
-//! The chunks are there already. Until the pointer is written, a reader of the
-//! bucket sees the backup before this one. The pointer is written only over
-//! the version that was read when this backup was planned. Where the store does
-//! not see to that, it is looked at right before.
+//! The chunks are in the bucket already. Until the pointer is written, a reader sees
+//! the backup before this one. The pointer replaces only the version that was read when
+//! this backup was planned. If the server ignores conditional writes, the pointer is
+//! read again right before.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::manifest::{
 use crate::names::SnapshotName;
 use crate::stamp::Stamp;
 
-/// What the manifest says of the backup besides its chunks.
+/// What the manifest says about a backup besides its chunks.
 pub struct StreamDescription<'a> {
     pub backup: &'a SnapshotName,
     pub snapshot_path: String,
@@ -35,7 +35,7 @@ pub struct StreamDescription<'a> {
     pub host: &'a Host,
 }
 
-/// What made the backup.
+/// The host that made the backup.
 #[derive(Clone, Debug)]
 pub struct Host {
     pub name: String,
@@ -53,12 +53,12 @@ pub enum PublishError {
     )]
     TooLong { what: &'static str, bytes: u64, limit: u64 },
     #[error(
-        "pointer {key}: another host or run has published meanwhile; \
-         give each host a prefix of its own"
+        "pointer {key}: another host or run has published since this backup was planned; \
+         give each host its own prefix"
     )]
     Conflict { key: Key, source: Option<UploadError> },
-    /// It may have been written all the same.
-    #[error("pointer {key} may be written or not; the next run finds out")]
+    /// The pointer may have been written all the same.
+    #[error("pointer {key}: unknown whether it was written; the next run finds out")]
     Unknown { key: Key, source: UploadError },
 }
 
@@ -119,15 +119,15 @@ fn chunk_parts(chunk: &Chunk) -> ChunkParts {
     ChunkParts { key: chunk.key.as_str().to_owned(), sha256: chunk.part_sha256.clone() }
 }
 
-/// Whether documents of this backup may stand in the bucket.
+/// Whether documents of this backup may exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Documents {
     New,
-    /// Those of the same run are replaced.
+    /// Documents of the same run are replaced.
     BegunBefore,
 }
 
-/// Writes them: no pointer leads to them yet.
+/// Writes part index and manifest; no pointer leads to them yet.
 pub async fn write_documents(
     bucket: &Bucket,
     layout: &Layout,
@@ -136,7 +136,7 @@ pub async fn write_documents(
     documents: Documents,
 ) -> Result<(), PublishError> {
     check_length("manifest", manifest, MANIFEST_BYTES_MAX)?;
-    check_length("parts file", parts, PARTS_BYTES_MAX)?;
+    check_length("part index", parts, PARTS_BYTES_MAX)?;
     let key = layout.parts(backup);
     let overwrite = overwrite(bucket, &key, documents).await?;
     bucket.write(&key, parts, overwrite).await.map_err(PublishError::Upload)?;
@@ -195,8 +195,9 @@ pub async fn point(
     }
 }
 
-/// A store that ignores conditions would replace what another host has published
-/// in the hours since. This leaves it the moment between two calls.
+/// Refuses to replace a pointer that has changed. A server that ignores conditions
+/// would otherwise drop what another host published in the last hours. The moment
+/// between the two calls remains.
 async fn check_unchanged(
     bucket: &Bucket,
     key: &Key,
@@ -210,7 +211,7 @@ async fn check_unchanged(
     }
 }
 
-/// What no reader would take is not written.
+/// Refuses a document that no reader would accept.
 fn check_length(
     what: &'static str,
     document: &impl Serialize,

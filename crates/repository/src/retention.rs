@@ -1,14 +1,15 @@
-//! Decides which backups may go from the bucket: pure, from a [`Catalogue`].
+//! Decides which backups may be deleted from the bucket. Pure: it reads only a
+//! [`Catalogue`].
 //!
-//! Whole generations go, never a part of one, and only older ones than the
-//! published; where anything is not understood (a pointer that leads nowhere, a
-//! manifest that cannot be read, a published chain that was not proven to be
-//! there), nothing goes. Each generation has its reason, also those that stay.
+//! Only whole generations are deleted, and only ones that are older than the published.
+//! If anything is not understood (a dangling pointer, an unreadable manifest, a
+//! published chain that was not audited), nothing is deleted. Every generation gets a
+//! reason, whether it stays or not.
 //!
-//! Deleted is from the newest link to the full, of each link first the manifest,
-//! then what it named: so no manifest that a reader finds lacks an object, no
-//! child its parent. A link whose manifest is gone is remembered in a
-//! [journal](crate::prune) until the rest of it is gone as well.
+//! A generation is deleted from its newest backup to its full, and of each backup first
+//! the manifest, then the objects that it named. So every manifest that a reader finds
+//! has its objects, and every incremental its parent. If a prune stops after a
+//! manifest, its [journal](crate::prune) remembers the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use s3up_core::Key;
 use crate::catalogue::{Catalogue, Generation};
 use crate::stamp::seconds;
 
-/// Before that many days S3 charges for an object as if it had stayed:
+/// For so many days S3 charges for an object even if it is deleted:
 /// <https://aws.amazon.com/s3/pricing/> ("minimum storage duration").
 const MIN_AGE_DAYS: [(&str, u32); 5] = [
     ("DEEP_ARCHIVE", 180),
@@ -28,49 +29,49 @@ const MIN_AGE_DAYS: [(&str, u32); 5] = [
     ("ONEZONE_IA", 30),
 ];
 
-/// `[retention]`.
+/// The rules in `[retention]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// To keep, at least 1.
+    /// Number of generations to keep, at least 1.
     pub generations: usize,
     pub min_age: MinAge,
 }
 
-/// For how long deleting an object would cost more than keeping it.
+/// How long deleting an object would cost as much as keeping it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinAge {
     ByClass,
-    /// For every class.
+    /// The same for every class.
     Days(u32),
 }
 
-/// What goes, and what stays.
+/// What a prune deletes, and what it keeps.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PrunePlan {
-    /// By generation, oldest first; each with the reason.
+    /// One per generation, oldest first, each with its reason.
     pub verdicts: Vec<Verdict>,
-    /// Backups that lead to no full: they stay.
+    /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<Key>,
-    /// Why nothing goes, whatever its generation says.
+    /// Why nothing is deleted, whatever the verdicts are.
     pub held: Option<Blocked>,
-    /// What a prune that was stopped left: it goes first.
+    /// Objects that an interrupted prune left; they are deleted first.
     pub leftovers: Vec<Key>,
-    /// In this order.
+    /// Backups to delete, in this order.
     pub steps: Vec<Step>,
 }
 
-/// One link that goes: first its manifest, then its parts file, then the rest.
+/// One backup to delete: first its manifest, then its part index, then the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub manifest: Key,
-    /// Parts file first. None of them is named by a manifest that stays.
+    /// The part index first. No manifest that stays names any of them.
     pub objects: Vec<Key>,
     pub bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// When its full was made.
+    /// Creation time of the full.
     pub full_at: Timestamp,
     pub backups: usize,
     pub bytes: u64,
@@ -78,43 +79,43 @@ pub struct Verdict {
     pub fate: Fate,
 }
 
-/// What becomes of a generation.
+/// Decision about one generation, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is the one that is published.
+    /// It is the published generation.
     Current,
-    /// Newer than what is published.
+    /// It is newer than the published generation.
     Newer,
-    /// One of those to keep.
+    /// `retention.generations` keeps it.
     Retained,
-    /// It would be one too many, and the new full has no published incremental.
+    /// It could be deleted, but the newer full has no published incremental.
     WaitsForIncremental,
-    /// Until then S3 charges for it anyway.
+    /// S3 charges for it until then in any case.
     WaitsForAge {
         until: Timestamp,
     },
-    /// A backup that stays is based on it, or names an object of it.
+    /// A backup that stays is based on it, or names one of its objects.
     Needed {
         by: Key,
     },
-    /// Nothing goes: [`PrunePlan::held`] says why.
+    /// Nothing is deleted; [`PrunePlan::held`] says why.
     Blocked,
     Goes,
 }
 
-/// Why nothing goes.
+/// Why nothing is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     NothingPublished,
     Broken(String),
-    /// What it needs is not known.
+    /// A manifest is unreadable, so it is unknown which objects it needs.
     Unreadable(String),
-    /// The published chain was looked at, and is not all there.
+    /// The audit of the published chain found a problem.
     NotProven(String),
 }
 
 impl PrunePlan {
-    /// Whether applying it deletes anything.
+    /// True if there is nothing to delete.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.leftovers.is_empty()
     }
@@ -123,7 +124,7 @@ impl PrunePlan {
         self.steps.iter().map(|step| step.bytes).sum()
     }
 
-    /// Everything that applying it deletes beside manifests.
+    /// Returns every object to delete except manifests.
     pub fn objects(&self) -> impl Iterator<Item = &Key> {
         self.leftovers.iter().chain(self.steps.iter().flat_map(|step| &step.objects))
     }
@@ -145,8 +146,8 @@ impl MinAge {
     }
 }
 
-/// `proven`: whether the published chain is there, as S3 says of each object.
-/// `journal`: what an earlier prune had begun to delete.
+/// Decides. `proven` is the result of the audit of the published chain; `journal` lists
+/// what an earlier prune started to delete.
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,
@@ -158,7 +159,7 @@ pub fn plan(
     let held = held(catalogue, proven);
     let fates = match (&held, catalogue.current()) {
         (None, Ok(Some(current))) => fates(catalogue, &generations, &current, retention, now),
-        // Where it is not known what is published, none is older than that.
+        // If it is unknown what is published, no generation counts as older.
         (_, _) => vec![Fate::Blocked; generations.len()],
     };
     let goes = |(generation, fate): (&Generation, &Fate)| {
@@ -196,7 +197,7 @@ fn fates(
     now: Timestamp,
 ) -> Vec<Fate> {
     let current_full = current[0];
-    // A full alone has yet to show that it can be built on.
+    // A full alone has not shown yet that an incremental can be based on it.
     let is_confirmed = current.len() > 1;
     let mut wanted = retention.generations.max(1) - usize::from(is_confirmed);
     let mut may_wait = !is_confirmed;
@@ -208,7 +209,8 @@ fn fates(
         } else if !catalogue.made_after(current_full, generation.full) {
             Fate::Newer
         } else if wanted > 0 {
-            // One that cannot be restored takes no place of one that can.
+            // A generation that cannot be restored does not count as one of those to
+            // keep.
             wanted -= usize::from(sound);
             match wanted == 0 && std::mem::take(&mut may_wait) {
                 true => Fate::WaitsForIncremental,
@@ -223,7 +225,7 @@ fn fates(
     fates
 }
 
-/// When the last of its objects may go.
+/// Returns the time from which deleting the generation saves money.
 fn until(catalogue: &Catalogue, generation: &Generation, min_age: MinAge) -> Timestamp {
     let backups: BTreeSet<_> = generation.backups.iter().copied().collect();
     let manifests: BTreeSet<_> =
@@ -235,8 +237,8 @@ fn until(catalogue: &Catalogue, generation: &Generation, min_age: MinAge) -> Tim
     until.max().unwrap_or(Timestamp::MIN)
 }
 
-/// A generation stays that holds anything which a backup that stays needs. What
-/// leads to no full stays as well, so it is asked what that needs, too.
+/// Keeps every generation that a remaining backup needs. Backups without a full remain,
+/// so their needs count, too.
 fn keep_what_is_needed(catalogue: &Catalogue, generations: &[Generation], fates: &mut [Fate]) {
     let mut generation_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (n, generation) in generations.iter().enumerate() {
@@ -256,7 +258,8 @@ fn keep_what_is_needed(catalogue: &Catalogue, generations: &[Generation], fates:
     }
 }
 
-/// Which backup needs which other: its parent, and whoever shares an object.
+/// Returns pairs of a backup and one that it needs: its parent, or one that shares an
+/// object with it.
 fn needs(catalogue: &Catalogue) -> BTreeSet<(usize, usize)> {
     let mut pairs = BTreeSet::new();
     for (n, backup) in catalogue.backups.iter().enumerate() {
@@ -272,7 +275,7 @@ fn needs(catalogue: &Catalogue) -> BTreeSet<(usize, usize)> {
 }
 
 fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
-    // Within a generation, the newest link first.
+    // Within a generation, the newest backup first.
     let order: Vec<usize> =
         doomed.iter().flat_map(|backups| backups.iter().rev().copied()).collect();
     let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(at, n)| (*n, at)).collect();
@@ -280,7 +283,8 @@ fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
         catalogue.backups.iter().map(|backup| backup.found.key.as_str()).collect();
     let mut objects: Vec<Vec<(Key, u64)>> = vec![Vec::new(); order.len()];
     for (key, object) in &catalogue.objects {
-        // With the last of those that name it; not where one of them stays.
+        // An object is deleted with the last backup that names it, and stays if one of
+        // them stays.
         let last =
             object.named_by.iter().map(|n| place.get(n).copied()).collect::<Option<Vec<_>>>();
         let last = last.and_then(|places| places.into_iter().max());
@@ -291,7 +295,7 @@ fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
     }
     let step = |(n, mut objects): (usize, Vec<(Key, u64)>)| {
         let backup = &catalogue.backups[n];
-        let parts = backup.manifest.as_ref().ok().and_then(|link| link.manifest.parts.as_ref());
+        let parts = backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parts.as_ref());
         let is_parts = |key: &Key| parts.is_some_and(|parts| parts.key == key.as_str());
         objects.sort_by_key(|(key, _)| !is_parts(key));
         Step {
@@ -303,8 +307,8 @@ fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
     order.into_iter().zip(objects).map(step).collect()
 }
 
-/// What is in the journal and still there. Where its manifest is still there,
-/// too, its turn comes with that.
+/// Returns the objects in the journal that still exist. If the manifest of an object
+/// still exists, the object is deleted with it instead.
 fn leftovers(catalogue: &Catalogue, journal: &[Key]) -> Vec<Key> {
     let is_left = |key: &&Key| {
         catalogue.objects.get(key.as_str()).is_some_and(|object| object.named_by.is_empty())
@@ -328,18 +332,18 @@ fn verdict(catalogue: &Catalogue, generation: &Generation, fate: Fate) -> Verdic
 impl std::fmt::Display for Fate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fate::Current => f.write_str("it is the published one"),
-            Fate::Newer => f.write_str("it is newer than what is published"),
-            Fate::Retained => f.write_str("`retention.generations` keeps it"),
+            Fate::Current => f.write_str("published generation"),
+            Fate::Newer => f.write_str("newer than the published generation"),
+            Fate::Retained => f.write_str("kept by `retention.generations`"),
             Fate::WaitsForIncremental => {
-                f.write_str("the new full has no published incremental yet")
+                f.write_str("the newer full has no published incremental yet")
             }
             Fate::WaitsForAge { until } => {
-                write!(f, "S3 charges for it until {} anyway", seconds(*until))
+                write!(f, "S3 charges for it until {} even if deleted", seconds(*until))
             }
-            Fate::Needed { by } => write!(f, "{by} needs it"),
-            Fate::Blocked => f.write_str("nothing goes, see below"),
-            Fate::Goes => f.write_str("a newer generation has taken its place"),
+            Fate::Needed { by } => write!(f, "needed by {by}"),
+            Fate::Blocked => f.write_str("nothing is deleted, see below"),
+            Fate::Goes => f.write_str("replaced by a newer generation"),
         }
     }
 }
@@ -347,15 +351,15 @@ impl std::fmt::Display for Fate {
 impl std::fmt::Display for Blocked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Blocked::NothingPublished => f.write_str("nothing is published"),
-            Blocked::Broken(reason) => write!(f, "what is published is broken: {reason}"),
+            Blocked::NothingPublished => f.write_str("no backup has been published"),
+            Blocked::Broken(reason) => write!(f, "the published backup is broken: {reason}"),
             Blocked::Unreadable(reason) => write!(
                 f,
-                "a manifest cannot be read, and so it is not known what it needs; \
-                 delete it yourself if it is not needed: {reason}"
+                "a manifest cannot be read, so the objects that it needs are unknown; check what \
+                 it is, then move it out of the repository: {reason}"
             ),
             Blocked::NotProven(reason) => {
-                write!(f, "the published chain is not all there: {reason}")
+                write!(f, "the published chain is incomplete: {reason}")
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The time of a backup: `YYYYMMDDTHHMMSSZ`, UTC, whole seconds.
 //!
-//! It names snapshots and keys, so its order as text is its order in time.
+//! It is part of snapshot names and keys, so its order as text is its order in time.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub struct Stamp(Timestamp);
 pub struct StampError(String);
 
 impl Stamp {
-    /// Fractions of a second are dropped.
+    /// Drops the fraction of a second.
     pub fn at(time: Timestamp) -> Stamp {
         let whole = Timestamp::from_second(time.as_second());
         Stamp(whole.expect("a timestamp without its fraction is a timestamp"))
@@ -32,7 +32,7 @@ impl Stamp {
         let civil = DateTime::strptime(FORMAT, text).map_err(|_| wrong())?;
         let zoned = civil.to_zoned(TimeZone::UTC).map_err(|_| wrong())?;
         let stamp = Stamp(zoned.timestamp());
-        // `strptime` takes more forms than one.
+        // `strptime` accepts other forms, too.
         if stamp.to_string() == text { Ok(stamp) } else { Err(wrong()) }
     }
 
@@ -40,7 +40,7 @@ impl Stamp {
         self.0
     }
 
-    /// This time, or the first second after `last`: no two backups of a
+    /// Returns this time, or the first second after `last`: no two backups of a
     /// subvolume have the same name.
     pub fn after(self, last: Option<Stamp>) -> Stamp {
         match last {
@@ -88,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_written_as_it_is_read() {
+    fn a_stamp_survives_a_round_trip() {
         for text in ["20260131T235959Z", "19700101T000000Z", "20240229T120000Z"] {
             assert_eq!(Stamp::parse(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn anything_else_is_no_stamp() {
+    fn other_forms_are_refused() {
         for text in [
             "",
             "20260131",

@@ -1,9 +1,9 @@
-//! Whether everything that the bucket should hold of a subvolume is there, and
-//! is what was sent: nothing is downloaded and nothing thawed, but where all is
-//! to be read ([`deep`]).
+//! Verifies that everything the bucket should hold for a subvolume exists and is what
+//! was sent. Nothing is downloaded or thawed, unless every byte is to be read
+//! ([`deep`]).
 //!
-//! Every backup is looked at, also those that are not in the published chain.
-//! What is wrong is a [`Finding`] with its key, and ends nothing.
+//! Every backup is verified, also outside the published chain. A problem is a
+//! [`Finding`] with its key and stops nothing.
 
 mod deep;
 
@@ -20,12 +20,12 @@ use crate::documents::Bucket;
 use crate::layout::Layout;
 use crate::names::SubvolumeName;
 
-/// How closely it is looked.
+/// How closely to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// At what S3 says of each object.
+    /// Compare what S3 reports about each object.
     Told,
-    /// Also at every byte. So many ranges are fetched at once.
+    /// Also read every byte, fetching this many ranges at a time.
     Read { concurrency: usize },
 }
 
@@ -37,21 +37,21 @@ pub struct Verify<'a> {
     pub progress: &'a ProgressSink,
 }
 
-/// What was found of one subvolume.
+/// Result for one subvolume.
 #[derive(Debug)]
 pub struct Verified {
     pub subvolume: SubvolumeName,
     pub backups: usize,
     pub objects: usize,
-    /// Of chunks.
+    /// Length of the chunks.
     pub bytes: u64,
-    /// Of chunks that were read to their last byte.
+    /// Length of the chunks that were read to their last byte.
     pub bytes_read: u64,
-    /// Chunks of which S3 tells no checksum that could be compared.
+    /// Number of chunks without a checksum to compare.
     pub without_checksum: usize,
-    /// Chunks that have to be thawed before they can be read.
+    /// Chunks that must be thawed before they can be read.
     pub archived: Vec<Key>,
-    /// Objects that no manifest names.
+    /// Number of objects that no manifest names.
     pub unknown: usize,
     pub findings: Vec<Finding>,
 }
@@ -113,10 +113,10 @@ impl Verify<'_> {
         verified.objects += checked.objects;
         verified.bytes += checked.bytes;
         verified.without_checksum += checked.without_checksum;
-        // What is not as it was sent need not be downloaded to say so.
+        // Damaged objects need not be downloaded.
         let is_sound = !checked.findings.iter().any(|finding| finding.what.is_damage());
         verified.findings.extend(checked.findings);
-        if let (Depth::Read { concurrency }, Some(link), true) =
+        if let (Depth::Read { concurrency }, Some(entry), true) =
             (self.depth, checked.link, is_sound)
         {
             let now = SystemTime::now();

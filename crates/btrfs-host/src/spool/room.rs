@@ -1,4 +1,4 @@
-//! How much may wait, and who waits for it.
+//! Limits how much may wait in a spool, and lets the writer wait for space.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use s3up_core::Size;
 use tokio::sync::{Semaphore, watch};
 
-/// Of one spool. Bytes are taken before they are written, and given back with
-/// the file that they are in.
+/// The space of one spool. Bytes are reserved before they are written, and released
+/// together with their file.
 #[derive(Clone)]
 pub struct Room {
     shared: Arc<Shared>,
@@ -16,7 +16,7 @@ pub struct Room {
 struct Shared {
     limit: usize,
     free: Semaphore,
-    /// Files that are open.
+    /// Number of open files.
     live: watch::Sender<usize>,
 }
 
@@ -28,10 +28,10 @@ impl Room {
         Room { shared: Arc::new(shared) }
     }
 
-    /// Waits until so many bytes, of one piece, are free, and takes them.
+    /// Waits until the bytes of a piece are free, and reserves them.
     pub async fn take(&self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        // It is never closed.
+        // The semaphore is never closed.
         if let Ok(permit) = self.shared.free.acquire_many(bytes).await {
             permit.forget();
         }
@@ -53,23 +53,23 @@ impl Room {
         self.shared.live.send_modify(|live| *live += 1);
     }
 
-    /// A file is gone, and what was in it.
+    /// Releases a file and its bytes.
     pub fn closed(&self, bytes: usize) {
         self.shared.free.add_permits(bytes);
         self.shared.live.send_modify(|live| *live -= 1);
     }
 
-    /// Waits until a file is gone that was there when `live` was looked at last.
+    /// Waits until a file is closed that was open when `live` was read last.
     pub async fn wait_for_space(&self, folder: &Path, live: &mut watch::Receiver<usize>) {
         tracing::warn!(
             event = "spool_full",
-            "{}: the disk is full with {} in the spool, whose limit is {}; waiting for parts \
-             to drain",
+            "{}: the disk is full with {} in the spool, although its limit is {}; waiting for \
+             uploads to free space",
             folder.display(),
             Size(self.taken()),
             Size(self.limit_bytes())
         );
-        // The sender lives as long as this does.
+        // The sender lives as long as `self`.
         if live.changed().await.is_err() {
             tracing::debug!(event = "spool_gone");
         }

@@ -11,22 +11,21 @@ use crc_fast::{CrcAlgorithm, checksum};
 use super::room::Room;
 use super::{PIECE_BYTES, Spool, SpoolError};
 
-/// Space is given back by the file: many files give it back sooner, few need
-/// fewer descriptors.
+/// Space is freed file by file: many files free it sooner, few need fewer descriptors.
 const SEGMENTS: u64 = 64;
 const SEGMENT_BYTES_MIN: u64 = 8 << 20;
 
-/// A file without a name. Its space is given back when it is dropped.
+/// An unnamed file. Dropping it frees its space.
 pub struct Segment {
-    // In this order: the file is closed before others may have its room.
+    // Drop order: the file is closed before its space is released.
     file: File,
     taken: Taken,
     limit: usize,
 }
 
-/// The room that a file takes.
+/// The space that a file uses.
 struct Taken {
-    /// Only who appends changes it.
+    /// Only the writer changes this.
     bytes: AtomicUsize,
     room: Room,
 }
@@ -41,8 +40,8 @@ pub struct Piece {
     checksum: u64,
 }
 
-/// Length of each file of a spool of so many bytes. At least two fit, so that one
-/// can drain while the other fills.
+/// Returns the length of each file of a spool. At least two files fit, so that one can
+/// drain while the other fills.
 pub fn segment_bytes(limit_bytes: u64) -> u64 {
     let bytes = (limit_bytes / SEGMENTS).max(SEGMENT_BYTES_MIN).min(limit_bytes / 2);
     bytes.max(PIECE_BYTES as u64)
@@ -62,7 +61,7 @@ impl Segment {
         self.taken.bytes.load(Ordering::Relaxed)
     }
 
-    /// For another piece.
+    /// True if another piece fits.
     pub fn has_room(&self) -> bool {
         self.len() + PIECE_BYTES <= self.limit
     }
@@ -88,9 +87,9 @@ pub fn append(
     let offset = segment.len();
     let at = offset as u64;
     if let Err(source) = segment.file.write_all_at(bytes, at) {
-        // What did get there would not be counted.
+        // Cut off the bytes of a partial write, which nothing counts.
         if let Err(err) = segment.file.set_len(at) {
-            tracing::debug!(event = "spool_not_cut", "{err}");
+            tracing::debug!(event = "spool_not_truncated", "{err}");
         }
         return Err(SpoolError::Write { folder: spool.folder.clone(), source });
     }
@@ -106,7 +105,7 @@ pub fn append(
 }
 
 impl Piece {
-    /// Blocks.
+    /// Reads the piece back and checks it. Blocks.
     pub fn read(self) -> Result<Bytes, SpoolError> {
         let folder = || self.spool.folder.clone();
         let mut bytes = vec![0; self.len];
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_changed_is_noticed() {
+    fn bytes_that_the_disk_changed_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().to_owned();
         let spool = Arc::new(Spool { folder, limit_bytes: 4 * MIB });
@@ -150,7 +149,7 @@ mod tests {
         let (_, whole) = append(&spool, Some(segment.clone()), &room, &[8; 1000]).unwrap();
         segment.file.write_all_at(&[9], 500).unwrap();
 
-        assert!(piece.read().unwrap_err().to_string().contains("gave back other bytes"));
+        assert!(piece.read().unwrap_err().to_string().contains("returned other bytes"));
         assert_eq!(whole.read().unwrap(), vec![8; 1000]);
     }
 }

@@ -1,4 +1,4 @@
-//! The stream of a snapshot, straight from its pipe or by way of a spool.
+//! The stream of a snapshot, directly from its pipe or through a spool.
 
 use std::io;
 use std::pin::Pin;

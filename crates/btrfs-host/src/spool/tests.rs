@@ -4,7 +4,7 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 
-/// So many bytes, each of them the number of its KiB; counts what was read.
+/// A source of numbered KiB that counts what was read from it.
 struct Numbers {
     left: u64,
     at: u64,
@@ -63,14 +63,14 @@ async fn a_stream_comes_out_as_it_went_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_waits_than_is_allowed_and_no_less() {
+async fn the_spool_fills_to_its_limit_and_not_beyond() {
     let folder = tempfile::tempdir().unwrap();
     let (source, read) = Numbers::new(40 * MIB);
     let mut spooled = spool(&folder, 10 * MIB).start(source);
     let read = || read.load(Ordering::Relaxed);
 
-    // Ten on disk; those on their way to the reader left none of it free, for
-    // their file is not read to its end; and one piece waits to be written.
+    // Ten pieces are on disk. Pieces on their way to the reader free nothing, because
+    // their file is not read to its end. One more piece waits to be written.
     let limit = std::time::Duration::from_secs(20);
     let is_filled = || read() == 11 * MIB;
     assert!(s3up_testkit::wait_until(limit, is_filled), "{}", read());
@@ -79,11 +79,11 @@ async fn no_more_waits_than_is_allowed_and_no_less() {
     assert!(s3up_testkit::wait_until(limit, || read() > 11 * MIB));
     assert!(read() <= 23 * MIB, "{}", read());
 
-    assert!(spooled.end().await.is_some_and(|source| source.left > 0), "it was stopped");
+    assert!(spooled.end().await.is_some_and(|source| source.left > 0), "the source was stopped");
 }
 
 #[tokio::test]
-async fn an_error_of_the_source_comes_as_it_is() {
+async fn an_error_of_the_source_is_passed_on_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let (mut source, _) = Numbers::new(3 * MIB);
     source.fails = true;
@@ -95,7 +95,7 @@ async fn an_error_of_the_source_comes_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_an_error_that_names_it() {
+async fn a_missing_spool_directory_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool { folder: folder.path().join("no/such"), limit_bytes: 2 * MIB };
 

@@ -1,4 +1,4 @@
-//! Why a backup did not happen.
+//! Why a backup failed.
 
 use btrfs_host::send::SendError;
 use btrfs_host::spool::SpoolError;
@@ -12,10 +12,10 @@ use crate::backup::observe::ObserveError;
 use crate::snapshots::dir::{ListError, SnapshotDirError};
 use crate::snapshots::record::RecordError;
 
-/// Why one subvolume was not backed up: what failed first.
+/// The first failure of a subvolume that was not backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    #[error("look at what is there")]
+    #[error("inspect existing backups")]
     Look(#[from] ObserveError),
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -31,7 +31,7 @@ pub enum Failure {
     Upload(UploadError),
     #[error(transparent)]
     StreamMismatch(#[from] StreamMismatch),
-    #[error("the stream was not read to its end")]
+    #[error("the upload ended before the send stream did")]
     Unfinished,
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -1,10 +1,10 @@
-//! What S3 has acknowledged of a backup that is under way: a file beside its
-//! record, one line for each acknowledgement.
+//! The journal: what S3 has acknowledged of an unfinished backup. It is a file beside
+//! the snapshot record, with one line per acknowledgement.
 //!
-//! Each line begins with a checksum of what follows. Reading ends at the first
-//! line that is not right, as a power cut leaves one; so what is read was written.
-//! Whether it is true nobody believes: S3 is asked what it has, and every byte
-//! is hashed again.
+//! Each line begins with a checksum of its rest. Reading stops at the first line whose
+//! checksum is wrong, for example after a power cut, so every line that is read was
+//! written. The journal is never trusted alone: S3 is asked which parts it has, and
+//! every byte is hashed again.
 
 use std::fmt;
 use std::fs::File;
@@ -22,14 +22,14 @@ use serde::{Deserialize, Serialize};
 use crate::plan::observed::{JournalFacts, StreamSettings, Unusable};
 use crate::snapshots::record::RunId;
 
-/// The one form of journals that there is.
+/// The only format of journals so far.
 const VERSION: u32 = 1;
-/// Of its SHA-256, in hex digits: a line is torn, not forged.
+/// Number of hex digits of the SHA-256. It detects torn lines, not forged ones.
 const CHECKSUM_LEN: usize = 16;
-/// An upload id has some hundred bytes; a longer line is none of ours.
+/// An upload id has some hundred bytes; a longer line is not from us.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
-/// What the journal is of.
+/// Identifies the backup that a journal belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     version: u32,
@@ -37,22 +37,23 @@ pub struct Header {
     home: RepositoryLocation,
     pub snapshot: String,
     pub run: RunId,
-    /// The manifest that was the newest published one then.
+    /// Newest published manifest when the backup started.
     pub base: Option<String>,
     pub settings: StreamSettings,
 }
 
-/// All that a journal says.
+/// Content of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Journal {
     pub header: Header,
-    /// Of the snapshot, as its stream named it; `None`: nothing was read of it.
+    /// Identity of the snapshot as its stream names it. `None` if nothing was read from
+    /// the stream.
     pub identity: Option<Identity>,
     pub known: AlreadyUploaded,
     pub acknowledged_bytes: u64,
     /// When the last line was written.
     pub acknowledged_at: Timestamp,
-    /// Where the lines that are right end.
+    /// Length of the valid lines.
     pub good_bytes: u64,
 }
 
@@ -77,7 +78,7 @@ pub(super) enum Line {
         etag: String,
         bytes: u64,
     },
-    /// Of this chunk and those after it nothing counts any more.
+    /// This chunk and all later ones are no longer valid.
     Forgotten {
         chunk: u64,
     },
@@ -96,7 +97,7 @@ impl Header {
 }
 
 impl Journal {
-    /// That of a snapshot and a run, in this bucket.
+    /// Reads the journal of a snapshot and a run in this bucket.
     pub async fn read(
         path: &Path,
         location: &RepositoryLocation,
@@ -126,7 +127,7 @@ impl Journal {
 
     fn take(&mut self, line: Line) {
         match line {
-            // There is one, at the beginning.
+            // The header stands at the beginning only.
             Line::Header(_) => {}
             Line::Snapshot(identity) => self.identity = Some(identity),
             Line::Begun { chunk, upload_id } => {
@@ -141,7 +142,8 @@ impl Journal {
                 ProgressEvent::PartUploaded { chunk, number, part }.apply_to(&mut self.known);
             }
             Line::Completed { chunk, etag, bytes } => {
-                // One that fits into a part has no parts of its own.
+                // A chunk that fits into one part was not a multipart upload and has no
+                // parts.
                 if self.bytes_of(chunk) == 0 {
                     self.acknowledged_bytes += bytes;
                 }
@@ -177,7 +179,7 @@ fn unreadable(err: &dyn fmt::Display) -> Unusable {
     Unusable::Unreadable { reason: err.to_string() }
 }
 
-/// Reads lines as long as they are right.
+/// Reads lines until one is invalid.
 fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
     let mut journal: Option<Journal> = None;
     let mut good_bytes = 0;
@@ -199,8 +201,8 @@ fn parse(mut lines: impl BufRead, at: Timestamp) -> Result<Journal, Unusable> {
                     good_bytes: 0,
                 });
             }
-            (None, Some(Line::Header(_))) => return no_header("another version wrote it"),
-            (None, _) => return no_header("its first line is torn"),
+            (None, Some(Line::Header(_))) => return no_header("it has another version"),
+            (None, _) => return no_header("its first line is damaged"),
             (Some(journal), Some(line)) => journal.take(line),
             (Some(_), None) => break,
         }
@@ -216,7 +218,7 @@ pub(super) fn encode(line: &Line, into: &mut Vec<u8>) {
     writeln!(into, "{} {json}", &checksum[..CHECKSUM_LEN]).expect("memory takes what is written");
 }
 
-/// `None`: it is torn, or none of ours.
+/// `None` if the line is torn or not from us.
 fn decode(line: &[u8]) -> Option<Line> {
     let text = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let (checksum, json) = text.split_once(' ')?;

@@ -1,8 +1,8 @@
-//! Writes the journal of a backup beside its upload: each acknowledgement is on
-//! disk a moment after it came, those that come together with one `fsync`.
+//! Writes the journal of a backup beside its upload. Each acknowledgement is on disk a
+//! moment after it arrives; those that arrive together share one `fsync`.
 //!
-//! A journal that cannot be written stops no backup; it costs the next run the
-//! time to send everything again.
+//! A journal that cannot be written stops no backup. It costs the next run the time to
+//! upload everything again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 
 use super::journal::{Header, Line, encode};
 
-/// More than arrive while a disk that is slow writes a line.
+/// More than arrive while a slow disk writes one line.
 const WAITING_MAX: usize = 1024;
-/// Whoever is not done telling after this is hung up on.
+/// How long to wait for the disk at the end of an upload.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub struct Writer {
@@ -30,52 +30,53 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A new journal, in the place of any other.
+    /// Creates a journal and replaces any other.
     pub async fn begin(path: &Path, header: &Header, named: Named) -> io::Result<Writer> {
         let (of_task, header) = (path.to_owned(), Line::Header(header.clone()));
         let file = off_the_runtime(move || create(&of_task, header)).await?;
         Ok(Writer::on(file, path, named))
     }
 
-    /// Goes on with one, of which so many bytes are good.
-    pub async fn go_on(path: &Path, good_bytes: u64, named: Named) -> io::Result<Writer> {
+    /// Continues a journal whose first `good_bytes` are valid.
+    pub async fn resume(path: &Path, good_bytes: u64, named: Named) -> io::Result<Writer> {
         let of_task = path.to_owned();
         let file = off_the_runtime(move || open(&of_task, good_bytes)).await?;
         Ok(Writer::on(file, path, named))
     }
 
     fn on(file: File, path: &Path, named: Named) -> Writer {
-        let (tell, told) = mpsc::channel(WAITING_MAX);
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let of_task = path.to_owned();
         let writing = tokio::task::spawn_blocking(move || {
-            if let Err(err) = write(file, told, &named) {
+            if let Err(err) = write(file, receiver, &named) {
                 let path = of_task.display();
                 tracing::warn!(
                     event = "journal_not_written",
                     %path,
-                    "{err}; should this run be interrupted, the next one sends more than it need"
+                    "write the journal: {err}; if this run is interrupted, the next one uploads \
+                     everything again"
                 );
             }
         });
-        Writer { tell, writing, path: path.to_owned() }
+        Writer { sender, writing, path: path.to_owned() }
     }
 
     pub fn tell(&self) -> mpsc::Sender<ProgressEvent> {
         self.tell.clone()
     }
 
-    /// Everything that was told is on disk then.
+    /// Returns once everything that was sent to the writer is on disk.
     pub async fn finish(self) {
-        let Writer { tell, writing, path } = self;
-        drop(tell);
+        let Writer { sender, writing, path } = self;
+        drop(sender);
         if tokio::time::timeout(FINISH_TIME_MAX, writing).await.is_err() {
             let path = path.display();
-            tracing::warn!(event = "journal_not_finished", %path, "the disk does not answer");
+            tracing::warn!(event = "journal_not_finished", %path, "gave up waiting for the disk");
         }
     }
 }
 
-/// Notes that nothing of `chunk` and of those after it counts any more.
+/// Notes that `chunk` and all later ones are no longer valid.
 pub async fn forget_from(path: &Path, good_bytes: u64, chunk: u64) -> io::Result<()> {
     let path = path.to_owned();
     let forget = move || append(&mut open(&path, good_bytes)?, &[Line::Forgotten { chunk }]);
@@ -106,9 +107,9 @@ fn open(path: &Path, good_bytes: u64) -> io::Result<File> {
 fn write(mut file: File, mut told: mpsc::Receiver<ProgressEvent>, named: &Named) -> io::Result<()> {
     let mut is_named = false;
     let mut batch = Vec::new();
-    while told.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {
+    while receiver.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {
         let mut lines = Vec::with_capacity(batch.len() + 1);
-        // The stream names its snapshot before anything of it can be sent.
+        // The stream names its snapshot before S3 can acknowledge any of it.
         if let (false, Some(identity)) = (is_named, named.get()) {
             lines.push(Line::Snapshot(identity.clone()));
             is_named = true;
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_is_told_is_on_disk_and_gone_on_with() {
+    async fn acknowledgements_are_on_disk_and_a_resumed_journal_drops_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/x.journal");
         let named = Named::default();
@@ -155,14 +156,14 @@ mod tests {
 
         let writer = Writer::begin(&path, &header, Arc::clone(&named)).await.unwrap();
         named.set(Identity { uuid: "u".to_owned(), ctransid: 1 }).unwrap();
-        writer.tell().send(begun(0)).await.unwrap();
+        writer.sender().send(begun(0)).await.unwrap();
         writer.finish().await;
         assert_eq!(lines(&path), 3, "header, snapshot, chunk");
         let good_bytes = fs::metadata(&path).unwrap().len();
         fs::write(&path, [fs::read(&path).unwrap(), b"torn".to_vec()].concat()).unwrap();
 
-        let writer = Writer::go_on(&path, good_bytes, Named::default()).await.unwrap();
-        writer.tell().send(begun(1)).await.unwrap();
+        let writer = Writer::resume(&path, good_bytes, Named::default()).await.unwrap();
+        writer.sender().send(begun(1)).await.unwrap();
         writer.finish().await;
 
         assert_eq!(lines(&path), 4);

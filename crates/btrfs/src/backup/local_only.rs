@@ -1,9 +1,9 @@
-//! Snapshots without S3: made, kept on this host, and never sent.
+//! Local snapshots, made by `backup --no-s3`: they stay on this host and are never
+//! sent.
 //!
-//! Their records say so ([`State::Local`]), so that no later run takes one for
-//! what a backup that died left behind. As many as `snapshots.retain` says are
-//! kept, the oldest go first. They never are a parent: that is what the newest
-//! manifest in the bucket names.
+//! Their records say so ([`State::Local`]), so that no later run takes one for the
+//! snapshot of an interrupted backup. The newest `snapshots.retain` of them are kept.
+//! They never serve as a parent: that is the snapshot that the newest manifest names.
 
 use btrfs_host::subvolume;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::snapshots::cleanup;
 use crate::snapshots::dir::{SnapshotDir, snapshots_in};
 use crate::snapshots::record::{RunId, State};
 
-/// What was made, and what could not be.
+/// Snapshots that were made, and failures.
 #[derive(Debug, Default)]
 pub struct Made {
     pub snapshots: Vec<SnapshotName>,
@@ -67,7 +67,7 @@ async fn make(
     let recorded = snapshot_dir.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot);
     let last = on_disk.chain(recorded).map(|snapshot| snapshot.stamp).max();
     let stamp = Stamp::at(now).after(last);
-    // A snapshot is always whole.
+    // A local snapshot needs no parent, so its name says full.
     let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: Kind::Full };
     snapshot_dir.make(subvolume, &snapshot, run, State::Local).await?;
     Ok(snapshot)

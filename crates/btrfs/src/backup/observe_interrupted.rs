@@ -1,5 +1,5 @@
-//! Looks at what an earlier run left of a backup: on disk, in its journal, in the
-//! bucket. Changes nothing, decides nothing.
+//! Observes what an earlier run left of a backup: on disk, in its journal and in the
+//! bucket. It changes nothing and decides nothing.
 
 use btrfs_host::identity::Identity;
 use s3up_core::error_chain;
@@ -35,7 +35,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Everything that the manifest of this run names is looked at.
+    /// Audits every object that the manifest of this run names.
     async fn complete(
         &self,
         backup: &SnapshotName,
@@ -48,7 +48,11 @@ impl Planner<'_> {
             return Ok(None);
         }
         let incomplete = |reason: &dyn std::fmt::Display| {
-            tracing::warn!(event = "manifest_not_published", %key, "{reason}");
+            tracing::warn!(
+                event = "manifest_not_published",
+                %key,
+                "not publishing the complete backup of an earlier run: {reason}"
+            );
             Ok(None)
         };
         let checked = match audit::check(self.bucket, key.clone(), &Expected::Nothing).await {
@@ -58,34 +62,37 @@ impl Planner<'_> {
         if let Some(finding) = checked.findings.first() {
             return incomplete(finding);
         }
-        let Some(link) = checked.link else { return incomplete(&"it cannot be read") };
-        match self.bucket.parts(&link).await {
+        let Some(entry) = checked.link else { return incomplete(&"the manifest cannot be read") };
+        match self.bucket.parts(&entry).await {
             Ok(Some(_)) => {}
-            Ok(None) => return incomplete(&"it has no parts file"),
+            Ok(None) => return incomplete(&"the manifest names no part index"),
             Err(BucketError::Store(err)) => return Err(err),
             Err(err) => return incomplete(&error_chain(&err)),
         }
-        match described(&link, backup) {
+        match described(&entry, backup) {
             Ok(complete) => Ok(Some(complete)),
             Err(reason) => incomplete(&reason),
         }
     }
 }
 
-fn described(link: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup, String> {
-    let manifest = &link.manifest;
+fn described(entry: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup, String> {
+    let manifest = &entry.manifest;
     let snapshot = &manifest.snapshot;
     if snapshot.name != backup.to_string()
         || manifest.subvolume != backup.subvolume.as_str()
         || manifest.kind != backup.kind
     {
-        return Err(format!("it is of the snapshot {:?}, expected {backup}", snapshot.name));
+        return Err(format!(
+            "the manifest describes the snapshot {:?}, expected {backup}",
+            snapshot.name
+        ));
     }
     let parent = manifest.parent_key().map_err(|err| error_chain(&err))?;
     match (&snapshot.uuid, snapshot.ctransid) {
         (Some(uuid), Some(ctransid)) => {
             Ok(CompleteBackup { identity: Identity { uuid: uuid.clone(), ctransid }, parent })
         }
-        _ => Err("it does not say which state of its snapshot was sent".to_owned()),
+        _ => Err("the manifest does not identify its snapshot (no UUID or ctransid)".to_owned()),
     }
 }

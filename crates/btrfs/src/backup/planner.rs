@@ -1,7 +1,6 @@
-//! Looks at each subvolume and decides what to do with it. Writes nothing.
+//! Observes each subvolume and decides what to do with it. It writes nothing.
 //!
-//! What comes out is what is printed by `plan` and `--dry-run`, and what a
-//! backup carries out.
+//! `plan` and `--dry-run` print the resulting value, and `backup` carries it out.
 
 use std::path::Path;
 
@@ -31,14 +30,14 @@ pub struct Planner<'a> {
     pub location: &'a RepositoryLocation,
     pub schedule: &'a Schedule,
     pub records: &'a Records,
-    /// The name of this host.
+    /// Name of this host.
     pub host: &'a str,
     /// Of the streams.
     pub settings: &'a StreamSettings,
     pub shutdown: &'a ShutdownSignal,
 }
 
-/// A subvolume, what was seen of it, and what is to be done.
+/// A subvolume, what was observed of it, and its plan.
 #[derive(Debug)]
 pub struct Job<'s> {
     pub subvolume: &'s Subvolume,
@@ -46,11 +45,11 @@ pub struct Job<'s> {
     pub plan: Plan,
 }
 
-/// The plan of a run.
+/// The plans of one run.
 #[derive(Debug, Default)]
 pub struct Planned<'s> {
     pub jobs: Vec<Job<'s>>,
-    /// What could not be looked at.
+    /// Subvolumes that could not be observed.
     pub failed: Vec<(SubvolumeName, Failure)>,
 }
 
@@ -117,7 +116,7 @@ impl Planner<'_> {
         Ok(Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() }))
     }
 
-    /// What an earlier run has begun, where it is gone on with.
+    /// Returns the interrupted backup of an earlier run, if it can be resumed.
     async fn resumed(
         &self,
         name: &SubvolumeName,
@@ -143,19 +142,19 @@ impl Planner<'_> {
         match resume::decide(&now, &found) {
             None => Ok(None),
             Some(Ok(resumed)) => Ok(Some(resumed)),
-            Some(Err(dropped)) => {
+            Some(Err(reason)) => {
                 tracing::info!(
                     event = "backup_not_resumed",
                     subvolume = %name,
                     %backup,
-                    "what an earlier run began is begun anew: {dropped}"
+                    "not resuming the interrupted backup, starting over: {reason}"
                 );
                 Ok(None)
             }
         }
     }
 
-    /// The newest that is published, on disk or on record.
+    /// Returns the newest time among published backups, snapshots on disk and records.
     fn last_stamp(&self, name: &SubvolumeName, seen: &Observed) -> Result<Option<Stamp>, Failure> {
         let chain = seen.published.chain();
         let published = chain.map(|chain| chain.newest().manifest.created_at);
@@ -164,7 +163,8 @@ impl Planner<'_> {
         Ok(published.max(on_disk).max(recorded))
     }
 
-    /// Two hosts with one prefix replace each other's backups.
+    /// Warns if the newest backup comes from another host: two hosts with one prefix
+    /// replace each other's pointer.
     fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Observed) {
         let Some(chain) = seen.published.chain() else { return };
         let host = chain.newest().manifest.host.as_ref();
@@ -173,7 +173,9 @@ impl Planner<'_> {
                 event = "prefix_of_another_host",
                 subvolume = %name,
                 host,
-                "the newest backup there is of another host; give each host a prefix of its own"
+                "the newest backup below this prefix was made by host {host}, expected {}; give \
+                 each host its own prefix",
+                self.host
             );
         }
     }

@@ -1,7 +1,8 @@
-//! One backup on its way: the stream of its snapshot into chunks, then published.
+//! Sends one backup: the stream of its snapshot becomes chunks, and then the backup is
+//! published.
 //!
-//! What S3 acknowledges is noted, so that a stream which broke off, in this run or
-//! in an earlier one, is sent again without sending twice what S3 has.
+//! The journal records what S3 acknowledges. If the stream breaks off, in this run or
+//! in an earlier one, it is sent again without uploading twice what S3 has.
 
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,8 @@ use crate::plan::observed::{Proof, StreamSettings};
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::LeftBy;
 
-/// A host that sleeps every night freezes a long send more than once; one whose
-/// streams are never sound is not to upload for ever.
+/// A host that sleeps every night freezes a long send more than once. A host whose
+/// streams are never sound must not upload for ever.
 const SENDS_MAX: u32 = 3;
 
 impl Backup {
@@ -54,24 +55,25 @@ impl Backup {
                 return Err(failure);
             }
             tracing::warn!(
-                event = "send_again",
+                event = "send_repeated",
                 subvolume = %job.subvolume.name,
                 sent,
                 sends_max = SENDS_MAX,
-                "{}; nothing of it is published, the snapshot is sent again",
+                "{}; nothing was published, sending the snapshot again",
                 error_chain(&failure)
             );
             sent += 1;
         }
     }
 
-    /// Without a journal nothing is known of what there is, so it goes.
+    /// Returns whether the snapshot can be sent again. Without a journal it is unknown
+    /// what is in the bucket, so that is removed first.
     async fn prepare_replay(&self, job: &Job<'_>) -> bool {
         self.journal(job).await.is_some()
             || self.cleanup().clear(&job.backup, &job.run, LeftBy::ThisRun).await
     }
 
-    /// Removes a chunk of another stream, and what may follow it.
+    /// Removes a chunk of a different stream, and all later ones.
     async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
         let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
         if !self.cleanup().clear_others(&job.backup, &job.run, &kept).await {
@@ -83,13 +85,13 @@ impl Backup {
             Ok(()) => true,
             Err(err) => {
                 let path = path.display();
-                tracing::warn!(event = "journal_not_written", %path, "{err}");
+                tracing::warn!(event = "journal_not_written", %path, "write the journal: {err}");
                 false
             }
         }
     }
 
-    /// The `sent`th time in this run.
+    /// Sends and publishes, as attempt number `sent` of this run.
     async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
         let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
         let snapshot = self.snapshot_dir().path_of(&job.backup);
@@ -123,7 +125,8 @@ impl Backup {
         let publishing = async {
             let mut may_stand = Documents::New;
             if is_again {
-                // What cannot be removed is no part of the backup, and was said.
+                // Objects that cannot be removed are no part of the backup, and
+                // `clear_others` has warned about them.
                 let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
                 self.cleanup().clear_others(&job.backup, &job.run, &kept).await;
                 may_stand = Documents::BegunBefore;
@@ -141,13 +144,13 @@ impl Backup {
         Ok(())
     }
 
-    /// Goes on with the journal of the backup, or begins one. What cannot be noted
+    /// Continues the journal of the backup or creates one. Without a journal the backup
     /// is sent all the same.
     async fn take_notes(&self, job: &Job<'_>, named: Named, is_again: bool) -> Notes {
         let path = self.records.journal(&job.backup);
         let (known, writer) = match self.journal(job).await {
             Some(journal) => {
-                let writer = Writer::go_on(&path, journal.good_bytes, named).await;
+                let writer = Writer::resume(&path, journal.good_bytes, named).await;
                 (Some(journal.known), writer)
             }
             None => {
@@ -157,7 +160,11 @@ impl Backup {
         };
         let writer = writer.map_err(|err| {
             let path = path.display();
-            tracing::warn!(event = "journal_not_written", %path, "{err}; check the disk");
+            tracing::warn!(
+                event = "journal_not_written",
+                %path,
+                "write the journal: {err}; check the disk"
+            );
         });
         Notes { known, writer: writer.ok() }
     }
@@ -176,7 +183,7 @@ impl Backup {
             part_bytes: *part_bytes,
             chunk_count_max: CHUNK_COUNT_MAX,
             metadata: self.bucket_of(job).metadata,
-            // Another host may have begun in the same second.
+            // Another host may have started a backup in the same second.
             overwrite: Overwrite::Never,
             content_type: Some("application/octet-stream".to_owned()),
             storage_class: Some(storage_class.clone()),
@@ -211,7 +218,7 @@ impl Backup {
     }
 }
 
-/// What is known of a stream that is about to be sent, and who notes what comes.
+/// What is known about a stream before it is sent, and the writer of its journal.
 struct Notes {
     known: Option<AlreadyUploaded>,
     writer: Option<Writer>,
@@ -230,7 +237,7 @@ fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
     }
 }
 
-/// A source that broke off says itself why.
+/// Prefers the error of the source, which explains why the upload broke off.
 fn first_cause(err: UploadError) -> Failure {
     let UploadError::Source { key, source } = err else { return Failure::Upload(err) };
     let source = match source.downcast::<SendError>() {

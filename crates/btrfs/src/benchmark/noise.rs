@@ -1,4 +1,4 @@
-//! Data that nothing on its way can compress, made faster than it is uploaded.
+//! A source of incompressible data that is faster than an upload.
 
 use std::io;
 use std::pin::Pin;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn so_much_is_made_and_no_two_pieces_are_alike() {
+    async fn noise_has_the_given_length_and_does_not_repeat() {
         let mut bytes = Vec::new();
         Noise::of(100_003).read_to_end(&mut bytes).await.unwrap();
         assert_eq!(bytes.len(), 100_003);

@@ -1,4 +1,4 @@
-//! Which concurrency the measurements speak for. Pure.
+//! Suggests a concurrency from the measurements. Pure.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use s3up_core::Throughput;
 
 use super::{Measured, What};
 
-/// Less of a difference is noise.
+/// A smaller difference is noise.
 const GOOD_ENOUGH: f64 = 0.9;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,18 +17,18 @@ pub struct Suggestion {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Why {
-    /// Nothing was uploaded that could tell.
+    /// There was no upload to compare.
     NothingMeasured,
-    /// It uploads faster than `btrfs send` sends.
+    /// The upload is faster than `btrfs send`.
     SendIsSlower { send: Throughput, upload: Throughput },
-    /// More is no faster worth mentioning.
+    /// A higher concurrency is hardly faster.
     NoFasterBeyond { upload: Throughput, best: Throughput },
-    /// The most that was tried is still faster.
+    /// The highest concurrency is still faster than the others.
     StillFaster { upload: Throughput },
 }
 
-/// The lowest that keeps up with `btrfs send`, or is about as fast as the best:
-/// each part on its way needs memory.
+/// Suggests the lowest concurrency that keeps up with `btrfs send` or is about as fast
+/// as the best, because each part in flight needs memory.
 pub fn suggest(measured: &[Measured]) -> Suggestion {
     let of = |what| measured.iter().filter(move |found| found.what == what);
     let send = of(What::Send).map(|found| found.throughput).next();
@@ -69,16 +69,17 @@ impl fmt::Display for Suggestion {
         match self.why {
             Why::NothingMeasured => f.write_str("nothing was measured"),
             Why::SendIsSlower { send, upload } => {
-                write!(f, "it uploads at {upload}, and `btrfs send` sends at {send}")
+                write!(f, "uploads at {upload}, faster than `btrfs send` ({send})")
             }
             Why::NoFasterBeyond { upload, best } => write!(
                 f,
-                "it uploads at {upload}, and more are hardly faster ({best} at best) and need more \
-                 memory"
+                "uploads at {upload}; a higher concurrency is hardly faster (best: {best}) and \
+                 needs more memory"
             ),
             Why::StillFaster { upload } => write!(
                 f,
-                "it uploads at {upload}, the most that was tried; try more with --concurrency"
+                "uploads at {upload}, the highest concurrency tested is the fastest; test more \
+                 with --concurrency"
             ),
         }
     }
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn suggestions() {
+    fn the_lowest_concurrency_that_is_fast_enough_is_suggested() {
         let second = Duration::from_secs(1);
         let found = |what, concurrency, bytes| Measured {
             what,
@@ -111,10 +112,10 @@ mod tests {
             ("nothing",             vec![],                               1, "nothing was measured"),
             ("one",                 up(&[(4, 100)]),                      4, "hardly faster"),
             ("flat",                up(&[(1, 100), (2, 105), (4, 101)]),  1, "hardly faster"),
-            ("within a tenth",      up(&rising),                          4, "hardly faster (400.0 B/s at best)"),
+            ("within a tenth",      up(&rising),                          4, "hardly faster (best: 400.0 B/s)"),
             ("in any order",        up(&[(8, 400), (4, 380), (1, 100)]),  4, "hardly faster"),
-            ("still rising",        up(&[(1, 100), (2, 200), (4, 400)]),  4, "try more with --concurrency"),
-            ("send is slow",        with_send(150, &rising),              2, "`btrfs send` sends at 150.0 B/s"),
+            ("still rising",        up(&[(1, 100), (2, 200), (4, 400)]),  4, "test more with --concurrency"),
+            ("send is slow",        with_send(150, &rising),              2, "faster than `btrfs send` (150.0 B/s)"),
             ("send is fast",        with_send(900, &rising),              4, "hardly faster"),
         ];
         for (situation, measured, concurrency, words) in cases {

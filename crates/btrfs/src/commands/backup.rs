@@ -1,4 +1,4 @@
-//! `backup`: snapshots, sent and published.
+//! `backup`: makes snapshots, sends and publishes them.
 
 use anyhow::{Context, anyhow};
 use btrfs_host::compressed::{self, Form};
@@ -23,7 +23,8 @@ use super::{
     warn_of_ignored_conditions,
 };
 
-/// Tells `notify.url` how it ended, but not where another run is at it.
+/// Runs a backup and reports its end to `notify.url`, unless another run holds the
+/// lock.
 pub async fn run(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     let outcome = back_up(config, asked, names).await;
     if let Some(notify) = &config.notify {
@@ -69,7 +70,7 @@ async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::R
     exit_of(Doing::BackUp, published.len(), failed)
 }
 
-/// Everything that a backup needs; the bucket is there and lets us in.
+/// Builds everything that a backup needs, and checks the bucket.
 async fn prepare(
     config: &Config,
     btrfs: Btrfs,
@@ -104,8 +105,8 @@ fn options(config: &Config, form: Form) -> BackupOptions {
     }
 }
 
-/// What bounds an upload.
-fn log_way(config: &Config) {
+/// Logs the limits of uploads.
+fn log_upload_limits(config: &Config) {
     let spool = config.spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
     tracing::info!(
         event = "upload_limits",
@@ -129,11 +130,14 @@ async fn prune_after(config: &Config, backup: &Backup, report: &Report) {
 /// What is not aborted by then, the next run sweeps.
 async fn settle(backup: &Backup) {
     if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
-        tracing::warn!(event = "uploads_left_behind", "the store does not answer");
+        tracing::warn!(
+            event = "uploads_not_aborted",
+            "S3 does not answer; the next run aborts the incomplete uploads"
+        );
     }
 }
 
-/// `--no-s3`: needs no credentials, for it asks nobody.
+/// `--no-s3`: makes local snapshots. It needs no credentials.
 pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
@@ -169,7 +173,7 @@ impl Doing {
     }
 }
 
-/// It was done to so many subvolumes, and failed for some.
+/// Returns the exit code for `done` subvolumes and the `failed` ones.
 pub fn exit_of(
     doing: Doing,
     done: usize,
@@ -188,7 +192,7 @@ pub fn exit_of(
         let error = format!("{:#}", anyhow!(failure));
         tracing::error!(event, subvolume = %name, "{error}");
     }
-    let what = format!("{doing}: {done} of {count} done, not done: {names}");
+    let what = format!("{doing}: {done} of {count} subvolumes done, failed: {names}");
     match (stopped, names.is_empty(), done) {
         (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}"))),
         (None, true, _) => Ok(Exit::Done),

@@ -1,4 +1,4 @@
-//! `benchmark`: how fast this host sends, hashes and uploads.
+//! `benchmark`: measures how fast this host sends, hashes and uploads.
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::benchmark::{Benchmark, BenchmarkError};
@@ -14,7 +14,7 @@ use super::show::benchmark::{Lines, to_table};
 use super::{Output, connect, find_btrfs, need_root, print};
 use crate::commands::show::json;
 
-/// As it was typed.
+/// The arguments as typed.
 pub struct Request {
     pub subvolume: Option<String>,
     pub bytes: u64,
@@ -75,7 +75,7 @@ fn check(request: &Request) -> anyhow::Result<()> {
         return Err(anyhow!("--concurrency: expected numbers from 1 to {CONCURRENCY_MAX}"));
     }
     if !is_storage_class(storage_class) {
-        return Err(anyhow!("--storage-class: no such class: {storage_class:?}"));
+        return Err(anyhow!("--storage-class: unknown storage class {storage_class:?}"));
     }
     Ok(())
 }
@@ -89,8 +89,7 @@ fn newest_snapshot(config: &Config, name: &str) -> anyhow::Result<std::path::Pat
     let snapshots = snapshots_in(&config.base_dir)?;
     let newest = snapshots.into_iter().rfind(|snapshot| of(snapshot.subvolume.clone()));
     let newest = newest.ok_or_else(|| {
-        let what =
-            "has no snapshot to send; make one with `backup --no-s3`, or leave --subvolume out";
+        let what = "has no snapshot to send; make one with `backup --no-s3`, or omit --subvolume";
         Exit::Usage.with(anyhow!("subvolume {name} {what}"))
     })?;
     Ok(config.base_dir.join(newest.to_string()))
@@ -102,7 +101,8 @@ fn warn_of_cost(request: &Request) {
         tracing::warn!(
             event = "benchmark_costs",
             %class,
-            "S3 charges objects of this class for a minimum time, also when they are deleted at once"
+            "S3 charges for a minimum storage time of this class, even though the benchmark \
+             deletes its objects"
         );
     }
 }

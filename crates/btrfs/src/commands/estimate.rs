@@ -1,4 +1,4 @@
-//! `estimate`: how much has changed, before it is sent.
+//! `estimate`: prints how much changed, before anything is sent.
 
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
@@ -11,7 +11,7 @@ use super::{Output, print};
 use crate::commands::show::estimate::to_table;
 use crate::commands::show::json;
 
-/// Asks nobody but the disk.
+/// Reads only the disk.
 pub async fn run(
     config: &Config,
     names: &[String],
@@ -40,7 +40,7 @@ pub async fn run(
     match all.iter().map(|found| found.unreadable).sum() {
         0u64 => Ok(Exit::Done),
         count => Err(Exit::Partial.with(anyhow!(
-            "estimate: {count} folders or files could not be read, and are not counted"
+            "estimate: cannot read {count} files or directories, which are not counted"
         ))),
     }
 }
@@ -55,14 +55,14 @@ fn log(found: &Estimate) {
             event = "estimate_not_entered",
             %subvolume,
             count = found.not_entered,
-            "nested subvolumes and mounts are not in its backups"
+            "nested subvolumes and mounts are not part of its backups"
         );
     }
     if found.links_forgotten {
         tracing::warn!(
-            event = "estimate_links_forgotten",
+            event = "estimate_inexact",
             %subvolume,
-            "too many files with several names; some may have been counted more than once"
+            "too many files with several names, some may have been counted more than once"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `list`: what the bucket holds.
+//! `list`: prints what the bucket holds.
 
 use btrfs_to_s3::shutdown::ShutdownSignal;
 use s3up_cli::Exit;
@@ -25,7 +25,10 @@ pub async fn run(place: &BucketAccess, names: &[String], output: Output) -> anyh
     }
     if all.is_empty() {
         let prefix = layout.prefix();
-        tracing::warn!(event = "nothing_found", "there are no backups below the prefix {prefix}");
+        tracing::warn!(
+            event = "no_backups_found",
+            "found no backups below the prefix {prefix}; check bucket and prefix"
+        );
     }
     print(&match output {
         Output::Table => to_table(&all),

@@ -1,4 +1,4 @@
-//! `plan`, and `backup --dry-run`: what a backup would do now, and why.
+//! `plan` and `backup --dry-run`: print what a backup would do now, and why.
 
 use btrfs_host::compressed;
 use btrfs_to_s3::backup::planner::Planner;

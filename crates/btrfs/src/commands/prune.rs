@@ -1,4 +1,4 @@
-//! `prune`, and what a backup prunes when it is done.
+//! `prune`: deletes old generations, by command or at the end of a backup.
 
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ use super::{Output, PROBE_RETRY_FOR, connect, now, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::prune::{PruneLine, to_table};
 
-/// After a backup nobody waits for hours: the next run prunes as well.
+/// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
 
-/// Whether anything is deleted.
+/// Whether to delete or only to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     Print,
     Delete,
 }
 
-/// Old generations: prints what goes and what stays, and deletes what goes.
+/// Prints what is deleted and kept, and deletes.
 pub async fn run(
     config: &Config,
     doing: Doing,
@@ -59,7 +59,7 @@ pub async fn run(
         Output::Table => to_table(&lines),
         Output::Json => json(&lines),
     })?;
-    say_of_versions(&bucket, config, all.iter().map(|planned| planned.plan.bytes()).sum()).await?;
+    warn_of_versions(&bucket, config, all.iter().map(|planned| planned.plan.bytes()).sum()).await?;
     if doing == Doing::Print {
         return Ok(Exit::Done);
     }
@@ -72,7 +72,7 @@ pub async fn run(
     Ok(Exit::Done)
 }
 
-/// After a backup: whatever goes wrong is a warning, for the backup is safe.
+/// Prunes after a backup. Every failure is only a warning, because the backup is safe.
 pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeName]) {
     if !config.prune_after_backup {
         return;
@@ -90,7 +90,8 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
             let event = if err.is_denied() { "prune_denied" } else { "prune_failed" };
             let hint = match err.is_denied() {
                 true => {
-                    "; run `prune` with credentials that may delete, or set `retention.prune` to off"
+                    "; run `prune` with credentials that may delete, or set \
+                     `retention.prune` to `off`"
                 }
                 false => "; the next run tries again",
             };
@@ -99,7 +100,7 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
     }
 }
 
-/// The subvolumes whose turn it is after a run that published these.
+/// Returns the subvolumes to prune after a run that published `published`.
 pub fn to_prune(config: &Config, published: &[SubvolumeName]) -> Vec<SubvolumeName> {
     let journal = journal_of(config);
     let layout = &config.bucket.layout;
@@ -139,8 +140,8 @@ async fn delete(
     Ok(pruned)
 }
 
-/// Where the bucket keeps versions, nothing that is deleted is gone.
-async fn say_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyhow::Result<()> {
+/// Warns that a bucket with versioning keeps what is deleted.
+async fn warn_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyhow::Result<()> {
     if bytes == 0 {
         return Ok(());
     }
@@ -157,7 +158,7 @@ async fn say_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyhow
     Ok(())
 }
 
-/// `--orphans`: what no manifest names. Nothing else is pruned then.
+/// `prune --orphans`: deletes objects that no manifest names, and nothing else.
 pub async fn run_orphans(
     config: &Config,
     doing: Doing,
@@ -187,14 +188,12 @@ pub async fn run_orphans(
         };
         let keys = found.keys.iter().map(|key| format!("{:?}\n", key.as_str()));
         print(&keys.collect::<String>())?;
-        say_of_versions(&bucket, config, found.bytes).await?;
+        warn_of_versions(&bucket, config, found.bytes).await?;
         if doing == Doing::Delete {
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
             let count = left.len();
             if let Some(first) = left.into_iter().next() {
-                return Err(
-                    anyhow!(first.error).context(format!("{count} objects are still there"))
-                );
+                return Err(anyhow!(first.error).context(format!("cannot delete {count} objects")));
             }
         }
         tracing::info!(
@@ -207,6 +206,6 @@ pub async fn run_orphans(
     }
     match held.is_empty() {
         true => Ok(Exit::Done),
-        false => Err(anyhow!("prune --orphans: nothing was deleted of {}", held.join(", "))),
+        false => Err(anyhow!("prune --orphans: nothing was deleted for {}", held.join(", "))),
     }
 }

@@ -1,4 +1,5 @@
-//! `status`: how the backups stand, and `--check`: whether anything is wrong.
+//! `status`: prints the status of the backups; with `--check`, whether anything is
+//! wrong.
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
@@ -53,14 +54,14 @@ pub async fn run(
     })?;
     match (failed.is_empty(), all.is_empty()) {
         (true, _) => Ok(Exit::Done),
-        (false, true) => Err(anyhow!("status: unknown for {}", failed.join(", "))),
+        (false, true) => Err(anyhow!("cannot read the status of {}", failed.join(", "))),
         (false, false) => {
-            Err(Exit::Partial.with(anyhow!("status: unknown for {}", failed.join(", "))))
+            Err(Exit::Partial.with(anyhow!("cannot read the status of {}", failed.join(", "))))
         }
     }
 }
 
-/// One line, whatever happens, and not 0 where anything is wrong.
+/// Prints exactly one line, whatever happens, and fails if anything is wrong.
 pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
     let subvolumes =

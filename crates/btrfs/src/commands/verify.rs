@@ -1,4 +1,4 @@
-//! `verify`: whether everything is there, and is what was sent.
+//! `verify`: checks that everything exists and is what was sent.
 
 use anyhow::anyhow;
 use btrfs_to_s3::shutdown::ShutdownSignal;
@@ -49,16 +49,17 @@ pub async fn run(
 
 fn exit_of(all: &[VerifyLine]) -> anyhow::Result<Exit> {
     if all.is_empty() {
-        return Err(anyhow!("verify: there are no backups below this prefix"));
+        return Err(anyhow!("verify: found no backups below this prefix; check bucket and prefix"));
     }
     let bad = all.iter().filter(|line| !line.sound);
     let bad: Vec<_> = bad.map(|line| line.subvolume.as_str()).collect();
     if !bad.is_empty() {
-        return Err(anyhow!("verify: not sound: {}", bad.join(", ")));
+        return Err(anyhow!("verify: found problems in {}", bad.join(", ")));
     }
     let archived: usize = all.iter().map(|line| line.archived.len()).sum();
     if archived > 0 {
-        let what = format!("verify: {archived} chunks are archived and were not read");
+        let what =
+            format!("verify: {archived} chunks are archived and were not read; thaw them first");
         return Err(Exit::WaitingForThaw.with(anyhow!(what)));
     }
     Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `[s3]`: the bucket, and how backups are put into it.
+//! `[s3]`: the bucket, and how backups are stored in it.
 
 use std::num::NonZeroU64;
 use std::path::Path;
@@ -19,10 +19,10 @@ use crate::plan::observed::StreamSettings;
 const CHUNK_BYTES: u64 = 200 << 30;
 const PART_BYTES: u64 = 32 * MIB;
 const CONCURRENCY: usize = 4;
-/// Each needs a buffer of a part; more do not make a link faster.
+/// Each part in flight needs a buffer; more than this make no connection faster.
 pub const CONCURRENCY_MAX: usize = 256;
 const RETRY_HOURS: f64 = 6.0;
-/// A month: a run that hangs for longer helps nobody.
+/// A month; a run that waits longer is of no use.
 const RETRY_HOURS_MAX: f64 = 31.0 * 24.0;
 const CLASS_CHUNKS: &str = "DEEP_ARCHIVE";
 const CLASS_MANIFEST: &str = "STANDARD";
@@ -38,19 +38,19 @@ const CLASSES: [&str; 9] = [
     "REDUCED_REDUNDANCY",
     "EXPRESS_ONEZONE",
 ];
-/// These have to be thawed before they can be read.
+/// Storage classes whose objects must be thawed before they can be read.
 const ARCHIVED_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-/// Manifests and pointers are read and verified through buffers of this size.
+/// Buffer size for reading and verifying manifests and pointers.
 const DOCUMENTS_BYTES: u64 = 16 * MIB;
 
-/// The bucket, and how backups are put into it.
+/// The bucket, and how backups are stored in it.
 #[derive(Clone, Debug)]
 pub struct BucketConfig {
     pub settings: Settings,
     pub layout: Layout,
     pub chunk_bytes: u64,
     pub part_bytes: u64,
-    /// Parts on their way at once.
+    /// Number of parts in flight.
     pub concurrency: usize,
     pub class_chunks: String,
     pub class_manifest: String,
@@ -62,9 +62,10 @@ pub fn is_storage_class(class: &str) -> bool {
 }
 
 impl BucketConfig {
-    /// Without a configuration file, from settings alone.
+    /// Builds the configuration without a file, from settings alone.
     pub fn of_settings(settings: &[Setting]) -> Result<(BucketConfig, RestoreConfig), ConfigError> {
-        // The ending decides the format; neither stands in the error of a setting.
+        // The extension selects the format. Neither appears in the error about a
+        // setting.
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
         let Loaded { raw, source }: Loaded<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
@@ -109,7 +110,7 @@ impl BucketConfig {
     }
 }
 
-/// One part is filled while the others are on their way.
+/// Returns the memory for parts: one is filled while the others are in flight.
 fn budget_bytes(part_bytes: u64, chunk_bytes: u64, concurrency: usize) -> u64 {
     let buffers = part_bytes.min(chunk_bytes).saturating_mul(concurrency as u64 + 1);
     buffers.saturating_add(DOCUMENTS_BYTES)

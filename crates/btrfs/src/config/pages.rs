@@ -1,5 +1,5 @@
-//! The table in `README.md` and `docs/configuration.md` name every key that the
-//! configuration has, with the default that it has.
+//! Holds the table in `README.md` and `docs/configuration.md` to the code: both name
+//! every key with its default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ const LONG_FORM: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
 const RAW: &str = include_str!("raw.rs");
 
-/// Keys and the names of their types, from the structs that mirror the file.
+/// Returns all keys, from the structs that mirror the file.
 fn keys() -> BTreeSet<String> {
     let fields = |name: &str| -> Vec<(String, String)> {
         let start = format!("pub struct {name} {{");
@@ -30,8 +30,7 @@ fn keys() -> BTreeSet<String> {
     keys.collect()
 }
 
-/// What is in force where nothing but the required keys is set. Not here: what
-/// is required or has no default.
+/// Returns the defaults of all keys that have one, with only the required keys set.
 fn defaults() -> BTreeMap<&'static str, String> {
     let config = parse(LEAST).unwrap();
     let bucket = &config.bucket;
@@ -66,7 +65,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// Key and cells of each row of the README's table.
+/// Returns key and cells of each row of the README's table.
 fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
     let (_, section) = README.split_once("\n## Every key of `config.toml`").expect("the section");
     let section = section.split("\n## ").next().expect("a text");

@@ -1,4 +1,4 @@
-//! The configuration as the file has it.
+//! The configuration as it is written in the file.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub struct Raw {
     pub drill: Drill,
 }
 
-/// What is said on the command line alone.
+/// The part of the configuration that commands accept without a file.
 #[derive(Debug, Deserialize)]
 pub struct WithoutFile {
     pub s3: S3,

@@ -1,4 +1,5 @@
-//! `[restore]`: how archived chunks are thawed, and what is compared in the end.
+//! `[restore]`: how archived chunks are thawed, and how a restore is compared with its
+//! source.
 
 use std::time::Duration;
 
@@ -10,18 +11,18 @@ use super::raw;
 use crate::compare::Extent;
 
 const SAMPLE_MAX_FILES: u64 = 1000;
-/// Each is eight bytes in memory.
+/// Each file of a sample takes eight bytes of memory.
 const SAMPLE_MAX_FILES_MAX: u64 = 1_000_000;
-/// Three days: the slowest tier takes two.
+/// Three days; the slowest tier takes two.
 const TIMEOUT: Duration = Duration::from_secs(259_200);
 const THAW_DAYS: u32 = 14;
-/// A copy costs as much as an object of STANDARD; a year of that is an error.
+/// A thawed copy costs as much as an object of STANDARD; a longer time is a mistake.
 const THAW_DAYS_MAX: u32 = 365;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestoreConfig {
     pub verify: Extent,
-    /// Files whose content a sample compares.
+    /// Number of files whose content a sample compares.
     pub sample_max_files: u64,
     pub waits: bool,
     pub timeout: Duration,
@@ -29,12 +30,12 @@ pub struct RestoreConfig {
 }
 
 impl RestoreConfig {
-    /// What may be done about archived chunks.
+    /// Returns what to do about archived chunks.
     pub fn mode(&self) -> Mode {
         if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Ask }
     }
 
-    /// For people, in lines.
+    /// Formats this section for people.
     pub(super) fn summary(&self) -> String {
         let Terms { tier, days } = self.terms;
         let waits = if self.waits { self.timeout.as_secs() } else { 0 };

@@ -6,7 +6,7 @@ use s3up_core::Size;
 
 use super::raw;
 
-/// Turned off, its keys are checked all the same.
+/// Checks the keys of the spool, even if it is turned off.
 pub(super) fn spool(
     raw: &raw::Raw,
     part_bytes: u64,

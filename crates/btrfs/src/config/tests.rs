@@ -16,7 +16,7 @@ region = "us-east-1"
 prefix = "backup/data"
 "#;
 
-/// The example of the design, whole.
+/// The complete example of the design.
 pub(super) const ALL: &str = r#"
 [global]
 log_level = "info"
@@ -75,13 +75,13 @@ pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn what_is_left_out_has_a_default() {
+fn missing_keys_have_a_default() {
     let config = parse(LEAST).unwrap();
     let names: Vec<_> = config.subvolumes.iter().map(|found| found.name.as_str()).collect();
     assert_eq!(names, ["data", "home"]);
     assert_eq!(config.base_dir, Path::new("/srv/snapshots"));
     assert_eq!(config.bucket.chunk_bytes, 200 << 30);
-    // 32 MiB do, because 10,000 of them are more than 200 GiB.
+    // 32 MiB suffice: 10,000 of them are more than 200 GiB.
     assert_eq!(config.bucket.part_bytes, 32 * MIB);
     assert_eq!(config.bucket.class_chunks, "DEEP_ARCHIVE");
     assert_eq!(config.bucket.settings.sse, Sse::Aes256);
@@ -113,7 +113,7 @@ fn every_key_of_the_format_is_known() {
 }
 
 #[test]
-fn yaml_says_the_same() {
+fn yaml_is_read_like_toml() {
     let yaml = "subvolumes: { paths: [/srv/data, { path: /, name: root }] }\n\
                 s3: { bucket: b, region: r, prefix: p }\n";
     let raw = s3up_cli::config::parse(Path::new("/etc/config.yaml"), yaml, &|_| None).unwrap();
@@ -121,27 +121,27 @@ fn yaml_says_the_same() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_file_line_and_key() {
+fn an_error_names_file_line_and_key() {
     #[rustfmt::skip]
     let cases = [
-        ("\"/srv/home\"", "\"/mnt/data\"", ":3: subvolumes.paths[1]: \"/srv/data\" is called \"data\", too; name one of them: { path = \"/mnt/data\", name = \"…\" }"),
+        ("\"/srv/home\"", "\"/mnt/data\"", ":3: subvolumes.paths[1]: the name \"data\" is already used for \"/srv/data\"; give this one another name: { path = \"/mnt/data\", name = \"…\" }"),
         ("\"/srv/home\"", "\"/\"", ":3: subvolumes.paths[1]: \"/\" has no last segment; give it a name: { path = \"/\", name = \"…\" }"),
         ("\"/srv/home\"", "\"srv\"", "expected an absolute path, found \"srv\""),
         ("\"/srv/home\"", "\"/srv/../home\"", "expected a path without `.` and `..` segments"),
-        ("\"/srv/home\"", "{ path = \"/srv/home\", name = \"a/b\" }", "it has a slash"),
+        ("\"/srv/home\"", "{ path = \"/srv/home\", name = \"a/b\" }", "it contains a slash"),
         ("\"/srv/home\"", "{ path = \"/srv/home\", nmae = \"a\" }", "nmae"),
         ("\"/srv/home\"", "{ name = \"a\" }", "path"),
         ("\"/srv/home\"", "7", "subvolumes.paths[1]"),
         ("[\"/srv/data\", \"/srv/home\"]", "[]", "expected at least one subvolume"),
-        ("bucket = \"my-backup-bucket\"", "bucket = \"\"", ":5: s3.bucket: may not be empty"),
+        ("bucket = \"my-backup-bucket\"", "bucket = \"\"", ":5: s3.bucket: must not be empty"),
         ("bucket = \"my-backup-bucket\"", "", "bucket"),
         ("[s3]", "[s3]\npart_size_bytes = 5242879", "s3.part_size_bytes: is 5242879, expected 5242880 to 5368709120"),
         ("[s3]", "[s3]\nchunk_size_bytes = 0", "s3.chunk_size_bytes: expected at least 1"),
         ("[s3]", "[s3]\nchunk_size_bytes = 90000000000000", "s3.chunk_size_bytes: "),
-        ("[s3]", "[s3]\nbandwidth_limit_bytes = 0", "s3.bandwidth_limit_bytes: a limit of 0 would upload nothing"),
+        ("[s3]", "[s3]\nbandwidth_limit_bytes = 0", "s3.bandwidth_limit_bytes: expected at least 1, found 0"),
         ("[s3]", "[s3]\nconcurrency = 0", "s3.concurrency: is 0, expected 1 to 256"),
         ("[s3]", "[s3]\nretry_hours = -1", "s3.retry_hours: is -1, expected 0 to 744"),
-        ("[s3]", "[s3]\nstorage_class_manifest = \"DEEP_ARCHIVE\"", "s3.storage_class_manifest: manifests have to be readable at once"),
+        ("[s3]", "[s3]\nstorage_class_manifest = \"DEEP_ARCHIVE\"", "s3.storage_class_manifest: manifests must be readable without a thaw"),
         ("[s3]", "[s3]\nstorage_class_chunks = \"COLD\"", "s3.storage_class_chunks: expected one of STANDARD, "),
         ("[s3]", "[s3]\nendpoint = \"minio:9000\"", "s3.endpoint: expected a URL"),
         ("[s3]", "[s3]\nsse = \"aes\"", "s3.sse: expected \"AES256\""),
@@ -162,8 +162,8 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
         ("[s3]", "[notify]\nurl = \"hunter2\"\n[s3]", "notify.url: expected a URL with http:// or https:// and a host"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
-        ("[s3]", "[s3]\nspool_enabled = true", "global.spool_dir: is not set, and `s3.spool_enabled` needs it"),
-        ("[s3]", "[global]\nspool_dir = \"/tmp\"\n[s3]\nspool_enabled = true", "global.spool_size_bytes: is not set"),
+        ("[s3]", "[s3]\nspool_enabled = true", "global.spool_dir: is required by `s3.spool_enabled`, but not set"),
+        ("[s3]", "[global]\nspool_dir = \"/tmp\"\n[s3]\nspool_enabled = true", "global.spool_size_bytes: is required by"),
         ("[s3]", "[global]\nspool_size_bytes = 5242880\n[s3]", "global.spool_size_bytes: is 5242880, expected at least one part, 33554432 (32 MiB)"),
     ];
     for (from, to, want) in cases {
@@ -176,7 +176,7 @@ fn what_is_wrong_is_named_with_file_line_and_key() {
 }
 
 #[test]
-fn check_config_shows_what_is_in_force() {
+fn check_config_shows_the_effective_values() {
     let text = parse(ALL).unwrap().summary();
     for line in [
         "chunk_size: 200 GiB",

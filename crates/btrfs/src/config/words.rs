@@ -1,4 +1,4 @@
-//! Keys whose value is one of some words.
+//! Keys whose value is one of a few words.
 
 use btrfs_host::compressed::Compressed;
 use s3up_cli::config::{ConfigError, Source};
@@ -8,7 +8,7 @@ use super::raw;
 
 const GENERATIONS: u32 = 1;
 
-/// How much is kept in the bucket.
+/// Returns which backups stay in the bucket.
 pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retention, ConfigError> {
     let generations = raw.generations.unwrap_or(GENERATIONS);
     if generations == 0 {
@@ -26,7 +26,7 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
     Ok(Retention { generations: generations as usize, min_age })
 }
 
-/// Whether a backup prunes when it is done.
+/// Returns whether a backup ends with a prune.
 pub(super) fn prunes(raw: &raw::Retention, source: &Source) -> Result<bool, ConfigError> {
     match raw.prune.as_deref() {
         None | Some("auto") => Ok(true),

@@ -1,4 +1,4 @@
-//! A plan in words: what, why, on which parent.
+//! The texts of a plan: what is done, why, and on which parent.
 
 use std::fmt;
 
@@ -20,42 +20,53 @@ impl fmt::Display for Step {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Why::FirstBackup => f.write_str("nothing is published yet"),
-            Why::Asked => f.write_str("it was asked for"),
-            Why::Interrupted => f.write_str("an earlier run has begun it"),
+            Why::FirstBackup => f.write_str("no backup has been published yet"),
+            Why::Asked => f.write_str("requested with --full"),
+            Why::Interrupted => f.write_str("an earlier run was interrupted"),
             Why::ManifestMissing { key } => {
-                write!(f, "the published manifest {key} is missing in the bucket")
+                write!(f, "the published manifest {key} is not in the bucket")
             }
-            Why::Due { full_at, since } => {
+            Why::Due { full_at, since, days } => {
                 let (full_at, since) = (seconds(*full_at), seconds(*since));
-                write!(f, "`full_every_days` since the full of {full_at} were over at {since}")
+                write!(f, "full due since {since}: {days} days after the last full ({full_at})")
             }
             Why::ClockWentBack { full_at } => {
                 let full_at = seconds(*full_at);
-                write!(f, "the full is of {full_at}, which is still to come: a clock was wrong")
+                write!(
+                    f,
+                    "the last full is dated {full_at}, which is in the future: a clock was wrong"
+                )
             }
             Why::ChainBroken { reason } => write!(f, "the published chain is broken: {reason}"),
             Why::ParentUnknown { name } => {
-                write!(f, "the published backup is of the snapshot {name:?}, which is none of ours")
+                write!(
+                    f,
+                    "the last backup was made from the snapshot {name:?}, which is not named by \
+                     btrfs-to-s3"
+                )
             }
             Why::ParentMissing { parent } => write!(f, "the parent snapshot {parent} is missing"),
             Why::ParentWritable { parent } => {
-                write!(f, "the parent snapshot {parent} was made writable")
+                write!(f, "the parent snapshot {parent} is writable and may have changed")
             }
             Why::ParentUnreadable { parent, reason } => {
                 write!(f, "the parent snapshot {parent} cannot be sent: {reason}")
             }
             Why::ParentUnproven { parent } => {
-                write!(f, "the manifest does not say which state of {parent} was sent")
+                write!(
+                    f,
+                    "the manifest does not identify the snapshot {parent} (no UUID or ctransid)"
+                )
             }
             Why::ParentChanged { parent, expected, found } => {
                 write!(
                     f,
-                    "the parent snapshot {parent} was changed: sent was {expected}, it is {found}"
+                    "the parent snapshot {parent} has changed since it was sent: expected \
+                     {expected}, found {found}"
                 )
             }
             Why::ParentTouched { parent } => {
-                write!(f, "the parent snapshot {parent} was changed since a restore kept it")
+                write!(f, "the parent snapshot {parent} has changed since a restore received it")
             }
         }
     }
@@ -64,17 +75,20 @@ impl fmt::Display for Why {
 impl fmt::Display for WhyNow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WhyNow::Asked => f.write_str("it was asked for"),
-            WhyNow::Interrupted => f.write_str("an earlier run has begun it"),
-            WhyNow::Due { last_at, since } => {
+            WhyNow::Asked => f.write_str("requested with --once"),
+            WhyNow::Interrupted => f.write_str("an earlier run was interrupted"),
+            WhyNow::Due { last_at, since, days } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));
-                write!(f, "`incremental_every_days` since {last_at} were over at {since}")
+                write!(
+                    f,
+                    "incremental due since {since}: {days} days after the last backup ({last_at})"
+                )
             }
             WhyNow::ClockWentBack { last_at } => {
                 let last_at = seconds(*last_at);
                 write!(
                     f,
-                    "the last backup is of {last_at}, which is still to come: a clock was wrong"
+                    "the last backup is dated {last_at}, which is in the future: a clock was wrong"
                 )
             }
         }

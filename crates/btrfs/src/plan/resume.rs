@@ -1,12 +1,12 @@
-//! Decides what becomes of a backup that an earlier run began and did not
-//! finish: pure, from what was seen.
+//! Decides what to do with a backup that an earlier run started and did not finish.
+//! Pure: it reads only what was observed.
 //!
-//! It is gone on with only where that ends as if nothing had happened: the same
-//! snapshot, the same settings, nothing published meanwhile. Then the snapshot is
-//! sent again, and what S3 has acknowledged is not sent twice (`s3up_store`'s
-//! replay proves that by hash). One that is complete but for its pointer is
-//! published. Anything else is begun anew, which is never wrong, with the reason;
-//! what was begun is removed after the new one is published.
+//! A backup is resumed only if the result is the same as without the interruption: same
+//! snapshot, same settings, nothing published meanwhile. The snapshot is then sent
+//! again, and bytes that S3 has acknowledged are not uploaded twice (the replay of
+//! `s3up_store` proves that by their hashes). A backup that lacks only its pointer is
+//! published. Any other backup is started over, which is never wrong, with the reason;
+//! what the interrupted one left is removed after the new backup is published.
 //!
 //! Not here: what is noted while a backup is under way ([`journal`](crate::backup::journal)), and how it
 //! is looked at ([`observe_interrupted`](crate::backup::observe_interrupted)).
@@ -24,18 +24,18 @@ use crate::plan::decide::{Decision, Step, Trigger, Why, WhyNow};
 use crate::plan::observed::{CompleteBackup, ParentOnDisk, Proof, ReceivedSnapshot};
 use crate::snapshots::record::RunId;
 
-/// What is to be done for a backup.
+/// What a run has to do to complete a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resumption {
-    /// A snapshot is made, and sent.
+    /// Make a snapshot and send it.
     Fresh,
-    /// The snapshot of an earlier run is sent again.
+    /// Send the snapshot of an earlier run again.
     Resume { run: RunId, acknowledged_bytes: u64 },
-    /// All of it is in the bucket; its pointer is written.
+    /// Write the pointer; everything else is in the bucket.
     PublishOnly { run: RunId },
 }
 
-/// What an earlier run left can be gone on with.
+/// An interrupted backup that can be resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     pub backup: SnapshotName,
@@ -43,7 +43,7 @@ pub struct Resumed {
     pub work: Resumption,
 }
 
-/// What a backup that is made now would be.
+/// The backup that this run would make without an interrupted one.
 pub struct Now<'a> {
     pub time: Timestamp,
     pub asked: Trigger,
@@ -51,11 +51,12 @@ pub struct Now<'a> {
     pub settings: &'a StreamSettings,
     /// The manifest of the newest published backup, and its time.
     pub newest: Option<(&'a Key, Timestamp)>,
-    /// What an incremental on that would be based on, if there can be one.
+    /// Parent of an incremental that is based on the newest backup, if there can be
+    /// one.
     pub parent: Option<(SnapshotName, Identity, Proof)>,
 }
 
-/// Why an interrupted backup is begun anew.
+/// Why an interrupted backup is not resumed but started over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotResumable {
     FullAsked,
@@ -83,7 +84,7 @@ pub enum NotResumable {
     },
 }
 
-/// `None`: it is not its time, and what was begun waits.
+/// Decides. `None` means that no backup is due, so the interrupted one waits.
 pub fn decide(now: &Now<'_>, found: &InterruptedBackup) -> Option<Result<Resumed, NotResumable>> {
     let is_due = matches!(now.decision, Decision::Due(_));
     if !is_due && found.complete.is_none() {
@@ -98,7 +99,7 @@ pub fn decide(now: &Now<'_>, found: &InterruptedBackup) -> Option<Result<Resumed
     }))
 }
 
-/// The step that was begun, if that would still be right.
+/// Returns the interrupted step, if it is still the right one.
 fn step(now: &Now<'_>, kind: Kind) -> Result<Step, NotResumable> {
     match (kind, now.decision) {
         (Kind::Full, Decision::Due(Step::Full(why))) => Ok(Step::Full(why.clone())),
@@ -172,7 +173,7 @@ fn unchanged(expected: &Identity, on_disk: &ParentOnDisk) -> Result<(), NotResum
 }
 
 impl Resumption {
-    /// The run that began it, where that is not this one.
+    /// Returns the earlier run that started the backup.
     pub fn run(&self) -> Option<&RunId> {
         match self {
             Resumption::Fresh => None,
@@ -180,7 +181,7 @@ impl Resumption {
         }
     }
 
-    /// That need not be uploaded.
+    /// Returns the number of bytes that need not be uploaded.
     pub fn acknowledged_bytes(&self) -> Option<u64> {
         match self {
             Resumption::Resume { acknowledged_bytes, .. } => Some(*acknowledged_bytes),
@@ -188,10 +189,10 @@ impl Resumption {
         }
     }
 
-    /// One word.
+    /// Returns one word for JSON.
     pub fn word(&self) -> &'static str {
         match self {
-            Resumption::Fresh => "anew",
+            Resumption::Fresh => "new",
             Resumption::Resume { .. } => "resume",
             Resumption::PublishOnly { .. } => "publish",
         }
@@ -201,21 +202,30 @@ impl Resumption {
 impl fmt::Display for NotResumable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotResumable::FullAsked => f.write_str("a full was asked for"),
+            NotResumable::FullAsked => f.write_str("a full was requested"),
             NotResumable::FullDue => f.write_str("a full is due"),
-            NotResumable::ParentGone => f.write_str("its parent is not what it was"),
-            NotResumable::Published => f.write_str("another backup was published meanwhile"),
+            NotResumable::ParentGone => f.write_str("its parent snapshot has changed or is gone"),
+            NotResumable::Published => f.write_str("another backup has been published since"),
             NotResumable::SnapshotMissing => f.write_str("its snapshot is missing"),
-            NotResumable::SnapshotWritable => f.write_str("its snapshot was made writable"),
+            NotResumable::SnapshotWritable => {
+                f.write_str("its snapshot is writable and may have changed")
+            }
             NotResumable::SnapshotUnreadable { reason } => {
                 write!(f, "its snapshot cannot be sent: {reason}")
             }
             NotResumable::SnapshotChanged { expected, found } => {
-                write!(f, "its snapshot was changed: sent was {expected}, it is {found}")
+                write!(
+                    f,
+                    "its snapshot has changed since it was sent: expected {expected}, found {found}"
+                )
             }
-            NotResumable::NothingAcknowledged => f.write_str("nothing of it is in the bucket"),
+            NotResumable::NothingAcknowledged => {
+                f.write_str("S3 has acknowledged none of its parts")
+            }
             NotResumable::Journal(unusable) => unusable.fmt(f),
-            NotResumable::Settings { was, is } => write!(f, "it was begun with {was}, set is {is}"),
+            NotResumable::Settings { was, is } => {
+                write!(f, "the settings have changed: it was started with {was}, now set: {is}")
+            }
             NotResumable::TooOld { acknowledged_at } => {
                 let at = s3up_repository::stamp::seconds(*acknowledged_at);
                 write!(f, "it is too old: its last part is of {at}")
@@ -227,12 +237,16 @@ impl fmt::Display for NotResumable {
 impl fmt::Display for Resumption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Resumption::Fresh => f.write_str("anew"),
+            Resumption::Fresh => f.write_str("new backup"),
             Resumption::Resume { acknowledged_bytes, .. } => {
-                write!(f, "resume, {} acknowledged", Size(*acknowledged_bytes))
+                write!(
+                    f,
+                    "resuming an interrupted backup, {} already uploaded",
+                    Size(*acknowledged_bytes)
+                )
             }
             Resumption::PublishOnly { .. } => {
-                f.write_str("complete in the bucket, to be published")
+                f.write_str("publishing an interrupted backup, all of it already uploaded")
             }
         }
     }

@@ -1,10 +1,10 @@
-//! When a backup is due: whole days of the calendar, at a time of the local
-//! clock. Pure: the zone and the time are parameters.
+//! Computes when a backup is due: after whole calendar days, at a local time of day.
+//! Pure: zone and time are parameters.
 //!
-//! A week between two backups means a week, not 168 hours: whoever ran at
-//! 02:00:03 last Sunday is due this Sunday at 02:00:00, also where the clocks
-//! were changed in between. Where they skip `run_at`, that day's moment is the
-//! first one after the gap; where they show it twice, the first of both.
+//! A week between two backups is a calendar week, not 168 hours. A backup made last
+//! Sunday at 02:00:03 is due again this Sunday at 02:00:00, even if the clocks changed
+//! in between. If the clocks skip `run_at`, the backup is due at the first moment after
+//! the gap; if they show it twice, at the first.
 
 use jiff::civil::{DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -21,7 +21,7 @@ pub struct Schedule {
     pub run_at: Time,
 }
 
-/// When the next backup is due, and which.
+/// When the next backup is due, and of which kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub at: Timestamp,
@@ -37,7 +37,8 @@ impl Schedule {
         due_at(last_at, self.incremental_every_days, self.run_at, zone)
     }
 
-    /// For a chain whose full and newest backup were made at these times.
+    /// Returns what is due next for a chain whose full and newest backup were made at
+    /// these times.
     pub fn next_due(&self, full_at: Timestamp, last_at: Timestamp, zone: &TimeZone) -> NextDue {
         let full = self.full_due_at(full_at, zone);
         let incremental = self.incremental_due_at(last_at, zone);
@@ -49,8 +50,8 @@ impl Schedule {
     }
 }
 
-/// The first moment, on or after the day of `last` plus `days`, at which the
-/// local clock shows `run_at` or later.
+/// Returns the first moment, on or after the day of `last` plus `days`, when the local
+/// clock shows `run_at` or later.
 fn due_at(last: Timestamp, days: u32, run_at: Time, zone: &TimeZone) -> Timestamp {
     let day = last.to_zoned(zone.clone()).date();
     match day.checked_add(i64::from(days).days()) {
@@ -63,7 +64,8 @@ fn due_at(last: Timestamp, days: u32, run_at: Time, zone: &TimeZone) -> Timestam
 fn first_at(wall: DateTime, zone: &TimeZone) -> Timestamp {
     let ambiguous = zone.to_ambiguous_timestamp(wall);
     let offset = ambiguous.offset();
-    // In a fold the earlier one, in a gap as far behind it as `wall` is in it.
+    // In a fold, this is the earlier moment; in a gap, as far after the gap as `wall`
+    // is inside it.
     let Ok(found) = ambiguous.compatible() else { return Timestamp::MAX };
     match offset {
         AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => found,
@@ -71,7 +73,7 @@ fn first_at(wall: DateTime, zone: &TimeZone) -> Timestamp {
     }
 }
 
-/// The change of the clocks at or before `found`.
+/// Returns the clock change at or before `found`.
 fn end_of_gap(found: Timestamp, zone: &TimeZone) -> Timestamp {
     let Ok(after) = found.checked_add(1.second()) else { return found };
     zone.preceding(after).next().map_or(found, |change| change.timestamp())

@@ -1,5 +1,5 @@
-//! Removes what backups leave: old snapshots, and what a run that failed or
-//! died left on disk and in the bucket.
+//! Cleanup: removes old snapshots, and what an interrupted or failed run left on disk
+//! and in the bucket.
 //!
 //! The [records](crate::snapshots::record) say what that is; the bucket is tidied first,
 //! then the snapshot goes, its record last. In the bucket only objects that
@@ -19,34 +19,33 @@ use s3up_store::{Store, StoreError};
 use crate::snapshots::dir::SnapshotDir;
 use crate::snapshots::record::{RUN_METADATA, Record, RunId, State};
 
-/// Clearing up after an earlier run is worth a while, and no more: the next run
-/// does it as well.
+/// Limits the cleanup after an earlier run; the next run can finish it.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
-/// Clearing up after this run, which may have been asked to stop.
+/// Limits the cleanup after this run, which may have been asked to stop.
 const UNDO_TIME_MAX: Duration = Duration::from_secs(10);
-/// An upload that was begun by a clock that is ahead of ours.
+/// Allows for an upload that was started by a clock ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
-/// What to do after a backup was published.
+/// What to remove after a backup was published.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CleanupPlan {
-    /// Published by a run that died before it could note that.
+    /// Published by a run that died before it could record that.
     pub published: Vec<SnapshotName>,
-    /// Of runs that did not publish: what they left in the bucket goes, too.
+    /// From runs that did not publish; their objects in the bucket are removed, too.
     pub unpublished: Vec<SnapshotName>,
-    /// Older than what is retained: published, or never meant to be.
+    /// Older than `snapshots.retain` allows.
     pub expired: Vec<SnapshotName>,
 }
 
 /// What was published before, as it was read when this backup was planned.
 pub enum PublishedBefore {
     Nothing,
-    /// These backups.
+    /// The chain with these backups.
     Chain(Vec<SnapshotName>),
     Unreadable,
 }
 
-/// Decides, for the records of one subvolume. `retain` counts the published one.
+/// Decides for the records of one subvolume. `retain` includes the published snapshot.
 pub fn plan(
     records: &[(SnapshotName, State)],
     published: &SnapshotName,
@@ -74,8 +73,8 @@ pub fn plan(
     plan
 }
 
-/// Which of the snapshots that were made without S3 are older than what is
-/// retained. What is published nobody knows there, so no other goes.
+/// Returns the local snapshots beyond `retain`, oldest first. Without S3 it is unknown
+/// which snapshots are published, so only local ones are deleted.
 pub fn expired_locals(records: &[(SnapshotName, Record)], retain: usize) -> Vec<SnapshotName> {
     let locals = records.iter().filter(|(_, record)| record.state == State::Local);
     let mut locals: Vec<_> = locals.map(|(name, _)| name.clone()).collect();
@@ -84,7 +83,7 @@ pub fn expired_locals(records: &[(SnapshotName, Record)], retain: usize) -> Vec<
     locals
 }
 
-/// Everything that tidying works on.
+/// Everything that a cleanup works on.
 pub struct Cleanup<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
@@ -92,8 +91,8 @@ pub struct Cleanup<'a> {
 }
 
 impl Cleanup<'_> {
-    /// Applies it. What cannot be removed is a warning, and stays on record:
-    /// the backup itself is safe.
+    /// Carries out a plan. What cannot be removed is a warning and stays on record: the
+    /// backup itself is safe.
     pub async fn apply(&self, cleanup_plan: &CleanupPlan, records: &[(SnapshotName, Record)]) {
         let run_of = |wanted: &SnapshotName| {
             records.iter().find(|(name, _)| name == wanted).map(|(_, record)| &record.run)
@@ -115,22 +114,23 @@ impl Cleanup<'_> {
         }
     }
 
-    /// Removes what an unpublished backup left: in the bucket, on disk, its record.
+    /// Removes what an unpublished backup left in the bucket and on disk, then its
+    /// record.
     pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) {
         if self.clear(name, run, left_by).await {
             self.snapshot_dir.remove(name).await;
         }
     }
 
-    /// Removes what an unpublished backup left in the bucket. `false`: it is
-    /// still there, which was said.
+    /// Removes what an unpublished backup left in the bucket. Returns `false` if
+    /// anything is left, after a warning.
     pub async fn clear(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) -> bool {
         let removal = Removal { cleanup: self, backup: name, run, limit: left_by.time_max() };
         removal.within_limit(removal.everything()).await
     }
 
-    /// Removes what a backup left in the bucket but these chunks, before they are
-    /// published. `false`: it is still there, which was said.
+    /// Removes the objects of a backup except the chunks `kept`, before it is
+    /// published. Returns `false` if anything is left, after a warning.
     pub async fn clear_others(
         &self,
         name: &SnapshotName,
@@ -142,7 +142,7 @@ impl Cleanup<'_> {
     }
 }
 
-/// What is removed of one backup.
+/// The removal of the objects of one backup.
 struct Removal<'a> {
     cleanup: &'a Cleanup<'a>,
     backup: &'a SnapshotName,
@@ -161,18 +161,19 @@ impl Removal<'_> {
                 return true;
             }
             Ok(Err(err)) => error_chain(&err),
-            Err(_) => format!("it takes longer than {} s", limit.as_secs()),
+            Err(_) => format!("gave up after {} s", limit.as_secs()),
         };
         tracing::warn!(
             event = "cleanup_failed",
             %backup,
-            "what a run left in the bucket could not be removed, a later run tries again: {reason}"
+            "cannot remove what an unfinished backup left in the bucket, a later run tries again: \
+             {reason}"
         );
         false
     }
 
-    /// Its manifest first, its chunks last, and nothing that another run stored
-    /// under the same keys.
+    /// Removes the manifest first and the chunks last, and nothing that another run
+    /// stored under the same keys.
     async fn everything(&self) -> Result<u64, StoreError> {
         let Cleanup { bucket, layout, .. } = self.cleanup;
         let mut removed = 0;
@@ -182,7 +183,7 @@ impl Removal<'_> {
         Ok(removed + self.chunks_but(&BTreeSet::new()).await?)
     }
 
-    /// Also the uploads of chunks that nobody completed.
+    /// Removes the chunks except `kept`, and incomplete uploads of chunks.
     async fn chunks_but(&self, kept: &BTreeSet<Key>) -> Result<u64, StoreError> {
         let Cleanup { bucket: Bucket { store, .. }, layout, .. } = self.cleanup;
         let retry_for = self.retry_for();
@@ -205,7 +206,7 @@ impl Removal<'_> {
     }
 }
 
-/// Who left what is removed.
+/// Which run left the objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftBy {
     EarlierRun,
@@ -229,7 +230,11 @@ async fn remove_if_ours(
 ) -> Result<u64, StoreError> {
     let Some(found) = store.head(key, None, retry_for).await? else { return Ok(0) };
     if found.metadata.get(RUN_METADATA).map(String::as_str) != Some(run.as_str()) {
-        tracing::warn!(event = "object_of_another_run", %key, "it is left alone");
+        tracing::warn!(
+            event = "object_of_another_run",
+            %key,
+            "not deleting an object that another run stored"
+        );
         return Ok(0);
     }
     store.delete(key, retry_for).await?;
@@ -241,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes() {
+    fn cleanup_follows_records_chain_and_retain() {
         use State::{Begun, Local, Published};
         let name =
             |day: u32| SnapshotName::parse(&format!("x__202601{day:02}T000000Z__inc")).unwrap();
@@ -251,18 +256,18 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // situation            records                                  published before        retain  noted    unpublished expired
-            ("only this",           vec![(1, p)],                            1, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![]),
+            ("only one",            vec![(1, p)],                            1, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![]),
             ("the last two stay",   vec![(1, p), (2, p)],                    2, chain(&[1]),          2, vec![],  vec![],     vec![]),
             ("the third goes",      vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       2, vec![],  vec![],     vec![1]),
             ("minimal",             vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       1, vec![],  vec![],     vec![1, 2]),
             ("many stay",           vec![(1, p), (2, p), (3, p)],            3, chain(&[1, 2]),       9, vec![],  vec![],     vec![]),
-            ("a run died",          vec![(1, p), (2, p), (3, b), (4, p)],    4, chain(&[1, 2]),       2, vec![],  vec![3],    vec![1]),
-            ("long ago, too",       vec![(1, b), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![1],    vec![]),
-            ("the first died",      vec![(1, b), (2, p)],                    2, PublishedBefore::Nothing,      2, vec![],  vec![1],    vec![]),
+            ("a run was killed",    vec![(1, p), (2, p), (3, b), (4, p)],    4, chain(&[1, 2]),       2, vec![],  vec![3],    vec![1]),
+            ("killed long ago",     vec![(1, b), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![1],    vec![]),
+            ("the first killed",    vec![(1, b), (2, p)],                    2, PublishedBefore::Nothing,      2, vec![],  vec![1],    vec![]),
             ("after its pointer",   vec![(1, p), (2, b), (3, p)],            3, chain(&[1, 2]),       2, vec![2], vec![],     vec![1]),
             ("pointer was lost",    vec![(1, p), (2, p), (3, p)],            3, PublishedBefore::Nothing,      2, vec![],  vec![],     vec![1]),
             ("made without S3",     vec![(1, p), (2, l), (3, p)],            3, chain(&[1]),          2, vec![],  vec![],     vec![1]),
-            ("that goes as well",   vec![(1, l), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![],     vec![1]),
+            ("local ones expire",  vec![(1, l), (2, p), (3, p)],            3, chain(&[2]),          2, vec![],  vec![],     vec![1]),
             ("pointer unreadable",  vec![(1, p), (2, b), (3, p)],            3, PublishedBefore::Unreadable,   1, vec![],  vec![],     vec![]),
         ];
         for (situation, records, published, before, retain, noted, unpublished, expired) in cases {

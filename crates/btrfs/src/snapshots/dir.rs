@@ -1,5 +1,4 @@
-//! The folder of snapshots: they are made here, each with its record, and
-//! removed.
+//! The snapshot directory: makes snapshots, each with its record, and removes them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,8 +72,8 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// Takes in a snapshot that was received, and that is published: by a
-    /// snapshot of it. One that is there already stays.
+    /// Takes over a published snapshot that a restore received, by making a snapshot of
+    /// it. Does nothing if it is already there.
     pub async fn adopt(
         &self,
         received: &Path,
@@ -90,7 +89,7 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// The record comes first: a snapshot without one would never be cleared up.
+    /// Writes the record first: a snapshot without a record would never be removed.
     async fn snapshot(
         &self,
         of: &Path,
@@ -107,8 +106,8 @@ impl SnapshotDir<'_> {
         Ok(())
     }
 
-    /// Removes a snapshot and its record. One that a person made writable is
-    /// that person's now.
+    /// Removes a snapshot and its record. A snapshot that somebody made writable may be
+    /// in use and stays.
     pub async fn remove(&self, snapshot: &SnapshotName) {
         if let Err(reason) = self.try_remove(snapshot).await {
             tracing::warn!(event = "snapshot_not_deleted", %snapshot, "{reason}");

@@ -1,18 +1,18 @@
-//! The read-only snapshot that a restore keeps, so that the next backup is an
-//! incremental on it and no new full.
+//! The received parent: the read-only snapshot that a restore keeps, so that the next
+//! backup is an incremental and not a full.
 //!
-//! It is a snapshot of what was received, made where it stays: it carries the
-//! received UUID and the send transid on, and since it is made in one go its
-//! ctransid is at most the transaction that made it for as long as nobody
-//! changes it. (What was received cannot say that: its data is still being
-//! written when it is done. Nor can it be moved: a read-only subvolume cannot
-//! be renamed into another folder.)
+//! It is a snapshot of the received subvolume, made at its final place. It carries the
+//! received UUID and the send transid. Since it is made in one transaction, its
+//! ctransid never exceeds that transaction unless somebody changes it. (The received
+//! subvolume cannot show that, because its data is still being written when the receive
+//! ends. And it cannot be moved: a read-only subvolume cannot be renamed into another
+//! directory.)
 //!
-//! Where the restored subvolume is one of the configuration, that is the folder
-//! of snapshots, with a record as for those that backups make. On an empty host
-//! it is a folder beside the target, which later backups look into; whoever
-//! moves the restored subvolume moves that folder beside it again, or into the
-//! folder of snapshots.
+//! If the restored subvolume is in the configuration, the received parent lies in the
+//! snapshot directory, with a record like those of backups. On an empty host it lies in
+//! a hidden directory beside the target, which later backups search. If the restored
+//! subvolume is moved, that directory must be moved beside it again, or into the
+//! snapshot directory.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -27,40 +27,40 @@ use crate::sibling_dir::folder_for;
 use crate::snapshots::dir::{delete_read_only, snapshots_in};
 
 const SUFFIX: &str = ".btrfs-to-s3-parent";
-/// A folder of snapshots has some hundreds of entries.
+/// A snapshot directory has some hundreds of entries.
 const FOLDERS_MAX: usize = 1_000;
 
-/// What a host has to do with the subvolume that is restored.
+/// The configured subvolume of the same name, if this host has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configured {
-    /// Of the subvolume, as configured.
+    /// Path of the subvolume in the configuration.
     pub path: PathBuf,
     pub base_dir: PathBuf,
-    /// Whether the target is on the filesystem of `base_dir`.
+    /// True if the target is on the filesystem of `base_dir`.
     pub is_same_filesystem: bool,
-    /// Whether there is anything at `path`.
+    /// True if `path` exists.
     pub is_there: bool,
 }
 
-/// Where it is kept.
+/// Where the received parent is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepLocation {
-    /// In the folder of snapshots.
+    /// In the snapshot directory.
     SnapshotDir(PathBuf),
-    /// In a folder of its own.
+    /// In a directory of its own.
     Beside(PathBuf),
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
-    #[error("make the folder {path:?}")]
+    #[error("create the directory {path:?}")]
     Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Tool(#[from] ToolError),
 }
 
-/// Decides. Another subvolume that is in use under that name has nothing to do
-/// with what is restored, and an incremental of it would hold everything.
+/// Decides. If the configured subvolume exists elsewhere, it has nothing to do with the
+/// restored one, and an incremental of it would hold everything.
 pub fn place(configured: Option<&Configured>, target: &Path) -> KeepLocation {
     match configured {
         Some(Configured { path, base_dir, is_same_filesystem: true, is_there })
@@ -77,8 +77,8 @@ pub fn folder_beside(subvolume: &Path) -> PathBuf {
     folder_for(subvolume, SUFFIX)
 }
 
-/// Keeps a snapshot of what was received, in a folder of its own. One that an
-/// earlier restore kept there is of no use any more.
+/// Keeps a snapshot of the received subvolume in a directory of its own, and removes
+/// the ones of earlier restores.
 pub async fn keep_beside(
     btrfs: &Btrfs,
     received: &Path,
@@ -99,17 +99,17 @@ pub async fn keep_beside(
     Ok(())
 }
 
-/// Where the snapshot of that name may be, the likeliest first: in the folder of
-/// snapshots; beside the subvolume; in a folder that was moved into the folder
-/// of snapshots.
+/// Returns the paths where the snapshot `name` may be, the likeliest first: the
+/// snapshot directory, the directory beside the subvolume, and such directories that
+/// were moved into the snapshot directory.
 pub fn candidates(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Vec<PathBuf> {
     let folders = [base_dir.to_owned(), folder_beside(subvolume)].into_iter();
     let folders = folders.chain(moved_into(base_dir));
     folders.map(|folder| folder.join(name.to_string())).collect()
 }
 
-/// Removes what was kept outside of the folder of snapshots, once a newer backup
-/// is published. What cannot be removed is a warning.
+/// Removes received parents outside the snapshot directory, once a newer backup is
+/// published. Failures are warnings.
 pub async fn clear(btrfs: &Btrfs, base_dir: &Path, subvolume: &Path, published: &SnapshotName) {
     for folder in [folder_beside(subvolume)].into_iter().chain(moved_into(base_dir)) {
         let is_older =
@@ -130,7 +130,7 @@ fn moved_into(base_dir: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Removes snapshots from a folder of its own, and the folder when it is empty.
+/// Removes snapshots from a directory of its own, and the directory once it is empty.
 async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -> bool) {
     // A folder that is not there is the usual case.
     let Ok(snapshots) = snapshots_in(folder) else { return };
@@ -140,7 +140,11 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
             tracing::warn!(event = "snapshot_not_deleted", path = %path.display(), "{err}");
             return;
         }
-        tracing::info!(event = "snapshot_deleted", path = %path.display(), "it was a kept parent");
+        tracing::info!(
+            event = "snapshot_deleted",
+            path = %path.display(),
+            "deleted a received parent that is no longer needed"
+        );
     }
     match fs::remove_dir(folder) {
         Err(err) if err.kind() != io::ErrorKind::DirectoryNotEmpty => {
@@ -155,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_parent_is_kept() {
+    fn a_received_parent_is_kept_where_the_next_backup_finds_it() {
         let configured = |path: &str, is_same_filesystem, is_there| {
             let (path, base_dir) = (PathBuf::from(path), PathBuf::from("/srv/snapshots"));
             Some(Configured { path, base_dir, is_same_filesystem, is_there })
@@ -165,9 +169,9 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             ("no configuration",         None,                                  beside()),
-            ("it is what is backed up",  configured("/srv/data", true, true),   in_snapshots()),
-            ("it will be",               configured("/srv/other", true, false), in_snapshots()),
-            ("another is",               configured("/srv/other", true, true),  beside()),
+            ("target is configured",   configured("/srv/data", true, true),   in_snapshots()),
+            ("configured, missing",     configured("/srv/other", true, false), in_snapshots()),
+            ("another one exists",      configured("/srv/other", true, true),  beside()),
             ("on another filesystem",    configured("/srv/data", false, true),  beside()),
         ];
         for (situation, configured, want) in cases {
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_parent_is_looked_for() {
+    fn a_received_parent_is_searched_in_three_places() {
         let folder = tempfile::tempdir().unwrap();
         for name in [".old.btrfs-to-s3-parent", "x.btrfs-to-s3-parent", ".btrfs-to-s3"] {
             fs::create_dir(folder.path().join(name)).unwrap();

@@ -1,12 +1,12 @@
-//! What this host knows of each snapshot that it made: one small file beside
-//! them, written before the snapshot and removed after it.
+//! Snapshot records: what this host knows about each snapshot that it made. A record is
+//! a small file beside the snapshots, written before the snapshot is made and removed
+//! after it is deleted.
 //!
-//! A record says for which bucket the snapshot was made, by which run, and
-//! whether that run published it. So a run that died can be cleared up after
-//! exactly, nothing is taken for a leftover because of its name or its time,
-//! and two configurations that share a folder leave each other alone. A
-//! snapshot without a record is never deleted. Records are a cache in one
-//! sense: where they are lost, backups go on, and nothing is cleared up.
+//! A record says for which repository the snapshot was made, by which run, and whether
+//! that run published it. So the cleanup after a killed run is exact: nothing is taken
+//! for a leftover because of its name or age, and two configurations that share a
+//! directory leave each other alone. A snapshot without a record is never deleted. If
+//! the records are lost, backups continue and nothing is cleaned up.
 
 use std::fmt;
 use std::fs;
@@ -20,16 +20,16 @@ use serde::{Deserialize, Serialize};
 
 const FOLDER: &str = ".btrfs-to-s3";
 
-/// User metadata of everything that a run stores: only what carries its own
-/// run is ever deleted.
+/// User metadata of all objects that a run stores. A cleanup deletes only objects that
+/// carry the run of a record.
 pub const RUN_METADATA: &str = "run";
 
-/// HardLinkNames one run of the program. No two are alike.
+/// Identifies one run of the program. No two are alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(String);
 
-/// How far the backup of a snapshot came.
+/// Progress of the backup of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -47,7 +47,7 @@ pub struct Record {
     pub state: State,
 }
 
-/// The records of one home, in one folder of snapshots.
+/// The records of one repository in one snapshot directory.
 #[derive(Clone, Debug)]
 pub struct Records {
     folder: PathBuf,
@@ -55,10 +55,10 @@ pub struct Records {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} the record of the snapshot {snapshot} in {folder:?}")]
+#[error("{doing} {what} in {folder:?}")]
 pub struct RecordError {
     doing: &'static str,
-    snapshot: String,
+    what: String,
     folder: PathBuf,
     source: io::Error,
 }
@@ -85,13 +85,13 @@ impl Records {
         Records { folder: base_dir.join(FOLDER), home }
     }
 
-    /// Where the progress of a backup is noted: it is removed with its record, and
-    /// once it is of no use.
+    /// Returns the path of the journal of a backup. It is removed with its record, or
+    /// once the backup is published.
     pub fn journal(&self, snapshot: &SnapshotName) -> PathBuf {
         self.folder.join(format!("{snapshot}.journal"))
     }
 
-    /// Writes it so that it survives a power cut.
+    /// Writes a record durably: it survives a power cut.
     pub fn write(
         &self,
         snapshot: &SnapshotName,
@@ -101,7 +101,7 @@ impl Records {
         let record = Record { home: self.home.clone(), run: run.clone(), state };
         let journal = match state {
             State::Begun => Ok(()),
-            // First: a journal beside a record that is done nobody would look for.
+            // Removed first: nobody would look for the journal of a finished backup.
             State::Published | State::Local => remove(&self.journal(snapshot)),
         };
         let written = journal
@@ -110,15 +110,15 @@ impl Records {
         written.map_err(|source| self.error("write", snapshot.to_string(), source))
     }
 
-    /// One that is not there is no error.
+    /// Removes a record and its journal. A missing one is no error.
     pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
         let removed = remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
-        removed.map_err(|source| self.error("remove", snapshot.to_string(), source))
+        removed.map_err(|source| self.error("remove", record_of(snapshot), source))
     }
 
-    /// Those of this home, ordered by subvolume and time.
+    /// Lists the records of this repository, ordered by subvolume and time.
     pub fn list(&self) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
-        let fail = |source| self.error("list", "of any kind".to_owned(), source);
+        let fail = |source| self.error("list", "the snapshot records".to_owned(), source);
         let entries = match fs::read_dir(&self.folder) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(fail)?,
@@ -135,7 +135,7 @@ impl Records {
                 Err(err) => tracing::warn!(
                     event = "record_unreadable",
                     path = %path.display(),
-                    "{err}; its snapshot is left alone, delete both when it is not needed"
+                    "cannot read this snapshot record, so its snapshot is never deleted: {err}"
                 ),
             }
         }
@@ -143,7 +143,7 @@ impl Records {
         Ok(records)
     }
 
-    /// Those of one subvolume.
+    /// Lists the records of one subvolume.
     pub fn of(
         &self,
         subvolume: &SubvolumeName,
@@ -157,9 +157,13 @@ impl Records {
         self.folder.join(format!("{snapshot}.json"))
     }
 
-    fn error(&self, doing: &'static str, snapshot: String, source: io::Error) -> RecordError {
-        RecordError { doing, snapshot, folder: self.folder.clone(), source }
+    fn error(&self, doing: &'static str, what: String, source: io::Error) -> RecordError {
+        RecordError { doing, what, folder: self.folder.clone(), source }
     }
+}
+
+fn record_of(snapshot: &SnapshotName) -> String {
+    format!("the record of the snapshot {snapshot}")
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_of_one_home() {
+    fn records_of_another_repository_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let (ours, theirs) = (records(folder.path(), "a/"), records(folder.path(), "b/"));
         let name = |text| SnapshotName::parse(text).unwrap();
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_runs_are_alike() {
+    fn no_two_runs_have_the_same_id() {
         assert_ne!(RunId::random().unwrap(), RunId::random().unwrap());
     }
 }

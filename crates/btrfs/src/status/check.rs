@@ -1,6 +1,7 @@
-//! `status --check`: one line for a monitor. Pure; the time is a parameter.
+//! `status --check`: prints one line for a monitor. Pure: the time is a parameter.
 //!
-//! The form is stable: `OK: …`, or `PROBLEM: subvolume: what; …`.
+//! The format is stable: `OK: …`, or `PROBLEM: subvolume: problem, problem; subvolume:
+//! …`.
 
 use jiff::{SignedDuration, Timestamp};
 use s3up_repository::stamp::seconds;
@@ -8,38 +9,42 @@ use s3up_repository::stamp::seconds;
 use crate::status::Status;
 use crate::status::last_runs::RunStatus;
 
-/// A timer fires hourly, and a backup of terabytes takes its time.
+/// The timer fires hourly, and a backup of terabytes takes hours.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A drill a month, as the timer has it, may fail once.
+/// With a monthly timer, one drill may fail before it is a problem.
 const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(62 * 24);
 
-/// What was found of one subvolume, or why it is not known.
+/// The status of one subvolume, or why it is unknown.
 pub struct Checked<'a> {
     pub subvolume: &'a str,
     pub status: Result<&'a Status, &'a str>,
 }
 
-/// What is wrong, by subvolume. Nothing: all is well.
+/// Returns the problems, one text per subvolume. None means that all is well.
 pub fn problems(all: &[Checked<'_>], now: Timestamp) -> Vec<String> {
     let of = |checked: &Checked<'_>| {
         let whats = match checked.status {
             Ok(status) => wrong(status, now),
-            Err(reason) => vec![format!("unknown: {reason}")],
+            Err(reason) => vec![format!("cannot check: {reason}")],
         };
         (!whats.is_empty()).then(|| format!("{}: {}", checked.subvolume, whats.join(", ")))
     };
     all.iter().filter_map(of).collect()
 }
 
-/// The line, with its line break.
+/// Returns the line, with its line break.
 pub fn line(all: &[Checked<'_>], problems: &[String]) -> String {
     if !problems.is_empty() {
         return format!("PROBLEM: {}\n", problems.join("; ").replace(['\n', '\r'], " "));
     }
     let last = all.iter().filter_map(|checked| checked.status.ok()?.last_backup_at.as_deref());
     let oldest = last.min().unwrap_or("never");
-    format!("OK: {} subvolumes, each backed up since {oldest}\n", all.len())
+    let subvolumes = match all.len() {
+        1 => "1 subvolume".to_owned(),
+        count => format!("{count} subvolumes"),
+    };
+    format!("OK: {subvolumes}, each backed up since {oldest}\n")
 }
 
 fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
@@ -56,7 +61,7 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     }
     wrong.extend(drill_wrong(status, now));
     if let Some(run) = &status.last_run {
-        let error = run.error.as_deref().unwrap_or("no error is on record");
+        let error = run.error.as_deref().unwrap_or("unknown error");
         match run.outcome {
             RunStatus::Failed => wrong.push(format!("last run failed: {error}")),
             RunStatus::Stopped => wrong.push("last run was stopped".to_owned()),
@@ -66,16 +71,16 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     wrong
 }
 
-/// Where drills are configured, one has to have gone well lately.
+/// If drills are configured, a recent one must have succeeded.
 fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
     if !status.drills {
         return None;
     }
     let Some(drill) = &status.last_good_drill else {
-        return Some("no drill has gone well".to_owned());
+        return Some("no successful drill yet".to_owned());
     };
     let is_old = now.duration_since(drill.drilled_at) > DRILL_AGE_MAX;
-    is_old.then(|| format!("the last good drill was at {}", seconds(drill.drilled_at)))
+    is_old.then(|| format!("no successful drill since {}", seconds(drill.drilled_at)))
 }
 
 #[cfg(test)]
@@ -114,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_monitor_reads() {
+    fn a_monitor_reads_one_line() {
         use RunStatus::{Failed, NotDue, Published, Stopped};
         #[rustfmt::skip]
         let cases = [
-            ("published", Some(9 * DAY), Some(Published), "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),
-            ("published", Some(9 * DAY), Some(NotDue),    "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),
-            ("published", Some(7 * DAY), None,            "OK: 1 subvolumes, each backed up since 1970-01-01T00:00:00Z\n"),
+            ("published", Some(9 * DAY), Some(Published), "OK: 1 subvolume, each backed up since 1970-01-01T00:00:00Z\n"),
+            ("published", Some(9 * DAY), Some(NotDue),    "OK: 1 subvolume, each backed up since 1970-01-01T00:00:00Z\n"),
+            ("published", Some(7 * DAY), None,            "OK: 1 subvolume, each backed up since 1970-01-01T00:00:00Z\n"),
             ("published", Some(DAY - 1), None,            "PROBLEM: data: overdue since 1970-01-01T23:59:59Z\n"),
             ("published", Some(9 * DAY), Some(Failed),    "PROBLEM: data: last run failed: no space\n"),
             ("published", Some(9 * DAY), Some(Stopped),   "PROBLEM: data: last run was stopped\n"),
@@ -148,8 +153,8 @@ mod tests {
             (false, Some(drill(0)),       ""),
             (true,  Some(drill(9 * DAY)), ""),
             (true,  Some(drill(8 * DAY)), ""),
-            (true,  Some(drill(7 * DAY)), "PROBLEM: data: the last good drill was at 1970-01-08T00:00:00Z\n"),
-            (true,  None,                 "PROBLEM: data: no drill has gone well\n"),
+            (true,  Some(drill(7 * DAY)), "PROBLEM: data: no successful drill since 1970-01-08T00:00:00Z\n"),
+            (true,  None,                 "PROBLEM: data: no successful drill yet\n"),
         ];
         for (drills, last_good_drill, want) in cases {
             (status.drills, status.last_good_drill) = (drills, last_good_drill);
@@ -158,8 +163,8 @@ mod tests {
             assert_eq!(problems.is_empty(), want.is_empty(), "{want}");
             assert!(want.is_empty() || line(&all, &problems) == want, "{problems:?}");
         }
-        let all = [Checked { subvolume: "data", status: Err("the store is away") }];
-        let want = "PROBLEM: data: unknown: the store is away\n";
+        let all = [Checked { subvolume: "data", status: Err("S3 does not answer") }];
+        let want = "PROBLEM: data: cannot check: S3 does not answer\n";
         assert_eq!(line(&all, &problems(&all, time(0))), want);
     }
 }

@@ -1,4 +1,4 @@
-//! The backups of one subvolume as its manifests in the bucket tell them.
+//! Lists the backups of one subvolume from their manifests in the bucket.
 
 use std::time::Duration;
 
@@ -19,24 +19,24 @@ pub struct Entry {
     pub kind: Kind,
     pub created_at: Stamp,
     pub standing: Standing,
-    /// What it says, or why it cannot be read.
+    /// The manifest, or why it cannot be read.
     pub manifest: Result<Manifest, String>,
 }
 
-/// Where a backup stands among the others.
+/// How a backup relates to the published chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// In the chain that the pointer leads to.
+    /// Part of the chain that the pointer leads to.
     Current,
-    /// Older than the newest, and not in its chain.
+    /// Older than the newest published backup, and not in its chain.
     Earlier,
-    /// Newer than what is published: a run died, or is at it.
+    /// Newer than the published chain: its run was killed or is still running.
     Unpublished,
     /// The published chain cannot be read.
     Unknown,
 }
 
-/// The newest `count`, newest first.
+/// Returns the newest `count` backups, newest first.
 pub async fn history(
     bucket: &Bucket,
     layout: &Layout,
@@ -51,7 +51,7 @@ pub async fn history(
         while let Some(page) = listing.next_page().await? {
             let stamps = page.iter().filter_map(|listed| stamp_of(&prefix, &listed.key));
             found.extend(stamps.map(|(stamp, key)| (stamp, kind, key)));
-            // HardLinkNames are short, and what is older than the newest is not needed.
+            // Names are short, and backups beyond the newest `count` are not needed.
             found.sort_unstable_by(|one, other| other.cmp(one));
             found.truncate(count);
         }
@@ -59,7 +59,7 @@ pub async fn history(
     let mut entries = Vec::new();
     for (created_at, kind, key) in found {
         let manifest = match bucket.link(key.clone()).await {
-            Ok(link) => Ok(link.manifest),
+            Ok(entry) => Ok(entry.manifest),
             Err(ReadChainError::Store(err)) => return Err(err),
             Err(ReadChainError::Chain(err)) => Err(error_chain(&err)),
         };
@@ -75,7 +75,7 @@ fn standing(published: &Published, key: &Key, created_at: Stamp) -> Standing {
         Published::Nothing => return Standing::Unpublished,
         Published::ManifestMissing { .. } | Published::Broken { .. } => return Standing::Unknown,
     };
-    if chain.entries().iter().any(|link| link.key == *key) {
+    if chain.entries().iter().any(|entry| entry.key == *key) {
         Standing::Current
     } else if created_at > chain.newest().manifest.created_at {
         Standing::Unpublished
@@ -95,7 +95,7 @@ impl Standing {
     }
 }
 
-/// How fast a backup was made, where its manifest says how long it took.
+/// Returns the rate of a backup, if its manifest says how long it took.
 pub fn throughput(manifest: &Manifest) -> Option<Throughput> {
     let elapsed = Duration::try_from_secs_f64(manifest.elapsed_seconds?).ok()?;
     Some(Throughput { bytes: manifest.total_bytes, elapsed })
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_backup_stands() {
+    fn a_backup_is_current_earlier_or_unpublished() {
         let key = |text| Key::parse(text).unwrap();
         let stamp = |text| Stamp::parse(text).unwrap();
         let chain = || match Partial::default().with(link(0, None)) {

@@ -1,9 +1,8 @@
-//! What this host remembers of its last runs: one file, `global.state_path`.
+//! Remembers the last run of each subvolume, in one file (`global.state_path`).
 //!
-//! A cache for `status`, and nothing else: what is due is decided from the
-//! bucket and the disk alone. Lost, damaged, of another version or of another
-//! bucket, it is begun anew with a line in the log; that it cannot be written is
-//! a warning.
+//! The file is only a cache for `status`: what is due is decided from the bucket and
+//! the disk. A file that is missing, damaged, of another version or of another
+//! repository is replaced, with a line in the log. A failed write is a warning.
 
 use std::path::Path;
 
@@ -39,7 +38,8 @@ pub struct LastRun {
 pub struct LastRuns(StateFile<LastRun>);
 
 impl LastRuns {
-    /// Never fails: what cannot be used is begun anew, and said.
+    /// Opens the file. Never fails: if the file is unusable, the memory is empty and a
+    /// warning says why.
     pub fn open(path: &Path, home: RepositoryLocation) -> LastRuns {
         let (file, unusable) = StateFile::open(path.to_owned(), home, FORMAT);
         let path = path.display();
@@ -63,7 +63,7 @@ impl LastRuns {
         self.0.get(subvolume)
     }
 
-    /// Remembers a run, on disk.
+    /// Remembers a run, and writes the file.
     pub fn note(&mut self, subvolume: &SubvolumeName, run: LastRun) {
         let run = match self.0.get(subvolume) {
             Some(last) => run.after(last.clone()),
@@ -77,13 +77,14 @@ impl LastRuns {
 }
 
 impl LastRun {
-    /// It is due again at once.
+    /// Returns a failed run, which is due again at once.
     pub fn failed(error: String) -> LastRun {
         let now = Timestamp::now();
         LastRun { ran_at: now, outcome: RunStatus::Failed, error: Some(error), next_due_at: now }
     }
 
-    /// That nothing was due does not hide how the run before ended.
+    /// Returns the run to remember. A run in which nothing was due does not hide how
+    /// the run before it ended.
     fn after(self, last: LastRun) -> LastRun {
         match self.outcome {
             RunStatus::NotDue => LastRun { next_due_at: self.next_due_at, ..last },
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_begun_anew() {
+    fn an_unusable_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
         let mut state = LastRuns::open(&path, home("a/"));
@@ -173,7 +174,7 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let mut state = LastRuns::open(&path, home("a/"));
         state.note(&data(), run(RunStatus::Published, 1));
-        assert!(state.last_run(&data()).is_some(), "it is no error that it cannot be written");
+        assert!(state.last_run(&data()).is_some(), "a failed write is no error");
     }
 
     proptest::proptest! {

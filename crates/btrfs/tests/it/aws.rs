@@ -1,4 +1,4 @@
-//! One backup into a real bucket at AWS and back, where somebody named one.
+//! One backup into a real bucket at AWS and back, if the environment names a bucket.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ async fn a_real_bucket_gives_back_a_full_and_an_incremental_as_they_were() {
     assert_same_tree(&data, &target);
 }
 
-/// The bucket has to keep chunks in a class that is read without a thaw.
+/// Returns a configuration with a storage class that is read without a thaw.
 fn configuration(bucket: &AwsBucket, fs: &Path, folder: &Path) -> String {
     format!(
         "[global]\nlock_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
@@ -55,7 +55,7 @@ fn configuration(bucket: &AwsBucket, fs: &Path, folder: &Path) -> String {
     )
 }
 
-/// With the credentials of the environment. An error is what the program said.
+/// Runs the program with the credentials of the environment. The error is its stderr.
 async fn run(config: &Path, arguments: &[&str]) -> Result<(), String> {
     let program = env!("CARGO_BIN_EXE_btrfs-to-s3");
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! One clear line, the right exit code, and nothing left behind.
+//! Bad input gets one clear line and the right exit code, and leaves nothing behind.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ async fn a_wrong_subvolume_is_refused_before_any_snapshot_is_made() {
     let outside = s3up_testkit::temp_dir();
     #[rustfmt::skip]
     let cases = [
-        (world.fs.path().join("folder"), vec!["is a folder, not a subvolume"]),
+        (world.fs.path().join("folder"), vec!["is a directory, not a subvolume"]),
         (world.fs.path().join("missing"), vec!["No such file or directory"]),
         (outside.path().to_owned(),       vec!["not on btrfs"]),
         (elsewhere,                       vec!["is on another filesystem than `snapshots.base_dir`"]),
@@ -34,14 +34,14 @@ async fn a_wrong_subvolume_is_refused_before_any_snapshot_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_clash_or_are_missing_say_how_to_name_them() {
+async fn a_clashing_or_missing_name_is_refused_with_a_hint() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     world.configure(&format!("paths = [{data:?}, \"/mnt/data\"]"), "");
     let ran = world.run(&["backup", "--once"]).await;
     ran.failed_with(
         2,
-        &["config.toml:9: subvolumes.paths[1]", "is called \"data\", too", "name = "],
+        &["config.toml:9: subvolumes.paths[1]", "the name \"data\" is already used for", "name = "],
     );
     world.configure("paths = [\"/\"]", "");
     let ran = world.run(&["backup", "--once"]).await;
@@ -52,7 +52,7 @@ async fn names_that_clash_or_are_missing_say_how_to_name_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_base_dir_that_is_not_there_is_named() {
+async fn a_missing_base_dir_is_named() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.reconfigure("/snapshots\"", "/no-such\"");
     let ran = world.run(&["backup", "--once"]).await;
@@ -60,7 +60,7 @@ async fn a_base_dir_that_is_not_there_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_lets_nobody_in_is_a_failure_and_never_a_skip() {
+async fn a_bucket_without_access_is_a_failure_and_never_a_skip() {
     let Some(world) = World::start(&["data"]).await else { return };
     let none = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     for arguments in [
@@ -105,7 +105,7 @@ async fn a_bucket_that_lets_nobody_in_is_a_failure_and_never_a_skip() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_cannot_be_is_refused_before_anything_is_fetched() {
+async fn an_impossible_target_is_refused_before_anything_is_downloaded() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let outside = s3up_testkit::temp_dir();
@@ -135,7 +135,7 @@ async fn a_target_that_cannot_be_is_refused_before_anything_is_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_never_backed_up_is_named() {
+async fn a_subvolume_without_backups_is_named() {
     let Some(world) = World::start(&["data"]).await else { return };
     let target = world.fs.path().join("restored");
     world.restore("data", &target).await.failed_with(
@@ -143,7 +143,7 @@ async fn what_was_never_backed_up_is_named() {
         &["nothing is published for the subvolume data", "below the prefix nas/ at all"],
     );
     let ran = world.run(&["backup", "--once", "--subvolume", "dta"]).await;
-    ran.failed_with(2, &["no subvolume \"dta\" in the configuration, which has data"]);
+    ran.failed_with(2, &["subvolume \"dta\" is not in the configuration; expected one of data"]);
     world.backup().await;
     world.restore("Data", &target).await.failed_with(1, &["there are backups of data"]);
     let target = target.to_str().unwrap();
@@ -156,7 +156,7 @@ async fn what_was_never_backed_up_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_config_shows_what_is_in_force_and_needs_no_bucket() {
+async fn check_config_shows_the_effective_configuration_without_a_bucket() {
     let Some(world) = World::start(&["data"]).await else { return };
     let ran = world.run(&["check-config"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);

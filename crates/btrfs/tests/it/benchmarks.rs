@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::fixture::{CHUNK, World};
 
-/// Two chunks.
+/// Uploads two chunks.
 const ARGUMENTS: [&str; 6] = ["benchmark", "--bytes", "13000000", "--concurrency", "1,4", "--json"];
 
 async fn assert_nothing_is_left(world: &World, before: &[String]) {
@@ -19,7 +19,7 @@ async fn assert_nothing_is_left(world: &World, before: &[String]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn made_up_data_is_measured_and_removed() {
+async fn random_data_is_uploaded_measured_and_removed() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let before = world.all_keys().await;
@@ -45,7 +45,7 @@ async fn made_up_data_is_measured_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_sent_alone_and_into_the_bucket() {
+async fn a_snapshot_is_measured_alone_and_into_the_bucket() {
     let Some(world) = World::start(&["data"]).await else { return };
     let arguments = [&ARGUMENTS[..], &["--subvolume", "data"]].concat();
     world.run(&arguments).await.failed_with(2, &["subvolume data has no snapshot to send"]);
@@ -67,7 +67,7 @@ async fn a_snapshot_is_sent_alone_and_into_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_left_when_it_is_stopped_at_any_call() {
+async fn a_benchmark_stopped_at_any_call_leaves_nothing() {
     let Some(world) = World::start(&["data"]).await else { return };
     for nth in 1.. {
         let held = world.s3.faults().hold(nth);
@@ -82,7 +82,7 @@ async fn nothing_is_left_when_it_is_stopped_at_any_call() {
         }
         let pid = Pid::from_raw(run.id().unwrap() as i32).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
-        // From now on the store answers again.
+        // From now on S3 answers again.
         held.release();
 
         let output = run.wait_with_output().await.unwrap();
@@ -94,7 +94,7 @@ async fn nothing_is_left_when_it_is_stopped_at_any_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_left_when_it_fails_and_a_killed_one_is_cleared_up() {
+async fn a_failed_benchmark_leaves_nothing_and_the_next_cleans_up_after_a_kill() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.reconfigure("retry_hours = 0.002", "retry_hours = 0");
     for op in [Op::CreateMultipartUpload, Op::UploadPart, Op::CompleteMultipartUpload] {
@@ -113,14 +113,14 @@ async fn nothing_is_left_when_it_fails_and_a_killed_one_is_cleared_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_refused() {
+async fn invalid_arguments_are_refused() {
     let Some(world) = World::start(&["data"]).await else { return };
     #[rustfmt::skip]
     let cases = [
         (vec!["--bytes", "0"],            "--bytes: expected at least 1"),
         (vec!["--concurrency", "0,4"],    "--concurrency: expected numbers from 1 to 256"),
-        (vec!["--storage-class", "COLD"], "--storage-class: no such class: \"COLD\""),
-        (vec!["--subvolume", "dta"],      "no subvolume \"dta\""),
+        (vec!["--storage-class", "COLD"], "--storage-class: unknown storage class \"COLD\""),
+        (vec!["--subvolume", "dta"],      "subvolume \"dta\" is not in the configuration"),
     ];
     for (arguments, want) in cases {
         let ran = world.run(&[&["benchmark"], &arguments[..]].concat()).await;

@@ -1,4 +1,4 @@
-//! `send.compressed`, and what streams do not carry.
+//! `send.compressed`, and the warnings about data that streams do not contain.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn, assert_same_tree};
 use crate::fixture::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_data_is_sent_as_it_is_and_comes_back() {
+async fn compressed_data_is_sent_as_it_is_and_restored() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     let property = ["property", "set"].map(std::ffi::OsStr::new);
@@ -34,7 +34,7 @@ async fn compressed_data_is_sent_as_it_is_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_cannot_falls_back_or_says_so() {
+async fn a_host_without_compressed_send_falls_back_or_refuses() {
     let Some(mut world) = World::start(&["data"]).await else { return };
     // Its first `btrfs send` is the one that prints the help.
     let fault = BtrfsFault::FailsAfter { bytes: 0 };

@@ -98,7 +98,7 @@ async fn a_pointer_that_is_damaged_is_named_and_costs_no_backup() {
         assert_eq!(world.newest("data").await.1["kind"], "full");
         let after = world.keys().await;
         assert!(before.iter().all(|key| after.contains(key)), "{before:?} {after:?}");
-        assert_eq!(world.snapshots().len(), 3, "nothing goes while the chain is unreadable");
+        assert_eq!(world.snapshots().len(), 3, "nothing is deleted while the chain is unreadable");
     }
 }
 
@@ -145,7 +145,7 @@ async fn a_manifest_of_a_newer_program_stops_its_subvolume_and_no_other() {
     let ran = world.run(&["backup", "--once"]).await;
 
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("was made by a newer program"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was made by a newer version"), "{}", ran.stderr);
     assert_eq!(world.newest("one").await.0, key);
     assert_eq!(world.newest("two").await.1["kind"], "incremental");
 }

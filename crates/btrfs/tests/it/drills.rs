@@ -61,7 +61,7 @@ async fn a_good_drill_is_proven_remembered_and_leaves_nothing() {
     let Some(world) = backed_up(&["one", "two"]).await else { return };
     let never = world.run(&["status", "--check"]).await;
     assert_eq!(never.code, Some(1));
-    assert!(never.stdout.contains("one: no drill has gone well"), "{}", never.stdout);
+    assert!(never.stdout.contains("one: no successful drill yet"), "{}", never.stdout);
 
     let ran = world.run(&["drill", "--json"]).await;
 

@@ -1,4 +1,4 @@
-//! `estimate`: what changed lately, on a real btrfs.
+//! `estimate` on a real btrfs.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ async fn an_estimate_counts_what_changed_and_enters_no_other_subvolume() {
     let one = world.subvolume("one");
     fs::write(one.join("file"), noise(100_000)).unwrap();
     fs::hard_link(one.join("file"), one.join("again")).unwrap();
-    // Its ctime is now, whatever its mtime says.
+    // Its ctime is now, although its mtime is not.
     let old = fs::File::create(one.join("old")).unwrap();
     old.set_modified(std::time::UNIX_EPOCH).unwrap();
     let nested = world.fs.subvolume("one/nested");
@@ -37,16 +37,16 @@ async fn an_estimate_counts_what_changed_and_enters_no_other_subvolume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subvolume_that_is_not_there_is_named() {
+async fn a_missing_subvolume_is_named() {
     let Some(world) = World::start(&["data"]).await else { return };
     s3up_testkit::delete_subvolume(&world.subvolume("data"));
     let ran = world.run(&["estimate"]).await;
     ran.failed_with(1, &["estimate data: read", "No such file"]);
 }
 
-/// Root reads every folder but those whose path is too long for the kernel.
+/// Root can read every directory except those whose path is too long for the kernel.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_named() {
+async fn unreadable_directories_are_named() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     fs::write(data.join("open"), "x").unwrap();
@@ -59,7 +59,7 @@ async fn what_cannot_be_read_is_named() {
 
     let ran = world.run(&["estimate", "--json"]).await;
 
-    ran.failed_with(3, &["1 folders or files could not be read"]);
+    ran.failed_with(3, &["cannot read 1 files or directories"]);
     assert!(ran.stderr.contains("event=estimate_unreadable"), "{}", ran.stderr);
     let all: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&all[0]["files"], &all[0]["unreadable"]), (&1.into(), &1.into()));

@@ -1,6 +1,6 @@
-//! A real `btrfs send` that is frozen and thawed in mid-stream. The kernel starts
-//! its work again then, so that a part of a stream is followed by a whole one,
-//! and the program exits with 0.
+//! A real `btrfs send` is frozen and thawed in mid-stream. The kernel then restarts its
+//! work, so that part of a stream is followed by a whole one, and the program exits with
+//! 0.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use s3up_testkit::{assert_same_tree, noise, wait_until};
 
 use crate::fixture::{RETRY_FOR, Ran, World};
 
-/// More than the buffers of a backup hold: with S3 held up, the send has to wait.
+/// More than the buffers of a backup hold, so that the send waits while S3 is held up.
 const STREAM_BYTES: u64 = 96 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,8 +45,8 @@ async fn frozen_and_thawed(freeze: impl Fn(Pid)) {
     let ran = Ran::of(run.wait_with_output().await.expect("its end"));
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("event=send_again subvolume=data sent=1"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("is no sound stream"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=send_repeated subvolume=data sent=1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not a sound stream"), "{}", ran.stderr);
     let target = world.fs.path().join("restored");
     let restored = world.restore("data", &target).await;
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
@@ -54,8 +54,8 @@ async fn frozen_and_thawed(freeze: impl Fn(Pid)) {
     world.assert_nothing_runs();
 }
 
-/// The `btrfs send` that a run has started, once it waits for its pipe: then it
-/// is in the kernel, in the middle of its stream.
+/// Waits until the `btrfs send` of a run waits for its pipe, and returns it. It is then in
+/// the kernel, in the middle of its stream.
 fn waiting_send(run: u32) -> Pid {
     let mut found = None;
     let waits = wait_until(RETRY_FOR, || {
@@ -77,7 +77,7 @@ fn is_in_mid_stream(send: i32) -> bool {
     })
 }
 
-/// As in `ps`: "T" is stopped.
+/// Returns the state as `ps` shows it: "T" means stopped.
 fn state(pid: Pid) -> String {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
     let status = status.unwrap_or_default();
@@ -85,7 +85,7 @@ fn state(pid: Pid) -> String {
     line.unwrap_or("gone").trim().chars().take(1).collect()
 }
 
-/// A control group of our own, of either version.
+/// A control group of this test, of either version.
 struct Freezer {
     group: PathBuf,
     version: Version,
@@ -119,7 +119,8 @@ impl Freezer {
         freezer.file(freezer.switch().0).exists().then_some(freezer)
     }
 
-    /// The file, what freezes, what thaws, and where "it is frozen" stands.
+    /// Returns the file to write, the words that freeze and thaw, and the file and text that
+    /// confirm the freeze.
     fn switch(&self) -> (&str, &str, &str, (&str, &str)) {
         match self.version {
             Version::One => ("freezer.state", "FROZEN", "THAWED", ("freezer.state", "FROZEN")),
@@ -147,7 +148,7 @@ impl Freezer {
 
 impl Drop for Freezer {
     fn drop(&mut self) {
-        // It can be removed once the last of its processes is gone.
+        // It can be removed once its last process is gone.
         let gone = wait_until(RETRY_FOR, || fs::remove_dir(&self.group).is_ok());
         assert!(gone || std::thread::panicking(), "{:?} is still there", self.group);
     }

@@ -1,5 +1,5 @@
-//! Killed (-9) at each of its S3 calls: the pointer always names a whole chain,
-//! and a rerun succeeds and leaves nothing over.
+//! A backup is killed (-9) at each of its S3 calls: the pointer always names a whole chain,
+//! and a rerun succeeds and leaves nothing behind.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use s3up_testkit::{Checkpoint, assert_same_tree, kill_at_each_call, noise};
 
 use crate::fixture::{CHUNK, World};
 
-/// What is in the subvolume before the run that is killed.
+/// What is published before the run that is killed.
 #[derive(Clone, Copy, PartialEq)]
 enum Before {
     NothingPublished,
@@ -26,8 +26,8 @@ async fn an_incremental_that_is_killed_at_any_call_leaves_the_old_or_the_new_bac
     killed_at_each_call(Before::AFull).await;
 }
 
-/// Each subvolume is published by itself: of each one the old or the new backup
-/// is there, also where the run died between two of them.
+/// Each subvolume is published by itself: each one has its old or its new backup, even if
+/// the run is killed between two of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn incrementals_of_two_subvolumes_killed_at_any_call_are_each_old_or_new() {
     let Some(world) = World::start(&[]).await else { return };
@@ -62,13 +62,13 @@ async fn incrementals_of_two_subvolumes_killed_at_any_call_are_each_old_or_new()
     )
     .await;
 
-    // Of each: pointer, two manifests, a listing, chunk, parts file, manifest, pointer.
+    // For each: pointer, two manifests, a listing, chunk, part index, manifest, pointer.
     assert!(killed >= 16, "{killed}");
 }
 
-/// Two generations, of which the old one goes at the end of the run.
+/// There are two generations, and the run ends by deleting the old one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_prunes_at_its_end_may_be_killed_at_any_call() {
+async fn a_backup_with_a_prune_killed_at_any_call_leaves_a_whole_chain() {
     let Some(world) = World::start(&[]).await else { return };
     let round = RefCell::new(String::new());
 
@@ -99,7 +99,7 @@ async fn a_backup_that_prunes_at_its_end_may_be_killed_at_any_call() {
     )
     .await;
 
-    // Fourteen for the backup, more than six to look at all and delete what goes.
+    // Fourteen for the backup, more than six to audit the chain and to delete.
     assert!(killed >= 20, "{killed}");
 }
 
@@ -137,13 +137,13 @@ async fn killed_at_each_call(before: Before) {
     )
     .await;
 
-    // Two looks at the bucket, two writes in vain, the pointer, six for the first
-    // chunk, one for the second, three to publish: at least these.
+    // At least: two probes, two probing writes, the pointer, six for the first chunk, one for
+    // the second, three to publish.
     assert!(killed >= 15, "{killed}");
 }
 
-/// Every object of the chain that the pointer names, each of them checked; none
-/// where nothing is published.
+/// Checks every object of the published chain and returns their keys. Returns none if
+/// nothing is published.
 async fn whole_chain(world: &World, name: &str) -> BTreeSet<String> {
     let pointer = format!("nas/subvol/{name}/current.json");
     let mut keys = BTreeSet::new();
@@ -176,7 +176,7 @@ async fn comes_back(world: &World, name: &str) {
     s3up_testkit::delete_subvolume(&target);
 }
 
-/// In the bucket, only the chain; on disk, no more than is retained.
+/// Asserts that the bucket holds only the chain, and the disk only retained snapshots.
 async fn nothing_is_left_over(world: &World, name: &str, chain: &BTreeSet<String>) {
     let ours = format!("nas/subvol/{name}/");
     let keys = world.keys().await;
@@ -193,7 +193,7 @@ async fn nothing_is_left_over(world: &World, name: &str, chain: &BTreeSet<String
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_run_stored_under_the_same_keys_is_left_alone() {
+async fn objects_of_another_run_under_the_same_keys_are_not_deleted() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(CHUNK + 1000)).unwrap();
     let held = world.s3.faults().hold_op(s3up_devstore::Op::CompleteMultipartUpload, 1);
@@ -204,7 +204,7 @@ async fn what_another_run_stored_under_the_same_keys_is_left_alone() {
     world.process_tag.assert_no_process_left();
     let keys = world.keys().await;
     let chunk = keys.iter().find(|key| key.ends_with("-0.bin")).unwrap();
-    // As if another host had begun in the same second, and been faster.
+    // As if another host had started a backup in the same second, and was faster.
     world.write(chunk, b"theirs").await;
 
     let ran = world.backup().await;

@@ -1,6 +1,5 @@
-//! Killed (-9) at a hundred random moments, from the beginning of a run to its
-//! end: each rerun succeeds with no manual step, sends nothing twice that S3 had
-//! acknowledged, and leaves nothing over.
+//! A backup is killed (-9) at a hundred random moments. Each rerun succeeds without a manual
+//! step, uploads nothing twice that S3 had acknowledged, and leaves nothing behind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +11,7 @@ use s3up_testkit::{ProgramEnd, assert_same_tree, kill_when, noise, run_to_succes
 use crate::fixture::{CHUNK, World};
 
 const ROUNDS: u64 = 100;
-/// Runs that are timed before the first is killed.
+/// Number of runs that are timed before the first is killed.
 const TIMED: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,18 +53,17 @@ async fn killed_at_a_hundred_random_moments_a_rerun_always_succeeds() {
     assert_eq!(world.restore("data", &target).await.code, Some(0), "{seed}");
     assert_same_tree(&world.subvolume("data"), &target);
     assert_eq!(world.run(&["verify"]).await.code, Some(0), "{seed}");
-    // Most moments are within a run; where the machine was busy when that was
-    // timed, fewer.
+    // Most moments are within a run; fewer if the machine was busy during the timing.
     assert!(killed > ROUNDS / 4, "seed {seed}: {killed} were killed, {resumed} resumed");
 }
 
-/// Every fourth is a full, so that the incremental after it prunes.
+/// Every fourth run is a full, so that the incremental after it prunes.
 fn command(world: &World, round: u64) -> std::process::Command {
     let how = if round.is_multiple_of(4) { "--full" } else { "--once" };
     world.command(&["backup", how]).into_std()
 }
 
-/// Two chunks, of which one has three parts; another one each round.
+/// Writes a file of two chunks, one of them with three parts; it differs each round.
 fn change(world: &World, round: u64) {
     let data = world.subvolume("data");
     let mut big = noise(CHUNK + 1000);
@@ -87,7 +85,7 @@ async fn assert_pointer_is_whole(world: &World, seed: u64, round: u64) {
     }
 }
 
-/// Every object is named by a manifest that is there.
+/// Asserts that an existing manifest names every object.
 async fn assert_nothing_is_left(world: &World, seed: u64, round: u64) {
     let keys: BTreeSet<_> = world.keys().await.into_iter().collect();
     let mut wanted = BTreeSet::from(["nas/subvol/data/current.json".to_owned()]);
@@ -106,7 +104,7 @@ fn is_manifest(key: &str) -> bool {
     key.contains("/manifest-") && !key.ends_with("-parts.json")
 }
 
-/// The objects of a backup, and the lengths of its chunks.
+/// Returns the objects of a backup, with the lengths of its chunks.
 fn named(manifest: &serde_json::Value) -> Vec<(String, Option<u64>)> {
     let text = |value: &serde_json::Value| value.as_str().expect("a key").to_owned();
     let chunks = manifest["chunks"].as_array().expect("chunks").iter();
@@ -114,7 +112,7 @@ fn named(manifest: &serde_json::Value) -> Vec<(String, Option<u64>)> {
     chunks.chain([(text(&manifest["parts"]["key"]), None)]).collect()
 }
 
-/// Parts that a journal says S3 has.
+/// Returns the number of acknowledged parts in the journals.
 fn acknowledged_parts(world: &World) -> u64 {
     let folder = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a folder");
     let paths = folder.map(|entry| entry.expect("an entry").path());
@@ -123,7 +121,7 @@ fn acknowledged_parts(world: &World) -> u64 {
     texts.map(|text| text.matches("{\"line\":\"part\"").count() as u64).sum()
 }
 
-/// Of its multipart uploads.
+/// Returns the number of parts in its multipart uploads.
 async fn parts_of_newest(world: &World) -> u64 {
     let (_, manifest) = world.newest("data").await;
     let parts = world.json(manifest["parts"]["key"].as_str().expect("a key")).await;
@@ -134,8 +132,8 @@ async fn parts_of_newest(world: &World) -> u64 {
     counts.sum()
 }
 
-/// `S3UP_KILL_SEED` brings back the moments of a run that failed.
-#[expect(clippy::disallowed_methods, reason = "a test that failed is to be run again as it was")]
+/// Returns the seed. `S3UP_KILL_SEED` repeats the moments of a failed run.
+#[expect(clippy::disallowed_methods, reason = "a failed test must be repeatable")]
 #[expect(clippy::print_stdout, reason = "the seed of a test that fails")]
 fn seed() -> u64 {
     let given = std::env::var("S3UP_KILL_SEED").ok().and_then(|text| text.parse().ok());
@@ -148,7 +146,7 @@ fn seed() -> u64 {
 struct Random(u64);
 
 impl Random {
-    /// From 0 to 1.
+    /// Returns a number from 0 to 1.
     fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

@@ -1,4 +1,4 @@
-//! `list`: what the bucket holds, with a configuration file and without.
+//! `list` prints what the bucket holds, with and without a configuration file.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_has_generations_chains_and_what_nobody_names() {
+async fn a_list_shows_generations_chains_and_unknown_objects() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(CHUNK + 100)).unwrap();
     world.backup().await;
@@ -68,12 +68,12 @@ async fn a_list_needs_no_configuration_file() {
     wrong.failed_with(2, &["s3.prefix"]);
     nothing_said.failed_with(2, &["without a configuration, --bucket"]);
     assert_eq!((elsewhere.code, elsewhere.stdout.trim()), (Some(0), "[]"));
-    let text = "there are no backups below the prefix Nas/";
+    let text = "found no backups below the prefix Nas/";
     assert!(elsewhere.stderr.contains(text), "{}", elsewhere.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_broken_is_listed_with_its_reason() {
+async fn a_broken_backup_is_listed_with_its_reason() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     world.backup().await;
@@ -86,6 +86,6 @@ async fn what_is_broken_is_listed_with_its_reason() {
     assert_eq!(all[0]["pointer"], "broken");
     assert_eq!(all[0]["broken"][0]["standing"], "broken");
     assert!(all[0]["broken"][0]["error"].as_str().unwrap().contains("is missing"), "{all}");
-    // The chunk of the full, and its parts file.
+    // The chunk of the full, and its part index.
     assert_eq!(all[0]["unknown_count"], 2);
 }

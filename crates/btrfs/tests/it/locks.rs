@@ -1,4 +1,4 @@
-//! One run at a time: who holds the lock, and when it is free again.
+//! The lock: one run at a time, and when the lock is free again.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn};
 use crate::fixture::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_run_waits_for_nobody_and_says_who_holds_the_lock() {
+async fn a_second_run_fails_at_once_and_names_the_holder_of_the_lock() {
     let Some(world) = World::start(&["data"]).await else { return };
     let held = world.s3.faults().hold(1);
     let mut first = world.command(&["backup", "--once"]).spawn().unwrap();
@@ -18,15 +18,15 @@ async fn a_second_run_waits_for_nobody_and_says_who_holds_the_lock() {
 
     second.failed_with(75, &["another run holds the lock", &first.id().unwrap().to_string()]);
     first.kill().await.unwrap();
-    // Nobody holds it any more, though its file still names that process.
+    // The lock is free, although its file still names that process.
     let third = world.backup().await;
     assert!(third.stderr.contains("event=backup_lock_stale"), "{}", third.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_of_a_process_that_is_gone_or_another_is_taken_over() {
+async fn a_lock_of_a_dead_or_unrelated_process_is_taken_over() {
     let Some(world) = World::start(&["data"]).await else { return };
-    // Init is alive, and no run of ours. No process has the other number.
+    // Init is alive, but not btrfs-to-s3. No process has the other PID.
     for pid in ["1", "999999999"] {
         fs::write(world.lock(), format!("{pid}\n")).unwrap();
         let ran = world.backup().await;
@@ -37,7 +37,7 @@ async fn a_lock_of_a_process_that_is_gone_or_another_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_python_tool_counts_while_it_lives() {
+async fn a_lock_of_the_running_python_tool_counts() {
     let Some(world) = World::start(&["data"]).await else { return };
     let mut python = Command::new("/bin/sh")
         .args(["-c", "read line", "btrfs_to_s3", "backup"])

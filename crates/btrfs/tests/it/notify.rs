@@ -1,4 +1,4 @@
-//! `notify.url`: a ping for how each run ended, and never its secret in a log.
+//! `notify.url`: a ping for the end of each run, whose secret never appears in a log.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use crate::fixture::{Ran, World};
 
 const SECRET: &str = "d5c1a0e8-secret";
 
-/// Answers every request, and keeps it.
+/// A server that answers and remembers every request.
 struct Watcher {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -38,7 +38,7 @@ impl Watcher {
     }
 }
 
-/// A whole request, as its length says.
+/// Reads a whole request.
 async fn read(stream: &mut tokio::net::TcpStream) -> String {
     let mut text = String::new();
     let mut piece = [0; 4096];
@@ -61,15 +61,15 @@ async fn run(world: &World, watcher: &Watcher, arguments: &[&str]) -> Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn success_nothing_due_and_failure_are_told_apart() {
+async fn success_and_failure_are_reported_differently() {
     let Some(mut world) = World::start(&["data"]).await else { return };
     let watcher = Watcher::answering("200 OK").await;
     for _ in ["a full", "nothing due"] {
         let ran = run(&world, &watcher, &["backup"]).await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        let told = watcher.take();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with(&format!("GET /ping/{SECRET} HTTP/1.1")), "{told:?}");
+        let requests = watcher.take();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        assert!(requests[0].starts_with(&format!("GET /ping/{SECRET} HTTP/1.1")), "{requests:?}");
     }
     let fault = BtrfsFault::FailsAfter { bytes: 50 };
     let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Every, fault }]);
@@ -88,7 +88,7 @@ async fn success_nothing_due_and_failure_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_of_what_was_no_backup() {
+async fn only_backups_are_reported() {
     let Some(world) = World::start(&["data"]).await else { return };
     let watcher = Watcher::answering("200 OK").await;
     for arguments in [vec!["plan"], vec!["backup", "--dry-run"], vec!["backup", "--no-s3"]] {
@@ -104,7 +104,7 @@ async fn nobody_is_told_of_what_was_no_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_that_does_not_answer_well_is_a_warning() {
+async fn a_failed_notification_is_a_warning() {
     let Some(world) = World::start(&["data"]).await else { return };
     let mut nobody = Watcher::answering("200 OK").await;
     nobody.url = format!("http://127.0.0.1:1/{SECRET}");

@@ -1,4 +1,4 @@
-//! What is due, and what is not: `plan`, `backup --dry-run`, `backup`.
+//! What is due: `plan`, `backup --dry-run` and `backup`.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_without_once_does_what_is_due() {
+async fn a_backup_without_once_follows_the_schedule() {
     let Some(world) = World::start(&["data"]).await else { return };
     let first = world.run(&["backup"]).await;
     assert_eq!(first.code, Some(0), "{}", first.stderr);
@@ -40,7 +40,7 @@ async fn once_forces_a_run() {
 
     let again = world.backup().await;
 
-    assert!(again.stderr.contains("it was asked for"), "{}", again.stderr);
+    assert!(again.stderr.contains("requested with --once"), "{}", again.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "incremental");
 }
 
@@ -49,7 +49,7 @@ async fn a_plan_is_printed_and_changes_nothing() {
     let Some(world) = World::start(&["one", "two"]).await else { return };
     world.run(&["backup", "--subvolume", "one"]).await;
     let (snapshots, keys) = (world.snapshots(), world.keys().await);
-    // Somebody else is at work: a plan does not mind.
+    // A plan takes no lock, so a running backup does not matter.
     let held = world.s3.faults().hold(1);
     let mut busy = world.command(&["backup", "--once", "--subvolume", "one"]).spawn().unwrap();
     held.reached().await;
@@ -63,7 +63,7 @@ async fn a_plan_is_printed_and_changes_nothing() {
     busy.kill().await.unwrap();
     assert_eq!(table.code, Some(0), "{}", table.stderr);
     assert!(table.stdout.starts_with("SUBVOLUME  DECISION"), "{}", table.stdout);
-    assert!(table.stdout.contains("nothing is published yet"), "{}", table.stdout);
+    assert!(table.stdout.contains("no backup has been published yet"), "{}", table.stdout);
     for plan in [&plan, &dry] {
         assert_eq!(
             (&plan[0]["subvolume"], &plan[0]["decision"]),
@@ -81,7 +81,7 @@ async fn a_plan_is_printed_and_changes_nothing() {
     );
     assert_eq!(
         (&full[0]["decision"], &full[0]["reason"]),
-        (&"full".into(), &"it was asked for".into())
+        (&"full".into(), &"requested with --full".into())
     );
     assert_eq!((world.snapshots(), world.keys().await), (snapshots, keys));
     for op in [Op::PutObject, Op::CreateMultipartUpload, Op::DeleteObject] {
@@ -92,7 +92,7 @@ async fn a_plan_is_printed_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_looked_at_is_no_plan() {
+async fn a_subvolume_that_cannot_be_read_is_planned_as_unknown() {
     let Some(world) = World::start(&["one", "two"]).await else { return };
     world.backup().await;
     let (key, mut manifest) = world.newest("one").await;
@@ -101,15 +101,15 @@ async fn what_cannot_be_looked_at_is_no_plan() {
 
     let ran = world.run(&["plan", "--json"]).await;
 
-    ran.failed_with(3, &["plan: 1 of 2 done, not done: one"]);
+    ran.failed_with(3, &["plan: 1 of 2 subvolumes done, failed: one"]);
     let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&plan[0]["subvolume"], &plan[0]["decision"]), (&"two".into(), &"not_due".into()));
     assert_eq!((&plan[1]["subvolume"], &plan[1]["decision"]), (&"one".into(), &"unknown".into()));
-    assert!(plan[1]["reason"].as_str().unwrap().contains("a newer program"), "{plan}");
+    assert!(plan[1]["reason"].as_str().unwrap().contains("a newer version"), "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_incremental_needs_and_is_gone_leads_to_a_full_at_once() {
+async fn a_missing_parent_or_manifest_leads_to_a_full_at_once() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     s3up_testkit::delete_subvolume(&world.snapshots_dir().join(&world.snapshots()[0]));
@@ -143,7 +143,7 @@ async fn the_time_zone_of_the_host_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_went_back_is_said_and_costs_no_backup() {
+async fn a_clock_that_went_back_is_reported_and_skips_no_backup() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.run(&["backup"]).await;
     fs::write(world.subvolume("data").join("new"), "new").unwrap();

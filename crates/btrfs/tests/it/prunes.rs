@@ -1,4 +1,4 @@
-//! Old generations go, and only those: `prune`, and what a backup prunes.
+//! `prune`, and the prune at the end of a backup, delete only old generations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,7 +31,7 @@ async fn two_generations() -> Option<World> {
     Some(world)
 }
 
-/// Everything that the chain of the pointer needs, and the pointer.
+/// Returns the keys of the published chain and of the pointer.
 async fn published(world: &World) -> BTreeSet<String> {
     let mut keys = BTreeSet::from(["nas/subvol/data/current.json".to_owned()]);
     let mut next = Some(world.newest("data").await.0);
@@ -55,7 +55,7 @@ async fn keys(world: &World) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_generation_goes_once_the_new_one_has_an_incremental() {
+async fn an_old_generation_is_deleted_once_the_new_one_has_an_incremental() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("file"), "old").unwrap();
     world.backup().await;
@@ -71,7 +71,7 @@ async fn an_old_generation_goes_once_the_new_one_has_an_incremental() {
     assert!(old.is_subset(&kept));
     let generations = &waits[0]["generations"];
     assert_eq!((&generations[0]["goes"], &generations[1]["goes"]), (&false.into(), &false.into()));
-    assert_eq!(generations[0]["reason"], "the new full has no published incremental yet");
+    assert_eq!(generations[0]["reason"], "the newer full has no published incremental yet");
     assert!(
         incremental.stderr.contains("event=pruned subvolume=data backups=2 objects=6"),
         "{}",
@@ -85,7 +85,7 @@ async fn an_old_generation_goes_once_the_new_one_has_an_incremental() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_says_what_goes_and_deletes_nothing() {
+async fn a_dry_run_prints_the_plan_and_deletes_nothing() {
     let Some(world) = two_generations().await else { return };
     let before = keys(&world).await;
 
@@ -96,8 +96,7 @@ async fn a_dry_run_says_what_goes_and_deletes_nothing() {
 
     assert_eq!(keys(&world).await, before);
     assert!(table.stdout.starts_with("SUBVOLUME  GENERATION"), "{}", table.stdout);
-    for text in ["goes   a newer generation has taken its place", "stays  it is the published one"]
-    {
+    for text in ["delete  replaced by a newer generation", "keep    published generation"] {
         assert!(table.stdout.contains(text), "{}", table.stdout);
     }
     assert_eq!(
@@ -114,7 +113,7 @@ async fn a_dry_run_says_what_goes_and_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_goes_before_its_replacement_is_proven() {
+async fn nothing_is_deleted_before_its_replacement_is_audited() {
     let Some(world) = two_generations().await else { return };
     let (_, newest) = world.newest("data").await;
     let chunk = newest["chunks"][0]["key"].as_str().unwrap();
@@ -127,12 +126,8 @@ async fn nothing_goes_before_its_replacement_is_proven() {
     let ran = world.run(&["prune"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.contains("the published chain is not all there"), "{}", ran.stdout);
-    assert!(
-        ran.stdout.contains(chunk) && ran.stdout.contains("has the checksum"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("the published chain is incomplete"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(chunk) && ran.stdout.contains("has checksum"), "{}", ran.stdout);
     assert_eq!(keys(&world).await, before);
     world.write(chunk, &good).await;
     world.run(&["prune"]).await;
@@ -140,7 +135,7 @@ async fn nothing_goes_before_its_replacement_is_proven() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_any_call_a_prune_leaves_what_is_restorable_and_the_next_ends_it() {
+async fn a_prune_killed_at_any_call_leaves_whole_backups_and_the_next_one_finishes() {
     let Some(world) = two_generations().await else { return };
     let mut all = BTreeMap::new();
     for key in world.keys().await {
@@ -174,7 +169,7 @@ async fn killed_at_any_call_a_prune_leaves_what_is_restorable_and_the_next_ends_
     )
     .await;
 
-    // Two manifests, two parts files and chunks of two backups: six deletes.
+    // Two manifests, two part indexes and chunks of two backups: six deletes.
     assert!(killed >= 15, "{killed}");
 }
 
@@ -199,7 +194,7 @@ async fn a_backup_that_may_not_delete_warns_and_a_prune_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_versions_are_kept_a_prune_says_what_stays() {
+async fn a_prune_warns_that_old_versions_remain() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.s3.create_bucket("kept", Versioning::Enabled).await.unwrap();
     world.reconfigure("bucket = \"backups\"", "bucket = \"kept\"");
@@ -211,13 +206,13 @@ async fn where_versions_are_kept_a_prune_says_what_stays() {
     let ran = world.run(&["prune"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("event=versions_stay"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=old_versions_remain"), "{}", ran.stderr);
     assert!(ran.stderr.contains("NoncurrentVersionExpiration"), "{}", ran.stderr);
     assert!(ran.stderr.contains("event=pruned subvolume=data backups=1"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_manifest_names_goes_only_when_asked_and_old() {
+async fn orphans_are_deleted_only_on_request_and_only_if_old() {
     let Some(world) = two_generations().await else { return };
     let lost = "nas/subvol/data/full/chunk-20200101T000000Z-0.bin";
     world.write(lost, b"lost").await;
@@ -238,13 +233,13 @@ async fn what_no_manifest_names_goes_only_when_asked_and_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_state_a_prune_is_none_the_worse() {
+async fn a_prune_needs_no_state_file() {
     let Some(world) = two_generations().await else { return };
     for state in ["{", ""] {
         fs::write(world.state().with_extension("prune.json"), state).unwrap();
         let ran = world.run(&["prune", "--dry-run"]).await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert!(ran.stderr.contains("event=memo_ignored"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("event=state_file_ignored"), "{}", ran.stderr);
     }
 
     world.run(&["prune"]).await;
@@ -252,7 +247,7 @@ async fn without_its_state_a_prune_is_none_the_worse() {
     assert_eq!(keys(&world).await, published(&world).await);
 }
 
-/// A backup that dies in its second chunk, on a host that never comes back.
+/// Kills a backup in its second chunk, on a host that never comes back.
 async fn lose_host(world: &World) {
     let chunks = keys(world).await.len();
     let held = world.s3.faults().hold_op(Op::UploadPart, 5);
@@ -269,14 +264,14 @@ async fn lose_host(world: &World) {
         delete_subvolume(&world.snapshots_dir().join(snapshot));
     }
     fs::remove_dir_all(world.snapshots_dir().join(".btrfs-to-s3")).expect("the records");
-    // Nobody knows of it any more, so nobody avoids its name: that is a second's.
+    // No record is left of its name, which has a resolution of seconds: wait for the next.
     let second = || jiff::Timestamp::now().as_second();
     let died = second();
     assert!(wait_until(2 * RETRY_FOR, || second() > died));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_host_left_that_never_came_back_goes_once_it_is_old() {
+async fn what_a_lost_host_left_is_deleted_once_it_is_old() {
     let Some(world) = World::start_behind(8 * DAY, &["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(CHUNK + 2 * PART)).unwrap();
     lose_host(&world).await;
@@ -290,16 +285,16 @@ async fn what_a_host_left_that_never_came_back_goes_once_it_is_old() {
     world.backup().await;
 
     let uploads = world.s3.uploads("backups");
-    assert_eq!(uploads.len(), 1, "the young one may be at work");
+    assert_eq!(uploads.len(), 1, "the young one may still be in progress");
     assert!(!uploads.contains(&old_uploads[0]));
-    assert!(old_chunks.is_subset(&keys(&world).await), "nobody asked for that");
+    assert!(old_chunks.is_subset(&keys(&world).await), "a backup deletes no orphans");
     let ran = world.run(&["prune", "--orphans", "--older-than", "7"]).await;
     assert!(ran.stderr.contains("objects=1 younger=1"), "{}", ran.stderr);
     assert_eq!(keys(&world).await, &published(&world).await | &young_chunks);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn as_many_local_snapshots_stay_as_are_retained() {
+async fn the_newest_local_snapshots_stay_as_configured() {
     let Some(world) = World::start(&["data"]).await else { return };
     let mut made = Vec::new();
     for retain in [3, 3, 3, 3, 1, 2] {

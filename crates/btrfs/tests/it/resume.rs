@@ -1,5 +1,5 @@
-//! A backup that was interrupted is gone on with: what S3 has is not sent twice,
-//! and nothing of another stream is mixed in.
+//! An interrupted backup is resumed: what S3 has is not uploaded twice, and no other stream
+//! is mixed in.
 
 mod changed;
 mod complete;
@@ -17,10 +17,10 @@ use tokio::process::Child;
 
 use crate::fixture::{CHUNK, PART, RETRY_FOR, Ran, World};
 
-/// So many whole parts, and a bit.
+/// Length of the test file in parts; the stream is a little longer.
 const PARTS: u64 = 40;
 
-/// One that sends a part at a time, in chunks of so many bytes.
+/// A world whose backups upload one part at a time, in chunks of `chunk_bytes`.
 async fn world(chunk_bytes: u64) -> Option<World> {
     let world = World::start(&["data"]).await?;
     world.reconfigure(
@@ -38,9 +38,9 @@ async fn run_until_part(world: &World, nth: u64) -> (Child, HeldCall) {
     let mut run = world.command(&["backup", "--once"]).spawn().expect("the program");
     tokio::select! {
         () = held.reached() => {}
-        ended = run.wait() => panic!("it ended with {ended:?}"),
+        ended = run.wait() => panic!("the run ended with {ended:?}"),
     }
-    // They are noted a moment after they were acknowledged.
+    // The journal is written a moment after the acknowledgement.
     let noted = || fs::read_to_string(journal(world)).expect("a journal");
     let are_noted = || noted().matches(r#""line":"part""#).count() as u64 >= nth - 1;
     assert!(wait_until(RETRY_FOR, are_noted), "{}", noted());
@@ -53,7 +53,7 @@ async fn kill(world: &World, (mut run, held): (Child, HeldCall)) {
     world.assert_nothing_runs();
 }
 
-/// Bytes that came in parts, and in objects of one part.
+/// Returns the bytes that were uploaded since `from`, in parts and in whole objects.
 fn uploaded(world: &World, from: [u64; 2]) -> u64 {
     let faults = world.s3.faults();
     let of = |op, from| {
@@ -71,7 +71,7 @@ fn calls(world: &World) -> [u64; 2] {
     [Op::UploadPart, Op::PutObject].map(|op| world.s3.faults().calls(op))
 }
 
-/// What is published is what is in the subvolume, and nothing else is there.
+/// Asserts that the published backup restores the subvolume, and that nothing else is left.
 async fn assert_clean(world: &World) {
     let target = world.fs.path().join("restored");
     let restored = world.restore("data", &target).await;
@@ -85,7 +85,7 @@ async fn assert_clean(world: &World) {
     assert_eq!(records, world.records(), "no journal is left");
 }
 
-/// All keys that the chain of the pointer names.
+/// Returns all keys that the published chain names.
 async fn named(world: &World) -> Vec<String> {
     let mut keys = vec!["nas/subvol/data/current.json".to_owned()];
     let mut next = Some(world.newest("data").await.0);
@@ -107,7 +107,7 @@ fn assert_says(ran: &Ran, event: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_nine_tenths_less_than_fifteen_percent_is_uploaded_again() {
+async fn a_backup_killed_at_nine_tenths_uploads_less_than_fifteen_percent_again() {
     for chunk_bytes in [1 << 30, CHUNK] {
         let Some(world) = world(chunk_bytes).await else { return };
         // Chunks of eleven MiB have two whole parts and a short one.
@@ -125,18 +125,21 @@ async fn killed_at_nine_tenths_less_than_fifteen_percent_is_uploaded_again() {
         let again = uploaded(&world, before);
         let percent = again * 100 / (PARTS * PART);
         assert!(percent < 15, "{again} bytes are {percent} % of {}", PARTS * PART);
-        assert_eq!(world.snapshots(), snapshots, "it is the same snapshot");
+        assert_eq!(world.snapshots(), snapshots, "the same snapshot is used");
         assert_eq!(plan[0]["work"], "resume", "{plan}");
         let acknowledged = plan[0]["acknowledged_bytes"].as_u64().expect("bytes");
         assert!(acknowledged * 100 / (PARTS * PART) >= 85, "{plan}");
         assert_eq!(plan[0]["snapshot"], snapshots[0], "{plan}");
-        assert!(plan[0]["reason"].as_str().expect("text").contains("MiB acknowledged"), "{plan}");
+        assert!(
+            plan[0]["reason"].as_str().expect("text").contains("MiB already uploaded"),
+            "{plan}"
+        );
         assert_clean(&world).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_stopped_by_a_signal_is_gone_on_with() {
+async fn a_backup_stopped_by_a_signal_is_resumed() {
     for signal in [Signal::TERM, Signal::INT] {
         let Some(world) = world(1 << 30).await else { return };
         let (run, held) = run_until_part(&world, 20).await;
@@ -150,7 +153,7 @@ async fn a_run_that_is_stopped_by_a_signal_is_gone_on_with() {
 
         assert_says(&stopped, "backup_interrupted");
         assert_says(&ran, "backup_resumed");
-        // All but the nineteen that were acknowledged, and the documents.
+        // All parts but the nineteen acknowledged ones, and the documents.
         let again = uploaded(&world, before);
         assert!(again < (PARTS - 19 + 1) * PART, "{again}");
         assert_eq!(world.snapshots().len(), 1);
@@ -159,7 +162,7 @@ async fn a_run_that_is_stopped_by_a_signal_is_gone_on_with() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_goes_away_and_comes_back_is_gone_on_with() {
+async fn a_backup_is_resumed_after_a_network_failure() {
     let Some(mut world) = world(1 << 30).await else { return };
     let (run, held) = run_until_part(&world, 20).await;
     let away = world.s3_goes_away().await;
@@ -178,14 +181,14 @@ async fn a_network_that_goes_away_and_comes_back_is_gone_on_with() {
     assert_clean(&world).await;
 }
 
-/// As after a power cut: nothing runs, the filesystem was mounted anew, and the
-/// lock file is there.
+/// As after a power cut: nothing runs, the filesystem was mounted again, and the lock file
+/// exists.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_was_started_anew_goes_on() {
+async fn a_backup_is_resumed_after_a_power_cut() {
     let Some(world) = world(1 << 30).await else { return };
     let run = run_until_part(&world, 20).await;
     kill(&world, run).await;
-    mount_anew(&world);
+    remount(&world);
     assert!(world.lock().exists());
     let before = calls(&world);
 
@@ -220,7 +223,7 @@ async fn a_journal_that_is_torn_or_lost_costs_bytes_and_nothing_else() {
     }
 }
 
-/// Killed before it heard of the upload that it began.
+/// The backup is killed before it receives the ID of its upload.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_the_journal_does_not_know_is_aborted() {
     let Some(world) = World::start_with(Conditions::Honoured, &["data"]).await else { return };
@@ -240,7 +243,7 @@ async fn an_upload_that_the_journal_does_not_know_is_aborted() {
     assert_clean(&world).await;
 }
 
-fn mount_anew(world: &World) {
+fn remount(world: &World) {
     let call = |program: &str, arguments: &[&OsStr]| {
         let status = Command::new(program).args(arguments).status().expect("a program");
         assert!(status.success(), "{program} {arguments:?}");

@@ -119,17 +119,21 @@ async fn a_parent_that_is_gone_or_changed_leads_to_a_full_with_the_reason() {
     fs::write(parent.join("x"), "x").unwrap();
     fs::remove_file(parent.join("x")).unwrap();
     let writable = world.backup().await;
-    assert!(writable.stderr.contains("was made writable"), "{}", writable.stderr);
+    assert!(writable.stderr.contains("is writable and may have changed"), "{}", writable.stderr);
     let parent = world.snapshots_dir().join(world.snapshots().last().unwrap());
     s3up_testkit::set_read_only(&parent, false);
     fs::write(parent.join("x"), "x").unwrap();
     fs::remove_file(parent.join("x")).unwrap();
     s3up_testkit::set_read_only(&parent, true);
     let changed = world.backup().await;
-    assert!(changed.stderr.contains("was changed: sent was"), "{}", changed.stderr);
+    assert!(
+        changed.stderr.contains("has changed since it was sent: expected"),
+        "{}",
+        changed.stderr
+    );
     assert_eq!(world.newest("data").await.1["kind"], "full");
     let asked = world.run(&["backup", "--once", "--full"]).await;
-    assert!(asked.stderr.contains("full: it was asked for"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("full: requested with --full"), "{}", asked.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! `btrfs send` and S3 going wrong: the first cause is reported, nothing runs
-//! on, nothing is left, and the next run succeeds.
+//! Failures of `btrfs send` and of S3: the first cause is reported, no process is left,
+//! nothing is left behind, and the next run succeeds.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use s3up_testkit::{
 
 use crate::fixture::{CHUNK, RETRY_FOR, Ran, World};
 
-/// Beyond the first chunk of the stream.
+/// An offset beyond the first chunk of the stream.
 const IN_THE_MIDDLE: u64 = CHUNK + 1_000_000;
 
 async fn world(fault: BtrfsFault) -> Option<(World, StandIn)> {
@@ -52,8 +52,8 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
         assert!(stand_in.unfired().is_empty(), "{fault:?}");
         stand_in.assert_no_process_left();
         world.assert_nothing_runs();
-        // A program that failed has said so; what fails twice at one place is no
-        // accident.
+        // A failed program is not run again. A bad stream is, until it fails twice at the
+        // same place.
         let sends = if texts[0].contains("sound") { 2 } else { 1 };
         assert_eq!(stand_in.calls_of("send").len(), sends, "{fault:?}");
         world.path = None;
@@ -61,7 +61,7 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
     }
 }
 
-/// What a `btrfs send` does that was frozen, or whose pipe was damaged.
+/// As a `btrfs send` does that was frozen, or whose pipe was damaged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
     for fault in [
@@ -73,7 +73,7 @@ async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
 
         let ran = world.backup().await;
 
-        assert!(ran.stderr.contains("event=send_again subvolume=data sent=1"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("event=send_repeated subvolume=data sent=1"), "{}", ran.stderr);
         assert_eq!(stand_in.calls_of("send").len(), 2);
         let target = world.fs.path().join("restored");
         let restored = world.restore("data", &target).await;
@@ -97,8 +97,8 @@ async fn a_stream_is_not_sent_again_for_ever() {
 
     let ran = world.run(&["backup", "--once"]).await;
 
-    ran.failed_with(1, &["back up data: ", "is no sound stream", "before END"]);
-    assert_eq!(ran.stderr.matches("event=send_again").count(), 2, "{}", ran.stderr);
+    ran.failed_with(1, &["back up data: ", "is not a sound stream", "before END"]);
+    assert_eq!(ran.stderr.matches("event=send_repeated").count(), 2, "{}", ran.stderr);
     assert_eq!(stand_in.calls_of("send").len(), 3);
     assert_eq!(world.keys().await, Vec::<String>::new());
     assert_eq!(world.snapshots(), Vec::<String>::new());
@@ -115,6 +115,10 @@ async fn a_flood_on_stderr_does_no_harm() {
     world.backup().await;
 
     assert!(stand_in.unfired().is_empty());
+    let target = world.fs.path().join("restored");
+    let restored = world.restore("data", &target).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,12 +154,12 @@ async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
+async fn a_refusing_bucket_is_reported_as_the_cause_and_ends_the_send() {
     for (op, nth) in [
         (Op::CreateMultipartUpload, 1),
         (Op::UploadPart, 1),
         (Op::CompleteMultipartUpload, 1),
-        // The first three ask whether conditions are honoured.
+        // The first three probe the conditional writes.
         (Op::PutObject, 4),
     ] {
         let Some((mut world, _)) = world(BtrfsFault::FailsAtTheEnd).await else { return };
@@ -168,7 +172,7 @@ async fn a_bucket_that_refuses_is_the_cause_and_ends_the_send() {
         ran.failed_with(1, &["back up data: ", "S3 is busy or unreachable"]);
         assert!(!ran.stderr.contains("btrfs send"), "{}", ran.stderr);
         world.assert_nothing_runs();
-        // What S3 has acknowledged is kept, and gone on with.
+        // The next run resumes with what S3 has acknowledged.
         let is_kept = ran.stderr.contains("event=backup_interrupted");
         assert!(!(is_kept && op == Op::CreateMultipartUpload), "{}", ran.stderr);
         assert_eq!(world.snapshots().len(), usize::from(is_kept), "{op:?}");
@@ -194,13 +198,13 @@ async fn one_subvolume_that_fails_does_not_stop_the_others() {
     let ran = world.run(&["backup", "--once"]).await;
 
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("back up: 2 of 3 done, not done: two"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("back up: 2 of 3 subvolumes done, failed: two"), "{}", ran.stderr);
     assert!(ran.stderr.contains("event=backup_failed subvolume=two"), "{}", ran.stderr);
     for (name, is_published) in [("one", true), ("two", false), ("three", true)] {
         let pointer = world.read(&format!("nas/subvol/{name}/current.json")).await;
         assert_eq!(pointer.is_some(), is_published, "{name}");
     }
-    // By the schedule only the one that failed is due, and that at once.
+    // By the schedule only the failed subvolume is due, and it is due at once.
     let again = world.run(&["backup"]).await;
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     for name in ["one", "three"] {
@@ -211,7 +215,7 @@ async fn one_subvolume_that_fails_does_not_stop_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_cannot_be_made_is_one_failure() {
+async fn a_failed_snapshot_does_not_stop_the_other_subvolume() {
     let Some(mut world) = World::start(&["one", "two"]).await else { return };
     let fault = BtrfsFault::FailsAfter { bytes: 0 };
     let cue = InjectedFault { command: "subvolume snapshot", call: Calls::Nth(1), fault };
@@ -226,20 +230,20 @@ async fn a_snapshot_that_cannot_be_made_is_one_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_host_that_publishes_meanwhile_is_noticed() {
+async fn another_host_that_publishes_meanwhile_is_not_overwritten() {
     let Some(ran) = published_meanwhile(Conditions::Honoured).await else { return };
     assert!(!ran.stderr.contains("event=conditions_"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_host_is_noticed_also_where_the_store_would_let_it_be_overwritten() {
+async fn another_host_is_not_overwritten_even_if_the_server_ignores_conditions() {
     let Some(ran) = published_meanwhile(Conditions::Ignored).await else { return };
     let warnings = ran.stderr.matches("event=conditions_ignored prefix=nas/").count();
     assert_eq!(warnings, 1, "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_ignores_conditions_takes_backups_all_the_same() {
+async fn backups_are_restorable_from_a_server_that_ignores_conditions() {
     let Some(world) = World::start_with(Conditions::Ignored, &["data"]).await else { return };
     for kind in ["full", "incremental"] {
         let ran = world.backup().await;
@@ -247,15 +251,19 @@ async fn a_store_that_ignores_conditions_takes_backups_all_the_same() {
         assert!(ran.stderr.contains("event=conditions_ignored"), "{}", ran.stderr);
         assert_eq!(world.newest("data").await.1["kind"], kind);
     }
+    let target = world.fs.path().join("restored");
+    let restored = world.restore("data", &target).await;
+    assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
 }
 
-/// How a run ends when another host publishes while it sends.
+/// Runs a backup while another host publishes, and returns how it ends.
 async fn published_meanwhile(conditions: Conditions) -> Option<Ran> {
     let world = World::start_with(conditions, &["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(CHUNK)).expect("a written file");
     world.backup().await;
     fs::write(world.subvolume("data").join("more"), noise(CHUNK)).expect("a written file");
-    // Its first part has arrived; the pointer was read before.
+    // The first part has arrived, so the pointer was read before.
     let held = world.s3.faults().hold_op(Op::UploadPart, 1);
     let first = world.command(&["backup", "--once"]).spawn().expect("the program");
     held.reached().await;
@@ -266,7 +274,7 @@ async fn published_meanwhile(conditions: Conditions) -> Option<Ran> {
 
     let ran = Ran::of(first.wait_with_output().await.expect("its end"));
 
-    ran.failed_with(1, &["another host or run has published meanwhile"]);
+    ran.failed_with(1, &["another host or run has published since this backup was planned"]);
     assert_eq!(world.read("nas/subvol/data/current.json").await.expect("a pointer"), theirs);
     assert_eq!(world.keys().await.iter().filter(|key| key.contains("/incremental/")).count(), 0);
     Some(ran)

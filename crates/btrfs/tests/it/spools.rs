@@ -1,4 +1,4 @@
-//! `s3.spool_enabled`: streams that wait on disk.
+//! `s3.spool_enabled`: streams wait on disk for their upload.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use tokio::process::{Child, Command};
 use crate::fixture::{RETRY_FOR, Ran, World, names_in};
 
 const MIB: u64 = 1 << 20;
-/// Much more than fits into the small spools below, and into memory.
+/// Much more than the small spools below hold, and than memory does.
 const DATA: u64 = 60 * MIB;
 
-/// A world with `DATA`, and no more than one part on its way at once.
+/// A world whose subvolume holds `DATA` bytes.
 async fn world() -> Option<World> {
     let world = World::start(&["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(DATA)).expect("a written file");
@@ -45,14 +45,17 @@ fn sends(world: &World) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn btrfs_send_ends_long_before_s3_has_it_all() {
+async fn btrfs_send_ends_long_before_the_upload() {
     let Some(world) = world().await else { return };
     let disk = SmallDisk::create(128 * MIB);
     let held = world.s3.faults().hold_op(Op::UploadPart, 2);
     let run = spooled(&world, disk.path(), 100 * MIB).spawn().unwrap();
     held.reached().await;
 
-    assert!(wait_until(RETRY_FOR, || sends(&world) == 0), "S3 has one part, and send runs on");
+    assert!(
+        wait_until(RETRY_FOR, || sends(&world) == 0),
+        "S3 has one part, and btrfs send still runs"
+    );
     assert!(disk.used_bytes() > DATA / 2, "{}", disk.used_bytes());
     held.release();
 
@@ -73,7 +76,7 @@ async fn the_spool_never_holds_more_than_its_limit() {
     held.reached().await;
 
     assert!(wait_until(RETRY_FOR, || disk.used_bytes() == LIMIT), "{}", disk.used_bytes());
-    assert_eq!(sends(&world), 1, "it waits");
+    assert_eq!(sends(&world), 1, "btrfs send waits");
     held.release();
 
     while run.try_wait().unwrap().is_none() {
@@ -84,7 +87,7 @@ async fn the_spool_never_holds_more_than_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_fills_up_first_is_waited_for() {
+async fn a_full_spool_disk_delays_the_backup_and_does_not_fail_it() {
     let Some(world) = world().await else { return };
     let disk = SmallDisk::create(20 * MIB);
     let held = world.s3.faults().hold_op(Op::UploadPart, 2);
@@ -99,14 +102,14 @@ async fn a_disk_that_fills_up_first_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_without_any_room_is_an_error_that_says_so() {
+async fn a_spool_disk_without_space_fails_with_a_clear_error() {
     let Some(world) = world().await else { return };
     let disk = SmallDisk::create(4 * MIB);
     fs::write(disk.path().join("other"), vec![0; 3 * MIB as usize + 100_000]).unwrap();
 
     let ran = Ran::of(spooled(&world, disk.path(), 1024 * MIB).output().await.unwrap());
 
-    ran.failed_with(1, &["has no room for 1.0 MiB", "s3.spool_enabled = false"]);
+    ran.failed_with(1, &["no room for 1.0 MiB", "s3.spool_enabled = false"]);
     assert!(
         world.all_keys().await.iter().all(|key| !key.contains("/chunk-")),
         "{:?}",
@@ -137,11 +140,11 @@ async fn a_run_that_is_killed_leaves_nothing_in_the_spool() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spool_that_is_not_there_is_an_error_before_any_snapshot() {
+async fn a_missing_spool_directory_is_refused_before_any_snapshot() {
     let Some(world) = World::start(&["data"]).await else { return };
 
     let ran = Ran::of(spooled(&world, Path::new("/no/such"), 100 * MIB).output().await.unwrap());
 
-    ran.failed_with(2, &["global.spool_dir \"/no/such\"", "expected a folder that exists"]);
+    ran.failed_with(2, &["global.spool_dir \"/no/such\"", "expected an existing directory"]);
     assert!(world.snapshots().is_empty());
 }

@@ -1,4 +1,4 @@
-//! `status`, and the file that it has the last run from.
+//! `status`, and the state file that remembers the last run.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ async fn status(world: &World) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_has_the_last_run_and_the_history() {
+async fn a_status_shows_the_last_run_and_the_history() {
     let Some(mut world) = World::start(&["one", "two"]).await else { return };
     world.backup().await;
     world.age("one", 8).await;
@@ -60,10 +60,10 @@ async fn the_state_file_is_only_a_cache() {
     world.backup().await;
     let good = fs::read_to_string(world.state()).unwrap();
     for (bad, event) in [
-        (None, "event=state_begun"),
-        (Some("{".to_owned()), "event=state_ignored"),
-        (Some(good.replace("\"version\": 1", "\"version\": 99")), "event=state_ignored"),
-        (Some(good.replace("\"backups\"", "\"theirs\"")), "event=state_ignored"),
+        (None, "event=state_file_missing"),
+        (Some("{".to_owned()), "event=state_file_ignored"),
+        (Some(good.replace("\"version\": 1", "\"version\": 99")), "event=state_file_ignored"),
+        (Some(good.replace("\"backups\"", "\"theirs\"")), "event=state_file_ignored"),
     ] {
         match &bad {
             None => fs::remove_file(world.state()).unwrap(),
@@ -99,7 +99,7 @@ async fn an_older_state_file_changes_no_decision() {
     let again = world.backup().await;
 
     assert!(due.stderr.contains("event=backup_not_due"), "{}", due.stderr);
-    assert!(!again.stderr.contains("event=state_ignored"), "{}", again.stderr);
+    assert!(!again.stderr.contains("event=state_file_ignored"), "{}", again.stderr);
     assert_eq!(world.newest("data").await.1["parent_manifest"], newest);
     assert_eq!(status(&world).await[0]["last_run"]["outcome"], "published");
 }
@@ -111,11 +111,11 @@ async fn a_state_file_that_cannot_be_written_is_a_warning() {
 
     let ran = world.backup().await;
 
-    assert!(ran.stderr.contains("event=state_not_written"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=state_file_not_written"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_broken_or_not_there_is_said() {
+async fn a_broken_or_missing_backup_is_reported() {
     let Some(world) = World::start(&["data"]).await else { return };
     let nothing = status(&world).await;
     assert_eq!((&nothing[0]["backups"], &nothing[0]["due"]), (&"nothing".into(), &true.into()));
@@ -159,7 +159,7 @@ async fn each_published_subvolume_has_a_line_of_metrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_is_one_line_and_fails_where_anything_is_wrong() {
+async fn a_check_prints_one_line_and_fails_on_any_problem() {
     let Some(mut world) = World::start(&["data"]).await else { return };
     let never = world.run(&["status", "--check"]).await;
     world.backup().await;
@@ -177,10 +177,10 @@ async fn a_check_is_one_line_and_fails_where_anything_is_wrong() {
     #[rustfmt::skip]
     let cases = [
         (never,   1, "PROBLEM: data: never backed up\n"),
-        (well,    0, "OK: 1 subvolumes, each backed up since 20"),
+        (well,    0, "OK: 1 subvolume, each backed up since 20"),
         (overdue, 1, "PROBLEM: data: overdue since 20"),
         (failed,  1, "last run failed: "),
-        (lost,    1, "PROBLEM: data: unknown: "),
+        (lost,    1, "PROBLEM: data: cannot check: "),
     ];
     for (ran, code, text) in cases {
         assert_eq!(ran.code, Some(code), "{text}: {} {}", ran.stdout, ran.stderr);

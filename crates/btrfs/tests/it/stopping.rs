@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT at any moment: the exit code says so, nothing runs on, and
-//! what is left is what a rerun clears up.
+//! SIGTERM and SIGINT at any moment: the exit code shows the signal, no process is left, and
+//! a rerun cleans up what is left.
 
 use std::fs;
 use std::process::Output;
@@ -13,7 +13,7 @@ use tokio::process::Child;
 
 use crate::fixture::{CHUNK, RETRY_FOR, World, names_in};
 
-/// Twice ten seconds, where the store does not answer.
+/// Twice ten seconds while S3 does not answer, with a margin.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,10 +33,10 @@ async fn a_backup_that_is_stopped_at_any_call_ends_at_once_and_a_rerun_succeeds(
             }
         }
 
-        // The call is never answered: the program may not wait for it.
+        // The call is never answered, and the program must not wait for it.
         let output = stop(run, Signal::TERM).await;
 
-        // The last calls only clear up after what is published.
+        // The last calls only clean up after the backup is published.
         let code = output.status.code();
         assert!(code == Some(143) || code == Some(0), "{nth}: {output:?}");
         held.release();

@@ -1,5 +1,5 @@
-//! Trees that are hard to carry: backed up, changed, backed up, restored, and
-//! compared entry by entry.
+//! Trees that are hard to back up: they are changed, backed up, restored and compared entry
+//! by entry.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -25,7 +25,7 @@ fn clone(from: &Path, to: &Path) {
     assert!(status.expect("cp").success());
 }
 
-/// Every kind of change that btrfs has a command of its own for.
+/// Makes every kind of change that has its own command in a send stream.
 async fn changed_three_times(world: &World) {
     let data = world.subvolume("data");
     let at = |name: &str| data.join(name);
@@ -46,7 +46,7 @@ async fn changed_three_times(world: &World) {
     .write(&data);
     world.backup().await;
 
-    // Renames: a folder into its own child's place, and two names that change places.
+    // Renames: a directory into its own child, and two files that swap names.
     fs::rename(at("a/b/c"), at("c")).expect("a file of this tree");
     fs::rename(at("a"), at("c/a")).expect("a file of this tree");
     fs::rename(at("swap-1"), at("swap-3")).expect("a file of this tree");
@@ -57,7 +57,7 @@ async fn changed_three_times(world: &World) {
     Tree::new([file("becomes-a-folder/inside", "a folder")]).write(&data);
     world.backup().await;
 
-    // Deletes, links that come and go, a clone that is changed in its middle.
+    // Deletes, new and removed links, and a clone that is changed in its middle.
     fs::remove_file(at("c/a/link-to-go")).expect("a file of this tree");
     fs::hard_link(at("linked"), at("empty/new-link")).expect("a file of this tree");
     fs::remove_file(at("original")).expect("a file of this tree");
@@ -69,11 +69,14 @@ async fn changed_three_times(world: &World) {
     Tree::new([file("kept", "kept").xattr("user.a", "3")]).write(&data);
     world.backup().await;
 
-    // Nothing at all.
+    // No change at all.
     let (before, _) = world.newest("data").await;
     world.backup().await;
     let (_, empty) = world.newest("data").await;
-    assert_eq!(empty["parent_manifest"], before, "three incrementals, one on the other");
+    assert_eq!(
+        empty["parent_manifest"], before,
+        "three incrementals, each based on the one before"
+    );
     assert!(empty["total_bytes"].as_u64().expect("a number") < 1000, "{empty}");
 }
 
@@ -85,7 +88,7 @@ async fn a_full_and_three_incrementals_carry_every_kind_of_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_they_do_on_a_compressed_filesystem() {
+async fn a_compressed_filesystem_carries_every_kind_of_change() {
     let Some(world) = World::start_mounted("noatime,compress=zstd", &["data"]).await else {
         return;
     };

@@ -1,5 +1,5 @@
-//! The units in `packaging/systemd`: systemd understands every line of them, and
-//! they give the program no more than they have to.
+//! The units in `packaging/systemd`: systemd accepts every line, and they grant the program
+//! no more than it needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// In tenths, as `systemd-analyze security` counts: what it charges for
-/// CAP_SYS_ADMIN, root, the network and the view of the whole disk.
-/// A drill receives: it makes files of any owner, device nodes, loop devices.
+/// Maximum exposure level of each service, in tenths, from `systemd-analyze security`: the
+/// cost of CAP_SYS_ADMIN, root, the network and access to the whole disk. A drill also
+/// creates files of any owner, device nodes and loop devices.
 const EXPOSURE_MAX: [(&str, u32); 2] =
     [("btrfs-to-s3.service", 30), ("btrfs-to-s3-drill.service", 35)];
 const UNITS: [&str; 5] = [
@@ -24,7 +24,7 @@ fn packaged() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/systemd")
 }
 
-/// Copies of the units in which the program is one that is there: systemd looks.
+/// Returns copies of the units that name an existing program, since systemd checks that.
 fn units(change: impl Fn(&str) -> String) -> TempDir {
     let folder = s3up_testkit::temp_dir();
     for name in UNITS {
@@ -35,7 +35,7 @@ fn units(change: impl Fn(&str) -> String) -> TempDir {
     folder
 }
 
-/// `None`: it is not installed, and that was said.
+/// Runs `systemd-analyze`. `None` means that it is not installed, which is printed.
 #[expect(clippy::print_stdout, reason = "./check counts these lines")]
 fn analyze(folder: &Path, arguments: &[&str]) -> Option<Output> {
     match Command::new("systemd-analyze").args(arguments).current_dir(folder).output() {
@@ -47,7 +47,8 @@ fn analyze(folder: &Path, arguments: &[&str]) -> Option<Output> {
     }
 }
 
-/// It exits with 0 where it knows a key as little as this; but it says so.
+/// Asserts that systemd accepts the units without a warning: it exits with 0 even for an
+/// unknown key.
 fn assert_understood(folder: &Path) -> Option<()> {
     let output = analyze(folder, &[&["verify", "--man=no"][..], &UNITS].concat())?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -58,7 +59,7 @@ fn assert_understood(folder: &Path) -> Option<()> {
 #[test]
 fn systemd_understands_every_line_of_the_units() {
     let plain = units(str::to_owned);
-    // The other way to hand over credentials, as a person would switch it on.
+    // The other way to pass credentials, as an administrator would enable it.
     let other =
         units(|text| text.replace("#LoadCredential", "LoadCredential").replace("#Env", "Env"));
     let text = fs::read_to_string(other.path().join(UNITS[0])).unwrap();
@@ -70,7 +71,7 @@ fn systemd_understands_every_line_of_the_units() {
 
     let misspelt = units(|text| text.replace("Persistent=", "Persistant="));
     let output = analyze(misspelt.path(), &["verify", UNITS[1]]).expect("it was there");
-    assert!(!output.stderr.is_empty(), "a word that it does not know would be seen");
+    assert!(!output.stderr.is_empty(), "an unknown key would be reported");
 }
 
 #[test]

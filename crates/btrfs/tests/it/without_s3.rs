@@ -1,4 +1,4 @@
-//! `backup --no-s3`: snapshots that stay, and are taken for nothing else.
+//! `backup --no-s3` makes local snapshots that stay.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use s3up_testkit::assert_same_tree;
 
 use crate::fixture::World;
 
-/// A run without credentials.
+/// Runs `backup --no-s3` without credentials and returns the new snapshots.
 async fn without_s3(world: &World) -> Vec<String> {
     let before = world.snapshots();
     let mut command = world.command(&["backup", "--no-s3"]);
@@ -19,7 +19,7 @@ async fn without_s3(world: &World) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn snapshots_are_made_and_nothing_is_asked_of_s3() {
+async fn snapshots_are_made_without_any_call_to_s3() {
     let Some(world) = World::start(&["one", "two"]).await else { return };
     fs::write(world.subvolume("one").join("file"), "content").unwrap();
 
@@ -36,7 +36,7 @@ async fn snapshots_are_made_and_nothing_is_asked_of_s3() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_takes_them_neither_for_a_leftover_nor_for_a_parent() {
+async fn a_backup_takes_local_snapshots_neither_for_leftovers_nor_for_parents() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let parent = world.snapshots().remove(0);
@@ -55,7 +55,7 @@ async fn a_backup_takes_them_neither_for_a_leftover_nor_for_a_parent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_stay_than_are_retained_and_the_published_one_does() {
+async fn the_newest_local_snapshots_and_the_published_one_stay() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let published = world.snapshots().remove(0);
@@ -73,7 +73,7 @@ async fn no_more_stay_than_are_retained_and_the_published_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_takes_the_lock() {
+async fn a_run_without_s3_takes_the_lock() {
     let Some(world) = World::start(&["data"]).await else { return };
     let held = world.s3.faults().hold(1);
     let mut first = world.command(&["backup", "--once"]).spawn().unwrap();

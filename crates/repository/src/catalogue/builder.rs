@@ -1,4 +1,4 @@
-//! Puts a [`Catalogue`] together: first the listing, then manifest by manifest.
+//! Builds a [`Catalogue`]: first from the listing, then from each manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::stamp::Stamp;
 
 const STANDARD: &str = "STANDARD";
 
-/// A listing under way.
+/// A listing in progress.
 pub struct ObjectIndex {
     folder: String,
     objects: BTreeMap<String, Object>,
     classes: BTreeSet<Arc<str>>,
 }
 
-/// A catalogue whose manifests come one by one.
+/// A catalogue in progress; manifests are added one by one.
 pub struct CatalogueBuilder {
     subvolume: SubvolumeName,
     objects: BTreeMap<String, Object>,
@@ -34,7 +34,7 @@ pub struct CatalogueBuilder {
 }
 
 impl ObjectIndex {
-    /// `folder`: what all keys start with.
+    /// Starts a listing of the keys below `folder`.
     pub fn new(folder: String) -> ObjectIndex {
         ObjectIndex { folder, objects: BTreeMap::new(), classes: BTreeSet::new() }
     }
@@ -50,7 +50,7 @@ impl ObjectIndex {
         Ok(())
     }
 
-    /// There are ten or so: each is kept once.
+    /// Returns the shared name of a storage class; there are only about ten.
     fn class(&mut self, class: &str) -> Arc<str> {
         if let Some(known) = self.classes.get(class) {
             return Arc::clone(known);
@@ -60,7 +60,7 @@ impl ObjectIndex {
         class
     }
 
-    /// The manifests to read, in the order in which they are to be added.
+    /// Returns the manifests to read, in the order in which they must be added.
     pub fn manifests(&self, layout: &Layout, subvolume: &SubvolumeName) -> Vec<Found> {
         let of_kind = |kind: Kind| {
             let prefix = layout.manifests(subvolume, kind);
@@ -82,7 +82,7 @@ impl ObjectIndex {
 }
 
 impl CatalogueBuilder {
-    /// Adds a manifest, or why it could not be read.
+    /// Adds a manifest, or the reason why it cannot be read.
     pub fn add(&mut self, found: Found, manifest: Result<Manifest, String>) {
         let mut backup = Backup {
             manifest: Err(String::new()),
@@ -109,7 +109,7 @@ impl CatalogueBuilder {
         self.backups.push(backup);
     }
 
-    /// Notes that the backup which comes next names this object. Returns its class.
+    /// Notes that the next backup names this object. Returns the storage class.
     fn name(&mut self, key: &str, size: Option<u64>, absent: &mut Absent) -> Option<Arc<str>> {
         let Some(object) = self.objects.get_mut(key) else {
             absent.note(|| format!("{key} is missing"));
@@ -125,7 +125,8 @@ impl CatalogueBuilder {
         Some(Arc::clone(&object.class))
     }
 
-    /// `pointer`: the manifest that it names, or what is wrong with it.
+    /// Finishes the catalogue. `pointer` is the manifest that the pointer names, or why
+    /// it cannot be read.
     pub fn finish(
         self,
         pointer: Option<Result<Key, String>>,
@@ -136,7 +137,7 @@ impl CatalogueBuilder {
             backups.iter().enumerate().map(|(n, backup)| (backup.found.key.clone(), n)).collect();
         for backup in &mut backups {
             let parent =
-                backup.manifest.as_ref().ok().and_then(|link| link.manifest.parent_key().ok());
+                backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parent_key().ok());
             backup.parent = parent.flatten().and_then(|key| keys.get(&key).copied());
         }
         for (n, full) in fulls(&subvolume, &backups).into_iter().enumerate() {
@@ -163,7 +164,7 @@ impl Absent {
     }
 }
 
-/// The full that each backup leads to, or why it leads to none.
+/// Returns the full of each backup, or why its chain does not lead to one.
 fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, String>> {
     let mut known: Vec<Option<Result<usize, String>>> = vec![None; backups.len()];
     for n in 0..backups.len() {
@@ -183,15 +184,19 @@ fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, Str
             known[at] = Some(full.clone());
         }
     }
-    known.into_iter().map(|full| full.expect("each was looked at")).collect()
+    known.into_iter().map(|full| full.expect("every backup was visited")).collect()
 }
 
-/// The parent of a backup, which is older: so this comes to an end.
+/// Returns the parent of a backup. It is always older, so following it ends.
 fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Option<usize>, String> {
-    let link = backups[at].manifest.as_ref().map_err(Clone::clone)?;
-    let (key, manifest) = (&link.key, &link.manifest);
+    let entry = backups[at].manifest.as_ref().map_err(Clone::clone)?;
+    let (key, manifest) = (&entry.key, &entry.manifest);
     if manifest.subvolume != subvolume.as_str() {
-        return Err(format!("manifest {key} is of the subvolume {:?}", manifest.subvolume));
+        return Err(format!(
+            "manifest {key} belongs to the subvolume {:?}, expected {:?}",
+            manifest.subvolume,
+            subvolume.as_str()
+        ));
     }
     let Some(parent_key) = &manifest.parent_manifest else { return Ok(None) };
     let Some(parent) = backups[at].parent else {
@@ -199,7 +204,7 @@ fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Opti
             "manifest {parent_key}, the parent of {key}, is missing in the bucket"
         ));
     };
-    let parent_link = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
-    fits(link, parent_link).map_err(|err| error_chain(&err))?;
+    let parent_entry = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
+    fits(entry, parent_entry).map_err(|err| error_chain(&err))?;
     Ok(Some(parent))
 }

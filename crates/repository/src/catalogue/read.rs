@@ -1,8 +1,8 @@
 //! Reads a [`Catalogue`] from the bucket: pointer, listing, then each manifest.
 //!
-//! In this order, so that whatever the pointer led to is in the listing. What is
-//! written meanwhile is seen as unpublished, and what is deleted meanwhile as
-//! missing: either is only kept for it.
+//! This order ensures that the listing contains everything the pointer led to. Objects
+//! that are written meanwhile appear as unpublished, and objects that are deleted
+//! meanwhile as missing. Neither leads to a wrong deletion.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use crate::layout::Layout;
 use crate::manifest::{Manifest, Pointer};
 use crate::names::SubvolumeName;
 
-/// Hides the time that each call takes. Most manifests are some KiB; the longest
-/// are 16 MiB.
+/// Hides the latency of the calls. Most manifests are some KiB long; the longest are 16
+/// MiB.
 pub const MANIFESTS_IN_FLIGHT: usize = 8;
-/// Far more than one host backs up; names are short.
+/// Far more than one host backs up.
 const SUBVOLUMES_MAX: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +28,11 @@ pub enum CatalogueError {
     Store(#[from] StoreError),
     #[error(transparent)]
     TooManyObjects(#[from] TooManyObjects),
-    #[error("{folder} has more than {SUBVOLUMES_MAX} subvolumes; is the prefix right?")]
+    #[error("{folder} has more than {SUBVOLUMES_MAX} subvolumes, the limit; check `s3.prefix`")]
     TooManySubvolumes { folder: String },
 }
 
-/// The subvolumes that have anything in the bucket.
+/// Returns the names of all subvolumes that have objects in the bucket.
 pub async fn subvolumes(
     bucket: &Bucket,
     layout: &Layout,
@@ -70,7 +70,7 @@ impl Catalogue {
         }
         let found = inventory.manifests(layout, subvolume);
         let mut draft = inventory.into_draft(subvolume.clone());
-        // Owned, or the future could not be sent to another thread.
+        // The bucket is cloned because the future must be `Send`.
         let each = found.into_iter().map(|found| {
             let bucket = bucket.clone();
             async move { read_manifest(&bucket, found).await }
@@ -94,9 +94,9 @@ async fn read_manifest(
     found: Found,
 ) -> Result<(Found, Result<Manifest, String>), StoreError> {
     match bucket.link(found.key.clone()).await {
-        Ok(link) => Ok((found, Ok(link.manifest))),
+        Ok(entry) => Ok((found, Ok(entry.manifest))),
         Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),
-        // One that is too long is none of ours, and says so.
+        // A manifest that is too long is not from us; its error says so.
         Err(ReadChainError::Store(err)) if err.kind == s3up_store::Kind::TooLong => {
             Ok((found, Err(error_chain(&err))))
         }

@@ -10,7 +10,7 @@ const DAY: u64 = 24 * 3600;
 const FIRST_DAY: u64 = 1_767_225_600;
 
 #[test]
-fn backups_make_up_generations_and_chains() {
+fn backups_form_generations_and_chains() {
     let mut listed = ListedBackups::default();
     listed.full(0).incremental(1, 0).incremental(2, 1).incremental(3, 1);
     listed.full(10).incremental(11, 10);
@@ -32,7 +32,7 @@ fn backups_make_up_generations_and_chains() {
 }
 
 #[test]
-fn what_no_manifest_names_is_unknown() {
+fn objects_that_no_manifest_names_are_unknown() {
     let mut listed = ListedBackups::default();
     listed.full(0).points_to(0);
     for name in ["full/chunk-20260101T000000Z-7.bin", "full/manifest-today.json", "notes.txt"] {
@@ -50,17 +50,17 @@ fn what_no_manifest_names_is_unknown() {
 }
 
 #[test]
-fn what_is_broken_is_named_and_breaks_nothing_else() {
+fn a_broken_backup_is_named_and_breaks_no_other() {
     type Damage = fn(&mut ListedBackups);
     #[rustfmt::skip]
     let cases: [(&str, Damage, &str, &[u32]); 6] = [
-        // situation           damage                                       says                                        still sound
-        ("a parent is gone",   |s| s.remove_backup(1),                      "manifest-20260102T000000Z.json, the parent of", &[0, 10]),
-        ("one is damaged",     |s| s.damage(1),                             "it is not JSON",                           &[0, 10]),
-        ("a chunk is gone",    |s| s.remove(&chunk_key(1, 0)),              "chunk-20260102T000000Z-0.bin is missing",  &[0, 10]),
-        ("a chunk is short",   |s| s.put(&chunk_key(1, 1), 1, 1, None),     "is 1 bytes long, expected 7",              &[0, 10]),
-        ("parts are gone",     |s| s.remove(&parts_key(1)),                 "-parts.json is missing",                   &[0, 10]),
-        ("of another",         |s| s.edit(1, |m| m.subvolume = "x".into()), "is of the subvolume \"x\"",                &[0, 10]),
+        // situation           damage                                       message                                     still sound
+        ("no parent",          |s| s.remove_backup(1),                      "manifest-20260102T000000Z.json, the parent of", &[0, 10]),
+        ("damaged",            |s| s.damage(1),                             "it is not JSON",                           &[0, 10]),
+        ("no chunk",           |s| s.remove(&chunk_key(1, 0)),              "chunk-20260102T000000Z-0.bin is missing",  &[0, 10]),
+        ("short chunk",        |s| s.put(&chunk_key(1, 1), 1, 1, None),     "is 1 bytes long, expected 7",              &[0, 10]),
+        ("no part index",      |s| s.remove(&parts_key(1)),                 "-parts.json is missing",                   &[0, 10]),
+        ("wrong subvolume",    |s| s.edit(1, |m| m.subvolume = "x".into()), "belongs to the subvolume \"x\"",                &[0, 10]),
     ];
     for (situation, damage, says, sound) in cases {
         let mut listed = ListedBackups::default();
@@ -88,7 +88,7 @@ fn what_is_broken_is_named_and_breaks_nothing_else() {
 }
 
 #[test]
-fn a_pointer_that_leads_nowhere_says_so() {
+fn a_dangling_pointer_is_broken() {
     let mut listed = ListedBackups::default();
     listed.full(0).incremental(1, 0);
     assert_eq!(listed.catalogue().pointer, Pointing::Nothing);
@@ -102,7 +102,7 @@ fn a_pointer_that_leads_nowhere_says_so() {
 }
 
 #[test]
-fn what_is_held_has_a_limit() {
+fn the_number_of_objects_has_a_limit() {
     let mut index = ObjectIndex::new("nas/subvol/data/".to_owned());
     let numbered = |n: usize| listed_object(&n.to_string(), 1, 0, None);
     for n in 0..OBJECTS_MAX {
@@ -112,7 +112,7 @@ fn what_is_held_has_a_limit() {
     assert!(err.to_string().starts_with("nas/subvol/data/ has more than 500000 objects"), "{err}");
 }
 
-/// What is in a bucket, without one.
+/// A listing and manifests, without a bucket.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListedBackups {
     listed: BTreeMap<String, Listed>,
@@ -137,7 +137,7 @@ pub(crate) fn now(day: u32) -> Timestamp {
     stamp(day).time()
 }
 
-/// Every tenth day a full may be; the kind is in the key.
+/// The key of the manifest of a day; the kind is part of it.
 pub(crate) fn manifest_key(day: u32, kind: Kind) -> Key {
     layout().manifest(&name(day, kind))
 }
@@ -174,7 +174,7 @@ impl ListedBackups {
         self.backup(day, Some(parent), None)
     }
 
-    /// Two chunks, a manifest and its parts file.
+    /// Adds two chunks, a part index and a manifest.
     pub(crate) fn backup(
         &mut self,
         day: u32,

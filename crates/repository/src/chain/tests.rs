@@ -4,21 +4,21 @@ use crate::stamp::Stamp;
 
 #[test]
 fn a_chain_leads_from_its_full_to_the_newest() {
-    let links = [link(0, None), link(1, Some(0)), link(2, Some(1))];
+    let entries = [link(0, None), link(1, Some(0)), link(2, Some(1))];
 
-    let chain = collect(links.iter().rev().cloned()).unwrap();
+    let chain = collect(entries.iter().rev().cloned()).unwrap();
 
-    assert_eq!(chain.entries(), links);
-    assert_eq!(chain.newest(), &links[2]);
+    assert_eq!(chain.entries(), entries);
+    assert_eq!(chain.newest(), &entries[2]);
     assert_eq!((chain.total_bytes(), chain.incremental_count()), (30, 2));
 }
 
 #[test]
-fn a_link_that_does_not_fit_is_named() {
-    let with = |link: ChainEntry, edit: &dyn Fn(&mut Manifest)| {
-        let mut link = link;
-        edit(&mut link.manifest);
-        link
+fn an_entry_that_does_not_fit_is_named() {
+    let with = |entry: ChainEntry, edit: &dyn Fn(&mut Manifest)| {
+        let mut entry = entry;
+        edit(&mut entry.manifest);
+        entry
     };
     let child = link(2, Some(1));
     let no_uuid = with(link(1, Some(0)), &|manifest| manifest.snapshot.uuid = None);
@@ -27,11 +27,11 @@ fn a_link_that_does_not_fit_is_named() {
         ("it fits",        link(1, Some(0)), None),
         ("not known",      no_uuid, None),
         ("other",          with(link(1, Some(0)), &|m| m.subvolume = "home".to_owned()),
-            Some("manifest m1 is of the subvolume \"home\", expected \"data\"")),
+            Some("manifest m1 belongs to the subvolume \"home\", expected \"data\"")),
         ("of another",     with(link(1, Some(0)), &|m| m.snapshot.uuid = Some("x".to_owned())),
-            Some("manifest m2 is based on the snapshot uuid-1, its parent m1 has x")),
+            Some("manifest m2: expected a parent with the snapshot uuid-1, found x in m1")),
         ("changed",        with(link(1, Some(0)), &|m| m.snapshot.ctransid = Some(7)),
-            Some("manifest m2 is based on its parent at transaction 1, m1 was sent at 7")),
+            Some("manifest m2: expected its parent at transaction 1, found 7 in m1")),
         ("a circle",       link(2, Some(1)), Some("manifest m2 is not older than m2, which is based on it")),
         ("from later",     link(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
     ];
@@ -43,7 +43,7 @@ fn a_link_that_does_not_fit_is_named() {
 }
 
 #[test]
-fn a_parent_that_was_received_has_a_transaction_of_its_own() {
+fn the_transaction_of_a_received_parent_is_not_compared() {
     let mut child = link(2, Some(1));
     child.manifest.snapshot.parent_ctransid = Some(700);
     child.manifest.parent_received = true;
@@ -53,33 +53,33 @@ fn a_parent_that_was_received_has_a_transaction_of_its_own() {
 
 #[test]
 fn a_chain_has_an_end() {
-    // All older than the one before, and none of them a full.
-    let links = (0..).map(|n| {
-        let mut link = link(1, Some(0));
+    // Each is older than the one before, and none is a full.
+    let entries = (0..).map(|n| {
+        let mut entry = link(1, Some(0));
         let second = jiff::Timestamp::from_second(2_000_000_000 - n).unwrap();
-        link.manifest.created_at = Stamp::at(second);
-        link.manifest.snapshot.uuid = None;
-        link.manifest.snapshot.ctransid = None;
-        link
+        entry.manifest.created_at = Stamp::at(second);
+        entry.manifest.snapshot.uuid = None;
+        entry.manifest.snapshot.ctransid = None;
+        entry
     });
 
-    let err = collect(links).unwrap_err();
+    let err = collect(entries).unwrap_err();
 
     assert!(matches!(err, ChainError::TooLong { .. }), "{err}");
 }
 
-fn collect(links: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainError> {
+fn collect(entries: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainError> {
     let mut partial = Partial::default();
-    for link in links {
-        match partial.with(link)? {
+    for entry in entries {
+        match partial.with(entry)? {
             (_, Next::Whole(chain)) => return Ok(chain),
             (more, Next::Parent(_)) => partial = more,
         }
     }
-    panic!("the links ended before a full")
+    panic!("the entries ended before a full")
 }
 
-/// Backup number `n`, based on number `parent`.
+/// Returns backup number `n`, based on number `parent`.
 pub(crate) fn link(n: u32, parent: Option<u32>) -> ChainEntry {
     let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
     let manifest = Manifest {

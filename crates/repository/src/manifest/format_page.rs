@@ -1,4 +1,5 @@
-//! `docs/format.md` names every field that is written, and none that is not.
+//! Holds `docs/format.md` to the code: it names every field that is written, and no
+//! other.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::*;
 
 const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md"));
 
-/// HardLinkNames as they stand in the page: `chunks[].key`.
+/// Collects the names of all fields as the page writes them: `chunks[].key`.
 fn fields(value: &Value, name: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
@@ -32,7 +33,7 @@ fn fields_of(document: &impl Serialize) -> BTreeSet<String> {
     found
 }
 
-/// The first words of the rows of a section.
+/// Returns the first word of each row of a section.
 fn rows(section: &str) -> BTreeSet<String> {
     let text = PAGE.split("\n## ").find(|text| text.starts_with(&format!("{section}\n")));
     let text = text.unwrap_or_else(|| panic!("no section {section}"));
@@ -41,8 +42,8 @@ fn rows(section: &str) -> BTreeSet<String> {
     text.lines().filter_map(first).collect()
 }
 
-/// With a value in every field: the struct has to be spelt out, so a field that
-/// is added has to be added here.
+/// Returns a manifest with a value in every field. The struct is spelled out, so a new
+/// field must be added here.
 fn full_manifest() -> Manifest {
     let (text, sha256) = (|| "x".to_owned(), Sha256Digest::of(b""));
     let stamp = Stamp::parse("20260131T235959Z").unwrap();
@@ -96,7 +97,7 @@ fn the_page_names_every_field_and_no_other() {
     };
     for (section, fields) in [
         ("Manifest", fields_of(&full_manifest())),
-        ("Parts file", fields_of(&parts)),
+        ("Part index", fields_of(&parts)),
         ("Pointer", fields_of(&pointer)),
     ] {
         assert_eq!(rows(section), fields, "{section}");

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The least that a manifest has: what the Python tool writes.
+/// A manifest with the required fields only, as the Python tool writes it.
 const LEAST: &str = r#"{
   "version": 1,
   "subvolume": "data",
@@ -17,7 +17,7 @@ const LEAST: &str = r#"{
 }"#;
 
 #[test]
-fn the_least_manifest_is_read_and_written_back() {
+fn a_minimal_manifest_survives_a_round_trip() {
     let manifest = Manifest::parse(LEAST.as_bytes()).unwrap();
     assert_eq!(manifest.snapshot.uuid, None);
     assert_eq!(manifest.parts, None);
@@ -26,7 +26,7 @@ fn the_least_manifest_is_read_and_written_back() {
 }
 
 #[test]
-fn fields_that_are_not_known_are_ignored() {
+fn unknown_fields_are_ignored() {
     let text = LEAST.replace("\"version\": 1,", "\"version\": 1, \"colour\": {\"a\": [1]},");
     assert_eq!(
         Manifest::parse(text.as_bytes()).unwrap(),
@@ -35,21 +35,21 @@ fn fields_that_are_not_known_are_ignored() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn a_wrong_field_is_named() {
     #[rustfmt::skip]
     let cases = [
-        ("\"version\": 1", "\"version\": 2", "its version is 2, this program reads version 1; use a newer one"),
+        ("\"version\": 1", "\"version\": 2", "expected version 1, found 2; use a newer version of btrfs-to-s3"),
         ("\"version\": 1,", "", "`version`: is missing"),
-        ("\"total_bytes\": 3", "\"total_bytes\": 4", "`total_bytes`: is 4, the chunks add up to 3"),
-        ("\"parent_manifest\": null", "\"parent_manifest\": \"a\"", "`parent_manifest`: a full has no parent"),
-        ("\"kind\": \"full\"", "\"kind\": \"incremental\"", "`parent_manifest`: an incremental has a parent"),
+        ("\"total_bytes\": 3", "\"total_bytes\": 4", "`total_bytes`: is 4, but the chunks add up to 3"),
+        ("\"parent_manifest\": null", "\"parent_manifest\": \"a\"", "`parent_manifest`: a full must not have a parent"),
+        ("\"kind\": \"full\"", "\"kind\": \"incremental\"", "`parent_manifest`: an incremental must have a parent"),
         ("b/subvol/data/full/chunk", "/../chunk", "`chunks[0].key`: "),
-        ("\"kind\": \"full\"", "\"kind\": \"half\"", "it is not the JSON that was expected"),
-        ("20260131T235959Z\",\n", "yesterday\",\n", "it is not the JSON that was expected"),
+        ("\"kind\": \"full\"", "\"kind\": \"half\"", "not valid JSON for this document"),
+        ("20260131T235959Z\",\n", "yesterday\",\n", "not valid JSON for this document"),
         ("\"size\": 3", "\"size\": 3, \"part_size\": 0", "`chunks[0].part_size`: is 0, expected 1 to 5368709120"),
         ("\"size\": 3", "\"size\": 3, \"part_size\": 5368709121", "`chunks[0].part_size`: is 5368709121"),
-        ("\"size\": 3", "\"size\": -3", "it is not the JSON that was expected"),
-        ("ba7816bf", "", "it is not the JSON that was expected"),
+        ("\"size\": 3", "\"size\": -3", "not valid JSON for this document"),
+        ("ba7816bf", "", "not valid JSON for this document"),
     ];
     for (from, to, want) in cases {
         let text = LEAST.replacen(from, to, 1);
@@ -62,7 +62,7 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn a_parts_file_is_of_its_manifest() {
+fn a_part_index_belongs_to_its_manifest() {
     let mut manifest = Manifest::parse(LEAST.as_bytes()).unwrap();
     manifest.chunks[0].part_size = Some(2);
     let digest = Sha256Digest::of(b"");
@@ -74,10 +74,10 @@ fn a_parts_file_is_of_its_manifest() {
     #[rustfmt::skip]
     let cases = [
         (parts(&key, 2),                               Ok(())),
-        (parts(&key, 1),                               Err("`chunks[0].sha256`: has 1 parts, the chunk has 2")),
-        (parts("other", 2),                            Err("`chunks[0].key`: is \"other\", in the manifest ")),
-        (Parts { version: VERSION, chunks: vec![] },   Err("`chunks`: 0, the manifest has 1")),
-        (Parts { version: 7, ..parts(&key, 2) },       Err("its version is 7")),
+        (parts(&key, 1),                               Err("`chunks[0].sha256`: expected 2 parts, found 1")),
+        (parts("other", 2),                            Err("`chunks[0].key`: expected \"b/subvol/data/full/chunk")),
+        (Parts { version: VERSION, chunks: vec![] },   Err("`chunks`: 0, but the manifest has 1")),
+        (Parts { version: 7, ..parts(&key, 2) },       Err("expected version 1, found 7")),
     ];
     for (parts, want) in cases {
         let got = Parts::parse(&to_json(&parts), &manifest);
@@ -90,7 +90,7 @@ fn a_parts_file_is_of_its_manifest() {
 }
 
 #[test]
-fn a_pointer_is_read_as_it_is_written() {
+fn a_pointer_survives_a_round_trip() {
     let pointer = Pointer {
         manifest_key: "b/subvol/data/full/manifest-20260131T235959Z.json".to_owned(),
         kind: Kind::Full,
@@ -114,7 +114,7 @@ proptest::proptest! {
         changed[at] = byte;
         for bytes in [&bytes[..], &changed[..]] {
             if let Ok(manifest) = Manifest::parse(bytes) {
-                // What is accepted can be used.
+                // An accepted manifest can be used.
                 manifest.chunk_facts().unwrap();
                 manifest.parent_key().unwrap();
                 proptest::prop_assert!(Parts::parse(bytes, &manifest).is_err());

@@ -1,8 +1,8 @@
-//! What a prune has begun to delete: a file beside `global.state_path`, written
-//! before the first delete, and emptied after the last.
+//! The journal of a prune: the keys that it is about to delete. It is a file beside
+//! `global.state_path`, written before the first delete and emptied after the last.
 //!
-//! It is never believed alone: only what no manifest names any more is taken for
-//! a leftover. Lost, damaged or of another bucket, it is begun anew.
+//! It is never trusted alone: only objects that no manifest names any more are
+//! leftovers. A journal that is lost, damaged or of another repository is replaced.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,25 +17,26 @@ use crate::state_file::{Format, StateFile};
 /// A hundred thousand keys are a tenth of it.
 const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
 
-/// Keys that go, by subvolume.
+/// Keys to delete, by subvolume.
 #[derive(Debug)]
 pub struct Journal(StateFile<Vec<String>>);
 
 #[derive(Debug, thiserror::Error)]
-#[error("write what is about to be deleted to {path:?}; check `global.state_path`")]
+#[error("write the list of objects to delete to {path:?}; check `global.state_path`")]
 pub struct JournalError {
     path: PathBuf,
     source: io::Error,
 }
 
 impl Journal {
-    /// Never fails: what cannot be used is begun anew, and said.
+    /// Opens the journal. Never fails: an unusable one is treated as empty, with a
+    /// warning.
     pub fn open(state_path: &Path, home: RepositoryLocation) -> Journal {
         let path = state_path.with_extension("prune.json");
         Journal(StateFile::open_or_warn(path, home, FORMAT))
     }
 
-    /// What had been begun, as far as it can be of this subvolume.
+    /// Returns the keys in the journal that belong to this subvolume.
     pub fn keys(&self, subvolume: &SubvolumeName, layout: &Layout) -> Vec<Key> {
         let (folder, pointer) = (layout.folder(subvolume), layout.pointer(subvolume));
         let keys = self.0.get(subvolume).into_iter().flatten();
@@ -71,7 +72,7 @@ mod tests {
     use crate::catalogue::tests::{data, layout};
 
     #[test]
-    fn what_was_begun_is_remembered_until_it_is_done() {
+    fn keys_are_remembered_until_they_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("deep/state.json");
         let home = |prefix: &str| RepositoryLocation {

@@ -1,8 +1,9 @@
-//! `prune --orphans`: which of the objects that no manifest names may go. Pure.
+//! `prune --orphans`: decides which objects that no manifest names may be deleted.
+//! Pure.
 //!
-//! Only what has the form of a chunk or of a parts file, and is older than asked
-//! for: a younger one may be of a backup that is under way. Where a manifest
-//! cannot be read, its chunks look like orphans, and none goes.
+//! Only objects that have the form of a chunk or of a part index and are old enough may
+//! be deleted: a younger one may belong to a backup in progress. If a manifest cannot
+//! be read, its chunks look like orphans, so nothing is deleted.
 
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
@@ -11,18 +12,20 @@ use crate::catalogue::Catalogue;
 use crate::layout::Layout;
 use crate::names::Kind;
 
-/// Keys, and the bytes that they hold.
+/// Orphans that may be deleted, and their length.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Orphans {
     pub keys: Vec<Key>,
     pub bytes: u64,
-    /// Of that form, and too young.
+    /// Number of orphans that are too young.
     pub young: usize,
 }
 
+/// Decides.
+///
 /// # Errors
 ///
-/// Why none may go.
+/// Returns why nothing may be deleted.
 pub fn orphans(
     catalogue: &Catalogue,
     layout: &Layout,
@@ -30,7 +33,9 @@ pub fn orphans(
     now: Timestamp,
 ) -> Result<Orphans, String> {
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
-        return Err(format!("a manifest cannot be read, so what it names is not known: {reason}"));
+        return Err(format!(
+            "a manifest cannot be read, so the objects that it names are unknown: {reason}"
+        ));
     }
     let age = SignedDuration::from_hours(24 * i64::from(older_than_days));
     let limit = now.checked_sub(age).unwrap_or(Timestamp::MIN);
@@ -66,7 +71,7 @@ mod tests {
     use crate::catalogue::tests::{ListedBackups, chunk_key, layout, now};
 
     #[test]
-    fn only_old_chunks_that_nobody_names_are_orphans() {
+    fn only_old_chunks_and_part_indexes_without_a_manifest_are_orphans() {
         let mut listed = ListedBackups::default();
         listed.full(0).incremental(1, 0).points_to(1);
         let lost = chunk_key(2, 0);
@@ -85,7 +90,7 @@ mod tests {
             ["nas/subvol/data/full/manifest-20260103T000000Z-parts.json", lost.as_str()]
         );
         assert_eq!((found.bytes, found.young), (11, 1));
-        assert_eq!(of(&listed, 8).unwrap().keys, [], "as old as that is not older");
+        assert_eq!(of(&listed, 8).unwrap().keys, [], "an object of exactly that age is not older");
         listed.damage(1);
         assert!(of(&listed, 7).unwrap_err().contains("cannot be read"));
     }

@@ -27,8 +27,8 @@ fn fates_of(plan: &PrunePlan) -> String {
 }
 
 #[test]
-fn what_goes() {
-    /// Three generations of two links; one on each day that ends in 0 and 1.
+fn only_replaced_generations_are_deleted() {
+    /// Three generations of two backups: one on each day that ends in 0 and 1.
     fn three() -> ListedBackups {
         let mut listed = ListedBackups::default();
         for day in [0, 10, 20] {
@@ -53,9 +53,9 @@ fn what_goes() {
     let cases = [
         // situation                      in the bucket                                       keep  fates
         ("one generation",                with(ListedBackups::default(), &|s| { s.full(0).points_to(0) }), 1, "C"),
-        ("a newer one took its place",    three(),                                            1, "GGC"),
+        ("replaced by a newer one",        three(),                                            1, "GGC"),
         ("two are kept",                  three(),                                            2, "GRC"),
-        ("more than there are",           three(),                                            9, "RRC"),
+        ("more than exist",               three(),                                            9, "RRC"),
         ("no incremental yet",            with(three(), &|s| s.points_to(20)),                1, "GIC"),
         ("no incremental yet, two kept",  with(three(), &|s| s.points_to(20)),                2, "IRC"),
         ("only ever fulls",               full_only(),                                        1, "GIC"),
@@ -65,7 +65,7 @@ fn what_goes() {
         ("a manifest is damaged",         with(three(), &|s| s.damage(1)),                    1, "HHH"),
         ("the published one lacks a chunk", with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(21, 0))), 1, "HHH"),
         ("an old one lacks a chunk",      with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 1, "GGC"),
-        ("and takes no place",            with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 2, "RRC"),
+        ("and does not count",            with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 2, "RRC"),
     ];
     for (situation, listed, generations, want) in cases {
         let plan = plan_at(&listed, Retention { generations, ..ONE }, 400);
@@ -75,7 +75,7 @@ fn what_goes() {
 }
 
 #[test]
-fn early_deletion_is_waited_for_by_class() {
+fn a_generation_waits_until_early_deletion_is_free() {
     #[rustfmt::skip]
     let cases = [
         // class                 rule                last day that waits
@@ -102,7 +102,7 @@ fn early_deletion_is_waited_for_by_class() {
 }
 
 #[test]
-fn the_newest_link_goes_first_and_its_manifest_before_all_else() {
+fn the_newest_backup_is_deleted_first_and_its_manifest_before_its_objects() {
     let mut listed = ListedBackups::default();
     listed.full(0).incremental(1, 0).incremental(2, 1).full(10).incremental(11, 10);
     listed.points_to(11);
@@ -120,7 +120,7 @@ fn the_newest_link_goes_first_and_its_manifest_before_all_else() {
 }
 
 #[test]
-fn a_chain_that_is_not_all_there_lets_nothing_go() {
+fn an_incomplete_published_chain_stops_every_deletion() {
     let mut listed = ListedBackups::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
     let proven = Err("a chunk has another checksum".to_owned());
@@ -129,11 +129,11 @@ fn a_chain_that_is_not_all_there_lets_nothing_go() {
 
     assert!(plan.is_empty());
     let held = plan.held.unwrap().to_string();
-    assert_eq!(held, "the published chain is not all there: a chunk has another checksum");
+    assert_eq!(held, "the published chain is incomplete: a chunk has another checksum");
 }
 
 #[test]
-fn what_an_interrupted_prune_left_goes_and_nothing_else_that_is_on_record() {
+fn a_prune_deletes_what_an_interrupted_one_left_and_nothing_that_is_named() {
     let mut listed = ListedBackups::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
     let begun: Vec<Key> = plan_at(&listed, ONE, 12).objects().cloned().collect();
@@ -148,7 +148,7 @@ fn what_an_interrupted_prune_left_goes_and_nothing_else_that_is_on_record() {
 }
 
 #[test]
-fn an_object_that_two_backups_name_goes_with_the_last_of_them() {
+fn a_shared_object_is_deleted_with_the_last_backup_that_names_it() {
     let shared = crate::catalogue::tests::chunk_key(1, 0);
     let mut listed = ListedBackups::default();
     listed.full(0).incremental(1, 0).incremental(2, 1).full(10).incremental(11, 10);
@@ -165,8 +165,8 @@ fn an_object_that_two_backups_name_goes_with_the_last_of_them() {
     assert!(plan.is_empty());
 }
 
-/// Backups as they come: a full, or an incremental on any earlier one; their
-/// class; what was done to some of them.
+/// Random backups: each a full, or an incremental on an earlier one, with a storage
+/// class; some are damaged.
 fn listings() -> impl Strategy<Value = (ListedBackups, Vec<u32>)> {
     let class = prop_oneof![Just(None), Just(Some("STANDARD_IA")), Just(DEEP)];
     let backup = (proptest::option::weighted(0.7, 0u32..40), class, 0u8..20);
@@ -174,7 +174,7 @@ fn listings() -> impl Strategy<Value = (ListedBackups, Vec<u32>)> {
         let mut listed = ListedBackups::default();
         let days: Vec<u32> = (0..backups.len() as u32).map(|n| n * 7).collect();
         for (n, (parent, class, _)) in backups.iter().enumerate() {
-            // Mostly on one of the last, as it is in life.
+            // Mostly based on one of the last, as in practice.
             let parent = parent.and_then(|back| n.checked_sub(1 + back as usize % 4));
             listed.backup(days[n], parent.map(|parent| days[parent]), *class);
         }
@@ -194,7 +194,7 @@ fn listings() -> impl Strategy<Value = (ListedBackups, Vec<u32>)> {
     })
 }
 
-/// What every manifest that is there names and has, and its parent.
+/// Returns what existing manifests name and lack: objects and parents.
 fn lacks(listed: &ListedBackups) -> BTreeSet<String> {
     let mut lacks = BTreeSet::new();
     for backup in &listed.catalogue().backups {
@@ -210,7 +210,7 @@ fn lacks(listed: &ListedBackups) -> BTreeSet<String> {
 
 proptest! {
     #[test]
-    fn nothing_that_a_manifest_needs_ever_goes_before_it(
+    fn nothing_that_a_manifest_needs_is_deleted_before_it(
         (listed, _) in listings(),
         generations in 1usize..4,
         day in 0u32..600,
@@ -224,7 +224,7 @@ proptest! {
             for key in std::iter::once(&step.manifest).chain(&step.objects) {
                 listed.remove(key.as_str());
                 prop_assert!(lacks(&listed).is_subset(&lacked), "{key} was needed");
-                // Killed here, the next prune deletes exactly the rest.
+                // If the prune is killed here, the next one deletes exactly the rest.
                 let again = plan(&listed.catalogue(), retention, &Ok(()), &begun, now(day));
                 let rest = again.objects().chain(again.steps.iter().map(|step| &step.manifest));
                 let left = begun.iter().chain(planned.steps.iter().map(|step| &step.manifest));
@@ -238,6 +238,6 @@ proptest! {
         } else {
             prop_assert!(planned.is_empty());
         }
-        prop_assert!(plan_at(&listed, retention, day).is_empty(), "pruned twice is pruned once");
+        prop_assert!(plan_at(&listed, retention, day).is_empty(), "a second prune has nothing to do");
     }
 }

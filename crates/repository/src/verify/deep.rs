@@ -1,4 +1,4 @@
-//! Reads a backup to its last byte: every part against its SHA-256, and the
+//! Reads a backup to its last byte: checks every part against its SHA-256, and the
 //! whole as a send stream.
 
 use std::time::SystemTime;
@@ -12,21 +12,22 @@ use crate::chain::ChainEntry;
 use crate::documents::Bucket;
 use crate::fetch::{FetchError, FetchPlan};
 
-/// Bytes are proven in slices that take far under a millisecond.
+/// Bytes are checked in slices that take far under a millisecond.
 const SLICE_BYTES: usize = 256 << 10;
 const ASKED_AT_ONCE: usize = 16;
 
-/// What came of it.
+/// Result of reading a backup.
 #[derive(Debug, Default)]
 pub struct Read {
     pub bytes: u64,
-    /// Chunks that cannot be read now: then nothing of the backup is.
+    /// Chunks that must be thawed first. If there are any, nothing of the backup is
+    /// read.
     pub archived: Vec<Key>,
-    /// What is not as it was sent.
+    /// How the content differs from what was sent.
     pub damage: Option<String>,
 }
 
-/// It could not be read, which says nothing of what it is.
+/// The backup could not be read, which says nothing about its content.
 #[derive(Debug, thiserror::Error)]
 #[error("read the backup {manifest}")]
 pub struct Unread {
@@ -36,7 +37,7 @@ pub struct Unread {
 
 pub async fn read(
     bucket: &Bucket,
-    link: &ChainEntry,
+    entry: &ChainEntry,
     concurrency: usize,
     now: SystemTime,
     progress: &ProgressSink,
@@ -47,13 +48,13 @@ pub async fn read(
         Err(err) if is_damage(&err) => {
             Ok(Read { damage: Some(error_chain(&err)), ..Read::default() })
         }
-        Err(source) => Err(Unread { manifest: link.key.clone(), source }),
+        Err(source) => Err(Unread { manifest: entry.key.clone(), source }),
     }
 }
 
 async fn read_or_fail(
     bucket: &Bucket,
-    link: &ChainEntry,
+    entry: &ChainEntry,
     concurrency: usize,
     now: SystemTime,
     progress: &ProgressSink,

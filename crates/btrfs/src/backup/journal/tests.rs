@@ -44,7 +44,7 @@ fn read(text: &[u8]) -> Result<Journal, Unusable> {
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn a_journal_is_read_as_it_was_written() {
     let header = header();
     let identity = Identity { uuid: "u".to_owned(), ctransid: 7 };
     let lines = [
@@ -75,16 +75,16 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn what_counts_at_last() {
+fn later_lines_override_earlier_ones() {
     let (b, p, c) = (begun, part, completed);
     let f = |chunk| Line::Forgotten { chunk };
     #[rustfmt::skip]
     let cases = [
         // situation            lines                                            bytes chunks
         ("nothing",             vec![],                                          0,    vec![]),
-        ("begun anew",          vec![b(0, "x"), p(0, 1, 10), b(0, "y")],         0,    vec![0]),
+        ("upload restarted",    vec![b(0, "x"), p(0, 1, 10), b(0, "y")],         0,    vec![0]),
         ("a part sent twice",   vec![b(0, "x"), p(0, 1, 10), p(0, 1, 7)],        7,    vec![0]),
-        ("told twice",          vec![b(0, "x"), p(0, 1, 10), c(0, 10), c(0, 10)], 10,  vec![0]),
+        ("completed twice",     vec![b(0, "x"), p(0, 1, 10), c(0, 10), c(0, 10)], 10,  vec![0]),
         ("all forgotten",       vec![b(0, "x"), p(0, 1, 10), f(0)],              0,    vec![]),
         ("the rest forgotten",  vec![b(0, "x"), p(0, 1, 10), b(1, "y"), p(1, 1, 9), f(1)], 10, vec![0]),
     ];
@@ -97,7 +97,7 @@ fn what_counts_at_last() {
 }
 
 #[test]
-fn a_journal_that_is_cut_anywhere_says_what_is_before() {
+fn a_truncated_journal_is_read_up_to_its_last_whole_line() {
     let lines = [Line::Header(header()), begun(0, "x"), part(0, 1, 10), part(0, 2, 10)];
     let whole = text(&lines);
     let ends: Vec<_> = (1..=lines.len()).map(|count| text(&lines[..count]).len()).collect();
@@ -114,7 +114,7 @@ fn a_journal_that_is_cut_anywhere_says_what_is_before() {
 }
 
 #[test]
-fn a_byte_that_is_damaged_ends_the_reading_there() {
+fn a_damaged_byte_ends_the_reading_there() {
     let lines = [Line::Header(header()), begun(0, "x"), part(0, 1, 10)];
     let whole = text(&lines);
     let begins = text(&lines[..2]).len();
@@ -130,7 +130,7 @@ fn a_byte_that_is_damaged_ends_the_reading_there() {
 }
 
 #[test]
-fn garbage_is_no_journal() {
+fn garbage_is_refused() {
     for garbage in [&b""[..], b"\n", b"{}", &[0xff; 300_000]] {
         assert!(matches!(read(garbage), Err(Unusable::NoHeader { .. })));
     }
@@ -141,7 +141,7 @@ fn garbage_is_no_journal() {
 
 proptest::proptest! {
     #[test]
-    fn nothing_that_is_read_panics(
+    fn no_content_makes_the_reader_panic(
         mut text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
         edits in proptest::collection::vec((0usize..600, proptest::prelude::any::<u8>()), 0..4),
     ) {

@@ -1,4 +1,4 @@
-//! What the bucket holds, on stdout: for people, and for programs.
+//! Prints the contents of the bucket to stdout, as a table or as JSON.
 
 use jiff::Timestamp;
 use s3up_cli::table;
@@ -12,30 +12,30 @@ use serde::Serialize;
 const UNKNOWN_SHOWN_MAX: usize = 1000;
 const DAY_SECONDS: i64 = 24 * 3600;
 
-/// One subvolume, as JSON has it.
+/// One subvolume in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct Contents {
     pub subvolume: String,
     /// `published`, `nothing`, or `broken`.
     pub pointer: &'static str,
-    /// What is broken.
+    /// Why the pointer is `broken`.
     pub trouble: Option<String>,
     /// Oldest first.
     pub generations: Vec<GenerationLine>,
-    /// Backups that lead to no full.
+    /// Backups whose chain does not lead to a full.
     pub broken: Vec<BackupLine>,
     pub unknown_count: usize,
     pub unknown_bytes: u64,
-    /// What no manifest names: the first of it.
+    /// Objects that no manifest names, up to a limit.
     pub unknown: Vec<UnknownLine>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct GenerationLine {
-    /// When its full was made.
+    /// Creation time of the full.
     pub full: String,
     pub total_bytes: u64,
-    /// Manifests, from the full to each newest.
+    /// The manifests of each chain, from the full to its newest backup.
     pub chains: Vec<Vec<String>>,
     pub backups: Vec<BackupLine>,
 }
@@ -48,12 +48,12 @@ pub struct BackupLine {
     pub age_days: i64,
     pub total_bytes: u64,
     pub chunks: usize,
-    /// More than one where they differ.
+    /// More than one if the chunks differ.
     pub storage_classes: Vec<String>,
     pub parent_manifest: Option<String>,
     /// `current`, `earlier`, `unpublished`, `unknown` or `broken`.
     pub standing: &'static str,
-    /// Why it is broken.
+    /// Why the backup is broken.
     pub error: Option<String>,
 }
 
@@ -136,7 +136,7 @@ impl BackupLine {
             total_bytes: backup.total_bytes,
             chunks: backup.chunk_count,
             storage_classes: backup.classes.iter().map(ToString::to_string).collect(),
-            parent_manifest: manifest.and_then(|link| link.manifest.parent_manifest.clone()),
+            parent_manifest: manifest.and_then(|entry| entry.manifest.parent_manifest.clone()),
             standing: word,
             error,
         }
@@ -163,10 +163,10 @@ impl BackupLine {
     }
 }
 
-/// For people: each backup, then what stands out.
+/// Formats a table of all backups, then notes about problems.
 pub fn to_table(all: &[Contents]) -> String {
     let header =
-        ["SUBVOLUME", "GENERATION", "KIND", "MADE", "AGE", "SIZE", "CHUNKS", "CLASS", "STANDING"];
+        ["SUBVOLUME", "GENERATION", "KIND", "CREATED", "AGE", "SIZE", "CHUNKS", "CLASS", "STATE"];
     let mut text = table(header, all.iter().flat_map(rows));
     for contents in all {
         text.push_str(&notes(contents));
@@ -187,10 +187,10 @@ fn notes(contents: &Contents) -> String {
     let Contents { subvolume, trouble, unknown, unknown_count, unknown_bytes, .. } = contents;
     let mut text = String::new();
     if let Some(trouble) = trouble {
-        text.push_str(&format!("{subvolume}: what is published is broken: {trouble}\n"));
+        text.push_str(&format!("{subvolume}: the published backup is broken: {trouble}\n"));
     }
     if contents.pointer == "nothing" {
-        text.push_str(&format!("{subvolume}: nothing is published\n"));
+        text.push_str(&format!("{subvolume}: no backup has been published\n"));
     }
     if *unknown_count > 0 {
         let bytes = Size(*unknown_bytes);

@@ -1,4 +1,4 @@
-//! What a prune would do, or did, on stdout: for people, and for programs.
+//! Prints what a prune deletes to stdout, as a table or as JSON.
 
 use s3up_cli::table;
 use s3up_core::Size;
@@ -11,14 +11,14 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct PruneLine {
     pub subvolume: String,
-    /// Why nothing goes, whatever the generations are.
+    /// Why nothing is deleted, whatever the generations are.
     pub held: Option<String>,
     pub generations: Vec<GenerationLine>,
-    /// Backups that lead to no full; they stay.
+    /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<String>,
-    /// Objects that a prune which was stopped left; they go.
+    /// Number of objects that an interrupted prune left; they are deleted.
     pub leftovers: usize,
-    /// Manifests that go, in this order.
+    /// Manifests to delete, in this order.
     pub manifests: Vec<String>,
     pub objects: usize,
     pub bytes: u64,
@@ -26,14 +26,14 @@ pub struct PruneLine {
 
 #[derive(Debug, Serialize)]
 pub struct GenerationLine {
-    /// When its full was made.
+    /// Creation time of the full.
     pub full: String,
     pub backups: usize,
     pub total_bytes: u64,
     pub storage_classes: Vec<String>,
     pub goes: bool,
     pub reason: String,
-    /// Before that S3 would charge for an early deletion.
+    /// S3 charges for early deletion until then.
     pub waits_until: Option<String>,
 }
 
@@ -76,9 +76,9 @@ impl GenerationLine {
     }
 }
 
-/// For people: each generation, then what stands out.
+/// Formats a table of all generations, then notes about problems.
 pub fn to_table(all: &[PruneLine]) -> String {
-    let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "FATE", "REASON"];
+    let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "ACTION", "REASON"];
     let rows = all.iter().flat_map(|line| {
         line.generations.iter().map(|generation| {
             [
@@ -87,7 +87,7 @@ pub fn to_table(all: &[PruneLine]) -> String {
                 generation.backups.to_string(),
                 Size(generation.total_bytes).to_string(),
                 generation.storage_classes.join("+"),
-                if generation.goes { "goes" } else { "stays" }.to_owned(),
+                if generation.goes { "delete" } else { "keep" }.to_owned(),
                 generation.reason.clone(),
             ]
         })
@@ -103,15 +103,17 @@ fn notes(line: &PruneLine) -> String {
     let PruneLine { subvolume, held, broken, leftovers, .. } = line;
     let mut text = String::new();
     if let Some(held) = held {
-        text.push_str(&format!("{subvolume}: nothing goes: {held}\n"));
+        text.push_str(&format!("{subvolume}: nothing is deleted: {held}\n"));
     }
     if *leftovers > 0 {
         text.push_str(&format!(
-            "{subvolume}: {leftovers} objects go that a prune which was stopped left\n"
+            "{subvolume}: deleting {leftovers} objects that an interrupted prune left\n"
         ));
     }
     for key in broken {
-        text.push_str(&format!("{subvolume}: {key} leads to no full, and stays\n"));
+        text.push_str(&format!(
+            "{subvolume}: {key} is kept, although its chain does not lead to a full\n"
+        ));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! What a verification found, on stdout: for people, and for programs.
+//! Prints the result of a verification to stdout, as a table or as JSON.
 
 use s3up_cli::table;
 use s3up_core::Size;
@@ -9,15 +9,15 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct VerifyLine {
     pub subvolume: String,
-    /// Nothing is wrong with what was looked at.
+    /// True if there are no findings.
     pub sound: bool,
     pub backups: usize,
     pub objects: usize,
     pub bytes: u64,
-    /// `null`: nothing was to be read.
+    /// `null` unless every byte was to be read.
     pub bytes_read: Option<u64>,
     pub without_checksum: usize,
-    /// Chunks that were not read, for they have to be thawed first.
+    /// Chunks that were not read because they must be thawed first.
     pub archived: Vec<String>,
     pub unknown: usize,
     pub findings: Vec<FindingLine>,
@@ -57,9 +57,9 @@ impl VerifyLine {
     }
 }
 
-/// For people: each subvolume, then each finding.
+/// Formats a table of all subvolumes, then every finding.
 pub fn to_table(all: &[VerifyLine]) -> String {
-    let header = ["SUBVOLUME", "BACKUPS", "OBJECTS", "SIZE", "READ", "VERDICT"];
+    let header = ["SUBVOLUME", "BACKUPS", "OBJECTS", "SIZE", "READ", "RESULT"];
     let rows = all.iter().map(|line| {
         [
             line.subvolume.clone(),
@@ -68,7 +68,7 @@ pub fn to_table(all: &[VerifyLine]) -> String {
             Size(line.bytes).to_string(),
             line.bytes_read.map_or("-".to_owned(), |bytes| Size(bytes).to_string()),
             match line.findings.len() {
-                0 => "sound".to_owned(),
+                0 => "ok".to_owned(),
                 count => format!("{count} findings"),
             },
         ]
@@ -88,17 +88,18 @@ fn notes(line: &VerifyLine) -> String {
     }
     if *without_checksum > 0 {
         text.push_str(&format!(
-            "{subvolume}: of {without_checksum} chunks only the length is known to the store\n"
+            "{subvolume}: S3 reports no checksum for {without_checksum} chunks; only their length \
+             was compared\n"
         ));
     }
     if *unknown > 0 {
         text.push_str(&format!(
-            "{subvolume}: {unknown} objects that no manifest names; `list` shows them\n"
+            "{subvolume}: {unknown} objects are named by no manifest; `list` shows them\n"
         ));
     }
     for key in archived {
         text.push_str(&format!(
-            "{subvolume}: not read, for it is archived; thaw it first: {key}\n"
+            "{subvolume}: not read because it is archived, thaw it first: {key}\n"
         ));
     }
     text

@@ -4,7 +4,7 @@ use s3up_repository::stamp::Stamp;
 
 use super::*;
 
-/// All links of the tests have this day, at 01:46:40.
+/// Day of all chain entries in these tests, at 01:46:40.
 const FULL_DAY: &str = "2001-09-09";
 
 fn parent() -> SnapshotName {
@@ -47,13 +47,13 @@ fn full_or_incremental() {
     let broken = || Published::Broken { reason: "gone".to_owned() };
     let lost = || Published::ManifestMissing { key: "m0".to_owned() };
     let edited = |edit: &dyn Fn(&mut ChainEntry)| {
-        let mut link = link(0, None);
-        edit(&mut link);
-        published([link])
+        let mut entry = link(0, None);
+        edit(&mut entry);
+        published([entry])
     };
-    let no_uuid = edited(&|link| link.manifest.snapshot.uuid = None);
-    let no_ctransid = edited(&|link| link.manifest.snapshot.ctransid = None);
-    let foreign = edited(&|link| link.manifest.snapshot.name = "weekly".to_owned());
+    let no_uuid = edited(&|entry| entry.manifest.snapshot.uuid = None);
+    let no_ctransid = edited(&|entry| entry.manifest.snapshot.ctransid = None);
+    let foreign = edited(&|entry| entry.manifest.snapshot.name = "weekly".to_owned());
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
     let (uuid, why) = (identity("uuid-0", 0), WhyNow::Asked);
     let incremental = Decision::Due(Step::Incremental {
@@ -85,7 +85,7 @@ fn full_or_incremental() {
         ("nothing, full",      Trigger::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("all is well, now",   now,         chain(),             good(),                 incremental.clone()),
         ("all is well",        due,         chain(),             good(),                 Decision::NotDue),
-        ("full asked for",     Trigger::Full, chain(),             good(),                 full(Why::Asked)),
+        ("full requested",     Trigger::Full, chain(),             good(),                 full(Why::Asked)),
         ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(Why::Asked)),
         ("chain broken",       due,         broken(),            good(),                 full(broken_why())),
         ("chain broken, now",  now,         broken(),            good(),                 full(broken_why())),
@@ -94,9 +94,9 @@ fn full_or_incremental() {
         ("parent deleted",     due,         chain(),             ParentOnDisk::Missing,  full(missing())),
         ("deleted, now",       now,         chain(),             ParentOnDisk::Missing,  full(missing())),
         ("parent writable",    now,         chain(),             ParentOnDisk::Writable, full(Why::ParentWritable { parent: parent() })),
-        ("may be set back",    due,         chain(),             ParentOnDisk::Writable, Decision::NotDue),
+        ("writable, not due",   due,         chain(),             ParentOnDisk::Writable, Decision::NotDue),
         ("parent unreadable",  now,         chain(),             unreadable(),           full(unreadable_why)),
-        ("may come back",      due,         chain(),             unreadable(),           Decision::NotDue),
+        ("unreadable, later",   due,         chain(),             unreadable(),           Decision::NotDue),
         ("parent changed",     due,         chain(),             found("uuid-0", 7),     changed("uuid-0", 7)),
         ("parent replaced",    now,         chain(),             found("uuid-9", 0),     changed("uuid-9", 0)),
         ("received",           now,         chain(),             received("uuid-0", 50, Some(0), 51), on_received(50)),
@@ -105,23 +105,23 @@ fn full_or_incremental() {
         ("then changed",       now,         chain(),             received("uuid-0", 52, Some(0), 51), touched()),
         ("another was sent",   now,         chain(),             received("uuid-9", 50, Some(0), 51), changed("uuid-9", 0)),
         ("another state",      now,         chain(),             received("uuid-0", 50, Some(7), 51), changed("uuid-0", 7)),
-        ("nobody knows which", now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
+        ("no send transid",   now,         chain(),             received("uuid-0", 50, None, 51),    changed("uuid-0", 50)),
         ("of a received one",  now,         chain(),             received("uuid-0", 0, Some(9), 51),  incremental.clone()),
-        ("received, unproven", now,         edited(&|link| link.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
+        ("received, unproven", now,         edited(&|entry| entry.manifest.snapshot.uuid = None), received("uuid-0", 50, Some(0), 51), full(Why::ParentUnproven { parent: parent() })),
         ("no uuid known",      due,         no_uuid,             good(),                 full(Why::ParentUnproven { parent: parent() })),
         ("no ctransid known",  now,         no_ctransid,         good(),                 full(Why::ParentUnproven { parent: parent() })),
-        ("of another tool",    due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),
+        ("foreign snapshot",   due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),
     ];
     for (situation, asked, published, on_disk, want) in cases {
         assert_eq!(asked_for(asked, &published, &on_disk), want, "{situation}");
     }
 }
 
-/// Published on these days, at 01:46:40: a full, and an incremental on it.
+/// Days on which a full, and an incremental based on it, were published at 01:46:40.
 struct On(&'static str, Option<&'static str>);
 
 #[test]
-fn due_or_not() {
+fn backups_are_due_by_calendar_days() {
     #[rustfmt::skip]
     let cases = [
         // situation                      published                              now                     decision       next
@@ -137,8 +137,8 @@ fn due_or_not() {
         ("both are due",                  On(FULL_DAY, None),                    "2001-12-09T02:00:00Z", "full due",    "2001-12-16T02:00:00Z"),
         ("the full before the next",      On(FULL_DAY, Some("2001-09-30")),      "2001-10-08T02:00:00Z", "incremental", "2001-10-09T02:00:00Z"),
         ("clock went back an hour",       On(FULL_DAY, None),                    "2001-09-09T00:46:40Z", "last ahead",  "2001-09-16T02:00:00Z"),
-        ("the last is of next year",      On(FULL_DAY, Some("2002-09-09")),      "2001-09-12T02:00:00Z", "last ahead",  "2001-09-19T02:00:00Z"),
-        ("the full is of next week",      On(FULL_DAY, None),                    "2001-09-02T02:00:00Z", "full ahead",  "2001-09-09T02:00:00Z"),
+        ("last is dated next year",       On(FULL_DAY, Some("2002-09-09")),      "2001-09-12T02:00:00Z", "last ahead",  "2001-09-19T02:00:00Z"),
+        ("full is dated next week",       On(FULL_DAY, None),                    "2001-09-02T02:00:00Z", "full ahead",  "2001-09-09T02:00:00Z"),
     ];
     let good = ParentOnDisk::Found(identity("uuid-0", 0));
     for (situation, On(full_on, last_on), now, want, next) in cases {
@@ -168,7 +168,7 @@ fn due_or_not() {
 
 #[test]
 fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
-    // Its name comes after that of the last one; when it was made, says `started_at`.
+    // Its name is dated after the last backup; `started_at` holds the real time.
     let mut newest = link(0, None);
     newest.manifest.created_at = Stamp::parse("20990101T000001Z").unwrap();
     newest.manifest.started_at = Some(Stamp::parse("20010909T014640Z").unwrap());
@@ -180,7 +180,7 @@ fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
 }
 
 #[test]
-fn a_reason_says_what_is_wrong() {
+fn a_reason_names_the_snapshot_or_the_date() {
     let step = Step::Full(Why::ParentMissing { parent: parent() });
     assert_eq!(
         step.to_string(),
@@ -189,15 +189,15 @@ fn a_reason_says_what_is_wrong() {
     let why = WhyNow::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
     assert_eq!(
         why.to_string(),
-        "the last backup is of 2099-01-01T00:00:00Z, which is still to come: a clock was wrong"
+        "the last backup is dated 2099-01-01T00:00:00Z, which is in the future: a clock was wrong"
     );
 }
 
 fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
-    let on = |mut link: ChainEntry, day: &str| {
+    let on = |mut entry: ChainEntry, day: &str| {
         let day = day.replace('-', "");
-        link.manifest.created_at = Stamp::parse(&format!("{day}T014640Z")).unwrap();
-        link
+        entry.manifest.created_at = Stamp::parse(&format!("{day}T014640Z")).unwrap();
+        entry
     };
     match last_on {
         None => published([on(link(0, None), full_on)]),
@@ -206,13 +206,13 @@ fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
 }
 
 /// Newest first.
-fn published<const COUNT: usize>(links: [ChainEntry; COUNT]) -> Published {
+fn published<const COUNT: usize>(entries: [ChainEntry; COUNT]) -> Published {
     let mut partial = Partial::default();
-    for link in links {
-        match partial.with(link).unwrap() {
+    for entry in entries {
+        match partial.with(entry).unwrap() {
             (_, Next::Whole(chain)) => return Published::Chain(chain),
             (so_far, Next::Parent(_)) => partial = so_far,
         }
     }
-    panic!("the last one is no full")
+    panic!("the chain does not end in a full")
 }

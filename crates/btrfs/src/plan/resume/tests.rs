@@ -80,7 +80,7 @@ fn incremental() -> Decision {
     Decision::Due(Step::Incremental { parent, identity, proof: Proof::Sent, why: WhyNow::Asked })
 }
 
-/// What is decided, in words.
+/// Returns the decision as text.
 fn decided(
     asked: Trigger,
     decision: &Decision,
@@ -103,13 +103,13 @@ fn decided(
     };
     match decide(&now, found) {
         None => "wait".to_owned(),
-        Some(Err(dropped)) => dropped.to_string(),
+        Some(Err(reason)) => reason.to_string(),
         Some(Ok(Resumed { step, work, .. })) => format!("{} {step}", work.word()),
     }
 }
 
 #[test]
-fn what_becomes_of_it() {
+fn an_interrupted_backup_is_resumed_published_or_started_over() {
     use Kind::{Full, Incremental};
     use Trigger::{Full as AskedFull, Now as AskedNow, Scheduled};
     let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
@@ -120,21 +120,21 @@ fn what_becomes_of_it() {
     let other_settings = StreamSettings { part_bytes: 11, ..settings() };
     let gone_on = "resume incremental on data__20260101T000000Z__full: it was asked for";
     let pub_inc =
-        "publish incremental on data__20260101T000000Z__full: an earlier run has begun it";
+        "publish incremental on data__20260101T000000Z__full: an earlier run was interrupted";
     let base = Some(BASE);
     #[rustfmt::skip]
     let cases = [
         // situation               asked      due     newest       found                            decided
-        ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              gone_on),
-        ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: it was asked for"),
-        ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run has begun it"),
+        ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              resumed),
+        ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: requested with --full"),
+        ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run was interrupted"),
         ("not its time",           Scheduled, not(),  base,        found(Full),                     "wait"),
-        ("a full is asked for",    AskedFull, full(), base,        found(Incremental),              "a full was asked for"),
+        ("a full is requested",    AskedFull, full(), base,        found(Incremental),              "a full was requested"),
         ("a full is due",          Scheduled, full(), base,        found(Incremental),              "a full is due"),
-        ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup was published meanwhile"),
-        ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup was published meanwhile"),
+        ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup has been published since"),
+        ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup has been published since"),
         ("no snapshot",            AskedNow,  inc(),  base,        on(ParentOnDisk::Missing),       "its snapshot is missing"),
-        ("writable",               AskedNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot was made writable"),
+        ("writable",               AskedNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot is writable and may have changed"),
         ("unreadable",             AskedNow,  inc(),  base,        on(unreadable()),                "its snapshot cannot be sent: EIO"),
         ("changed",                AskedNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot was changed: sent was u at transaction 7, it is u at transaction 8"),
         ("no journal",             AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "it has no journal"),
@@ -146,10 +146,10 @@ fn what_becomes_of_it() {
         ("set otherwise",          AskedNow,  inc(),  base,        journal(Full, |it| it.settings = other_settings), "it was begun with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, set is parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
         ("complete",               AskedNow,  full(), base,        complete(Full),                  "publish full: it was asked for"),
         ("complete, not due",      Scheduled, not(),  base,        complete(Incremental),           pub_inc),
-        ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: it was asked for"),
-        ("complete, another came", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup was published meanwhile"),
-        ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup was published meanwhile"),
-        ("complete, full asked",   AskedFull, full(), base,        complete(Incremental),           "a full was asked for"),
+        ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: requested with --full"),
+        ("complete, newer exists", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup has been published since"),
+        ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup has been published since"),
+        ("complete, full asked",   AskedFull, full(), base,        complete(Incremental),           "a full was requested"),
     ];
     for (situation, asked, due, newest, found, want) in cases {
         assert_eq!(decided(asked, &due, newest, &found), want, "{situation}");

@@ -1,5 +1,5 @@
-//! What was begun cannot be gone on with, or differs from what was sent: nothing
-//! of two streams is ever mixed.
+//! An interrupted backup that cannot be resumed, or that differs from what was sent: two
+//! streams are never mixed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::{assert_clean, assert_says, journal, kill, run_until_part, world};
 use crate::fixture::{CHUNK, PART, RETRY_FOR, World};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_was_renamed_is_not_mixed_with_its_new_name() {
+async fn a_renamed_snapshot_is_neither_resumed_nor_deleted() {
     let Some(world) = world(1 << 30).await else { return };
     let run = run_until_part(&world, 20).await;
     kill(&world, run).await;
@@ -24,18 +24,18 @@ async fn a_snapshot_that_was_renamed_is_not_mixed_with_its_new_name() {
 
     assert_says(&ran, "backup_not_resumed");
     assert!(ran.stderr.contains("its snapshot is missing"), "{}", ran.stderr);
-    assert!(renamed.exists(), "it is that person's now");
+    assert!(renamed.exists(), "it may be in use");
     assert_clean(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_was_changed_is_not_mixed_with_what_it_was() {
+async fn a_changed_snapshot_is_not_resumed() {
     let Some(world) = world(1 << 30).await else { return };
     let run = run_until_part(&world, 20).await;
     kill(&world, run).await;
     let snapshot = world.snapshots_dir().join(&world.snapshots()[0]);
     set_read_only(&snapshot, false);
-    // The content stays, its extents do not: as after a deduplication.
+    // The content stays and the extents change, as after a deduplication.
     let big = fs::read(snapshot.join("big")).unwrap();
     fs::remove_file(snapshot.join("big")).unwrap();
     fs::write(snapshot.join("big"), big).unwrap();
@@ -44,11 +44,11 @@ async fn a_snapshot_that_was_changed_is_not_mixed_with_what_it_was() {
     let ran = world.backup().await;
 
     assert_says(&ran, "backup_not_resumed");
-    assert!(ran.stderr.contains("its snapshot was changed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("its snapshot has changed since it was sent"), "{}", ran.stderr);
     assert_clean(&world).await;
 }
 
-/// A chunk that carries our run, and is not of the stream that is sent now.
+/// The chunk carries our run, but comes from another stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_of_another_stream_is_replaced_with_all_after_it() {
     let Some(world) = world(CHUNK).await else { return };
@@ -79,7 +79,7 @@ async fn a_chunk_of_another_stream_is_replaced_with_all_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_settings_begin_anew() {
+async fn changed_settings_start_over() {
     let Some(world) = world(1 << 30).await else { return };
     let run = run_until_part(&world, 20).await;
     kill(&world, run).await;
@@ -93,7 +93,7 @@ async fn other_settings_begin_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_that_is_asked_for_is_no_incremental_that_was_begun() {
+async fn a_requested_full_does_not_resume_an_incremental() {
     let Some(world) = world(1 << 30).await else { return };
     world.backup().await;
     fs::write(world.subvolume("data").join("more"), noise(4 * PART)).unwrap();
@@ -103,7 +103,7 @@ async fn a_full_that_is_asked_for_is_no_incremental_that_was_begun() {
     let ran = world.run(&["backup", "--full", "--set", "retention.prune=off"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("a full was asked for"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("a full was requested"), "{}", ran.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "full");
     assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! A backup whose manifest is written and whose pointer is not.
+//! A backup that was interrupted after its manifest and before its pointer.
 
 use std::fs;
 
@@ -10,13 +10,13 @@ use crate::fixture::{CHUNK, World};
 
 /// Killed between manifest and pointer: nothing is sent again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_complete_backup_is_published_and_not_made_again() {
+async fn a_complete_backup_is_published_and_not_sent_again() {
     for kind in ["full", "incremental"] {
         let Some(world) = complete_but_for_its_pointer(kind).await else { return };
         let (snapshots, before) = (world.snapshots(), calls(&world));
         let plan = world.run(&["plan", "--json"]).await;
 
-        // Not even when nothing is due by the schedule.
+        // It is published even if nothing is due by the schedule.
         let ran = world.run(&["backup"]).await;
 
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -26,7 +26,7 @@ async fn a_complete_backup_is_published_and_not_made_again() {
         assert_eq!(manifest["kind"], kind);
         assert_eq!(manifest["snapshot"]["name"], *snapshots.last().unwrap());
         assert_eq!(world.s3.faults().calls(Op::UploadPart), before[0]);
-        // The old generation goes with the next incremental.
+        // The next incremental deletes the old generation.
         let next = world.backup().await;
         assert!(next.stderr.contains("incremental on"), "{}", next.stderr);
         assert_clean(&world).await;
@@ -56,7 +56,7 @@ async fn a_backup_that_is_not_complete_after_all_is_sent_again() {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert_says(&ran, "manifest_not_published");
         assert!(!ran.stderr.contains("event=backup_published"), "{}", ran.stderr);
-        // What is not of our run is not ours to send over.
+        // An object of another run is never overwritten.
         let event = if lost == "a byte" { "backup_restarted" } else { "backup_uploaded" };
         assert_says(&ran, event);
         world.backup().await;
@@ -67,13 +67,13 @@ async fn a_backup_that_is_not_complete_after_all_is_sent_again() {
     }
 }
 
-/// The pointer is not written: the call before it is the last one that is done.
+/// Kills a backup right before it writes its pointer.
 async fn complete_but_for_its_pointer(kind: &str) -> Option<World> {
     let world = World::start(&["data"]).await?;
     let (data, pointer) = (world.subvolume("data"), "nas/subvol/data/current.json");
     let how = if kind == "full" { "--full" } else { "--once" };
     for nth in 1.. {
-        // What was begun in the turn before is done, and something is new.
+        // Finishes the backup of the round before, and changes something.
         world.backup().await;
         let big = [noise(CHUNK + 1000), vec![nth as u8]].concat();
         fs::write(data.join("big"), big).expect("a written file");
