@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a snapshot on disk is, as `btrfs send` names it in a stream.
+/// Identifies a snapshot on disk the way `btrfs send` does in a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     pub uuid: String,
-    /// Changes with every change of its content, also where that was undone.
+    /// Grows with every change to the content, including one that was undone later.
     pub ctransid: u64,
 }
 

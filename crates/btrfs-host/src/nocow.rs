@@ -26,7 +26,7 @@ pub struct Nocow {
     pub is_complete: bool,
 }
 
-/// Looks at the files of `snapshot`, which is of `name`.
+/// Searches `snapshot`, a snapshot of the subvolume `name`.
 pub async fn warn(name: &str, snapshot: &Path) {
     let root = snapshot.to_owned();
     let looking = tokio::task::spawn_blocking(move || look(&root, ENTRIES_MAX, TIME_MAX));

@@ -43,7 +43,7 @@ pub enum SendError {
     NoIdentity { command: String, outcome: ExitReport },
 }
 
-/// How a stream names its snapshot, once it has begun.
+/// The identity of the snapshot, known once the stream has named it.
 pub type Named = Arc<OnceLock<Identity>>;
 
 pub struct SendStream {
@@ -51,7 +51,7 @@ pub struct SendStream {
     state: State,
     /// Set once the stream has named its snapshot.
     named: Named,
-    /// Once it was read to its end.
+    /// Set once the stream was read to its end.
     facts: Option<StreamSummary>,
 }
 
@@ -92,8 +92,8 @@ impl SendStream {
         Named::clone(&self.named)
     }
 
-    /// Ends the program, wherever it is, and waits for that. Returns what the
-    /// stream was, if it was read to its end.
+    /// Terminates the program and waits for it. Returns the facts of the stream if it
+    /// was read to its end.
     pub async fn stop(self) -> Option<StreamSummary> {
         let outcome = match self.state {
             State::Reading { running, .. } | State::Ending { running, .. } => {

@@ -53,20 +53,20 @@ use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 #[derive(Clone, Debug)]
 pub struct BackupOptions {
     pub base_dir: PathBuf,
-    /// Local snapshots to keep of each subvolume, at least 1.
+    /// Number of local snapshots to keep of each subvolume, at least 1.
     pub retain: usize,
     pub schedule: Schedule,
     pub layout: Layout,
     pub location: RepositoryLocation,
     /// What streams are cut and stored by.
     pub settings: StreamSettings,
-    /// Parts on their way at once.
+    /// Number of parts in flight.
     pub concurrency: usize,
-    /// `None`: streams go through memory alone.
+    /// `None` if streams pass through memory only.
     pub spool: Option<Spool>,
 }
 
-/// What is backed up, with what.
+/// Everything that a backup run needs.
 pub struct Backup {
     pub options: BackupOptions,
     pub bucket: Bucket,

@@ -121,7 +121,7 @@ impl Benchmark<'_> {
             (Err(err), Ok(())) => Err(err),
             (Err(err), Err(left)) => {
                 let left = error_chain(&left);
-                tracing::warn!(event = "benchmark_left_behind", "{left}");
+                tracing::warn!(event = "benchmark_cleanup_failed", "{left}");
                 Err(err)
             }
         }
@@ -192,7 +192,7 @@ impl Benchmark<'_> {
     async fn clear(&self) -> Result<(), BenchmarkError> {
         let folder = self.folder();
         let fail = |source| BenchmarkError::Clear { folder: folder.clone(), source };
-        // What was given up is aborted first, so that nothing appears later.
+        // Abandoned uploads are aborted first, so that none appears later.
         self.store.wait_for_aborts().await;
         let ahead = SystemTime::now() + CLOCK_SKEW;
         self.store.sweep(&folder, ahead, self.retry_for()).await.map_err(fail)?;

@@ -73,7 +73,7 @@ impl Config {
         };
         let retain = raw.snapshots.retain.unwrap_or(RETAIN);
         if retain == 0 {
-            let what = "expected at least 1: the last published snapshot is always kept";
+            let what = "expected at least 1, because the last published snapshot is always kept";
             return Err(source.invalid("snapshots.retain", what));
         }
         let bucket = bucket::bucket(&raw.s3, &source)?;

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use s3up_repository::names::SubvolumeName;
 use serde::Serialize;
 
-/// Inodes with several names that are remembered: some 20 MiB.
+/// Maximum number of hard-linked inodes to remember: some 20 MiB.
 const LINKED_MAX: usize = 1 << 20;
 /// Maximum number of unreadable entries that are named. All are counted.
 const NAMED_MAX: usize = 20;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use s3up_cli::lock_file::LockFile;
 
-/// The Python tool locks with the content of the file alone.
+/// The Python tool locks by the content of the file alone.
 const PYTHON_TOOL: &str = "btrfs_to_s3";
 
 /// The lock, held until it is dropped.
@@ -44,7 +44,7 @@ impl Lock {
         match is_locked.map_err(io)? {
             true => {}
             false if content.is_empty() => {
-                return Err(held("(it has not written its PID yet)".to_owned()));
+                return Err(held("with unknown PID".to_owned()));
             }
             false => return Err(held(content)),
         }

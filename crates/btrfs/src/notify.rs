@@ -59,7 +59,11 @@ impl Notify {
             Ok(()) => tracing::debug!(event = "notified", %host),
             Err(err) => {
                 let err = s3up_core::error_chain(&err);
-                tracing::warn!(event = "notify_failed", %host, "{err}; see `notify.url`");
+                tracing::warn!(
+                    event = "notify_failed",
+                    %host,
+                    "cannot report the end of the run: {err}; check `notify.url`"
+                );
             }
         }
     }

@@ -46,7 +46,7 @@ impl Plan {
         let why = match &self.decision {
             Decision::Due(Step::Full(why)) => why.to_string(),
             Decision::Due(Step::Incremental { why, .. }) => why.to_string(),
-            Decision::NotDue => "the days since the last backup are not over".to_owned(),
+            Decision::NotDue => "not due yet".to_owned(),
         };
         match &self.work {
             Resumption::Fresh => why,
@@ -56,7 +56,7 @@ impl Plan {
         }
     }
 
-    /// What an incremental is based on.
+    /// Returns the parent of an incremental.
     pub fn parent(&self) -> Option<&SnapshotName> {
         match &self.decision {
             Decision::Due(Step::Incremental { parent, .. }) => Some(parent),
@@ -64,7 +64,7 @@ impl Plan {
         }
     }
 
-    /// The name of the event that says it.
+    /// Returns the name of the event that reports the decision.
     pub fn event(&self) -> &'static str {
         match &self.decision {
             Decision::NotDue => "backup_not_due",
@@ -72,7 +72,7 @@ impl Plan {
             Decision::Due(Step::Full(Why::ManifestMissing { .. })) => {
                 "backup_parent_manifest_missing"
             }
-            Decision::Due(_) => "planned",
+            Decision::Due(_) => "backup_planned",
         }
     }
 }

@@ -61,14 +61,15 @@ fn unknown(configured: &[Subvolume], asked: &str) -> SelectionError {
     SelectionError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
 }
 
-/// All are subvolumes, on the filesystem that the snapshots go to; the spool is there.
+/// Checks that all are subvolumes on the filesystem of the snapshot directory, and that
+/// the spool directory exists.
 pub fn check_places(
     base_dir: &Path,
     spool: Option<&Spool>,
     subvolumes: &[&Subvolume],
 ) -> Result<(), SelectionError> {
     if let Some(Spool { folder, .. }) = spool {
-        // Read, because a file would be there, too.
+        // Reading it also refuses a file of that name.
         std::fs::read_dir(folder)
             .map_err(|source| SelectionError::Spool { path: folder.clone(), source })?;
     }

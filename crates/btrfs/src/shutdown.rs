@@ -13,9 +13,9 @@ impl ShutdownSignal {
         let (sender, receiver) = watch::channel(None);
         tokio::spawn(async move {
             let stop = wait_for_shutdown().await;
-            said.send_replace(Some(stop));
-            // Whoever asks later has to hear it, too.
-            said.closed().await;
+            sender.send_replace(Some(stop));
+            // Keep the sender alive for receivers that ask later.
+            sender.closed().await;
         });
         ShutdownSignal(receiver)
     }
@@ -26,8 +26,8 @@ impl ShutdownSignal {
 
     /// Waits until the process is asked to stop.
     pub async fn wait(&self) -> Signal {
-        let mut heard = self.0.clone();
-        match heard.wait_for(Option::is_some).await.map(|stop| *stop) {
+        let mut receiver = self.0.clone();
+        match receiver.wait_for(Option::is_some).await.map(|stop| *stop) {
             Ok(Some(stop)) => stop,
             // The sender lives as long as any receiver.
             Ok(None) | Err(_) => std::future::pending().await,

@@ -28,7 +28,7 @@ pub struct Sources<'a> {
     pub schedule: &'a Schedule,
     pub runs: &'a LastRuns,
     pub drills: &'a Drills,
-    /// `drill.scratch_dir` is set.
+    /// True if `drill.scratch_dir` is set.
     pub has_drills: bool,
 }
 

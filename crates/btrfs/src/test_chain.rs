@@ -6,7 +6,7 @@ use s3up_repository::manifest::{ChunkRecord, Manifest, S3Record, SnapshotRecord,
 use s3up_repository::names::Kind;
 use s3up_repository::stamp::Stamp;
 
-/// Backup number `n`, based on number `parent`.
+/// Returns backup number `n`, based on number `parent`.
 pub fn link(n: u32, parent: Option<u32>) -> ChainEntry {
     let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
     let manifest = Manifest {

@@ -233,7 +233,7 @@ fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<
 fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<What> {
     let (expected, is_right) = match expected {
         Sse::Unset => return None,
-        // What is encrypted with a key of KMS is encrypted no less.
+        // An object that is encrypted with a KMS key is encrypted, too.
         Sse::Aes256 => ("AES256", found.is_some()),
         Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
     };

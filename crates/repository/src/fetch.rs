@@ -121,7 +121,7 @@ impl<'c> FetchPlan<'c> {
         Ok(FetchPlan { links, store, retry_for: bucket.retry_for, concurrency })
     }
 
-    /// Bytes of all streams.
+    /// Returns the length of all streams.
     pub fn total_bytes(&self) -> u64 {
         let each = self.links.iter().map(|planned| planned.link.manifest.total_bytes);
         each.fold(0, u64::saturating_add)

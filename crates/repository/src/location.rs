@@ -1,8 +1,8 @@
-//! Where backups go: what this host remembers is of one home.
+//! The location of a repository. What this host remembers belongs to exactly one.
 
 use serde::{Deserialize, Serialize};
 
-/// What is of another home is none of ours.
+/// Identifies a repository. State files and records of another location are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryLocation {
     pub endpoint: Option<String>,

@@ -62,7 +62,7 @@ pub enum PublishError {
     Unknown { key: Key, source: UploadError },
 }
 
-/// The two documents of a backup.
+/// Returns manifest and part index of a backup.
 pub fn documents(
     layout: &Layout,
     described: &StreamDescription<'_>,

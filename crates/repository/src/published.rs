@@ -9,15 +9,15 @@ use crate::layout::Layout;
 use crate::manifest::Pointer;
 use crate::names::SubvolumeName;
 
-/// What the bucket says of a subvolume.
+/// What the bucket holds for a subvolume.
 #[derive(Debug)]
 pub enum Published {
     Nothing,
-    /// There is a pointer, and this manifest, which it leads to, is gone.
+    /// The pointer names a manifest that does not exist.
     ManifestMissing {
         key: String,
     },
-    /// There is a pointer, and what it names cannot be built on.
+    /// The pointer names a chain that no incremental can be based on.
     Broken {
         reason: String,
     },
@@ -40,11 +40,13 @@ impl Published {
 pub enum PublishedError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the published backup was made by a newer program; use that one")]
+    #[error(
+        "the published backup was made by a newer version of btrfs-to-s3; install that version"
+    )]
     Newer(#[source] ChainError),
 }
 
-/// What the pointer leads to.
+/// Follows the pointer to its chain.
 pub async fn published(
     bucket: &Bucket,
     layout: &Layout,
@@ -73,7 +75,7 @@ pub async fn published(
     let newest = chain.newest();
     if newest.manifest.subvolume != name.as_str() {
         let reason = format!(
-            "{} is of the subvolume {:?}, expected {:?}",
+            "{} belongs to the subvolume {:?}, expected {:?}",
             newest.key,
             newest.manifest.subvolume,
             name.as_str()
@@ -85,7 +87,8 @@ pub async fn published(
         None => Ok(Published::Chain(chain)),
         Some(first) => {
             let count = missing.len();
-            let reason = format!("{count} objects are missing or have another size, as {first}");
+            let reason =
+                format!("{count} objects are missing or have the wrong size, the first is {first}");
             Ok(Published::Broken { reason })
         }
     }

@@ -72,12 +72,12 @@ impl TryFrom<String> for Stamp {
     }
 }
 
-/// `2026-01-31T23:59:59Z`
+/// Formats a time as `2026-01-31T23:59:59Z`.
 pub fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Of a manifest; `None` for its parts file.
+/// Returns time and key of a manifest. `None` for its part index.
 pub fn stamp_of(prefix: &str, key: &str) -> Option<(Stamp, Key)> {
     let stamp = key.strip_prefix(prefix)?.strip_suffix(".json")?;
     Some((Stamp::parse(stamp).ok()?, Key::parse(key).ok()?))
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_told_from_its_parts_file() {
+    fn a_part_index_is_not_taken_for_a_manifest() {
         let of = |key| stamp_of("nas/full/manifest-", key).is_some();
         assert!(of("nas/full/manifest-20010909T014640Z.json"));
         assert!(!of("nas/full/manifest-20010909T014640Z-parts.json"));

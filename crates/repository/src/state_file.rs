@@ -1,6 +1,8 @@
-//! What is remembered of the subvolumes of one bucket, in a file beside
-//! `global.state_path`. Lost, damaged or of another bucket, it is begun anew:
-//! whoever uses it can do without.
+//! A state file: remembers one value per subvolume of one repository, beside
+//! `global.state_path`.
+//!
+//! A file that is missing, damaged or of another repository is replaced. Nothing
+//! depends on it, so no failure ends a run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -47,17 +49,17 @@ struct VersionOnly {
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    #[error("it is not there")]
+    #[error("the file does not exist yet")]
     Missing,
-    #[error("it cannot be read: {0}")]
+    #[error("the file cannot be read: {0}")]
     Io(#[source] io::Error),
     #[error("it is longer than {0} bytes, the limit")]
     TooLong(u64),
-    #[error("it is damaged: {0}")]
+    #[error("the file is damaged: {0}")]
     Json(#[from] serde_json::Error),
     #[error("it has version {found}, this program writes version {expected}")]
     Version { found: u64, expected: u64 },
-    #[error("it is of another bucket or prefix")]
+    #[error("the file belongs to another bucket or prefix")]
     OtherLocation,
 }
 
@@ -98,7 +100,8 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         self.document.subvolumes.get(subvolume.as_str())
     }
 
-    /// Remembers it, on disk; in memory also where that fails.
+    /// Remembers a value and writes the file. If the write fails, the value is
+    /// remembered in memory only.
     pub fn set(&mut self, subvolume: &SubvolumeName, value: T) -> io::Result<()> {
         self.document.subvolumes.insert(subvolume.as_str().to_owned(), value);
         self.write()

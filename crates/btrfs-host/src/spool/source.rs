@@ -23,7 +23,7 @@ impl Source {
         }
     }
 
-    /// As [`SendStream::stop`].
+    /// See [`SendStream::stop`].
     pub async fn stop(self) -> Option<StreamSummary> {
         match self {
             Source::Straight(stream) => stream.stop().await,

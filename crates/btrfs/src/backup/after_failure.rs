@@ -6,17 +6,17 @@ use s3up_store::{Kind as StoreKind, UploadError};
 use crate::backup::error::Failure;
 use crate::plan::resume::Resumption;
 
-/// What becomes of a backup that failed.
+/// What happens to a backup that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterFailure {
-    /// The next run goes on with it.
+    /// The next run resumes it.
     KeepForResume,
-    /// It cannot be gone on with as it was begun; a new one may succeed now.
+    /// It cannot be resumed, but a new backup may succeed at once.
     StartOver,
     Discard,
 }
 
-/// `acknowledged_bytes` are those that S3 has of it.
+/// Decides. `acknowledged_bytes` is the number of bytes that S3 has of the backup.
 pub fn after_failure(
     failure: &Failure,
     work: &Resumption,
@@ -48,7 +48,7 @@ pub fn after_failure(
         | UploadError::Buffers { .. } => AfterFailure::Discard,
     };
     let fate = match failure {
-        // Whether it is published the next run finds out.
+        // The backup may be published; the next run finds out.
         Failure::StoppedPublishing(_) | Failure::Publish(PublishError::Unknown { .. }) => {
             return AfterFailure::KeepForResume;
         }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_backup_that_failed() {
+    fn a_failed_backup_is_kept_started_over_or_discarded() {
         use AfterFailure::{Discard, KeepForResume, StartOver};
         let store = |kind| {
             let (op, subject) = ("put part of", "chunk".to_owned());
@@ -112,20 +112,20 @@ mod tests {
         let complete = || Resumption::PublishOnly { run: run() };
         #[rustfmt::skip]
         let cases = [
-            // situation            failure                           work         bytes fate
+            // situation            failure                           work         bytes afterwards
             ("a signal",            stopped(),                        Resumption::Fresh,  5,    KeepForResume),
             ("before anything",     stopped(),                        Resumption::Fresh,  0,    Discard),
             ("to be published",     stopped(),                        complete(),  0,    KeepForResume),
             ("network is away",     upload(StoreKind::Transient),     Resumption::Fresh,  5,    KeepForResume),
-            ("key was withdrawn",   upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
+            ("access was revoked",  upload(StoreKind::Denied),        resume(),    5,    KeepForResume),
             ("at the manifest",     publish(StoreKind::Transient),    Resumption::Fresh,  5,    KeepForResume),
-            ("somebody else's",     upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
+            ("another host's key",   upload(StoreKind::Precondition),  Resumption::Fresh,  5,    Discard),
             ("was resumed",         upload(StoreKind::Precondition),  resume(),    5,    StartOver),
             ("not what was sent",   upload(StoreKind::Corrupt),       resume(),    5,    StartOver),
             ("differs for ever",    differs(),                        resume(),    5,    StartOver),
             ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
             ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),
-            ("not read to its end", Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
+            ("upload ended early",  Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
         ];
         for (situation, failure, work, bytes, want) in cases {
             assert_eq!(after_failure(&failure, &work, bytes), want, "{situation}");

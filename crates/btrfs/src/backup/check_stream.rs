@@ -6,12 +6,12 @@ use s3up_repository::names::SnapshotName;
 
 use crate::plan::decide::Step;
 
-/// A stream that is not what was planned.
+/// Why a stream is not the one that was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamMismatch {
-    #[error("the stream is of the snapshot {found:?}, expected {expected}")]
+    #[error("the stream holds the snapshot {found:?}, expected {expected}")]
     Name { expected: SnapshotName, found: String },
-    #[error("the stream is based on {}, planned was {}", shown(found), shown(expected))]
+    #[error("the stream is based on {}, expected {}", shown(found), shown(expected))]
     Parent { expected: Option<Identity>, found: Option<Identity> },
 }
 
@@ -19,7 +19,7 @@ fn shown(parent: &Option<Identity>) -> String {
     parent.as_ref().map_or_else(|| "no parent".to_owned(), ToString::to_string)
 }
 
-/// The stream must be of this snapshot, and be based on what the plan says.
+/// Checks that the stream holds this snapshot and is based on the planned parent.
 pub fn check(
     backup: &SnapshotName,
     step: &Step,

@@ -37,8 +37,11 @@ pub enum Failure {
     Publish(#[from] PublishError),
     #[error("stopped by a signal")]
     Stopped(Signal),
-    /// It may be published or not; the next run finds out.
-    #[error("stopped by a signal while it was published")]
+    /// The backup may be published; the next run finds out.
+    #[error(
+        "stopped by a signal while publishing; the next run finds out whether the backup is \
+         published"
+    )]
     StoppedPublishing(Signal),
 }
 

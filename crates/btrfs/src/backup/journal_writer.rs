@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 1024;
 const FINISH_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub struct Writer {
-    tell: mpsc::Sender<ProgressEvent>,
+    sender: mpsc::Sender<ProgressEvent>,
     writing: JoinHandle<()>,
     path: PathBuf,
 }
@@ -61,8 +61,8 @@ impl Writer {
         Writer { sender, writing, path: path.to_owned() }
     }
 
-    pub fn tell(&self) -> mpsc::Sender<ProgressEvent> {
-        self.tell.clone()
+    pub fn sender(&self) -> mpsc::Sender<ProgressEvent> {
+        self.sender.clone()
     }
 
     /// Returns once everything that was sent to the writer is on disk.
@@ -104,7 +104,11 @@ fn open(path: &Path, good_bytes: u64) -> io::Result<File> {
     Ok(file)
 }
 
-fn write(mut file: File, mut told: mpsc::Receiver<ProgressEvent>, named: &Named) -> io::Result<()> {
+fn write(
+    mut file: File,
+    mut receiver: mpsc::Receiver<ProgressEvent>,
+    named: &Named,
+) -> io::Result<()> {
     let mut is_named = false;
     let mut batch = Vec::new();
     while receiver.blocking_recv_many(&mut batch, WAITING_MAX) > 0 {

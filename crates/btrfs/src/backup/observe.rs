@@ -1,5 +1,5 @@
-//! Looks at one subvolume, its snapshots on disk, and its backups in the
-//! bucket. Changes nothing, decides nothing.
+//! Observes one subvolume: its snapshots on disk and its backups in the bucket. It
+//! changes nothing and decides nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -18,17 +18,17 @@ use crate::plan::observed::{ParentOnDisk, ReceivedSnapshot};
 use crate::snapshots::dir::{ListError, snapshots_in};
 use crate::snapshots::received_parent;
 
-/// What was seen of one subvolume.
+/// What was observed of one subvolume.
 #[derive(Debug)]
 pub struct Observed {
     pub published: Published,
-    /// The version of the pointer that a new one replaces.
+    /// ETag of the pointer that a new backup will replace.
     pub pointer_etag: Option<String>,
     pub parent: ParentOnDisk,
-    /// Where that is: not in the folder of snapshots, where a restore kept it
+    /// Path of the parent. It is outside the snapshot directory if a restore kept it
     /// elsewhere.
     pub parent_path: Option<PathBuf>,
-    /// Our snapshots of this subvolume, in order.
+    /// Snapshots of this subvolume that btrfs-to-s3 made, in order.
     pub snapshots: Vec<SnapshotName>,
 }
 
@@ -63,8 +63,8 @@ pub async fn observe(
     Ok(Observed { published, pointer_etag, parent, parent_path, snapshots })
 }
 
-/// The snapshot of that name, where there is one that could be a parent: snapshots
-/// cannot cross filesystems.
+/// Returns the path of the snapshot `name` that can serve as a parent. Snapshots cannot
+/// cross filesystems, so another filesystem does not count.
 fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBuf> {
     let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|place| place.mount.device);
     let is_near = |path: &PathBuf| path.starts_with(base_dir) || device(path) == device(base_dir);
@@ -72,7 +72,7 @@ fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBu
     candidates.find(|path| path.exists() && is_near(path))
 }
 
-/// What a snapshot is.
+/// Reads the state of a snapshot on disk.
 pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
     if !path.exists() {
         return ParentOnDisk::Missing;

@@ -32,7 +32,7 @@ pub struct Planner<'a> {
     pub records: &'a Records,
     /// Name of this host.
     pub host: &'a str,
-    /// Of the streams.
+    /// Form of the send streams.
     pub settings: &'a StreamSettings,
     pub shutdown: &'a ShutdownSignal,
 }
@@ -136,7 +136,7 @@ impl Planner<'_> {
             asked,
             decision,
             settings: self.settings,
-            newest: newest.map(|link| (&link.key, link.manifest.created_at.time())),
+            newest: newest.map(|entry| (&entry.key, entry.manifest.created_at.time())),
             parent: chain.and_then(|chain| decide::on_parent(chain, &seen.parent).ok()),
         };
         match resume::decide(&now, &found) {

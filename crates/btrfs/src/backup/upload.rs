@@ -35,9 +35,11 @@ use crate::snapshots::cleanup::LeftBy;
 const SENDS_MAX: u32 = 3;
 
 impl Backup {
-    /// Sends a snapshot until its stream is sound. One that was frozen and thawed
-    /// is not, although its program says that all went well; sent again it is.
-    /// The same fault at the same place is no accident, and is not tried again.
+    /// Sends a snapshot until its stream is sound.
+    ///
+    /// A `btrfs send` that was frozen and thawed writes a corrupt stream and still
+    /// exits with 0; the next attempt succeeds. The same fault at the same place is no
+    /// accident and is not retried.
     pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (mut sent, mut last) = (1, None);
         loop {
@@ -196,7 +198,7 @@ impl Backup {
             match (known, &writer) {
                 (None, None) => store.upload_chunks(&put, stream).await,
                 (known, writer) => {
-                    let tell = writer.as_ref().map_or_else(nobody, Writer::tell);
+                    let tell = writer.as_ref().map_or_else(no_journal, Writer::sender);
                     store
                         .upload_chunks_resumable(
                             &put,
@@ -224,7 +226,7 @@ struct Notes {
     writer: Option<Writer>,
 }
 
-fn nobody() -> mpsc::Sender<ProgressEvent> {
+fn no_journal() -> mpsc::Sender<ProgressEvent> {
     mpsc::channel(1).0
 }
 

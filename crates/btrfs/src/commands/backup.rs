@@ -116,7 +116,7 @@ fn log_upload_limits(config: &Config) {
     );
 }
 
-/// Killed or stopped meanwhile, the next run goes on.
+/// Prunes. If it is killed or stopped, the next run continues.
 async fn prune_after(config: &Config, backup: &Backup, report: &Report) {
     let published: Vec<_> =
         report.published.iter().map(|snapshot| snapshot.subvolume.clone()).collect();
@@ -127,7 +127,7 @@ async fn prune_after(config: &Config, backup: &Backup, report: &Report) {
     }
 }
 
-/// What is not aborted by then, the next run sweeps.
+/// Aborts abandoned uploads. The next run removes what is left.
 async fn settle(backup: &Backup) {
     if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
         tracing::warn!(
@@ -155,7 +155,7 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     exit_of(Doing::Snapshot, snapshots.len(), failed)
 }
 
-/// What a command does to each subvolume.
+/// The operation of a command on each subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     BackUp,

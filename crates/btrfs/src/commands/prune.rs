@@ -148,9 +148,9 @@ async fn warn_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyho
     let prefix = config.bucket.layout.prefix();
     match bucket.store.probe(prefix, PROBE_RETRY_FOR).await? {
         Versioning::Enabled => tracing::warn!(
-            event = "versions_stay",
-            "the bucket keeps versions: {} stay, and are paid for, as old versions until a \
-             lifecycle rule (NoncurrentVersionExpiration) removes them",
+            event = "old_versions_remain",
+            "the bucket keeps versions: {} remain as old versions, and S3 charges for them, until \
+             a lifecycle rule (NoncurrentVersionExpiration) removes them",
             Size(bytes)
         ),
         Versioning::Off | Versioning::Unknown => {}

@@ -14,7 +14,7 @@ pub mod verify;
 
 use serde::Serialize;
 
-/// As it is printed: with a line break at its end.
+/// Formats `data` as indented JSON with a final newline.
 pub fn json(data: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(data).expect("plain data is always JSON");
     text.push('\n');

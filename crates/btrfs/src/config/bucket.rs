@@ -102,7 +102,7 @@ impl BucketConfig {
         }
     }
 
-    /// Makes room in memory for so many parts on their way at once.
+    /// Sets the number of parts in flight, and the memory that they need.
     pub fn hold_parts(&mut self, concurrency: usize) {
         self.concurrency = concurrency;
         self.settings.buffer_budget_bytes =
@@ -137,8 +137,10 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
     let class_manifest =
         class("s3.storage_class_manifest", &raw.storage_class_manifest, CLASS_MANIFEST)?;
     if ARCHIVED_CLASSES.contains(&class_manifest.as_str()) {
-        let what =
-            format!("manifests have to be readable at once, objects in {class_manifest} are not");
+        let what = format!(
+            "manifests must be readable without a thaw, but objects in {class_manifest} are \
+             archived"
+        );
         return Err(source.invalid("s3.storage_class_manifest", what));
     }
     let budget = budget_bytes(part_bytes, chunk_bytes, concurrency);
@@ -181,7 +183,7 @@ fn class_of(
 fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, ConfigError> {
     for (key, text) in [("s3.bucket", &raw.bucket), ("s3.region", &raw.region)] {
         if text.is_empty() {
-            return Err(source.invalid(key, "may not be empty"));
+            return Err(source.invalid(key, "must not be empty"));
         }
     }
     let endpoint = s3up_store::parse_endpoint(raw.endpoint.as_deref())
@@ -199,7 +201,7 @@ fn settings(raw: &raw::S3, source: &Source, budget: u64) -> Result<Settings, Con
         None => None,
         Some(Some(limit)) => Some(limit),
         Some(None) => {
-            let what = "a limit of 0 would upload nothing; leave the key out for no limit";
+            let what = "expected at least 1, found 0; leave the key out for no limit";
             return Err(source.invalid("s3.bandwidth_limit_bytes", what));
         }
     };

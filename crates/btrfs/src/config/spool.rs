@@ -22,7 +22,7 @@ pub(super) fn spool(
     if raw.s3.spool_enabled != Some(true) {
         return Ok(None);
     }
-    let missing = |key| source.invalid(key, "is not set, and `s3.spool_enabled` needs it");
+    let missing = |key| source.invalid(key, "is required by `s3.spool_enabled`, but not set");
     let folder = folder.as_ref().ok_or_else(|| missing("global.spool_dir"))?.to_path_buf();
     let limit_bytes = limit.ok_or_else(|| missing("global.spool_size_bytes"))?;
     Ok(Some(Spool { folder, limit_bytes }))

@@ -12,7 +12,7 @@ const GENERATIONS: u32 = 1;
 pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retention, ConfigError> {
     let generations = raw.generations.unwrap_or(GENERATIONS);
     if generations == 0 {
-        let what = "expected at least 1: the published generation is always kept";
+        let what = "expected at least 1, because the published generation is always kept";
         return Err(source.invalid("retention.generations", what));
     }
     let min_age = match raw.min_age_days {

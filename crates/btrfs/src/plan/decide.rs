@@ -1,8 +1,9 @@
-//! Decides what to back up, and how: pure, from what was seen.
+//! Decides which backup a subvolume needs, and of which kind. Pure: it reads only what
+//! was observed.
 //!
-//! An incremental is always based on the last *published* backup, and only where
-//! its snapshot is on disk and is still what was sent. Anything else leads to a
-//! full, which is never wrong, with the reason.
+//! An incremental is based on the last *published* backup, and only while its snapshot
+//! is on disk and unchanged since it was sent. Every other case leads to a full, which
+//! is never wrong, and the plan gives the reason.
 
 use btrfs_host::identity::Identity;
 use jiff::tz::TimeZone;
@@ -14,16 +15,16 @@ use s3up_repository::published::Published;
 use crate::plan::observed::{ParentOnDisk, Proof, ReceivedSnapshot};
 use crate::plan::schedule::{NextDue, Schedule};
 
-/// Clocks are set right by minutes; a full that is further ahead was made by a
-/// clock that was wrong, and how old it is nobody knows.
+/// Clocks are corrected by minutes. A full that lies further ahead was dated by a wrong
+/// clock, so its real age is unknown.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// What the schedule says.
+    /// The timer fired; the schedule decides.
     Scheduled,
-    /// A backup in any case, full or incremental as the plan finds it.
+    /// `--once`: back up in any case, full or incremental as the plan decides.
     Now,
     Full,
 }
@@ -37,10 +38,10 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Full(Why),
-    /// On the snapshot of the newest published backup.
+    /// Based on the snapshot of the newest published backup.
     Incremental {
         parent: SnapshotName,
-        /// As `btrfs send` will name it.
+        /// Identity that `btrfs send` will write for the parent.
         identity: Identity,
         proof: Proof,
         why: WhyNow,
@@ -60,16 +61,16 @@ pub enum Why {
     ChainBroken {
         reason: String,
     },
-    /// `full_every_days` are over.
+    /// `full_every_days` have passed.
     Due {
         full_at: Timestamp,
         since: Timestamp,
     },
-    /// The chain's full is of a time that has not come yet.
+    /// The full of the chain is dated in the future.
     ClockWentBack {
         full_at: Timestamp,
     },
-    /// The manifest names no snapshot of ours.
+    /// The manifest names a snapshot that btrfs-to-s3 did not make.
     ParentUnknown {
         name: String,
     },
@@ -83,7 +84,7 @@ pub enum Why {
         parent: SnapshotName,
         reason: String,
     },
-    /// The manifest does not say enough to recognise the snapshot.
+    /// The manifest lacks the identity of the snapshot.
     ParentUnproven {
         parent: SnapshotName,
     },
@@ -97,25 +98,25 @@ pub enum Why {
     },
 }
 
-/// Why an incremental, now.
+/// Why an incremental is made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNow {
     Asked,
     /// An earlier run has begun it.
     Interrupted,
-    /// `incremental_every_days` are over.
+    /// `incremental_every_days` have passed.
     Due {
         last_at: Timestamp,
         since: Timestamp,
     },
-    /// The newest backup is of a time that has not come yet. To wait for it
-    /// might mean to wait for ever.
+    /// The newest backup is dated in the future. Waiting for that date might mean
+    /// waiting for ever.
     ClockWentBack {
         last_at: Timestamp,
     },
 }
 
-/// The snapshot that an incremental would be based on.
+/// Returns the snapshot that an incremental would be based on.
 pub fn parent_of(chain: &Chain) -> Option<SnapshotName> {
     SnapshotName::parse(&chain.newest().manifest.snapshot.name)
 }
@@ -165,7 +166,7 @@ fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
     if full_at.duration_since(now.timestamp()) > CLOCK_TOLERANCE {
         return Some(Why::ClockWentBack { full_at });
     }
-    (since <= now.timestamp()).then_some(Why::Due { full_at, since })
+    (since <= now.timestamp()).then_some(Why::Due { full_at, since, days })
 }
 
 fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<WhyNow> {
@@ -174,10 +175,10 @@ fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option
     if last_at > now.timestamp() {
         return Some(WhyNow::ClockWentBack { last_at });
     }
-    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since })
+    (since <= now.timestamp()).then_some(WhyNow::Due { last_at, since, days })
 }
 
-/// What an incremental can be based on, or why there can be none.
+/// Returns the parent of an incremental, or the reason why there is none.
 pub fn on_parent(
     chain: &Chain,
     on_disk: &ParentOnDisk,
@@ -205,8 +206,8 @@ pub fn on_parent(
     }
 }
 
-/// A received snapshot has a ctransid of its own filesystem. `btrfs send` writes
-/// that one, beside the UUID of the snapshot that was sent.
+/// A received snapshot has a ctransid of its own filesystem. `btrfs send` writes that
+/// one beside the UUID of the original snapshot.
 fn on_received(
     parent: SnapshotName,
     expected: Identity,
@@ -216,11 +217,12 @@ fn on_received(
     if identity.ctransid > *made_transid {
         return Err(Why::ParentTouched { parent });
     }
-    // First, for on two filesystems a ctransid can be the same by chance.
+    // Compare this first: on two filesystems a ctransid can be equal by chance.
     if identity.uuid == expected.uuid && *send_transid == Some(expected.ctransid) {
         return Ok((parent, identity.clone(), Proof::Received));
     }
-    // A snapshot of a subvolume that was itself received, and sent from here.
+    // The snapshot of a subvolume that was itself received, and that was sent from this
+    // host.
     if *identity == expected {
         return Ok((parent, expected, Proof::Sent));
     }
@@ -229,7 +231,8 @@ fn on_received(
     Err(Why::ParentChanged { parent, expected, found })
 }
 
-/// What may be over before a backup is due costs no full before that.
+/// True for a reason that may be gone when the next backup is due, so that it forces no
+/// full before then.
 fn may_pass(why: &Why) -> bool {
     matches!(why, Why::ParentWritable { .. } | Why::ParentUnreadable { .. })
 }
@@ -239,7 +242,7 @@ fn expected(chain: &Chain) -> Option<Identity> {
     Some(Identity { uuid: snapshot.uuid.clone()?, ctransid: snapshot.ctransid? })
 }
 
-/// When a backup is due next, if `decision` is carried out `now`.
+/// Returns when the next backup is due, provided that `decision` is carried out `now`.
 pub fn next_due(
     schedule: &Schedule,
     now: &Zoned,
@@ -258,18 +261,18 @@ pub fn next_due(
     }
 }
 
-/// When the full of the published chain and its newest backup were made.
+/// Returns when the full of the published chain and its newest backup were made.
 fn times_of(published: &Published) -> Option<(Timestamp, Timestamp)> {
     let chain = published.chain()?;
     Some((chain.full().manifest.made_at(), chain.newest().manifest.made_at()))
 }
 
-/// When the newest published backup was made.
+/// Returns when the newest published backup was made.
 pub fn last_at(published: &Published) -> Option<Timestamp> {
     times_of(published).map(|(_, last_at)| last_at)
 }
 
-/// When a backup is due, for whoever does not look at the disk; `None`: now.
+/// Returns when a backup is due, without looking at the disk. `None` means now.
 pub fn due_by_schedule(
     schedule: &Schedule,
     published: &Published,

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::snapshots::record::{Record, RunId, State};
 
-/// The snapshot of the newest published backup, or of one that was begun.
+/// State on disk of the snapshot of the newest published backup, or of an interrupted
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParentOnDisk {
     Missing,
-    /// It is writable now.
+    /// Somebody made the snapshot writable.
     Writable,
-    /// Its identity could not be read.
+    /// Reading its identity failed.
     Unreadable {
         reason: String,
     },
@@ -25,38 +26,40 @@ pub enum ParentOnDisk {
     Received(ReceivedSnapshot),
 }
 
-/// A snapshot that carries the UUID of the one that was sent: kept by a restore.
+/// A snapshot that a restore received. It carries the UUID of the snapshot that was
+/// sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedSnapshot {
-    /// The received UUID, and its ctransid on this filesystem.
+    /// Received UUID, and the ctransid on this filesystem.
     pub identity: Identity,
-    /// The ctransid of the snapshot that was sent.
+    /// Ctransid of the snapshot that was sent.
     pub send_transid: Option<u64>,
-    /// The transaction that made it: whatever changes it later has a higher one.
+    /// Transaction that created the snapshot. Any later change raises its ctransid
+    /// above this.
     pub made_transid: u64,
 }
 
-/// How a parent was found to be what its manifest says.
+/// How a parent was matched with its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// It is the snapshot that was sent.
+    /// The parent is the very snapshot that was sent.
     Sent,
-    /// It was received, as that one, and not changed since.
+    /// The parent was received from that snapshot and has not changed since.
     Received,
 }
 
-/// A backup that was begun and is not published.
+/// A backup that was started and is not published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterruptedBackup {
     pub backup: SnapshotName,
     pub run: RunId,
     pub journal: Result<JournalFacts, Unusable>,
     pub on_disk: ParentOnDisk,
-    /// Where everything but the pointer is in the bucket, and is right.
+    /// Set if everything but the pointer is in the bucket and correct.
     pub complete: Option<CompleteBackup>,
 }
 
-/// What a manifest that no pointer leads to says.
+/// Content of a manifest that no pointer leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompleteBackup {
     pub identity: Identity,
@@ -66,17 +69,18 @@ pub struct CompleteBackup {
 /// What the journal of an interrupted backup says, as far as it decides anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalFacts {
-    /// The manifest that was the newest published one then.
+    /// Newest published manifest when the backup started.
     pub base: Option<String>,
     pub settings: StreamSettings,
-    /// Of the snapshot, as its stream named it; `None`: nothing was read of it.
+    /// Identity of the snapshot as its stream names it. `None` if nothing was read from
+    /// the stream.
     pub identity: Option<Identity>,
     pub acknowledged_bytes: u64,
     /// When the last line was written.
     pub acknowledged_at: Timestamp,
 }
 
-/// What a stream is cut and stored by.
+/// How a stream is cut into objects and stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSettings {
     pub part_bytes: u64,
@@ -86,27 +90,27 @@ pub struct StreamSettings {
     pub form: String,
 }
 
-/// Why a journal cannot be gone by.
+/// Why a journal cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    #[error("it has no journal")]
+    #[error("the journal is missing")]
     Missing,
-    #[error("its journal cannot be read: {reason}")]
+    #[error("the journal cannot be read: {reason}")]
     Unreadable { reason: String },
-    #[error("its journal does not begin as one: {what}")]
+    #[error("the journal has no valid header: {what}")]
     NoHeader { what: String },
-    #[error("its journal is of another bucket, prefix, snapshot or run")]
+    #[error("the journal belongs to another bucket, prefix, snapshot or run")]
     Other,
 }
 
-/// The newest that was begun and is not in the chain.
+/// Returns the newest backup that was started and is not in the chain.
 pub fn newest_begun<'r>(
     records: &'r [(SnapshotName, Record)],
     chain: Option<&Chain>,
 ) -> Option<&'r (SnapshotName, Record)> {
     let is_published = |name: &SnapshotName| {
-        let mut links = chain.into_iter().flat_map(Chain::entries);
-        links.any(|link| link.manifest.snapshot.name == name.to_string())
+        let mut entries = chain.into_iter().flat_map(Chain::entries);
+        entries.any(|entry| entry.manifest.snapshot.name == name.to_string())
     };
     let begun = records.iter().filter(|(_, record)| record.state == State::Begun);
     begun.filter(|(name, _)| !is_published(name)).max_by_key(|(name, _)| name.stamp)

@@ -49,7 +49,7 @@ pub struct Now<'a> {
     pub asked: Trigger,
     pub decision: &'a Decision,
     pub settings: &'a StreamSettings,
-    /// The manifest of the newest published backup, and its time.
+    /// Manifest of the newest published backup, and its time.
     pub newest: Option<(&'a Key, Timestamp)>,
     /// Parent of an incremental that is based on the newest backup, if there can be
     /// one.
@@ -228,7 +228,7 @@ impl fmt::Display for NotResumable {
             }
             NotResumable::TooOld { acknowledged_at } => {
                 let at = s3up_repository::stamp::seconds(*acknowledged_at);
-                write!(f, "it is too old: its last part is of {at}")
+                write!(f, "S3 may have removed its parts, the last was uploaded at {at}")
             }
         }
     }

@@ -20,7 +20,7 @@ pub enum Keep {
     /// For a host that has no configuration yet, or none of this subvolume.
     Beside,
     ForBackups {
-        /// Of the subvolume, as configured.
+        /// Path of the subvolume in the configuration.
         path: PathBuf,
         base_dir: PathBuf,
         records: Records,

@@ -25,7 +25,7 @@ pub enum SnapshotDirError {
     Snapshot(#[from] ToolError),
 }
 
-/// Our snapshots in a folder, ordered by subvolume and time.
+/// Returns our snapshots in a directory, ordered by subvolume and time.
 pub fn snapshots_in(folder: &Path) -> Result<Vec<SnapshotName>, ListError> {
     let list = |source| ListError { path: folder.to_owned(), source };
     let mut names = Vec::new();
@@ -49,7 +49,7 @@ pub struct SnapshotDir<'a> {
 pub async fn delete_read_only(btrfs: &Btrfs, path: &Path) -> Result<(), String> {
     let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
-        return Err("it is writable; delete it by hand if it is not needed".to_owned());
+        return Err("it is writable, so somebody may be using it; check what it is".to_owned());
     }
     subvolume::delete(btrfs, path).await.map_err(|err| error_chain(&err))
 }

@@ -132,7 +132,7 @@ fn moved_into(base_dir: &Path) -> Vec<PathBuf> {
 
 /// Removes snapshots from a directory of its own, and the directory once it is empty.
 async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -> bool) {
-    // A folder that is not there is the usual case.
+    // Usually there is no such directory.
     let Ok(snapshots) = snapshots_in(folder) else { return };
     for name in snapshots.iter().filter(|name| is_meant(name)) {
         let path = folder.join(name.to_string());

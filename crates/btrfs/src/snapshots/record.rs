@@ -107,7 +107,7 @@ impl Records {
         let written = journal
             .and_then(|()| fs::create_dir_all(&self.folder))
             .and_then(|()| write_atomically(&self.path(snapshot), &to_json(&record)));
-        written.map_err(|source| self.error("write", snapshot.to_string(), source))
+        written.map_err(|source| self.error("write", record_of(snapshot), source))
     }
 
     /// Removes a record and its journal. A missing one is no error.

@@ -46,7 +46,8 @@ impl LastDrill {
 }
 
 impl Drills {
-    /// Never fails: what cannot be used is begun anew, and said.
+    /// Opens the file. Never fails: if the file is unusable, it is treated as empty and
+    /// a warning says why.
     pub fn open(state_path: &Path, home: RepositoryLocation) -> Drills {
         let path = state_path.with_extension("drill.json");
         Drills(StateFile::open_or_warn(path, home, FORMAT))

@@ -12,7 +12,7 @@ use s3up_repository::names::SubvolumeName;
 use s3up_repository::state_file::{Format, StateFile, Unusable};
 use serde::{Deserialize, Serialize};
 
-/// Ten thousand subvolumes with long errors.
+/// Enough for ten thousand subvolumes with long errors.
 const FORMAT: Format = Format { version: Some(1), bytes_max: 16 << 20 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl LastRuns {
         match unusable {
             None => {}
             Some(err @ Unusable::Missing) => {
-                tracing::info!(event = "state_begun", %path, "{err}");
+                tracing::info!(event = "state_file_missing", %path, "{err}");
             }
             Some(
                 err @ (Unusable::Io(_)
@@ -71,7 +71,11 @@ impl LastRuns {
         };
         if let Err(err) = self.0.set(subvolume, run) {
             let path = self.0.path().display();
-            tracing::warn!(event = "state_not_written", %path, "{err}; check `global.state_path`");
+            tracing::warn!(
+                event = "state_file_not_written",
+                %path,
+                "write the state file: {err}; check `global.state_path`"
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::fixture::{CHUNK, PART};
 const FILESYSTEM_BYTES: u64 = 2 << 30;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_real_bucket_gives_back_a_full_and_an_incremental_as_they_were() {
+async fn a_full_and_an_incremental_are_restored_from_a_real_bucket() {
     let Some(bucket) = AwsBucket::from_env_or_skip().await else { return };
     if !btrfs_or_skip() {
         return;

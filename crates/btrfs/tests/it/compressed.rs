@@ -36,7 +36,7 @@ async fn compressed_data_is_sent_as_it_is_and_restored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_without_compressed_send_falls_back_or_refuses() {
     let Some(mut world) = World::start(&["data"]).await else { return };
-    // Its first `btrfs send` is the one that prints the help.
+    // The first `btrfs send` prints the help.
     let fault = BtrfsFault::FailsAfter { bytes: 0 };
     let stand_in = || StandIn::new([InjectedFault { command: "send", call: Calls::Nth(1), fault }]);
     let always = stand_in();

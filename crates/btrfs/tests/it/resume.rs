@@ -31,8 +31,8 @@ async fn world(chunk_bytes: u64) -> Option<World> {
     Some(world)
 }
 
-/// A run, and its `nth` part from now on, which has arrived and is not answered;
-/// those before it are in the journal.
+/// Starts a backup and holds its `nth` part unanswered. The parts before it are in the
+/// journal.
 async fn run_until_part(world: &World, nth: u64) -> (Child, HeldCall) {
     let held = world.s3.faults().hold_op(Op::UploadPart, nth);
     let mut run = world.command(&["backup", "--once"]).spawn().expect("the program");

@@ -63,7 +63,7 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
 
 /// As a `btrfs send` does that was frozen, or whose pipe was damaged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
+async fn a_bad_stream_of_a_send_that_exits_with_0_is_sent_again() {
     for fault in [
         BtrfsFault::CutsAfter { bytes: IN_THE_MIDDLE },
         BtrfsFault::FlipsByteAt { offset: IN_THE_MIDDLE },
@@ -79,8 +79,8 @@ async fn a_bad_stream_of_a_program_that_is_content_is_sent_again() {
         let restored = world.restore("data", &target).await;
         assert_eq!(restored.code, Some(0), "{}", restored.stderr);
         assert_same_tree(&world.subvolume("data"), &target);
-        // Three chunks, their two documents, the pointer: nothing else of the first
-        // try, and the three parts of its whole chunk were not sent twice.
+        // Three chunks, two documents and the pointer: nothing else is left of the first
+        // attempt, and the three parts of its whole chunk were not uploaded twice.
         assert_eq!(world.keys().await.len(), 6, "{fault:?}");
         assert_eq!(world.s3.faults().calls(Op::UploadPart), 6, "{fault:?}");
         assert_eq!(world.s3.uploads("backups"), Vec::<String>::new());
@@ -107,7 +107,7 @@ async fn a_stream_is_not_sent_again_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_on_stderr_does_no_harm() {
+async fn a_flood_on_stderr_does_not_damage_the_backup() {
     let flood =
         BtrfsFault::FloodsStderr { after_bytes: 1000, flood_bytes: 5 << 20, exit: ExitAs::Success };
     let Some((world, stand_in)) = world(flood).await else { return };
@@ -124,7 +124,7 @@ async fn a_flood_on_stderr_does_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_send_that_hangs_is_ended_when_the_run_is_stopped() {
     for (fault, signal, code, chunks) in [
-        // What S3 has by then is kept for the next run.
+        // The next run resumes with what S3 has by then.
         (BtrfsFault::HangsAfter { bytes: IN_THE_MIDDLE }, rustix::process::Signal::TERM, 143, 1),
         (BtrfsFault::IgnoresTermAfter { bytes: 1000 }, rustix::process::Signal::INT, 130, 0),
     ] {

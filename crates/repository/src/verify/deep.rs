@@ -70,11 +70,11 @@ async fn read_or_fail(
     if !archived.is_empty() {
         return Ok(Read { archived, ..Read::default() });
     }
-    let links = FetchPlan::look_at(bucket, std::slice::from_ref(link), concurrency).await?;
+    let links = FetchPlan::look_at(bucket, std::slice::from_ref(entry), concurrency).await?;
     Ok(Read { bytes: prove(&links, progress).await?, ..Read::default() })
 }
 
-/// As a restore does it, but for `btrfs receive`.
+/// Reads and checks everything, like a restore without `btrfs receive`.
 async fn prove(links: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u64, FetchError> {
     let mut bytes_read = 0;
     for planned in &links.links {
@@ -104,7 +104,7 @@ async fn prove(links: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u64, Fe
     Ok(bytes_read)
 }
 
-/// Whether this says what the backup is, and not that it could not be read.
+/// True if the error shows damage, and not only that reading failed.
 fn is_damage(err: &FetchError) -> bool {
     match (err, err.of_store()) {
         // What was looked at was not even there to be read.

@@ -32,7 +32,7 @@ pub fn to_table(report: &Report) -> String {
             throughput.to_string(),
         ]
     });
-    let table = table(["WHAT", "CONCURRENCY", "SIZE", "SECONDS", "THROUGHPUT"], rows);
+    let table = table(["MEASURED", "CONCURRENCY", "SIZE", "SECONDS", "THROUGHPUT"], rows);
     format!("{table}\n{}\n", report.suggestion)
 }
 

@@ -8,7 +8,7 @@ use s3up_repository::layout::Layout;
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
-/// Of the objects that no manifest names, so many are shown; all are counted.
+/// Maximum number of unknown objects that are printed. All are counted.
 const UNKNOWN_SHOWN_MAX: usize = 1000;
 const DAY_SECONDS: i64 = 24 * 3600;
 

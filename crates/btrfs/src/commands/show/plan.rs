@@ -1,4 +1,4 @@
-//! A plan on stdout: for people, and for programs.
+//! Prints a plan to stdout, as a table or as JSON.
 
 use btrfs_to_s3::backup::planner::Planned;
 use btrfs_to_s3::plan::Plan;
@@ -13,12 +13,13 @@ use super::json;
 #[derive(Serialize)]
 struct Line {
     subvolume: String,
-    /// `full`, `incremental`, `not_due`, or `unknown`: it could not be looked at.
+    /// `full`, `incremental`, `not_due`, or `unknown` if the subvolume could not be
+    /// observed.
     decision: &'static str,
     reason: String,
-    /// `resume` or `publish`, where an earlier run has begun it.
+    /// `resume` or `publish` for an interrupted backup of an earlier run.
     work: Option<&'static str>,
-    /// That need not be uploaded, where it is resumed.
+    /// Bytes that a resumed backup need not upload.
     acknowledged_bytes: Option<u64>,
     parent: Option<String>,
     snapshot: Option<String>,

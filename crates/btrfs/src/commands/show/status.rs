@@ -5,15 +5,15 @@ use s3up_cli::table;
 use s3up_core::Size;
 use s3up_repository::stamp::seconds;
 
-/// For people: how each stands, then what is in the bucket.
+/// Formats two tables: the status of each subvolume, then its backups.
 pub fn to_table(all: &[Status]) -> String {
     let header =
-        ["SUBVOLUME", "LAST RUN", "OUTCOME", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "TROUBLE"];
+        ["SUBVOLUME", "LAST RUN", "RESULT", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "PROBLEM"];
     let mut text = table(header, all.iter().map(cells));
     let backups = all
         .iter()
         .flat_map(|status| status.history.iter().map(|line| backup_cells(line, &status.subvolume)));
-    let header = ["SUBVOLUME", "KIND", "MADE", "SIZE", "SECONDS", "THROUGHPUT", "STANDING"];
+    let header = ["SUBVOLUME", "KIND", "CREATED", "SIZE", "SECONDS", "THROUGHPUT", "STATE"];
     text.push('\n');
     text.push_str(&table(header, backups));
     text

@@ -118,7 +118,7 @@ fn an_interrupted_backup_is_resumed_published_or_started_over() {
     let not = || Decision::NotDue;
     let inc = incremental;
     let other_settings = StreamSettings { part_bytes: 11, ..settings() };
-    let gone_on = "resume incremental on data__20260101T000000Z__full: it was asked for";
+    let resumed = "resume incremental on data__20260101T000000Z__full: requested with --once";
     let pub_inc =
         "publish incremental on data__20260101T000000Z__full: an earlier run was interrupted";
     let base = Some(BASE);

@@ -74,7 +74,7 @@ async fn a_chunk_of_another_stream_is_replaced_with_all_after_it() {
 
     assert_says(&ran, "backup_resumed");
     assert!(ran.stderr.contains("belongs to another stream"), "{}", ran.stderr);
-    assert_says(&ran, "send_again");
+    assert_says(&ran, "send_repeated");
     assert_clean(&world).await;
 }
 
