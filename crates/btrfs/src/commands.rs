@@ -6,6 +6,7 @@ pub mod backup;
 pub mod benchmark;
 pub mod drill;
 pub mod estimate;
+pub mod help;
 pub mod list;
 pub mod place;
 pub mod plan;

@@ -1,23 +1,21 @@
-//! Snapshots of btrfs subvolumes into S3, and back.
+//! Backs up snapshots of btrfs subvolumes to S3, and restores them.
 //!
 //! ```text
-//! backup   look (S3, disk) -> plan -> snapshots of all, together
-//!             -> send (proven as it goes by) -> chunks in S3 -> publish -> tidy
-//! restore  pointer -> chain -> parts (each verified) -> receive, in a staging folder
+//! backup   observe (S3, disk) -> plan -> snapshots of all subvolumes together
+//!             -> send (verified as it passes) -> chunks in S3 -> publish -> cleanup
+//! restore  pointer -> chain -> parts (each verified) -> receive, in a staging directory
 //!             -> read-only and received UUID checked -> writable snapshot at the target
 //! ```
 //!
-//! [`look`](look::look) sees, [`decide`](plan::decide) decides, [`Backup`](backup::Backup)
-//! and [`Restore`](restore::Restore) do. A backup counts once its pointer is
-//! written ([`publish`]), and that is the last thing written.
-//! The truth is what is in the bucket and on disk; a [`record`] of each snapshot
-//! only says what may be cleared up. A backup that was interrupted is gone on with
-//! where [`resume::decide`] says so.
+//! [`look`](look::look) observes, [`decide`](plan::decide) decides, [`Backup`](backup::Backup) and
+//! [`Restore`](restore::Restore) execute. A backup counts once its pointer is written
+//! ([`publish`]), which is the last write. The truth is in the bucket and on the disk: the
+//! [`record`] of a snapshot only says what may be cleaned up. An interrupted backup is resumed if
+//! [`resume::decide`] says so.
 //!
-//! Not here: the protocol of S3 (`s3up-store`), the format of send streams
-//! (`btrfs-sendstream`).
+//! Not here: the S3 protocol (`s3up-store`) and the format of send streams (`btrfs-sendstream`).
 
-// A future that waits for the SDK has futures in it a hundred deep.
+// The futures of the AWS SDK are nested about a hundred deep.
 #![recursion_limit = "256"]
 
 pub mod audit;

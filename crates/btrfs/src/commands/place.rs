@@ -1,5 +1,5 @@
-//! Commands that need a bucket and nothing else of this host: they work with
-//! the configuration file, and without one, from `--bucket` and its like.
+//! The commands that need only a bucket. They work with a configuration file, and without one with
+//! `--bucket`, `--region` and `--prefix`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,60 +18,64 @@ use s3up_cli::{Exit, LogLevel};
 
 use super::restore::{self, RestoreArgs};
 use super::thaw::{self, ThawArgs};
-use super::{list, output, stopped_by, verify};
+use super::{help, list, output, stopped_by, verify};
 
 #[derive(Subcommand)]
 pub enum BucketCommand {
-    /// Print what the bucket holds: generations, chains, sizes, storage classes
+    /// List the backups in the bucket
+    #[command(after_help = help::LIST)]
     List {
-        #[command(flatten)]
-        place: BucketArgs,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// List only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        #[command(flatten, next_help_heading = help::BUCKET)]
+        place: BucketArgs,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
     },
-    /// Check that everything is there and is what was sent; thaw nothing
+    /// Check that all backups in the bucket are complete
+    #[command(after_help = help::VERIFY)]
     Verify {
-        #[command(flatten)]
-        place: BucketArgs,
-        /// Download every part as well, and prove the streams; what is archived is named
-        #[arg(long)]
-        deep: bool,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// Verify only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        /// Also download and verify every part, except
+        /// archived chunks, which are listed
+        #[arg(long, verbatim_doc_comment, help_heading = help::SELECTION)]
+        deep: bool,
+        #[command(flatten, next_help_heading = help::BUCKET)]
+        place: BucketArgs,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
     },
-    /// Restore a subvolume to a path that does not exist yet
+    /// Restore a subvolume to a new path
+    #[command(after_help = help::RESTORE)]
     Restore(RestoreArgs),
-    /// Ask for the archived chunks of a backup and all that it is based on, and wait for them
+    /// Thaw the archived chunks of a backup, and wait for them
+    #[command(after_help = help::THAW_EXAMPLES)]
     Thaw(ThawArgs),
 }
 
-/// Where the backups are, said on the command line. For all else there are
-/// defaults, and `--set`.
+/// The bucket, from the command line. All other settings have defaults or come from `--set`.
 #[derive(Args)]
 pub struct BucketArgs {
-    /// The bucket; no configuration file is read then
+    /// Bucket; no configuration file is read
     #[arg(long, value_name = "NAME", requires_all = ["region", "prefix"])]
     bucket: Option<String>,
-    /// With --bucket: its region
+    /// Region of the bucket
     #[arg(long, value_name = "NAME", requires = "bucket")]
     region: Option<String>,
-    /// With --bucket: the folder of the bucket that the backups are in
+    /// Prefix of the backups in the bucket
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
-    /// With --bucket: URL of an S3-compatible server (default: AWS)
+    /// URL of an S3-compatible server (default: AWS)
     #[arg(long, value_name = "URL", requires = "bucket")]
     endpoint: Option<String>,
 }
 
-/// The bucket, and the configuration where there is one.
+/// The bucket, and the configuration if there is one.
 pub struct BucketAccess {
     pub bucket: BucketConfig,
     pub restore: RestoreConfig,
@@ -79,23 +83,23 @@ pub struct BucketAccess {
 }
 
 impl BucketArgs {
-    /// `None`: the configuration file says it.
+    /// Returns the settings of the bucket; `None` if the configuration file has them.
     fn settings(&self) -> anyhow::Result<Option<Vec<Setting>>> {
         if self.bucket.is_none() {
             return Ok(None);
         }
-        let said = [
+        let arguments = [
             ("bucket", &self.bucket),
             ("region", &self.region),
             ("prefix", &self.prefix),
             ("endpoint", &self.endpoint),
         ];
-        // Which encryption was asked for then, nobody says: so none is missed.
+        // The original SSE setting is unknown here, so do not check for it.
         let mut settings =
             vec![r#"s3.sse="none""#.parse().map_err(|err| anyhow!("s3.sse: {err}"))?];
-        for (key, value) in said {
+        for (key, value) in arguments {
             let Some(value) = value else { continue };
-            // What stands in a file for a variable was meant as it is here.
+            // On the command line `${` is not a variable.
             let quoted = serde_json::to_string(&value.replace("${", "$${"))?;
             let setting = format!("s3.{key}={quoted}").parse();
             let setting = setting.map_err(|err| Exit::Usage.with(anyhow!("--{key}: {err}")))?;
@@ -105,14 +109,14 @@ impl BucketArgs {
     }
 }
 
-/// What else there is where the file is not.
-fn or_without_file(err: ConfigError) -> ConfigError {
+/// Adds a hint about --bucket if the configuration file is missing.
+fn with_bucket_hint(err: ConfigError) -> ConfigError {
     match err {
         ConfigError::Read { file, what } => ConfigError::Read {
             file,
             what: format!(
-                "{what}; without a configuration, --bucket, --region and --prefix say where the \
-                 backups are"
+                "{what}; without a configuration file, name the backups with --bucket, --region \
+                 and --prefix"
             ),
         },
         err @ (ConfigError::Set { .. } | ConfigError::Wrong { .. }) => err,
@@ -130,7 +134,7 @@ impl BucketCommand {
 
     pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<BucketAccess> {
         let Some(mut settings) = self.args().settings()? else {
-            let config = Config::load(config, set).map_err(or_without_file)?;
+            let config = Config::load(config, set).map_err(with_bucket_hint)?;
             let (bucket, restore) = (config.bucket.clone(), config.restore);
             return Ok(BucketAccess { bucket, restore, config: Some(config) });
         };
@@ -156,7 +160,7 @@ impl BucketCommand {
 }
 
 impl BucketAccess {
-    /// What a restore compares: as asked, else as configured.
+    /// Returns how much a restore compares: as requested, else as configured.
     pub fn proving(&self, extent: Option<Extent>) -> Proving {
         Proving {
             extent: extent.unwrap_or(self.restore.verify),
@@ -169,7 +173,7 @@ impl BucketAccess {
         self.config.as_ref().and_then(|config| config.log_level)
     }
 
-    /// Those that were named; else all that are in the bucket or configured.
+    /// Returns the named subvolumes, or else all that are in the bucket or configured.
     pub async fn subvolumes(
         &self,
         bucket: &Bucket,

@@ -1,4 +1,4 @@
-//! What stands before and after the receiving: the thaw, and the comparison.
+//! The steps before and after receiving: the thaw and the comparison.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,9 +17,9 @@ impl Restore<'_> {
         Thaw { bucket: self.bucket, terms: self.terms, clock: self.clock }
     }
 
-    /// How many links of the chain an interrupted restore has received whole. When
-    /// this one goes on from them, it looks again.
-    pub(super) async fn links_here(
+    /// Returns how many backups of the chain an interrupted restore has received. This is
+    /// checked again when the restore resumes from them.
+    pub(super) async fn resumable_count(
         &self,
         target: &Path,
         chain: &Chain,
@@ -29,8 +29,8 @@ impl Restore<'_> {
         Ok(whole.map_or(0, |(count, _)| count))
     }
 
-    /// Every chunk of these links can be read. What cannot is asked for and waited
-    /// for, as far as that may be done.
+    /// Makes every chunk of these entries readable: requests a thaw and waits for it, as far
+    /// as the mode allows.
     pub(super) async fn thaw_all(
         &self,
         links: &[ChainEntry],
@@ -41,9 +41,11 @@ impl Restore<'_> {
         if !thawed.is_ready() {
             let look = thawed.look;
             let why = match self.mode {
-                Mode::Look => "the others are archived, and nothing was asked for",
-                Mode::Ask => "the others were asked for",
-                Mode::Wait { .. } => "the time to wait is over; the others were asked for",
+                Mode::Look => "the others are archived, and no thaw was requested",
+                Mode::Ask => "a thaw of the others was requested",
+                Mode::Wait { .. } => {
+                    "the time to wait is over, and the thaw of the others is still in progress"
+                }
             };
             return Err(RestoreError::Archived { look, why });
         }
@@ -54,7 +56,7 @@ impl Restore<'_> {
         Ok(chunks)
     }
 
-    /// Compares what was received with the snapshot that was sent, where that is.
+    /// Compares the received snapshot with the source snapshot, if this host has it.
     pub(super) async fn prove(
         &self,
         link: &ChainEntry,

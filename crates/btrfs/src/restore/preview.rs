@@ -1,5 +1,5 @@
-//! What a restore would do: the links, what they cost to read, and what has to
-//! be thawed first. For people, and for programs.
+//! Describes what a restore would do: the backups of the chain, their size, and what has to be
+//! thawed first. As a table and as JSON.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,21 +19,21 @@ use crate::plan::seconds;
 const ASKED_AT_ONCE: usize = 16;
 const STANDARD: &str = "STANDARD";
 
-/// As JSON has it.
+/// The JSON form of a preview.
 #[derive(Debug, Serialize)]
 pub struct Preview {
     pub subvolume: String,
     pub target: String,
-    /// From the full on.
+    /// The backups of the chain, from the full on.
     pub links: Vec<LinkLine>,
-    /// Of these, from the full on, an interrupted restore has received whole: they
-    /// are not read again.
+    /// Number of backups, from the full on, that an interrupted restore has received. They
+    /// are not downloaded again.
     pub links_here: usize,
     pub chunks: usize,
     pub total_bytes: u64,
-    /// Of the filesystem of the target.
+    /// Free space on the filesystem of the target.
     pub free_bytes: u64,
-    /// What has to be thawed first, by storage class; empty: nothing.
+    /// The chunks that have to be thawed first, by storage class.
     pub thaw: Vec<ArchivedChunks>,
 }
 
@@ -47,7 +47,7 @@ pub struct LinkLine {
     pub storage_classes: Vec<String>,
 }
 
-/// Where it goes.
+/// The target and the free space there.
 pub struct Space<'a> {
     pub target: &'a Path,
     pub free_bytes: u64,
@@ -83,7 +83,7 @@ impl Preview {
     }
 
     pub fn to_table(&self) -> String {
-        let header = ["LINK", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
+        let header = ["BACKUP", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
         let rows = self.links.iter().zip(1..).map(|(link, n): (_, usize)| {
             [
                 n.to_string(),
@@ -97,11 +97,11 @@ impl Preview {
         });
         let links = table(header, rows);
         format!(
-            "{links}\n{} links{}, {} chunks, {}; {} are free at {}\n{}",
+            "{links}\n{} backups{}, {} chunks, {} in all; {} free at {}\n{}",
             self.links.len(),
             match self.links_here {
                 0 => String::new(),
-                here => format!(" ({here} here already, of a restore that was interrupted)"),
+                here => format!(" ({here} already received by an interrupted restore)"),
             },
             self.chunks,
             Size(self.total_bytes),
@@ -113,7 +113,7 @@ impl Preview {
 
     fn thaw_table(&self) -> String {
         if self.thaw.is_empty() {
-            return "nothing has to be thawed\n".to_owned();
+            return "no chunk has to be thawed\n".to_owned();
         }
         let header = ["THAW", "REQUESTS", "IN PROGRESS", "BYTES", "STANDARD", "BULK"];
         let rows = self.thaw.iter().map(|cold| {
