@@ -1,12 +1,12 @@
-# The btrfs half of ./demo: a filesystem in a file, backed up, changed, and
-# restored. Sourced, never run; uses what ./demo and narrate.sh define.
+# The btrfs half of ./demo: backs up a filesystem in a file, changes it, and
+# restores it. Sourced by ./demo; uses the functions of ./demo and narrate.sh.
 
 # shellcheck shell=bash
 
 BTRFS_MIB=64
 btrfs_mounted=no
 
-# Unmounts; the file goes with the demo's folder.
+# Unmounts the filesystem. Its file is removed with the folder of the demo.
 btrfs_clean_up() {
   [[ $btrfs_mounted == no ]] || umount "$work/btrfs" || umount --lazy "$work/btrfs"
 }
@@ -16,12 +16,12 @@ btrfs_left_out() {
   note "LEFT OUT: $1"
 }
 
-# What keeps it from running here; nothing where it can run.
+# Prints why this part cannot run here; prints nothing if it can.
 btrfs_obstacle() {
   if ((EUID != 0)); then
-    echo 'only root can mount a filesystem; run ./demo with sudo to see it'
+    echo 'mounting a filesystem needs root; run ./demo with sudo'
   elif ! can_mount_btrfs; then
-    echo 'this kernel has no btrfs, or no loop devices'
+    echo 'this kernel has no btrfs or no loop devices'
   fi
 }
 
@@ -29,7 +29,7 @@ btrfs_make() {
   mkdir "$work/btrfs"
   truncate -s 2G "$work/btrfs.img"
   mkfs.btrfs -q "$work/btrfs.img" >"$work/log/mkfs.log" 2>&1 || give_up 'mkfs.btrfs failed'
-  mount -o loop "$work/btrfs.img" "$work/btrfs" || give_up 'the filesystem cannot be mounted'
+  mount -o loop "$work/btrfs.img" "$work/btrfs" || give_up 'cannot mount the filesystem'
   btrfs_mounted=yes
   btrfs subvolume create "$work/btrfs/data" >/dev/null
   mkdir "$work/btrfs/snapshots"
@@ -50,7 +50,7 @@ storage_class_chunks = "STANDARD"
 part_size_bytes = 5242880
 chunk_size_bytes = 20000000
 END
-  say 'a btrfs filesystem in a file, with a subvolume'
+  say 'created a btrfs filesystem in a file, with a subvolume'
 }
 
 btrfs_to_s3() {
@@ -58,17 +58,17 @@ btrfs_to_s3() {
     "$bin/btrfs-to-s3" --config "$work/btrfs.toml" "$@" 2>>"$work/log/btrfs.log"
 }
 
-# btrfs_back_up KIND: one run, which has to make a backup of that kind.
+# btrfs_back_up KIND: one run, which must make a backup of that kind.
 btrfs_back_up() {
   local started line bytes chunks
   started=$(now_ms)
   busy 'backing up'
   btrfs_to_s3 backup --once || give_up 'the backup failed'
   line=$(grep 'event=backup_uploaded' "$work/log/btrfs.log" | tail -n 1)
-  [[ $line == *" kind=$1 "* ]] || give_up "expected a backup that is $1: $line"
+  [[ $line == *" kind=$1 "* ]] || give_up "expected a backup of kind $1, found: $line"
   bytes=$(grep -o 'total_bytes=[0-9]*' <<<"$line" | cut -d = -f 2)
   chunks=$(grep -o 'chunks=[0-9]*' <<<"$line" | cut -d = -f 2)
-  say "$1: $(size "$bytes") in $chunks chunk(s), in S3 and published, $(seconds_since "$started")"
+  say "$1: $(size "$bytes") in $chunks chunk(s), uploaded and published, $(seconds_since "$started")"
 }
 
 btrfs_write() {
@@ -84,7 +84,7 @@ btrfs_write() {
   ln -s photos/video.mp4 "$data/link" && ln "$data/etc/tool" "$data/etc/hard-link"
   truncate -s 100M "$data/sparse"
   mkfifo "$data/fifo"
-  note 'files with modes, owners, times, attributes, links, holes; names that are no text'
+  note 'files with modes, owners, times, attributes, links and holes; names that are not UTF-8'
 }
 
 btrfs_change_once() {
@@ -101,7 +101,7 @@ btrfs_change_twice() {
   setfattr -n user.origin -v 'a phone' "$data/pictures/video.mp4"
 }
 
-# One digest of all that a restore has to bring back: names, kinds, modes,
+# Prints one digest of all that a restore must reproduce: names, kinds, modes,
 # owners, times, link counts, sizes, targets, attributes, content.
 btrfs_digest() {
   (
@@ -128,11 +128,11 @@ btrfs_story() {
   busy 'restoring'
   btrfs_to_s3 restore --subvolume data --target "$restored" || give_up 'the restore failed'
   [[ $(btrfs_digest "$data") == "$(btrfs_digest "$restored")" ]] ||
-    give_up 'what was restored is not what was backed up'
+    give_up 'the restored subvolume differs from the original'
   files=$(find "$restored" -mindepth 1 | wc -l)
-  say "restored from all three: $files entries, equal in content, modes, owners, times and attributes, $(seconds_since "$started")"
+  say "restored all three backups: $files entries, identical in content, modes, owners, times and attributes, $(seconds_since "$started")"
   if btrfs_to_s3 restore --subvolume data --target "$restored" 2>/dev/null; then
-    give_up 'a restore replaced what was there'
+    give_up 'a restore replaced an existing target'
   fi
-  say 'a second restore to the same place is refused'
+  say 'a second restore to the same target is refused'
 }

@@ -96,7 +96,7 @@ fn the_page_names_every_field_and_no_other() {
     };
     for (section, fields) in [
         ("Manifest", fields_of(&full_manifest())),
-        ("Parts file", fields_of(&parts)),
+        ("Part index", fields_of(&parts)),
         ("Pointer", fields_of(&pointer)),
     ] {
         assert_eq!(rows(section), fields, "{section}");
