@@ -212,7 +212,7 @@ impl Restore<'_> {
             if source.kind() == io::ErrorKind::AlreadyExists {
                 RestoreError::TargetExists { path }
             } else {
-                RestoreError::HandOver { path, source }
+                RestoreError::RenameToTarget { path, source }
             }
         })
     }

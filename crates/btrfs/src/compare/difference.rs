@@ -121,8 +121,8 @@ impl fmt::Display for Difference {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Missing => f.write_str("is missing"),
-            What::Additional => f.write_str("is not in the source"),
+            What::Missing => f.write_str("missing"),
+            What::Additional => f.write_str("not in the source"),
             What::Kind { source, restored } => {
                 write!(f, "kind: expected {source}, found {restored}")
             }
@@ -152,7 +152,7 @@ impl fmt::Display for What {
             What::LinkCount { source, restored } => {
                 write!(f, "hard links: expected {source}, found {restored}")
             }
-            What::OtherFile => f.write_str("is not a hard link of the same file as in the source"),
+            What::OtherFile => f.write_str("not a hard link of the same file as in the source"),
             What::Attribute { name } => write!(f, "extended attribute {name:?} differs"),
             What::Unreadable { side: Side::Source, error } => {
                 write!(f, "cannot be read in the source: {error}")
@@ -176,8 +176,8 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (PathBuf::new(), What::Mode { source: 0o755, restored: 0o4700 },          "the root directory: mode: expected 0755, found 4700"),
-            ("a".into(),     What::Missing,                                            "\"a\": is missing"),
-            (odd,            What::Additional,                                         r#""caf\xE9\n": is not in the source"#),
+            ("a".into(),     What::Missing,                                            "\"a\": missing"),
+            (odd,            What::Additional,                                         r#""caf\xE9\n": not in the source"#),
             ("a".into(),     What::Kind { source: "file", restored: "directory" },        "\"a\": kind: expected file, found directory"),
             ("a".into(),     What::Owner { source: (0, 1), restored: (2, 3) },         "\"a\": owner: expected 0:1, found 2:3"),
             ("a".into(),     What::Modified { source: (1, 2), restored: (-1, 0) },     "\"a\": modification time: expected 1.000000002, found -1.000000000"),
@@ -186,7 +186,7 @@ mod tests {
             ("a".into(),     What::Target { source: "b".into(), restored: "c".into() }, "\"a\": symlink target: expected \"b\", found \"c\""),
             ("a".into(),     What::Device { source: 0x103, restored: 0x105 },          "\"a\": device number: expected 0x103, found 0x105"),
             ("a".into(),     What::LinkCount { source: 2, restored: 1 },                   "\"a\": hard links: expected 2, found 1"),
-            ("a".into(),     What::OtherFile,                                          "\"a\": is not a hard link of the same file as in the source"),
+            ("a".into(),     What::OtherFile,                                          "\"a\": not a hard link of the same file as in the source"),
             ("a".into(),     What::Attribute { name: "user.x".into() },                "\"a\": extended attribute \"user.x\" differs"),
             ("a".into(),     What::Unreadable { side: Side::Source, error: "I/O error".into() },   "\"a\": cannot be read in the source: I/O error"),
             ("a".into(),     What::Unreadable { side: Side::Restored, error: "I/O error".into() }, "\"a\": cannot be read: I/O error"),
@@ -204,7 +204,7 @@ mod tests {
         }
         assert_eq!(differences.count, 25);
         let text = differences.to_string();
-        assert!(text.starts_with("\"0\": is missing; \"1\": is missing; "), "{text}");
-        assert!(text.ends_with("\"19\": is missing; and 5 more"), "{text}");
+        assert!(text.starts_with("\"0\": missing; \"1\": missing; "), "{text}");
+        assert!(text.ends_with("\"19\": missing; and 5 more"), "{text}");
     }
 }

@@ -203,7 +203,7 @@ mod tests {
         compared.links_forgotten = true;
         compared.differences.add("a".into(), What::Missing);
         let more = "; 1 nested subvolumes are not part of a snapshot; beyond 1048576 hard-linked \
-                    files only the link counts were compared; 1 differences: \"a\": is missing";
+                    files only the link counts were compared; 1 differences: \"a\": missing";
         assert_eq!(proof(&compared).to_string(), format!("{all}{more}"));
         compared.files_read = 2;
         assert!(proof(&compared).to_string().starts_with("the content of 2 of 5 files"));

@@ -77,11 +77,11 @@ pub enum RestoreError {
     #[error("write the stream of {manifest} to `btrfs receive`")]
     Pipe { manifest: Key, source: std::io::Error },
     #[error("the thread that verifies the stream of {manifest} died")]
-    FeederDied { manifest: Key },
+    VerifyThreadDied { manifest: Key },
     #[error("set the times of the restored subvolume {path:?}")]
     RootTimes { path: PathBuf, source: std::io::Error },
     #[error("rename the restored subvolume to {path:?}")]
-    HandOver { path: PathBuf, source: std::io::Error },
+    RenameToTarget { path: PathBuf, source: std::io::Error },
     #[error("{look}; {why}")]
     Archived { look: Look, why: &'static str },
     #[error(
@@ -91,7 +91,7 @@ pub enum RestoreError {
     )]
     Differs { manifest: Key, proof: Box<Proof> },
     #[error("the chain is empty")]
-    NoLinks,
+    EmptyChain,
     #[error("stopped by a signal")]
     Stopped(Stop),
     #[error(transparent)]
@@ -192,7 +192,7 @@ mod tests {
             (fetch(Kind::Corrupt),                   false),
             (fetch(Kind::NotFound),                  false),
             (fetch(Kind::Precondition),              false),
-            (RestoreError::NoLinks,                  false),
+            (RestoreError::EmptyChain,                  false),
         ];
         for (err, want) in cases {
             assert_eq!(err.is_interruption(), want, "{err:?}");

@@ -83,7 +83,7 @@ impl ReceivePump {
         }
         self.pieces = None;
         let Some(thread) = self.thread.as_mut() else {
-            return Err(RestoreError::FeederDied { manifest: link.link.key.clone() });
+            return Err(RestoreError::VerifyThreadDied { manifest: link.link.key.clone() });
         };
         let joined = thread.await;
         self.thread = None;
@@ -92,7 +92,7 @@ impl ReceivePump {
                 self.lent = lent;
                 Ok(outcome.map_or_else(PumpResult::Stopped, PumpResult::Received))
             }
-            Err(_) => Err(RestoreError::FeederDied { manifest: link.link.key.clone() }),
+            Err(_) => Err(RestoreError::VerifyThreadDied { manifest: link.link.key.clone() }),
         }
     }
 

@@ -25,7 +25,7 @@ pub struct Preview {
     pub subvolume: String,
     pub target: String,
     /// The backups of the chain, from the full on.
-    pub links: Vec<LinkLine>,
+    pub links: Vec<BackupLine>,
     /// Number of backups, from the full on, that an interrupted restore has received. They
     /// are not downloaded again.
     pub links_here: usize,
@@ -38,7 +38,7 @@ pub struct Preview {
 }
 
 #[derive(Debug, Serialize)]
-pub struct LinkLine {
+pub struct BackupLine {
     pub manifest: String,
     pub kind: String,
     pub created_at: String,
@@ -69,11 +69,11 @@ impl Preview {
         let cold = archived_chunks(
             chunks().map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key))),
         );
-        let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
+        let newest = links.links.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
             subvolume: newest.link.manifest.subvolume.clone(),
             target: target.display().to_string(),
-            links: links.links.iter().map(LinkLine::of).collect(),
+            links: links.links.iter().map(BackupLine::of).collect(),
             links_here: here,
             chunks: links.links.iter().map(|link| link.chunks.len()).sum(),
             total_bytes: links.total_bytes(),
@@ -130,12 +130,12 @@ impl Preview {
     }
 }
 
-impl LinkLine {
-    fn of(planned: &FetchEntry<'_>) -> LinkLine {
+impl BackupLine {
+    fn of(planned: &FetchEntry<'_>) -> BackupLine {
         let manifest = &planned.link.manifest;
         let classes: BTreeSet<_> =
             planned.chunks.iter().map(|(_, object)| class_of(object).to_owned()).collect();
-        LinkLine {
+        BackupLine {
             manifest: planned.link.key.as_str().to_owned(),
             kind: manifest.kind.to_string(),
             created_at: seconds(manifest.created_at.time()),

@@ -75,7 +75,7 @@ impl Restore<'_> {
             let (manifest, bytes) = (&planned.link.key, planned.link.manifest.total_bytes);
             tracing::info!(event = "backup_received", %manifest, bytes, "{label}");
         }
-        last.ok_or(RestoreError::NoLinks)
+        last.ok_or(RestoreError::EmptyChain)
     }
 
     async fn context<'a, 'c>(

@@ -11,6 +11,7 @@ mod estimates;
 mod fixture;
 mod format;
 mod freezing;
+mod help;
 mod kill;
 mod kill_random;
 mod lists;
