@@ -29,13 +29,14 @@ const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 #[command(version, name = "btrfs-to-s3", after_help = help::PROGRAM)]
 struct Args {
     /// Configuration file (TOML or YAML), an absolute path
+    /// (default: /etc/btrfs-to-s3/config.toml)
     #[arg(
         long,
         global = true,
         value_name = "FILE",
         default_value = "/etc/btrfs-to-s3/config.toml",
         hide_default_value = true,
-        help = "Configuration file, an absolute path\n(default: /etc/btrfs-to-s3/config.toml)",
+        verbatim_doc_comment,
         help_heading = help::GLOBAL,
         value_parser = commands::absolute
     )]
@@ -143,23 +144,25 @@ enum Command {
         )]
         bytes: u64,
         /// Numbers of concurrent part uploads to test
+        /// (default: 1,2,4,8,16)
         #[arg(
             long,
             value_name = "COUNTS",
             value_delimiter = ',',
             default_value = "1,2,4,8,16",
             hide_default_value = true,
-            help = "Numbers of concurrent part uploads to test\n[default: 1,2,4,8,16]",
+            verbatim_doc_comment,
             help_heading = help::MEASUREMENT
         )]
         concurrency: Vec<usize>,
         /// Storage class of the test objects
+        /// (default: STANDARD)
         #[arg(
             long,
             value_name = "CLASS",
             default_value = "STANDARD",
             hide_default_value = true,
-            help = "Storage class of the test objects\n[default: STANDARD]",
+            verbatim_doc_comment,
             help_heading = help::MEASUREMENT
         )]
         storage_class: String,
