@@ -152,7 +152,7 @@ fn log_restored(request: &Request, restored: &Restored) {
         backups,
         total_bytes,
         elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
-        proven = proof.word(),
+        verified = proof.word(),
         "{}; {proof}", Size(*total_bytes)
     );
 }

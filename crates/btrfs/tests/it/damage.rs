@@ -207,11 +207,12 @@ async fn the_next_restore_removes_what_a_killed_one_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_no_restore_created_is_not_touched() {
     let Some(world) = world().await else { return };
-    let theirs = world.fs.subvolume("theirs");
+    let snapshots = world.snapshots();
     let staging = |name: &str| world.fs.path().join(format!(".{name}.btrfs-to-s3-restore"));
     std::os::unix::fs::symlink(world.fs.path(), staging("link")).unwrap();
     fs::create_dir(staging("folder")).unwrap();
-    world.fs.subvolume(".folder.btrfs-to-s3-restore/mine");
+    let mine = world.fs.subvolume(".folder.btrfs-to-s3-restore/mine").join("file");
+    fs::write(&mine, "mine").unwrap();
     fs::create_dir(staging("open")).unwrap();
     for name in ["link", "folder", "open"] {
         let target = world.fs.path().join(name);
@@ -221,7 +222,11 @@ async fn a_directory_that_no_restore_created_is_not_touched() {
         ran.failed_with(1, &["btrfs-to-s3-restore"]);
         assert!(!target.exists());
     }
-    assert!(theirs.exists() && staging("folder").join("mine").exists());
+    assert_eq!(fs::read_to_string(mine).unwrap(), "mine");
+    assert_eq!(fs::read_link(staging("link")).unwrap(), world.fs.path());
+    assert_eq!(names_in(&staging("folder")), ["mine"]);
+    assert_eq!(names_in(&staging("open")), Vec::<String>::new());
+    assert_eq!(world.snapshots(), snapshots);
 }
 
 #[tokio::test(flavor = "multi_thread")]
