@@ -1,8 +1,8 @@
-//! `btrfs receive`, fed through a pipe.
+//! Runs `btrfs receive`, fed through a pipe.
 //!
-//! It runs confined to its folder (`--chroot`), so that not even a symlink in
-//! a stream leads out of it. That it exits with 0 is not enough to trust what
-//! it made: the caller looks at the subvolume, too.
+//! It is confined to its directory (`--chroot`), so that not even a symlink in a stream leads out
+//! of it. Its exit code 0 does not prove that the snapshot is complete: the caller also checks
+//! the subvolume.
 
 use std::ffi::OsStr;
 use std::io::{self, PipeWriter};
@@ -14,7 +14,7 @@ use crate::child::Running;
 use crate::exit_report::ExitReport;
 use crate::tool::{Btrfs, shown};
 
-/// As for `btrfs send`: fewer switches between two busy processes.
+/// Size of the pipe. As for `btrfs send`, a large one means fewer context switches.
 const PIPE_BYTES: usize = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum ReceiveError {
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: ExitReport },
-    #[error("`{command}` ended before the stream did: {outcome}")]
+    #[error("`{command}` ended before the end of the stream: {outcome}")]
     Early { command: String, outcome: ExitReport },
     #[error("write to `{command}`")]
     Write { command: String, source: io::Error },
@@ -37,7 +37,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Also returns the pipe that it reads from; writing to it blocks.
+    /// Starts the program, and returns the pipe that it reads from. Writing to it blocks.
     pub fn start(btrfs: &Btrfs, folder: &Path) -> Result<(Receiver, PipeWriter), ReceiveError> {
         let arguments = ["receive", "-q", "--chroot"].map(OsStr::new);
         let arguments = [&arguments[..], &[folder.as_ref()]].concat();
@@ -49,12 +49,12 @@ impl Receiver {
         }
         let mut call: Command = btrfs.command(&arguments);
         call.stdin(reader).stdout(std::process::Stdio::null());
-        // With the call goes our copy of the end that it reads.
+        // Dropping the call closes our copy of the read end.
         let (running, ()) = Running::start(call, |_| ()).map_err(fail)?;
         Ok((Receiver { command, running }, writer))
     }
 
-    /// Waits for the program, whose pipe was closed.
+    /// Waits for the program to end. Its pipe must be closed.
     pub async fn finish(&mut self) -> Result<(), ReceiveError> {
         let command = self.command.clone();
         match self.running.wait().await {
@@ -64,8 +64,8 @@ impl Receiver {
         }
     }
 
-    /// Why writing to its pipe failed. Where it does not read any more, how it
-    /// ended is the cause.
+    /// Returns why writing to the pipe failed. If the program no longer reads, the cause is how
+    /// it ended.
     pub async fn cause(&mut self, source: io::Error) -> ReceiveError {
         let command = self.command.clone();
         if source.kind() != io::ErrorKind::BrokenPipe {
@@ -78,7 +78,7 @@ impl Receiver {
         }
     }
 
-    /// Ends the program, wherever it is, and waits for that.
+    /// Terminates the program and waits for it.
     pub async fn stop(self) {
         if let Err(err) = self.running.terminate().await {
             tracing::warn!(event = "receive_not_stopped", "{}: {err}", self.command);

@@ -1,10 +1,10 @@
-//! The times of the subvolume's own folder.
+//! The times of the root directory of a restored subvolume.
 //!
-//! `btrfs send` makes new entries in that folder before it moves them to where
-//! they belong, and does not always say its times again after the last of them:
-//! what `btrfs receive` leaves there can be the time of the restore. So what the
-//! stream said last is set again at the end. A stream that says nothing of them
-//! has not changed the folder: those of its parent stay.
+//! `btrfs send` creates new entries in that directory before it moves them to their place, and does
+//! not always send the times of the directory after the last of them. `btrfs receive` can
+//! therefore leave the time of the restore there. So the last times in the stream are set again
+//! at the end. A stream without such times did not change the directory, which keeps those of
+//! the parent.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use btrfs_sendstream::{Time, Times};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use serde::{Deserialize, Serialize};
 
-/// Each in seconds since the beginning of 1970, and nanoseconds.
+/// Access and modification time, each in seconds since 1970 and nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootTimes {
     accessed: (i64, u32),
@@ -26,7 +26,7 @@ impl RootTimes {
         RootTimes { accessed: pair(times.accessed), modified: pair(times.modified) }
     }
 
-    /// As `MetadataExt` says it.
+    /// Returns the modification time as `MetadataExt` does.
     pub fn modified(self) -> (i64, i64) {
         (self.modified.0, self.modified.1.into())
     }

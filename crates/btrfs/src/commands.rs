@@ -8,6 +8,7 @@ pub mod bucket_args;
 pub mod bucket_commands;
 pub mod drill;
 pub mod estimate;
+pub mod help;
 pub mod list;
 pub mod lock;
 pub mod plan;

@@ -1,14 +1,13 @@
-//! Whether a restored tree is the snapshot that was sent.
+//! Compares a restored tree with the snapshot that was sent.
 //!
-//! Both trees are walked together, folder by folder ([`walk`]); what is in a
-//! file is read by threads ([`content`]). Compared are kind, content, length,
-//! permissions, owner, time, targets of symlinks, numbers of devices, which
-//! names are one file, and extended attributes with ACLs. Not compared is what
-//! `btrfs send` does not carry: atime and ctime, flags of inodes, where holes
-//! are. A subvolume inside the source is no part of a snapshot, and is counted.
+//! Both trees are walked together, directory by directory ([`walk`]); threads read the contents of
+//! files ([`content`]). Compared are kind, content, length, permissions, owner, modification time,
+//! symlink targets, device numbers, hard links, and extended attributes with ACLs. Not compared is
+//! what `btrfs send` does not carry: atime and ctime, inode flags, the position of holes. A
+//! subvolume inside the source is not part of a snapshot; it is only counted.
 //!
-//! Memory: one open folder of each tree for each level, the first differences,
-//! the picked hashes of a sample, and [`LINKED_MAX`] inodes with several names.
+//! Memory is bounded: one open directory of each tree per level, the first differences, the
+//! hashes of a sample, and [`LINKED_MAX`] inodes with hard links.
 
 mod content;
 mod difference;
@@ -39,15 +38,15 @@ use self::sample::{Pick, Sample};
 use self::walk::Walk;
 use crate::shutdown::ShutdownSignal;
 
-/// More threads do not make a disk faster.
+/// Maximum number of threads. More do not make a disk faster.
 const THREADS_MAX: usize = 8;
-/// Open files that wait for a thread.
+/// Maximum number of open files that wait for a thread.
 const WAITING_MAX: usize = 32;
 
 /// How much of a restored tree is compared with its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Everything, every byte.
+    /// Every entry, and every byte of every file.
     Full,
     /// Every entry, and the content of some files.
     Sample,
@@ -59,7 +58,7 @@ pub struct Request {
     /// A read-only snapshot.
     pub source: PathBuf,
     pub restored: Restored,
-    /// Files whose content is compared at most; `None`: all.
+    /// Maximum number of files whose content is compared; `None` for all.
     pub files_max: Option<u64>,
     pub progress: ProgressSink,
 }
@@ -67,39 +66,38 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct Restored {
     pub path: PathBuf,
-    /// What its own folder will get; where that is not known, they are not
-    /// compared.
+    /// Times that its root directory will get. If they are unknown, they are not compared.
     pub root_times: Option<RootTimes>,
 }
 
-/// What was compared, and where the trees differ.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// Files, folders and all else, by name.
+    /// Number of names of any kind.
     pub entries: u64,
-    /// Regular files; several names of one count once.
+    /// Number of regular files. Hard links of one file count once.
     pub files: u64,
-    /// Those whose content was compared.
+    /// Number of files whose content was compared.
     pub files_read: u64,
     pub bytes_read: u64,
-    /// Subvolumes inside the source, which no snapshot carries.
+    /// Number of subvolumes inside the source, which a snapshot does not contain.
     pub nested: u64,
-    /// There were more files with several names than could be remembered.
+    /// Whether there were more hard-linked files than could be remembered.
     pub links_forgotten: bool,
     pub differences: Differences,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
-    #[error("compare: look at {path:?}")]
+    #[error("compare: read {path:?}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("compare: a thread has ended")]
+    #[error("compare: a thread died")]
     Thread,
     #[error("stopped by a signal")]
     Stopped(Signal),
 }
 
-/// What the threads of a comparison share.
+/// State that the threads of a comparison share.
 struct Shared<'a> {
     stop: &'a AtomicBool,
     progress: Progress,
@@ -127,7 +125,7 @@ impl Extent {
     }
 }
 
-/// Compares two trees beside the runtime, until it is done or asked to stop.
+/// Compares two trees on threads, until it is done or the program is stopped.
 pub async fn compare(
     request: Request,
     shutdown: &ShutdownSignal,
@@ -139,7 +137,7 @@ pub async fn compare(
         compared = &mut comparing => compared.unwrap_or(Err(CompareError::Thread)),
         stop = shutdown.wait() => {
             drop(stops);
-            // It holds files of the tree that is removed next.
+            // The threads hold files of the tree open that is removed next.
             comparing.await.ok();
             Err(CompareError::Stopped(stop))
         }
@@ -176,7 +174,7 @@ fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, Compare
         }
         let mut walk = Walk::begin(request, &shared, pick)?;
         walk.run(&to_threads);
-        // The threads end when nothing can come any more.
+        // The threads end once the channel is closed.
         drop(to_threads);
         Ok(walk.compared())
     })?;
@@ -187,7 +185,7 @@ fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, Compare
     Ok(compared)
 }
 
-/// Which files of the source have the least hashes.
+/// Picks the files of the source with the smallest hashes.
 fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<Pick, CompareError> {
     let mut sample = Sample::new(max);
     let walk = btrfs_host::walk::Walk::below(source)
@@ -205,13 +203,13 @@ fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<Pick, CompareError
     Ok(sample.pick())
 }
 
-/// Deep trees need a handle or two for each level; where the limit cannot be
-/// raised, what is too deep is a difference that says so.
+/// Raises the limit of open files, because a deep tree needs two per level. Where the limit
+/// stays, a directory that is too deep is reported as a difference.
 fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(errno) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(event = "file_limit_kept", "{errno}");
+        tracing::debug!(event = "file_limit_not_raised", "{errno}");
     }
 }
 

@@ -1,9 +1,9 @@
-//! A restore that nobody needs, so that the one that somebody needs works.
+//! A drill: a restore that is compared and then removed, to prove that a backup can be restored.
 //!
-//! The newest backup of a subvolume is restored into a btrfs filesystem in a
-//! sparse file ([`Scratch`]), compared with its source where that is here, and
-//! all of it is removed again, however that went. What was proven is remembered
-//! on this host ([`Drills`]), for `status`.
+//! The newest backup of a subvolume is restored into a btrfs filesystem in a sparse file
+//! ([`Scratch`]) and compared with its source snapshot if this host still has it. Then all of it is
+//! removed, whatever the result. The last good drill is recorded on this host ([`Drills`]) for
+//! `status`.
 
 pub mod scratch;
 
@@ -19,7 +19,7 @@ use crate::restore::error::RestoreError;
 use crate::restore::request::{Keep, Request};
 use crate::restore::select_backup::{BackupSelector, Chooser};
 
-/// Below the root of the filesystem of a drill.
+/// Name of the target in the scratch filesystem.
 const TARGET: &str = "restored";
 
 pub struct Drill<'a> {
@@ -27,13 +27,13 @@ pub struct Drill<'a> {
     pub scratch: &'a Scratch,
 }
 
-/// A restore that went well.
+/// The result of a good drill.
 #[derive(Debug)]
 pub struct Drilled {
     pub manifest: String,
     pub links: usize,
     pub total_bytes: u64,
-    /// With making the filesystem, and removing it.
+    /// Includes making and removing the filesystem.
     pub elapsed: Duration,
     pub proof: Proof,
 }
@@ -43,8 +43,8 @@ pub enum DrillError {
     #[error(transparent)]
     Scratch(#[from] ScratchError),
     #[error(
-        "the drill of this backup needs up to {needed} in {folder:?}, where {free} are free; set \
-         `drill.scratch_dir` to a folder with more"
+        "restore into {folder:?}: expected {needed} of free space, found {free}; set \
+         `drill.scratch_dir` to a directory with more"
     )]
     NoSpace { needed: Size, free: Size, folder: std::path::PathBuf },
     #[error(transparent)]
@@ -52,7 +52,7 @@ pub enum DrillError {
 }
 
 impl Drill<'_> {
-    /// Nothing of it is left when this returns.
+    /// Runs a drill, and leaves nothing behind.
     pub async fn run(&self, subvolume: &SubvolumeName) -> Result<Drilled, DrillError> {
         let began = Instant::now();
         self.scratch.clear().await?;
@@ -93,8 +93,8 @@ impl Drill<'_> {
         })
     }
 
-    /// A sparse file that finds no room breaks the filesystem in it, and fills
-    /// the one that it is on.
+    /// Checks that the stream fits. A sparse file that runs out of space breaks the filesystem in
+    /// it and fills the one around it.
     fn check_space(&self, needed: u64) -> Result<(), DrillError> {
         let free = self.scratch.free_bytes()?;
         if needed <= free {

@@ -1,9 +1,9 @@
-//! Snapshots of btrfs subvolumes into S3, and back.
+//! Backs up snapshots of btrfs subvolumes to S3, and restores them.
 //!
 //! ```text
-//! backup   look (S3, disk) -> plan -> snapshots of all, together
-//!             -> send (proven as it goes by) -> chunks in S3 -> publish -> tidy
-//! restore  pointer -> chain -> parts (each verified) -> receive, in a staging folder
+//! backup   observe (S3, disk) -> plan -> snapshots of all subvolumes together
+//!             -> send (verified as it passes) -> chunks in S3 -> publish -> cleanup
+//! restore  pointer -> chain -> parts (each verified) -> receive, in a staging directory
 //!             -> read-only and received UUID checked -> writable snapshot at the target
 //! ```
 //!
@@ -19,7 +19,7 @@
 //! `btrfs` (`btrfs-host`). No module but `commands` prints, and none but `commands`
 //! and `config` knows the configuration.
 
-// A future that waits for the SDK has futures in it a hundred deep.
+// The futures of the AWS SDK are nested about a hundred deep.
 #![recursion_limit = "256"]
 
 pub mod backup;

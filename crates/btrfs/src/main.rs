@@ -1,6 +1,6 @@
-//! `btrfs-to-s3`: reads arguments, builds the parts, runs them. Decides nothing.
+//! The program `btrfs-to-s3`: parses the arguments and runs the command. Decides nothing.
 
-// As in the library.
+// The futures of the AWS SDK are nested about a hundred deep, as in the library.
 #![recursion_limit = "256"]
 
 mod commands;
@@ -21,23 +21,27 @@ use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogArgs};
 
 const SET: &str = "set";
-/// What still hashes or resolves a name when all is done.
+/// Time for blocking tasks, such as a name lookup, to end after the command.
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
-/// Snapshots of btrfs subvolumes into S3, and back
+/// Back up btrfs subvolumes to S3, and restore them
 #[derive(Parser)]
-#[command(version, name = "btrfs-to-s3")]
+#[command(version, name = "btrfs-to-s3", after_help = help::PROGRAM)]
 struct Args {
     /// Configuration file (TOML or YAML), an absolute path
+    /// (default: /etc/btrfs-to-s3/config.toml)
     #[arg(
         long,
         global = true,
         value_name = "FILE",
         default_value = "/etc/btrfs-to-s3/config.toml",
+        hide_default_value = true,
+        verbatim_doc_comment,
+        help_heading = help::GLOBAL,
         value_parser = commands::absolute
     )]
     config: PathBuf,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = help::GLOBAL)]
     log: LogArgs,
     #[command(subcommand)]
     command: AnyCommand,
@@ -45,107 +49,165 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Snapshot, send and publish what is due
+    /// Snapshot, send and publish the subvolumes that are due
+    #[command(after_help = help::BACKUP)]
     Backup {
-        /// Back up now, also what is not due
-        #[arg(long)]
+        /// Back up now, even if no backup is due
+        #[arg(long, help_heading = help::SELECTION)]
         once: bool,
-        /// Make a full, also where an incremental could be made
-        #[arg(long)]
+        /// Make a full now, even if an incremental is possible
+        #[arg(long, help_heading = help::SELECTION)]
         full: bool,
-        /// Make the snapshots and keep them on this host; leave S3 alone
-        #[arg(long, conflicts_with_all = ["full", "dry_run"])]
+        /// Only make local snapshots; do not contact S3
+        #[arg(long, conflicts_with_all = ["full", "dry_run"], help_heading = help::SELECTION)]
         no_s3: bool,
-        /// Print what would be done, and why; do nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Print the plan as JSON
-        #[arg(long, requires = "dry_run")]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// Back up only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        /// Print what would be done and why; change nothing
+        #[arg(long, help_heading = help::OUTPUT)]
+        dry_run: bool,
+        /// With --dry-run: print JSON
+        #[arg(long, requires = "dry_run", help_heading = help::OUTPUT)]
+        json: bool,
     },
     /// Print what a backup would do now, and why
+    #[command(after_help = help::PLAN)]
     Plan {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// Plan only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
     },
-    /// Print how the backups stand: last run, next due, history
+    /// Show the state of the backups: last run, next due, history
+    #[command(after_help = help::STATUS)]
     Status {
-        /// One line for a monitor: `OK: ...`, or `PROBLEM: ...` and exit code 1
-        #[arg(long, conflicts_with_all = ["json", "history"])]
+        /// Show only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
+        subvolume: Vec<String>,
+        /// Print one line, 'OK: ...' or 'PROBLEM: ...', and
+        /// exit with 1 on a problem
+        #[arg(
+            long,
+            conflicts_with_all = ["json", "history"],
+            verbatim_doc_comment,
+            help_heading = help::OUTPUT
+        )]
         check: bool,
-        /// As JSON
-        #[arg(long)]
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
-        /// So many backups of each subvolume, newest first
-        #[arg(long, value_name = "COUNT", default_value_t = 10)]
+        /// Show at most COUNT backups of each subvolume,
+        /// newest first
+        #[arg(
+            long,
+            value_name = "COUNT",
+            default_value_t = 10,
+            verbatim_doc_comment,
+            help_heading = help::OUTPUT
+        )]
         history: usize,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
-        subvolume: Vec<String>,
     },
-    /// Print how much has changed lately, before it is sent
+    /// Estimate how much data changed lately, before it is sent
+    #[command(after_help = help::ESTIMATE)]
     Estimate {
-        /// Files whose ctime is so many days ago at most
-        #[arg(long, default_value_t = 7)]
+        /// Count files whose ctime is at most DAYS days ago
+        #[arg(long, value_name = "DAYS", default_value_t = 7, help_heading = help::SELECTION)]
         days: u32,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// Estimate only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
-    },
-    /// Measure how fast this host sends, hashes and uploads; leaves nothing in the bucket
-    Benchmark {
-        /// Send the newest snapshot of this subvolume (default: upload made-up data)
-        #[arg(long, value_name = "NAME")]
-        subvolume: Option<String>,
-        /// So much for each measurement
-        #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
-        bytes: u64,
-        /// Parts on their way at once, to try
-        #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,2,4,8,16")]
-        concurrency: Vec<usize>,
-        /// Of what is uploaded
-        #[arg(long, value_name = "CLASS", default_value = "STANDARD")]
-        storage_class: String,
-        /// As JSON
-        #[arg(long)]
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
     },
-    /// Delete old backups from the bucket, by `[retention]`
+    /// Measure how fast this host sends, hashes and uploads
+    #[command(after_help = help::BENCHMARK)]
+    Benchmark {
+        /// Send the newest snapshot of NAME
+        /// (default: upload generated data)
+        #[arg(
+            long,
+            value_name = "NAME",
+            verbatim_doc_comment,
+            help_heading = help::MEASUREMENT
+        )]
+        subvolume: Option<String>,
+        /// Transfer BYTES bytes per measurement
+        #[arg(
+            long,
+            value_name = "BYTES",
+            default_value_t = 1 << 30,
+            help_heading = help::MEASUREMENT
+        )]
+        bytes: u64,
+        /// Numbers of concurrent part uploads to test
+        /// (default: 1,2,4,8,16)
+        #[arg(
+            long,
+            value_name = "COUNTS",
+            value_delimiter = ',',
+            default_value = "1,2,4,8,16",
+            hide_default_value = true,
+            verbatim_doc_comment,
+            help_heading = help::MEASUREMENT
+        )]
+        concurrency: Vec<usize>,
+        /// Storage class of the test objects
+        /// (default: STANDARD)
+        #[arg(
+            long,
+            value_name = "CLASS",
+            default_value = "STANDARD",
+            hide_default_value = true,
+            verbatim_doc_comment,
+            help_heading = help::MEASUREMENT
+        )]
+        storage_class: String,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
+    },
+    /// Delete old backups from the bucket, by [retention]
+    #[command(after_help = help::PRUNE)]
     Prune {
-        /// Print what goes and what stays, and why; delete nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Instead: chunks that no manifest names
-        #[arg(long, requires = "older_than")]
+        /// Prune only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
+        subvolume: Vec<String>,
+        /// Delete orphans instead: chunks that no manifest
+        /// names
+        #[arg(
+            long,
+            requires = "older_than",
+            verbatim_doc_comment,
+            help_heading = help::SELECTION
+        )]
         orphans: bool,
-        /// With --orphans: only those that were stored so many days ago
+        /// With --orphans: only delete orphans older than
+        /// DAYS days
         #[arg(
             long,
             value_name = "DAYS",
             requires = "orphans",
+            verbatim_doc_comment,
+            help_heading = help::SELECTION,
             value_parser = clap::value_parser!(u32).range(1..)
         )]
         older_than: Option<u32>,
-        /// As JSON
-        #[arg(long, conflicts_with = "orphans")]
+        /// Print what would be deleted and why; delete nothing
+        #[arg(long, help_heading = help::OUTPUT)]
+        dry_run: bool,
+        /// Print JSON
+        #[arg(long, conflicts_with = "orphans", help_heading = help::OUTPUT)]
         json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
-        subvolume: Vec<String>,
     },
-    /// Restore the newest backups into a file in `drill.scratch_dir`, compare, and remove it all
+    /// Restore the newest backups, compare and remove them
+    #[command(after_help = help::DRILL)]
     Drill(DrillArgs),
-    /// Check the configuration file and print what is in force, then exit
+    /// Check the configuration file and print the settings
+    #[command(after_help = help::CHECK_CONFIG)]
     CheckConfig,
 }
 
@@ -170,15 +232,25 @@ fn main() -> ExitCode {
     s3up_cli::finish("btrfs-to-s3", run(args, &settings))
 }
 
-/// `--set` may stand before the command and after it, and all count: of a
-/// global argument those before it would be dropped.
+/// Parses the arguments. `--set` may stand before and after the command, and all of them count; a
+/// global argument would drop those before it.
 fn parse() -> (Args, Vec<String>) {
     let set = Arg::new(SET)
         .long(SET)
-        .value_name("SECTION.KEY=VALUE")
-        .help("Set a key of the configuration for this run; may be repeated")
+        .value_name("KEY=VALUE")
+        .help("Override a setting, as in s3.concurrency=8; repeatable")
+        .help_heading(help::GLOBAL)
         .action(ArgAction::Append);
     let command = Args::command().arg(&set).mut_subcommands(|command| command.arg(&set));
+    // The possible values, listed by clap, would exceed 80 columns.
+    let command = command.mut_arg("log_level", |arg| {
+        let levels = "Log from this level on: debug, info, warning, error\n(default: info)";
+        arg.help(levels).hide_possible_values(true)
+    });
+    let command = command.mut_arg("log_format", |arg| {
+        let formats = "Log as human, logfmt or json\n(default: human on a terminal, else logfmt)";
+        arg.help(formats).hide_possible_values(true)
+    });
     let matches = command.get_matches();
     let inner = matches.subcommand().map(|(_, matches)| matches);
     let settings = [Some(&matches), inner].into_iter().flatten();

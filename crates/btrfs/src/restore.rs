@@ -1,19 +1,23 @@
-//! From the bucket back to a subvolume.
+//! Restores a subvolume from the bucket.
 //!
-//! Pointer, chain, a look at every chunk; then link by link from the full: each
-//! part is verified, the stream is proven once more as it goes by, and only then
-//! `btrfs receive` gets it, command by command, in a staging folder. Where no
-//! parts file says what each part has to be, as with backups of other tools, the
-//! checksum of each command stands for that, and the last of a chunk is handed on
-//! only after the SHA-256 of the whole chunk agreed: so END, without which
-//! nothing counts as received, comes after every digest. What it made must be read-only
-//! and carry the UUID of the snapshot that was sent, and it is compared with that
-//! where that is on this host. At the very end a writable snapshot appears at the target, and the received one is kept as the parent of
-//! the next incremental.
+//! 1. The pointer leads to the chain, and every chunk of the chain is checked to exist.
+//! 2. Backup by backup from the full: each part is verified, the stream is verified again as
+//!    it passes, and only then is it fed to `btrfs receive`, command by command, in a staging
+//!    directory.
+//! 3. The result must be read-only and carry the UUID of the snapshot that was sent. It is
+//!    compared with the source snapshot if this host still has it.
+//! 4. A writable snapshot of it appears at the target, last of all. The received snapshot is
+//!    kept as the parent of the next incremental.
 //!
-//! Whatever fails before leaves nothing, but for three cases: where the store was
-//! away, somebody stopped it, or what was received differs from its source, the last whole link stays in the staging folder,
-//! and the same restore goes on from there. So it does where it was killed.
+//! Backups of other tools have no part index. Their commands are verified by their own
+//! checksums, and the last part of a chunk is released only after the SHA-256 of the whole
+//! chunk agreed. The END command, without which nothing counts as received, therefore comes
+//! after every digest.
+//!
+//! A restore that fails removes what it received, with three exceptions: S3 was unreachable, a
+//! signal stopped the restore, or the comparison found a difference. Then the last received
+//! backup stays in the staging directory, and the same command resumes from it. A restore that
+//! was killed is resumed in the same way.
 
 pub mod at_time;
 mod compare_received;
@@ -60,10 +64,9 @@ pub struct Restore<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub btrfs: &'a Btrfs,
-    /// Ranges on their way at once.
+    /// Number of ranges that are downloaded at the same time.
     pub concurrency: usize,
     pub shutdown: ShutdownSignal,
-    /// How archived chunks are asked for, and what may be done for that.
     pub terms: Terms,
     pub mode: Mode,
     pub clock: Clock,
@@ -80,19 +83,20 @@ pub struct Restored {
     pub total_bytes: u64,
     pub elapsed: Duration,
     pub proof: Proof,
-    /// The parent of the next incremental, where one was kept.
+    /// Path of the received parent, if one was kept.
     pub parent: Option<PathBuf>,
 }
 
 impl Restore<'_> {
-    /// Checks, downloads, receives, hands over.
+    /// Checks everything, downloads and receives the chain, and creates the target.
     pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
         let began = Instant::now();
         let finished = self.finished(&request.target).await?;
         let chain = self.unless_stopped(self.choose(request)).await?;
         let (parent, proof) = match finished {
             Some(staging) => {
-                let why = "what can be compared, the run that made the target has".to_owned();
+                let why = "an earlier run created the target, and compared it as far as possible"
+                    .to_owned();
                 (self.finish(staging, request, &chain).await?, Proof::Stream { why })
             }
             None => {
@@ -121,7 +125,7 @@ impl Restore<'_> {
         })
     }
 
-    /// The same checks, and what would be done; changes nothing.
+    /// Makes the same checks as [`run`](Restore::run) and returns what it would do. Changes nothing.
     pub async fn preview(
         &self,
         request: &Request,
@@ -138,7 +142,7 @@ impl Restore<'_> {
         .await
     }
 
-    /// The chain of the backup that was asked for, where this host can receive it.
+    /// Returns the chain of the requested backup, if this host can receive it.
     async fn choose(&self, request: &Request) -> Result<Chain, RestoreError> {
         let chain = self.chooser(request).chain(&request.wanted).await?;
         preflight::check_version(&chain, &self.btrfs.version().await?)?;
@@ -149,7 +153,7 @@ impl Restore<'_> {
         Chooser { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume }
     }
 
-    /// Every chunk is there; and how much space is free.
+    /// Checks that every chunk exists, and returns the free space at the target.
     async fn look<'c>(
         &self,
         request: &Request,
@@ -187,35 +191,35 @@ impl Restore<'_> {
         }
     }
 
-    /// A writable snapshot of what was received appears at the target.
-    async fn hand_over(
+    /// Makes a writable snapshot of the received one and renames it to the target.
+    async fn create_target(
         &self,
         received: &ReceivedBackup,
         staging: &mut Staging,
         target: &Path,
     ) -> Result<(), RestoreError> {
-        self.go_on()?;
+        self.check_shutdown()?;
         let (path, restored) = (staging.path_of(received), staging.restored());
         subvolume::snapshot_writable(self.btrfs, &path, &restored).await?;
         if let Some(times) = received.root_times {
             let fail = |source| RestoreError::RootTimes { path: restored.clone(), source };
             times.set(&restored).map_err(fail)?;
         }
-        staging.hands_over(subvolume::show(self.btrfs, &restored).await?.uuid)?;
-        self.go_on()?;
-        staging.hand_over(target).map_err(|source| {
+        staging.note_rename(subvolume::show(self.btrfs, &restored).await?.uuid)?;
+        self.check_shutdown()?;
+        staging.rename_to_target(target).map_err(|source| {
             let path = target.to_owned();
             if source.kind() == io::ErrorKind::AlreadyExists {
                 RestoreError::TargetExists { path }
             } else {
-                RestoreError::HandOver { path, source }
+                RestoreError::RenameToTarget { path, source }
             }
         })
     }
 
-    /// After a failure: what another restore can go on from stays, if there is
-    /// any and it was not the data that was bad.
-    async fn leave(&self, staging: Staging, err: &RestoreError) {
+    /// Cleans up after a failure. The received backups stay only if a later run can
+    /// resume from them, that is, unless the data itself was bad.
+    async fn clean_up(&self, staging: Staging, err: &RestoreError, of: usize) {
         let whole = staging.progress().links.len();
         if whole == 0 || !err.is_interruption() {
             return staging.remove(self.btrfs).await;
@@ -223,20 +227,22 @@ impl Restore<'_> {
         tracing::info!(
             event = "restore_interrupted",
             folder = %staging.folder().display(),
-            links = whole,
-            "so many links are whole and stay there; the same command goes on from them"
+            backups = whole,
+            of,
+            "{whole} of {of} backups in the chain are restored; run the same command again to resume"
         );
         staging.keep(self.btrfs).await;
     }
 
-    /// What a restore left that was killed after the target had appeared.
+    /// Returns the staging directory of a restore that was killed after it had created the
+    /// target.
     async fn finished(&self, target: &Path) -> Result<Option<Staging>, RestoreError> {
         let exists = match preflight::check_target(target) {
             Ok(()) => return Ok(None),
             Err(err @ RestoreError::TargetExists { .. }) => err,
             Err(err) => return Err(err),
         };
-        // Whatever else may be there, is not of a restore that is done.
+        // Without a readable staging directory, the target is not that of a finished restore.
         let Ok(Some(staging)) = Staging::left(target) else { return Err(exists) };
         let Some(uuid) = staging.progress().handed_over.clone() else { return Err(exists) };
         match subvolume::show(self.btrfs, target).await {
@@ -245,8 +251,8 @@ impl Restore<'_> {
         }
     }
 
-    /// Does what is left to do after the target has appeared, where it is what
-    /// was asked for.
+    /// Finishes a restore that has created its target, if the target is the requested
+    /// backup.
     async fn finish(
         &self,
         staging: Staging,
@@ -259,12 +265,13 @@ impl Restore<'_> {
             None => Err(RestoreError::TargetExists { path: request.target.clone() }),
         };
         let path = staging.folder().display();
-        tracing::info!(event = "leftover_removed", %path, "of a restore that was done");
+        tracing::info!(event = "leftover_removed", %path, "left by a restore that had created its target");
         staging.remove(self.btrfs).await;
         parent
     }
 
-    /// Resumption that may be dropped at any moment.
+    /// Runs `work`, which may be dropped at any moment, until it ends or the program is
+    /// stopped.
     async fn unless_stopped<T>(
         &self,
         work: impl Future<Output = Result<T, RestoreError>>,
@@ -275,7 +282,8 @@ impl Restore<'_> {
         }
     }
 
-    fn go_on(&self) -> Result<(), RestoreError> {
+    /// Fails once the program is stopped.
+    fn check_shutdown(&self) -> Result<(), RestoreError> {
         self.shutdown.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
     }
 }
@@ -284,7 +292,7 @@ fn digests(chain: &Chain) -> Vec<Sha256Digest> {
     chain.entries().iter().map(digest).collect()
 }
 
-/// What makes a link the same link: its manifest, which names every chunk.
+/// Identifies a chain entry by its manifest, which names every chunk.
 fn digest(link: &ChainEntry) -> Sha256Digest {
     Sha256Digest::of(&to_json(&link.manifest))
 }

@@ -1,4 +1,4 @@
-//! What a restore fetches: every chunk of every link, looked at beforehand.
+//! Plans the downloads of a restore: every chunk of every backup, checked beforehand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,11 @@ use crate::chain::{Chain, ChainEntry};
 use crate::documents::{Bucket, BucketError};
 use crate::manifest::{ChunkFacts, DocumentError, Parts};
 
-/// Where a manifest does not say how long its parts are, ranges of this length
-/// are fetched.
+/// Length of the ranges to download if a manifest does not name its part size.
 const RANGE_BYTES: u64 = 8 * MIB;
-/// Longer parts are fetched fewer at once.
+/// Maximum size of all buffers. If parts are long, fewer are downloaded at the same time.
 const BUFFERS_BYTES_MAX: u64 = 1 << 30;
-/// Buffers have a least size, whatever the length of a part.
+/// Minimum size of all buffers.
 const BUFFERS_BYTES_MIN: u64 = 16 * MIB;
 
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +67,10 @@ pub struct FetchPlan<'c> {
     concurrency: usize,
 }
 
-/// A link, and everything that is needed to fetch it.
+/// A chain entry with everything that is needed to download it.
 pub struct FetchEntry<'c> {
     pub link: &'c ChainEntry,
-    /// Of each chunk; `None`: there is no parts file.
+    /// The digests of the parts of each chunk; `None` if there is no part index.
     part_sha256: Option<Vec<Arc<[Sha256Digest]>>>,
     pub chunks: Vec<(ChunkFacts, ObjectFacts)>,
 }
@@ -90,7 +89,7 @@ impl<'c> FetchEntry<'c> {
         Ok(FetchEntry { link, part_sha256, chunks })
     }
 
-    /// Length of the ranges that chunk `n` is fetched in: those of its parts.
+    /// Returns the length of the ranges to download chunk `n` in: those of its parts.
     fn part_bytes(&self, n: usize) -> u64 {
         let record = &self.link.manifest.chunks[n];
         record.part_size.unwrap_or(RANGE_BYTES).min(record.size).max(1)
@@ -98,7 +97,7 @@ impl<'c> FetchEntry<'c> {
 }
 
 impl<'c> FetchPlan<'c> {
-    /// Looks at everything that will be fetched, before anything is.
+    /// Checks every chunk of a chain, before any is downloaded.
     pub async fn look(
         bucket: &Bucket,
         chain: &'c Chain,
@@ -107,7 +106,7 @@ impl<'c> FetchPlan<'c> {
         FetchPlan::look_at(bucket, chain.entries(), concurrency).await
     }
 
-    /// The same, of links that need not be a chain.
+    /// Does the same for entries that need not be a whole chain.
     pub async fn look_at(
         bucket: &Bucket,
         wanted: &'c [ChainEntry],
@@ -138,13 +137,13 @@ impl<'c> FetchPlan<'c> {
         self.store.download_sequence(gets.collect())
     }
 
-    /// The chunk that is the `object`th of that row.
+    /// Returns the chunk that is object number `object` of that row.
     pub fn chunk_of_row(&self, from: usize, object: usize) -> Option<&Key> {
         let mut chunks = self.links.iter().skip(from).flat_map(|planned| &planned.chunks);
         chunks.nth(object).map(|(chunk, _)| &chunk.key)
     }
 
-    /// Chunk `n` of a link: every part is verified before it is handed on.
+    /// Downloads chunk `n` of an entry. Every part is verified before it is returned.
     pub fn download(&self, planned: &FetchEntry<'_>, n: usize) -> Download {
         self.store.download(self.get(planned, n))
     }
@@ -155,7 +154,7 @@ impl<'c> FetchPlan<'c> {
         let part_bytes = planned.part_bytes(n);
         let facts = match part_sha256 {
             Some(_) => object.clone(),
-            // The last range is handed on only after the whole agreed with this.
+            // The last range is returned only after the whole chunk agreed with this digest.
             None => ObjectFacts { sha256: Some(chunk.sha256), crc64nvme: None, ..object.clone() },
         };
         Get {
@@ -172,7 +171,7 @@ impl<'c> FetchPlan<'c> {
     }
 }
 
-/// A chunk must be there, and be what its manifest says as far as S3 knows.
+/// Checks that a chunk exists and has the length and checksum of its manifest.
 async fn look_at(
     bucket: &Bucket,
     link: &ChainEntry,
@@ -196,7 +195,7 @@ async fn look_at(
     }
 }
 
-/// Buffers for the longest parts of the chain.
+/// Returns the size of the buffers for the longest parts of the chain.
 fn buffers_bytes(links: &[FetchEntry<'_>], concurrency: usize) -> u64 {
     let lengths = links.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
     let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
@@ -204,7 +203,7 @@ fn buffers_bytes(links: &[FetchEntry<'_>], concurrency: usize) -> u64 {
     part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN)
 }
 
-/// As many as asked for, while their buffers stay within the limit.
+/// Returns `concurrency`, or less if the buffers would exceed the limit.
 fn in_flight(concurrency: usize, part_bytes: u64) -> usize {
     let fit = usize::try_from(BUFFERS_BYTES_MAX / part_bytes).unwrap_or(usize::MAX);
     concurrency.min(fit).max(1)

@@ -1,12 +1,11 @@
-//! Brings a chain back from the archive, all of it at once.
+//! Thaws all archived chunks of a chain at once.
 //!
-//! What each chunk is, is looked at by listing; what it needs is decided here,
-//! and then asked for. All that is known of a thaw is in S3: one that was
-//! killed, or whose host is gone, is picked up by whoever asks next. A copy is
-//! asked for again once less than half of its days are left, also beside a
-//! download that takes longer than they last ([`Thaw::keep`]).
+//! The state of each chunk is observed by listing, what it needs is decided here, and then
+//! requested. All state of a thaw is in S3, so a thaw continues after its program was killed or its
+//! host was lost. The stay of a copy is extended once less than half of its days are left, also
+//! during a download that takes longer than that ([`Thaw::keep`]).
 //!
-//! Not here: how S3 is asked (`s3up_store::Thaw`).
+//! Not here: the S3 requests (`s3up_store::Thaw`).
 
 mod need;
 
@@ -23,38 +22,38 @@ use crate::chain::ChainEntry;
 use crate::documents::Bucket;
 use crate::manifest::DocumentError;
 
-/// The first look after objects were asked for; each later one after twice the
-/// time of the one before.
+/// Pause before the first look after a request. Each later pause is twice as long.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// The fastest tier takes minutes, the usual ones hours.
+/// Maximum pause. The fastest tier takes minutes, the others hours.
 const LOOK_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
-/// A line in the log, also where nothing has changed.
-const SAY_EVERY: Duration = Duration::from_secs(30 * 60);
-/// Half of the shortest time that a copy can be asked for is twelve hours.
+/// Interval of log lines while nothing changes.
+const REPORT_EVERY: Duration = Duration::from_secs(30 * 60);
+/// Interval of looks during a download. Copies stay for at least a day, and are extended after
+/// half of it.
 const KEEP_EVERY: Duration = Duration::from_secs(60 * 60);
-/// Calls that ask for an object take tens of milliseconds each.
+/// Number of concurrent requests, which take tens of milliseconds each.
 const ASKS_IN_FLIGHT: usize = 16;
 
-/// How copies of archived objects are asked for.
+/// The terms of a thaw request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     pub tier: Tier,
-    /// How long the copies stay, at least 1.
+    /// Number of days that the copies stay, at least 1.
     pub days: u32,
 }
 
-/// What may be done for it.
+/// How far a thaw may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Nothing is asked for: that costs money.
+    /// Only observe. A request costs money.
     Look,
-    /// All is asked for, and not waited for.
+    /// Request a thaw and do not wait.
     Ask,
-    /// All is asked for, and waited for so long at most.
+    /// Request a thaw and wait, at most for this time.
     Wait { at_most: Duration },
 }
 
-/// The clock by which copies end. A parameter, so that a test can move it.
+/// The clock by which copies expire. A parameter, so that a test can move it.
 pub type Clock = fn() -> SystemTime;
 
 #[derive(Clone, Copy)]
@@ -65,31 +64,32 @@ pub struct Thaw<'a> {
     pub progress: &'a ProgressSink,
 }
 
-/// How far it came. That objects are not there yet is no error.
+/// The result of a thaw. Chunks that are not readable yet are not an error.
 #[derive(Clone, Debug)]
 pub struct Thawed {
     pub look: Look,
-    /// So many were asked for, and so many copies were asked to stay longer.
+    /// Number of chunks whose thaw was requested.
     pub asked: usize,
+    /// Number of copies whose stay was extended.
     pub extended: usize,
     pub waited: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ThawError {
-    #[error("look whether the chunks can be read")]
+    #[error("check which chunks are readable")]
     Look(#[source] StoreError),
     #[error(
-        "ask for {failed} of {wanted} archived chunks; the others are on their way, and a rerun \
-         asks for these again"
+        "request the thaw of {wanted} archived chunks: {failed} requests failed; run the command \
+         again to repeat them"
     )]
     Ask { failed: usize, wanted: usize, source: StoreError },
-    /// Nothing was asked for.
+    /// S3 accepted no request.
     #[error(transparent)]
     Refused(StoreError),
 }
 
-/// Every chunk of these links, and its length.
+/// Returns every chunk of these entries and its length.
 pub fn chunks_of(links: &[ChainEntry]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
     let mut chunks = BTreeMap::new();
     for link in links {
@@ -100,8 +100,8 @@ pub fn chunks_of(links: &[ChainEntry]) -> Result<BTreeMap<Key, u64>, (Key, Docum
 }
 
 impl Thaw<'_> {
-    /// Asks for what `mode` allows, until every chunk can be read or the time is
-    /// over. May be dropped at any moment, and run again.
+    /// Thaws as far as `mode` allows, until every chunk is readable or the time is over. May be
+    /// dropped at any moment and run again.
     pub async fn run(&self, chunks: &BTreeMap<Key, u64>, mode: Mode) -> Result<Thawed, ThawError> {
         let began = Instant::now();
         let mut thawed = Thawed {
@@ -125,15 +125,14 @@ impl Thaw<'_> {
             pause = (pause * 2).min(LOOK_AFTER_MAX);
             thawed.look = self.look(chunks).await?;
             thawed.waited = began.elapsed();
-            waiting.say(&thawed);
+            waiting.report(&thawed);
             self.ask(&mut thawed).await?;
         }
         Ok(thawed)
     }
 
-    /// Looks again and again, and asks for copies to stay that would go too
-    /// early. Runs beside a download until it is dropped; what goes wrong is a
-    /// warning, for the copies are there.
+    /// Extends copies that would expire too early. Runs during a download until it is dropped.
+    /// A failure is a warning, because the copies still exist.
     pub async fn keep(&self, chunks: &BTreeMap<Key, u64>) -> Infallible {
         loop {
             tokio::time::sleep(KEEP_EVERY).await;
@@ -144,7 +143,7 @@ impl Thaw<'_> {
         }
     }
 
-    /// One look of [`keep`](Thaw::keep). Returns how many were asked for.
+    /// Looks once for [`keep`](Thaw::keep). Returns the number of requests.
     pub async fn keep_once(&self, chunks: &BTreeMap<Key, u64>) -> Result<usize, ThawError> {
         let look = self.look(chunks).await?;
         let mut thawed = Thawed { look, asked: 0, extended: 0, waited: Duration::ZERO };
@@ -173,15 +172,16 @@ impl Thaw<'_> {
             retry_for: self.bucket.retry_for,
         };
         let now = (self.clock)();
-        let told = self.bucket.store.thaw(&wanted, &ask, now).await.map_err(ThawError::Refused)?;
-        let mut failed = told.into_iter().filter_map(|told| told.outcome.err());
+        let answers =
+            self.bucket.store.thaw(&wanted, &ask, now).await.map_err(ThawError::Refused)?;
+        let mut failed = answers.into_iter().filter_map(|answer| answer.outcome.err());
         if let Some(source) = failed.next() {
             let failed = 1 + failed.count();
             return Err(ThawError::Ask { failed, wanted: wanted.len(), source });
         }
         let (asked, extended) = (look.to_ask.len(), look.to_extend.len());
         tracing::info!(
-            event = "thaw_asked",
+            event = "thaw_requested",
             asked,
             extended,
             tier = self.terms.tier.word(),
@@ -195,18 +195,18 @@ impl Thaw<'_> {
 }
 
 impl Thawed {
-    /// Whether every chunk can be read.
+    /// Returns whether every chunk is readable.
     pub fn is_ready(&self) -> bool {
         self.look.is_ready()
     }
 }
 
-/// What a person sees while it takes hours.
+/// Progress bar and log lines during the hours of waiting.
 struct Waiting {
     bar: Progress,
     ready: usize,
     ready_bytes: u64,
-    said_at: Instant,
+    reported_at: Instant,
 }
 
 impl Waiting {
@@ -215,20 +215,20 @@ impl Waiting {
         bar.inc(look.ready_bytes);
         let (ready, ready_bytes) = (look.ready, look.ready_bytes);
         tracing::info!(event = "thaw_progress", ready, total = look.total, "{look}");
-        Waiting { bar, ready, ready_bytes, said_at: Instant::now() }
+        Waiting { bar, ready, ready_bytes, reported_at: Instant::now() }
     }
 
-    fn say(&mut self, thawed: &Thawed) {
+    fn report(&mut self, thawed: &Thawed) {
         let look = &thawed.look;
         self.bar.inc(look.ready_bytes.saturating_sub(self.ready_bytes));
         self.ready_bytes = self.ready_bytes.max(look.ready_bytes);
         let waited_seconds = thawed.waited.as_secs();
         let label = format!("thaw: {} of {} chunks ready", look.ready, look.total);
-        self.bar.label(&format!("{label}, {} min waited", waited_seconds / 60));
-        if look.ready == self.ready && self.said_at.elapsed() < SAY_EVERY {
+        self.bar.label(&format!("{label}, waited {} min", waited_seconds / 60));
+        if look.ready == self.ready && self.reported_at.elapsed() < REPORT_EVERY {
             return;
         }
-        (self.ready, self.said_at) = (look.ready, Instant::now());
+        (self.ready, self.reported_at) = (look.ready, Instant::now());
         tracing::info!(
             event = "thaw_progress",
             ready = look.ready,

@@ -1,4 +1,4 @@
-//! Which backup is meant: the newest, the one of a time, or one by its key.
+//! The arguments that select a backup: the newest, the newest at a time, or one by its key.
 
 use anyhow::anyhow;
 use btrfs_to_s3::restore::at_time;
@@ -12,15 +12,18 @@ use super::now;
 
 #[derive(Args)]
 pub struct WhichArgs {
-    /// The subvolume's name, as in the bucket
+    /// Name of the subvolume in the bucket
     #[arg(long, value_name = "NAME")]
     subvolume: String,
-    /// The newest backup that was made then or before, as 2026-01-31T23:59:59Z,
-    /// "2026-01-31 23:59" (local time) or 2026-01-31 (the whole day)
-    #[arg(long, value_name = "TIME", conflicts_with = "manifest_key")]
+    /// Newest backup made at or before TIME:
+    /// 2026-01-31T23:59:59Z,
+    /// "2026-01-31 23:59" (local time) or
+    /// 2026-01-31 (the whole day)
+    #[arg(long, value_name = "TIME", conflicts_with = "manifest_key", verbatim_doc_comment)]
     at: Option<String>,
-    /// Exactly this backup (default: the newest)
-    #[arg(long, value_name = "KEY")]
+    /// The backup with this manifest
+    /// (default: the newest)
+    #[arg(long, value_name = "KEY", verbatim_doc_comment)]
     manifest_key: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Commands that need a bucket and nothing else of this host: they work with
-//! the configuration file, and without one, from `--bucket` and its like.
+//! The commands that need only a bucket. They work with a configuration file, and without one with
+//! `--bucket`, `--region` and `--prefix`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,25 +17,24 @@ use s3up_repository::names::SubvolumeName;
 
 use super::stopped_by;
 
-/// Where the backups are, said on the command line. For all else there are
-/// defaults, and `--set`.
+/// The bucket, from the command line. All other settings have defaults or come from `--set`.
 #[derive(Args)]
 pub struct BucketArgs {
-    /// The bucket; no configuration file is read then
+    /// Bucket; no configuration file is read
     #[arg(long, value_name = "NAME", requires_all = ["region", "prefix"])]
     bucket: Option<String>,
-    /// With --bucket: its region
+    /// Region of the bucket
     #[arg(long, value_name = "NAME", requires = "bucket")]
     region: Option<String>,
-    /// With --bucket: the folder of the bucket that the backups are in
+    /// Prefix of the backups in the bucket
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
-    /// With --bucket: URL of an S3-compatible server (default: AWS)
+    /// URL of an S3-compatible server (default: AWS)
     #[arg(long, value_name = "URL", requires = "bucket")]
     endpoint: Option<String>,
 }
 
-/// The bucket, and the configuration where there is one.
+/// The bucket, and the configuration if there is one.
 pub struct BucketAccess {
     pub bucket: BucketConfig,
     pub restore: RestoreConfig,
@@ -43,23 +42,23 @@ pub struct BucketAccess {
 }
 
 impl BucketArgs {
-    /// `None`: the configuration file says it.
+    /// Returns the settings of the bucket; `None` if the configuration file has them.
     fn settings(&self) -> anyhow::Result<Option<Vec<Setting>>> {
         if self.bucket.is_none() {
             return Ok(None);
         }
-        let said = [
+        let arguments = [
             ("bucket", &self.bucket),
             ("region", &self.region),
             ("prefix", &self.prefix),
             ("endpoint", &self.endpoint),
         ];
-        // Which encryption was asked for then, nobody says: so none is missed.
+        // The original SSE setting is unknown here, so do not check for it.
         let mut settings =
             vec![r#"s3.sse="none""#.parse().map_err(|err| anyhow!("s3.sse: {err}"))?];
-        for (key, value) in said {
+        for (key, value) in arguments {
             let Some(value) = value else { continue };
-            // What stands in a file for a variable was meant as it is here.
+            // On the command line `${` is not a variable.
             let quoted = serde_json::to_string(&value.replace("${", "$${"))?;
             let setting = format!("s3.{key}={quoted}").parse();
             let setting = setting.map_err(|err| Exit::Usage.with(anyhow!("--{key}: {err}")))?;
@@ -95,7 +94,7 @@ fn or_without_file(err: ConfigError) -> ConfigError {
 }
 
 impl BucketAccess {
-    /// What a restore compares: as asked, else as configured.
+    /// Returns how much a restore compares: as requested, else as configured.
     pub fn proving(&self, extent: Option<Extent>) -> Proving {
         Proving {
             extent: extent.unwrap_or(self.restore.verify),
@@ -108,7 +107,7 @@ impl BucketAccess {
         self.config.as_ref().and_then(|config| config.log_level)
     }
 
-    /// Those that were named; else all that are in the bucket or configured.
+    /// Returns the named subvolumes, or else all that are in the bucket or configured.
     pub async fn subvolumes(
         &self,
         bucket: &Bucket,

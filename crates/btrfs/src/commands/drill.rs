@@ -1,4 +1,5 @@
-//! `drill`: the newest backups, restored to see that they can be.
+//! `drill`: restores the newest backups into a scratch filesystem, to prove that they can be
+//! restored.
 
 use std::time::{Duration, SystemTime};
 
@@ -26,21 +27,29 @@ use crate::commands::show::json;
 
 #[derive(Args)]
 pub struct DrillArgs {
-    /// Thaw what is archived, and wait for it; without this nothing is asked for
-    #[arg(long)]
-    wait_restore: bool,
-    /// Wait so long at most, then exit with 4
-    #[arg(long, value_name = "SECONDS", requires = "wait_restore")]
-    restore_timeout: Option<u64>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-    /// Only this subvolume; may be repeated (default: all)
-    #[arg(long, value_name = "NAME")]
+    /// Drill only NAME; repeatable (default: all)
+    #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
     subvolume: Vec<String>,
+    /// Thaw archived chunks and wait for them
+    /// (S3 charges for this)
+    #[arg(long, verbatim_doc_comment, help_heading = help::THAW)]
+    wait_restore: bool,
+    /// Wait at most SECONDS seconds, then exit
+    /// with 4
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "wait_restore",
+        verbatim_doc_comment,
+        help_heading = help::THAW
+    )]
+    restore_timeout: Option<u64>,
+    /// Print JSON
+    #[arg(long, help_heading = help::OUTPUT)]
+    json: bool,
 }
 
-/// How the drill of one subvolume ended.
+/// The result of the drill of one subvolume.
 enum Ended {
     Good,
     Failed,
@@ -52,7 +61,7 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
     let Some(scratch_dir) = &config.drill_dir else {
-        let what = "set `drill.scratch_dir` to a folder that the backups fit in";
+        let what = "set `drill.scratch_dir` to a directory with room for the largest backup";
         return Err(Exit::Usage.with(anyhow!("drill: {what}")));
     };
     let names = selection::select(&config.subvolumes, &args.subvolume)
@@ -136,14 +145,14 @@ fn log_good(name: &SubvolumeName, drilled: &Drilled) {
         event = "drill_complete",
         subvolume = %name,
         manifest = %drilled.manifest,
-        links = drilled.links,
+        backups = drilled.links,
         total_bytes = drilled.total_bytes,
         elapsed_seconds = format_args!("{:.1}", drilled.elapsed.as_secs_f64()),
         "{}", drilled.proof
     );
 }
 
-/// What failed comes before what is only archived.
+/// Returns the exit code. A failed drill outweighs an archived backup.
 fn verdict(ends: &[(&str, Ended)], mode: Mode) -> anyhow::Result<Exit> {
     let names = |is: fn(&Ended) -> bool| {
         let names = ends.iter().filter(|(_, ended)| is(ended)).map(|(name, _)| *name);
@@ -154,12 +163,16 @@ fn verdict(ends: &[(&str, Ended)], mode: Mode) -> anyhow::Result<Exit> {
     let archived = names(|ended| matches!(ended, Ended::Archived));
     if !failed.is_empty() {
         let exit = if good.is_empty() { Exit::Failed } else { Exit::Partial };
-        return Err(exit.with(anyhow!("drill: failed: {}", failed.join(", "))));
+        return Err(exit.with(anyhow!("drill failed for {}", failed.join(", "))));
     }
     if !archived.is_empty() {
-        let what = "drill: archived, and not thawed unless that is said";
-        let more: &[&str] = if mode == Mode::Look { &["--wait-restore"] } else { &[] };
-        return Err(later(&format!("{what}: {}", archived.join(", ")), more));
+        let names = archived.join(", ");
+        if mode == Mode::Look {
+            let what = "pass --wait-restore to thaw them (S3 charges for this)";
+            let what = format!("drill: some chunks of {names} are archived; {what}");
+            return Err(later(&what, &["--wait-restore"]));
+        }
+        return Err(later(&format!("drill: some chunks of {names} are still archived"), &[]));
     }
     Ok(Exit::Done)
 }

@@ -1,5 +1,5 @@
-//! `restore`: a backup, back on disk. Works on an empty host, with nothing but
-//! the bucket and credentials.
+//! `restore`: restores a backup to a path. Works on an empty host, with only the bucket and
+//! credentials.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -27,28 +27,44 @@ use crate::commands::show::json;
 
 #[derive(Args)]
 pub struct RestoreArgs {
-    #[command(flatten)]
-    pub place: BucketArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = help::SELECTION)]
     which: WhichArgs,
-    /// Where the restored subvolume goes, on btrfs (default: its name, in
-    /// `restore.target_base_dir`)
-    #[arg(long, value_name = "PATH", value_parser = super::absolute)]
+    /// Restore to PATH, a new path on btrfs
+    /// (default: restore.target_base_dir/NAME)
+    #[arg(
+        long,
+        value_name = "PATH",
+        verbatim_doc_comment,
+        help_heading = help::TARGET,
+        value_parser = super::absolute
+    )]
     target: Option<PathBuf>,
-    /// Compare with the source snapshot, where it is on this host (default: as
-    /// `restore.verify_mode` says)
-    #[arg(long, value_name = "EXTENT", value_parser = ["full", "sample", "none"])]
+    /// Compare with the source snapshot if this
+    /// host has it: full, sample or none
+    /// (default: restore.verify_mode)
+    #[arg(
+        long,
+        value_name = "EXTENT",
+        hide_possible_values = true,
+        verbatim_doc_comment,
+        help_heading = help::TARGET,
+        value_parser = ["full", "sample", "none"]
+    )]
     verify: Option<String>,
-    #[command(flatten)]
-    waiting: WaitingArgs,
-    /// Do not keep the received snapshot as the parent of the next incremental
-    #[arg(long)]
+    /// Do not keep the received snapshot as the
+    /// parent of the next incremental
+    #[arg(long, verbatim_doc_comment, help_heading = help::TARGET)]
     no_keep_parent: bool,
-    /// Print what would be restored, and what has to be thawed first; do nothing
-    #[arg(long)]
+    #[command(flatten, next_help_heading = help::THAW)]
+    waiting: WaitingArgs,
+    #[command(flatten, next_help_heading = help::BUCKET)]
+    pub place: BucketArgs,
+    /// Print what would be downloaded and thawed;
+    /// change nothing
+    #[arg(long, verbatim_doc_comment, help_heading = help::OUTPUT)]
     dry_run: bool,
-    /// Print that as JSON
-    #[arg(long, requires = "dry_run")]
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run", help_heading = help::OUTPUT)]
     json: bool,
 }
 
@@ -102,13 +118,13 @@ impl RestoreArgs {
 fn default_target(place: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
     let folder = place.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
     let folder = folder.ok_or_else(|| {
-        let missing = anyhow!("no --target, and `restore.target_base_dir` is not set: where to?");
+        let missing = anyhow!("no target: pass --target PATH, or set `restore.target_base_dir`");
         Exit::Usage.with(missing)
     })?;
     Ok(folder.join(subvolume.as_str()))
 }
 
-/// For the backups of this host, where it backs that subvolume up.
+/// Keeps the parent for the backups of this host, if it backs up that subvolume.
 fn keep_for(place: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
     let config = place.config.as_ref();
     let Some((config, configured)) =
@@ -124,7 +140,7 @@ fn keep_for(place: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
 }
 
 fn log_restored(request: &Request, restored: &Restored) {
-    let Restored { manifest, links, total_bytes, elapsed, proof, parent: _ } = restored;
+    let Restored { manifest, links: backups, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
         subvolume = %request.subvolume,
@@ -137,10 +153,10 @@ fn log_restored(request: &Request, restored: &Restored) {
         subvolume = %request.subvolume,
         target = %request.target.display(),
         %manifest,
-        links,
+        backups,
         total_bytes,
         elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
-        proven = proof.word(),
+        verified = proof.word(),
         "{}; {proof}", Size(*total_bytes)
     );
 }
@@ -148,15 +164,15 @@ fn log_restored(request: &Request, restored: &Restored) {
 fn log_failed(request: &Request, err: &RestoreError) {
     let (subvolume, target) = (&request.subvolume, request.target.display());
     if let RestoreError::Archived { .. } = err {
-        tracing::info!(event = "restore_archived", %subvolume, %target);
+        tracing::info!(event = "restore_waiting_for_thaw", %subvolume, %target);
     } else if err.is_of_data() {
         tracing::error!(
             event = "restore_failed",
             %subvolume,
             %target,
-            "this backup cannot be read from the bucket: `verify` names all that is missing or \
-             damaged; one that does not need it can be restored with `--at TIME`, `list` prints \
-             them; where the bucket keeps versions, an older one of the object may be sound"
+            "an object of this backup is missing or damaged: run `verify` to find all of them, and \
+             restore an earlier backup with `--at TIME` (see `list`); if the bucket keeps \
+             versions, an older version of the object may be intact"
         );
     } else {
         tracing::error!(event = "restore_failed", %subvolume, %target);

@@ -1,21 +1,20 @@
-//! The command that goes on where this one has stopped waiting: the same one,
-//! as it was typed.
+//! The hint at the end of an error: the command to run again later, as it was typed.
 
 use std::ffi::OsString;
 
 use s3up_cli::Exit;
 
-/// Says no to waiting; the next run is to wait.
+/// Is left out of the hint, because the next run should wait.
 const NO_WAIT: &str = "--no-wait-restore";
 
-/// An error that means: run this later, nothing is wrong. `more` arguments go to
-/// its end.
+/// Returns the error of a command that has to wait for a thaw. It ends with the command to run
+/// later, to which `more` arguments are added.
 pub fn later(what: &str, more: &[&str]) -> anyhow::Error {
     let command = quoted(std::env::args_os().chain(more.iter().map(OsString::from)));
-    Exit::WaitingForThaw.with(anyhow::anyhow!("{what}; go on later with: {command}"))
+    Exit::WaitingForThaw.with(anyhow::anyhow!("{what}; run again later: {command}"))
 }
 
-/// As a shell takes it.
+/// Quotes arguments for a shell.
 fn quoted(arguments: impl Iterator<Item = OsString>) -> String {
     let words = arguments.filter(|argument| argument != NO_WAIT);
     let words: Vec<_> = words.map(|word| quote(&word.to_string_lossy())).collect();
@@ -35,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_can_be_typed_again() {
+    fn a_command_is_quoted_for_a_shell() {
         let words = [
             "btrfs-to-s3",
             "thaw",

@@ -1,4 +1,4 @@
-//! `thaw`: asks for a backup's archived chunks, and waits for them.
+//! `thaw`: thaws the archived chunks of a backup.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,28 +20,30 @@ use crate::commands::show::thaw::{ThawLine, to_text};
 
 #[derive(Args)]
 pub struct ThawArgs {
-    #[command(flatten)]
-    pub place: BucketArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = help::SELECTION)]
     which: WhichArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = help::THAW)]
     waiting: WaitingArgs,
-    /// As JSON
-    #[arg(long)]
+    #[command(flatten, next_help_heading = help::BUCKET)]
+    pub place: BucketArgs,
+    /// Print JSON
+    #[arg(long, help_heading = help::OUTPUT)]
     json: bool,
 }
 
-/// What is done about archived chunks, where it is not as `[restore]` says.
+/// Overrides the `[restore]` settings about archived chunks.
 #[derive(Args)]
 pub struct WaitingArgs {
-    /// Wait until archived chunks can be read
+    /// Wait until archived chunks are readable
     #[arg(long, overrides_with = "no_wait_restore")]
     wait_restore: bool,
-    /// Ask for archived chunks, and exit with 4 where they cannot be read yet
-    #[arg(long)]
+    /// Request a thaw of archived chunks, and
+    /// exit with 4 instead of waiting
+    #[arg(long, verbatim_doc_comment)]
     no_wait_restore: bool,
-    /// Wait so long at most, then exit with 4
-    #[arg(long, value_name = "SECONDS")]
+    /// Wait at most SECONDS seconds, then exit
+    /// with 4
+    #[arg(long, value_name = "SECONDS", verbatim_doc_comment)]
     restore_timeout: Option<u64>,
 }
 
@@ -53,7 +55,7 @@ impl WaitingArgs {
     }
 }
 
-/// Takes no lock, and needs no root. Run again, it picks up what it finds.
+/// Takes no lock and needs no root. A second run continues with the state in S3.
 pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
     let (subvolume, wanted) = args.which.parse()?;
@@ -65,7 +67,7 @@ pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
     let work = async {
         let chain = chooser.chain(&wanted).await?;
         let chunks = chunks_of(chain.entries())
-            .map_err(|(key, err)| anyhow!(err).context(format!("manifest {key}")))?;
+            .map_err(|(key, err)| anyhow!(err).context(format!("read manifest {key}")))?;
         let thawed = thaw.run(&chunks, mode).await?;
         let line = ThawLine::of(subvolume.as_str(), chain.newest().key.as_str(), &thawed);
         anyhow::Ok((line, thawed))

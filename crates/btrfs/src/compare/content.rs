@@ -1,4 +1,4 @@
-//! Compares what is in files, on threads of its own.
+//! Compares the contents of files, on threads.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,21 +10,21 @@ use std::sync::mpsc::Receiver;
 use super::Shared;
 use super::difference::{Side, What};
 
-/// Long reads, so that a disk does not go to and fro between the two files.
+/// Bytes per read. Long reads save a disk from seeking between the two files.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// One file, open in both trees.
+/// One file that is open in both trees.
 pub struct Pair {
     pub path: PathBuf,
     pub source: File,
     pub restored: File,
 }
 
-/// Takes pairs until none can come any more.
+/// Compares pairs until the channel is closed.
 pub fn compare_all(waiting: &Mutex<Receiver<Pair>>, shared: &Shared<'_>) {
     let mut buffers = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
     loop {
-        // A thread that panicked leaves a receiver that is as good as before.
+        // A panic elsewhere does not damage the receiver.
         let next = waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
         let Ok(pair) = next else { return };
         if shared.stop.load(Ordering::Relaxed) {
@@ -42,7 +42,7 @@ pub fn compare_all(waiting: &Mutex<Receiver<Pair>>, shared: &Shared<'_>) {
     }
 }
 
-/// The offset of the first byte that differs, also where one file is shorter.
+/// Returns the offset of the first byte that differs. The end of the shorter file counts.
 fn first_difference(
     mut source: File,
     mut restored: File,

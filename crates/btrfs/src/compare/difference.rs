@@ -1,23 +1,23 @@
-//! Where two trees differ: all are counted, the first are kept. Pure.
+//! The differences between two trees: all are counted, the first are listed. Pure.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-/// More do not help a person.
-const KEPT_MAX: usize = 20;
+/// Maximum number of listed differences. More do not help a person.
+const LISTED_MAX: usize = 20;
 
-/// Which of the two trees.
+/// One of the two trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     Source,
     Restored,
 }
 
-/// One difference, of one entry.
+/// A difference of one entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Difference {
-    /// From the root of the subvolume; empty for itself.
+    /// Path from the root of the subvolume; empty for the root.
     pub path: PathBuf,
     pub what: What,
 }
@@ -47,7 +47,7 @@ pub enum What {
         source: u64,
         restored: u64,
     },
-    /// The first byte that differs.
+    /// `at` is the offset of the first byte that differs.
     Content {
         at: u64,
     },
@@ -59,12 +59,12 @@ pub enum What {
         source: u64,
         restored: u64,
     },
-    /// How many names the file has.
-    HardLinkNames {
+    /// Number of hard links.
+    LinkCount {
         source: u64,
         restored: u64,
     },
-    /// It is one file with another name in the source.
+    /// A hard link in the source that is another file in the restored tree.
     OtherFile,
     Attribute {
         name: OsString,
@@ -84,7 +84,7 @@ pub struct Differences {
 impl Differences {
     pub fn add(&mut self, path: PathBuf, what: What) {
         self.count += 1;
-        if self.first.len() < KEPT_MAX {
+        if self.first.len() < LISTED_MAX {
             self.first.push(Difference { path, what });
         }
     }
@@ -94,7 +94,7 @@ impl Differences {
     }
 }
 
-/// The first ones, in one line.
+/// Writes the first differences in one line.
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, difference) in self.first.iter().enumerate() {
@@ -107,13 +107,13 @@ impl fmt::Display for Differences {
     }
 }
 
-/// A name may have any bytes: those that are no text are escaped.
+/// Escapes bytes of names that are not text.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.as_os_str().is_empty() {
-            write!(f, "the subvolume itself {}", self.what)
+            write!(f, "the root directory: {}", self.what)
         } else {
-            write!(f, "{:?} {}", self.path, self.what)
+            write!(f, "{:?}: {}", self.path, self.what)
         }
     }
 }
@@ -121,41 +121,39 @@ impl fmt::Display for Difference {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Missing => f.write_str("is missing"),
-            What::Additional => f.write_str("is not in the source"),
+            What::Missing => f.write_str("missing"),
+            What::Additional => f.write_str("not in the source"),
             What::Kind { source, restored } => {
-                write!(f, "is a {restored}, in the source a {source}")
+                write!(f, "kind: expected {source}, found {restored}")
             }
             What::Mode { source, restored } => {
-                write!(f, "has the mode {restored:04o}, in the source {source:04o}")
+                write!(f, "mode: expected {source:04o}, found {restored:04o}")
             }
             What::Owner { source: (uid, gid), restored } => {
-                write!(f, "belongs to {}:{}, in the source to {uid}:{gid}", restored.0, restored.1)
+                write!(f, "owner: expected {uid}:{gid}, found {}:{}", restored.0, restored.1)
             }
             What::Modified { source: (s, ns), restored } => {
                 write!(
                     f,
-                    "has the time {}.{:09}, in the source {s}.{ns:09}",
+                    "modification time: expected {s}.{ns:09}, found {}.{:09}",
                     restored.0, restored.1
                 )
             }
             What::Length { source, restored } => {
-                write!(f, "is {restored} bytes long, in the source {source}")
+                write!(f, "length: expected {source} bytes, found {restored}")
             }
-            What::Content { at } => write!(f, "has other content from byte {at} on"),
+            What::Content { at } => write!(f, "content differs from byte {at} on"),
             What::Target { source, restored } => {
-                write!(f, "points to {restored:?}, in the source to {source:?}")
+                write!(f, "symlink target: expected {source:?}, found {restored:?}")
             }
             What::Device { source, restored } => {
-                write!(f, "is device {restored:#x}, in the source {source:#x}")
+                write!(f, "device number: expected {source:#x}, found {restored:#x}")
             }
-            What::HardLinkNames { source, restored } => {
-                write!(f, "is a file with {restored} names, in the source with {source}")
+            What::LinkCount { source, restored } => {
+                write!(f, "hard links: expected {source}, found {restored}")
             }
-            What::OtherFile => {
-                f.write_str("is not one file with the name that it is one with in the source")
-            }
-            What::Attribute { name } => write!(f, "has another extended attribute {name:?}"),
+            What::OtherFile => f.write_str("not a hard link of the same file as in the source"),
+            What::Attribute { name } => write!(f, "extended attribute {name:?} differs"),
             What::Unreadable { side: Side::Source, error } => {
                 write!(f, "cannot be read in the source: {error}")
             }
@@ -173,25 +171,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differences_are_said_in_words() {
+    fn each_difference_has_a_message() {
         let odd = PathBuf::from(OsString::from_vec(b"caf\xe9\n".to_vec()));
         #[rustfmt::skip]
         let cases = [
-            (PathBuf::new(), What::Mode { source: 0o755, restored: 0o4700 },          "the subvolume itself has the mode 4700, in the source 0755"),
-            ("a".into(),     What::Missing,                                            "\"a\" is missing"),
-            (odd,            What::Additional,                                         r#""caf\xE9\n" is not in the source"#),
-            ("a".into(),     What::Kind { source: "file", restored: "folder" },        "\"a\" is a folder, in the source a file"),
-            ("a".into(),     What::Owner { source: (0, 1), restored: (2, 3) },         "\"a\" belongs to 2:3, in the source to 0:1"),
-            ("a".into(),     What::Modified { source: (1, 2), restored: (-1, 0) },     "\"a\" has the time -1.000000000, in the source 1.000000002"),
-            ("a".into(),     What::Length { source: 1, restored: 2 },                  "\"a\" is 2 bytes long, in the source 1"),
-            ("a".into(),     What::Content { at: 7 },                                  "\"a\" has other content from byte 7 on"),
-            ("a".into(),     What::Target { source: "b".into(), restored: "c".into() }, "\"a\" points to \"c\", in the source to \"b\""),
-            ("a".into(),     What::Device { source: 0x103, restored: 0x105 },          "\"a\" is device 0x105, in the source 0x103"),
-            ("a".into(),     What::HardLinkNames { source: 2, restored: 1 },                   "\"a\" is a file with 1 names, in the source with 2"),
-            ("a".into(),     What::OtherFile,                                          "\"a\" is not one file with the name that it is one with in the source"),
-            ("a".into(),     What::Attribute { name: "user.x".into() },                "\"a\" has another extended attribute \"user.x\""),
-            ("a".into(),     What::Unreadable { side: Side::Source, error: "I/O error".into() },   "\"a\" cannot be read in the source: I/O error"),
-            ("a".into(),     What::Unreadable { side: Side::Restored, error: "I/O error".into() }, "\"a\" cannot be read: I/O error"),
+            (PathBuf::new(), What::Mode { source: 0o755, restored: 0o4700 },          "the root directory: mode: expected 0755, found 4700"),
+            ("a".into(),     What::Missing,                                            "\"a\": missing"),
+            (odd,            What::Additional,                                         r#""caf\xE9\n": not in the source"#),
+            ("a".into(),     What::Kind { source: "file", restored: "directory" },        "\"a\": kind: expected file, found directory"),
+            ("a".into(),     What::Owner { source: (0, 1), restored: (2, 3) },         "\"a\": owner: expected 0:1, found 2:3"),
+            ("a".into(),     What::Modified { source: (1, 2), restored: (-1, 0) },     "\"a\": modification time: expected 1.000000002, found -1.000000000"),
+            ("a".into(),     What::Length { source: 1, restored: 2 },                  "\"a\": length: expected 1 bytes, found 2"),
+            ("a".into(),     What::Content { at: 7 },                                  "\"a\": content differs from byte 7 on"),
+            ("a".into(),     What::Target { source: "b".into(), restored: "c".into() }, "\"a\": symlink target: expected \"b\", found \"c\""),
+            ("a".into(),     What::Device { source: 0x103, restored: 0x105 },          "\"a\": device number: expected 0x103, found 0x105"),
+            ("a".into(),     What::LinkCount { source: 2, restored: 1 },                   "\"a\": hard links: expected 2, found 1"),
+            ("a".into(),     What::OtherFile,                                          "\"a\": not a hard link of the same file as in the source"),
+            ("a".into(),     What::Attribute { name: "user.x".into() },                "\"a\": extended attribute \"user.x\" differs"),
+            ("a".into(),     What::Unreadable { side: Side::Source, error: "I/O error".into() },   "\"a\": cannot be read in the source: I/O error"),
+            ("a".into(),     What::Unreadable { side: Side::Restored, error: "I/O error".into() }, "\"a\": cannot be read: I/O error"),
         ];
         for (path, what, want) in cases {
             assert_eq!(Difference { path, what }.to_string(), want);
@@ -199,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn all_are_counted_and_the_first_are_named() {
+    fn all_differences_are_counted_and_the_first_are_listed() {
         let mut differences = Differences::default();
-        for n in 0..KEPT_MAX + 5 {
+        for n in 0..LISTED_MAX + 5 {
             differences.add(n.to_string().into(), What::Missing);
         }
         assert_eq!(differences.count, 25);
         let text = differences.to_string();
-        assert!(text.starts_with("\"0\" is missing; \"1\" is missing; "), "{text}");
-        assert!(text.ends_with("\"19\" is missing; and 5 more"), "{text}");
+        assert!(text.starts_with("\"0\": missing; \"1\": missing; "), "{text}");
+        assert!(text.ends_with("\"19\": missing; and 5 more"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
-//! One name in both trees: what is compared but its content.
+//! Compares one name in both trees, except for its content.
 //!
-//! A folder is held open, and what is in it is reached through
-//! `/proc/self/fd`: so a path may be longer than the kernel takes.
+//! A directory is held open and its entries are reached through `/proc/self/fd`, so a path may be
+//! longer than the kernel's limit.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -16,14 +16,14 @@ use rustix::fs::{OFlags, lgetxattr, llistxattr, llistxattr_query};
 
 use super::difference::{Side, What};
 
-/// The kernel's limit for one value, and for all names of one file: xattr(7).
+/// Maximum size of one attribute, and of all attribute names of a file: xattr(7).
 const XATTR_BYTES_MAX: usize = 1 << 16;
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
-/// An open folder.
+/// An open directory.
 pub struct Folder(File);
 
-/// The same name on both sides.
+/// A name that both trees have.
 pub struct Entry<'a> {
     pub name: &'a OsStr,
     pub folders: (&'a Folder, &'a Folder),
@@ -37,7 +37,7 @@ impl Folder {
         Ok(Folder(OpenOptions::new().read(true).custom_flags(flags).open(path)?))
     }
 
-    /// What stands in it under a name; `.` is itself.
+    /// Returns the path of an entry. `.` is the directory.
     pub fn path(&self, name: &OsStr) -> PathBuf {
         Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).join(name)
     }
@@ -46,7 +46,7 @@ impl Folder {
         fs::read_dir(self.path(OsStr::new(".")))
     }
 
-    /// `None`: there is no such name.
+    /// Returns the metadata of an entry; `None` if there is no such name.
     pub fn look(&self, name: &OsStr) -> io::Result<Option<Metadata>> {
         match fs::symlink_metadata(self.path(name)) {
             Ok(metadata) => Ok(Some(metadata)),
@@ -55,15 +55,15 @@ impl Folder {
         }
     }
 
-    /// A regular file in it.
+    /// Opens a regular file.
     pub fn file(&self, name: &OsStr) -> io::Result<File> {
         OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(self.path(name))
     }
 }
 
 impl Entry<'_> {
-    /// Every difference but of content and of names; where the kinds differ,
-    /// that alone.
+    /// Returns all differences except in content and names. If the kinds differ, returns only
+    /// that.
     pub fn differences(&self) -> Vec<What> {
         let (source, restored) = (&self.source, &self.restored);
         let kinds = (kind(source), kind(restored));
@@ -128,7 +128,7 @@ pub fn in_restored(error: &io::Error) -> What {
     What::Unreadable { side: Side::Restored, error: error.to_string() }
 }
 
-/// What a look at both says.
+/// Returns the differences in metadata.
 fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<What> {
     let mut found = Vec::new();
     let mode = |of: &Metadata| of.mode() & 0o7777;
@@ -146,12 +146,12 @@ fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<What> {
     if source.is_file() && source.len() != restored.len() {
         found.push(What::Length { source: source.len(), restored: restored.len() });
     }
-    // The number of a device; 0 for all else.
+    // `rdev` is 0 unless the entry is a device.
     if source.rdev() != restored.rdev() {
         found.push(What::Device { source: source.rdev(), restored: restored.rdev() });
     }
     if !source.is_dir() && source.nlink() != restored.nlink() {
-        found.push(What::HardLinkNames { source: source.nlink(), restored: restored.nlink() });
+        found.push(What::LinkCount { source: source.nlink(), restored: restored.nlink() });
     }
     found
 }
@@ -160,7 +160,7 @@ fn kind(metadata: &Metadata) -> &'static str {
     let kind = metadata.file_type();
     match () {
         () if kind.is_file() => "file",
-        () if kind.is_dir() => "folder",
+        () if kind.is_dir() => "directory",
         () if kind.is_symlink() => "symlink",
         () if kind.is_fifo() => "FIFO",
         () if kind.is_socket() => "socket",
@@ -170,7 +170,7 @@ fn kind(metadata: &Metadata) -> &'static str {
 }
 
 fn attribute_names(path: &Path) -> io::Result<BTreeSet<OsString>> {
-    // Most files have none, which costs one short call.
+    // Most files have no attributes, and this call is cheap.
     if llistxattr_query(path)? == 0 {
         return Ok(BTreeSet::new());
     }

@@ -1,12 +1,12 @@
-//! Which names are one file: the same in both trees.
+//! Checks that hard links connect the same names in both trees. Pure.
 //!
-//! Where both sides say the same count of names, and each inode of the source
-//! always meets the same inode of the restored tree, the names are shared out
-//! alike: no other name is left over for any of them. Pure.
+//! If both trees give a file the same number of names, and each inode of the source always meets
+//! the same inode of the restored tree, then the hard links are the same: neither inode has a name
+//! left that could be elsewhere.
 
 use std::collections::HashMap;
 
-/// 40 MiB of them; more are told by their counts alone.
+/// Maximum number of remembered inodes (40 MiB). For others only the link counts are compared.
 pub const LINKED_MAX: usize = 1 << 20;
 
 #[derive(Debug, Default)]
@@ -21,20 +21,20 @@ struct FirstSight {
     names_left: u64,
 }
 
-/// What one more name of a file says.
+/// The result of meeting one name of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// No other name of this file has been met.
+    /// No other name of this file was met before.
     First,
-    /// Another name of it was met, with the same file on the other side.
+    /// Another name was met, with the same file in the restored tree.
     Again,
-    /// It was met with another file.
+    /// Another name was met, with another file in the restored tree.
     Other,
 }
 
 impl HardLinks {
-    /// One name of an inode of the source that has `names`, and what it is in
-    /// the restored tree.
+    /// Takes one name of a source inode, which has `names` of them, and the restored inode under
+    /// the same name.
     pub fn meet(&mut self, source: u64, restored: u64, names: u64) -> Name {
         if names < 2 {
             return Name::First;
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_one_file_stay_together() {
+    fn names_of_one_file_must_meet_one_file() {
         let mut links = HardLinks::default();
         #[rustfmt::skip]
         let cases = [
@@ -72,7 +72,7 @@ mod tests {
             (3, 13, 2, Name::First),
             (3, 12, 2, Name::Other),
             (2, 12, 3, Name::Again),
-            // All names were met: the number may be another file's.
+            // All names were met, so the inode may belong to another file now.
             (2, 14, 2, Name::First),
         ];
         for (source, restored, names, want) in cases {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_remembered_is_said() {
+    fn an_inode_beyond_the_limit_is_reported() {
         let mut links = HardLinks::default();
         for n in 0..=LINKED_MAX as u64 {
             assert_eq!(links.meet(n, n, 2), Name::First);

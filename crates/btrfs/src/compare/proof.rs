@@ -1,4 +1,4 @@
-//! What is known of a restored tree, and where the source to compare it with is.
+//! Finds the source snapshot of a backup, and describes what a comparison with it proved.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use s3up_repository::manifest::Manifest;
 use super::{CompareError, Compared, Extent, LINKED_MAX, Request, Restored, compare};
 use crate::shutdown::ShutdownSignal;
 
-/// The snapshot that a backup was made of.
+/// The snapshot that a backup was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Here(PathBuf),
-    /// Not on this host, or not as it was sent.
+    /// The source is not on this host, or has changed.
     NotHere {
         why: String,
     },
 }
 
-/// What was proven of a restored tree.
+/// How a restored tree was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     Compared {
@@ -31,73 +31,71 @@ pub enum Proof {
         extent: Extent,
         compared: Compared,
     },
-    /// Each part, each command of the stream, and the whole: by checksums.
+    /// By the checksums of each part, each command and the whole stream only.
     Stream {
         why: String,
     },
 }
 
-/// How much is to be proven.
+/// How much of a restored tree is compared.
 #[derive(Clone, Debug)]
 pub struct CompareOptions {
     pub extent: Extent,
     pub sample_max_files: u64,
-    /// Where snapshots may be, beside where the manifest says.
+    /// A directory to search for the snapshot, besides its path in the manifest.
     pub base_dir: Option<PathBuf>,
 }
 
-/// Looks for the snapshot of a manifest. It is only taken for the source where
-/// `btrfs send` would name it as it did then: UUID and ctransid.
+/// Finds the snapshot of a manifest. It counts as the source only if `btrfs send` would still
+/// give it the same UUID and ctransid.
 pub async fn find_source(btrfs: &Btrfs, manifest: &Manifest, base_dir: Option<&Path>) -> Source {
     let snapshot = &manifest.snapshot;
     let (Some(uuid), Some(ctransid)) = (snapshot.uuid.clone(), snapshot.ctransid) else {
-        let why = "the manifest does not say which snapshot was sent".to_owned();
+        let why = "the manifest does not identify the snapshot that was sent".to_owned();
         return Source::NotHere { why };
     };
     let wanted = Identity { uuid, ctransid };
     let mut why = format!("the source snapshot {:?} is not on this host", snapshot.path);
-    for place in places(manifest, base_dir) {
-        match is_source(btrfs, &place, &wanted).await {
-            Ok(()) => return Source::Here(place),
-            Err(reason) => why = format!("{place:?} is not the source as it was sent: {reason}"),
+    for path in candidate_paths(manifest, base_dir) {
+        match is_source(btrfs, &path, &wanted).await {
+            Ok(()) => return Source::Here(path),
+            Err(reason) => why = format!("{path:?} has changed since it was sent: {reason}"),
         }
     }
     Source::NotHere { why }
 }
 
-/// Where the snapshot of a manifest may be, of what is there.
-fn places(manifest: &Manifest, base_dir: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+/// Returns the existing directories that may be the snapshot of a manifest.
+fn candidate_paths(manifest: &Manifest, base_dir: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let snapshot = &manifest.snapshot;
     let recorded = Some(PathBuf::from(&snapshot.path)).filter(|path| path.is_absolute());
     let configured = base_dir.map(|base_dir| base_dir.join(&snapshot.name));
-    recorded.into_iter().chain(configured).filter(|place| place.is_dir())
+    recorded.into_iter().chain(configured).filter(|path| path.is_dir())
 }
 
-async fn is_source(btrfs: &Btrfs, place: &Path, wanted: &Identity) -> Result<(), String> {
-    let shown = subvolume::show(btrfs, place).await.map_err(|err| error_chain(&err))?;
+async fn is_source(btrfs: &Btrfs, path: &Path, wanted: &Identity) -> Result<(), String> {
+    let shown = subvolume::show(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if !shown.is_read_only {
         return Err("it is writable".to_owned());
     }
-    let found = send::identity(btrfs, place).await.map_err(|err| error_chain(&err))?;
+    let found = send::identity(btrfs, path).await.map_err(|err| error_chain(&err))?;
     if found != *wanted {
         return Err(format!(
-            "it has the UUID {} and ctransid {}, sent was {} and {}",
-            found.uuid, found.ctransid, wanted.uuid, wanted.ctransid
+            "expected UUID {} and ctransid {}, found {} and {}",
+            wanted.uuid, wanted.ctransid, found.uuid, found.ctransid
         ));
     }
     Ok(())
 }
 
 impl CompareOptions {
-    /// Whether the content of what is received will be read once more, as far as
-    /// that can be told before.
+    /// Returns whether the received snapshot will probably be compared.
     pub fn may_read(&self, manifest: &Manifest) -> bool {
         self.extent != Extent::Nothing
-            && places(manifest, self.base_dir.as_deref()).next().is_some()
+            && candidate_paths(manifest, self.base_dir.as_deref()).next().is_some()
     }
 
-    /// Compares `restored` with the source of `manifest`, as far as that can be
-    /// done. That the source is not here is no error.
+    /// Compares `restored` with the source of `manifest`. A missing source is not an error.
     pub async fn prove(
         &self,
         btrfs: &Btrfs,
@@ -110,7 +108,7 @@ impl CompareOptions {
             Extent::Full => None,
             Extent::Sample => Some(self.sample_max_files),
             Extent::Nothing => {
-                return Ok(Proof::Stream { why: "no comparison was asked for".to_owned() });
+                return Ok(Proof::Stream { why: "no comparison was requested".to_owned() });
             }
         };
         let source = tokio::select! {
@@ -130,7 +128,7 @@ impl CompareOptions {
 }
 
 impl Proof {
-    /// What was compared, where anything was.
+    /// Returns the comparison, if there was one.
     pub fn compared(&self) -> Option<&Compared> {
         match self {
             Proof::Compared { compared, .. } => Some(compared),
@@ -138,7 +136,7 @@ impl Proof {
         }
     }
 
-    /// In a word, for logs and state: `full`, `sample` or `stream`.
+    /// Returns the word for logs and state files: `full`, `sample` or `stream`.
     pub fn word(&self) -> &'static str {
         match self {
             Proof::Compared { extent, .. } => extent.word(),
@@ -147,12 +145,12 @@ impl Proof {
     }
 }
 
-/// Says plainly what was proven, and what was not.
+/// Writes what was verified, and what was not.
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (source, compared) = match self {
             Proof::Stream { why } => {
-                return write!(f, "proven are the stream's checksums alone: {why}");
+                return write!(f, "verified by the checksums of the stream only: {why}");
             }
             Proof::Compared { source, compared, .. } => (source, compared),
         };
@@ -165,10 +163,13 @@ impl fmt::Display for Proof {
         }
         write!(f, " and all {entries} entries were compared with the source snapshot {source:?}")?;
         if compared.nested > 0 {
-            write!(f, "; {} subvolumes inside it are no part of a snapshot", compared.nested)?;
+            write!(f, "; {} nested subvolumes are not part of a snapshot", compared.nested)?;
         }
         if compared.links_forgotten {
-            write!(f, "; beyond {LINKED_MAX} files, of hard links only the counts were compared")?;
+            write!(
+                f,
+                "; beyond {LINKED_MAX} hard-linked files only the link counts were compared"
+            )?;
         }
         match compared.differences.count {
             0 => Ok(()),
@@ -183,7 +184,7 @@ mod tests {
     use crate::compare::What;
 
     #[test]
-    fn a_proof_says_what_was_compared_and_what_not() {
+    fn a_proof_describes_what_was_compared_and_what_was_not() {
         let mut compared = Compared {
             entries: 9,
             files: 5,
@@ -202,13 +203,13 @@ mod tests {
         compared.nested = 1;
         compared.links_forgotten = true;
         compared.differences.add("a".into(), What::Missing);
-        let more = "; 1 subvolumes inside it are no part of a snapshot; beyond 1048576 files, of \
-                    hard links only the counts were compared; 1 differences: \"a\" is missing";
+        let more = "; 1 nested subvolumes are not part of a snapshot; beyond 1048576 hard-linked \
+                    files only the link counts were compared; 1 differences: \"a\": missing";
         assert_eq!(proof(&compared).to_string(), format!("{all}{more}"));
         compared.files_read = 2;
         assert!(proof(&compared).to_string().starts_with("the content of 2 of 5 files"));
         let stream = Proof::Stream { why: "it is gone".to_owned() };
-        assert_eq!(stream.to_string(), "proven are the stream's checksums alone: it is gone");
+        assert_eq!(stream.to_string(), "verified by the checksums of the stream only: it is gone");
         assert_eq!((stream.word(), stream.compared()), ("stream", None));
     }
 }

@@ -1,24 +1,24 @@
-//! Which files a sample takes: those whose paths have the least hashes.
+//! Picks the files of a sample: those whose paths have the smallest hashes. Pure.
 //!
-//! So they are spread evenly over the tree, whatever its shape, and the same
-//! tree has the same sample. Pure.
+//! This spreads the sample evenly over a tree of any shape, and the same tree always has the same
+//! sample.
 
 use std::collections::BinaryHeap;
 use std::path::Path;
 
 use s3up_core::Sha256Digest;
 
-/// The files to take.
+/// The files whose content is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
     All,
-    /// Those with a hash up to this one.
+    /// The files whose hash is at most this.
     UpTo(u64),
 }
 
 pub struct Sample {
     max: u64,
-    /// The least hashes so far, the greatest of them on top.
+    /// The smallest hashes so far, the greatest of them on top.
     least: BinaryHeap<u64>,
     files: u64,
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_as_large_as_asked_the_same_each_time_and_spread() {
+    fn a_sample_has_the_requested_size_is_stable_and_spread() {
         let paths: Vec<_> = (0..1000).map(|n| format!("{}/{n}", n / 100)).collect();
         let taken = |max| {
             let mut sample = Sample::new(max);
@@ -83,6 +83,6 @@ mod tests {
         }
         assert_eq!(taken(1000).len(), 1000);
         assert_eq!(taken(5000).len(), 1000);
-        assert_eq!(Sample::new(1).pick(), Pick::All, "no file at all");
+        assert_eq!(Sample::new(1).pick(), Pick::All, "an empty tree");
     }
 }

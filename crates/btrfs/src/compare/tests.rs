@@ -1,4 +1,4 @@
-//! Two equal trees, one of them changed in one way: one row for each kind of
+//! Compares two equal trees, one of which is changed in one way: one row for each kind of
 //! difference.
 
 use std::ffi::OsStr;
@@ -41,7 +41,7 @@ fn set_time(path: &Path, seconds: i64) {
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("a time");
 }
 
-/// Keeps the times of all folders, which a change inside would change.
+/// Changes the tree and resets the times of its directories.
 fn change(root: &Path, change: impl FnOnce(&Path)) {
     let folders = [root.to_owned(), root.join("a"), root.join("folder")];
     let times = folders.each_ref().map(|path| fs::metadata(path).and_then(|it| it.modified()));
@@ -52,7 +52,7 @@ fn change(root: &Path, change: impl FnOnce(&Path)) {
     }
 }
 
-/// Its own folder keeps the time that it has.
+/// Describes a restored tree whose root directory keeps its time.
 fn to_come(path: &Path) -> Restored {
     let metadata = fs::metadata(path).expect("a folder");
     let modified = Time { seconds: metadata.mtime(), nanos: metadata.mtime_nsec() as u32 };
@@ -67,7 +67,7 @@ fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compared 
 }
 
 #[test]
-fn equal_trees_are_equal_to_the_last_byte() {
+fn equal_trees_have_no_difference_to_the_last_byte() {
     if !root_or_skip() {
         return;
     }
@@ -92,37 +92,37 @@ fn each_kind_of_difference_is_named() {
     type Change = fn(&Path);
     #[rustfmt::skip]
     let cases: [(Change, &[&str]); 20] = [
-        (|at| fs::remove_file(at.join("empty")).unwrap(),                   &["\"empty\" is missing"]),
-        (|at| fs::write(at.join("folder/new"), "x").unwrap(),               &["\"folder/new\" is not in the source"]),
+        (|at| fs::remove_file(at.join("empty")).unwrap(),                   &["\"empty\": missing"]),
+        (|at| fs::write(at.join("folder/new"), "x").unwrap(),               &["\"folder/new\": not in the source"]),
         (|at| { fs::remove_file(at.join("empty")).unwrap(); fs::create_dir(at.join("empty")).unwrap() },
-                                                                            &["\"empty\" is a folder, in the source a file"]),
+                                                                            &["\"empty\": kind: expected file, found directory"]),
         (|at| fs::set_permissions(at.join("a/file"), PermissionsExt::from_mode(0o4600)).unwrap(),
-                                                                            &["\"a/file\" has the mode 4600, in the source 0644"]),
-        (|at| lchown(at.join("link"), Some(7), Some(8)).unwrap(),           &["\"link\" belongs to 7:8, in the source to 0:0"]),
-        (|at| set_time(&at.join("link"), 5),                                &["\"link\" has the time 5.000000001"]),
+                                                                            &["\"a/file\": mode: expected 0644, found 4600"]),
+        (|at| lchown(at.join("link"), Some(7), Some(8)).unwrap(),           &["\"link\": owner: expected 0:0, found 7:8"]),
+        (|at| set_time(&at.join("link"), 5),                                &["\"link\": modification time: expected ", "found 5.000000001"]),
         (|at| set_time(&at.join("folder"), 5),                              &[]),
         (|at| { fs::write(at.join("a/file"), "hello!").unwrap(); set_time(&at.join("a/file"), 5) },
-                                                                            &["\"a/file\" has the time", "\"a/file\" is 6 bytes long, in the source 5"]),
-        (|at| rewrite(&at.join("a/long"), PIECE + 3, b"X"),                 &["\"a/long\" has other content from byte 1048579 on"]),
-        (|at| rewrite(&at.join(OsStr::from_bytes(b"a/caf\xe9")), 0, b"l"),  &[r#""a/caf\xE9" has other content from byte 0 on"#]),
+                                                                            &["\"a/file\": modification time", "\"a/file\": length: expected 5 bytes, found 6"]),
+        (|at| rewrite(&at.join("a/long"), PIECE + 3, b"X"),                 &["\"a/long\": content differs from byte 1048579 on"]),
+        (|at| rewrite(&at.join(OsStr::from_bytes(b"a/caf\xe9")), 0, b"l"),  &[r#""a/caf\xE9": content differs from byte 0 on"#]),
         (|at| again(&at.join("link"), |path| std::os::unix::fs::symlink("a/FILE", path).unwrap()),
-                                                                            &["\"link\" points to \"a/FILE\", in the source to \"a/file\""]),
+                                                                            &["\"link\": symlink target: expected \"a/file\", found \"a/FILE\""]),
         (|at| again(&at.join("null"), |path| mknodat(CWD, path, FileType::CharacterDevice, Mode::from_raw_mode(0o644), makedev(1, 5)).unwrap()),
-                                                                            &["\"null\" is device 0x105, in the source 0x103"]),
+                                                                            &["\"null\": device number: expected 0x103, found 0x105"]),
         (|at| again(&at.join("fifo"), |path| mknodat(CWD, path, FileType::Socket, Mode::from_raw_mode(0o644), 0).unwrap()),
-                                                                            &["\"fifo\" is a socket, in the source a FIFO"]),
+                                                                            &["\"fifo\": kind: expected FIFO, found socket"]),
         (|at| again(&at.join("two"), |path| fs::write(path, "linked").unwrap()),
-                                                                            &["\"one\" is a file with 1 names, in the source with 2", "\"two\" is a file with 1 names, in the source with 2"]),
+                                                                            &["\"one\": hard links: expected 2, found 1", "\"two\": hard links: expected 2, found 1"]),
         (|at| { fs::rename(at.join("two"), at.join("x")).unwrap(); fs::rename(at.join("a/third"), at.join("two")).unwrap(); fs::rename(at.join("x"), at.join("a/third")).unwrap() },
-                                                                            &["is not one file with the name that it is one with in the source"]),
+                                                                            &[": not a hard link of the same file as in the source"]),
         (|at| lsetxattr(at.join("a/file"), "user.note", b"other", XattrFlags::empty()).unwrap(),
-                                                                            &["\"a/file\" has another extended attribute \"user.note\""]),
+                                                                            &["\"a/file\": extended attribute \"user.note\" differs"]),
         (|at| lsetxattr(at.join("one"), "user.new", b"", XattrFlags::empty()).unwrap(),
-                                                                            &["\"one\" has another extended attribute \"user.new\""]),
+                                                                            &["\"one\": extended attribute \"user.new\" differs"]),
         (|at| lsetxattr(at.join("empty"), "system.posix_acl_access", &ACL, XattrFlags::empty()).unwrap(),
-                                                                            &["\"empty\" has another extended attribute \"system.posix_acl_access\""]),
-        (|at| lchown(at, Some(1), None).unwrap(),                           &["the subvolume itself belongs to 1:0, in the source to 0:0"]),
-        (|at| fs::remove_dir(at.join("folder")).unwrap(),                   &["\"folder\" is missing"]),
+                                                                            &["\"empty\": extended attribute \"system.posix_acl_access\" differs"]),
+        (|at| lchown(at, Some(1), None).unwrap(),                           &["the root directory: owner: expected 0:0, found 1:0"]),
+        (|at| fs::remove_dir(at.join("folder")).unwrap(),                   &["\"folder\": missing"]),
     ];
     for (n, (how, wants)) in cases.into_iter().enumerate() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -144,7 +144,7 @@ fn each_kind_of_difference_is_named() {
     }
 }
 
-/// User 0 may read.
+/// An ACL with an entry for a named user.
 #[rustfmt::skip]
 const ACL: [u8; 44] = [
     2, 0, 0, 0,
@@ -155,7 +155,7 @@ const ACL: [u8; 44] = [
     0x20, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
 ];
 
-/// Other bytes at an offset, and the same time.
+/// Overwrites bytes at an offset and keeps the modification time.
 fn rewrite(path: &Path, at: u64, bytes: &[u8]) {
     use std::os::unix::fs::FileExt;
     let time = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time");
@@ -163,7 +163,7 @@ fn rewrite(path: &Path, at: u64, bytes: &[u8]) {
     file.write_all_at(bytes, at).and_then(|()| file.set_modified(time)).expect("other bytes");
 }
 
-/// Removed, and made anew.
+/// Removes a path and makes it again.
 fn again(path: &Path, make: impl FnOnce(&Path)) {
     fs::remove_file(path).expect("a file");
     make(path);
@@ -175,12 +175,12 @@ fn set_time_of(source: &Path, restored: &Path) {
 }
 
 #[test]
-fn what_counts_of_the_root_is_the_time_that_it_will_get() {
+fn the_root_is_compared_with_the_time_that_it_will_get() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     set_time(one.path(), 5);
     let gets = |path: &Path| Restored { path: other.path().into(), ..to_come(path) };
     let unknown = Restored { path: other.path().into(), root_times: None };
-    let now = format!("the subvolume itself has the time {}", mtime(other.path()));
+    let now = format!("found {}", mtime(other.path()));
     let cases =
         [(gets(one.path()), None), (unknown, None), (gets(other.path()), Some(now.as_str()))];
     for (restored, want) in cases {
@@ -198,10 +198,10 @@ fn mtime(path: &Path) -> String {
 }
 
 #[test]
-fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
+fn a_tree_with_paths_beyond_the_length_limit_is_compared() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for root in [&one, &other] {
-        // Each folder is made in a folder that is moved into the next one.
+        // Each directory is moved into the next one.
         let name = "n".repeat(200);
         let (inner, outer) = (root.path().join("inner"), root.path().join("outer"));
         fs::create_dir(&inner).unwrap();
@@ -235,7 +235,7 @@ fn a_tree_that_is_deeper_than_a_path_may_be_long_is_compared() {
 }
 
 #[test]
-fn a_comparison_that_is_stopped_ends() {
+fn a_stopped_comparison_reads_no_file() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), "a").unwrap();
     let (source, progress) = (root.path().into(), ProgressSink::silent());
@@ -247,7 +247,7 @@ fn a_comparison_that_is_stopped_ends() {
 }
 
 #[test]
-fn a_tree_that_is_not_there_is_an_error() {
+fn a_missing_tree_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let at = |source: &Path, restored: &Path, files_max| {
         let restored = Restored { path: restored.into(), root_times: None };
@@ -256,7 +256,7 @@ fn a_tree_that_is_not_there_is_an_error() {
         compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
     };
     let none = Path::new("/no/such");
-    assert_eq!(at(none, root.path(), None), "compare: look at \"/no/such\"");
-    assert_eq!(at(root.path(), none, None), "compare: look at \"/no/such\"");
-    assert_eq!(at(none, root.path(), Some(1)), "compare: look at \"/no/such\"");
+    assert_eq!(at(none, root.path(), None), "compare: read \"/no/such\"");
+    assert_eq!(at(root.path(), none, None), "compare: read \"/no/such\"");
+    assert_eq!(at(none, root.path(), Some(1)), "compare: read \"/no/such\"");
 }

@@ -1,8 +1,8 @@
-//! Walks two trees together, folder by folder, and hands files to the threads.
+//! Walks two trees together, directory by directory, and sends files to the threads.
 //!
-//! A folder is read as it comes, and each name looked up on the other side, so
-//! that no list of names is ever held. Only where the counts differ is the
-//! restored folder read once more for what the source does not have.
+//! Each name of a source directory is looked up in the restored directory, so that no list of names
+//! is held in memory. Only if the numbers of names differ is the restored directory read again
+//! for names that the source does not have.
 
 use std::ffi::OsStr;
 use std::fs::{Metadata, ReadDir};
@@ -21,9 +21,8 @@ use super::hard_links::{HardLinks, Name};
 use super::sample::Pick;
 use super::{CompareError, Compared, Request, Shared};
 
-/// What stands in a snapshot for a subvolume that was inside: an empty folder
-/// with this inode (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's
-/// btrfs_tree.h).
+/// Inode of the empty directory that a snapshot has in place of a nested subvolume
+/// (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's btrfs_tree.h).
 const EMPTY_SUBVOLUME_INODE: u64 = 2;
 
 pub struct Walk<'a> {
@@ -35,18 +34,18 @@ pub struct Walk<'a> {
     open: Vec<Level>,
 }
 
-/// A folder that both trees have.
+/// A directory that both trees have.
 struct Level {
     path: PathBuf,
     source: Folder,
     restored: Folder,
     names: ReadDir,
-    /// HardLinkNames of the source that the restored folder has, too.
+    /// Number of names that both directories have.
     met: u64,
 }
 
 impl<'a> Walk<'a> {
-    /// Opens both roots, and compares them.
+    /// Opens and compares both roots.
     pub fn begin(
         request: &Request,
         shared: &'a Shared<'a>,
@@ -82,7 +81,7 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    /// Goes through everything, until it is done or has to stop.
+    /// Walks both trees, until the end or until the comparison is stopped.
     pub fn run(&mut self, to_threads: &SyncSender<Pair>) {
         while let Some(mut level) = self.open.pop() {
             if self.shared.stop.load(Ordering::Relaxed) {
@@ -116,7 +115,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Compares one name; returns the folder that it is, to be entered.
+    /// Compares one name. Returns the two directories to enter, if it is a directory.
     fn meet(
         &mut self,
         level: &mut Level,
@@ -125,9 +124,9 @@ impl<'a> Walk<'a> {
         to_threads: &SyncSender<Pair>,
     ) -> Result<Option<(Folder, Folder)>, What> {
         let source = level.source.look(name).map_err(|error| in_source(&error))?;
-        // A source is read-only: nothing in it goes while it is read.
+        // The source is read-only, so no name disappears while it is read.
         let source = source.ok_or_else(|| in_source(&io::ErrorKind::NotFound.into()))?;
-        if self.is_elsewhere(&source) {
+        if self.is_nested_subvolume(&source) {
             self.compared.nested += 1;
             return Ok(None);
         }
@@ -149,14 +148,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A subvolume inside the source, or what a snapshot has in its place.
-    fn is_elsewhere(&self, source: &Metadata) -> bool {
+    /// Returns whether an entry is a nested subvolume, or the placeholder of one.
+    fn is_nested_subvolume(&self, source: &Metadata) -> bool {
         let is_placeholder = source.is_dir() && source.ino() == EMPTY_SUBVOLUME_INODE;
         is_placeholder || source.dev() != self.device
     }
 
-    /// A name that is no folder. Its content is compared once, under the first
-    /// of its names.
+    /// Compares a name that is not a directory. The content of a file is compared once, under
+    /// its first name.
     fn file(
         &mut self,
         entry: &Entry<'_>,
@@ -173,17 +172,17 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.compared.files += 1;
-        // Another length was said already.
+        // A different length is already reported.
         if source.len() != restored.len() || !self.pick.takes(path) {
             return Ok(());
         }
         let (source, restored) = entry.open_both(Folder::file)?;
-        // It fails only where every thread has died, which is found out.
+        // This fails only if all threads have died, which is reported elsewhere.
         to_threads.send(Pair { path: path.to_owned(), source, restored }).ok();
         Ok(())
     }
 
-    /// All names of the source were met: has the restored folder others?
+    /// Checks a directory for additional names, after all names of the source were met.
     fn leave(&self, level: Level) {
         let count = level
             .restored
@@ -203,7 +202,7 @@ impl<'a> Walk<'a> {
         for entry in level.restored.names()? {
             let name = entry?.file_name();
             let source = level.source.look(&name)?;
-            if source.is_none_or(|found| self.is_elsewhere(&found)) {
+            if source.is_none_or(|found| self.is_nested_subvolume(&found)) {
                 self.shared.differ(level.path.join(name), What::Additional);
             }
         }
@@ -211,8 +210,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The time of a received root is that of the last entry that was made in it:
-/// what counts is the one that it will get.
+/// Compares the roots. The time of a received root is that of its last new entry, so the time
+/// that it will get is compared instead.
 fn root_differences(root: &Entry<'_>, times: Option<RootTimes>) -> Vec<What> {
     let mut found = root.differences();
     found.retain(|what| !matches!(what, What::Modified { .. }));
@@ -224,7 +223,7 @@ fn root_differences(root: &Entry<'_>, times: Option<RootTimes>) -> Vec<What> {
 
 impl Shared<'_> {
     pub(super) fn differ(&self, path: PathBuf, what: What) {
-        // A thread that panicked leaves a list that is as good as before.
+        // A panic elsewhere does not damage the list.
         let differences = self.differences.lock();
         differences.unwrap_or_else(|poisoned| poisoned.into_inner()).add(path, what);
     }

@@ -1,10 +1,9 @@
-//! Where a drill works: a btrfs filesystem in a sparse file, in a folder of its
-//! own in `drill.scratch_dir`.
+//! The scratch filesystem of a drill: btrfs in a sparse file, in our own directory in
+//! `drill.scratch_dir`.
 //!
-//! The loop device is made by `mount` and cleared by the kernel with the last
-//! use of the filesystem, so unmounting is all that has to be done. What a
-//! drill that was killed left is known by its place, and removed by the next
-//! one, under the lock that only one of them can hold. Folder and lock stay.
+//! `mount` creates the loop device, and the kernel releases it with the last use of the
+//! filesystem, so unmounting is enough. The next drill removes what a killed one left, under a lock
+//! that only one drill can hold. The directory and the lock file stay.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
@@ -23,25 +22,25 @@ const FOLDER: &str = ".btrfs-to-s3-drill";
 const LOCK: &str = "lock";
 const IMAGE: &str = "image";
 const MOUNT: &str = "mount";
-/// For the metadata of a small tree; `mkfs.btrfs` refuses less than 109 MiB.
+/// Minimum size, for the metadata of a small tree. `mkfs.btrfs` refuses less than 109 MiB.
 const IMAGE_BYTES_MIN: u64 = 1 << 30;
-/// Nothing on it is to be run or opened as what it says it is.
+/// Mount options: no program or device of the restored tree may be used.
 const OPTIONS: &str = "loop,nosuid,nodev,noexec,noatime";
-/// A `btrfs receive` that lost its pipe ends within milliseconds; the rest is
-/// for a busy machine. After that the mount is detached.
+/// Time to wait for a busy mount, which is then detached. A `btrfs receive` that lost its pipe
+/// ends within milliseconds; the rest is for a busy machine.
 const UNMOUNT_WAIT: Duration = Duration::from_secs(10);
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
-/// Mounts on top of each other: a drill makes one.
+/// Maximum number of mounts on top of each other. A drill makes one.
 const MOUNTS_MAX: usize = 8;
 
-/// What makes a filesystem.
+/// The programs that make and mount a filesystem.
 #[derive(Clone, Debug)]
 pub struct Tools {
     mkfs: Tool,
     mount: Tool,
 }
 
-/// Held by one drill.
+/// The scratch directory, locked by one drill.
 #[derive(Debug)]
 pub struct Scratch {
     folder: PathBuf,
@@ -51,20 +50,22 @@ pub struct Scratch {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchError {
-    #[error("make {path:?}, which a drill works in; check `drill.scratch_dir`")]
+    #[error("create the scratch filesystem in {path:?}; check `drill.scratch_dir`")]
     Make { path: PathBuf, source: io::Error },
-    #[error("{path:?} is needed as a folder of drills, and somebody else made it; remove it")]
+    #[error(
+        "{path:?} was not created by btrfs-to-s3; check what it is, then move it away and retry"
+    )]
     Foreign { path: PathBuf },
     #[error("another drill is running")]
     Lock(#[source] LockError),
-    #[error("remove {path:?}, which a drill made")]
+    #[error("remove the scratch filesystem {path:?}")]
     Clear { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Tool(#[from] ToolError),
 }
 
 impl Tools {
-    /// `path`: the variable PATH.
+    /// Finds the programs in `path`, the value of the variable PATH.
     pub fn find(path: Option<&OsStr>) -> Result<Tools, ToolError> {
         Ok(Tools {
             mkfs: Tool::find("mkfs.btrfs", "btrfs-progs", path)?,
@@ -74,7 +75,7 @@ impl Tools {
 }
 
 impl Scratch {
-    /// Takes the lock. `scratch_dir` has to be there.
+    /// Opens our directory in `scratch_dir`, which must exist, and takes the lock.
     pub fn open(scratch_dir: &Path, tools: Tools) -> Result<Scratch, ScratchError> {
         let folder = scratch_dir.join(FOLDER);
         let fail = |source| ScratchError::Make { path: folder.clone(), source };
@@ -83,7 +84,7 @@ impl Scratch {
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
             Err(err) => return Err(fail(err)),
         }
-        // Not a link that somebody else put there, nor a folder that others write.
+        // Refuse a symlink, and a directory that others can write.
         let found = fs::symlink_metadata(&folder).map_err(fail)?;
         let is_own = found.uid() == rustix::process::geteuid().as_raw();
         if !found.is_dir() || !is_own || found.mode() & 0o077 != 0 {
@@ -103,7 +104,7 @@ impl Scratch {
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    /// Makes a filesystem that streams of this length fit in, and mounts it.
+    /// Creates and mounts a filesystem that is large enough for streams of this length.
     pub async fn make(&self, stream_bytes: u64) -> Result<PathBuf, ScratchError> {
         let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
         let size = image_bytes(stream_bytes);
@@ -116,13 +117,12 @@ impl Scratch {
         Ok(mount)
     }
 
-    /// Unmounts and removes what is there, be it of this drill or of one that
-    /// was killed.
+    /// Unmounts and removes the filesystem of this drill, or of one that was killed.
     pub async fn clear(&self) -> Result<(), ScratchError> {
         let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
         self.unmount(&mount).await?;
-        gone(&mount, fs::remove_dir(&mount))?;
-        gone(&image, fs::remove_file(&image))
+        allow_missing(&mount, fs::remove_dir(&mount))?;
+        allow_missing(&image, fs::remove_file(&image))
     }
 
     async fn unmount(&self, mount: &Path) -> Result<(), ScratchError> {
@@ -132,14 +132,14 @@ impl Scratch {
         while unmounted < MOUNTS_MAX {
             match unmount(mount, flags) {
                 Ok(()) => unmounted += 1,
-                // Nothing is mounted there, or it is not even there.
+                // Nothing is mounted, or the directory does not exist.
                 Err(Errno::INVAL | Errno::NOENT) => break,
                 Err(Errno::BUSY) if began.elapsed() < UNMOUNT_WAIT => {
                     tokio::time::sleep(UNMOUNT_PAUSE).await;
                 }
                 Err(Errno::BUSY) if !flags.contains(UnmountFlags::DETACH) => {
                     let path = mount.display();
-                    tracing::warn!(event = "drill_detached", %path, "a program still uses it");
+                    tracing::warn!(event = "drill_mount_detached", %path, "a program still uses the mount");
                     flags |= UnmountFlags::DETACH;
                 }
                 Err(errno) => {
@@ -156,13 +156,13 @@ impl Scratch {
     }
 }
 
-/// Twice the streams: what is there before an incremental removes it counts as
-/// well. The file is sparse, so its length costs nothing.
+/// Returns the size of the image: twice the streams, because an incremental may delete data
+/// that must fit before. The file is sparse, so its size costs nothing.
 fn image_bytes(stream_bytes: u64) -> u64 {
     stream_bytes.saturating_mul(2).saturating_add(IMAGE_BYTES_MIN)
 }
 
-fn gone(path: &Path, removed: io::Result<()>) -> Result<(), ScratchError> {
+fn allow_missing(path: &Path, removed: io::Result<()>) -> Result<(), ScratchError> {
     match removed {
         Err(err) if err.kind() != io::ErrorKind::NotFound => {
             Err(ScratchError::Clear { path: path.to_owned(), source: err })
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn one_drill_at_a_time_in_a_folder_that_is_ours() {
+    fn only_one_drill_runs_and_only_in_our_own_directory() {
         if !s3up_testkit::btrfs_or_skip() {
             return;
         }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_made_is_removed_also_while_it_is_used() {
+    async fn a_filesystem_is_removed_even_while_a_file_is_open() {
         if !s3up_testkit::btrfs_or_skip() {
             return;
         }
@@ -213,7 +213,7 @@ mod tests {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let line = mounts.lines().find(|line| line.contains(FOLDER)).unwrap();
         assert!(line.contains("nosuid,nodev,noexec"), "{line}");
-        // As one that was killed would find it.
+        // A process that a killed drill left may still have a file open.
         let held = File::open(mount.join("file")).unwrap();
         let closing = async {
             tokio::time::sleep(2 * UNMOUNT_PAUSE).await;
@@ -224,12 +224,12 @@ mod tests {
 
         cleared.unwrap();
         let left = fs::read_dir(scratch.folder()).unwrap().count();
-        assert_eq!(left, 1, "the lock");
+        assert_eq!(left, 1, "only the lock is left");
         assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(FOLDER));
     }
 
     #[test]
-    fn an_image_is_longer_than_its_streams() {
+    fn an_image_is_larger_than_its_streams() {
         assert_eq!(image_bytes(0), 1 << 30);
         assert_eq!(image_bytes(5 << 30), 11 << 30);
         assert_eq!(image_bytes(u64::MAX), u64::MAX);

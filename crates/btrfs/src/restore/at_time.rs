@@ -1,4 +1,4 @@
-//! A time as a person types it, for `--at`.
+//! Parses the time that a person types for `--at`.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -7,26 +7,26 @@ use s3up_repository::stamp::Stamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no time; expected one like 2026-01-31T23:59:59Z, 20260131T235959Z, \
-     \"2026-01-31 23:59\" or 2026-01-31, the last two in the time zone of this host"
+    "cannot parse {0:?} as a time: expected 2026-01-31T23:59:59Z, 20260131T235959Z, \
+     \"2026-01-31 23:59\" or 2026-01-31 (the last two in the time zone of this host)"
 )]
 pub struct InvalidTime(String);
 
-/// A day alone stands for its last moment: what was made on it is not after it.
-/// What says no time zone is of `zone`; where its clocks were set back in that
-/// hour, the earlier of the two moments.
+/// Parses a time. A day alone stands for its last moment, so that backups of that day count. A
+/// time without a time zone is in `zone`; if the clocks were set back in that hour, it is the
+/// earlier of the two moments.
 pub fn parse(text: &str, zone: &TimeZone) -> Result<Timestamp, InvalidTime> {
     let wrong = || InvalidTime(text.to_owned());
-    let said = text.trim();
-    if let Ok(stamp) = Stamp::parse(said) {
+    let trimmed = text.trim();
+    if let Ok(stamp) = Stamp::parse(trimmed) {
         return Ok(stamp.time());
     }
-    if let Ok(time) = said.parse::<Timestamp>() {
+    if let Ok(time) = trimmed.parse::<Timestamp>() {
         return Ok(time);
     }
-    let civil = match is_day(said) {
-        true => said.parse::<Date>().ok().and_then(last_moment),
-        false => said.parse::<DateTime>().ok(),
+    let civil = match is_day(trimmed) {
+        true => trimmed.parse::<Date>().ok().and_then(last_moment),
+        false => trimmed.parse::<DateTime>().ok(),
     };
     let zoned = civil.and_then(|civil| civil.to_zoned(zone.clone()).ok());
     zoned.map(|zoned| zoned.timestamp()).ok_or_else(wrong)
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_as_they_are_typed() {
+    fn times_are_parsed_in_each_form() {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         #[rustfmt::skip]
         let cases = [
@@ -58,7 +58,7 @@ mod tests {
             ("2026-01-31T12:00:00",       Some("2026-01-31T11:00:00Z")),
             ("2026-07-31 12:00",          Some("2026-07-31T10:00:00Z")),
             ("2026-01-31",                Some("2026-01-31T22:59:59.999999999Z")),
-            // The hour that is there twice, and the one that is not there.
+            // The hour that exists twice, and the one that does not exist.
             ("2026-10-25 02:30",          Some("2026-10-25T00:30:00Z")),
             ("2026-03-29 02:30",          Some("2026-03-29T01:30:00Z")),
             ("2026-02-30",                None),
@@ -74,7 +74,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in r"[0-9TZ:+. -]{0,30}|.{0,20}") {
+        fn no_text_makes_parsing_panic(text in r"[0-9TZ:+. -]{0,30}|.{0,20}") {
             if let Err(err) = parse(&text, &TimeZone::UTC) {
                 proptest::prop_assert_eq!(err, InvalidTime(text));
             }

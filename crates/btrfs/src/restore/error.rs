@@ -1,4 +1,4 @@
-//! Why a restore did not happen.
+//! Errors of a restore.
 
 use std::path::PathBuf;
 
@@ -25,58 +25,59 @@ use crate::snapshots::received_parent::KeepError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    #[error("target {path:?}: expected an absolute path without `..` that names a new subvolume")]
+    #[error("target {path:?}: expected an absolute path of a new subvolume, without `..`")]
     TargetPath { path: PathBuf },
-    #[error("target {path:?} exists; choose a path that does not, or move it away first")]
+    #[error("target {path:?} exists; choose another path, or move it away first")]
     TargetExists { path: PathBuf },
-    #[error("the folder of the target")]
+    #[error("check the parent directory of the target")]
     TargetFolder(#[source] MountPointError),
-    #[error("a restore has to write in the folder of the target, {path:?}; make it writable")]
+    #[error("cannot write to {path:?}, the parent directory of the target; make it writable")]
     TargetFolderReadOnly { path: PathBuf, source: std::io::Error },
-    #[error("nothing is published for the subvolume {subvolume}: there is no {pointer}; {found}")]
+    #[error("no backup of subvolume {subvolume} is published: {pointer} does not exist; {found}")]
     NothingPublished { subvolume: SubvolumeName, pointer: Key, found: String },
-    #[error("nothing of the subvolume {subvolume} was made at {at} or before: {found}")]
+    #[error("no backup of subvolume {subvolume} was made at or before {at}; {found}")]
     NothingSoOld { subvolume: SubvolumeName, at: String, found: String },
     #[error(
-        "{manifest} is a stream of protocol 2, which `btrfs receive` of btrfs-progs {found} \
-         damages; it needs 6.2 or later"
+        "receive {manifest}: its stream has protocol 2, which `btrfs receive` of btrfs-progs \
+         {found} damages; install btrfs-progs 6.2 or later"
     )]
     ProgramTooOld { manifest: Key, found: String },
-    #[error("look how much space is free at {path:?}")]
+    #[error("read the free space at {path:?}")]
     FreeSpace { path: PathBuf, source: std::io::Error },
-    #[error("pointer {key}")]
+    #[error("read pointer {key}")]
     Pointer { key: Key, source: DocumentError },
-    #[error("manifest {key}")]
+    #[error("read manifest {key}")]
     Document { key: Key, source: DocumentError },
-    #[error("manifest {key} is of the subvolume {found:?}, asked for was {asked}")]
+    #[error("manifest {key}: expected subvolume {asked}, found {found:?}")]
     OtherSubvolume { key: Key, found: String, asked: SubvolumeName },
     #[error("{manifest} was received wrong: {what} is {found}, expected {expected}")]
     Received { manifest: Key, what: &'static str, expected: String, found: String },
     #[error(
-        "{manifest}: `btrfs receive` took the subvolume {found} for its parent, another received \
-         copy on this filesystem; restore onto a filesystem without one, one restore at a time, \
-         or delete that copy"
+        "receive {manifest}: `btrfs receive` used the subvolume {found} as the parent, another \
+         received copy on this filesystem; run one restore at a time, or restore to a filesystem \
+         without such a copy"
     )]
     OtherParent { manifest: Key, found: String },
-    #[error("{manifest} does not follow the link before it")]
+    #[error("{manifest} is not based on the backup before it in the chain")]
     Base { manifest: Key, source: OtherBase },
-    #[error("hand the stream of {manifest} to `btrfs receive`")]
+    #[error("write the stream of {manifest} to `btrfs receive`")]
     Pipe { manifest: Key, source: std::io::Error },
-    #[error("the thread that proves the stream of {manifest} has died")]
-    FeederDied { manifest: Key },
-    #[error("set the times of the restored subvolume, {path:?}")]
+    #[error("the thread that verifies the stream of {manifest} died")]
+    VerifyThreadDied { manifest: Key },
+    #[error("set the times of the restored subvolume {path:?}")]
     RootTimes { path: PathBuf, source: std::io::Error },
-    #[error("give the restored subvolume its name {path:?}")]
-    HandOver { path: PathBuf, source: std::io::Error },
+    #[error("rename the restored subvolume to {path:?}")]
+    RenameToTarget { path: PathBuf, source: std::io::Error },
     #[error("{look}; {why}")]
     Archived { look: Look, why: &'static str },
     #[error(
-        "what was received of {manifest} is not the source snapshot, and is not handed over; it \
-         stays where it is, and `--verify none` hands it over without another download: {proof}"
+        "the received snapshot of {manifest} differs from its source, so the target was not \
+         created; run the same command with `--verify none` to create it without another \
+         download: {proof}"
     )]
     Differs { manifest: Key, proof: Box<Proof> },
-    #[error("the chain has no links")]
-    NoLinks,
+    #[error("the chain is empty")]
+    EmptyChain,
     #[error("stopped by a signal")]
     Stopped(Signal),
     #[error(transparent)]
@@ -99,7 +100,7 @@ pub enum RestoreError {
     Subvolume(#[from] SubvolumeError),
     #[error(transparent)]
     Tool(#[from] ToolError),
-    #[error("look at what was received")]
+    #[error("read the identity of the received snapshot")]
     Identity(#[from] SendError),
     #[error("keep the parent of the next incremental")]
     Keep(#[from] KeepError),
@@ -110,8 +111,8 @@ pub enum RestoreError {
 }
 
 impl RestoreError {
-    /// Whether it says nothing of the data: the same command may well succeed
-    /// later, and goes on from what is whole.
+    /// Returns whether the same command may succeed later, by resuming from the received
+    /// backups.
     pub fn is_interruption(&self) -> bool {
         // What differs was received whole, and thawed and downloaded for that; of
         // what is still archived nothing was read.
@@ -124,9 +125,9 @@ impl RestoreError {
         }
     }
 
-    /// Whether it is the bucket that does not have this backup whole.
+    /// Returns whether this backup is missing or damaged in the bucket.
     pub fn is_of_data(&self) -> bool {
-        if let Some(source) = self.of_store() {
+        if let Some(source) = self.store_error() {
             return is_of_data(source.kind);
         }
         matches!(
@@ -139,9 +140,9 @@ impl RestoreError {
         )
     }
 
-    /// What the store said.
-    fn of_store(&self) -> Option<&StoreError> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are of no call")]
+    /// Returns the error of the S3 call, if there was one.
+    fn store_error(&self) -> Option<&StoreError> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "no other variant has an S3 error")]
         match self {
             RestoreError::Fetch(err) => err.of_store(),
             RestoreError::Store(source) | RestoreError::Chain(ReadChainError::Store(source)) => {
@@ -152,7 +153,7 @@ impl RestoreError {
     }
 }
 
-/// What the store has is not what it should have.
+/// Returns whether an object in S3 is missing or wrong.
 fn is_of_data(kind: Kind) -> bool {
     matches!(kind, Kind::NotFound | Kind::Precondition | Kind::TooLong | Kind::Corrupt)
 }
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_says_nothing_of_the_data_is_an_interruption() {
+    fn only_an_error_that_is_not_of_the_data_is_an_interruption() {
         let fetch = |kind| {
             let key = Key::parse("a").unwrap();
             let subject = key.to_string();

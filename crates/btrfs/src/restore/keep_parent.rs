@@ -1,4 +1,4 @@
-//! Keeps what was received as the parent of the next incremental.
+//! Keeps the received snapshot as the parent of the next incremental.
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,8 @@ use crate::snapshots::received_parent::{self, Configured, KeepLocation};
 use crate::snapshots::record::RunId;
 
 impl Restore<'_> {
-    /// Returns where it is. The restore is done already: what cannot be kept is
-    /// a warning, and costs a full.
+    /// Returns the path of the received parent. The restore is already complete, so a failure
+    /// is only a warning; it costs a full.
     pub(super) async fn keep_parent(
         &self,
         request: &Request,
@@ -27,31 +27,31 @@ impl Restore<'_> {
         staging: &Staging,
         last: &ReceivedBackup,
     ) -> Option<PathBuf> {
-        let name = self.worth_keeping(request, chain, last).await?;
+        let name = self.name_if_useful(request, chain, last).await?;
         if let Keep::ForBackups { base_dir, .. } = &request.keep
             && base_dir.join(name.to_string()).symlink_metadata().is_ok()
         {
-            tracing::info!(event = "parent_not_kept", snapshot = %name, "it is there");
+            tracing::info!(event = "parent_not_kept", snapshot = %name, "a snapshot of that name exists");
             return None;
         }
         let received = staging.path_of(last);
         match self.keep_as(request, &received, &name).await {
             Ok(path) => {
                 let path_shown = path.display();
-                tracing::info!(event = "parent_kept", path = %path_shown, "for the next incremental");
+                tracing::info!(event = "parent_kept", path = %path_shown, "the next backup can be an incremental");
                 Some(path)
             }
             Err(err) => {
                 let why = error_chain(&err);
-                tracing::warn!(event = "parent_not_kept", "the next backup is a full: {why}");
+                tracing::warn!(event = "parent_not_kept", "the next backup will be a full: {why}");
                 None
             }
         }
     }
 
-    /// Only the newest backup is built on, and only where its manifest says
-    /// enough to recognise it.
-    async fn worth_keeping(
+    /// Returns the name of the snapshot, if the next incremental can be based on it: only the
+    /// newest backup is a parent, and only if its manifest identifies the snapshot.
+    async fn name_if_useful(
         &self,
         request: &Request,
         chain: &Chain,
@@ -66,8 +66,8 @@ impl Restore<'_> {
         let is_known = snapshot.uuid.is_some() && snapshot.ctransid.is_some();
         let is_named = last.sent_uuid == last.received_uuid;
         let why_not = match name {
-            None => "it has no name of ours",
-            Some(_) if !is_known || !is_named => "its manifest does not say enough of it",
+            None => "its name does not have the form of btrfs-to-s3",
+            Some(_) if !is_known || !is_named => "its manifest does not identify the snapshot",
             Some(name) => match self.chooser(request).published().await {
                 Ok(published) if published == newest.key => return Some(name),
                 Ok(_) => "it is not the newest backup",

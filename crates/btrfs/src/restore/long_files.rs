@@ -1,7 +1,7 @@
-//! Which files a stream writes much to, by its commands.
+//! Finds the files that a stream writes much data to. Pure.
 //!
-//! Pure. `btrfs send` sends the data of one file after that of another, so only
-//! the one that is written to now has to be counted.
+//! `btrfs send` sends the data of one file after that of another, so only the current file has to
+//! be counted.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -9,14 +9,14 @@ use std::path::PathBuf;
 
 use btrfs_sendstream::Command;
 
-/// From here on it is worth to open a file once more.
+/// Minimum length for which opening the file once more pays off.
 const LONG_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, Default)]
 pub struct LongFiles {
-    /// The name of the subvolume.
+    /// Name of the subvolume.
     subvolume: Vec<u8>,
-    /// The file in it that is written to now.
+    /// Path of the current file in the subvolume.
     path: Vec<u8>,
     bytes: u64,
     long: Vec<Vec<u8>>,
@@ -46,8 +46,8 @@ impl LongFiles {
         }
     }
 
-    /// Those that got [`LONG_BYTES`] since this was last asked: below the folder
-    /// that is received into.
+    /// Returns the files that reached [`LONG_BYTES`] since the last call, relative to the
+    /// directory that is received into.
     pub fn take(&mut self) -> Vec<PathBuf> {
         self.bytes = 0;
         let below = |path: Vec<u8>| [&self.subvolume[..], &path].join(&b'/');
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn only_long_ones_are_named_and_once() {
+    fn each_long_file_is_returned_once() {
         const HALF: u64 = LONG_BYTES / 2;
         let mut files = files();
         let written = [
@@ -83,14 +83,14 @@ mod tests {
         assert_eq!(files.take(), ["s/b", "s/c/d"].map(Path::new));
 
         files.write(b"c/d", HALF);
-        assert!(files.take().is_empty(), "it is counted afresh");
+        assert!(files.take().is_empty(), "counting starts over");
         files.write(b"c/d", LONG_BYTES);
         assert_eq!(files.take(), [Path::new("s/c/d")]);
     }
 
-    /// As `btrfs send` writes it.
+    /// The stream is one of `btrfs send`.
     #[test]
-    fn a_stream_says_where_its_files_are() {
+    fn paths_are_relative_to_the_subvolume_of_the_stream() {
         let root = env!("CARGO_MANIFEST_DIR");
         let folder = format!("{root}/../../testdata/format/python/nas/subvol/data/full");
         let (mut files, mut stream) = (LongFiles::default(), btrfs_sendstream::Verifier::new());

@@ -1,4 +1,4 @@
-//! Whether this host can receive, before anything is downloaded.
+//! Preflight: checks whether this host can receive a backup, before anything is downloaded.
 
 use std::path::{Component, Path};
 
@@ -9,7 +9,7 @@ use s3up_repository::chain::{Chain, ChainEntry};
 
 use super::error::RestoreError;
 
-/// Before it, `btrfs receive` loses and damages data of streams of protocol 2:
+/// First release whose `btrfs receive` handles protocol 2. Earlier ones lose and damage data:
 /// <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
 const PROTOCOL_2_FROM: Release = Release { major: 6, minor: 2 };
 
@@ -20,7 +20,8 @@ struct Release {
     minor: u32,
 }
 
-/// The target must not exist, in a folder on btrfs that does and can be written.
+/// Checks that the target does not exist, and that its parent directory exists, is on btrfs
+/// and is writable.
 pub fn check_target(target: &Path) -> Result<(), RestoreError> {
     let path = || target.to_owned();
     let is_plain = target.is_absolute()
@@ -34,7 +35,7 @@ pub fn check_target(target: &Path) -> Result<(), RestoreError> {
     }
     let folder = folder_of(target);
     filesystem::on_btrfs(folder).map_err(RestoreError::TargetFolder)?;
-    // Also what is mounted read-only, and a read-only subvolume.
+    // This also finds a read-only mount and a read-only subvolume.
     let write = Access::WRITE_OK | Access::EXEC_OK;
     accessat(CWD, folder, write, AtFlags::EACCESS).map_err(|errno| {
         let path = folder.to_owned();
@@ -46,9 +47,8 @@ pub fn folder_of(target: &Path) -> &Path {
     target.parent().unwrap_or(Path::new("/"))
 }
 
-/// Whether this `btrfs receive` takes the streams of a chain. Where a manifest
-/// does not say which protocol its stream has, the stream does, before a byte
-/// of it is handed on.
+/// Checks that this `btrfs receive` supports the streams of a chain. If a manifest does not
+/// name the protocol, the stream does, and it is checked before it is fed.
 pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
     let unfit = chain.entries().iter().find(|link| {
         link.manifest.stream_protocol.is_some_and(|protocol| !receives(version, protocol))
@@ -58,20 +58,20 @@ pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
     })
 }
 
-/// `version` as `btrfs --version` has it; one that cannot be read is taken for a
-/// new one.
+/// Returns whether `version`, as `btrfs --version` prints it, supports a protocol. A version
+/// that cannot be parsed is taken for a new one.
 pub fn receives(version: &str, protocol: u32) -> bool {
     protocol < 2 || release(version).is_none_or(|release| release >= PROTOCOL_2_FROM)
 }
 
-/// Of `6.2`, `5.10.1` or `6.2-rc1`.
+/// Parses `6.2`, `5.10.1` or `6.2-rc1`.
 fn release(version: &str) -> Option<Release> {
     let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
     let mut number = || numbers.next()?.parse().ok();
     Some(Release { major: number()?, minor: number()? })
 }
 
-/// Bytes that an ordinary writer still finds room for.
+/// Returns the bytes that are available to an unprivileged user.
 pub fn free_bytes(folder: &Path) -> Result<u64, RestoreError> {
     let found = rustix::fs::statvfs(folder).map_err(|errno| RestoreError::FreeSpace {
         path: folder.to_owned(),
@@ -80,7 +80,8 @@ pub fn free_bytes(folder: &Path) -> Result<u64, RestoreError> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-/// The target may compress, or share what several links wrote: so it is tried.
+/// Warns if the streams are longer than the free space. This is not an error, because the
+/// filesystem may compress, and backups of the chain may overwrite each other's data.
 pub fn warn_of_little_space(chain: &Chain, folder: &Path) -> Result<u64, RestoreError> {
     let (needed, free) = (chain.total_bytes(), free_bytes(folder)?);
     if needed > free {
@@ -89,8 +90,8 @@ pub fn warn_of_little_space(chain: &Chain, folder: &Path) -> Result<u64, Restore
             folder = %folder.display(),
             needed_bytes = needed,
             free_bytes = free,
-            "the streams of this backup are {} long, {} are free; it is tried all the same, for \
-             the filesystem may compress",
+            "the streams of this chain have {}, and {} is free; trying anyway, because the \
+             filesystem may compress",
             Size(needed),
             Size(free)
         );
@@ -103,18 +104,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_refused_before_anything_is_fetched() {
+    fn a_target_that_exists_or_cannot_be_made_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let text = |target: &Path| check_target(target).unwrap_err().to_string();
         assert!(text(Path::new("data")).contains("expected an absolute path"));
         assert!(text(Path::new("/srv/../data")).contains("expected an absolute path"));
         assert!(text(Path::new("/")).contains("expected an absolute path"));
         assert!(text(folder.path()).contains("exists"));
-        assert!(text(&folder.path().join("no/such")).contains("folder of the target"));
+        assert!(text(&folder.path().join("no/such")).contains("parent directory of the target"));
     }
 
     #[test]
-    fn who_receives_what() {
+    fn protocol_2_needs_btrfs_progs_6_2() {
         #[rustfmt::skip]
         let cases = [
             ("6.2",     2, true),

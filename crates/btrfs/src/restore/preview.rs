@@ -1,5 +1,5 @@
-//! What a restore would do: the links, what they cost to read, and what has to
-//! be thawed first. For people, and for programs.
+//! Describes what a restore would do: the backups of the chain, their size, and what has to be
+//! thawed first. As a table and as JSON.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,26 +18,26 @@ use super::thaw_estimate::{ArchivedChunks, archived_chunks};
 const ASKED_AT_ONCE: usize = 16;
 const STANDARD: &str = "STANDARD";
 
-/// As JSON has it.
+/// The JSON form of a preview.
 #[derive(Debug, Serialize)]
 pub struct Preview {
     pub subvolume: String,
     pub target: String,
-    /// From the full on.
-    pub links: Vec<LinkLine>,
-    /// Of these, from the full on, an interrupted restore has received whole: they
-    /// are not read again.
+    /// The backups of the chain, from the full on.
+    pub links: Vec<BackupLine>,
+    /// Number of backups, from the full on, that an interrupted restore has received. They
+    /// are not downloaded again.
     pub links_here: usize,
     pub chunks: usize,
     pub total_bytes: u64,
-    /// Of the filesystem of the target.
+    /// Free space on the filesystem of the target.
     pub free_bytes: u64,
-    /// What has to be thawed first, by storage class; empty: nothing.
+    /// The chunks that have to be thawed first, by storage class.
     pub thaw: Vec<ArchivedChunks>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct LinkLine {
+pub struct BackupLine {
     pub manifest: String,
     pub kind: String,
     pub created_at: String,
@@ -46,7 +46,7 @@ pub struct LinkLine {
     pub storage_classes: Vec<String>,
 }
 
-/// Where it goes.
+/// The target and the free space there.
 pub struct Space<'a> {
     pub target: &'a Path,
     pub free_bytes: u64,
@@ -68,11 +68,11 @@ impl Preview {
         let cold = archived_chunks(
             chunks().map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key))),
         );
-        let newest = links.links.last().ok_or(RestoreError::NoLinks)?;
+        let newest = links.links.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
             subvolume: newest.link.manifest.subvolume.clone(),
             target: target.display().to_string(),
-            links: links.links.iter().map(LinkLine::of).collect(),
+            links: links.links.iter().map(BackupLine::of).collect(),
             links_here: here,
             chunks: links.links.iter().map(|link| link.chunks.len()).sum(),
             total_bytes: links.total_bytes(),
@@ -82,12 +82,12 @@ impl Preview {
     }
 }
 
-impl LinkLine {
-    fn of(planned: &FetchEntry<'_>) -> LinkLine {
+impl BackupLine {
+    fn of(planned: &FetchEntry<'_>) -> BackupLine {
         let manifest = &planned.link.manifest;
         let classes: BTreeSet<_> =
             planned.chunks.iter().map(|(_, object)| class_of(object).to_owned()).collect();
-        LinkLine {
+        BackupLine {
             manifest: planned.link.key.as_str().to_owned(),
             kind: manifest.kind.to_string(),
             created_at: seconds(manifest.created_at.time()),

@@ -1,8 +1,8 @@
-//! ChainEntry by link into `btrfs receive`, from the full on or from where another
-//! restore was interrupted.
+//! Receives the chain backup by backup, from the full on or from where an earlier restore was
+//! interrupted.
 //!
-//! All chunks of all links are one row of downloads, so that the first parts of
-//! a link are there when the one before it is done.
+//! The chunks of all backups are one queue of downloads, so that the first parts of a backup
+//! are already downloaded when the one before it is complete.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -26,18 +26,18 @@ use super::writeback::{Pages, Writeback};
 use super::{Restore, digest};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 
-/// Everything that the links of a chain share on their context.
+/// Everything that the backups of a chain share while they are received.
 struct ReceiveContext<'a, 'c> {
     links: &'a FetchPlan<'c>,
     row: DownloadSequence,
     /// The first link of the row.
     from: usize,
     progress: Arc<Progress>,
-    /// The highest protocol that `btrfs receive` takes.
+    /// Highest protocol that `btrfs receive` supports.
     protocol_max: u32,
 }
 
-/// One link, as it was received.
+/// Facts about one received snapshot.
 struct Received<'f> {
     facts: &'f StreamSummary,
     /// The UUID that `btrfs receive` was told.
@@ -46,7 +46,7 @@ struct Received<'f> {
 }
 
 impl Restore<'_> {
-    /// What is there at the end is the snapshot that was asked for, read-only.
+    /// Receives the chain, and returns the read-only snapshot of its newest backup.
     pub(super) async fn receive_all(
         &self,
         links: &FetchPlan<'_>,
@@ -54,27 +54,27 @@ impl Restore<'_> {
     ) -> Result<ReceivedBackup, RestoreError> {
         let digests: Vec<Sha256Digest> =
             links.links.iter().map(|planned| digest(planned.link)).collect();
-        let found = staging.go_on(self.btrfs, &digests).await?;
+        let found = staging.resume(self.btrfs, &digests).await?;
         let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
         if from > 0 {
             let (folder, of) = (staging.folder().display(), digests.len());
-            tracing::info!(event = "restore_resumed", %folder, links = from, of);
+            tracing::info!(event = "restore_resumed", %folder, backups = from, of);
         }
         let mut context = self.context(links, from).await?;
         for (n, planned) in links.links.iter().enumerate().skip(from) {
-            self.go_on()?;
-            let label = format!("restore link {} of {}", n + 1, digests.len());
+            self.check_shutdown()?;
+            let label = format!("restore backup {} of {}", n + 1, digests.len());
             context.progress.label(&label);
             let whole = self.receive_one(&mut context, n, staging, last.as_ref()).await?;
             staging.add(digests[n], whole.clone())?;
-            // Only the next link needs its parent.
+            // The next backup needs only its own parent.
             if let Some(parent) = last.replace(whole) {
                 subvolume::delete(self.btrfs, &staging.path_of(&parent)).await?;
             }
             let (manifest, bytes) = (&planned.link.key, planned.link.manifest.total_bytes);
-            tracing::info!(event = "link_received", %manifest, bytes, "{label}");
+            tracing::info!(event = "backup_received", %manifest, bytes, "{label}");
         }
-        last.ok_or(RestoreError::NoLinks)
+        last.ok_or(RestoreError::EmptyChain)
     }
 
     async fn context<'a, 'c>(
@@ -107,14 +107,14 @@ impl Restore<'_> {
             parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
         };
         let planned = &context.links.links[n];
-        let facts = self.feed_one(context, planned, names, staging).await?;
+        let facts = self.feed_one(context, planned, rewrite, staging).await?;
         let sent = facts.snapshot.uuid;
-        let told = names.salt.map_or(sent, |salt| salt.of(sent));
-        let received = Received { facts: &facts, told, parent };
+        let received_uuid = rewrite.salt.map_or(sent, |salt| salt.of(sent));
+        let received = Received { facts: &facts, received_uuid, parent };
         self.check_received(planned, &received, staging).await
     }
 
-    /// Streams one link into `btrfs receive`. When this returns, that has ended.
+    /// Feeds one backup into `btrfs receive`, which has ended when this returns.
     async fn feed_one(
         &self,
         context: &mut ReceiveContext<'_, '_>,
@@ -127,7 +127,7 @@ impl Restore<'_> {
         let (writeback, threads) =
             writeback.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
         let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
-        let stream = VerifiedStream::new(names, context.protocol_max);
+        let stream = VerifiedStream::new(rewrite, context.protocol_max);
         let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
         let outcome = self.unless_stopped(async {
             match pump.feed(&mut context.row, planned).await? {
@@ -146,12 +146,12 @@ impl Restore<'_> {
             receiver.stop().await;
         }
         pump.end().await;
-        // They hold the folder open, and a drill unmounts it.
+        // The threads hold the directory open, and a drill unmounts it.
         threads.end().await;
         outcome
     }
 
-    /// Only the newest link is compared.
+    /// Keeps the pages of the newest backup, the only one that is compared.
     fn pages(&self, context: &ReceiveContext<'_, '_>, planned: &FetchEntry<'_>) -> Pages {
         let is_newest =
             context.links.links.last().is_some_and(|last| last.link.key == planned.link.key);
@@ -162,15 +162,16 @@ impl Restore<'_> {
         }
     }
 
-    /// An exit code of 0 is not enough: a stream that was cut leaves a writable
-    /// subvolume without a received UUID. Returns once it is on disk for good.
+    /// Checks the received snapshot, and syncs it to the disk. The exit code of
+    /// `btrfs receive` is not enough: a stream that was cut off leaves a writable subvolume
+    /// without a received UUID.
     async fn check_received(
         &self,
         planned: &FetchEntry<'_>,
         received: &Received<'_>,
         staging: &Staging,
     ) -> Result<ReceivedBackup, RestoreError> {
-        let Received { facts, told, parent } = received;
+        let Received { facts, received_uuid, parent } = received;
         let wrong = |what: &'static str, expected: String, found: String| {
             let manifest = planned.link.key.clone();
             Err(RestoreError::Received { manifest, what, expected, found })
@@ -178,29 +179,29 @@ impl Restore<'_> {
         let sent = facts.snapshot.uuid.to_string();
         match &planned.link.manifest.snapshot.uuid {
             Some(expected) if *expected != sent => {
-                return wrong("the UUID in the stream", expected.clone(), sent);
+                return wrong("UUID in the stream", expected.clone(), sent);
             }
             Some(_) | None => {}
         }
         let path = staging.received().join(OsStr::from_bytes(&facts.snapshot.name));
         let shown = subvolume::show(self.btrfs, &path).await?;
         if !shown.is_read_only {
-            return wrong("the flag", "read-only".to_owned(), "writable".to_owned());
+            return wrong("subvolume", "read-only".to_owned(), "writable".to_owned());
         }
-        if shown.received_uuid != Some(told.to_string()) {
-            return wrong("the received UUID", told.to_string(), or_none(shown.received_uuid));
+        if shown.received_uuid != Some(received_uuid.to_string()) {
+            return wrong("received UUID", received_uuid.to_string(), or_none(shown.received_uuid));
         }
         if shown.parent_uuid != parent.map(|parent| parent.uuid.clone()) {
             let manifest = planned.link.key.clone();
             return Err(RestoreError::OtherParent { manifest, found: or_none(shown.parent_uuid) });
         }
-        // What is still to be written would change it, and be lost in a power cut.
+        // Data that is still to be written would change the ctransid, and be lost in a power cut.
         staging.sync().await?;
         Ok(ReceivedBackup {
             name: facts.snapshot.name.clone(),
             uuid: shown.uuid,
             sent_uuid: facts.snapshot.uuid.0,
-            received_uuid: told.0,
+            received_uuid: received_uuid.0,
             ctransid: send::identity(self.btrfs, &path).await?.ctransid,
             root_times: match facts.root_times {
                 Some(times) => Some(RootTimes::of(times)),

@@ -1,10 +1,9 @@
-//! Feeds `btrfs receive`: a thread of its own proves what was fetched and puts
-//! it into the pipe, while the next parts are on their way and what was received
-//! goes to the disk.
+//! Feeds `btrfs receive`. A thread verifies the downloaded parts and writes them into the pipe,
+//! while the next parts are downloaded and restored data is written back.
 //!
-//! A part is handed over once its buffer is wanted, and one waits: with those
-//! on their way that is what the buffers were made for. Proving and writing
-//! block, so they have no place in the runtime.
+//! The channel to the thread holds one part. The part buffers are sized for this: the parts that
+//! are being downloaded, and one that waits here. Verifying and writing block, so they must not
+//! run on the async runtime.
 
 use std::io::PipeWriter;
 use std::sync::Arc;
@@ -22,10 +21,10 @@ use super::error::RestoreError;
 use super::verified_stream::{Handed, Refused, VerifiedStream};
 use super::writeback::Writeback;
 
-/// Small enough to be in the cache still when it is read from the pipe. Of each,
-/// the command that ends in the next one is copied.
+/// Bytes that are verified at once: few enough to be still in the CPU cache when the pipe is
+/// read. A command that crosses into the next slice is copied.
 const SLICE_BYTES: usize = 1 << 20;
-/// Its pipe has been closed by then, so that it does not block.
+/// Time for the thread to end. Its pipe is closed by then, so it does not block.
 const END_WAIT: Duration = Duration::from_secs(5);
 
 pub struct ReceivePump {
@@ -34,14 +33,14 @@ pub struct ReceivePump {
     lent: LentMemory,
 }
 
-/// Why feeding ended before its time.
+/// A stream that was refused before its end.
 pub struct Stopped {
-    /// The object that it was in; none where the stream was cut off.
+    /// Number of the object that was refused; `None` if the stream was cut off.
     pub object: Option<usize>,
     pub refused: Refused,
 }
 
-/// What came of feeding one link.
+/// The result of feeding one backup.
 pub enum PumpResult {
     Received(StreamSummary),
     Stopped(Stopped),
@@ -64,8 +63,8 @@ impl ReceivePump {
         ReceivePump { pieces: Some(pieces), thread: Some(thread), lent }
     }
 
-    /// Fetches a link and hands it over. May be dropped. Then, and when it has
-    /// returned, call `end`.
+    /// Downloads one backup and feeds it. May be dropped. Call `end` afterwards, in both
+    /// cases.
     pub async fn feed(
         &mut self,
         row: &mut DownloadSequence,
@@ -80,11 +79,11 @@ impl ReceivePump {
             let fetch = |source| FetchError::Download { manifest: link.link.key.clone(), source };
             let Some(piece) = row.next().await.map_err(fetch)? else { break };
             left = left.saturating_sub(piece.bytes.len() as u64);
-            room.send(piece);
+            slot.send(piece);
         }
         self.pieces = None;
         let Some(thread) = self.thread.as_mut() else {
-            return Err(RestoreError::FeederDied { manifest: link.link.key.clone() });
+            return Err(RestoreError::VerifyThreadDied { manifest: link.link.key.clone() });
         };
         let joined = thread.await;
         self.thread = None;
@@ -93,17 +92,20 @@ impl ReceivePump {
                 self.lent = lent;
                 Ok(outcome.map_or_else(PumpResult::Stopped, PumpResult::Received))
             }
-            Err(_) => Err(RestoreError::FeederDied { manifest: link.link.key.clone() }),
+            Err(_) => Err(RestoreError::VerifyThreadDied { manifest: link.link.key.clone() }),
         }
     }
 
-    /// Waits for its thread; what it feeds has ended.
+    /// Waits for the thread. `btrfs receive` has ended already.
     pub async fn end(mut self) {
         self.pieces = None;
         if let Some(thread) = self.thread.take()
             && tokio::time::timeout(END_WAIT, thread).await.is_err()
         {
-            tracing::warn!(event = "receive_pipe_open", "a process still reads the stream");
+            tracing::warn!(
+                event = "receive_pipe_open",
+                "a process still has the pipe of `btrfs receive` open"
+            );
         }
     }
 }
@@ -119,9 +121,9 @@ fn feed(
         let count = bytes.len() as u64;
         while !bytes.is_empty() {
             let slice = bytes.split_to(SLICE_BYTES.min(bytes.len()));
-            let fed = stream.feed(&slice, &mut |handed| match handed {
-                Handed::Here(range) => pipe.lend(slice.slice(range)),
-                Handed::Held(bytes) => pipe.copy(bytes),
+            let fed = stream.feed(&slice, &mut |released| match released {
+                Released::InPiece(range) => pipe.lend(slice.slice(range)),
+                Released::Held(bytes) => pipe.copy(bytes),
             });
             fed.map_err(|refused| Stopped { object: Some(object), refused })?;
         }

@@ -1,4 +1,4 @@
-//! Which backup to restore.
+//! Chooses the backup to restore.
 
 use jiff::Timestamp;
 use s3up_core::Key;
@@ -12,23 +12,23 @@ use s3up_repository::stamp::{Stamp, seconds, stamp_of};
 
 use super::error::RestoreError;
 
-/// What was asked for.
+/// Selects one backup of a subvolume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackupSelector {
-    /// The one that the pointer names.
+    /// The backup that the pointer names.
     Newest,
-    /// The newest that was made then or before.
+    /// The newest backup that is not newer than this time.
     At(Timestamp),
     Manifest(Key),
 }
 
-/// What a listing said of the backups of a subvolume, by their names.
+/// The backups of a subvolume that a listing shows, by the times in their keys.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ListedBackups {
     count: usize,
     first: Option<Stamp>,
     last: Option<Stamp>,
-    /// The newest that is old enough.
+    /// The newest backup that is old enough.
     found: Option<(Stamp, Key)>,
 }
 
@@ -39,7 +39,7 @@ pub struct Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// The chain to restore, read and checked.
+    /// Reads and checks the chain of the selected backup.
     pub async fn chain(&self, wanted: &BackupSelector) -> Result<Chain, RestoreError> {
         let key = match wanted {
             BackupSelector::Manifest(key) => key.clone(),
@@ -56,7 +56,7 @@ impl Chooser<'_> {
         Ok(chain)
     }
 
-    /// The manifest that the pointer names.
+    /// Returns the manifest that the pointer names.
     pub async fn published(&self) -> Result<Key, RestoreError> {
         let key = self.layout.pointer(self.subvolume);
         let Some(read) = self.bucket.pointer(&key).await? else {
@@ -67,8 +67,9 @@ impl Chooser<'_> {
         read.pointer.map_err(pointer)?.key().map_err(pointer)
     }
 
-    /// Not one that is newer than what is published: such a run may have died
-    /// half-way. Where the pointer cannot be read, any.
+    /// Returns the newest manifest up to `time`. One that is newer than the published backup
+    /// does not count, because its run may have died half-way. If the pointer cannot be
+    /// read, all count.
     async fn at(&self, time: Timestamp) -> Result<Key, RestoreError> {
         let pointer = self.bucket.pointer(&self.layout.pointer(self.subvolume)).await?;
         let newest = match pointer.map(|read| read.pointer) {
@@ -77,16 +78,15 @@ impl Chooser<'_> {
         };
         let names = self.names(newest, time).await?;
         let in_words = names.in_words();
-        let so_old = names.found.map(|(_, key)| key);
-        so_old.ok_or_else(|| RestoreError::NothingSoOld {
+        let manifest = names.found.map(|(_, key)| key);
+        manifest.ok_or_else(|| RestoreError::NothingSoOld {
             subvolume: self.subvolume.clone(),
             at: seconds(time),
             found: in_words,
         })
     }
 
-    /// The manifests up to `newest`, of which one made at `time` or before is
-    /// looked for.
+    /// Lists the manifests up to `newest`, and finds the newest one up to `time`.
     async fn names(
         &self,
         newest: Option<Stamp>,
@@ -105,18 +105,18 @@ impl Chooser<'_> {
         Ok(names)
     }
 
-    /// What is there where no pointer is.
+    /// Describes what exists instead of the missing pointer.
     async fn instead(&self) -> Result<String, RestoreError> {
         let names = self.names(None, Timestamp::MAX).await?;
         if names.count > 0 {
             let of_it = names.in_words();
-            return Ok(format!("but of its backups {of_it}: `--at TIME` restores one of them"));
+            return Ok(format!("{of_it}; restore one with `--at TIME`"));
         }
         let others = subvolumes(self.bucket, self.layout).await?;
         let others: Vec<_> = others.iter().map(SubvolumeName::as_str).collect();
         Ok(if others.is_empty() {
             let prefix = self.layout.prefix();
-            format!("there are no backups below the prefix {prefix} at all: is it the right one?")
+            format!("there are no backups below the prefix {prefix}; check bucket and prefix")
         } else {
             format!("there are backups of {}", others.join(", "))
         })
@@ -138,13 +138,13 @@ impl ListedBackups {
         let time = |stamp: Stamp| seconds(stamp.time());
         match (self.first, self.last) {
             (Some(first), Some(last)) if self.count > 1 => format!(
-                "there are {}, from {} to {}; `list` prints them",
+                "there are {} backups, from {} to {} (see `list`)",
                 self.count,
                 time(first),
                 time(last)
             ),
-            (Some(only), _) => format!("there is one, of {}", time(only)),
-            (None, _) => "there is none at all".to_owned(),
+            (Some(only), _) => format!("there is one backup, from {}", time(only)),
+            (None, _) => "there are no backups of it".to_owned(),
         }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_that_is_not_too_new() {
+    fn the_newest_backup_up_to_a_time_is_chosen() {
         let stamps = ["20260102T000000Z", "20260101T000000Z", "20260103T000000Z"];
         #[rustfmt::skip]
         let cases = [
@@ -179,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_in_words() {
+    fn the_existing_backups_are_described_by_count_and_time() {
         let words = |stamps: &[&str]| names(stamps, "2030-01-01T00:00:00Z").in_words();
-        assert_eq!(words(&[]), "there is none at all");
-        assert_eq!(words(&["20260101T000000Z"]), "there is one, of 2026-01-01T00:00:00Z");
+        assert_eq!(words(&[]), "there are no backups of it");
+        assert_eq!(words(&["20260101T000000Z"]), "there is one backup, from 2026-01-01T00:00:00Z");
         assert_eq!(
             words(&["20260102T000000Z", "20260101T000000Z"]),
-            "there are 2, from 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z; `list` prints them"
+            "there are 2 backups, from 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z (see `list`)"
         );
     }
 }

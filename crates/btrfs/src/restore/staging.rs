@@ -1,11 +1,12 @@
-//! The private folder, beside the target, that a restore works in.
+//! The staging directory: the hidden directory beside the target in which a restore works.
 //!
-//! Its name is made from the target's, so that a restore that is started again
-//! finds what an interrupted one left: it goes on from the last link that is
-//! [whole](Progress) and still is what was received, and removes all else. Only a
-//! folder that a restore made is taken: not a symlink, ours, closed to others,
-//! with a mark of ours in it unless it is empty. It is locked while a restore
-//! uses it; the kernel drops that lock with the process.
+//! Its name is derived from the target, so that a restore that is started again finds what an
+//! interrupted one left. It resumes after the last [received](Progress) backup, if that backup is
+//! unchanged, and removes everything else.
+//!
+//! Only a directory that a restore created is used: not a symlink, owned by us, closed to others,
+//! and either empty or with our marker file in it. It is locked while a restore uses it; the
+//! kernel drops the lock when the process ends.
 
 mod progress;
 
@@ -42,24 +43,26 @@ pub struct Staging {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
-    #[error("make the folder {path:?}, which a restore receives into")]
+    #[error("create the staging directory {path:?}")]
     Make { path: PathBuf, source: io::Error },
-    #[error("another restore into the same target is running: it holds {path:?}")]
+    #[error("another restore to the same target is running: it holds {path:?}")]
     Held { path: PathBuf },
-    #[error("{path:?} is needed as a folder of this restore, and somebody else made it; remove it")]
+    #[error(
+        "{path:?} was not created by btrfs-to-s3; check what it is, then move it away and retry"
+    )]
     Foreign { path: PathBuf },
-    #[error("note in {path:?} how far the restore came")]
+    #[error("write the progress of the restore to {path:?}")]
     Note { path: PathBuf, source: io::Error },
-    #[error("remove what a restore left in {path:?}")]
+    #[error("remove leftovers of a restore in {path:?}")]
     Clear { path: PathBuf, source: io::Error },
-    #[error("choose names for what is received")]
+    #[error("generate UUIDs for the received snapshots")]
     Random(#[from] getrandom::Error),
     #[error(transparent)]
     Delete(#[from] ToolError),
 }
 
 impl Staging {
-    /// Makes it, or takes over what an interrupted restore left.
+    /// Creates the staging directory, or takes over that of an interrupted restore.
     pub fn open(target: &Path) -> Result<Staging, StagingError> {
         let folder = folder_for(target, SUFFIX);
         match DirBuilder::new().mode(0o700).create(&folder) {
@@ -70,7 +73,7 @@ impl Staging {
         Staging::take(folder)
     }
 
-    /// What an interrupted restore left, if it left anything.
+    /// Returns the staging directory of an interrupted restore, if there is one.
     pub fn left(target: &Path) -> Result<Option<Staging>, StagingError> {
         let folder = folder_for(target, SUFFIX);
         match folder.symlink_metadata() {
@@ -105,21 +108,21 @@ impl Staging {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(StagingError::Held { path: folder }),
             Err(errno) => return Err(fail(errno.into())),
         }
-        let mark = folder.join(MARK);
+        let marker = folder.join(MARKER);
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).open(&mark).map_err(fail)?;
-        let noted = serde_json::from_slice(&fs::read(&mark).map_err(fail)?);
-        let progress = match noted {
+        options.write(true).create(true).truncate(false).open(&marker).map_err(fail)?;
+        let recorded = serde_json::from_slice(&fs::read(&marker).map_err(fail)?);
+        let progress = match recorded {
             Ok(progress) => progress,
-            // Nothing was noted yet, or by another program: of no use.
+            // Nothing was recorded yet, or another version of the program wrote it.
             Err(_) => Progress::none(UuidSalt::random()?),
         };
         Ok(Staging { folder, progress, lock })
     }
 
-    /// Keeps what is whole of this chain, and removes all else; says how many
-    /// links that is, and which is the newest.
-    pub async fn go_on(
+    /// Keeps the received backups of this chain and removes everything else. Returns how many
+    /// there are, and the newest.
+    pub async fn resume(
         &mut self,
         btrfs: &Btrfs,
         chain: &[Sha256Digest],
@@ -129,7 +132,7 @@ impl Staging {
         let removed = self.clear(btrfs, keep.as_deref()).await?;
         if removed > 0 {
             let path = self.folder.display();
-            tracing::info!(event = "leftover_removed", %path, "of a restore that was interrupted");
+            tracing::info!(event = "leftover_removed", %path, "left by an interrupted restore");
         }
         if whole.is_none() {
             self.progress = Progress::none(UuidSalt::random()?);
@@ -140,18 +143,18 @@ impl Staging {
         Ok(whole)
     }
 
-    /// How many links of this chain are whole here, and which is the newest.
+    /// Returns how many backups of this chain are received, and the newest.
     pub async fn whole(
         &self,
         btrfs: &Btrfs,
         chain: &[Sha256Digest],
     ) -> Option<(usize, ReceivedBackup)> {
         let (count, last) = self.progress.begins(chain)?;
-        self.is_still(btrfs, last).await.then(|| (count, last.clone()))
+        self.is_unchanged_since(btrfs, last).await.then(|| (count, last.clone()))
     }
 
-    /// Read-only, received as what it was, and not changed since.
-    async fn is_still(&self, btrfs: &Btrfs, whole: &ReceivedBackup) -> bool {
+    /// Returns whether a received snapshot is still read-only and unchanged.
+    async fn is_unchanged_since(&self, btrfs: &Btrfs, whole: &ReceivedBackup) -> bool {
         let path = self.path_of(whole);
         let Ok(shown) = subvolume::show(btrfs, &path).await else { return false };
         let received = btrfs_sendstream::Uuid(whole.received_uuid).to_string();
@@ -161,14 +164,14 @@ impl Staging {
         shown.is_read_only && is_named && is_unchanged
     }
 
-    /// A link was received, and is on disk for good.
+    /// Records that a backup was received and synced.
     pub fn add(&mut self, link: Sha256Digest, whole: ReceivedBackup) -> Result<(), StagingError> {
         self.progress.add(link, whole);
         self.note()
     }
 
-    /// This subvolume is about to appear at the target.
-    pub fn hands_over(&mut self, uuid: String) -> Result<(), StagingError> {
+    /// Records that this subvolume is about to be renamed to the target.
+    pub fn note_rename(&mut self, uuid: String) -> Result<(), StagingError> {
         self.progress.handed_over = Some(uuid);
         self.note()
     }
@@ -178,12 +181,12 @@ impl Staging {
     }
 
     fn note(&self) -> Result<(), StagingError> {
-        let path = self.folder.join(MARK);
+        let path = self.folder.join(MARKER);
         let json = serde_json::to_vec(&self.progress).expect("plain data is always JSON");
         write_atomically(&path, &json).map_err(|source| StagingError::Note { path, source })
     }
 
-    /// Writes all that was received to the disk.
+    /// Syncs the filesystem.
     pub async fn sync(&self) -> Result<(), StagingError> {
         let fail = |source| StagingError::Note { path: self.folder.clone(), source };
         let folder = self.lock.try_clone().map_err(fail)?;
@@ -195,7 +198,7 @@ impl Staging {
         &self.folder
     }
 
-    /// Where `btrfs receive` works.
+    /// Returns the directory that `btrfs receive` works in.
     pub fn received(&self) -> PathBuf {
         self.folder.join(RECEIVED)
     }
@@ -204,18 +207,19 @@ impl Staging {
         self.received().join(OsStr::from_bytes(&whole.name))
     }
 
-    /// Where the writable snapshot is made.
+    /// Returns the path of the writable snapshot.
     pub fn restored(&self) -> PathBuf {
         self.folder.join(RESTORED)
     }
 
-    /// Gives the writable snapshot its final name, unless something has it now.
-    pub fn hand_over(&self, target: &Path) -> io::Result<()> {
+    /// Renames the writable snapshot to the target. Fails if the target exists.
+    pub fn rename_to_target(&self, target: &Path) -> io::Result<()> {
         renameat_with(CWD, self.restored(), CWD, target, RenameFlags::NOREPLACE)?;
         Ok(())
     }
 
-    /// Deletes every subvolume in it but one, and says how many there were.
+    /// Deletes every subvolume in the staging directory except `keep`, and returns their
+    /// number.
     async fn clear(&self, btrfs: &Btrfs, keep: Option<&Path>) -> Result<u64, StagingError> {
         let mut subvolumes = Vec::new();
         let restored = self.restored();
@@ -236,7 +240,7 @@ impl Staging {
         Ok(subvolumes.len() as u64)
     }
 
-    /// Leaves what is whole for another restore, and nothing else.
+    /// Keeps the newest received snapshot for a later restore, and removes everything else.
     pub async fn keep(self, btrfs: &Btrfs) {
         let keep = self.progress.last.as_ref().map(|last| self.path_of(last));
         if let Err(err) = self.clear(btrfs, keep.as_deref()).await {
@@ -244,7 +248,7 @@ impl Staging {
         }
     }
 
-    /// Empties and removes it.
+    /// Removes the staging directory and everything in it.
     pub async fn remove(self, btrfs: &Btrfs) {
         if let Err(err) = self.try_remove(btrfs).await {
             tracing::warn!(event = "cleanup_failed", "{}", error_chain(&err));
@@ -253,9 +257,9 @@ impl Staging {
 
     async fn try_remove(&self, btrfs: &Btrfs) -> Result<(), StagingError> {
         self.clear(btrfs, None).await?;
-        let removed = gone(fs::remove_dir(self.received()))
-            .and_then(|()| gone(fs::remove_file(self.folder.join(NEW_MARK))))
-            .and_then(|()| fs::remove_file(self.folder.join(MARK)))
+        let removed = allow_missing(fs::remove_dir(self.received()))
+            .and_then(|()| allow_missing(fs::remove_file(self.folder.join(NEW_MARKER))))
+            .and_then(|()| fs::remove_file(self.folder.join(MARKER)))
             .and_then(|()| fs::remove_dir(&self.folder));
         removed.map_err(|source| self.uncleared(source))
     }
@@ -265,7 +269,8 @@ impl Staging {
     }
 }
 
-fn gone(removed: io::Result<()>) -> io::Result<()> {
+/// Ignores that a file did not exist.
+fn allow_missing(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
         Ok(()) | Err(_) => Ok(()),
@@ -282,12 +287,12 @@ fn open_ours(path: &Path) -> Result<File, StagingError> {
     Err(StagingError::Foreign { path: path.to_owned() })
 }
 
-/// Made by a restore, or just now.
+/// Returns whether a directory was created by a restore, earlier or just now.
 fn is_ours(folder: &File, path: &Path) -> io::Result<bool> {
     let metadata = folder.metadata()?;
     let is_private = metadata.mode() & 0o077 == 0;
     let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-    let is_marked = path.join(MARK).symlink_metadata().is_ok();
+    let has_marker = path.join(MARKER).symlink_metadata().is_ok();
     let is_empty = fs::read_dir(path)?.next().is_none();
-    Ok(is_private && is_own && (is_marked || is_empty))
+    Ok(is_private && is_own && (has_marker || is_empty))
 }

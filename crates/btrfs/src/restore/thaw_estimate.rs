@@ -1,6 +1,6 @@
-//! What has to be thawed before a restore can read it, and how long that takes.
+//! Lists what has to be thawed before a restore, and how long that takes. Pure.
 //!
-//! Pure. The hours are those of
+//! The hours are those of
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects-retrieval-options.html>.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use s3up_store::ArchiveState;
 use serde::Serialize;
 
-/// From the fastest to the slowest.
+/// The shortest and the longest time that a thaw takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Hours {
     pub from: u32,
@@ -19,9 +19,9 @@ pub struct Hours {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ArchivedChunks {
     pub storage_class: String,
-    /// Chunks that nobody has asked for: one request each.
+    /// Chunks without a thaw request; each needs one.
     pub requests: usize,
-    /// Chunks that were asked for, and are not there yet.
+    /// Chunks whose thaw is in progress.
     pub in_progress: usize,
     /// Bytes of both.
     pub bytes: u64,
@@ -29,7 +29,7 @@ pub struct ArchivedChunks {
     pub bulk_hours: Hours,
 }
 
-/// By class; nothing of what can be read now.
+/// Groups the chunks that cannot be read now by storage class.
 pub fn archived_chunks<'a>(
     chunks: impl IntoIterator<Item = (&'a str, u64, ArchiveState)>,
 ) -> Vec<ArchivedChunks> {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_cannot_be_read_is_asked_for() {
+    fn only_chunks_that_cannot_be_read_are_counted() {
         use ArchiveState::{Archived, InProgress, NotArchived, Ready};
         let ready = Ready { expires_at: SystemTime::UNIX_EPOCH };
         let chunks = [

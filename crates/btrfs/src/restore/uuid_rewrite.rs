@@ -1,42 +1,41 @@
-//! What `btrfs receive` is told of who a snapshot is.
+//! Rewrites the UUIDs in a stream before `btrfs receive` sees them.
 //!
-//! It looks for the parent of a stream among all subvolumes of the filesystem
-//! that were received, by UUID, and takes the first. A parent that an earlier
-//! restore kept, or another restore at work, would get in the way. So each link
-//! but the newest is received under a UUID that this restore makes up, from a
-//! [`UuidSalt`] that no other has; the newest keeps its own, for the next
-//! incremental is known by it.
+//! `btrfs receive` looks for the parent of a stream among all received subvolumes of the
+//! filesystem, by UUID, and takes the first match. A parent that an earlier restore kept, or
+//! another restore that is running, could match as well. So every backup of the chain but the
+//! newest is received under a UUID of this restore's own, made from a random [`UuidSalt`]. The
+//! newest keeps its UUID, by which the next incremental finds its parent.
 //!
 //! Pure. How a command is changed is in `btrfs-sendstream`.
 
 use btrfs_sendstream::Uuid;
 use serde::{Deserialize, Serialize};
 
-/// Random, and never all zeros.
+/// A random number, never 0, that makes the UUIDs of one restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UuidSalt(pub [u8; 16]);
 
-/// The names of one link.
+/// The UUIDs to rewrite in the stream of one backup.
 #[derive(Clone, Copy, Debug)]
 pub struct UuidRewrite {
     /// `None`: the snapshot is received under the UUID that it was sent with.
     pub salt: Option<UuidSalt>,
-    /// The UUID of the parent when it was sent, and that under which it was
-    /// received; `None` for a full.
+    /// The UUID under which the parent was sent, and that under which it was received; `None`
+    /// for a full.
     pub parent: Option<(Uuid, Uuid)>,
 }
 
-/// A stream that is based on something else than the link before it.
+/// A stream whose parent is not the backup before it in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the stream is based on {}, expected {}", shown(found), shown(expected))]
+#[error("parent of the stream: expected {}, found {}", shown(expected), shown(found))]
 pub struct OtherBase {
     pub expected: Option<Uuid>,
     pub found: Option<Uuid>,
 }
 
 fn shown(uuid: &Option<Uuid>) -> String {
-    uuid.map_or_else(|| "nothing".to_owned(), |uuid| uuid.to_string())
+    uuid.map_or_else(|| "none".to_owned(), |uuid| uuid.to_string())
 }
 
 impl UuidSalt {
@@ -56,8 +55,9 @@ impl UuidRewrite {
         self.salt.is_some() || self.parent.is_some_and(|(sent, received)| sent != received)
     }
 
-    /// Another UUID for this one. `own` is that of the snapshot in the stream.
-    pub fn told(&self, own: Option<Uuid>, uuid: Uuid) -> Option<Uuid> {
+    /// Returns the replacement of a UUID, if it has one. `own` is the UUID of the snapshot in
+    /// the stream.
+    pub fn replacement(&self, own: Option<Uuid>, uuid: Uuid) -> Option<Uuid> {
         if let Some((sent, received)) = self.parent
             && uuid == sent
         {
@@ -77,29 +77,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_told_to_be_whom() {
+    fn own_and_parent_uuid_are_replaced_and_no_other() {
         let [own, parent, received, other] = [1, 2, 3, 4].map(|n| Uuid([n; 16]));
         let salt = UuidSalt([0x10; 16]);
         let salted = Uuid([0x11; 16]);
         let names = |salt, parent| UuidRewrite { salt, parent };
         #[rustfmt::skip]
         let cases = [
-            // names                                          renames  own           parent          other
-            (names(None, None),                               false,   None,         None,           None),
-            (names(None, Some((parent, parent))),             false,   None,         Some(parent),   None),
-            (names(None, Some((parent, received))),           true,    None,         Some(received), None),
-            (names(Some(salt), None),                         true,    Some(salted), None,           None),
-            (names(Some(salt), Some((parent, received))),     true,    Some(salted), Some(received), None),
+            // rewrite                                          changes  own           parent          other
+            (rewrite(None, None),                               false,   None,         None,           None),
+            (rewrite(None, Some((parent, parent))),             false,   None,         Some(parent),   None),
+            (rewrite(None, Some((parent, received))),           true,    None,         Some(received), None),
+            (rewrite(Some(salt), None),                         true,    Some(salted), None,           None),
+            (rewrite(Some(salt), Some((parent, received))),     true,    Some(salted), Some(received), None),
         ];
-        for (names, renames, of_own, of_parent, of_other) in cases {
-            assert_eq!(names.rename_any(), renames, "{names:?}");
-            let told = [own, parent, other].map(|uuid| names.told(Some(own), uuid));
-            assert_eq!(told, [of_own, of_parent, of_other], "{names:?}");
+        for (rewrite, changes, want_own, want_parent, want_other) in cases {
+            assert_eq!(rewrite.changes_any(), changes, "{rewrite:?}");
+            let replacement = [own, parent, other].map(|uuid| rewrite.replacement(Some(own), uuid));
+            assert_eq!(replacement, [want_own, want_parent, want_other], "{rewrite:?}");
         }
     }
 
     #[test]
-    fn a_salt_makes_up_another_name() {
+    fn two_salts_make_two_uuids() {
         let (one, other) = (UuidSalt::random().unwrap(), UuidSalt::random().unwrap());
         let uuid = Uuid([7; 16]);
         assert_ne!(one.of(uuid), uuid);

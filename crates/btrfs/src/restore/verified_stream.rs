@@ -1,8 +1,8 @@
-//! The part of a stream that is proven: whole commands, each with its checksum.
+//! Verifies a stream and releases only whole commands whose checksum agreed.
 //!
-//! A command that has not arrived whole is held back, so that not a byte of it
-//! is handed on before its checksum was looked at. What is held is shorter than
-//! one command; all else is handed on from where it lies.
+//! A command that has not arrived completely is held back, so that no byte of it is released
+//! before its checksum was verified. The held bytes are less than one command; all others are
+//! released from where they lie.
 //!
 //! What the stream is based on is looked at before its first command is handed
 //! on, and `btrfs receive` is told other [`UuidRewrite`].
@@ -22,29 +22,29 @@ pub struct VerifiedStream {
     names: UuidRewrite,
     /// Of the first command, once that was looked at.
     own: Option<Uuid>,
-    /// The highest protocol that the receiver takes.
+    /// Highest protocol that the receiver supports.
     protocol_max: u32,
     held: Vec<u8>,
-    /// Where `held` starts in the stream: what is before was handed on.
-    handed: u64,
+    /// Offset of `held` in the stream. All bytes before it were released.
+    released: u64,
     files: LongFiles,
 }
 
-/// VerifiedStream bytes, the next in the stream.
+/// The next verified bytes of the stream.
 #[derive(Debug)]
-pub enum Handed<'a> {
-    /// These of the piece that was fed.
-    Here(Range<usize>),
-    /// They lie elsewhere, and only for now.
+pub enum Released<'a> {
+    /// A range of the piece that was fed.
+    InPiece(Range<usize>),
+    /// Bytes that lie elsewhere, valid during the call only.
     Held(&'a [u8]),
 }
 
-/// Why nothing more is handed on.
+/// Why a stream is not released any further.
 #[derive(Debug)]
 pub enum Refused {
     Stream(StreamError),
     Base(OtherBase),
-    /// The receiver is too old for it.
+    /// The receiver does not support the protocol.
     Protocol,
     Write(io::Error),
 }
@@ -53,23 +53,23 @@ impl VerifiedStream {
     pub fn new(names: UuidRewrite, protocol_max: u32) -> VerifiedStream {
         let verifier = Verifier::new();
         let (held, files) = (Vec::new(), LongFiles::default());
-        VerifiedStream { verifier, names, own: None, protocol_max, held, handed: 0, files }
+        VerifiedStream { verifier, rewrite, own: None, protocol_max, held, released: 0, files }
     }
 
-    /// Files that much was handed on for since this was last asked.
+    /// Returns the files that became long since the last call.
     pub fn take_long_files(&mut self) -> Vec<PathBuf> {
         self.files.take()
     }
 
-    /// Takes the next piece, and hands on what is proven now.
+    /// Takes the next piece, and releases the commands that are verified by it.
     pub fn feed(
         &mut self,
         piece: &[u8],
-        hand_on: &mut impl FnMut(Handed<'_>) -> io::Result<()>,
+        release: &mut impl FnMut(Released<'_>) -> io::Result<()>,
     ) -> Result<(), Refused> {
-        let mut end = self.handed;
-        let mut naming: Vec<Range<u64>> = Vec::new();
-        let renames = self.names.rename_any();
+        let mut end = self.released;
+        let mut renaming: Vec<Range<u64>> = Vec::new();
+        let renames = self.rewrite.changes_any();
         let fed = self.verifier.feed_to(piece, |command| {
             end = command.range.end;
             self.files.add(&command);
@@ -78,17 +78,17 @@ impl VerifiedStream {
             }
         });
         fed.map_err(Refused::Stream)?;
-        self.look_at_first()?;
-        let window = Window { start: self.handed, held: &self.held, piece };
-        let mut at = self.handed;
-        for place in naming {
-            window.hand_on(at..place.start, hand_on)?;
+        self.check_first_command()?;
+        let window = Window { start: self.released, held: &self.held, piece };
+        let mut at = self.released;
+        for place in renaming {
+            window.release(at..place.start, release)?;
             at = place.end;
             let mut command = window.bytes(place);
             rewrite_uuids(&mut command, |uuid| self.names.told(self.own, uuid));
             hand_on(Handed::Held(&command)).map_err(Refused::Write)?;
         }
-        window.hand_on(at..end, hand_on)?;
+        window.release(at..end, release)?;
         self.hold(end, piece);
         Ok(())
     }
@@ -97,7 +97,7 @@ impl VerifiedStream {
         self.verifier.finish()
     }
 
-    fn look_at_first(&mut self) -> Result<(), Refused> {
+    fn check_first_command(&mut self) -> Result<(), Refused> {
         let (None, Some(Snapshot { uuid, parent, .. })) = (self.own, self.verifier.snapshot())
         else {
             return Ok(());
@@ -105,32 +105,32 @@ impl VerifiedStream {
         if self.verifier.protocol().version() > self.protocol_max {
             return Err(Refused::Protocol);
         }
-        self.names.check_base(parent.map(|parent| parent.uuid)).map_err(Refused::Base)?;
+        self.rewrite.check_base(parent.map(|parent| parent.uuid)).map_err(Refused::Base)?;
         self.own = Some(*uuid);
         Ok(())
     }
 
-    /// Keeps what was not handed on.
+    /// Holds the bytes that were not released.
     fn hold(&mut self, end: u64, piece: &[u8]) {
-        // What is in memory has a length that is a usize.
-        let handed = (end - self.handed) as usize;
-        let of_piece = handed.saturating_sub(self.held.len());
-        self.held.drain(..handed.min(self.held.len()));
+        // Both are lengths of memory, so the difference is a usize.
+        let released = (end - self.released) as usize;
+        let of_piece = released.saturating_sub(self.held.len());
+        self.held.drain(..released.min(self.held.len()));
         self.held.extend_from_slice(&piece[of_piece..]);
-        self.handed = end;
+        self.released = end;
     }
 }
 
-/// Bytes of the stream that are in memory: what was held, then the piece.
+/// The bytes of the stream that are in memory: the held ones, then the piece.
 struct Window<'a> {
-    /// Where `held` starts in the stream.
+    /// Offset of `held` in the stream.
     start: u64,
     held: &'a [u8],
     piece: &'a [u8],
 }
 
 impl Window<'_> {
-    /// Where a place of the stream lies: in what was held, and in the piece.
+    /// Splits a range of the stream into ranges of `held` and of `piece`.
     fn parts(&self, place: Range<u64>) -> (Range<usize>, Range<usize>) {
         let at = |offset: u64| (offset - self.start) as usize;
         let (start, end, held) = (at(place.start), at(place.end), self.held.len());
@@ -142,17 +142,17 @@ impl Window<'_> {
         [&self.held[of_held], &self.piece[of_piece]].concat()
     }
 
-    fn hand_on(
+    fn release(
         &self,
         place: Range<u64>,
-        hand_on: &mut impl FnMut(Handed<'_>) -> io::Result<()>,
+        release: &mut impl FnMut(Released<'_>) -> io::Result<()>,
     ) -> Result<(), Refused> {
         let (of_held, of_piece) = self.parts(place);
         if !of_held.is_empty() {
-            hand_on(Handed::Held(&self.held[of_held])).map_err(Refused::Write)?;
+            release(Released::Held(&self.held[of_held])).map_err(Refused::Write)?;
         }
         if !of_piece.is_empty() {
-            hand_on(Handed::Here(of_piece)).map_err(Refused::Write)?;
+            release(Released::InPiece(of_piece)).map_err(Refused::Write)?;
         }
         Ok(())
     }
@@ -174,12 +174,12 @@ mod tests {
         names.iter().map(chunk).collect::<Vec<_>>().concat()
     }
 
-    /// A stream of `btrfs send`, with data: in two chunks.
+    /// A stream of `btrfs send` with data, from two chunks.
     fn stream() -> Vec<u8> {
         chunks(&["full/chunk-20240101T020000Z-0", "full/chunk-20240101T020000Z-1"])
     }
 
-    /// One that is based on it.
+    /// An incremental based on it.
     fn incremental() -> Vec<u8> {
         chunks(&["incremental/chunk-20240108T020000Z-0"])
     }
@@ -196,14 +196,14 @@ mod tests {
     ) -> (Vec<u8>, Result<StreamSummary, Refused>) {
         let (mut proven, mut out) = (VerifiedStream::new(names, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
-            let mut hand_on = |handed: Handed<'_>| {
-                out.extend_from_slice(match handed {
-                    Handed::Here(range) => &piece[range],
-                    Handed::Held(bytes) => bytes,
+            let mut release = |released: Released<'_>| {
+                out.extend_from_slice(match released {
+                    Released::InPiece(range) => &piece[range],
+                    Released::Held(bytes) => bytes,
                 });
                 Ok(())
             };
-            if let Err(err) = proven.feed(piece, &mut hand_on) {
+            if let Err(err) = proven.feed(piece, &mut release) {
                 return (out, Err(err));
             }
         }
@@ -211,43 +211,43 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_stream_is_handed_on_as_it_is() {
+    fn a_sound_stream_is_released_unchanged() {
         let stream = stream();
         for piece_bytes in [1, 7, 1000, stream.len()] {
-            let (out, facts) = handed_on(of_full(), &stream, piece_bytes);
+            let (out, facts) = released_bytes(of_full(), &stream, piece_bytes);
             assert!(out == stream, "{piece_bytes}");
             assert_eq!(facts.unwrap().total_bytes, stream.len() as u64);
         }
     }
 
     #[test]
-    fn no_byte_of_a_damaged_command_is_handed_on() {
+    fn no_byte_of_a_damaged_command_is_released() {
         let stream = stream();
         for at in (0..stream.len()).step_by(stream.len() / 50) {
             let mut damaged = stream.clone();
             damaged[at] ^= 1;
-            let (out, verdict) = handed_on(of_full(), &damaged, 7);
+            let (out, verdict) = released_bytes(of_full(), &damaged, 7);
             assert!(matches!(verdict, Err(Refused::Stream(_))), "{at}: {verdict:?}");
             assert!(out.len() <= at && stream.starts_with(&out), "{at}: {}", out.len());
         }
     }
 
     #[test]
-    fn only_names_differ_in_what_is_handed_on() {
-        let (_, full) = handed_on(of_full(), &stream(), 1000);
+    fn only_uuids_differ_in_a_rewritten_stream() {
+        let (_, full) = released_bytes(of_full(), &stream(), 1000);
         let sent = full.unwrap().snapshot.uuid;
         let (salt, received) = (UuidSalt([3; 16]), Uuid([9; 16]));
         let names = || UuidRewrite { salt: Some(salt), parent: Some((sent, received)) };
         let stream = incremental();
         for piece_bytes in [1, 7, 1000, stream.len()] {
-            let (out, facts) = handed_on(names(), &stream, piece_bytes);
+            let (out, facts) = released_bytes(rewrite(), &stream, piece_bytes);
 
             let own = facts.unwrap().snapshot.uuid;
-            let mut told = Verifier::new();
-            told.feed(&out).unwrap();
-            let told = told.finish().unwrap();
-            assert_eq!(told.snapshot.uuid, salt.of(own), "{piece_bytes}");
-            assert_eq!(told.snapshot.parent.map(|parent| parent.uuid), Some(received));
+            let mut out_facts = Verifier::new();
+            out_facts.feed(&out).unwrap();
+            let out_facts = out_facts.finish().unwrap();
+            assert_eq!(out_facts.snapshot.uuid, salt.of(own), "{piece_bytes}");
+            assert_eq!(out_facts.snapshot.parent.map(|parent| parent.uuid), Some(received));
             let differs = out.iter().zip(&stream).filter(|(one, other)| one != other).count();
             assert!(out.len() == stream.len() && differs <= 16 + 16 + 4, "{differs} bytes differ");
         }
@@ -259,7 +259,7 @@ mod tests {
         for (names, stream) in
             [(of_full(), incremental()), (other, incremental()), (other, stream())]
         {
-            let (out, verdict) = handed_on(names, &stream, 1000);
+            let (out, verdict) = released_bytes(rewrite, &stream, 1000);
             assert!(matches!(verdict, Err(Refused::Base(_))), "{verdict:?}");
             assert!(out.is_empty());
         }

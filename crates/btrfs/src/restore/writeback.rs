@@ -1,20 +1,19 @@
-//! What was received goes to the disk, and out of memory, while more is received.
+//! Writes back and evicts restored data while the restore is still running.
 //!
-//! By itself the kernel begins to write once a tenth of the memory waits to be
-//! written. Up to there the disk has nothing to do; and at the end of a link, which
-//! counts only once it is on disk for good, all of that is still to be waited
-//! for. So the filesystem is synced now and then. Where a sync takes long, long
-//! files begin to be written before the next one: a sync ends with the disk's own
-//! cache, and only waits then.
+//! Without it the kernel starts writeback only when dirty pages fill a tenth of the memory.
+//! Until then the disk is idle, and the final sync of each backup, which must be durable before
+//! it counts, stalls. So the filesystem is synced every 128 MiB. While a sync is still running,
+//! writeback of long files is started early, because the tail of a sync only waits for the
+//! cache of the disk.
 //!
-//! What is on disk then is of no use in memory: the files at the target are other
-//! inodes, with pages of their own. Left alone, these pages push out what the host
-//! works with, and have to be removed one by one when what was received is
-//! deleted. So those of long files are dropped, unless they are compared soon.
+//! The page cache of restored files is useless: the files at the target are other inodes with
+//! pages of their own. It would push out what the host works with, and removing the received
+//! snapshot would have to free it page by page. So the pages of long files are dropped, unless
+//! they are compared soon.
 //!
-//! Two threads do it, for both may block. Nothing here is an error: the sync at
-//! the end of the link, of another open file, is told of all that could not be
-//! written since that was opened; a page that stays in memory does no harm.
+//! Both calls may block, so each has a thread. A failure here is not an error: the final sync,
+//! through another open file, reports every write error since that file was opened, and a page
+//! that stays in memory does no harm.
 
 use std::fs::{self, File};
 use std::io;
@@ -28,51 +27,52 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use rustix::fs::{Advice, FileType, Mode, OFlags, ResolveFlags, fadvise, fstat, openat2, syncfs};
 use tokio::task::JoinSet;
 
-/// Each sync commits a transaction of btrfs: few enough of them for a slow disk,
-/// and soon enough that little is left for the end.
+/// Bytes between two syncs. Each sync commits a btrfs transaction: this is rare enough for a
+/// slow disk, and often enough that the final sync has little to do.
 const ASK_BYTES: u64 = 128 << 20;
-/// Far more than are written between two syncs; the others are passed over.
+/// Maximum number of files per request, far more than two syncs are apart. The others are
+/// skipped.
 const FILES_MAX: usize = 1024;
 
-/// What is done with the pages of what is on disk.
+/// What happens to the page cache of files that are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
     Drop,
-    /// They are read again soon.
+    /// The files are read again soon.
     Keep,
 }
 
-/// Tells the threads what was received; dropped, it tells no more.
+/// Tells the threads how much was received. They end once it is dropped.
 #[derive(Debug)]
 pub struct Writeback {
     sync: Ask,
-    /// Begins to write, and drops what is on disk.
+    /// Starts writeback, and drops pages that are on disk.
     write: Option<Ask>,
 }
 
-/// They end soon after their [`Writeback`] was dropped, and hold the folder open.
+/// The threads of a [`Writeback`]. They hold the directory open, and end soon after the
+/// `Writeback` is dropped.
 #[derive(Debug, Default)]
 pub struct Threads(JoinSet<()>);
 
-/// Asks a thread that does one thing after the other. While it is busy, what it
-/// is to do next is collected.
+/// Sends requests to one thread. While the thread is busy, the next request is collected.
 #[derive(Debug)]
 struct Ask {
     thread: Sender<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,
-    /// Since it was last asked.
+    /// Bytes since the last request.
     bytes: u64,
     files: Vec<PathBuf>,
 }
 
-/// What a thread is asked.
+/// The thread's end of an [`Ask`].
 struct Asked {
     files: Receiver<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,
 }
 
 impl Writeback {
-    /// For what is received into `folder`.
+    /// Starts the threads for files that are received into `folder`.
     pub fn start(folder: &Path, pages: Pages) -> io::Result<(Writeback, Threads)> {
         let folder = File::open(folder)?;
         let mut threads = JoinSet::new();
@@ -89,7 +89,7 @@ impl Writeback {
         threads.spawn_blocking(move || {
             asked.serve(|files| {
                 if let Err(errno) = syncfs(&folder) {
-                    tracing::debug!(event = "early_sync_failed", "{errno}");
+                    tracing::debug!(event = "writeback_sync_failed", "{errno}");
                 }
                 if pages == Pages::Drop {
                     drop_all(&folder, files);
@@ -99,15 +99,15 @@ impl Writeback {
         Ok((Writeback { sync, write }, Threads(threads)))
     }
 
-    /// So many bytes more were handed to `btrfs receive`, many of them for these
-    /// files, below the folder that is received into.
+    /// Adds bytes that were written to `btrfs receive`, and the long files among them, relative
+    /// to the directory that is received into.
     pub fn add(&mut self, bytes: u64, files: &[PathBuf]) {
         self.sync.add(bytes, files);
         if let Some(write) = &mut self.write {
             write.add(bytes, files);
         }
         if self.sync.asks() {
-            // It writes all that is there.
+            // A sync writes everything.
             self.write.iter_mut().for_each(Ask::forget);
         } else if let Some(write) = &mut self.write {
             write.asks();
@@ -134,13 +134,13 @@ impl Ask {
         self.files.extend(files.iter().take(FILES_MAX - self.files.len()).cloned());
     }
 
-    /// Asks where there is enough to do and the thread is free; says whether.
+    /// Sends a request if there is enough to do and the thread is free. Returns whether it did.
     fn asks(&mut self) -> bool {
         if self.bytes < ASK_BYTES || self.is_busy.swap(true, Ordering::AcqRel) {
             return false;
         }
         if self.thread.send(std::mem::take(&mut self.files)).is_err() {
-            tracing::debug!(event = "early_writing_ended", "its thread has ended");
+            tracing::debug!(event = "writeback_thread_ended", "the thread has ended");
         }
         self.bytes = 0;
         true
@@ -169,9 +169,9 @@ fn drop_all(folder: &File, files: &[PathBuf]) {
     }
 }
 
-/// Drops the pages that are on disk; the kernel begins to write the others
-/// (`POSIX_FADV_DONTNEED`). The stream may have moved the file away by now, or put
-/// something else in its place: a device that is merely opened may act.
+/// Drops the pages that are on disk and starts writeback of the others
+/// (`POSIX_FADV_DONTNEED`). The stream may have replaced the file by now, so only a regular
+/// file is opened: opening a device may have effects.
 fn drop_pages(folder: &File, path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -204,14 +204,14 @@ mod tests {
         fs::create_dir(dir.path().join("sub")).unwrap();
         fs::write(dir.path().join("sub/file"), "content").unwrap();
         symlink("/etc/passwd", dir.path().join("link")).unwrap();
-        symlink("sub", dir.path().join("way")).unwrap();
+        symlink("sub", dir.path().join("detour")).unwrap();
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
-        // Opening the FIFO would wait for somebody who writes.
+        // Opening the FIFO would block until a writer opens it.
         for path in ["file", "sub/file", "sub", "fifo", "link"] {
             drop_pages(&folder, Path::new(path)).unwrap();
         }
-        for path in ["gone", "way/file", "../file", "/etc/passwd"] {
+        for path in ["gone", "detour/file", "../file", "/etc/passwd"] {
             assert!(drop_pages(&folder, Path::new(path)).is_err(), "{path}");
         }
     }
@@ -226,19 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn it_is_synced_and_where_that_takes_long_written() {
+    fn long_files_are_written_back_while_a_sync_is_running() {
         let (mut writeback, synced, written) = writeback();
         writeback.add(ASK_BYTES - 1, &[path(1)]);
-        assert!(synced.files.try_recv().is_err(), "so little is not asked for");
+        assert!(synced.files.try_recv().is_err(), "too little for a request");
         writeback.add(1, &[path(2)]);
         assert_eq!(synced.files.try_recv().unwrap(), [path(1), path(2)]);
-        assert!(written.files.try_recv().is_err(), "the sync writes it");
+        assert!(written.files.try_recv().is_err(), "the sync writes everything");
 
         writeback.add(ASK_BYTES, &[path(3)]);
-        assert!(synced.files.try_recv().is_err(), "it is not done yet");
+        assert!(synced.files.try_recv().is_err(), "the sync is still running");
         assert_eq!(written.files.try_recv().unwrap(), [path(3)]);
         writeback.add(ASK_BYTES, &[path(4)]);
-        assert!(written.files.try_recv().is_err(), "it is not done yet");
+        assert!(written.files.try_recv().is_err(), "writeback is still running");
         synced.is_busy.store(false, Ordering::Release);
         writeback.add(0, &[path(5)]);
         assert_eq!(synced.files.try_recv().unwrap(), [path(3), path(4), path(5)]);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_collected_is_bounded() {
+    fn a_request_has_a_limited_number_of_files() {
         let (mut ask, _asked) = Ask::new();
         for _ in 0..3 {
             ask.add(1, &vec![path(1); FILES_MAX - 1]);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_are_dropped_unless_they_are_to_be_kept() {
+    async fn dropping_pages_keeps_the_content_of_the_file() {
         let (dir, _) = folder();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
         for (pages, count) in [(Pages::Drop, 2), (Pages::Keep, 1)] {

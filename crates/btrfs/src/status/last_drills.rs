@@ -1,7 +1,7 @@
-//! The last good drill of each subvolume: a file beside `global.state_path`.
+//! Records the last good drill of each subvolume, in a file beside `global.state_path`.
 //!
-//! For `status`, and nothing else. Not in the state file itself, which a backup
-//! that runs at the same time replaces.
+//! Only `status` reads it. It is not the state file itself, because a backup that runs at the same
+//! time replaces that one.
 
 use std::path::Path;
 
@@ -16,14 +16,14 @@ use crate::drill::Drilled;
 /// A hundred thousand subvolumes.
 const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
 
-/// A drill that went well.
+/// The last good drill of a subvolume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LastDrill {
     pub drilled_at: Timestamp,
     pub manifest: String,
     /// `full`, `sample` or `stream`.
     pub extent: String,
-    /// In words.
+    /// The description of the proof.
     pub proven: String,
     pub total_bytes: u64,
     pub elapsed_seconds: f64,
@@ -57,11 +57,11 @@ impl Drills {
         self.0.get(subvolume)
     }
 
-    /// Remembers a drill, on disk.
+    /// Records a drill on disk. A failure is only a warning.
     pub fn note(&mut self, subvolume: &SubvolumeName, drill: LastDrill) {
         if let Err(err) = self.0.set(subvolume, drill) {
             let path = self.0.path().display();
-            tracing::warn!(event = "drill_not_noted", %path, "{err}; check `global.state_path`");
+            tracing::warn!(event = "drill_not_recorded", %path, "{err}; check `global.state_path`");
         }
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_drill_is_remembered_and_what_cannot_be_used_is_not() {
+    fn a_good_drill_is_recorded_and_an_unusable_file_counts_as_empty() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("new/state.json");
         let data = SubvolumeName::parse("data").unwrap();
@@ -107,6 +107,6 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let mut drills = open("a/");
         drills.note(&data, drill.clone());
-        assert_eq!(drills.last(&data), Some(&drill), "it is no error that it cannot be written");
+        assert_eq!(drills.last(&data), Some(&drill), "a failed write is not an error");
     }
 }

@@ -114,7 +114,7 @@ async fn an_impossible_target_is_refused_before_anything_is_downloaded() {
     set_read_only(&world.fs.subvolume("closed"), true);
     #[rustfmt::skip]
     let cases = [
-        (world.subvolume("data"),                 "exists; choose a path that does not"),
+        (world.subvolume("data"),                 "exists; choose another path"),
         (world.fs.path().join("closed/new"),      "Read-only file system"),
         (world.fs.path().join("file"),            "exists"),
         (world.fs.path().join("link"),            "exists"),
@@ -140,7 +140,7 @@ async fn a_subvolume_without_backups_is_named() {
     let target = world.fs.path().join("restored");
     world.restore("data", &target).await.failed_with(
         1,
-        &["nothing is published for the subvolume data", "below the prefix nas/ at all"],
+        &["no backup of subvolume data is published", "no backups below the prefix nas/"],
     );
     let ran = world.run(&["backup", "--once", "--subvolume", "dta"]).await;
     ran.failed_with(2, &["subvolume \"dta\" is not in the configuration; expected one of data"]);
@@ -152,7 +152,7 @@ async fn a_subvolume_without_backups_is_named() {
     world.run(&other).await.failed_with(1, &["manifest nas/none.json is missing in the bucket"]);
     world.delete("nas/subvol/data/current.json").await;
     let ran = world.run(&["restore", "--subvolume", "data", "--target", target]).await;
-    ran.failed_with(1, &["but of its backups there is one, of 20", "`--at TIME`"]);
+    ran.failed_with(1, &["there is one backup, from 20", "`--at TIME`"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Chunks, manifests and parts files that are not what they were: a restore
-//! names them, and leaves nothing.
+//! Damaged chunks, manifests, part indexes and pointers: a restore names the object and leaves
+//! nothing.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use s3up_testkit::{BtrfsFault, Calls, ExitAs, InjectedFault, StandIn, noise, wai
 
 use crate::fixture::{CHUNK, PART, RETRY_FOR, World, names_in};
 
-/// A full of two chunks and an incremental.
+/// Makes a full of two chunks and an incremental.
 async fn world() -> Option<World> {
     let world = World::start(&["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(CHUNK + 100)).expect("a written file");
@@ -29,7 +29,7 @@ enum Damage {
 async fn damage_to_any_object_is_named_and_leaves_nothing() {
     let Some(world) = world().await else { return };
     let keys = world.keys().await;
-    // The last one's is the first.
+    // The neighbour of the last object is the first.
     let neighbours: Vec<_> = keys.iter().cycle().skip(1).take(keys.len()).cloned().collect();
     let target = world.fs.path().join("restored");
     let snapshots = world.snapshots();
@@ -71,7 +71,7 @@ async fn damage_to_any_object_is_named_and_leaves_nothing() {
             let is_named = ran.stderr.contains(key.as_str())
                 || (matches!(damage, Damage::Swapped) && ran.stderr.contains(neighbour.as_str()));
             assert!(is_named, "{key} {damage:?}: {}", ran.stderr);
-            assert!(ran.stderr.contains("`--at TIME`"), "what to do: {}", ran.stderr);
+            assert!(ran.stderr.contains("`--at TIME`"), "the next step is named: {}", ran.stderr);
             assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{key} {damage:?}");
             assert_eq!(world.snapshots(), snapshots);
             world.assert_nothing_runs();
@@ -81,10 +81,11 @@ async fn damage_to_any_object_is_named_and_leaves_nothing() {
     }
     let ran = world.restore("data", &target).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pointer_that_is_damaged_is_named_and_costs_no_backup() {
+async fn a_damaged_pointer_is_named_and_no_backup_is_lost() {
     for pointer in [b"{".to_vec(), vec![b' '; 70_000]] {
         let Some(world) = world().await else { return };
         let before = world.keys().await;
@@ -103,20 +104,21 @@ async fn a_pointer_that_is_damaged_is_named_and_costs_no_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pointer_that_was_set_back_costs_no_backup() {
+async fn a_pointer_to_an_older_backup_costs_no_newer_backup() {
     let Some(world) = world().await else { return };
     let old = world.read("nas/subvol/data/current.json").await.unwrap();
     world.backup().await;
-    let (newer, _) = world.newest("data").await;
+    let before = world.keys().await;
     world.write("nas/subvol/data/current.json", &old).await;
 
     world.backup().await;
 
-    assert!(world.read(&newer).await.is_some());
+    let after = world.keys().await;
+    assert!(before.iter().all(|key| after.contains(key)), "{before:?} {after:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_that_lost_an_object_or_is_of_another_subvolume_gets_a_full() {
+async fn a_chain_without_an_object_or_of_another_subvolume_leads_to_a_full() {
     let Some(world) = world().await else { return };
     let (_, newest) = world.newest("data").await;
     world.delete(newest["chunks"][0]["key"].as_str().unwrap()).await;
@@ -135,7 +137,7 @@ async fn a_chain_that_lost_an_object_or_is_of_another_subvolume_gets_a_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manifest_of_a_newer_program_stops_its_subvolume_and_no_other() {
+async fn a_manifest_of_a_newer_program_stops_only_its_subvolume() {
     let Some(world) = World::start(&["one", "two"]).await else { return };
     world.backup().await;
     let (key, mut manifest) = world.newest("one").await;
@@ -151,7 +153,7 @@ async fn a_manifest_of_a_newer_program_stops_its_subvolume_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receive_that_goes_wrong_is_the_cause_and_leaves_nothing() {
+async fn a_failed_receive_is_reported_and_leaves_nothing() {
     let Some(mut world) = world().await else { return };
     let bytes = 100_000;
     #[rustfmt::skip]
@@ -177,7 +179,7 @@ async fn a_receive_that_goes_wrong_is_the_cause_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_restore_left_is_removed_by_the_next() {
+async fn the_next_restore_removes_what_a_killed_one_left() {
     let Some(mut world) = world().await else { return };
     let fault = BtrfsFault::HangsAfter { bytes: 100_000 };
     let stand_in = StandIn::new([InjectedFault { command: "receive", call: Calls::Nth(1), fault }]);
@@ -194,17 +196,19 @@ async fn what_a_killed_restore_left_is_removed_by_the_next() {
     let ran = world.restore("data", &target).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_that_no_restore_made_is_never_touched() {
+async fn a_directory_that_no_restore_created_is_not_touched() {
     let Some(world) = world().await else { return };
-    let theirs = world.fs.subvolume("theirs");
+    let snapshots = world.snapshots();
     let staging = |name: &str| world.fs.path().join(format!(".{name}.btrfs-to-s3-restore"));
     std::os::unix::fs::symlink(world.fs.path(), staging("link")).unwrap();
     fs::create_dir(staging("folder")).unwrap();
-    world.fs.subvolume(".folder.btrfs-to-s3-restore/mine");
+    let mine = world.fs.subvolume(".folder.btrfs-to-s3-restore/mine").join("file");
+    fs::write(&mine, "mine").unwrap();
     fs::create_dir(staging("open")).unwrap();
     for name in ["link", "folder", "open"] {
         let target = world.fs.path().join(name);
@@ -214,11 +218,15 @@ async fn a_folder_that_no_restore_made_is_never_touched() {
         ran.failed_with(1, &["btrfs-to-s3-restore"]);
         assert!(!target.exists());
     }
-    assert!(theirs.exists() && staging("folder").join("mine").exists());
+    assert_eq!(fs::read_to_string(mine).unwrap(), "mine");
+    assert_eq!(fs::read_link(staging("link")).unwrap(), world.fs.path());
+    assert_eq!(names_in(&staging("folder")), ["mine"]);
+    assert_eq!(names_in(&staging("open")), Vec::<String>::new());
+    assert_eq!(world.snapshots(), snapshots);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_appears_meanwhile_is_not_touched() {
+async fn a_target_that_appears_during_a_restore_is_not_touched() {
     let Some(mut world) = world().await else { return };
     let target = world.fs.path().join("restored");
     let flood =
@@ -244,5 +252,5 @@ async fn a_target_with_the_longest_name_is_restored() {
     let target = world.fs.path().join("x".repeat(255));
     let ran = world.restore("data", &target).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(target.join("big").exists());
+    assert_same_tree(&world.subvolume("data"), &target);
 }

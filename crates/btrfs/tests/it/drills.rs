@@ -1,4 +1,4 @@
-//! Drills: the newest backups restored, compared, and removed again.
+//! `drill`: the newest backups are restored, compared and removed again.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::fixture::{CHUNK, World, names_in};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Subvolumes that are backed up, twice, and a folder for drills.
+/// Backs up each subvolume twice, and configures a scratch directory.
 async fn backed_up(names: &[&str]) -> Option<World> {
     let world = World::start(names).await?;
     fs::create_dir(scratch(&world)).expect("a new folder");
@@ -34,8 +34,8 @@ fn scratch(world: &World) -> PathBuf {
     world.state().with_file_name("scratch")
 }
 
-/// No file, no mount, no loop device.
-fn nothing_is_left(world: &World) {
+/// Asserts that no file, mount or loop device of a drill is left.
+fn assert_nothing_is_left(world: &World) {
     let folder = scratch(world).join(".btrfs-to-s3-drill");
     assert_eq!(names_in(&folder), ["lock"]);
     let text = folder.to_str().expect("UTF-8");
@@ -57,7 +57,7 @@ async fn status(world: &World) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_drill_is_proven_remembered_and_leaves_nothing() {
+async fn a_good_drill_compares_every_byte_is_recorded_and_leaves_nothing() {
     let Some(world) = backed_up(&["one", "two"]).await else { return };
     let never = world.run(&["status", "--check"]).await;
     assert_eq!(never.code, Some(1));
@@ -75,7 +75,7 @@ async fn a_good_drill_is_proven_remembered_and_leaves_nothing() {
         );
         assert!(line["said"].as_str().unwrap().starts_with("every byte of 2 files"), "{line}");
     }
-    nothing_is_left(&world);
+    assert_nothing_is_left(&world);
     let status = status(&world).await;
     assert_eq!(status[1]["last_good_drill"]["extent"], "full");
     assert_eq!(status[1]["last_good_drill"]["manifest"], world.newest("two").await.0);
@@ -86,7 +86,7 @@ async fn a_good_drill_is_proven_remembered_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_source_a_drill_proves_the_stream() {
+async fn a_drill_without_the_source_snapshot_verifies_the_stream() {
     let Some(world) = backed_up(&["data"]).await else { return };
     for name in world.snapshots() {
         s3up_testkit::delete_subvolume(&world.snapshots_dir().join(name));
@@ -95,9 +95,9 @@ async fn without_its_source_a_drill_proves_the_stream() {
     let ran = world.run(&["drill", "--subvolume", "data"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.contains("proven are the stream's checksums alone"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("verified by the checksums of the stream only"), "{}", ran.stdout);
     assert_eq!(status(&world).await[0]["last_good_drill"]["extent"], "stream");
-    nothing_is_left(&world);
+    assert_nothing_is_left(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,16 +112,16 @@ async fn a_drill_of_a_damaged_chain_fails_and_leaves_nothing() {
     let alone = world.run(&["drill", "--subvolume", "bad"]).await;
     let both = world.run(&["drill"]).await;
 
-    alone.failed_with(1, &["drill: failed: bad"]);
-    both.failed_with(3, &["drill: failed: bad"]);
+    alone.failed_with(1, &["drill failed for bad"]);
+    both.failed_with(3, &["drill failed for bad"]);
     assert!(both.stdout.contains("good") && both.stdout.contains("every byte"), "{}", both.stdout);
     let status = status(&world).await;
     assert!(status[0]["last_good_drill"].is_null() && !status[1]["last_good_drill"].is_null());
-    nothing_is_left(&world);
+    assert_nothing_is_left(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_drill_left_is_removed_by_the_next_one() {
+async fn the_next_drill_removes_what_a_killed_one_left() {
     let Some(world) = backed_up(&["data"]).await else { return };
     let held = world.s3.faults().hold_op(Op::GetObject, 6);
     let mut killed = world.command(&["drill"]).spawn().unwrap();
@@ -135,11 +135,11 @@ async fn what_a_killed_drill_left_is_removed_by_the_next_one() {
     let ran = world.run(&["drill"]).await;
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    nothing_is_left(&world);
+    assert_nothing_is_left(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drill_that_is_stopped_leaves_nothing() {
+async fn a_stopped_drill_leaves_nothing() {
     let Some(world) = backed_up(&["data"]).await else { return };
     let held = world.s3.faults().hold_op(Op::GetObject, 6);
     let child = world.command(&["drill"]).spawn().unwrap();
@@ -151,11 +151,11 @@ async fn a_drill_that_is_stopped_leaves_nothing() {
 
     held.release();
     assert_eq!(ran.code, Some(143), "{}", ran.stderr);
-    nothing_is_left(&world);
+    assert_nothing_is_left(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archived_backup_is_thawed_only_when_that_is_said() {
+async fn a_drill_thaws_archived_chunks_only_with_wait_restore() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::create_dir(scratch(&world)).unwrap();
     world.reconfigure("storage_class_chunks = \"STANDARD\"", "storage_class_chunks = \"GLACIER\"");
@@ -165,7 +165,7 @@ async fn an_archived_backup_is_thawed_only_when_that_is_said() {
 
     let ran = world.run(&["drill", "--set", &scratch_dir]).await;
 
-    ran.failed_with(4, &["data", "go on later with: ", "--wait-restore"]);
+    ran.failed_with(4, &["data", "run again later: ", "--wait-restore"]);
     assert_eq!(world.s3.faults().calls(Op::RestoreObject), 0);
     let timed = ["drill", "--set", &scratch_dir, "--wait-restore", "--restore-timeout", "1"];
     world.run(&timed).await.failed_with(4, &["--wait-restore --restore-timeout 1"]);
@@ -173,11 +173,11 @@ async fn an_archived_backup_is_thawed_only_when_that_is_said() {
     world.s3.advance(Duration::from_secs(7200)).await.unwrap();
     let ready = world.run(&["drill", "--set", &scratch_dir]).await;
     assert_eq!(ready.code, Some(0), "{}", ready.stderr);
-    nothing_is_left(&world);
+    assert_nothing_is_left(&world);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_drill_needs_is_said() {
+async fn a_drill_without_scratch_dir_or_backup_fails_with_a_hint() {
     let Some(world) = World::start(&["data"]).await else { return };
 
     world.run(&["drill"]).await.failed_with(2, &["set `drill.scratch_dir`"]);
@@ -187,6 +187,10 @@ async fn what_a_drill_needs_is_said() {
     fs::create_dir(scratch(&world)).unwrap();
     let scratch_dir = format!("drill.scratch_dir={:?}", scratch(&world));
     let nothing = world.run(&["drill", "--set", &scratch_dir]).await;
-    nothing.failed_with(1, &["drill: failed: data"]);
-    assert!(nothing.stdout.contains("nothing is published"), "{}", nothing.stdout);
+    nothing.failed_with(1, &["drill failed for data"]);
+    assert!(
+        nothing.stdout.contains("no backup of subvolume data is published"),
+        "{}",
+        nothing.stdout
+    );
 }

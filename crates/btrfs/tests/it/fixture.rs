@@ -1,5 +1,4 @@
-//! A bucket, a btrfs filesystem with subvolumes, a configuration, and the
-//! program.
+//! A bucket, a btrfs filesystem with subvolumes, a configuration, and the program.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,7 +22,7 @@ pub const RETRY_FOR: Duration = Duration::from_secs(20);
 const MOUNT: &str = "noatime";
 const FILESYSTEM_BYTES: u64 = 2 << 30;
 pub const PART: u64 = 5 << 20;
-/// Two parts and a bit.
+/// Length of a chunk: a little more than two parts.
 pub const CHUNK: u64 = 11 << 20;
 
 pub struct World {
@@ -36,7 +35,7 @@ pub struct World {
     folder: TempDir,
 }
 
-/// How the program ended.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -45,23 +44,23 @@ pub struct Ran {
 }
 
 impl World {
-    /// With one subvolume for each name. `None`: this machine cannot do that,
-    /// and it was said.
+    /// Starts a world with these subvolumes. Returns `None`, and prints why, if this machine
+    /// cannot run the test.
     pub async fn start(subvolumes: &[&str]) -> Option<World> {
         World::make(|options| options, MOUNT, subvolumes).await
     }
 
-    /// The same on a server that treats conditional writes like this.
+    /// Starts a world whose S3 server treats conditional writes like this.
     pub async fn start_with(conditions: Conditions, subvolumes: &[&str]) -> Option<World> {
         World::make(|options| Options { conditions, ..options }, MOUNT, subvolumes).await
     }
 
-    /// The same on a filesystem that is mounted with these options.
+    /// Starts a world whose filesystem is mounted with these options.
     pub async fn start_mounted(options: &str, subvolumes: &[&str]) -> Option<World> {
         World::make(|options| options, options, subvolumes).await
     }
 
-    /// The same with a server whose clock is so far behind.
+    /// Starts a world whose S3 server has a clock that is behind.
     pub async fn start_behind(clock_behind: Duration, subvolumes: &[&str]) -> Option<World> {
         World::make(|options| Options { clock_behind, ..options }, MOUNT, subvolumes).await
     }
@@ -88,10 +87,10 @@ impl World {
         Some(world)
     }
 
-    /// The bucket cannot be reached any more. Returns where it was.
+    /// Makes the bucket unreachable, and returns its address.
     pub async fn s3_goes_away(&mut self) -> SocketAddr {
         let address = self.s3.endpoint().trim_start_matches("http://").parse();
-        // Somewhere else, and empty.
+        // The world keeps a server: another one, at another address, without the bucket.
         let other = DevStore::start(Options::new(self.folder.path().join("other-s3"))).await;
         let s3 = std::mem::replace(&mut self.s3, other.expect("an S3 server"));
         s3.stop().await;
@@ -103,8 +102,8 @@ impl World {
         self.s3 = DevStore::start(options).await.expect("an S3 server");
     }
 
-    /// Writes the configuration: what `[subvolumes]` says, and more of `[s3]`.
-    /// `run_at` is midnight: what is due on a day is due whenever a test runs.
+    /// Writes the configuration with these lines of `[subvolumes]` and `[s3]`. `run_at` is
+    /// midnight, so that what is due on a day is due whenever a test runs.
     pub fn configure(&self, subvolumes: &str, s3: &str) {
         let text = format!(
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
@@ -131,7 +130,7 @@ impl World {
         self.folder.path().join("config.toml")
     }
 
-    /// Replaces a text of the configuration.
+    /// Replaces a text in the configuration.
     pub fn reconfigure(&self, from: &str, to: &str) {
         let text = fs::read_to_string(self.config()).expect("the configuration");
         assert!(text.contains(from), "{from} is not in the configuration");
@@ -171,7 +170,7 @@ impl World {
         Ran::of(self.command(arguments).output().await.expect("the program"))
     }
 
-    /// Backs everything up, which has to work.
+    /// Backs everything up, which must succeed.
     pub async fn backup(&self) -> Ran {
         let ran = self.run(&["backup", "--once"]).await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -183,25 +182,25 @@ impl World {
         self.run(&["restore", "--subvolume", subvolume, "--target", target]).await
     }
 
-    /// HardLinkNames of the snapshots on disk, without the folder of records.
+    /// Returns the names of the snapshots on disk, without the directory of records.
     pub fn snapshots(&self) -> Vec<String> {
         let mut names = names_in(&self.snapshots_dir());
         names.retain(|name| !name.starts_with('.'));
         names
     }
 
-    /// HardLinkNames of the snapshots that are on record.
+    /// Returns the names of the snapshots that have a record.
     pub fn records(&self) -> Vec<String> {
         let names = names_in(&self.snapshots_dir().join(".btrfs-to-s3"));
         names.iter().map(|name| name.trim_end_matches(".json").to_owned()).collect()
     }
 
-    /// All keys of backups.
+    /// Returns all keys of backups.
     pub async fn keys(&self) -> Vec<String> {
         self.keys_below("nas/subvol/").await
     }
 
-    /// All keys in the bucket.
+    /// Returns all keys in the bucket.
     pub async fn all_keys(&self) -> Vec<String> {
         self.keys_below("").await
     }
@@ -241,7 +240,7 @@ impl World {
         self.store.delete(&parse(key), RETRY_FOR).await.expect("a deleted object");
     }
 
-    /// The manifest that the pointer of a subvolume names, and its key.
+    /// Returns the manifest that the pointer of a subvolume names, with its key.
     pub async fn newest(&self, subvolume: &str) -> (String, Value) {
         let pointer = self.json(&format!("nas/subvol/{subvolume}/current.json")).await;
         let key = pointer["manifest_key"].as_str().expect("a key").to_owned();
@@ -249,7 +248,7 @@ impl World {
         (key, manifest)
     }
 
-    /// Makes every manifest of a subvolume so many days older.
+    /// Makes every manifest of a subvolume older by `days`.
     pub async fn age(&self, subvolume: &str, days: i64) {
         let manifests = self.keys().await.into_iter().filter(|key| {
             key.starts_with(&format!("nas/subvol/{subvolume}/"))
@@ -265,7 +264,7 @@ impl World {
         }
     }
 
-    /// No process of the program or of its children is left.
+    /// Asserts that no process of the program or its children is left.
     pub fn assert_nothing_runs(&self) {
         self.process_tag.assert_no_process_left();
     }
@@ -277,7 +276,7 @@ impl Ran {
         Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// It failed with this code, and with one line that says so.
+    /// Asserts that it failed with this code and one error line that contains these texts.
     #[track_caller]
     pub fn failed_with(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{}", self.stderr);

@@ -1,8 +1,8 @@
-//! Buckets that were written once and are never changed: `testdata/format`. What
-//! is in them has to be restored by every later program.
+//! Buckets that were written once and never change: `testdata/format`. Every later program must
+//! restore them.
 //!
-//! `S3UP_WRITE_FORMAT=1 cargo test -p btrfs-to-s3 --test it format` writes those
-//! that are not there. Without that variable they are only read.
+//! `S3UP_WRITE_FORMAT=1 cargo test -p btrfs-to-s3 --test it format` writes the missing ones.
+//! Without the variable they are only read.
 
 mod python;
 
@@ -14,14 +14,14 @@ use s3up_testkit::{Tree, assert_same_tree, dir, file, hard_link, noise, sparse, 
 use crate::fixture::{World, names_in};
 
 const WRITE: &str = "S3UP_WRITE_FORMAT";
-/// So that commands of the stream go over the ends of chunks.
+/// Length of a chunk, short enough that commands of the stream cross chunk ends.
 const CHUNK_BYTES: u64 = 40_000;
 
 fn folder(form: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/format").join(form)
 }
 
-/// What the full holds. Like the changes, never edited.
+/// Returns the tree of the full. Never edited, like the changes.
 fn first() -> Tree {
     Tree::new([
         file("readme", "hello").mode(0o640).owner(1000, 1001).xattr("user.note", "kept"),
@@ -35,7 +35,7 @@ fn first() -> Tree {
     ])
 }
 
-/// What the incremental adds.
+/// Makes the changes of the incremental.
 fn change(subvolume: &Path) {
     fs::remove_file(subvolume.join("gone")).expect("a file of the full");
     fs::rename(subvolume.join("renamed"), subvolume.join("a/moved")).expect("a file of the full");
@@ -48,7 +48,7 @@ fn change(subvolume: &Path) {
     .write(subvolume);
 }
 
-/// Every object of a bucket: its key, and the file that it is in.
+/// Returns the key and the file of every object of a bucket.
 fn objects(form: &str) -> Vec<(String, PathBuf)> {
     let root = folder(form);
     let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
@@ -72,7 +72,7 @@ async fn load(world: &World, form: &str) {
     }
 }
 
-/// A new folder for a bucket; `None` where it is not to be written.
+/// Creates the directory of a bucket; returns `None` if it must not be written.
 fn to_be_written(form: &str) -> Option<PathBuf> {
     std::env::var_os(WRITE)?;
     let folder = folder(form);
@@ -108,7 +108,7 @@ async fn write_v1(folder: &Path) {
     }
 }
 
-/// A manifest without what is of the machine that it was written on.
+/// Removes the facts about this machine from a manifest.
 fn neutral(world: &World, manifest: Vec<u8>) -> Vec<u8> {
     let text = String::from_utf8(manifest).expect("UTF-8");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -119,7 +119,8 @@ fn neutral(world: &World, manifest: Vec<u8>) -> Vec<u8> {
     text.replace(&field("kernel"), r#""kernel": "6.18.0""#).into_bytes()
 }
 
-async fn comes_back(world: &World) {
+/// Asserts that the bucket restores to the expected tree.
+async fn assert_restores(world: &World) {
     let expected = world.fs.subvolume("expected");
     first().write(&expected);
     change(&expected);
@@ -132,7 +133,7 @@ async fn comes_back(world: &World) {
 }
 
 #[test]
-fn every_bucket_is_covered() {
+fn every_bucket_in_testdata_has_a_test() {
     assert_eq!(names_in(&folder("")), ["README.md", "python", "v1"]);
 }
 
@@ -146,7 +147,7 @@ async fn a_bucket_of_version_1_is_restored() {
     let (_, newest) = world.newest("data").await;
     assert_eq!((&newest["version"], &newest["kind"]), (&1.into(), &"incremental".into()));
 
-    comes_back(&world).await;
+    assert_restores(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +161,7 @@ async fn a_bucket_of_the_python_tool_is_restored() {
     assert!(newest["snapshot"]["uuid"].is_null() && newest["chunks"][0]["etag"].is_null());
     assert!(newest.get("parts").is_none());
 
-    comes_back(&world).await;
+    assert_restores(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,22 +186,22 @@ async fn damage_to_a_bucket_of_the_python_tool_is_named_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_on_a_chain_of_the_python_tool_is_a_full_with_the_reason() {
+async fn a_backup_on_a_chain_of_the_python_tool_is_a_full_that_names_the_reason() {
     let Some(world) = World::start(&["data"]).await else { return };
     load(&world, "python").await;
     let (before, newest) = world.newest("data").await;
-    // Its snapshot is there, and nobody can tell whether it is what was sent.
+    // The snapshot exists, but the manifest does not identify it.
     let snapshot = newest["snapshot"]["name"].as_str().unwrap();
     world.fs.snapshot(&world.subvolume("data"), format!("snapshots/{snapshot}"));
 
-    // Else it would be a full for its age alone.
+    // Without this it would be a full because of its age.
     world.reconfigure("run_at", "full_every_days = 36500\nrun_at");
 
     let ran = world.backup().await;
 
     assert!(ran.stderr.contains("does not say which"), "{}", ran.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "full");
-    // What the other tool made is left alone, in the bucket and on disk.
+    // The objects and the snapshot of the other tool stay.
     assert!(world.read(&before).await.is_some());
     assert!(world.snapshots().contains(&snapshot.to_owned()));
 }

@@ -1,5 +1,5 @@
-//! What the program does, seen from outside: a real btrfs, a real bucket, the
-//! program as a process.
+//! Tests of the program from outside: a real btrfs, a real S3 protocol, and the program as a
+//! process.
 
 mod aws;
 mod bad_input;
@@ -11,6 +11,7 @@ mod estimates;
 mod fixture;
 mod format;
 mod freezing;
+mod help;
 mod kill;
 mod kill_random;
 mod lists;

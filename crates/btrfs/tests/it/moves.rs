@@ -1,4 +1,4 @@
-//! From one host to the next: a restore keeps the parent of the next incremental.
+//! Moving to another host: a restore keeps the parent of the next incremental.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use s3up_testkit::{BtrfsFs, Tree, assert_same_tree, dir, file, hard_link, noise,
 
 use crate::fixture::{CHUNK, Ran, World, names_in};
 
-/// A filesystem with a folder for snapshots.
+/// Makes a filesystem with a snapshot directory.
 fn host() -> BtrfsFs {
     let host = BtrfsFs::create(1 << 30);
     fs::create_dir(host.path().join("snapshots")).expect("a new folder");
     host
 }
 
-/// From now on the configuration is that of another host.
+/// Changes the configuration to the paths of another host.
 fn moves_to(world: &World, from: &Path, to: &Path) {
     let quoted = |path: &Path| format!("{:?}", path.to_str().expect("UTF-8"));
     for name in ["snapshots", "data"] {
@@ -32,8 +32,8 @@ async fn restore_without_file(world: &World, target: &Path, more: &[&str]) -> Ra
     ran
 }
 
-/// A full of several chunks and five incrementals of all that can be sent.
-async fn six_links() -> Option<World> {
+/// Makes a full of several chunks and five incrementals with all kinds of changes.
+async fn six_backups() -> Option<World> {
     let world = World::start(&["data"]).await?;
     let data = world.subvolume("data");
     Tree::new([
@@ -60,7 +60,7 @@ async fn six_links() -> Option<World> {
         if n == 2 {
             fs::remove_file(data.join("gone")).expect("a file of the full");
         }
-        // A clone of some of it: a reflink within the stream.
+        // A clone in the stream.
         let clone = std::process::Command::new("cp")
             .args(["--reflink=always", "big"])
             .arg(format!("clone-{n}"))
@@ -74,14 +74,14 @@ async fn six_links() -> Option<World> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_backup_after_a_disaster_is_an_incremental_and_a_third_host_restores_it() {
-    let Some(world) = six_links().await else { return };
+    let Some(world) = six_backups().await else { return };
     let (second, third) = (host(), host());
     let data = second.path().join("data");
     let (_, newest) = world.newest("data").await;
 
     let restored = restore_without_file(&world, &data, &[]).await;
 
-    assert!(restored.stderr.contains("links=6"), "{}", restored.stderr);
+    assert!(restored.stderr.contains("backups=6"), "{}", restored.stderr);
     assert!(restored.stderr.contains("event=parent_kept"), "{}", restored.stderr);
     assert_same_tree(&world.subvolume("data"), &data);
     assert_eq!(names_in(second.path()), [".data.btrfs-to-s3-parent", "data", "snapshots"]);
@@ -96,7 +96,7 @@ async fn the_next_backup_after_a_disaster_is_an_incremental_and_a_third_host_res
     let (first_key, first) = world.newest("data").await;
     assert_eq!((&first["kind"], &first["parent_received"]), (&"incremental".into(), &true.into()));
     assert_eq!(first["snapshot"]["parent_uuid"], newest["snapshot"]["uuid"]);
-    assert_eq!(names_in(second.path()), ["data", "snapshots"], "the kept one moved in");
+    assert_eq!(names_in(second.path()), ["data", "snapshots"], "the received parent moved there");
     let parent = newest["snapshot"]["name"].as_str().unwrap();
     let names = || {
         let mut names = names_in(&second.path().join("snapshots"));
@@ -112,7 +112,7 @@ async fn the_next_backup_after_a_disaster_is_an_incremental_and_a_third_host_res
         (&"incremental".into(), &first_key.into())
     );
     assert!(next.get("parent_received").is_none(), "{next}");
-    assert_eq!(names().len(), 2, "retention takes it for one of ours");
+    assert_eq!(names().len(), 2, "the old snapshot was deleted");
     assert!(!names().contains(&parent.to_owned()));
     for arguments in [&["verify"][..], &["verify", "--deep"], &["list"], &["status"], &["plan"]] {
         let ran = world.run(arguments).await;
@@ -123,9 +123,9 @@ async fn the_next_backup_after_a_disaster_is_an_incremental_and_a_third_host_res
     assert_same_tree(&data, &again);
 }
 
-/// `btrfs receive` would take any snapshot with the right received UUID.
+/// `btrfs receive` would use any snapshot with the right received UUID as the parent.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_parent_is_in_nobodys_way() {
+async fn a_received_parent_does_not_disturb_a_later_restore() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let second = host();
@@ -144,7 +144,7 @@ async fn a_kept_parent_is_in_nobodys_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_configuration_the_parent_is_kept_among_the_snapshots() {
+async fn with_a_configuration_the_received_parent_is_in_the_snapshot_directory() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("file"), "content").unwrap();
     world.backup().await;
@@ -167,7 +167,7 @@ async fn with_a_configuration_the_parent_is_kept_among_the_snapshots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_parent_may_be_moved_into_the_folder_of_snapshots() {
+async fn a_received_parent_can_be_moved_into_the_snapshot_directory() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let second = host();
@@ -189,7 +189,7 @@ async fn a_kept_parent_may_be_moved_into_the_folder_of_snapshots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_use_as_a_parent_is_not_kept() {
+async fn no_parent_is_kept_for_an_older_backup_or_with_no_keep_parent() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let (first, _) = world.newest("data").await;
@@ -211,7 +211,7 @@ async fn what_is_no_use_as_a_parent_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_parent_that_was_changed_leads_to_a_full() {
+async fn a_changed_received_parent_leads_to_a_full() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let second = host();

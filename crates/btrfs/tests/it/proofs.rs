@@ -1,5 +1,5 @@
-//! What a restore proves: against the source snapshot where it is here, and
-//! what it says where it is not.
+//! How a restore is verified: against the source snapshot if this host has it, else by the
+//! checksums of the stream.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ fn newest_snapshot(world: &World) -> PathBuf {
     world.snapshots_dir().join(world.snapshots().last().expect("a snapshot"))
 }
 
-/// The line that says what was compared.
+/// Returns the log line that says what was compared.
 fn proof(ran: &Ran) -> &str {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let line = ran.stderr.lines().find(|line| line.contains("event=restore_verify_complete"));
@@ -50,7 +50,7 @@ fn proof(ran: &Ran) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_says_plainly_what_was_proven() {
+async fn a_restore_reports_how_it_was_verified() {
     let Some(world) = backed_up().await else { return };
     let again = async |world: &World, more: &[&str]| {
         let (ran, target) = restore(world, more).await;
@@ -74,25 +74,28 @@ async fn a_restore_says_plainly_what_was_proven() {
 
     assert!(full.contains("mode=full files=6 files_compared=6"), "{full}");
     assert!(full.contains("every byte of 6 files"), "{full}");
-    assert!(full.contains("1 subvolumes inside it are no part of a snapshot"), "{full}");
+    assert!(full.contains("1 nested subvolumes are not part of a snapshot"), "{full}");
     assert!(sample.contains("mode=sample files=6 files_compared=3"), "{sample}");
     assert!(sample.contains("the content of 3 of 6 files"), "{sample}");
     for (line, why) in [
-        (none, "no comparison was asked for"),
-        (configured, "no comparison was asked for"),
+        (none, "no comparison was requested"),
+        (configured, "no comparison was requested"),
         (writable, "it is writable"),
-        (changed, "is not the source as it was sent"),
+        (changed, "has changed since it was sent"),
         (absent, "is not on this host"),
     ] {
-        assert!(line.contains("mode=stream") && line.contains("checksums alone"), "{line}");
+        assert!(
+            line.contains("mode=stream") && line.contains("checksums of the stream only"),
+            "{line}"
+        );
         assert!(line.contains(why), "{why}: {line}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_differs_from_the_source_is_named_and_not_handed_over() {
+async fn a_difference_from_the_source_is_named_and_no_target_is_created() {
     let Some(mut world) = backed_up().await else { return };
-    // `btrfs receive` did well, and then somebody changed what it received.
+    // The received snapshot is changed after `btrfs receive` succeeded.
     let bad = format!(
         "{}/.restored.btrfs-to-s3-restore/received",
         world.fs.path().to_str().expect("UTF-8")
@@ -106,29 +109,29 @@ async fn what_differs_from_the_source_is_named_and_not_handed_over() {
 
     let (ran, target) = restore(&world, &[]).await;
 
-    ran.failed_with(1, &["is not the source snapshot, and is not handed over", "`--verify none`"]);
     ran.failed_with(
         1,
-        &[r#""readme" has other content from byte 0 on"#, r#""caf\xE9" is missing"#],
+        &["differs from its source, so the target was not created", "`--verify none`"],
     );
+    ran.failed_with(1, &[r#""readme": content differs from byte 0 on"#, r#""caf\xE9": missing"#]);
     assert!(!target.exists());
     assert!(ran.stderr.contains("event=restore_failed"), "{}", ran.stderr);
     world.assert_nothing_runs();
-    // What stays of it was changed since: it is not what is handed over now.
+    // The changed snapshot is not used: the target has the content of the backup.
     world.path = None;
     let (ran, target) = restore(&world, &["--verify", "none"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(fs::read(target.join("readme")).unwrap(), b"hello");
 }
 
-/// The received one is as it was sent, and the source looks as if it were not.
+/// The received snapshot is intact, but the source looks different.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_differs_is_handed_over_later_without_a_download() {
+async fn verify_none_creates_the_target_without_another_download() {
     let Some(world) = backed_up().await else { return };
     let source = newest_snapshot(&world);
     let other = Mounted::over(&source.join("a/b/c/deep"), &source.join("a/b/c/deeper"));
     let (ran, target) = restore(&world, &[]).await;
-    ran.failed_with(1, &["is not handed over", r#""a/b/c/deeper""#, "`--verify none`"]);
+    ran.failed_with(1, &["the target was not created", r#""a/b/c/deeper""#, "`--verify none`"]);
     assert!(!target.exists());
     drop(other);
     let chunks = |world: &World| world.s3.faults().calls(Op::GetObject);
@@ -138,13 +141,13 @@ async fn what_differs_is_handed_over_later_without_a_download() {
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("event=restore_resumed"), "{}", ran.stderr);
-    assert!(!ran.stderr.contains("event=link_received"), "{}", ran.stderr);
-    // The pointer, twice, and two manifests with their parts files.
+    assert!(!ran.stderr.contains("event=backup_received"), "{}", ran.stderr);
+    // The pointer twice, and two manifests with their part indexes.
     assert_eq!(chunks(&world) - before, 6);
     assert_eq!(fs::read(target.join("a/b/c/deeper")).unwrap(), b"deeper");
 }
 
-/// A file that is seen in the place of another.
+/// A file that is mounted over another.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -162,8 +165,8 @@ impl Drop for Mounted {
     }
 }
 
-/// A `btrfs` that runs a script before `btrfs send` of a source snapshot: that is
-/// how the source is recognised, after everything was received.
+/// Makes a `btrfs` that runs a script before `btrfs send` of a source snapshot. The restore calls
+/// that to identify the source, after everything was received.
 fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
     let folder = s3up_testkit::temp_dir();
     let path = folder.path().join("btrfs");
@@ -181,10 +184,10 @@ fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
     (folder, path)
 }
 
-/// With more folders than the kernel remembers the times of, `btrfs send` says
-/// that of the root before the last entry is made in it.
+/// With more directories than the kernel remembers the times of, `btrfs send` sends the times of
+/// the root before the last entry is created in it.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_folders_come_back_without_a_difference() {
+async fn a_tree_of_many_directories_keeps_the_time_of_its_root() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     let make = |range: std::ops::Range<u32>| {
@@ -202,7 +205,7 @@ async fn many_folders_come_back_without_a_difference() {
     let (full, target) = restore(&world, &[]).await;
     assert!(proof(&full).contains("every byte of 400 files"), "{}", full.stderr);
     assert_eq!(modified(&target), long_ago);
-    // An incremental that does not touch the root, and so says nothing of it.
+    // An incremental that does not change the root, and does not send its times.
     make(400..800);
     assert_eq!(modified(&data), long_ago);
     world.backup().await;

@@ -1,5 +1,5 @@
-//! A restore that was interrupted goes on from the last whole link; where the
-//! data is bad, nothing is left.
+//! An interrupted restore resume after the last received backup; if the data is bad, nothing is
+//! left.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -16,8 +16,8 @@ use s3up_testkit::{
 use crate::fixture::{RETRY_FOR, Ran, World, names_in};
 use crate::thaws::{archived, asked, until_it_waits};
 
-/// A full and two incrementals, of some hundred KiB each.
-async fn three_links() -> Option<World> {
+/// Makes a full and two incrementals of some hundred KiB each.
+async fn three_backups() -> Option<World> {
     let world = World::start(&["data"]).await?;
     for n in 0..3 {
         let file = world.subvolume("data").join(format!("file-{n}"));
@@ -35,7 +35,7 @@ fn target(world: &World) -> PathBuf {
     world.fs.path().join("restored")
 }
 
-/// Starts a restore, and returns when the nth `btrfs receive` of it hangs.
+/// Starts a restore, and returns once its nth `btrfs receive` hangs.
 async fn until_receive(world: &mut World, nth: u32) -> (tokio::process::Child, StandIn) {
     let fault = BtrfsFault::HangsAfter { bytes: 100_000 };
     let stand_in =
@@ -50,21 +50,22 @@ async fn until_receive(world: &mut World, nth: u32) -> (tokio::process::Child, S
     (run, stand_in)
 }
 
-/// Restores, and says from which link on.
-async fn goes_on(world: &World) -> (Ran, Option<String>) {
+/// Restores, and returns after how many received backups it resumed.
+async fn resume(world: &World) -> (Ran, Option<String>) {
     let ran = world.restore("data", &target(world)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_same_tree(&world.subvolume("data"), &target(world));
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
     let line = ran.stderr.lines().find(|line| line.contains("event=restore_resumed"));
-    let links = line.and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("links=")));
-    let links = links.map(str::to_owned);
-    (ran, links)
+    let resumed_after =
+        line.and_then(|line| line.split(' ').find_map(|word| word.strip_prefix("backups=")));
+    let resumed_after = resumed_after.map(str::to_owned);
+    (ran, resumed_after)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_that_was_killed_goes_on_from_the_last_whole_link() {
-    let Some(mut world) = three_links().await else { return };
+async fn a_killed_restore_resumes_after_the_last_received_backup() {
+    let Some(mut world) = three_backups().await else { return };
     for (nth, want) in [(1, None), (2, Some("1")), (3, Some("2"))] {
         let (mut run, _stand_in) = until_receive(&mut world, nth).await;
         run.kill().await.unwrap();
@@ -72,20 +73,20 @@ async fn a_restore_that_was_killed_goes_on_from_the_last_whole_link() {
         assert!(staging(&world).exists());
         let before = world.s3.faults().calls(Op::GetObject);
 
-        let (ran, links) = goes_on(&world).await;
+        let (ran, resumed_after) = resume(&world).await;
 
-        assert_eq!(links.as_deref(), want, "{}", ran.stderr);
-        let received = ran.stderr.matches("event=link_received").count();
+        assert_eq!(resumed_after.as_deref(), want, "{}", ran.stderr);
+        let received = ran.stderr.matches("event=backup_received").count();
         assert_eq!(received, 4 - nth as usize, "{}", ran.stderr);
-        // The pointer, twice, three manifests with their parts files, and a chunk of each link.
+        // The pointer twice, three manifests with their part indexes, a chunk of each backup.
         assert_eq!(world.s3.faults().calls(Op::GetObject) - before, 8 + received as u64);
         s3up_testkit::delete_subvolume(&target(&world));
     }
 }
 
-/// The copies of what is here already may be gone.
+/// The copies of chunks that are already received may have expired.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_still_to_be_received_is_thawed_again() {
+async fn only_chunks_of_backups_that_are_not_received_are_thawed_again() {
     let Some(mut world) = archived("DEEP_ARCHIVE").await else { return };
     world.s3.set_restore_delay(Duration::ZERO);
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
@@ -100,19 +101,19 @@ async fn only_what_is_still_to_be_received_is_thawed_again() {
 
     let table = world.run(&dry(&[])).await;
     let json = world.run(&dry(&["--json"])).await;
-    let (ran, links) = goes_on(&world).await;
+    let (ran, resumed_after) = resume(&world).await;
 
-    assert!(table.stdout.contains("2 links (1 here already"), "{}", table.stdout);
+    assert!(table.stdout.contains("2 backups (1 already received"), "{}", table.stdout);
     let preview: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&preview["links_here"], &preview["chunks"]), (&1.into(), &3.into()));
     assert_eq!(preview["thaw"][0]["requests"], 1);
-    assert_eq!(links.as_deref(), Some("1"), "{}", ran.stderr);
+    assert_eq!(resumed_after.as_deref(), Some("1"), "{}", ran.stderr);
     assert_eq!(asked(&world) - before, 1, "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_that_was_stopped_goes_on_from_the_last_whole_link() {
-    let Some(mut world) = three_links().await else { return };
+async fn a_stopped_restore_resumes_after_the_last_received_backup() {
+    let Some(mut world) = three_backups().await else { return };
     let (run, stand_in) = until_receive(&mut world, 3).await;
     let pid = run.id().and_then(|id| Pid::from_raw(id as i32)).unwrap();
 
@@ -124,18 +125,18 @@ async fn a_restore_that_was_stopped_goes_on_from_the_last_whole_link() {
     assert!(stopped.stderr.contains("event=restore_interrupted"), "{}", stopped.stderr);
     stand_in.assert_no_process_left();
     world.assert_nothing_runs();
-    assert_eq!(names_in(&staging(&world).join("received")).len(), 1, "no half link");
-    assert_eq!(goes_on(&world).await.1.as_deref(), Some("2"));
+    assert_eq!(names_in(&staging(&world).join("received")).len(), 1, "no incomplete backup");
+    assert_eq!(resume(&world).await.1.as_deref(), Some("2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_restores_into_one_target_do_not_meet() {
-    let Some(mut world) = three_links().await else { return };
+async fn a_second_restore_to_the_same_target_fails_and_the_first_can_resume() {
+    let Some(mut world) = three_backups().await else { return };
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
 
     let second = world.restore("data", &target(&world)).await;
 
-    second.failed_with(1, &["another restore into the same target is running"]);
+    second.failed_with(1, &["another restore to the same target is running"]);
     run.kill().await.unwrap();
     world.process_tag.kill_all();
     assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"), "and was not disturbed");
@@ -184,8 +185,8 @@ async fn a_restore_that_does_not_wait_keeps_what_is_whole() {
 async fn a_store_that_goes_away_costs_no_whole_link() {
     let Some(world) = three_links().await else { return };
     let faults = world.s3.faults();
-    // Pointer, three manifests with their parts files, the first two chunks: then
-    // no more, one after the other.
+    // The pointer, three manifests with their part indexes and two chunks succeed, one after
+    // the other; all later calls fail.
     for call in 10..200 {
         faults.inject(Op::GetObject, call, Fault::InternalError);
     }
@@ -195,16 +196,16 @@ async fn a_store_that_goes_away_costs_no_whole_link() {
     let ran = world.run(&[&["restore", "--subvolume", "data"][..], &one_by_one].concat()).await;
 
     faults.clear();
-    ran.failed_with(1, &["fetch a chunk of nas/subvol/data/incremental/manifest-"]);
+    ran.failed_with(1, &["download a chunk of nas/subvol/data/incremental/manifest-"]);
     assert!(ran.stderr.contains("event=restore_interrupted"), "{}", ran.stderr);
     world.assert_nothing_runs();
-    let (ran, links) = goes_on(&world).await;
-    assert_eq!(links.as_deref(), Some("2"), "{}", ran.stderr);
+    let (ran, resumed_after) = resume(&world).await;
+    assert_eq!(resumed_after.as_deref(), Some("2"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_data_leaves_nothing_of_an_interrupted_restore() {
-    let Some(mut world) = three_links().await else { return };
+async fn bad_data_removes_the_backups_of_an_interrupted_restore() {
+    let Some(mut world) = three_backups().await else { return };
     let (mut run, _stand_in) = until_receive(&mut world, 3).await;
     run.kill().await.unwrap();
     world.process_tag.kill_all();
@@ -217,9 +218,12 @@ async fn bad_data_leaves_nothing_of_an_interrupted_restore() {
 
     looked_at.failed_with(1, &[chunk]);
     let whole = staging(&world).join("received");
-    assert!(names_in(&whole).iter().any(|name| name.ends_with("__inc")), "nothing was begun");
+    assert!(
+        names_in(&whole).iter().any(|name| name.ends_with("__inc")),
+        "the restore did not start, so nothing is removed"
+    );
     world.write(chunk, &good).await;
-    // Pointer, three manifests with their parts files; then the chunk, twice.
+    // The pointer and three manifests with their part indexes; then the chunk, twice.
     for call in [8, 9] {
         world.s3.faults().inject(Op::GetObject, call, Fault::FlipByte { offset: 200_000 });
     }
@@ -232,8 +236,8 @@ async fn bad_data_leaves_nothing_of_an_interrupted_restore() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_changed_since_or_is_of_another_chain_is_received_again() {
-    let Some(mut world) = three_links().await else { return };
+async fn a_received_backup_that_was_changed_or_is_of_another_chain_is_received_again() {
+    let Some(mut world) = three_backups().await else { return };
     let whole = |world: &World| {
         let received = staging(world).join("received");
         names_in(&received).into_iter().map(|name| received.join(name)).collect::<Vec<_>>()
@@ -248,9 +252,9 @@ async fn what_was_changed_since_or_is_of_another_chain_is_received_again() {
     world.process_tag.kill_all();
     whole(&world).iter().for_each(|path| changed(path));
 
-    let (ran, links) = goes_on(&world).await;
+    let (ran, resumed_after) = resume(&world).await;
 
-    assert_eq!(links, None, "{}", ran.stderr);
+    assert_eq!(resumed_after, None, "{}", ran.stderr);
     assert!(ran.stderr.contains("event=leftover_removed"), "{}", ran.stderr);
     s3up_testkit::delete_subvolume(&target(&world));
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
@@ -258,14 +262,14 @@ async fn what_was_changed_since_or_is_of_another_chain_is_received_again() {
     world.process_tag.kill_all();
     world.run(&["backup", "--full"]).await;
 
-    assert_eq!(goes_on(&world).await.1, None, "the newest chain is another");
+    assert_eq!(resume(&world).await.1, None, "the newest backup has another chain");
 }
 
-/// Killed at each call of S3, and so at each stage; each round on a filesystem of
-/// its own would take long, so each has a target of its own.
+/// Kills a restore at each S3 call, and so at each stage. Each round has its own target, because a
+/// filesystem per round would take long.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_succeeds() {
-    let Some(world) = three_links().await else { return };
+    let Some(world) = three_backups().await else { return };
     let host = BtrfsFs::create(1 << 30);
     let (place, round) = (RefCell::new(PathBuf::new()), Cell::new(0));
 
@@ -294,11 +298,11 @@ async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_suc
     )
     .await;
 
-    // A probe, the pointer, three manifests, three parts files, three looks, three chunks.
+    // A probe, the pointer, three manifests, three part indexes, three HEADs, three chunks.
     assert!(killed >= 13, "{killed}");
 }
 
-/// The target is there, but what the restore worked in as well.
+/// Both the target and the staging directory exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_was_killed_after_the_target_appeared_is_brought_to_its_end() {
     let Some(mut world) = three_links().await else { return };
@@ -316,15 +320,15 @@ async fn a_restore_that_was_killed_after_the_target_appeared_is_brought_to_its_e
     world.path = None;
     assert!(path.exists() && staging(&world).exists());
 
-    let (ran, _) = goes_on(&world).await;
+    let (ran, _) = resume(&world).await;
 
-    assert!(ran.stderr.contains("of a restore that was done"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("left by a restore that had created its target"), "{}", ran.stderr);
     let again = world.restore("data", &path).await;
     again.failed_with(2, &["exists"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filesystem_that_is_full_gets_nothing_and_says_so() {
+async fn a_restore_to_a_full_filesystem_fails_and_leaves_nothing() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(200 << 20)).unwrap();
     world.backup().await;

@@ -1,4 +1,4 @@
-//! `docs/restore.md`: every command of it is run, in order, in one shell.
+//! Runs every command of `docs/restore.md`, in order, in one shell.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs
 const IMAGE_BYTES: u64 = 2 << 30;
 const BLOCKS: usize = 8;
 
-/// What stands between fences of a language, in order.
+/// Returns the fenced code blocks of a language, in order.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     let rest = PAGE.split(fence.as_str()).skip(1);
     rest.map(|text| text.split("```").next().unwrap_or_default()).collect()
 }
 
-/// The host of the page: a device, a folder to mount it, a place for the file.
+/// The host of the page: a device, a mount point, a directory for the configuration.
 struct Host {
     folder: PathBuf,
 }
@@ -40,7 +40,7 @@ impl Host {
         self.folder.join("mnt")
     }
 
-    /// The page's text, with what is of this test instead of what is the reader's.
+    /// Returns a text of the page with the paths and names of this test.
     fn replaced(&self, text: &str, endpoint: &str) -> String {
         let path = |name: &str| self.folder.join(name).display().to_string();
         let region = "region = \"eu-central-1\"";
@@ -68,13 +68,13 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It is not mounted where the test failed early.
+        // It is not mounted if the test failed early.
         unmount(self.mount(), UnmountFlags::DETACH).ok();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_page_does_what_it_says() {
+async fn every_command_of_the_page_succeeds_and_restores_the_data() {
     let Some(world) = World::start(&["data", "home"]).await else { return };
     world.reconfigure("\"STANDARD\"", "\"DEEP_ARCHIVE\"");
     for name in ["data", "home"] {
@@ -100,14 +100,14 @@ async fn every_command_of_the_page_does_what_it_says() {
     for name in ["data", "home"] {
         assert_same_tree(&world.subvolume(name), &host.mount().join(name));
     }
-    assert!(world.s3.faults().calls(Op::RestoreObject) >= 4, "it was archived");
+    assert!(world.s3.faults().calls(Op::RestoreObject) >= 4, "the chunks were archived");
     assert!(ran.stdout.contains("every byte of"), "{}", ran.stdout);
     let (_, newest) = world.newest("data").await;
-    assert_eq!(newest["kind"], "incremental", "on the snapshot that the restore kept");
-    assert!(!PAGE.contains("```sh") && !PAGE.contains("```bash"), "what is not run");
+    assert_eq!(newest["kind"], "incremental", "it is based on the received parent");
+    assert!(!PAGE.contains("```sh") && !PAGE.contains("```bash"), "only `console` blocks are run");
 }
 
-/// Ends at the first command that fails, as a careful person would.
+/// Runs a script that ends at the first command that fails.
 async fn shell(world: &World, script: &str) -> Ran {
     let program = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a folder");
     let path = std::env::var_os("PATH").expect("PATH");

@@ -1,5 +1,4 @@
-//! `restore`: which backup, from where, and what is looked at before anything is
-//! downloaded.
+//! `restore`: which backup it selects, and what it checks before it downloads anything.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::fixture::{CHUNK, World, names_in};
 
-/// Three backups; the file `a` holds the number of each.
-async fn three() -> Option<(World, Vec<String>)> {
+/// Makes three backups, in which the file `a` has the number of the backup.
+async fn three_backups() -> Option<(World, Vec<String>)> {
     let world = World::start(&["data"]).await?;
     let mut stamps = Vec::new();
     for n in 0..3 {
@@ -29,8 +28,8 @@ fn rfc3339(stamp: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_newest_backup_that_is_not_after_a_time_is_restored() {
-    let Some((world, stamps)) = three().await else { return };
+async fn at_restores_the_newest_backup_up_to_a_time() {
+    let Some((world, stamps)) = three_backups().await else { return };
     let local = rfc3339(&stamps[1]).trim_end_matches('Z').replace('T', " ");
     let cases = [
         (stamps[0].clone(), "0"),
@@ -52,8 +51,8 @@ async fn the_newest_backup_that_is_not_after_a_time_is_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_is_old_enough_it_says_what_there_is() {
-    let Some((world, stamps)) = three().await else { return };
+async fn at_a_time_before_all_backups_fails_and_names_their_times() {
+    let Some((world, stamps)) = three_backups().await else { return };
     let target = world.fs.path().join("restored");
     let restore = |time: &'static str| {
         let target = target.to_str().unwrap().to_owned();
@@ -65,8 +64,8 @@ async fn where_nothing_is_old_enough_it_says_what_there_is() {
     };
 
     let (first, last) = (rfc3339(&stamps[0]), rfc3339(&stamps[2]));
-    restore("2001-01-01").await.failed_with(1, &["there are 3, from", &first, &last]);
-    restore("soon").await.failed_with(2, &["--at", "\"soon\" is no time"]);
+    restore("2001-01-01").await.failed_with(1, &["there are 3 backups, from", &first, &last]);
+    restore("soon").await.failed_with(2, &["--at", "cannot parse \"soon\" as a time"]);
     let both = ["--manifest-key", "x", "--at", "2001-01-01", "--subvolume", "data"];
     let both = [&["restore", "--target", "/x"][..], &both].concat();
     let both = world.run(&both).await;
@@ -76,7 +75,7 @@ async fn where_nothing_is_old_enough_it_says_what_there_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_needs_no_configuration_file() {
-    let Some((world, _)) = three().await else { return };
+    let Some((world, _)) = three_backups().await else { return };
     fs::remove_file(world.config()).unwrap();
     let (target, endpoint) = (world.fs.path().join("restored"), world.s3.endpoint());
     let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
@@ -87,13 +86,13 @@ async fn a_restore_needs_no_configuration_file() {
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_same_tree(&world.subvolume("data"), &target);
-    for text in ["event=restore_metrics", "event=restore_complete", "throughput=", "links=3"] {
+    for text in ["event=restore_metrics", "event=restore_complete", "throughput=", "backups=3"] {
         assert!(ran.stderr.contains(text), "{text}: {}", ran.stderr);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_prints_links_and_thaw_and_downloads_nothing() {
+async fn a_dry_run_prints_chain_and_thaw_and_changes_nothing() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(CHUNK + 100)).unwrap();
     world.reconfigure("\"STANDARD\"", "\"DEEP_ARCHIVE\"");
@@ -120,7 +119,7 @@ async fn a_dry_run_prints_links_and_thaw_and_downloads_nothing() {
     assert_eq!(thaw(0, "bulk_hours"), json!({"from": 48, "to": 48}));
     assert_eq!((thaw(1, "storage_class"), thaw(1, "requests")), (json!("GLACIER"), json!(1)));
     assert_eq!(thaw(1, "standard_hours"), json!({"from": 3, "to": 5}));
-    for text in ["LINK  KIND", "2 links, 3 chunks", "DEEP_ARCHIVE  2", "3-5 h", "5-12 h"] {
+    for text in ["BACKUP  KIND", "2 backups, 3 chunks", "DEEP_ARCHIVE  2", "3-5 h", "5-12 h"] {
         assert!(table.stdout.contains(text), "{text}: {}", table.stdout);
     }
     assert_eq!(world.keys().await, before);
@@ -129,7 +128,7 @@ async fn a_dry_run_prints_links_and_thaw_and_downloads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_old_btrfs_progs_gets_no_stream_of_protocol_2() {
+async fn a_stream_of_protocol_2_is_not_fed_to_old_btrfs_progs() {
     let Some(mut world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let (key, mut manifest) = world.newest("data").await;
@@ -148,8 +147,8 @@ async fn an_old_btrfs_progs_gets_no_stream_of_protocol_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chain_that_is_no_chain_is_refused_before_anything_is_downloaded() {
-    let Some((world, _)) = three().await else { return };
+async fn a_broken_chain_is_refused_and_nothing_is_received() {
+    let Some((world, _)) = three_backups().await else { return };
     let (newest_key, newest) = world.newest("data").await;
     let parent_key = newest["parent_manifest"].as_str().unwrap().to_owned();
     let parent = world.json(&parent_key).await;

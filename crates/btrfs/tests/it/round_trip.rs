@@ -1,4 +1,4 @@
-//! Back up, change, back up, restore.
+//! Backs up, changes, backs up again, and restores.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -45,7 +45,7 @@ async fn a_full_and_two_incrementals_come_back_as_they_were() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_same_tree(&data, &target);
     fs::write(target.join("writable"), "yes").unwrap();
-    // The root of a subvolume, and nothing else of the restore is left.
+    // The target is a subvolume, and nothing else of the restore is left.
     assert_eq!(fs::metadata(&target).unwrap().ino(), 256);
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
     assert!(world.fs.subvolumes_below(&target).is_empty());
@@ -53,7 +53,7 @@ async fn a_full_and_two_incrementals_come_back_as_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_the_bucket_is_the_format() {
+async fn the_objects_of_a_backup_have_the_documented_format() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::write(world.subvolume("data").join("big"), noise(CHUNK)).unwrap();
     world.backup().await;
@@ -85,7 +85,7 @@ async fn what_is_in_the_bucket_is_the_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_snapshots_are_made_before_the_first_is_sent() {
+async fn all_snapshots_are_made_before_the_first_one_is_sent() {
     let Some(world) = World::start(&["one", "two", "three"]).await else { return };
 
     let ran = world.backup().await;
@@ -99,11 +99,11 @@ async fn all_snapshots_are_made_before_the_first_is_sent() {
     assert_eq!(events, [["snapshot_created"; 3], ["backup_uploaded"; 3]].concat());
     let stamps: std::collections::BTreeSet<_> =
         world.snapshots().iter().map(|name| name.split("__").nth(1).unwrap().to_owned()).collect();
-    assert_eq!(stamps.len(), 1, "one moment for all");
+    assert_eq!(stamps.len(), 1, "all snapshots have one time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parent_that_is_gone_or_changed_leads_to_a_full_with_the_reason() {
+async fn a_missing_or_changed_parent_leads_to_a_full_that_names_the_reason() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     s3up_testkit::delete_subvolume(&world.snapshots_dir().join(&world.snapshots()[0]));
@@ -112,8 +112,8 @@ async fn a_parent_that_is_gone_or_changed_leads_to_a_full_with_the_reason() {
 
     assert!(missing.stderr.contains("is missing"), "{}", missing.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "full");
-    // Writable, changed, changed back, read-only: the content is the same, and
-    // nobody could know.
+    // Made writable, changed and changed back: the content is the same, but that cannot be
+    // known.
     let parent = world.snapshots_dir().join(&world.snapshots()[0]);
     s3up_testkit::set_read_only(&parent, false);
     fs::write(parent.join("x"), "x").unwrap();
@@ -137,7 +137,7 @@ async fn a_parent_that_is_gone_or_changed_leads_to_a_full_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_snapshots_go_and_the_published_one_stays() {
+async fn old_snapshots_are_deleted_and_the_published_one_stays() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::create_dir(world.snapshots_dir().join("mine")).unwrap();
     for _ in 0..4 {
@@ -153,7 +153,7 @@ async fn old_snapshots_go_and_the_published_one_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_configurations_may_share_a_folder_of_snapshots() {
+async fn two_configurations_can_share_a_snapshot_directory() {
     let Some(world) = World::start(&["data"]).await else { return };
     for prefix in ["nas", "weekly", "nas", "weekly", "nas"] {
         let text = fs::read_to_string(world.config()).unwrap();
@@ -168,7 +168,7 @@ async fn two_configurations_may_share_a_folder_of_snapshots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_that_somebody_made_writable_is_theirs() {
+async fn a_snapshot_that_was_made_writable_is_not_deleted() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.backup().await;
     let first = world.snapshots_dir().join(&world.snapshots()[0]);
@@ -182,7 +182,7 @@ async fn a_snapshot_that_somebody_made_writable_is_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nested_subvolumes_are_named() {
+async fn a_backup_warns_of_nested_subvolumes() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.fs.subvolume("data/nested");
     let ran = world.backup().await;
@@ -191,7 +191,7 @@ async fn nested_subvolumes_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_of_a_chosen_time_is_restored_by_its_manifest() {
+async fn a_backup_is_restored_by_the_key_of_its_manifest() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     fs::write(data.join("a"), "first").unwrap();

@@ -1,4 +1,4 @@
-//! Archived chunks: asked for, waited for, kept, and picked up again.
+//! Thaws of archived chunks: requested, waited for, extended and resumed.
 
 use std::fs;
 use std::process::Stdio;
@@ -17,7 +17,7 @@ use crate::fixture::{CHUNK, RETRY_FOR, Ran, World, names_in};
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A full of two chunks, and an incremental, in a storage class.
+/// Makes a full of two chunks and an incremental in a storage class.
 pub async fn archived(class: &str) -> Option<World> {
     let world = World::start(&["data"]).await?;
     world.reconfigure(
@@ -61,19 +61,19 @@ pub async fn until_it_waits(world: &World, arguments: &[&str]) -> Child {
             break;
         }
     }
-    // What it says later is read, or it would stop at a full pipe.
+    // Keep reading, or the program would block on a full pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     child
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_asks_for_the_whole_chain_waits_and_restores() {
+async fn a_restore_requests_the_whole_chain_waits_and_restores() {
     let Some(world) = archived("DEEP_ARCHIVE").await else { return };
     let target = target(&world);
     let restore = ["restore", "--subvolume", "data", "--target", &target];
 
     let mut child = until_it_waits(&world, &restore).await;
-    assert_eq!(asked(&world), 3, "all links at once");
+    assert_eq!(asked(&world), 3, "all chunks of the chain at once");
     world.s3.advance(6 * HOUR).await.unwrap();
     let status = child.wait().await.unwrap();
 
@@ -84,7 +84,7 @@ async fn a_restore_asks_for_the_whole_chain_waits_and_restores() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_wait_is_told_what_to_run_later() {
+async fn no_wait_restore_requests_a_thaw_and_prints_the_command_to_run_later() {
     let Some(world) = archived("GLACIER").await else { return };
     let target = target(&world);
     let restore = ["restore", "--subvolume", "data", "--target", &target, "--no-wait-restore"];
@@ -94,26 +94,27 @@ async fn who_does_not_wait_is_told_what_to_run_later() {
 
     for ran in [&first, &second] {
         let later = format!("restore --subvolume data --target {target}");
-        ran.failed_with(4, &["0 of 3 chunks can be read", "go on later with: ", &later]);
+        ran.failed_with(4, &["0 of 3 chunks are readable", "run again later: ", &later]);
         assert!(!ran.stderr.contains("--no-wait-restore"), "{}", ran.stderr);
     }
-    assert_eq!(asked(&world), 3, "what is under way is not asked for again");
+    assert_eq!(asked(&world), 3, "a thaw in progress is not requested again");
     assert_eq!(names_in(world.fs.path()), ["data", "snapshots"]);
     world.s3.advance(6 * HOUR).await.unwrap();
     let ready = world.run(&restore).await;
     assert_eq!(ready.code, Some(0), "{}", ready.stderr);
     assert!(ready.stderr.contains("event=restore_complete"), "{}", ready.stderr);
+    assert_same_tree(&world.subvolume("data"), target.as_ref());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thaw_that_was_killed_is_picked_up_and_one_that_is_too_slow_is_no_failure() {
+async fn a_thaw_goes_on_in_s3_after_a_kill_or_a_timeout() {
     let Some(world) = archived("DEEP_ARCHIVE").await else { return };
     let mut killed = until_it_waits(&world, &["thaw", "--subvolume", "data"]).await;
     killed.kill().await.unwrap();
 
     let slow = world.run(&["thaw", "--subvolume", "data", "--restore-timeout", "1"]).await;
 
-    slow.failed_with(4, &["0 of 3 chunks can be read", "--restore-timeout 1"]);
+    slow.failed_with(4, &["0 of 3 chunks are readable", "--restore-timeout 1"]);
     assert_eq!(asked(&world), 3);
     world.s3.advance(6 * HOUR).await.unwrap();
     let json = world.run(&["thaw", "--subvolume", "data", "--json"]).await;
@@ -122,15 +123,15 @@ async fn a_thaw_that_was_killed_is_picked_up_and_one_that_is_too_slow_is_no_fail
     assert_eq!((&json["is_ready"], &json["chunks"]), (&true.into(), &3.into()));
     assert!(json["expires_at"].is_string(), "{json}");
     assert_eq!(asked(&world), 3, "the copies last long enough");
-    // They go; a later thaw asks anew.
+    // Once the copies have expired, a thaw requests them again.
     world.s3.advance(30 * DAY).await.unwrap();
     let expired = world.run(&["thaw", "--subvolume", "data", "--no-wait-restore"]).await;
-    expired.failed_with(4, &["0 of 3 chunks can be read"]);
+    expired.failed_with(4, &["0 of 3 chunks are readable"]);
     assert_eq!(asked(&world), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thaw_works_without_a_file_and_for_one_backup() {
+async fn a_thaw_of_one_backup_needs_no_configuration_file() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = world.keys().await;
     let full = keys.iter().find(|key| key.contains("full/manifest-") && key.ends_with("Z.json"));
@@ -151,31 +152,31 @@ async fn a_thaw_works_without_a_file_and_for_one_backup() {
 
     let ran = world.run(&[&wanted[..], &place, &settings].concat()).await;
 
-    ran.failed_with(4, &["0 of 2 chunks can be read"]);
+    ran.failed_with(4, &["0 of 2 chunks are readable"]);
     assert!(ran.stderr.contains("tier=Bulk days=30"), "{}", ran.stderr);
-    assert_eq!(asked(&world), 2, "its own chain alone");
+    assert_eq!(asked(&world), 2, "only the chain of that backup");
     let wrong = world.run(&[&wanted[..], &place, &["--set", "restore.thaw_days=0"]].concat()).await;
     wrong.failed_with(2, &["restore.thaw_days: is 0, expected 1 to 365"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_another_one_asked_for_is_progress() {
+async fn a_thaw_that_another_program_requested_counts_as_progress() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
     let ask = Thaw { tier: Tier::Standard, days: 14, in_flight: 1, retry_for: RETRY_FOR };
     world.store.thaw(&keys[..1], &ask, SystemTime::now()).await.unwrap();
-    // The answer is lost, and the second call meets a thaw that is under way.
+    // The answer is lost, so the retry meets a thaw in progress.
     world.s3.faults().inject(Op::RestoreObject, 1, Fault::LoseAnswer);
 
     let ran = world.run(&["thaw", "--subvolume", "data", "--no-wait-restore"]).await;
 
-    ran.failed_with(4, &["0 of 3 chunks can be read"]);
-    assert!(ran.stderr.contains("event=thaw_asked asked=2 extended=0"), "{}", ran.stderr);
+    ran.failed_with(4, &["0 of 3 chunks are readable"]);
+    assert!(ran.stderr.contains("event=thaw_requested asked=2 extended=0"), "{}", ran.stderr);
     assert!(world.s3.faults().unfired().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_that_would_go_too_early_are_kept_longer() {
+async fn copies_that_would_expire_too_early_are_extended() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
     world.s3.set_restore_delay(Duration::ZERO);
@@ -196,7 +197,7 @@ async fn copies_that_would_go_too_early_are_kept_longer() {
     }
 }
 
-/// What runs beside a long download, with the clock of the server.
+/// Calls what runs during a long download, with a clock that is eight days ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_kept_while_a_download_takes_long() {
     use s3up_core::progress::ProgressSink;
@@ -226,19 +227,20 @@ async fn copies_are_kept_while_a_download_takes_long() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_read_at_once_is_not_asked_for() {
+async fn classes_that_are_readable_at_once_are_not_thawed() {
     for class in ["GLACIER_IR", "STANDARD_IA"] {
         let Some(world) = archived(class).await else { return };
 
         let ran = world.restore("data", target(&world).as_ref()).await;
 
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert_same_tree(&world.subvolume("data"), target(&world).as_ref());
         assert_eq!(asked(&world), 0, "{class}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_asked_for_is_named() {
+async fn a_refused_thaw_request_is_reported_and_the_others_are_sent() {
     let Some(world) = archived("DEEP_ARCHIVE").await else { return };
     let thaw = ["thaw", "--subvolume", "data", "--no-wait-restore"];
     let expedited = ["--set", "restore.restore_tier=Expedited"];
@@ -249,9 +251,12 @@ async fn what_cannot_be_asked_for_is_named() {
     assert_eq!(asked(&world), 0);
     world.s3.faults().inject(Op::RestoreObject, 2, Fault::AccessDenied);
     let denied = world.run(&thaw).await;
-    denied.failed_with(1, &["ask for 1 of 3 archived chunks", "access denied"]);
-    assert_eq!(asked(&world), 3, "the others were asked for");
+    denied.failed_with(
+        1,
+        &["request the thaw of 3 archived chunks: 1 requests failed", "access denied"],
+    );
+    assert_eq!(asked(&world), 3, "the other requests were sent");
     let again: Ran = world.run(&thaw).await;
-    again.failed_with(4, &["0 of 3 chunks can be read"]);
+    again.failed_with(4, &["0 of 3 chunks are readable"]);
     assert_eq!(asked(&world), 4);
 }

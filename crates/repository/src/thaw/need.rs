@@ -1,4 +1,4 @@
-//! What each chunk needs before it can be read. Pure; the time is a parameter.
+//! Decides what each chunk needs before it can be read. Pure; the time is a parameter.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,35 +9,35 @@ use s3up_store::ArchiveState;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What one object needs.
+/// What a chunk needs before it can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It can be read, for long enough.
+    /// It is readable for long enough.
     Nothing,
-    /// It was asked for.
+    /// Its thaw is in progress.
     Time,
     ToBeAskedFor,
-    /// It can be read, and less than half of the days are left.
+    /// It is readable, but less than half of the days are left.
     ToBeExtended,
 }
 
-/// All chunks of a chain, seen at one moment.
+/// The state of all chunks of a chain at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     pub total: usize,
     pub total_bytes: u64,
-    /// Those that can be read.
+    /// Number of readable chunks.
     pub ready: usize,
     pub ready_bytes: u64,
-    /// Those that were asked for, and are not there yet.
+    /// Number of chunks whose thaw is in progress.
     pub under_way: usize,
     pub to_ask: Vec<Key>,
     pub to_extend: Vec<Key>,
-    /// When the first of the copies goes; `None`: there are no copies.
+    /// When the first copy expires; `None` if there are no copies.
     pub expires_at: Option<SystemTime>,
 }
 
-/// Decides for one object whose copy is to stay for `days`.
+/// Decides for one object, whose copy should stay for `days`.
 pub fn need(state: ArchiveState, days: u32, now: SystemTime) -> Need {
     match state {
         ArchiveState::NotArchived => Need::Nothing,
@@ -91,7 +91,7 @@ impl Look {
 impl fmt::Display for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ready, total) = (Size(self.ready_bytes), Size(self.total_bytes));
-        write!(f, "{} of {} chunks can be read, {ready} of {total}", self.ready, self.total)
+        write!(f, "{} of {} chunks are readable ({ready} of {total})", self.ready, self.total)
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_chunk_needs() {
+    fn a_chunk_is_requested_if_archived_and_extended_after_half_its_days() {
         let until = |at| Ready { expires_at: day(at) };
         #[rustfmt::skip]
         let cases = [
@@ -141,12 +141,12 @@ mod tests {
         assert_eq!((some.ready_bytes, some.total_bytes), (11, 1111));
         assert_eq!((&*some.to_ask, &*some.to_extend), (&[key("d")][..], &[key("b")][..]));
         assert!(!some.is_ready());
-        assert_eq!(some.to_string(), "2 of 4 chunks can be read, 11 B of 1.1 KiB");
+        assert_eq!(some.to_string(), "2 of 4 chunks are readable (11 B of 1.1 KiB)");
 
         let all = look(NotArchived, Ready { expires_at: day(30) });
         assert!(all.is_ready());
         assert_eq!(all.expires_at, Some(day(12)));
         let unknown = Look::of(&chunks, &BTreeMap::new(), 14, day(10));
-        assert_eq!(unknown.to_ask.len(), 4, "what nobody tells of is asked for");
+        assert_eq!(unknown.to_ask.len(), 4, "an object of unknown state is requested");
     }
 }

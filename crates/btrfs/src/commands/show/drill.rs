@@ -1,4 +1,4 @@
-//! Drills for people and for scripts.
+//! The result of drills as a table and as JSON.
 
 use btrfs_to_s3::drill::Drilled;
 use s3up_cli::table;
@@ -15,7 +15,7 @@ pub struct DrillLine {
     pub links: Option<usize>,
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,
-    /// What was proven, or why nothing was.
+    /// How the restored tree was verified, or the error.
     pub said: String,
 }
 
@@ -46,7 +46,7 @@ impl DrillLine {
 }
 
 pub fn to_table(all: &[DrillLine]) -> String {
-    let header = ["SUBVOLUME", "OUTCOME", "LINKS", "BYTES", "SECONDS", "PROVEN"];
+    let header = ["SUBVOLUME", "OUTCOME", "BACKUPS", "BYTES", "SECONDS", "RESULT"];
     let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     let rows = all.iter().map(|line| {
         [

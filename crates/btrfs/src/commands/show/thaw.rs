@@ -1,4 +1,4 @@
-//! A thaw for people and for scripts.
+//! The result of a thaw as text and as JSON.
 
 use jiff::Timestamp;
 use s3up_core::Size;
@@ -11,19 +11,19 @@ use serde::Serialize;
 pub struct ThawLine {
     pub subvolume: String,
     pub manifest: String,
-    /// Every chunk of the chain can be read.
+    /// Whether every chunk of the chain is readable.
     pub is_ready: bool,
     pub chunks: usize,
     pub chunks_ready: usize,
-    /// Those that cannot be read yet.
+    /// Number of chunks that are not readable yet.
     pub chunks_archived: usize,
     pub bytes: u64,
     pub bytes_ready: u64,
-    /// By this run.
+    /// Number of chunks that this run requested.
     pub asked: usize,
     pub extended: usize,
     pub waited_seconds: u64,
-    /// When the first of the copies goes.
+    /// When the first copy expires.
     pub expires_at: Option<String>,
 }
 
@@ -48,15 +48,15 @@ impl ThawLine {
     }
 }
 
-/// One line.
+/// Formats a thaw as one line.
 pub fn to_text(line: &ThawLine) -> String {
     let ThawLine { subvolume, manifest, chunks, chunks_ready, asked, extended, .. } = line;
     let (ready, all) = (Size(line.bytes_ready), Size(line.bytes));
     let until = line.expires_at.as_deref();
     let until = until.map(|at| format!(", copies until {at}")).unwrap_or_default();
     format!(
-        "{subvolume}: {chunks_ready} of {chunks} chunks of {manifest} can be read ({ready} of \
-         {all}), {asked} asked for, {extended} extended{until}\n"
+        "{subvolume}: {chunks_ready} of {chunks} chunks of {manifest} are readable ({ready} of \
+         {all}), {asked} requested, {extended} extended{until}\n"
     )
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thaw_in_one_line() {
+    fn a_thaw_is_one_line() {
         let look = Look {
             total: 3,
             ready: 1,
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!((line.is_ready, line.chunks_archived, line.waited_seconds), (false, 2, 7));
         assert_eq!(
             to_text(&line),
-            "data: 1 of 3 chunks of full/m.json can be read (1.0 MiB of 3.0 MiB), 2 asked for, \
+            "data: 1 of 3 chunks of full/m.json are readable (1.0 MiB of 3.0 MiB), 2 requested, \
              1 extended, copies until 1970-01-01T00:00:00Z\n"
         );
     }

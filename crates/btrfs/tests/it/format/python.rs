@@ -1,5 +1,5 @@
-//! Writes a bucket as the Python tool `btrfs_to_s3` does, from the description in
-//! `docs/format.md`: no UUIDs, no ETags, no parts files.
+//! Writes a bucket as the Python tool `btrfs_to_s3` does, after the description in
+//! `docs/format.md`: without UUIDs, ETags and part indexes.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,0 +1,121 @@
+//! The texts of `--help` that are not beside an option: headings and examples.
+//!
+//! Help fits 80 columns; a test holds it to that, and to the golden files in `tests/it/help`.
+
+pub const GLOBAL: &str = "Global options";
+pub const SELECTION: &str = "Selection";
+pub const OUTPUT: &str = "Output";
+pub const BUCKET: &str = "Bucket (instead of a configuration file)";
+pub const TARGET: &str = "Target";
+pub const THAW: &str = "Thaw";
+pub const MEASUREMENT: &str = "Measurement";
+
+pub const PROGRAM: &str = "\
+Examples:
+  btrfs-to-s3 check-config
+  btrfs-to-s3 backup --once
+  btrfs-to-s3 restore --subvolume data --target /mnt/restored/data
+
+Run 'btrfs-to-s3 COMMAND --help' for the options of a command.";
+
+pub const BACKUP: &str = "\
+Examples:
+  # Back up what is due; this is what the systemd timer runs
+  btrfs-to-s3 backup
+
+  # Back up one subvolume now
+  btrfs-to-s3 backup --once --subvolume data
+
+  # Show what would be done, without doing it
+  btrfs-to-s3 backup --once --dry-run";
+
+pub const PLAN: &str = "\
+Examples:
+  btrfs-to-s3 plan
+  btrfs-to-s3 plan --subvolume data --json";
+
+pub const STATUS: &str = "\
+Examples:
+  btrfs-to-s3 status
+  btrfs-to-s3 status --subvolume data --history 30
+
+  # For a monitoring system
+  btrfs-to-s3 status --check";
+
+pub const ESTIMATE: &str = "\
+Examples:
+  btrfs-to-s3 estimate
+  btrfs-to-s3 estimate --days 30 --subvolume data";
+
+pub const BENCHMARK: &str = "\
+The test objects are deleted again.
+
+Examples:
+  btrfs-to-s3 benchmark
+  btrfs-to-s3 benchmark --bytes 4294967296 --concurrency 2,4,8
+
+  # Measure 'btrfs send' as well
+  btrfs-to-s3 benchmark --subvolume data";
+
+pub const PRUNE: &str = "\
+Examples:
+  # Show what would be deleted, and why
+  btrfs-to-s3 prune --dry-run
+
+  btrfs-to-s3 prune --subvolume data
+  btrfs-to-s3 prune --orphans --older-than 7 --dry-run";
+
+pub const DRILL: &str = "\
+A drill restores into a file in 'drill.scratch_dir', which is removed again.
+
+Examples:
+  btrfs-to-s3 drill
+  btrfs-to-s3 drill --subvolume data --json
+
+  # Thaw archived chunks first, and wait up to a day
+  btrfs-to-s3 drill --wait-restore --restore-timeout 86400";
+
+pub const CHECK_CONFIG: &str = "\
+Examples:
+  btrfs-to-s3 check-config
+  btrfs-to-s3 --config /root/test.toml check-config";
+
+pub const LIST: &str = "\
+Examples:
+  btrfs-to-s3 list
+  btrfs-to-s3 list --subvolume data --json
+
+  # On a host without a configuration file
+  btrfs-to-s3 list --bucket my-bucket --region eu-central-1 --prefix nas/";
+
+pub const VERIFY: &str = "\
+Without --deep, the sizes and checksums that S3 reports are compared with the
+manifests. Nothing is thawed.
+
+Examples:
+  btrfs-to-s3 verify
+  btrfs-to-s3 verify --deep --subvolume data
+
+  # On a host without a configuration file
+  btrfs-to-s3 verify --bucket my-bucket --region eu-central-1 --prefix nas/";
+
+pub const RESTORE: &str = "\
+Examples:
+  # Restore the newest backup
+  btrfs-to-s3 restore --subvolume data --target /mnt/restored/data
+
+  # Restore the state of a day
+  btrfs-to-s3 restore --subvolume data --target /mnt/old --at 2026-01-31
+
+  # Show what would be downloaded and thawed
+  btrfs-to-s3 restore --subvolume data --target /mnt/data --dry-run";
+
+pub const THAW_EXAMPLES: &str = "\
+The chunks of all backups that the backup is based on are thawed as well.
+
+Examples:
+  # Request a thaw and return at once
+  btrfs-to-s3 thaw --subvolume data --no-wait-restore
+
+  # Request the cheapest thaw, and wait for it
+  btrfs-to-s3 thaw --subvolume data --set restore.restore_tier=Bulk";
