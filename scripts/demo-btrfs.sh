@@ -1,5 +1,5 @@
-# The btrfs part of ./demo: a filesystem in a file is backed up, changed, backed up
-# again and restored. Sourced by ./demo; uses its functions and narrate.sh.
+# The btrfs half of ./demo: backs up a filesystem in a file, changes it, and
+# restores it. Sourced by ./demo; uses the functions of ./demo and narrate.sh.
 
 # shellcheck shell=bash
 
@@ -13,13 +13,13 @@ btrfs_clean_up() {
 
 btrfs_left_out() {
   title 'Snapshots of a btrfs filesystem'
-  note "SKIPPED: $1"
+  note "LEFT OUT: $1"
 }
 
-# Prints why the btrfs part cannot run here, or nothing if it can.
+# Prints why this part cannot run here; prints nothing if it can.
 btrfs_obstacle() {
   if ((EUID != 0)); then
-    echo 'only root can mount a filesystem; run it with sudo ./demo'
+    echo 'mounting a filesystem needs root; run ./demo with sudo'
   elif ! can_mount_btrfs; then
     echo 'this kernel has no btrfs or no loop devices'
   fi
@@ -28,8 +28,8 @@ btrfs_obstacle() {
 btrfs_make() {
   mkdir "$work/btrfs"
   truncate -s 2G "$work/btrfs.img"
-  mkfs.btrfs -q "$work/btrfs.img" >"$work/log/mkfs.log" 2>&1 || give_up 'mkfs.btrfs failed; its log is below'
-  mount -o loop "$work/btrfs.img" "$work/btrfs" || give_up "mount of $work/btrfs.img failed"
+  mkfs.btrfs -q "$work/btrfs.img" >"$work/log/mkfs.log" 2>&1 || give_up 'mkfs.btrfs failed'
+  mount -o loop "$work/btrfs.img" "$work/btrfs" || give_up 'cannot mount the filesystem'
   btrfs_mounted=yes
   btrfs subvolume create "$work/btrfs/data" >/dev/null
   mkdir "$work/btrfs/snapshots"
@@ -50,7 +50,7 @@ storage_class_chunks = "STANDARD"
 part_size_bytes = 5242880
 chunk_size_bytes = 20000000
 END
-  say 'btrfs filesystem in a file, with one subvolume'
+  say 'created a btrfs filesystem in a file, with a subvolume'
 }
 
 btrfs_to_s3() {
@@ -58,17 +58,17 @@ btrfs_to_s3() {
     "$bin/btrfs-to-s3" --config "$work/btrfs.toml" "$@" 2>>"$work/log/btrfs.log"
 }
 
-# btrfs_back_up KIND: makes one backup and checks that it is of that kind.
+# btrfs_back_up KIND: one run, which must make a backup of that kind.
 btrfs_back_up() {
   local started line bytes chunks
   started=$(now_ms)
   busy 'backing up'
-  btrfs_to_s3 backup --once || give_up 'backup failed; btrfs.log is below'
+  btrfs_to_s3 backup --once || give_up 'the backup failed'
   line=$(grep 'event=backup_uploaded' "$work/log/btrfs.log" | tail -n 1)
   [[ $line == *" kind=$1 "* ]] || give_up "expected a backup of kind $1, found: $line"
   bytes=$(grep -o 'total_bytes=[0-9]*' <<<"$line" | cut -d = -f 2)
   chunks=$(grep -o 'chunks=[0-9]*' <<<"$line" | cut -d = -f 2)
-  say "$1 backup: $(size "$bytes") in $chunks chunk(s), published in $(seconds_since "$started")"
+  say "$1: $(size "$bytes") in $chunks chunk(s), uploaded and published, $(seconds_since "$started")"
 }
 
 btrfs_write() {
@@ -101,8 +101,8 @@ btrfs_change_twice() {
   setfattr -n user.origin -v 'a phone' "$data/pictures/video.mp4"
 }
 
-# Prints one digest of everything that a restore has to reproduce: names, types,
-# modes, owners, times, link counts, sizes, link targets, attributes, content.
+# Prints one digest of all that a restore must reproduce: names, kinds, modes,
+# owners, times, link counts, sizes, targets, attributes, content.
 btrfs_digest() {
   (
     cd "$1"
@@ -126,13 +126,13 @@ btrfs_story() {
 
   started=$(now_ms)
   busy 'restoring'
-  btrfs_to_s3 restore --subvolume data --target "$restored" || give_up 'restore failed; btrfs.log is below'
+  btrfs_to_s3 restore --subvolume data --target "$restored" || give_up 'the restore failed'
   [[ $(btrfs_digest "$data") == "$(btrfs_digest "$restored")" ]] ||
     give_up 'the restored subvolume differs from the original'
   files=$(find "$restored" -mindepth 1 | wc -l)
-  say "restored in $(seconds_since "$started"): $files entries, identical in content, modes, owners, times and attributes"
+  say "restored all three backups: $files entries, identical in content, modes, owners, times and attributes, $(seconds_since "$started")"
   if btrfs_to_s3 restore --subvolume data --target "$restored" 2>/dev/null; then
-    give_up "a second restore to $restored was not refused"
+    give_up 'a restore replaced an existing target'
   fi
   say 'a second restore to the same target is refused'
 }

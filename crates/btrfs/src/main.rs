@@ -16,7 +16,7 @@ use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::bucket_commands::BucketCommand;
 use commands::drill::DrillArgs;
 use commands::prune::{self, Doing};
-use commands::{benchmark, output};
+use commands::{benchmark, help, output};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogArgs};
 

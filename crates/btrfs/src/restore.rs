@@ -71,11 +71,11 @@ pub struct Restore<'a> {
     pub mode: Mode,
     pub clock: Clock,
     pub progress: ProgressSink,
-    /// What is compared before the target appears.
+    /// How much is compared before the target appears.
     pub proving: compare::CompareOptions,
 }
 
-/// What was restored.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
     pub manifest: Key,
@@ -109,7 +109,7 @@ impl Restore<'_> {
                         (parent, proof)
                     }
                     Err(err) => {
-                        self.leave(staging, &err).await;
+                        self.clean_up(staging, &err, chain.entries().len()).await;
                         return Err(err);
                     }
                 }
@@ -167,7 +167,7 @@ impl Restore<'_> {
 
     /// Thaws what is still to be received, receives it, compares it and hands it
     /// over. Nobody else restores to this target meanwhile: `staging` is locked.
-    async fn receive_and_hand_over(
+    async fn receive_and_create_target(
         &self,
         request: &Request,
         chain: &Chain,

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use s3up_core::Sha256Digest;
 
-/// With dot and suffix it fits into the 255 bytes of a file name.
+/// Maximum length of the target's name: with dot and suffix it fits into the 255 bytes of a file
+/// name.
 const TARGET_NAME_BYTES_MAX: usize = 200;
 
-/// `.data` and the suffix beside `data`; a long name is shortened by its digest.
+/// Returns the path `.NAME` plus `suffix` beside the target. A long name is replaced by its
+/// digest.
 pub fn folder_for(target: &Path, suffix: &str) -> PathBuf {
     let name = target.file_name().unwrap_or_default();
     let mut folder = OsString::from(".");

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 /// A PID has ten digits at most; a longer file is not ours.
 const CONTENT_BYTES_MAX: u64 = 64;
-/// Not through a symlink that somebody else put there.
+/// Refuses a symlink, which somebody else may have put there.
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
 /// An open lock file. The lock, if it was taken, goes with it.

@@ -25,15 +25,15 @@ pub enum FetchError {
     Document { key: Key, source: DocumentError },
     #[error("chunk {chunk} of {manifest} is missing in the bucket")]
     ChunkMissing { chunk: Key, manifest: Key },
-    #[error("chunk {chunk} of {manifest} is {found} bytes long, expected {expected}")]
+    #[error("chunk {chunk} of {manifest}: expected {expected} bytes, found {found}")]
     ChunkSize { chunk: Key, manifest: Key, expected: u64, found: u64 },
-    #[error("chunk {chunk} of {manifest} has the CRC64NVME {found}, expected {expected}")]
+    #[error("chunk {chunk} of {manifest}: expected CRC64NVME {expected}, found {found}")]
     ChunkChecksum { chunk: Key, manifest: Key, expected: Crc64Nvme, found: Crc64Nvme },
-    #[error("fetch a chunk of {manifest}")]
+    #[error("download a chunk of {manifest}")]
     Download { manifest: Key, source: StoreError },
-    #[error("chunk {chunk} of {manifest} does not hold what was sent")]
+    #[error("chunk {chunk} of {manifest} is not part of the stream that was sent")]
     Stream { manifest: Key, chunk: Key, source: StreamError },
-    #[error("the chunks of {manifest} do not hold a whole stream")]
+    #[error("the chunks of {manifest} are not a complete stream")]
     Cut { manifest: Key, source: StreamError },
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -59,7 +59,7 @@ impl FetchError {
     }
 }
 
-/// The links of a chain, from its full on, and the buffers to fetch them with.
+/// The entries of a chain, from its full on, and the buffers to download them with.
 pub struct FetchPlan<'c> {
     pub links: Vec<FetchEntry<'c>>,
     store: Store,
@@ -126,8 +126,8 @@ impl<'c> FetchPlan<'c> {
         each.fold(0, u64::saturating_add)
     }
 
-    /// All chunks of all links from this one on, one after the other: every part
-    /// is verified before it is handed on.
+    /// Downloads all chunks of the entries from number `from` on, one after the other. Every
+    /// part is verified before it is returned.
     pub fn row(&self, from: usize) -> DownloadSequence {
         let gets = self
             .links

@@ -8,7 +8,7 @@
 //! Not here: the protocol of S3 (`s3up-store`), and anything that starts a
 //! process, reads a configuration, or needs btrfs or root.
 
-// A future that waits for the SDK has futures in it a hundred deep.
+// The futures of the AWS SDK are nested about a hundred deep.
 #![recursion_limit = "256"]
 
 pub mod atomic_write;

@@ -53,11 +53,11 @@ pub enum Unusable {
     Missing,
     #[error("the file cannot be read: {0}")]
     Io(#[source] io::Error),
-    #[error("it is longer than {0} bytes, the limit")]
+    #[error("the file is longer than {0} bytes, the limit")]
     TooLong(u64),
     #[error("the file is damaged: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("it has version {found}, this program writes version {expected}")]
+    #[error("expected version {expected}, found {found}")]
     Version { found: u64, expected: u64 },
     #[error("the file belongs to another bucket or prefix")]
     OtherLocation,
@@ -87,7 +87,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
             && !matches!(err, Unusable::Missing)
         {
             let path = file.path.display();
-            tracing::warn!(event = "memo_ignored", %path, "{err}; it is begun anew");
+            tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file");
         }
         file
     }

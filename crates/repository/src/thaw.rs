@@ -138,7 +138,7 @@ impl Thaw<'_> {
             tokio::time::sleep(KEEP_EVERY).await;
             if let Err(err) = self.keep_once(chunks).await {
                 let err = error_chain(&err);
-                tracing::warn!(event = "thaw_not_extended", "{err}; it is tried again");
+                tracing::warn!(event = "thaw_not_extended", "{err}; trying again in an hour");
             }
         }
     }

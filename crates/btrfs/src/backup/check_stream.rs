@@ -11,7 +11,7 @@ use crate::plan::decide::Step;
 pub enum StreamMismatch {
     #[error("the stream holds the snapshot {found:?}, expected {expected}")]
     Name { expected: SnapshotName, found: String },
-    #[error("the stream is based on {}, expected {}", shown(found), shown(expected))]
+    #[error("parent of the stream: expected {}, found {}", shown(expected), shown(found))]
     Parent { expected: Option<Identity>, found: Option<Identity> },
 }
 

@@ -69,7 +69,7 @@ impl BucketArgs {
 
     pub fn access(&self, config: &Path, set: &[Setting]) -> anyhow::Result<BucketAccess> {
         let Some(mut settings) = self.settings()? else {
-            let config = Config::load(config, set).map_err(or_without_file)?;
+            let config = Config::load(config, set).map_err(with_bucket_hint)?;
             let (bucket, restore) = (config.bucket.clone(), config.restore);
             return Ok(BucketAccess { bucket, restore, config: Some(config) });
         };
@@ -79,8 +79,8 @@ impl BucketArgs {
     }
 }
 
-/// What else there is where the file is not.
-fn or_without_file(err: ConfigError) -> ConfigError {
+/// Adds a hint about --bucket if the configuration file is missing.
+fn with_bucket_hint(err: ConfigError) -> ConfigError {
     match err {
         ConfigError::Read { file, reason } => ConfigError::Read {
             file,

@@ -10,38 +10,43 @@ use s3up_repository::verify::Depth;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::restore::{self, RestoreArgs};
 use super::thaw::{self, ThawArgs};
-use super::{list, output, verify};
+use super::{help, list, output, verify};
 
 #[derive(Subcommand)]
 pub enum BucketCommand {
-    /// Print what the bucket holds: generations, chains, sizes, storage classes
+    /// List the backups in the bucket
+    #[command(after_help = help::LIST)]
     List {
-        #[command(flatten)]
-        place: BucketArgs,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// List only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        #[command(flatten, next_help_heading = help::BUCKET)]
+        place: BucketArgs,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
     },
-    /// Check that everything is there and is what was sent; thaw nothing
+    /// Check that all backups in the bucket are complete
+    #[command(after_help = help::VERIFY)]
     Verify {
-        #[command(flatten)]
-        place: BucketArgs,
-        /// Download every part as well, and prove the streams; what is archived is named
-        #[arg(long)]
-        deep: bool,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Only this subvolume; may be repeated (default: all)
-        #[arg(long, value_name = "NAME")]
+        /// Verify only NAME; repeatable (default: all)
+        #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        /// Also download and verify every part, except
+        /// archived chunks, which are listed
+        #[arg(long, verbatim_doc_comment, help_heading = help::SELECTION)]
+        deep: bool,
+        #[command(flatten, next_help_heading = help::BUCKET)]
+        place: BucketArgs,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
     },
-    /// Restore a subvolume to a path that does not exist yet
+    /// Restore a subvolume to a new path
+    #[command(after_help = help::RESTORE)]
     Restore(RestoreArgs),
-    /// Ask for the archived chunks of a backup and all that it is based on, and wait for them
+    /// Thaw the archived chunks of a backup, and wait for them
+    #[command(after_help = help::THAW_EXAMPLES)]
     Thaw(ThawArgs),
 }
 

@@ -21,7 +21,7 @@ use s3up_repository::thaw::Mode;
 
 use super::retry_hint::later;
 use super::show::progress::bars;
-use super::{Output, connect, find_btrfs, need_root, now, output, print, stopped_by};
+use super::{Output, connect, find_btrfs, help, need_root, now, output, print, stopped_by};
 use crate::commands::show::drill::{DrillLine, to_table};
 use crate::commands::show::json;
 

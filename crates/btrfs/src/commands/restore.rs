@@ -22,7 +22,7 @@ use super::retry_hint::later;
 use super::show::progress::bars;
 use super::show::restore::to_table;
 use super::thaw::WaitingArgs;
-use super::{Output, connect, find_btrfs, need_root, output, print};
+use super::{Output, connect, find_btrfs, help, need_root, output, print};
 use crate::commands::show::json;
 
 #[derive(Args)]

@@ -14,7 +14,7 @@ use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::retry_hint::later;
 use super::show::progress::bars;
-use super::{connect, print, stopped_by};
+use super::{connect, help, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::thaw::{ThawLine, to_text};
 

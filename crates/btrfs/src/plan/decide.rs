@@ -19,7 +19,7 @@ use crate::plan::schedule::{NextDue, Schedule};
 /// clock, so its real age is unknown.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// What was asked for.
+/// Selects one backup of a subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The timer fired; the schedule decides.

@@ -7,7 +7,7 @@ use crate::restore::Restore;
 use crate::restore::error::RestoreError;
 
 impl Restore<'_> {
-    /// Compares what was received with the snapshot that was sent, where that is.
+    /// Compares the received snapshot with the source snapshot, if this host has it.
     pub(super) async fn prove(
         &self,
         link: &ChainEntry,

@@ -50,7 +50,9 @@ pub enum RestoreError {
     Document { key: Key, source: DocumentError },
     #[error("manifest {key}: expected subvolume {asked}, found {found:?}")]
     OtherSubvolume { key: Key, found: String, asked: SubvolumeName },
-    #[error("{manifest} was received wrong: {what} is {found}, expected {expected}")]
+    #[error(
+        "check the received snapshot of {manifest}: {what}: expected {expected}, found {found}"
+    )]
     Received { manifest: Key, what: &'static str, expected: String, found: String },
     #[error(
         "receive {manifest}: `btrfs receive` used the subvolume {found} as the parent, another \
@@ -106,7 +108,7 @@ pub enum RestoreError {
     Keep(#[from] KeepError),
     #[error("keep the parent of the next incremental")]
     SnapshotDir(#[from] SnapshotDirError),
-    #[error("choose a name for this run")]
+    #[error("generate an id for this run")]
     Random(#[from] getrandom::Error),
 }
 
@@ -114,14 +116,14 @@ impl RestoreError {
     /// Returns whether the same command may succeed later, by resuming from the received
     /// backups.
     pub fn is_interruption(&self) -> bool {
-        // What differs was received whole, and thawed and downloaded for that; of
-        // what is still archived nothing was read.
+        // A snapshot that differs was received completely, at the price of a thaw and a download.
+        // Of chunks that are still archived, no byte was read.
         match self {
             RestoreError::Stopped(_)
             | RestoreError::Differs { .. }
             | RestoreError::Archived { .. }
             | RestoreError::Thaw(_) => true,
-            err => err.of_store().is_some_and(|source| !is_of_data(source.kind)),
+            err => err.store_error().is_some_and(|source| !is_of_data(source.kind)),
         }
     }
 
@@ -180,7 +182,7 @@ mod tests {
             (fetch(Kind::NotFound),                  false),
             (fetch(Kind::Precondition),              false),
             (RestoreError::Archived { look: Look::default(), why: "" }, true),
-            (RestoreError::NoLinks,                  false),
+            (RestoreError::EmptyChain,                  false),
         ];
         for (err, want) in cases {
             assert_eq!(err.is_interruption(), want, "{err:?}");

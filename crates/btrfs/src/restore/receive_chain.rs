@@ -30,7 +30,7 @@ use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 struct ReceiveContext<'a, 'c> {
     links: &'a FetchPlan<'c>,
     row: DownloadSequence,
-    /// The first link of the row.
+    /// Number of the first chain entry in `row`.
     from: usize,
     progress: Arc<Progress>,
     /// Highest protocol that `btrfs receive` supports.
@@ -40,8 +40,8 @@ struct ReceiveContext<'a, 'c> {
 /// Facts about one received snapshot.
 struct Received<'f> {
     facts: &'f StreamSummary,
-    /// The UUID that `btrfs receive` was told.
-    told: Uuid,
+    /// The UUID in the stream that `btrfs receive` read.
+    received_uuid: Uuid,
     parent: Option<&'f ReceivedBackup>,
 }
 
@@ -102,7 +102,7 @@ impl Restore<'_> {
         parent: Option<&ReceivedBackup>,
     ) -> Result<ReceivedBackup, RestoreError> {
         let is_newest = n + 1 == context.links.links.len();
-        let names = UuidRewrite {
+        let rewrite = UuidRewrite {
             salt: (!is_newest).then_some(staging.progress().salt),
             parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
         };
@@ -119,7 +119,7 @@ impl Restore<'_> {
         &self,
         context: &mut ReceiveContext<'_, '_>,
         planned: &FetchEntry<'_>,
-        names: UuidRewrite,
+        rewrite: UuidRewrite,
         staging: &Staging,
     ) -> Result<StreamSummary, RestoreError> {
         let folder = staging.received();

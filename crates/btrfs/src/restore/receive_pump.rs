@@ -74,8 +74,8 @@ impl ReceivePump {
         while left > 0
             && let Some(pieces) = &self.pieces
         {
-            // It has ended, and says why.
-            let Ok(room) = pieces.reserve().await else { break };
+            // The thread has ended; its result says why.
+            let Ok(slot) = pieces.reserve().await else { break };
             let fetch = |source| FetchError::Download { manifest: link.link.key.clone(), source };
             let Some(piece) = row.next().await.map_err(fetch)? else { break };
             left = left.saturating_sub(piece.bytes.len() as u64);

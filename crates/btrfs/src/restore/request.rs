@@ -14,10 +14,10 @@ pub struct Request {
     pub keep: Keep,
 }
 
-/// Whether the received snapshot is kept, and for whom.
+/// Whether the received snapshot is kept, and where.
 pub enum Keep {
     No,
-    /// For a host that has no configuration yet, or none of this subvolume.
+    /// Beside the target: no configuration of this subvolume exists yet.
     Beside,
     ForBackups {
         /// Path of the subvolume in the configuration.

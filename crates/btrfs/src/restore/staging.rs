@@ -28,9 +28,9 @@ use crate::restore::uuid_rewrite::UuidSalt;
 use crate::sibling_dir::folder_for;
 
 const SUFFIX: &str = ".btrfs-to-s3-restore";
-const MARK: &str = "made-by-btrfs-to-s3";
-/// What a mark is called while it is written.
-const NEW_MARK: &str = "made-by-btrfs-to-s3.new";
+const MARKER: &str = "made-by-btrfs-to-s3";
+/// Name of the marker file while it is written.
+const NEW_MARKER: &str = "made-by-btrfs-to-s3.new";
 const RECEIVED: &str = "received";
 const RESTORED: &str = "restored";
 

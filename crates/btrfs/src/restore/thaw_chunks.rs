@@ -14,8 +14,8 @@ impl Restore<'_> {
         Thaw { bucket: self.bucket, terms: self.terms, clock: self.clock, progress: &self.progress }
     }
 
-    /// Every chunk of these links can be read. What cannot is asked for and waited
-    /// for, as far as that may be done.
+    /// Makes every chunk of these entries readable: requests a thaw and waits for it, as far
+    /// as the mode allows.
     pub(super) async fn thaw_all(
         &self,
         links: &[ChainEntry],
@@ -26,9 +26,11 @@ impl Restore<'_> {
         if !thawed.is_ready() {
             let look = thawed.look;
             let why = match self.mode {
-                Mode::Look => "the others are archived, and nothing was asked for",
-                Mode::Ask => "the others were asked for",
-                Mode::Wait { .. } => "the time to wait is over; the others were asked for",
+                Mode::Look => "the others are archived, and no thaw was requested",
+                Mode::Ask => "a thaw of the others was requested",
+                Mode::Wait { .. } => {
+                    "the time to wait is over, and the thaw of the others is still in progress"
+                }
             };
             return Err(RestoreError::Archived { look, why });
         }

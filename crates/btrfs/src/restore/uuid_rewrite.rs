@@ -18,7 +18,7 @@ pub struct UuidSalt(pub [u8; 16]);
 
 /// The UUIDs to rewrite in the stream of one backup.
 #[derive(Clone, Copy, Debug)]
-pub struct UuidRewrite {
+pub struct ListedBackups {
     /// `None`: the snapshot is received under the UUID that it was sent with.
     pub salt: Option<UuidSalt>,
     /// The UUID under which the parent was sent, and that under which it was received; `None`
@@ -49,7 +49,7 @@ impl UuidSalt {
     }
 }
 
-impl UuidRewrite {
+impl ListedBackups {
     /// Whether any of them is another than in the stream.
     pub fn rename_any(&self) -> bool {
         self.salt.is_some() || self.parent.is_some_and(|(sent, received)| sent != received)
@@ -81,7 +81,7 @@ mod tests {
         let [own, parent, received, other] = [1, 2, 3, 4].map(|n| Uuid([n; 16]));
         let salt = UuidSalt([0x10; 16]);
         let salted = Uuid([0x11; 16]);
-        let names = |salt, parent| UuidRewrite { salt, parent };
+        let rewrite = |salt, parent| UuidRewrite { salt, parent };
         #[rustfmt::skip]
         let cases = [
             // rewrite                                          changes  own           parent          other

@@ -4,8 +4,8 @@
 //! before its checksum was verified. The held bytes are less than one command; all others are
 //! released from where they lie.
 //!
-//! What the stream is based on is looked at before its first command is handed
-//! on, and `btrfs receive` is told other [`UuidRewrite`].
+//! The parent of the stream is checked before the first command is released, and UUIDs are
+//! replaced as [`UuidRewrite`] says.
 
 use std::io;
 use std::ops::Range;
@@ -19,8 +19,8 @@ use super::uuid_rewrite::{OtherBase, UuidRewrite};
 #[derive(Debug)]
 pub struct VerifiedStream {
     verifier: Verifier,
-    names: UuidRewrite,
-    /// Of the first command, once that was looked at.
+    rewrite: UuidRewrite,
+    /// UUID of the snapshot, once the first command was checked.
     own: Option<Uuid>,
     /// Highest protocol that the receiver supports.
     protocol_max: u32,
@@ -50,7 +50,7 @@ pub enum Refused {
 }
 
 impl VerifiedStream {
-    pub fn new(names: UuidRewrite, protocol_max: u32) -> VerifiedStream {
+    pub fn new(rewrite: UuidRewrite, protocol_max: u32) -> VerifiedStream {
         let verifier = Verifier::new();
         let (held, files) = (Vec::new(), LongFiles::default());
         VerifiedStream { verifier, rewrite, own: None, protocol_max, held, released: 0, files }
@@ -188,13 +188,13 @@ mod tests {
         UuidRewrite { salt: None, parent: None }
     }
 
-    /// All that is handed on, and the error where there is one.
-    fn handed_on(
-        names: UuidRewrite,
+    /// Returns the released bytes, and the facts or the error.
+    fn released_bytes(
+        rewrite: UuidRewrite,
         stream: &[u8],
         piece_bytes: usize,
     ) -> (Vec<u8>, Result<StreamSummary, Refused>) {
-        let (mut proven, mut out) = (VerifiedStream::new(names, PROTOCOL_MAX), Vec::new());
+        let (mut proven, mut out) = (VerifiedStream::new(rewrite, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
             let mut release = |released: Released<'_>| {
                 out.extend_from_slice(match released {
@@ -237,7 +237,7 @@ mod tests {
         let (_, full) = released_bytes(of_full(), &stream(), 1000);
         let sent = full.unwrap().snapshot.uuid;
         let (salt, received) = (UuidSalt([3; 16]), Uuid([9; 16]));
-        let names = || UuidRewrite { salt: Some(salt), parent: Some((sent, received)) };
+        let rewrite = || UuidRewrite { salt: Some(salt), parent: Some((sent, received)) };
         let stream = incremental();
         for piece_bytes in [1, 7, 1000, stream.len()] {
             let (out, facts) = released_bytes(rewrite(), &stream, piece_bytes);
@@ -254,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_stream_with_another_base_or_protocol_is_handed_on() {
+    fn no_byte_of_a_stream_with_another_parent_or_protocol_is_released() {
         let other = UuidRewrite { salt: None, parent: Some((Uuid([1; 16]), Uuid([2; 16]))) };
-        for (names, stream) in
+        for (rewrite, stream) in
             [(of_full(), incremental()), (other, incremental()), (other, stream())]
         {
             let (out, verdict) = released_bytes(rewrite, &stream, 1000);

@@ -190,7 +190,7 @@ async fn the_next_restore_removes_what_a_killed_one_left() {
     assert!(wait_until(RETRY_FOR, || stand_in.unfired().is_empty()));
     killed.kill().await.unwrap();
     world.process_tag.kill_all();
-    assert!(names_in(world.fs.path()).len() > 2, "the staging folder is there");
+    assert!(names_in(world.fs.path()).len() > 2, "the staging directory is left");
     world.path = None;
 
     let ran = world.restore("data", &target).await;

@@ -30,7 +30,7 @@ pub struct World {
     pub fs: BtrfsFs,
     pub store: Store,
     pub process_tag: ProcessTag,
-    /// What the program is run with.
+    /// The PATH that the program runs with, unless it is that of the test.
     pub path: Option<OsString>,
     folder: TempDir,
 }

@@ -139,7 +139,7 @@ async fn a_second_restore_to_the_same_target_fails_and_the_first_can_resume() {
     second.failed_with(1, &["another restore to the same target is running"]);
     run.kill().await.unwrap();
     world.process_tag.kill_all();
-    assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"), "and was not disturbed");
+    assert_eq!(resume(&world).await.1.as_deref(), Some("1"), "its received backup is still there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +152,7 @@ async fn a_second_restore_is_refused_while_the_first_waits_for_a_thaw() {
     let second = world.run(&restore).await;
     let dry = world.run(&[&restore[..], &["--dry-run"]].concat()).await;
 
-    second.failed_with(1, &["another restore into the same target is running"]);
+    second.failed_with(1, &["another restore to the same target is running"]);
     assert_eq!(dry.code, Some(0), "{}", dry.stderr);
     assert_eq!(asked(&world), 3, "the second asked for nothing");
     world.s3.advance(Duration::from_secs(6 * 60 * 60)).await.unwrap();
@@ -182,8 +182,8 @@ async fn a_restore_that_does_not_wait_keeps_what_is_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_goes_away_costs_no_whole_link() {
-    let Some(world) = three_links().await else { return };
+async fn a_restore_whose_downloads_fail_keeps_the_received_backups() {
+    let Some(world) = three_backups().await else { return };
     let faults = world.s3.faults();
     // The pointer, three manifests with their part indexes and two chunks succeed, one after
     // the other; all later calls fail.
@@ -304,10 +304,10 @@ async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_suc
 
 /// Both the target and the staging directory exist.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_that_was_killed_after_the_target_appeared_is_brought_to_its_end() {
-    let Some(mut world) = three_links().await else { return };
+async fn a_restore_that_was_killed_after_it_created_the_target_is_finished() {
+    let Some(mut world) = three_backups().await else { return };
     let fault = BtrfsFault::HangsAfter { bytes: 0 };
-    // The parents of the second and the third link are deleted before.
+    // The parents of the second and the third backup are deleted before.
     let stand_in =
         StandIn::new([InjectedFault { command: "subvolume delete", call: Calls::Nth(3), fault }]);
     world.path = Some(stand_in.path_var());

@@ -51,7 +51,7 @@ fn target(world: &World) -> String {
     world.fs.path().join("restored").to_str().expect("UTF-8").to_owned()
 }
 
-/// Starts the program and reads its log until it waits.
+/// Starts the program and reads its log until it waits for a thaw.
 pub async fn until_it_waits(world: &World, arguments: &[&str]) -> Child {
     let mut child = world.command(arguments).stderr(Stdio::piped()).spawn().expect("the program");
     let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
@@ -199,7 +199,7 @@ async fn copies_that_would_expire_too_early_are_extended() {
 
 /// Calls what runs during a long download, with a clock that is eight days ahead.
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_are_kept_while_a_download_takes_long() {
+async fn copies_are_extended_during_a_long_download() {
     use s3up_core::progress::ProgressSink;
     use s3up_repository::documents::Bucket;
     use s3up_repository::thaw::{Mode, Terms, Thaw};

@@ -13,7 +13,8 @@ use crate::fixture::World;
 const SMALL_FILES: usize = 100_000;
 const FILES_IN_A_FOLDER: usize = 1000;
 
-async fn comes_back(world: &World) {
+/// Asserts that the bucket restores to the expected tree.
+async fn assert_restores(world: &World) {
     let target = world.fs.path().join("restored");
     let ran = world.restore("data", &target).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);

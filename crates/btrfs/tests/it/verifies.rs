@@ -11,7 +11,7 @@ fn json(ran: &Ran) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|err| panic!("{err}: {}", ran.stderr))
 }
 
-/// A full of two chunks and an incremental.
+/// Makes a full of two chunks and an incremental.
 async fn world() -> Option<World> {
     let world = World::start(&["data"]).await?;
     fs::write(world.subvolume("data").join("big"), noise(CHUNK + 100)).expect("a written file");

@@ -5,7 +5,7 @@ use s3up_cli::table;
 use s3up_core::Size;
 use serde::Serialize;
 
-/// One subvolume, as JSON has it.
+/// One subvolume in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct DrillLine {
     pub subvolume: String,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::json;
 
-/// One subvolume, as JSON has it.
+/// One subvolume in the JSON output.
 #[derive(Serialize)]
 struct Line {
     subvolume: String,

@@ -7,7 +7,7 @@ use s3up_repository::retention::{Fate, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
-/// One subvolume, as JSON has it.
+/// One subvolume in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct PruneLine {
     pub subvolume: String,

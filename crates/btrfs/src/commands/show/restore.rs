@@ -1,11 +1,11 @@
-//! What a restore would do, on stdout, for people.
+//! Prints what a restore would do.
 
 use btrfs_to_s3::restore::preview::Preview;
 use s3up_cli::table;
 use s3up_core::Size;
 
 pub fn to_table(preview: &Preview) -> String {
-    let header = ["LINK", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
+    let header = ["BACKUP", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
     let rows = preview.links.iter().zip(1..).map(|(link, n): (_, usize)| {
         [
             n.to_string(),
@@ -19,11 +19,11 @@ pub fn to_table(preview: &Preview) -> String {
     });
     let links = table(header, rows);
     format!(
-        "{links}\n{} links{}, {} chunks, {}; {} are free at {}\n{}",
+        "{links}\n{} backups{}, {} chunks, {} in all; {} free at {}\n{}",
         preview.links.len(),
         match preview.links_here {
             0 => String::new(),
-            here => format!(" ({here} here already, of a restore that was interrupted)"),
+            here => format!(" ({here} already received by an interrupted restore)"),
         },
         preview.chunks,
         Size(preview.total_bytes),
@@ -35,7 +35,7 @@ pub fn to_table(preview: &Preview) -> String {
 
 fn thaw_table(preview: &Preview) -> String {
     if preview.thaw.is_empty() {
-        return "nothing has to be thawed\n".to_owned();
+        return "no chunk has to be thawed\n".to_owned();
     }
     let header = ["THAW", "REQUESTS", "IN PROGRESS", "BYTES", "STANDARD", "BULK"];
     let rows = preview.thaw.iter().map(|cold| {

@@ -6,7 +6,7 @@ use s3up_repository::stamp::seconds;
 use s3up_repository::thaw::Thawed;
 use serde::Serialize;
 
-/// As JSON has it.
+/// The JSON form of a preview.
 #[derive(Debug, Serialize)]
 pub struct ThawLine {
     pub subvolume: String,

@@ -5,7 +5,7 @@ use s3up_core::Size;
 use s3up_repository::verify::{Depth, Verified};
 use serde::Serialize;
 
-/// One subvolume, as JSON has it.
+/// One subvolume in the JSON output.
 #[derive(Debug, Serialize)]
 pub struct VerifyLine {
     pub subvolume: String,
