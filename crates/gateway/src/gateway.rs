@@ -114,7 +114,7 @@ impl Gateway {
     /// Waits until detached commits and clean-ups are done.
     pub(crate) async fn finish_background_work(&self) {
         self.0.uploads.finish_commits().await;
-        self.0.store.settle().await;
+        self.0.store.wait_for_aborts().await;
     }
 }
 

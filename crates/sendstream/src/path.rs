@@ -43,8 +43,8 @@ pub(crate) fn check_path(path: &[u8]) -> Result<(), PathRule> {
     if path.starts_with(b"/") {
         return Err(PathRule::Relative);
     }
-    let defect = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
-    match path.split(|byte| *byte == b'/').any(wrong) {
+    let is_special = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
+    match path.split(|byte| *byte == b'/').any(is_special) {
         true => Err(PathRule::PlainSegments),
         false => Ok(()),
     }

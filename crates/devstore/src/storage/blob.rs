@@ -171,7 +171,7 @@ fn pieces(parts: &[Part], range: Range<u64>) -> Vec<Piece> {
 pub(crate) fn random_id() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(digest::hex(&bytes))
+    Ok(crate::model::digest::hex(&bytes))
 }
 
 #[cfg(test)]
