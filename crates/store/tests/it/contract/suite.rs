@@ -8,7 +8,7 @@ use futures::StreamExt;
 use super::behaviours::{self, Behaviour, Needs};
 use super::servers::{Name, Target};
 use super::verdict::{Differs, Held};
-use super::{differences, document, engine};
+use super::{differences, document, probe};
 
 /// Behaviours that are tested at once: most of the time is the server's own work.
 const CONCURRENCY: usize = 4;
@@ -38,7 +38,7 @@ pub async fn check_server(target: &Target) -> Vec<String> {
     let mut problems: Vec<_> =
         answers.iter().filter_map(|answer| problem(target.name, answer)).collect();
     problems.extend(document::problem(target.name, &answers));
-    problems.extend(engine::problem(target, &answers).await);
+    problems.extend(probe::problem(target, &answers).await);
     problems
 }
 
