@@ -20,9 +20,9 @@ impl Api {
         let list = ListRequest::new(input.prefix, input.delimiter, input.max_uploads, encoding)?;
         let after = list.cursor(input.key_marker.as_ref());
         let id_marker = input.upload_id_marker.clone();
-        let (bucket, list) = (input.bucket.clone(), list.clone());
+        let (bucket, request) = (input.bucket.clone(), list.clone());
         let found = self.work(move |store| {
-            Ok(uploads(store.state()?.bucket(&bucket)?, &list, after, id_marker.as_deref()))
+            Ok(uploads(store.state()?.bucket(&bucket)?, &request, after, id_marker.as_deref()))
         });
         let page = found.await?;
         let last_id = page.entries.last().map(|upload| upload.id.clone());
@@ -43,7 +43,7 @@ impl Api {
         })
     }
 
-    pub(super) async fn list_parts(
+    pub(super) async fn list_parts_of(
         &self,
         request: S3Request<dto::ListPartsInput>,
     ) -> S3Result<dto::ListPartsOutput> {

@@ -25,9 +25,9 @@ impl Api {
         let list = ListRequest::new(input.prefix, input.delimiter, input.max_keys, encoding)?;
         let after = list.cursor(input.key_marker.as_ref());
         let id_marker = input.version_id_marker.clone();
-        let (bucket, list) = (input.bucket.clone(), list.clone());
+        let (bucket, request) = (input.bucket.clone(), list.clone());
         let found = self.work(move |store| {
-            Ok(versions(store.state()?.bucket(&bucket)?, &list, after, id_marker.as_deref()))
+            Ok(versions(store.state()?.bucket(&bucket)?, &request, after, id_marker.as_deref()))
         });
         let page = found.await?;
         let last_id = page.entries.last().map(|(version, _)| version.id.clone());
