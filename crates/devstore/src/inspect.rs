@@ -43,8 +43,8 @@ impl DevStore {
         })
     }
 
-    fn read_bucket<T: Default>(&self, bucket: &str, look: impl FnOnce(&Bucket) -> T) -> T {
+    fn read_bucket<T: Default>(&self, bucket: &str, read: impl FnOnce(&Bucket) -> T) -> T {
         let Ok(state) = self.store.state() else { return T::default() };
-        state.buckets.get(bucket).map(look).unwrap_or_default()
+        state.buckets.get(bucket).map(read).unwrap_or_default()
     }
 }

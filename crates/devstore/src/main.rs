@@ -53,7 +53,7 @@ Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage"#;
 /// SIGTERM or SIGINT. It is not meant for data that you need: it does not
 /// fsync, and its default secret is public.
 #[derive(Parser)]
-#[command(version, after_help = EXAMPLES, next_line_help = true)]
+#[command(version, verbatim_doc_comment, after_help = EXAMPLES, next_line_help = true)]
 struct Args {
     /// Data folder; created if it does not exist
     #[arg(long, value_name = "DIR", help_heading = "Server")]

@@ -43,8 +43,8 @@ pub(crate) fn check_path(path: &[u8]) -> Result<(), PathRule> {
     if path.starts_with(b"/") {
         return Err(PathRule::Relative);
     }
-    let is_special = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
-    match path.split(|byte| *byte == b'/').any(is_special) {
+    let is_wrong = |segment: &[u8]| matches!(segment, b"" | b"." | b"..");
+    match path.split(|byte| *byte == b'/').any(is_wrong) {
         true => Err(PathRule::PlainSegments),
         false => Ok(()),
     }
@@ -68,24 +68,24 @@ mod tests {
         use PathRule::{NoNul, NotEmpty, PlainSegments, Relative, SingleName};
         #[rustfmt::skip]
         let cases: [(&[u8], _, _, _); 17] = [
-            //                as text        as a path       as a name
-            (b"a",            Ok(()),        Ok(()),         Ok(())),
-            (b"\xff\n \\",    Ok(()),        Ok(()),         Ok(())),
-            (b"...",          Ok(()),        Ok(()),         Ok(())),
-            (b"..a",          Ok(()),        Ok(()),         Ok(())),
-            (b"a/b/c",        Ok(()),        Ok(()),         Err(SingleName)),
-            (b"a/..b/.c",     Ok(()),        Ok(()),         Err(SingleName)),
-            (b"",             Err(NotEmpty),    Err(NotEmpty),     Err(NotEmpty)),
-            (b"a\0",          Err(NoNul),      Err(NoNul),       Err(NoNul)),
-            (b"/",            Ok(()),        Err(Relative),  Err(Relative)),
-            (b"/etc/passwd",  Ok(()),        Err(Relative),  Err(Relative)),
-            (b".",            Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
-            (b"..",           Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
-            (b"../a",         Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
-            (b"a/../../b",    Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
-            (b"a/..",         Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
-            (b"a//b",         Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
-            (b"a/",           Ok(()),        Err(PlainSegments),   Err(PlainSegments)),
+            // path            as text         as a path            as a name
+            (b"a",             Ok(()),         Ok(()),              Ok(())),
+            (b"\xff\n \\",     Ok(()),         Ok(()),              Ok(())),
+            (b"...",           Ok(()),         Ok(()),              Ok(())),
+            (b"..a",           Ok(()),         Ok(()),              Ok(())),
+            (b"a/b/c",         Ok(()),         Ok(()),              Err(SingleName)),
+            (b"a/..b/.c",      Ok(()),         Ok(()),              Err(SingleName)),
+            (b"",              Err(NotEmpty),  Err(NotEmpty),       Err(NotEmpty)),
+            (b"a\0",           Err(NoNul),     Err(NoNul),          Err(NoNul)),
+            (b"/",             Ok(()),         Err(Relative),       Err(Relative)),
+            (b"/etc/passwd",   Ok(()),         Err(Relative),       Err(Relative)),
+            (b".",             Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
+            (b"..",            Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
+            (b"../a",          Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
+            (b"a/../../b",     Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
+            (b"a/..",          Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
+            (b"a//b",          Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
+            (b"a/",            Ok(()),         Err(PlainSegments),  Err(PlainSegments)),
         ];
         for (path, text, inside, name) in cases {
             let shown = String::from_utf8_lossy(path);

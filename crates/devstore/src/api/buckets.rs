@@ -7,7 +7,7 @@ use super::fields::invalid;
 use crate::model::record::Versioning;
 
 impl Api {
-    pub(super) async fn create_bucket(
+    pub(super) async fn add_bucket(
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<dto::CreateBucketOutput> {
@@ -17,7 +17,7 @@ impl Api {
         Ok(dto::CreateBucketOutput { location })
     }
 
-    pub(super) async fn delete_bucket(
+    pub(super) async fn remove_bucket(
         &self,
         request: S3Request<dto::DeleteBucketInput>,
     ) -> S3Result<dto::DeleteBucketOutput> {
@@ -25,7 +25,7 @@ impl Api {
         Ok(dto::DeleteBucketOutput::default())
     }
 
-    pub(super) async fn head_bucket(
+    pub(super) async fn find_bucket(
         &self,
         request: S3Request<dto::HeadBucketInput>,
     ) -> S3Result<dto::HeadBucketOutput> {
@@ -42,7 +42,7 @@ impl Api {
         Ok(dto::GetBucketLocationOutput::default())
     }
 
-    pub(super) async fn list_buckets(
+    pub(super) async fn buckets(
         &self,
         _request: S3Request<dto::ListBucketsInput>,
     ) -> S3Result<dto::ListBucketsOutput> {

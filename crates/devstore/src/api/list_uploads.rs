@@ -43,7 +43,7 @@ impl Api {
         })
     }
 
-    pub(super) async fn list_parts(
+    pub(super) async fn list_parts_of(
         &self,
         request: S3Request<dto::ListPartsInput>,
     ) -> S3Result<dto::ListPartsOutput> {

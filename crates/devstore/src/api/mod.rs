@@ -103,14 +103,14 @@ calls! {
         restore_object(RestoreObjectInput) -> RestoreObjectOutput = restore;
     }
 
-    create_bucket(CreateBucketInput) -> CreateBucketOutput = create_bucket;
+    create_bucket(CreateBucketInput) -> CreateBucketOutput = add_bucket;
     delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = delete_lifecycle;
-    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = delete_bucket;
+    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = remove_bucket;
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = bucket_location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
-    head_bucket(HeadBucketInput) -> HeadBucketOutput = head_bucket;
-    list_buckets(ListBucketsInput) -> ListBucketsOutput = list_buckets;
+    head_bucket(HeadBucketInput) -> HeadBucketOutput = find_bucket;
+    list_buckets(ListBucketsInput) -> ListBucketsOutput = buckets;
     put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = set_lifecycle;
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = set_versioning;
 
@@ -126,7 +126,7 @@ calls! {
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_v2;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list_versions;
     list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = list_uploads;
-    list_parts(ListPartsInput) -> ListPartsOutput = list_parts;
+    list_parts(ListPartsInput) -> ListPartsOutput = list_parts_of;
 
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = start_upload;
     upload_part(UploadPartInput) -> UploadPartOutput = put_part;

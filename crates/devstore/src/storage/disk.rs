@@ -33,7 +33,7 @@ pub enum OpenError {
     #[error("open {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("read {}: expected a record of s3up-devstore", path.display())]
-    FaultyBody { path: PathBuf, source: serde_json::Error },
+    Damaged { path: PathBuf, source: serde_json::Error },
 }
 
 pub(crate) struct Disk {
@@ -149,7 +149,7 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, OpenError> {
     let file = File::open(path).map_err(|e| io_error(path, e))?;
     serde_json::from_reader(BufReader::new(file))
-        .map_err(|source| OpenError::FaultyBody { path: path.to_owned(), source })
+        .map_err(|source| OpenError::Damaged { path: path.to_owned(), source })
 }
 
 /// Returns the sorted entries of a folder, and none if it does not exist.

@@ -125,7 +125,7 @@ fn streams_that_do_not_back_up_exactly_one_subvolume_are_refused() {
     assert_eq!(fs::read_dir(&refused).unwrap().count(), cases.len());
     for (name, defect) in cases {
         let stream = fs::read(refused.join(name).with_extension("stream")).unwrap();
-        assert_eq!(verdict(&stream).unwrap_err().wrong, wrong, "{name}");
+        assert_eq!(verdict(&stream).unwrap_err().defect, defect, "{name}");
     }
 }
 

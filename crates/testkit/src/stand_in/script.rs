@@ -133,7 +133,7 @@ fn action(injected: &InjectedFault) -> String {
             let end = if exit == ExitAs::Failure { "exit 1" } else { "exit" };
             format!("{flooded}\n{end}")
         }
-        BtrfsFault::FailsAtTheEnd => "\"$real\" \"$@\"\nfail_message\nexit 1".to_owned(),
+        BtrfsFault::FailsAtTheEnd => "\"$real\" \"$@\"\nprint_error\nexit 1".to_owned(),
     }
 }
 

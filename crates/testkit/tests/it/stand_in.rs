@@ -346,7 +346,7 @@ fn every(command: &'static str, fault: BtrfsFault) -> InjectedFault {
 }
 
 fn flood(after_bytes: u64, exit: ExitAs) -> BtrfsFault {
-    BtrfsFault::FloodsStderr { after_bytes, flood_bytes: 2 * MIB, ends }
+    BtrfsFault::FloodsStderr { after_bytes, flood_bytes: 2 * MIB, exit }
 }
 
 /// Returns exit code, stream, and whether the error message was printed.
