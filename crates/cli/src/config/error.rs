@@ -46,7 +46,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// An error without the name of the file. serde raises errors before their
-/// location is known, so that [`Invalid::at`] adds it.
+/// location is known; [`Invalid::at`] adds it later.
 #[derive(Debug)]
 pub(super) struct Invalid {
     reason: String,
