@@ -77,7 +77,7 @@ async fn a_stored_object_is_served() {
             share: None,
         });
     }
-    let mut row = store.download_row(gets);
+    let mut row = store.download_sequence(gets);
     let mut downloaded = Vec::new();
     while let Some(piece) = row.next().await.unwrap() {
         downloaded.extend_from_slice(&piece.bytes);

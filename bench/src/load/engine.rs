@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use s3up_core::Key;
-use s3up_store::{Bandwidth, Credentials, Timeouts, Profile, Settings, Sse, Store};
+use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Store, Timeouts};
 
 use crate::clients;
 

@@ -102,7 +102,7 @@ impl Restore<'_> {
             None => {
                 let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
                 let mut staging = Staging::open(&request.target)?;
-                match self.receive_and_hand_over(request, &chain, &links, &mut staging).await {
+                match self.receive_and_create_target(request, &chain, &links, &mut staging).await {
                     Ok((last, proof)) => {
                         let parent = self.keep_parent(request, &chain, &staging, &last).await;
                         staging.remove(self.btrfs).await;
@@ -182,7 +182,7 @@ impl Restore<'_> {
             let received =
                 compare::Restored { path: staging.path_of(&last), root_times: last.root_times };
             let proof = self.prove(chain.newest(), received).await?;
-            self.hand_over(&last, staging, &request.target).await?;
+            self.create_target(&last, staging, &request.target).await?;
             Ok((last, proof))
         };
         tokio::select! {

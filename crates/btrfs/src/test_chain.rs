@@ -7,7 +7,7 @@ use s3up_repository::names::Kind;
 use s3up_repository::stamp::Stamp;
 
 /// Returns backup number `n`, based on number `parent`.
-pub fn link(n: u32, parent: Option<u32>) -> ChainEntry {
+pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
     let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
     let manifest = Manifest {
         version: VERSION,

@@ -76,7 +76,7 @@ pub struct Checked {
     pub without_checksum: usize,
     pub findings: Vec<Finding>,
     /// `None` if the manifest cannot be read.
-    pub link: Option<ChainEntry>,
+    pub entry: Option<ChainEntry>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +106,7 @@ pub async fn check(
     expected: &Expected,
 ) -> Result<Checked, AuditError> {
     let mut checked = Checked::default();
-    let entry = match bucket.link(manifest.clone()).await {
+    let entry = match bucket.entry(manifest.clone()).await {
         Ok(entry) => entry,
         Err(ReadChainError::Store(err)) if err.kind != s3up_store::Kind::TooLong => {
             return Err(err.into());
@@ -137,7 +137,7 @@ pub async fn check(
         checked.compare(&wanted, found?.as_ref(), class.as_deref(), expected);
     }
     drop(heads);
-    checked.link = Some(entry);
+    checked.entry = Some(entry);
     Ok(checked)
 }
 
@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn chunk(crc: Option<&str>, etag: Option<&str>) -> ChunkRecord {
-        let chunk = crate::chain::tests::link(0, None).manifest.chunks[0].clone();
+        let chunk = crate::chain::tests::entry(0, None).manifest.chunks[0].clone();
         let owned = |text: Option<&str>| text.map(str::to_owned);
         ChunkRecord { crc64nvme: owned(crc), etag: owned(etag), ..chunk }
     }

@@ -80,7 +80,7 @@ impl Bucket {
         let mut partial = Partial::default();
         let mut key = newest;
         loop {
-            let entry = self.link(key).await?;
+            let entry = self.entry(key).await?;
             let (so_far, next) = partial.with(entry)?;
             match next {
                 Next::Whole(chain) => return Ok(chain),
@@ -89,7 +89,7 @@ impl Bucket {
         }
     }
 
-    pub async fn link(&self, key: Key) -> Result<ChainEntry, ReadChainError> {
+    pub async fn entry(&self, key: Key) -> Result<ChainEntry, ReadChainError> {
         let Some(document) = self.store.read(&key, MANIFEST_BYTES_MAX, self.retry_for).await?
         else {
             return Err(ChainError::Missing { key }.into());

@@ -61,7 +61,7 @@ impl FetchError {
 
 /// The entries of a chain, from its full on, and the buffers to download them with.
 pub struct FetchPlan<'c> {
-    pub links: Vec<FetchEntry<'c>>,
+    pub entries: Vec<FetchEntry<'c>>,
     store: Store,
     retry_for: Duration,
     concurrency: usize,
@@ -69,29 +69,29 @@ pub struct FetchPlan<'c> {
 
 /// A chain entry with everything that is needed to download it.
 pub struct FetchEntry<'c> {
-    pub link: &'c ChainEntry,
+    pub entry: &'c ChainEntry,
     /// The digests of the parts of each chunk; `None` if there is no part index.
     part_sha256: Option<Vec<Arc<[Sha256Digest]>>>,
     pub chunks: Vec<(ChunkFacts, ObjectFacts)>,
 }
 
 impl<'c> FetchEntry<'c> {
-    async fn look(bucket: &Bucket, link: &'c ChainEntry) -> Result<FetchEntry<'c>, FetchError> {
-        let document = |source| FetchError::Document { key: link.key.clone(), source };
-        let parts = bucket.parts(link).await?;
+    async fn look(bucket: &Bucket, entry: &'c ChainEntry) -> Result<FetchEntry<'c>, FetchError> {
+        let document = |source| FetchError::Document { key: entry.key.clone(), source };
+        let parts = bucket.parts(entry).await?;
         let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
         let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
         let mut chunks = Vec::new();
-        for chunk in link.manifest.chunk_facts().map_err(document)? {
-            let object = look_at(bucket, link, &chunk).await?;
+        for chunk in entry.manifest.chunk_facts().map_err(document)? {
+            let object = look_at(bucket, entry, &chunk).await?;
             chunks.push((chunk, object));
         }
-        Ok(FetchEntry { link, part_sha256, chunks })
+        Ok(FetchEntry { entry, part_sha256, chunks })
     }
 
     /// Returns the length of the ranges to download chunk `n` in: those of its parts.
     fn part_bytes(&self, n: usize) -> u64 {
-        let record = &self.link.manifest.chunks[n];
+        let record = &self.entry.manifest.chunks[n];
         record.part_size.unwrap_or(RANGE_BYTES).min(record.size).max(1)
     }
 }
@@ -112,17 +112,17 @@ impl<'c> FetchPlan<'c> {
         wanted: &'c [ChainEntry],
         concurrency: usize,
     ) -> Result<FetchPlan<'c>, FetchError> {
-        let mut links = Vec::new();
-        for link in wanted {
-            links.push(FetchEntry::look(bucket, link).await?);
+        let mut entries = Vec::new();
+        for entry in wanted {
+            entries.push(FetchEntry::look(bucket, entry).await?);
         }
-        let store = bucket.store.with_buffer_budget(buffers_bytes(&links, concurrency));
-        Ok(FetchPlan { links, store, retry_for: bucket.retry_for, concurrency })
+        let store = bucket.store.with_buffer_budget(buffers_bytes(&entries, concurrency));
+        Ok(FetchPlan { entries, store, retry_for: bucket.retry_for, concurrency })
     }
 
     /// Returns the length of all streams.
     pub fn total_bytes(&self) -> u64 {
-        let each = self.links.iter().map(|planned| planned.link.manifest.total_bytes);
+        let each = self.entries.iter().map(|planned| planned.entry.manifest.total_bytes);
         each.fold(0, u64::saturating_add)
     }
 
@@ -130,7 +130,7 @@ impl<'c> FetchPlan<'c> {
     /// part is verified before it is returned.
     pub fn row(&self, from: usize) -> DownloadSequence {
         let gets = self
-            .links
+            .entries
             .iter()
             .skip(from)
             .flat_map(|planned| (0..planned.chunks.len()).map(move |n| self.get(planned, n)));
@@ -139,7 +139,7 @@ impl<'c> FetchPlan<'c> {
 
     /// Returns the chunk that is object number `object` of that row.
     pub fn chunk_of_row(&self, from: usize, object: usize) -> Option<&Key> {
-        let mut chunks = self.links.iter().skip(from).flat_map(|planned| &planned.chunks);
+        let mut chunks = self.entries.iter().skip(from).flat_map(|planned| &planned.chunks);
         chunks.nth(object).map(|(chunk, _)| &chunk.key)
     }
 
@@ -174,10 +174,10 @@ impl<'c> FetchPlan<'c> {
 /// Checks that a chunk exists and has the length and checksum of its manifest.
 async fn look_at(
     bucket: &Bucket,
-    link: &ChainEntry,
+    entry: &ChainEntry,
     chunk: &ChunkFacts,
 ) -> Result<ObjectFacts, FetchError> {
-    let names = || (chunk.key.clone(), link.key.clone());
+    let names = || (chunk.key.clone(), entry.key.clone());
     let Some(object) = bucket.store.head(&chunk.key, None, bucket.retry_for).await? else {
         let (chunk, manifest) = names();
         return Err(FetchError::ChunkMissing { chunk, manifest });
@@ -196,8 +196,9 @@ async fn look_at(
 }
 
 /// Returns the size of the buffers for the longest parts of the chain.
-fn buffers_bytes(links: &[FetchEntry<'_>], concurrency: usize) -> u64 {
-    let lengths = links.iter().flat_map(|link| (0..link.chunks.len()).map(|n| link.part_bytes(n)));
+fn buffers_bytes(entries: &[FetchEntry<'_>], concurrency: usize) -> u64 {
+    let lengths =
+        entries.iter().flat_map(|entry| (0..entry.chunks.len()).map(|n| entry.part_bytes(n)));
     let part_bytes = lengths.max().unwrap_or(RANGE_BYTES);
     let buffers = in_flight(concurrency, part_bytes) as u64 + 1;
     part_bytes.saturating_mul(buffers).max(BUFFERS_BYTES_MIN)

@@ -90,10 +90,10 @@ pub enum ThawError {
 }
 
 /// Returns every chunk of these entries and its length.
-pub fn chunks_of(links: &[ChainEntry]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
+pub fn chunks_of(entries: &[ChainEntry]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
     let mut chunks = BTreeMap::new();
-    for link in links {
-        let facts = link.manifest.chunk_facts().map_err(|err| (link.key.clone(), err))?;
+    for entry in entries {
+        let facts = entry.manifest.chunk_facts().map_err(|err| (entry.key.clone(), err))?;
         chunks.extend(facts.into_iter().map(|chunk| (chunk.key, chunk.size)));
     }
     Ok(chunks)

@@ -117,10 +117,10 @@ impl Verify<'_> {
         let is_sound = !checked.findings.iter().any(|finding| finding.what.is_damage());
         verified.findings.extend(checked.findings);
         if let (Depth::Read { concurrency }, Some(entry), true) =
-            (self.depth, checked.link, is_sound)
+            (self.depth, checked.entry, is_sound)
         {
             let now = SystemTime::now();
-            let read = deep::read(self.bucket, &link, concurrency, now, self.progress).await?;
+            let read = deep::read(self.bucket, &entry, concurrency, now, self.progress).await?;
             verified.bytes_read += read.bytes;
             verified.archived.extend(read.archived);
             if let Some(reason) = read.damage {

@@ -7,10 +7,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use btrfs_host::identity::Identity;
 use btrfs_host::send::Named;
 use s3up_store::{ProgressEvent, UploadedPart};
 use tokio::sync::mpsc;

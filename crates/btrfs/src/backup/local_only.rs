@@ -5,7 +5,6 @@
 //! snapshot of an interrupted backup. The newest `snapshots.retain` of them are kept.
 //! They never serve as a parent: that is the snapshot that the newest manifest names.
 
-use btrfs_host::subvolume;
 use jiff::Timestamp;
 use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::stamp::Stamp;

@@ -62,7 +62,7 @@ impl Planner<'_> {
         if let Some(finding) = checked.findings.first() {
             return incomplete(finding);
         }
-        let Some(entry) = checked.link else { return incomplete(&"the manifest cannot be read") };
+        let Some(entry) = checked.entry else { return incomplete(&"the manifest cannot be read") };
         match self.bucket.parts(&entry).await {
             Ok(Some(_)) => {}
             Ok(None) => return incomplete(&"the manifest names no part index"),

@@ -19,7 +19,7 @@ use crate::plan::schedule::{NextDue, Schedule};
 /// clock, so its real age is unknown.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Selects one backup of a subvolume.
+/// Why a run looks at a subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The timer fired; the schedule decides.
@@ -48,12 +48,12 @@ pub enum Step {
     },
 }
 
-/// Why a full.
+/// Why a full is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     FirstBackup,
     Asked,
-    /// An earlier run has begun it.
+    /// An earlier run started this full and was interrupted.
     Interrupted,
     ManifestMissing {
         key: String,
@@ -65,6 +65,7 @@ pub enum Why {
     Due {
         full_at: Timestamp,
         since: Timestamp,
+        days: u32,
     },
     /// The full of the chain is dated in the future.
     ClockWentBack {
@@ -102,12 +103,13 @@ pub enum Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNow {
     Asked,
-    /// An earlier run has begun it.
+    /// An earlier run started this incremental and was interrupted.
     Interrupted,
     /// `incremental_every_days` have passed.
     Due {
         last_at: Timestamp,
         since: Timestamp,
+        days: u32,
     },
     /// The newest backup is dated in the future. Waiting for that date might mean
     /// waiting for ever.
@@ -163,6 +165,7 @@ fn full(why: Why) -> Decision {
 fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
     let full_at = chain.full().manifest.made_at();
     let since = schedule.full_due_at(full_at, now.time_zone());
+    let days = schedule.full_every_days;
     if full_at.duration_since(now.timestamp()) > CLOCK_TOLERANCE {
         return Some(Why::ClockWentBack { full_at });
     }
@@ -172,6 +175,7 @@ fn full_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<Why> {
 fn incremental_is_due(schedule: &Schedule, now: &Zoned, chain: &Chain) -> Option<WhyNow> {
     let last_at = chain.newest().manifest.made_at();
     let since = schedule.incremental_due_at(last_at, now.time_zone());
+    let days = schedule.incremental_every_days;
     if last_at > now.timestamp() {
         return Some(WhyNow::ClockWentBack { last_at });
     }

@@ -118,13 +118,13 @@ impl RestoreError {
     pub fn is_interruption(&self) -> bool {
         // A snapshot that differs was received completely, at the price of a thaw and a download.
         // Of chunks that are still archived, no byte was read.
-        match self {
+        matches!(
+            self,
             RestoreError::Stopped(_)
-            | RestoreError::Differs { .. }
-            | RestoreError::Archived { .. }
-            | RestoreError::Thaw(_) => true,
-            err => err.store_error().is_some_and(|source| !is_of_data(source.kind)),
-        }
+                | RestoreError::Differs { .. }
+                | RestoreError::Archived { .. }
+                | RestoreError::Thaw(_)
+        ) || self.store_error().is_some_and(|source| !is_of_data(source.kind))
     }
 
     /// Returns whether this backup is missing or damaged in the bucket.

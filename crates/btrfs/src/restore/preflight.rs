@@ -50,11 +50,11 @@ pub fn folder_of(target: &Path) -> &Path {
 /// Checks that this `btrfs receive` supports the streams of a chain. If a manifest does not
 /// name the protocol, the stream does, and it is checked before it is fed.
 pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
-    let unfit = chain.entries().iter().find(|link| {
-        link.manifest.stream_protocol.is_some_and(|protocol| !receives(version, protocol))
+    let unfit = chain.entries().iter().find(|entry| {
+        entry.manifest.stream_protocol.is_some_and(|protocol| !receives(version, protocol))
     });
-    unfit.map_or(Ok(()), |link: &ChainEntry| {
-        Err(RestoreError::ProgramTooOld { manifest: link.key.clone(), found: version.to_owned() })
+    unfit.map_or(Ok(()), |entry: &ChainEntry| {
+        Err(RestoreError::ProgramTooOld { manifest: entry.key.clone(), found: version.to_owned() })
     })
 }
 

@@ -55,12 +55,12 @@ pub struct Space<'a> {
 impl Preview {
     pub async fn of(
         bucket: &Bucket,
-        links: &FetchPlan<'_>,
+        fetch_plan: &FetchPlan<'_>,
         here: usize,
         Space { target, free_bytes }: Space<'_>,
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
-        let chunks = || links.links.iter().skip(here).flat_map(|link| &link.chunks);
+        let chunks = || fetch_plan.entries.iter().skip(here).flat_map(|entry| &entry.chunks);
         let keys: Vec<Key> = chunks().map(|(chunk, _)| chunk.key.clone()).collect();
         let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now);
         let states = states.await?;
@@ -68,14 +68,14 @@ impl Preview {
         let cold = archived_chunks(
             chunks().map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key))),
         );
-        let newest = links.links.last().ok_or(RestoreError::EmptyChain)?;
+        let newest = fetch_plan.entries.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
-            subvolume: newest.link.manifest.subvolume.clone(),
+            subvolume: newest.entry.manifest.subvolume.clone(),
             target: target.display().to_string(),
-            links: links.links.iter().map(BackupLine::of).collect(),
+            links: fetch_plan.entries.iter().map(BackupLine::of).collect(),
             links_here: here,
-            chunks: links.links.iter().map(|link| link.chunks.len()).sum(),
-            total_bytes: links.total_bytes(),
+            chunks: fetch_plan.entries.iter().map(|entry| entry.chunks.len()).sum(),
+            total_bytes: fetch_plan.total_bytes(),
             free_bytes,
             thaw: cold,
         })
@@ -84,11 +84,11 @@ impl Preview {
 
 impl BackupLine {
     fn of(planned: &FetchEntry<'_>) -> BackupLine {
-        let manifest = &planned.link.manifest;
+        let manifest = &planned.entry.manifest;
         let classes: BTreeSet<_> =
             planned.chunks.iter().map(|(_, object)| class_of(object).to_owned()).collect();
         BackupLine {
-            manifest: planned.link.key.as_str().to_owned(),
+            manifest: planned.entry.key.as_str().to_owned(),
             kind: manifest.kind.to_string(),
             created_at: seconds(manifest.created_at.time()),
             bytes: manifest.total_bytes,

@@ -12,8 +12,8 @@ use btrfs_host::receive::Receiver;
 use btrfs_host::root_times::RootTimes;
 use btrfs_host::{send, subvolume};
 use btrfs_sendstream::{StreamSummary, Uuid};
-use s3up_cli::progress::{self, Progress};
 use s3up_core::Sha256Digest;
+use s3up_core::progress::Progress;
 use s3up_repository::fetch::{FetchEntry, FetchError, FetchPlan};
 use s3up_store::DownloadSequence;
 
@@ -28,7 +28,7 @@ use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 
 /// Everything that the backups of a chain share while they are received.
 struct ReceiveContext<'a, 'c> {
-    links: &'a FetchPlan<'c>,
+    fetch_plan: &'a FetchPlan<'c>,
     row: DownloadSequence,
     /// Number of the first chain entry in `row`.
     from: usize,
@@ -49,19 +49,19 @@ impl Restore<'_> {
     /// Receives the chain, and returns the read-only snapshot of its newest backup.
     pub(super) async fn receive_all(
         &self,
-        links: &FetchPlan<'_>,
+        fetch_plan: &FetchPlan<'_>,
         staging: &mut Staging,
     ) -> Result<ReceivedBackup, RestoreError> {
         let digests: Vec<Sha256Digest> =
-            links.links.iter().map(|planned| digest(planned.link)).collect();
+            fetch_plan.entries.iter().map(|planned| digest(planned.entry)).collect();
         let found = staging.resume(self.btrfs, &digests).await?;
         let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
         if from > 0 {
             let (folder, of) = (staging.folder().display(), digests.len());
             tracing::info!(event = "restore_resumed", %folder, backups = from, of);
         }
-        let mut context = self.context(links, from).await?;
-        for (n, planned) in links.links.iter().enumerate().skip(from) {
+        let mut context = self.context(fetch_plan, from).await?;
+        for (n, planned) in fetch_plan.entries.iter().enumerate().skip(from) {
             self.check_shutdown()?;
             let label = format!("restore backup {} of {}", n + 1, digests.len());
             context.progress.label(&label);
@@ -71,7 +71,7 @@ impl Restore<'_> {
             if let Some(parent) = last.replace(whole) {
                 subvolume::delete(self.btrfs, &staging.path_of(&parent)).await?;
             }
-            let (manifest, bytes) = (&planned.link.key, planned.link.manifest.total_bytes);
+            let (manifest, bytes) = (&planned.entry.key, planned.entry.manifest.total_bytes);
             tracing::info!(event = "backup_received", %manifest, bytes, "{label}");
         }
         last.ok_or(RestoreError::EmptyChain)
@@ -79,15 +79,16 @@ impl Restore<'_> {
 
     async fn context<'a, 'c>(
         &self,
-        links: &'a FetchPlan<'c>,
+        fetch_plan: &'a FetchPlan<'c>,
         from: usize,
     ) -> Result<ReceiveContext<'a, 'c>, RestoreError> {
         let version = self.btrfs.version().await?;
-        let left = links.links.iter().skip(from);
-        let bytes = left.fold(0, |sum: u64, one| sum.saturating_add(one.link.manifest.total_bytes));
+        let left = fetch_plan.entries.iter().skip(from);
+        let bytes =
+            left.fold(0, |sum: u64, one| sum.saturating_add(one.entry.manifest.total_bytes));
         Ok(ReceiveContext {
-            links,
-            row: links.row(from),
+            fetch_plan,
+            row: fetch_plan.row(from),
             from,
             progress: Arc::new(self.progress.bytes("restore", Some(bytes))),
             protocol_max: if preflight::receives(&version, 2) { 2 } else { 1 },
@@ -101,12 +102,12 @@ impl Restore<'_> {
         staging: &Staging,
         parent: Option<&ReceivedBackup>,
     ) -> Result<ReceivedBackup, RestoreError> {
-        let is_newest = n + 1 == context.links.links.len();
+        let is_newest = n + 1 == context.fetch_plan.entries.len();
         let rewrite = UuidRewrite {
             salt: (!is_newest).then_some(staging.progress().salt),
             parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
         };
-        let planned = &context.links.links[n];
+        let planned = &context.fetch_plan.entries[n];
         let facts = self.feed_one(context, planned, rewrite, staging).await?;
         let sent = facts.snapshot.uuid;
         let received_uuid = rewrite.salt.map_or(sent, |salt| salt.of(sent));
@@ -153,9 +154,12 @@ impl Restore<'_> {
 
     /// Keeps the pages of the newest backup, the only one that is compared.
     fn pages(&self, context: &ReceiveContext<'_, '_>, planned: &FetchEntry<'_>) -> Pages {
-        let is_newest =
-            context.links.links.last().is_some_and(|last| last.link.key == planned.link.key);
-        if is_newest && self.proving.may_read(&planned.link.manifest) {
+        let is_newest = context
+            .fetch_plan
+            .entries
+            .last()
+            .is_some_and(|last| last.entry.key == planned.entry.key);
+        if is_newest && self.proving.may_read(&planned.entry.manifest) {
             Pages::Keep
         } else {
             Pages::Drop
@@ -173,11 +177,11 @@ impl Restore<'_> {
     ) -> Result<ReceivedBackup, RestoreError> {
         let Received { facts, received_uuid, parent } = received;
         let wrong = |what: &'static str, expected: String, found: String| {
-            let manifest = planned.link.key.clone();
+            let manifest = planned.entry.key.clone();
             Err(RestoreError::Received { manifest, what, expected, found })
         };
         let sent = facts.snapshot.uuid.to_string();
-        match &planned.link.manifest.snapshot.uuid {
+        match &planned.entry.manifest.snapshot.uuid {
             Some(expected) if *expected != sent => {
                 return wrong("UUID in the stream", expected.clone(), sent);
             }
@@ -192,7 +196,7 @@ impl Restore<'_> {
             return wrong("received UUID", received_uuid.to_string(), or_none(shown.received_uuid));
         }
         if shown.parent_uuid != parent.map(|parent| parent.uuid.clone()) {
-            let manifest = planned.link.key.clone();
+            let manifest = planned.entry.key.clone();
             return Err(RestoreError::OtherParent { manifest, found: or_none(shown.parent_uuid) });
         }
         // Data that is still to be written would change the ctransid, and be lost in a power cut.
@@ -216,9 +220,12 @@ fn refused(
     planned: &FetchEntry<'_>,
     stopped: Stopped,
 ) -> RestoreError {
-    let ReceiveContext { links, from, .. } = context;
-    let manifest = planned.link.key.clone();
-    match (stopped.refused, stopped.object.and_then(|object| links.chunk_of_row(*from, object))) {
+    let ReceiveContext { fetch_plan, from, .. } = context;
+    let manifest = planned.entry.key.clone();
+    match (
+        stopped.refused,
+        stopped.object.and_then(|object| fetch_plan.chunk_of_row(*from, object)),
+    ) {
         (Refused::Stream(source), Some(chunk)) => {
             FetchError::Stream { manifest, chunk: chunk.clone(), source }.into()
         }

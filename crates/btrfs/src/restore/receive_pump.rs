@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::RestoreError;
-use super::verified_stream::{Handed, Refused, VerifiedStream};
+use super::verified_stream::{Refused, Released, VerifiedStream};
 use super::writeback::Writeback;
 
 /// Bytes that are verified at once: few enough to be still in the CPU cache when the pipe is
@@ -68,22 +68,23 @@ impl ReceivePump {
     pub async fn feed(
         &mut self,
         row: &mut DownloadSequence,
-        link: &FetchEntry<'_>,
+        planned: &FetchEntry<'_>,
     ) -> Result<PumpResult, RestoreError> {
-        let mut left = link.link.manifest.total_bytes;
+        let mut left = planned.entry.manifest.total_bytes;
         while left > 0
             && let Some(pieces) = &self.pieces
         {
             // The thread has ended; its result says why.
             let Ok(slot) = pieces.reserve().await else { break };
-            let fetch = |source| FetchError::Download { manifest: link.link.key.clone(), source };
+            let fetch =
+                |source| FetchError::Download { manifest: planned.entry.key.clone(), source };
             let Some(piece) = row.next().await.map_err(fetch)? else { break };
             left = left.saturating_sub(piece.bytes.len() as u64);
             slot.send(piece);
         }
         self.pieces = None;
         let Some(thread) = self.thread.as_mut() else {
-            return Err(RestoreError::VerifyThreadDied { manifest: link.link.key.clone() });
+            return Err(RestoreError::VerifyThreadDied { manifest: planned.entry.key.clone() });
         };
         let joined = thread.await;
         self.thread = None;
@@ -92,7 +93,7 @@ impl ReceivePump {
                 self.lent = lent;
                 Ok(outcome.map_or_else(PumpResult::Stopped, PumpResult::Received))
             }
-            Err(_) => Err(RestoreError::VerifyThreadDied { manifest: link.link.key.clone() }),
+            Err(_) => Err(RestoreError::VerifyThreadDied { manifest: planned.entry.key.clone() }),
         }
     }
 

@@ -82,8 +82,8 @@ impl Staging {
         }
     }
 
-    /// How many links of this chain an earlier restore left whole. Takes no lock,
-    /// and changes nothing: a restore may be at work there.
+    /// Returns how many backups of this chain an earlier restore has received. Takes no lock and
+    /// changes nothing, since a restore may be running there.
     pub async fn whole_left(
         btrfs: &Btrfs,
         target: &Path,
@@ -94,7 +94,7 @@ impl Staging {
             return Ok(0);
         }
         let lock = open_ours(&folder)?;
-        let noted = fs::read(folder.join(MARK)).map(|noted| serde_json::from_slice(&noted));
+        let noted = fs::read(folder.join(MARKER)).map(|noted| serde_json::from_slice(&noted));
         let Ok(Ok(progress)) = noted else { return Ok(0) };
         let left = Staging { folder, progress, lock };
         Ok(left.whole(btrfs, chain).await.map_or(0, |(count, _)| count))

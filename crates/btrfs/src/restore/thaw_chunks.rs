@@ -18,10 +18,10 @@ impl Restore<'_> {
     /// as the mode allows.
     pub(super) async fn thaw_all(
         &self,
-        links: &[ChainEntry],
+        entries: &[ChainEntry],
     ) -> Result<BTreeMap<Key, u64>, RestoreError> {
         let document = |(key, source)| RestoreError::Document { key, source };
-        let chunks = chunks_of(links).map_err(document)?;
+        let chunks = chunks_of(entries).map_err(document)?;
         let thawed = self.thaw().run(&chunks, self.mode).await?;
         if !thawed.is_ready() {
             let look = thawed.look;

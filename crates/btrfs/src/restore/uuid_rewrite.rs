@@ -18,8 +18,8 @@ pub struct UuidSalt(pub [u8; 16]);
 
 /// The UUIDs to rewrite in the stream of one backup.
 #[derive(Clone, Copy, Debug)]
-pub struct ListedBackups {
-    /// `None`: the snapshot is received under the UUID that it was sent with.
+pub struct UuidRewrite {
+    /// `None` if the snapshot is received under the UUID that it was sent with.
     pub salt: Option<UuidSalt>,
     /// The UUID under which the parent was sent, and that under which it was received; `None`
     /// for a full.
@@ -49,9 +49,9 @@ impl UuidSalt {
     }
 }
 
-impl ListedBackups {
-    /// Whether any of them is another than in the stream.
-    pub fn rename_any(&self) -> bool {
+impl UuidRewrite {
+    /// Returns whether any UUID has to be changed.
+    pub fn changes_any(&self) -> bool {
         self.salt.is_some() || self.parent.is_some_and(|(sent, received)| sent != received)
     }
 

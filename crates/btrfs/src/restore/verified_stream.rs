@@ -74,7 +74,7 @@ impl VerifiedStream {
             end = command.range.end;
             self.files.add(&command);
             if renames && command.kind.holds_subvolume_uuids() {
-                naming.push(command.range);
+                renaming.push(command.range);
             }
         });
         fed.map_err(Refused::Stream)?;
@@ -85,8 +85,8 @@ impl VerifiedStream {
             window.release(at..place.start, release)?;
             at = place.end;
             let mut command = window.bytes(place);
-            rewrite_uuids(&mut command, |uuid| self.names.told(self.own, uuid));
-            hand_on(Handed::Held(&command)).map_err(Refused::Write)?;
+            rewrite_uuids(&mut command, |uuid| self.rewrite.replacement(self.own, uuid));
+            release(Released::Held(&command)).map_err(Refused::Write)?;
         }
         window.release(at..end, release)?;
         self.hold(end, piece);

@@ -9,7 +9,7 @@ use s3up_repository::layout::Layout;
 use s3up_repository::manifest::Manifest;
 use s3up_repository::names::{Kind, SubvolumeName};
 use s3up_repository::published::Published;
-use s3up_repository::stamp::Stamp;
+use s3up_repository::stamp::{Stamp, stamp_of};
 use s3up_store::StoreError;
 
 /// One manifest.
@@ -58,7 +58,7 @@ pub async fn history(
     }
     let mut entries = Vec::new();
     for (created_at, kind, key) in found {
-        let manifest = match bucket.link(key.clone()).await {
+        let manifest = match bucket.entry(key.clone()).await {
             Ok(entry) => Ok(entry.manifest),
             Err(ReadChainError::Store(err)) => return Err(err),
             Err(ReadChainError::Chain(err)) => Err(error_chain(&err)),
@@ -103,7 +103,7 @@ pub fn throughput(manifest: &Manifest) -> Option<Throughput> {
 
 #[cfg(test)]
 mod tests {
-    use crate::test_chain::link;
+    use crate::test_chain::entry;
     use s3up_repository::chain::{Next, Partial};
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
     fn a_backup_is_current_earlier_or_unpublished() {
         let key = |text| Key::parse(text).unwrap();
         let stamp = |text| Stamp::parse(text).unwrap();
-        let chain = || match Partial::default().with(link(0, None)) {
+        let chain = || match Partial::default().with(entry(0, None)) {
             Ok((_, Next::Whole(chain))) => Published::Chain(chain),
             other => panic!("{other:?}"),
         };

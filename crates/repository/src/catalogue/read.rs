@@ -93,7 +93,7 @@ async fn read_manifest(
     bucket: &Bucket,
     found: Found,
 ) -> Result<(Found, Result<Manifest, String>), StoreError> {
-    match bucket.link(found.key.clone()).await {
+    match bucket.entry(found.key.clone()).await {
         Ok(entry) => Ok((found, Ok(entry.manifest))),
         Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),
         // A manifest that is too long is not from us; its error says so.

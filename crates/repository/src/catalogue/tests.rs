@@ -183,7 +183,7 @@ impl ListedBackups {
     ) -> &mut ListedBackups {
         let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
         let name = name(day, kind);
-        let mut manifest = crate::chain::tests::link(day, parent).manifest;
+        let mut manifest = crate::chain::tests::entry(day, parent).manifest;
         manifest.created_at = stamp(day);
         manifest.parent_manifest = parent.map(|parent| self.key_of(parent).as_str().to_owned());
         let record = |n| ChunkRecord {

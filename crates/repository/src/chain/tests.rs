@@ -4,7 +4,7 @@ use crate::stamp::Stamp;
 
 #[test]
 fn a_chain_leads_from_its_full_to_the_newest() {
-    let entries = [link(0, None), link(1, Some(0)), link(2, Some(1))];
+    let entries = [entry(0, None), entry(1, Some(0)), entry(2, Some(1))];
 
     let chain = collect(entries.iter().rev().cloned()).unwrap();
 
@@ -20,20 +20,20 @@ fn an_entry_that_does_not_fit_is_named() {
         edit(&mut entry.manifest);
         entry
     };
-    let child = link(2, Some(1));
-    let no_uuid = with(link(1, Some(0)), &|manifest| manifest.snapshot.uuid = None);
+    let child = entry(2, Some(1));
+    let no_uuid = with(entry(1, Some(0)), &|manifest| manifest.snapshot.uuid = None);
     #[rustfmt::skip]
     let cases = [
-        ("it fits",        link(1, Some(0)), None),
+        ("it fits",        entry(1, Some(0)), None),
         ("not known",      no_uuid, None),
-        ("other",          with(link(1, Some(0)), &|m| m.subvolume = "home".to_owned()),
+        ("other",          with(entry(1, Some(0)), &|m| m.subvolume = "home".to_owned()),
             Some("manifest m1 belongs to the subvolume \"home\", expected \"data\"")),
-        ("of another",     with(link(1, Some(0)), &|m| m.snapshot.uuid = Some("x".to_owned())),
+        ("of another",     with(entry(1, Some(0)), &|m| m.snapshot.uuid = Some("x".to_owned())),
             Some("manifest m2: expected a parent with the snapshot uuid-1, found x in m1")),
-        ("changed",        with(link(1, Some(0)), &|m| m.snapshot.ctransid = Some(7)),
+        ("changed",        with(entry(1, Some(0)), &|m| m.snapshot.ctransid = Some(7)),
             Some("manifest m2: expected its parent at transaction 1, found 7 in m1")),
-        ("a circle",       link(2, Some(1)), Some("manifest m2 is not older than m2, which is based on it")),
-        ("from later",     link(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
+        ("a circle",       entry(2, Some(1)), Some("manifest m2 is not older than m2, which is based on it")),
+        ("from later",     entry(3, Some(2)), Some("manifest m3 is not older than m2, which is based on it")),
     ];
     for (situation, parent, want) in cases {
         let (partial, _) = Partial::default().with(child.clone()).unwrap();
@@ -44,18 +44,18 @@ fn an_entry_that_does_not_fit_is_named() {
 
 #[test]
 fn the_transaction_of_a_received_parent_is_not_compared() {
-    let mut child = link(2, Some(1));
+    let mut child = entry(2, Some(1));
     child.manifest.snapshot.parent_ctransid = Some(700);
     child.manifest.parent_received = true;
     let (partial, _) = Partial::default().with(child).unwrap();
-    assert!(partial.with(link(1, Some(0))).is_ok());
+    assert!(partial.with(entry(1, Some(0))).is_ok());
 }
 
 #[test]
 fn a_chain_has_an_end() {
     // Each is older than the one before, and none is a full.
     let entries = (0..).map(|n| {
-        let mut entry = link(1, Some(0));
+        let mut entry = entry(1, Some(0));
         let second = jiff::Timestamp::from_second(2_000_000_000 - n).unwrap();
         entry.manifest.created_at = Stamp::at(second);
         entry.manifest.snapshot.uuid = None;
@@ -80,7 +80,7 @@ fn collect(entries: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainErro
 }
 
 /// Returns backup number `n`, based on number `parent`.
-pub(crate) fn link(n: u32, parent: Option<u32>) -> ChainEntry {
+pub(crate) fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
     let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
     let manifest = Manifest {
         version: VERSION,

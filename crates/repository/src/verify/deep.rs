@@ -42,7 +42,7 @@ pub async fn read(
     now: SystemTime,
     progress: &ProgressSink,
 ) -> Result<Read, Unread> {
-    let outcome = read_or_fail(bucket, link, concurrency, now, progress).await;
+    let outcome = read_or_fail(bucket, entry, concurrency, now, progress).await;
     match outcome {
         Ok(read) => Ok(read),
         Err(err) if is_damage(&err) => {
@@ -59,8 +59,8 @@ async fn read_or_fail(
     now: SystemTime,
     progress: &ProgressSink,
 ) -> Result<Read, FetchError> {
-    let document = |source| FetchError::Document { key: link.key.clone(), source };
-    let chunks = link.manifest.chunk_facts().map_err(document)?;
+    let document = |source| FetchError::Document { key: entry.key.clone(), source };
+    let chunks = entry.manifest.chunk_facts().map_err(document)?;
     let keys: Vec<Key> = chunks.into_iter().map(|chunk| chunk.key).collect();
     let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now).await?;
     let is_archived = |key: &Key| {
@@ -70,20 +70,20 @@ async fn read_or_fail(
     if !archived.is_empty() {
         return Ok(Read { archived, ..Read::default() });
     }
-    let links = FetchPlan::look_at(bucket, std::slice::from_ref(entry), concurrency).await?;
-    Ok(Read { bytes: prove(&links, progress).await?, ..Read::default() })
+    let fetch_plan = FetchPlan::look_at(bucket, std::slice::from_ref(entry), concurrency).await?;
+    Ok(Read { bytes: prove(&fetch_plan, progress).await?, ..Read::default() })
 }
 
 /// Reads and checks everything, like a restore without `btrfs receive`.
-async fn prove(links: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u64, FetchError> {
+async fn prove(fetch_plan: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u64, FetchError> {
     let mut bytes_read = 0;
-    for planned in &links.links {
-        let manifest = || planned.link.key.clone();
-        let total = planned.link.manifest.total_bytes;
-        let progress = progress.bytes(&format!("read {}", planned.link.key), Some(total));
+    for planned in &fetch_plan.entries {
+        let manifest = || planned.entry.key.clone();
+        let total = planned.entry.manifest.total_bytes;
+        let progress = progress.bytes(&format!("read {}", planned.entry.key), Some(total));
         let mut verifier = Verifier::new();
         for (n, (chunk, _)) in planned.chunks.iter().enumerate() {
-            let mut download = links.download(planned, n);
+            let mut download = fetch_plan.download(planned, n);
             let fetch = |source| FetchError::Download { manifest: manifest(), source };
             while let Some(bytes) = download.next().await.map_err(fetch)? {
                 for slice in bytes.chunks(SLICE_BYTES) {

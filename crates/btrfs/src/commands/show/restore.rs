@@ -6,15 +6,15 @@ use s3up_core::Size;
 
 pub fn to_table(preview: &Preview) -> String {
     let header = ["BACKUP", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
-    let rows = preview.links.iter().zip(1..).map(|(link, n): (_, usize)| {
+    let rows = preview.links.iter().zip(1..).map(|(entry, n): (_, usize)| {
         [
             n.to_string(),
-            link.kind.clone(),
-            link.created_at.clone(),
-            Size(link.bytes).to_string(),
-            link.chunks.to_string(),
-            link.storage_classes.join(", "),
-            link.manifest.clone(),
+            entry.kind.clone(),
+            entry.created_at.clone(),
+            Size(entry.bytes).to_string(),
+            entry.chunks.to_string(),
+            entry.storage_classes.join(", "),
+            entry.manifest.clone(),
         ]
     });
     let links = table(header, rows);

@@ -1,4 +1,4 @@
-use crate::test_chain::link;
+use crate::test_chain::entry;
 use s3up_repository::chain::{ChainEntry, Next, Partial};
 use s3up_repository::stamp::Stamp;
 
@@ -43,11 +43,11 @@ fn full_or_incremental() {
             found: identity(uuid, ctransid),
         })
     };
-    let chain = || published([link(0, None)]);
+    let chain = || published([entry(0, None)]);
     let broken = || Published::Broken { reason: "gone".to_owned() };
     let lost = || Published::ManifestMissing { key: "m0".to_owned() };
     let edited = |edit: &dyn Fn(&mut ChainEntry)| {
-        let mut entry = link(0, None);
+        let mut entry = entry(0, None);
         edit(&mut entry);
         published([entry])
     };
@@ -169,7 +169,7 @@ fn backups_are_due_by_calendar_days() {
 #[test]
 fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
     // Its name is dated after the last backup; `started_at` holds the real time.
-    let mut newest = link(0, None);
+    let mut newest = entry(0, None);
     newest.manifest.created_at = Stamp::parse("20990101T000001Z").unwrap();
     newest.manifest.started_at = Some(Stamp::parse("20010909T014640Z").unwrap());
     let good = ParentOnDisk::Found(identity("uuid-0", 0));
@@ -200,8 +200,8 @@ fn published_on(full_on: &str, last_on: Option<&str>) -> Published {
         entry
     };
     match last_on {
-        None => published([on(link(0, None), full_on)]),
-        Some(last_on) => published([on(link(1, Some(0)), last_on), on(link(0, None), full_on)]),
+        None => published([on(entry(0, None), full_on)]),
+        Some(last_on) => published([on(entry(1, Some(0)), last_on), on(entry(0, None), full_on)]),
     }
 }
 
