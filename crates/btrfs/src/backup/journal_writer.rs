@@ -145,6 +145,10 @@ fn line(acknowledged: ProgressEvent) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use btrfs_host::identity::Identity;
+
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use s3up_repository::names::SubvolumeName;
 
 use super::lock::lock;
 use super::{
-    SETTLE_TIME_MAX, connect, find_btrfs, host, need_root, now, prune, stopped_by,
+    ABORTS_TIME_MAX, connect, find_btrfs, host, need_root, now, prune, stopped_by,
     warn_of_ignored_conditions,
 };
 
@@ -56,7 +56,7 @@ async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::R
             let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
             let report = backup.run(planned, &mut state).await;
             prune_after(config, &backup, &report).await;
-            settle(&backup).await;
+            finish_aborts(&backup).await;
             report
         }
         Err(err) => {
@@ -87,7 +87,7 @@ async fn prepare(
     let run = RunId::random().context("choose a name for this run")?;
     bucket.metadata.insert(RUN_METADATA.to_owned(), run.as_str().to_owned());
     let records = Records::new(&config.base_dir, config.bucket.location());
-    log_way(config);
+    log_upload_limits(config);
     let options = options(config, form);
     Ok(Backup { options, bucket, btrfs, host, form, shutdown, records, run })
 }
@@ -128,8 +128,8 @@ async fn prune_after(config: &Config, backup: &Backup, report: &Report) {
 }
 
 /// Aborts abandoned uploads. The next run removes what is left.
-async fn settle(backup: &Backup) {
-    if tokio::time::timeout(SETTLE_TIME_MAX, backup.bucket.store.settle()).await.is_err() {
+async fn finish_aborts(backup: &Backup) {
+    if tokio::time::timeout(ABORTS_TIME_MAX, backup.bucket.store.wait_for_aborts()).await.is_err() {
         tracing::warn!(
             event = "uploads_not_aborted",
             "S3 does not answer; the next run aborts the incomplete uploads"
