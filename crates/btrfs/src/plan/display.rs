@@ -6,6 +6,18 @@ use s3up_repository::stamp::seconds;
 
 use super::decide::{Step, Why, WhyNow};
 
+/// A number of days as text.
+struct Days(u32);
+
+impl fmt::Display for Days {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 day"),
+            days => write!(f, "{days} days"),
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -28,7 +40,7 @@ impl fmt::Display for Why {
             }
             Why::Due { full_at, since, days } => {
                 let (full_at, since) = (seconds(*full_at), seconds(*since));
-                write!(f, "full due since {since}: {days} days after the last full ({full_at})")
+                write!(f, "due since {since}, {} after the last full ({full_at})", Days(*days))
             }
             Why::ClockWentBack { full_at } => {
                 let full_at = seconds(*full_at);
@@ -79,10 +91,7 @@ impl fmt::Display for WhyNow {
             WhyNow::Interrupted => f.write_str("an earlier run was interrupted"),
             WhyNow::Due { last_at, since, days } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));
-                write!(
-                    f,
-                    "incremental due since {since}: {days} days after the last backup ({last_at})"
-                )
+                write!(f, "due since {since}, {} after the last backup ({last_at})", Days(*days))
             }
             WhyNow::ClockWentBack { last_at } => {
                 let last_at = seconds(*last_at);

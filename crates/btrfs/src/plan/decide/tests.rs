@@ -186,6 +186,13 @@ fn a_reason_names_the_snapshot_or_the_date() {
         step.to_string(),
         "full: the parent snapshot data__20010909T014640Z__full is missing"
     );
+    let (last_at, since) = (at("2001-09-09T01:46:40Z"), at("2001-09-16T02:00:00Z"));
+    let due = |days| WhyNow::Due { last_at, since, days }.to_string();
+    assert_eq!(
+        due(7),
+        "due since 2001-09-16T02:00:00Z, 7 days after the last backup (2001-09-09T01:46:40Z)"
+    );
+    assert!(due(1).contains(", 1 day after"));
     let why = WhyNow::ClockWentBack { last_at: at("2099-01-01T00:00:00Z") };
     assert_eq!(
         why.to_string(),
