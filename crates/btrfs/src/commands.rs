@@ -49,7 +49,7 @@ pub fn output(json: bool) -> Output {
 /// How long to wait for the bucket before a run starts.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
 /// How long to wait until abandoned uploads are aborted.
-const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
+const ABORTS_TIME_MAX: Duration = Duration::from_secs(10);
 
 fn stopped_by(stop: Signal) -> anyhow::Error {
     Exit::from(stop).with(anyhow!("stopped by a signal"))

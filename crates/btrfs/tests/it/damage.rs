@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use s3up_testkit::{BtrfsFault, Calls, ExitAs, InjectedFault, StandIn, noise, wait_until};
+use s3up_testkit::{
+    BtrfsFault, Calls, ExitAs, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
+};
 
 use crate::fixture::{CHUNK, PART, RETRY_FOR, World, names_in};
 

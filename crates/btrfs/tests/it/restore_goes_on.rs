@@ -163,12 +163,12 @@ async fn a_second_restore_is_refused_while_the_first_waits_for_a_thaw() {
 
 /// What an earlier restore received is not lost with a thaw that is too slow.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_that_does_not_wait_keeps_what_is_whole() {
+async fn a_restore_that_does_not_wait_keeps_the_received_backups() {
     let Some(mut world) = archived("DEEP_ARCHIVE").await else { return };
     world.s3.set_restore_delay(Duration::ZERO);
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
     run.kill().await.unwrap();
-    world.marker.kill_all();
+    world.process_tag.kill_all();
     world.s3.advance(Duration::from_secs(60 * 24 * 60 * 60)).await.unwrap();
     world.s3.set_restore_delay(Duration::from_secs(60 * 60));
     let target = target(&world);
@@ -178,7 +178,7 @@ async fn a_restore_that_does_not_wait_keeps_what_is_whole() {
 
     too_early.failed_with(4, &["0 of 1 chunks can be read"]);
     world.s3.advance(Duration::from_secs(2 * 60 * 60)).await.unwrap();
-    assert_eq!(goes_on(&world).await.1.as_deref(), Some("1"));
+    assert_eq!(resume(&world).await.1.as_deref(), Some("1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

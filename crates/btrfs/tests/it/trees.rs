@@ -85,7 +85,7 @@ async fn changed_three_times(world: &World) {
 async fn a_full_and_three_incrementals_carry_every_kind_of_change() {
     let Some(world) = World::start(&["data"]).await else { return };
     changed_three_times(&world).await;
-    comes_back(&world).await;
+    assert_restores(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +96,7 @@ async fn a_compressed_filesystem_carries_every_kind_of_change() {
     let data = world.subvolume("data");
     fs::write(data.join("text"), "the same words again. ".repeat(100_000)).unwrap();
     changed_three_times(&world).await;
-    comes_back(&world).await;
+    assert_restores(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +117,7 @@ async fn a_hundred_thousand_small_files_come_back() {
     }
     world.backup().await;
 
-    comes_back(&world).await;
+    assert_restores(&world).await;
 
     let (_, newest) = world.newest("data").await;
     assert_eq!(newest["kind"], "incremental");
