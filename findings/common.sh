@@ -220,3 +220,17 @@ END
   wait_for "$endpoint/"
   [[ $(s3 PUT /bucket) == 200 ]]
 }
+
+# Makes a btrfs filesystem in a file and mounts it at $work/mount-NAME; needs root.
+make_btrfs() {
+  ((EUID == 0)) || { echo 'needs root' >&2; return 1; }
+  truncate --size=512M "$work/$1.img"
+  mkfs.btrfs --quiet "$work/$1.img" >/dev/null
+  mkdir -p "$work/mount-$1"
+  mount -o loop "$work/$1.img" "$work/mount-$1"
+}
+
+# Says which kernel and which btrfs-progs this is: neither can be pinned in a folder.
+say_versions() {
+  printf 'Linux %s, %s\n' "$(uname -r | cut -d - -f 1)" "$(btrfs --version | head -n 1)"
+}
