@@ -134,7 +134,7 @@ async fn a_chain_without_an_object_or_of_another_subvolume_leads_to_a_full() {
     let pointer = world.read("nas/subvol/data/current.json").await.unwrap();
     world.write("nas/subvol/other/current.json", &pointer).await;
     let astray = world.backup().await;
-    assert!(astray.stderr.contains("is of the subvolume"), "{}", astray.stderr);
+    assert!(astray.stderr.contains("belongs to the subvolume"), "{}", astray.stderr);
     assert_eq!(world.newest("other").await.1["kind"], "full");
 }
 
@@ -163,7 +163,7 @@ async fn a_failed_receive_is_reported_and_leaves_nothing() {
         (Calls::Nth(1), BtrfsFault::FailsAfter { bytes },  vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
         (Calls::Nth(1), BtrfsFault::DiesAfter { bytes },   vec!["`btrfs receive", "signal: 9"]),
         (Calls::Nth(2), BtrfsFault::FailsAtTheEnd,         vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
-        (Calls::Nth(1), BtrfsFault::CutsAfter { bytes },   vec!["was received wrong"]),
+        (Calls::Nth(1), BtrfsFault::CutsAfter { bytes },   vec!["check the received snapshot of "]),
         (Calls::Nth(1), BtrfsFault::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, exit: ExitAs::Failure }, vec!["`btrfs receive"]),
     ];
     for (call, fault, texts) in cases {

@@ -199,7 +199,7 @@ async fn a_backup_on_a_chain_of_the_python_tool_is_a_full_that_names_the_reason(
 
     let ran = world.backup().await;
 
-    assert!(ran.stderr.contains("does not say which"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("does not identify the snapshot"), "{}", ran.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "full");
     // The objects and the snapshot of the other tool stay.
     assert!(world.read(&before).await.is_some());
