@@ -176,7 +176,7 @@ async fn a_restore_that_does_not_wait_keeps_the_received_backups() {
 
     let too_early = world.run(&[&restore[..], &["--no-wait-restore"]].concat()).await;
 
-    too_early.failed_with(4, &["0 of 1 chunks can be read"]);
+    too_early.failed_with(4, &["0 of 1 chunks are readable"]);
     world.s3.advance(Duration::from_secs(2 * 60 * 60)).await.unwrap();
     assert_eq!(resume(&world).await.1.as_deref(), Some("1"));
 }
