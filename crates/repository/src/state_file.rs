@@ -64,7 +64,7 @@ pub enum Unusable {
 }
 
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
-    /// Never fails: what cannot be used is begun anew, with the reason.
+    /// Never fails: a file that cannot be used counts as empty, and the reason is logged.
     pub fn open(
         path: PathBuf,
         home: RepositoryLocation,

@@ -85,7 +85,7 @@ async fn a_restore_without_a_target_goes_to_the_configured_directory() {
     let nowhere = world.run(&arguments).await;
     let ran = world.run(&[&arguments[..], &["--set", &setting]].concat()).await;
 
-    nowhere.failed_with(2, &["no --target", "restore.target_base_dir"]);
+    nowhere.failed_with(2, &["no target: pass --target", "restore.target_base_dir"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     s3up_testkit::assert_same_tree(&world.subvolume("data"), &folder.join("data"));
 }

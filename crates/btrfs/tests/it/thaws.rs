@@ -247,7 +247,7 @@ async fn a_refused_thaw_request_is_reported_and_the_others_are_sent() {
 
     let fast = world.run(&[&thaw[..], &expedited].concat()).await;
 
-    fast.failed_with(1, &["DEEP_ARCHIVE knows no Expedited"]);
+    fast.failed_with(1, &["DEEP_ARCHIVE does not offer Expedited"]);
     assert_eq!(asked(&world), 0);
     world.s3.faults().inject(Op::RestoreObject, 2, Fault::AccessDenied);
     let denied = world.run(&thaw).await;
