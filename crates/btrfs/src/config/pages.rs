@@ -99,6 +99,46 @@ fn the_description_says_what_is_required() {
     }
 }
 
+#[test]
+fn the_description_has_the_limits_of_the_code() {
+    let mut limits = 0;
+    for Key { name, constraints, .. } in KEYS {
+        let constraint = constraints.split(';').next().expect("a part").replace(',', "");
+        let (least, most) = match constraint.split(' ').collect::<Vec<_>>()[..] {
+            [least, "to", most] => (least.parse().ok(), most.parse().ok()),
+            ["at", "least", least] => (least.parse().ok(), None),
+            _ => (None, None),
+        };
+        let (least, most): (Option<u64>, Option<u64>) = (least, most);
+        for (allowed, refused) in [
+            (least, least.and_then(|least| least.checked_sub(1))),
+            (most, most.map(|most| most + 1)),
+        ] {
+            limits += usize::from(allowed.is_some());
+            assert!(allowed.is_none_or(|value| is_accepted(name, value)), "{name}: {allowed:?}");
+            assert!(!refused.is_some_and(|value| is_accepted(name, value)), "{name}: {refused:?}");
+        }
+    }
+    assert!(limits >= 18, "found only {limits} limits");
+}
+
+#[test]
+fn the_description_has_the_words_of_the_code() {
+    for Key { name, constraints, .. } in KEYS.iter().filter(|key| key.unit == "word") {
+        for word in constraints.split(", ").map(|word| word.trim_matches('`')) {
+            assert!(is_accepted(name, word), "{name}: {word}");
+        }
+        assert!(!is_accepted(name, "nonsense"), "{name}");
+    }
+}
+
+/// Returns whether the configuration is valid with this key added to the required ones.
+fn is_accepted(key: &str, value: impl std::fmt::Display) -> bool {
+    let setting: Setting = format!("{key}={value}").parse().expect("a setting");
+    let file = Path::new("/etc/config.toml");
+    s3up_cli::config::parse_with(file, LEAST, &[setting], &|_| None).and_then(Config::check).is_ok()
+}
+
 /// `S3UP_WRITE_GOLDEN=1` writes the table into both pages.
 #[test]
 fn both_pages_hold_the_table_of_keys() {
@@ -112,8 +152,7 @@ fn both_pages_hold_the_table_of_keys() {
             fs::write(&path, &should).expect("write the page");
         }
 
-        let lines = is.lines().zip(should.lines());
-        let difference = lines.into_iter().find(|(is, should)| is != should);
+        let difference = is.lines().zip(should.lines()).find(|(is, should)| is != should);
         assert!(
             is == should || writes,
             "{page} is stale, first difference {difference:?}: S3UP_WRITE_GOLDEN=1 writes it"
