@@ -47,7 +47,7 @@ pub async fn warn(name: &str, snapshot: &Path) {
             event = "nocow_files",
             subvolume = %name,
             count = found.count,
-            all = found.is_complete,
+            complete = found.is_complete,
             first = first.join(", "),
             "files without copy-on-write (chattr +C): their content is backed up, but not this flag"
         );

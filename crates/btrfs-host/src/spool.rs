@@ -181,7 +181,7 @@ impl Filler {
         tracing::info!(
             event = "send_spooled",
             bytes,
-            waits,
+            waiting_bytes = waits,
             "`btrfs send` is done; {} wait for their upload in {}",
             Size(waits),
             self.spool.folder.display()

@@ -107,10 +107,10 @@ impl Benchmark<'_> {
         let cleared = match tokio::time::timeout(CLEAR_TIME_MAX, self.clear()).await {
             Ok(cleared) => cleared,
             Err(_) => {
-                let folder = self.folder();
+                let prefix = self.folder();
                 tracing::warn!(
                     event = "benchmark_cleanup_failed",
-                    %folder,
+                    %prefix,
                     "gave up deleting the objects of the benchmark; the next one tries again"
                 );
                 Ok(())

@@ -125,6 +125,12 @@ async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
     );
 }
 
+/// Logs the start of a command that changes something. Other commands log nothing if all
+/// is well, because cron mails what they write.
+fn log_start(command: &str) {
+    tracing::info!(event = "command_start", command, version = env!("CARGO_PKG_VERSION"));
+}
+
 pub fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = AbsolutePath::try_from(PathBuf::from(text)).map_err(|err| err.to_string())?;
     Ok(path.into_inner())

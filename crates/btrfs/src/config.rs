@@ -231,6 +231,8 @@ fn name_of(raw: &raw::Subvolume) -> Result<SubvolumeName, String> {
 }
 
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod tests;

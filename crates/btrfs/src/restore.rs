@@ -226,7 +226,7 @@ impl Restore<'_> {
         }
         tracing::info!(
             event = "restore_interrupted",
-            folder = %staging.folder().display(),
+            path = %staging.folder().display(),
             backups = whole,
             of,
             "{whole} of {of} backups in the chain are restored; run the same command again to resume"

@@ -13,7 +13,7 @@ const PAGE: &str = "docs/events.md";
 const SECTIONS: [(&str, &[&str]); 4] = [
     ("## s3up-server", &["gateway"]),
     ("## s3up", &["agent"]),
-    ("## btrfs-to-s3", &["btrfs", "repository", "btrfs-host"]),
+    ("## btrfs-to-s3", &["btrfs", "repository", "btrfs-host", "pipe"]),
     ("## Every program that speaks S3", &["store", "cli"]),
 ];
 const MACROS: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
@@ -62,6 +62,8 @@ fn an_event_is_read_from_the_code_with_its_level_and_fields() {
         );
         tracing::info!(event = if deletes { "orphans_deleted" } else { "orphans_found" }, bytes);
         tracing::debug!(event = plan.event(), ?step);
+        let event = if denied { "prune_denied" } else { "prune_failed" };
+        tracing::warn!(event, %subvolume, "{}", found.count);
         fn event(&self) -> &'static str { match self { A => "planned", B => "not_due" } }
         tracing::info!("no event");
     "#;
@@ -78,7 +80,9 @@ fn an_event_is_read_from_the_code_with_its_level_and_fields() {
     assert_eq!(shown("orphans_found"), "info: bytes");
     assert_eq!(shown("planned"), "debug: step");
     assert_eq!(shown("not_due"), "debug: step");
-    assert_eq!(events.len(), 5);
+    assert_eq!(shown("prune_denied"), "warn: subvolume");
+    assert_eq!(shown("prune_failed"), "warn: subvolume");
+    assert_eq!(events.len(), 7);
 }
 
 fn root() -> PathBuf {
@@ -119,12 +123,11 @@ fn read(code: &str, events: &mut Events) {
     for level in MACROS {
         for (at, _) in code.match_indices(&format!("tracing::{level}")) {
             let arguments = arguments(&code[at + "tracing::".len() + level.len()..]);
-            let Some(named) = arguments.iter().find_map(|text| text.strip_prefix("event = "))
-            else {
-                continue;
-            };
-            let fields: BTreeSet<_> = arguments.iter().filter_map(|text| field(text)).collect();
-            for name in names(named, code) {
+            let Some(named) = arguments.iter().find_map(|text| event(text)) else { continue };
+            // The arguments of the message follow its text.
+            let before = arguments.iter().take_while(|text| !text.starts_with('"'));
+            let fields: BTreeSet<_> = before.filter_map(|text| field(text)).collect();
+            for name in names(named, &code[..at], code) {
                 let facts = events.entry(name).or_default();
                 facts.levels.insert(level.trim_end_matches("!(").to_owned());
                 facts.fields.extend(fields.iter().cloned());
@@ -161,6 +164,11 @@ fn arguments(text: &str) -> Vec<String> {
     all.into_iter().map(words).filter(|text| !text.is_empty()).collect()
 }
 
+/// The expression that names the event. A variable names it if it is called `event`.
+fn event(argument: &str) -> Option<&str> {
+    argument.strip_prefix("event = ").or_else(|| (argument == "event").then_some(argument))
+}
+
 /// The name of a field, `None` for the event itself and for the message.
 fn field(argument: &str) -> Option<String> {
     let name = argument.split(" = ").next()?.trim_start_matches(['%', '?']);
@@ -169,11 +177,16 @@ fn field(argument: &str) -> Option<String> {
     (is_name && name != "event").then(|| name.to_owned())
 }
 
-/// The names that an expression may have: its literals, or those of `fn event`.
-fn names(expression: &str, code: &str) -> Vec<String> {
+/// The names that an expression may have: its literals, those of the variable `event`
+/// that was bound `before`, or those of `fn event`.
+fn names(expression: &str, before: &str, code: &str) -> Vec<String> {
     let of = |text: &str| -> Vec<String> {
         text.split('"').skip(1).step_by(2).map(str::to_owned).collect()
     };
+    if expression == "event" {
+        let (_, bound) = before.rsplit_once("let event = ").expect("a variable is bound");
+        return of(bound.split_once(';').map_or(bound, |(bound, _)| bound));
+    }
     if !expression.contains(".event()") {
         return of(expression);
     }

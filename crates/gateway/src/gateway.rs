@@ -156,7 +156,7 @@ async fn check_overwrite(
         Conditions::Ignored => Err(StartError::Overwrite { client: policy.name.clone() }),
         Conditions::Unknown => {
             tracing::warn!(
-                event = "overwrite_never_unproven",
+                event = "overwrite_never_not_verified",
                 client = %policy.name,
                 "cannot verify that this S3 server honours If-None-Match; \
                  if it does not, `overwrite: never` is not enforced"

@@ -182,7 +182,7 @@ impl Thaw<'_> {
         let (asked, extended) = (look.to_ask.len(), look.to_extend.len());
         tracing::info!(
             event = "thaw_requested",
-            asked,
+            requested = asked,
             extended,
             tier = self.terms.tier.word(),
             days = self.terms.days,

@@ -12,7 +12,7 @@ pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
     if config::is_readable_by_all(file) {
         tracing::warn!(
             event = "config_world_readable",
-            file = %file.display(),
+            path = %file.display(),
             "every user of this host can read the API key; run chmod 0640 on the file",
         );
     }

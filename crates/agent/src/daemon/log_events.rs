@@ -81,7 +81,7 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
     tracing::info!(
         event = "scan_done",
         watch = %root,
-        seconds = took.as_secs_f64(),
+        elapsed_seconds = took.as_secs_f64(),
         files = counts.total().files,
         protected = counts.protected.files,
         pending = counts.pending.files,
@@ -108,7 +108,7 @@ fn problems(report: &Report) {
 }
 
 pub(super) fn upload_done(path: &str, bytes: u64, took: Duration) {
-    tracing::info!(event = "upload_done", path, bytes, seconds = took.as_secs_f64());
+    tracing::info!(event = "upload_done", path, bytes, elapsed_seconds = took.as_secs_f64());
 }
 
 pub(super) fn upload_unchanged(path: &str, bytes: u64) {

@@ -63,9 +63,9 @@ impl Room {
     pub async fn wait_for_space(&self, folder: &Path, live: &mut watch::Receiver<usize>) {
         tracing::warn!(
             event = "spool_full",
-            "{}: the disk is full with {} in the spool, although its limit is {}; waiting for \
-             uploads to free space",
-            folder.display(),
+            path = %folder.display(),
+            "the disk is full with {} in the spool, although its limit is {}; waiting for uploads \
+             to free space",
             Size(self.taken()),
             Size(self.limit_bytes())
         );

@@ -49,8 +49,8 @@ impl Planner<'_> {
         }
         let incomplete = |reason: &dyn std::fmt::Display| {
             tracing::warn!(
-                event = "manifest_not_published",
-                %key,
+                event = "backup_not_published",
+                manifest = %key,
                 "not publishing the complete backup of an earlier run: {reason}"
             );
             Ok(None)

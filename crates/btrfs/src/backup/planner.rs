@@ -170,7 +170,7 @@ impl Planner<'_> {
         let host = chain.newest().manifest.host.as_ref();
         if let Some(host) = host.filter(|host| **host != self.host) {
             tracing::warn!(
-                event = "prefix_of_another_host",
+                event = "prefix_used_by_another_host",
                 subvolume = %name,
                 host,
                 "the newest backup below this prefix was made by host {host}, expected {}; give \

@@ -59,8 +59,8 @@ impl Backup {
             tracing::warn!(
                 event = "send_repeated",
                 subvolume = %job.subvolume.name,
-                sent,
-                sends_max = SENDS_MAX,
+                attempt = sent,
+                attempts_max = SENDS_MAX,
                 "{}; nothing was published, sending the snapshot again",
                 error_chain(&failure)
             );

@@ -19,13 +19,14 @@ use s3up_repository::names::SubvolumeName;
 
 use super::lock::lock;
 use super::{
-    ABORTS_TIME_MAX, connect, find_btrfs, host, need_root, now, prune, stopped_by,
+    ABORTS_TIME_MAX, connect, find_btrfs, host, log_start, need_root, now, prune, stopped_by,
     warn_of_ignored_conditions,
 };
 
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
 /// lock.
 pub async fn run(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
+    log_start("backup");
     let outcome = back_up(config, asked, names).await;
     if let Some(notify) = &config.notify {
         match &outcome {
@@ -42,6 +43,7 @@ fn is_locked(err: &anyhow::Error) -> bool {
 }
 
 async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
+    log_start("backup");
     need_root()?;
     let shutdown = ShutdownSignal::listen();
     let subvolumes =
@@ -139,6 +141,7 @@ async fn finish_aborts(backup: &Backup) {
 
 /// `--no-s3`: makes local snapshots. It needs no credentials.
 pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
+    log_start("backup");
     need_root()?;
     let shutdown = ShutdownSignal::listen();
     let subvolumes =
@@ -164,11 +167,11 @@ pub enum Doing {
 }
 
 impl Doing {
-    fn words(self) -> (&'static str, &'static str) {
+    fn words(self) -> &'static str {
         match self {
-            Doing::BackUp => ("back up", "backup_failed"),
-            Doing::Plan => ("plan", "plan_failed"),
-            Doing::Snapshot => ("snapshot", "snapshot_failed"),
+            Doing::BackUp => "back up",
+            Doing::Plan => "plan",
+            Doing::Snapshot => "snapshot",
         }
     }
 }
@@ -179,12 +182,17 @@ pub fn exit_of(
     done: usize,
     mut failed: Vec<(SubvolumeName, Failure)>,
 ) -> anyhow::Result<Exit> {
-    let (doing, event) = doing.words();
+    let words = doing.words();
+    let event = match doing {
+        Doing::BackUp => "backup_failed",
+        Doing::Plan => "plan_failed",
+        Doing::Snapshot => "snapshot_failed",
+    };
     let count = done + failed.len();
     let stopped = failed.iter().find_map(|(_, failure)| stop_of(failure));
     if count == 1 && failed.len() == 1 && stopped.is_none() {
         let (name, failure) = failed.remove(0);
-        return Err(anyhow!(failure).context(format!("{doing} {name}")));
+        return Err(anyhow!(failure).context(format!("{words} {name}")));
     }
     let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
@@ -192,7 +200,7 @@ pub fn exit_of(
         let error = format!("{:#}", anyhow!(failure));
         tracing::error!(event, subvolume = %name, "{error}");
     }
-    let what = format!("{doing}: {done} of {count} subvolumes done, failed: {names}");
+    let what = format!("{words}: {done} of {count} subvolumes done, failed: {names}");
     match (stopped, names.is_empty(), done) {
         (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}"))),
         (None, true, _) => Ok(Exit::Done),

@@ -11,7 +11,7 @@ use s3up_cli::Exit;
 
 use super::lock::lock;
 use super::show::benchmark::{Lines, to_table};
-use super::{Output, connect, find_btrfs, need_root, print};
+use super::{Output, connect, find_btrfs, log_start, need_root, print};
 use crate::commands::show::json;
 
 /// The arguments as typed.
@@ -23,6 +23,7 @@ pub struct Request {
 }
 
 pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
+    log_start("benchmark");
     let shutdown = ShutdownSignal::listen();
     check(&request).map_err(|err| Exit::Usage.with(err))?;
     let btrfs = find_btrfs()?;

@@ -21,7 +21,9 @@ use s3up_repository::thaw::Mode;
 
 use super::retry_hint::later;
 use super::show::progress::bars;
-use super::{Output, connect, find_btrfs, help, need_root, now, output, print, stopped_by};
+use super::{
+    Output, connect, find_btrfs, help, log_start, need_root, now, output, print, stopped_by,
+};
 use crate::commands::show::drill::{DrillLine, to_table};
 use crate::commands::show::json;
 
@@ -58,6 +60,7 @@ enum Ended {
 }
 
 pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
+    log_start("drill");
     need_root()?;
     let shutdown = ShutdownSignal::listen();
     let Some(scratch_dir) = &config.drill_dir else {

@@ -6,7 +6,11 @@ use s3up_cli::Exit;
 
 pub fn lock(config: &Config) -> anyhow::Result<Lock> {
     Lock::take(&config.lock_path).map_err(|err| match err {
-        LockError::Held { .. } => Exit::Locked.with(err),
+        LockError::Held { .. } => {
+            let path = config.lock_path.display();
+            tracing::warn!(event = "backup_lock_failed", %path, "{err}");
+            Exit::Locked.with(err)
+        }
         LockError::Io { .. } | LockError::Foreign { .. } => Exit::Usage.with(err),
     })
 }

@@ -17,7 +17,7 @@ use s3up_repository::prune::{Planned, Prune, PruneError, Pruned};
 use s3up_store::Versioning;
 
 use super::lock::lock;
-use super::{Output, PROBE_RETRY_FOR, connect, now, print, stopped_by};
+use super::{Output, PROBE_RETRY_FOR, connect, log_start, now, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::prune::{PruneLine, to_table};
 
@@ -38,6 +38,9 @@ pub async fn run(
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
+    if doing == Doing::Delete {
+        log_start("prune");
+    }
     let shutdown = ShutdownSignal::listen();
     let subvolumes =
         selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
@@ -134,6 +137,7 @@ async fn delete(
             backups,
             objects,
             uploads = swept,
+            bytes = planned.plan.bytes(),
             "{}", Size(planned.plan.bytes())
         );
     }
@@ -165,6 +169,9 @@ pub async fn run_orphans(
     names: &[String],
     older_than_days: u32,
 ) -> anyhow::Result<Exit> {
+    if doing == Doing::Delete {
+        log_start("prune");
+    }
     let shutdown = ShutdownSignal::listen();
     let subvolumes =
         selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
@@ -200,7 +207,8 @@ pub async fn run_orphans(
             event = if doing == Doing::Delete { "orphans_deleted" } else { "orphans_found" },
             subvolume = %name,
             objects = found.keys.len(),
-            younger = found.young,
+            too_young = found.young,
+            bytes = found.bytes,
             "{}", Size(found.bytes)
         );
     }

@@ -22,7 +22,7 @@ use super::retry_hint::later;
 use super::show::progress::bars;
 use super::show::restore::to_table;
 use super::thaw::WaitingArgs;
-use super::{Output, connect, find_btrfs, help, need_root, output, print};
+use super::{Output, connect, find_btrfs, help, log_start, need_root, output, print};
 use crate::commands::show::json;
 
 #[derive(Args)]
@@ -93,6 +93,7 @@ pub async fn run(place: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit
             Output::Json => json(&preview),
         });
     }
+    log_start("restore");
     match restore.run(&request).await {
         Ok(restored) => log_restored(&request, &restored),
         Err(err) => {
@@ -156,7 +157,7 @@ fn log_restored(request: &Request, restored: &Restored) {
         backups,
         total_bytes,
         elapsed_seconds = format_args!("{:.1}", elapsed.as_secs_f64()),
-        verified = proof.word(),
+        mode = proof.word(),
         "{}; {proof}", Size(*total_bytes)
     );
 }

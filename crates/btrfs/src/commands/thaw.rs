@@ -14,7 +14,7 @@ use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::retry_hint::later;
 use super::show::progress::bars;
-use super::{connect, help, print, stopped_by};
+use super::{connect, help, log_start, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::thaw::{ThawLine, to_text};
 
@@ -57,6 +57,7 @@ impl WaitingArgs {
 
 /// Takes no lock and needs no root. A second run continues with the state in S3.
 pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
+    log_start("thaw");
     let shutdown = ShutdownSignal::listen();
     let (subvolume, wanted) = args.which.parse()?;
     let bucket = connect(&place.bucket, &shutdown).await?;

@@ -1,14 +1,14 @@
-//! Holds the table in `README.md` and `docs/configuration.md` to the code: both name
-//! every key with its default.
+//! Holds the description of the keys to the code, and the pages for the operator to
+//! the description.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
+use super::keys::{HEADER, KEYS, Key, KeyDefault, table};
 use super::tests::{LEAST, parse};
 use super::*;
 
-const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md"));
-const LONG_FORM: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md"));
+const PAGES: [&str; 2] = ["README.md", "docs/configuration.md"];
 const RAW: &str = include_str!("raw.rs");
 
 /// Returns all keys, from the structs that mirror the file.
@@ -65,68 +65,105 @@ fn defaults() -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// Returns key and cells of each row of the README's table.
-fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let (_, section) = README.split_once("\n## Every key of `config.toml`").expect("the section");
-    let section = section.split("\n## ").next().expect("a text");
-    let row = |line: &'static str| {
-        let cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|');
-        let cells: Vec<_> = cells.map(str::trim).collect();
-        let key = cells.first()?.strip_prefix('`')?.strip_suffix('`')?;
-        Some((key, cells))
-    };
-    section.lines().filter_map(row).collect()
+#[test]
+fn the_description_has_every_key_and_no_other() {
+    let described: Vec<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    let unique: BTreeSet<_> = described.iter().cloned().collect();
+
+    assert_eq!(unique, keys());
+    assert_eq!(described.len(), unique.len(), "a key is described twice");
 }
 
 #[test]
-fn the_readme_has_every_key_and_no_other() {
-    let rows: BTreeSet<_> = rows().into_keys().map(str::to_owned).collect();
-    assert_eq!(rows, keys());
-}
-
-#[test]
-fn the_readme_has_the_defaults_of_the_code() {
+fn the_description_has_the_defaults_of_the_code() {
     let defaults = defaults();
-    for (key, cells) in rows() {
-        let said = cells[1];
-        match defaults.get(key) {
-            Some(default) => assert_eq!(said, format!("`{default}`"), "{key}"),
-            None => assert!(["–", "none"].contains(&said), "{key}: {said}"),
-        }
+    for Key { name, default, .. } in KEYS {
+        let described = match default {
+            KeyDefault::Value(value) => Some((*value).to_owned()),
+            KeyDefault::Unset | KeyDefault::Required => None,
+        };
+        assert_eq!(described.as_ref(), defaults.get(name), "{name}");
     }
 }
 
 #[test]
-fn the_readme_says_what_is_required() {
-    let required = |key: &str| {
+fn the_description_says_what_is_required() {
+    let fails_without = |key: &str| {
         let (_, name) = key.split_once('.').expect("a section");
-        let without: String = LEAST
-            .lines()
-            .filter(|line| !line.starts_with(&format!("{name} ")))
-            .collect::<Vec<_>>()
-            .join("\n");
-        parse(&without).is_err()
+        let is_kept = |line: &&str| !line.starts_with(&format!("{name} "));
+        let without: Vec<_> = LEAST.lines().filter(is_kept).collect();
+        parse(&without.join("\n")).is_err()
     };
-    for (key, cells) in rows() {
-        assert_eq!(cells[1] == "–", required(key), "{key}");
+    for Key { name, default, .. } in KEYS {
+        assert_eq!(*default == KeyDefault::Required, fails_without(name), "{name}");
     }
 }
 
 #[test]
-fn the_long_form_has_every_key_with_its_default() {
-    let defaults = defaults();
-    for key in keys() {
-        let (section, _) = key.split_once('.').expect("a section");
-        let row = LONG_FORM.lines().filter(|line| line.starts_with("| `")).find(|line| {
-            let cell = line.trim_start_matches("| ").split(" | ").next().unwrap_or_default();
-            cell.split(", ").any(|name| name == format!("`{key}`"))
-        });
-        let is_named = LONG_FORM.contains(&format!("`{key}`"))
-            || LONG_FORM.contains(&format!("`{section}.*`"));
-        assert!(is_named, "{key}");
-        if let (Some(row), Some(default)) = (row, defaults.get(key.as_str())) {
-            let cell = row.trim_start_matches("| ").split(" | ").nth(1).unwrap_or_default();
-            assert!(cell.contains(&format!("`{default}`")), "{key}: {cell}");
+fn the_description_has_the_limits_of_the_code() {
+    let mut limits = 0;
+    for Key { name, constraints, .. } in KEYS {
+        let constraint = constraints.split(';').next().expect("a part").replace(',', "");
+        let (least, most) = match constraint.split(' ').collect::<Vec<_>>()[..] {
+            [least, "to", most] => (least.parse().ok(), most.parse().ok()),
+            ["at", "least", least] => (least.parse().ok(), None),
+            _ => (None, None),
+        };
+        let (least, most): (Option<u64>, Option<u64>) = (least, most);
+        for (allowed, refused) in [
+            (least, least.and_then(|least| least.checked_sub(1))),
+            (most, most.map(|most| most + 1)),
+        ] {
+            limits += usize::from(allowed.is_some());
+            assert!(allowed.is_none_or(|value| is_accepted(name, value)), "{name}: {allowed:?}");
+            assert!(!refused.is_some_and(|value| is_accepted(name, value)), "{name}: {refused:?}");
         }
     }
+    assert!(limits >= 18, "found only {limits} limits");
+}
+
+#[test]
+fn the_description_has_the_words_of_the_code() {
+    for Key { name, constraints, .. } in KEYS.iter().filter(|key| key.unit == "word") {
+        for word in constraints.split(", ").map(|word| word.trim_matches('`')) {
+            assert!(is_accepted(name, word), "{name}: {word}");
+        }
+        assert!(!is_accepted(name, "nonsense"), "{name}");
+    }
+}
+
+/// Returns whether the configuration is valid with this key added to the required ones.
+fn is_accepted(key: &str, value: impl std::fmt::Display) -> bool {
+    let setting: Setting = format!("{key}={value}").parse().expect("a setting");
+    let file = Path::new("/etc/config.toml");
+    s3up_cli::config::parse_with(file, LEAST, &[setting], &|_| None).and_then(Config::check).is_ok()
+}
+
+/// `S3UP_WRITE_GOLDEN=1` writes the table into both pages.
+#[test]
+fn both_pages_hold_the_table_of_keys() {
+    let writes =
+        std::env::vars_os().any(|(name, value)| name == "S3UP_WRITE_GOLDEN" && value == "1");
+    for page in PAGES {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+        let is = fs::read_to_string(&path).expect("the page");
+        let should = with_table(&is).unwrap_or_else(|| panic!("{page} has no table of keys"));
+        if writes {
+            fs::write(&path, &should).expect("write the page");
+        }
+
+        let difference = is.lines().zip(should.lines()).find(|(is, should)| is != should);
+        assert!(
+            is == should || writes,
+            "{page} is stale, first difference {difference:?}: S3UP_WRITE_GOLDEN=1 writes it"
+        );
+    }
+}
+
+/// Returns the page with its table of keys rendered again, wherever it stands.
+fn with_table(page: &str) -> Option<String> {
+    let start = page.find(&format!("\n{HEADER}\n"))? + 1;
+    let rows = page[start..].split_inclusive('\n').take_while(|line| line.starts_with('|'));
+    let end = start + rows.map(str::len).sum::<usize>();
+    Some(format!("{}{}\n{}", &page[..start], table(), &page[end..]))
 }

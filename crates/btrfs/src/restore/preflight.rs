@@ -87,7 +87,7 @@ pub fn warn_of_little_space(chain: &Chain, folder: &Path) -> Result<u64, Restore
     if needed > free {
         tracing::warn!(
             event = "space_low",
-            folder = %folder.display(),
+            path = %folder.display(),
             needed_bytes = needed,
             free_bytes = free,
             "the streams of this chain have {}, and {} is free; trying anyway, because the \

@@ -57,8 +57,8 @@ impl Restore<'_> {
         let found = staging.resume(self.btrfs, &digests).await?;
         let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
         if from > 0 {
-            let (folder, of) = (staging.folder().display(), digests.len());
-            tracing::info!(event = "restore_resumed", %folder, backups = from, of);
+            let (path, of) = (staging.folder().display(), digests.len());
+            tracing::info!(event = "restore_resumed", %path, backups = from, of);
         }
         let mut context = self.context(fetch_plan, from).await?;
         for (n, planned) in fetch_plan.entries.iter().enumerate().skip(from) {

@@ -231,7 +231,7 @@ async fn remove_if_ours(
     let Some(found) = store.head(key, None, retry_for).await? else { return Ok(0) };
     if found.metadata.get(RUN_METADATA).map(String::as_str) != Some(run.as_str()) {
         tracing::warn!(
-            event = "object_of_another_run",
+            event = "object_not_deleted",
             %key,
             "not deleting an object that another run stored"
         );

@@ -148,7 +148,7 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
     }
     match fs::remove_dir(folder) {
         Err(err) if err.kind() != io::ErrorKind::DirectoryNotEmpty => {
-            tracing::warn!(event = "cleanup_failed", folder = %folder.display(), "{err}");
+            tracing::warn!(event = "cleanup_failed", path = %folder.display(), "{err}");
         }
         Ok(()) | Err(_) => {}
     }

@@ -54,7 +54,9 @@ impl LastRuns {
                 | Unusable::Json(_)
                 | Unusable::Version { .. }
                 | Unusable::OtherLocation),
-            ) => tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file"),
+            ) => {
+                tracing::warn!(event = "state_file_ignored", %path, "{err}; starting with an empty state file")
+            }
         }
         LastRuns(file)
     }

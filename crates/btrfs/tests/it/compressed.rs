@@ -71,7 +71,7 @@ async fn files_without_copy_on_write_are_named_before_the_first_full() {
 
     let line = first.stderr.lines().find(|line| line.contains("event=nocow_files"));
     let line = line.unwrap_or_else(|| panic!("{}", first.stderr));
-    assert!(line.contains("count=7") && line.contains("all=true"), "{line}");
+    assert!(line.contains("count=7") && line.contains("complete=true"), "{line}");
     assert_eq!(line.matches("db/table-").count(), 5, "{line}");
     assert!(!second.stderr.contains("nocow"), "{}", second.stderr);
 }

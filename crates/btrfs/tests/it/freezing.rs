@@ -45,7 +45,7 @@ async fn frozen_and_thawed(freeze: impl Fn(Pid)) {
     let ran = Ran::of(run.wait_with_output().await.expect("its end"));
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("event=send_repeated subvolume=data sent=1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=send_repeated subvolume=data attempt=1"), "{}", ran.stderr);
     assert!(ran.stderr.contains("is not a sound stream"), "{}", ran.stderr);
     let target = world.fs.path().join("restored");
     let restored = world.restore("data", &target).await;

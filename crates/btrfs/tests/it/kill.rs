@@ -209,6 +209,6 @@ async fn objects_of_another_run_under_the_same_keys_are_not_deleted() {
 
     let ran = world.backup().await;
 
-    assert!(ran.stderr.contains("object_of_another_run"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("object_not_deleted"), "{}", ran.stderr);
     assert_eq!(world.read(chunk).await.unwrap(), b"theirs");
 }

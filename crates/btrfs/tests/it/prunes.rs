@@ -224,7 +224,7 @@ async fn orphans_are_deleted_only_on_request_and_only_if_old() {
 
     assert_eq!((pruned.code, orphans.code), (Some(0), Some(0)), "{}", orphans.stderr);
     assert!(
-        orphans.stderr.contains("event=orphans_deleted subvolume=data objects=0 younger=1"),
+        orphans.stderr.contains("event=orphans_deleted subvolume=data objects=0 too_young=1"),
         "{}",
         orphans.stderr
     );
@@ -289,7 +289,7 @@ async fn what_a_lost_host_left_is_deleted_once_it_is_old() {
     assert!(!uploads.contains(&old_uploads[0]));
     assert!(old_chunks.is_subset(&keys(&world).await), "a backup deletes no orphans");
     let ran = world.run(&["prune", "--orphans", "--older-than", "7"]).await;
-    assert!(ran.stderr.contains("objects=1 younger=1"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("objects=1 too_young=1"), "{}", ran.stderr);
     assert_eq!(keys(&world).await, &published(&world).await | &young_chunks);
 }
 

@@ -73,7 +73,11 @@ async fn a_bad_stream_of_a_send_that_exits_with_0_is_sent_again() {
 
         let ran = world.backup().await;
 
-        assert!(ran.stderr.contains("event=send_repeated subvolume=data sent=1"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("event=send_repeated subvolume=data attempt=1"),
+            "{}",
+            ran.stderr
+        );
         assert_eq!(stand_in.calls_of("send").len(), 2);
         let target = world.fs.path().join("restored");
         let restored = world.restore("data", &target).await;

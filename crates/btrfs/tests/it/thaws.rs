@@ -171,7 +171,7 @@ async fn a_thaw_that_another_program_requested_counts_as_progress() {
     let ran = world.run(&["thaw", "--subvolume", "data", "--no-wait-restore"]).await;
 
     ran.failed_with(4, &["0 of 3 chunks are readable"]);
-    assert!(ran.stderr.contains("event=thaw_requested asked=2 extended=0"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=thaw_requested requested=2 extended=0"), "{}", ran.stderr);
     assert!(world.s3.faults().unfired().is_empty());
 }
 

@@ -53,19 +53,19 @@ async fn log(request: Request, next: Next) -> Response {
     let url_path = request.uri().path().to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let ms = began.elapsed().as_millis() as u64;
+    let elapsed_seconds = began.elapsed().as_secs_f64();
     match response.extensions().get::<RefusalRecord>() {
         Some(RefusalRecord { code, detail, cause }) => {
             let cause = cause.as_deref().unwrap_or_default();
             let code = serde_json::to_value(code).unwrap_or_default();
             let code = code.as_str().unwrap_or_default();
             if status >= 500 {
-                tracing::error!(event = "request_refused", %method, url_path, status, code, ms, cause, "{detail}");
+                tracing::error!(event = "request_refused", %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
             } else {
-                tracing::info!(event = "request_refused", %method, url_path, status, code, ms, cause, "{detail}");
+                tracing::info!(event = "request_refused", %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
             }
         }
-        None => tracing::debug!(event = "request_done", %method, url_path, status, ms),
+        None => tracing::debug!(event = "request_done", %method, url_path, status, elapsed_seconds),
     }
     response
 }

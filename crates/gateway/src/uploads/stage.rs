@@ -192,7 +192,7 @@ fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
         key = response.s3_key,
         bytes = response.size,
         unchanged = response.unchanged,
-        seconds = began.elapsed().as_secs_f64()
+        elapsed_seconds = began.elapsed().as_secs_f64()
     );
 }
 

@@ -103,7 +103,7 @@ impl Store {
             tracing::debug!(
                 event = "store_retry",
                 attempt,
-                wait_ms = wait.as_millis() as u64,
+                wait_seconds = wait.as_secs_f64(),
                 "{err}"
             );
             tokio::time::sleep(wait).await;
@@ -115,7 +115,7 @@ fn warn(err: &StoreError, waited: Duration) {
     tracing::warn!(
         event = "store_waiting",
         key = %err.subject,
-        waited_s = waited.as_secs(),
+        waited_seconds = waited.as_secs(),
         cause = err.source().map(tracing::field::display),
         "retrying: {err}"
     );

@@ -54,7 +54,7 @@ async fn a_backup_that_is_not_complete_after_all_is_sent_again() {
         let ran = world.run(&["backup", "--full"]).await;
 
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert_says(&ran, "manifest_not_published");
+        assert_says(&ran, "backup_not_published");
         assert!(!ran.stderr.contains("event=backup_published"), "{}", ran.stderr);
         // An object of another run is never overwritten.
         let event = if lost == "a byte" { "backup_restarted" } else { "backup_uploaded" };

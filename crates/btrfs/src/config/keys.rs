@@ -1,0 +1,162 @@
+//! Every key of `config.toml`, described for the operator.
+//!
+//! This is the only description of the keys: README.md and docs/configuration.md
+//! hold the table that [`table`] renders. The tests beside it hold the keys, their
+//! defaults and which of them are required to the code.
+
+/// One key of `config.toml`.
+pub(super) struct Key {
+    pub name: &'static str,
+    pub default: KeyDefault,
+    pub unit: &'static str,
+    pub constraints: &'static str,
+    pub effects: &'static str,
+}
+
+/// Value of a key that the file does not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyDefault {
+    Value(&'static str),
+    Unset,
+    Required,
+}
+
+use KeyDefault::{Required, Unset, Value};
+
+pub(super) const HEADER: &str = "| key | default | unit | constraints | effects |";
+
+/// Returns the table of all keys in Markdown.
+pub(super) fn table() -> String {
+    let mut lines = vec![HEADER.to_owned(), "| --- | --- | --- | --- | --- |".to_owned()];
+    lines.extend(KEYS.iter().map(row));
+    lines.join("\n")
+}
+
+fn row(key: &Key) -> String {
+    let Key { name, unit, constraints, effects, .. } = key;
+    let default = match key.default {
+        Value(value) => format!("`{value}`"),
+        Unset => "none".to_owned(),
+        Required => "required".to_owned(),
+    };
+    format!("| `{name}` | {default} | {unit} | {constraints} | {effects} |")
+}
+
+const fn key(
+    name: &'static str,
+    default: KeyDefault,
+    unit: &'static str,
+    constraints: &'static str,
+    effects: &'static str,
+) -> Key {
+    Key { name, default, unit, constraints, effects }
+}
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("global.log_level", Value("info"), "word", "`debug`, `info`, `warning`, `error`",
+        "Least important level that is logged. `--log-level` overrides it."),
+    key("global.lock_path", Value("/var/lock/btrfs-to-s3.lock"), "path", "its directory exists",
+        "A second run that uses the same lock file exits with 75. Two configurations that share \
+         a lock file never run at the same time."),
+    key("global.state_path", Value("/var/lib/btrfs-to-s3/state.json"), "path", "",
+        "Cache of the last runs, which `status` prints. The files of drills and of unfinished \
+         prunes lie beside it."),
+    key("global.spool_dir", Unset, "path",
+        "an existing directory; required by `s3.spool_enabled`",
+        "Directory of the spool. Its files have no name and vanish when the run ends."),
+    key("global.spool_size_bytes", Unset, "bytes",
+        "at least one part; required by `s3.spool_enabled`",
+        "Largest part of a stream that waits in the spool. Parts in flight are held in memory in \
+         addition. If the disk is full earlier, `btrfs send` slows down to the pace of S3."),
+    key("schedule.full_every_days", Value("180"), "calendar days", "1 to 36,500",
+        "A full uploads the whole subvolume. Frequent fulls cost uploads and storage; rare fulls \
+         make long chains, and a restore reads its whole chain."),
+    key("schedule.incremental_every_days", Value("7"), "calendar days", "1 to 36,500",
+        "Data that is created and deleted between two backups is never uploaded."),
+    key("schedule.run_at", Value("02:00"), "local time", "`HH:MM`",
+        "On its day, a backup is due from this time on, even if the timer runs every hour."),
+    key("snapshots.base_dir", Value("/srv/snapshots"), "path",
+        "an existing directory on the filesystem of the subvolumes",
+        "Snapshot directory. Configurations with different prefixes may share it."),
+    key("snapshots.retain", Value("2"), "snapshots", "at least 1",
+        "Number of local snapshots to keep of each subvolume. A snapshot occupies the space of \
+         everything that was deleted or changed since it was made."),
+    key("subvolumes.paths", Required, "paths, or `{ path, name }`",
+        "at least one; all on one btrfs filesystem; each name once; `/` needs a name",
+        "Subvolumes to back up. The name is part of the keys in the bucket: a renamed subvolume \
+         starts with a full."),
+    key("s3.bucket", Required, "name", "not empty", ""),
+    key("s3.region", Required, "name", "not empty", ""),
+    key("s3.prefix", Required, "key prefix", "short enough for keys of at most 1,024 bytes",
+        "Each host needs its own prefix. A new prefix starts with a full."),
+    key("s3.endpoint", Unset, "URL", "`http://` or `https://` and a host",
+        "Without it, requests go to AWS. With it, `s3.profile` defaults to `generic`."),
+    key("s3.ca_file", Unset, "path", "PEM",
+        "CA certificates that are trusted for the endpoint, in place of those of the system."),
+    key("s3.profile", Value("aws"), "word", "`aws`, `generic`",
+        "`generic` uses path-style addresses and learns from the answers of the server what it \
+         verifies. It is the default if `s3.endpoint` is set."),
+    key("s3.chunk_size_bytes", Value("214748364800"), "bytes",
+        "at least 1; at most 10,000 chunks per stream",
+        "Length of the objects that a stream is cut into. A chunk of more than 10,000 parts makes \
+         the parts longer. Small chunks make many objects, each of which archive classes charge for."),
+    key("s3.part_size_bytes", Value("33554432"), "bytes", "5 MiB to 5 GiB",
+        "Memory for parts is part size × (concurrency + 1). A part that fails is sent again as a \
+         whole."),
+    key("s3.storage_class_chunks", Value("DEEP_ARCHIVE"), "class", "a storage class of S3",
+        "Objects in GLACIER and DEEP_ARCHIVE must be thawed before a restore. Archive classes \
+         charge for a minimum storage time."),
+    key("s3.storage_class_manifest", Value("STANDARD"), "class",
+        "a storage class that needs no thaw", "Every run reads manifests and pointers."),
+    key("s3.concurrency", Value("4"), "parts", "1 to 256",
+        "Number of parts in flight. Memory for parts is part size × (concurrency + 1), by default \
+         160 MiB; the process needs about 50 MiB more."),
+    key("s3.spool_enabled", Value("false"), "true or false",
+        "needs `global.spool_dir` and `global.spool_size_bytes`",
+        "`btrfs send` runs at the speed of the spool's disk and ends early. Each byte is written \
+         to that disk and read back."),
+    key("s3.sse", Value("AES256"), "word", "`AES256`, `aws:kms`, `none`",
+        "Encryption by S3. A server without encryption refuses the default and needs `none`."),
+    key("s3.kms_key_id", Unset, "key id", "only with `s3.sse = \"aws:kms\"`",
+        "A restore needs the permission to decrypt with this key."),
+    key("s3.retry_hours", Value("6"), "hours", "0 to 744",
+        "Longest time for which a failing request is repeated. During it `btrfs send` keeps \
+         running and the run holds the lock."),
+    key("s3.bandwidth_limit_bytes", Unset, "bytes per second", "at least 1",
+        "Limit for uploads. It slows `btrfs send` down as well, unless a spool is used."),
+    key("retention.generations", Value("1"), "generations", "at least 1",
+        "Number of generations to keep in the bucket. An older one is deleted once the newest \
+         full has a published incremental."),
+    key("retention.min_age_days", Unset, "days", "0 to 36,500",
+        "Least age of a generation that is deleted. If unset, it is the time that S3 charges for \
+         in any case, by storage class."),
+    key("retention.prune", Value("auto"), "word", "`auto`, `off`",
+        "`auto` prunes at the end of each backup. `off` leaves it to the command `prune`."),
+    key("send.compressed", Value("never"), "word", "`never`, `auto`, `always`",
+        "Sends data as it is compressed on disk (protocol 2). There is less to upload, but the \
+         host that restores must support protocol 2."),
+    key("restore.target_base_dir", Unset, "path", "an existing directory on btrfs",
+        "A restore without `--target` creates its subvolume there, under the name of the \
+         subvolume that is restored."),
+    key("restore.verify_mode", Value("full"), "word", "`full`, `sample`, `none`",
+        "How a restore is compared with its source snapshot, if that is on this host. `full` reads \
+         both trees once. The stream is always verified. `--verify` overrides it."),
+    key("restore.sample_max_files", Value("1000"), "files", "1 to 1,000,000",
+        "Number of files whose content `sample` compares. It compares the metadata of all files."),
+    key("restore.wait_for_restore", Value("true"), "true or false", "",
+        "`false`: a restore of archived chunks requests their thaw and exits with 4."),
+    key("restore.restore_timeout_seconds", Value("259200"), "seconds", "",
+        "Longest wait for a thaw. After it the exit code is 4, and the thaw continues in S3."),
+    key("restore.restore_tier", Value("Standard"), "word", "`Standard`, `Bulk`, `Expedited`",
+        "Price and duration of a thaw. DEEP_ARCHIVE has no `Expedited`."),
+    key("restore.thaw_days", Value("14"), "days", "1 to 365",
+        "How long S3 keeps the thawed copies, and charges for them. A restore that takes longer \
+         extends them."),
+    key("notify.url", Unset, "URL", "`http://` or `https://` and a host",
+        "Each `backup` reports its end to this URL. The URL is a secret: logs name only its host."),
+    key("drill.scratch_dir", Unset, "path",
+        "an existing directory with room for the streams of a chain",
+        "Directory of the scratch filesystem of `drill`. If it is set, `status --check` fails \
+         without a good drill in the last 62 days."),
+];
