@@ -2,7 +2,7 @@
 # Linux 6.18, ext4, xfs and btrfs: a store through mmap into a page that is already dirty changes
 # neither mtime nor ctime until the page is written back, which may take 30 seconds.
 #
-# Size, mtime, ctime and inode stay the same while the content changes: whoever recorded them after
+# Size, mtime, ctime and inode stay the same while the content changes: a program that recorded them after
 # the first store takes the file for unchanged. `fdatasync`, also on a descriptor that was opened for
 # reading, writes the page back and protects it again, so that the next store moves the stamps.
 . "$(dirname "$0")/common.sh"

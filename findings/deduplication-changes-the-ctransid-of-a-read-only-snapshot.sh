@@ -4,7 +4,7 @@
 #
 # The content stays the same, and so does the UUID. But an incremental that was prepared for the
 # snapshot as it was no longer names its parent: `btrfs receive` searches by UUID and ctransid. A tool
-# that guards its parents by ctransid sees a changed snapshot although nobody wrote to it.
+# that guards its parents by ctransid sees a changed snapshot although its content is the same.
 . "$(dirname "$0")/common.sh"
 
 say_versions

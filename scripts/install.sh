@@ -2,7 +2,7 @@
 # never run: it sets no options and leaves none behind.
 #
 #   need_tools YES NAME...   installs what is missing of the tools named below;
-#                            YES is "yes" to go on without asking
+#                            YES is "yes" to install without asking
 #   need_rust                finds a Rust toolchain that is new enough
 #   need_moto YES            installs moto where that is possible, and exports
 #                            where it is: S3UP_MOTO_SERVER
@@ -76,8 +76,8 @@ can_mount_btrfs() {
   grep -q -w btrfs /proc/filesystems
 }
 
-# Asks where a person can answer; goes on with --yes, in CI, and where there is
-# nobody to ask.
+# Asks where a person can answer; agrees with --yes, in CI, and without a
+# terminal.
 agreed() {
   [[ $1 == yes || ${CI:-} == true || ! -t 0 ]] && return 0
   local answer

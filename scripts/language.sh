@@ -21,5 +21,7 @@ refuse '*.rs *.md *.sh check demo' '[Ww]hoever|\b[Nn]obody|\b[Ss]o (many|much)\b
   'write who or what it is, a number, "again", "resumed"'
 refuse '*.rs *.md' '(asked for|announced|sent|set) was\b|\b(it|that) is said\b' \
   'write "expected X, found Y", or who says it'
+refuse '*.rs' '\bgo(es)? on\b|\bcomes? back\b|\bstands? (in|at|before|after|beside|there)\b|\bbegun anew\b' \
+  'write "continues", "is returned", "is in"'
 
 [[ $found == no ]]

@@ -15,7 +15,7 @@ pub struct Case {
     /// One line for `--list`.
     pub about: &'static str,
     pub run: fn(&Workspace) -> anyhow::Result<Report>,
-    /// Whether the case needs root and a loop device.
+    /// True if the case needs root and a loop device.
     pub needs_btrfs: bool,
 }
 

@@ -138,6 +138,7 @@ impl<'a> Contender<'a> {
 }
 
 /// Runs a command to its end. A failure is an error with the end of its stderr.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 pub fn run(command: &mut Command) -> anyhow::Result<Measurement> {
     let mut stderr = tempfile::tempfile().context("create a temporary file")?;
     let text = format!("{command:?}");

@@ -9,6 +9,7 @@ use crate::settling::Now;
 /// Kernels tick every 1 to 10 ms.
 const TICK_PAUSE: Duration = Duration::from_millis(1);
 
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the agent")]
 pub fn now() -> Now {
     Now { instant: Instant::now(), wall_ns: wall_ns() }
 }
@@ -19,6 +20,7 @@ pub fn wall_seconds() -> i64 {
 }
 
 /// Returns nanoseconds since the Unix epoch.
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the agent")]
 pub fn wall_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)

@@ -26,7 +26,6 @@ pub mod config;
 pub mod daemon;
 pub mod database;
 pub mod download;
-mod error_chain;
 pub mod files;
 pub mod gateway;
 pub mod scanning;
@@ -35,5 +34,3 @@ pub mod states;
 pub mod status;
 pub mod uploading;
 pub mod watching;
-
-pub use error_chain::error_chain;

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::database::{self, DbError, Lock, Reader};
-use crate::error_chain::error_chain;
 use crate::files::watch::Watch;
 use crate::scanning::scan::{Report, Scan, ScanError};
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, RetryProblems};
 use crate::states::existing_files::upload_existing;
+use s3up_core::error_chain;
 
 /// The output of `s3up status --json`.
 #[derive(Clone, Debug, Serialize)]

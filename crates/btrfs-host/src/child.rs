@@ -41,8 +41,8 @@ impl Running {
     ) -> io::Result<(Running, T)> {
         let mut child = command.spawn()?;
         let taken = take(&mut child);
-        let (terminate, asked) = oneshot::channel();
-        let ended = tokio::spawn(supervise(child, asked));
+        let (terminate, stop_requested) = oneshot::channel();
+        let ended = tokio::spawn(supervise(child, stop_requested));
         Ok((Running { terminate: Some(terminate), ended, outcome: None }, taken))
     }
 
@@ -68,12 +68,15 @@ impl Running {
     }
 }
 
-async fn supervise(mut child: Child, asked: oneshot::Receiver<()>) -> io::Result<ExitReport> {
+async fn supervise(
+    mut child: Child,
+    stop_requested: oneshot::Receiver<()>,
+) -> io::Result<ExitReport> {
     let stderr = child.stderr.take().map(|stderr| tokio::spawn(drain(stderr)));
     let status = tokio::select! {
         status = child.wait() => status?,
         // An error means that the sender was dropped, which is the same request.
-        _ = asked => end(&mut child, TERMINATION_WAIT).await?,
+        _ = stop_requested => end(&mut child, TERMINATION_WAIT).await?,
     };
     let stderr = match stderr {
         Some(mut task) => match tokio::time::timeout(STDERR_WAIT, &mut task).await {

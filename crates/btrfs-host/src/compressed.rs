@@ -32,7 +32,7 @@ pub enum Form {
     Compressed,
 }
 
-/// What this host lacks.
+/// The component that this host lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     #[error("this kernel does not support send protocol 2, which needs Linux 6.0")]

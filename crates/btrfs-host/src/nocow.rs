@@ -6,11 +6,12 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{IFlags, OFlags, ioctl_getflags};
+use s3up_core::{Clock, Stopwatch};
 
-use crate::walk::{Found, Walk};
+use crate::walk::{Walk, WalkItem};
 
 /// Maximum number of files that the warning names.
 const NAMED_MAX: usize = 5;
@@ -27,9 +28,10 @@ pub struct Nocow {
 }
 
 /// Searches `snapshot`, a snapshot of the subvolume `name`.
-pub async fn warn(name: &str, snapshot: &Path) {
-    let root = snapshot.to_owned();
-    let looking = tokio::task::spawn_blocking(move || look(&root, ENTRIES_MAX, TIME_MAX));
+pub async fn warn(name: &str, snapshot: &Path, clock: Clock) {
+    let (root, searching) = (snapshot.to_owned(), clock.start());
+    let looking =
+        tokio::task::spawn_blocking(move || look(&root, ENTRIES_MAX, (TIME_MAX, searching)));
     let found = match looking.await {
         Ok(Ok(found)) => found,
         Ok(Err(err)) => {
@@ -60,22 +62,25 @@ pub async fn warn(name: &str, snapshot: &Path) {
     }
 }
 
-fn look(root: &Path, entries_max: u64, time_max: Duration) -> std::io::Result<Nocow> {
-    let began = Instant::now();
+fn look(
+    root: &Path,
+    entries_max: u64,
+    (time_max, searching): (Duration, Stopwatch),
+) -> std::io::Result<Nocow> {
     let mut found = Nocow { is_complete: true, ..Nocow::default() };
     for (entry, seen) in Walk::below(root)?.zip(0u64..) {
-        if seen >= entries_max || began.elapsed() > time_max {
+        if seen >= entries_max || searching.elapsed() > time_max {
             found.is_complete = false;
             break;
         }
         match entry {
-            Found::File { path, metadata } if metadata.is_file() => match is_nocow(&path) {
+            WalkItem::File { path, metadata } if metadata.is_file() => match is_nocow(&path) {
                 Ok(true) => found.add(path.strip_prefix(root).unwrap_or(&path)),
                 Ok(false) => {}
                 Err(_) => found.is_complete = false,
             },
-            Found::Unreadable { .. } => found.is_complete = false,
-            Found::File { .. } | Found::Folder { .. } | Found::Elsewhere { .. } => {}
+            WalkItem::Unreadable { .. } => found.is_complete = false,
+            WalkItem::File { .. } | WalkItem::Folder { .. } | WalkItem::Elsewhere { .. } => {}
         }
     }
     Ok(found)

@@ -6,11 +6,11 @@
 //! nothing to clean up. Every piece that is read back is compared with its checksum:
 //! the stream was verified before the spool, and is hashed for S3 after it.
 
-mod room;
+mod dir;
 mod segment;
 pub mod source;
+mod space;
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -23,49 +23,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use self::room::Room;
+pub use self::dir::{PIECE_BYTES, Spool, SpoolError};
 use self::segment::{Piece, Segment};
+use self::space::Space;
 
-/// Length of one piece, the unit of reading, writing and checking.
-pub const PIECE_BYTES: usize = 1 << 20;
 /// Number of pieces in memory that wait for the reader.
 const PIECES_AHEAD: usize = 2;
-
-/// A directory, and how much of a stream may wait in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spool {
-    pub folder: PathBuf,
-    /// At least two pieces.
-    pub limit_bytes: u64,
-}
-
-impl fmt::Display for Spool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}", Size(self.limit_bytes), self.folder.display())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    #[error("create a file in the spool {folder:?}")]
-    Create { folder: PathBuf, source: io::Error },
-    #[error("write to the spool {folder:?}")]
-    Write { folder: PathBuf, source: io::Error },
-    #[error(
-        "the disk of the spool {folder:?} is full: no room for {}, and nothing in the spool is \
-         left to drain; free some space there, or set `s3.spool_enabled = false`", Size(*bytes)
-    )]
-    Full { folder: PathBuf, bytes: u64, source: io::Error },
-    #[error("read from the spool {folder:?}")]
-    Read { folder: PathBuf, source: io::Error },
-    #[error(
-        "the spool {folder:?} returned other bytes than were written; its disk or the memory is \
-         faulty"
-    )]
-    Changed { folder: PathBuf },
-    #[error("the spool {folder:?} stopped before the end of the stream")]
-    GivenUp { folder: PathBuf },
-}
 
 /// Reads `R` through a spool. It ends where `R` ends. An error of `R` is passed on
 /// unchanged, before the data that still waits.
@@ -103,14 +66,14 @@ impl Spool {
         tokio::spawn(drain(waiting, items_sender.clone()));
         let filler = Filler {
             spool: spool.clone(),
-            room: Room::new(self.limit_bytes),
+            space: Space::new(self.limit_bytes),
             segment: None,
             waiting: waiting_sender,
         };
         let filling = tokio::spawn(async move {
             tokio::select! {
                 filled = filler.fill(&mut source) => {
-                    // If the reader is gone, nobody needs the error.
+                    // If the reader is gone, the error has no receiver.
                     if let Err(err) = filled && items_sender.send(Item::Failed(err)).await.is_err() {
                         tracing::debug!(event = "spool_reader_gone");
                     }
@@ -145,7 +108,7 @@ impl<R> AsyncRead for Spooled<R> {
                 Some(Item::Failed(err)) => return Poll::Ready(Err(err)),
                 None => {
                     let folder = self.spool.folder.clone();
-                    return Poll::Ready(Err(io::Error::other(SpoolError::GivenUp { folder })));
+                    return Poll::Ready(Err(io::Error::other(SpoolError::Stopped { folder })));
                 }
             }
         }
@@ -159,7 +122,7 @@ impl<R> AsyncRead for Spooled<R> {
 /// Reads the source into files.
 struct Filler {
     spool: Arc<Spool>,
-    room: Room,
+    space: Space,
     /// The file that is appended to.
     segment: Option<Arc<Segment>>,
     waiting: mpsc::UnboundedSender<Waiting>,
@@ -174,10 +137,10 @@ impl Filler {
                 break;
             }
             bytes += piece.len() as u64;
-            self.room.take(piece.len()).await;
+            self.space.take(piece.len()).await;
             self.append(piece).await.map_err(io::Error::other)?;
         }
-        let waits = self.room.taken();
+        let waits = self.space.taken();
         tracing::info!(
             event = "send_spooled",
             bytes,
@@ -193,15 +156,15 @@ impl Filler {
     /// Appends a piece whose length was reserved. If the disk is full before the spool
     /// is, waits until something drains.
     async fn append(&mut self, piece: Bytes) -> Result<(), SpoolError> {
-        let mut live = self.room.live();
+        let mut live = self.space.live();
         loop {
             let nothing_drains = *live.borrow_and_update() == 0;
             let segment = match &self.segment {
                 Some(segment) if segment.has_room() => Some(segment.clone()),
                 Some(_) | None => None,
             };
-            let (spool, room, bytes) = (self.spool.clone(), self.room.clone(), piece.clone());
-            let write = move || segment::append(&spool, segment, &room, &bytes);
+            let (spool, space, bytes) = (self.spool.clone(), self.space.clone(), piece.clone());
+            let write = move || segment::append(&spool, segment, &space, &bytes);
             let source =
                 match tokio::task::spawn_blocking(write).await {
                     Ok(Ok((segment, piece))) => {
@@ -213,7 +176,7 @@ impl Filler {
                         SpoolError::Create { source, .. } | SpoolError::Write { source, .. },
                     )) if is_full(&source) => source,
                     Ok(Err(err)) => return Err(err),
-                    Err(_) => return Err(SpoolError::GivenUp { folder: self.folder() }),
+                    Err(_) => return Err(SpoolError::Stopped { folder: self.folder() }),
                 };
             if nothing_drains {
                 let (folder, bytes) = (self.folder(), piece.len() as u64);
@@ -221,7 +184,7 @@ impl Filler {
             }
             // Once the current file was read, its space is freed, too.
             self.segment = None;
-            self.room.wait_for_space(&self.spool.folder, &mut live).await;
+            self.space.wait_for_space(&self.spool.folder, &mut live).await;
         }
     }
 

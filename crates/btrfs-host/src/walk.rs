@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// One entry of a walk.
 #[derive(Debug)]
-pub enum Found {
+pub enum WalkItem {
     /// Anything but a directory.
     File {
         path: PathBuf,
@@ -43,27 +43,27 @@ impl Walk {
         Ok(Walk { device, open: vec![(root.to_owned(), fs::read_dir(root)?)] })
     }
 
-    fn look(&mut self, path: PathBuf, metadata: Metadata) -> Found {
+    fn look(&mut self, path: PathBuf, metadata: Metadata) -> WalkItem {
         if metadata.dev() != self.device {
-            return Found::Elsewhere { path };
+            return WalkItem::Elsewhere { path };
         }
         if !metadata.is_dir() {
-            return Found::File { path, metadata };
+            return WalkItem::File { path, metadata };
         }
         match fs::read_dir(&path) {
             Ok(entries) => {
                 self.open.push((path.clone(), entries));
-                Found::Folder { path }
+                WalkItem::Folder { path }
             }
-            Err(error) => Found::Unreadable { path, error },
+            Err(error) => WalkItem::Unreadable { path, error },
         }
     }
 }
 
 impl Iterator for Walk {
-    type Item = Found;
+    type Item = WalkItem;
 
-    fn next(&mut self) -> Option<Found> {
+    fn next(&mut self) -> Option<WalkItem> {
         loop {
             let (folder, entries) = self.open.last_mut()?;
             let folder = folder.clone();
@@ -76,7 +76,7 @@ impl Iterator for Walk {
                 // Reading on after an error would fail the same way.
                 Some(Err(error)) => {
                     self.open.pop();
-                    return Some(Found::Unreadable { path: folder, error });
+                    return Some(WalkItem::Unreadable { path: folder, error });
                 }
             };
             let path = entry.path();
@@ -84,7 +84,7 @@ impl Iterator for Walk {
                 Ok(metadata) => return Some(self.look(path, metadata)),
                 // The entry was deleted meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Some(Found::Unreadable { path, error }),
+                Err(error) => return Some(WalkItem::Unreadable { path, error }),
             }
         }
     }
@@ -107,10 +107,12 @@ mod tests {
         let mut paths = Vec::new();
         for found in Walk::below(root).unwrap() {
             match found {
-                Found::File { path, .. } | Found::Folder { path } => {
+                WalkItem::File { path, .. } | WalkItem::Folder { path } => {
                     paths.push(path.strip_prefix(root).unwrap().display().to_string());
                 }
-                other @ (Found::Elsewhere { .. } | Found::Unreadable { .. }) => panic!("{other:?}"),
+                other @ (WalkItem::Elsewhere { .. } | WalkItem::Unreadable { .. }) => {
+                    panic!("{other:?}")
+                }
             }
         }
 
@@ -120,9 +122,9 @@ mod tests {
 
     #[test]
     fn another_filesystem_is_not_entered() {
-        let elsewhere = Walk::below(Path::new("/"))
-            .unwrap()
-            .any(|found| matches!(found, Found::Elsewhere { path } if path == Path::new("/proc")));
+        let elsewhere = Walk::below(Path::new("/")).unwrap().any(
+            |found| matches!(found, WalkItem::Elsewhere { path } if path == Path::new("/proc")),
+        );
         assert!(elsewhere);
     }
 }

@@ -22,15 +22,14 @@ use btrfs_host::spool::Spool;
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{nested, nocow};
 use jiff::Timestamp;
-use s3up_cli::Signal;
-use s3up_core::error_chain;
+use s3up_cli::{ShutdownSignal, Signal};
+use s3up_core::{Clock, error_chain};
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::publish::{self, Host};
-use s3up_repository::published::Published;
-use s3up_repository::stamp::Stamp;
+use s3up_repository::stamp::{Stamp, timestamp};
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
 use crate::backup::error::Failure;
@@ -42,14 +41,13 @@ use crate::plan::decide::{Decision, Step, Why};
 use crate::plan::observed::StreamSettings;
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::{NextDue, Schedule};
-use crate::shutdown::ShutdownSignal;
 use crate::snapshots::cleanup::{self, Cleanup, LeftBy, PublishedBefore};
 use crate::snapshots::dir::SnapshotDir;
 use crate::snapshots::received_parent;
 use crate::snapshots::record::{RUN_METADATA, Records, RunId, State};
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 
-/// What a backup goes by, of what is configured.
+/// The part of the configuration that a backup needs.
 #[derive(Clone, Debug)]
 pub struct BackupOptions {
     pub base_dir: PathBuf,
@@ -58,7 +56,7 @@ pub struct BackupOptions {
     pub schedule: Schedule,
     pub layout: Layout,
     pub location: RepositoryLocation,
-    /// What streams are cut and stored by.
+    /// Sizes and storage class of the streams.
     pub settings: StreamSettings,
     /// Number of parts in flight.
     pub concurrency: usize,
@@ -78,6 +76,7 @@ pub struct Backup {
     pub records: Records,
     /// Identifies this run.
     pub run: RunId,
+    pub clock: Clock,
 }
 
 /// Result of a run.
@@ -92,7 +91,7 @@ pub struct Report {
 /// A subvolume that is due, with everything that its backup needs.
 struct Job<'a> {
     subvolume: &'a Subvolume,
-    seen: Observed,
+    observed: Observed,
     step: Step,
     backup: SnapshotName,
     work: Resumption,
@@ -121,14 +120,17 @@ impl Backup {
     pub async fn run(&self, planned: Planned<'_>, state: &mut LastRuns) -> Report {
         let mut report = Report::default();
         for (name, failure) in planned.failed {
-            report.add(name, failure, state);
+            report.add(name, failure, state, self.now());
         }
         let mut jobs = Vec::new();
         for job in planned.jobs {
             match Job::of(job, &self.run) {
                 Ok(job) => jobs.push(job),
                 Err((name, next_due)) => {
-                    state.note(&name, last_run(RunStatus::NotDue, next_due.at));
+                    state.note(
+                        &name,
+                        LastRun::succeeded(RunStatus::NotDue, self.now(), next_due.at),
+                    );
                     report.not_due.push(name);
                 }
             }
@@ -138,10 +140,13 @@ impl Backup {
             let (name, next_due_at) = (job.subvolume.name.clone(), job.next_due.at);
             match self.back_up(job).await {
                 Ok(backup) => {
-                    state.note(&name, last_run(RunStatus::Published, next_due_at));
+                    state.note(
+                        &name,
+                        LastRun::succeeded(RunStatus::Published, self.now(), next_due_at),
+                    );
                     report.published.push(backup);
                 }
-                Err(failure) => report.add(name, failure, state),
+                Err(failure) => report.add(name, failure, state, self.now()),
             }
         }
         report
@@ -157,7 +162,7 @@ impl Backup {
         for job in jobs {
             match self.snapshot(&job).await {
                 Ok(()) => made.push(job),
-                Err(failure) => report.add(job.subvolume.name.clone(), failure, state),
+                Err(failure) => report.add(job.subvolume.name.clone(), failure, state, self.now()),
             }
         }
         made
@@ -165,7 +170,9 @@ impl Backup {
 
     async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
         // A received parent that lies elsewhere is taken into the snapshot directory.
-        if let (Step::Incremental { parent, .. }, Some(path)) = (&job.step, &job.seen.parent_path) {
+        if let (Step::Incremental { parent, .. }, Some(path)) =
+            (&job.step, &job.observed.parent_path)
+        {
             self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
         match job.work {
@@ -183,7 +190,8 @@ impl Backup {
         let Subvolume { name, path } = job.subvolume;
         nested::warn(&self.btrfs, name.as_str(), path).await;
         if job.step == Step::Full(Why::FirstBackup) {
-            nocow::warn(name.as_str(), &self.snapshot_dir().path_of(&job.backup)).await;
+            let snapshot = self.snapshot_dir().path_of(&job.backup);
+            nocow::warn(name.as_str(), &snapshot, self.clock).await;
         }
     }
 
@@ -203,7 +211,7 @@ impl Backup {
                 "cannot resume the interrupted backup, starting over: {}",
                 error_chain(&failure)
             );
-            job = job.restart(&self.run);
+            job = job.restart(&self.run, self.now());
             self.snapshot(&job).await?;
         }
         self.records.write(&job.backup, &job.run, State::Published)?;
@@ -218,7 +226,9 @@ impl Backup {
     /// Marks the backups that a run published and then died before it could record
     /// that. Later no chain may show it.
     fn note_published(&self, job: &Job<'_>) -> Result<(), Failure> {
-        let PublishedBefore::Chain(chain) = before(&job.seen) else { return Ok(()) };
+        let PublishedBefore::Chain(chain) = PublishedBefore::of(&job.observed.published) else {
+            return Ok(());
+        };
         for (name, record) in self.records.of(&job.subvolume.name)? {
             if record.state == State::Begun && chain.contains(&name) {
                 self.records.write(&name, &record.run, State::Published)?;
@@ -228,7 +238,7 @@ impl Backup {
     }
 
     async fn carry_out(&self, job: &Job<'_>) -> Result<(), Failure> {
-        if let Some(stop) = self.shutdown.now() {
+        if let Some(stop) = self.shutdown.received() {
             return Err(Failure::Stopped(stop));
         }
         if let Resumption::PublishOnly { .. } = job.work {
@@ -244,7 +254,7 @@ impl Backup {
 
     /// Publishes a backup of which an earlier run stored everything but the pointer.
     async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
-        let (bucket, etag) = (self.bucket_of(job), job.seen.pointer_etag.as_deref());
+        let (bucket, etag) = (self.bucket_of(job), job.observed.pointer_etag.as_deref());
         tokio::select! {
             pointed = publish::point(&bucket, self.layout(), &job.backup, etag) => pointed?,
             stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
@@ -287,7 +297,7 @@ impl Backup {
 
     /// Returns the journal header of a backup that starts now.
     fn header(&self, job: &Job<'_>) -> Header {
-        let chain = job.seen.published.chain();
+        let chain = job.observed.published.chain();
         let base = chain.map(|chain| chain.newest().key.as_str().to_owned());
         let BackupOptions { location, settings, .. } = &self.options;
         let (location, settings) = (location.clone(), settings.clone());
@@ -305,7 +315,7 @@ impl Backup {
         let records = self.records.of(&job.subvolume.name)?;
         let states: Vec<_> =
             records.iter().map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
-        let before = before(&job.seen);
+        let before = PublishedBefore::of(&job.observed.published);
         let tidy = cleanup::plan(&states, &job.backup, &before, self.options.retain);
         self.cleanup().apply(&tidy, &records).await;
         let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
@@ -314,12 +324,21 @@ impl Backup {
     }
 
     fn cleanup(&self) -> Cleanup<'_> {
-        Cleanup { bucket: &self.bucket, layout: self.layout(), snapshot_dir: self.snapshot_dir() }
+        Cleanup {
+            bucket: &self.bucket,
+            layout: self.layout(),
+            snapshot_dir: self.snapshot_dir(),
+            clock: self.clock,
+        }
     }
 
     fn snapshot_dir(&self) -> SnapshotDir<'_> {
         let base_dir = &self.options.base_dir;
         SnapshotDir { btrfs: &self.btrfs, base_dir, records: &self.records }
+    }
+
+    fn now(&self) -> Timestamp {
+        timestamp(self.clock.now())
     }
 
     fn layout(&self) -> &Layout {
@@ -331,29 +350,29 @@ impl<'s> Job<'s> {
     /// Returns the name of a subvolume that is not due, and when it will be, as an
     /// error.
     fn of(planned: planner::Job<'s>, run: &RunId) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
-        let planner::Job { subvolume, seen, plan } = planned;
+        let planner::Job { subvolume, observed, plan } = planned;
         match plan {
             Plan {
                 decision: Decision::Due(step), snapshot: Some(backup), next_due, work, ..
             } => {
                 let run = work.run().unwrap_or(run).clone();
-                Ok(Job { subvolume, seen, step, backup, work, run, next_due })
+                Ok(Job { subvolume, observed, step, backup, work, run, next_due })
             }
             Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
         }
     }
 
     /// Returns the same job with a new snapshot.
-    fn restart(self, run: &RunId) -> Job<'s> {
-        let stamp = Stamp::at(Timestamp::now()).after(Some(self.backup.stamp));
+    fn restart(self, run: &RunId, now: Timestamp) -> Job<'s> {
+        let stamp = Stamp::at(now).after(Some(self.backup.stamp));
         let backup = SnapshotName { stamp, ..self.backup };
         Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
     }
 }
 
 impl Report {
-    fn add(&mut self, name: SubvolumeName, failure: Failure, state: &mut LastRuns) {
-        state.note(&name, failed_run(&failure));
+    fn add(&mut self, name: SubvolumeName, failure: Failure, state: &mut LastRuns, now: Timestamp) {
+        state.note(&name, failed_run(&failure, now));
         if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
             self.stopped = Some(stop);
         }
@@ -361,27 +380,9 @@ impl Report {
     }
 }
 
-fn last_run(outcome: RunStatus, next_due_at: Timestamp) -> LastRun {
-    LastRun { ran_at: Timestamp::now(), outcome, error: None, next_due_at }
-}
-
-/// A failed backup is due again at once.
-pub fn failed_run(failure: &Failure) -> LastRun {
+/// Returns the run to remember; a failed backup is due again at once.
+fn failed_run(failure: &Failure, now: Timestamp) -> LastRun {
     let stopped = matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
     let outcome = if stopped { RunStatus::Stopped } else { RunStatus::Failed };
-    LastRun { error: Some(error_chain(failure)), ..last_run(outcome, Timestamp::now()) }
-}
-
-fn before(seen: &Observed) -> PublishedBefore {
-    match &seen.published {
-        Published::Nothing => PublishedBefore::Nothing,
-        Published::ManifestMissing { .. } | Published::Broken { .. } => PublishedBefore::Unreadable,
-        Published::Chain(chain) => PublishedBefore::Chain(
-            chain
-                .entries()
-                .iter()
-                .filter_map(|entry| SnapshotName::parse(&entry.manifest.snapshot.name))
-                .collect(),
-        ),
-    }
+    LastRun { outcome, ..LastRun::failed(error_chain(failure), now) }
 }

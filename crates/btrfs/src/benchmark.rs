@@ -5,28 +5,29 @@
 //! measurement, at the end, and after a signal. The next benchmark removes what a
 //! killed one left. The caller holds the lock, so no other run is affected.
 
+mod measured;
 mod noise;
 pub mod suggest;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use btrfs_host::compressed::Form;
 use btrfs_host::send::{SendError, SendStream};
 use btrfs_host::tool::Btrfs;
-use s3up_cli::Signal;
-use s3up_core::{Key, Sha256, Throughput, error_chain};
+use s3up_cli::{ShutdownSignal, Signal};
+use s3up_core::{Clock, Key, Sha256, Stopwatch, Throughput, error_chain};
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_store::{Overwrite, PutChunks, Store, StoreError, UploadError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+pub use self::measured::{Measured, Phase};
 use self::noise::Noise;
 use self::suggest::{Suggestion, suggest};
-use crate::shutdown::ShutdownSignal;
 use crate::snapshots::record::RunId;
 
-/// A benchmark does not wait until a connection comes back.
+/// A benchmark does not wait until a connection is restored.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Limits the cleanup after a signal.
 const CLEAR_TIME_MAX: Duration = Duration::from_secs(20);
@@ -49,25 +50,7 @@ pub struct Benchmark<'a> {
     pub bytes: u64,
     pub concurrencies: Vec<usize>,
     pub storage_class: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// `btrfs send`, verified and discarded.
-    Send,
-    /// SHA-256, in one thread.
-    Hash,
-    /// Upload from memory, with checksums.
-    Upload,
-    /// Upload of a `btrfs send`.
-    Together,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
-    pub what: What,
-    pub concurrency: Option<usize>,
-    pub throughput: Throughput,
+    pub clock: Clock,
 }
 
 #[derive(Debug)]
@@ -92,7 +75,7 @@ pub enum BenchmarkError {
         "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark \
          tries again"
     )]
-    Left { count: usize, first: Key },
+    NotDeleted { count: usize, first: Key },
     #[error("stopped by a signal")]
     Stopped(Signal),
 }
@@ -132,16 +115,16 @@ impl Benchmark<'_> {
         if let Some(snapshot) = &self.snapshot {
             measured.push(self.send(snapshot).await?);
         }
-        measured.push(hash(self.bytes).await?);
+        measured.push(hash(self.bytes, self.clock).await?);
         for concurrency in &self.concurrencies {
             let source = Noise::of(self.bytes);
-            measured.push(self.upload(What::Upload, *concurrency, source).await?);
+            measured.push(self.upload(Phase::Upload, *concurrency, source).await?);
         }
         let suggestion = suggest(&measured);
         if let Some(snapshot) = &self.snapshot {
             let mut stream = SendStream::start(self.btrfs, snapshot, None, Form::Plain)?;
             let source = (&mut stream).take(self.bytes);
-            let together = self.upload(What::Together, suggestion.concurrency, source).await;
+            let together = self.upload(Phase::Together, suggestion.concurrency, source).await;
             stream.stop().await;
             measured.push(together?);
         }
@@ -149,21 +132,21 @@ impl Benchmark<'_> {
     }
 
     async fn send(&self, snapshot: &std::path::Path) -> Result<Measured, BenchmarkError> {
-        let began = Instant::now();
+        let began = self.clock.start();
         let mut stream = SendStream::start(self.btrfs, snapshot, None, Form::Plain)?;
         let counted = count(&mut stream, self.bytes).await;
         stream.stop().await;
         let bytes = counted.map_err(BenchmarkError::Read)?;
-        Ok(measured(What::Send, None, bytes, began))
+        Ok(measured(Phase::Send, None, bytes, began))
     }
 
     async fn upload(
         &self,
-        what: What,
+        phase: Phase,
         concurrency: usize,
         source: impl AsyncRead + Unpin + Send,
     ) -> Result<Measured, BenchmarkError> {
-        let began = Instant::now();
+        let began = self.clock.start();
         let folder = format!("{}{}/", self.folder(), self.run);
         let key_of = |number| {
             let key = Key::parse(&format!("{folder}{concurrency}-{number}.bin"));
@@ -183,7 +166,7 @@ impl Benchmark<'_> {
         };
         let chunks = self.store.upload_chunks(&put, source).await?;
         let bytes = chunks.iter().map(|chunk| chunk.stored.facts.len).sum();
-        let measured = measured(what, Some(concurrency), bytes, began);
+        let measured = measured(phase, Some(concurrency), bytes, began);
         self.clear().await?;
         Ok(measured)
     }
@@ -194,7 +177,7 @@ impl Benchmark<'_> {
         let fail = |source| BenchmarkError::Clear { folder: folder.clone(), source };
         // Abandoned uploads are aborted first, so that none appears later.
         self.store.wait_for_aborts().await;
-        let ahead = SystemTime::now() + CLOCK_SKEW;
+        let ahead = self.clock.now() + CLOCK_SKEW;
         self.store.sweep(&folder, ahead, self.retry_for()).await.map_err(fail)?;
         let mut listing = self.store.list(&folder, self.retry_for());
         while let Some(page) = listing.next_page().await.map_err(fail)? {
@@ -203,7 +186,7 @@ impl Benchmark<'_> {
             let left = self.store.delete_many(&keys, self.retry_for()).await.map_err(fail)?;
             if let Some(first) = left.first() {
                 let (count, first) = (left.len(), first.key.clone());
-                return Err(BenchmarkError::Left { count, first });
+                return Err(BenchmarkError::NotDeleted { count, first });
             }
         }
         Ok(())
@@ -218,9 +201,9 @@ impl Benchmark<'_> {
     }
 }
 
-fn measured(what: What, concurrency: Option<usize>, bytes: u64, began: Instant) -> Measured {
+fn measured(phase: Phase, concurrency: Option<usize>, bytes: u64, began: Stopwatch) -> Measured {
     let throughput = Throughput { bytes, elapsed: began.elapsed() };
-    Measured { what, concurrency, throughput }
+    Measured { phase, concurrency, throughput }
 }
 
 /// Counts the bytes of `source`, up to `bytes_max`.
@@ -235,10 +218,10 @@ async fn count(source: impl AsyncRead + Unpin, bytes_max: u64) -> std::io::Resul
     }
 }
 
-async fn hash(bytes: u64) -> Result<Measured, BenchmarkError> {
+async fn hash(bytes: u64, clock: Clock) -> Result<Measured, BenchmarkError> {
     let hashing = move || {
         let piece = vec![0x5a; HASH_PIECE_BYTES];
-        let began = Instant::now();
+        let began = clock.start();
         let mut hasher = Sha256::default();
         let mut left = bytes;
         while left > 0 {
@@ -247,18 +230,7 @@ async fn hash(bytes: u64) -> Result<Measured, BenchmarkError> {
             left -= count;
         }
         hasher.finish();
-        measured(What::Hash, None, bytes, began)
+        measured(Phase::Hash, None, bytes, began)
     };
     Ok(tokio::task::spawn_blocking(hashing).await?)
-}
-
-impl What {
-    pub fn word(self) -> &'static str {
-        match self {
-            What::Send => "send",
-            What::Hash => "hash",
-            What::Upload => "upload",
-            What::Together => "send and upload",
-        }
-    }
 }

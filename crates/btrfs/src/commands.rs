@@ -6,6 +6,7 @@ pub mod backup_args;
 pub mod benchmark;
 pub mod bucket_args;
 pub mod bucket_commands;
+mod clock;
 pub mod drill;
 pub mod estimate;
 pub mod help;
@@ -27,13 +28,16 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use btrfs_host::tool::Btrfs;
-use btrfs_to_s3::config::BucketConfig;
-use btrfs_to_s3::shutdown::ShutdownSignal;
+use btrfs_to_s3::config::{BucketConfig, Config};
+use btrfs_to_s3::selection;
 use s3up_cli::config::AbsolutePath;
-use s3up_cli::{Exit, Signal};
+use s3up_cli::{Exit, ShutdownSignal, Signal};
 use s3up_repository::documents::Bucket;
+use s3up_repository::names::Subvolume;
 use s3up_repository::publish::Host;
 use s3up_store::{Conditions, Store};
+
+use self::clock::{CLOCK, now};
 
 /// Format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,24 +68,28 @@ fn need_root() -> anyhow::Result<()> {
     ))
 }
 
+/// Returns the named subvolumes, or all.
+fn select<'c>(config: &'c Config, names: &[String]) -> anyhow::Result<Vec<&'c Subvolume>> {
+    selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))
+}
+
+/// Returns the named subvolumes, or all, if this host can make snapshots of them.
+fn select_for_backup<'c>(
+    config: &'c Config,
+    names: &[String],
+) -> anyhow::Result<Vec<&'c Subvolume>> {
+    let subvolumes = select(config, names)?;
+    selection::check_paths(&config.base_dir, config.spool.as_ref(), &subvolumes)
+        .map_err(|err| Exit::Usage.with(err))?;
+    Ok(subvolumes)
+}
+
 fn find_btrfs() -> anyhow::Result<Btrfs> {
     Ok(Btrfs::find(std::env::var_os("PATH").as_deref())?)
 }
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// Returns the current time in the time zone of this host.
-fn now() -> jiff::Zoned {
-    let zone = jiff::tz::TimeZone::try_system().unwrap_or_else(|err| {
-        tracing::warn!(
-            event = "time_zone_unknown",
-            "using UTC, cannot read the time zone of this host: {err}"
-        );
-        jiff::tz::TimeZone::UTC
-    });
-    jiff::Timestamp::now().to_zoned(zone)
 }
 
 async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {

@@ -7,9 +7,9 @@
 
 pub mod scratch;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use s3up_core::Size;
+use s3up_core::{Size, Stopwatch};
 use s3up_repository::names::SubvolumeName;
 
 use crate::compare::Proof;
@@ -31,7 +31,7 @@ pub struct Drill<'a> {
 #[derive(Debug)]
 pub struct Drilled {
     pub manifest: String,
-    pub links: usize,
+    pub backups: usize,
     pub total_bytes: u64,
     /// Includes making and removing the filesystem.
     pub elapsed: Duration,
@@ -54,7 +54,7 @@ pub enum DrillError {
 impl Drill<'_> {
     /// Runs a drill, and leaves nothing behind.
     pub async fn run(&self, subvolume: &SubvolumeName) -> Result<Drilled, DrillError> {
-        let began = Instant::now();
+        let began = self.restore.clock.start();
         self.scratch.clear().await?;
         let outcome = self.restore(subvolume, began).await;
         let cleared = self.scratch.clear().await;
@@ -66,7 +66,7 @@ impl Drill<'_> {
     async fn restore(
         &self,
         subvolume: &SubvolumeName,
-        began: Instant,
+        began: Stopwatch,
     ) -> Result<Drilled, DrillError> {
         let (bucket, layout) = (self.restore.bucket, self.restore.layout);
         let chooser = Chooser { bucket, layout, subvolume };
@@ -86,7 +86,7 @@ impl Drill<'_> {
         let restored = self.restore.run(&request).await?;
         Ok(Drilled {
             manifest: restored.manifest.as_str().to_owned(),
-            links: restored.links,
+            backups: restored.backups,
             total_bytes,
             elapsed: began.elapsed(),
             proof: restored.proof,

@@ -11,8 +11,8 @@
 //! and [`Restore`](restore::Restore) do. A backup counts once its pointer is
 //! written ([`publish`](s3up_repository::publish)), and that is the last thing written.
 //! The truth is what is in the bucket and on disk; a [`record`](snapshots::record) of each snapshot
-//! only says what may be cleared up. A backup that was interrupted is gone on with
-//! where [`resume::decide`](plan::resume::decide) says so.
+//! only says what may be cleaned up. An interrupted backup is resumed
+//! if [`resume::decide`](plan::resume::decide) says so.
 //!
 //! Not here: the protocol of S3 (`s3up-store`), the format of send streams
 //! (`btrfs-sendstream`), what is in the bucket (`s3up-repository`), the program
@@ -33,9 +33,6 @@ pub mod notify;
 pub mod plan;
 pub mod restore;
 pub mod selection;
-pub mod shutdown;
 mod sibling_dir;
 pub mod snapshots;
 pub mod status;
-#[cfg(test)]
-mod test_chain;

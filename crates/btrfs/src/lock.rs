@@ -49,7 +49,7 @@ impl Lock {
             false => return Err(held(content)),
         }
         match holder_of(&content, &command_line) {
-            Holder::Nobody => {}
+            Holder::NoProcess => {}
             Holder::Dead { pid } => {
                 tracing::warn!(
                     event = "backup_lock_stale",
@@ -77,7 +77,7 @@ impl Drop for Lock {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
-    Nobody,
+    NoProcess,
     Dead { pid: u32 },
     PythonTool { pid: u32 },
 }
@@ -85,7 +85,7 @@ enum Holder {
 /// Tells who wrote `content` into a file that is not locked. `command_line` looks up a
 /// process; `None` means that there is none.
 fn holder_of(content: &str, command_line: &dyn Fn(u32) -> Option<String>) -> Holder {
-    let Ok(pid) = content.parse() else { return Holder::Nobody };
+    let Ok(pid) = content.parse() else { return Holder::NoProcess };
     match command_line(pid) {
         Some(command) if command.contains(PYTHON_TOOL) => Holder::PythonTool { pid },
         // The PID was reused by another process.
@@ -153,8 +153,8 @@ mod tests {
         let (python, shell, nothing) = ("python3 -m btrfs_to_s3 backup ", "bash ", "");
         #[rustfmt::skip]
         let cases = [
-            ("",     python,  Holder::Nobody),
-            ("text", python,  Holder::Nobody),
+            ("",     python,  Holder::NoProcess),
+            ("text", python,  Holder::NoProcess),
             ("12",   python,  Holder::PythonTool { pid: 12 }),
             ("12",   shell,   Holder::Dead { pid: 12 }),
             ("12",   nothing, Holder::Dead { pid: 12 }),

@@ -15,7 +15,7 @@ use btrfs_to_s3::plan::decide::Trigger;
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use commands::bucket_commands::BucketCommand;
 use commands::drill::DrillArgs;
-use commands::prune::{self, Doing};
+use commands::prune::{self, Operation};
 use commands::{benchmark, help, output};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogArgs};
@@ -219,7 +219,7 @@ enum AnyCommand {
     InBucket(BucketCommand),
 }
 
-fn asked(once: bool, full: bool) -> Trigger {
+fn trigger(once: bool, full: bool) -> Trigger {
     match (once, full) {
         (_, true) => Trigger::Full,
         (true, false) => Trigger::Now,
@@ -232,7 +232,7 @@ fn main() -> ExitCode {
     s3up_cli::finish("btrfs-to-s3", run(args, &settings))
 }
 
-/// Parses the arguments. `--set` may stand before and after the command, and all of them count; a
+/// Parses the arguments. `--set` is accepted before and after the command, and all of them count; a
 /// global argument would drop those before it.
 fn parse() -> (Args, Vec<String>) {
     let set = Arg::new(SET)
@@ -264,9 +264,9 @@ fn run(args: Args, settings: &[String]) -> anyhow::Result<Exit> {
     let settings = settings.map_err(|err| Exit::Usage.with(anyhow!(err).context("--set")))?;
     match args.command {
         AnyCommand::InBucket(command) => {
-            let place = command.place(&args.config, &settings)?;
-            args.log.with_config(place.log_level(), None).init()?;
-            block_on(command.run(&place))
+            let access = command.access(&args.config, &settings)?;
+            args.log.with_config(access.log_level(), None).init()?;
+            block_on(command.run(&access))
         }
         AnyCommand::OnHost(command) => {
             let config = Config::load(&args.config, &settings)?;
@@ -289,11 +289,11 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             commands::backup::run_without_s3(config, &subvolume).await
         }
         Command::Backup { once, full, dry_run, json, subvolume, no_s3: _ } => {
-            let asked = asked(once, full);
+            let trigger = trigger(once, full);
             if dry_run {
-                return commands::plan::run(config, asked, &subvolume, output(json)).await;
+                return commands::plan::run(config, trigger, &subvolume, output(json)).await;
             }
-            commands::backup::run(config, asked, &subvolume).await
+            commands::backup::run(config, trigger, &subvolume).await
         }
         Command::Plan { json, subvolume } => {
             commands::plan::run(config, Trigger::Scheduled, &subvolume, output(json)).await
@@ -313,10 +313,10 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             benchmark::run(config, request, output(json)).await
         }
         Command::Prune { dry_run, orphans: _, older_than, json, subvolume } => {
-            let doing = if dry_run { Doing::Print } else { Doing::Delete };
+            let operation = if dry_run { Operation::Print } else { Operation::Delete };
             match older_than {
-                Some(days) => prune::run_orphans(config, doing, &subvolume, days).await,
-                None => prune::run(config, doing, &subvolume, output(json)).await,
+                Some(days) => prune::run_orphans(config, operation, &subvolume, days).await,
+                None => prune::run(config, operation, &subvolume, output(json)).await,
             }
         }
         Command::Drill(args) => commands::drill::run(config, args).await,

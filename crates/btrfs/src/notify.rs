@@ -53,7 +53,7 @@ impl Notify {
         &self.host
     }
 
-    pub async fn tell(&self, ended: Ended<'_>) {
+    pub async fn report(&self, ended: Ended<'_>) {
         let host = &self.host;
         match self.ping(ended).await {
             Ok(()) => tracing::debug!(event = "notified", %host),

@@ -1,4 +1,4 @@
-//! What to do with each subvolume: pure decisions, from what was observed.
+//! Decides what to do with each subvolume. The decisions are pure functions of the observed state.
 //!
 //! [`observed`] is what they are made from, [`decide`] finds what is due,
 //! [`resume`] what of an interrupted backup can be used.
@@ -16,7 +16,7 @@ use crate::plan::decide::{Decision, Step, Why};
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::NextDue;
 
-/// What to do with one subvolume. `plan` prints exactly the value that `backup` carries
+/// The plan for one subvolume. `plan` prints exactly the value that `backup` carries
 /// out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {

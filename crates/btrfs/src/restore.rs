@@ -39,18 +39,18 @@ mod writeback;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use btrfs_host::subvolume;
 use btrfs_host::tool::Btrfs;
 use s3up_core::progress::ProgressSink;
-use s3up_core::{Key, Sha256Digest};
+use s3up_core::{Clock, Key, Sha256Digest};
 use s3up_repository::chain::{Chain, ChainEntry};
 use s3up_repository::documents::Bucket;
 use s3up_repository::fetch::FetchPlan;
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::to_json;
-use s3up_repository::thaw::{Clock, Mode, Terms};
+use s3up_repository::thaw::{Mode, Terms};
 
 use crate::compare::{self, Proof};
 use crate::restore::error::RestoreError;
@@ -58,7 +58,7 @@ use crate::restore::preview::{Preview, Space};
 use crate::restore::request::Request;
 use crate::restore::select_backup::Chooser;
 use crate::restore::staging::{ReceivedBackup, Staging};
-use crate::shutdown::ShutdownSignal;
+use s3up_cli::ShutdownSignal;
 
 pub struct Restore<'a> {
     pub bucket: &'a Bucket,
@@ -79,7 +79,7 @@ pub struct Restore<'a> {
 #[derive(Debug)]
 pub struct Restored {
     pub manifest: Key,
-    pub links: usize,
+    pub backups: usize,
     pub total_bytes: u64,
     pub elapsed: Duration,
     pub proof: Proof,
@@ -90,7 +90,7 @@ pub struct Restored {
 impl Restore<'_> {
     /// Checks everything, downloads and receives the chain, and creates the target.
     pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
-        let began = Instant::now();
+        let began = self.clock.start();
         let finished = self.finished(&request.target).await?;
         let chain = self.unless_stopped(self.choose(request)).await?;
         let (parent, proof) = match finished {
@@ -100,9 +100,9 @@ impl Restore<'_> {
                 (self.finish(staging, request, &chain).await?, Proof::Stream { why })
             }
             None => {
-                let (links, _) = self.unless_stopped(self.look(request, &chain)).await?;
+                let (plan, _) = self.unless_stopped(self.check_chunks(request, &chain)).await?;
                 let mut staging = Staging::open(&request.target)?;
-                match self.receive_and_create_target(request, &chain, &links, &mut staging).await {
+                match self.receive_and_create_target(request, &chain, &plan, &mut staging).await {
                     Ok((last, proof)) => {
                         let parent = self.keep_parent(request, &chain, &staging, &last).await;
                         staging.remove(self.btrfs).await;
@@ -117,7 +117,7 @@ impl Restore<'_> {
         };
         Ok(Restored {
             manifest: chain.newest().key.clone(),
-            links: chain.entries().len(),
+            backups: chain.entries().len(),
             total_bytes: chain.total_bytes(),
             elapsed: began.elapsed(),
             proof,
@@ -126,18 +126,14 @@ impl Restore<'_> {
     }
 
     /// Makes the same checks as [`run`](Restore::run) and returns what it would do. Changes nothing.
-    pub async fn preview(
-        &self,
-        request: &Request,
-        now: SystemTime,
-    ) -> Result<Preview, RestoreError> {
+    pub async fn preview(&self, request: &Request) -> Result<Preview, RestoreError> {
         preflight::check_target(&request.target)?;
         self.unless_stopped(async {
             let chain = self.choose(request).await?;
-            let (links, free_bytes) = self.look(request, &chain).await?;
+            let (plan, free_bytes) = self.check_chunks(request, &chain).await?;
             let here = Staging::whole_left(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
-            Preview::of(self.bucket, &links, here, space, now).await
+            Preview::of(self.bucket, &plan, here, space, self.clock.now()).await
         })
         .await
     }
@@ -154,31 +150,31 @@ impl Restore<'_> {
     }
 
     /// Checks that every chunk exists, and returns the free space at the target.
-    async fn look<'c>(
+    async fn check_chunks<'c>(
         &self,
         request: &Request,
         chain: &'c Chain,
     ) -> Result<(FetchPlan<'c>, u64), RestoreError> {
-        let links = FetchPlan::look(self.bucket, chain, self.concurrency).await?;
+        let plan = FetchPlan::check(self.bucket, chain, self.concurrency).await?;
         let free_bytes =
             preflight::warn_of_little_space(chain, preflight::folder_of(&request.target))?;
-        Ok((links, free_bytes))
+        Ok((plan, free_bytes))
     }
 
-    /// Thaws what is still to be received, receives it, compares it and hands it
-    /// over. Nobody else restores to this target meanwhile: `staging` is locked.
+    /// Thaws what is still to be received, receives it, compares it and creates the
+    /// target. No other restore works on this target meanwhile: `staging` is locked.
     async fn receive_and_create_target(
         &self,
         request: &Request,
         chain: &Chain,
-        links: &FetchPlan<'_>,
+        plan: &FetchPlan<'_>,
         staging: &mut Staging,
     ) -> Result<(ReceivedBackup, Proof), RestoreError> {
         let here = staging.whole(self.btrfs, &digests(chain)).await.map_or(0, |(count, _)| count);
         let chunks = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
         let thaw = self.thaw();
         let receiving = async {
-            let last = self.receive_all(links, staging).await?;
+            let last = self.receive_all(plan, staging).await?;
             let received =
                 compare::Restored { path: staging.path_of(&last), root_times: last.root_times };
             let proof = self.prove(chain.newest(), received).await?;
@@ -220,7 +216,7 @@ impl Restore<'_> {
     /// Cleans up after a failure. The received backups stay only if a later run can
     /// resume from them, that is, unless the data itself was bad.
     async fn clean_up(&self, staging: Staging, err: &RestoreError, of: usize) {
-        let whole = staging.progress().links.len();
+        let whole = staging.progress().received.len();
         if whole == 0 || !err.is_interruption() {
             return staging.remove(self.btrfs).await;
         }
@@ -260,7 +256,7 @@ impl Restore<'_> {
         chain: &Chain,
     ) -> Result<Option<PathBuf>, RestoreError> {
         let last = staging.progress().last.clone();
-        let parent = match last.filter(|_| staging.progress().links == digests(chain)) {
+        let parent = match last.filter(|_| staging.progress().received == digests(chain)) {
             Some(last) => Ok(self.keep_parent(request, chain, &staging, &last).await),
             None => Err(RestoreError::TargetExists { path: request.target.clone() }),
         };
@@ -284,7 +280,7 @@ impl Restore<'_> {
 
     /// Fails once the program is stopped.
     fn check_shutdown(&self) -> Result<(), RestoreError> {
-        self.shutdown.now().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
+        self.shutdown.received().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
     }
 }
 
@@ -293,6 +289,6 @@ fn digests(chain: &Chain) -> Vec<Sha256Digest> {
 }
 
 /// Identifies a chain entry by its manifest, which names every chunk.
-fn digest(link: &ChainEntry) -> Sha256Digest {
-    Sha256Digest::of(&to_json(&link.manifest))
+fn digest(entry: &ChainEntry) -> Sha256Digest {
+    Sha256Digest::of(&to_json(&entry.manifest))
 }

@@ -10,8 +10,8 @@ use s3up_repository::names::{Subvolume, SubvolumeName};
 /// The request or the configuration does not fit this host.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
-    #[error("subvolume {asked:?} is not in the configuration; expected one of {known}")]
-    Unknown { asked: String, known: String },
+    #[error("subvolume {requested:?} is not in the configuration; expected one of {known}")]
+    Unknown { requested: String, known: String },
     #[error("snapshots.base_dir")]
     BaseDir(#[source] MountPointError),
     #[error(
@@ -42,9 +42,10 @@ pub fn select<'c>(
         return Ok(configured.iter().collect());
     }
     let mut selected: Vec<&Subvolume> = Vec::new();
-    for asked in names {
-        let found = SubvolumeName::parse(asked).ok().and_then(|name| of_name(configured, &name));
-        let found = found.ok_or_else(|| unknown(configured, asked))?;
+    for requested in names {
+        let found =
+            SubvolumeName::parse(requested).ok().and_then(|name| of_name(configured, &name));
+        let found = found.ok_or_else(|| unknown(configured, requested))?;
         if !selected.contains(&found) {
             selected.push(found);
         }
@@ -56,14 +57,14 @@ fn of_name<'c>(configured: &'c [Subvolume], name: &SubvolumeName) -> Option<&'c 
     configured.iter().find(|subvolume| subvolume.name == *name)
 }
 
-fn unknown(configured: &[Subvolume], asked: &str) -> SelectionError {
+fn unknown(configured: &[Subvolume], requested: &str) -> SelectionError {
     let known: Vec<_> = configured.iter().map(|known| known.name.as_str()).collect();
-    SelectionError::Unknown { asked: asked.to_owned(), known: known.join(", ") }
+    SelectionError::Unknown { requested: requested.to_owned(), known: known.join(", ") }
 }
 
 /// Checks that all are subvolumes on the filesystem of the snapshot directory, and that
 /// the spool directory exists.
-pub fn check_places(
+pub fn check_paths(
     base_dir: &Path,
     spool: Option<&Spool>,
     subvolumes: &[&Subvolume],
@@ -76,13 +77,13 @@ pub fn check_places(
     let base = filesystem::on_btrfs(base_dir).map_err(SelectionError::BaseDir)?;
     for Subvolume { name, path } in subvolumes {
         let of = || (name.clone(), path.clone());
-        let place = filesystem::on_btrfs(path)
+        let found = filesystem::on_btrfs(path)
             .map_err(|source| SelectionError::MountPoint { name: name.clone(), source })?;
-        if !place.is_subvolume {
+        if !found.is_subvolume {
             let (name, path) = of();
             return Err(SelectionError::NoSubvolume { name, path });
         }
-        if place.mount.device != base.mount.device {
+        if found.mount.device != base.mount.device {
             let ((name, path), base_dir) = (of(), base_dir.to_owned());
             return Err(SelectionError::OtherFilesystem { name, path, base_dir });
         }

@@ -21,7 +21,7 @@ use crate::status::history::Entry;
 use crate::status::last_drills::{Drills, LastDrill};
 use crate::status::last_runs::{LastRun, LastRuns};
 
-/// Where the status of a subvolume comes from.
+/// The sources of the status of a subvolume.
 pub struct Sources<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
@@ -126,7 +126,7 @@ impl Line {
         Line {
             kind: entry.kind.to_string(),
             created_at: seconds(entry.created_at.time()),
-            standing: entry.standing.word(),
+            standing: entry.publication.word(),
             manifest: entry.key.as_str().to_owned(),
             total_bytes: manifest.map(|manifest| manifest.total_bytes),
             elapsed_seconds: manifest.and_then(|manifest| manifest.elapsed_seconds),

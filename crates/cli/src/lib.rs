@@ -23,5 +23,5 @@ mod table;
 pub use exit::{Exit, ExitWith, finish};
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use secret::Secret;
-pub use shutdown::{Signal, wait_for_shutdown};
+pub use shutdown::{ShutdownSignal, Signal, wait_for_shutdown};
 pub use table::table;

@@ -1,5 +1,5 @@
 //! `docs/events.md` lists every event that the programs log, with its levels and
-//! fields as they stand in the code: operators alert on them.
+//! fields as the code has them: operators alert on them.
 //!
 //! `S3UP_WRITE_GOLDEN=1` writes levels and fields again and keeps the meanings;
 //! a new event gets an empty meaning, which fails until somebody writes one.

@@ -51,7 +51,7 @@ fn quoted(line: &str) -> Option<&str> {
     }
 }
 
-/// Returns whether the fixed words of `message` stand in `code` in this order, close to
+/// Returns whether the fixed words of `message` occur in `code` in this order, close to
 /// each other.
 fn holds(code: &str, message: &str) -> bool {
     /// A placeholder, with its arguments and the macros around it, is shorter.

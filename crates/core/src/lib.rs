@@ -6,9 +6,10 @@
 //! object in the bucket. [`part`] splits a length into S3 parts; [`wire`] and
 //! [`refusal`] define the messages between gateway and agent.
 //!
-//! Not here: anything that reads a file, a socket or a clock.
+//! Not here: anything that reads a file, a socket or a clock; [`Clock`] is how others pass one in.
 
 mod client_name;
+mod clock;
 pub mod digest;
 mod error_chain;
 pub mod escape;
@@ -21,6 +22,7 @@ mod size;
 pub mod wire;
 
 pub use client_name::{ClientName, ClientNameError};
+pub use clock::{Clock, Stopwatch};
 pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};
 pub use error_chain::error_chain;
 pub use key::{KEY_BYTES_MAX, Key, KeyError, KeyPrefix};

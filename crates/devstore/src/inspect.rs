@@ -1,6 +1,6 @@
 //! Lets a test read a bucket without S3 calls.
 //!
-//! So no fault fires, no call is counted, and the test does not depend on a
+//! Therefore no fault fires, no call is counted, and the test does not depend on a
 //! client. A bucket that does not exist counts as empty.
 
 use std::collections::BTreeMap;

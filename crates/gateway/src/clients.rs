@@ -37,7 +37,7 @@ impl fmt::Display for Right {
     }
 }
 
-/// Whether an upload may replace a file that has other content.
+/// Says if an upload may replace a file that has other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Overwrite {

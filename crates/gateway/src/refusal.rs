@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use s3up_core::wire::{PROBLEM_TYPE, Problem};
-use s3up_core::{Code, PathRule, Sha256Digest, Size};
+use s3up_core::{Code, PathRule, Sha256Digest, Size, error_chain};
 
 /// The `Retry-After` of responses with status 429 and 503.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -63,17 +63,6 @@ impl Refusal {
     fn retry_after(&self) -> Option<Duration> {
         matches!(self.code.status(), 429 | 503).then_some(RETRY_AFTER)
     }
-}
-
-/// Returns an error and its sources on one line.
-fn error_chain(err: &(dyn Error + 'static)) -> String {
-    let mut text = err.to_string();
-    let mut source = err.source();
-    while let Some(err) = source {
-        text = format!("{text}: {err}");
-        source = err.source();
-    }
-    text
 }
 
 impl IntoResponse for Refusal {

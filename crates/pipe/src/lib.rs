@@ -34,7 +34,7 @@ pub struct LendingPipe {
     writer: PipeWriter,
     /// Upper bound for the bytes in the pipe: each slot has at most one page.
     capacity_bytes: u64,
-    /// Whether the kernel accepts pages.
+    /// True while the kernel accepts pages.
     can_lend: bool,
     /// Total number of bytes that were copied and lent.
     written_bytes: u64,

@@ -19,7 +19,7 @@ use crate::manifest::{ChunkRecord, DocumentError};
 const HEADS_IN_FLIGHT: usize = 16;
 const STANDARD: &str = "STANDARD";
 
-/// What is expected of objects besides their content.
+/// The properties that objects must have besides their content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     Nothing,
@@ -34,11 +34,11 @@ pub enum Expected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub key: String,
-    pub what: What,
+    pub problem: Problem,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Problem {
     Missing,
     Size {
         expected: u64,
@@ -112,14 +112,14 @@ pub async fn check(
             return Err(err.into());
         }
         Err(err) => {
-            checked.found(&manifest, What::Chain { reason: error_chain(&err) });
+            checked.found(&manifest, Problem::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
     let wanted = match wanted(&entry) {
         Ok(wanted) => wanted,
         Err(err) => {
-            checked.found(&manifest, What::Chain { reason: error_chain(&err) });
+            checked.found(&manifest, Problem::Chain { reason: error_chain(&err) });
             return Ok(checked);
         }
     };
@@ -157,8 +157,8 @@ fn wanted(entry: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
 }
 
 impl Checked {
-    fn found(&mut self, key: &Key, what: What) {
-        self.findings.push(Finding { key: key.as_str().to_owned(), what });
+    fn found(&mut self, key: &Key, problem: Problem) {
+        self.findings.push(Finding { key: key.as_str().to_owned(), problem });
     }
 
     fn compare(
@@ -170,38 +170,38 @@ impl Checked {
     ) {
         let key = wanted.key();
         self.objects += 1;
-        let Some(found) = found else { return self.found(key, What::Missing) };
+        let Some(found) = found else { return self.found(key, Problem::Missing) };
         if let AuditTarget::Chunk(_, chunk) = wanted {
             self.bytes += found.size;
             match content(chunk, found) {
                 Content::Same => {}
                 Content::Unknown => self.without_checksum += 1,
-                Content::Differs(what) => self.found(key, what),
+                Content::Differs(problem) => self.found(key, problem),
             }
         }
         let Expected::ClassAndEncryption { sse, profile } = expected else { return };
         if let (AuditTarget::Chunk(..), Some(class)) = (wanted, class)
-            && let Some(what) = other_class(class, found.storage_class.as_deref(), *profile)
+            && let Some(problem) = other_class(class, found.storage_class.as_deref(), *profile)
         {
-            self.found(key, what);
+            self.found(key, problem);
         }
-        if let Some(what) = other_encryption(sse, found.sse.as_deref()) {
-            self.found(key, what);
+        if let Some(problem) = other_encryption(sse, found.sse.as_deref()) {
+            self.found(key, problem);
         }
     }
 }
 
-/// Whether an object is the one that was sent.
+/// Compares an object with the one that was sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Content {
     Same,
     Unknown,
-    Differs(What),
+    Differs(Problem),
 }
 
 fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
     if chunk.size != found.size {
-        return Content::Differs(What::Size { expected: chunk.size, found: found.size });
+        return Content::Differs(Problem::Size { expected: chunk.size, found: found.size });
     }
     let crc = chunk.crc64nvme.as_deref().and_then(|text| Crc64Nvme::parse(text).ok());
     let (expected, found) = match (crc, found.crc64nvme, &chunk.etag) {
@@ -211,7 +211,7 @@ fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
     };
     match expected == found {
         true => Content::Same,
-        false => Content::Differs(What::Checksum { expected, found }),
+        false => Content::Differs(Problem::Checksum { expected, found }),
     }
 }
 
@@ -220,17 +220,17 @@ fn bare(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<What> {
+fn other_class(expected: &str, found: Option<&str>, profile: Profile) -> Option<Problem> {
     // Many servers have one storage class and report none.
     if found.is_none() && profile == Profile::Generic {
         return None;
     }
     let found = found.unwrap_or(STANDARD);
     (found != expected)
-        .then(|| What::Class { expected: expected.to_owned(), found: found.to_owned() })
+        .then(|| Problem::Class { expected: expected.to_owned(), found: found.to_owned() })
 }
 
-fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<What> {
+fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<Problem> {
     let (expected, is_right) = match expected {
         Sse::Unset => return None,
         // An object that is encrypted with a KMS key is encrypted, too.
@@ -238,54 +238,54 @@ fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<What> {
         Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
     };
     let found = found.unwrap_or("none").to_owned();
-    (!is_right).then_some(What::Encryption { expected, found })
+    (!is_right).then_some(Problem::Encryption { expected, found })
 }
 
-impl What {
+impl Problem {
     /// True if the object is not the one that was sent; false if only its class or
     /// encryption differs.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, What::Class { .. } | What::Encryption { .. })
+        !matches!(self, Problem::Class { .. } | Problem::Encryption { .. })
     }
 
     /// Returns the word for JSON.
     pub fn word(&self) -> &'static str {
         match self {
-            What::Missing => "missing",
-            What::Size { .. } => "size",
-            What::Checksum { .. } => "checksum",
-            What::Class { .. } => "storage_class",
-            What::Encryption { .. } => "encryption",
-            What::Chain { .. } => "chain",
-            What::Content { .. } => "content",
+            Problem::Missing => "missing",
+            Problem::Size { .. } => "size",
+            Problem::Checksum { .. } => "checksum",
+            Problem::Class { .. } => "storage_class",
+            Problem::Encryption { .. } => "encryption",
+            Problem::Chain { .. } => "chain",
+            Problem::Content { .. } => "content",
         }
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Missing => f.write_str("is missing"),
-            What::Size { expected, found } => {
+            Problem::Missing => f.write_str("is missing"),
+            Problem::Size { expected, found } => {
                 write!(f, "is {found} bytes long, expected {expected}")
             }
-            What::Checksum { expected, found } => {
+            Problem::Checksum { expected, found } => {
                 write!(f, "has checksum {found}, expected {expected}")
             }
-            What::Class { expected, found } => {
+            Problem::Class { expected, found } => {
                 write!(f, "has storage class {found}, expected {expected}")
             }
-            What::Encryption { expected, found } => {
+            Problem::Encryption { expected, found } => {
                 write!(f, "has encryption {found}, expected {expected}")
             }
-            What::Chain { reason } | What::Content { reason } => f.write_str(reason),
+            Problem::Chain { reason } | Problem::Content { reason } => f.write_str(reason),
         }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.what)
+        write!(f, "{}: {}", self.key, self.problem)
     }
 }
 
@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn chunk(crc: Option<&str>, etag: Option<&str>) -> ChunkRecord {
-        let chunk = crate::chain::tests::entry(0, None).manifest.chunks[0].clone();
+        let chunk = crate::testing::entry(0, None).manifest.chunks[0].clone();
         let owned = |text: Option<&str>| text.map(str::to_owned);
         ChunkRecord { crc64nvme: owned(crc), etag: owned(etag), ..chunk }
     }

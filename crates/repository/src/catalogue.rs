@@ -10,7 +10,7 @@
 //! Not here: reading the bucket (`read`), printing (`show`), and what may be deleted
 //! ([`retention`](crate::retention)).
 
-mod builder;
+pub mod builder;
 pub mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use s3up_core::Key;
 
-pub use self::builder::{CatalogueBuilder, ObjectIndex};
 use crate::chain::ChainEntry;
 use crate::layout::Layout;
 use crate::names::{Kind, SubvolumeName};
@@ -57,7 +56,7 @@ pub enum Pointing {
 /// One manifest.
 #[derive(Debug)]
 pub struct Backup {
-    pub found: Found,
+    pub listed: ManifestKey,
     /// The manifest without its chunks, or why it cannot be read.
     pub manifest: Result<ChainEntry, String>,
     /// Length of the stream.
@@ -73,7 +72,7 @@ pub struct Backup {
 
 /// A key that has the form of a manifest key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Found {
+pub struct ManifestKey {
     pub stamp: Stamp,
     pub kind: Kind,
     pub key: Key,
@@ -101,7 +100,7 @@ pub struct Object {
 
 /// How a backup relates to the published chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Publication {
     /// Part of the chain that the pointer leads to.
     Current,
     /// Older than the newest published backup, and not in its chain.
@@ -149,7 +148,7 @@ impl Catalogue {
     }
 
     /// Returns why a backup cannot be restored, as far as the listing shows.
-    pub fn trouble(&self, n: usize) -> Option<String> {
+    pub fn problem(&self, n: usize) -> Option<String> {
         if let Err(reason) = &self.backups[n].full {
             return Some(reason.clone());
         }
@@ -161,23 +160,23 @@ impl Catalogue {
         match &self.pointer {
             Pointing::Nothing => Ok(None),
             Pointing::Broken(reason) => Err(reason.clone()),
-            Pointing::At(n) => match self.trouble(*n) {
+            Pointing::At(n) => match self.problem(*n) {
                 Some(reason) => Err(reason),
                 None => Ok(Some(self.chain(*n))),
             },
         }
     }
 
-    pub fn standings(&self) -> Vec<Standing> {
+    pub fn publications(&self) -> Vec<Publication> {
         let current = self.current();
-        let standing = |n: usize| match (self.trouble(n), &current) {
-            (Some(reason), _) => Standing::Broken(reason),
-            (None, Err(_)) => Standing::Unknown,
-            (None, Ok(None)) => Standing::Unpublished,
-            (None, Ok(Some(chain))) if chain.contains(&n) => Standing::Current,
+        let standing = |n: usize| match (self.problem(n), &current) {
+            (Some(reason), _) => Publication::Broken(reason),
+            (None, Err(_)) => Publication::Unknown,
+            (None, Ok(None)) => Publication::Unpublished,
+            (None, Ok(Some(chain))) if chain.contains(&n) => Publication::Current,
             (None, Ok(Some(chain))) => match chain.last() {
-                Some(newest) if self.made_after(n, *newest) => Standing::Unpublished,
-                Some(_) | None => Standing::Earlier,
+                Some(newest) if self.made_after(n, *newest) => Publication::Unpublished,
+                Some(_) | None => Publication::Earlier,
             },
         };
         (0..self.backups.len()).map(standing).collect()
@@ -215,7 +214,7 @@ impl Catalogue {
     pub fn unknown(&self, layout: &Layout) -> impl Iterator<Item = (&String, &Object)> {
         let pointer = layout.pointer(&self.subvolume);
         let manifests: BTreeSet<&str> =
-            self.backups.iter().map(|backup| backup.found.key.as_str()).collect();
+            self.backups.iter().map(|backup| backup.listed.key.as_str()).collect();
         self.objects.iter().filter(move |(key, object)| {
             object.named_by.is_empty()
                 && key.as_str() != pointer.as_str()
@@ -227,7 +226,7 @@ impl Catalogue {
 impl Backup {
     /// Creation time in the manifest. If that cannot be read, the time in its name.
     pub fn created_at(&self) -> Stamp {
-        self.manifest.as_ref().map_or(self.found.stamp, |entry| entry.manifest.created_at)
+        self.manifest.as_ref().map_or(self.listed.stamp, |entry| entry.manifest.created_at)
     }
 
     /// Returns why the backup itself is incomplete, regardless of its parents.

@@ -10,7 +10,7 @@ use crate::manifest::{DocumentError, Manifest};
 use crate::names::Kind;
 
 /// Enough for an incremental each day for 27 years without a new full.
-pub const LINKS_MAX: usize = 10_000;
+pub const ENTRIES_MAX: usize = 10_000;
 
 /// One backup of a chain.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Chain(Vec<ChainEntry>);
 #[derive(Debug, Default)]
 pub struct Partial(Vec<ChainEntry>);
 
-/// What follows after an entry was added.
+/// The next step after an entry was added.
 #[derive(Debug)]
 pub enum Next {
     Parent(Key),
@@ -53,7 +53,7 @@ pub enum ChainError {
         "manifest {child}: expected its parent at transaction {expected}, found {found} in {parent}"
     )]
     State { parent: Key, child: Key, expected: u64, found: u64 },
-    #[error("manifest {key}: the chain does not lead to a full within {LINKS_MAX} backups")]
+    #[error("manifest {key}: the chain does not lead to a full within {ENTRIES_MAX} backups")]
     TooLong { key: Key },
 }
 
@@ -71,7 +71,7 @@ impl Partial {
         if let Some(child) = self.0.last() {
             fits(child, &entry)?;
         }
-        if self.0.len() == LINKS_MAX {
+        if self.0.len() == ENTRIES_MAX {
             return Err(ChainError::TooLong { key: entry.key });
         }
         let parent = entry
@@ -151,4 +151,4 @@ impl Chain {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -34,7 +34,7 @@ pub enum FetchError {
     #[error("chunk {chunk} of {manifest} is not part of the stream that was sent")]
     Stream { manifest: Key, chunk: Key, source: StreamError },
     #[error("the chunks of {manifest} are not a complete stream")]
-    Cut { manifest: Key, source: StreamError },
+    Truncated { manifest: Key, source: StreamError },
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error(transparent)]
@@ -42,7 +42,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// What the store said.
+    /// Returns the error of the store, if it is one.
     pub fn of_store(&self) -> Option<&StoreError> {
         match self {
             FetchError::Download { source, .. }
@@ -53,7 +53,7 @@ impl FetchError {
             | FetchError::ChunkSize { .. }
             | FetchError::ChunkChecksum { .. }
             | FetchError::Stream { .. }
-            | FetchError::Cut { .. }
+            | FetchError::Truncated { .. }
             | FetchError::Bucket(_) => None,
         }
     }
@@ -76,14 +76,14 @@ pub struct FetchEntry<'c> {
 }
 
 impl<'c> FetchEntry<'c> {
-    async fn look(bucket: &Bucket, entry: &'c ChainEntry) -> Result<FetchEntry<'c>, FetchError> {
+    async fn check(bucket: &Bucket, entry: &'c ChainEntry) -> Result<FetchEntry<'c>, FetchError> {
         let document = |source| FetchError::Document { key: entry.key.clone(), source };
         let parts = bucket.parts(entry).await?;
         let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
         let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
         let mut chunks = Vec::new();
         for chunk in entry.manifest.chunk_facts().map_err(document)? {
-            let object = look_at(bucket, entry, &chunk).await?;
+            let object = check_chunk(bucket, entry, &chunk).await?;
             chunks.push((chunk, object));
         }
         Ok(FetchEntry { entry, part_sha256, chunks })
@@ -98,23 +98,23 @@ impl<'c> FetchEntry<'c> {
 
 impl<'c> FetchPlan<'c> {
     /// Checks every chunk of a chain, before any is downloaded.
-    pub async fn look(
+    pub async fn check(
         bucket: &Bucket,
         chain: &'c Chain,
         concurrency: usize,
     ) -> Result<FetchPlan<'c>, FetchError> {
-        FetchPlan::look_at(bucket, chain.entries(), concurrency).await
+        FetchPlan::check_entries(bucket, chain.entries(), concurrency).await
     }
 
     /// Does the same for entries that need not be a whole chain.
-    pub async fn look_at(
+    pub async fn check_entries(
         bucket: &Bucket,
         wanted: &'c [ChainEntry],
         concurrency: usize,
     ) -> Result<FetchPlan<'c>, FetchError> {
         let mut entries = Vec::new();
         for entry in wanted {
-            entries.push(FetchEntry::look(bucket, entry).await?);
+            entries.push(FetchEntry::check(bucket, entry).await?);
         }
         let store = bucket.store.with_buffer_budget(buffers_bytes(&entries, concurrency));
         Ok(FetchPlan { entries, store, retry_for: bucket.retry_for, concurrency })
@@ -172,7 +172,7 @@ impl<'c> FetchPlan<'c> {
 }
 
 /// Checks that a chunk exists and has the length and checksum of its manifest.
-async fn look_at(
+async fn check_chunk(
     bucket: &Bucket,
     entry: &ChainEntry,
     chunk: &ChunkFacts,

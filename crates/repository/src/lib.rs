@@ -1,4 +1,4 @@
-//! What the bucket holds of backups: names, manifests, chains, what may go.
+//! The backups in a bucket: names, manifests, chains, retention.
 //!
 //! [`layout`] says where an object lies, [`manifest`] what describes a backup,
 //! [`chain`] which backups restore one. [`documents`] reads and writes them,
@@ -27,5 +27,7 @@ pub mod published;
 pub mod retention;
 pub mod stamp;
 pub mod state_file;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod thaw;
 pub mod verify;

@@ -124,7 +124,7 @@ pub struct Pointer {
     pub created_at: Stamp,
 }
 
-/// What is wrong with a document. The caller adds which document it is.
+/// A problem of a document. The caller adds which document it is.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
     #[error("not valid JSON for this document")]

@@ -37,7 +37,7 @@ pub struct Subvolume {
     pub path: PathBuf,
 }
 
-/// Whether a backup is a full or based on a parent.
+/// The kind of a backup: a full, or based on a parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

@@ -25,7 +25,7 @@ use crate::layout::Layout;
 use crate::names::SubvolumeName;
 use crate::retention::{self, PrunePlan, Retention, Step};
 
-/// Where to prune, by which rules.
+/// Prunes one repository by its rules.
 pub struct Prune<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
@@ -39,7 +39,7 @@ pub struct Planned {
     pub plan: PrunePlan,
 }
 
-/// What was deleted.
+/// The numbers of deleted backups and objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub backups: usize,
@@ -61,7 +61,7 @@ pub enum PruneError {
     )]
     Changed { key: Key },
     #[error("cannot delete {count} objects, the next prune tries again")]
-    Left { count: usize, source: StoreError },
+    NotDeleted { count: usize, source: StoreError },
 }
 
 impl PruneError {
@@ -69,7 +69,7 @@ impl PruneError {
     /// host.
     pub fn is_denied(&self) -> bool {
         match self {
-            PruneError::Store(err) | PruneError::Left { source: err, .. } => {
+            PruneError::Store(err) | PruneError::NotDeleted { source: err, .. } => {
                 err.kind == StoreKind::Denied
             }
             PruneError::Catalogue(_)
@@ -91,24 +91,24 @@ impl Prune<'_> {
     ) -> Result<Planned, PruneError> {
         let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
         let begun = journal.keys(subvolume, self.layout);
-        let plan = |proven| retention::plan(&catalogue, self.retention, proven, &begun, now);
+        let plan = |audited| retention::plan(&catalogue, self.retention, audited, &begun, now);
         let mut planned = plan(&Ok(()));
         if !planned.steps.is_empty() {
-            let proven = self.prove(&catalogue).await?;
-            planned = plan(&proven);
+            let audited = self.audit_chain(&catalogue).await?;
+            planned = plan(&audited);
         }
         Ok(Planned { catalogue, plan: planned })
     }
 
     /// Audits the published chain: every object must exist with the right length and
     /// checksum.
-    async fn prove(&self, catalogue: &Catalogue) -> Result<Result<(), String>, PruneError> {
+    async fn audit_chain(&self, catalogue: &Catalogue) -> Result<Result<(), String>, PruneError> {
         let chain = match catalogue.current() {
             Ok(chain) => chain.unwrap_or_default(),
             Err(reason) => return Ok(Err(reason)),
         };
         for n in chain {
-            let key = catalogue.backups[n].found.key.clone();
+            let key = catalogue.backups[n].listed.key.clone();
             let checked = audit::check(self.bucket, key, &Expected::Nothing).await?;
             if let Some(finding) = checked.findings.first() {
                 return Ok(Err(finding.to_string()));
@@ -165,21 +165,25 @@ impl Prune<'_> {
         }
         let left = self.bucket.store.delete_many(keys, self.bucket.retry_for).await?;
         pruned.objects += keys.len() - left.len();
-        all_gone(left)
+        all_deleted(left)
     }
 
     /// Aborts old incomplete multipart uploads. Returns how many there were.
-    pub async fn sweep_uploads(&self, subvolume: &SubvolumeName) -> Result<u64, StoreError> {
-        let begun_before = SystemTime::now() - SWEEP_AGE;
+    pub async fn sweep_uploads(
+        &self,
+        subvolume: &SubvolumeName,
+        now: SystemTime,
+    ) -> Result<u64, StoreError> {
+        let begun_before = now - SWEEP_AGE;
         let folder = self.layout.folder(subvolume);
         self.bucket.store.sweep(&folder, begun_before, self.bucket.retry_for).await
     }
 }
 
-fn all_gone(left: Vec<NotDeleted>) -> Result<(), PruneError> {
+fn all_deleted(left: Vec<NotDeleted>) -> Result<(), PruneError> {
     let count = left.len();
     match left.into_iter().next() {
         None => Ok(()),
-        Some(NotDeleted { error, .. }) => Err(PruneError::Left { count, source: error }),
+        Some(NotDeleted { error, .. }) => Err(PruneError::NotDeleted { count, source: error }),
     }
 }

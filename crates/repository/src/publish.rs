@@ -21,7 +21,7 @@ use crate::manifest::{
 use crate::names::SnapshotName;
 use crate::stamp::Stamp;
 
-/// What the manifest says about a backup besides its chunks.
+/// The facts of a manifest besides its chunks.
 pub struct StreamDescription<'a> {
     pub backup: &'a SnapshotName,
     pub snapshot_path: String,
@@ -119,7 +119,7 @@ fn chunk_parts(chunk: &Chunk) -> ChunkParts {
     ChunkParts { key: chunk.key.as_str().to_owned(), sha256: chunk.part_sha256.clone() }
 }
 
-/// Whether documents of this backup may exist already.
+/// Says if documents of this backup may exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Documents {
     New,

@@ -9,7 +9,7 @@ use crate::layout::Layout;
 use crate::manifest::Pointer;
 use crate::names::SubvolumeName;
 
-/// What the bucket holds for a subvolume.
+/// The published state of a subvolume.
 #[derive(Debug)]
 pub enum Published {
     Nothing,

@@ -19,7 +19,7 @@ use s3up_core::Key;
 use crate::catalogue::{Catalogue, Generation};
 use crate::stamp::seconds;
 
-/// For so many days S3 charges for an object even if it is deleted:
+/// Number of days for which S3 charges for an object even if it is deleted earlier:
 /// <https://aws.amazon.com/s3/pricing/> ("minimum storage duration").
 const MIN_AGE_DAYS: [(&str, u32); 5] = [
     ("DEEP_ARCHIVE", 180),
@@ -45,7 +45,7 @@ pub enum MinAge {
     Days(u32),
 }
 
-/// What a prune deletes, and what it keeps.
+/// The plan of a prune: the backups to delete, and those to keep.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PrunePlan {
     /// One per generation, oldest first, each with its reason.
@@ -53,7 +53,7 @@ pub struct PrunePlan {
     /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<Key>,
     /// Why nothing is deleted, whatever the verdicts are.
-    pub held: Option<Blocked>,
+    pub blocked: Option<Blocked>,
     /// Objects that an interrupted prune left; they are deleted first.
     pub leftovers: Vec<Key>,
     /// Backups to delete, in this order.
@@ -76,12 +76,12 @@ pub struct Verdict {
     pub backups: usize,
     pub bytes: u64,
     pub classes: Vec<String>,
-    pub fate: Fate,
+    pub decision: Decision,
 }
 
 /// Decision about one generation, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Decision {
     /// It is the published generation.
     Current,
     /// It is newer than the published generation.
@@ -98,9 +98,9 @@ pub enum Fate {
     Needed {
         by: Key,
     },
-    /// Nothing is deleted; [`PrunePlan::held`] says why.
+    /// Nothing is deleted; [`PrunePlan::blocked`] says why.
     Blocked,
-    Goes,
+    Delete,
 }
 
 /// Why nothing is deleted.
@@ -111,7 +111,7 @@ pub enum Blocked {
     /// A manifest is unreadable, so it is unknown which objects it needs.
     Unreadable(String),
     /// The audit of the published chain found a problem.
-    NotProven(String),
+    AuditFailed(String),
 }
 
 impl PrunePlan {
@@ -146,38 +146,39 @@ impl MinAge {
     }
 }
 
-/// Decides. `proven` is the result of the audit of the published chain; `journal` lists
+/// Decides. `audited` is the result of the audit of the published chain; `journal` lists
 /// what an earlier prune started to delete.
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,
-    proven: &Result<(), String>,
+    audited: &Result<(), String>,
     journal: &[Key],
     now: Timestamp,
 ) -> PrunePlan {
     let generations = catalogue.generations();
-    let held = held(catalogue, proven);
-    let fates = match (&held, catalogue.current()) {
-        (None, Ok(Some(current))) => fates(catalogue, &generations, &current, retention, now),
+    let blocked = blocked(catalogue, audited);
+    let decisions = match (&blocked, catalogue.current()) {
+        (None, Ok(Some(current))) => decisions(catalogue, &generations, &current, retention, now),
         // If it is unknown what is published, no generation counts as older.
-        (_, _) => vec![Fate::Blocked; generations.len()],
+        (_, _) => vec![Decision::Blocked; generations.len()],
     };
-    let goes = |(generation, fate): (&Generation, &Fate)| {
-        (*fate == Fate::Goes).then(|| generation.backups.clone())
+    let is_deleted = |(generation, decision): (&Generation, &Decision)| {
+        (*decision == Decision::Delete).then(|| generation.backups.clone())
     };
-    let doomed: Vec<Vec<usize>> = generations.iter().zip(&fates).filter_map(goes).collect();
-    let verdict = |(generation, fate)| verdict(catalogue, generation, fate);
+    let to_delete: Vec<Vec<usize>> =
+        generations.iter().zip(&decisions).filter_map(is_deleted).collect();
+    let verdict = |(generation, decision)| verdict(catalogue, generation, decision);
     let broken = catalogue.backups.iter().filter(|backup| backup.full.is_err());
     PrunePlan {
-        steps: steps(catalogue, &doomed),
-        verdicts: generations.iter().zip(fates).map(verdict).collect(),
-        broken: broken.map(|backup| backup.found.key.clone()).collect(),
-        leftovers: if held.is_some() { Vec::new() } else { leftovers(catalogue, journal) },
-        held,
+        steps: steps(catalogue, &to_delete),
+        verdicts: generations.iter().zip(decisions).map(verdict).collect(),
+        broken: broken.map(|backup| backup.listed.key.clone()).collect(),
+        leftovers: if blocked.is_some() { Vec::new() } else { leftovers(catalogue, journal) },
+        blocked,
     }
 }
 
-fn held(catalogue: &Catalogue, proven: &Result<(), String>) -> Option<Blocked> {
+fn blocked(catalogue: &Catalogue, audited: &Result<(), String>) -> Option<Blocked> {
     match catalogue.current() {
         Ok(None) => return Some(Blocked::NothingPublished),
         Err(reason) => return Some(Blocked::Broken(reason)),
@@ -186,50 +187,50 @@ fn held(catalogue: &Catalogue, proven: &Result<(), String>) -> Option<Blocked> {
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
         return Some(Blocked::Unreadable(reason.clone()));
     }
-    proven.as_ref().err().map(|reason| Blocked::NotProven(reason.clone()))
+    audited.as_ref().err().map(|reason| Blocked::AuditFailed(reason.clone()))
 }
 
-fn fates(
+fn decisions(
     catalogue: &Catalogue,
     generations: &[Generation],
     current: &[usize],
     retention: Retention,
     now: Timestamp,
-) -> Vec<Fate> {
+) -> Vec<Decision> {
     let current_full = current[0];
     // A full alone has not shown yet that an incremental can be based on it.
     let is_confirmed = current.len() > 1;
     let mut wanted = retention.generations.max(1) - usize::from(is_confirmed);
     let mut may_wait = !is_confirmed;
-    let mut fates = vec![Fate::Retained; generations.len()];
+    let mut decisions = vec![Decision::Retained; generations.len()];
     for (n, generation) in generations.iter().enumerate().rev() {
-        let sound = generation.backups.iter().all(|n| catalogue.trouble(*n).is_none());
-        fates[n] = if generation.full == current_full {
-            Fate::Current
+        let sound = generation.backups.iter().all(|n| catalogue.problem(*n).is_none());
+        decisions[n] = if generation.full == current_full {
+            Decision::Current
         } else if !catalogue.made_after(current_full, generation.full) {
-            Fate::Newer
+            Decision::Newer
         } else if wanted > 0 {
             // A generation that cannot be restored does not count as one of those to
             // keep.
             wanted -= usize::from(sound);
             match wanted == 0 && std::mem::take(&mut may_wait) {
-                true => Fate::WaitsForIncremental,
-                false => Fate::Retained,
+                true => Decision::WaitsForIncremental,
+                false => Decision::Retained,
             }
         } else {
             let until = until(catalogue, generation, retention.min_age);
-            if until > now { Fate::WaitsForAge { until } } else { Fate::Goes }
+            if until > now { Decision::WaitsForAge { until } } else { Decision::Delete }
         };
     }
-    keep_what_is_needed(catalogue, generations, &mut fates);
-    fates
+    keep_what_is_needed(catalogue, generations, &mut decisions);
+    decisions
 }
 
 /// Returns the time from which deleting the generation saves money.
 fn until(catalogue: &Catalogue, generation: &Generation, min_age: MinAge) -> Timestamp {
     let backups: BTreeSet<_> = generation.backups.iter().copied().collect();
     let manifests: BTreeSet<_> =
-        backups.iter().map(|n| catalogue.backups[*n].found.key.as_str()).collect();
+        backups.iter().map(|n| catalogue.backups[*n].listed.key.as_str()).collect();
     let of_it = catalogue.objects.iter().filter(|(key, object)| {
         manifests.contains(key.as_str()) || object.named_by.iter().any(|n| backups.contains(n))
     });
@@ -239,22 +240,26 @@ fn until(catalogue: &Catalogue, generation: &Generation, min_age: MinAge) -> Tim
 
 /// Keeps every generation that a remaining backup needs. Backups without a full remain,
 /// so their needs count, too.
-fn keep_what_is_needed(catalogue: &Catalogue, generations: &[Generation], fates: &mut [Fate]) {
+fn keep_what_is_needed(
+    catalogue: &Catalogue,
+    generations: &[Generation],
+    decisions: &mut [Decision],
+) {
     let mut generation_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (n, generation) in generations.iter().enumerate() {
         generation_of.extend(generation.backups.iter().map(|backup| (*backup, n)));
     }
     let pairs = needs(catalogue);
     loop {
-        let goes = |fates: &[Fate], backup: usize| {
-            generation_of.get(&backup).copied().filter(|n| fates[*n] == Fate::Goes)
+        let is_deleted = |decisions: &[Decision], backup: usize| {
+            generation_of.get(&backup).copied().filter(|n| decisions[*n] == Decision::Delete)
         };
         let found = pairs.iter().find_map(|(by, needed)| {
-            let generation = goes(fates, *needed)?;
-            goes(fates, *by).is_none().then_some((*by, generation))
+            let generation = is_deleted(decisions, *needed)?;
+            is_deleted(decisions, *by).is_none().then_some((*by, generation))
         });
         let Some((by, generation)) = found else { return };
-        fates[generation] = Fate::Needed { by: catalogue.backups[by].found.key.clone() };
+        decisions[generation] = Decision::Needed { by: catalogue.backups[by].listed.key.clone() };
     }
 }
 
@@ -274,20 +279,21 @@ fn needs(catalogue: &Catalogue) -> BTreeSet<(usize, usize)> {
     pairs
 }
 
-fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
+fn steps(catalogue: &Catalogue, to_delete: &[Vec<usize>]) -> Vec<Step> {
     // Within a generation, the newest backup first.
     let order: Vec<usize> =
-        doomed.iter().flat_map(|backups| backups.iter().rev().copied()).collect();
-    let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(at, n)| (*n, at)).collect();
+        to_delete.iter().flat_map(|backups| backups.iter().rev().copied()).collect();
+    let position: BTreeMap<usize, usize> =
+        order.iter().enumerate().map(|(at, n)| (*n, at)).collect();
     let manifests: BTreeSet<&str> =
-        catalogue.backups.iter().map(|backup| backup.found.key.as_str()).collect();
+        catalogue.backups.iter().map(|backup| backup.listed.key.as_str()).collect();
     let mut objects: Vec<Vec<(Key, u64)>> = vec![Vec::new(); order.len()];
     for (key, object) in &catalogue.objects {
         // An object is deleted with the last backup that names it, and stays if one of
         // them stays.
         let last =
-            object.named_by.iter().map(|n| place.get(n).copied()).collect::<Option<Vec<_>>>();
-        let last = last.and_then(|places| places.into_iter().max());
+            object.named_by.iter().map(|n| position.get(n).copied()).collect::<Option<Vec<_>>>();
+        let last = last.and_then(|positions| positions.into_iter().max());
         let Some(last) = last.filter(|_| !manifests.contains(key.as_str())) else { continue };
         if let Ok(key) = Key::parse(key) {
             objects[last].push((key, object.size));
@@ -299,7 +305,7 @@ fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
         let is_parts = |key: &Key| parts.is_some_and(|parts| parts.key == key.as_str());
         objects.sort_by_key(|(key, _)| !is_parts(key));
         Step {
-            manifest: backup.found.key.clone(),
+            manifest: backup.listed.key.clone(),
             bytes: objects.iter().map(|(_, size)| size).sum(),
             objects: objects.into_iter().map(|(key, _)| key).collect(),
         }
@@ -312,12 +318,12 @@ fn steps(catalogue: &Catalogue, doomed: &[Vec<usize>]) -> Vec<Step> {
 fn leftovers(catalogue: &Catalogue, journal: &[Key]) -> Vec<Key> {
     let is_left = |key: &&Key| {
         catalogue.objects.get(key.as_str()).is_some_and(|object| object.named_by.is_empty())
-            && !catalogue.backups.iter().any(|backup| backup.found.key == **key)
+            && !catalogue.backups.iter().any(|backup| backup.listed.key == **key)
     };
     journal.iter().filter(is_left).cloned().collect()
 }
 
-fn verdict(catalogue: &Catalogue, generation: &Generation, fate: Fate) -> Verdict {
+fn verdict(catalogue: &Catalogue, generation: &Generation, decision: Decision) -> Verdict {
     let backups = || generation.backups.iter().map(|n| &catalogue.backups[*n]);
     let classes: BTreeSet<_> = backups().flat_map(|backup| &backup.classes).collect();
     Verdict {
@@ -325,25 +331,25 @@ fn verdict(catalogue: &Catalogue, generation: &Generation, fate: Fate) -> Verdic
         backups: generation.backups.len(),
         bytes: backups().map(|backup| backup.total_bytes).sum(),
         classes: classes.into_iter().map(ToString::to_string).collect(),
-        fate,
+        decision,
     }
 }
 
-impl std::fmt::Display for Fate {
+impl std::fmt::Display for Decision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fate::Current => f.write_str("published generation"),
-            Fate::Newer => f.write_str("newer than the published generation"),
-            Fate::Retained => f.write_str("kept by `retention.generations`"),
-            Fate::WaitsForIncremental => {
+            Decision::Current => f.write_str("published generation"),
+            Decision::Newer => f.write_str("newer than the published generation"),
+            Decision::Retained => f.write_str("kept by `retention.generations`"),
+            Decision::WaitsForIncremental => {
                 f.write_str("the newer full has no published incremental yet")
             }
-            Fate::WaitsForAge { until } => {
+            Decision::WaitsForAge { until } => {
                 write!(f, "S3 charges for it until {} even if deleted", seconds(*until))
             }
-            Fate::Needed { by } => write!(f, "needed by {by}"),
-            Fate::Blocked => f.write_str("nothing is deleted, see below"),
-            Fate::Goes => f.write_str("replaced by a newer generation"),
+            Decision::Needed { by } => write!(f, "needed by {by}"),
+            Decision::Blocked => f.write_str("nothing is deleted, see below"),
+            Decision::Delete => f.write_str("replaced by a newer generation"),
         }
     }
 }
@@ -358,7 +364,7 @@ impl std::fmt::Display for Blocked {
                 "a manifest cannot be read, so the objects that it needs are unknown; check what \
                  it is, then move it out of the repository: {reason}"
             ),
-            Blocked::NotProven(reason) => {
+            Blocked::AuditFailed(reason) => {
                 write!(f, "the published chain is incomplete: {reason}")
             }
         }

@@ -3,6 +3,7 @@
 //! It is part of snapshot names and keys, so its order as text is its order in time.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -70,6 +71,12 @@ impl TryFrom<String> for Stamp {
     fn try_from(text: String) -> Result<Stamp, StampError> {
         Stamp::parse(&text)
     }
+}
+
+/// Returns what a clock shows. A clock that is wrong by thousands of years counts as one at the end
+/// of time.
+pub fn timestamp(now: SystemTime) -> Timestamp {
+    Timestamp::try_from(now).unwrap_or(Timestamp::MAX)
 }
 
 /// Formats a time as `2026-01-31T23:59:59Z`.

@@ -36,7 +36,7 @@ struct Document<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
     #[serde(flatten)]
-    home: RepositoryLocation,
+    location: RepositoryLocation,
     subvolumes: BTreeMap<String, T>,
 }
 
@@ -64,25 +64,29 @@ pub enum Unusable {
 }
 
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
-    /// Never fails: a file that cannot be used counts as empty, and the reason is logged.
+    /// Reads the file. One that cannot be used counts as empty, and the reason is returned.
     pub fn open(
         path: PathBuf,
-        home: RepositoryLocation,
+        location: RepositoryLocation,
         format: Format,
     ) -> (StateFile<T>, Option<Unusable>) {
-        let (document, unusable) = match read(&path, &home, format) {
+        let (document, unusable) = match read(&path, &location, format) {
             Ok(document) => (document, None),
             Err(err) => {
                 let (version, subvolumes) = (format.version, BTreeMap::new());
-                (Document { version, home, subvolumes }, Some(err))
+                (Document { version, location, subvolumes }, Some(err))
             }
         };
         (StateFile { path, document }, unusable)
     }
 
     /// As [`open`](StateFile::open), and says why a file that is there is not used.
-    pub fn open_or_warn(path: PathBuf, home: RepositoryLocation, format: Format) -> StateFile<T> {
-        let (file, unusable) = StateFile::open(path, home, format);
+    pub fn open_or_warn(
+        path: PathBuf,
+        location: RepositoryLocation,
+        format: Format,
+    ) -> StateFile<T> {
+        let (file, unusable) = StateFile::open(path, location, format);
         if let Some(err) = unusable
             && !matches!(err, Unusable::Missing)
         {
@@ -123,7 +127,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
 
 fn read<T: DeserializeOwned>(
     path: &Path,
-    home: &RepositoryLocation,
+    location: &RepositoryLocation,
     Format { version, bytes_max }: Format,
 ) -> Result<Document<T>, Unusable> {
     let mut bytes = Vec::new();
@@ -142,7 +146,7 @@ fn read<T: DeserializeOwned>(
         }
     }
     let document: Document<T> = serde_json::from_slice(&bytes)?;
-    if document.home != *home {
+    if document.location != *location {
         return Err(Unusable::OtherLocation);
     }
     Ok(document)

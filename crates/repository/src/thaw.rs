@@ -11,28 +11,28 @@ mod need;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use s3up_core::progress::{Progress, ProgressSink};
-use s3up_core::{Key, error_chain};
-use s3up_store::{StoreError, Thaw as Ask, Tier};
+use s3up_core::{Clock, Key, Stopwatch, error_chain};
+use s3up_store::{StoreError, Thaw as ThawRequest, Tier};
 
-pub use self::need::{Look, Need, need};
+pub use self::need::{Need, ThawState, need};
 use crate::chain::ChainEntry;
 use crate::documents::Bucket;
 use crate::manifest::DocumentError;
 
-/// Pause before the first look after a request. Each later pause is twice as long.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// Pause before the chunks are listed again after a request. Each later pause is twice as long.
+const OBSERVE_AFTER: Duration = Duration::from_secs(1);
 /// Maximum pause. The fastest tier takes minutes, the others hours.
-const LOOK_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
+const OBSERVE_AFTER_MAX: Duration = Duration::from_secs(5 * 60);
 /// Interval of log lines while nothing changes.
 const REPORT_EVERY: Duration = Duration::from_secs(30 * 60);
-/// Interval of looks during a download. Copies stay for at least a day, and are extended after
+/// Interval of listings during a download. Copies stay for at least a day, and are extended after
 /// half of it.
 const KEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Number of concurrent requests, which take tens of milliseconds each.
-const ASKS_IN_FLIGHT: usize = 16;
+const REQUESTS_IN_FLIGHT: usize = 16;
 
 /// The terms of a thaw request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,20 +46,18 @@ pub struct Terms {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Only observe. A request costs money.
-    Look,
+    Observe,
     /// Request a thaw and do not wait.
-    Ask,
+    Request,
     /// Request a thaw and wait, at most for this time.
     Wait { at_most: Duration },
 }
-
-/// The clock by which copies expire. A parameter, so that a test can move it.
-pub type Clock = fn() -> SystemTime;
 
 #[derive(Clone, Copy)]
 pub struct Thaw<'a> {
     pub bucket: &'a Bucket,
     pub terms: Terms,
+    /// The calendar clock says when copies expire.
     pub clock: Clock,
     pub progress: &'a ProgressSink,
 }
@@ -67,9 +65,9 @@ pub struct Thaw<'a> {
 /// The result of a thaw. Chunks that are not readable yet are not an error.
 #[derive(Clone, Debug)]
 pub struct Thawed {
-    pub look: Look,
+    pub state: ThawState,
     /// Number of chunks whose thaw was requested.
-    pub asked: usize,
+    pub requested: usize,
     /// Number of copies whose stay was extended.
     pub extended: usize,
     pub waited: Duration,
@@ -78,12 +76,12 @@ pub struct Thawed {
 #[derive(Debug, thiserror::Error)]
 pub enum ThawError {
     #[error("check which chunks are readable")]
-    Look(#[source] StoreError),
+    Observe(#[source] StoreError),
     #[error(
         "request the thaw of {wanted} archived chunks: {failed} requests failed; run the command \
          again to repeat them"
     )]
-    Ask { failed: usize, wanted: usize, source: StoreError },
+    Request { failed: usize, wanted: usize, source: StoreError },
     /// S3 accepted no request.
     #[error(transparent)]
     Refused(StoreError),
@@ -103,30 +101,30 @@ impl Thaw<'_> {
     /// Thaws as far as `mode` allows, until every chunk is readable or the time is over. May be
     /// dropped at any moment and run again.
     pub async fn run(&self, chunks: &BTreeMap<Key, u64>, mode: Mode) -> Result<Thawed, ThawError> {
-        let began = Instant::now();
+        let began = self.clock.start();
         let mut thawed = Thawed {
-            look: self.look(chunks).await?,
-            asked: 0,
+            state: self.observe(chunks).await?,
+            requested: 0,
             extended: 0,
             waited: Duration::ZERO,
         };
-        if mode == Mode::Look {
+        if mode == Mode::Observe {
             return Ok(thawed);
         }
-        self.ask(&mut thawed).await?;
+        self.request(&mut thawed).await?;
         let Mode::Wait { at_most } = mode else { return Ok(thawed) };
         if thawed.is_ready() {
             return Ok(thawed);
         }
-        let mut waiting = Waiting::begin(&thawed.look, self.progress);
-        let mut pause = LOOK_AFTER;
+        let mut waiting = Waiting::begin(&thawed.state, self.progress, self.clock);
+        let mut pause = OBSERVE_AFTER;
         while !thawed.is_ready() && began.elapsed() < at_most {
             tokio::time::sleep(pause.min(at_most.saturating_sub(began.elapsed()))).await;
-            pause = (pause * 2).min(LOOK_AFTER_MAX);
-            thawed.look = self.look(chunks).await?;
+            pause = (pause * 2).min(OBSERVE_AFTER_MAX);
+            thawed.state = self.observe(chunks).await?;
             thawed.waited = began.elapsed();
             waiting.report(&thawed);
-            self.ask(&mut thawed).await?;
+            self.request(&mut thawed).await?;
         }
         Ok(thawed)
     }
@@ -143,52 +141,52 @@ impl Thaw<'_> {
         }
     }
 
-    /// Looks once for [`keep`](Thaw::keep). Returns the number of requests.
+    /// Extends once for [`keep`](Thaw::keep). Returns the number of requests.
     pub async fn keep_once(&self, chunks: &BTreeMap<Key, u64>) -> Result<usize, ThawError> {
-        let look = self.look(chunks).await?;
-        let mut thawed = Thawed { look, asked: 0, extended: 0, waited: Duration::ZERO };
-        self.ask(&mut thawed).await?;
-        Ok(thawed.asked + thawed.extended)
+        let state = self.observe(chunks).await?;
+        let mut thawed = Thawed { state, requested: 0, extended: 0, waited: Duration::ZERO };
+        self.request(&mut thawed).await?;
+        Ok(thawed.requested + thawed.extended)
     }
 
-    async fn look(&self, chunks: &BTreeMap<Key, u64>) -> Result<Look, ThawError> {
+    async fn observe(&self, chunks: &BTreeMap<Key, u64>) -> Result<ThawState, ThawError> {
         let keys: Vec<_> = chunks.keys().cloned().collect();
-        let (now, retry_for) = ((self.clock)(), self.bucket.retry_for);
-        let states = self.bucket.store.archive_states(&keys, ASKS_IN_FLIGHT, retry_for, now);
-        let states = states.await.map_err(ThawError::Look)?;
-        Ok(Look::of(chunks, &states, self.terms.days, now))
+        let (now, retry_for) = (self.clock.now(), self.bucket.retry_for);
+        let states = self.bucket.store.archive_states(&keys, REQUESTS_IN_FLIGHT, retry_for, now);
+        let states = states.await.map_err(ThawError::Observe)?;
+        Ok(ThawState::of(chunks, &states, self.terms.days, now))
     }
 
-    async fn ask(&self, thawed: &mut Thawed) -> Result<(), ThawError> {
-        let look = &thawed.look;
-        let wanted: Vec<_> = look.to_ask.iter().chain(&look.to_extend).cloned().collect();
+    async fn request(&self, thawed: &mut Thawed) -> Result<(), ThawError> {
+        let state = &thawed.state;
+        let wanted: Vec<_> = state.to_request.iter().chain(&state.to_extend).cloned().collect();
         if wanted.is_empty() {
             return Ok(());
         }
-        let ask = Ask {
+        let request = ThawRequest {
             tier: self.terms.tier,
             days: self.terms.days,
-            in_flight: ASKS_IN_FLIGHT,
+            in_flight: REQUESTS_IN_FLIGHT,
             retry_for: self.bucket.retry_for,
         };
-        let now = (self.clock)();
+        let now = self.clock.now();
         let answers =
-            self.bucket.store.thaw(&wanted, &ask, now).await.map_err(ThawError::Refused)?;
+            self.bucket.store.thaw(&wanted, &request, now).await.map_err(ThawError::Refused)?;
         let mut failed = answers.into_iter().filter_map(|answer| answer.outcome.err());
         if let Some(source) = failed.next() {
             let failed = 1 + failed.count();
-            return Err(ThawError::Ask { failed, wanted: wanted.len(), source });
+            return Err(ThawError::Request { failed, wanted: wanted.len(), source });
         }
-        let (asked, extended) = (look.to_ask.len(), look.to_extend.len());
+        let (requested, extended) = (state.to_request.len(), state.to_extend.len());
         tracing::info!(
             event = "thaw_requested",
-            requested = asked,
+            requested,
             extended,
             tier = self.terms.tier.word(),
             days = self.terms.days,
-            "{look}"
+            "{state}"
         );
-        thawed.asked += asked;
+        thawed.requested += requested;
         thawed.extended += extended;
         Ok(())
     }
@@ -197,7 +195,7 @@ impl Thaw<'_> {
 impl Thawed {
     /// Returns whether every chunk is readable.
     pub fn is_ready(&self) -> bool {
-        self.look.is_ready()
+        self.state.is_ready()
     }
 }
 
@@ -206,37 +204,38 @@ struct Waiting {
     bar: Progress,
     ready: usize,
     ready_bytes: u64,
-    reported_at: Instant,
+    clock: Clock,
+    reported: Stopwatch,
 }
 
 impl Waiting {
-    fn begin(look: &Look, progress: &ProgressSink) -> Waiting {
-        let bar = progress.bytes("thaw", Some(look.total_bytes));
-        bar.inc(look.ready_bytes);
-        let (ready, ready_bytes) = (look.ready, look.ready_bytes);
-        tracing::info!(event = "thaw_progress", ready, total = look.total, "{look}");
-        Waiting { bar, ready, ready_bytes, reported_at: Instant::now() }
+    fn begin(state: &ThawState, progress: &ProgressSink, clock: Clock) -> Waiting {
+        let bar = progress.bytes("thaw", Some(state.total_bytes));
+        bar.inc(state.ready_bytes);
+        let (ready, ready_bytes) = (state.ready, state.ready_bytes);
+        tracing::info!(event = "thaw_progress", ready, total = state.total, "{state}");
+        Waiting { bar, ready, ready_bytes, clock, reported: clock.start() }
     }
 
     fn report(&mut self, thawed: &Thawed) {
-        let look = &thawed.look;
-        self.bar.inc(look.ready_bytes.saturating_sub(self.ready_bytes));
-        self.ready_bytes = self.ready_bytes.max(look.ready_bytes);
+        let state = &thawed.state;
+        self.bar.inc(state.ready_bytes.saturating_sub(self.ready_bytes));
+        self.ready_bytes = self.ready_bytes.max(state.ready_bytes);
         let waited_seconds = thawed.waited.as_secs();
-        let label = format!("thaw: {} of {} chunks ready", look.ready, look.total);
+        let label = format!("thaw: {} of {} chunks ready", state.ready, state.total);
         self.bar.label(&format!("{label}, waited {} min", waited_seconds / 60));
-        if look.ready == self.ready && self.reported_at.elapsed() < REPORT_EVERY {
+        if state.ready == self.ready && self.reported.elapsed() < REPORT_EVERY {
             return;
         }
-        (self.ready, self.reported_at) = (look.ready, Instant::now());
+        (self.ready, self.reported) = (state.ready, self.clock.start());
         tracing::info!(
             event = "thaw_progress",
-            ready = look.ready,
-            total = look.total,
-            ready_bytes = look.ready_bytes,
-            total_bytes = look.total_bytes,
+            ready = state.ready,
+            total = state.total,
+            ready_bytes = state.ready_bytes,
+            total_bytes = state.total_bytes,
             waited_seconds,
-            "{look}"
+            "{state}"
         );
     }
 }

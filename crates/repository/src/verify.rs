@@ -7,13 +7,11 @@
 
 mod deep;
 
-use std::time::SystemTime;
-
-use s3up_core::Key;
 use s3up_core::progress::ProgressSink;
+use s3up_core::{Clock, Key};
 use s3up_store::StoreError;
 
-use crate::audit::{self, AuditError, Expected, Finding, What};
+use crate::audit::{self, AuditError, Expected, Finding, Problem};
 use crate::catalogue::read::CatalogueError;
 use crate::catalogue::{Catalogue, Pointing};
 use crate::documents::Bucket;
@@ -24,7 +22,7 @@ use crate::names::SubvolumeName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Compare what S3 reports about each object.
-    Told,
+    Reported,
     /// Also read every byte, fetching this many ranges at a time.
     Read { concurrency: usize },
 }
@@ -34,6 +32,7 @@ pub struct Verify<'a> {
     pub layout: &'a Layout,
     pub expected: Expected,
     pub depth: Depth,
+    pub clock: Clock,
     pub progress: &'a ProgressSink,
 }
 
@@ -69,8 +68,8 @@ pub enum VerifyError {
 }
 
 impl Verified {
-    fn found(&mut self, key: &Key, what: What) {
-        self.findings.push(Finding { key: key.as_str().to_owned(), what });
+    fn found(&mut self, key: &Key, problem: Problem) {
+        self.findings.push(Finding { key: key.as_str().to_owned(), problem });
     }
 }
 
@@ -92,39 +91,43 @@ impl Verify<'_> {
         match &catalogue.pointer {
             Pointing::At(_) => {}
             Pointing::Nothing => {
-                verified.found(&pointer, What::Missing);
+                verified.found(&pointer, Problem::Missing);
             }
             Pointing::Broken(reason) => {
-                verified.found(&pointer, What::Chain { reason: reason.clone() });
+                verified.found(&pointer, Problem::Chain { reason: reason.clone() });
             }
         }
         for backup in &catalogue.backups {
-            let key = &backup.found.key;
+            let key = &backup.listed.key;
             if let (Ok(_), Err(reason)) = (&backup.manifest, &backup.full) {
-                verified.found(key, What::Chain { reason: reason.clone() });
+                verified.found(key, Problem::Chain { reason: reason.clone() });
             }
-            self.look_at(key, &mut verified).await?;
+            self.check_backup(key, &mut verified).await?;
         }
         Ok(verified)
     }
 
-    async fn look_at(&self, manifest: &Key, verified: &mut Verified) -> Result<(), VerifyError> {
+    async fn check_backup(
+        &self,
+        manifest: &Key,
+        verified: &mut Verified,
+    ) -> Result<(), VerifyError> {
         let checked = audit::check(self.bucket, manifest.clone(), &self.expected).await?;
         verified.objects += checked.objects;
         verified.bytes += checked.bytes;
         verified.without_checksum += checked.without_checksum;
         // Damaged objects need not be downloaded.
-        let is_sound = !checked.findings.iter().any(|finding| finding.what.is_damage());
+        let is_sound = !checked.findings.iter().any(|finding| finding.problem.is_damage());
         verified.findings.extend(checked.findings);
         if let (Depth::Read { concurrency }, Some(entry), true) =
             (self.depth, checked.entry, is_sound)
         {
-            let now = SystemTime::now();
+            let now = self.clock.now();
             let read = deep::read(self.bucket, &entry, concurrency, now, self.progress).await?;
             verified.bytes_read += read.bytes;
             verified.archived.extend(read.archived);
             if let Some(reason) = read.damage {
-                verified.found(manifest, What::Content { reason });
+                verified.found(manifest, Problem::Content { reason });
             }
         }
         Ok(())

@@ -39,6 +39,7 @@ fn measure(what: &str, stream: &[u8]) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn seconds(stream: &[u8], piece_bytes: usize) -> f64 {
     let start = Instant::now();
     verify(stream, piece_bytes);

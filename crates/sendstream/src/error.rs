@@ -1,4 +1,4 @@
-//! What can be wrong with a stream, and where.
+//! The defects of a stream, each with its offset.
 
 use std::fmt;
 

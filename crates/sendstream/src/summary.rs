@@ -7,7 +7,7 @@ use crate::uuid::Uuid;
 /// The result of verifying a whole stream.
 pub type Verdict = Result<StreamSummary, StreamError>;
 
-/// What a complete and valid stream contains.
+/// The content of a complete and valid stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSummary {
     pub protocol: Protocol,

@@ -9,12 +9,14 @@
 //!   finds every process that a test left behind.
 //! - [`TestS3`]: an S3 server for programs that run as processes, and
 //!   [`kill_at_each_call`], which kills such a program (SIGKILL) at each S3 call.
+//! - [`CLOCK`]: the clock of this machine.
 //! - [`AwsBucket`]: a real bucket, for tests that `./check --aws` runs.
 //!
 //! All of them clean up when they are dropped, also if the test panics. Not here:
 //! faults of S3, which `s3up_devstore::Faults` injects.
 
 mod aws;
+mod clock;
 mod differences;
 mod filesystem;
 mod kill;
@@ -31,6 +33,7 @@ mod tree;
 mod wait;
 
 pub use aws::AwsBucket;
+pub use clock::CLOCK;
 pub use differences::{assert_same_tree, differences};
 pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};

@@ -40,7 +40,7 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// What a failing stand-in prints on stderr.
+    /// Text that a failing stand-in prints on stderr.
     pub const ERROR_MESSAGE: &str = script::ERROR_MESSAGE;
 
     /// Creates a stand-in. If several faults apply to a call, the first one wins.

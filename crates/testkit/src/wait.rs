@@ -1,10 +1,12 @@
 //! Waits for conditions without an event: the end of a process that is not our
 //! child, or the release of a loop device by the kernel.
 //!
-//! This is the only place in this crate that reads a clock. The result depends on
+//! The result depends on
 //! the condition; the limit only ends a wait that would never succeed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::CLOCK;
 
 /// Short enough not to slow a test down, and the checks are cheap.
 const CHECK_INTERVAL: Duration = Duration::from_millis(5);
@@ -13,7 +15,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the kernel has no event for these conditions")]
 pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
+    let start = CLOCK.start();
     loop {
         if condition() {
             return true;

@@ -15,12 +15,12 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, Reader};
-use crate::error_chain::error_chain;
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::scanning::scan::{Report, Scan, ScanError};
 use crate::states::decide::{FilePolicy, State};
 use crate::watching::{Degraded, WatcherHandle};
+use s3up_core::error_chain;
 
 /// A batch of pending files that a scan found.
 pub(super) type FoundFiles = Vec<(Name, Identity)>;

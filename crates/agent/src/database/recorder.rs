@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::write::{Change, Writer};
-use crate::error_chain::error_chain;
 use crate::files::watch::Name;
+use s3up_core::error_chain;
 
 /// Maximum number of changes per transaction. A larger batch would only delay
 /// its first change.

@@ -102,13 +102,14 @@ impl CircuitBreaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     const POLICY: RetryPolicy = RetryPolicy { quick_tries: 3, quick_delay: Duration::from_secs(5) };
     const PLAIN: RetryHint = RetryHint { retry_after: None, slow: false };
 
     #[test]
     fn uploads_that_fail_together_count_as_one_failure() {
-        let now = Instant::now();
+        let now = clock::now().instant;
         let mut breaker = CircuitBreaker::new(POLICY);
         let permits: Vec<_> = (0..8).filter_map(|_| breaker.try_start(now)).collect();
         assert_eq!(permits.len(), 8);
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn one_upload_probes_and_its_success_lets_all_others_start() {
-        let now = Instant::now();
+        let now = clock::now().instant;
         let mut breaker = CircuitBreaker::new(POLICY);
         let permit = breaker.try_start(now).unwrap();
         breaker.failed(permit, PLAIN, 1.0, now);
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_never_reached_the_gateway_lets_another_one_start() {
-        let now = Instant::now();
+        let now = clock::now().instant;
         let mut breaker = CircuitBreaker::new(POLICY);
         let permit = breaker.try_start(now).unwrap();
         breaker.failed(permit, PLAIN, 0.0, now);
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_success_of_an_upload_from_before_the_failure_does_not_end_the_block() {
-        let now = Instant::now();
+        let now = clock::now().instant;
         let mut breaker = CircuitBreaker::new(POLICY);
         let (slow, broken) = (breaker.try_start(now).unwrap(), breaker.try_start(now).unwrap());
         breaker.failed(broken, PLAIN, 1.0, now);

@@ -223,6 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock;
 
     const LIMITS: LaneLimits = LaneLimits { short: 2, long: 1, short_bytes_max: 100 };
 
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_delayed_file_delays_no_other() {
-        let now = Instant::now();
+        let now = clock::now().instant;
         let later = now + Duration::from_secs(9);
         let mut queue = Queue::new(LIMITS);
         queue.push_delayed(job(1, 1), later);
@@ -293,7 +294,7 @@ mod tests {
         /// lost, and the lanes keep their limits.
         #[test]
         fn every_path_is_in_exactly_one_slot(steps in proptest::collection::vec((0u8..6, 0u32..8, 0u64..200), 0..300)) {
-            let start = Instant::now();
+            let start = clock::now().instant;
             let mut queue = Queue::new(LIMITS);
             let mut away = BTreeSet::new();
             for (n, (what, key, bytes)) in steps.into_iter().enumerate() {

@@ -4,7 +4,7 @@
 //! `retry_delay_seconds`. After that the limit doubles with each failure, up to
 //! [`SLOW_DELAY_MAX`]. The agent never gives up. A key that the gateway does not
 //! know waits for the longest time at once, because a quick retry is pointless.
-//! Jitter is full, so that many agents do not come back together. It is added to
+//! Jitter is full, so that many agents do not retry together. It is added to
 //! a Retry-After.
 //!
 //! Pure: the random number is a parameter. [`super::circuit_breaker`] applies

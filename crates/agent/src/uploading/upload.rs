@@ -9,7 +9,7 @@
 //! Not here: when an upload is retried (`daemon`), and how files are read
 //! (`content`).
 
-use s3up_core::{Code, RemotePath};
+use s3up_core::{Code, RemotePath, error_chain};
 
 use super::classify::{FailureClass, classify};
 use super::content::{self, Content};
@@ -18,7 +18,6 @@ use super::retry::RetryHint;
 use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::database::{Change, Reader, Upload};
-use crate::error_chain::error_chain;
 use crate::gateway::client::{BodyStart, GatewayClient, PutRequest};
 use crate::gateway::error::GatewayError;
 use crate::states::decide::{FileRow, KnownFile};

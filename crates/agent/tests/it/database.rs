@@ -158,7 +158,7 @@ impl Host {
 
 async fn refusal(host: &Host) -> String {
     let err = Agent::start(host.config()).await.expect_err("a refusal");
-    s3up::error_chain(&err)
+    s3up_core::error_chain(&err)
 }
 
 async fn sql(host: &Host, statements: &[&str]) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use s3up::agent::Agent;
 use s3up::config::{Config, Raw};
@@ -229,7 +229,7 @@ impl Running {
 
 /// Waits for a condition.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
+    let start = tokio::time::Instant::now();
     while !condition().await {
         assert!(start.elapsed() < DEADLINE, "timed out while waiting until {what}");
         tokio::time::sleep(CHECK_EVERY).await;

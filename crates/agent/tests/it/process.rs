@@ -1,7 +1,7 @@
 //! The program `s3up` as a process.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -56,7 +56,7 @@ impl Process {
 
     /// Returns the exit code. Fails after the ten seconds that a stop may take.
     pub async fn wait(&mut self) -> Option<i32> {
-        let start = Instant::now();
+        let start = tokio::time::Instant::now();
         let mut status = None;
         until("it ends", async || {
             status = self.child.try_wait().expect("a child");

@@ -1,4 +1,4 @@
-//! What goes over the wire: to whom the key is sent, and how a file that changes
+//! Tests of the transport: to whom the key is sent, and how a file that changes
 //! during its upload is handled. Where the gateway has to behave in a certain way
 //! at a certain moment, the test speaks HTTP itself.
 

@@ -1,4 +1,4 @@
-//! What the watcher finds. Scans run once an hour here, so a file that is uploaded
+//! Tests of the watcher. Scans run once an hour here, so a file that is uploaded
 //! within a test was found by inotify.
 
 use std::fs;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
 
-use super::room::Room;
-use super::{PIECE_BYTES, Spool, SpoolError};
+use super::dir::{PIECE_BYTES, Spool, SpoolError};
+use super::space::Space;
 
 /// Space is freed file by file: many files free it sooner, few need fewer descriptors.
 const SEGMENTS: u64 = 64;
@@ -27,7 +27,7 @@ pub struct Segment {
 struct Taken {
     /// Only the writer changes this.
     bytes: AtomicUsize,
-    room: Room,
+    space: Space,
 }
 
 /// Bytes that wait in a segment.
@@ -48,12 +48,12 @@ pub fn segment_bytes(limit_bytes: u64) -> u64 {
 }
 
 impl Segment {
-    fn create(spool: &Spool, room: &Room) -> Result<Segment, SpoolError> {
+    fn create(spool: &Spool, space: &Space) -> Result<Segment, SpoolError> {
         let file = tempfile::tempfile_in(&spool.folder)
             .map_err(|source| SpoolError::Create { folder: spool.folder.clone(), source })?;
-        room.opened();
-        let limit = usize::try_from(segment_bytes(room.limit_bytes())).unwrap_or(usize::MAX);
-        let taken = Taken { bytes: AtomicUsize::new(0), room: room.clone() };
+        space.opened();
+        let limit = usize::try_from(segment_bytes(space.limit_bytes())).unwrap_or(usize::MAX);
+        let taken = Taken { bytes: AtomicUsize::new(0), space: space.clone() };
         Ok(Segment { file, taken, limit })
     }
 
@@ -69,7 +69,7 @@ impl Segment {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.room.closed(self.bytes.load(Ordering::Relaxed));
+        self.space.closed(self.bytes.load(Ordering::Relaxed));
     }
 }
 
@@ -77,12 +77,12 @@ impl Drop for Taken {
 pub fn append(
     spool: &Arc<Spool>,
     segment: Option<Arc<Segment>>,
-    room: &Room,
+    space: &Space,
     bytes: &[u8],
 ) -> Result<(Arc<Segment>, Piece), SpoolError> {
     let segment = match segment {
         Some(segment) => segment,
-        None => Arc::new(Segment::create(spool, room)?),
+        None => Arc::new(Segment::create(spool, space)?),
     };
     let offset = segment.len();
     let at = offset as u64;
@@ -144,9 +144,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().to_owned();
         let spool = Arc::new(Spool { folder, limit_bytes: 4 * MIB });
-        let room = Room::new(4 * MIB);
-        let (segment, piece) = append(&spool, None, &room, &[7; 1000]).unwrap();
-        let (_, whole) = append(&spool, Some(segment.clone()), &room, &[8; 1000]).unwrap();
+        let space = Space::new(4 * MIB);
+        let (segment, piece) = append(&spool, None, &space, &[7; 1000]).unwrap();
+        let (_, whole) = append(&spool, Some(segment.clone()), &space, &[8; 1000]).unwrap();
         segment.file.write_all_at(&[9], 500).unwrap();
 
         assert!(piece.read().unwrap_err().to_string().contains("returned other bytes"));

@@ -48,7 +48,7 @@ fn spool(folder: &tempfile::TempDir, limit_bytes: u64) -> Spool {
 }
 
 #[tokio::test]
-async fn a_stream_comes_out_as_it_went_in() {
+async fn a_stream_is_read_as_it_was_written() {
     for len in [0, 1, MIB, MIB + 1, 3 * MIB - 1, 20 * MIB] {
         let folder = tempfile::tempdir().unwrap();
         let mut spooled = spool(&folder, 2 * MIB).start(Numbers::new(len).0);

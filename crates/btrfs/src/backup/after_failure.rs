@@ -6,7 +6,7 @@ use s3up_store::{Kind as StoreKind, UploadError};
 use crate::backup::error::Failure;
 use crate::plan::resume::Resumption;
 
-/// What happens to a backup that failed.
+/// The fate of a backup that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterFailure {
     /// The next run resumes it.
@@ -55,7 +55,7 @@ pub fn after_failure(
         Failure::Stopped(_) | Failure::Spool(_) => AfterFailure::KeepForResume,
         Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
         Failure::StreamMismatch(_) => AfterFailure::StartOver,
-        Failure::Look(_)
+        Failure::Observe(_)
         | Failure::Record(_)
         | Failure::Snapshots(_)
         | Failure::Snapshot(_)

@@ -1,4 +1,4 @@
-//! Whether a stream is the one that was planned.
+//! Checks that a stream is the one that was planned.
 
 use btrfs_host::identity::Identity;
 use btrfs_sendstream::{Parent, StreamSummary};

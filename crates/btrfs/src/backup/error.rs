@@ -16,7 +16,7 @@ use crate::snapshots::record::RecordError;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("inspect existing backups")]
-    Look(#[from] ObserveError),
+    Observe(#[from] ObserveError),
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]

@@ -34,7 +34,7 @@ const LINE_BYTES_MAX: u64 = 64 << 10;
 pub struct Header {
     version: u32,
     #[serde(flatten)]
-    home: RepositoryLocation,
+    location: RepositoryLocation,
     pub snapshot: String,
     pub run: RunId,
     /// Newest published manifest when the backup started.
@@ -86,13 +86,13 @@ pub(super) enum Line {
 
 impl Header {
     pub fn new(
-        home: RepositoryLocation,
+        location: RepositoryLocation,
         settings: StreamSettings,
         snapshot: String,
         run: RunId,
         base: Option<String>,
     ) -> Header {
-        Header { version: VERSION, home, snapshot, run, base, settings }
+        Header { version: VERSION, location, snapshot, run, base, settings }
     }
 }
 
@@ -107,14 +107,14 @@ impl Journal {
         let path = path.to_owned();
         let reading = tokio::task::spawn_blocking(move || open(&path));
         let journal = reading.await.map_err(|err| unreadable(&err))??;
-        let Header { home, snapshot: of, run: by, .. } = &journal.header;
-        match home == location && *of == snapshot.to_string() && by == run {
+        let Header { location: header_location, snapshot: of, run: by, .. } = &journal.header;
+        match header_location == location && *of == snapshot.to_string() && by == run {
             true => Ok(journal),
             false => Err(Unusable::Other),
         }
     }
 
-    /// What decides whether the backup is resumed.
+    /// Returns the facts that decide whether the backup is resumed.
     pub fn facts(&self) -> JournalFacts {
         JournalFacts {
             base: self.header.base.clone(),
@@ -127,7 +127,7 @@ impl Journal {
 
     fn take(&mut self, line: Line) {
         match line {
-            // The header stands at the beginning only.
+            // A header is valid only on the first line.
             Line::Header(_) => {}
             Line::Snapshot(identity) => self.identity = Some(identity),
             Line::Begun { chunk, upload_id } => {

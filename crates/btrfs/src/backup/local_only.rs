@@ -10,10 +10,10 @@ use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::stamp::Stamp;
 
 use crate::backup::error::Failure;
-use crate::shutdown::ShutdownSignal;
 use crate::snapshots::cleanup;
 use crate::snapshots::dir::{SnapshotDir, snapshots_in};
 use crate::snapshots::record::{RunId, State};
+use s3up_cli::ShutdownSignal;
 
 /// Snapshots that were made, and failures.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub async fn snapshot(
     let run = RunId::random()?;
     let mut made = Made::default();
     for subvolume in subvolumes {
-        let snapshot = match shutdown.now() {
+        let snapshot = match shutdown.received() {
             None => make(snapshot_dir, subvolume, now, &run).await,
             Some(stop) => Err(Failure::Stopped(stop)),
         };

@@ -18,7 +18,7 @@ use crate::plan::observed::{ParentOnDisk, ReceivedSnapshot};
 use crate::snapshots::dir::{ListError, snapshots_in};
 use crate::snapshots::received_parent;
 
-/// What was observed of one subvolume.
+/// The observed state of one subvolume.
 #[derive(Debug)]
 pub struct Observed {
     pub published: Published,
@@ -66,7 +66,7 @@ pub async fn observe(
 /// Returns the path of the snapshot `name` that can serve as a parent. Snapshots cannot
 /// cross filesystems, so another filesystem does not count.
 fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBuf> {
-    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|place| place.mount.device);
+    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
     let is_near = |path: &PathBuf| path.starts_with(base_dir) || device(path) == device(base_dir);
     let mut candidates = received_parent::candidates(base_dir, subvolume, name).into_iter();
     candidates.find(|path| path.exists() && is_near(path))

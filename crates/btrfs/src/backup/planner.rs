@@ -19,8 +19,8 @@ use crate::plan::decide::{self, Decision, Trigger};
 use crate::plan::observed::{StreamSettings, newest_begun};
 use crate::plan::resume::{self, Now, Resumed, Resumption};
 use crate::plan::schedule::Schedule;
-use crate::shutdown::ShutdownSignal;
 use crate::snapshots::record::Records;
+use s3up_cli::ShutdownSignal;
 
 pub struct Planner<'a> {
     pub bucket: &'a Bucket,
@@ -41,7 +41,7 @@ pub struct Planner<'a> {
 #[derive(Debug)]
 pub struct Job<'s> {
     pub subvolume: &'s Subvolume,
-    pub seen: Observed,
+    pub observed: Observed,
     pub plan: Plan,
 }
 
@@ -57,13 +57,13 @@ impl Planner<'_> {
     pub async fn plan<'s>(
         &self,
         subvolumes: &[&'s Subvolume],
-        asked: Trigger,
+        trigger: Trigger,
         now: &Zoned,
     ) -> Planned<'s> {
         let mut planned = Planned::default();
         for subvolume in subvolumes {
             let job = tokio::select! {
-                job = self.plan_one(subvolume, asked, now) => job,
+                job = self.plan_one(subvolume, trigger, now) => job,
                 stop = self.shutdown.wait() => Err(Failure::Stopped(stop)),
             };
             match job {
@@ -77,42 +77,43 @@ impl Planner<'_> {
     async fn plan_one<'s>(
         &self,
         subvolume: &'s Subvolume,
-        asked: Trigger,
+        trigger: Trigger,
         now: &Zoned,
     ) -> Result<Job<'s>, Failure> {
         let name = &subvolume.name;
         let Planner { bucket, layout, btrfs, base_dir, schedule, .. } = self;
-        let seen = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
-        self.warn_of_another_host(name, &seen);
-        let mut decision = decide::decide(asked, schedule, now, &seen.published, &seen.parent);
-        let (snapshot, work) = match self.resumed(name, &seen, asked, &decision, now).await? {
+        let observed = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
+        self.warn_of_another_host(name, &observed);
+        let mut decision =
+            decide::decide(trigger, schedule, now, &observed.published, &observed.parent);
+        let (snapshot, work) = match self.resumed(name, &observed, trigger, &decision, now).await? {
             Some(Resumed { backup, step, work }) => {
                 decision = Decision::Due(step);
                 (Some(backup), work)
             }
-            None => (self.new_snapshot(name, &seen, &decision, now)?, Resumption::Fresh),
+            None => (self.new_snapshot(name, &observed, &decision, now)?, Resumption::Fresh),
         };
         let plan = Plan {
             subvolume: name.clone(),
-            last_at: decide::last_at(&seen.published),
-            next_due: decide::next_due(schedule, now, &seen.published, &decision),
+            last_at: decide::last_at(&observed.published),
+            next_due: decide::next_due(schedule, now, &observed.published, &decision),
             decision,
             snapshot,
             work,
         };
         log(&plan);
-        Ok(Job { subvolume, seen, plan })
+        Ok(Job { subvolume, observed, plan })
     }
 
     fn new_snapshot(
         &self,
         name: &SubvolumeName,
-        seen: &Observed,
+        observed: &Observed,
         decision: &Decision,
         now: &Zoned,
     ) -> Result<Option<SnapshotName>, Failure> {
         let Decision::Due(step) = decision else { return Ok(None) };
-        let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, seen)?);
+        let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, observed)?);
         Ok(Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() }))
     }
 
@@ -120,24 +121,24 @@ impl Planner<'_> {
     async fn resumed(
         &self,
         name: &SubvolumeName,
-        seen: &Observed,
-        asked: Trigger,
+        observed: &Observed,
+        trigger: Trigger,
         decision: &Decision,
         now: &Zoned,
     ) -> Result<Option<Resumed>, Failure> {
         let records = self.records.of(name)?;
-        let chain = seen.published.chain();
+        let chain = observed.published.chain();
         let Some((backup, record)) = newest_begun(&records, chain) else { return Ok(None) };
         let found = self.observe_interrupted(backup, &record.run).await;
         let found = found.map_err(ObserveError::from)?;
         let newest = chain.map(|chain| chain.newest());
         let now = Now {
             time: now.timestamp(),
-            asked,
+            trigger,
             decision,
             settings: self.settings,
             newest: newest.map(|entry| (&entry.key, entry.manifest.created_at.time())),
-            parent: chain.and_then(|chain| decide::on_parent(chain, &seen.parent).ok()),
+            parent: chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok()),
         };
         match resume::decide(&now, &found) {
             None => Ok(None),
@@ -155,18 +156,22 @@ impl Planner<'_> {
     }
 
     /// Returns the newest time among published backups, snapshots on disk and records.
-    fn last_stamp(&self, name: &SubvolumeName, seen: &Observed) -> Result<Option<Stamp>, Failure> {
-        let chain = seen.published.chain();
+    fn last_stamp(
+        &self,
+        name: &SubvolumeName,
+        observed: &Observed,
+    ) -> Result<Option<Stamp>, Failure> {
+        let chain = observed.published.chain();
         let published = chain.map(|chain| chain.newest().manifest.created_at);
-        let on_disk = seen.snapshots.iter().map(|snapshot| snapshot.stamp).max();
+        let on_disk = observed.snapshots.iter().map(|snapshot| snapshot.stamp).max();
         let recorded = self.records.of(name)?.into_iter().map(|(snapshot, _)| snapshot.stamp).max();
         Ok(published.max(on_disk).max(recorded))
     }
 
     /// Warns if the newest backup comes from another host: two hosts with one prefix
     /// replace each other's pointer.
-    fn warn_of_another_host(&self, name: &SubvolumeName, seen: &Observed) {
-        let Some(chain) = seen.published.chain() else { return };
+    fn warn_of_another_host(&self, name: &SubvolumeName, observed: &Observed) {
+        let Some(chain) = observed.published.chain() else { return };
         let host = chain.newest().manifest.host.as_ref();
         if let Some(host) = host.filter(|host| **host != self.host) {
             tracing::warn!(

@@ -4,12 +4,11 @@
 //! The journal records what S3 acknowledges. If the stream breaks off, in this run or
 //! in an earlier one, it is sent again without uploading twice what S3 has.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use btrfs_host::send::{Named, SendError, SendStream};
 use btrfs_host::spool::SpoolError;
 use btrfs_host::spool::source::Source;
-use jiff::Timestamp;
 use s3up_core::{Key, Throughput, error_chain};
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_repository::names::SnapshotName;
@@ -95,7 +94,7 @@ impl Backup {
 
     /// Sends and publishes, as attempt number `sent` of this run.
     async fn send_and_publish(&self, job: &Job<'_>, sent: u32) -> Result<(), Failure> {
-        let (began, started_at) = (Instant::now(), Stamp::at(Timestamp::now()));
+        let (began, started_at) = (self.clock.start(), Stamp::at(self.now()));
         let snapshot = self.snapshot_dir().path_of(&job.backup);
         let (parent, parent_manifest) = parent_of(job);
         let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
@@ -134,7 +133,7 @@ impl Backup {
                 may_stand = Documents::BegunBefore;
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
-            let etag = job.seen.pointer_etag.as_deref();
+            let etag = job.observed.pointer_etag.as_deref();
             publish::write_documents(&bucket, layout, &job.backup, &documents, may_stand).await?;
             publish::point(&bucket, layout, &job.backup, etag).await
         };
@@ -220,7 +219,7 @@ impl Backup {
     }
 }
 
-/// What is known about a stream before it is sent, and the writer of its journal.
+/// The known parts of a stream before it is sent, and the writer of its journal.
 struct Notes {
     known: Option<AlreadyUploaded>,
     writer: Option<Writer>,
@@ -231,7 +230,7 @@ fn no_journal() -> mpsc::Sender<ProgressEvent> {
 }
 
 fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
-    match (&job.step, &job.seen.published) {
+    match (&job.step, &job.observed.published) {
         (Step::Incremental { parent, .. }, Published::Chain(chain)) => {
             (Some(parent), Some(chain.newest().key.clone()))
         }

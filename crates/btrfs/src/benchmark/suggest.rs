@@ -4,7 +4,7 @@ use std::fmt;
 
 use s3up_core::Throughput;
 
-use super::{Measured, What};
+use super::measured::{Measured, Phase};
 
 /// A smaller difference is noise.
 const GOOD_ENOUGH: f64 = 0.9;
@@ -30,10 +30,11 @@ pub enum Why {
 /// Suggests the lowest concurrency that keeps up with `btrfs send` or is about as fast
 /// as the best, because each part in flight needs memory.
 pub fn suggest(measured: &[Measured]) -> Suggestion {
-    let of = |what| measured.iter().filter(move |found| found.what == what);
-    let send = of(What::Send).map(|found| found.throughput).next();
-    let mut uploads: Vec<_> =
-        of(What::Upload).filter_map(|found| Some((found.concurrency?, found.throughput))).collect();
+    let of = |phase| measured.iter().filter(move |found| found.phase == phase);
+    let send = of(Phase::Send).map(|found| found.throughput).next();
+    let mut uploads: Vec<_> = of(Phase::Upload)
+        .filter_map(|found| Some((found.concurrency?, found.throughput)))
+        .collect();
     uploads.sort_by_key(|(concurrency, _)| *concurrency);
     let rate = |found: Throughput| found.bytes_per_second();
     let best = uploads
@@ -94,16 +95,16 @@ mod tests {
     #[test]
     fn the_lowest_concurrency_that_is_fast_enough_is_suggested() {
         let second = Duration::from_secs(1);
-        let found = |what, concurrency, bytes| Measured {
-            what,
+        let found = |phase, concurrency, bytes| Measured {
+            phase,
             concurrency,
             throughput: Throughput { bytes, elapsed: second },
         };
         let up = |rates: &[(usize, u64)]| -> Vec<Measured> {
-            rates.iter().map(|(n, rate)| found(What::Upload, Some(*n), *rate)).collect()
+            rates.iter().map(|(n, rate)| found(Phase::Upload, Some(*n), *rate)).collect()
         };
         let with_send = |rate, rates: &[(usize, u64)]| -> Vec<Measured> {
-            [vec![found(What::Send, None, rate)], up(rates)].concat()
+            [vec![found(Phase::Send, None, rate)], up(rates)].concat()
         };
         let rising = [(1, 100), (2, 200), (4, 380), (8, 400)];
         #[rustfmt::skip]

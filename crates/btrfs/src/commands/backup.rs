@@ -9,30 +9,28 @@ use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::notify::Ended;
 use btrfs_to_s3::plan::decide::Trigger;
-use btrfs_to_s3::selection;
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::snapshots::dir::SnapshotDir;
 use btrfs_to_s3::snapshots::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::status::last_runs::{LastRun, LastRuns};
-use s3up_cli::{Exit, ExitWith, Signal};
+use s3up_cli::{Exit, ExitWith, ShutdownSignal, Signal};
 use s3up_repository::names::SubvolumeName;
 
 use super::lock::lock;
 use super::{
-    ABORTS_TIME_MAX, connect, find_btrfs, host, log_start, need_root, now, prune, stopped_by,
-    warn_of_ignored_conditions,
+    ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, log_start, need_root, now, prune,
+    select_for_backup, stopped_by, warn_of_ignored_conditions,
 };
 
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
 /// lock.
-pub async fn run(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
+pub async fn run(config: &Config, trigger: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     log_start("backup");
-    let outcome = back_up(config, asked, names).await;
+    let outcome = back_up(config, trigger, names).await;
     if let Some(notify) = &config.notify {
         match &outcome {
-            Ok(_) => notify.tell(Ended::Well).await,
+            Ok(_) => notify.report(Ended::Well).await,
             Err(err) if is_locked(err) => {}
-            Err(err) => notify.tell(Ended::Badly { error: &format!("{err:#}") }).await,
+            Err(err) => notify.report(Ended::Badly { error: &format!("{err:#}") }).await,
         }
     }
     outcome
@@ -42,20 +40,16 @@ fn is_locked(err: &anyhow::Error) -> bool {
     err.downcast_ref::<ExitWith>().is_some_and(|with| with.exit == Exit::Locked)
 }
 
-async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::Result<Exit> {
-    log_start("backup");
+async fn back_up(config: &Config, trigger: Trigger, names: &[String]) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
-    selection::check_places(&config.base_dir, config.spool.as_ref(), &subvolumes)
-        .map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select_for_backup(config, names)?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
     let mut state = LastRuns::open(&config.state_path, config.bucket.location());
     let report = match prepare(config, btrfs, shutdown).await {
         Ok(backup) => {
-            let planned = backup.planner().plan(&subvolumes, asked, &now()).await;
+            let planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
             let report = backup.run(planned, &mut state).await;
             prune_after(config, &backup, &report).await;
             finish_aborts(&backup).await;
@@ -63,13 +57,13 @@ async fn back_up(config: &Config, asked: Trigger, names: &[String]) -> anyhow::R
         }
         Err(err) => {
             for subvolume in subvolumes {
-                state.note(&subvolume.name, LastRun::failed(format!("{err:#}")));
+                state.note(&subvolume.name, LastRun::failed(format!("{err:#}"), now().timestamp()));
             }
             return Err(err);
         }
     };
     let Report { published, failed, .. } = report;
-    exit_of(Doing::BackUp, published.len(), failed)
+    exit_of(Operation::BackUp, published.len(), failed)
 }
 
 /// Builds everything that a backup needs, and checks the bucket.
@@ -91,7 +85,7 @@ async fn prepare(
     let records = Records::new(&config.base_dir, config.bucket.location());
     log_upload_limits(config);
     let options = options(config, form);
-    Ok(Backup { options, bucket, btrfs, host, form, shutdown, records, run })
+    Ok(Backup { options, bucket, btrfs, host, form, shutdown, records, run, clock: CLOCK })
 }
 
 fn options(config: &Config, form: Form) -> BackupOptions {
@@ -144,10 +138,7 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     log_start("backup");
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
-    selection::check_places(&config.base_dir, config.spool.as_ref(), &subvolumes)
-        .map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select_for_backup(config, names)?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
     let records = Records::new(&config.base_dir, config.bucket.location());
@@ -155,38 +146,38 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     let now = now().timestamp();
     let made = local_only::snapshot(snapshot_dir, &subvolumes, config.retain, now, &shutdown).await;
     let Made { snapshots, failed } = made.context("choose a name for this run")?;
-    exit_of(Doing::Snapshot, snapshots.len(), failed)
+    exit_of(Operation::Snapshot, snapshots.len(), failed)
 }
 
 /// The operation of a command on each subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum Operation {
     BackUp,
     Plan,
     Snapshot,
 }
 
-impl Doing {
+impl Operation {
     fn words(self) -> &'static str {
         match self {
-            Doing::BackUp => "back up",
-            Doing::Plan => "plan",
-            Doing::Snapshot => "snapshot",
+            Operation::BackUp => "back up",
+            Operation::Plan => "plan",
+            Operation::Snapshot => "snapshot",
         }
     }
 }
 
 /// Returns the exit code for `done` subvolumes and the `failed` ones.
 pub fn exit_of(
-    doing: Doing,
+    operation: Operation,
     done: usize,
     mut failed: Vec<(SubvolumeName, Failure)>,
 ) -> anyhow::Result<Exit> {
-    let words = doing.words();
-    let event = match doing {
-        Doing::BackUp => "backup_failed",
-        Doing::Plan => "plan_failed",
-        Doing::Snapshot => "snapshot_failed",
+    let words = operation.words();
+    let event = match operation {
+        Operation::BackUp => "backup_failed",
+        Operation::Plan => "plan_failed",
+        Operation::Snapshot => "snapshot_failed",
     };
     let count = done + failed.len();
     let stopped = failed.iter().find_map(|(_, failure)| stop_of(failure));

@@ -3,15 +3,13 @@
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::benchmark::{Benchmark, BenchmarkError};
 use btrfs_to_s3::config::{CONCURRENCY_MAX, Config, is_storage_class};
-use btrfs_to_s3::selection;
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::snapshots::dir::snapshots_in;
 use btrfs_to_s3::snapshots::record::RunId;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 
 use super::lock::lock;
 use super::show::benchmark::{Lines, to_table};
-use super::{Output, connect, find_btrfs, log_start, need_root, print};
+use super::{CLOCK, Output, connect, find_btrfs, log_start, need_root, print, select};
 use crate::commands::show::json;
 
 /// The arguments as typed.
@@ -50,6 +48,7 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
         bytes: request.bytes,
         concurrencies: request.concurrencies,
         storage_class: request.storage_class,
+        clock: CLOCK,
     };
     let report = benchmark.run().await.map_err(failed)?;
     print(&match output {
@@ -84,8 +83,7 @@ fn check(request: &Request) -> anyhow::Result<()> {
 fn newest_snapshot(config: &Config, name: &str) -> anyhow::Result<std::path::PathBuf> {
     need_root()?;
     let names = [name.to_owned()];
-    let subvolumes =
-        selection::select(&config.subvolumes, &names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select(config, &names)?;
     let of = |name| subvolumes.iter().any(|subvolume| subvolume.name == name);
     let snapshots = snapshots_in(&config.base_dir)?;
     let newest = snapshots.into_iter().rfind(|snapshot| of(snapshot.subvolume.clone()));

@@ -21,7 +21,7 @@ pub enum BucketCommand {
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
         #[command(flatten, next_help_heading = help::BUCKET)]
-        place: BucketArgs,
+        access: BucketArgs,
         /// Print JSON
         #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
@@ -37,7 +37,7 @@ pub enum BucketCommand {
         #[arg(long, verbatim_doc_comment, help_heading = help::SELECTION)]
         deep: bool,
         #[command(flatten, next_help_heading = help::BUCKET)]
-        place: BucketArgs,
+        access: BucketArgs,
         /// Print JSON
         #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
@@ -53,28 +53,28 @@ pub enum BucketCommand {
 impl BucketCommand {
     fn args(&self) -> &BucketArgs {
         match self {
-            BucketCommand::List { place, .. } | BucketCommand::Verify { place, .. } => place,
-            BucketCommand::Restore(args) => &args.place,
-            BucketCommand::Thaw(args) => &args.place,
+            BucketCommand::List { access, .. } | BucketCommand::Verify { access, .. } => access,
+            BucketCommand::Restore(args) => &args.access,
+            BucketCommand::Thaw(args) => &args.access,
         }
     }
 
-    pub fn place(&self, config: &Path, set: &[Setting]) -> anyhow::Result<BucketAccess> {
+    pub fn access(&self, config: &Path, set: &[Setting]) -> anyhow::Result<BucketAccess> {
         self.args().access(config, set)
     }
 
-    pub async fn run(self, place: &BucketAccess) -> anyhow::Result<Exit> {
+    pub async fn run(self, access: &BucketAccess) -> anyhow::Result<Exit> {
         match self {
-            BucketCommand::List { json, subvolume, place: _ } => {
-                list::run(place, &subvolume, output(json)).await
+            BucketCommand::List { json, subvolume, access: _ } => {
+                list::run(access, &subvolume, output(json)).await
             }
-            BucketCommand::Verify { deep, json, subvolume, place: _ } => {
-                let concurrency = place.bucket.concurrency;
-                let depth = if deep { Depth::Read { concurrency } } else { Depth::Told };
-                verify::run(place, &subvolume, depth, output(json)).await
+            BucketCommand::Verify { deep, json, subvolume, access: _ } => {
+                let concurrency = access.bucket.concurrency;
+                let depth = if deep { Depth::Read { concurrency } } else { Depth::Reported };
+                verify::run(access, &subvolume, depth, output(json)).await
             }
-            BucketCommand::Restore(args) => restore::run(place, args).await,
-            BucketCommand::Thaw(args) => thaw::run(place, args).await,
+            BucketCommand::Restore(args) => restore::run(access, args).await,
+            BucketCommand::Thaw(args) => thaw::run(access, args).await,
         }
     }
 }

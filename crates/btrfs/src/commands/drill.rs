@@ -1,7 +1,7 @@
 //! `drill`: restores the newest backups into a scratch filesystem, to prove that they can be
 //! restored.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
@@ -11,18 +11,17 @@ use btrfs_to_s3::drill::{Drill, DrillError, Drilled};
 use btrfs_to_s3::lock::LockError;
 use btrfs_to_s3::restore::Restore;
 use btrfs_to_s3::restore::error::RestoreError;
-use btrfs_to_s3::selection;
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::status::last_drills::{Drills, LastDrill};
 use clap::Args;
-use s3up_cli::{Exit, Signal};
+use s3up_cli::{Exit, ShutdownSignal, Signal};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::thaw::Mode;
 
 use super::retry_hint::later;
 use super::show::progress::bars;
 use super::{
-    Output, connect, find_btrfs, help, log_start, need_root, now, output, print, stopped_by,
+    CLOCK, Output, connect, find_btrfs, help, log_start, need_root, now, output, print, select,
+    stopped_by,
 };
 use crate::commands::show::drill::{DrillLine, to_table};
 use crate::commands::show::json;
@@ -67,11 +66,10 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
         let what = "set `drill.scratch_dir` to a directory with room for the largest backup";
         return Err(Exit::Usage.with(anyhow!("drill: {what}")));
     };
-    let names = selection::select(&config.subvolumes, &args.subvolume)
-        .map_err(|err| Exit::Usage.with(err))?;
+    let names = select(config, &args.subvolume)?;
     let (btrfs, path) = (find_btrfs()?, std::env::var_os("PATH"));
     let tools = Tools::find(path.as_deref())?;
-    let scratch = Scratch::open(scratch_dir, tools).map_err(exit_of)?;
+    let scratch = Scratch::open(scratch_dir, tools, CLOCK).map_err(exit_of)?;
     let bucket = connect(&config.bucket, &shutdown).await?;
     let drill = Drill {
         restore: Restore {
@@ -82,7 +80,7 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
             shutdown,
             terms: config.restore.terms,
             mode: args.mode(config),
-            clock: SystemTime::now,
+            clock: CLOCK,
             progress: bars(),
             proving: Proving {
                 extent: Extent::Full,
@@ -111,7 +109,7 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
 impl DrillArgs {
     fn mode(&self, config: &Config) -> Mode {
         if !self.wait_restore {
-            return Mode::Look;
+            return Mode::Observe;
         }
         let at_most = self.restore_timeout.map_or(config.restore.timeout, Duration::from_secs);
         Mode::Wait { at_most }
@@ -148,7 +146,7 @@ fn log_good(name: &SubvolumeName, drilled: &Drilled) {
         event = "drill_complete",
         subvolume = %name,
         manifest = %drilled.manifest,
-        backups = drilled.links,
+        backups = drilled.backups,
         total_bytes = drilled.total_bytes,
         elapsed_seconds = format_args!("{:.1}", drilled.elapsed.as_secs_f64()),
         "{}", drilled.proof
@@ -170,7 +168,7 @@ fn verdict(ends: &[(&str, Ended)], mode: Mode) -> anyhow::Result<Exit> {
     }
     if !archived.is_empty() {
         let names = archived.join(", ");
-        if mode == Mode::Look {
+        if mode == Mode::Observe {
             let what = "pass --wait-restore to thaw them (S3 charges for this)";
             let what = format!("drill: some chunks of {names} are archived; {what}");
             return Err(later(&what, &["--wait-restore"]));

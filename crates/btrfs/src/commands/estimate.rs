@@ -3,11 +3,10 @@
 use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::estimate::{Estimate, estimate};
-use btrfs_to_s3::selection;
-use jiff::{Span, Timestamp};
+use jiff::Span;
 use s3up_cli::Exit;
 
-use super::{Output, print};
+use super::{Output, now, print, select};
 use crate::commands::show::estimate::to_table;
 use crate::commands::show::json;
 
@@ -18,10 +17,9 @@ pub async fn run(
     days: u32,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select(config, names)?;
     let hours = Span::new().try_hours(i64::from(days) * 24);
-    let since = hours.and_then(|hours| Timestamp::now().checked_sub(hours));
+    let since = hours.and_then(|hours| now().timestamp().checked_sub(hours));
     let since = since.map_err(|err| Exit::Usage.with(anyhow!(err).context("--days")))?;
     let mut all = Vec::new();
     for subvolume in subvolumes {

@@ -1,7 +1,6 @@
 //! `list`: prints what the bucket holds.
 
-use btrfs_to_s3::shutdown::ShutdownSignal;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 use s3up_repository::catalogue::Catalogue;
 
 use super::bucket_args::BucketAccess;
@@ -10,13 +9,13 @@ use crate::commands::show::json;
 use crate::commands::show::list::{Contents, to_table};
 
 /// Takes no lock, writes nothing, and needs no root.
-pub async fn run(place: &BucketAccess, names: &[String], output: Output) -> anyhow::Result<Exit> {
+pub async fn run(access: &BucketAccess, names: &[String], output: Output) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let bucket = connect(&place.bucket, &shutdown).await?;
-    let layout = &place.bucket.layout;
+    let bucket = connect(&access.bucket, &shutdown).await?;
+    let layout = &access.bucket.layout;
     let now = now().timestamp();
     let mut all = Vec::new();
-    for name in place.subvolumes(&bucket, names, &shutdown).await? {
+    for name in access.subvolumes(&bucket, names, &shutdown).await? {
         let catalogue = tokio::select! {
             catalogue = Catalogue::read(&bucket, layout, &name) => catalogue?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),

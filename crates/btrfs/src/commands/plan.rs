@@ -4,28 +4,23 @@ use btrfs_host::compressed;
 use btrfs_to_s3::backup::planner::Planner;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::plan::decide::Trigger;
-use btrfs_to_s3::selection;
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::snapshots::record::Records;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 
-use super::backup::{Doing, exit_of};
+use super::backup::{Operation, exit_of};
 use super::show::plan::{to_json, to_table};
-use super::{Output, connect, find_btrfs, host_name, need_root, now, print};
+use super::{Output, connect, find_btrfs, host_name, need_root, now, print, select_for_backup};
 
 /// Takes no lock and writes nothing.
 pub async fn run(
     config: &Config,
-    asked: Trigger,
+    trigger: Trigger,
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
-    selection::check_places(&config.base_dir, config.spool.as_ref(), &subvolumes)
-        .map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select_for_backup(config, names)?;
     let btrfs = find_btrfs()?;
     let form = compressed::form(config.compressed, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
@@ -43,10 +38,10 @@ pub async fn run(
         settings: &config.bucket.stream_settings(form),
         shutdown: &shutdown,
     };
-    let planned = planner.plan(&subvolumes, asked, &now()).await;
+    let planned = planner.plan(&subvolumes, trigger, &now()).await;
     print(&match output {
         Output::Table => to_table(&planned),
         Output::Json => to_json(&planned),
     })?;
-    exit_of(Doing::Plan, planned.jobs.len(), planned.failed)
+    exit_of(Operation::Plan, planned.jobs.len(), planned.failed)
 }

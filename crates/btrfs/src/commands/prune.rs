@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::selection;
-use btrfs_to_s3::shutdown::ShutdownSignal;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Size;
 use s3up_repository::catalogue::Catalogue;
 use s3up_repository::documents::Bucket;
@@ -17,16 +15,16 @@ use s3up_repository::prune::{Planned, Prune, PruneError, Pruned};
 use s3up_store::Versioning;
 
 use super::lock::lock;
-use super::{Output, PROBE_RETRY_FOR, connect, log_start, now, print, stopped_by};
+use super::{CLOCK, Output, PROBE_RETRY_FOR, connect, log_start, now, print, select, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::prune::{PruneLine, to_table};
 
 /// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
 
-/// Whether to delete or only to print.
+/// The operation of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum Operation {
     Print,
     Delete,
 }
@@ -34,17 +32,16 @@ pub enum Doing {
 /// Prints what is deleted and kept, and deletes.
 pub async fn run(
     config: &Config,
-    doing: Doing,
+    operation: Operation,
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
-    if doing == Doing::Delete {
+    if operation == Operation::Delete {
         log_start("prune");
     }
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
-    let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
+    let subvolumes = select(config, names)?;
+    let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let prune = prune_of(config, &bucket);
     let mut journal = journal_of(config);
@@ -63,7 +60,7 @@ pub async fn run(
         Output::Json => json(&lines),
     })?;
     warn_of_versions(&bucket, config, all.iter().map(|planned| planned.plan.bytes()).sum()).await?;
-    if doing == Doing::Print {
+    if operation == Operation::Print {
         return Ok(Exit::Done);
     }
     for planned in &all {
@@ -128,7 +125,7 @@ async fn delete(
 ) -> Result<Pruned, PruneError> {
     let subvolume = &planned.catalogue.subvolume;
     let pruned = prune.apply(planned, journal).await?;
-    let swept = prune.sweep_uploads(subvolume).await?;
+    let swept = prune.sweep_uploads(subvolume, CLOCK.now()).await?;
     if pruned != Pruned::default() || swept > 0 {
         let Pruned { backups, objects } = pruned;
         tracing::info!(
@@ -165,20 +162,19 @@ async fn warn_of_versions(bucket: &Bucket, config: &Config, bytes: u64) -> anyho
 /// `prune --orphans`: deletes objects that no manifest names, and nothing else.
 pub async fn run_orphans(
     config: &Config,
-    doing: Doing,
+    operation: Operation,
     names: &[String],
     older_than_days: u32,
 ) -> anyhow::Result<Exit> {
-    if doing == Doing::Delete {
+    if operation == Operation::Delete {
         log_start("prune");
     }
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
-    let _lock = if doing == Doing::Delete { Some(lock(config)?) } else { None };
+    let subvolumes = select(config, names)?;
+    let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
     let layout = &config.bucket.layout;
-    let mut held = Vec::new();
+    let mut blocked = Vec::new();
     for subvolume in subvolumes {
         let name = &subvolume.name;
         let catalogue = tokio::select! {
@@ -189,14 +185,14 @@ pub async fn run_orphans(
             Ok(found) => found,
             Err(reason) => {
                 tracing::error!(event = "orphans_not_deleted", subvolume = %name, "{reason}");
-                held.push(name.as_str());
+                blocked.push(name.as_str());
                 continue;
             }
         };
         let keys = found.keys.iter().map(|key| format!("{:?}\n", key.as_str()));
         print(&keys.collect::<String>())?;
         warn_of_versions(&bucket, config, found.bytes).await?;
-        if doing == Doing::Delete {
+        if operation == Operation::Delete {
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;
             let count = left.len();
             if let Some(first) = left.into_iter().next() {
@@ -204,7 +200,7 @@ pub async fn run_orphans(
             }
         }
         tracing::info!(
-            event = if doing == Doing::Delete { "orphans_deleted" } else { "orphans_found" },
+            event = if operation == Operation::Delete { "orphans_deleted" } else { "orphans_found" },
             subvolume = %name,
             objects = found.keys.len(),
             too_young = found.young,
@@ -212,8 +208,8 @@ pub async fn run_orphans(
             "{}", Size(found.bytes)
         );
     }
-    match held.is_empty() {
+    match blocked.is_empty() {
         true => Ok(Exit::Done),
-        false => Err(anyhow!("prune --orphans: nothing was deleted for {}", held.join(", "))),
+        false => Err(anyhow!("prune --orphans: nothing was deleted for {}", blocked.join(", "))),
     }
 }

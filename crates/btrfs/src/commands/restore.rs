@@ -2,17 +2,15 @@
 //! credentials.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use anyhow::anyhow;
 use btrfs_to_s3::compare::Extent;
 use btrfs_to_s3::restore::error::RestoreError;
 use btrfs_to_s3::restore::request::{Keep, Request};
 use btrfs_to_s3::restore::{Restore, Restored};
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::{Size, Throughput};
 use s3up_repository::names::SubvolumeName;
 
@@ -22,7 +20,7 @@ use super::retry_hint::later;
 use super::show::progress::bars;
 use super::show::restore::to_table;
 use super::thaw::WaitingArgs;
-use super::{Output, connect, find_btrfs, help, log_start, need_root, output, print};
+use super::{CLOCK, Output, connect, find_btrfs, help, log_start, need_root, output, print};
 use crate::commands::show::json;
 
 #[derive(Args)]
@@ -58,7 +56,7 @@ pub struct RestoreArgs {
     #[command(flatten, next_help_heading = help::THAW)]
     waiting: WaitingArgs,
     #[command(flatten, next_help_heading = help::BUCKET)]
-    pub place: BucketArgs,
+    pub access: BucketArgs,
     /// Print what would be downloaded and thawed;
     /// change nothing
     #[arg(long, verbatim_doc_comment, help_heading = help::OUTPUT)]
@@ -68,26 +66,26 @@ pub struct RestoreArgs {
     json: bool,
 }
 
-pub async fn run(place: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit> {
+pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let request = args.request(place)?;
+    let request = args.request(access)?;
     let btrfs = find_btrfs()?;
-    let bucket = connect(&place.bucket, &shutdown).await?;
+    let bucket = connect(&access.bucket, &shutdown).await?;
     let restore = Restore {
         bucket: &bucket,
-        layout: &place.bucket.layout,
+        layout: &access.bucket.layout,
         btrfs: &btrfs,
-        concurrency: place.bucket.concurrency,
+        concurrency: access.bucket.concurrency,
         shutdown,
-        terms: place.restore.terms,
-        mode: args.waiting.mode(&place.restore),
-        clock: SystemTime::now,
+        terms: access.restore.terms,
+        mode: args.waiting.mode(&access.restore),
+        clock: CLOCK,
         progress: bars(),
-        proving: place.proving(args.verify.as_deref().and_then(Extent::parse)),
+        proving: access.proving(args.verify.as_deref().and_then(Extent::parse)),
     };
     if args.dry_run {
-        let preview = restore.preview(&request, SystemTime::now()).await.map_err(exit_of)?;
+        let preview = restore.preview(&request).await.map_err(exit_of)?;
         return print(&match output(args.json) {
             Output::Table => to_table(&preview),
             Output::Json => json(&preview),
@@ -105,19 +103,19 @@ pub async fn run(place: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exit
 }
 
 impl RestoreArgs {
-    fn request(&self, place: &BucketAccess) -> anyhow::Result<Request> {
+    fn request(&self, access: &BucketAccess) -> anyhow::Result<Request> {
         let (subvolume, wanted) = self.which.parse()?;
-        let keep = if self.no_keep_parent { Keep::No } else { keep_for(place, &subvolume) };
+        let keep = if self.no_keep_parent { Keep::No } else { keep_for(access, &subvolume) };
         let target = match &self.target {
             Some(target) => target.clone(),
-            None => default_target(place, &subvolume)?,
+            None => default_target(access, &subvolume)?,
         };
         Ok(Request { subvolume, target, wanted, keep })
     }
 }
 
-fn default_target(place: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
-    let folder = place.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
+fn default_target(access: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
+    let folder = access.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
     let folder = folder.ok_or_else(|| {
         let missing = anyhow!("no target: pass --target PATH, or set `restore.target_base_dir`");
         Exit::Usage.with(missing)
@@ -126,8 +124,8 @@ fn default_target(place: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Re
 }
 
 /// Keeps the parent for the backups of this host, if it backs up that subvolume.
-fn keep_for(place: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
-    let config = place.config.as_ref();
+fn keep_for(access: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
+    let config = access.config.as_ref();
     let Some((config, configured)) =
         config.and_then(|config| Some((config, config.subvolume(subvolume)?)))
     else {
@@ -141,7 +139,7 @@ fn keep_for(place: &BucketAccess, subvolume: &SubvolumeName) -> Keep {
 }
 
 fn log_restored(request: &Request, restored: &Restored) {
-    let Restored { manifest, links: backups, total_bytes, elapsed, proof, parent: _ } = restored;
+    let Restored { manifest, backups, total_bytes, elapsed, proof, parent: _ } = restored;
     tracing::info!(
         event = "restore_metrics",
         subvolume = %request.subvolume,

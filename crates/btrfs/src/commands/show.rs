@@ -1,4 +1,4 @@
-//! What commands print, as tables, lines and JSON, and the bars of long steps.
+//! The output of the commands, as tables, lines and JSON, and the bars of long steps.
 
 pub mod benchmark;
 pub mod drill;

@@ -3,16 +3,14 @@
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::selection;
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use btrfs_to_s3::status::check::{Checked, line, problems};
 use btrfs_to_s3::status::last_drills::Drills;
 use btrfs_to_s3::status::last_runs::LastRuns;
 use btrfs_to_s3::status::{Sources, status};
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 use s3up_repository::documents::Bucket;
 
-use super::{Output, connect, now, print, stopped_by};
+use super::{Output, connect, now, print, select, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::status::to_table;
 
@@ -24,8 +22,7 @@ pub async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select(config, names)?;
     let state = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
     let bucket = connect(&config.bucket, &shutdown).await?;
@@ -64,8 +61,7 @@ pub async fn run(
 /// Prints exactly one line, whatever happens, and fails if anything is wrong.
 pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let subvolumes =
-        selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))?;
+    let subvolumes = select(config, names)?;
     let state = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
     let (connected, now) = (connect(&config.bucket, &shutdown).await, now());

@@ -1,20 +1,19 @@
 //! `thaw`: thaws the archived chunks of a backup.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::RestoreConfig;
 use btrfs_to_s3::restore::select_backup::Chooser;
-use btrfs_to_s3::shutdown::ShutdownSignal;
 use clap::Args;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 use s3up_repository::thaw::{Mode, Thaw, chunks_of};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::retry_hint::later;
 use super::show::progress::bars;
-use super::{connect, help, log_start, print, stopped_by};
+use super::{CLOCK, connect, help, log_start, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::thaw::{ThawLine, to_text};
 
@@ -25,7 +24,7 @@ pub struct ThawArgs {
     #[command(flatten, next_help_heading = help::THAW)]
     waiting: WaitingArgs,
     #[command(flatten, next_help_heading = help::BUCKET)]
-    pub place: BucketArgs,
+    pub access: BucketArgs,
     /// Print JSON
     #[arg(long, help_heading = help::OUTPUT)]
     json: bool,
@@ -56,15 +55,15 @@ impl WaitingArgs {
 }
 
 /// Takes no lock and needs no root. A second run continues with the state in S3.
-pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
+pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
     log_start("thaw");
     let shutdown = ShutdownSignal::listen();
     let (subvolume, wanted) = args.which.parse()?;
-    let bucket = connect(&place.bucket, &shutdown).await?;
-    let chooser = Chooser { bucket: &bucket, layout: &place.bucket.layout, subvolume: &subvolume };
-    let mode = args.waiting.mode(&place.restore);
-    let (terms, progress) = (place.restore.terms, bars());
-    let thaw = Thaw { bucket: &bucket, terms, clock: SystemTime::now, progress: &progress };
+    let bucket = connect(&access.bucket, &shutdown).await?;
+    let chooser = Chooser { bucket: &bucket, layout: &access.bucket.layout, subvolume: &subvolume };
+    let mode = args.waiting.mode(&access.restore);
+    let (terms, progress) = (access.restore.terms, bars());
+    let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress: &progress };
     let work = async {
         let chain = chooser.chain(&wanted).await?;
         let chunks = chunks_of(chain.entries())
@@ -78,5 +77,5 @@ pub async fn run(place: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> {
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     };
     print(&if args.json { json(&line) } else { to_text(&line) })?;
-    if thawed.is_ready() { Ok(Exit::Done) } else { Err(later(&thawed.look.to_string(), &[])) }
+    if thawed.is_ready() { Ok(Exit::Done) } else { Err(later(&thawed.state.to_string(), &[])) }
 }

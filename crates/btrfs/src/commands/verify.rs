@@ -1,39 +1,39 @@
 //! `verify`: checks that everything exists and is what was sent.
 
 use anyhow::anyhow;
-use btrfs_to_s3::shutdown::ShutdownSignal;
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 use s3up_repository::audit::Expected;
 use s3up_repository::verify::{Depth, Verify};
 
 use super::bucket_args::BucketAccess;
 use super::show::progress::bars;
-use super::{Output, connect, print, stopped_by};
+use super::{CLOCK, Output, connect, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::verify::{VerifyLine, to_table};
 
 /// Takes no lock, writes nothing, and needs no root.
 pub async fn run(
-    place: &BucketAccess,
+    access: &BucketAccess,
     names: &[String],
     depth: Depth,
     output: Output,
 ) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
-    let bucket = connect(&place.bucket, &shutdown).await?;
-    let settings = &place.bucket.settings;
+    let bucket = connect(&access.bucket, &shutdown).await?;
+    let settings = &access.bucket.settings;
     let verify = Verify {
         bucket: &bucket,
-        layout: &place.bucket.layout,
+        layout: &access.bucket.layout,
         expected: Expected::ClassAndEncryption {
             sse: settings.sse.clone(),
             profile: settings.profile,
         },
         depth,
+        clock: CLOCK,
         progress: &bars(),
     };
     let mut all = Vec::new();
-    for name in place.subvolumes(&bucket, names, &shutdown).await? {
+    for name in access.subvolumes(&bucket, names, &shutdown).await? {
         let verified = tokio::select! {
             verified = verify.run(&name) => verified?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),

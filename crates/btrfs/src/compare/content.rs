@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 
-use super::Shared;
-use super::difference::{Side, What};
+use super::difference::{Mismatch, Side};
+use super::result::Shared;
 
 /// Bytes per read. Long reads save a disk from seeking between the two files.
 const PIECE_BYTES: usize = 1 << 20;
@@ -33,9 +33,9 @@ pub fn compare_all(waiting: &Mutex<Receiver<Pair>>, shared: &Shared<'_>) {
         let Pair { path, source, restored } = pair;
         match first_difference(source, restored, &mut buffers, shared) {
             Ok(None) => {}
-            Ok(Some(at)) => shared.differ(path, What::Content { at }),
+            Ok(Some(at)) => shared.differ(path, Mismatch::Content { at }),
             Err((side, error)) => {
-                shared.differ(path, What::Unreadable { side, error: error.to_string() });
+                shared.differ(path, Mismatch::Unreadable { side, error: error.to_string() });
             }
         }
         shared.files_read.fetch_add(1, Ordering::Relaxed);

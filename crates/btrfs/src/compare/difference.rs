@@ -19,11 +19,11 @@ pub enum Side {
 pub struct Difference {
     /// Path from the root of the subvolume; empty for the root.
     pub path: PathBuf,
-    pub what: What,
+    pub mismatch: Mismatch,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum Mismatch {
     Missing,
     Additional,
     Kind {
@@ -82,10 +82,10 @@ pub struct Differences {
 }
 
 impl Differences {
-    pub fn add(&mut self, path: PathBuf, what: What) {
+    pub fn add(&mut self, path: PathBuf, mismatch: Mismatch) {
         self.count += 1;
         if self.first.len() < LISTED_MAX {
-            self.first.push(Difference { path, what });
+            self.first.push(Difference { path, mismatch });
         }
     }
 
@@ -111,53 +111,53 @@ impl fmt::Display for Differences {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.as_os_str().is_empty() {
-            write!(f, "the root directory: {}", self.what)
+            write!(f, "the root directory: {}", self.mismatch)
         } else {
-            write!(f, "{:?}: {}", self.path, self.what)
+            write!(f, "{:?}: {}", self.path, self.mismatch)
         }
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            What::Missing => f.write_str("missing"),
-            What::Additional => f.write_str("not in the source"),
-            What::Kind { source, restored } => {
+            Mismatch::Missing => f.write_str("missing"),
+            Mismatch::Additional => f.write_str("not in the source"),
+            Mismatch::Kind { source, restored } => {
                 write!(f, "kind: expected {source}, found {restored}")
             }
-            What::Mode { source, restored } => {
+            Mismatch::Mode { source, restored } => {
                 write!(f, "mode: expected {source:04o}, found {restored:04o}")
             }
-            What::Owner { source: (uid, gid), restored } => {
+            Mismatch::Owner { source: (uid, gid), restored } => {
                 write!(f, "owner: expected {uid}:{gid}, found {}:{}", restored.0, restored.1)
             }
-            What::Modified { source: (s, ns), restored } => {
+            Mismatch::Modified { source: (s, ns), restored } => {
                 write!(
                     f,
                     "modification time: expected {s}.{ns:09}, found {}.{:09}",
                     restored.0, restored.1
                 )
             }
-            What::Length { source, restored } => {
+            Mismatch::Length { source, restored } => {
                 write!(f, "length: expected {source} bytes, found {restored}")
             }
-            What::Content { at } => write!(f, "content differs from byte {at} on"),
-            What::Target { source, restored } => {
+            Mismatch::Content { at } => write!(f, "content differs from byte {at} on"),
+            Mismatch::Target { source, restored } => {
                 write!(f, "symlink target: expected {source:?}, found {restored:?}")
             }
-            What::Device { source, restored } => {
+            Mismatch::Device { source, restored } => {
                 write!(f, "device number: expected {source:#x}, found {restored:#x}")
             }
-            What::LinkCount { source, restored } => {
+            Mismatch::LinkCount { source, restored } => {
                 write!(f, "hard links: expected {source}, found {restored}")
             }
-            What::OtherFile => f.write_str("not a hard link of the same file as in the source"),
-            What::Attribute { name } => write!(f, "extended attribute {name:?} differs"),
-            What::Unreadable { side: Side::Source, error } => {
+            Mismatch::OtherFile => f.write_str("not a hard link of the same file as in the source"),
+            Mismatch::Attribute { name } => write!(f, "extended attribute {name:?} differs"),
+            Mismatch::Unreadable { side: Side::Source, error } => {
                 write!(f, "cannot be read in the source: {error}")
             }
-            What::Unreadable { side: Side::Restored, error } => {
+            Mismatch::Unreadable { side: Side::Restored, error } => {
                 write!(f, "cannot be read: {error}")
             }
         }
@@ -175,24 +175,24 @@ mod tests {
         let odd = PathBuf::from(OsString::from_vec(b"caf\xe9\n".to_vec()));
         #[rustfmt::skip]
         let cases = [
-            (PathBuf::new(), What::Mode { source: 0o755, restored: 0o4700 },          "the root directory: mode: expected 0755, found 4700"),
-            ("a".into(),     What::Missing,                                            "\"a\": missing"),
-            (odd,            What::Additional,                                         r#""caf\xE9\n": not in the source"#),
-            ("a".into(),     What::Kind { source: "file", restored: "directory" },        "\"a\": kind: expected file, found directory"),
-            ("a".into(),     What::Owner { source: (0, 1), restored: (2, 3) },         "\"a\": owner: expected 0:1, found 2:3"),
-            ("a".into(),     What::Modified { source: (1, 2), restored: (-1, 0) },     "\"a\": modification time: expected 1.000000002, found -1.000000000"),
-            ("a".into(),     What::Length { source: 1, restored: 2 },                  "\"a\": length: expected 1 bytes, found 2"),
-            ("a".into(),     What::Content { at: 7 },                                  "\"a\": content differs from byte 7 on"),
-            ("a".into(),     What::Target { source: "b".into(), restored: "c".into() }, "\"a\": symlink target: expected \"b\", found \"c\""),
-            ("a".into(),     What::Device { source: 0x103, restored: 0x105 },          "\"a\": device number: expected 0x103, found 0x105"),
-            ("a".into(),     What::LinkCount { source: 2, restored: 1 },                   "\"a\": hard links: expected 2, found 1"),
-            ("a".into(),     What::OtherFile,                                          "\"a\": not a hard link of the same file as in the source"),
-            ("a".into(),     What::Attribute { name: "user.x".into() },                "\"a\": extended attribute \"user.x\" differs"),
-            ("a".into(),     What::Unreadable { side: Side::Source, error: "I/O error".into() },   "\"a\": cannot be read in the source: I/O error"),
-            ("a".into(),     What::Unreadable { side: Side::Restored, error: "I/O error".into() }, "\"a\": cannot be read: I/O error"),
+            (PathBuf::new(), Mismatch::Mode { source: 0o755, restored: 0o4700 },          "the root directory: mode: expected 0755, found 4700"),
+            ("a".into(),     Mismatch::Missing,                                            "\"a\": missing"),
+            (odd,            Mismatch::Additional,                                         r#""caf\xE9\n": not in the source"#),
+            ("a".into(),     Mismatch::Kind { source: "file", restored: "directory" },        "\"a\": kind: expected file, found directory"),
+            ("a".into(),     Mismatch::Owner { source: (0, 1), restored: (2, 3) },         "\"a\": owner: expected 0:1, found 2:3"),
+            ("a".into(),     Mismatch::Modified { source: (1, 2), restored: (-1, 0) },     "\"a\": modification time: expected 1.000000002, found -1.000000000"),
+            ("a".into(),     Mismatch::Length { source: 1, restored: 2 },                  "\"a\": length: expected 1 bytes, found 2"),
+            ("a".into(),     Mismatch::Content { at: 7 },                                  "\"a\": content differs from byte 7 on"),
+            ("a".into(),     Mismatch::Target { source: "b".into(), restored: "c".into() }, "\"a\": symlink target: expected \"b\", found \"c\""),
+            ("a".into(),     Mismatch::Device { source: 0x103, restored: 0x105 },          "\"a\": device number: expected 0x103, found 0x105"),
+            ("a".into(),     Mismatch::LinkCount { source: 2, restored: 1 },                   "\"a\": hard links: expected 2, found 1"),
+            ("a".into(),     Mismatch::OtherFile,                                          "\"a\": not a hard link of the same file as in the source"),
+            ("a".into(),     Mismatch::Attribute { name: "user.x".into() },                "\"a\": extended attribute \"user.x\" differs"),
+            ("a".into(),     Mismatch::Unreadable { side: Side::Source, error: "I/O error".into() },   "\"a\": cannot be read in the source: I/O error"),
+            ("a".into(),     Mismatch::Unreadable { side: Side::Restored, error: "I/O error".into() }, "\"a\": cannot be read: I/O error"),
         ];
-        for (path, what, want) in cases {
-            assert_eq!(Difference { path, what }.to_string(), want);
+        for (path, mismatch, want) in cases {
+            assert_eq!(Difference { path, mismatch }.to_string(), want);
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
     fn all_differences_are_counted_and_the_first_are_listed() {
         let mut differences = Differences::default();
         for n in 0..LISTED_MAX + 5 {
-            differences.add(n.to_string().into(), What::Missing);
+            differences.add(n.to_string().into(), Mismatch::Missing);
         }
         assert_eq!(differences.count, 25);
         let text = differences.to_string();

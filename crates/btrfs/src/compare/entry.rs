@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, lgetxattr, llistxattr, llistxattr_query};
 
-use super::difference::{Side, What};
+use super::difference::{Mismatch, Side};
 
 /// Maximum size of one attribute, and of all attribute names of a file: xattr(7).
 const XATTR_BYTES_MAX: usize = 1 << 16;
@@ -64,11 +64,11 @@ impl Folder {
 impl Entry<'_> {
     /// Returns all differences except in content and names. If the kinds differ, returns only
     /// that.
-    pub fn differences(&self) -> Vec<What> {
+    pub fn differences(&self) -> Vec<Mismatch> {
         let (source, restored) = (&self.source, &self.restored);
         let kinds = (kind(source), kind(restored));
         if kinds.0 != kinds.1 {
-            return vec![What::Kind { source: kinds.0, restored: kinds.1 }];
+            return vec![Mismatch::Kind { source: kinds.0, restored: kinds.1 }];
         }
         let mut found = plain_differences(source, restored);
         if source.is_symlink() {
@@ -78,16 +78,16 @@ impl Entry<'_> {
         found
     }
 
-    fn of_targets(&self) -> Option<What> {
+    fn of_targets(&self) -> Option<Mismatch> {
         let targets = self.both(|path| fs::read_link(path));
         let (source, restored) = match targets {
             Ok(targets) => targets,
             Err(unreadable) => return Some(unreadable),
         };
-        (source != restored).then_some(What::Target { source, restored })
+        (source != restored).then_some(Mismatch::Target { source, restored })
     }
 
-    fn of_attributes(&self) -> Vec<What> {
+    fn of_attributes(&self) -> Vec<Mismatch> {
         let (source, restored) = match self.both(attribute_names) {
             Ok(names) => names,
             Err(unreadable) => return vec![unreadable],
@@ -99,7 +99,7 @@ impl Entry<'_> {
             match is_on_both.then(values) {
                 Some(Ok((source, restored))) if source == restored => {}
                 Some(Err(unreadable)) => found.push(unreadable),
-                Some(Ok(_)) | None => found.push(What::Attribute { name: name.clone() }),
+                Some(Ok(_)) | None => found.push(Mismatch::Attribute { name: name.clone() }),
             }
         }
         found
@@ -109,49 +109,49 @@ impl Entry<'_> {
     pub fn open_both<T>(
         &self,
         open: impl Fn(&Folder, &OsStr) -> io::Result<T>,
-    ) -> Result<(T, T), What> {
+    ) -> Result<(T, T), Mismatch> {
         let (source, restored) = self.folders;
         let source = open(source, self.name).map_err(|error| in_source(&error))?;
         Ok((source, open(restored, self.name).map_err(|error| in_restored(&error))?))
     }
 
-    fn both<T>(&self, look: impl Fn(&Path) -> io::Result<T>) -> Result<(T, T), What> {
+    fn both<T>(&self, look: impl Fn(&Path) -> io::Result<T>) -> Result<(T, T), Mismatch> {
         self.open_both(|folder, name| look(&folder.path(name)))
     }
 }
 
-pub fn in_source(error: &io::Error) -> What {
-    What::Unreadable { side: Side::Source, error: error.to_string() }
+pub fn in_source(error: &io::Error) -> Mismatch {
+    Mismatch::Unreadable { side: Side::Source, error: error.to_string() }
 }
 
-pub fn in_restored(error: &io::Error) -> What {
-    What::Unreadable { side: Side::Restored, error: error.to_string() }
+pub fn in_restored(error: &io::Error) -> Mismatch {
+    Mismatch::Unreadable { side: Side::Restored, error: error.to_string() }
 }
 
 /// Returns the differences in metadata.
-fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<What> {
+fn plain_differences(source: &Metadata, restored: &Metadata) -> Vec<Mismatch> {
     let mut found = Vec::new();
     let mode = |of: &Metadata| of.mode() & 0o7777;
     if mode(source) != mode(restored) {
-        found.push(What::Mode { source: mode(source), restored: mode(restored) });
+        found.push(Mismatch::Mode { source: mode(source), restored: mode(restored) });
     }
     let owner = |of: &Metadata| (of.uid(), of.gid());
     if owner(source) != owner(restored) {
-        found.push(What::Owner { source: owner(source), restored: owner(restored) });
+        found.push(Mismatch::Owner { source: owner(source), restored: owner(restored) });
     }
     let modified = |of: &Metadata| (of.mtime(), of.mtime_nsec());
     if modified(source) != modified(restored) {
-        found.push(What::Modified { source: modified(source), restored: modified(restored) });
+        found.push(Mismatch::Modified { source: modified(source), restored: modified(restored) });
     }
     if source.is_file() && source.len() != restored.len() {
-        found.push(What::Length { source: source.len(), restored: restored.len() });
+        found.push(Mismatch::Length { source: source.len(), restored: restored.len() });
     }
     // `rdev` is 0 unless the entry is a device.
     if source.rdev() != restored.rdev() {
-        found.push(What::Device { source: source.rdev(), restored: restored.rdev() });
+        found.push(Mismatch::Device { source: source.rdev(), restored: restored.rdev() });
     }
     if !source.is_dir() && source.nlink() != restored.nlink() {
-        found.push(What::LinkCount { source: source.nlink(), restored: restored.nlink() });
+        found.push(Mismatch::LinkCount { source: source.nlink(), restored: restored.nlink() });
     }
     found
 }

@@ -10,8 +10,11 @@ use s3up_core::progress::ProgressSink;
 use s3up_core::{Size, error_chain};
 use s3up_repository::manifest::Manifest;
 
-use super::{CompareError, Compared, Extent, LINKED_MAX, Request, Restored, compare};
-use crate::shutdown::ShutdownSignal;
+use super::hard_links::LINKED_MAX;
+use super::request::{Extent, Request, Restored};
+use super::result::{CompareError, Compared};
+use super::run::compare;
+use s3up_cli::ShutdownSignal;
 
 /// The snapshot that a backup was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +184,7 @@ impl fmt::Display for Proof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::What;
+    use crate::compare::Mismatch;
 
     #[test]
     fn a_proof_describes_what_was_compared_and_what_was_not() {
@@ -202,7 +205,7 @@ mod tests {
         assert_eq!(proof(&compared).word(), "full");
         compared.nested = 1;
         compared.links_forgotten = true;
-        compared.differences.add("a".into(), What::Missing);
+        compared.differences.add("a".into(), Mismatch::Missing);
         let more = "; 1 nested subvolumes are not part of a snapshot; beyond 1048576 hard-linked \
                     files only the link counts were compared; 1 differences: \"a\": missing";
         assert_eq!(proof(&compared).to_string(), format!("{all}{more}"));

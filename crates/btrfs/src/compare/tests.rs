@@ -5,14 +5,19 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use btrfs_host::root_times::RootTimes;
 use btrfs_sendstream::{Time, Times};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, Timespec, Timestamps, XattrFlags, lsetxattr, makedev, mknodat,
     utimensat,
 };
+use s3up_core::progress::ProgressSink;
 use s3up_testkit::{Tree, char_device, dir, fifo, file, hard_link, root_or_skip, sparse, symlink};
 
+use super::run::compare_now;
 use super::*;
 
 const PIECE: u64 = 1 << 20;

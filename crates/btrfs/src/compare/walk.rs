@@ -15,11 +15,12 @@ use std::sync::mpsc::SyncSender;
 use btrfs_host::root_times::RootTimes;
 
 use super::content::Pair;
-use super::difference::What;
+use super::difference::Mismatch;
 use super::entry::{Entry, Folder, in_restored, in_source};
 use super::hard_links::{HardLinks, Name};
+use super::request::Request;
+use super::result::{CompareError, Compared, Shared};
 use super::sample::Pick;
-use super::{CompareError, Compared, Request, Shared};
 
 /// Inode of the empty directory that a snapshot has in place of a nested subvolume
 /// (BTRFS_EMPTY_SUBVOL_DIR_OBJECTID in the kernel's btrfs_tree.h).
@@ -74,8 +75,8 @@ impl<'a> Walk<'a> {
         walk.compared.entries += 1;
         let folders = (&source, &restored);
         let root = Entry { name: itself, folders, source: roots.0, restored: roots.1 };
-        for what in root_differences(&root, request.restored.root_times) {
-            shared.differ(PathBuf::new(), what);
+        for mismatch in root_differences(&root, request.restored.root_times) {
+            shared.differ(PathBuf::new(), mismatch);
         }
         walk.enter(PathBuf::new(), source, restored);
         Ok(walk)
@@ -95,7 +96,7 @@ impl<'a> Walk<'a> {
                     match met {
                         Ok(Some((source, restored))) => self.enter(path, source, restored),
                         Ok(None) => {}
-                        Err(what) => self.shared.differ(path, what),
+                        Err(mismatch) => self.shared.differ(path, mismatch),
                     }
                 }
                 Some(Err(error)) => self.shared.differ(level.path, in_source(&error)),
@@ -122,7 +123,7 @@ impl<'a> Walk<'a> {
         name: &OsStr,
         path: &Path,
         to_threads: &SyncSender<Pair>,
-    ) -> Result<Option<(Folder, Folder)>, What> {
+    ) -> Result<Option<(Folder, Folder)>, Mismatch> {
         let source = level.source.look(name).map_err(|error| in_source(&error))?;
         // The source is read-only, so no name disappears while it is read.
         let source = source.ok_or_else(|| in_source(&io::ErrorKind::NotFound.into()))?;
@@ -132,12 +133,12 @@ impl<'a> Walk<'a> {
         }
         self.compared.entries += 1;
         let restored = level.restored.look(name).map_err(|error| in_restored(&error))?;
-        let restored = restored.ok_or(What::Missing)?;
+        let restored = restored.ok_or(Mismatch::Missing)?;
         level.met += 1;
         let folders = (&level.source, &level.restored);
         let entry = Entry { name, folders, source, restored };
-        for what in entry.differences() {
-            self.shared.differ(path.to_owned(), what);
+        for mismatch in entry.differences() {
+            self.shared.differ(path.to_owned(), mismatch);
         }
         match (entry.source.is_dir(), entry.restored.is_dir()) {
             (true, true) => {
@@ -161,12 +162,12 @@ impl<'a> Walk<'a> {
         entry: &Entry<'_>,
         path: &Path,
         to_threads: &SyncSender<Pair>,
-    ) -> Result<(), What> {
+    ) -> Result<(), Mismatch> {
         let (source, restored) = (&entry.source, &entry.restored);
         match self.links.meet(source.ino(), restored.ino(), source.nlink()) {
             Name::First => {}
             Name::Again => return Ok(()),
-            Name::Other => return Err(What::OtherFile),
+            Name::Other => return Err(Mismatch::OtherFile),
         }
         if !source.is_file() || !restored.is_file() {
             return Ok(());
@@ -203,7 +204,7 @@ impl<'a> Walk<'a> {
             let name = entry?.file_name();
             let source = level.source.look(&name)?;
             if source.is_none_or(|found| self.is_nested_subvolume(&found)) {
-                self.shared.differ(level.path.join(name), What::Additional);
+                self.shared.differ(level.path.join(name), Mismatch::Additional);
             }
         }
         Ok(())
@@ -212,19 +213,19 @@ impl<'a> Walk<'a> {
 
 /// Compares the roots. The time of a received root is that of its last new entry, so the time
 /// that it will get is compared instead.
-fn root_differences(root: &Entry<'_>, times: Option<RootTimes>) -> Vec<What> {
+fn root_differences(root: &Entry<'_>, times: Option<RootTimes>) -> Vec<Mismatch> {
     let mut found = root.differences();
-    found.retain(|what| !matches!(what, What::Modified { .. }));
+    found.retain(|mismatch| !matches!(mismatch, Mismatch::Modified { .. }));
     let source = (root.source.mtime(), root.source.mtime_nsec());
     let restored = times.map(RootTimes::modified).filter(|restored| *restored != source);
-    found.extend(restored.map(|restored| What::Modified { source, restored }));
+    found.extend(restored.map(|restored| Mismatch::Modified { source, restored }));
     found
 }
 
 impl Shared<'_> {
-    pub(super) fn differ(&self, path: PathBuf, what: What) {
+    pub(super) fn differ(&self, path: PathBuf, mismatch: Mismatch) {
         // A panic elsewhere does not damage the list.
         let differences = self.differences.lock();
-        differences.unwrap_or_else(|poisoned| poisoned.into_inner()).add(path, what);
+        differences.unwrap_or_else(|poisoned| poisoned.into_inner()).add(path, mismatch);
     }
 }

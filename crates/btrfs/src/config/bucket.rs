@@ -72,7 +72,7 @@ impl BucketConfig {
         Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
     }
 
-    /// What this host remembers of backups is remembered of this place.
+    /// Returns the location to which state files of this host belong.
     pub fn location(&self) -> RepositoryLocation {
         RepositoryLocation {
             endpoint: self.settings.endpoint.clone(),
@@ -81,7 +81,7 @@ impl BucketConfig {
         }
     }
 
-    /// What a stream of this form is cut and stored by.
+    /// Returns sizes and storage class of a stream of this form.
     pub fn stream_settings(&self, form: Form) -> StreamSettings {
         let sse = match &self.settings.sse {
             Sse::Unset => "none".to_owned(),

@@ -32,7 +32,7 @@ pub struct RestoreConfig {
 impl RestoreConfig {
     /// Returns what to do about archived chunks.
     pub fn mode(&self) -> Mode {
-        if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Ask }
+        if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Request }
     }
 
     /// Formats this section for people.

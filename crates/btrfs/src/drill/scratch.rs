@@ -10,11 +10,12 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use btrfs_host::tool::{Tool, ToolError};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
+use s3up_core::Clock;
 
 use crate::lock::{Lock, LockError};
 
@@ -45,6 +46,7 @@ pub struct Tools {
 pub struct Scratch {
     folder: PathBuf,
     tools: Tools,
+    clock: Clock,
     _lock: Lock,
 }
 
@@ -76,7 +78,7 @@ impl Tools {
 
 impl Scratch {
     /// Opens our directory in `scratch_dir`, which must exist, and takes the lock.
-    pub fn open(scratch_dir: &Path, tools: Tools) -> Result<Scratch, ScratchError> {
+    pub fn open(scratch_dir: &Path, tools: Tools, clock: Clock) -> Result<Scratch, ScratchError> {
         let folder = scratch_dir.join(FOLDER);
         let fail = |source| ScratchError::Make { path: folder.clone(), source };
         match DirBuilder::new().mode(0o700).create(&folder) {
@@ -91,7 +93,7 @@ impl Scratch {
             return Err(ScratchError::Foreign { path: folder });
         }
         let lock = Lock::take(&folder.join(LOCK)).map_err(ScratchError::Lock)?;
-        Ok(Scratch { folder, tools, _lock: lock })
+        Ok(Scratch { folder, tools, clock, _lock: lock })
     }
 
     pub fn folder(&self) -> &Path {
@@ -126,7 +128,7 @@ impl Scratch {
     }
 
     async fn unmount(&self, mount: &Path) -> Result<(), ScratchError> {
-        let began = Instant::now();
+        let began = self.clock.start();
         let mut unmounted = 0;
         let mut flags = UnmountFlags::NOFOLLOW;
         while unmounted < MOUNTS_MAX {
@@ -175,6 +177,8 @@ fn allow_missing(path: &Path, removed: io::Result<()>) -> Result<(), ScratchErro
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use s3up_testkit::CLOCK;
+
     use super::*;
 
     fn tools() -> Tools {
@@ -187,7 +191,7 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let open = || Scratch::open(folder.path(), tools());
+        let open = || Scratch::open(folder.path(), tools(), CLOCK);
         let first = open().unwrap();
         assert!(matches!(open(), Err(ScratchError::Lock(LockError::Held { .. }))));
         drop(first);
@@ -196,7 +200,7 @@ mod tests {
         fs::set_permissions(&ours, PermissionsExt::from_mode(0o755)).unwrap();
 
         assert!(matches!(open(), Err(ScratchError::Foreign { .. })));
-        let none = Scratch::open(Path::new("/no/such"), tools()).unwrap_err().to_string();
+        let none = Scratch::open(Path::new("/no/such"), tools(), CLOCK).unwrap_err().to_string();
         assert!(none.ends_with("check `drill.scratch_dir`"), "{none}");
     }
 
@@ -206,7 +210,7 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let scratch = Scratch::open(folder.path(), tools()).unwrap();
+        let scratch = Scratch::open(folder.path(), tools(), CLOCK).unwrap();
         scratch.clear().await.unwrap();
         let mount = scratch.make(0).await.unwrap();
         fs::write(mount.join("file"), "x").unwrap();

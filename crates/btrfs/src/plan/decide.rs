@@ -52,7 +52,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     FirstBackup,
-    Asked,
+    Requested,
     /// An earlier run started this full and was interrupted.
     Interrupted,
     ManifestMissing {
@@ -102,7 +102,7 @@ pub enum Why {
 /// Why an incremental is made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNow {
-    Asked,
+    Requested,
     /// An earlier run started this incremental and was interrupted.
     Interrupted,
     /// `incremental_every_days` have passed.
@@ -124,15 +124,15 @@ pub fn parent_of(chain: &Chain) -> Option<SnapshotName> {
 }
 
 pub fn decide(
-    asked: Trigger,
+    trigger: Trigger,
     schedule: &Schedule,
     now: &Zoned,
     published: &Published,
     on_disk: &ParentOnDisk,
 ) -> Decision {
-    let chain = match (asked, published) {
+    let chain = match (trigger, published) {
         (_, Published::Nothing) => return full(Why::FirstBackup),
-        (Trigger::Full, _) => return full(Why::Asked),
+        (Trigger::Full, _) => return full(Why::Requested),
         (_, Published::ManifestMissing { key }) => {
             return full(Why::ManifestMissing { key: key.clone() });
         }
@@ -144,8 +144,8 @@ pub fn decide(
     if let Some(why) = full_is_due(schedule, now, chain) {
         return full(why);
     }
-    let due = match asked {
-        Trigger::Now | Trigger::Full => Some(WhyNow::Asked),
+    let due = match trigger {
+        Trigger::Now | Trigger::Full => Some(WhyNow::Requested),
         Trigger::Scheduled => incremental_is_due(schedule, now, chain),
     };
     match (on_parent(chain, on_disk), due) {

@@ -33,7 +33,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::FirstBackup => f.write_str("no backup has been published yet"),
-            Why::Asked => f.write_str("requested with --full"),
+            Why::Requested => f.write_str("requested with --full"),
             Why::Interrupted => f.write_str("an earlier run was interrupted"),
             Why::ManifestMissing { key } => {
                 write!(f, "the published manifest {key} is not in the bucket")
@@ -87,7 +87,7 @@ impl fmt::Display for Why {
 impl fmt::Display for WhyNow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WhyNow::Asked => f.write_str("requested with --once"),
+            WhyNow::Requested => f.write_str("requested with --once"),
             WhyNow::Interrupted => f.write_str("an earlier run was interrupted"),
             WhyNow::Due { last_at, since, days } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));

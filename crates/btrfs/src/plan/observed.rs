@@ -1,4 +1,4 @@
-//! What was seen of disk and bucket, as plain data: all that a decision knows.
+//! The observed state of disk and bucket, as plain data. A decision knows nothing else.
 
 use std::fmt;
 
@@ -66,7 +66,7 @@ pub struct CompleteBackup {
     pub parent: Option<Key>,
 }
 
-/// What the journal of an interrupted backup says, as far as it decides anything.
+/// The facts in the journal of an interrupted backup on which a decision depends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalFacts {
     /// Newest published manifest when the backup started.

@@ -24,7 +24,7 @@ use crate::plan::decide::{Decision, Step, Trigger, Why, WhyNow};
 use crate::plan::observed::{CompleteBackup, ParentOnDisk, Proof, ReceivedSnapshot};
 use crate::snapshots::record::RunId;
 
-/// What a run has to do to complete a backup.
+/// The work that completes a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resumption {
     /// Make a snapshot and send it.
@@ -46,7 +46,7 @@ pub struct Resumed {
 /// The backup that this run would make without an interrupted one.
 pub struct Now<'a> {
     pub time: Timestamp,
-    pub asked: Trigger,
+    pub trigger: Trigger,
     pub decision: &'a Decision,
     pub settings: &'a StreamSettings,
     /// Manifest of the newest published backup, and its time.
@@ -59,7 +59,7 @@ pub struct Now<'a> {
 /// Why an interrupted backup is not resumed but started over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotResumable {
-    FullAsked,
+    FullRequested,
     FullDue,
     ParentGone,
     /// Another backup was published meanwhile.
@@ -104,7 +104,7 @@ fn step(now: &Now<'_>, kind: Kind) -> Result<Step, NotResumable> {
     match (kind, now.decision) {
         (Kind::Full, Decision::Due(Step::Full(why))) => Ok(Step::Full(why.clone())),
         (Kind::Full, _) => Ok(Step::Full(Why::Interrupted)),
-        (Kind::Incremental, _) if now.asked == Trigger::Full => Err(NotResumable::FullAsked),
+        (Kind::Incremental, _) if now.trigger == Trigger::Full => Err(NotResumable::FullRequested),
         (Kind::Incremental, Decision::Due(Step::Full(_))) => Err(NotResumable::FullDue),
         (Kind::Incremental, Decision::Due(step @ Step::Incremental { .. })) => Ok(step.clone()),
         (Kind::Incremental, Decision::NotDue) => {
@@ -202,7 +202,7 @@ impl Resumption {
 impl fmt::Display for NotResumable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotResumable::FullAsked => f.write_str("a full was requested"),
+            NotResumable::FullRequested => f.write_str("a full was requested"),
             NotResumable::FullDue => f.write_str("a full is due"),
             NotResumable::ParentGone => f.write_str("its parent snapshot has changed or is gone"),
             NotResumable::Published => f.write_str("another backup has been published since"),

@@ -1,4 +1,4 @@
-//! What stands after the receiving: the comparison.
+//! Compares the received tree with its source snapshot.
 
 use s3up_repository::chain::ChainEntry;
 
@@ -10,11 +10,11 @@ impl Restore<'_> {
     /// Compares the received snapshot with the source snapshot, if this host has it.
     pub(super) async fn prove(
         &self,
-        link: &ChainEntry,
+        entry: &ChainEntry,
         received: compare::Restored,
     ) -> Result<Proof, RestoreError> {
         let Restore { btrfs, shutdown, progress, .. } = self;
-        let proof = self.proving.prove(btrfs, &link.manifest, received, shutdown, progress).await;
+        let proof = self.proving.prove(btrfs, &entry.manifest, received, shutdown, progress).await;
         let proof = proof.map_err(|err| match err {
             CompareError::Stopped(stop) => RestoreError::Stopped(stop),
             err @ (CompareError::Io { .. } | CompareError::Thread) => RestoreError::Compare(err),
@@ -22,7 +22,7 @@ impl Restore<'_> {
         let compared = proof.compared().cloned().unwrap_or_default();
         tracing::info!(
             event = "restore_verify_complete",
-            subvolume = %link.manifest.subvolume,
+            subvolume = %entry.manifest.subvolume,
             mode = proof.word(),
             files = compared.files,
             files_compared = compared.files_read,
@@ -31,7 +31,7 @@ impl Restore<'_> {
             "{proof}"
         );
         if compared.differences.count > 0 {
-            let manifest = link.key.clone();
+            let manifest = entry.key.clone();
             return Err(RestoreError::Differs { manifest, proof: Box::new(proof) });
         }
         Ok(proof)

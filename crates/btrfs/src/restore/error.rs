@@ -14,10 +14,10 @@ use s3up_repository::documents::ReadChainError;
 use s3up_repository::fetch::FetchError;
 use s3up_repository::manifest::DocumentError;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::{Look, ThawError};
+use s3up_repository::thaw::{ThawError, ThawState};
 use s3up_store::{Kind, StoreError};
 
-use super::uuid_rewrite::OtherBase;
+use super::uuid_rewrite::WrongParent;
 use crate::compare::{CompareError, Proof};
 use crate::restore::staging::StagingError;
 use crate::snapshots::dir::SnapshotDirError;
@@ -48,8 +48,8 @@ pub enum RestoreError {
     Pointer { key: Key, source: DocumentError },
     #[error("read manifest {key}")]
     Document { key: Key, source: DocumentError },
-    #[error("manifest {key}: expected subvolume {asked}, found {found:?}")]
-    OtherSubvolume { key: Key, found: String, asked: SubvolumeName },
+    #[error("manifest {key}: expected subvolume {requested}, found {found:?}")]
+    OtherSubvolume { key: Key, found: String, requested: SubvolumeName },
     #[error(
         "check the received snapshot of {manifest}: {what}: expected {expected}, found {found}"
     )]
@@ -61,7 +61,7 @@ pub enum RestoreError {
     )]
     OtherParent { manifest: Key, found: String },
     #[error("{manifest} is not based on the backup before it in the chain")]
-    Base { manifest: Key, source: OtherBase },
+    WrongParent { manifest: Key, source: WrongParent },
     #[error("write the stream of {manifest} to `btrfs receive`")]
     Pipe { manifest: Key, source: std::io::Error },
     #[error("the thread that verifies the stream of {manifest} died")]
@@ -70,8 +70,8 @@ pub enum RestoreError {
     RootTimes { path: PathBuf, source: std::io::Error },
     #[error("rename the restored subvolume to {path:?}")]
     RenameToTarget { path: PathBuf, source: std::io::Error },
-    #[error("{look}; {why}")]
-    Archived { look: Look, why: &'static str },
+    #[error("{state}; {why}")]
+    Archived { state: ThawState, why: &'static str },
     #[error(
         "the received snapshot of {manifest} differs from its source, so the target was not \
          created; run the same command with `--verify none` to create it without another \
@@ -136,7 +136,7 @@ impl RestoreError {
             self,
             RestoreError::Pointer { .. }
                 | RestoreError::Document { .. }
-                | RestoreError::Base { .. }
+                | RestoreError::WrongParent { .. }
                 | RestoreError::Fetch(_)
                 | RestoreError::Chain(_)
         )
@@ -181,7 +181,7 @@ mod tests {
             (fetch(Kind::Corrupt),                   false),
             (fetch(Kind::NotFound),                  false),
             (fetch(Kind::Precondition),              false),
-            (RestoreError::Archived { look: Look::default(), why: "" }, true),
+            (RestoreError::Archived { state: ThawState::default(), why: "" }, true),
             (RestoreError::EmptyChain,                  false),
         ];
         for (err, want) in cases {

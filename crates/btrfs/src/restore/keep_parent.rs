@@ -85,7 +85,8 @@ impl Restore<'_> {
         name: &SnapshotName,
     ) -> Result<PathBuf, RestoreError> {
         let configured = configured(&request.keep, &request.target);
-        match (received_parent::place(configured.as_ref(), &request.target), &request.keep) {
+        match (received_parent::keep_location(configured.as_ref(), &request.target), &request.keep)
+        {
             (KeepLocation::SnapshotDir(base_dir), Keep::ForBackups { records, .. }) => {
                 let snapshot_dir = SnapshotDir { btrfs: self.btrfs, base_dir: &base_dir, records };
                 snapshot_dir.adopt(received, name, &RunId::random()?).await?;
@@ -101,7 +102,7 @@ impl Restore<'_> {
 
 fn configured(keep: &Keep, target: &Path) -> Option<Configured> {
     let Keep::ForBackups { path, base_dir, .. } = keep else { return None };
-    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|place| place.mount.device);
+    let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
     let (ours, theirs) = (device(preflight::folder_of(target)), device(base_dir));
     Some(Configured {
         path: path.clone(),

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::error::RestoreError;
 use super::thaw_estimate::{ArchivedChunks, archived_chunks};
 
-const ASKED_AT_ONCE: usize = 16;
+const REQUESTS_IN_FLIGHT: usize = 16;
 const STANDARD: &str = "STANDARD";
 
 /// The JSON form of a preview.
@@ -62,7 +62,7 @@ impl Preview {
     ) -> Result<Preview, RestoreError> {
         let chunks = || fetch_plan.entries.iter().skip(here).flat_map(|entry| &entry.chunks);
         let keys: Vec<Key> = chunks().map(|(chunk, _)| chunk.key.clone()).collect();
-        let states = bucket.store.archive_states(&keys, ASKED_AT_ONCE, bucket.retry_for, now);
+        let states = bucket.store.archive_states(&keys, REQUESTS_IN_FLIGHT, bucket.retry_for, now);
         let states = states.await?;
         let state_of = |key: &Key| states.get(key).copied().unwrap_or(ArchiveState::NotArchived);
         let cold = archived_chunks(

@@ -229,8 +229,8 @@ fn refused(
         (Refused::Stream(source), Some(chunk)) => {
             FetchError::Stream { manifest, chunk: chunk.clone(), source }.into()
         }
-        (Refused::Stream(source), None) => FetchError::Cut { manifest, source }.into(),
-        (Refused::Base(source), _) => RestoreError::Base { manifest, source },
+        (Refused::Stream(source), None) => FetchError::Truncated { manifest, source }.into(),
+        (Refused::WrongParent(source), _) => RestoreError::WrongParent { manifest, source },
         (Refused::Protocol, _) => {
             RestoreError::ProgramTooOld { manifest, found: "under 6.2".to_owned() }
         }

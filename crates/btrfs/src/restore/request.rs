@@ -1,4 +1,4 @@
-//! What a restore is asked for.
+//! The request for a restore.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub struct Request {
     pub keep: Keep,
 }
 
-/// Whether the received snapshot is kept, and where.
+/// The place where the received snapshot is kept, if it is.
 pub enum Keep {
     No,
     /// Beside the target: no configuration of this subvolume exists yet.

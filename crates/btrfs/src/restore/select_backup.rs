@@ -50,8 +50,8 @@ impl Chooser<'_> {
         let found = &chain.newest().manifest.subvolume;
         if found != self.subvolume.as_str() {
             let (key, found) = (chain.newest().key.clone(), found.clone());
-            let asked = self.subvolume.clone();
-            return Err(RestoreError::OtherSubvolume { key, found, asked });
+            let requested = self.subvolume.clone();
+            return Err(RestoreError::OtherSubvolume { key, found, requested });
         }
         Ok(chain)
     }

@@ -165,8 +165,8 @@ impl Staging {
     }
 
     /// Records that a backup was received and synced.
-    pub fn add(&mut self, link: Sha256Digest, whole: ReceivedBackup) -> Result<(), StagingError> {
-        self.progress.add(link, whole);
+    pub fn add(&mut self, entry: Sha256Digest, whole: ReceivedBackup) -> Result<(), StagingError> {
+        self.progress.add(entry, whole);
         self.note()
     }
 

@@ -1,4 +1,4 @@
-//! What stands before the receiving: the thaw.
+//! Thaws the chunks before they are received.
 
 use std::collections::BTreeMap;
 
@@ -24,19 +24,19 @@ impl Restore<'_> {
         let chunks = chunks_of(entries).map_err(document)?;
         let thawed = self.thaw().run(&chunks, self.mode).await?;
         if !thawed.is_ready() {
-            let look = thawed.look;
+            let state = thawed.state;
             let why = match self.mode {
-                Mode::Look => "the others are archived, and no thaw was requested",
-                Mode::Ask => "a thaw of the others was requested",
+                Mode::Observe => "the others are archived, and no thaw was requested",
+                Mode::Request => "a thaw of the others was requested",
                 Mode::Wait { .. } => {
                     "the time to wait is over, and the thaw of the others is still in progress"
                 }
             };
-            return Err(RestoreError::Archived { look, why });
+            return Err(RestoreError::Archived { state, why });
         }
-        if thawed.asked > 0 {
+        if thawed.requested > 0 {
             let waited_seconds = thawed.waited.as_secs();
-            tracing::info!(event = "thaw_complete", waited_seconds, "{}", thawed.look);
+            tracing::info!(event = "thaw_complete", waited_seconds, "{}", thawed.state);
         }
         Ok(chunks)
     }

@@ -29,7 +29,7 @@ pub struct UuidRewrite {
 /// A stream whose parent is not the backup before it in the chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("parent of the stream: expected {}, found {}", shown(expected), shown(found))]
-pub struct OtherBase {
+pub struct WrongParent {
     pub expected: Option<Uuid>,
     pub found: Option<Uuid>,
 }
@@ -66,9 +66,9 @@ impl UuidRewrite {
         self.salt.filter(|_| own == Some(uuid)).map(|salt| salt.of(uuid))
     }
 
-    pub fn check_base(&self, found: Option<Uuid>) -> Result<(), OtherBase> {
+    pub fn check_parent(&self, found: Option<Uuid>) -> Result<(), WrongParent> {
         let expected = self.parent.map(|(sent, _)| sent);
-        if expected == found { Ok(()) } else { Err(OtherBase { expected, found }) }
+        if expected == found { Ok(()) } else { Err(WrongParent { expected, found }) }
     }
 }
 

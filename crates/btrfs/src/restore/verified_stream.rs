@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use btrfs_sendstream::{Snapshot, StreamError, StreamSummary, Uuid, Verifier, rewrite_uuids};
 
 use super::long_files::LongFiles;
-use super::uuid_rewrite::{OtherBase, UuidRewrite};
+use super::uuid_rewrite::{UuidRewrite, WrongParent};
 
 #[derive(Debug)]
 pub struct VerifiedStream {
@@ -43,7 +43,7 @@ pub enum Released<'a> {
 #[derive(Debug)]
 pub enum Refused {
     Stream(StreamError),
-    Base(OtherBase),
+    WrongParent(WrongParent),
     /// The receiver does not support the protocol.
     Protocol,
     Write(io::Error),
@@ -81,10 +81,10 @@ impl VerifiedStream {
         self.check_first_command()?;
         let window = Window { start: self.released, held: &self.held, piece };
         let mut at = self.released;
-        for place in renaming {
-            window.release(at..place.start, release)?;
-            at = place.end;
-            let mut command = window.bytes(place);
+        for range in renaming {
+            window.release(at..range.start, release)?;
+            at = range.end;
+            let mut command = window.bytes(range);
             rewrite_uuids(&mut command, |uuid| self.rewrite.replacement(self.own, uuid));
             release(Released::Held(&command)).map_err(Refused::Write)?;
         }
@@ -105,7 +105,9 @@ impl VerifiedStream {
         if self.verifier.protocol().version() > self.protocol_max {
             return Err(Refused::Protocol);
         }
-        self.rewrite.check_base(parent.map(|parent| parent.uuid)).map_err(Refused::Base)?;
+        self.rewrite
+            .check_parent(parent.map(|parent| parent.uuid))
+            .map_err(Refused::WrongParent)?;
         self.own = Some(*uuid);
         Ok(())
     }
@@ -131,23 +133,23 @@ struct Window<'a> {
 
 impl Window<'_> {
     /// Splits a range of the stream into ranges of `held` and of `piece`.
-    fn parts(&self, place: Range<u64>) -> (Range<usize>, Range<usize>) {
+    fn parts(&self, range: Range<u64>) -> (Range<usize>, Range<usize>) {
         let at = |offset: u64| (offset - self.start) as usize;
-        let (start, end, held) = (at(place.start), at(place.end), self.held.len());
+        let (start, end, held) = (at(range.start), at(range.end), self.held.len());
         (start.min(held)..end.min(held), start.saturating_sub(held)..end.saturating_sub(held))
     }
 
-    fn bytes(&self, place: Range<u64>) -> Vec<u8> {
-        let (of_held, of_piece) = self.parts(place);
+    fn bytes(&self, range: Range<u64>) -> Vec<u8> {
+        let (of_held, of_piece) = self.parts(range);
         [&self.held[of_held], &self.piece[of_piece]].concat()
     }
 
     fn release(
         &self,
-        place: Range<u64>,
+        range: Range<u64>,
         release: &mut impl FnMut(Released<'_>) -> io::Result<()>,
     ) -> Result<(), Refused> {
-        let (of_held, of_piece) = self.parts(place);
+        let (of_held, of_piece) = self.parts(range);
         if !of_held.is_empty() {
             release(Released::Held(&self.held[of_held])).map_err(Refused::Write)?;
         }
@@ -260,7 +262,7 @@ mod tests {
             [(of_full(), incremental()), (other, incremental()), (other, stream())]
         {
             let (out, verdict) = released_bytes(rewrite, &stream, 1000);
-            assert!(matches!(verdict, Err(Refused::Base(_))), "{verdict:?}");
+            assert!(matches!(verdict, Err(Refused::WrongParent(_))), "{verdict:?}");
             assert!(out.is_empty());
         }
         let mut proven = VerifiedStream::new(of_full(), 0);

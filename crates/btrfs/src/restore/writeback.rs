@@ -29,12 +29,12 @@ use tokio::task::JoinSet;
 
 /// Bytes between two syncs. Each sync commits a btrfs transaction: this is rare enough for a
 /// slow disk, and often enough that the final sync has little to do.
-const ASK_BYTES: u64 = 128 << 20;
+const REQUEST_BYTES: u64 = 128 << 20;
 /// Maximum number of files per request, far more than two syncs are apart. The others are
 /// skipped.
 const FILES_MAX: usize = 1024;
 
-/// What happens to the page cache of files that are on disk.
+/// The treatment of the page cache of files that are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pages {
     Drop,
@@ -45,9 +45,9 @@ pub enum Pages {
 /// Tells the threads how much was received. They end once it is dropped.
 #[derive(Debug)]
 pub struct Writeback {
-    sync: Ask,
+    sync: Requester,
     /// Starts writeback, and drops pages that are on disk.
-    write: Option<Ask>,
+    write: Option<Requester>,
 }
 
 /// The threads of a [`Writeback`]. They hold the directory open, and end soon after the
@@ -57,7 +57,7 @@ pub struct Threads(JoinSet<()>);
 
 /// Sends requests to one thread. While the thread is busy, the next request is collected.
 #[derive(Debug)]
-struct Ask {
+struct Requester {
     thread: Sender<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,
     /// Bytes since the last request.
@@ -65,8 +65,8 @@ struct Ask {
     files: Vec<PathBuf>,
 }
 
-/// The thread's end of an [`Ask`].
-struct Asked {
+/// The thread's end of an [`Requester`].
+struct Requests {
     files: Receiver<Vec<PathBuf>>,
     is_busy: Arc<AtomicBool>,
 }
@@ -79,15 +79,15 @@ impl Writeback {
         let write = match pages {
             Pages::Keep => None,
             Pages::Drop => {
-                let (ask, asked) = Ask::new();
+                let (requester, requests) = Requester::new();
                 let folder = folder.try_clone()?;
-                threads.spawn_blocking(move || asked.serve(|files| drop_all(&folder, files)));
-                Some(ask)
+                threads.spawn_blocking(move || requests.serve(|files| drop_all(&folder, files)));
+                Some(requester)
             }
         };
-        let (sync, asked) = Ask::new();
+        let (sync, requests) = Requester::new();
         threads.spawn_blocking(move || {
-            asked.serve(|files| {
+            requests.serve(|files| {
                 if let Err(errno) = syncfs(&folder) {
                     tracing::debug!(event = "writeback_sync_failed", "{errno}");
                 }
@@ -106,11 +106,11 @@ impl Writeback {
         if let Some(write) = &mut self.write {
             write.add(bytes, files);
         }
-        if self.sync.asks() {
+        if self.sync.send_if_due() {
             // A sync writes everything.
-            self.write.iter_mut().for_each(Ask::forget);
+            self.write.iter_mut().for_each(Requester::forget);
         } else if let Some(write) = &mut self.write {
-            write.asks();
+            write.send_if_due();
         }
     }
 }
@@ -121,12 +121,12 @@ impl Threads {
     }
 }
 
-impl Ask {
-    fn new() -> (Ask, Asked) {
+impl Requester {
+    fn new() -> (Requester, Requests) {
         let (thread, files) = channel();
         let is_busy = Arc::new(AtomicBool::new(false));
-        let asked = Asked { files, is_busy: Arc::clone(&is_busy) };
-        (Ask { thread, is_busy, bytes: 0, files: Vec::new() }, asked)
+        let requests = Requests { files, is_busy: Arc::clone(&is_busy) };
+        (Requester { thread, is_busy, bytes: 0, files: Vec::new() }, requests)
     }
 
     fn add(&mut self, bytes: u64, files: &[PathBuf]) {
@@ -135,8 +135,8 @@ impl Ask {
     }
 
     /// Sends a request if there is enough to do and the thread is free. Returns whether it did.
-    fn asks(&mut self) -> bool {
-        if self.bytes < ASK_BYTES || self.is_busy.swap(true, Ordering::AcqRel) {
+    fn send_if_due(&mut self) -> bool {
+        if self.bytes < REQUEST_BYTES || self.is_busy.swap(true, Ordering::AcqRel) {
             return false;
         }
         if self.thread.send(std::mem::take(&mut self.files)).is_err() {
@@ -152,7 +152,7 @@ impl Ask {
     }
 }
 
-impl Asked {
+impl Requests {
     fn serve(&self, mut act: impl FnMut(&[PathBuf])) {
         while let Ok(files) = self.files.recv() {
             act(&files);
@@ -220,41 +220,41 @@ mod tests {
         PathBuf::from(n.to_string())
     }
 
-    fn writeback() -> (Writeback, Asked, Asked) {
-        let ((sync, synced), (write, written)) = (Ask::new(), Ask::new());
+    fn writeback() -> (Writeback, Requests, Requests) {
+        let ((sync, synced), (write, written)) = (Requester::new(), Requester::new());
         (Writeback { sync, write: Some(write) }, synced, written)
     }
 
     #[test]
     fn long_files_are_written_back_while_a_sync_is_running() {
         let (mut writeback, synced, written) = writeback();
-        writeback.add(ASK_BYTES - 1, &[path(1)]);
+        writeback.add(REQUEST_BYTES - 1, &[path(1)]);
         assert!(synced.files.try_recv().is_err(), "too little for a request");
         writeback.add(1, &[path(2)]);
         assert_eq!(synced.files.try_recv().unwrap(), [path(1), path(2)]);
         assert!(written.files.try_recv().is_err(), "the sync writes everything");
 
-        writeback.add(ASK_BYTES, &[path(3)]);
+        writeback.add(REQUEST_BYTES, &[path(3)]);
         assert!(synced.files.try_recv().is_err(), "the sync is still running");
         assert_eq!(written.files.try_recv().unwrap(), [path(3)]);
-        writeback.add(ASK_BYTES, &[path(4)]);
+        writeback.add(REQUEST_BYTES, &[path(4)]);
         assert!(written.files.try_recv().is_err(), "writeback is still running");
         synced.is_busy.store(false, Ordering::Release);
         writeback.add(0, &[path(5)]);
         assert_eq!(synced.files.try_recv().unwrap(), [path(3), path(4), path(5)]);
 
         written.is_busy.store(false, Ordering::Release);
-        writeback.add(ASK_BYTES, &[path(6)]);
+        writeback.add(REQUEST_BYTES, &[path(6)]);
         assert_eq!(written.files.try_recv().unwrap(), [path(6)]);
     }
 
     #[test]
     fn a_request_has_a_limited_number_of_files() {
-        let (mut ask, _asked) = Ask::new();
+        let (mut requester, _requests) = Requester::new();
         for _ in 0..3 {
-            ask.add(1, &vec![path(1); FILES_MAX - 1]);
+            requester.add(1, &vec![path(1); FILES_MAX - 1]);
         }
-        assert_eq!(ask.files.len(), FILES_MAX);
+        assert_eq!(requester.files.len(), FILES_MAX);
     }
 
     #[tokio::test]
@@ -265,7 +265,7 @@ mod tests {
             let (mut writeback, threads) = Writeback::start(dir.path(), pages).unwrap();
             assert_eq!(threads.0.len(), count);
             for _ in 0..3 {
-                writeback.add(ASK_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
+                writeback.add(REQUEST_BYTES, &[PathBuf::from("gone"), PathBuf::from("file")]);
             }
             drop(writeback);
             for ended in threads.0.join_all().await {

@@ -8,12 +8,13 @@
 //! needs it; and where the published chain cannot be read, nothing goes at all.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use s3up_core::{Key, error_chain};
+use s3up_core::{Clock, Key, error_chain};
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::names::SnapshotName;
+use s3up_repository::published::Published;
 use s3up_store::{Store, StoreError};
 
 use crate::snapshots::dir::SnapshotDir;
@@ -26,7 +27,7 @@ const UNDO_TIME_MAX: Duration = Duration::from_secs(10);
 /// Allows for an upload that was started by a clock ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
-/// What to remove after a backup was published.
+/// The snapshots to remove after a backup was published.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CleanupPlan {
     /// Published by a run that died before it could record that.
@@ -37,12 +38,27 @@ pub struct CleanupPlan {
     pub expired: Vec<SnapshotName>,
 }
 
-/// What was published before, as it was read when this backup was planned.
+/// The backups that were published before, as they were read when this backup was planned.
 pub enum PublishedBefore {
     Nothing,
     /// The chain with these backups.
     Chain(Vec<SnapshotName>),
     Unreadable,
+}
+
+impl PublishedBefore {
+    pub fn of(published: &Published) -> PublishedBefore {
+        match published {
+            Published::Nothing => PublishedBefore::Nothing,
+            Published::ManifestMissing { .. } | Published::Broken { .. } => {
+                PublishedBefore::Unreadable
+            }
+            Published::Chain(chain) => {
+                let names = chain.entries().iter().map(|entry| &entry.manifest.snapshot.name);
+                PublishedBefore::Chain(names.filter_map(|name| SnapshotName::parse(name)).collect())
+            }
+        }
+    }
 }
 
 /// Decides for the records of one subvolume. `retain` includes the published snapshot.
@@ -88,6 +104,7 @@ pub struct Cleanup<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub snapshot_dir: SnapshotDir<'a>,
+    pub clock: Clock,
 }
 
 impl Cleanup<'_> {
@@ -189,7 +206,7 @@ impl Removal<'_> {
         let retry_for = self.retry_for();
         store.wait_for_aborts().await;
         let chunks = layout.chunks(self.backup);
-        let ahead = SystemTime::now() + CLOCK_SKEW;
+        let ahead = self.cleanup.clock.now() + CLOCK_SKEW;
         let mut removed = store.sweep(&chunks, ahead, retry_for).await?;
         let mut listing = store.list(&chunks, retry_for);
         while let Some(page) = listing.next_page().await? {

@@ -42,7 +42,7 @@ pub struct Configured {
     pub is_there: bool,
 }
 
-/// Where the received parent is kept.
+/// The place of the received parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepLocation {
     /// In the snapshot directory.
@@ -61,7 +61,7 @@ pub enum KeepError {
 
 /// Decides. If the configured subvolume exists elsewhere, it has nothing to do with the
 /// restored one, and an incremental of it would hold everything.
-pub fn place(configured: Option<&Configured>, target: &Path) -> KeepLocation {
+pub fn keep_location(configured: Option<&Configured>, target: &Path) -> KeepLocation {
     match configured {
         Some(Configured { path, base_dir, is_same_filesystem: true, is_there })
             if path == target || !is_there =>
@@ -175,7 +175,11 @@ mod tests {
             ("on another filesystem",    configured("/srv/data", false, true),  beside()),
         ];
         for (situation, configured, want) in cases {
-            assert_eq!(place(configured.as_ref(), Path::new("/srv/data")), want, "{situation}");
+            assert_eq!(
+                keep_location(configured.as_ref(), Path::new("/srv/data")),
+                want,
+                "{situation}"
+            );
         }
     }
 

@@ -42,7 +42,7 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     #[serde(flatten)]
-    home: RepositoryLocation,
+    location: RepositoryLocation,
     pub run: RunId,
     pub state: State,
 }
@@ -51,7 +51,7 @@ pub struct Record {
 #[derive(Clone, Debug)]
 pub struct Records {
     folder: PathBuf,
-    home: RepositoryLocation,
+    location: RepositoryLocation,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +81,8 @@ impl fmt::Display for RunId {
 }
 
 impl Records {
-    pub fn new(base_dir: &Path, home: RepositoryLocation) -> Records {
-        Records { folder: base_dir.join(FOLDER), home }
+    pub fn new(base_dir: &Path, location: RepositoryLocation) -> Records {
+        Records { folder: base_dir.join(FOLDER), location }
     }
 
     /// Returns the path of the journal of a backup. It is removed with its record, or
@@ -98,10 +98,10 @@ impl Records {
         run: &RunId,
         state: State,
     ) -> Result<(), RecordError> {
-        let record = Record { home: self.home.clone(), run: run.clone(), state };
+        let record = Record { location: self.location.clone(), run: run.clone(), state };
         let journal = match state {
             State::Begun => Ok(()),
-            // Removed first: nobody would look for the journal of a finished backup.
+            // Removed first: no later run looks for the journal of a finished backup.
             State::Published | State::Local => remove(&self.journal(snapshot)),
         };
         let written = journal
@@ -130,7 +130,7 @@ impl Records {
             let name = name.and_then(|name| SnapshotName::parse(name.strip_suffix(".json")?));
             let Some(name) = name else { continue };
             match read(&path) {
-                Ok(record) if record.home == self.home => records.push((name, record)),
+                Ok(record) if record.location == self.location => records.push((name, record)),
                 Ok(_) => {}
                 Err(err) => tracing::warn!(
                     event = "record_unreadable",
@@ -186,12 +186,12 @@ mod tests {
     use super::*;
 
     fn records(folder: &Path, prefix: &str) -> Records {
-        let home = RepositoryLocation {
+        let location = RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),
             prefix: prefix.to_owned(),
         };
-        Records { folder: folder.join(FOLDER), home }
+        Records { folder: folder.join(FOLDER), location }
     }
 
     #[test]

@@ -18,14 +18,14 @@ pub struct Entry {
     pub key: Key,
     pub kind: Kind,
     pub created_at: Stamp,
-    pub standing: Standing,
+    pub publication: Publication,
     /// The manifest, or why it cannot be read.
     pub manifest: Result<Manifest, String>,
 }
 
 /// How a backup relates to the published chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Publication {
     /// Part of the chain that the pointer leads to.
     Current,
     /// Older than the newest published backup, and not in its chain.
@@ -63,34 +63,36 @@ pub async fn history(
             Err(ReadChainError::Store(err)) => return Err(err),
             Err(ReadChainError::Chain(err)) => Err(error_chain(&err)),
         };
-        let standing = standing(published, &key, created_at);
-        entries.push(Entry { key, kind, created_at, standing, manifest });
+        let publication = publication(published, &key, created_at);
+        entries.push(Entry { key, kind, created_at, publication, manifest });
     }
     Ok(entries)
 }
 
-fn standing(published: &Published, key: &Key, created_at: Stamp) -> Standing {
+fn publication(published: &Published, key: &Key, created_at: Stamp) -> Publication {
     let chain: &Chain = match published {
         Published::Chain(chain) => chain,
-        Published::Nothing => return Standing::Unpublished,
-        Published::ManifestMissing { .. } | Published::Broken { .. } => return Standing::Unknown,
+        Published::Nothing => return Publication::Unpublished,
+        Published::ManifestMissing { .. } | Published::Broken { .. } => {
+            return Publication::Unknown;
+        }
     };
     if chain.entries().iter().any(|entry| entry.key == *key) {
-        Standing::Current
+        Publication::Current
     } else if created_at > chain.newest().manifest.created_at {
-        Standing::Unpublished
+        Publication::Unpublished
     } else {
-        Standing::Earlier
+        Publication::Earlier
     }
 }
 
-impl Standing {
+impl Publication {
     pub fn word(self) -> &'static str {
         match self {
-            Standing::Current => "current",
-            Standing::Earlier => "earlier",
-            Standing::Unpublished => "unpublished",
-            Standing::Unknown => "unknown",
+            Publication::Current => "current",
+            Publication::Earlier => "earlier",
+            Publication::Unpublished => "unpublished",
+            Publication::Unknown => "unknown",
         }
     }
 }
@@ -103,8 +105,8 @@ pub fn throughput(manifest: &Manifest) -> Option<Throughput> {
 
 #[cfg(test)]
 mod tests {
-    use crate::test_chain::entry;
     use s3up_repository::chain::{Next, Partial};
+    use s3up_repository::testing::entry;
 
     use super::*;
 
@@ -119,14 +121,14 @@ mod tests {
         let broken = || Published::Broken { reason: "gone".to_owned() };
         #[rustfmt::skip]
         let cases = [
-            (chain(),            "m0", "20010909T014640Z", Standing::Current),
-            (chain(),            "m9", "20010909T014639Z", Standing::Earlier),
-            (chain(),            "m9", "20010909T014641Z", Standing::Unpublished),
-            (Published::Nothing, "m0", "20010909T014640Z", Standing::Unpublished),
-            (broken(),           "m0", "20010909T014640Z", Standing::Unknown),
+            (chain(),            "m0", "20010909T014640Z", Publication::Current),
+            (chain(),            "m9", "20010909T014639Z", Publication::Earlier),
+            (chain(),            "m9", "20010909T014641Z", Publication::Unpublished),
+            (Published::Nothing, "m0", "20010909T014640Z", Publication::Unpublished),
+            (broken(),           "m0", "20010909T014640Z", Publication::Unknown),
         ];
         for (published, name, at, want) in cases {
-            assert_eq!(standing(&published, &key(name), stamp(at)), want, "{name} {at}");
+            assert_eq!(publication(&published, &key(name), stamp(at)), want, "{name} {at}");
         }
     }
 }

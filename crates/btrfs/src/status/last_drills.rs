@@ -48,9 +48,9 @@ impl LastDrill {
 impl Drills {
     /// Opens the file. Never fails: if the file is unusable, it is treated as empty and
     /// a warning says why.
-    pub fn open(state_path: &Path, home: RepositoryLocation) -> Drills {
+    pub fn open(state_path: &Path, location: RepositoryLocation) -> Drills {
         let path = state_path.with_extension("drill.json");
-        Drills(StateFile::open_or_warn(path, home, FORMAT))
+        Drills(StateFile::open_or_warn(path, location, FORMAT))
     }
 
     pub fn last(&self, subvolume: &SubvolumeName) -> Option<&LastDrill> {
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn home(prefix: &str) -> RepositoryLocation {
+    fn location(prefix: &str) -> RepositoryLocation {
         RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),
@@ -93,7 +93,7 @@ mod tests {
             total_bytes: 7,
             elapsed_seconds: 1.5,
         };
-        let open = |prefix| Drills::open(&state, home(prefix));
+        let open = |prefix| Drills::open(&state, location(prefix));
         assert_eq!(open("a/").last(&data), None);
 
         open("a/").note(&data, drill.clone());

@@ -40,8 +40,8 @@ pub struct LastRuns(StateFile<LastRun>);
 impl LastRuns {
     /// Opens the file. Never fails: if the file is unusable, the memory is empty and a
     /// warning says why.
-    pub fn open(path: &Path, home: RepositoryLocation) -> LastRuns {
-        let (file, unusable) = StateFile::open(path.to_owned(), home, FORMAT);
+    pub fn open(path: &Path, location: RepositoryLocation) -> LastRuns {
+        let (file, unusable) = StateFile::open(path.to_owned(), location, FORMAT);
         let path = path.display();
         match unusable {
             None => {}
@@ -83,9 +83,12 @@ impl LastRuns {
 }
 
 impl LastRun {
+    pub fn succeeded(outcome: RunStatus, ran_at: Timestamp, next_due_at: Timestamp) -> LastRun {
+        LastRun { ran_at, outcome, error: None, next_due_at }
+    }
+
     /// Returns a failed run, which is due again at once.
-    pub fn failed(error: String) -> LastRun {
-        let now = Timestamp::now();
+    pub fn failed(error: String, now: Timestamp) -> LastRun {
         LastRun { ran_at: now, outcome: RunStatus::Failed, error: Some(error), next_due_at: now }
     }
 
@@ -116,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    fn home(prefix: &str) -> RepositoryLocation {
+    fn location(prefix: &str) -> RepositoryLocation {
         RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),
@@ -138,7 +141,7 @@ mod tests {
     fn a_run_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/state.json");
-        let open = || LastRuns::open(&path, home("a/"));
+        let open = || LastRuns::open(&path, location("a/"));
         assert_eq!(open().last_run(&data()), None);
 
         open().note(&data(), run(RunStatus::Failed, 1));
@@ -158,7 +161,7 @@ mod tests {
     fn an_unusable_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        let mut state = LastRuns::open(&path, home("a/"));
+        let mut state = LastRuns::open(&path, location("a/"));
         state.note(&data(), run(RunStatus::Published, 1));
         let good = fs::read_to_string(&path).unwrap();
         for bad in [
@@ -171,14 +174,14 @@ mod tests {
             "[]".to_owned(),
         ] {
             fs::write(&path, &bad).unwrap();
-            let mut state = LastRuns::open(&path, home("a/"));
+            let mut state = LastRuns::open(&path, location("a/"));
             assert_eq!(state.last_run(&data()), None, "{bad}");
             state.note(&data(), run(RunStatus::Published, 1));
             assert_eq!(fs::read_to_string(&path).unwrap(), good, "{bad}");
         }
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        let mut state = LastRuns::open(&path, home("a/"));
+        let mut state = LastRuns::open(&path, location("a/"));
         state.note(&data(), run(RunStatus::Published, 1));
         assert!(state.last_run(&data()).is_some(), "a failed write is no error");
     }
@@ -189,7 +192,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("state.json");
             fs::write(&path, bytes).unwrap();
-            LastRuns::open(&path, home("a/"));
+            LastRuns::open(&path, location("a/"));
         }
     }
 }

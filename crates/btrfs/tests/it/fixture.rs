@@ -88,7 +88,7 @@ impl World {
     }
 
     /// Makes the bucket unreachable, and returns its address.
-    pub async fn s3_goes_away(&mut self) -> SocketAddr {
+    pub async fn stop_s3(&mut self) -> SocketAddr {
         let address = self.s3.endpoint().trim_start_matches("http://").parse();
         // The world keeps a server: another one, at another address, without the bucket.
         let other = DevStore::start(Options::new(self.folder.path().join("other-s3"))).await;
@@ -97,7 +97,7 @@ impl World {
         address.expect("an address")
     }
 
-    pub async fn s3_comes_back(&mut self, listen: SocketAddr) {
+    pub async fn start_s3_again(&mut self, listen: SocketAddr) {
         let options = Options { listen, ..Options::new(self.folder.path().join("s3")) };
         self.s3 = DevStore::start(options).await.expect("an S3 server");
     }

@@ -9,7 +9,7 @@ use s3up_testkit::{Checkpoint, assert_same_tree, kill_at_each_call, noise};
 
 use crate::fixture::{CHUNK, World};
 
-/// What is published before the run that is killed.
+/// The backups that are published before the run that is killed.
 #[derive(Clone, Copy, PartialEq)]
 enum Before {
     NothingPublished,
@@ -53,7 +53,7 @@ async fn incrementals_of_two_subvolumes_killed_at_any_call_are_each_old_or_new()
                 match moment {
                     Checkpoint::Killed { .. } => assert!(!chain.is_empty(), "{name}"),
                     Checkpoint::Rerun { .. } | Checkpoint::Uninterrupted => {
-                        comes_back(&world, name).await;
+                        can_be_restored(&world, name).await;
                         nothing_is_left_over(&world, name, &chain).await;
                     }
                 }
@@ -92,7 +92,7 @@ async fn a_backup_with_a_prune_killed_at_any_call_leaves_a_whole_chain() {
             let chain = whole_chain(&world, &name).await;
             assert!(!chain.is_empty());
             if !matches!(moment, Checkpoint::Killed { .. }) {
-                comes_back(&world, &name).await;
+                can_be_restored(&world, &name).await;
                 nothing_is_left_over(&world, &name, &chain).await;
             }
         },
@@ -129,7 +129,7 @@ async fn killed_at_each_call(before: Before) {
                     assert!(before == Before::NothingPublished || !chain.is_empty())
                 }
                 Checkpoint::Rerun { .. } | Checkpoint::Uninterrupted => {
-                    comes_back(&world, &name).await;
+                    can_be_restored(&world, &name).await;
                     nothing_is_left_over(&world, &name, &chain).await;
                 }
             }
@@ -168,7 +168,7 @@ async fn whole_chain(world: &World, name: &str) -> BTreeSet<String> {
     keys
 }
 
-async fn comes_back(world: &World, name: &str) {
+async fn can_be_restored(world: &World, name: &str) {
     let target = world.fs.path().join("restored");
     let ran = world.restore(name, &target).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use s3up_devstore::Op;
-use s3up_testkit::{ProgramEnd, assert_same_tree, kill_when, noise, run_to_success};
+use s3up_testkit::{CLOCK, ProgramEnd, assert_same_tree, kill_when, noise, run_to_success};
 
 use crate::fixture::{CHUNK, World};
 
@@ -21,7 +21,7 @@ async fn killed_at_a_hundred_random_moments_a_rerun_always_succeeds() {
     let mut random = Random(seed);
     let mut longest = Duration::ZERO;
     for round in 0..TIMED {
-        let began = Instant::now();
+        let began = CLOCK.start();
         change(&world, round);
         run_to_success(command(&world, round)).await;
         longest = longest.max(began.elapsed());

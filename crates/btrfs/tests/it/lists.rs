@@ -49,9 +49,9 @@ async fn a_list_needs_no_configuration_file() {
     let with = json(&world.run(&["list", "--json"]).await);
     fs::remove_file(world.config()).unwrap();
     let endpoint = world.s3.endpoint();
-    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
+    let bucket = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
     let mut list = vec!["list", "--json", "--endpoint", &endpoint];
-    list.extend(place);
+    list.extend(bucket);
 
     let without = json(&world.run(&list).await);
     let missing = world.run(&["list", "--bucket", "backups"]).await;

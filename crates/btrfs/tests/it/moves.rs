@@ -24,9 +24,9 @@ fn moves_to(world: &World, from: &Path, to: &Path) {
 
 async fn restore_without_file(world: &World, target: &Path, more: &[&str]) -> Ran {
     let endpoint = world.s3.endpoint();
-    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
+    let bucket = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
     let what = ["--subvolume", "data", "--target", target.to_str().expect("UTF-8")];
-    let restore = [&["restore", "--endpoint", &endpoint][..], &place, &what, more].concat();
+    let restore = [&["restore", "--endpoint", &endpoint][..], &bucket, &what, more].concat();
     let ran = world.run(&restore).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     ran

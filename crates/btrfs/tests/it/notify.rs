@@ -106,9 +106,9 @@ async fn only_backups_are_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_notification_is_a_warning() {
     let Some(world) = World::start(&["data"]).await else { return };
-    let mut nobody = Watcher::answering("200 OK").await;
-    nobody.url = format!("http://127.0.0.1:1/{SECRET}");
-    for watcher in [Watcher::answering("404 Not Found").await, nobody] {
+    let mut unreachable = Watcher::answering("200 OK").await;
+    unreachable.url = format!("http://127.0.0.1:1/{SECRET}");
+    for watcher in [Watcher::answering("404 Not Found").await, unreachable] {
         let ran = run(&world, &watcher, &["backup"]).await;
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert!(ran.stderr.contains("event=notify_failed host=127.0.0.1"), "{}", ran.stderr);

@@ -1,4 +1,4 @@
-//! What is due: `plan`, `backup --dry-run` and `backup`.
+//! Tests of plans: `plan`, `backup --dry-run` and `backup` agree on what is due.
 
 use std::fs;
 

@@ -151,10 +151,10 @@ async fn verify_none_creates_the_target_without_another_download() {
 struct Mounted(PathBuf);
 
 impl Mounted {
-    fn over(file: &Path, place: &Path) -> Mounted {
-        let mount = Command::new("mount").arg("--bind").args([file, place]).status();
+    fn over(file: &Path, mount_point: &Path) -> Mounted {
+        let mount = Command::new("mount").arg("--bind").args([file, mount_point]).status();
         assert!(mount.expect("mount").success());
-        Mounted(place.to_owned())
+        Mounted(mount_point.to_owned())
     }
 }
 

@@ -5,8 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use s3up_devstore::{Fault, Op, Versioning};
+use s3up_repository::stamp::timestamp;
 use s3up_testkit::{
-    Checkpoint, assert_same_tree, delete_subvolume, kill_at_each_call, noise, wait_until,
+    CLOCK, Checkpoint, assert_same_tree, delete_subvolume, kill_at_each_call, noise, wait_until,
 };
 use serde_json::Value;
 
@@ -247,7 +248,7 @@ async fn a_prune_needs_no_state_file() {
     assert_eq!(keys(&world).await, published(&world).await);
 }
 
-/// Kills a backup in its second chunk, on a host that never comes back.
+/// Kills a backup in its second chunk, on a host that is then lost.
 async fn lose_host(world: &World) {
     let chunks = keys(world).await.len();
     let held = world.s3.faults().hold_op(Op::UploadPart, 5);
@@ -265,7 +266,7 @@ async fn lose_host(world: &World) {
     }
     fs::remove_dir_all(world.snapshots_dir().join(".btrfs-to-s3")).expect("the records");
     // No record is left of its name, which has a resolution of seconds: wait for the next.
-    let second = || jiff::Timestamp::now().as_second();
+    let second = || timestamp(CLOCK.now()).as_second();
     let died = second();
     assert!(wait_until(2 * RETRY_FOR, || second() > died));
 }

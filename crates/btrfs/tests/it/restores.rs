@@ -78,9 +78,9 @@ async fn a_restore_needs_no_configuration_file() {
     let Some((world, _)) = three_backups().await else { return };
     fs::remove_file(world.config()).unwrap();
     let (target, endpoint) = (world.fs.path().join("restored"), world.s3.endpoint());
-    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
+    let bucket = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas"];
     let what = ["--subvolume", "data", "--target", target.to_str().unwrap()];
-    let restore = [&["restore", "--endpoint", &endpoint][..], &place, &what].concat();
+    let restore = [&["restore", "--endpoint", &endpoint][..], &bucket, &what].concat();
 
     let ran = world.run(&restore).await;
 

@@ -165,10 +165,10 @@ async fn a_backup_stopped_by_a_signal_is_resumed() {
 async fn a_backup_is_resumed_after_a_network_failure() {
     let Some(mut world) = world(1 << 30).await else { return };
     let (run, held) = run_until_part(&world, 20).await;
-    let away = world.s3_goes_away().await;
+    let away = world.stop_s3().await;
     held.release();
     let failed = Ran::of(run.wait_with_output().await.expect("its end"));
-    world.s3_comes_back(away).await;
+    world.start_s3_again(away).await;
     let before = calls(&world);
 
     let ran = world.backup().await;

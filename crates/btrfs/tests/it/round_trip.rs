@@ -132,8 +132,8 @@ async fn a_missing_or_changed_parent_leads_to_a_full_that_names_the_reason() {
         changed.stderr
     );
     assert_eq!(world.newest("data").await.1["kind"], "full");
-    let asked = world.run(&["backup", "--once", "--full"]).await;
-    assert!(asked.stderr.contains("full: requested with --full"), "{}", asked.stderr);
+    let ran = world.run(&["backup", "--once", "--full"]).await;
+    assert!(ran.stderr.contains("full: requested with --full"), "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

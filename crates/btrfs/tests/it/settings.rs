@@ -73,7 +73,7 @@ async fn the_level_of_the_log_is_an_argument_and_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restore_without_a_target_goes_to_the_configured_directory() {
+async fn a_restore_without_a_target_uses_the_configured_directory() {
     let Some(world) = World::start(&["data"]).await else { return };
     std::fs::write(world.subvolume("data").join("file"), "text").unwrap();
     world.backup().await;

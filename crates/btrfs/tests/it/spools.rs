@@ -109,7 +109,7 @@ async fn a_spool_disk_without_space_fails_with_a_clear_error() {
 
     let ran = Ran::of(spooled(&world, disk.path(), 1024 * MIB).output().await.unwrap());
 
-    ran.failed_with(1, &["no room for 1.0 MiB", "s3.spool_enabled = false"]);
+    ran.failed_with(1, &["no space for 1.0 MiB", "s3.spool_enabled = false"]);
     assert!(
         world.all_keys().await.iter().all(|key| !key.contains("/chunk-")),
         "{:?}",

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use s3up_core::Key;
+use s3up_core::{Clock, Key};
 use s3up_devstore::{Fault, Op};
 use s3up_store::{ArchiveState, Thaw, Tier};
-use s3up_testkit::{assert_same_tree, noise};
+use s3up_testkit::{CLOCK, assert_same_tree, noise};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
@@ -39,11 +39,11 @@ async fn chunks(world: &World) -> Vec<Key> {
 
 async fn states(world: &World) -> Vec<ArchiveState> {
     let keys = chunks(world).await;
-    let states = world.store.archive_states(&keys, 4, RETRY_FOR, SystemTime::now()).await;
+    let states = world.store.archive_states(&keys, 4, RETRY_FOR, CLOCK.now()).await;
     states.expect("states").into_values().collect()
 }
 
-pub fn asked(world: &World) -> u64 {
+pub fn thaw_requests(world: &World) -> u64 {
     world.s3.faults().calls(Op::RestoreObject)
 }
 
@@ -73,13 +73,13 @@ async fn a_restore_requests_the_whole_chain_waits_and_restores() {
     let restore = ["restore", "--subvolume", "data", "--target", &target];
 
     let mut child = until_it_waits(&world, &restore).await;
-    assert_eq!(asked(&world), 3, "all chunks of the chain at once");
+    assert_eq!(thaw_requests(&world), 3, "all chunks of the chain at once");
     world.s3.advance(6 * HOUR).await.unwrap();
     let status = child.wait().await.unwrap();
 
     assert!(status.success());
     assert_same_tree(&world.subvolume("data"), target.as_ref());
-    assert_eq!(asked(&world), 3);
+    assert_eq!(thaw_requests(&world), 3);
     world.assert_nothing_runs();
 }
 
@@ -97,7 +97,7 @@ async fn no_wait_restore_requests_a_thaw_and_prints_the_command_to_run_later() {
         ran.failed_with(4, &["0 of 3 chunks are readable", "run again later: ", &later]);
         assert!(!ran.stderr.contains("--no-wait-restore"), "{}", ran.stderr);
     }
-    assert_eq!(asked(&world), 3, "a thaw in progress is not requested again");
+    assert_eq!(thaw_requests(&world), 3, "a thaw in progress is not requested again");
     assert_eq!(names_in(world.fs.path()), ["data", "snapshots"]);
     world.s3.advance(6 * HOUR).await.unwrap();
     let ready = world.run(&restore).await;
@@ -107,7 +107,7 @@ async fn no_wait_restore_requests_a_thaw_and_prints_the_command_to_run_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thaw_goes_on_in_s3_after_a_kill_or_a_timeout() {
+async fn a_thaw_continues_in_s3_after_a_kill_or_a_timeout() {
     let Some(world) = archived("DEEP_ARCHIVE").await else { return };
     let mut killed = until_it_waits(&world, &["thaw", "--subvolume", "data"]).await;
     killed.kill().await.unwrap();
@@ -115,19 +115,19 @@ async fn a_thaw_goes_on_in_s3_after_a_kill_or_a_timeout() {
     let slow = world.run(&["thaw", "--subvolume", "data", "--restore-timeout", "1"]).await;
 
     slow.failed_with(4, &["0 of 3 chunks are readable", "--restore-timeout 1"]);
-    assert_eq!(asked(&world), 3);
+    assert_eq!(thaw_requests(&world), 3);
     world.s3.advance(6 * HOUR).await.unwrap();
     let json = world.run(&["thaw", "--subvolume", "data", "--json"]).await;
     assert_eq!(json.code, Some(0), "{}", json.stderr);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&json["is_ready"], &json["chunks"]), (&true.into(), &3.into()));
     assert!(json["expires_at"].is_string(), "{json}");
-    assert_eq!(asked(&world), 3, "the copies last long enough");
+    assert_eq!(thaw_requests(&world), 3, "the copies last long enough");
     // Once the copies have expired, a thaw requests them again.
     world.s3.advance(30 * DAY).await.unwrap();
     let expired = world.run(&["thaw", "--subvolume", "data", "--no-wait-restore"]).await;
     expired.failed_with(4, &["0 of 3 chunks are readable"]);
-    assert_eq!(asked(&world), 6);
+    assert_eq!(thaw_requests(&world), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +136,7 @@ async fn a_thaw_of_one_backup_needs_no_configuration_file() {
     let keys = world.keys().await;
     let full = keys.iter().find(|key| key.contains("full/manifest-") && key.ends_with("Z.json"));
     let endpoint = world.s3.endpoint();
-    let place = [
+    let bucket = [
         "--bucket",
         "backups",
         "--region",
@@ -150,12 +150,13 @@ async fn a_thaw_of_one_backup_needs_no_configuration_file() {
         ["thaw", "--subvolume", "data", "--manifest-key", full.unwrap(), "--no-wait-restore"];
     let settings = ["--set", "restore.restore_tier=Bulk", "--set", "restore.thaw_days=30"];
 
-    let ran = world.run(&[&wanted[..], &place, &settings].concat()).await;
+    let ran = world.run(&[&wanted[..], &bucket, &settings].concat()).await;
 
     ran.failed_with(4, &["0 of 2 chunks are readable"]);
     assert!(ran.stderr.contains("tier=Bulk days=30"), "{}", ran.stderr);
-    assert_eq!(asked(&world), 2, "only the chain of that backup");
-    let wrong = world.run(&[&wanted[..], &place, &["--set", "restore.thaw_days=0"]].concat()).await;
+    assert_eq!(thaw_requests(&world), 2, "only the chain of that backup");
+    let wrong =
+        world.run(&[&wanted[..], &bucket, &["--set", "restore.thaw_days=0"]].concat()).await;
     wrong.failed_with(2, &["restore.thaw_days: is 0, expected 1 to 365"]);
 }
 
@@ -164,7 +165,7 @@ async fn a_thaw_that_another_program_requested_counts_as_progress() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
     let ask = Thaw { tier: Tier::Standard, days: 14, in_flight: 1, retry_for: RETRY_FOR };
-    world.store.thaw(&keys[..1], &ask, SystemTime::now()).await.unwrap();
+    world.store.thaw(&keys[..1], &ask, CLOCK.now()).await.unwrap();
     // The answer is lost, so the retry meets a thaw in progress.
     world.s3.faults().inject(Op::RestoreObject, 1, Fault::LoseAnswer);
 
@@ -181,7 +182,7 @@ async fn copies_that_would_expire_too_early_are_extended() {
     let keys = chunks(&world).await;
     world.s3.set_restore_delay(Duration::ZERO);
     let ask = Thaw { tier: Tier::Standard, days: 1, in_flight: 1, retry_for: RETRY_FOR };
-    world.store.thaw(&keys, &ask, SystemTime::now()).await.unwrap();
+    world.store.thaw(&keys, &ask, CLOCK.now()).await.unwrap();
 
     let ran = world.run(&["thaw", "--subvolume", "data"]).await;
 
@@ -193,7 +194,7 @@ async fn copies_that_would_expire_too_early_are_extended() {
     );
     for state in states(&world).await {
         let ArchiveState::Ready { expires_at } = state else { panic!("{state:?}") };
-        assert!(expires_at > SystemTime::now() + 13 * DAY, "{expires_at:?}");
+        assert!(expires_at > CLOCK.now() + 13 * DAY, "{expires_at:?}");
     }
 }
 
@@ -215,13 +216,13 @@ async fn copies_are_extended_during_a_long_download() {
     };
     let terms = Terms { tier: Tier::Standard, days: 14 };
     let progress = &ProgressSink::silent();
-    let thaw = Thaw { bucket: &bucket, terms, clock: SystemTime::now, progress };
+    let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress };
     let thawed = thaw.run(&chunks, Mode::Wait { at_most: HOUR }).await.unwrap();
     assert!(thawed.is_ready());
     assert_eq!(thaw.keep_once(&chunks).await.unwrap(), 0, "two weeks are left");
 
-    let in_eight_days = || SystemTime::now() + 8 * DAY;
-    let later = Thaw { clock: in_eight_days, ..thaw };
+    let in_eight_days = || CLOCK.now() + 8 * DAY;
+    let later = Thaw { clock: Clock { wall: in_eight_days, ..CLOCK }, ..thaw };
 
     assert_eq!(later.keep_once(&chunks).await.unwrap(), 3);
 }
@@ -235,7 +236,7 @@ async fn classes_that_are_readable_at_once_are_not_thawed() {
 
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert_same_tree(&world.subvolume("data"), target(&world).as_ref());
-        assert_eq!(asked(&world), 0, "{class}");
+        assert_eq!(thaw_requests(&world), 0, "{class}");
     }
 }
 
@@ -248,15 +249,15 @@ async fn a_refused_thaw_request_is_reported_and_the_others_are_sent() {
     let fast = world.run(&[&thaw[..], &expedited].concat()).await;
 
     fast.failed_with(1, &["DEEP_ARCHIVE does not offer Expedited"]);
-    assert_eq!(asked(&world), 0);
+    assert_eq!(thaw_requests(&world), 0);
     world.s3.faults().inject(Op::RestoreObject, 2, Fault::AccessDenied);
     let denied = world.run(&thaw).await;
     denied.failed_with(
         1,
         &["request the thaw of 3 archived chunks: 1 requests failed", "access denied"],
     );
-    assert_eq!(asked(&world), 3, "the other requests were sent");
+    assert_eq!(thaw_requests(&world), 3, "the other requests were sent");
     let again: Ran = world.run(&thaw).await;
     again.failed_with(4, &["0 of 3 chunks are readable"]);
-    assert_eq!(asked(&world), 4);
+    assert_eq!(thaw_requests(&world), 4);
 }

@@ -28,9 +28,9 @@ async fn an_undamaged_backup_is_sound_with_and_without_a_configuration_file() {
     let table = world.run(&["verify"]).await;
     fs::remove_file(world.config()).unwrap();
     let endpoint = world.s3.endpoint();
-    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas", "--endpoint"];
+    let bucket = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas", "--endpoint"];
 
-    let without = [&["verify", "--json"], &place[..], &[&endpoint]].concat();
+    let without = [&["verify", "--json"], &bucket[..], &[&endpoint]].concat();
     let without = world.run(&without).await;
 
     for ran in [&quick, &deep, &table, &without] {
@@ -51,8 +51,8 @@ async fn without_a_configuration_no_encryption_is_expected() {
     world.reconfigure("[s3]\n", "[s3]\nsse = \"none\"\n");
     world.backup().await;
     let endpoint = world.s3.endpoint();
-    let place = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas", "--endpoint"];
-    let without = [&["verify"], &place[..], &[&endpoint]].concat();
+    let bucket = ["--bucket", "backups", "--region", "us-east-1", "--prefix", "nas", "--endpoint"];
+    let without = [&["verify"], &bucket[..], &[&endpoint]].concat();
     let wanted = [&without[..], &["--set", "s3.sse=AES256"]].concat();
 
     assert_eq!(world.run(&without).await.code, Some(0));

@@ -23,12 +23,12 @@ async fn snapshots_are_made_without_any_call_to_s3() {
     let Some(world) = World::start(&["one", "two"]).await else { return };
     fs::write(world.subvolume("one").join("file"), "content").unwrap();
 
-    let asked = || Op::ALL.iter().map(|op| world.s3.faults().calls(*op)).sum::<u64>();
-    let before = asked();
+    let calls = || Op::ALL.iter().map(|op| world.s3.faults().calls(*op)).sum::<u64>();
+    let before = calls();
 
     let made = without_s3(&world).await;
 
-    assert_eq!(asked(), before);
+    assert_eq!(calls(), before);
     assert_eq!(made.len(), 2, "{made:?}");
     assert_same_tree(&world.subvolume("one"), &world.snapshots_dir().join(&made[0]));
     assert_eq!(world.records(), made);

@@ -1,4 +1,4 @@
-//! What S3 knows about objects, and its rules, without any I/O.
+//! The model of S3: its objects and its rules, without any I/O.
 
 pub(crate) mod archive;
 pub(crate) mod assemble;

@@ -14,7 +14,7 @@ use crate::model::digest::{Algorithm, Checksum, Kind};
 /// Version id of objects that are written while a bucket keeps no versions.
 pub(crate) const NULL_VERSION: &str = "null";
 
-/// Whether a bucket keeps overwritten and deleted objects as versions.
+/// Says if a bucket keeps overwritten and deleted objects as versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Versioning {

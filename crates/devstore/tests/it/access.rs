@@ -17,7 +17,7 @@ async fn a_wrong_secret_is_refused() {
 #[tokio::test]
 async fn an_unknown_access_key_is_refused() {
     let server = server().await;
-    let intruder = client(&server.s3.endpoint(), "nobody", Options::SECRET_ACCESS_KEY);
+    let intruder = client(&server.s3.endpoint(), "stranger", Options::SECRET_ACCESS_KEY);
 
     let refused = intruder.list_objects_v2().bucket(BUCKET).send().await;
 

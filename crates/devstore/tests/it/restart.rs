@@ -1,4 +1,4 @@
-//! What survives a restart, and a crash.
+//! Tests of a restart, regular and after a crash.
 
 use std::fs;
 

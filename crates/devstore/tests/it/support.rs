@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::interceptors::{
@@ -212,7 +212,7 @@ pub fn is_broken<T, E>(result: &Result<T, SdkError<E>>) -> bool {
 
 /// Returns how long `work` takes.
 pub async fn time_of<T>(work: impl Future<Output = T>) -> Duration {
-    let started_at = Instant::now();
+    let started_at = tokio::time::Instant::now();
     work.await;
     started_at.elapsed()
 }

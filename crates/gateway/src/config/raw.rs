@@ -1,4 +1,4 @@
-//! The keys of `server.yaml` as they stand in the file, before any check. The
+//! The keys of `server.yaml` as the file has them, before any check. The
 //! loader refuses unknown keys.
 
 use s3up_cli::config::AbsolutePath;

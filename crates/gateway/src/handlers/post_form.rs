@@ -113,7 +113,7 @@ struct Form {
     bytes_max: u64,
 }
 
-/// What has been done with the file of the form.
+/// The state of the file of the form.
 enum FileState {
     Missing,
     /// The path was known, so the file went into S3.

@@ -7,7 +7,7 @@ use s3up_store::Length;
 use crate::clients::{ClientPolicy, Right};
 use crate::refusal::Refusal;
 
-/// What a request announces about the length of a file.
+/// The length of a file as its request announces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AnnouncedLength {
     Exactly(u64),

@@ -9,7 +9,7 @@ pub(crate) const MTIME_NS_METADATA: &str = "mtime-ns";
 const MODE_METADATA: &str = "mode";
 const CONTENT_TYPE_UNKNOWN: &str = "application/octet-stream";
 
-/// What a client may announce about a file. All of it is optional.
+/// The metadata that a client may announce about a file. All of it is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FileMetadata {
     pub sha256: Option<Sha256Digest>,

@@ -90,7 +90,7 @@ async fn a_wrong_configuration_is_reported_in_one_line() {
         // wrong value                                 exit  the error contains
         ("bucket: \"backups\"", "bucket: \"nowhere\"", 1, "no such bucket"),
         ("\"devstore-secret\"", "\"wrong\"",           1, "does not accept these credentials"),
-        ("access_key_id: \"devstore\"", "access_key_id: \"nobody\"", 1, "does not accept these credentials"),
+        ("access_key_id: \"devstore\"", "access_key_id: \"stranger\"", 1, "does not accept these credentials"),
         (s3.endpoint().leak(), "http://127.0.0.1:1",   1, "probe bucket backups at http://127.0.0.1:1: S3 is busy or unreachable"),
         ("region:", "regoin:",                         2, "did you mean `region`"),
         ("\"devstore-secret\"", "\"${NO_SUCH_VARIABLE}\"", 2, "NO_SUCH_VARIABLE"),

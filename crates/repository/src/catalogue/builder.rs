@@ -8,7 +8,7 @@ use s3up_core::{Key, error_chain};
 use s3up_store::Listed;
 
 use super::{
-    ABSENT_NAMED_MAX, Absent, Backup, Catalogue, Found, OBJECTS_MAX, Object, Pointing,
+    ABSENT_NAMED_MAX, Absent, Backup, Catalogue, ManifestKey, OBJECTS_MAX, Object, Pointing,
     TooManyObjects,
 };
 use crate::chain::{ChainEntry, fits};
@@ -61,13 +61,13 @@ impl ObjectIndex {
     }
 
     /// Returns the manifests to read, in the order in which they must be added.
-    pub fn manifests(&self, layout: &Layout, subvolume: &SubvolumeName) -> Vec<Found> {
+    pub fn manifests(&self, layout: &Layout, subvolume: &SubvolumeName) -> Vec<ManifestKey> {
         let of_kind = |kind: Kind| {
             let prefix = layout.manifests(subvolume, kind);
             let found = move |key: &String| {
                 let stamp = key.strip_prefix(&prefix)?.strip_suffix(".json")?;
                 let (stamp, key) = (Stamp::parse(stamp).ok()?, Key::parse(key).ok()?);
-                Some(Found { stamp, kind, key })
+                Some(ManifestKey { stamp, kind, key })
             };
             self.objects.keys().filter_map(found)
         };
@@ -83,10 +83,10 @@ impl ObjectIndex {
 
 impl CatalogueBuilder {
     /// Adds a manifest, or the reason why it cannot be read.
-    pub fn add(&mut self, found: Found, manifest: Result<Manifest, String>) {
+    pub fn add(&mut self, listed: ManifestKey, manifest: Result<Manifest, String>) {
         let mut backup = Backup {
             manifest: Err(String::new()),
-            found,
+            listed,
             total_bytes: 0,
             chunk_count: 0,
             classes: BTreeSet::new(),
@@ -104,7 +104,7 @@ impl CatalogueBuilder {
             if let Some(parts) = &manifest.parts {
                 self.name(&parts.key, None, &mut backup.absent);
             }
-            ChainEntry { key: backup.found.key.clone(), manifest }
+            ChainEntry { key: backup.listed.key.clone(), manifest }
         });
         self.backups.push(backup);
     }
@@ -134,7 +134,7 @@ impl CatalogueBuilder {
     ) -> Catalogue {
         let CatalogueBuilder { subvolume, objects, mut backups } = self;
         let keys: BTreeMap<Key, usize> =
-            backups.iter().enumerate().map(|(n, backup)| (backup.found.key.clone(), n)).collect();
+            backups.iter().enumerate().map(|(n, backup)| (backup.listed.key.clone(), n)).collect();
         for backup in &mut backups {
             let parent =
                 backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parent_key().ok());

@@ -10,7 +10,8 @@ use futures::StreamExt;
 use s3up_core::error_chain;
 use s3up_store::StoreError;
 
-use super::{Catalogue, Found, ObjectIndex, TooManyObjects};
+use super::builder::ObjectIndex;
+use super::{Catalogue, ManifestKey, TooManyObjects};
 use crate::documents::{Bucket, ReadChainError};
 use crate::layout::Layout;
 use crate::manifest::{Manifest, Pointer};
@@ -61,15 +62,15 @@ impl Catalogue {
     ) -> Result<Catalogue, CatalogueError> {
         let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
         let folder = layout.folder(subvolume);
-        let mut inventory = ObjectIndex::new(folder.clone());
+        let mut index = ObjectIndex::new(folder.clone());
         let mut listing = bucket.store.list(&folder, bucket.retry_for);
         while let Some(page) = listing.next_page().await? {
             for listed in page {
-                inventory.add(listed)?;
+                index.add(listed)?;
             }
         }
-        let found = inventory.manifests(layout, subvolume);
-        let mut draft = inventory.into_draft(subvolume.clone());
+        let found = index.manifests(layout, subvolume);
+        let mut draft = index.into_draft(subvolume.clone());
         // The bucket is cloned because the future must be `Send`.
         let each = found.into_iter().map(|found| {
             let bucket = bucket.clone();
@@ -91,8 +92,8 @@ impl Catalogue {
 
 async fn read_manifest(
     bucket: &Bucket,
-    found: Found,
-) -> Result<(Found, Result<Manifest, String>), StoreError> {
+    found: ManifestKey,
+) -> Result<(ManifestKey, Result<Manifest, String>), StoreError> {
     match bucket.entry(found.key.clone()).await {
         Ok(entry) => Ok((found, Ok(entry.manifest))),
         Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),

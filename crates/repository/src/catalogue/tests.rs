@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 use s3up_core::{KeyPrefix, Sha256Digest};
 use s3up_store::Listed;
 
+use super::builder::ObjectIndex;
 use super::*;
 use crate::manifest::{ChunkRecord, Manifest, PartsRecord};
 
@@ -11,7 +12,7 @@ const FIRST_DAY: u64 = 1_767_225_600;
 
 #[test]
 fn backups_form_generations_and_chains() {
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).incremental(1, 0).incremental(2, 1).incremental(3, 1);
     listed.full(10).incremental(11, 10);
     listed.points_to(11);
@@ -26,14 +27,14 @@ fn backups_form_generations_and_chains() {
     assert_eq!(generations[1].chains.len(), 1);
     assert_eq!(catalogue.current().unwrap().map(|chain| listed.days(&chain)), Some(vec![10, 11]));
     assert_eq!(catalogue.unknown(&layout()).count(), 0);
-    let standings = catalogue.standings();
-    assert_eq!(standings[..4], [const { Standing::Earlier }; 4]);
-    assert_eq!(standings[4..], [Standing::Current, Standing::Current]);
+    let publications = catalogue.publications();
+    assert_eq!(publications[..4], [const { Publication::Earlier }; 4]);
+    assert_eq!(publications[4..], [Publication::Current, Publication::Current]);
 }
 
 #[test]
 fn objects_that_no_manifest_names_are_unknown() {
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).points_to(0);
     for name in ["full/chunk-20260101T000000Z-7.bin", "full/manifest-today.json", "notes.txt"] {
         listed.put(&format!("nas/subvol/data/{name}"), 3, 0, None);
@@ -51,7 +52,7 @@ fn objects_that_no_manifest_names_are_unknown() {
 
 #[test]
 fn a_broken_backup_is_named_and_breaks_no_other() {
-    type Damage = fn(&mut ListedBackups);
+    type Damage = fn(&mut TestListing);
     #[rustfmt::skip]
     let cases: [(&str, Damage, &str, &[u32]); 6] = [
         // situation           damage                                       message                                     still sound
@@ -63,24 +64,24 @@ fn a_broken_backup_is_named_and_breaks_no_other() {
         ("wrong subvolume",    |s| s.edit(1, |m| m.subvolume = "x".into()), "belongs to the subvolume \"x\"",                &[0, 10]),
     ];
     for (situation, damage, says, sound) in cases {
-        let mut listed = ListedBackups::default();
+        let mut listed = TestListing::default();
         listed.full(0).incremental(1, 0).incremental(2, 1).full(10).points_to(10);
         damage(&mut listed);
 
         let catalogue = listed.catalogue();
 
-        let standings = catalogue.standings();
+        let publications = catalogue.publications();
         for (n, backup) in catalogue.backups.iter().enumerate() {
-            let day = listed.day_of(backup.found.stamp);
-            match &standings[n] {
-                Standing::Broken(reason) => {
+            let day = listed.day_of(backup.listed.stamp);
+            match &publications[n] {
+                Publication::Broken(reason) => {
                     assert!(!sound.contains(&day), "{situation}: {day} {reason}");
                     assert!(reason.contains(says), "{situation}: {day} {reason}");
                 }
-                Standing::Current
-                | Standing::Earlier
-                | Standing::Unpublished
-                | Standing::Unknown => assert!(sound.contains(&day), "{situation}: {day}"),
+                Publication::Current
+                | Publication::Earlier
+                | Publication::Unpublished
+                | Publication::Unknown => assert!(sound.contains(&day), "{situation}: {day}"),
             }
         }
         assert!(catalogue.current().is_ok(), "{situation}");
@@ -89,16 +90,19 @@ fn a_broken_backup_is_named_and_breaks_no_other() {
 
 #[test]
 fn a_dangling_pointer_is_broken() {
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).incremental(1, 0);
     assert_eq!(listed.catalogue().pointer, Pointing::Nothing);
-    assert_eq!(listed.catalogue().standings(), [Standing::Unpublished, Standing::Unpublished]);
+    assert_eq!(
+        listed.catalogue().publications(),
+        [Publication::Unpublished, Publication::Unpublished]
+    );
     listed.points_to(0);
-    assert_eq!(listed.catalogue().standings(), [Standing::Current, Standing::Unpublished]);
+    assert_eq!(listed.catalogue().publications(), [Publication::Current, Publication::Unpublished]);
     listed.points_to(7);
     let reason = listed.catalogue().current().unwrap_err();
     assert!(reason.contains("manifest-20260108T000000Z.json is missing"), "{reason}");
-    assert_eq!(listed.catalogue().standings(), [Standing::Unknown, Standing::Unknown]);
+    assert_eq!(listed.catalogue().publications(), [Publication::Unknown, Publication::Unknown]);
 }
 
 #[test]
@@ -114,7 +118,7 @@ fn the_number_of_objects_has_a_limit() {
 
 /// A listing and manifests, without a bucket.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ListedBackups {
+pub(crate) struct TestListing {
     listed: BTreeMap<String, Listed>,
     manifests: BTreeMap<Key, Result<Manifest, String>>,
     pointer: Option<Key>,
@@ -165,12 +169,12 @@ fn listed_object(key: &str, size: u64, day: u32, class: Option<&str>) -> Listed 
     }
 }
 
-impl ListedBackups {
-    pub(crate) fn full(&mut self, day: u32) -> &mut ListedBackups {
+impl TestListing {
+    pub(crate) fn full(&mut self, day: u32) -> &mut TestListing {
         self.backup(day, None, None)
     }
 
-    pub(crate) fn incremental(&mut self, day: u32, parent: u32) -> &mut ListedBackups {
+    pub(crate) fn incremental(&mut self, day: u32, parent: u32) -> &mut TestListing {
         self.backup(day, Some(parent), None)
     }
 
@@ -180,10 +184,10 @@ impl ListedBackups {
         day: u32,
         parent: Option<u32>,
         class: Option<&str>,
-    ) -> &mut ListedBackups {
+    ) -> &mut TestListing {
         let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
         let name = name(day, kind);
-        let mut manifest = crate::chain::tests::entry(day, parent).manifest;
+        let mut manifest = crate::testing::entry(day, parent).manifest;
         manifest.created_at = stamp(day);
         manifest.parent_manifest = parent.map(|parent| self.key_of(parent).as_str().to_owned());
         let record = |n| ChunkRecord {
@@ -252,20 +256,20 @@ impl ListedBackups {
 
     pub(crate) fn days(&self, backups: &[usize]) -> Vec<u32> {
         let catalogue = self.catalogue();
-        backups.iter().map(|n| self.day_of(catalogue.backups[*n].found.stamp)).collect()
+        backups.iter().map(|n| self.day_of(catalogue.backups[*n].listed.stamp)).collect()
     }
 
     pub(crate) fn catalogue(&self) -> Catalogue {
-        let mut inventory = ObjectIndex::new(layout().folder(&data()));
+        let mut index = ObjectIndex::new(layout().folder(&data()));
         for listed in self.listed.values() {
-            inventory.add(listed.clone()).unwrap();
+            index.add(listed.clone()).unwrap();
         }
         if let Some(pointer) = &self.pointer {
-            inventory.add(listed_object(layout().pointer(&data()).as_str(), 5, 0, None)).unwrap();
+            index.add(listed_object(layout().pointer(&data()).as_str(), 5, 0, None)).unwrap();
             assert!(!pointer.as_str().is_empty());
         }
-        let found = inventory.manifests(&layout(), &data());
-        let mut draft = inventory.into_draft(data());
+        let found = index.manifests(&layout(), &data());
+        let mut draft = index.into_draft(data());
         for found in found {
             let manifest = self.manifests[&found.key].clone();
             draft.add(found, manifest);

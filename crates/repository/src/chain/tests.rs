@@ -1,6 +1,6 @@
 use super::*;
-use crate::manifest::{ChunkRecord, S3Record, SnapshotRecord, VERSION};
 use crate::stamp::Stamp;
+use crate::testing::entry;
 
 #[test]
 fn a_chain_leads_from_its_full_to_the_newest() {
@@ -77,45 +77,4 @@ fn collect(entries: impl Iterator<Item = ChainEntry>) -> Result<Chain, ChainErro
         }
     }
     panic!("the entries ended before a full")
-}
-
-/// Returns backup number `n`, based on number `parent`.
-pub(crate) fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
-    let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
-    let manifest = Manifest {
-        version: VERSION,
-        subvolume: "data".to_owned(),
-        kind: if parent.is_some() { Kind::Incremental } else { Kind::Full },
-        created_at: stamp,
-        snapshot: SnapshotRecord {
-            name: format!("data__{stamp}__{}", if parent.is_some() { "inc" } else { "full" }),
-            path: "/snapshots/data".to_owned(),
-            uuid: Some(format!("uuid-{n}")),
-            parent_uuid: parent.map(|n| format!("uuid-{n}")),
-            ctransid: Some(u64::from(n)),
-            parent_ctransid: parent.map(u64::from),
-        },
-        parent_manifest: parent.map(|n| format!("m{n}")),
-        chunks: vec![ChunkRecord {
-            key: format!("c{n}"),
-            size: 10,
-            sha256: s3up_core::Sha256Digest::of(b""),
-            etag: None,
-            crc64nvme: None,
-            part_size: None,
-        }],
-        total_bytes: 10,
-        chunk_size: 100,
-        s3: S3Record { storage_class: None },
-        parts: None,
-        started_at: None,
-        elapsed_seconds: None,
-        host: None,
-        tool: None,
-        kernel: None,
-        btrfs_progs: None,
-        stream_protocol: None,
-        parent_received: false,
-    };
-    ChainEntry { key: Key::parse(&format!("m{n}")).unwrap(), manifest }
 }

@@ -31,9 +31,9 @@ pub struct JournalError {
 impl Journal {
     /// Opens the journal. Never fails: an unusable one is treated as empty, with a
     /// warning.
-    pub fn open(state_path: &Path, home: RepositoryLocation) -> Journal {
+    pub fn open(state_path: &Path, location: RepositoryLocation) -> Journal {
         let path = state_path.with_extension("prune.json");
-        Journal(StateFile::open_or_warn(path, home, FORMAT))
+        Journal(StateFile::open_or_warn(path, location, FORMAT))
     }
 
     /// Returns the keys in the journal that belong to this subvolume.
@@ -75,12 +75,12 @@ mod tests {
     fn keys_are_remembered_until_they_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("deep/state.json");
-        let home = |prefix: &str| RepositoryLocation {
+        let location = |prefix: &str| RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),
             prefix: prefix.to_owned(),
         };
-        let open = |prefix| Journal::open(&state, home(prefix));
+        let open = |prefix| Journal::open(&state, location(prefix));
         let key = |text: &str| Key::parse(text).unwrap();
         let chunk = key("nas/subvol/data/full/chunk-20260101T000000Z-0.bin");
         let keys = [chunk.clone(), key("nas/subvol/data/current.json"), key("other/x")];

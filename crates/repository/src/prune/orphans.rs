@@ -68,11 +68,11 @@ fn is_ours(key: &Key, catalogue: &Catalogue, layout: &Layout) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::tests::{ListedBackups, chunk_key, layout, now};
+    use crate::catalogue::tests::{TestListing, chunk_key, layout, now};
 
     #[test]
     fn only_old_chunks_and_part_indexes_without_a_manifest_are_orphans() {
-        let mut listed = ListedBackups::default();
+        let mut listed = TestListing::default();
         listed.full(0).incremental(1, 0).points_to(1);
         let lost = chunk_key(2, 0);
         listed.put(&lost, 5, 2, None);
@@ -80,7 +80,7 @@ mod tests {
         listed.put(&chunk_key(9, 0), 5, 9, None);
         listed.put("nas/subvol/data/notes.txt", 5, 2, None);
         let of =
-            |listed: &ListedBackups, days| orphans(&listed.catalogue(), &layout(), days, now(10));
+            |listed: &TestListing, days| orphans(&listed.catalogue(), &layout(), days, now(10));
 
         let found = of(&listed, 7).unwrap();
 

@@ -1,27 +1,27 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::tests::{ListedBackups, manifest_key, now};
+use crate::catalogue::tests::{TestListing, manifest_key, now};
 use crate::names::Kind;
 
 const ONE: Retention = Retention { generations: 1, min_age: MinAge::ByClass };
 const DEEP: Option<&str> = Some("DEEP_ARCHIVE");
 
-fn plan_at(listed: &ListedBackups, retention: Retention, day: u32) -> PrunePlan {
+fn plan_at(listed: &TestListing, retention: Retention, day: u32) -> PrunePlan {
     plan(&listed.catalogue(), retention, &Ok(()), &[], now(day))
 }
 
 /// `G`oes, `C`urrent, `R`etained, `I`ncremental awaited, `A`ge, `N`ewer, Neede`d`, `H`eld.
 fn fates_of(plan: &PrunePlan) -> String {
-    let letter = |verdict: &Verdict| match &verdict.fate {
-        Fate::Goes => 'G',
-        Fate::Current => 'C',
-        Fate::Retained => 'R',
-        Fate::WaitsForIncremental => 'I',
-        Fate::WaitsForAge { .. } => 'A',
-        Fate::Newer => 'N',
-        Fate::Needed { .. } => 'd',
-        Fate::Blocked => 'H',
+    let letter = |verdict: &Verdict| match &verdict.decision {
+        Decision::Delete => 'G',
+        Decision::Current => 'C',
+        Decision::Retained => 'R',
+        Decision::WaitsForIncremental => 'I',
+        Decision::WaitsForAge { .. } => 'A',
+        Decision::Newer => 'N',
+        Decision::Needed { .. } => 'd',
+        Decision::Blocked => 'H',
     };
     plan.verdicts.iter().map(letter).collect()
 }
@@ -29,30 +29,30 @@ fn fates_of(plan: &PrunePlan) -> String {
 #[test]
 fn only_replaced_generations_are_deleted() {
     /// Three generations of two backups: one on each day that ends in 0 and 1.
-    fn three() -> ListedBackups {
-        let mut listed = ListedBackups::default();
+    fn three() -> TestListing {
+        let mut listed = TestListing::default();
         for day in [0, 10, 20] {
             listed.full(day).incremental(day + 1, day);
         }
         listed.points_to(21);
         listed
     }
-    fn full_only() -> ListedBackups {
-        let mut listed = ListedBackups::default();
+    fn full_only() -> TestListing {
+        let mut listed = TestListing::default();
         for day in [0, 10, 20] {
             listed.full(day);
         }
         listed.points_to(20);
         listed
     }
-    let with = |mut listed: ListedBackups, edit: &dyn Fn(&mut ListedBackups)| {
+    let with = |mut listed: TestListing, edit: &dyn Fn(&mut TestListing)| {
         edit(&mut listed);
         listed
     };
     #[rustfmt::skip]
     let cases = [
-        // situation                      in the bucket                                       keep  fates
-        ("one generation",                with(ListedBackups::default(), &|s| { s.full(0).points_to(0) }), 1, "C"),
+        // situation                      in the bucket                                       keep  decisions
+        ("one generation",                with(TestListing::default(), &|s| { s.full(0).points_to(0) }), 1, "C"),
         ("replaced by a newer one",        three(),                                            1, "GGC"),
         ("two are kept",                  three(),                                            2, "GRC"),
         ("more than exist",               three(),                                            9, "RRC"),
@@ -60,7 +60,7 @@ fn only_replaced_generations_are_deleted() {
         ("no incremental yet, two kept",  with(three(), &|s| s.points_to(20)),                2, "IRC"),
         ("only ever fulls",               full_only(),                                        1, "GIC"),
         ("pointer was set back",          with(three(), &|s| s.points_to(11)),                1, "GCN"),
-        ("nothing is published",          with(ListedBackups::default(), &|s| { s.full(0).full(10); }), 1, "HH"),
+        ("nothing is published",          with(TestListing::default(), &|s| { s.full(0).full(10); }), 1, "HH"),
         ("the pointer dangles",           with(three(), &|s| s.points_to(25)),                1, "HHH"),
         ("a manifest is damaged",         with(three(), &|s| s.damage(1)),                    1, "HHH"),
         ("the published one lacks a chunk", with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(21, 0))), 1, "HHH"),
@@ -89,21 +89,25 @@ fn a_generation_waits_until_early_deletion_is_free() {
         (None,                   MinAge::Days(40),   Some(1 + 39)),
     ];
     for (class, min_age, last) in cases {
-        let mut listed = ListedBackups::default();
+        let mut listed = TestListing::default();
         listed.backup(0, None, class).backup(1, Some(0), class).full(10).incremental(11, 10);
         listed.points_to(11);
-        let fate =
-            |day| plan_at(&listed, Retention { min_age, ..ONE }, day).verdicts[0].fate.clone();
+        let decision =
+            |day| plan_at(&listed, Retention { min_age, ..ONE }, day).verdicts[0].decision.clone();
         if let Some(last) = last {
-            assert_eq!(fate(last), Fate::WaitsForAge { until: now(last + 1) }, "{class:?}");
+            assert_eq!(decision(last), Decision::WaitsForAge { until: now(last + 1) }, "{class:?}");
         }
-        assert_eq!(fate(last.map_or(11, |last| last + 1)), Fate::Goes, "{class:?} {min_age:?}");
+        assert_eq!(
+            decision(last.map_or(11, |last| last + 1)),
+            Decision::Delete,
+            "{class:?} {min_age:?}"
+        );
     }
 }
 
 #[test]
 fn the_newest_backup_is_deleted_first_and_its_manifest_before_its_objects() {
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).incremental(1, 0).incremental(2, 1).full(10).incremental(11, 10);
     listed.points_to(11);
 
@@ -121,20 +125,20 @@ fn the_newest_backup_is_deleted_first_and_its_manifest_before_its_objects() {
 
 #[test]
 fn an_incomplete_published_chain_stops_every_deletion() {
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
-    let proven = Err("a chunk has another checksum".to_owned());
+    let audited = Err("a chunk has another checksum".to_owned());
 
-    let plan = plan(&listed.catalogue(), ONE, &proven, &[], now(12));
+    let plan = plan(&listed.catalogue(), ONE, &audited, &[], now(12));
 
     assert!(plan.is_empty());
-    let held = plan.held.unwrap().to_string();
-    assert_eq!(held, "the published chain is incomplete: a chunk has another checksum");
+    let blocked = plan.blocked.unwrap().to_string();
+    assert_eq!(blocked, "the published chain is incomplete: a chunk has another checksum");
 }
 
 #[test]
 fn a_prune_deletes_what_an_interrupted_one_left_and_nothing_that_is_named() {
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
     let begun: Vec<Key> = plan_at(&listed, ONE, 12).objects().cloned().collect();
     listed.remove(manifest_key(0, Kind::Full).as_str());
@@ -150,7 +154,7 @@ fn a_prune_deletes_what_an_interrupted_one_left_and_nothing_that_is_named() {
 #[test]
 fn a_shared_object_is_deleted_with_the_last_backup_that_names_it() {
     let shared = crate::catalogue::tests::chunk_key(1, 0);
-    let mut listed = ListedBackups::default();
+    let mut listed = TestListing::default();
     listed.full(0).incremental(1, 0).incremental(2, 1).full(10).incremental(11, 10);
     listed.points_to(11);
     listed.edit(2, |manifest| manifest.chunks[0].key = shared.clone());
@@ -167,11 +171,11 @@ fn a_shared_object_is_deleted_with_the_last_backup_that_names_it() {
 
 /// Random backups: each a full, or an incremental on an earlier one, with a storage
 /// class; some are damaged.
-fn listings() -> impl Strategy<Value = (ListedBackups, Vec<u32>)> {
+fn listings() -> impl Strategy<Value = (TestListing, Vec<u32>)> {
     let class = prop_oneof![Just(None), Just(Some("STANDARD_IA")), Just(DEEP)];
     let backup = (proptest::option::weighted(0.7, 0u32..40), class, 0u8..20);
     (proptest::collection::vec(backup, 1..24), any::<u32>()).prop_map(|(backups, pointer)| {
-        let mut listed = ListedBackups::default();
+        let mut listed = TestListing::default();
         let days: Vec<u32> = (0..backups.len() as u32).map(|n| n * 7).collect();
         for (n, (parent, class, _)) in backups.iter().enumerate() {
             // Mostly based on one of the last, as in practice.
@@ -195,10 +199,10 @@ fn listings() -> impl Strategy<Value = (ListedBackups, Vec<u32>)> {
 }
 
 /// Returns what existing manifests name and lack: objects and parents.
-fn lacks(listed: &ListedBackups) -> BTreeSet<String> {
+fn lacks(listed: &TestListing) -> BTreeSet<String> {
     let mut lacks = BTreeSet::new();
     for backup in &listed.catalogue().backups {
-        let key = &backup.found.key;
+        let key = &backup.listed.key;
         let Some(manifest) = listed.manifest(key) else { continue };
         let chunks = manifest.chunks.iter().map(|chunk| chunk.key.clone());
         let parts = manifest.parts.iter().map(|parts| parts.key.clone());

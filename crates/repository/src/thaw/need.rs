@@ -9,21 +9,21 @@ use s3up_store::ArchiveState;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a chunk needs before it can be read.
+/// The action that makes a chunk readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// It is readable for long enough.
     Nothing,
     /// Its thaw is in progress.
     Time,
-    ToBeAskedFor,
+    Request,
     /// It is readable, but less than half of the days are left.
-    ToBeExtended,
+    Extension,
 }
 
 /// The state of all chunks of a chain at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct ThawState {
     pub total: usize,
     pub total_bytes: u64,
     /// Number of readable chunks.
@@ -31,7 +31,7 @@ pub struct Look {
     pub ready_bytes: u64,
     /// Number of chunks whose thaw is in progress.
     pub under_way: usize,
-    pub to_ask: Vec<Key>,
+    pub to_request: Vec<Key>,
     pub to_extend: Vec<Key>,
     /// When the first copy expires; `None` if there are no copies.
     pub expires_at: Option<SystemTime>,
@@ -42,40 +42,39 @@ pub fn need(state: ArchiveState, days: u32, now: SystemTime) -> Need {
     match state {
         ArchiveState::NotArchived => Need::Nothing,
         ArchiveState::InProgress => Need::Time,
-        ArchiveState::Archived => Need::ToBeAskedFor,
-        ArchiveState::Ready { expires_at } if expires_at < now + DAY * days / 2 => {
-            Need::ToBeExtended
-        }
+        ArchiveState::Archived => Need::Request,
+        ArchiveState::Ready { expires_at } if expires_at < now + DAY * days / 2 => Need::Extension,
         ArchiveState::Ready { .. } => Need::Nothing,
     }
 }
 
-impl Look {
+impl ThawState {
     pub fn of(
         chunks: &BTreeMap<Key, u64>,
         states: &BTreeMap<Key, ArchiveState>,
         days: u32,
         now: SystemTime,
-    ) -> Look {
-        let mut look = Look::default();
+    ) -> ThawState {
+        let mut of_chain = ThawState::default();
         for (key, bytes) in chunks {
             let state = states.get(key).copied().unwrap_or(ArchiveState::Archived);
-            look.total += 1;
-            look.total_bytes = look.total_bytes.saturating_add(*bytes);
+            of_chain.total += 1;
+            of_chain.total_bytes = of_chain.total_bytes.saturating_add(*bytes);
             match need(state, days, now) {
-                Need::Nothing => look.count_ready(*bytes),
-                Need::Time => look.under_way += 1,
-                Need::ToBeAskedFor => look.to_ask.push(key.clone()),
-                Need::ToBeExtended => {
-                    look.count_ready(*bytes);
-                    look.to_extend.push(key.clone());
+                Need::Nothing => of_chain.count_ready(*bytes),
+                Need::Time => of_chain.under_way += 1,
+                Need::Request => of_chain.to_request.push(key.clone()),
+                Need::Extension => {
+                    of_chain.count_ready(*bytes);
+                    of_chain.to_extend.push(key.clone());
                 }
             }
             if let ArchiveState::Ready { expires_at } = state {
-                look.expires_at = Some(look.expires_at.map_or(expires_at, |at| at.min(expires_at)));
+                of_chain.expires_at =
+                    Some(of_chain.expires_at.map_or(expires_at, |at| at.min(expires_at)));
             }
         }
-        look
+        of_chain
     }
 
     fn count_ready(&mut self, bytes: u64) {
@@ -88,7 +87,7 @@ impl Look {
     }
 }
 
-impl fmt::Display for Look {
+impl fmt::Display for ThawState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ready, total) = (Size(self.ready_bytes), Size(self.total_bytes));
         write!(f, "{} of {} chunks are readable ({ready} of {total})", self.ready, self.total)
@@ -112,9 +111,9 @@ mod tests {
             // state       days  need, on day 10
             (NotArchived,  14,   Need::Nothing),
             (InProgress,   14,   Need::Time),
-            (Archived,     14,   Need::ToBeAskedFor),
-            (until(11),    14,   Need::ToBeExtended),
-            (until(16),    14,   Need::ToBeExtended),
+            (Archived,     14,   Need::Request),
+            (until(11),    14,   Need::Extension),
+            (until(16),    14,   Need::Extension),
             (until(17),    14,   Need::Nothing),
             (until(24),    14,   Need::Nothing),
             (until(11),    1,    Need::Nothing),
@@ -134,19 +133,19 @@ mod tests {
             let a_and_b = [(key("a"), NotArchived), (key("b"), Ready { expires_at: day(12) })];
             BTreeMap::from_iter(a_and_b.into_iter().chain([(key("c"), c), (key("d"), d)]))
         };
-        let look = |c, d| Look::of(&chunks, &states(c, d), 14, day(10));
+        let of_chain = |c, d| ThawState::of(&chunks, &states(c, d), 14, day(10));
 
-        let some = look(InProgress, Archived);
+        let some = of_chain(InProgress, Archived);
         assert_eq!((some.ready, some.total, some.under_way), (2, 4, 1));
         assert_eq!((some.ready_bytes, some.total_bytes), (11, 1111));
-        assert_eq!((&*some.to_ask, &*some.to_extend), (&[key("d")][..], &[key("b")][..]));
+        assert_eq!((&*some.to_request, &*some.to_extend), (&[key("d")][..], &[key("b")][..]));
         assert!(!some.is_ready());
         assert_eq!(some.to_string(), "2 of 4 chunks are readable (11 B of 1.1 KiB)");
 
-        let all = look(NotArchived, Ready { expires_at: day(30) });
+        let all = of_chain(NotArchived, Ready { expires_at: day(30) });
         assert!(all.is_ready());
         assert_eq!(all.expires_at, Some(day(12)));
-        let unknown = Look::of(&chunks, &BTreeMap::new(), 14, day(10));
-        assert_eq!(unknown.to_ask.len(), 4, "an object of unknown state is requested");
+        let unknown = ThawState::of(&chunks, &BTreeMap::new(), 14, day(10));
+        assert_eq!(unknown.to_request.len(), 4, "an object of unknown state is requested");
     }
 }

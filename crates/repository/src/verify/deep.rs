@@ -70,7 +70,8 @@ async fn read_or_fail(
     if !archived.is_empty() {
         return Ok(Read { archived, ..Read::default() });
     }
-    let fetch_plan = FetchPlan::look_at(bucket, std::slice::from_ref(entry), concurrency).await?;
+    let fetch_plan =
+        FetchPlan::check_entries(bucket, std::slice::from_ref(entry), concurrency).await?;
     Ok(Read { bytes: prove(&fetch_plan, progress).await?, ..Read::default() })
 }
 
@@ -98,8 +99,8 @@ async fn prove(fetch_plan: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u6
                 progress.inc(bytes.len() as u64);
             }
         }
-        let cut = |source| FetchError::Cut { manifest: manifest(), source };
-        verifier.finish().map_err(cut)?;
+        let truncated = |source| FetchError::Truncated { manifest: manifest(), source };
+        verifier.finish().map_err(truncated)?;
     }
     Ok(bytes_read)
 }
@@ -107,7 +108,7 @@ async fn prove(fetch_plan: &FetchPlan<'_>, progress: &ProgressSink) -> Result<u6
 /// True if the error shows damage, and not only that reading failed.
 fn is_damage(err: &FetchError) -> bool {
     match (err, err.of_store()) {
-        // What was looked at was not even there to be read.
+        // The request for its facts failed, so nothing was read.
         (FetchError::Store(_), _) => false,
         (_, Some(err)) => err.kind == StoreKind::Corrupt,
         (_, None) => true,

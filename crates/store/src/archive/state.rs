@@ -12,7 +12,7 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether an object can be read now.
+/// Says if an object can be read now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveState {
     /// Its storage class allows reading at once.
@@ -44,7 +44,7 @@ pub(crate) enum RestoreStatus {
     Done { expires_at: SystemTime },
 }
 
-/// What a thaw does for one object.
+/// The effect of a thaw on one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ThawAction {
     Nothing,

@@ -44,7 +44,7 @@ pub struct Thawed {
     pub outcome: Result<ArchiveState, StoreError>,
 }
 
-/// What S3 reports about one object.
+/// The answer of S3 about one object.
 #[derive(Clone, Debug, Default)]
 struct ArchiveInfo {
     class: Option<String>,

@@ -5,7 +5,7 @@
 //! them, and are reused. Buffers in use and idle ones together never exceed the
 //! budget. A request that finds no room waits, first come, first served. It
 //! cannot deadlock: a filled buffer needs no second one to be sent, so every
-//! buffer comes back.
+//! buffer is returned.
 
 #[cfg(test)]
 mod tests;

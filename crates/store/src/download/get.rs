@@ -1,4 +1,4 @@
-//! What to download of one object, and how.
+//! The description of one download: object, range and limits.
 
 use std::ops::Range;
 use std::sync::Arc;

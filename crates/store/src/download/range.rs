@@ -2,7 +2,7 @@
 //! range with a wrong digest is fetched once more.
 //!
 //! A damaged part was damaged in transit or at rest; only a second fetch can tell.
-//! If it is damaged at rest, it comes back the same.
+//! If it is damaged at rest, it arrives with the same damage.
 
 use std::ops::Range;
 

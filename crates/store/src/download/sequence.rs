@@ -39,9 +39,9 @@ pub struct DownloadSequence {
     store: Store,
     gets: Vec<Arc<Get>>,
     fetches: VecDeque<Fetch>,
-    /// Where the next request starts.
+    /// Position at which the next request starts.
     requested: Position,
-    /// Where the next bytes for the reader start.
+    /// Position of the next bytes for the reader.
     read: Position,
     check: WholeCheck,
 }

@@ -26,7 +26,7 @@ pub struct NotDeleted {
     pub error: StoreError,
 }
 
-/// What to do with a key that a batch did not delete.
+/// The next step for a key that a batch did not delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     AlreadyGone,

@@ -1,4 +1,4 @@
-//! What S3 reports about one object.
+//! The facts that S3 reports about one object.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! What the server was found to honour: checksums and conditional writes.
+//! The capabilities of a server: checksums and conditional writes.
 //!
 //! AWS verifies `x-amz-checksum-crc64nvme`, so the payload need not be hashed a
 //! second time for its signature. Other servers may verify the header, ignore it or
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::error::{Kind, StoreError};
 use crate::settings::Profile;
 
-/// What the server does with a write whose condition does not hold.
+/// The reaction of a server to a write whose condition does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conditions {
     /// It refuses the write.
@@ -39,7 +39,7 @@ impl Conditions {
     }
 }
 
-/// What is known of the server's checksums.
+/// The known facts about the server's checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Checksum {

@@ -8,7 +8,7 @@ use s3up_core::KeyPrefix;
 use crate::error::{Kind, StoreError};
 use crate::transport::connect::Store;
 
-/// Whether the bucket keeps the versions that are overwritten.
+/// Says if the bucket keeps the versions that are overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Versioning {
     Enabled,

@@ -10,7 +10,7 @@ use crate::error::{Kind, StoreError};
 use crate::transport::connect::Store;
 use crate::upload::put::{Facts, Put, Stored, is_ours};
 
-/// What remains uncertain after a failure.
+/// The uncertainty that remains after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
     /// Nothing was stored.

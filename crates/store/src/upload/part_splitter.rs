@@ -1,7 +1,7 @@
 //! Splits a stream into parts, in pooled buffers, and optionally into objects.
 //!
-//! Whether the stream goes on after a full part is known only after another read.
-//! So a few bytes are read ahead (the [`PartSplitter::lookahead`]), and no upload
+//! Only another read shows if the stream continues after a full part.
+//! A few bytes are therefore read ahead (the [`PartSplitter::lookahead`]), and no upload
 //! has an empty last part. If the stream is split into objects, no object is empty
 //! except that of an empty stream. Length limits are enforced while bytes arrive.
 
@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::buffers::buffer::Buffer;
 use crate::buffers::pool::{Pool, PoolError, Share};
 
-/// Bytes to read to find out whether the stream goes on.
+/// Bytes to read to find out whether the stream continues.
 const LOOKAHEAD_BYTES: usize = 4096;
 
-/// What is known of the length of the stream.
+/// The known length of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     Exactly(u64),
@@ -46,7 +46,7 @@ pub(crate) struct Part {
     pub boundary: Boundary,
 }
 
-/// What ends with a part.
+/// The unit that ends with a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Boundary {
     /// Another part of the same object follows.

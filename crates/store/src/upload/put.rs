@@ -9,7 +9,7 @@ use crate::buffers::pool::Share;
 use crate::objects::head::ObjectFacts;
 use crate::upload::part_splitter::Length;
 
-/// What to store, and how.
+/// The description of one upload.
 #[derive(Clone, Debug)]
 pub struct Put {
     pub key: Key,

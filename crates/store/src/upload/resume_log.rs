@@ -17,10 +17,10 @@ use crate::objects::head::ObjectFacts;
 use crate::upload::parts::{PartListed, unquoted};
 use crate::upload::put::Facts;
 
-/// What earlier attempts uploaded, by the number of the chunk.
+/// The uploads of earlier attempts, by the number of the chunk.
 pub type AlreadyUploaded = BTreeMap<u64, UploadedChunk>;
 
-/// What is recorded of a chunk.
+/// The recorded facts of a chunk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UploadedChunk {
     /// ID of the multipart upload that was started for it.

@@ -25,7 +25,7 @@ use crate::upload::resume_log::{
 
 pub(super) type UploadedParts = BTreeMap<i32, UploadedPart>;
 
-/// What earlier attempts left of the next chunk.
+/// The state in which earlier attempts left the next chunk.
 pub(super) enum ExistingChunk {
     None,
     /// A multipart upload, and those of the recorded parts that S3 still has.

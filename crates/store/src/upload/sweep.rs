@@ -15,7 +15,7 @@ use crate::upload::orphans::started_at;
 /// Age from which an upload counts as abandoned. An upload lives as long as one
 /// object takes, which has at most 5 TiB (nine MiB/s take a week), and a call is
 /// retried for hours, not days. A lifecycle rule (`AbortIncompleteMultipartUpload`)
-/// with the same number of days covers hosts that never come back.
+/// with the same number of days covers hosts that were lost.
 pub const SWEEP_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The multipart uploads below a prefix, one page at a time.

@@ -36,7 +36,7 @@ async fn the_probe_reports_which_setting_is_wrong() {
         (bucket("plain"),                          Ok(Off)),
         (bucket("nowhere"),                        Err(Kind::NoBucket)),
         (credentials("devstore", "wrong"),         Err(Kind::BadCredentials)),
-        (credentials("nobody", "devstore-secret"), Err(Kind::BadCredentials)),
+        (credentials("stranger", "devstore-secret"), Err(Kind::BadCredentials)),
         (endpoint("http://127.0.0.1:1"),           Err(Kind::Transient)),
     ];
     for (settings, want) in cases {

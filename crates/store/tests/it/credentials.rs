@@ -1,4 +1,4 @@
-//! Where credentials are found, and that they are renewed.
+//! Tests of the sources of credentials, and of their renewal.
 //!
 //! The SDK reads the environment of its process, so each case runs in a child
 //! process: this test program, called with one test and its own environment.
@@ -52,7 +52,7 @@ async fn credentials_are_found_in_the_environment_and_in_profiles() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("credentials");
     let both = format!(
-        "[default]\naws_access_key_id = nobody\naws_secret_access_key = none\n\n\
+        "[default]\naws_access_key_id = stranger\naws_secret_access_key = none\n\n\
          [backup]\naws_access_key_id = {ID}\naws_secret_access_key = {SECRET}\n"
     );
     std::fs::write(&file, both).unwrap();

@@ -1,7 +1,7 @@
 //! A bucket on an embedded S3 server, and a store that is connected to it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{self as devstore, DevStore, Op, Options, Versioning};
@@ -9,6 +9,7 @@ use s3up_store::{
     Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Profile, Put, Settings, Sse,
     Store, StoreError, Timeouts,
 };
+use s3up_testkit::CLOCK;
 pub use s3up_testkit::noise;
 use tempfile::TempDir;
 
@@ -137,7 +138,7 @@ impl World {
 
     /// Aborts every upload that is left; returns how many there were.
     pub async fn sweep_all(&self) -> u64 {
-        let later = SystemTime::now() + Duration::from_secs(24 * 3600);
+        let later = CLOCK.now() + Duration::from_secs(24 * 3600);
         self.store.sweep("", later, RETRY_FOR).await.expect("a sweep")
     }
 

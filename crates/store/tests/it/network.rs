@@ -3,7 +3,7 @@
 use std::io;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{Fault, Op};
@@ -111,7 +111,7 @@ async fn bodies_pass_no_faster_than_the_bandwidth_limit() {
     let long = noise(3 << 19);
     let short = noise(1 << 18);
 
-    let started = Instant::now();
+    let started = tokio::time::Instant::now();
     let (one, two) = tokio::join!(
         world.store.upload(put_of(2 << 20, "long"), &long[..]),
         world.store.upload(put_of(2 << 20, "short"), &short[..])
@@ -119,7 +119,7 @@ async fn bodies_pass_no_faster_than_the_bandwidth_limit() {
     let up = started.elapsed();
     one.unwrap();
     two.unwrap();
-    let started = Instant::now();
+    let started = tokio::time::Instant::now();
     assert!(world.read("long").await.unwrap() == long);
     let down = started.elapsed();
 

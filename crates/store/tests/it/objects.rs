@@ -1,11 +1,12 @@
 //! Documents, listings, deletes and sweeps.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::StreamExt;
 use s3up_core::{Key, Sha256Digest};
 use s3up_devstore::{Fault, Op};
 use s3up_store::{Get, Kind, Overwrite, PutDocument, SWEEP_AGE, StoreError, UploadError};
+use s3up_testkit::CLOCK;
 
 use crate::fixture::{PART, RETRY_FOR, World, get, noise, put};
 
@@ -101,8 +102,8 @@ async fn a_sweep_aborts_only_old_uploads_below_the_prefix() {
     let other = world.store.stage(put("other/a"), &noise(PART + 1)[..]).await.unwrap();
     let hour = Duration::from_secs(3600);
 
-    let young = world.store.sweep("ours/", SystemTime::now() - hour, RETRY_FOR).await.unwrap();
-    let old = world.store.sweep("ours/", SystemTime::now() + hour, RETRY_FOR).await.unwrap();
+    let young = world.store.sweep("ours/", CLOCK.now() - hour, RETRY_FOR).await.unwrap();
+    let old = world.store.sweep("ours/", CLOCK.now() + hour, RETRY_FOR).await.unwrap();
 
     assert_eq!((young, old), (0, 1));
     assert_eq!(ours.commit().await.unwrap_err().kind, Kind::NotFound);
@@ -119,7 +120,7 @@ async fn a_sweep_sees_every_page() {
         create.key(format!("ours/{n:04}")).send().await.unwrap();
     });
     futures::stream::iter(leave).buffer_unordered(16).collect::<Vec<()>>().await;
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = CLOCK.now() + Duration::from_secs(3600);
 
     let young = world.store.sweep("ours/", later - SWEEP_AGE, RETRY_FOR).await.unwrap();
     let swept = world.store.sweep("ours/", later, RETRY_FOR).await.unwrap();

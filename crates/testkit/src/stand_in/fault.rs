@@ -18,7 +18,7 @@ pub enum Calls {
     Nth(u32),
 }
 
-/// What the stand-in does instead of the real `btrfs`.
+/// The behaviour of the stand-in in place of the real `btrfs`.
 ///
 /// `bytes` count bytes of the stream that `send` writes or `receive` reads. With 0
 /// the real `btrfs` is not started at all.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::fault::{BtrfsFault, Calls, ExitAs, InjectedFault};
 
-/// What a failing stand-in prints on stderr.
+/// Text that a failing stand-in prints on stderr.
 pub const ERROR_MESSAGE: &str = "ERROR: injected fault of the stand-in for btrfs";
 /// Environment variable with the folder of the stand-in, set for all processes that
 /// it starts.

@@ -1,7 +1,7 @@
 use super::*;
 
 pub(in crate::backup) fn header() -> Header {
-    let home = RepositoryLocation {
+    let location = RepositoryLocation {
         endpoint: None,
         bucket: "backups".to_owned(),
         prefix: "nas/".to_owned(),
@@ -15,7 +15,7 @@ pub(in crate::backup) fn header() -> Header {
     };
     let run = RunId::random().expect("a run");
     let snapshot = "data__20260101T000000Z__full".to_owned();
-    Header { version: VERSION, home, snapshot, run, base: None, settings }
+    Header { version: VERSION, location, snapshot, run, base: None, settings }
 }
 
 fn begun(chunk: u64, id: &str) -> Line {
@@ -148,8 +148,8 @@ proptest::proptest! {
         read(&text).ok();
         let mut edited = self::text(&[Line::Header(header()), begun(0, "x"), part(0, 1, 10)]);
         for (at, byte) in edits {
-            if let Some(place) = edited.get_mut(at) {
-                *place = byte;
+            if let Some(changed) = edited.get_mut(at) {
+                *changed = byte;
             }
         }
         edited.append(&mut text);

@@ -1,4 +1,4 @@
-//! What a benchmark measured, on stdout: for people, and for programs.
+//! Prints the measurements of a benchmark, as a table and as JSON.
 
 use btrfs_to_s3::benchmark::{Measured, Report};
 use s3up_cli::table;
@@ -25,7 +25,7 @@ pub fn to_table(report: &Report) -> String {
     let rows = report.measured.iter().map(|found| {
         let throughput = found.throughput;
         [
-            found.what.word().to_owned(),
+            found.phase.word().to_owned(),
             found.concurrency.map_or_else(|| "-".to_owned(), |count| count.to_string()),
             Size(throughput.bytes).to_string(),
             format!("{:.2}", throughput.elapsed.as_secs_f64()),
@@ -39,7 +39,7 @@ pub fn to_table(report: &Report) -> String {
 impl Lines {
     pub fn of(report: &Report) -> Lines {
         let line = |found: &Measured| Line {
-            what: found.what.word(),
+            what: found.phase.word(),
             concurrency: found.concurrency,
             bytes: found.throughput.bytes,
             elapsed_seconds: found.throughput.elapsed.as_secs_f64(),

@@ -25,7 +25,7 @@ impl DrillLine {
             subvolume: subvolume.to_owned(),
             outcome: "good",
             manifest: Some(drilled.manifest.clone()),
-            links: Some(drilled.links),
+            links: Some(drilled.backups),
             total_bytes: Some(drilled.total_bytes),
             elapsed_seconds: Some(drilled.elapsed.as_secs_f64()),
             said: drilled.proof.to_string(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use s3up_cli::table;
 use s3up_core::Size;
-use s3up_repository::catalogue::{Backup, Catalogue, Generation, Pointing, Standing};
+use s3up_repository::catalogue::{Backup, Catalogue, Generation, Pointing, Publication};
 use s3up_repository::layout::Layout;
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
@@ -67,8 +67,8 @@ pub struct UnknownLine {
 
 impl Contents {
     pub fn of(catalogue: &Catalogue, layout: &Layout, now: Timestamp) -> Contents {
-        let standings = catalogue.standings();
-        let line = |n: usize| BackupLine::of(&catalogue.backups[n], &standings[n], now);
+        let publications = catalogue.publications();
+        let line = |n: usize| BackupLine::of(&catalogue.backups[n], &publications[n], now);
         let broken = (0..catalogue.backups.len()).filter(|n| catalogue.backups[*n].full.is_err());
         let unknown: Vec<_> = catalogue.unknown(layout).collect();
         let (pointer, trouble) = match (catalogue.current(), &catalogue.pointer) {
@@ -102,7 +102,7 @@ fn generations(
     catalogue: &Catalogue,
     line: impl Fn(usize) -> BackupLine + Copy,
 ) -> Vec<GenerationLine> {
-    let key = |n: usize| catalogue.backups[n].found.key.as_str().to_owned();
+    let key = |n: usize| catalogue.backups[n].listed.key.as_str().to_owned();
     let generations = catalogue.generations().into_iter();
     let of = |generation: Generation| GenerationLine {
         full: seconds(catalogue.backups[generation.full].created_at().time()),
@@ -118,19 +118,19 @@ fn generations(
 }
 
 impl BackupLine {
-    fn of(backup: &Backup, standing: &Standing, now: Timestamp) -> BackupLine {
+    fn of(backup: &Backup, publication: &Publication, now: Timestamp) -> BackupLine {
         let created_at = backup.created_at().time();
-        let (word, error) = match standing {
-            Standing::Current => ("current", None),
-            Standing::Earlier => ("earlier", None),
-            Standing::Unpublished => ("unpublished", None),
-            Standing::Unknown => ("unknown", None),
-            Standing::Broken(reason) => ("broken", Some(reason.clone())),
+        let (word, error) = match publication {
+            Publication::Current => ("current", None),
+            Publication::Earlier => ("earlier", None),
+            Publication::Unpublished => ("unpublished", None),
+            Publication::Unknown => ("unknown", None),
+            Publication::Broken(reason) => ("broken", Some(reason.clone())),
         };
         let manifest = backup.manifest.as_ref().ok();
         BackupLine {
-            manifest: backup.found.key.as_str().to_owned(),
-            kind: backup.found.kind.to_string(),
+            manifest: backup.listed.key.as_str().to_owned(),
+            kind: backup.listed.kind.to_string(),
             created_at: seconds(created_at),
             age_days: (now.as_second() - created_at.as_second()).div_euclid(DAY_SECONDS),
             total_bytes: backup.total_bytes,

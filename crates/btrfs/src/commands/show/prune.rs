@@ -3,7 +3,7 @@
 use s3up_cli::table;
 use s3up_core::Size;
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::retention::{Fate, PrunePlan, Verdict};
+use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ impl PruneLine {
     pub fn of(subvolume: &SubvolumeName, plan: &PrunePlan) -> PruneLine {
         PruneLine {
             subvolume: subvolume.to_string(),
-            held: plan.held.as_ref().map(ToString::to_string),
+            held: plan.blocked.as_ref().map(ToString::to_string),
             generations: plan.verdicts.iter().map(GenerationLine::of).collect(),
             broken: plan.broken.iter().map(|key| key.as_str().to_owned()).collect(),
             leftovers: plan.leftovers.len(),
@@ -54,23 +54,23 @@ impl PruneLine {
 
 impl GenerationLine {
     fn of(verdict: &Verdict) -> GenerationLine {
-        let waits_until = match &verdict.fate {
-            Fate::WaitsForAge { until } => Some(seconds(*until)),
-            Fate::Current
-            | Fate::Newer
-            | Fate::Retained
-            | Fate::WaitsForIncremental
-            | Fate::Needed { .. }
-            | Fate::Blocked
-            | Fate::Goes => None,
+        let waits_until = match &verdict.decision {
+            Decision::WaitsForAge { until } => Some(seconds(*until)),
+            Decision::Current
+            | Decision::Newer
+            | Decision::Retained
+            | Decision::WaitsForIncremental
+            | Decision::Needed { .. }
+            | Decision::Blocked
+            | Decision::Delete => None,
         };
         GenerationLine {
             full: seconds(verdict.full_at),
             backups: verdict.backups,
             total_bytes: verdict.bytes,
             storage_classes: verdict.classes.clone(),
-            goes: verdict.fate == Fate::Goes,
-            reason: verdict.fate.to_string(),
+            goes: verdict.decision == Decision::Delete,
+            reason: verdict.decision.to_string(),
             waits_until,
         }
     }

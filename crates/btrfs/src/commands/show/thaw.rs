@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct ThawLine {
     pub subvolume: String,
     pub manifest: String,
-    /// Whether every chunk of the chain is readable.
+    /// True if every chunk of the chain is readable.
     pub is_ready: bool,
     pub chunks: usize,
     pub chunks_ready: usize,
@@ -29,18 +29,18 @@ pub struct ThawLine {
 
 impl ThawLine {
     pub fn of(subvolume: &str, manifest: &str, thawed: &Thawed) -> ThawLine {
-        let look = &thawed.look;
-        let at = look.expires_at.and_then(|at| Timestamp::try_from(at).ok());
+        let state = &thawed.state;
+        let at = state.expires_at.and_then(|at| Timestamp::try_from(at).ok());
         ThawLine {
             subvolume: subvolume.to_owned(),
             manifest: manifest.to_owned(),
             is_ready: thawed.is_ready(),
-            chunks: look.total,
-            chunks_ready: look.ready,
-            chunks_archived: look.total - look.ready,
-            bytes: look.total_bytes,
-            bytes_ready: look.ready_bytes,
-            asked: thawed.asked,
+            chunks: state.total,
+            chunks_ready: state.ready,
+            chunks_archived: state.total - state.ready,
+            bytes: state.total_bytes,
+            bytes_ready: state.ready_bytes,
+            asked: thawed.requested,
             extended: thawed.extended,
             waited_seconds: thawed.waited.as_secs(),
             expires_at: at.map(seconds),
@@ -64,21 +64,21 @@ pub fn to_text(line: &ThawLine) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use s3up_repository::thaw::Look;
+    use s3up_repository::thaw::ThawState;
 
     use super::*;
 
     #[test]
     fn a_thaw_is_one_line() {
-        let look = Look {
+        let state = ThawState {
             total: 3,
             ready: 1,
             total_bytes: 3 << 20,
             ready_bytes: 1 << 20,
             expires_at: Some(SystemTime::UNIX_EPOCH),
-            ..Look::default()
+            ..ThawState::default()
         };
-        let thawed = Thawed { look, asked: 2, extended: 1, waited: Duration::from_secs(7) };
+        let thawed = Thawed { state, requested: 2, extended: 1, waited: Duration::from_secs(7) };
 
         let line = ThawLine::of("data", "full/m.json", &thawed);
 

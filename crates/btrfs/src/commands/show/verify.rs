@@ -40,7 +40,7 @@ impl VerifyLine {
             backups: verified.backups,
             objects: verified.objects,
             bytes: verified.bytes,
-            bytes_read: (depth != Depth::Told).then_some(verified.bytes_read),
+            bytes_read: (depth != Depth::Reported).then_some(verified.bytes_read),
             without_checksum: verified.without_checksum,
             archived: verified.archived.iter().map(|key| key.as_str().to_owned()).collect(),
             unknown: verified.unknown,
@@ -49,8 +49,8 @@ impl VerifyLine {
                 .iter()
                 .map(|finding| FindingLine {
                     key: finding.key.clone(),
-                    what: finding.what.word(),
-                    detail: finding.what.to_string(),
+                    what: finding.problem.word(),
+                    detail: finding.problem.to_string(),
                 })
                 .collect(),
         }

@@ -1,6 +1,6 @@
-use crate::test_chain::entry;
 use s3up_repository::chain::{ChainEntry, Next, Partial};
 use s3up_repository::stamp::Stamp;
+use s3up_repository::testing::entry;
 
 use super::*;
 
@@ -28,8 +28,8 @@ fn utc(text: &str) -> Zoned {
     at(text).to_zoned(TimeZone::UTC)
 }
 
-fn asked_for(asked: Trigger, published: &Published, on_disk: &ParentOnDisk) -> Decision {
-    decide(asked, &schedule(), &utc("2001-09-10T00:00:00Z"), published, on_disk)
+fn decided(trigger: Trigger, published: &Published, on_disk: &ParentOnDisk) -> Decision {
+    decide(trigger, &schedule(), &utc("2001-09-10T00:00:00Z"), published, on_disk)
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn full_or_incremental() {
     let no_ctransid = edited(&|entry| entry.manifest.snapshot.ctransid = None);
     let foreign = edited(&|entry| entry.manifest.snapshot.name = "weekly".to_owned());
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-    let (uuid, why) = (identity("uuid-0", 0), WhyNow::Asked);
+    let (uuid, why) = (identity("uuid-0", 0), WhyNow::Requested);
     let incremental = Decision::Due(Step::Incremental {
         parent: parent(),
         identity: uuid,
@@ -79,14 +79,14 @@ fn full_or_incremental() {
     let (due, now) = (Trigger::Scheduled, Trigger::Now);
     #[rustfmt::skip]
     let cases = [
-        // situation           asked        published            parent on disk          decision
+        // situation           trigger      published            parent on disk          decision
         ("nothing yet",        due,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("nothing, now",       now,         Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("nothing, full",      Trigger::Full, Published::Nothing,  ParentOnDisk::Missing,  full(Why::FirstBackup)),
         ("all is well, now",   now,         chain(),             good(),                 incremental.clone()),
         ("all is well",        due,         chain(),             good(),                 Decision::NotDue),
-        ("full requested",     Trigger::Full, chain(),             good(),                 full(Why::Asked)),
-        ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(Why::Asked)),
+        ("full requested",     Trigger::Full, chain(),             good(),                 full(Why::Requested)),
+        ("full over broken",   Trigger::Full, broken(),            ParentOnDisk::Missing,  full(Why::Requested)),
         ("chain broken",       due,         broken(),            good(),                 full(broken_why())),
         ("chain broken, now",  now,         broken(),            good(),                 full(broken_why())),
         ("manifest missing",   due,         lost(),              good(),                 full(lost_why())),
@@ -112,8 +112,8 @@ fn full_or_incremental() {
         ("no ctransid known",  now,         no_ctransid,         good(),                 full(Why::ParentUnproven { parent: parent() })),
         ("foreign snapshot",   due,         foreign,             good(),                 full(Why::ParentUnknown { name: "weekly".to_owned() })),
     ];
-    for (situation, asked, published, on_disk, want) in cases {
-        assert_eq!(asked_for(asked, &published, &on_disk), want, "{situation}");
+    for (situation, trigger, published, on_disk, want) in cases {
+        assert_eq!(decided(trigger, &published, &on_disk), want, "{situation}");
     }
 }
 
@@ -174,7 +174,7 @@ fn a_backup_after_the_clock_went_back_is_not_due_again_in_an_hour() {
     newest.manifest.started_at = Some(Stamp::parse("20010909T014640Z").unwrap());
     let good = ParentOnDisk::Found(identity("uuid-0", 0));
 
-    let decision = asked_for(Trigger::Scheduled, &published([newest]), &good);
+    let decision = decided(Trigger::Scheduled, &published([newest]), &good);
 
     assert_eq!(decision, Decision::NotDue);
 }

@@ -77,12 +77,17 @@ fn parent() -> (SnapshotName, Identity) {
 
 fn incremental() -> Decision {
     let (parent, identity) = parent();
-    Decision::Due(Step::Incremental { parent, identity, proof: Proof::Sent, why: WhyNow::Asked })
+    Decision::Due(Step::Incremental {
+        parent,
+        identity,
+        proof: Proof::Sent,
+        why: WhyNow::Requested,
+    })
 }
 
 /// Returns the decision as text.
 fn decided(
-    asked: Trigger,
+    trigger: Trigger,
     decision: &Decision,
     newest: Option<&str>,
     found: &InterruptedBackup,
@@ -95,7 +100,7 @@ fn decided(
     });
     let now = Now {
         time: at("2026-01-04T00:00:00Z"),
-        asked,
+        trigger,
         decision,
         settings: &settings(),
         newest: newest.as_ref().map(|key| (key, newest_at)),
@@ -111,10 +116,10 @@ fn decided(
 #[test]
 fn an_interrupted_backup_is_resumed_published_or_started_over() {
     use Kind::{Full, Incremental};
-    use Trigger::{Full as AskedFull, Now as AskedNow, Scheduled};
+    use Trigger::{Full as TriggerFull, Now as TriggerNow, Scheduled};
     let on = |on_disk: ParentOnDisk| with(Full, |found| found.on_disk = on_disk);
     let unreadable = || ParentOnDisk::Unreadable { reason: "EIO".to_owned() };
-    let full = || Decision::Due(Step::Full(Why::Asked));
+    let full = || Decision::Due(Step::Full(Why::Requested));
     let not = || Decision::NotDue;
     let inc = incremental;
     let other_settings = StreamSettings { part_bytes: 11, ..settings() };
@@ -124,37 +129,37 @@ fn an_interrupted_backup_is_resumed_published_or_started_over() {
     let base = Some(BASE);
     #[rustfmt::skip]
     let cases = [
-        // situation               asked      due     newest       found                            decided
-        ("an incremental",         AskedNow,  inc(),  base,        found(Incremental),              resumed),
-        ("a full",                 AskedNow,  full(), base,        found(Full),                     "resume full: requested with --full"),
-        ("a full, nothing since",  AskedNow,  inc(),  base,        found(Full),                     "resume full: an earlier run was interrupted"),
+        // situation               trigger    due     newest       found                            decided
+        ("an incremental",         TriggerNow,  inc(),  base,        found(Incremental),              resumed),
+        ("a full",                 TriggerNow,  full(), base,        found(Full),                     "resume full: requested with --full"),
+        ("a full, nothing since",  TriggerNow,  inc(),  base,        found(Full),                     "resume full: an earlier run was interrupted"),
         ("not its time",           Scheduled, not(),  base,        found(Full),                     "wait"),
-        ("a full is requested",    AskedFull, full(), base,        found(Incremental),              "a full was requested"),
+        ("a full is requested",    TriggerFull, full(), base,        found(Incremental),              "a full was requested"),
         ("a full is due",          Scheduled, full(), base,        found(Incremental),              "a full is due"),
-        ("published meanwhile",    AskedNow,  inc(),  Some(OTHER), found(Incremental),              "another backup has been published since"),
-        ("the pointer is lost",    AskedNow,  full(), None,        found(Full),                     "another backup has been published since"),
-        ("no snapshot",            AskedNow,  inc(),  base,        on(ParentOnDisk::Missing),       "its snapshot is missing"),
-        ("writable",               AskedNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot is writable and may have changed"),
-        ("unreadable",             AskedNow,  inc(),  base,        on(unreadable()),                "its snapshot cannot be sent: EIO"),
-        ("changed",                AskedNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot has changed since it was sent: expected u at transaction 7, found u at transaction 8"),
-        ("no journal",             AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "the journal is missing"),
-        ("of another bucket",      AskedNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Other)), "the journal belongs to another bucket, prefix, snapshot or run"),
-        ("nothing acknowledged",   AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_bytes = 0), "S3 has acknowledged none of its parts"),
-        ("nothing read",           AskedNow,  inc(),  base,        journal(Full, |it| it.identity = None), "S3 has acknowledged none of its parts"),
-        ("too old",                AskedNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "S3 may have removed its parts, the last was uploaded at 2025-12-27T23:59:59Z"),
-        ("old enough",             AskedNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: requested with --full"),
-        ("other settings",          AskedNow,  inc(),  base,        journal(Full, |it| it.settings = other_settings), "the settings have changed: it was started with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, now set: parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
-        ("complete",               AskedNow,  full(), base,        complete(Full),                  "publish full: requested with --full"),
+        ("published meanwhile",    TriggerNow,  inc(),  Some(OTHER), found(Incremental),              "another backup has been published since"),
+        ("the pointer is lost",    TriggerNow,  full(), None,        found(Full),                     "another backup has been published since"),
+        ("no snapshot",            TriggerNow,  inc(),  base,        on(ParentOnDisk::Missing),       "its snapshot is missing"),
+        ("writable",               TriggerNow,  inc(),  base,        on(ParentOnDisk::Writable),      "its snapshot is writable and may have changed"),
+        ("unreadable",             TriggerNow,  inc(),  base,        on(unreadable()),                "its snapshot cannot be sent: EIO"),
+        ("changed",                TriggerNow,  inc(),  base,        on(ParentOnDisk::Found(identity(8))), "its snapshot has changed since it was sent: expected u at transaction 7, found u at transaction 8"),
+        ("no journal",             TriggerNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Missing)), "the journal is missing"),
+        ("of another bucket",      TriggerNow,  inc(),  base,        with(Full, |it| it.journal = Err(Unusable::Other)), "the journal belongs to another bucket, prefix, snapshot or run"),
+        ("nothing acknowledged",   TriggerNow,  inc(),  base,        journal(Full, |it| it.acknowledged_bytes = 0), "S3 has acknowledged none of its parts"),
+        ("nothing read",           TriggerNow,  inc(),  base,        journal(Full, |it| it.identity = None), "S3 has acknowledged none of its parts"),
+        ("too old",                TriggerNow,  inc(),  base,        journal(Full, |it| it.acknowledged_at = at("2025-12-27T23:59:59Z")), "S3 may have removed its parts, the last was uploaded at 2025-12-27T23:59:59Z"),
+        ("old enough",             TriggerNow,  full(), base,        journal(Full, |it| it.acknowledged_at = at("2025-12-28T00:00:00Z")), "resume full: requested with --full"),
+        ("other settings",         TriggerNow,  inc(),  base,        journal(Full, |it| it.settings = other_settings), "the settings have changed: it was started with parts of 11 bytes, chunks of 100, STANDARD, encryption none, a plain stream, now set: parts of 10 bytes, chunks of 100, STANDARD, encryption none, a plain stream"),
+        ("complete",               TriggerNow,  full(), base,        complete(Full),                  "publish full: requested with --full"),
         ("complete, not due",      Scheduled, not(),  base,        complete(Incremental),           pub_inc),
-        ("complete, first",        AskedNow,  full(), None,        complete(Full),                  "publish full: requested with --full"),
-        ("complete, newer exists", AskedNow,  inc(),  Some(OTHER), complete(Full),                  "another backup has been published since"),
-        ("complete, other parent", AskedNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup has been published since"),
-        ("complete, full asked",   AskedFull, full(), base,        complete(Incremental),           "a full was requested"),
+        ("complete, first",        TriggerNow,  full(), None,        complete(Full),                  "publish full: requested with --full"),
+        ("complete, newer exists", TriggerNow,  inc(),  Some(OTHER), complete(Full),                  "another backup has been published since"),
+        ("complete, other parent", TriggerNow,  inc(),  Some(OTHER), complete(Incremental),           "another backup has been published since"),
+        ("complete, full request",   TriggerFull, full(), base,        complete(Incremental),           "a full was requested"),
     ];
-    for (situation, asked, due, newest, found, want) in cases {
-        assert_eq!(decided(asked, &due, newest, &found), want, "{situation}");
+    for (situation, trigger, due, newest, found, want) in cases {
+        assert_eq!(decided(trigger, &due, newest, &found), want, "{situation}");
     }
     let mut changed = complete(Full);
     changed.on_disk = ParentOnDisk::Missing;
-    assert_eq!(decided(AskedNow, &full(), base, &changed), "its snapshot is missing");
+    assert_eq!(decided(TriggerNow, &full(), base, &changed), "its snapshot is missing");
 }

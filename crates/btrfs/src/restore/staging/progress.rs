@@ -15,8 +15,8 @@ pub struct Progress {
     /// Makes the UUIDs that backups are received under.
     pub salt: UuidSalt,
     /// Digests of the manifests of the received backups, from the full on.
-    #[serde(default)]
-    pub links: Vec<Sha256Digest>,
+    #[serde(default, rename = "links")]
+    pub received: Vec<Sha256Digest>,
     /// The newest received backup.
     #[serde(default)]
     pub last: Option<ReceivedBackup>,
@@ -44,23 +44,23 @@ pub struct ReceivedBackup {
 
 impl Progress {
     pub fn none(salt: UuidSalt) -> Progress {
-        Progress { salt, links: Vec::new(), last: None, handed_over: None }
+        Progress { salt, received: Vec::new(), last: None, handed_over: None }
     }
 
     /// Returns how many backups of `chain` need not be received again, and the newest of them,
     /// if the received backups are the beginning of the chain.
     pub fn begins(&self, chain: &[Sha256Digest]) -> Option<(usize, &ReceivedBackup)> {
         let last = self.last.as_ref()?;
-        let is_newest = self.links.len() == chain.len();
+        let is_newest = self.received.len() == chain.len();
         // Only the newest backup is received under its own UUID, and must be.
         let has_own_uuid = !is_newest || last.sent_uuid == last.received_uuid;
-        let fits = !self.links.is_empty() && chain.starts_with(&self.links) && has_own_uuid;
-        fits.then_some((self.links.len(), last))
+        let fits = !self.received.is_empty() && chain.starts_with(&self.received) && has_own_uuid;
+        fits.then_some((self.received.len(), last))
     }
 
     /// Adds a received backup.
-    pub fn add(&mut self, link: Sha256Digest, last: ReceivedBackup) {
-        self.links.push(link);
+    pub fn add(&mut self, entry: Sha256Digest, last: ReceivedBackup) {
+        self.received.push(entry);
         self.last = Some(last);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use s3up_testkit::CLOCK;
+
 use super::parts::Upload;
 use super::server::Server;
 use super::verdict::{Differs, Held, Verdict, holds, is, refused, some, status};
@@ -54,7 +56,7 @@ pub async fn uploads_are_listed_by_prefix_with_their_date(server: &Server) -> Ve
     holds(ids == [upload.id.as_str()], "the wrong uploads are listed")?;
     let date = some("date", listed.uploads()[0].initiated)?;
     let started = SystemTime::try_from(date).map_err(|_| Differs("an invalid date".to_owned()))?;
-    let now = SystemTime::now();
+    let now = CLOCK.now();
     let age = now.duration_since(started).or_else(|_| started.duration_since(now));
     holds(age.is_ok_and(|age| age < CLOCK_TOLERANCE), "a wrong date")?;
     Ok(Held)

@@ -18,7 +18,7 @@ pub struct Behaviour {
     pub check: for<'a> fn(&'a Server) -> BoxFuture<'a, Verdict>,
 }
 
-/// What a behaviour needs before it can be tested.
+/// The precondition of testing a behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     Nothing,

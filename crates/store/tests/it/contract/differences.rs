@@ -1,4 +1,4 @@
-//! Where servers differ from the contract, and why we can live with it.
+//! The differences of servers from the contract, and why we can live with them.
 //!
 //! Every entry has to be true: the suite fails if a listed difference is gone, and
 //! if a difference is not listed. The embedded server may have none, because the
@@ -10,7 +10,7 @@ use super::servers::Name;
 pub struct Difference {
     pub server: Name,
     pub behaviours: &'static [&'static str],
-    /// What the server does instead, in the words of the verdict.
+    /// The behaviour of the server, in the words of the verdict.
     pub instead: &'static str,
     /// Why the difference is acceptable, or what the store does about it.
     pub why: &'static str,

@@ -25,7 +25,7 @@ pub struct Target {
     pub server: Server,
     /// The same server with a bucket that keeps versions.
     pub versioned: Option<Server>,
-    /// Whether the suite may change the settings of the bucket.
+    /// True if the suite may change the settings of the bucket.
     pub is_ours: bool,
 }
 

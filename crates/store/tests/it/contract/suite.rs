@@ -18,7 +18,7 @@ const TIME_MAX: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Held,
-    /// What the server did instead.
+    /// The behaviour of the server.
     Differs(String),
     /// Why the behaviour could not be tested.
     NotTested(&'static str),

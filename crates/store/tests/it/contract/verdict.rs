@@ -1,6 +1,6 @@
 //! The verdict on a behaviour: the server holds it, or does something else.
 //!
-//! What it does instead is described in the same words each time, because it is
+//! The other behaviour is described in the same words each time, because it is
 //! compared with the list of differences: statuses and codes, no IDs and no
 //! messages of the server.
 
@@ -15,7 +15,7 @@ pub type Verdict = Result<Held, Differs>;
 #[derive(Debug)]
 pub struct Held;
 
-/// What the server did instead.
+/// The behaviour of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Differs(pub String);
 

@@ -1,7 +1,7 @@
 //! The operations during which a call fails, and the checks of the bucket after
 //! them.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -9,6 +9,7 @@ use s3up_core::Key;
 use s3up_store::{
     ArchiveState, Get, Overwrite, PutChunks, PutDocument, StoreError, Thaw, Tier, UploadError,
 };
+use s3up_testkit::CLOCK;
 
 use crate::fixture::{RETRY_FOR, SMALL_PART, World, get, noise, put_small};
 
@@ -160,7 +161,7 @@ pub async fn leave_uploads(world: &World) {
 }
 
 pub async fn sweep(world: &World, retry_for: Duration) -> Result<(), String> {
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = CLOCK.now() + Duration::from_secs(3600);
     world.store.sweep("a/", later, retry_for).await.map_err(store_message).map(drop)
 }
 

@@ -14,7 +14,7 @@ use s3up_testkit::{
 };
 
 use crate::fixture::{RETRY_FOR, Ran, World, names_in};
-use crate::thaws::{archived, asked, until_it_waits};
+use crate::thaws::{archived, thaw_requests, until_it_waits};
 
 /// Makes a full and two incrementals of some hundred KiB each.
 async fn three_backups() -> Option<World> {
@@ -92,7 +92,7 @@ async fn only_chunks_of_backups_that_are_not_received_are_thawed_again() {
     let (mut run, _stand_in) = until_receive(&mut world, 2).await;
     run.kill().await.unwrap();
     world.process_tag.kill_all();
-    let before = asked(&world);
+    let before = thaw_requests(&world);
     assert_eq!(before, 3, "a full of two chunks, and an incremental");
     world.s3.advance(Duration::from_secs(60 * 24 * 60 * 60)).await.unwrap();
     let target = target(&world);
@@ -108,7 +108,7 @@ async fn only_chunks_of_backups_that_are_not_received_are_thawed_again() {
     assert_eq!((&preview["links_here"], &preview["chunks"]), (&1.into(), &3.into()));
     assert_eq!(preview["thaw"][0]["requests"], 1);
     assert_eq!(resumed_after.as_deref(), Some("1"), "{}", ran.stderr);
-    assert_eq!(asked(&world) - before, 1, "{}", ran.stderr);
+    assert_eq!(thaw_requests(&world) - before, 1, "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,14 +154,14 @@ async fn a_second_restore_is_refused_while_the_first_waits_for_a_thaw() {
 
     second.failed_with(1, &["another restore to the same target is running"]);
     assert_eq!(dry.code, Some(0), "{}", dry.stderr);
-    assert_eq!(asked(&world), 3, "the second asked for nothing");
+    assert_eq!(thaw_requests(&world), 3, "the second asked for nothing");
     world.s3.advance(Duration::from_secs(6 * 60 * 60)).await.unwrap();
     assert!(first.wait().await.unwrap().success());
     assert_same_tree(&world.subvolume("data"), &target);
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
 }
 
-/// What an earlier restore received is not lost with a thaw that is too slow.
+/// The received backups of an earlier restore survive a thaw that is too slow.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_does_not_wait_keeps_the_received_backups() {
     let Some(mut world) = archived("DEEP_ARCHIVE").await else { return };
@@ -271,21 +271,21 @@ async fn a_received_backup_that_was_changed_or_is_of_another_chain_is_received_a
 async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_succeeds() {
     let Some(world) = three_backups().await else { return };
     let host = BtrfsFs::create(1 << 30);
-    let (place, round) = (RefCell::new(PathBuf::new()), Cell::new(0));
+    let (path, round) = (RefCell::new(PathBuf::new()), Cell::new(0));
 
     let killed = kill_at_each_call(
         &world.s3,
         async |nth| {
             round.set(nth);
-            *place.borrow_mut() = host.path().join(format!("restored-{nth}"));
+            *path.borrow_mut() = host.path().join(format!("restored-{nth}"));
         },
         || {
-            let target = place.borrow().to_str().expect("UTF-8").to_owned();
+            let target = path.borrow().to_str().expect("UTF-8").to_owned();
             let restore = ["restore", "--subvolume", "data", "--no-keep-parent"];
             world.command(&[&restore[..], &["--target", &target]].concat()).into_std()
         },
         async |moment| {
-            let target = place.borrow().clone();
+            let target = path.borrow().clone();
             match moment {
                 Checkpoint::Killed { .. } => assert!(!target.exists(), "{moment:?}"),
                 Checkpoint::Rerun { .. } | Checkpoint::Uninterrupted => {

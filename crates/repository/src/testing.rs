@@ -1,14 +1,16 @@
-//! Manifests for unit tests.
+//! Manifests for the unit tests of several crates; built with the feature `testing` only.
 
-use s3up_core::Key;
-use s3up_repository::chain::ChainEntry;
-use s3up_repository::manifest::{ChunkRecord, Manifest, S3Record, SnapshotRecord, VERSION};
-use s3up_repository::names::Kind;
-use s3up_repository::stamp::Stamp;
+use s3up_core::{Key, Sha256Digest};
+
+use crate::chain::ChainEntry;
+use crate::manifest::{ChunkRecord, Manifest, S3Record, SnapshotRecord, VERSION};
+use crate::names::Kind;
+use crate::stamp::Stamp;
 
 /// Returns backup number `n`, based on number `parent`.
 pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
-    let stamp = Stamp::at(jiff::Timestamp::from_second(1_000_000_000 + i64::from(n)).unwrap());
+    let made_at = jiff::Timestamp::from_second(1_000_000_000 + i64::from(n));
+    let stamp = Stamp::at(made_at.expect("a time near 2001"));
     let manifest = Manifest {
         version: VERSION,
         subvolume: "data".to_owned(),
@@ -26,7 +28,7 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         chunks: vec![ChunkRecord {
             key: format!("c{n}"),
             size: 10,
-            sha256: s3up_core::Sha256Digest::of(b""),
+            sha256: Sha256Digest::of(b""),
             etag: None,
             crc64nvme: None,
             part_size: None,
@@ -44,5 +46,5 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         stream_protocol: None,
         parent_received: false,
     };
-    ChainEntry { key: Key::parse(&format!("m{n}")).unwrap(), manifest }
+    ChainEntry { key: Key::parse(&format!("m{n}")).expect("a short key"), manifest }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 /// The space of one spool. Bytes are reserved before they are written, and released
 /// together with their file.
 #[derive(Clone)]
-pub struct Room {
+pub struct Space {
     shared: Arc<Shared>,
 }
 
@@ -20,12 +20,12 @@ struct Shared {
     live: watch::Sender<usize>,
 }
 
-impl Room {
-    pub fn new(limit_bytes: u64) -> Room {
+impl Space {
+    pub fn new(limit_bytes: u64) -> Space {
         let limit = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let limit = limit.min(Semaphore::MAX_PERMITS);
         let shared = Shared { limit, free: Semaphore::new(limit), live: watch::Sender::new(0) };
-        Room { shared: Arc::new(shared) }
+        Space { shared: Arc::new(shared) }
     }
 
     /// Waits until the bytes of a piece are free, and reserves them.

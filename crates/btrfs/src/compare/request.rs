@@ -1,0 +1,52 @@
+//! The request for a comparison.
+
+use std::path::PathBuf;
+
+use btrfs_host::root_times::RootTimes;
+use s3up_core::progress::ProgressSink;
+
+/// How much of a restored tree is compared with its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every entry, and every byte of every file.
+    Full,
+    /// Every entry, and the content of some files.
+    Sample,
+    Nothing,
+}
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// A read-only snapshot.
+    pub source: PathBuf,
+    pub restored: Restored,
+    /// Maximum number of files whose content is compared; `None` for all.
+    pub files_max: Option<u64>,
+    pub progress: ProgressSink,
+}
+
+#[derive(Clone, Debug)]
+pub struct Restored {
+    pub path: PathBuf,
+    /// Times that its root directory will get. If they are unknown, they are not compared.
+    pub root_times: Option<RootTimes>,
+}
+
+impl Extent {
+    pub fn parse(word: &str) -> Option<Extent> {
+        match word {
+            "full" => Some(Extent::Full),
+            "sample" => Some(Extent::Sample),
+            "none" => Some(Extent::Nothing),
+            _ => None,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Extent::Full => "full",
+            Extent::Sample => "sample",
+            Extent::Nothing => "none",
+        }
+    }
+}

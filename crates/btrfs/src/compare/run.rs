@@ -1,0 +1,110 @@
+//! Runs a comparison: one walk over both trees, and threads that read files.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use super::content::{self, Pair};
+use super::request::Request;
+use super::result::{CompareError, Compared, Shared};
+use super::sample::{Pick, Sample};
+use super::walk::Walk;
+use s3up_cli::ShutdownSignal;
+
+/// Maximum number of threads. More do not make a disk faster.
+const THREADS_MAX: usize = 8;
+/// Maximum number of open files that wait for a thread.
+const WAITING_MAX: usize = 32;
+
+/// Compares two trees on threads, until it is done or the program is stopped.
+pub async fn compare(
+    request: Request,
+    shutdown: &ShutdownSignal,
+) -> Result<Compared, CompareError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stops = StopsWhenDropped(Arc::clone(&stop));
+    let mut comparing = tokio::task::spawn_blocking(move || compare_now(&request, &stop));
+    tokio::select! {
+        compared = &mut comparing => compared.unwrap_or(Err(CompareError::Thread)),
+        stop = shutdown.wait() => {
+            drop(stops);
+            // The threads hold files of the tree open that is removed next.
+            comparing.await.ok();
+            Err(CompareError::Stopped(stop))
+        }
+    }
+}
+
+struct StopsWhenDropped(Arc<AtomicBool>);
+
+impl Drop for StopsWhenDropped {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, CompareError> {
+    allow_many_files();
+    let pick = match request.files_max {
+        None => Pick::All,
+        Some(max) => pick(&request.source, max, stop)?,
+    };
+    let shared = Shared {
+        stop,
+        progress: request.progress.bytes("compare", None),
+        differences: Mutex::default(),
+        files_read: AtomicU64::new(0),
+        bytes_read: AtomicU64::new(0),
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
+    let (to_threads, waiting) = sync_channel::<Pair>(WAITING_MAX);
+    let waiting = Mutex::new(waiting);
+    let mut compared = thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| content::compare_all(&waiting, &shared));
+        }
+        let mut walk = Walk::begin(request, &shared, pick)?;
+        walk.run(&to_threads);
+        // The threads end once the channel is closed.
+        drop(to_threads);
+        Ok(walk.compared())
+    })?;
+    compared.files_read = shared.files_read.into_inner();
+    compared.bytes_read = shared.bytes_read.into_inner();
+    compared.differences = shared.differences.into_inner().map_err(|_| CompareError::Thread)?;
+    compared.differences.sort();
+    Ok(compared)
+}
+
+/// Picks the files of the source with the smallest hashes.
+fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<Pick, CompareError> {
+    let mut sample = Sample::new(max);
+    let walk = btrfs_host::walk::Walk::below(source)
+        .map_err(|error| CompareError::Io { path: source.to_owned(), source: error })?;
+    for found in walk {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if let btrfs_host::walk::WalkItem::File { path, metadata } = found
+            && metadata.is_file()
+        {
+            sample.add(path.strip_prefix(source).unwrap_or(&path));
+        }
+    }
+    Ok(sample.pick())
+}
+
+/// Raises the limit of open files, because a deep tree needs two per level. Where the limit
+/// stays, a directory that is too deep is reported as a difference.
+fn allow_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(errno) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(event = "file_limit_not_raised", "{errno}");
+    }
+}
