@@ -6,6 +6,7 @@ mod bucket;
 mod raw;
 mod restore;
 mod spool;
+mod summary;
 mod words;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,6 @@ use btrfs_host::spool::Spool;
 use jiff::civil::Time;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Setting, Source};
 use s3up_cli::{LogLevel, Secret};
-use s3up_core::Size;
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::retention::Retention;
 
@@ -99,61 +99,6 @@ impl Config {
 
     pub fn subvolume(&self, name: &SubvolumeName) -> Option<&Subvolume> {
         self.subvolumes.iter().find(|subvolume| subvolume.name == *name)
-    }
-
-    /// Formats the effective configuration for people: with every default and without
-    /// secrets.
-    pub fn summary(&self) -> String {
-        let Config {
-            lock_path,
-            state_path,
-            base_dir,
-            retain,
-            bucket,
-            schedule,
-            compressed,
-            spool,
-            ..
-        } = self;
-        let settings = &bucket.settings;
-        let mut text = format!(
-            "lock_path: {}\nstate_path: {}\nbase_dir: {}\nretain: {retain}\nendpoint: {}\nprofile: {:?}\n\
-             region: {}\nbucket: {}\nprefix: {:?}\nchunk_size: {}\npart_size: {}\n\
-             concurrency: {}\nmemory_for_parts: {}\nspool: {}\nstorage_class_chunks: {}\n\
-             storage_class_manifest: {}\nsse: {:?}\nretry_hours: {}\nfull_every_days: {}\n\
-             incremental_every_days: {}\nrun_at: {}\ncompressed: {}\nnotify: {}\n\
-             generations: {}\nprune: {}\n{}drill: {}\nsubvolumes:\n",
-            lock_path.display(),
-            state_path.display(),
-            base_dir.display(),
-            settings.endpoint.as_deref().unwrap_or("AWS"),
-            settings.profile,
-            settings.region,
-            settings.bucket,
-            bucket.layout.prefix().as_str(),
-            Size(bucket.chunk_bytes),
-            Size(bucket.part_bytes),
-            bucket.concurrency,
-            Size(settings.buffer_budget_bytes),
-            spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string),
-            bucket.class_chunks,
-            bucket.class_manifest,
-            settings.sse,
-            bucket.retry_for.as_secs_f64() / 3600.0,
-            schedule.full_every_days,
-            schedule.incremental_every_days,
-            schedule.run_at.strftime("%H:%M"),
-            compressed.word(),
-            self.notify.as_ref().map_or("none", Notify::host),
-            self.retention.generations,
-            if self.prune_after_backup { "auto" } else { "off" },
-            self.restore.summary(),
-            self.drill_dir.as_deref().map_or("none".into(), Path::to_string_lossy),
-        );
-        for Subvolume { name, path } in &self.subvolumes {
-            text.push_str(&format!("  - {name}: {}\n", path.display()));
-        }
-        text
     }
 }
 

@@ -100,11 +100,12 @@ enum Command {
         #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
         /// Show at most COUNT backups of each subvolume,
-        /// newest first
+        /// newest first (default: 10)
         #[arg(
             long,
             value_name = "COUNT",
             default_value_t = 10,
+            hide_default_value = true,
             verbatim_doc_comment,
             help_heading = help::OUTPUT
         )]
@@ -113,8 +114,16 @@ enum Command {
     /// Estimate how much data changed lately, before it is sent
     #[command(after_help = help::ESTIMATE)]
     Estimate {
-        /// Count files whose ctime is at most DAYS days ago
-        #[arg(long, value_name = "DAYS", default_value_t = 7, help_heading = help::SELECTION)]
+        /// Count files that changed in the last DAYS days
+        /// (default: 7)
+        #[arg(
+            long,
+            value_name = "DAYS",
+            default_value_t = 7,
+            hide_default_value = true,
+            verbatim_doc_comment,
+            help_heading = help::SELECTION
+        )]
         days: u32,
         /// Estimate only NAME; repeatable (default: all)
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
@@ -136,10 +145,13 @@ enum Command {
         )]
         subvolume: Option<String>,
         /// Transfer BYTES bytes per measurement
+        /// (default: 1073741824, which is 1 GiB)
         #[arg(
             long,
             value_name = "BYTES",
             default_value_t = 1 << 30,
+            hide_default_value = true,
+            verbatim_doc_comment,
             help_heading = help::MEASUREMENT
         )]
         bytes: u64,
@@ -242,15 +254,6 @@ fn parse() -> (Args, Vec<String>) {
         .help_heading(help::GLOBAL)
         .action(ArgAction::Append);
     let command = Args::command().arg(&set).mut_subcommands(|command| command.arg(&set));
-    // The possible values, listed by clap, would exceed 80 columns.
-    let command = command.mut_arg("log_level", |arg| {
-        let levels = "Log from this level on: debug, info, warning, error\n(default: info)";
-        arg.help(levels).hide_possible_values(true)
-    });
-    let command = command.mut_arg("log_format", |arg| {
-        let formats = "Log as human, logfmt or json\n(default: human on a terminal, else logfmt)";
-        arg.help(formats).hide_possible_values(true)
-    });
     let matches = command.get_matches();
     let inner = matches.subcommand().map(|(_, matches)| matches);
     let settings = [Some(&matches), inner].into_iter().flatten();

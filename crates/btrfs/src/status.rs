@@ -63,7 +63,7 @@ pub struct Status {
 pub struct Line {
     pub kind: String,
     pub created_at: String,
-    pub standing: &'static str,
+    pub state: &'static str,
     pub manifest: String,
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,
@@ -126,7 +126,7 @@ impl Line {
         Line {
             kind: entry.kind.to_string(),
             created_at: seconds(entry.created_at.time()),
-            standing: entry.publication.word(),
+            state: entry.publication.word(),
             manifest: entry.key.as_str().to_owned(),
             total_bytes: manifest.map(|manifest| manifest.total_bytes),
             elapsed_seconds: manifest.and_then(|manifest| manifest.elapsed_seconds),

@@ -22,6 +22,7 @@ mod table;
 
 pub use exit::{Exit, ExitWith, finish};
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
+pub use one_line::one_line;
 pub use secret::Secret;
 pub use shutdown::{ShutdownSignal, Signal, wait_for_shutdown};
 pub use table::table;

@@ -50,11 +50,25 @@ pub enum LogFormat {
 /// The logging arguments that all programs share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct LogArgs {
-    /// Lowest level to log (default: info)
-    #[arg(long, value_name = "LEVEL", global = true)]
+    /// Lowest level to log: debug, info, warning
+    /// or error (default: info)
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        global = true,
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     pub log_level: Option<LogLevel>,
-    /// Log format (default: human on a terminal, logfmt otherwise)
-    #[arg(long, value_name = "FORMAT", global = true)]
+    /// Log format: human, logfmt or json (default:
+    /// human on a terminal, otherwise logfmt)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        global = true,
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     pub log_format: Option<LogFormat>,
 }
 

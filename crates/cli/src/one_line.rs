@@ -3,7 +3,7 @@
 /// Returns `text` with its control characters escaped, line breaks and the start
 /// of terminal sequences among them. A name from a disk or a request can
 /// therefore neither forge a second line nor control the terminal.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }

@@ -8,6 +8,7 @@
 //!
 //! Not here: anything that reads a file, a socket or a clock; [`Clock`] is how others pass one in.
 
+mod amount;
 mod client_name;
 mod clock;
 pub mod digest;
@@ -21,6 +22,7 @@ mod remote_path;
 mod size;
 pub mod wire;
 
+pub use amount::{Count, Elapsed};
 pub use client_name::{ClientName, ClientNameError};
 pub use clock::{Clock, Stopwatch};
 pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};

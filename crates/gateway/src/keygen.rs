@@ -19,7 +19,7 @@ pub fn config_lines() -> Result<String, getrandom::Error> {
     let digest = Sha256Digest::of(key.as_bytes());
     Ok(format!(
         "# server.yaml (gateway), under `clients:`\n  \
-         - {{ name: \"CHANGE-ME\", api_key_sha256: \"{digest}\" }}\n\n\
+         - {{ name: \"CHANGE-ME\", api_key_sha256: \"{digest}\" }}\n\
          # client.yaml (agent), under `server:`\n  api_key: \"{key}\"\n"
     ))
 }

@@ -10,6 +10,8 @@
 //! - [`TestS3`]: an S3 server for programs that run as processes, and
 //!   [`kill_at_each_call`], which kills such a program (SIGKILL) at each S3 call.
 //! - [`CLOCK`]: the clock of this machine.
+//! - [`golden`]: texts that a person sees (help, tables, transcripts in the
+//!   documents), compared with files.
 //! - [`AwsBucket`]: a real bucket, for tests that `./check --aws` runs.
 //!
 //! All of them clean up when they are dropped, also if the test panics. Not here:
@@ -19,6 +21,7 @@ mod aws;
 mod clock;
 mod differences;
 mod filesystem;
+pub mod golden;
 mod kill;
 mod noise;
 mod observe;

@@ -1,6 +1,6 @@
 //! The texts of `--help` that are not beside an option: headings and examples.
 //!
-//! Help fits 80 columns; a test holds it to that, and to the golden files in `tests/it/help`.
+//! Help fits 80 columns; a test holds it to that, and to the golden files in `tests/golden/help`.
 
 pub const GLOBAL: &str = "Global options";
 pub const SELECTION: &str = "Selection";
@@ -32,6 +32,8 @@ Examples:
 pub const PLAN: &str = "\
 Examples:
   btrfs-to-s3 plan
+
+  # For a script
   btrfs-to-s3 plan --subvolume data --json";
 
 pub const STATUS: &str = "\

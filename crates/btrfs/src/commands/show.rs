@@ -1,4 +1,4 @@
-//! The output of the commands, as tables, lines and JSON, and the bars of long steps.
+//! Formats the outputs of commands as tables, lines and JSON, and draws progress bars.
 
 pub mod benchmark;
 pub mod drill;

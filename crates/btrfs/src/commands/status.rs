@@ -12,7 +12,7 @@ use s3up_repository::documents::Bucket;
 
 use super::{Output, connect, now, print, select, stopped_by};
 use crate::commands::show::json;
-use crate::commands::show::status::to_table;
+use crate::commands::show::status::to_text;
 
 /// Takes no lock, writes nothing, and needs no root.
 pub async fn run(
@@ -46,7 +46,7 @@ pub async fn run(
         }
     }
     print(&match output {
-        Output::Table => to_table(&all),
+        Output::Table => to_text(&all),
         Output::Json => json(&all),
     })?;
     match (failed.is_empty(), all.is_empty()) {

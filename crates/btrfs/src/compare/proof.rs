@@ -7,7 +7,7 @@ use btrfs_host::identity::Identity;
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{send, subvolume};
 use s3up_core::progress::ProgressSink;
-use s3up_core::{Size, error_chain};
+use s3up_core::{Count, Size, error_chain};
 use s3up_repository::manifest::Manifest;
 
 use super::hard_links::LINKED_MAX;
@@ -160,13 +160,17 @@ impl fmt::Display for Proof {
         let Compared { entries, files, files_read, bytes_read, .. } = compared;
         let bytes = Size(*bytes_read);
         if files_read == files {
-            write!(f, "every byte of {files} files ({bytes})")?;
+            write!(f, "every byte of {} ({bytes})", Count(*files, "file"))?;
         } else {
             write!(f, "the content of {files_read} of {files} files ({bytes})")?;
         }
-        write!(f, " and all {entries} entries were compared with the source snapshot {source:?}")?;
+        write!(
+            f,
+            " and the metadata of {} were compared with the source snapshot {source:?}",
+            Count(*entries, "entry")
+        )?;
         if compared.nested > 0 {
-            write!(f, "; {} nested subvolumes are not part of a snapshot", compared.nested)?;
+            write!(f, "; not part of a snapshot: {}", Count(compared.nested, "nested subvolume"))?;
         }
         if compared.links_forgotten {
             write!(
@@ -176,7 +180,7 @@ impl fmt::Display for Proof {
         }
         match compared.differences.count {
             0 => Ok(()),
-            count => write!(f, "; {count} differences: {}", compared.differences),
+            count => write!(f, "; {}: {}", Count(count, "difference"), compared.differences),
         }
     }
 }
@@ -199,15 +203,15 @@ mod tests {
             let (source, compared) = ("/srv/snap".into(), compared.clone());
             Proof::Compared { source, extent: Extent::Full, compared }
         };
-        let all = "every byte of 5 files (2.0 KiB) and all 9 entries were compared with the \
-                   source snapshot \"/srv/snap\"";
+        let all = "every byte of 5 files (2.0 KiB) and the metadata of 9 entries were compared \
+                   with the source snapshot \"/srv/snap\"";
         assert_eq!(proof(&compared).to_string(), all);
         assert_eq!(proof(&compared).word(), "full");
         compared.nested = 1;
         compared.links_forgotten = true;
         compared.differences.add("a".into(), Mismatch::Missing);
-        let more = "; 1 nested subvolumes are not part of a snapshot; beyond 1048576 hard-linked \
-                    files only the link counts were compared; 1 differences: \"a\": missing";
+        let more = "; not part of a snapshot: 1 nested subvolume; beyond 1048576 hard-linked \
+                    files only the link counts were compared; 1 difference: \"a\": missing";
         assert_eq!(proof(&compared).to_string(), format!("{all}{more}"));
         compared.files_read = 2;
         assert!(proof(&compared).to_string().starts_with("the content of 2 of 5 files"));

@@ -34,17 +34,6 @@ impl RestoreConfig {
     pub fn mode(&self) -> Mode {
         if self.waits { Mode::Wait { at_most: self.timeout } } else { Mode::Request }
     }
-
-    /// Formats this section for people.
-    pub(super) fn summary(&self) -> String {
-        let Terms { tier, days } = self.terms;
-        let waits = if self.waits { self.timeout.as_secs() } else { 0 };
-        format!(
-            "verify: {}\nthaw: {} for {days} days, waits {waits} s\n",
-            self.verify.word(),
-            tier.word()
-        )
-    }
 }
 
 impl Default for RestoreConfig {

@@ -104,7 +104,7 @@ fn every_key_of_the_format_is_known() {
     let spooled = parse(&ALL.replace("spool_enabled = false", "spool_enabled = true")).unwrap();
     let folder = PathBuf::from("/mnt/ssd/btrfs-to-s3");
     assert_eq!(spooled.spool, Some(Spool { folder, limit_bytes: 200 << 30 }));
-    assert!(spooled.summary().contains("spool: 200 GiB in /mnt/ssd/btrfs-to-s3\n"));
+    assert!(spooled.summary().contains("spool_dir = \"/mnt/ssd/btrfs-to-s3\"\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
     assert_eq!(config.compressed, Compressed::Never);
     assert_eq!(config.restore, RestoreConfig::default(), "the example has the defaults");
@@ -179,12 +179,12 @@ fn an_error_names_file_line_and_key() {
 fn check_config_shows_the_effective_values() {
     let text = parse(ALL).unwrap().summary();
     for line in [
-        "chunk_size: 200 GiB",
-        "  - root: /",
-        "concurrency: 4",
-        "verify: full",
-        "thaw: Standard for 14 days, waits 259200 s",
-        "drill: /var/tmp",
+        "chunk_size_bytes = 214748364800  # 200 GiB",
+        "{ path = \"/\", name = \"root\" }",
+        "concurrency = 4  # 176 MiB of memory for buffers",
+        "verify_mode = \"full\"",
+        "restore_timeout_seconds = 259200",
+        "scratch_dir = \"/var/tmp\"",
     ] {
         assert!(text.contains(line), "{text}");
     }

@@ -24,10 +24,10 @@ pub struct Preview {
     pub subvolume: String,
     pub target: String,
     /// The backups of the chain, from the full on.
-    pub links: Vec<BackupLine>,
+    pub backups: Vec<BackupLine>,
     /// Number of backups, from the full on, that an interrupted restore has received. They
     /// are not downloaded again.
-    pub links_here: usize,
+    pub backups_received: usize,
     pub chunks: usize,
     pub total_bytes: u64,
     /// Free space on the filesystem of the target.
@@ -72,8 +72,8 @@ impl Preview {
         Ok(Preview {
             subvolume: newest.entry.manifest.subvolume.clone(),
             target: target.display().to_string(),
-            links: fetch_plan.entries.iter().map(BackupLine::of).collect(),
-            links_here: here,
+            backups: fetch_plan.entries.iter().map(BackupLine::of).collect(),
+            backups_received: here,
             chunks: fetch_plan.entries.iter().map(|entry| entry.chunks.len()).sum(),
             total_bytes: fetch_plan.total_bytes(),
             free_bytes,

@@ -160,6 +160,6 @@ async fn check_config_shows_the_effective_configuration_without_a_bucket() {
     let Some(world) = World::start(&["data"]).await else { return };
     let ran = world.run(&["check-config"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stdout.contains("chunk_size: 11 MiB"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("  - data: /"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("# 11 MiB"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("name = \"data\""), "{}", ran.stdout);
 }

@@ -70,10 +70,10 @@ async fn a_good_drill_compares_every_byte_is_recorded_and_leaves_nothing() {
     for (n, name) in ["one", "two"].into_iter().enumerate() {
         let line = &lines[n];
         assert_eq!(
-            (&line["subvolume"], &line["outcome"], &line["links"]),
+            (&line["subvolume"], &line["outcome"], &line["backups"]),
             (&name.into(), &"good".into(), &2.into())
         );
-        assert!(line["said"].as_str().unwrap().starts_with("every byte of 2 files"), "{line}");
+        assert!(line["result"].as_str().unwrap().starts_with("every byte of 2 files"), "{line}");
     }
     assert_nothing_is_left(&world);
     let status = status(&world).await;
@@ -82,7 +82,7 @@ async fn a_good_drill_compares_every_byte_is_recorded_and_leaves_nothing() {
     let check = world.run(&["status", "--check"]).await;
     assert_eq!(check.code, Some(0), "{}", check.stdout);
     let table = world.run(&["status"]).await;
-    assert!(table.stdout.contains("GOOD DRILL"), "{}", table.stdout);
+    assert!(table.stdout.contains("last drill"), "{}", table.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,14 +30,14 @@ async fn a_list_shows_generations_chains_and_unknown_objects() {
     assert_eq!(generations.len(), 2);
     let old = &generations[0]["backups"];
     assert_eq!((&old[0]["kind"], &old[0]["chunks"]), (&"full".into(), &2.into()));
-    assert_eq!((&old[1]["kind"], &old[1]["standing"]), (&"incremental".into(), &"earlier".into()));
+    assert_eq!((&old[1]["kind"], &old[1]["state"]), (&"incremental".into(), &"earlier".into()));
     assert_eq!(old[0]["storage_classes"], serde_json::json!(["STANDARD"]));
     assert_eq!(generations[0]["chains"][0].as_array().unwrap().len(), 2);
-    assert_eq!(generations[1]["backups"][0]["standing"], "current");
+    assert_eq!(generations[1]["backups"][0]["state"], "current");
     assert_eq!((&data["unknown_count"], &data["unknown_bytes"]), (&1.into(), &4.into()));
     assert_eq!(table.code, Some(0), "{}", table.stderr);
-    assert!(table.stdout.starts_with("SUBVOLUME  GENERATION"), "{}", table.stdout);
-    for text in ["1 objects (4 B) that no manifest names", "chunk-20200101T000000Z-0.bin"] {
+    assert!(table.stdout.starts_with("SUBVOLUME  CREATED"), "{}", table.stdout);
+    for text in ["no manifest names 1 object (4 B)", "chunk-20200101T000000Z-0.bin"] {
         assert!(table.stdout.contains(text), "{}", table.stdout);
     }
 }
@@ -84,7 +84,7 @@ async fn a_broken_backup_is_listed_with_its_reason() {
 
     let all = json(&ran);
     assert_eq!(all[0]["pointer"], "broken");
-    assert_eq!(all[0]["broken"][0]["standing"], "broken");
+    assert_eq!(all[0]["broken"][0]["state"], "broken");
     assert!(all[0]["broken"][0]["error"].as_str().unwrap().contains("is missing"), "{all}");
     // The chunk of the full, and its part index.
     assert_eq!(all[0]["unknown_count"], 2);

@@ -1,4 +1,5 @@
-//! Runs every command of `docs/restore.md`, in order, in one shell.
+//! Runs every command of `docs/restore.md`, in order, in one shell, and compares the
+//! outputs that the page shows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +7,15 @@ use std::time::Duration;
 
 use rustix::mount::{UnmountFlags, unmount};
 use s3up_devstore::{Op, Options};
+use s3up_testkit::golden::{Page, Redactions, outputs, script};
 use s3up_testkit::{Tree, assert_same_tree, file, noise, symlink};
 use tokio::process::Command;
 
 use crate::fixture::{CHUNK, Ran, World};
 
-const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/restore.md"));
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/restore.md");
 const IMAGE_BYTES: u64 = 2 << 30;
 const BLOCKS: usize = 8;
-
-/// Returns the fenced code blocks of a language, in order.
-fn blocks(language: &str) -> Vec<&'static str> {
-    let fence = format!("```{language}\n");
-    let rest = PAGE.split(fence.as_str()).skip(1);
-    rest.map(|text| text.split("```").next().unwrap_or_default()).collect()
-}
 
 /// The host of the page: a device, a mount point, a directory for the configuration.
 struct Host {
@@ -64,6 +59,11 @@ impl Host {
             .replace("YOUR-KEY-ID", Options::ACCESS_KEY_ID)
             .replace("YOUR-SECRET-KEY", Options::SECRET_ACCESS_KEY)
     }
+
+    /// Returns an output of this test with the paths of the page.
+    fn as_on_the_page(&self, text: &str) -> String {
+        text.replace(&self.mount().display().to_string(), "/mnt/restored")
+    }
 }
 
 impl Drop for Host {
@@ -88,11 +88,14 @@ async fn every_command_of_the_page_succeeds_and_restores_the_data() {
     let folder = s3up_testkit::temp_dir();
     let host = Host::start(folder.path());
     let endpoint = world.s3.endpoint();
-    let [config] = blocks("toml")[..] else { panic!("one configuration") };
+    let page = Page::read(Path::new(PAGE));
+    let [config] = &page.blocks("toml")[..] else { panic!("one configuration") };
     fs::write(host.folder.join("etc/config.toml"), host.replaced(config, &endpoint)).unwrap();
-    let commands = blocks("console");
-    assert!(commands.len() >= BLOCKS, "{commands:?}");
-    let script = host.replaced(&commands.concat(), &endpoint);
+    let blocks = page.commands();
+    assert!(blocks.len() >= BLOCKS, "{blocks:?}");
+    let commands: Vec<_> = blocks.into_iter().flatten().collect();
+    let script = script(commands.iter().map(|command| command.line.as_str()));
+    let script = host.replaced(&script, &endpoint);
 
     let ran = shell(&world, &script).await;
 
@@ -104,7 +107,13 @@ async fn every_command_of_the_page_succeeds_and_restores_the_data() {
     assert!(ran.stdout.contains("every byte of"), "{}", ran.stdout);
     let (_, newest) = world.newest("data").await;
     assert_eq!(newest["kind"], "incremental", "it is based on the received parent");
-    assert!(!PAGE.contains("```sh") && !PAGE.contains("```bash"), "only `console` blocks are run");
+    let shells = page.blocks("sh").len() + page.blocks("bash").len();
+    assert_eq!(shells, 0, "only `console` blocks are run");
+    let shown = commands.into_iter().zip(outputs(&ran.stdout));
+    let shown = shown.filter(|(command, _)| !command.output.is_empty());
+    let shown: Vec<_> =
+        shown.map(|(command, output)| (command, host.as_on_the_page(&output))).collect();
+    page.assert_outputs(&shown, &Redactions::new().sizes());
 }
 
 /// Runs a script that ends at the first command that fails.

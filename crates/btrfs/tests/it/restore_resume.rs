@@ -105,7 +105,7 @@ async fn only_chunks_of_backups_that_are_not_received_are_thawed_again() {
 
     assert!(table.stdout.contains("2 backups (1 already received"), "{}", table.stdout);
     let preview: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
-    assert_eq!((&preview["links_here"], &preview["chunks"]), (&1.into(), &3.into()));
+    assert_eq!((&preview["backups_received"], &preview["chunks"]), (&1.into(), &3.into()));
     assert_eq!(preview["thaw"][0]["requests"], 1);
     assert_eq!(resumed_after.as_deref(), Some("1"), "{}", ran.stderr);
     assert_eq!(thaw_requests(&world) - before, 1, "{}", ran.stderr);

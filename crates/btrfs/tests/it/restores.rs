@@ -108,18 +108,19 @@ async fn a_dry_run_prints_chain_and_thaw_and_changes_nothing() {
     assert_eq!(json_run.code, Some(0), "{}", json_run.stderr);
     let preview: Value = serde_json::from_str(&json_run.stdout).unwrap();
     let (key, newest) = world.newest("data").await;
-    assert_eq!(preview["links"].as_array().unwrap().len(), 2);
-    assert_eq!(preview["links"][0]["kind"], "full");
-    assert_eq!(preview["links"][0]["chunks"], 2);
-    assert_eq!(preview["links"][1]["manifest"], key);
-    assert_eq!(preview["links"][1]["bytes"], newest["total_bytes"]);
+    assert_eq!(preview["backups"].as_array().unwrap().len(), 2);
+    assert_eq!(preview["backups"][0]["kind"], "full");
+    assert_eq!(preview["backups"][0]["chunks"], 2);
+    assert_eq!(preview["backups"][1]["manifest"], key);
+    assert_eq!(preview["backups"][1]["bytes"], newest["total_bytes"]);
     assert_eq!(preview["chunks"], 3);
     let thaw = |n: usize, field: &str| preview["thaw"][n][field].clone();
     assert_eq!((thaw(0, "storage_class"), thaw(0, "requests")), (json!("DEEP_ARCHIVE"), json!(2)));
     assert_eq!(thaw(0, "bulk_hours"), json!({"from": 48, "to": 48}));
     assert_eq!((thaw(1, "storage_class"), thaw(1, "requests")), (json!("GLACIER"), json!(1)));
     assert_eq!(thaw(1, "standard_hours"), json!({"from": 3, "to": 5}));
-    for text in ["BACKUP  KIND", "2 backups, 3 chunks", "DEEP_ARCHIVE  2", "3-5 h", "5-12 h"] {
+    for text in ["BACKUP  CREATED", "2 backups with 3 chunks", "DEEP_ARCHIVE  2", "3-5 h", "5-12 h"]
+    {
         assert!(table.stdout.contains(text), "{text}: {}", table.stdout);
     }
     assert_eq!(world.keys().await, before);

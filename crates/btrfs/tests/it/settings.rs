@@ -18,7 +18,7 @@ async fn a_key_is_set_for_one_run_before_and_after_the_command() {
     let plain = world.run(&["check-config"]).await;
 
     assert_eq!(set.code, Some(0), "{}", set.stderr);
-    for line in ["chunk_size: 7.0 MiB", "concurrency: 9", "prefix: \"other/\""] {
+    for line in ["chunk_size_bytes = 7340032", "concurrency = 9", "prefix = \"other/\""] {
         assert!(set.stdout.contains(line), "{}", set.stdout);
         assert!(!plain.stdout.contains(line), "{}", plain.stdout);
     }

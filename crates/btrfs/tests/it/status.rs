@@ -40,7 +40,7 @@ async fn a_status_shows_the_last_run_and_the_history() {
     let kinds: Vec<_> = history.iter().map(|line| line["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["incremental", "full"]);
     for line in history {
-        assert_eq!(line["standing"], "current");
+        assert_eq!(line["state"], "current");
         assert!(
             line["total_bytes"].as_u64() > Some(0) && line["elapsed_seconds"].as_f64() > Some(0.0)
         );
@@ -50,7 +50,7 @@ async fn a_status_shows_the_last_run_and_the_history() {
     assert!(two["last_run"]["error"].as_str().unwrap().contains(StandIn::ERROR_MESSAGE), "{two}");
     assert_eq!(two["history"].as_array().unwrap().len(), 1);
     assert_eq!(table.code, Some(0), "{}", table.stderr);
-    assert!(table.stdout.starts_with("SUBVOLUME  LAST RUN"), "{}", table.stdout);
+    assert!(table.stdout.contains("  last run     "), "{}", table.stdout);
     assert!(table.stdout.contains(StandIn::ERROR_MESSAGE), "{}", table.stdout);
 }
 
@@ -128,7 +128,7 @@ async fn a_broken_or_missing_backup_is_reported() {
 
     assert_eq!(broken[0]["backups"], "broken");
     assert!(broken[0]["trouble"].as_str().unwrap().contains("missing"), "{broken}");
-    assert_eq!(broken[0]["history"][0]["standing"], "unknown");
+    assert_eq!(broken[0]["history"][0]["state"], "unknown");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,7 +188,7 @@ async fn copies_that_would_expire_too_early_are_extended() {
 
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(
-        ran.stdout.contains("3 of 3 chunks") && ran.stdout.contains("3 extended"),
+        ran.stdout.contains("3 of 3 chunks") && ran.stdout.contains("extended 3 copies"),
         "{}",
         ran.stdout
     );

@@ -7,6 +7,7 @@ mod conditions;
 mod control;
 mod copies;
 mod faults;
+mod help;
 mod holds;
 mod keys;
 mod lifecycle;

@@ -152,15 +152,13 @@ fn a_usage_error_has_exit_code_2() {
 }
 
 #[test]
-fn the_help_fits_80_columns_and_shows_no_secret_of_the_environment() {
+fn the_help_shows_no_secret_of_the_environment() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-devstore"));
     let output = command.arg("--help").env("S3UP_DEVSTORE_SECRET_ACCESS_KEY", "hush").output();
     let help = String::from_utf8(output.unwrap().stdout).unwrap();
 
     assert!(help.contains("[default: devstore]"), "{help}");
     assert!(help.contains("[default: devstore-secret]"), "{help}");
-    assert!(help.contains("/_control/faults"), "{help}");
-    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     assert!(!help.contains("hush"), "{help}");
 }
 

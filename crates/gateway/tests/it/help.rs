@@ -1,25 +1,11 @@
-//! The help texts of `s3up-server`.
+//! The help texts of `s3up-server`: those of the golden files, in 80 columns.
 
-use std::process::Command;
+use std::path::Path;
 
-const WIDTH_MAX: usize = 80;
+use s3up_testkit::golden::assert_help;
 
 #[test]
-fn every_help_fits_80_columns_and_has_examples() {
-    let commands: [&[&str]; 4] = [&[], &["serve"], &["check-config"], &["keygen"]];
-    for command in commands {
-        let output = Command::new(env!("CARGO_BIN_EXE_s3up-server"))
-            .args(command)
-            .arg("--help")
-            .output()
-            .unwrap();
-
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{command:?}");
-        assert!(text.contains("\nExamples:\n"), "{command:?}: {text}");
-        assert!(text.contains("\nLogging options:\n"), "{command:?}: {text}");
-        for line in text.lines() {
-            assert!(line.chars().count() <= WIDTH_MAX, "{command:?}: {line}");
-        }
-    }
+fn help_is_that_of_the_golden_files_and_fits_80_columns() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/help");
+    assert_help(env!("CARGO_BIN_EXE_s3up-server"), &folder);
 }

@@ -5,6 +5,7 @@ mod concurrency;
 mod downloads;
 mod fixture;
 mod help;
+mod outputs;
 mod paths;
 mod process;
 mod uploads;

@@ -50,14 +50,17 @@ fn counts(f: &mut fmt::Formatter<'_>, counts: &StateCounts) -> fmt::Result {
     let StateCounts { protected, pending, baseline, excluded, problems } = counts;
     line(f, "protected", *protected, "")?;
     line(f, "pending", *pending, "")?;
-    line(f, "baseline", *baseline, "not protected: existed before the agent")?;
-    writeln!(f, "  {:<10} {:>9}", "excluded", excluded.files)?;
+    if baseline.files > 0 {
+        line(f, "baseline", *baseline, "not protected: existed before the agent")?;
+    }
+    if excluded.files > 0 {
+        writeln!(f, "  {:<10} {:>9}", "excluded", excluded.files)?;
+    }
     line(f, "problems", *problems, "")?;
     writeln!(f, "  {:<10} {:>9}", "total", counts.total().files)
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, count: FileCount, note: &str) -> fmt::Result {
-    let note = if count.files == 0 { "" } else { note };
     let size = Size(count.bytes).to_string();
     let text = format!("  {name:<10} {:>9} {size:>9}  {note}", count.files);
     writeln!(f, "{}", text.trim_end())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 
 use crate::daemon::Summary;
 
@@ -17,14 +17,10 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "{} uploaded ({}), {}, {} pending",
-            counted(self.uploaded, "file"),
+            Count(self.uploaded, "file"),
             Size(self.bytes),
-            counted(self.problems, "problem"),
+            Count(self.problems, "problem"),
             self.pending
         )
     }
-}
-
-fn counted(n: u64, noun: &str) -> String {
-    if n == 1 { format!("{n} {noun}") } else { format!("{n} {noun}s") }
 }

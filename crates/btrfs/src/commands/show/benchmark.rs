@@ -1,4 +1,4 @@
-//! Prints the measurements of a benchmark, as a table and as JSON.
+//! Prints the results of a benchmark to stdout, as a table or as JSON.
 
 use btrfs_to_s3::benchmark::{Measured, Report};
 use s3up_cli::table;

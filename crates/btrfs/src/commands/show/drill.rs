@@ -1,8 +1,10 @@
 //! The result of drills as a table and as JSON.
 
+use std::time::Duration;
+
 use btrfs_to_s3::drill::Drilled;
-use s3up_cli::table;
-use s3up_core::Size;
+use s3up_cli::{one_line, table};
+use s3up_core::{Elapsed, Size};
 use serde::Serialize;
 
 /// One subvolume in the JSON output.
@@ -12,11 +14,11 @@ pub struct DrillLine {
     /// `good`, `failed` or `archived`.
     pub outcome: &'static str,
     pub manifest: Option<String>,
-    pub links: Option<usize>,
+    pub backups: Option<usize>,
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,
     /// How the restored tree was verified, or the error.
-    pub said: String,
+    pub result: String,
 }
 
 impl DrillLine {
@@ -25,38 +27,46 @@ impl DrillLine {
             subvolume: subvolume.to_owned(),
             outcome: "good",
             manifest: Some(drilled.manifest.clone()),
-            links: Some(drilled.backups),
+            backups: Some(drilled.backups),
             total_bytes: Some(drilled.total_bytes),
             elapsed_seconds: Some(drilled.elapsed.as_secs_f64()),
-            said: drilled.proof.to_string(),
+            result: drilled.proof.to_string(),
         }
     }
 
-    pub fn bad(subvolume: &str, outcome: &'static str, said: String) -> DrillLine {
+    pub fn bad(subvolume: &str, outcome: &'static str, result: String) -> DrillLine {
         DrillLine {
             subvolume: subvolume.to_owned(),
             outcome,
             manifest: None,
-            links: None,
+            backups: None,
             total_bytes: None,
             elapsed_seconds: None,
-            said,
+            result,
         }
     }
 }
 
+/// Formats a table of all subvolumes, then the result of each as a sentence.
 pub fn to_table(all: &[DrillLine]) -> String {
-    let header = ["SUBVOLUME", "OUTCOME", "BACKUPS", "BYTES", "SECONDS", "RESULT"];
+    let header = ["SUBVOLUME", "OUTCOME", "BACKUPS", "SIZE", "TIME"];
     let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     let rows = all.iter().map(|line| {
         [
             line.subvolume.clone(),
             line.outcome.to_owned(),
-            dash(line.links.map(|links| links.to_string())),
+            dash(line.backups.map(|backups| backups.to_string())),
             dash(line.total_bytes.map(|bytes| Size(bytes).to_string())),
-            dash(line.elapsed_seconds.map(|seconds| format!("{seconds:.1}"))),
-            line.said.clone(),
+            dash(line.elapsed_seconds.map(|seconds| elapsed(seconds).to_string())),
         ]
     });
-    table(header, rows)
+    let mut text = table(header, rows);
+    for DrillLine { subvolume, result, .. } in all {
+        text.push_str(&format!("\n{subvolume}: {}\n", one_line(result)));
+    }
+    text
+}
+
+fn elapsed(seconds: f64) -> Elapsed {
+    Elapsed(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use s3up_cli::table;
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 use s3up_repository::catalogue::{Backup, Catalogue, Generation, Pointing, Publication};
 use s3up_repository::layout::Layout;
 use s3up_repository::stamp::seconds;
@@ -52,7 +52,7 @@ pub struct BackupLine {
     pub storage_classes: Vec<String>,
     pub parent_manifest: Option<String>,
     /// `current`, `earlier`, `unpublished`, `unknown` or `broken`.
-    pub standing: &'static str,
+    pub state: &'static str,
     /// Why the backup is broken.
     pub error: Option<String>,
 }
@@ -137,18 +137,16 @@ impl BackupLine {
             chunks: backup.chunk_count,
             storage_classes: backup.classes.iter().map(ToString::to_string).collect(),
             parent_manifest: manifest.and_then(|entry| entry.manifest.parent_manifest.clone()),
-            standing: word,
+            state: word,
             error,
         }
     }
 
-    fn cells(&self, subvolume: &str, generation: &str) -> [String; 9] {
+    fn cells(&self, subvolume: &str) -> [String; 7] {
         [
             subvolume.to_owned(),
-            generation.to_owned(),
-            self.kind.clone(),
             self.created_at.clone(),
-            format!("{} d", self.age_days),
+            self.kind.clone(),
             Size(self.total_bytes).to_string(),
             self.chunks.to_string(),
             match self.storage_classes.is_empty() {
@@ -156,17 +154,17 @@ impl BackupLine {
                 false => self.storage_classes.join("+"),
             },
             match &self.error {
-                Some(error) => format!("{}: {error}", self.standing),
-                None => self.standing.to_owned(),
+                Some(error) => format!("{}: {error}", self.state),
+                None => self.state.to_owned(),
             },
         ]
     }
 }
 
-/// Formats a table of all backups, then notes about problems.
+/// Formats a table of all backups, oldest first, then notes about problems. A
+/// generation starts at each full.
 pub fn to_table(all: &[Contents]) -> String {
-    let header =
-        ["SUBVOLUME", "GENERATION", "KIND", "CREATED", "AGE", "SIZE", "CHUNKS", "CLASS", "STATE"];
+    let header = ["SUBVOLUME", "CREATED", "KIND", "SIZE", "CHUNKS", "CLASS", "STATE"];
     let mut text = table(header, all.iter().flat_map(rows));
     for contents in all {
         text.push_str(&notes(contents));
@@ -174,13 +172,10 @@ pub fn to_table(all: &[Contents]) -> String {
     text
 }
 
-fn rows(contents: &Contents) -> Vec<[String; 9]> {
+fn rows(contents: &Contents) -> Vec<[String; 7]> {
     let name = &contents.subvolume;
-    let sound = contents.generations.iter().flat_map(|generation| {
-        generation.backups.iter().map(|line| line.cells(name, &generation.full))
-    });
-    let broken = contents.broken.iter().map(|line| line.cells(name, "-"));
-    sound.chain(broken).collect()
+    let sound = contents.generations.iter().flat_map(|generation| &generation.backups);
+    sound.chain(&contents.broken).map(|line| line.cells(name)).collect()
 }
 
 fn notes(contents: &Contents) -> String {
@@ -195,7 +190,8 @@ fn notes(contents: &Contents) -> String {
     if *unknown_count > 0 {
         let bytes = Size(*unknown_bytes);
         text.push_str(&format!(
-            "{subvolume}: {unknown_count} objects ({bytes}) that no manifest names:\n"
+            "{subvolume}: no manifest names {} ({bytes}):\n",
+            Count::of(*unknown_count, "object")
         ));
         for line in unknown {
             let UnknownLine { key, size, modified_at, .. } = line;

@@ -2,7 +2,7 @@
 
 use btrfs_to_s3::backup::planner::Planned;
 use btrfs_to_s3::plan::Plan;
-use s3up_cli::table;
+use s3up_cli::{one_line, table};
 use s3up_core::error_chain;
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
@@ -28,22 +28,38 @@ struct Line {
     next_due_kind: Option<String>,
 }
 
+/// Formats a table of all subvolumes, then the reason of each decision.
 pub fn to_table(planned: &Planned<'_>) -> String {
-    let header =
-        ["SUBVOLUME", "DECISION", "PARENT", "SNAPSHOT", "LAST BACKUP", "NEXT DUE", "REASON"];
-    let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-    let rows = lines(planned).into_iter().map(|line| {
+    let header = ["SUBVOLUME", "DECISION", "LAST BACKUP", "NEXT DUE"];
+    let dash = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".to_owned());
+    let lines = lines(planned);
+    let rows = lines.iter().map(|line| {
         [
-            line.subvolume,
-            line.decision.to_owned(),
-            dash(line.parent),
-            dash(line.snapshot),
-            dash(line.last_backup_at),
-            dash(line.next_due_at),
-            line.reason,
+            line.subvolume.clone(),
+            line.decision.replace('_', " "),
+            dash(&line.last_backup_at),
+            match (&line.next_due_at, &line.next_due_kind) {
+                (Some(at), Some(kind)) => format!("{at} ({kind})"),
+                (at, _) => dash(at),
+            },
         ]
     });
-    table(header, rows)
+    let mut text = table(header, rows);
+    for line in &lines {
+        text.push_str(&notes(line));
+    }
+    text
+}
+
+fn notes(line: &Line) -> String {
+    let mut text = format!("\n{}: {}\n", line.subvolume, one_line(&line.reason));
+    let names = [("parent", &line.parent), ("snapshot", &line.snapshot)];
+    for (what, name) in names {
+        if let Some(name) = name {
+            text.push_str(&format!("  {what:<8}  {name}\n"));
+        }
+    }
+    text
 }
 
 pub fn to_json(planned: &Planned<'_>) -> String {

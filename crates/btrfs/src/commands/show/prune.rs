@@ -1,7 +1,7 @@
 //! Prints what a prune deletes to stdout, as a table or as JSON.
 
 use s3up_cli::table;
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
@@ -107,7 +107,8 @@ fn notes(line: &PruneLine) -> String {
     }
     if *leftovers > 0 {
         text.push_str(&format!(
-            "{subvolume}: deleting {leftovers} objects that an interrupted prune left\n"
+            "{subvolume}: an interrupted prune left {}, which are deleted\n",
+            Count::of(*leftovers, "object")
         ));
     }
     for key in broken {

@@ -1,43 +1,43 @@
 //! Prints what a restore would do.
 
 use btrfs_to_s3::restore::preview::Preview;
-use s3up_cli::table;
-use s3up_core::Size;
+use s3up_cli::{one_line, table};
+use s3up_core::{Count, Size};
 
 pub fn to_table(preview: &Preview) -> String {
-    let header = ["BACKUP", "KIND", "TIME", "BYTES", "CHUNKS", "STORAGE CLASS", "MANIFEST"];
-    let rows = preview.links.iter().zip(1..).map(|(entry, n): (_, usize)| {
+    let header = ["BACKUP", "CREATED", "KIND", "SIZE", "CHUNKS", "CLASS"];
+    let rows = preview.backups.iter().zip(1..).map(|(entry, n): (_, usize)| {
         [
             n.to_string(),
-            entry.kind.clone(),
             entry.created_at.clone(),
+            entry.kind.clone(),
             Size(entry.bytes).to_string(),
             entry.chunks.to_string(),
-            entry.storage_classes.join(", "),
-            entry.manifest.clone(),
+            entry.storage_classes.join("+"),
         ]
     });
-    let links = table(header, rows);
+    let manifest = preview.backups.last().map_or("", |newest| &newest.manifest);
     format!(
-        "{links}\n{} backups{}, {} chunks, {} in all; {} free at {}\n{}",
-        preview.links.len(),
-        match preview.links_here {
+        "{}\n{}{} with {}, {} in total\nmanifest: {manifest}\ntarget: {}, {} free\n{}",
+        table(header, rows),
+        Count::of(preview.backups.len(), "backup"),
+        match preview.backups_received {
             0 => String::new(),
-            here => format!(" ({here} already received by an interrupted restore)"),
+            received => format!(" ({received} already received by an interrupted restore)"),
         },
-        preview.chunks,
+        Count::of(preview.chunks, "chunk"),
         Size(preview.total_bytes),
+        one_line(&preview.target),
         Size(preview.free_bytes),
-        preview.target,
         thaw_table(preview)
     )
 }
 
 fn thaw_table(preview: &Preview) -> String {
     if preview.thaw.is_empty() {
-        return "no chunk has to be thawed\n".to_owned();
+        return "thaw: not necessary\n".to_owned();
     }
-    let header = ["THAW", "REQUESTS", "IN PROGRESS", "BYTES", "STANDARD", "BULK"];
+    let header = ["CLASS", "TO THAW", "THAWING", "SIZE", "STANDARD", "BULK"];
     let rows = preview.thaw.iter().map(|cold| {
         [
             cold.storage_class.clone(),

@@ -1,58 +1,64 @@
-//! How the backups of each subvolume stand, on stdout, for people.
+//! Prints the status of the backups to stdout, for people.
+
+use std::time::Duration;
 
 use btrfs_to_s3::status::{Line, Status};
-use s3up_cli::table;
-use s3up_core::Size;
+use s3up_cli::{one_line, table};
+use s3up_core::{Elapsed, Size};
 use s3up_repository::stamp::seconds;
 
-/// Formats two tables: the status of each subvolume, then its backups.
-pub fn to_table(all: &[Status]) -> String {
-    let header =
-        ["SUBVOLUME", "LAST RUN", "RESULT", "LAST BACKUP", "NEXT DUE", "GOOD DRILL", "PROBLEM"];
-    let mut text = table(header, all.iter().map(cells));
-    let backups = all
-        .iter()
-        .flat_map(|status| status.history.iter().map(|line| backup_cells(line, &status.subvolume)));
-    let header = ["SUBVOLUME", "KIND", "CREATED", "SIZE", "SECONDS", "THROUGHPUT", "STATE"];
-    text.push('\n');
-    text.push_str(&table(header, backups));
+/// Formats the status of each subvolume, with a table of its newest backups.
+pub fn to_text(all: &[Status]) -> String {
+    let texts: Vec<_> = all.iter().map(subvolume).collect();
+    texts.join("\n")
+}
+
+fn subvolume(status: &Status) -> String {
+    let run = status.last_run.as_ref();
+    let ran = run.map(|run| format!("{}, {}", seconds(run.ran_at), run.outcome.word()));
+    let drill = status.last_good_drill.as_ref().map(|drill| seconds(drill.drilled_at));
+    let never = || "never".to_owned();
+    let mut lines = vec![
+        ("last run", ran.unwrap_or_else(|| "none on this host".to_owned())),
+        ("last backup", status.last_backup_at.clone().unwrap_or_else(never)),
+        ("next due", due(status)),
+        ("last drill", drill.unwrap_or_else(never)),
+    ];
+    let error = run.and_then(|run| run.error.clone());
+    lines.extend(status.trouble.clone().or(error).map(|problem| ("problem", problem)));
+    let mut text = format!("{}\n", status.subvolume);
+    for (name, value) in lines {
+        text.push_str(&format!("  {name:<11}  {}\n", one_line(&value)));
+    }
+    if !status.history.is_empty() {
+        let header = ["CREATED", "KIND", "SIZE", "TIME", "THROUGHPUT", "STATE"];
+        let backups = table(header, status.history.iter().map(cells));
+        text.push('\n');
+        backups.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
+    }
     text
 }
 
-fn or_dash(cell: Option<String>) -> String {
-    cell.unwrap_or_else(|| "-".to_owned())
-}
-
-fn cells(status: &Status) -> [String; 7] {
-    let run = status.last_run.as_ref();
-    let error = run.and_then(|run| run.error.clone());
-    let due = match (&status.next_due_at, &status.next_due_kind) {
+fn due(status: &Status) -> String {
+    match (&status.next_due_at, &status.next_due_kind) {
         (Some(at), Some(kind)) if !status.due => format!("{at} ({kind})"),
         (Some(_), Some(kind)) => format!("now ({kind})"),
         (_, _) => "now (full)".to_owned(),
-    };
-    [
-        status.subvolume.clone(),
-        or_dash(run.map(|run| seconds(run.ran_at))),
-        or_dash(run.map(|run| run.outcome.word().to_owned())),
-        or_dash(status.last_backup_at.clone()),
-        due,
-        or_dash(status.last_good_drill.as_ref().map(|drill| seconds(drill.drilled_at))),
-        or_dash(status.trouble.clone().or(error)),
-    ]
+    }
 }
 
-fn backup_cells(line: &Line, subvolume: &str) -> [String; 7] {
+fn cells(line: &Line) -> [String; 6] {
+    let dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    let elapsed = line.elapsed_seconds.and_then(|time| Duration::try_from_secs_f64(time).ok());
     [
-        subvolume.to_owned(),
-        line.kind.clone(),
         line.created_at.clone(),
-        or_dash(line.total_bytes.map(|bytes| Size(bytes).to_string())),
-        or_dash(line.elapsed_seconds.map(|seconds| format!("{seconds:.1}"))),
-        or_dash(line.throughput.clone()),
+        line.kind.clone(),
+        dash(line.total_bytes.map(|bytes| Size(bytes).to_string())),
+        dash(elapsed.map(|elapsed| Elapsed(elapsed).to_string())),
+        dash(line.throughput.clone()),
         match &line.error {
-            Some(error) => format!("{}, unreadable: {error}", line.standing),
-            None => line.standing.to_owned(),
+            Some(error) => format!("{}, unreadable: {error}", line.state),
+            None => line.state.to_owned(),
         },
     ]
 }

@@ -1,7 +1,7 @@
 //! The result of a thaw as text and as JSON.
 
 use jiff::Timestamp;
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 use s3up_repository::stamp::seconds;
 use s3up_repository::thaw::Thawed;
 use serde::Serialize;
@@ -48,15 +48,18 @@ impl ThawLine {
     }
 }
 
-/// Formats a thaw as one line.
+/// Formats a thaw: how much of it can be read, then what this run did.
 pub fn to_text(line: &ThawLine) -> String {
     let ThawLine { subvolume, manifest, chunks, chunks_ready, asked, extended, .. } = line;
     let (ready, all) = (Size(line.bytes_ready), Size(line.bytes));
     let until = line.expires_at.as_deref();
-    let until = until.map(|at| format!(", copies until {at}")).unwrap_or_default();
+    let until = until.map(|at| format!("; copies stay until {at}")).unwrap_or_default();
     format!(
-        "{subvolume}: {chunks_ready} of {chunks} chunks of {manifest} are readable ({ready} of \
-         {all}), {asked} requested, {extended} extended{until}\n"
+        "{subvolume}: {chunks_ready} of {chunks} chunks are readable ({ready} of {all}){until}\n\
+         {subvolume}: this run requested {} and extended {}\n\
+         {subvolume}: manifest {manifest}\n",
+        Count::of(*asked, "thaw"),
+        Count::of(*extended, "copy"),
     )
 }
 
@@ -69,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thaw_is_one_line() {
+    fn a_thaw_is_described_with_its_progress() {
         let state = ThawState {
             total: 3,
             ready: 1,
@@ -85,8 +88,9 @@ mod tests {
         assert_eq!((line.is_ready, line.chunks_archived, line.waited_seconds), (false, 2, 7));
         assert_eq!(
             to_text(&line),
-            "data: 1 of 3 chunks of full/m.json are readable (1.0 MiB of 3.0 MiB), 2 requested, \
-             1 extended, copies until 1970-01-01T00:00:00Z\n"
+            "data: 1 of 3 chunks are readable (1.0 MiB of 3.0 MiB); copies stay until \
+             1970-01-01T00:00:00Z\ndata: this run requested 2 thaws and extended 1 copy\n\
+             data: manifest full/m.json\n"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Prints the result of a verification to stdout, as a table or as JSON.
 
 use s3up_cli::table;
-use s3up_core::Size;
+use s3up_core::{Count, Size};
 use s3up_repository::verify::{Depth, Verified};
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub fn to_table(all: &[VerifyLine]) -> String {
             line.bytes_read.map_or("-".to_owned(), |bytes| Size(bytes).to_string()),
             match line.findings.len() {
                 0 => "ok".to_owned(),
-                count => format!("{count} findings"),
+                count => Count::of(count, "problem").to_string(),
             },
         ]
     });
@@ -88,19 +88,18 @@ fn notes(line: &VerifyLine) -> String {
     }
     if *without_checksum > 0 {
         text.push_str(&format!(
-            "{subvolume}: S3 reports no checksum for {without_checksum} chunks; only their length \
-             was compared\n"
+            "{subvolume}: S3 reports no checksum for {}; only the length was compared\n",
+            Count::of(*without_checksum, "chunk")
         ));
     }
     if *unknown > 0 {
         text.push_str(&format!(
-            "{subvolume}: {unknown} objects are named by no manifest; `list` shows them\n"
+            "{subvolume}: no manifest names {}; 'btrfs-to-s3 list' shows them\n",
+            Count::of(*unknown, "object")
         ));
     }
     for key in archived {
-        text.push_str(&format!(
-            "{subvolume}: not read because it is archived, thaw it first: {key}\n"
-        ));
+        text.push_str(&format!("{subvolume}: {key} is archived and was not read; thaw it first\n"));
     }
     text
 }

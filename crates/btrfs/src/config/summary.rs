@@ -1,0 +1,166 @@
+//! The effective configuration as `check-config` prints it: TOML, with every default and
+//! without secrets.
+
+use std::fmt::{Display, Write};
+use std::path::Path;
+
+use s3up_cli::LogLevel;
+use s3up_core::Size;
+use s3up_repository::names::Subvolume;
+use s3up_repository::retention::MinAge;
+use s3up_store::{Profile, Sse};
+
+use super::Config;
+use crate::notify::Notify;
+
+/// Sections with their keys.
+struct Toml(String);
+
+impl Toml {
+    fn section(&mut self, name: &str) -> &mut Toml {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        self.line(format_args!("{gap}[{name}]"))
+    }
+
+    fn line(&mut self, line: impl Display) -> &mut Toml {
+        writeln!(self.0, "{line}").expect("a string takes every text");
+        self
+    }
+
+    fn value(&mut self, key: &str, value: impl Display) -> &mut Toml {
+        self.line(format_args!("{key} = {value}"))
+    }
+
+    fn text(&mut self, key: &str, value: &str) -> &mut Toml {
+        self.value(key, format_args!("{value:?}"))
+    }
+
+    fn path(&mut self, key: &str, path: &Path) -> &mut Toml {
+        self.text(key, &path.to_string_lossy())
+    }
+
+    fn size(&mut self, key: &str, bytes: u64) -> &mut Toml {
+        self.value(key, format_args!("{bytes}  # {}", Size(bytes)))
+    }
+
+    /// Writes a key that has no default.
+    fn unset(&mut self, key: &str, meaning: &str) -> &mut Toml {
+        self.line(format_args!("# {key}: not set, {meaning}"))
+    }
+}
+
+impl Config {
+    /// Formats the effective configuration for people: with every default and without
+    /// secrets.
+    pub fn summary(&self) -> String {
+        let mut toml = Toml(String::new());
+        self.host(&mut toml);
+        self.s3(&mut toml);
+        self.policies(&mut toml);
+        toml.0
+    }
+
+    fn host(&self, toml: &mut Toml) {
+        let level = match self.log_level {
+            Some(LogLevel::Debug) => "debug",
+            Some(LogLevel::Info) | None => "info",
+            Some(LogLevel::Warning) => "warning",
+            Some(LogLevel::Error) => "error",
+        };
+        toml.section("global").text("log_level", level);
+        toml.path("lock_path", &self.lock_path).path("state_path", &self.state_path);
+        if let Some(spool) = &self.spool {
+            toml.path("spool_dir", &spool.folder).size("spool_size_bytes", spool.limit_bytes);
+        }
+        let schedule = &self.schedule;
+        toml.section("schedule")
+            .value("full_every_days", schedule.full_every_days)
+            .value("incremental_every_days", schedule.incremental_every_days)
+            .text("run_at", &schedule.run_at.strftime("%H:%M").to_string());
+        toml.section("snapshots").path("base_dir", &self.base_dir).value("retain", self.retain);
+        toml.section("subvolumes").line("paths = [");
+        for Subvolume { name, path } in &self.subvolumes {
+            let path = path.to_string_lossy();
+            toml.line(format_args!("  {{ path = {path:?}, name = {:?} }},", name.as_str()));
+        }
+        toml.line("]");
+    }
+
+    fn s3(&self, toml: &mut Toml) {
+        let bucket = &self.bucket;
+        let settings = &bucket.settings;
+        toml.section("s3")
+            .text("bucket", &settings.bucket)
+            .text("region", &settings.region)
+            .text("prefix", bucket.layout.prefix().as_str());
+        match &settings.endpoint {
+            Some(endpoint) => toml.text("endpoint", endpoint),
+            None => toml.unset("endpoint", "AWS"),
+        };
+        match &settings.ca_file {
+            Some(file) => toml.path("ca_file", file),
+            None => toml.unset("ca_file", "the certificates of the system"),
+        };
+        let profile = match settings.profile {
+            Profile::Aws => "aws",
+            Profile::Generic => "generic",
+        };
+        toml.text("profile", profile)
+            .size("chunk_size_bytes", bucket.chunk_bytes)
+            .size("part_size_bytes", bucket.part_bytes)
+            .text("storage_class_chunks", &bucket.class_chunks)
+            .text("storage_class_manifest", &bucket.class_manifest)
+            .value(
+                "concurrency",
+                format_args!(
+                    "{}  # {} of memory for buffers",
+                    bucket.concurrency,
+                    Size(settings.buffer_budget_bytes)
+                ),
+            )
+            .value("spool_enabled", self.spool.is_some());
+        match &settings.sse {
+            Sse::Unset => toml.text("sse", "none"),
+            Sse::Aes256 => toml.text("sse", "AES256"),
+            Sse::Kms { key_id: None } => toml.text("sse", "aws:kms"),
+            Sse::Kms { key_id: Some(id) } => toml.text("sse", "aws:kms").text("kms_key_id", id),
+        };
+        toml.value("retry_hours", bucket.retry_for.as_secs_f64() / 3600.0);
+        match settings.bandwidth.upload_bytes_per_second {
+            Some(limit) => toml.size("bandwidth_limit_bytes", limit.get()),
+            None => toml.unset("bandwidth_limit_bytes", "no limit"),
+        };
+    }
+
+    fn policies(&self, toml: &mut Toml) {
+        toml.section("retention").value("generations", self.retention.generations);
+        match self.retention.min_age {
+            MinAge::Days(days) => toml.value("min_age_days", days),
+            MinAge::ByClass => toml.unset("min_age_days", "by storage class"),
+        };
+        toml.text("prune", if self.prune_after_backup { "auto" } else { "off" });
+        toml.section("send").text("compressed", self.compressed.word());
+        let restore = &self.restore;
+        toml.section("restore");
+        match &self.target_base_dir {
+            Some(dir) => toml.path("target_base_dir", dir),
+            None => toml.unset("target_base_dir", "a restore needs --target"),
+        };
+        toml.text("verify_mode", restore.verify.word())
+            .value("sample_max_files", restore.sample_max_files)
+            .value("wait_for_restore", restore.waits)
+            .value("restore_timeout_seconds", restore.timeout.as_secs())
+            .text("restore_tier", restore.terms.tier.word())
+            .value("thaw_days", restore.terms.days);
+        toml.section("notify");
+        match self.notify.as_ref().map(Notify::host) {
+            Some(host) => toml.line(format_args!("# url: set, a secret on {host}")),
+            None => toml.unset("url", "no notifications"),
+        };
+        toml.section("drill");
+        match &self.drill_dir {
+            Some(dir) => toml.path("scratch_dir", dir),
+            None => toml.unset("scratch_dir", "no drills"),
+        };
+    }
+}
