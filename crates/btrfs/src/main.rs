@@ -250,7 +250,7 @@ fn parse() -> (Args, Vec<String>) {
     let set = Arg::new(SET)
         .long(SET)
         .value_name("KEY=VALUE")
-        .help("Override a setting, as in s3.concurrency=8; repeatable")
+        .help("Override a key (s3.concurrency=8); repeatable")
         .help_heading(help::GLOBAL)
         .action(ArgAction::Append);
     let command = Args::command().arg(&set).mut_subcommands(|command| command.arg(&set));

@@ -58,7 +58,7 @@ struct Args {
     /// Data folder; created if it does not exist
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     root: PathBuf,
-    /// Address to listen on; port 0 selects a free port
+    /// Address to listen on; port 0 is any free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", help_heading = "Server")]
     listen: SocketAddr,
     /// Delay every call by this many milliseconds

@@ -24,6 +24,7 @@ impl Golden {
         Tree::new([file("big", noise(CHUNK)), file("a/readme", "hello")]).write(&path);
         let folder = world.config().parent().expect("a folder").display().to_string();
         let redactions = Redactions::new()
+            .text("[PROGRAM]", env!("CARGO_BIN_EXE_btrfs-to-s3"))
             .text("[MOUNT]", world.fs.path().display().to_string())
             .text("[DIR]", folder)
             .text("[ENDPOINT]", world.s3.endpoint());
