@@ -2,8 +2,8 @@
 //!
 //! The newest backup of a subvolume is restored into a btrfs filesystem in a sparse file
 //! ([`Scratch`]) and compared with its source snapshot if this host still has it. Then all of it is
-//! removed, whatever the result. The last good drill is recorded on this host ([`Drills`]) for
-//! `status`.
+//! removed, whatever the result. The last good drill is recorded on this host
+//! ([`Drills`](crate::status::last_drills::Drills)) for `status`.
 
 pub mod scratch;
 

@@ -5,7 +5,8 @@
 //! host first, so that the next prune can finish an interrupted one. If the journal is
 //! lost, the remaining objects are listed as unknown.
 //!
-//! Not here: what may go ([`retention`]), snapshots on disk ([`tidy`](btrfs_to_s3::snapshots::cleanup)).
+//! Not here: what may be deleted ([`retention`]), and snapshots on disk, which the program
+//! `btrfs-to-s3` cleans up.
 
 pub mod journal;
 pub mod orphans;

@@ -3,7 +3,7 @@
 //! - [`BtrfsFs`]: a real btrfs filesystem for one test, on a loop device;
 //!   [`btrfs_or_skip`] tells whether this machine can have one.
 //! - [`SmallDisk`]: a small filesystem in memory, to test full disks.
-//! - [`Tree`] and [`observe`]: create a file tree from a literal, and read one with
+//! - [`Tree`] and [`observe()`]: create a file tree from a literal, and read one with
 //!   its owners, times, links and extended attributes, to compare them.
 //! - [`StandIn`]: a `btrfs` for the `PATH` with fault injection; [`ProcessTag`]
 //!   finds every process that a test left behind.
