@@ -79,13 +79,16 @@ struct Args {
     )]
     access_key_id: String,
     /// The secret of that key
+    /// (default: devstore-secret)
     #[arg(
         long,
         value_name = "KEY",
         env = "S3UP_DEVSTORE_SECRET_ACCESS_KEY",
         hide_env_values = true,
         default_value = Options::SECRET_ACCESS_KEY,
-        help_heading = "Credentials"
+        help_heading = "Credentials",
+        hide_default_value = true,
+        verbatim_doc_comment
     )]
     secret_access_key: String,
 }
