@@ -158,7 +158,7 @@ fn the_help_shows_no_secret_of_the_environment() {
     let help = String::from_utf8(output.unwrap().stdout).unwrap();
 
     assert!(help.contains("[default: devstore]"), "{help}");
-    assert!(help.contains("[default: devstore-secret]"), "{help}");
+    assert!(help.contains("(default: devstore-secret)"), "{help}");
     assert!(!help.contains("hush"), "{help}");
 }
 
