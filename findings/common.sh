@@ -6,6 +6,7 @@
 #                             it; needs root. Run a command there with: chroot "$root" COMMAND
 #   start NAME COMMAND…       runs a server in the background, its log in $work/NAME.log
 #   wait_for URL              waits until an HTTP server answers
+#   wait_mounted FOLDER       waits until something is mounted there
 #   s3 METHOD PATH [curl…]    one S3 request, signed with $key_id:$secret; prints "STATUS", with the
 #                             body in $work/body and the headers in $work/headers
 #   seen WHAT EXPECTED FOUND  prints what was seen; the script fails if it is not what is expected
@@ -75,6 +76,17 @@ wait_for() {
     sleep 0.1
   done
   echo "no answer from $1" >&2
+  tail -n 5 "$work"/*.log >&2
+  return 1
+}
+
+wait_mounted() {
+  local n
+  for ((n = 0; n < 300; n++)); do
+    mountpoint -q "$1" && return
+    sleep 0.1
+  done
+  echo "nothing is mounted at $1" >&2
   tail -n 5 "$work"/*.log >&2
   return 1
 }
