@@ -20,7 +20,7 @@ use s3up_store::{
 };
 use tokio::sync::mpsc;
 
-use super::{Backup, Job};
+use super::context::{Backup, Job};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
 use crate::backup::journal_writer::{self, Writer};

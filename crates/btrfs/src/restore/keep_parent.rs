@@ -7,7 +7,7 @@ use s3up_core::error_chain;
 use s3up_repository::chain::Chain;
 use s3up_repository::names::SnapshotName;
 
-use super::Restore;
+use super::context::Restore;
 use super::error::RestoreError;
 use super::preflight;
 use super::request::Request;
@@ -43,7 +43,10 @@ impl Restore<'_> {
             }
             Err(err) => {
                 let why = error_chain(&err);
-                tracing::warn!(event = "parent_not_kept", "the next backup will be a full: {why}");
+                tracing::warn!(
+                    event = "parent_not_kept",
+                    "the next backup will be a full: {why}"
+                );
                 None
             }
         }
