@@ -18,7 +18,7 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-pub(super) use self::state::{Engine, Mode, Parts};
+pub(super) use self::state::{Engine, EngineOptions, Mode, Parts};
 use self::state::{TaskResult, UploadResult};
 use super::log_events;
 use super::summary::Summary;
@@ -47,7 +47,6 @@ const REQUESTS_MAX: usize = 4096;
 
 impl Engine {
     pub(super) fn begin(&mut self, now: Now) {
-        log_events::started(&self.config);
         if let Mode::Daemon { watcher } = &self.mode {
             let state = if watcher.is_some() { "ok" } else { "degraded: inotify not available" };
             self.agent_state("watcher", state.to_owned());
@@ -235,7 +234,7 @@ impl Engine {
             kind,
             reason: reason.to_owned(),
             identity,
-            config: self.config.fingerprint.clone(),
+            config: self.options.fingerprint.clone(),
             at: now.wall_seconds(),
         }
     }
@@ -252,8 +251,8 @@ impl Engine {
         let existing = self.existing.get(usize::from(index)).copied();
         FilePolicy {
             upload_existing: existing.unwrap_or(UploadExisting::BaselineIsComplete),
-            bytes_max: self.config.file_bytes_max,
-            config: self.config.fingerprint.clone(),
+            bytes_max: self.options.file_bytes_max,
+            config: self.options.fingerprint.clone(),
             retry_problems: match self.mode {
                 Mode::Daemon { .. } => RetryProblems::Transient,
                 Mode::Once => RetryProblems::All,

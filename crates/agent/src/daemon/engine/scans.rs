@@ -88,9 +88,9 @@ impl Engine {
         if no_watcher || self.scans.degraded.is_some() {
             // Scans take at most a tenth of the time, unless `scan_every` is shorter.
             let pause = DEGRADED_EVERY.max(self.scans.last_took * 10);
-            return pause.min(self.config.scan_every);
+            return pause.min(self.options.scan_every);
         }
-        self.config.scan_every.mul_f64(0.75 + 0.5 * random())
+        self.options.scan_every.mul_f64(0.75 + 0.5 * random())
     }
 
     /// Records whether all folders are watched, and logs a change once.
