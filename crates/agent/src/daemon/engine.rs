@@ -22,6 +22,7 @@ pub(super) use self::state::{Engine, EngineOptions, Mode, Parts};
 use self::state::{TaskResult, UploadResult};
 use super::log_events;
 use super::summary::Summary;
+use crate::clock;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
@@ -213,10 +214,10 @@ impl Engine {
         };
         let uploader = self.uploader.clone();
         self.tasks.spawn(async move {
-            let start = tokio::time::Instant::now();
+            let start = clock::timer_now();
             let upload = AssertUnwindSafe(uploader.upload(&task)).catch_unwind();
             let outcome = upload.await.unwrap_or_else(|_| Outcome::panicked());
-            let took = start.elapsed();
+            let took = clock::timer_now().saturating_duration_since(start);
             TaskResult::Uploaded(Box::new(UploadResult { job, permit, outcome, took }))
         });
     }
