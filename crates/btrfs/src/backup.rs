@@ -30,7 +30,7 @@ use crate::backup::error::Failure;
 use crate::backup::planner::{Planned, Planner};
 use crate::plan::decide::{Step, Why};
 use crate::plan::resume::Resumption;
-use crate::snapshots::cleanup::{self, LeftBy, PublishedBefore};
+use crate::snapshots::cleanup::{self, CreatedBy, PublishedBefore};
 use crate::snapshots::received_parent;
 use crate::snapshots::record::State;
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
@@ -220,7 +220,7 @@ impl Backup {
         let fate = after_failure(failure, &job.work, acknowledged_bytes);
         match fate {
             AfterFailure::Discard | AfterFailure::StartOver => {
-                self.cleanup().remove_unpublished(&job.backup, &job.run, LeftBy::ThisRun).await;
+                self.cleanup().remove_unpublished(&job.backup, &job.run, CreatedBy::ThisRun).await;
             }
             AfterFailure::KeepForResume => tracing::info!(
                 event = "backup_interrupted",

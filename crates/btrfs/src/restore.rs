@@ -112,7 +112,7 @@ impl Restore<'_> {
             let chain = self.choose(request).await?;
             let (plan, free_bytes) = self.check_chunks(request, &chain).await?;
             let here =
-                Staging::whole_left(self.btrfs, &request.target, &digests(&chain)).await?;
+                Staging::count_received(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
             Preview::of(self.bucket, &plan, here, space, self.clock.now()).await
         })
@@ -216,8 +216,8 @@ impl Restore<'_> {
             Err(err) => return Err(err),
         };
         // Without a readable staging directory, the target is not that of a finished restore.
-        let Ok(Some(staging)) = Staging::left(target) else { return Err(exists) };
-        let Some(uuid) = staging.progress().handed_over.clone() else { return Err(exists) };
+        let Ok(Some(staging)) = Staging::find(target) else { return Err(exists) };
+        let Some(uuid) = staging.progress().renamed_uuid.clone() else { return Err(exists) };
         match subvolume::show(self.btrfs, target).await {
             Ok(shown) if shown.uuid == uuid => Ok(Some(staging)),
             Ok(_) | Err(_) => Err(exists),
