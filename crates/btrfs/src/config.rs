@@ -56,7 +56,7 @@ pub struct Config {
     pub drill_dir: Option<PathBuf>,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
-    /// Which backups stay in the bucket.
+    /// Rules for the backups that stay in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
 }

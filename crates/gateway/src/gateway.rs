@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, admit};
 
-/// How long the first requests to the bucket are retried at start.
+/// Time for which the first requests to the bucket are retried at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// A running gateway; clones share everything.

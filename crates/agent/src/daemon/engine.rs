@@ -1,4 +1,4 @@
-//! The engine: how each message changes the state, and what starts next.
+//! The engine: changes the state with each message, and starts what is due.
 //!
 //! A file is in one place at a time: on the wheel (settling), in the queue
 //! (ready), being uploaded, or being recorded. Each message moves it on. An event

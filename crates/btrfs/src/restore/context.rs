@@ -27,7 +27,7 @@ pub struct Restore<'a> {
     pub mode: Mode,
     pub clock: Clock,
     pub progress: ProgressSink,
-    /// How much is compared before the target appears.
+    /// Settings of the comparison before the target appears.
     pub proving: CompareOptions,
 }
 

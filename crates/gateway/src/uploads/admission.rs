@@ -19,7 +19,7 @@ pub(crate) enum AnnouncedLength {
     Unknown,
 }
 
-/// How an admitted file is uploaded.
+/// Length and part length of an admitted file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
     pub length: Length,

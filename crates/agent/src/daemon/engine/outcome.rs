@@ -1,5 +1,5 @@
-//! How the outcome of an upload changes its file and the circuit breaker, and
-//! what is logged about it.
+//! Applies the outcome of an upload to its file and to the circuit breaker, and
+//! logs it.
 
 use std::time::Duration;
 

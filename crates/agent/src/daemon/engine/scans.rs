@@ -1,4 +1,4 @@
-//! When the engine scans, and what it does with the results.
+//! Starts the scans that are due, and takes their results.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};

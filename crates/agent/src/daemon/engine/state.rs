@@ -90,7 +90,7 @@ pub(in crate::daemon) struct Engine {
     pub(super) summary: Summary,
 }
 
-/// Which watches are scanned next, and when.
+/// The watches to scan next, and the times of scans.
 #[derive(Debug)]
 pub(super) struct Scans {
     pub(super) running: bool,

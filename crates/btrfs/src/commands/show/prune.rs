@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct PruneLine {
     pub subvolume: String,
-    /// Why nothing is deleted, whatever the generations are.
+    /// The reason why nothing is deleted, whatever the generations are.
     pub held: Option<String>,
     pub generations: Vec<GenerationLine>,
     /// Backups whose chain does not lead to a full; they stay.
