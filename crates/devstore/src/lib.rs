@@ -9,7 +9,7 @@
 //! The server is strict where a backup tool could be wrong: signatures,
 //! checksums, order and size of parts, conditional writes, versions, archived
 //! classes. Lifecycle configurations are stored and returned, but nothing expires
-//! by them. Not implemented: Object Lock, copies of parts, tags, policies,
+//! by them. With [`Behaviours`] it differs from S3 as other servers do. Not implemented: Object Lock, copies of parts, tags, policies,
 //! presigned uploads in chunks and `If-Modified-Since`. A faster tier does not
 //! shorten a restore that is already running.
 //!
@@ -61,6 +61,7 @@
 
 mod access;
 mod api;
+mod behaviours;
 mod clock;
 mod control;
 mod faults;
@@ -71,9 +72,13 @@ mod server;
 mod storage;
 mod transport;
 
+pub use behaviours::{
+    Archive, Behaviours, Checksums, Classes, CompletionETag, Conditions, Encryption, Like,
+    ListedParts,
+};
 pub use faults::{Fault, Faults, HeldCall, InjectedFault, Op};
 pub use model::record::Versioning;
-pub use options::{Conditions, Options};
+pub use options::Options;
 pub use server::{DevStore, StartError};
 pub use storage::disk::OpenError;
 pub use storage::store::BucketError;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use s3up_devstore::{DevStore, Options, Versioning};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use s3up_devstore::{Behaviours, DevStore, Like, Options, Versioning};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +19,9 @@ const EXAMPLES: &str = r#"Examples:
 
   # Keep versions, and delay every call as on a slow network
   s3up-devstore --root /tmp/s3 --bucket demo --versioned --latency-ms 50
+
+  # Behave like Ceph RGW
+  s3up-devstore --root /tmp/s3 --bucket demo --like rgw
 
   # Make the next upload fail (the port is in the first line of the output)
   curl -d '{"op": "PutObject", "nth": 1, "fault": {"kind": "internal_error"}}' \
@@ -64,6 +68,14 @@ struct Args {
     /// Delay every call by this many milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Server")]
     latency_ms: u64,
+    /// Behave like another server where that differs from S3
+    #[arg(
+        long,
+        value_name = "SERVER",
+        value_parser = PossibleValuesParser::new(Like::ALL.map(Like::name)).map(like),
+        help_heading = "Server"
+    )]
+    like: Option<Like>,
     /// Create this bucket unless it exists; can be repeated
     #[arg(long = "bucket", value_name = "NAME", help_heading = "Buckets")]
     buckets: Vec<String>,
@@ -114,6 +126,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         listen: args.listen,
         access_key_id: args.access_key_id,
         secret_access_key: args.secret_access_key,
+        behaviours: args.like.map_or_else(Behaviours::default, Like::behaviours),
         ..Options::new(args.root)
     });
     let s3 = s3.await?;
@@ -129,6 +142,12 @@ async fn run(args: Args) -> anyhow::Result<()> {
     }
     s3.stop().await;
     Ok(())
+}
+
+/// Returns the server that has this name.
+fn like(name: String) -> Like {
+    let named = |like: &Like| like.name() == name;
+    Like::ALL.into_iter().find(named).expect("only these names are possible values")
 }
 
 #[expect(clippy::print_stderr, reason = "the only place where this program reports its error")]

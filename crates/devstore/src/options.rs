@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use s3up_core::part::PART_BYTES_MIN;
 
+use crate::behaviours::Behaviours;
+
 #[derive(Clone)]
 pub struct Options {
     /// Folder that contains all data. It is created if it does not exist.
@@ -19,19 +21,11 @@ pub struct Options {
     /// Duration of a restore of an archived object. In S3 it takes minutes to
     /// days.
     pub restore_delay: Duration,
-    pub conditions: Conditions,
+    /// Behaviours in which other servers differ from S3.
+    pub behaviours: Behaviours,
     /// Time by which the clock of the server is behind that of the machine at start.
     /// To a client with the clock of the machine, stored objects look that old.
     pub clock_behind: Duration,
-}
-
-/// Treatment of `If-Match` and `If-None-Match` by writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conditions {
-    /// Writes are refused if a condition does not hold, as in S3.
-    Honoured,
-    /// Conditions are ignored, as by some other servers.
-    Ignored,
 }
 
 impl Options {
@@ -41,7 +35,7 @@ impl Options {
     pub const SECRET_ACCESS_KEY: &str = "devstore-secret";
 
     /// Returns the defaults: loopback, any free port, well-known credentials, the
-    /// limits and conditions of S3, and restores that finish immediately.
+    /// limits and behaviours of S3, and restores that finish immediately.
     pub fn new(root: impl Into<PathBuf>) -> Options {
         Options {
             root: root.into(),
@@ -50,7 +44,7 @@ impl Options {
             secret_access_key: Options::SECRET_ACCESS_KEY.to_owned(),
             part_bytes_min: PART_BYTES_MIN,
             restore_delay: Duration::ZERO,
-            conditions: Conditions::Honoured,
+            behaviours: Behaviours::default(),
             clock_behind: Duration::ZERO,
         }
     }

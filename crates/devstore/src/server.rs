@@ -50,10 +50,10 @@ impl DevStore {
             secret_access_key,
             part_bytes_min,
             restore_delay,
-            conditions,
+            behaviours,
             clock_behind,
         } = options;
-        let limits = Limits { part_bytes_min, restore_delay, conditions, clock_behind };
+        let limits = Limits { part_bytes_min, restore_delay, behaviours, clock_behind };
         let opening = tokio::task::spawn_blocking(move || Store::open(root, limits));
         let store = opening.await.expect("opening does not panic").map_err(StartError::Open)?;
         let store = Arc::new(store);

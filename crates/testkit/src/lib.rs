@@ -13,6 +13,7 @@
 //! - [`golden`]: texts that a person sees (help, tables, transcripts in the
 //!   documents), compared with files.
 //! - [`AwsBucket`]: a real bucket, for tests that `./check --aws` runs.
+//! - [`Foreign`]: S3 servers that we did not write, for tests that `./check --full` runs.
 //!
 //! All of them clean up when they are dropped, also if the test panics. Not here:
 //! faults of S3, which `s3up_devstore::Faults` injects.
@@ -21,6 +22,7 @@ mod aws;
 mod clock;
 mod differences;
 mod filesystem;
+mod foreign;
 pub mod golden;
 mod kill;
 mod noise;
@@ -39,6 +41,7 @@ pub use aws::AwsBucket;
 pub use clock::CLOCK;
 pub use differences::{assert_same_tree, differences};
 pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only};
+pub use foreign::{Foreign, ForeignServer};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};
 pub use noise::noise;
 pub use observe::{Entry, Kind, Observed, observe};

@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::{Conditions, DevStore, Options, Versioning};
+use s3up_devstore::{Behaviours, Conditions, DevStore, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Overwrite, Profile, PutDocument, Settings, Sse, Store, Timeouts,
 };
@@ -52,7 +52,12 @@ impl World {
 
     /// Starts a world whose S3 server treats conditional writes like this.
     pub async fn start_with(conditions: Conditions, subvolumes: &[&str]) -> Option<World> {
-        World::make(|options| Options { conditions, ..options }, MOUNT, subvolumes).await
+        World::start_behaving(Behaviours::with_conditions(conditions), subvolumes).await
+    }
+
+    /// Starts a world whose S3 server behaves like this.
+    pub async fn start_behaving(behaviours: Behaviours, subvolumes: &[&str]) -> Option<World> {
+        World::make(|options| Options { behaviours, ..options }, MOUNT, subvolumes).await
     }
 
     /// Starts a world whose filesystem is mounted with these options.

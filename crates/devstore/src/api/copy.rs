@@ -12,6 +12,7 @@ use super::fields::{
 };
 use super::read::Conditions;
 use super::write::{IncomingBody, check_metadata};
+use crate::behaviours::Behaviours;
 use crate::model::digest::Claims;
 use crate::model::precondition::Precondition;
 use crate::model::record::Attributes;
@@ -39,7 +40,7 @@ impl Api {
         let opened = self.work(move |store| {
             store.open_object(&source.bucket, &source.key, source.version_id.as_deref(), |object| {
                 // A condition that gives a reader 304 is a failed precondition here.
-                conditions.check(object).map_err(|_| crate::model::precondition::failed())?;
+                conditions.check(object, true).map_err(|_| crate::model::precondition::failed())?;
                 check_len(object.len).map(|()| 0..object.len)
             })
         });
@@ -51,7 +52,7 @@ impl Api {
                  or encryption attributes.",
             ));
         }
-        let attributes = attributes(&input, &found.object().attributes)?;
+        let attributes = attributes(&input, &found.object().attributes, self.behaviours())?;
         check_metadata(&attributes)?;
         let of_source = found.object().checksum.algorithm;
         let algorithm = parse_algorithm(input.checksum_algorithm.as_ref())?.unwrap_or(of_source);
@@ -108,13 +109,17 @@ fn replaces_metadata(input: &dto::CopyObjectInput) -> bool {
 
 /// Returns the attributes of the copy. Storage class and encryption always come
 /// from the request.
-fn attributes(input: &dto::CopyObjectInput, of_source: &Attributes) -> S3Result<Attributes> {
+fn attributes(
+    input: &dto::CopyObjectInput,
+    of_source: &Attributes,
+    behaviours: &Behaviours,
+) -> S3Result<Attributes> {
     if replaces_metadata(input) {
-        return Ok(attributes_of!(input));
+        return Ok(attributes_of!(input, behaviours));
     }
     Ok(Attributes {
-        storage_class: storage_class(input.storage_class.as_ref())?,
-        sse: sse(input.server_side_encryption.as_ref())?,
+        storage_class: storage_class(input.storage_class.as_ref(), behaviours.classes)?,
+        sse: sse(input.server_side_encryption.as_ref(), behaviours.encryption)?,
         sse_kms_key_id: input.ssekms_key_id.clone(),
         ..of_source.clone()
     })

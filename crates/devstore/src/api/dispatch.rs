@@ -6,7 +6,7 @@ use super::Api;
 
 macro_rules! calls {
     (
-        with status {
+        with a response {
             $($other:ident($other_in:ident) -> $other_out:ident = $other_answer:ident;)*
         }
         $($call:ident($input:ident) -> $output:ident = $answer:ident;)*
@@ -31,9 +31,11 @@ macro_rules! calls {
 
 #[rustfmt::skip]
 calls! {
-    with status {
+    with a response {
         head_object(HeadObjectInput) -> HeadObjectOutput = head;
         restore_object(RestoreObjectInput) -> RestoreObjectOutput = restore;
+        create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = start_upload;
+        complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = complete;
     }
 
     create_bucket(CreateBucketInput) -> CreateBucketOutput = add_bucket;
@@ -61,8 +63,6 @@ calls! {
     list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = list_uploads;
     list_parts(ListPartsInput) -> ListPartsOutput = list_parts_of;
 
-    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = start_upload;
     upload_part(UploadPartInput) -> UploadPartOutput = put_part;
-    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = complete;
     abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = abort;
 }

@@ -6,7 +6,10 @@
 use http::{HeaderMap, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
+use crate::behaviours::{Classes, Encryption};
 use crate::model::digest::{Algorithm, Claims};
+use crate::model::precondition::ConditionHeaders;
+use crate::storage::refusal::refusal;
 
 /// The storage classes of S3. Any other is refused.
 const STORAGE_CLASSES: [&str; 9] = [
@@ -50,7 +53,7 @@ macro_rules! fill_checksum {
 
 /// Returns the attributes of a new object from the input of its call.
 macro_rules! attributes_of {
-    ($input:expr) => {
+    ($input:expr, $behaviours:expr) => {
         $crate::model::record::Attributes {
             cache_control: $input.cache_control.clone(),
             content_disposition: $input.content_disposition.clone(),
@@ -58,8 +61,14 @@ macro_rules! attributes_of {
             content_language: $input.content_language.clone(),
             content_type: $input.content_type.clone(),
             metadata: $input.metadata.clone().unwrap_or_default().into_iter().collect(),
-            storage_class: $crate::api::fields::storage_class($input.storage_class.as_ref())?,
-            sse: $crate::api::fields::sse($input.server_side_encryption.as_ref())?,
+            storage_class: $crate::api::fields::storage_class(
+                $input.storage_class.as_ref(),
+                $behaviours.classes,
+            )?,
+            sse: $crate::api::fields::sse(
+                $input.server_side_encryption.as_ref(),
+                $behaviours.encryption,
+            )?,
             sse_kms_key_id: $input.ssekms_key_id.clone(),
         }
     };
@@ -67,7 +76,7 @@ macro_rules! attributes_of {
 
 /// Fills the fields that GetObject and HeadObject share.
 macro_rules! fill_object {
-    ($output:expr, $found:expr, $checksum:expr, $checksum_mode:expr) => {{
+    ($output:expr, $found:expr, $checksum:expr, $checksum_mode:expr, $behaviours:expr) => {{
         let (object, attributes) = ($found.object(), $found.object().attributes.clone());
         $output.accept_ranges = Some("bytes".to_owned());
         $output.cache_control = attributes.cache_control;
@@ -76,14 +85,16 @@ macro_rules! fill_object {
         $output.content_language = attributes.content_language;
         $output.content_type =
             Some(attributes.content_type.unwrap_or_else(|| "binary/octet-stream".to_owned()));
-        $output.e_tag = Some(s3s::dto::ETag::Strong(object.etag.clone()));
+        $output.e_tag =
+            Some(s3s::dto::ETag::Strong(object.etag.clone())).filter(|_| $behaviours.tells_etag);
         $output.last_modified = Some($found.version.written_at.clone());
         $output.metadata = Some(attributes.metadata.into_iter().collect());
         $output.server_side_encryption = attributes.sse.map(Into::into);
         $output.ssekms_key_id = attributes.sse_kms_key_id;
         $output.storage_class = attributes.storage_class.map(Into::into);
         $output.version_id = $found.shown_id.clone();
-        let is_asked_for = $checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == "ENABLED");
+        let is_asked_for = object.tells_checksum
+            && $checksum_mode.as_ref().is_some_and(|mode| mode.as_str() == "ENABLED");
         if let Some(checksum) = $checksum.as_ref().filter(|_| is_asked_for) {
             $crate::api::fields::fill_checksum!($output, checksum);
             $output.checksum_type = Some($crate::api::fields::kind(checksum));
@@ -160,22 +171,56 @@ pub(super) fn content_encoding(given: &Option<String>) -> Option<String> {
 }
 
 /// Returns the storage class, and `None` for STANDARD, which S3 never returns.
-pub(super) fn storage_class(given: Option<&s3s::dto::StorageClass>) -> S3Result<Option<String>> {
-    match given.map(s3s::dto::StorageClass::as_str) {
-        None | Some("STANDARD") => Ok(None),
-        Some(class) if STORAGE_CLASSES.contains(&class) => Ok(Some(class.to_owned())),
-        Some(_) => Err(S3Error::with_message(
+pub(super) fn storage_class(
+    given: Option<&s3s::dto::StorageClass>,
+    classes: Classes,
+) -> S3Result<Option<String>> {
+    let class = match given.map(s3s::dto::StorageClass::as_str) {
+        None | Some("STANDARD") => return Ok(None),
+        Some(class) => class,
+    };
+    let is_known = match classes {
+        Classes::All => STORAGE_CLASSES.contains(&class),
+        Classes::Any => true,
+        Classes::Some(known) => known.contains(&class),
+        Classes::Standard => false,
+    };
+    match classes {
+        _ if is_known => Ok(Some(class.to_owned())),
+        Classes::Some(_) => Err(S3Error::new(S3ErrorCode::InvalidArgument)),
+        Classes::All | Classes::Any | Classes::Standard => Err(S3Error::with_message(
             S3ErrorCode::InvalidStorageClass,
             "The storage class you specified is not valid.",
         )),
     }
 }
 
-pub(super) fn sse(given: Option<&s3s::dto::ServerSideEncryption>) -> S3Result<Option<String>> {
-    match given.map(s3s::dto::ServerSideEncryption::as_str) {
-        None => Ok(None),
-        Some(sse @ ("AES256" | "aws:kms" | "aws:kms:dsse")) => Ok(Some(sse.to_owned())),
-        Some(_) => Err(S3Error::with_message(
+/// Returns the headers of a conditional write. `s3s` removes the quotes of an ETag.
+pub(super) fn condition_headers(
+    headers: &HeaderMap,
+    if_match: Option<s3s::dto::IfMatch>,
+    if_none_match: Option<s3s::dto::IfNoneMatch>,
+) -> ConditionHeaders {
+    let given = headers.get(http::header::IF_MATCH).map(HeaderValue::as_bytes);
+    let is_quoted = given.is_some_and(|text| text.starts_with(b"\""));
+    ConditionHeaders { if_match, if_none_match, is_quoted }
+}
+
+pub(super) fn sse(
+    given: Option<&s3s::dto::ServerSideEncryption>,
+    encryption: Encryption,
+) -> S3Result<Option<String>> {
+    match (given.map(s3s::dto::ServerSideEncryption::as_str), encryption) {
+        (None, _) | (_, Encryption::Ignored) => Ok(None),
+        (Some(_), Encryption::Refused(status)) => Err(refusal(status)),
+        (Some(sse), Encryption::Told | Encryption::ToldByHead) => known_sse(sse),
+    }
+}
+
+fn known_sse(sse: &str) -> S3Result<Option<String>> {
+    match sse {
+        "AES256" | "aws:kms" | "aws:kms:dsse" => Ok(Some(sse.to_owned())),
+        _ => Err(S3Error::with_message(
             S3ErrorCode::InvalidEncryptionAlgorithmError,
             "The encryption request you specified is not valid.",
         )),

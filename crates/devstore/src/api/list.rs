@@ -81,7 +81,8 @@ impl Api {
         let (bucket, list) = (bucket.to_owned(), list.clone());
         let restores_at = with_restores.then(|| self.store.clock.time());
         let page = self.work(move |store| {
-            Ok(objects(store.state()?.bucket(&bucket)?, &list, after, restores_at))
+            let tells_etag = store.behaviours.tells_etag;
+            Ok(objects(store.state()?.bucket(&bucket)?, &list, after, restores_at, tells_etag))
         });
         page.await
     }
@@ -92,6 +93,7 @@ fn objects(
     list: &ListRequest,
     after: Option<Cursor>,
     restores_at: Option<SystemTime>,
+    tells_etag: bool,
 ) -> Page<dto::Object> {
     let query = list.query(after);
     let newest = query.range(&bucket.versions).filter_map(|(key, versions)| {
@@ -103,20 +105,26 @@ fn objects(
         entries: page
             .entries
             .into_iter()
-            .map(|version| object(version, list, restores_at))
+            .map(|version| object(version, list, restores_at, tells_etag))
             .collect(),
         prefixes: page.prefixes,
         next: page.next,
     }
 }
 
-fn object(version: &Version, list: &ListRequest, restores_at: Option<SystemTime>) -> dto::Object {
+fn object(
+    version: &Version,
+    list: &ListRequest,
+    restores_at: Option<SystemTime>,
+    tells_etag: bool,
+) -> dto::Object {
     let object = version.object().expect("delete markers were filtered out");
+    let told = object.told_checksum();
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::Object {
-        checksum_algorithm: Some(vec![algorithm_name(object.checksum.algorithm)]),
-        checksum_type: Some(kind(&object.checksum)),
-        e_tag: Some(dto::ETag::Strong(object.etag.clone())),
+        checksum_algorithm: told.map(|checksum| vec![algorithm_name(checksum.algorithm)]),
+        checksum_type: told.map(kind),
+        e_tag: Some(dto::ETag::Strong(object.etag.clone())).filter(|_| tells_etag),
         key: Some(list.encode(&version.key)),
         last_modified: Some(version.written_at.clone()),
         owner: None,

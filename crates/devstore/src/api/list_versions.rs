@@ -104,10 +104,11 @@ fn entry(
     is_latest: bool,
     list: &ListRequest,
 ) -> dto::ObjectVersion {
+    let told = object.told_checksum();
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::ObjectVersion {
-        checksum_algorithm: Some(vec![algorithm_name(object.checksum.algorithm)]),
-        checksum_type: Some(kind(&object.checksum)),
+        checksum_algorithm: told.map(|checksum| vec![algorithm_name(checksum.algorithm)]),
+        checksum_type: told.map(kind),
         e_tag: Some(dto::ETag::Strong(object.etag.clone())),
         is_latest: Some(is_latest),
         key: Some(list.encode(&version.key)),

@@ -22,10 +22,10 @@ mod write;
 use std::sync::Arc;
 
 use http::StatusCode;
-use s3s::{S3Error, S3Response, S3Result, dto};
+use s3s::{S3Error, S3ErrorCode, S3Response, S3Result};
 
-use crate::model::precondition::Precondition;
-use crate::options::Conditions;
+use crate::behaviours::Behaviours;
+use crate::storage::refusal::refusal;
 use crate::storage::store::Store;
 
 pub(crate) struct Api {
@@ -48,16 +48,15 @@ impl Api {
         working.await.map_err(S3Error::internal_error)?
     }
 
-    /// Returns the condition of a write; none if the server ignores conditions.
-    fn precondition(
-        &self,
-        if_match: Option<dto::IfMatch>,
-        if_none_match: Option<dto::IfNoneMatch>,
-    ) -> S3Result<Precondition> {
-        match self.store.conditions {
-            Conditions::Honoured => Precondition::parse(if_match, if_none_match),
-            Conditions::Ignored => Ok(Precondition::None),
-        }
+    fn behaviours(&self) -> &Behaviours {
+        &self.store.behaviours
+    }
+
+    /// Returns the error of a conditional write in the form that this server has for
+    /// it: not all answer 404 if there is no object.
+    fn write_error(&self, error: S3Error, is_if_match: bool) -> S3Error {
+        let is_missing = is_if_match && *error.code() == S3ErrorCode::NoSuchKey;
+        if is_missing { refusal(self.behaviours().if_match_of_missing) } else { error }
     }
 }
 
@@ -65,6 +64,21 @@ impl Api {
 /// field in some calls.
 #[derive(Clone, Copy)]
 pub(crate) struct AnswerStatus(pub(crate) StatusCode);
+
+/// Replaces a text in the body of an answer, for servers whose documents differ.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerText {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+}
+
+fn with_text<T>(output: T, text: Option<AnswerText>) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    if let Some(text) = text {
+        response.extensions.insert(text);
+    }
+    response
+}
 
 fn with_status<T>(output: T, status: StatusCode) -> S3Response<T> {
     let mut response = S3Response::new(output);

@@ -34,15 +34,16 @@ impl Api {
             Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let (bucket, key) = (input.bucket, input.key);
         let opened = self.work(move |store| {
+            let tells_etag = store.behaviours.tells_etag;
             store.open_object(&bucket, &key, input.version_id.as_deref(), |object| {
-                conditions.check(object)?;
+                conditions.check(object, tells_etag)?;
                 Ok(selection.of(object)?.range)
             })
         });
         let (found, range, reader) = opened.await?;
         let slice = selection.of(found.object())?;
         let mut output = dto::GetObjectOutput::default();
-        fill_object!(output, found, slice.checksum, input.checksum_mode);
+        fill_object!(output, found, slice.checksum, input.checksum_mode, self.behaviours());
         output.restore = restore_header(self.store.archive_state_of(found.object()));
         output.content_length = Some((range.end - range.start) as i64);
         output.content_range = slice.content_range;
@@ -60,10 +61,10 @@ impl Api {
         let conditions =
             Conditions { if_match: input.if_match, if_none_match: input.if_none_match };
         let found = self.find_object(input.bucket, input.key, input.version_id).await?;
-        conditions.check(found.object())?;
+        conditions.check(found.object(), self.behaviours().tells_etag)?;
         let slice = selection.of(found.object())?;
         let mut output = dto::HeadObjectOutput::default();
-        fill_object!(output, found, slice.checksum, input.checksum_mode);
+        fill_object!(output, found, slice.checksum, input.checksum_mode, self.behaviours());
         output.restore = restore_header(self.store.archive_state_of(found.object()));
         output.content_length = Some((slice.range.end - slice.range.start) as i64);
         output.content_range = slice.content_range;
@@ -89,7 +90,10 @@ impl Api {
         let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
         let parts = || attributes_of_parts(object, input.max_parts, input.part_number_marker);
         Ok(dto::GetObjectAttributesOutput {
-            checksum: wants("Checksum").then(|| checksum(object)),
+            checksum: object
+                .told_checksum()
+                .filter(|_| wants("Checksum"))
+                .map(|_| checksum(object)),
             // S3 omits the quotes here, but `s3s` cannot.
             e_tag: wants("ETag").then(|| dto::ETag::Strong(object.etag.clone())),
             object_parts: (wants("ObjectParts") && object.upload_id.is_some()).then(parts),
@@ -112,10 +116,11 @@ impl Api {
 }
 
 impl Conditions {
-    pub(super) fn check(&self, object: &Object) -> S3Result<()> {
+    /// A server that tells no ETag knows none.
+    pub(super) fn check(&self, object: &Object, tells_etag: bool) -> S3Result<()> {
         let is_it = |condition: &ETagCondition| match condition {
             ETagCondition::Any => true,
-            ETagCondition::ETag(etag) => etag.value() == object.etag,
+            ETagCondition::ETag(etag) => tells_etag && etag.value() == object.etag,
         };
         if self.if_match.as_ref().is_some_and(|condition| !is_it(condition)) {
             return Err(precondition::failed());

@@ -192,6 +192,7 @@ mod tests {
             etag: String::new(),
             len: parts.iter().map(|(_, len)| len).sum(),
             checksum: checksum.clone(),
+            tells_checksum: true,
             parts: parts.iter().map(part).collect(),
             upload_id: Some("u".to_owned()),
             restore: None,

@@ -1,26 +1,35 @@
 //! Calls on multipart uploads, except listings.
 
-use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, dto};
-use s3up_core::part::PART_COUNT_MAX;
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, dto};
 
-use super::Api;
 use super::fields::{
-    algorithm_name, attributes_of, checksum_of, fill_checksum, invalid, invalid_argument, kind,
+    algorithm_name, attributes_of, checksum_of, condition_headers, fill_checksum, invalid, kind,
     parse_algorithm, trailing,
 };
 use super::write::{IncomingBody, check_metadata};
+use super::{AnswerText, Api, with_text};
+use crate::behaviours::{Checksums, CompletionETag, Encryption};
 use crate::model::assemble::{Expected, ListedPart};
 use crate::model::digest::{Algorithm, Claims, Kind};
 use crate::model::record::Attributes;
 use crate::storage::uploads::{NewUpload, UploadName};
 
+const OTHER_ROOT_ELEMENT: AnswerText =
+    AnswerText { from: "InitiateMultipartUploadResult", to: "InitiateMultipartUpload" };
+const EMPTY_ETAG: AnswerText =
+    AnswerText { from: "<ETag>&quot;&quot;</ETag>", to: "<ETag></ETag>" };
+
 impl Api {
     pub(super) async fn start_upload(
         &self,
         request: S3Request<dto::CreateMultipartUploadInput>,
-    ) -> S3Result<dto::CreateMultipartUploadOutput> {
-        let input = request.input;
-        let attributes: Attributes = attributes_of!(input);
+    ) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
+        let mut input = request.input;
+        if !self.verifies() {
+            input.checksum_algorithm = None;
+            input.checksum_type = None;
+        }
+        let attributes: Attributes = attributes_of!(input, self.behaviours());
         check_metadata(&attributes)?;
         let algorithm = parse_algorithm(input.checksum_algorithm.as_ref())?;
         let kind = upload_kind(algorithm, input.checksum_type.as_ref())?;
@@ -29,14 +38,15 @@ impl Api {
             key: Some(input.key.clone()),
             checksum_algorithm: algorithm.map(algorithm_name),
             checksum_type: algorithm.map(|_| dto::ChecksumType::from_static(kind.as_str())),
-            server_side_encryption: attributes.sse.clone().map(Into::into),
+            server_side_encryption: self.told_sse(&attributes).map(Into::into),
             ssekms_key_id: attributes.sse_kms_key_id.clone(),
             ..Default::default()
         };
         let new = NewUpload { key: input.key, attributes, algorithm, kind };
         let started = self.work(move |store| store.start_upload(&input.bucket, new));
         output.upload_id = Some(started.await?);
-        Ok(output)
+        let is_renamed = !self.behaviours().create_has_its_root_element;
+        Ok(with_text(output, is_renamed.then_some(OTHER_ROOT_ELEMENT)))
     }
 
     pub(super) async fn put_part(
@@ -45,9 +55,10 @@ impl Api {
     ) -> S3Result<dto::UploadPartOutput> {
         let S3Request { input, headers, trailing_headers, .. } = request;
         let number = input.part_number;
-        if !(1..=PART_COUNT_MAX as i32).contains(&number) {
-            let message = "Part number must be an integer between 1 and 10000, inclusive";
-            return Err(invalid_argument(message));
+        let max = self.behaviours().part_count_max;
+        if !u64::try_from(number).is_ok_and(|number| (1..=max).contains(&number)) {
+            let message = format!("Part number must be an integer between 1 and {max}, inclusive");
+            return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, message));
         }
         let claims = Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? };
         let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
@@ -55,7 +66,9 @@ impl Api {
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
         let upload_name = name.clone();
         let upload = self.work(move |store| store.upload(&upload_name).map(|u| u.record)).await?;
-        check_algorithm(upload.algorithm, upload.kind, claimed.or(trailing))?;
+        if self.verifies() {
+            check_algorithm(upload.algorithm, upload.kind, claimed.or(trailing))?;
+        }
         let received = self.receive_body(IncomingBody {
             body: input.body,
             len: input.content_length,
@@ -69,50 +82,84 @@ impl Api {
         let part = put.await?;
         let mut output = dto::UploadPartOutput {
             e_tag: Some(dto::ETag::Strong(part.etag.clone())),
-            server_side_encryption: upload.attributes.sse.map(Into::into),
+            server_side_encryption: self.told_sse(&upload.attributes).map(Into::into),
             ssekms_key_id: upload.attributes.sse_kms_key_id,
             ..Default::default()
         };
-        fill_checksum!(output, part.checksum);
+        if self.verifies() {
+            fill_checksum!(output, part.checksum);
+        }
         Ok(output)
     }
 
     pub(super) async fn complete(
         &self,
         request: S3Request<dto::CompleteMultipartUploadInput>,
-    ) -> S3Result<dto::CompleteMultipartUploadOutput> {
-        let input = request.input;
-        let expected = Expected {
-            checksum: checksum_of!(input)?,
-            kind: input
-                .checksum_type
-                .as_ref()
-                .map(|kind| Kind::parse(kind.as_str()))
-                .transpose()?,
-            len: input.mpu_object_size.and_then(|len| u64::try_from(len).ok()),
-        };
-        let listed = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-        let listed = listed.into_iter().map(listed_part).collect::<S3Result<Vec<_>>>()?;
-        let precondition = self.precondition(input.if_match, input.if_none_match)?;
+    ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
+        let S3Request { input, headers, .. } = request;
+        let (listed, expected) = self.claimed(&input)?;
+        let is_if_match = input.if_match.is_some();
+        let conditions = condition_headers(&headers, input.if_match, input.if_none_match);
+        let precondition = conditions.precondition(self.behaviours().completion_conditions)?;
         let name = UploadName { bucket: input.bucket, key: input.key, id: input.upload_id };
         let UploadName { bucket, key, .. } = name.clone();
         let completed =
             self.work(move |store| store.complete_upload(&name, &listed, &expected, &precondition));
-        let completed = completed.await?;
+        let completed = completed.await.map_err(|error| self.write_error(error, is_if_match))?;
         let object = completed.object();
+        let behaviours = self.behaviours();
+        let (etag, text) = match behaviours.completion_etag {
+            CompletionETag::Same => (object.etag.clone(), None),
+            CompletionETag::Empty => (String::new(), Some(EMPTY_ETAG)),
+            CompletionETag::Other => (format!("{}-{}", object.etag, object.parts.len()), None),
+        };
         let mut output = dto::CompleteMultipartUploadOutput {
             location: Some(format!("/{bucket}/{key}")),
             bucket: Some(bucket),
             key: Some(key),
-            checksum_type: Some(kind(&object.checksum)),
-            e_tag: Some(dto::ETag::Strong(object.etag.clone())),
-            server_side_encryption: object.attributes.sse.clone().map(Into::into),
+            e_tag: Some(dto::ETag::Strong(etag)),
+            server_side_encryption: self.told_sse(&object.attributes).map(Into::into),
             ssekms_key_id: object.attributes.sse_kms_key_id.clone(),
-            version_id: completed.shown_id.clone(),
+            version_id: completed.shown_id.clone().filter(|_| behaviours.completion_tells_version),
             ..Default::default()
         };
-        fill_checksum!(output, object.checksum);
-        Ok(output)
+        if let Some(checksum) = object.told_checksum() {
+            output.checksum_type = Some(kind(checksum));
+            fill_checksum!(output, checksum);
+        }
+        Ok(with_text(output, text))
+    }
+
+    /// Returns the list of parts with which a client completes an upload, and what it
+    /// expects of the object.
+    fn claimed(
+        &self,
+        input: &dto::CompleteMultipartUploadInput,
+    ) -> S3Result<(Vec<ListedPart>, Expected)> {
+        let listed = input.multipart_upload.clone().and_then(|upload| upload.parts);
+        let listed = listed.unwrap_or_default().into_iter().map(listed_part);
+        let listed = listed.collect::<S3Result<Vec<_>>>()?;
+        if !self.verifies() {
+            let bare = |part: ListedPart| ListedPart { checksum: None, ..part };
+            return Ok((listed.into_iter().map(bare).collect(), Expected::default()));
+        }
+        let kind = input.checksum_type.as_ref().map(|kind| Kind::parse(kind.as_str()));
+        let expected = Expected {
+            checksum: checksum_of!(input)?,
+            kind: kind.transpose()?,
+            len: input.mpu_object_size.and_then(|len| u64::try_from(len).ok()),
+        };
+        Ok((listed, expected))
+    }
+
+    fn verifies(&self) -> bool {
+        self.behaviours().checksums == Checksums::Verified
+    }
+
+    /// Returns the encryption in answers to writes.
+    fn told_sse(&self, attributes: &Attributes) -> Option<String> {
+        let is_told = self.behaviours().encryption == Encryption::Told;
+        attributes.sse.clone().filter(|_| is_told)
     }
 
     pub(super) async fn abort(

@@ -4,7 +4,10 @@ use s3s::dto::StreamingBlob;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, TrailingHeaders, dto};
 
 use super::Api;
-use super::fields::{attributes_of, checksum_of, fill_checksum, kind, trailer, trailing};
+use super::fields::{
+    attributes_of, checksum_of, condition_headers, fill_checksum, kind, trailer, trailing,
+};
+use crate::behaviours::{Checksums, Encryption};
 use crate::model::digest::{Algorithm, Claims};
 use crate::model::precondition::Precondition;
 use crate::model::record::Attributes;
@@ -34,7 +37,7 @@ impl Api {
         request: S3Request<dto::PutObjectInput>,
     ) -> S3Result<dto::PutObjectOutput> {
         let S3Request { input, headers, trailing_headers, .. } = request;
-        let attributes: Attributes = attributes_of!(input);
+        let attributes: Attributes = attributes_of!(input, self.behaviours());
         check_metadata(&attributes)?;
         let claims = Claims { md5: input.content_md5.clone(), checksum: checksum_of!(input)? };
         let incoming = IncomingBody {
@@ -45,23 +48,33 @@ impl Api {
             len: input.content_length,
             trailers: trailing_headers,
         };
-        let precondition = self.precondition(input.if_match, input.if_none_match)?;
+        let is_if_match = input.if_match.is_some();
+        let conditions = condition_headers(&headers, input.if_match, input.if_none_match);
+        let precondition = conditions.precondition(self.behaviours().put_conditions)?;
         self.check_bucket(input.bucket.clone()).await?;
         let received = self.receive_body(incoming).await?;
         let (bucket, key) = (input.bucket, input.key);
         let put =
             self.work(move |store| store.put(&bucket, &key, attributes, received, &precondition));
-        let put = put.await?;
+        let put = put.await.map_err(|error| self.write_error(error, is_if_match))?;
         let object = put.object();
+        let tells_sse = self.behaviours().encryption == Encryption::Told;
         let mut output = dto::PutObjectOutput {
-            checksum_type: Some(kind(&object.checksum)),
             e_tag: Some(dto::ETag::Strong(object.etag.clone())),
-            server_side_encryption: object.attributes.sse.clone().map(Into::into),
-            ssekms_key_id: object.attributes.sse_kms_key_id.clone(),
+            server_side_encryption: object
+                .attributes
+                .sse
+                .clone()
+                .filter(|_| tells_sse)
+                .map(Into::into),
+            ssekms_key_id: object.attributes.sse_kms_key_id.clone().filter(|_| tells_sse),
             version_id: put.shown_id.clone(),
             ..Default::default()
         };
-        fill_checksum!(output, object.checksum);
+        if self.behaviours().checksums == Checksums::Verified {
+            output.checksum_type = Some(kind(&object.checksum));
+            fill_checksum!(output, object.checksum);
+        }
         Ok(output)
     }
 
@@ -72,7 +85,7 @@ impl Api {
         let claimed = claims.checksum.as_ref().map(|(algorithm, _)| *algorithm);
         let algorithm = claimed.or(trailing).unwrap_or(algorithm);
         let file = self.work(|store| store.disk.temporary().map_err(S3Error::internal_error));
-        let received = receive(file.await?, body, algorithm).await?;
+        let mut received = receive(file.await?, body, algorithm).await?;
         if len.is_some_and(|len| u64::try_from(len) != Ok(received.len)) {
             let message = "The length of the body does not match its announced length.";
             return Err(S3Error::with_message(S3ErrorCode::IncompleteBody, message));
@@ -81,7 +94,14 @@ impl Api {
             claims.checksum = Some((algorithm, trailer(algorithm, trailers.as_ref())?));
             claims.check_form()?;
         }
+        let claimed = match self.behaviours().checksums {
+            Checksums::Verified => None,
+            Checksums::Ignored | Checksums::Repeated => Some(claims.checksum.take()),
+        };
         claims.check(&received.digests)?;
+        if let Some(claimed) = claimed {
+            received.repeat(claimed, self.behaviours().checksums);
+        }
         Ok(received)
     }
 

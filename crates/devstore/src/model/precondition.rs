@@ -8,6 +8,8 @@
 use s3s::dto::{ETagCondition, IfMatch, IfNoneMatch};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
+use crate::behaviours::Conditions;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
     None,
@@ -17,6 +19,41 @@ pub(crate) enum Precondition {
     Present,
     /// `If-Match: "etag"`
     ETag(String),
+}
+
+/// The headers of a conditional write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConditionHeaders {
+    pub(crate) if_match: Option<IfMatch>,
+    pub(crate) if_none_match: Option<IfNoneMatch>,
+    /// True if the ETag of `If-Match` is in quotes.
+    pub(crate) is_quoted: bool,
+}
+
+impl ConditionHeaders {
+    /// Returns the condition that a server which treats them like this checks.
+    pub(crate) fn precondition(self, conditions: Conditions) -> S3Result<Precondition> {
+        let ConditionHeaders { if_match, if_none_match, is_quoted } = self;
+        match conditions {
+            Conditions::Ignored => Ok(Precondition::None),
+            Conditions::NotImplemented if if_match.is_some() || if_none_match.is_some() => {
+                Err(not_implemented())
+            }
+            Conditions::NotImplemented | Conditions::Honoured => {
+                Precondition::parse(if_match, if_none_match)
+            }
+            Conditions::BareETag => match Precondition::parse(if_match, if_none_match)? {
+                // An ETag is stored without quotes, so this one is never found.
+                Precondition::ETag(etag) if is_quoted => {
+                    Ok(Precondition::ETag(format!("\"{etag}\"")))
+                }
+                other @ (Precondition::None
+                | Precondition::Absent
+                | Precondition::Present
+                | Precondition::ETag(_)) => Ok(other),
+            },
+        }
+    }
 }
 
 impl Precondition {
@@ -85,6 +122,36 @@ mod tests {
         for (condition, current, want) in cases {
             let got = condition.check(current).err().map(|e| e.code().clone());
             assert_eq!(got, want, "{condition:?} {current:?}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_server_checks_its_own_condition() {
+        let if_match = || Some(ETagCondition::ETag(ETag::Strong("a".to_owned())));
+        let headers =
+            |is_quoted| ConditionHeaders { if_match: if_match(), if_none_match: None, is_quoted };
+        let new = || ConditionHeaders {
+            if_none_match: Some(ETagCondition::Any),
+            ..ConditionHeaders::default()
+        };
+        let etag = |text: &str| Some(Precondition::ETag(text.to_owned()));
+        #[rustfmt::skip]
+        let cases = [
+            (Conditions::Honoured,       headers(true),  etag("a")),
+            (Conditions::Honoured,       headers(false), etag("a")),
+            (Conditions::Honoured,       new(),          Some(Precondition::Absent)),
+            (Conditions::BareETag,       headers(true),  etag("\"a\"")),
+            (Conditions::BareETag,       headers(false), etag("a")),
+            (Conditions::BareETag,       new(),          Some(Precondition::Absent)),
+            (Conditions::NotImplemented, headers(true),  None),
+            (Conditions::NotImplemented, new(),          None),
+            (Conditions::NotImplemented, ConditionHeaders::default(), Some(Precondition::None)),
+            (Conditions::Ignored,        headers(true),  Some(Precondition::None)),
+            (Conditions::Ignored,        new(),          Some(Precondition::None)),
+        ];
+        for (conditions, headers, want) in cases {
+            let got = headers.clone().precondition(conditions).ok();
+            assert_eq!(got, want, "{conditions:?} {headers:?}");
         }
     }
 

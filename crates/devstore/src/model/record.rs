@@ -74,6 +74,9 @@ pub(crate) struct Object {
     pub(crate) etag: String,
     pub(crate) len: u64,
     pub(crate) checksum: Checksum,
+    /// False on a server that is told to keep no checksums.
+    #[serde(default = "yes")]
+    pub(crate) tells_checksum: bool,
     /// All parts in order. An object of a single PUT has one part.
     pub(crate) parts: Vec<Part>,
     /// Multipart upload that this object was made of. If the record of that upload
@@ -109,6 +112,17 @@ pub(crate) struct UploadRecord {
     /// `None` if the client chose none.
     pub(crate) algorithm: Option<Algorithm>,
     pub(crate) kind: Kind,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Object {
+    /// Returns the checksum that clients are told.
+    pub(crate) fn told_checksum(&self) -> Option<&Checksum> {
+        Some(&self.checksum).filter(|_| self.tells_checksum)
+    }
 }
 
 impl Version {

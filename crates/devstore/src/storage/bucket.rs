@@ -17,6 +17,9 @@ pub(crate) struct Bucket {
 pub(crate) struct Upload {
     pub(crate) record: UploadRecord,
     pub(crate) parts: BTreeMap<i32, Part>,
+    /// Parts that were sent again, if the server lists each sending. Their blobs are
+    /// gone.
+    pub(crate) replaced: Vec<Part>,
 }
 
 impl Bucket {

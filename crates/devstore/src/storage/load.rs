@@ -73,7 +73,7 @@ fn load_upload(disk: &Disk, bucket: &str, id: &str, dir: &Path) -> Result<Upload
         let part: Part = disk::read(&path)?;
         parts.insert(part.number, part);
     }
-    Ok(Upload { record, parts })
+    Ok(Upload { record, parts, replaced: Vec::new() })
 }
 
 fn completed_uploads(bucket: &Bucket) -> HashSet<String> {

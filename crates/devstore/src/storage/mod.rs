@@ -6,6 +6,7 @@ pub(crate) mod disk;
 mod load;
 pub(crate) mod objects;
 pub(crate) mod receive;
+pub(crate) mod refusal;
 pub(crate) mod restore;
 pub(crate) mod store;
 pub(crate) mod uploads;

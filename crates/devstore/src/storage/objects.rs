@@ -49,12 +49,14 @@ impl Store {
     ) -> S3Result<Found> {
         let mut state = self.state()?;
         precondition.check(current_etag(state.bucket(bucket)?, key))?;
+        let received_tells = received.tells_checksum;
         let part = self.store_part(1, received)?;
         let object = Object {
             attributes,
             etag: part.etag.clone(),
             len: part.len,
             checksum: part.checksum.clone(),
+            tells_checksum: received_tells,
             parts: vec![part],
             upload_id: None,
             restore: None,

@@ -17,7 +17,8 @@ use s3up_core::part::PART_BYTES_MAX;
 use tempfile::NamedTempFile;
 use tokio::task::JoinHandle;
 
-use crate::model::digest::{Algorithm, Digests, Hasher};
+use crate::behaviours::Checksums;
+use crate::model::digest::{Algorithm, Checksum, Digests, Hasher};
 
 /// Bytes per task on the blocking pool.
 const BATCH_BYTES: usize = 512 * 1024;
@@ -26,6 +27,21 @@ pub(crate) struct Received {
     pub(crate) file: NamedTempFile,
     pub(crate) len: u64,
     pub(crate) digests: Digests,
+    /// True if clients are told the checksum.
+    pub(crate) tells_checksum: bool,
+}
+
+impl Received {
+    /// Sets what clients are told on a server that verifies no checksums: the one
+    /// that the client claimed, or none.
+    pub(crate) fn repeat(&mut self, claimed: Option<(Algorithm, String)>, checksums: Checksums) {
+        self.tells_checksum = false;
+        if let (Some((algorithm, value)), Checksums::Repeated) = (claimed, checksums) {
+            let kind = self.digests.checksum.kind;
+            self.digests.checksum = Checksum { algorithm, kind, value };
+            self.tells_checksum = true;
+        }
+    }
 }
 
 struct PartialBody {
@@ -61,7 +77,12 @@ pub(crate) async fn receive(
         }
     }
     let partial = written(write(written(writing).await?, batch)).await?;
-    Ok(Received { file: partial.file, len: partial.len, digests: partial.hasher.finish() })
+    Ok(Received {
+        file: partial.file,
+        len: partial.len,
+        digests: partial.hasher.finish(),
+        tells_checksum: true,
+    })
 }
 
 fn write(mut partial: PartialBody, batch: Vec<Bytes>) -> JoinHandle<io::Result<PartialBody>> {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use s3s::{S3Error, S3Result};
 
+use crate::behaviours::Archive;
 use crate::model::archive::{ArchiveState, RestoreAction, RestoreTerms, decide};
 use crate::model::record::{Content, Object, Version};
 use crate::storage::objects::find;
+use crate::storage::refusal::refusal;
 use crate::storage::store::Store;
 
 /// The effect of a restore request on the copy.
@@ -24,6 +26,9 @@ impl Store {
     }
 
     pub(crate) fn archive_state_of(&self, object: &Object) -> ArchiveState {
+        if self.behaviours.archive != Archive::Frozen {
+            return ArchiveState::Active;
+        }
         let class = object.attributes.storage_class.as_deref();
         ArchiveState::of(class, object.restore.as_ref(), self.clock.time())
     }
@@ -35,6 +40,9 @@ impl Store {
         version_id: Option<&str>,
         terms: RestoreTerms,
     ) -> S3Result<RestoreOutcome> {
+        if let Archive::Served { restore } = self.behaviours.archive {
+            return Err(refusal(restore));
+        }
         let delay = *self.restore_delay.lock().expect("no holder of this lock panics");
         let mut state = self.state()?;
         let bucket = state.bucket_mut(bucket_name)?;

@@ -18,9 +18,9 @@ use std::time::Duration;
 use s3s::dto::BucketLifecycleConfiguration;
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
+use crate::behaviours::Behaviours;
 use crate::clock::Clock;
 use crate::model::record::{BucketRecord, Versioning};
-use crate::options::Conditions;
 use crate::storage::blob::Blobs;
 use crate::storage::bucket::Bucket;
 use crate::storage::disk::{Disk, OpenError};
@@ -31,6 +31,8 @@ use crate::storage::load;
 pub enum BucketError {
     #[error("create bucket {0:?}: not a valid S3 bucket name")]
     Name(String),
+    #[error("create bucket {0:?} with versions: the server that this one is like keeps none")]
+    NoVersions(String),
     #[error("create bucket {name:?}: the server is stopped")]
     Stopped { name: String },
     #[error("create bucket {name:?}")]
@@ -41,7 +43,7 @@ pub enum BucketError {
 pub(crate) struct Limits {
     pub(crate) part_bytes_min: u64,
     pub(crate) restore_delay: Duration,
-    pub(crate) conditions: Conditions,
+    pub(crate) behaviours: Behaviours,
     pub(crate) clock_behind: Duration,
 }
 
@@ -51,7 +53,7 @@ pub(crate) struct Store {
     pub(crate) part_bytes_min: u64,
     pub(crate) clock: Clock,
     pub(crate) restore_delay: Mutex<Duration>,
-    pub(crate) conditions: Conditions,
+    pub(crate) behaviours: Behaviours,
     state: Mutex<Option<State>>,
 }
 
@@ -79,7 +81,7 @@ impl Store {
             part_bytes_min: limits.part_bytes_min,
             clock: Clock::new(limits.clock_behind, loaded.ahead),
             restore_delay: Mutex::new(limits.restore_delay),
-            conditions: limits.conditions,
+            behaviours: limits.behaviours,
             state: Mutex::new(Some(state)),
         })
     }
@@ -117,6 +119,9 @@ impl Store {
         if !s3s::path::check_bucket_name(name) {
             return Err(BucketError::Name(name.to_owned()));
         }
+        if versioning != Versioning::Off && !self.behaviours.keeps_versions {
+            return Err(BucketError::NoVersions(name.to_owned()));
+        }
         let mut state = self.state().map_err(|_| BucketError::Stopped { name: name.to_owned() })?;
         let record = match state.buckets.get(name) {
             Some(_) if versioning == Versioning::Off => return Ok(()),
@@ -137,6 +142,9 @@ impl Store {
     }
 
     pub(crate) fn set_versioning(&self, name: &str, versioning: Versioning) -> S3Result<()> {
+        if !self.behaviours.keeps_versions {
+            return Err(S3Error::new(S3ErrorCode::NotImplemented));
+        }
         let mut state = self.state()?;
         let record = BucketRecord { versioning, ..state.bucket(name)?.record.clone() };
         self.write_bucket(&mut state, name, record).map_err(S3Error::internal_error)

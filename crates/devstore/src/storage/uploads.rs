@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
+use crate::behaviours::{Checksums, CompletionETag, ListedParts};
 use crate::model::assemble::{Expected, ListedPart, assemble};
 use crate::model::digest::{Algorithm, Kind};
 use crate::model::precondition::Precondition;
@@ -54,7 +55,7 @@ impl Store {
             .write(&self.disk.upload_record(bucket_name, &id), &record)
             .map_err(S3Error::internal_error)?;
         let uploads = bucket.uploads.entry(record.key.clone()).or_default();
-        uploads.insert(id.clone(), Upload { record, parts: BTreeMap::new() });
+        uploads.insert(id.clone(), Upload { record, parts: BTreeMap::new(), replaced: Vec::new() });
         Ok(id)
     }
 
@@ -79,6 +80,9 @@ impl Store {
         }
         if let Some(replaced) = upload.parts.insert(number, part.clone()) {
             self.blobs.remove(&replaced.blob);
+            if self.behaviours.listed_parts == ListedParts::EachSending {
+                upload.replaced.push(replaced);
+            }
         }
         Ok(part)
     }
@@ -96,11 +100,16 @@ impl Store {
         let assembled =
             assemble(&upload.record, &upload.parts, listed, expected, self.part_bytes_min)?;
         precondition.check(current_etag(bucket, &name.key))?;
+        let etag = match self.behaviours.completion_etag {
+            CompletionETag::Same | CompletionETag::Empty => assembled.etag,
+            CompletionETag::Other => without_count(&assembled.etag),
+        };
         let object = Object {
             attributes: upload.record.attributes.clone(),
-            etag: assembled.etag,
+            etag,
             len: assembled.len,
             checksum: assembled.checksum,
+            tells_checksum: self.behaviours.checksums == Checksums::Verified,
             parts: assembled.parts,
             upload_id: Some(name.id.clone()),
             restore: None,
@@ -156,6 +165,11 @@ impl Bucket {
         }
         upload
     }
+}
+
+/// Removes the number of parts from the ETag of an upload.
+fn without_count(etag: &str) -> String {
+    etag.split('-').next().unwrap_or_default().to_owned()
 }
 
 fn no_such_upload() -> S3Error {

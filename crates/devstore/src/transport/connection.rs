@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Frame;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,7 +22,7 @@ use s3s::{Body, HttpError, S3Error, S3ErrorCode, StdError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::api::AnswerStatus;
+use crate::api::{AnswerStatus, AnswerText};
 use crate::control::Control;
 use crate::faults::bandwidth::LimitedStream;
 use crate::faults::call_context::CallContext;
@@ -123,6 +123,9 @@ async fn answer_call(
     if let Some(AnswerStatus(status)) = response.extensions().get() {
         *response.status_mut() = *status;
     }
+    if let Some(text) = response.extensions().get().copied() {
+        response = replace(response, text).await?;
+    }
 
     if call.cut().is_some_and(|(armed, _)| armed.has_fired()) {
         return Err(broken("injected fault: the body of the request was cut"));
@@ -169,6 +172,15 @@ fn apply_after_work(
     };
     Ok(response
         .map(|body| Body::http_body_unsync(FaultyBody::new(body, body_fault, armed, flushes))))
+}
+
+/// Replaces a text in the body of an answer, which is a short document.
+async fn replace(response: Response<Body>, text: AnswerText) -> Result<Response<Body>, HttpError> {
+    let (mut head, body) = response.into_parts();
+    let body = body.collect().await.map_err(HttpError::new)?.to_bytes();
+    let body = String::from_utf8_lossy(&body).replace(text.from, text.to);
+    head.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(head, Body::from(body)))
 }
 
 fn internal_error() -> Result<Response<Body>, HttpError> {

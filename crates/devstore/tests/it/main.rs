@@ -11,6 +11,7 @@ mod help;
 mod holds;
 mod keys;
 mod lifecycle;
+mod like;
 mod listings;
 mod multipart;
 mod network;

@@ -12,7 +12,7 @@ use aws_sdk_s3::types::{RestoreRequest, StorageClass};
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::Options;
 
-use crate::support::{client, is_broken, time_of};
+use crate::support::{client, is_broken, status, time_of};
 
 const BUCKET: &str = "from-the-command-line";
 
@@ -145,10 +145,22 @@ async fn every_call_waits_for_the_latency() {
     assert!(duration.await >= Duration::from_millis(80));
 }
 
+#[tokio::test]
+async fn it_behaves_like_the_server_that_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start_with(folder.path(), &["--like", "swift"]);
+    let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
+
+    let put = s3.put_object().bucket(BUCKET).key("key").if_none_match("*").send().await;
+
+    assert_eq!(status(put), 501);
+}
+
 #[test]
 fn a_usage_error_has_exit_code_2() {
     assert_eq!(run(&["--root"]).status.code(), Some(2));
     assert_eq!(run(&["--root", "x", "--listen", "nowhere"]).status.code(), Some(2));
+    assert_eq!(run(&["--root", "x", "--like", "s4"]).status.code(), Some(2));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use s3up_devstore::{Conditions, DevStore, Op, Options, Versioning};
+use s3up_devstore::{Behaviours, Conditions, DevStore, Op, Options, Versioning};
 use tempfile::TempDir;
 
 use crate::fixture::{BUCKET, KEY, World, config};
@@ -122,7 +122,8 @@ async fn a_wrong_configuration_is_reported_in_one_line() {
 async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let root = tempfile::tempdir().unwrap();
     let options = Options::new(root.path().join("s3"));
-    let s3 = DevStore::start(Options { conditions: Conditions::Ignored, ..options }).await.unwrap();
+    let behaviours = Behaviours::with_conditions(Conditions::Ignored);
+    let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
     std::fs::write(&file, config(&s3.endpoint())).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::{self as devstore, DevStore, Op, Options, Versioning};
+use s3up_devstore::{self as devstore, Behaviours, DevStore, Op, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Profile, Put, Settings, Sse,
     Store, StoreError, Timeouts,
@@ -73,8 +73,13 @@ impl World {
 
     /// Returns a world whose server ignores the conditions of writes.
     pub async fn ignoring_conditions() -> World {
-        let conditions = devstore::Conditions::Ignored;
-        let options = |options| Options { conditions, ..options };
+        World::behaving(Behaviours::with_conditions(devstore::Conditions::Ignored)).await
+    }
+
+    /// Returns a world whose server behaves like this, but accepts short parts.
+    pub async fn behaving(behaviours: Behaviours) -> World {
+        let options =
+            |options| Options { behaviours: behaviours.clone(), part_bytes_min: 1, ..options };
         World::start_with(Versioning::Off, options, |settings| settings).await
     }
 
