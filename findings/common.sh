@@ -369,3 +369,29 @@ make_btrfs() {
 say_versions() {
   printf 'Linux %s, %s\n' "$(uname -r | cut -d - -f 1)" "$(btrfs --version | head -n 1)"
 }
+
+# Starts moto, with a bucket named "bucket".
+start_moto() {
+  local port
+  python3 -m venv "$work/venv"
+  "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'moto[s3,server]==5.2.5'
+  key_id=finder secret=finder-secret
+  port=$(free_port)
+  endpoint=http://127.0.0.1:$port
+  start moto "$work/venv/bin/moto_server" --host 127.0.0.1 --port "$port"
+  wait_for "$endpoint/"
+  [[ $(s3 PUT /bucket) == 200 ]]
+}
+
+# Starts s3rver, installed by npm into $work/s3rver, with a bucket named "bucket".
+start_s3rver() {
+  local port
+  key_id=S3RVER secret=S3RVER
+  port=$(free_port)
+  endpoint=http://127.0.0.1:$port
+  mkdir "$work/data"
+  start s3rver node "$work/s3rver/node_modules/.bin/s3rver" --directory "$work/data" \
+    --address 127.0.0.1 --port "$port" --no-vhost-buckets
+  wait_for "$endpoint/"
+  [[ $(s3 PUT /bucket) == 200 ]]
+}
