@@ -7,6 +7,7 @@
 mod after_failure;
 mod check_stream;
 pub mod error;
+mod extremes;
 pub mod journal;
 mod journal_writer;
 pub mod local_only;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use btrfs_host::compressed::Form;
 use btrfs_host::spool::Spool;
 use btrfs_host::tool::Btrfs;
-use btrfs_host::{nested, nocow};
+use btrfs_host::{nested, nocow, received_source};
 use jiff::Timestamp;
 use s3up_cli::{ShutdownSignal, Signal};
 use s3up_core::{Clock, error_chain};
@@ -189,6 +190,7 @@ impl Backup {
     async fn warn(&self, job: &Job<'_>) {
         let Subvolume { name, path } = job.subvolume;
         nested::warn(&self.btrfs, name.as_str(), path).await;
+        received_source::warn(&self.btrfs, name.as_str(), path).await;
         if job.step == Step::Full(Why::FirstBackup) {
             let snapshot = self.snapshot_dir().path_of(&job.backup);
             nocow::warn(name.as_str(), &snapshot, self.clock).await;
