@@ -16,13 +16,15 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::exit_report::{ExitReport, TAIL_BYTES, tail_of};
+use crate::exit_report::{ExitReport, StderrText};
 
 /// `btrfs` ends at once; a process that does not is killed.
 const TERMINATION_WAIT: Duration = Duration::from_secs(5);
 /// Time to read stderr after the program has ended. Its output is in the pipe by
 /// then, but a child of its own may keep the pipe open.
 const STDERR_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of stderr that are read at once.
+const STDERR_BYTES: usize = 4096;
 
 pub struct Running {
     /// Dropping or using it terminates the program.
@@ -107,23 +109,22 @@ async fn end(child: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
     child.wait().await
 }
 
-/// Reads stderr to its end and keeps the tail.
+/// Reads stderr to its end, and keeps its beginning and its end.
 async fn drain(mut stderr: impl AsyncRead + Unpin) -> String {
-    let mut kept = Vec::with_capacity(2 * TAIL_BYTES);
+    let mut kept = StderrText::default();
+    let mut piece = Vec::with_capacity(STDERR_BYTES);
     loop {
-        match stderr.read_buf(&mut kept).await {
+        piece.clear();
+        match stderr.read_buf(&mut piece).await {
             Ok(0) => break,
-            Ok(_) => {}
+            Ok(_) => kept.add(&piece),
             Err(err) => {
                 tracing::debug!(event = "stderr_not_read", "{err}");
                 break;
             }
         }
-        if kept.len() > TAIL_BYTES {
-            kept.drain(..kept.len() - TAIL_BYTES);
-        }
     }
-    tail_of(&kept)
+    kept.to_line()
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flood_on_stderr_does_not_block_the_program_and_its_tail_is_kept() {
+    async fn a_flood_on_stderr_does_not_block_the_program_and_its_ends_are_kept() {
         let (mut running, _) =
             shell("i=0; while [ $i -lt 200000 ]; do echo line $i; i=$((i+1)); done >&2; exit 7");
 
@@ -153,6 +154,7 @@ mod tests {
 
         assert_eq!(running.wait().await.unwrap(), outcome, "a second call returns the same");
         assert_eq!(outcome.status.code(), Some(7));
+        assert!(outcome.stderr.starts_with("line 0; "), "{}", outcome.stderr);
         assert!(outcome.stderr.ends_with("; line 199998; line 199999"), "{}", outcome.stderr);
         assert!(outcome.stderr.len() < 1000, "only the last lines");
     }

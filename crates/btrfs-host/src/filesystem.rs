@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Inode of the root of every btrfs subvolume, and of nothing else:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
-const SUBVOLUME_INODE: u64 = 256;
+pub const SUBVOLUME_INODE: u64 = 256;
 
 /// The fields of a mount that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub struct Mount {
     /// `major:minor` of the filesystem, the same for all its mounts.
     pub device: String,
     pub filesystem: String,
+    /// Directory that the filesystem is mounted on.
+    pub point: PathBuf,
+    /// Block device that the filesystem is mounted from.
+    pub source: PathBuf,
+    /// Options of the filesystem.
+    pub options: String,
 }
 
 /// A directory and the mount that it is on.
@@ -64,11 +70,11 @@ pub fn on_btrfs(path: &Path) -> Result<MountPoint, MountPointError> {
 fn mount_of(mountinfo: &[u8], path: &Path) -> Option<Mount> {
     let mut found: Option<(usize, Mount)> = None;
     for line in mountinfo.split(|byte| *byte == b'\n') {
-        let Some((point, mount)) = parse_line(line) else { continue };
-        let depth = point.components().count();
+        let Some(mount) = parse_line(line) else { continue };
+        let depth = mount.point.components().count();
         // The last of several mounts on one directory hides the others.
         let is_nearer = found.as_ref().is_none_or(|(so_far, _)| depth >= *so_far);
-        if path.starts_with(&point) && is_nearer {
+        if path.starts_with(&mount.point) && is_nearer {
             found = Some((depth, mount));
         }
     }
@@ -77,16 +83,22 @@ fn mount_of(mountinfo: &[u8], path: &Path) -> Option<Mount> {
 
 /// Parses a line like `36 35 98:0 /root /point rw,noatime shared:1 - ext3 /dev/root
 /// rw`.
-fn parse_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
+fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|byte| *byte == b' ');
     let device = fields.nth(2)?;
     let point = fields.nth(1)?;
-    let filesystem = fields.skip_while(|field| *field != b"-").nth(1)?;
-    let mount = Mount {
+    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
+    let filesystem = rest.next()?;
+    // Neither is missing in the file of the kernel.
+    let (source, options) = (rest.next().unwrap_or_default(), rest.next().unwrap_or_default());
+    let path = |field: &[u8]| PathBuf::from(OsStr::from_bytes(&unescaped(field)));
+    Some(Mount {
         device: String::from_utf8_lossy(device).into_owned(),
         filesystem: String::from_utf8_lossy(filesystem).into_owned(),
-    };
-    Some((PathBuf::from(OsStr::from_bytes(&unescaped(point))), mount))
+        point: path(point),
+        source: path(source),
+        options: String::from_utf8_lossy(options).into_owned(),
+    })
 }
 
 /// Replaces escapes: space, tab, line break and backslash are written as `\040`.

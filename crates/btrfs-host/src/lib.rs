@@ -9,12 +9,16 @@
 
 mod child;
 pub mod compressed;
-mod exit_report;
+pub mod exit_report;
 pub mod filesystem;
 pub mod identity;
+pub mod long_paths;
 pub mod nested;
 pub mod nocow;
+pub mod read_errors;
+pub mod receivable;
 pub mod receive;
+pub mod received_source;
 pub mod root_times;
 pub mod send;
 pub mod spool;

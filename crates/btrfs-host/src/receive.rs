@@ -21,7 +21,7 @@ const PIPE_BYTES: usize = 1 << 20;
 pub enum ReceiveError {
     #[error("start `{command}`")]
     Start { command: String, source: io::Error },
-    #[error("`{command}` failed: {outcome}")]
+    #[error("`{command}` failed: {outcome}{}", hint(&outcome.stderr))]
     Failed { command: String, outcome: ExitReport },
     #[error("`{command}` ended before the end of the stream: {outcome}")]
     Early { command: String, outcome: ExitReport },
@@ -29,6 +29,25 @@ pub enum ReceiveError {
     Write { command: String, source: io::Error },
     #[error("wait for `{command}`")]
     Wait { command: String, source: io::Error },
+}
+
+/// Explains a temporary name in an error: a new file is created under a name that consists of the
+/// inode and the transaction of its source, and then renamed.
+fn hint(stderr: &str) -> &'static str {
+    let is_temporary = |word: &str| {
+        let numbers = word.rsplit('/').next().and_then(|name| name.strip_prefix('o'));
+        numbers.is_some_and(|numbers| {
+            let numbers: Vec<_> = numbers.split('-').collect();
+            numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u64>().is_ok())
+        })
+    };
+    let words = stderr.split(|c: char| c.is_whitespace() || ":;,\"'`".contains(c));
+    if words.into_iter().any(is_temporary) {
+        " (a name like o257-8-0 is temporary: a new file has it until it is moved to its place, and \
+         its first number is the inode at the source)"
+    } else {
+        ""
+    }
 }
 
 pub struct Receiver {
@@ -82,6 +101,27 @@ impl Receiver {
     pub async fn stop(self) {
         if let Err(err) = self.running.terminate().await {
             tracing::warn!(event = "receive_not_stopped", "{}: {err}", self.command);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_is_explained() {
+        #[rustfmt::skip]
+        let cases = [
+            ("ERROR: mknod o257-8-0 failed: Operation not permitted",       true),
+            ("ERROR: rename a/o258-9-1 -> b/c failed: No space left",       true),
+            ("ERROR: lsetxattr a/old user.x failed: Operation not supported", false),
+            ("ERROR: open o257 failed",                                     false),
+            ("ERROR: open o-1-2-3 failed",                                  false),
+            ("",                                                            false),
+        ];
+        for (stderr, want) in cases {
+            assert_eq!(!hint(stderr).is_empty(), want, "{stderr}");
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -41,6 +42,41 @@ pub enum SendError {
     Read { command: String, source: io::Error },
     #[error("`{command}` ended before it named the snapshot: {outcome}")]
     NoIdentity { command: String, outcome: ExitReport },
+}
+
+/// Messages of errors that pass: memory or another resource ran out for a moment.
+const PASSING: [&str; 4] = [
+    "Cannot allocate memory",
+    "Interrupted system call",
+    "Resource temporarily unavailable",
+    "Too many open files",
+];
+
+impl SendError {
+    /// Returns whether the kernel could not send a path because it is too long (ENAMETOOLONG).
+    pub fn is_path_too_long(&self) -> bool {
+        let SendError::Failed { outcome, .. } = self else { return false };
+        outcome.stderr.contains("failed with -36") || outcome.stderr.contains("File name too long")
+    }
+
+    /// Returns whether the kernel could not read a block (EIO).
+    pub fn is_read_error(&self) -> bool {
+        let SendError::Failed { outcome, .. } = self else { return false };
+        outcome.stderr.contains("failed with -5") || outcome.stderr.contains("Input/output error")
+    }
+
+    /// Returns whether sending the same snapshot again may succeed: the program was killed, or
+    /// ran out of something for a moment.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            SendError::Start { .. } | SendError::Read { .. } => true,
+            SendError::Failed { outcome, .. } | SendError::NoIdentity { outcome, .. } => {
+                let is_passing = |text: &&str| outcome.stderr.contains(text);
+                outcome.status.signal().is_some() || PASSING.iter().any(is_passing)
+            }
+            SendError::Stream { .. } => false,
+        }
+    }
 }
 
 /// The identity of the snapshot, known once the stream has named it.
@@ -235,6 +271,33 @@ async fn read_identity(stream: &mut SendStream) -> Result<Identity, SendError> {
                 });
             }
             (None, Ok(())) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_signal_and_a_lack_of_memory_pass() {
+        const SIGNAL_9: i32 = 9;
+        const EXIT_1: i32 = 1 << 8;
+        #[rustfmt::skip]
+        let cases = [
+            (SIGNAL_9, "",                                                    true),
+            (EXIT_1,   "ERROR: send ioctl failed with -12: Cannot allocate memory", true),
+            (EXIT_1,   "ERROR: send ioctl failed with -5: Input/output error", false),
+            (EXIT_1,   "ERROR: send ioctl failed with -36: File name too long", false),
+            (EXIT_1,   "",                                                    false),
+        ];
+        for (status, stderr, want) in cases {
+            let status = ExitStatus::from_raw(status);
+            let outcome = ExitReport { status, stderr: stderr.to_owned() };
+            let err = SendError::Failed { command: "btrfs send".to_owned(), outcome };
+            assert_eq!(err.is_passing(), want, "{err}");
         }
     }
 }

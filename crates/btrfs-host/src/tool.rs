@@ -13,7 +13,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::exit_report::{ExitReport, tail_of};
+use crate::exit_report::{ExitReport, StderrText};
 
 /// Directories where Debian and others install `btrfs`. The PATH of a service or of an
 /// ordinary user may lack them.
@@ -83,7 +83,7 @@ impl Tool {
         let start = |source| ToolError::Start { command: command(), source };
         let output = self.command(arguments).output().await.map_err(start)?;
         if !output.status.success() {
-            let stderr = tail_of(&output.stderr);
+            let stderr = StderrText::of(&output.stderr).to_line();
             let outcome = ExitReport { status: output.status, stderr };
             return Err(ToolError::Failed { command: command(), outcome });
         }

@@ -8,6 +8,7 @@ mod after_failure;
 mod check_stream;
 mod context;
 pub mod error;
+mod extremes;
 pub mod journal;
 mod journal_writer;
 pub mod local_only;
@@ -16,7 +17,7 @@ pub mod observe_interrupted;
 pub mod planner;
 mod upload;
 
-use btrfs_host::{nested, nocow};
+use btrfs_host::{nested, nocow, received_source};
 use jiff::Timestamp;
 use s3up_cli::Signal;
 use s3up_core::error_chain;
@@ -133,6 +134,7 @@ impl Backup {
     async fn warn(&self, job: &Job<'_>) {
         let Subvolume { name, path } = job.subvolume;
         nested::warn(&self.btrfs, name.as_str(), path).await;
+        received_source::warn(&self.btrfs, name.as_str(), path).await;
         if job.step == Step::Full(Why::FirstBackup) {
             let snapshot = self.snapshot_dir().path_of(&job.backup);
             nocow::warn(name.as_str(), &snapshot, self.clock).await;

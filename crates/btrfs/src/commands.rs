@@ -7,6 +7,7 @@ pub mod benchmark;
 pub mod bucket_args;
 pub mod bucket_commands;
 mod clock;
+mod confirm;
 pub mod drill;
 pub mod estimate;
 pub mod help;

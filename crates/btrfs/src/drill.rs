@@ -76,7 +76,8 @@ impl Drill<'_> {
         };
         let total_bytes = chain.total_bytes();
         self.check_space(total_bytes)?;
-        let mount = self.scratch.make(total_bytes).await?;
+        let node_bytes = chain.entries().iter().filter_map(|entry| entry.manifest.node_bytes).max();
+        let mount = self.scratch.make(total_bytes, node_bytes).await?;
         let request = Request {
             subvolume: subvolume.clone(),
             target: mount.join(TARGET),

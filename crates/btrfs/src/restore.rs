@@ -14,15 +14,16 @@
 //! chunk agreed. The END command, without which nothing counts as received, therefore comes
 //! after every digest.
 //!
-//! A restore that fails removes what it received, with three exceptions: S3 was unreachable, a
-//! signal stopped the restore, or the comparison found a difference. Then the last received
-//! backup stays in the staging directory, and the same command resumes from it. A restore that
-//! was killed is resumed in the same way.
+//! A restore that fails keeps the last backup that it received completely, whatever the failure:
+//! a full disk or a `btrfs receive` that dies says nothing about what was received before. It
+//! stays in the staging directory, and the same command resumes from it. A restore that was
+//! killed is resumed in the same way.
 
 pub mod at_time;
 mod compare_received;
 mod context;
 pub mod error;
+mod inherited_attributes;
 mod keep_parent;
 mod long_files;
 mod preflight;
@@ -32,7 +33,7 @@ mod receive_pump;
 pub mod request;
 pub mod select_backup;
 pub mod staging;
-mod thaw_chunks;
+pub mod thaw_chunks;
 pub mod thaw_estimate;
 mod uuid_rewrite;
 mod verified_stream;
@@ -46,6 +47,7 @@ use btrfs_host::subvolume;
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
 use s3up_repository::fetch::FetchPlan;
+use s3up_repository::thaw::Mode;
 
 use crate::compare::{self, Proof};
 pub use crate::restore::context::Restore;
@@ -72,7 +74,8 @@ impl Restore<'_> {
     pub async fn run(&self, request: &Request) -> Result<Restored, RestoreError> {
         let began = self.clock.start();
         let finished = self.finished(&request.target).await?;
-        let chain = self.unless_stopped(self.choose(request)).await?;
+        let choose = async || self.choose(request).await;
+        let chain = self.unless_stopped(self.readable(request, &[], choose)).await?;
         let (parent, proof) = match finished {
             Some(staging) => {
                 let why = "an earlier run created the target, and compared it as far as possible"
@@ -80,7 +83,9 @@ impl Restore<'_> {
                 (self.finish(staging, request, &chain).await?, Proof::Stream { why })
             }
             None => {
-                let (plan, _) = self.unless_stopped(self.check_chunks(request, &chain)).await?;
+                let check = async || self.check_chunks(request, &chain).await;
+                let checked = self.readable(request, chain.entries(), check);
+                let plan = self.unless_stopped(checked).await?;
                 let mut staging = Staging::open(&request.target)?;
                 match self.receive_and_create_target(request, &chain, &plan, &mut staging).await {
                     Ok((last, proof)) => {
@@ -89,7 +94,7 @@ impl Restore<'_> {
                         (parent, proof)
                     }
                     Err(err) => {
-                        self.clean_up(staging, &err, chain.entries().len()).await;
+                        self.clean_up(staging, chain.entries().len()).await;
                         return Err(err);
                     }
                 }
@@ -108,9 +113,12 @@ impl Restore<'_> {
     /// Makes the same checks as [`run`](Restore::run) and returns what it would do. Changes nothing.
     pub async fn preview(&self, request: &Request) -> Result<Preview, RestoreError> {
         preflight::check_target(&request.target)?;
+        let observing = Restore { mode: Mode::Observe, ..self.clone() };
         self.unless_stopped(async {
-            let chain = self.choose(request).await?;
-            let (plan, free_bytes) = self.check_chunks(request, &chain).await?;
+            let choose = async || self.choose(request).await;
+            let chain = observing.readable(request, &[], choose).await?;
+            let plan = FetchPlan::survey(self.bucket, &chain, self.concurrency).await?;
+            let free_bytes = self.check_folder(request, &chain)?;
             let here =
                 Staging::count_received(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
@@ -126,16 +134,22 @@ impl Restore<'_> {
         Ok(chain)
     }
 
-    /// Checks that every chunk exists, and returns the free space at the target.
+    /// Checks that every chunk exists, and that the chain can be received at the target.
     async fn check_chunks<'c>(
         &self,
         request: &Request,
         chain: &'c Chain,
-    ) -> Result<(FetchPlan<'c>, u64), RestoreError> {
+    ) -> Result<FetchPlan<'c>, RestoreError> {
         let plan = FetchPlan::check(self.bucket, chain, self.concurrency).await?;
-        let free_bytes =
-            preflight::warn_of_little_space(chain, preflight::folder_of(&request.target))?;
-        Ok((plan, free_bytes))
+        self.check_folder(request, chain)?;
+        Ok(plan)
+    }
+
+    /// Checks whether the chain can be received at the target, and returns the free space there.
+    fn check_folder(&self, request: &Request, chain: &Chain) -> Result<u64, RestoreError> {
+        let folder = preflight::folder_of(&request.target);
+        preflight::check_receivable(chain, folder)?;
+        preflight::warn_of_little_space(chain, folder)
     }
 
     /// Thaws what is still to be received, receives it, compares it and creates the
@@ -148,7 +162,7 @@ impl Restore<'_> {
         staging: &mut Staging,
     ) -> Result<(ReceivedBackup, Proof), RestoreError> {
         let here = staging.whole(self.btrfs, &digests(chain)).await.map_or(0, |(count, _)| count);
-        let chunks = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
+        let thawed = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
         let thaw = self.thaw();
         let receiving = async {
             let last = self.receive_all(plan, staging).await?;
@@ -160,7 +174,7 @@ impl Restore<'_> {
         };
         tokio::select! {
             outcome = receiving => outcome,
-            never = thaw.keep(&chunks) => match never {},
+            never = thaw.keep(&thawed) => match never {},
         }
     }
 
@@ -190,11 +204,11 @@ impl Restore<'_> {
         })
     }
 
-    /// Cleans up after a failure. The received backups stay only if a later run can
-    /// resume from them, that is, unless the data itself was bad.
-    async fn clean_up(&self, staging: Staging, err: &RestoreError, of: usize) {
+    /// Cleans up after a failure. Backups that were received completely stay, so that a later
+    /// run resumes from them.
+    async fn clean_up(&self, staging: Staging, of: usize) {
         let whole = staging.progress().received.len();
-        if whole == 0 || !err.is_interruption() {
+        if whole == 0 {
             return staging.remove(self.btrfs).await;
         }
         tracing::info!(
@@ -202,7 +216,8 @@ impl Restore<'_> {
             path = %staging.folder().display(),
             backups = whole,
             of,
-            "{whole} of {of} backups in the chain are restored; run the same command again to resume"
+            "{whole} of {of} backups in the chain are received; run the same command again to \
+             resume, or delete the subvolume in `received` and then this directory to start over"
         );
         staging.keep(self.btrfs).await;
     }

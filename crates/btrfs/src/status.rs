@@ -7,6 +7,7 @@ pub mod last_drills;
 pub mod last_runs;
 
 use jiff::{Timestamp, Zoned};
+use s3up_core::Count;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::names::SubvolumeName;
@@ -40,7 +41,7 @@ pub struct Status {
     pub last_run: Option<LastRun>,
     /// `published`, `nothing`, or `broken`.
     pub backups: &'static str,
-    /// The reason why `backups` is `broken`.
+    /// The reason why `backups` is `broken`, or what makes a restore slower than it has to be.
     pub trouble: Option<String>,
     pub last_backup_at: Option<String>,
     /// True if a backup is due now, by the schedule or because there is none.
@@ -86,7 +87,10 @@ pub async fn status(
     let next = decide::due_by_schedule(schedule, &published, now.time_zone());
     let (backups, trouble) = match &published {
         Published::Nothing => ("nothing", None),
-        Published::Chain(_) => ("published", None),
+        Published::Chain(chain) => {
+            let archived = bucket.archived_documents(&layout.folder(subvolume), chain).await?;
+            ("published", archived_trouble(&archived))
+        }
         Published::Broken { reason } => ("broken", Some(reason.clone())),
         Published::ManifestMissing { key } => {
             ("broken", Some(format!("manifest {key} is missing in the bucket")))
@@ -106,6 +110,15 @@ pub async fn status(
         drills: *has_drills,
         history,
     })
+}
+
+fn archived_trouble(archived: &[String]) -> Option<String> {
+    let first = archived.first()?;
+    let count = Count::of(archived.len(), "document");
+    Some(format!(
+        "a restore has to thaw {count} before anything else, because a lifecycle rule of the \
+         bucket archived {first}"
+    ))
 }
 
 async fn read_history(

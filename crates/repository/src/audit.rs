@@ -9,7 +9,7 @@ use std::fmt;
 
 use futures::StreamExt;
 use s3up_core::{Crc64Nvme, Key, error_chain};
-use s3up_store::{ObjectFacts, Profile, Sse, StoreError};
+use s3up_store::{ObjectFacts, Profile, Sse, StoreError, is_archive};
 
 use crate::chain::ChainEntry;
 use crate::documents::{Bucket, ReadChainError};
@@ -55,6 +55,10 @@ pub enum Problem {
     Encryption {
         expected: &'static str,
         found: String,
+    },
+    /// A document was moved to an archive class, so that a restore has to thaw it first.
+    ArchivedDocument {
+        class: String,
     },
     /// The manifest cannot be read, or its chain does not lead to a full.
     Chain {
@@ -179,6 +183,11 @@ impl Checked {
                 Content::Differs(problem) => self.found(key, problem),
             }
         }
+        if let (AuditTarget::Document(_), Some(class)) = (wanted, &found.storage_class)
+            && is_archive(Some(class))
+        {
+            self.found(key, Problem::ArchivedDocument { class: class.clone() });
+        }
         let Expected::ClassAndEncryption { sse, profile } = expected else { return };
         if let (AuditTarget::Chunk(..), Some(class)) = (wanted, class)
             && let Some(problem) = other_class(class, found.storage_class.as_deref(), *profile)
@@ -245,7 +254,10 @@ impl Problem {
     /// True if the object is not the one that was sent; false if only its class or
     /// encryption differs.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Problem::Class { .. } | Problem::Encryption { .. })
+        !matches!(
+            self,
+            Problem::Class { .. } | Problem::Encryption { .. } | Problem::ArchivedDocument { .. }
+        )
     }
 
     /// Returns the word for JSON.
@@ -256,6 +268,7 @@ impl Problem {
             Problem::Checksum { .. } => "checksum",
             Problem::Class { .. } => "storage_class",
             Problem::Encryption { .. } => "encryption",
+            Problem::ArchivedDocument { .. } => "archived_document",
             Problem::Chain { .. } => "chain",
             Problem::Content { .. } => "content",
         }
@@ -278,6 +291,11 @@ impl fmt::Display for Problem {
             Problem::Encryption { expected, found } => {
                 write!(f, "has encryption {found}, expected {expected}")
             }
+            Problem::ArchivedDocument { class } => write!(
+                f,
+                "is archived ({class}), so a restore has to thaw it before anything else; limit \
+                 the lifecycle rule of the bucket to chunks"
+            ),
             Problem::Chain { reason } | Problem::Content { reason } => f.write_str(reason),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use btrfs_sendstream::StreamError;
 use s3up_core::part::MIB;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
-use s3up_store::{Download, DownloadSequence, Get, ObjectFacts, Store, StoreError};
+use s3up_store::{Download, DownloadSequence, Get, Kind, ObjectFacts, Store, StoreError};
 
 use crate::chain::{Chain, ChainEntry};
 use crate::documents::{Bucket, BucketError};
@@ -67,6 +67,13 @@ pub struct FetchPlan<'c> {
     concurrency: usize,
 }
 
+/// The treatment of a part index that is archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PartIndexes {
+    Needed,
+    IfReadable,
+}
+
 /// A chain entry with everything that is needed to download it.
 pub struct FetchEntry<'c> {
     pub entry: &'c ChainEntry,
@@ -76,9 +83,20 @@ pub struct FetchEntry<'c> {
 }
 
 impl<'c> FetchEntry<'c> {
-    async fn check(bucket: &Bucket, entry: &'c ChainEntry) -> Result<FetchEntry<'c>, FetchError> {
+    async fn check(
+        bucket: &Bucket,
+        entry: &'c ChainEntry,
+        indexes: PartIndexes,
+    ) -> Result<FetchEntry<'c>, FetchError> {
         let document = |source| FetchError::Document { key: entry.key.clone(), source };
-        let parts = bucket.parts(entry).await?;
+        let parts = match bucket.parts(entry).await {
+            Err(BucketError::Store(err))
+                if err.kind == Kind::Archived && indexes == PartIndexes::IfReadable =>
+            {
+                None
+            }
+            parts => parts?,
+        };
         let of_chunks = |parts: Parts| parts.chunks.into_iter().map(|chunk| chunk.sha256.into());
         let part_sha256 = parts.map(|parts| of_chunks(parts).collect());
         let mut chunks = Vec::new();
@@ -106,15 +124,34 @@ impl<'c> FetchPlan<'c> {
         FetchPlan::check_entries(bucket, chain.entries(), concurrency).await
     }
 
-    /// Does the same for entries that need not be a whole chain.
+    /// Does the same although part indexes are archived. Only describes a restore: what it
+    /// downloads would be verified less closely.
+    pub async fn survey(
+        bucket: &Bucket,
+        chain: &'c Chain,
+        concurrency: usize,
+    ) -> Result<FetchPlan<'c>, FetchError> {
+        FetchPlan::read(bucket, chain.entries(), concurrency, PartIndexes::IfReadable).await
+    }
+
+    /// Does the same as [`FetchPlan::check`] for entries that need not be a whole chain.
     pub async fn check_entries(
         bucket: &Bucket,
         wanted: &'c [ChainEntry],
         concurrency: usize,
     ) -> Result<FetchPlan<'c>, FetchError> {
+        FetchPlan::read(bucket, wanted, concurrency, PartIndexes::Needed).await
+    }
+
+    async fn read(
+        bucket: &Bucket,
+        wanted: &'c [ChainEntry],
+        concurrency: usize,
+        indexes: PartIndexes,
+    ) -> Result<FetchPlan<'c>, FetchError> {
         let mut entries = Vec::new();
         for entry in wanted {
-            entries.push(FetchEntry::check(bucket, entry).await?);
+            entries.push(FetchEntry::check(bucket, entry, indexes).await?);
         }
         let store = bucket.store.with_buffer_budget(buffers_bytes(&entries, concurrency));
         Ok(FetchPlan { entries, store, retry_for: bucket.retry_for, concurrency })

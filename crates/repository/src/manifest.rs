@@ -52,6 +52,13 @@ pub struct Manifest {
     pub kernel: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub btrfs_progs: Option<String>,
+    /// Size of the metadata blocks of the filesystem that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_bytes: Option<u64>,
+    /// Length of name and value of the largest extended attribute, if it does not fit into
+    /// metadata blocks of 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest_xattr_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_protocol: Option<u32>,
     /// True if the parent was received by a restore. Then `snapshot.parent_ctransid`
@@ -152,6 +159,19 @@ struct VersionOnly {
 }
 
 impl Manifest {
+    /// Returns the key of the part index, if there is one.
+    pub fn parts_key(&self) -> Option<Result<Key, DocumentError>> {
+        let parts = self.parts.as_ref()?;
+        Some(key("parts.key", &parts.key))
+    }
+
+    /// Returns whether the stream names the snapshot and its parent by the same UUID: that of a
+    /// subvolume that was received and then made writable.
+    pub fn has_uuid_of_parent(&self) -> bool {
+        let SnapshotRecord { uuid, parent_uuid, .. } = &self.snapshot;
+        uuid.is_some() && uuid == parent_uuid
+    }
+
     pub fn parse(bytes: &[u8]) -> Result<Manifest, DocumentError> {
         check_version(bytes)?;
         let manifest: Manifest = serde_json::from_slice(bytes)?;

@@ -28,6 +28,8 @@ pub struct StreamDescription<'a> {
     pub parent_manifest: Option<&'a Key>,
     pub parent_received: bool,
     pub facts: &'a StreamSummary,
+    /// Size of the metadata blocks of the filesystem that was sent, if it is known.
+    pub node_bytes: Option<u64>,
     pub chunk_bytes: u64,
     pub storage_class: &'a str,
     pub started_at: Stamp,
@@ -97,6 +99,8 @@ pub fn documents(
         tool: Some(concat!("btrfs-to-s3 ", env!("CARGO_PKG_VERSION")).to_owned()),
         kernel: Some(described.host.kernel.clone()),
         btrfs_progs: Some(described.host.btrfs_progs.clone()),
+        node_bytes: described.node_bytes,
+        largest_xattr_bytes: facts.extremes.xattr.as_ref().map(|largest| largest.bytes),
         stream_protocol: Some(facts.protocol.version()),
         parent_received: described.parent_received,
     };

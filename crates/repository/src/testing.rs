@@ -43,6 +43,8 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         tool: None,
         kernel: None,
         btrfs_progs: None,
+        node_bytes: None,
+        largest_xattr_bytes: None,
         stream_protocol: None,
         parent_received: false,
     };

@@ -8,8 +8,8 @@
 //! Not here: the S3 requests (`s3up_store::Thaw`).
 
 mod need;
+mod wanted;
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -18,9 +18,8 @@ use s3up_core::{Clock, Key, Stopwatch, error_chain};
 use s3up_store::{StoreError, Thaw as ThawRequest, Tier};
 
 pub use self::need::{Need, ThawState, need};
-use crate::chain::ChainEntry;
+pub use self::wanted::Wanted;
 use crate::documents::Bucket;
-use crate::manifest::DocumentError;
 
 /// Pause before the chunks are listed again after a request. Each later pause is twice as long.
 const OBSERVE_AFTER: Duration = Duration::from_secs(1);
@@ -40,6 +39,9 @@ pub struct Terms {
     pub tier: Tier,
     /// Number of days that the copies stay, at least 1.
     pub days: u32,
+    /// True if thaws that are in progress are requested again with this tier, once. S3 accepts a
+    /// faster one, and charges for both.
+    pub speeds_up: bool,
 }
 
 /// The steps that a thaw may take.
@@ -70,6 +72,8 @@ pub struct Thawed {
     pub requested: usize,
     /// Number of copies whose stay was extended.
     pub extended: usize,
+    /// Number of thaws in progress that S3 continues with a faster tier.
+    pub sped_up: usize,
     pub waited: Duration,
 }
 
@@ -78,8 +82,8 @@ pub enum ThawError {
     #[error("check which chunks are readable")]
     Observe(#[source] StoreError),
     #[error(
-        "request the thaw of {wanted} archived chunks: {failed} requests failed; run the command \
-         again to repeat them"
+        "request {wanted} thaws: S3 refused {failed} and accepted {}; cure the cause and run the \
+         command again to repeat what was refused", wanted - failed
     )]
     Request { failed: usize, wanted: usize, source: StoreError },
     /// S3 accepted no request.
@@ -87,29 +91,23 @@ pub enum ThawError {
     Refused(StoreError),
 }
 
-/// Returns every chunk of these entries and its length.
-pub fn chunks_of(entries: &[ChainEntry]) -> Result<BTreeMap<Key, u64>, (Key, DocumentError)> {
-    let mut chunks = BTreeMap::new();
-    for entry in entries {
-        let facts = entry.manifest.chunk_facts().map_err(|err| (entry.key.clone(), err))?;
-        chunks.extend(facts.into_iter().map(|chunk| (chunk.key, chunk.size)));
-    }
-    Ok(chunks)
-}
-
 impl Thaw<'_> {
-    /// Thaws as far as `mode` allows, until every chunk is readable or the time is over. May be
+    /// Thaws as far as `mode` allows, until everything is readable or the time is over. May be
     /// dropped at any moment and run again.
-    pub async fn run(&self, chunks: &BTreeMap<Key, u64>, mode: Mode) -> Result<Thawed, ThawError> {
+    pub async fn run(&self, wanted: &Wanted, mode: Mode) -> Result<Thawed, ThawError> {
         let began = self.clock.start();
         let mut thawed = Thawed {
-            state: self.observe(chunks).await?,
+            state: self.observe(wanted).await?,
             requested: 0,
             extended: 0,
+            sped_up: 0,
             waited: Duration::ZERO,
         };
         if mode == Mode::Observe {
             return Ok(thawed);
+        }
+        if !thawed.state.under_way.is_empty() {
+            self.speed_up(&mut thawed).await?;
         }
         self.request(&mut thawed).await?;
         let Mode::Wait { at_most } = mode else { return Ok(thawed) };
@@ -121,7 +119,7 @@ impl Thaw<'_> {
         while !thawed.is_ready() && began.elapsed() < at_most {
             tokio::time::sleep(pause.min(at_most.saturating_sub(began.elapsed()))).await;
             pause = (pause * 2).min(OBSERVE_AFTER_MAX);
-            thawed.state = self.observe(chunks).await?;
+            thawed.state = self.observe(wanted).await?;
             thawed.waited = began.elapsed();
             waiting.report(&thawed);
             self.request(&mut thawed).await?;
@@ -131,10 +129,10 @@ impl Thaw<'_> {
 
     /// Extends copies that would expire too early. Runs during a download until it is dropped.
     /// A failure is a warning, because the copies still exist.
-    pub async fn keep(&self, chunks: &BTreeMap<Key, u64>) -> Infallible {
+    pub async fn keep(&self, wanted: &Wanted) -> Infallible {
         loop {
             tokio::time::sleep(KEEP_EVERY).await;
-            if let Err(err) = self.keep_once(chunks).await {
+            if let Err(err) = self.keep_once(wanted).await {
                 let err = error_chain(&err);
                 tracing::warn!(event = "thaw_not_extended", "{err}; trying again in an hour");
             }
@@ -142,19 +140,20 @@ impl Thaw<'_> {
     }
 
     /// Extends once for [`keep`](Thaw::keep). Returns the number of requests.
-    pub async fn keep_once(&self, chunks: &BTreeMap<Key, u64>) -> Result<usize, ThawError> {
-        let state = self.observe(chunks).await?;
-        let mut thawed = Thawed { state, requested: 0, extended: 0, waited: Duration::ZERO };
+    pub async fn keep_once(&self, wanted: &Wanted) -> Result<usize, ThawError> {
+        let state = self.observe(wanted).await?;
+        let mut thawed =
+            Thawed { state, requested: 0, extended: 0, sped_up: 0, waited: Duration::ZERO };
         self.request(&mut thawed).await?;
         Ok(thawed.requested + thawed.extended)
     }
 
-    async fn observe(&self, chunks: &BTreeMap<Key, u64>) -> Result<ThawState, ThawError> {
-        let keys: Vec<_> = chunks.keys().cloned().collect();
+    async fn observe(&self, wanted: &Wanted) -> Result<ThawState, ThawError> {
+        let keys = wanted.keys();
         let (now, retry_for) = (self.clock.now(), self.bucket.retry_for);
         let states = self.bucket.store.archive_states(&keys, REQUESTS_IN_FLIGHT, retry_for, now);
         let states = states.await.map_err(ThawError::Observe)?;
-        Ok(ThawState::of(chunks, &states, self.terms.days, now))
+        Ok(ThawState::of(wanted, &states, self.terms.days, now))
     }
 
     async fn request(&self, thawed: &mut Thawed) -> Result<(), ThawError> {
@@ -163,20 +162,7 @@ impl Thaw<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let request = ThawRequest {
-            tier: self.terms.tier,
-            days: self.terms.days,
-            in_flight: REQUESTS_IN_FLIGHT,
-            retry_for: self.bucket.retry_for,
-        };
-        let now = self.clock.now();
-        let answers =
-            self.bucket.store.thaw(&wanted, &request, now).await.map_err(ThawError::Refused)?;
-        let mut failed = answers.into_iter().filter_map(|answer| answer.outcome.err());
-        if let Some(source) = failed.next() {
-            let failed = 1 + failed.count();
-            return Err(ThawError::Request { failed, wanted: wanted.len(), source });
-        }
+        self.ask(&wanted, false).await?;
         let (requested, extended) = (state.to_request.len(), state.to_extend.len());
         tracing::info!(
             event = "thaw_requested",
@@ -189,6 +175,55 @@ impl Thaw<'_> {
         thawed.requested += requested;
         thawed.extended += extended;
         Ok(())
+    }
+}
+
+impl Thaw<'_> {
+    /// Requests the thaws in progress again with a faster tier, if the terms say so.
+    async fn speed_up(&self, thawed: &mut Thawed) -> Result<(), ThawError> {
+        let (tier, count) = (self.terms.tier.word(), thawed.state.under_way.len());
+        if !self.terms.speeds_up {
+            tracing::info!(
+                event = "thaw_in_progress",
+                count,
+                "these thaws were requested before, and keep the tier of that request; to ask for \
+                 a faster one (S3 charges for both) run `thaw --speed-up`"
+            );
+            return Ok(());
+        }
+        thawed.sped_up = self.ask(&thawed.state.under_way, true).await?;
+        let sped_up = thawed.sped_up;
+        tracing::info!(
+            event = "thaw_sped_up",
+            count,
+            sped_up,
+            tier,
+            "S3 continues the others with the tier that they have"
+        );
+        Ok(())
+    }
+
+    /// Requests the thaw of each key. Returns how many thaws in progress were sped up.
+    async fn ask(&self, wanted: &[Key], speeds_up: bool) -> Result<usize, ThawError> {
+        let request = ThawRequest {
+            tier: self.terms.tier,
+            days: self.terms.days,
+            speeds_up,
+            in_flight: REQUESTS_IN_FLIGHT,
+            retry_for: self.bucket.retry_for,
+        };
+        let now = self.clock.now();
+        let answers =
+            self.bucket.store.thaw(wanted, &request, now).await.map_err(ThawError::Refused)?;
+        let sped_up = answers.iter().filter(|answer| answer.is_sped_up).count();
+        let mut failed = answers.into_iter().filter_map(|answer| answer.outcome.err());
+        match failed.next() {
+            None => Ok(sped_up),
+            Some(source) => {
+                let failed = 1 + failed.count();
+                Err(ThawError::Request { failed, wanted: wanted.len(), source })
+            }
+        }
     }
 }
 
@@ -222,7 +257,7 @@ impl Waiting {
         self.bar.inc(state.ready_bytes.saturating_sub(self.ready_bytes));
         self.ready_bytes = self.ready_bytes.max(state.ready_bytes);
         let waited_seconds = thawed.waited.as_secs();
-        let label = format!("thaw: {} of {} chunks ready", state.ready, state.total);
+        let label = format!("thaw: {} of {} {} ready", state.ready, state.total, state.noun());
         self.bar.label(&format!("{label}, waited {} min", waited_seconds / 60));
         if state.ready == self.ready && self.reported.elapsed() < REPORT_EVERY {
             return;

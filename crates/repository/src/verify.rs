@@ -50,6 +50,9 @@ pub struct Verified {
     pub without_checksum: usize,
     /// Chunks that must be thawed before they can be read.
     pub archived: Vec<Key>,
+    /// Incrementals whose stream names the snapshot and its parent by the same UUID, so that
+    /// `btrfs receive` by hand builds a wrong tree.
+    pub same_uuid: Vec<Key>,
     /// Number of objects that no manifest names.
     pub unknown: usize,
     pub findings: Vec<Finding>,
@@ -84,6 +87,7 @@ impl Verify<'_> {
             bytes_read: 0,
             without_checksum: 0,
             archived: Vec::new(),
+            same_uuid: Vec::new(),
             unknown: catalogue.unknown(self.layout).count(),
             findings: Vec::new(),
         };
@@ -119,6 +123,9 @@ impl Verify<'_> {
         // Damaged objects need not be downloaded.
         let is_sound = !checked.findings.iter().any(|finding| finding.problem.is_damage());
         verified.findings.extend(checked.findings);
+        if checked.entry.as_ref().is_some_and(|entry| entry.manifest.has_uuid_of_parent()) {
+            verified.same_uuid.push(manifest.clone());
+        }
         if let (Depth::Read { concurrency }, Some(entry), true) =
             (self.depth, checked.entry, is_sound)
         {

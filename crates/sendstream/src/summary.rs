@@ -1,6 +1,7 @@
 //! The summary of a verified stream.
 
 use crate::error::StreamError;
+use crate::extremes::Extremes;
 use crate::protocol::Protocol;
 use crate::uuid::Uuid;
 
@@ -15,6 +16,8 @@ pub struct StreamSummary {
     /// Times that the stream sets last on the root of the subvolume. `None` for
     /// an incremental stream that does not change the root.
     pub root_times: Option<Times>,
+    /// The longest path and the largest attribute, if not every host can receive them.
+    pub extremes: Extremes,
     /// Number of commands, from the one that names the snapshot to END.
     pub command_count: u64,
     pub total_bytes: u64,

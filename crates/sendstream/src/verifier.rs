@@ -11,6 +11,7 @@ use crate::command::Command;
 use crate::command_head::{CommandHead, HeadScan, scan_head};
 use crate::crc::Crc;
 use crate::error::{CommandLocation, Defect, Location, StreamError};
+use crate::extremes::Extremes;
 use crate::kind::Kind;
 use crate::protocol::Protocol;
 use crate::summary::{Snapshot, StreamSummary, Times, Verdict};
@@ -31,6 +32,7 @@ pub struct Verifier {
     command_count: u64,
     snapshot: Option<Snapshot>,
     root_times: Option<Times>,
+    extremes: Extremes,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Default for Verifier {
             command_count: 0,
             snapshot: None,
             root_times: None,
+            extremes: Extremes::default(),
         }
     }
 }
@@ -140,6 +143,7 @@ impl Verifier {
             protocol: self.protocol,
             snapshot: self.snapshot.expect("END is refused as the first command"),
             root_times: self.root_times,
+            extremes: self.extremes,
             command_count: self.command_count,
             total_bytes: self.consumed,
         }
@@ -316,6 +320,7 @@ impl Verifier {
             self.snapshot = command.snapshot();
         }
         self.root_times = command.root_times().or(self.root_times);
+        self.extremes.add(&command);
         self.command_count += 1;
         self.state = if command.kind == Kind::End { State::Ended } else { State::CommandHeader };
         on_command(command);

@@ -35,7 +35,7 @@ mod settings;
 mod transport;
 mod upload;
 
-pub use archive::state::{ArchiveState, Tier};
+pub use archive::state::{ArchiveState, Tier, is_archive};
 pub use archive::thaw::{Thaw, Thawed};
 pub use buffers::buffer::Buffer;
 pub use buffers::pool::{Pool, PoolError, Share};

@@ -81,6 +81,18 @@ impl BtrfsFs {
         number.trim_end().to_owned()
     }
 
+    /// Enlarges the filesystem while it is mounted.
+    pub fn grow(&self, size_bytes: u64) {
+        let sized = File::options().write(true).open(&self.image);
+        sized.and_then(|file| file.set_len(size_bytes)).expect("a longer file");
+        let devices = leftovers::loop_devices(&self.image);
+        let name = devices.first().and_then(|device| device.file_name()).expect("a loop device");
+        let device = Path::new("/dev").join(name);
+        run("losetup", ["--set-capacity".as_ref(), device.as_os_str()]);
+        let resize = ["filesystem", "resize", "max"].map(OsStr::new);
+        run("btrfs", resize.into_iter().chain([self.mount.as_os_str()]));
+    }
+
     /// Returns the mount point, which is the top-level subvolume.
     pub fn path(&self) -> &Path {
         &self.mount
@@ -151,6 +163,17 @@ pub fn set_read_only(subvolume: &Path, read_only: bool) {
     let value = if read_only { "true" } else { "false" };
     let rest = [subvolume.as_os_str(), "ro".as_ref(), value.as_ref()];
     run("btrfs", args.into_iter().chain(rest));
+}
+
+/// Gives a writable subvolume a received UUID (32 hexadecimal digits), as old versions of
+/// btrfs-progs left it on a subvolume that was received and then made writable.
+pub fn set_received_uuid(subvolume: &Path, uuid: &str) {
+    // BTRFS_IOC_SET_RECEIVED_SUBVOL of linux/btrfs.h; its argument has 200 bytes and starts
+    // with the UUID and the transid.
+    let script = "use Fcntl; sysopen(my $d, $ARGV[0], O_RDONLY) or die $!; \
+                  my $a = pack('a16 Q x176', pack('H32', $ARGV[1]), 7); \
+                  ioctl($d, 0xC0C89425, $a) or die $!";
+    run("perl", ["-e".as_ref(), script.as_ref(), subvolume.as_os_str(), uuid.as_ref()]);
 }
 
 pub fn delete_subvolume(subvolume: &Path) {

@@ -40,7 +40,7 @@ mod wait;
 pub use aws::AwsBucket;
 pub use clock::CLOCK;
 pub use differences::{assert_same_tree, differences};
-pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only};
+pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only, set_received_uuid};
 pub use foreign::{Foreign, ForeignServer};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};
 pub use noise::noise;

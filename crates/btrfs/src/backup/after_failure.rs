@@ -53,6 +53,8 @@ pub fn after_failure(
             return AfterFailure::KeepForResume;
         }
         Failure::Stopped(_) | Failure::Spool(_) => AfterFailure::KeepForResume,
+        // What S3 has of the stream is good; the next run hashes it all again.
+        Failure::Send(err) if err.is_passing() => AfterFailure::KeepForResume,
         Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
         Failure::StreamMismatch(_) => AfterFailure::StartOver,
         Failure::Observe(_)
@@ -77,6 +79,10 @@ pub fn after_failure(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use btrfs_host::exit_report::ExitReport;
+    use btrfs_host::send::SendError;
     use s3up_core::Key;
     use s3up_store::StoreError;
 
@@ -108,6 +114,11 @@ mod tests {
         let conflict = || Failure::Publish(PublishError::Conflict { key: key("p"), source: None });
         let differs = || Failure::Upload(UploadError::ForeignChunk { key: key("c"), chunk: 1 });
         let stopped = || Failure::Stopped(s3up_cli::Signal::Terminated);
+        let sent = |status, stderr: &str| {
+            let status = std::process::ExitStatus::from_raw(status);
+            let outcome = ExitReport { status, stderr: stderr.to_owned() };
+            Failure::Send(SendError::Failed { command: "btrfs send".to_owned(), outcome })
+        };
         let resume = || Resumption::Resume { run: run(), acknowledged_bytes: 5 };
         let complete = || Resumption::PublishOnly { run: run() };
         #[rustfmt::skip]
@@ -125,6 +136,10 @@ mod tests {
             ("differs for ever",    differs(),                        resume(),    5,    StartOver),
             ("maybe published",     unknown(),                        Resumption::Fresh,  0,    KeepForResume),
             ("another host",        conflict(),                       Resumption::Fresh,  5,    Discard),
+            ("send was killed",     sent(9, ""),                      Resumption::Fresh,  5,    KeepForResume),
+            ("killed at once",      sent(9, ""),                      Resumption::Fresh,  0,    Discard),
+            ("out of memory",       sent(256, "-12: Cannot allocate memory"), resume(), 5, KeepForResume),
+            ("cannot be sent",      sent(256, "-5: Input/output error"), Resumption::Fresh, 5,  Discard),
             ("upload ended early",  Failure::Unfinished,              Resumption::Fresh,  5,    Discard),
         ];
         for (situation, failure, work, bytes, want) in cases {

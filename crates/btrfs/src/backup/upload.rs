@@ -9,6 +9,7 @@ use std::time::Duration;
 use btrfs_host::send::{Named, SendError, SendStream};
 use btrfs_host::spool::SpoolError;
 use btrfs_host::spool::source::Source;
+use btrfs_host::{long_paths, read_errors};
 use s3up_core::{Key, Throughput, error_chain};
 use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_repository::names::SnapshotName;
@@ -23,6 +24,7 @@ use tokio::sync::mpsc;
 use super::context::{Backup, Job};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
+use crate::backup::extremes;
 use crate::backup::journal_writer::{self, Writer};
 use crate::plan::decide::Step;
 use crate::plan::observed::{Proof, StreamSettings};
@@ -53,6 +55,7 @@ impl Backup {
                 false
             };
             if !is_ready {
+                self.explain(job, &failure).await;
                 return Err(failure);
             }
             tracing::warn!(
@@ -64,6 +67,19 @@ impl Backup {
                 error_chain(&failure)
             );
             sent += 1;
+        }
+    }
+
+    /// Logs what the error of `btrfs send` does not tell.
+    async fn explain(&self, job: &Job<'_>, failure: &Failure) {
+        let Failure::Send(err) = failure else { return };
+        let (name, snapshot) =
+            (job.subvolume.name.as_str(), self.snapshot_dir().path_of(&job.backup));
+        if err.is_path_too_long() {
+            long_paths::log_longest(name, &snapshot, self.clock).await;
+        }
+        if err.is_read_error() {
+            read_errors::log_unreadable(&self.btrfs, name, &snapshot).await;
         }
     }
 
@@ -107,6 +123,8 @@ impl Backup {
         let chunks = uploaded?;
         let facts = facts.ok_or(Failure::Unfinished)?;
         check_stream::check(&job.backup, &job.step, &facts)?;
+        let node_bytes = extremes::node_bytes(&snapshot);
+        extremes::warn(&job.subvolume.name, &facts, node_bytes);
         let described = StreamDescription {
             backup: &job.backup,
             snapshot_path: snapshot.to_string_lossy().into_owned(),
@@ -116,6 +134,7 @@ impl Backup {
                 Step::Full(_) => false,
             },
             facts: &facts,
+            node_bytes,
             chunk_bytes: self.options.settings.chunk_bytes,
             storage_class: &self.options.settings.storage_class,
             started_at,

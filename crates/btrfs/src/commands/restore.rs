@@ -11,11 +11,13 @@ use btrfs_to_s3::restore::{Restore, Restored};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
-use s3up_core::{Size, Throughput};
+use s3up_core::{Count, Size, Throughput};
 use s3up_repository::names::SubvolumeName;
+use s3up_repository::thaw::Mode;
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
+use super::confirm::confirm;
 use super::retry_hint::later;
 use super::show::progress::bars;
 use super::show::restore::to_table;
@@ -91,6 +93,9 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
             Output::Json => json(&preview),
         });
     }
+    if args.waiting.asks() && restore.mode != Mode::Observe {
+        ask(&restore, &request).await?;
+    }
     log_start("restore");
     match restore.run(&request).await {
         Ok(restored) => log_restored(&request, &restored),
@@ -100,6 +105,25 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         }
     }
     Ok(Exit::Done)
+}
+
+/// Asks before anything is thawed. Other failures are those of the restore, which reports them.
+async fn ask(restore: &Restore<'_>, request: &Request) -> anyhow::Result<()> {
+    let what = match restore.preview(request).await {
+        Ok(preview) => {
+            let requests: usize = preview.thaw.iter().map(|cold| cold.requests).sum();
+            if requests == 0 {
+                return Ok(());
+            }
+            let bytes = preview.thaw.iter().map(|cold| cold.bytes).sum();
+            format!("request to thaw {} ({})", Count::of(requests, "object"), Size(bytes))
+        }
+        Err(RestoreError::Archived { state, .. }) => {
+            format!("request to thaw the documents of the backups ({state}), then their chunks")
+        }
+        Err(_) => return Ok(()),
+    };
+    confirm(&what, &restore.shutdown).await
 }
 
 impl RestoreArgs {
@@ -184,7 +208,10 @@ fn exit_of(err: RestoreError) -> anyhow::Error {
         RestoreError::TargetPath { .. }
         | RestoreError::TargetExists { .. }
         | RestoreError::TargetFolder(_)
-        | RestoreError::TargetFolderReadOnly { .. } => Exit::Usage.with(err),
+        | RestoreError::TargetFolderReadOnly { .. }
+        | RestoreError::MountOfFolder { .. }
+        | RestoreError::MissingCapability { .. }
+        | RestoreError::NodeSize { .. } => Exit::Usage.with(err),
         RestoreError::Archived { .. } => later(&err.to_string(), &[]),
         RestoreError::Stopped(stop) => Exit::from(stop).with(err),
         err => err.into(),

@@ -5,12 +5,15 @@ use std::time::Duration;
 use anyhow::anyhow;
 use btrfs_to_s3::config::RestoreConfig;
 use btrfs_to_s3::restore::select_backup::Chooser;
+use btrfs_to_s3::restore::thaw_chunks::warn_of_archived_documents;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
-use s3up_repository::thaw::{Mode, Thaw, chunks_of};
+use s3up_core::Count;
+use s3up_repository::thaw::{Mode, Terms, Thaw, Wanted};
 
 use super::backup_args::WhichArgs;
 use super::bucket_args::{BucketAccess, BucketArgs};
+use super::confirm::{confirm, is_interactive};
 use super::retry_hint::later;
 use super::show::progress::bars;
 use super::{CLOCK, connect, help, log_start, print, stopped_by};
@@ -23,6 +26,10 @@ pub struct ThawArgs {
     which: WhichArgs,
     #[command(flatten, next_help_heading = help::THAW)]
     waiting: WaitingArgs,
+    /// Request thaws in progress again, with
+    /// restore.restore_tier (S3 charges for both)
+    #[arg(long, verbatim_doc_comment, help_heading = help::THAW)]
+    speed_up: bool,
     #[command(flatten, next_help_heading = help::BUCKET)]
     pub access: BucketArgs,
     /// Print JSON
@@ -44,9 +51,18 @@ pub struct WaitingArgs {
     /// with 4
     #[arg(long, value_name = "SECONDS", verbatim_doc_comment)]
     restore_timeout: Option<u64>,
+    /// Do not ask before a thaw, which S3
+    /// charges for
+    #[arg(long, verbatim_doc_comment)]
+    yes: bool,
 }
 
 impl WaitingArgs {
+    /// Returns whether to ask before a thaw is requested.
+    pub fn asks(&self) -> bool {
+        !self.yes && is_interactive()
+    }
+
     pub fn mode(&self, config: &RestoreConfig) -> Mode {
         let timeout = self.restore_timeout.map_or(config.timeout, Duration::from_secs);
         let waits = (config.waits || self.wait_restore) && !self.no_wait_restore;
@@ -62,13 +78,29 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
     let bucket = connect(&access.bucket, &shutdown).await?;
     let chooser = Chooser { bucket: &bucket, layout: &access.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&access.restore);
-    let (terms, progress) = (access.restore.terms, bars());
+    let terms = Terms { speeds_up: args.speed_up, ..access.restore.terms };
+    let progress = bars();
     let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress: &progress };
     let work = async {
-        let chain = chooser.chain(&wanted).await?;
-        let chunks = chunks_of(chain.entries())
+        let chain = match chooser.chain(&wanted).await {
+            Err(err) if err.is_archived_object() => {
+                warn_of_archived_documents(&subvolume);
+                let layout = &access.bucket.layout;
+                let documents = Wanted::documents_of(&bucket, layout, &subvolume).await?;
+                ask(&args, &thaw, &documents, &shutdown).await?;
+                let thawed = thaw.run(&documents, mode).await?;
+                if !thawed.is_ready() {
+                    let line = ThawLine::of(subvolume.as_str(), "not readable yet", &thawed);
+                    return Ok((line, thawed));
+                }
+                chooser.chain(&wanted).await?
+            }
+            chain => chain?,
+        };
+        let wanted = Wanted::of(chain.entries())
             .map_err(|(key, err)| anyhow!(err).context(format!("read manifest {key}")))?;
-        let thawed = thaw.run(&chunks, mode).await?;
+        ask(&args, &thaw, &wanted, &shutdown).await?;
+        let thawed = thaw.run(&wanted, mode).await?;
         let line = ThawLine::of(subvolume.as_str(), chain.newest().key.as_str(), &thawed);
         anyhow::Ok((line, thawed))
     };
@@ -78,4 +110,25 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
     };
     print(&if args.json { json(&line) } else { to_text(&line) })?;
     if thawed.is_ready() { Ok(Exit::Done) } else { Err(later(&thawed.state.to_string(), &[])) }
+}
+
+/// Asks before anything is requested, if a person is at the terminal.
+async fn ask(
+    args: &ThawArgs,
+    thaw: &Thaw<'_>,
+    wanted: &Wanted,
+    shutdown: &ShutdownSignal,
+) -> anyhow::Result<()> {
+    if !args.waiting.asks() {
+        return Ok(());
+    }
+    let state = thaw.run(wanted, Mode::Observe).await?.state;
+    let sped_up = if args.speed_up { state.under_way.len() } else { 0 };
+    match state.to_request.len() + sped_up {
+        0 => Ok(()),
+        count => {
+            let what = Count::of(count, "object");
+            confirm(&format!("request to thaw {what} ({state})"), shutdown).await
+        }
+    }
 }

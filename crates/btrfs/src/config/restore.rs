@@ -43,7 +43,7 @@ impl Default for RestoreConfig {
             sample_max_files: SAMPLE_MAX_FILES,
             waits: true,
             timeout: TIMEOUT,
-            terms: Terms { tier: Tier::Standard, days: THAW_DAYS },
+            terms: Terms { tier: Tier::Standard, days: THAW_DAYS, speeds_up: false },
         }
     }
 }
@@ -78,6 +78,6 @@ pub(super) fn restore(raw: &raw::Restore, source: &Source) -> Result<RestoreConf
         sample_max_files,
         waits: raw.wait_for_restore.unwrap_or(default.waits),
         timeout: raw.restore_timeout_seconds.map_or(default.timeout, Duration::from_secs),
-        terms: Terms { tier, days },
+        terms: Terms { tier, days, speeds_up: false },
     })
 }

@@ -106,14 +106,21 @@ impl Scratch {
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    /// Creates and mounts a filesystem that is large enough for streams of this length.
-    pub async fn make(&self, stream_bytes: u64) -> Result<PathBuf, ScratchError> {
+    /// Creates and mounts a filesystem that is large enough for streams of this length, with
+    /// metadata blocks of this size.
+    pub async fn make(
+        &self,
+        stream_bytes: u64,
+        node_bytes: Option<u64>,
+    ) -> Result<PathBuf, ScratchError> {
         let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
         let size = image_bytes(stream_bytes);
         let sized = File::create_new(&image).and_then(|file| file.set_len(size));
         sized.and_then(|()| fs::create_dir(&mount)).map_err(|source| self.fail(source))?;
-        let make = ["--quiet", "--metadata=single"].map(OsStr::new);
-        self.tools.mkfs.run(&[&make[..], &[image.as_ref()]].concat()).await?;
+        let node_size = node_bytes.map(|bytes| format!("--nodesize={bytes}"));
+        let make = ["--quiet", "--metadata=single"].into_iter().chain(node_size.as_deref());
+        let make: Vec<_> = make.map(OsStr::new).chain([image.as_ref()]).collect();
+        self.tools.mkfs.run(&make).await?;
         let on = ["-t", "btrfs", "-o", OPTIONS].map(OsStr::new);
         self.tools.mount.run(&[&on[..], &[image.as_ref(), mount.as_ref()]].concat()).await?;
         Ok(mount)
@@ -212,7 +219,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::open(folder.path(), tools(), CLOCK).unwrap();
         scratch.clear().await.unwrap();
-        let mount = scratch.make(0).await.unwrap();
+        let mount = scratch.make(0, Some(64 << 10)).await.unwrap();
         fs::write(mount.join("file"), "x").unwrap();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let line = mounts.lines().find(|line| line.contains(FOLDER)).unwrap();

@@ -16,6 +16,7 @@ use super::select_backup::Chooser;
 use crate::compare::CompareOptions;
 
 /// A restore: where it reads, with which programs, and under which terms.
+#[derive(Clone)]
 pub struct Restore<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,

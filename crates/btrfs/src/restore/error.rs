@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use btrfs_host::filesystem::MountPointError;
+use btrfs_host::receivable::ReceivableError;
 use btrfs_host::receive::ReceiveError;
 use btrfs_host::send::SendError;
 use btrfs_host::subvolume::SubvolumeError;
 use btrfs_host::tool::ToolError;
+use btrfs_sendstream::encode::AttributeTooLong;
 use s3up_cli::Signal;
 use s3up_core::Key;
 use s3up_repository::catalogue::read::CatalogueError;
@@ -23,6 +25,9 @@ use crate::restore::staging::StagingError;
 use crate::snapshots::dir::SnapshotDirError;
 use crate::snapshots::received_parent::KeepError;
 
+/// The largest metadata blocks that btrfs has.
+const NODE_BYTES_LARGEST: u64 = 64 << 10;
+
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     #[error("target {path:?}: expected an absolute path of a new subvolume, without `..`")]
@@ -33,6 +38,26 @@ pub enum RestoreError {
     TargetFolder(#[source] MountPointError),
     #[error("cannot write to {path:?}, the parent directory of the target; make it writable")]
     TargetFolderReadOnly { path: PathBuf, source: std::io::Error },
+    #[error(
+        "restore incrementals to {path:?}: expected a mount of a subvolume, found {point:?}, a bind \
+         mount of a plain directory, where `btrfs receive` cannot find the parent of an \
+         incremental; mount the filesystem itself and restore to a path there"
+    )]
+    MountOfFolder { path: PathBuf, point: PathBuf },
+    #[error(
+        "run `btrfs receive`: this process lacks {names}; run it outside of the container, or give \
+         the container these capabilities"
+    )]
+    MissingCapability { names: String },
+    #[error(
+        "receive {manifest}: it has an extended attribute of {bytes} bytes: expected a target with \
+         metadata blocks of {} bytes, found {node_bytes}; restore to a filesystem that was made with \
+         `mkfs.btrfs --nodesize {}`",
+        needed.unwrap_or(NODE_BYTES_LARGEST), needed.unwrap_or(NODE_BYTES_LARGEST)
+    )]
+    NodeSize { manifest: Key, bytes: u64, needed: Option<u64>, node_bytes: u64 },
+    #[error("check the parent directory of the target")]
+    Receivable(#[from] ReceivableError),
     #[error("no backup of subvolume {subvolume} is published: {pointer} does not exist; {found}")]
     NothingPublished { subvolume: SubvolumeName, pointer: Key, found: String },
     #[error("no backup of subvolume {subvolume} was made at or before {at}; {found}")]
@@ -62,6 +87,10 @@ pub enum RestoreError {
     OtherParent { manifest: Key, found: String },
     #[error("{manifest} is not based on the backup before it in the chain")]
     WrongParent { manifest: Key, source: WrongParent },
+    #[error("read the extended attributes of {path:?}")]
+    Attributes { path: PathBuf, source: std::io::Error },
+    #[error("set the attributes of the top directory of {manifest}")]
+    Encode { manifest: Key, source: AttributeTooLong },
     #[error("write the stream of {manifest} to `btrfs receive`")]
     Pipe { manifest: Key, source: std::io::Error },
     #[error("the thread that verifies the stream of {manifest} died")]
@@ -71,7 +100,7 @@ pub enum RestoreError {
     #[error("rename the restored subvolume to {path:?}")]
     RenameToTarget { path: PathBuf, source: std::io::Error },
     #[error("{state}; {why}")]
-    Archived { state: ThawState, why: &'static str },
+    Archived { state: Box<ThawState>, why: &'static str },
     #[error(
         "the received snapshot of {manifest} differs from its source, so the target was not \
          created; run the same command with `--verify none` to create it without another \
@@ -113,18 +142,9 @@ pub enum RestoreError {
 }
 
 impl RestoreError {
-    /// Returns whether the same command may succeed later, by resuming from the received
-    /// backups.
-    pub fn is_interruption(&self) -> bool {
-        // A snapshot that differs was received completely, at the price of a thaw and a download.
-        // Of chunks that are still archived, no byte was read.
-        matches!(
-            self,
-            RestoreError::Stopped(_)
-                | RestoreError::Differs { .. }
-                | RestoreError::Archived { .. }
-                | RestoreError::Thaw(_)
-        ) || self.store_error().is_some_and(|source| !is_of_data(source.kind))
+    /// Returns whether S3 refused to read an object because it is archived.
+    pub fn is_archived_object(&self) -> bool {
+        self.store_error().is_some_and(|source| source.kind == Kind::Archived)
     }
 
     /// Returns whether this backup is missing or damaged in the bucket.
@@ -165,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_error_that_is_not_of_the_data_is_an_interruption() {
+    fn an_error_is_of_the_data_only_if_an_object_is_missing_or_wrong() {
         let fetch = |kind| {
             let key = Key::parse("a").unwrap();
             let subject = key.to_string();
@@ -174,20 +194,17 @@ mod tests {
         };
         #[rustfmt::skip]
         let cases = [
-            (RestoreError::Stopped(Signal::Terminated), true),
-            (fetch(Kind::Transient),                 true),
-            (fetch(Kind::Denied),                    true),
-            (fetch(Kind::Archived),                  true),
-            (fetch(Kind::Corrupt),                   false),
-            (fetch(Kind::NotFound),                  false),
-            (fetch(Kind::Precondition),              false),
-            (RestoreError::Archived { state: ThawState::default(), why: "" }, true),
+            (RestoreError::Stopped(Signal::Terminated), false),
+            (fetch(Kind::Transient),                    false),
+            (fetch(Kind::Denied),                       false),
+            (fetch(Kind::Archived),                     false),
+            (fetch(Kind::Corrupt),                      true),
+            (fetch(Kind::NotFound),                     true),
+            (fetch(Kind::Precondition),                 true),
             (RestoreError::EmptyChain,                  false),
         ];
         for (err, want) in cases {
-            assert_eq!(err.is_interruption(), want, "{err:?}");
-            let is_of_data = matches!(&err, RestoreError::Fetch(_)) && !want;
-            assert_eq!(err.is_of_data(), is_of_data, "{err:?}");
+            assert_eq!(err.is_of_data(), want, "{err:?}");
         }
     }
 }

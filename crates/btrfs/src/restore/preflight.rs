@@ -3,6 +3,8 @@
 use std::path::{Component, Path};
 
 use btrfs_host::filesystem;
+use btrfs_host::receivable::receivable;
+use btrfs_sendstream::xattr_bytes_max;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use s3up_core::Size;
 use s3up_repository::chain::{Chain, ChainEntry};
@@ -41,6 +43,43 @@ pub fn check_target(target: &Path) -> Result<(), RestoreError> {
         let path = folder.to_owned();
         RestoreError::TargetFolderReadOnly { path, source: errno.into() }
     })
+}
+
+/// Checks what `btrfs receive` can do in the parent directory of the target. Fails if a backup of
+/// this chain cannot be received there at all, and warns of what some backups may contain.
+pub fn check_receivable(chain: &Chain, folder: &Path) -> Result<(), RestoreError> {
+    let found = receivable(folder)?;
+    if !found.missing.is_empty() {
+        let names = found.missing.join(" and ");
+        return Err(RestoreError::MissingCapability { names });
+    }
+    if let (Some(point), true) = (found.mount_of_folder, chain.entries().len() > 1) {
+        return Err(RestoreError::MountOfFolder { path: folder.to_owned(), point });
+    }
+    if let Some(node_bytes) = found.node_bytes {
+        check_node_size(chain, node_bytes)?;
+    }
+    for what in found.limits {
+        tracing::warn!(
+            event = "target_limited",
+            path = %folder.display(),
+            "a restore to this host fails if the backups contain {what}"
+        );
+    }
+    Ok(())
+}
+
+/// Checks that the extended attributes of a chain fit into metadata blocks of this size.
+fn check_node_size(chain: &Chain, node_bytes: u64) -> Result<(), RestoreError> {
+    for entry in chain.entries() {
+        if let Some(bytes) = entry.manifest.largest_xattr_bytes
+            && bytes > xattr_bytes_max(node_bytes)
+        {
+            let (manifest, needed) = (entry.key.clone(), entry.manifest.node_bytes);
+            return Err(RestoreError::NodeSize { manifest, bytes, needed, node_bytes });
+        }
+    }
+    Ok(())
 }
 
 pub fn folder_of(target: &Path) -> &Path {

@@ -1,7 +1,7 @@
 //! Describes what a restore would do: the backups of the chain, their size, and what has to be
 //! thawed first. As a table and as JSON.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -32,7 +32,8 @@ pub struct Preview {
     pub total_bytes: u64,
     /// Free space on the filesystem of the target.
     pub free_bytes: u64,
-    /// The chunks that have to be thawed first, by storage class.
+    /// The chunks, and the documents of an archive class, that have to be thawed first, by
+    /// storage class.
     pub thaw: Vec<ArchivedChunks>,
 }
 
@@ -61,12 +62,18 @@ impl Preview {
         now: SystemTime,
     ) -> Result<Preview, RestoreError> {
         let chunks = || fetch_plan.entries.iter().skip(here).flat_map(|entry| &entry.chunks);
-        let keys: Vec<Key> = chunks().map(|(chunk, _)| chunk.key.clone()).collect();
+        let mut keys: Vec<Key> = chunks().map(|(chunk, _)| chunk.key.clone()).collect();
+        keys.extend(fetch_plan.entries.iter().filter_map(parts_key));
         let states = bucket.store.archive_states(&keys, REQUESTS_IN_FLIGHT, bucket.retry_for, now);
         let states = states.await?;
         let state_of = |key: &Key| states.get(key).copied().unwrap_or(ArchiveState::NotArchived);
+        let documents = archived_documents(bucket, fetch_plan, &states).await?;
+        let documents =
+            documents.iter().map(|(class, bytes, state)| (class.as_str(), *bytes, *state));
         let cold = archived_chunks(
-            chunks().map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key))),
+            chunks()
+                .map(|(chunk, object)| (class_of(object), chunk.size, state_of(&chunk.key)))
+                .chain(documents),
         );
         let newest = fetch_plan.entries.last().ok_or(RestoreError::EmptyChain)?;
         Ok(Preview {
@@ -96,6 +103,29 @@ impl BackupLine {
             storage_classes: classes.into_iter().collect(),
         }
     }
+}
+
+fn parts_key(planned: &FetchEntry<'_>) -> Option<Key> {
+    planned.entry.manifest.parts_key()?.ok()
+}
+
+/// Returns class, length and state of each part index that is archived.
+async fn archived_documents(
+    bucket: &Bucket,
+    fetch_plan: &FetchPlan<'_>,
+    states: &BTreeMap<Key, ArchiveState>,
+) -> Result<Vec<(String, u64, ArchiveState)>, RestoreError> {
+    let mut archived = Vec::new();
+    for key in fetch_plan.entries.iter().filter_map(parts_key) {
+        let state = states.get(&key).copied().unwrap_or(ArchiveState::NotArchived);
+        if state == ArchiveState::NotArchived {
+            continue;
+        }
+        if let Some(found) = bucket.store.head(&key, None, bucket.retry_for).await? {
+            archived.push((class_of(&found).to_owned(), found.size, state));
+        }
+    }
+    Ok(archived)
 }
 
 fn class_of(object: &ObjectFacts) -> &str {

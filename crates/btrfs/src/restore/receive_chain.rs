@@ -19,9 +19,10 @@ use s3up_store::DownloadSequence;
 
 use super::context::{Restore, digest};
 use super::error::RestoreError;
+use super::inherited_attributes::InheritedAttributes;
 use super::preflight;
 use super::receive_pump::{PumpResult, ReceivePump, Stopped};
-use super::uuid_rewrite::UuidRewrite;
+use super::uuid_rewrite::{OwnUuid, UuidRewrite};
 use super::verified_stream::{Refused, VerifiedStream};
 use super::writeback::{Pages, Writeback};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
@@ -103,14 +104,16 @@ impl Restore<'_> {
         parent: Option<&ReceivedBackup>,
     ) -> Result<ReceivedBackup, RestoreError> {
         let is_newest = n + 1 == context.fetch_plan.entries.len();
+        let own = OwnUuid { salt: staging.progress().salt, number: n as u64 };
         let rewrite = UuidRewrite {
-            salt: (!is_newest).then_some(staging.progress().salt),
+            own: (!is_newest).then_some(own),
             parent: parent.map(|one| (Uuid(one.sent_uuid), Uuid(one.received_uuid))),
         };
         let planned = &context.fetch_plan.entries[n];
-        let facts = self.feed_one(context, planned, rewrite, staging).await?;
+        let stream = verified_stream(context, rewrite, staging, parent)?;
+        let facts = self.feed_one(context, planned, stream, staging).await?;
         let sent = facts.snapshot.uuid;
-        let received_uuid = rewrite.salt.map_or(sent, |salt| salt.of(sent));
+        let received_uuid = rewrite.own.map_or(sent, |own| own.of(sent));
         let received = Received { facts: &facts, received_uuid, parent };
         self.check_received(planned, &received, staging).await
     }
@@ -120,7 +123,7 @@ impl Restore<'_> {
         &self,
         context: &mut ReceiveContext<'_, '_>,
         planned: &FetchEntry<'_>,
-        rewrite: UuidRewrite,
+        stream: VerifiedStream,
         staging: &Staging,
     ) -> Result<StreamSummary, RestoreError> {
         let folder = staging.received();
@@ -128,7 +131,6 @@ impl Restore<'_> {
         let (writeback, threads) =
             writeback.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
         let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
-        let stream = VerifiedStream::new(rewrite, context.protocol_max);
         let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
         let outcome = self.unless_stopped(async {
             match pump.feed(&mut context.row, planned).await? {
@@ -215,6 +217,21 @@ impl Restore<'_> {
     }
 }
 
+fn verified_stream(
+    context: &ReceiveContext<'_, '_>,
+    rewrite: UuidRewrite,
+    staging: &Staging,
+    parent: Option<&ReceivedBackup>,
+) -> Result<VerifiedStream, RestoreError> {
+    let path = parent.map_or_else(|| staging.received(), |parent| staging.path_of(parent));
+    let inherited = match parent {
+        Some(_) => InheritedAttributes::of_parent(&path),
+        None => InheritedAttributes::of_new_subvolume(&path),
+    };
+    let inherited = inherited.map_err(|source| RestoreError::Attributes { path, source })?;
+    Ok(VerifiedStream::new(rewrite, inherited, context.protocol_max))
+}
+
 fn refused(
     context: &ReceiveContext<'_, '_>,
     planned: &FetchEntry<'_>,
@@ -234,6 +251,7 @@ fn refused(
         (Refused::Protocol, _) => {
             RestoreError::ProgramTooOld { manifest, found: "under 6.2".to_owned() }
         }
+        (Refused::Attribute(source), _) => RestoreError::Encode { manifest, source },
         (Refused::Write(source), _) => RestoreError::Pipe { manifest, source },
     }
 }

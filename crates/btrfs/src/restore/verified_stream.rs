@@ -4,15 +4,20 @@
 //! before its checksum was verified. The held bytes are less than one command; all others are
 //! released from where they lie.
 //!
-//! The parent of the stream is checked before the first command is released, and UUIDs are
-//! replaced as [`UuidRewrite`] says.
+//! The parent of the stream is checked before the first command is released, UUIDs are replaced
+//! as [`UuidRewrite`] says, and the attributes that new files inherit are set last, as
+//! [`InheritedAttributes`] says.
 
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use btrfs_sendstream::{Snapshot, StreamError, StreamSummary, Uuid, Verifier, rewrite_uuids};
+use btrfs_sendstream::encode::AttributeTooLong;
+use btrfs_sendstream::{
+    Command, Kind, Snapshot, StreamError, StreamSummary, Verifier, rewrite_uuids,
+};
 
+use super::inherited_attributes::InheritedAttributes;
 use super::long_files::LongFiles;
 use super::uuid_rewrite::{UuidRewrite, WrongParent};
 
@@ -20,8 +25,9 @@ use super::uuid_rewrite::{UuidRewrite, WrongParent};
 pub struct VerifiedStream {
     verifier: Verifier,
     rewrite: UuidRewrite,
-    /// UUID of the snapshot, once the first command was checked.
-    own: Option<Uuid>,
+    inherited: InheritedAttributes,
+    /// The first command, once it was checked.
+    first: Option<Snapshot>,
     /// Highest protocol that the receiver supports.
     protocol_max: u32,
     held: Vec<u8>,
@@ -46,14 +52,40 @@ pub enum Refused {
     WrongParent(WrongParent),
     /// The receiver does not support the protocol.
     Protocol,
+    /// A command that is moved to the end of the stream cannot be encoded.
+    Attribute(AttributeTooLong),
     Write(io::Error),
 }
 
+/// How the released bytes differ from those of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edit {
+    /// Other UUIDs.
+    Uuids,
+    /// Other UUIDs, and the removal of inherited attributes after it.
+    First,
+    /// Nothing is released.
+    HoldBack,
+    /// The attributes that were held back come before it.
+    End,
+}
+
 impl VerifiedStream {
-    pub fn new(rewrite: UuidRewrite, protocol_max: u32) -> VerifiedStream {
-        let verifier = Verifier::new();
-        let (held, files) = (Vec::new(), LongFiles::default());
-        VerifiedStream { verifier, rewrite, own: None, protocol_max, held, released: 0, files }
+    pub fn new(
+        rewrite: UuidRewrite,
+        inherited: InheritedAttributes,
+        protocol_max: u32,
+    ) -> VerifiedStream {
+        VerifiedStream {
+            verifier: Verifier::new(),
+            rewrite,
+            inherited,
+            first: None,
+            protocol_max,
+            held: Vec::new(),
+            released: 0,
+            files: LongFiles::default(),
+        }
     }
 
     /// Returns the files that became long since the last call.
@@ -68,29 +100,41 @@ impl VerifiedStream {
         release: &mut impl FnMut(Released<'_>) -> io::Result<()>,
     ) -> Result<(), Refused> {
         let mut end = self.released;
-        let mut renaming: Vec<Range<u64>> = Vec::new();
-        let renames = self.rewrite.changes_any();
+        let mut edits: Vec<(Range<u64>, Edit)> = Vec::new();
         let fed = self.verifier.feed_to(piece, |command| {
             end = command.range.end;
             self.files.add(&command);
-            if renames && command.kind.holds_subvolume_uuids() {
-                renaming.push(command.range);
-            }
+            let edit = edit_of(&command, self.rewrite.changes_any(), &mut self.inherited);
+            edits.extend(edit.map(|edit| (command.range, edit)));
         });
         fed.map_err(Refused::Stream)?;
         self.check_first_command()?;
         let window = Window { start: self.released, held: &self.held, piece };
         let mut at = self.released;
-        for range in renaming {
+        for (range, edit) in edits {
             window.release(at..range.start, release)?;
             at = range.end;
-            let mut command = window.bytes(range);
-            rewrite_uuids(&mut command, |uuid| self.rewrite.replacement(self.own, uuid));
-            release(Released::Held(&command)).map_err(Refused::Write)?;
+            let bytes = self.edited(window.bytes(range), edit).map_err(Refused::Attribute)?;
+            if !bytes.is_empty() {
+                release(Released::Held(&bytes)).map_err(Refused::Write)?;
+            }
         }
         window.release(at..end, release)?;
         self.hold(end, piece);
         Ok(())
+    }
+
+    /// Returns what is released in place of a command.
+    fn edited(&self, mut command: Vec<u8>, edit: Edit) -> Result<Vec<u8>, AttributeTooLong> {
+        if let (Edit::First | Edit::Uuids, Some(first)) = (edit, &self.first) {
+            rewrite_uuids(&mut command, |named| self.rewrite.replacement(first, named));
+        }
+        Ok(match edit {
+            Edit::Uuids => command,
+            Edit::First => [command, self.inherited.removals()?].concat(),
+            Edit::HoldBack => Vec::new(),
+            Edit::End => [self.inherited.settings()?, command].concat(),
+        })
     }
 
     pub fn finish(self) -> Result<StreamSummary, StreamError> {
@@ -98,17 +142,14 @@ impl VerifiedStream {
     }
 
     fn check_first_command(&mut self) -> Result<(), Refused> {
-        let (None, Some(Snapshot { uuid, parent, .. })) = (self.own, self.verifier.snapshot())
-        else {
-            return Ok(());
-        };
+        let (None, Some(first)) = (&self.first, self.verifier.snapshot()) else { return Ok(()) };
         if self.verifier.protocol().version() > self.protocol_max {
             return Err(Refused::Protocol);
         }
         self.rewrite
-            .check_parent(parent.map(|parent| parent.uuid))
+            .check_parent(first.parent.map(|parent| parent.uuid))
             .map_err(Refused::WrongParent)?;
-        self.own = Some(*uuid);
+        self.first = Some(first.clone());
         Ok(())
     }
 
@@ -121,6 +162,23 @@ impl VerifiedStream {
         self.held.extend_from_slice(&piece[of_piece..]);
         self.released = end;
     }
+}
+
+fn edit_of(
+    command: &Command<'_>,
+    is_renamed: bool,
+    inherited: &mut InheritedAttributes,
+) -> Option<Edit> {
+    if command.kind.is_first() {
+        return Some(Edit::First);
+    }
+    if command.kind == Kind::End {
+        return Some(Edit::End);
+    }
+    if inherited.hold_back(command) {
+        return Some(Edit::HoldBack);
+    }
+    (is_renamed && command.kind.holds_subvolume_uuids()).then_some(Edit::Uuids)
 }
 
 /// The bytes of the stream that are in memory: the held ones, then the piece.
@@ -162,8 +220,10 @@ impl Window<'_> {
 
 #[cfg(test)]
 mod tests {
+    use btrfs_sendstream::Uuid;
+
     use super::*;
-    use crate::restore::uuid_rewrite::UuidSalt;
+    use crate::restore::uuid_rewrite::{OwnUuid, UuidSalt};
 
     const PROTOCOL_MAX: u32 = 2;
 
@@ -187,7 +247,11 @@ mod tests {
     }
 
     fn of_full() -> UuidRewrite {
-        UuidRewrite { salt: None, parent: None }
+        UuidRewrite { own: None, parent: None }
+    }
+
+    fn new(rewrite: UuidRewrite, protocol_max: u32) -> VerifiedStream {
+        VerifiedStream::new(rewrite, InheritedAttributes::default(), protocol_max)
     }
 
     /// Returns the released bytes, and the facts or the error.
@@ -196,7 +260,7 @@ mod tests {
         stream: &[u8],
         piece_bytes: usize,
     ) -> (Vec<u8>, Result<StreamSummary, Refused>) {
-        let (mut proven, mut out) = (VerifiedStream::new(rewrite, PROTOCOL_MAX), Vec::new());
+        let (mut proven, mut out) = (new(rewrite, PROTOCOL_MAX), Vec::new());
         for piece in stream.chunks(piece_bytes) {
             let mut release = |released: Released<'_>| {
                 out.extend_from_slice(match released {
@@ -239,7 +303,8 @@ mod tests {
         let (_, full) = released_bytes(of_full(), &stream(), 1000);
         let sent = full.unwrap().snapshot.uuid;
         let (salt, received) = (UuidSalt([3; 16]), Uuid([9; 16]));
-        let rewrite = || UuidRewrite { salt: Some(salt), parent: Some((sent, received)) };
+        let salted = OwnUuid { salt, number: 1 };
+        let rewrite = || UuidRewrite { own: Some(salted), parent: Some((sent, received)) };
         let stream = incremental();
         for piece_bytes in [1, 7, 1000, stream.len()] {
             let (out, facts) = released_bytes(rewrite(), &stream, piece_bytes);
@@ -248,7 +313,7 @@ mod tests {
             let mut out_facts = Verifier::new();
             out_facts.feed(&out).unwrap();
             let out_facts = out_facts.finish().unwrap();
-            assert_eq!(out_facts.snapshot.uuid, salt.of(own), "{piece_bytes}");
+            assert_eq!(out_facts.snapshot.uuid, salted.of(own), "{piece_bytes}");
             assert_eq!(out_facts.snapshot.parent.map(|parent| parent.uuid), Some(received));
             let differs = out.iter().zip(&stream).filter(|(one, other)| one != other).count();
             assert!(out.len() == stream.len() && differs <= 16 + 16 + 4, "{differs} bytes differ");
@@ -257,7 +322,7 @@ mod tests {
 
     #[test]
     fn no_byte_of_a_stream_with_another_parent_or_protocol_is_released() {
-        let other = UuidRewrite { salt: None, parent: Some((Uuid([1; 16]), Uuid([2; 16]))) };
+        let other = UuidRewrite { own: None, parent: Some((Uuid([1; 16]), Uuid([2; 16]))) };
         for (rewrite, stream) in
             [(of_full(), incremental()), (other, incremental()), (other, stream())]
         {
@@ -265,7 +330,7 @@ mod tests {
             assert!(matches!(verdict, Err(Refused::WrongParent(_))), "{verdict:?}");
             assert!(out.is_empty());
         }
-        let mut proven = VerifiedStream::new(of_full(), 0);
+        let mut proven = new(of_full(), 0);
         let refused = proven.feed(&stream(), &mut |_| Ok(()));
         assert!(matches!(refused, Err(Refused::Protocol)), "{refused:?}");
     }

@@ -51,6 +51,7 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     let mut wrong = Vec::new();
     match (status.backups, &status.trouble) {
         ("nothing", _) => wrong.push("never backed up".to_owned()),
+        ("published", Some(trouble)) => wrong.push(trouble.clone()),
         (_, Some(trouble)) => wrong.push(format!("broken: {trouble}")),
         (_, None) => {}
     }

@@ -162,7 +162,7 @@ async fn a_failed_receive_is_reported_and_leaves_nothing() {
     let cases = [
         (Calls::Nth(1), BtrfsFault::FailsAfter { bytes },  vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
         (Calls::Nth(1), BtrfsFault::DiesAfter { bytes },   vec!["`btrfs receive", "signal: 9"]),
-        (Calls::Nth(2), BtrfsFault::FailsAtTheEnd,         vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
+        (Calls::Nth(1), BtrfsFault::FailsAtTheEnd,         vec!["`btrfs receive", StandIn::ERROR_MESSAGE]),
         (Calls::Nth(1), BtrfsFault::CutsAfter { bytes },   vec!["check the received snapshot of "]),
         (Calls::Nth(1), BtrfsFault::FloodsStderr { after_bytes: bytes, flood_bytes: 5 << 20, exit: ExitAs::Failure }, vec!["`btrfs receive"]),
     ];
@@ -245,6 +245,14 @@ async fn a_target_that_appears_during_a_restore_is_not_touched() {
 
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(names_in(&target), Vec::<String>::new());
+    // What was received is whole, so the same command resumes after it.
+    let staging = ".restored.btrfs-to-s3-restore";
+    assert_eq!(names_in(world.fs.path()), [staging, "data", "restored", "snapshots"]);
+    fs::remove_dir(&target).unwrap();
+    world.path = None;
+    let again = world.restore("data", &target).await;
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stderr.contains("event=restore_resumed"), "{}", again.stderr);
     assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
 }
 

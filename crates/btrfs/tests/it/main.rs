@@ -1,6 +1,7 @@
 //! Tests of the program from outside: a real btrfs, a real S3 protocol, and the program as a
 //! process.
 
+mod archived_documents;
 mod aws;
 mod bad_input;
 mod benchmarks;
@@ -11,7 +12,9 @@ mod estimates;
 mod fixture;
 mod format;
 mod freezing;
+mod hard_sources;
 mod help;
+mod inherited;
 mod kill;
 mod kill_random;
 mod lists;
@@ -23,6 +26,7 @@ mod plans;
 mod proofs;
 mod prunes;
 mod readme;
+mod received_source;
 mod restore_page;
 mod restore_resume;
 mod restores;
@@ -33,6 +37,7 @@ mod settings;
 mod spools;
 mod status;
 mod stopping;
+mod targets;
 mod thaws;
 mod trees;
 mod units;

@@ -1,5 +1,4 @@
-//! An interrupted restore resume after the last received backup; if the data is bad, nothing is
-//! left.
+//! A restore that failed, for whatever reason, resumes after the last backup that it received.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -204,7 +203,7 @@ async fn a_restore_whose_downloads_fail_keeps_the_received_backups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_data_removes_the_backups_of_an_interrupted_restore() {
+async fn bad_data_in_a_later_backup_leaves_the_received_ones() {
     let Some(mut world) = three_backups().await else { return };
     let (mut run, _stand_in) = until_receive(&mut world, 3).await;
     run.kill().await.unwrap();
@@ -231,8 +230,9 @@ async fn bad_data_removes_the_backups_of_an_interrupted_restore() {
     let read = world.restore("data", &target(&world)).await;
 
     read.failed_with(1, &[&key, chunk, "SHA-256"]);
-    assert_eq!(names_in(world.fs.path()), ["data", "snapshots"]);
     assert_eq!(world.s3.faults().unfired(), []);
+    assert_eq!(names_in(&whole).len(), 1, "no incomplete backup");
+    assert_eq!(resume(&world).await.1.as_deref(), Some("2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,4 +343,59 @@ async fn a_restore_to_a_full_filesystem_fails_and_leaves_nothing() {
     assert_eq!(names_in(small.path()), Vec::<String>::new());
     assert_eq!(small.subvolumes(), Vec::<PathBuf>::new());
     world.assert_nothing_runs();
+}
+
+/// The disk is full in the second backup: the first one was whole, and may have cost a thaw.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_in_a_later_backup_leaves_the_ones_before_it() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    for (name, bytes) in [("one", 10 << 20), ("two", 200 << 20)] {
+        fs::write(world.subvolume("data").join(name), noise(bytes)).unwrap();
+        world.backup().await;
+    }
+    let small = BtrfsFs::create(160 << 20);
+    let target = small.path().join("restored");
+
+    let full = world.restore("data", &target).await;
+
+    full.failed_with(1, &["`btrfs receive", "No space left on device"]);
+    assert!(full.stderr.contains("event=restore_interrupted"), "{}", full.stderr);
+    world.assert_nothing_runs();
+    let received = small.path().join(".restored.btrfs-to-s3-restore/received");
+    assert_eq!(names_in(&received).len(), 1, "the first backup");
+    let dry = world
+        .run(&["restore", "--subvolume", "data", "--target", target.to_str().unwrap(), "--dry-run"])
+        .await;
+    assert!(dry.stdout.contains("2 backups (1 already received"), "{}", dry.stdout);
+    small.grow(2 << 30);
+
+    let again = world.restore("data", &target).await;
+
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stderr.contains("event=restore_resumed"), "{}", again.stderr);
+    assert_eq!(again.stderr.matches("event=backup_received").count(), 1, "{}", again.stderr);
+    assert_same_tree(&world.subvolume("data"), &target);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receive_that_fails_in_a_later_backup_leaves_the_ones_before_it() {
+    for fault in [
+        BtrfsFault::FailsAfter { bytes: 100_000 },
+        BtrfsFault::DiesAfter { bytes: 100_000 },
+        BtrfsFault::CutsAfter { bytes: 100_000 },
+        BtrfsFault::FailsAtTheEnd,
+    ] {
+        let Some(mut world) = three_backups().await else { return };
+        let call = Calls::Nth(3);
+        let stand_in = StandIn::new([InjectedFault { command: "receive", call, fault }]);
+        world.path = Some(stand_in.path_var());
+
+        let failed = world.restore("data", &target(&world)).await;
+
+        failed.failed_with(1, &["receive"]);
+        assert!(stand_in.unfired().is_empty(), "{fault:?}");
+        world.path = None;
+        let (ran, resumed_after) = resume(&world).await;
+        assert_eq!(resumed_after.as_deref(), Some("2"), "{fault:?}: {}", ran.stderr);
+    }
 }

@@ -11,7 +11,9 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 use s3up_devstore::{Conditions, HeldCall, Op};
-use s3up_testkit::{assert_same_tree, noise, wait_until};
+use s3up_testkit::{
+    BtrfsFault, Calls, InjectedFault, StandIn, assert_same_tree, noise, wait_until,
+};
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -258,4 +260,28 @@ fn journal(world: &World) -> PathBuf {
     let is_journal = |path: &PathBuf| path.extension().is_some_and(|end| end == "journal");
     let path = paths.find_map(|entry| Some(entry.ok()?.path()).filter(is_journal));
     path.expect("a journal")
+}
+
+/// As the kernel does when memory runs out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_send_is_killed_is_resumed() {
+    let Some(mut world) = world(CHUNK).await else { return };
+    let fault = BtrfsFault::DiesAfter { bytes: PARTS / 2 * PART };
+    let stand_in = StandIn::new([InjectedFault { command: "send", call: Calls::Nth(1), fault }]);
+    world.path = Some(stand_in.path_var());
+
+    let killed = world.run(&["backup", "--once"]).await;
+
+    killed.failed_with(1, &["signal: 9"]);
+    assert!(killed.stderr.contains("event=backup_interrupted"), "{}", killed.stderr);
+    assert!(stand_in.unfired().is_empty());
+    stand_in.assert_no_process_left();
+    assert_eq!(world.snapshots().len(), 1);
+    world.path = None;
+    let before = calls(&world);
+    let resumed = world.backup().await;
+    assert!(resumed.stderr.contains("event=backup_resumed"), "{}", resumed.stderr);
+    let again = uploaded(&world, before);
+    assert!(again < (PARTS / 2 + 6) * PART, "{again} bytes were uploaded again");
+    assert_clean(&world).await;
 }

@@ -32,7 +32,7 @@ async fn a_bad_stream_is_never_published_and_leaves_nothing() {
     let cases = [
         (BtrfsFault::FailsAfter { bytes },            vec!["back up data: `btrfs send", "exit status: 1", StandIn::ERROR_MESSAGE]),
         (BtrfsFault::FailsAfter { bytes: 0 },         vec!["exit status: 1", StandIn::ERROR_MESSAGE]),
-        (BtrfsFault::DiesAfter { bytes },             vec!["signal: 9"]),
+        (BtrfsFault::DiesAfter { bytes: 0 },          vec!["signal: 9"]),
         (BtrfsFault::CutsAfter { bytes },             vec!["is not a sound stream", "before END"]),
         (BtrfsFault::CutsAfter { bytes: 0 },          vec!["is not a sound stream", "before END"]),
         (BtrfsFault::FlipsByteAt { offset: bytes },   vec!["is not a sound stream", "CRC32C"]),

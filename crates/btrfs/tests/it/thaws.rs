@@ -164,7 +164,13 @@ async fn a_thaw_of_one_backup_needs_no_configuration_file() {
 async fn a_thaw_that_another_program_requested_counts_as_progress() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
-    let ask = Thaw { tier: Tier::Standard, days: 14, in_flight: 1, retry_for: RETRY_FOR };
+    let ask = Thaw {
+        tier: Tier::Standard,
+        days: 14,
+        speeds_up: false,
+        in_flight: 1,
+        retry_for: RETRY_FOR,
+    };
     world.store.thaw(&keys[..1], &ask, CLOCK.now()).await.unwrap();
     // The answer is lost, so the retry meets a thaw in progress.
     world.s3.faults().inject(Op::RestoreObject, 1, Fault::LoseAnswer);
@@ -181,7 +187,13 @@ async fn copies_that_would_expire_too_early_are_extended() {
     let Some(world) = archived("GLACIER").await else { return };
     let keys = chunks(&world).await;
     world.s3.set_restore_delay(Duration::ZERO);
-    let ask = Thaw { tier: Tier::Standard, days: 1, in_flight: 1, retry_for: RETRY_FOR };
+    let ask = Thaw {
+        tier: Tier::Standard,
+        days: 1,
+        speeds_up: false,
+        in_flight: 1,
+        retry_for: RETRY_FOR,
+    };
     world.store.thaw(&keys, &ask, CLOCK.now()).await.unwrap();
 
     let ran = world.run(&["thaw", "--subvolume", "data"]).await;
@@ -203,28 +215,29 @@ async fn copies_that_would_expire_too_early_are_extended() {
 async fn copies_are_extended_during_a_long_download() {
     use s3up_core::progress::ProgressSink;
     use s3up_repository::documents::Bucket;
-    use s3up_repository::thaw::{Mode, Terms, Thaw};
+    use s3up_repository::thaw::{Mode, Terms, Thaw, Wanted};
 
     let Some(world) = archived("GLACIER").await else { return };
     world.s3.set_restore_delay(Duration::ZERO);
     let chunks = chunks(&world).await.into_iter().map(|key| (key, 1)).collect();
+    let wanted = Wanted { chunks, ..Wanted::default() };
     let bucket = Bucket {
         store: world.store.clone(),
         retry_for: RETRY_FOR,
         storage_class: None,
         metadata: Default::default(),
     };
-    let terms = Terms { tier: Tier::Standard, days: 14 };
+    let terms = Terms { tier: Tier::Standard, days: 14, speeds_up: false };
     let progress = &ProgressSink::silent();
     let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress };
-    let thawed = thaw.run(&chunks, Mode::Wait { at_most: HOUR }).await.unwrap();
+    let thawed = thaw.run(&wanted, Mode::Wait { at_most: HOUR }).await.unwrap();
     assert!(thawed.is_ready());
-    assert_eq!(thaw.keep_once(&chunks).await.unwrap(), 0, "two weeks are left");
+    assert_eq!(thaw.keep_once(&wanted).await.unwrap(), 0, "two weeks are left");
 
     let in_eight_days = || CLOCK.now() + 8 * DAY;
     let later = Thaw { clock: Clock { wall: in_eight_days, ..CLOCK }, ..thaw };
 
-    assert_eq!(later.keep_once(&chunks).await.unwrap(), 3);
+    assert_eq!(later.keep_once(&wanted).await.unwrap(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,6 +254,26 @@ async fn classes_that_are_readable_at_once_are_not_thawed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thaw_in_progress_is_sped_up_on_request() {
+    let Some(world) = archived("DEEP_ARCHIVE").await else { return };
+    let thaw = ["thaw", "--subvolume", "data", "--no-wait-restore"];
+    let bulk = ["--set", "restore.restore_tier=Bulk"];
+    world.run(&[&thaw[..], &bulk].concat()).await.failed_with(4, &["0 of 3 chunks"]);
+    world.s3.set_restore_delay(Duration::ZERO);
+
+    let slow = world.run(&thaw).await;
+
+    slow.failed_with(4, &["0 of 3 chunks"]);
+    assert!(slow.stderr.contains("run `thaw --speed-up`"), "{}", slow.stderr);
+    assert_eq!(thaw_requests(&world), 3, "a faster tier costs more, so it is not asked for");
+    let fast = world.run(&[&thaw[..], &["--speed-up"]].concat()).await;
+    assert!(fast.stdout.contains("and sped up 3 in progress"), "{}", fast.stdout);
+    assert_eq!(thaw_requests(&world), 6);
+    let ready = world.run(&thaw).await;
+    assert_eq!(ready.code, Some(0), "{}", ready.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_thaw_request_is_reported_and_the_others_are_sent() {
     let Some(world) = archived("DEEP_ARCHIVE").await else { return };
     let thaw = ["thaw", "--subvolume", "data", "--no-wait-restore"];
@@ -252,12 +285,52 @@ async fn a_refused_thaw_request_is_reported_and_the_others_are_sent() {
     assert_eq!(thaw_requests(&world), 0);
     world.s3.faults().inject(Op::RestoreObject, 2, Fault::AccessDenied);
     let denied = world.run(&thaw).await;
-    denied.failed_with(
-        1,
-        &["request the thaw of 3 archived chunks: 1 requests failed", "access denied"],
-    );
+    denied.failed_with(1, &["request 3 thaws: S3 refused 1 and accepted 2", "access denied"]);
     assert_eq!(thaw_requests(&world), 3, "the other requests were sent");
     let again: Ran = world.run(&thaw).await;
     again.failed_with(4, &["0 of 3 chunks are readable"]);
     assert_eq!(thaw_requests(&world), 4);
+}
+
+/// Runs a command on a terminal on which a person types this answer.
+async fn on_terminal(world: &World, arguments: &[&str], answer: &str) -> Ran {
+    use tokio::io::AsyncWriteExt;
+
+    let command = world.command(arguments);
+    let command = command.as_std();
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let quoted: Vec<_> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
+    let mut script = tokio::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &quoted.join(" "), "/dev/null"]);
+    script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = script.spawn().expect("a terminal");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(answer.as_bytes()).await.expect("an open pipe");
+    let ran = Ran::of(child.wait_with_output().await.expect("the program"));
+    drop(stdin);
+    ran
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_asks_before_a_paid_thaw() {
+    let Some(world) = archived("GLACIER").await else { return };
+    let target = target(&world);
+    let restore = ["restore", "--subvolume", "data", "--target", &target, "--no-wait-restore"];
+    let thaw = ["thaw", "--subvolume", "data", "--no-wait-restore"];
+
+    for command in [&restore[..], &thaw] {
+        let refused = on_terminal(&world, command, "n\n").await;
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        assert!(refused.stdout.contains("request to thaw 3 objects"), "{}", refused.stdout);
+        assert!(refused.stdout.contains("nothing was requested"), "{}", refused.stdout);
+    }
+    assert_eq!(thaw_requests(&world), 0);
+
+    let agreed = on_terminal(&world, &thaw, "y\n").await;
+
+    assert_eq!(agreed.code, Some(4), "{}", agreed.stdout);
+    assert_eq!(thaw_requests(&world), 3);
+    let again = on_terminal(&world, &restore, "").await;
+    assert_eq!(again.code, Some(4), "nothing is left to ask: {}", again.stdout);
 }

@@ -21,11 +21,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Restore {
     pub(crate) done_at: SystemTime,
     pub(crate) expires_at: SystemTime,
+    #[serde(default)]
+    pub(crate) tier: Tier,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// From the fastest to the slowest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Tier {
     Expedited,
+    #[default]
     Standard,
     Bulk,
 }
@@ -86,7 +90,7 @@ impl ArchiveState {
 
 pub(crate) fn decide(
     class: Option<&str>,
-    state: ArchiveState,
+    (state, tier_so_far): (ArchiveState, Tier),
     terms: RestoreTerms,
     now: SystemTime,
     delay: Duration,
@@ -97,10 +101,14 @@ pub(crate) fn decide(
     if terms.tier == Tier::Expedited && class == Some("DEEP_ARCHIVE") {
         return Err(invalid_argument("Retrieval option is not supported by this storage class"));
     }
-    let copy = |done_at| Restore { done_at, expires_at: expiry(done_at, terms.days) };
+    let copy =
+        |done_at| Restore { done_at, expires_at: expiry(done_at, terms.days), tier: terms.tier };
     match state {
         ArchiveState::Active => {
             Err(invalid_state("Restore is not allowed for the object's current storage class"))
+        }
+        ArchiveState::Restoring if terms.tier < tier_so_far => {
+            Ok(RestoreAction::Start(copy(now + delay)))
         }
         ArchiveState::Restoring => Err(S3Error::with_message(
             S3ErrorCode::RestoreAlreadyInProgress,
@@ -141,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_state_follows_from_class_restore_and_time() {
-        let restore = Restore { done_at: hour(10), expires_at: hour(48) };
+        let restore = copy(10, 48, Tier::Standard);
         let restored = ArchiveState::Restored { expires_at: hour(48) };
         #[rustfmt::skip]
         let cases = [
@@ -164,22 +172,24 @@ mod tests {
     fn a_restore_request_starts_extends_or_is_refused() {
         use S3ErrorCode::{InvalidArgument, InvalidObjectState, RestoreAlreadyInProgress};
         let restored = ArchiveState::Restored { expires_at: hour(24) };
-        let start = |done, expires| Ok(RestoreAction::Start(copy(done, expires)));
+        let start = |done, expires, tier| Ok(RestoreAction::Start(copy(done, expires, tier)));
         #[rustfmt::skip]
         let cases = [
             // class  state             days  tier             result at hour 10 with a delay of 4 hours
             (None,    ArchiveState::Active,    1,    Tier::Standard,  Err(InvalidObjectState)),
             (GLACIER, ArchiveState::Restoring, 1,    Tier::Standard,  Err(RestoreAlreadyInProgress)),
+            (GLACIER, ArchiveState::Restoring, 1,    Tier::Bulk,      Err(RestoreAlreadyInProgress)),
+            (GLACIER, ArchiveState::Restoring, 1,    Tier::Expedited, start(14, 48, Tier::Expedited)),
             (GLACIER, ArchiveState::Archived,  0,    Tier::Standard,  Err(InvalidArgument)),
             (DEEP,    ArchiveState::Archived,  1,    Tier::Expedited, Err(InvalidArgument)),
-            (DEEP,    ArchiveState::Archived,  1,    Tier::Bulk,      start(14, 48)),
-            (GLACIER, ArchiveState::Archived,  1,    Tier::Expedited, start(14, 48)),
-            (GLACIER, ArchiveState::Archived,  2,    Tier::Standard,  start(14, 72)),
-            (GLACIER, restored,         5,    Tier::Standard,  Ok(RestoreAction::Extend(copy(10, 144)))),
+            (DEEP,    ArchiveState::Archived,  1,    Tier::Bulk,      start(14, 48, Tier::Bulk)),
+            (GLACIER, ArchiveState::Archived,  1,    Tier::Expedited, start(14, 48, Tier::Expedited)),
+            (GLACIER, ArchiveState::Archived,  2,    Tier::Standard,  start(14, 72, Tier::Standard)),
+            (GLACIER, restored,         5,    Tier::Standard,  Ok(RestoreAction::Extend(copy(10, 144, Tier::Standard)))),
         ];
         for (class, state, days, tier, want) in cases {
             let terms = RestoreTerms { days, tier };
-            let got = decide(class, state, terms, hour(10), 4 * HOUR);
+            let got = decide(class, (state, Tier::Standard), terms, hour(10), 4 * HOUR);
             assert_eq!(got.map_err(|e| e.code().clone()), want, "{class:?} {state:?} {terms:?}");
         }
     }
@@ -197,7 +207,7 @@ mod tests {
         UNIX_EPOCH + n * HOUR
     }
 
-    fn copy(done: u32, expires: u32) -> Restore {
-        Restore { done_at: hour(done), expires_at: hour(expires) }
+    fn copy(done: u32, expires: u32, tier: Tier) -> Restore {
+        Restore { done_at: hour(done), expires_at: hour(expires), tier }
     }
 }

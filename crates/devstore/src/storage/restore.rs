@@ -7,7 +7,7 @@ use std::time::Duration;
 use s3s::{S3Error, S3Result};
 
 use crate::behaviours::Archive;
-use crate::model::archive::{ArchiveState, RestoreAction, RestoreTerms, decide};
+use crate::model::archive::{ArchiveState, RestoreAction, RestoreTerms, Tier, decide};
 use crate::model::record::{Content, Object, Version};
 use crate::storage::objects::find;
 use crate::storage::refusal::refusal;
@@ -50,7 +50,9 @@ impl Store {
         let object = found.object();
         let class = object.attributes.storage_class.as_deref();
         let now = self.clock.time();
-        let action = decide(class, self.archive_state_of(object), terms, now, delay)?;
+        let tier = object.restore.as_ref().map_or(Tier::default(), |restore| restore.tier);
+        let state_now = (self.archive_state_of(object), tier);
+        let action = decide(class, state_now, terms, now, delay)?;
         let (restore, outcome) = match action {
             RestoreAction::Start(restore) => (restore, RestoreOutcome::Started),
             RestoreAction::Extend(restore) => (restore, RestoreOutcome::Extended),

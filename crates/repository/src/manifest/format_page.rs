@@ -79,6 +79,8 @@ fn full_manifest() -> Manifest {
         tool: Some(text()),
         kernel: Some(text()),
         btrfs_progs: Some(text()),
+        node_bytes: Some(1),
+        largest_xattr_bytes: Some(1),
         stream_protocol: Some(1),
         parent_received: true,
     }

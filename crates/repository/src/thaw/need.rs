@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use s3up_core::{Key, Size};
 use s3up_store::ArchiveState;
 
+use super::wanted::Wanted;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The action that makes a chunk readable.
@@ -21,16 +23,21 @@ pub enum Need {
     Extension,
 }
 
-/// The state of all chunks of a chain at one moment.
+/// The state of all objects of a chain at one moment: its chunks, and the documents that a rule
+/// of the bucket has archived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ThawState {
     pub total: usize,
+    /// Number of documents in `total`.
+    pub documents: usize,
+    /// Length of the chunks.
     pub total_bytes: u64,
-    /// Number of readable chunks.
+    /// Number of readable objects.
     pub ready: usize,
+    /// Length of the readable chunks.
     pub ready_bytes: u64,
-    /// Number of chunks whose thaw is in progress.
-    pub under_way: usize,
+    /// Objects whose thaw is in progress.
+    pub under_way: Vec<Key>,
     pub to_request: Vec<Key>,
     pub to_extend: Vec<Key>,
     /// Time at which the first copy expires; `None` if there are no copies.
@@ -50,22 +57,30 @@ pub fn need(state: ArchiveState, days: u32, now: SystemTime) -> Need {
 
 impl ThawState {
     pub fn of(
-        chunks: &BTreeMap<Key, u64>,
+        wanted: &Wanted,
         states: &BTreeMap<Key, ArchiveState>,
         days: u32,
         now: SystemTime,
     ) -> ThawState {
         let mut of_chain = ThawState::default();
-        for (key, bytes) in chunks {
+        let chunks = wanted.chunks.iter().map(|(key, bytes)| (key, *bytes));
+        let documents = wanted.documents.iter().map(|key| (key, 0));
+        for (n, (key, bytes)) in chunks.chain(documents).enumerate() {
             let state = states.get(key).copied().unwrap_or(ArchiveState::Archived);
+            if n >= wanted.chunks.len() {
+                if state == ArchiveState::NotArchived {
+                    continue;
+                }
+                of_chain.documents += 1;
+            }
             of_chain.total += 1;
-            of_chain.total_bytes = of_chain.total_bytes.saturating_add(*bytes);
+            of_chain.total_bytes = of_chain.total_bytes.saturating_add(bytes);
             match need(state, days, now) {
-                Need::Nothing => of_chain.count_ready(*bytes),
-                Need::Time => of_chain.under_way += 1,
+                Need::Nothing => of_chain.count_ready(bytes),
+                Need::Time => of_chain.under_way.push(key.clone()),
                 Need::Request => of_chain.to_request.push(key.clone()),
                 Need::Extension => {
-                    of_chain.count_ready(*bytes);
+                    of_chain.count_ready(bytes);
                     of_chain.to_extend.push(key.clone());
                 }
             }
@@ -85,12 +100,21 @@ impl ThawState {
     pub fn is_ready(&self) -> bool {
         self.ready == self.total
     }
+
+    /// Returns the word for what is counted.
+    pub fn noun(&self) -> &'static str {
+        if self.documents == 0 { "chunks" } else { "objects" }
+    }
 }
 
 impl fmt::Display for ThawState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ready, total) = (Size(self.ready_bytes), Size(self.total_bytes));
-        write!(f, "{} of {} chunks are readable ({ready} of {total})", self.ready, self.total)
+        write!(f, "{} of {} {} are readable", self.ready, self.total, self.noun())?;
+        if self.total_bytes == 0 {
+            return Ok(());
+        }
+        write!(f, " ({ready} of {total})")
     }
 }
 
@@ -129,14 +153,15 @@ mod tests {
         let key = |name: &str| Key::parse(name).unwrap();
         let chunks =
             BTreeMap::from([(key("a"), 1), (key("b"), 10), (key("c"), 100), (key("d"), 1000)]);
+        let wanted = Wanted { chunks: chunks.clone(), ..Wanted::default() };
         let states = |c, d| {
             let a_and_b = [(key("a"), NotArchived), (key("b"), Ready { expires_at: day(12) })];
             BTreeMap::from_iter(a_and_b.into_iter().chain([(key("c"), c), (key("d"), d)]))
         };
-        let of_chain = |c, d| ThawState::of(&chunks, &states(c, d), 14, day(10));
+        let of_chain = |c, d| ThawState::of(&wanted, &states(c, d), 14, day(10));
 
         let some = of_chain(InProgress, Archived);
-        assert_eq!((some.ready, some.total, some.under_way), (2, 4, 1));
+        assert_eq!((some.ready, some.total, some.under_way.len()), (2, 4, 1));
         assert_eq!((some.ready_bytes, some.total_bytes), (11, 1111));
         assert_eq!((&*some.to_request, &*some.to_extend), (&[key("d")][..], &[key("b")][..]));
         assert!(!some.is_ready());
@@ -145,7 +170,29 @@ mod tests {
         let all = of_chain(NotArchived, Ready { expires_at: day(30) });
         assert!(all.is_ready());
         assert_eq!(all.expires_at, Some(day(12)));
-        let unknown = ThawState::of(&chunks, &BTreeMap::new(), 14, day(10));
+        let unknown = ThawState::of(&wanted, &BTreeMap::new(), 14, day(10));
         assert_eq!(unknown.to_request.len(), 4, "an object of unknown state is requested");
+    }
+
+    #[test]
+    fn documents_count_only_while_they_are_archived() {
+        let key = |name: &str| Key::parse(name).unwrap();
+        let wanted = Wanted {
+            chunks: BTreeMap::from([(key("chunk"), 1 << 20)]),
+            documents: [key("manifest"), key("parts")].into(),
+        };
+        let of = |parts| {
+            let states = [("chunk", NotArchived), ("manifest", NotArchived), ("parts", parts)];
+            let states = states.map(|(name, state)| (key(name), state)).into();
+            ThawState::of(&wanted, &states, 14, day(10))
+        };
+
+        let none = of(NotArchived);
+        assert!(none.is_ready());
+        assert_eq!(none.to_string(), "1 of 1 chunks are readable (1.0 MiB of 1.0 MiB)");
+        let archived = of(Archived);
+        assert_eq!(archived.to_request, [key("parts")]);
+        assert_eq!(archived.to_string(), "1 of 2 objects are readable (1.0 MiB of 1.0 MiB)");
+        assert!(of(Ready { expires_at: day(30) }).is_ready());
     }
 }

@@ -99,7 +99,8 @@ impl ArchiveState {
     }
 }
 
-pub(crate) fn is_archive(class: Option<&str>) -> bool {
+/// Returns whether S3 refuses to read an object of this storage class that was not thawed.
+pub fn is_archive(class: Option<&str>) -> bool {
     matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"))
 }
 

@@ -31,6 +31,9 @@ pub struct Thaw {
     pub tier: Tier,
     /// Number of days that the copies stay, at least 1.
     pub days: u32,
+    /// True if thaws that are in progress are requested again. S3 accepts that if the tier is
+    /// faster than the one before, and charges for both.
+    pub speeds_up: bool,
     /// Maximum number of calls in flight, at least 1.
     pub in_flight: usize,
     /// Time for which a failing call is retried.
@@ -42,6 +45,8 @@ pub struct Thaw {
 pub struct Thawed {
     pub key: Key,
     pub outcome: Result<ArchiveState, StoreError>,
+    /// True if S3 accepted a faster tier for a thaw in progress.
+    pub is_sped_up: bool,
 }
 
 /// The answer of S3 about one object.
@@ -76,8 +81,15 @@ impl Store {
         let infos = &infos;
         // With borrowed keys the future would not be `Send`.
         let each = keys.iter().cloned().map(|key| async move {
-            let outcome = self.thaw_one(&key, &infos[&key], thaw, now).await;
-            Thawed { key, outcome }
+            let info = &infos[&key];
+            if thaw.speeds_up && info.state(now) == ArchiveState::InProgress {
+                let asked = self.request_thaw(&key, info, thaw).await;
+                let is_sped_up = asked.as_ref().is_ok_and(|accepted| *accepted);
+                let outcome = asked.map(|_| ArchiveState::InProgress);
+                return Thawed { key, outcome, is_sped_up };
+            }
+            let outcome = self.thaw_one(&key, info, thaw, now).await;
+            Thawed { key, outcome, is_sped_up: false }
         });
         Ok(futures::stream::iter(each).buffered(thaw.in_flight.max(1)).collect().await)
     }
@@ -120,22 +132,24 @@ impl Store {
         }
     }
 
+    /// Returns whether S3 accepted the request. It does not if a thaw is in progress, unless the
+    /// tier is faster.
     async fn request_thaw(
         &self,
         key: &Key,
         info: &ArchiveInfo,
         thaw: &Thaw,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let request = restore_request(info.class.as_deref(), thaw);
         self.retry(thaw.retry_for, || {
             let restore = self.client.restore_object().bucket(self.bucket()).key(key.as_str());
             let restore = restore.restore_request(request.clone());
             self.call("thaw", key, async move {
                 match restore.send().await {
-                    Ok(_) => Ok(()),
+                    Ok(_) => Ok(true),
                     // Another process requested it, or an earlier attempt whose
                     // answer was lost.
-                    Err(err) if err.code() == Some("RestoreAlreadyInProgress") => Ok(()),
+                    Err(err) if err.code() == Some("RestoreAlreadyInProgress") => Ok(false),
                     Err(err) => Err(err),
                 }
             })

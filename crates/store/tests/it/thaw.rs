@@ -9,7 +9,8 @@ use s3up_store::{ArchiveState, Kind, Put, Thaw, Thawed, Tier};
 use crate::fixture::{RETRY_FOR, World, put_small};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-const THAW: Thaw = Thaw { tier: Tier::Standard, days: 7, in_flight: 4, retry_for: RETRY_FOR };
+const THAW: Thaw =
+    Thaw { tier: Tier::Standard, days: 7, speeds_up: false, in_flight: 4, retry_for: RETRY_FOR };
 
 #[tokio::test]
 async fn many_objects_are_requested_and_become_readable() {
@@ -92,6 +93,25 @@ async fn a_thaw_that_is_already_in_progress_is_not_an_error() {
 
     assert_eq!(world.calls(Op::RestoreObject), 2, "the second call found the thaw in progress");
     assert_eq!(states(thawed), [ArchiveState::InProgress]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_thaw_in_progress_is_sped_up_by_a_faster_tier_only() {
+    let world = World::small().await;
+    world.s3.set_restore_delay(DAY);
+    let keys = store(&world, &[("cold", "GLACIER")]).await;
+    let bulk = Thaw { tier: Tier::Bulk, ..THAW };
+    world.store.thaw(&keys, &bulk, world.s3.now()).await.unwrap();
+    let sped_up = async |thaw: &Thaw| {
+        let thawed = world.store.thaw(&keys, thaw, world.s3.now()).await.unwrap();
+        thawed[0].is_sped_up
+    };
+
+    assert!(!sped_up(&THAW).await, "not without being asked");
+    assert!(sped_up(&Thaw { speeds_up: true, ..THAW }).await);
+    assert!(!sped_up(&Thaw { speeds_up: true, ..THAW }).await, "it has this tier");
+    assert_eq!(world.calls(Op::RestoreObject), 3);
     world.stop().await;
 }
 

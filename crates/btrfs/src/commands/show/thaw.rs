@@ -17,11 +17,15 @@ pub struct ThawLine {
     pub chunks_ready: usize,
     /// Number of chunks that are not readable yet.
     pub chunks_archived: usize,
+    /// Number of documents that a rule of the bucket archived. They are counted as chunks above.
+    pub documents: usize,
     pub bytes: u64,
     pub bytes_ready: u64,
     /// Number of chunks that this run requested.
     pub asked: usize,
     pub extended: usize,
+    /// Number of thaws in progress that S3 continues with a faster tier.
+    pub sped_up: usize,
     pub waited_seconds: u64,
     /// Time at which the first copy expires.
     pub expires_at: Option<String>,
@@ -38,10 +42,12 @@ impl ThawLine {
             chunks: state.total,
             chunks_ready: state.ready,
             chunks_archived: state.total - state.ready,
+            documents: state.documents,
             bytes: state.total_bytes,
             bytes_ready: state.ready_bytes,
             asked: thawed.requested,
             extended: thawed.extended,
+            sped_up: thawed.sped_up,
             waited_seconds: thawed.waited.as_secs(),
             expires_at: at.map(seconds),
         }
@@ -51,12 +57,17 @@ impl ThawLine {
 /// Formats a thaw: how much of it can be read, then what this run did.
 pub fn to_text(line: &ThawLine) -> String {
     let ThawLine { subvolume, manifest, chunks, chunks_ready, asked, extended, .. } = line;
+    let noun = if line.documents == 0 { "chunks" } else { "objects" };
     let (ready, all) = (Size(line.bytes_ready), Size(line.bytes));
+    let sped_up = match line.sped_up {
+        0 => String::new(),
+        count => format!(", and sped up {count} in progress"),
+    };
     let until = line.expires_at.as_deref();
     let until = until.map(|at| format!("; copies stay until {at}")).unwrap_or_default();
     format!(
-        "{subvolume}: {chunks_ready} of {chunks} chunks are readable ({ready} of {all}){until}\n\
-         {subvolume}: this run requested {} and extended {}\n\
+        "{subvolume}: {chunks_ready} of {chunks} {noun} are readable ({ready} of {all}){until}\n\
+         {subvolume}: this run requested {} and extended {}{sped_up}\n\
          {subvolume}: manifest {manifest}\n",
         Count::of(*asked, "thaw"),
         Count::of(*extended, "copy"),
@@ -81,7 +92,8 @@ mod tests {
             expires_at: Some(SystemTime::UNIX_EPOCH),
             ..ThawState::default()
         };
-        let thawed = Thawed { state, requested: 2, extended: 1, waited: Duration::from_secs(7) };
+        let thawed =
+            Thawed { state, requested: 2, extended: 1, sped_up: 0, waited: Duration::from_secs(7) };
 
         let line = ThawLine::of("data", "full/m.json", &thawed);
 

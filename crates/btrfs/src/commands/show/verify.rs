@@ -19,6 +19,9 @@ pub struct VerifyLine {
     pub without_checksum: usize,
     /// Chunks that were not read because they must be thawed first.
     pub archived: Vec<String>,
+    /// Incrementals that only btrfs-to-s3 can restore, because the snapshot and its parent have
+    /// the same UUID.
+    pub same_uuid: Vec<String>,
     pub unknown: usize,
     pub findings: Vec<FindingLine>,
 }
@@ -26,8 +29,8 @@ pub struct VerifyLine {
 #[derive(Debug, Serialize)]
 pub struct FindingLine {
     pub key: String,
-    /// `missing`, `size`, `checksum`, `storage_class`, `encryption`, `chain` or
-    /// `content`.
+    /// `missing`, `size`, `checksum`, `storage_class`, `encryption`,
+    /// `archived_document`, `chain` or `content`.
     pub what: &'static str,
     pub detail: String,
 }
@@ -43,6 +46,7 @@ impl VerifyLine {
             bytes_read: (depth != Depth::Reported).then_some(verified.bytes_read),
             without_checksum: verified.without_checksum,
             archived: verified.archived.iter().map(|key| key.as_str().to_owned()).collect(),
+            same_uuid: verified.same_uuid.iter().map(|key| key.as_str().to_owned()).collect(),
             unknown: verified.unknown,
             findings: verified
                 .findings
@@ -96,6 +100,12 @@ fn notes(line: &VerifyLine) -> String {
         text.push_str(&format!(
             "{subvolume}: no manifest names {}; 'btrfs-to-s3 list' shows them\n",
             Count::of(*unknown, "object")
+        ));
+    }
+    for key in &line.same_uuid {
+        text.push_str(&format!(
+            "{subvolume}: {key}: the snapshot and its parent have the same UUID; only \
+             btrfs-to-s3 can restore it, 'btrfs receive' by hand cannot\n"
         ));
     }
     for key in archived {

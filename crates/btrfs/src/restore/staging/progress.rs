@@ -9,9 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::restore::uuid_rewrite::UuidSalt;
 
+/// Version of the way in which backups are received. A backup that was received in another way may
+/// differ, so it is received again. Version 1 sets the attributes last that new files inherit.
+const VERSION: u32 = 1;
+
 /// The content of the marker file of a staging directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
+    #[serde(default)]
+    version: u32,
     /// Makes the UUIDs that backups are received under.
     pub salt: UuidSalt,
     /// Digests of the manifests of the received backups, from the full on.
@@ -44,7 +50,7 @@ pub struct ReceivedBackup {
 
 impl Progress {
     pub fn none(salt: UuidSalt) -> Progress {
-        Progress { salt, received: Vec::new(), last: None, renamed_uuid: None }
+        Progress { version: VERSION, salt, received: Vec::new(), last: None, renamed_uuid: None }
     }
 
     /// Returns how many backups of `chain` need not be received again, and the newest of them,
@@ -54,7 +60,8 @@ impl Progress {
         let is_newest = self.received.len() == chain.len();
         // Only the newest backup is received under its own UUID, and must be.
         let has_own_uuid = !is_newest || last.sent_uuid == last.received_uuid;
-        let fits = !self.received.is_empty() && chain.starts_with(&self.received) && has_own_uuid;
+        let is_begun = !self.received.is_empty() && chain.starts_with(&self.received);
+        let fits = self.version == VERSION && is_begun && has_own_uuid;
         fits.then_some((self.received.len(), last))
     }
 
@@ -103,5 +110,25 @@ mod tests {
             let got = progress.begins(&digests(chain)).map(|(count, _)| count);
             assert_eq!(got, want, "{situation}");
         }
+    }
+
+    #[test]
+    fn what_another_version_received_is_received_again() {
+        let digest = Sha256Digest::of(&[1]);
+        let mut progress = Progress::none(UuidSalt([1; 16]));
+        let last = ReceivedBackup {
+            name: b"data".to_vec(),
+            uuid: "uuid".to_owned(),
+            sent_uuid: [1; 16],
+            received_uuid: [1; 16],
+            ctransid: 7,
+            root_times: None,
+        };
+        progress.add(digest, last);
+        assert!(progress.begins(&[digest]).is_some());
+        let mut json = serde_json::to_value(&progress).unwrap();
+        json.as_object_mut().unwrap().remove("version");
+        let before: Progress = serde_json::from_value(json).unwrap();
+        assert!(before.begins(&[digest]).is_none());
     }
 }

@@ -141,7 +141,7 @@ pub async fn archive(world: &World) {
 }
 
 pub async fn thaw(world: &World, retry_for: Duration) -> Result<(), String> {
-    let thaw = Thaw { tier: Tier::Bulk, days: 1, in_flight: 2, retry_for };
+    let thaw = Thaw { tier: Tier::Bulk, days: 1, speeds_up: false, in_flight: 2, retry_for };
     let keys = ["cold/1", "cold/2"].map(key);
     let thawed = world.store.thaw(&keys, &thaw, world.s3.now()).await.map_err(store_message)?;
     thawed.into_iter().try_for_each(|it| it.outcome.map(drop)).map_err(store_message)
