@@ -4,8 +4,8 @@
 # listing, GetObjectAttributes with the content of the object.
 #
 # The S3 reference names these by a query parameter; what a server does not know is expected to be refused
-# (501), as most servers do. RGW leaves the parameter out of account. Whoever tidies the settings
-# of a bucket before its first use removes it, and whoever asks for the size and checksum of an object
+# (501), as most servers do. RGW leaves the parameter out of account. A script that tidies the settings
+# of a bucket before its first use removes it, and a client that asks for the size and checksum of an object
 # loads it whole. (SeaweedFS 4.48 and Swift 2.30.1 delete the bucket in the same way, by other settings.)
 . "$(dirname "$0")/common.sh"
 
