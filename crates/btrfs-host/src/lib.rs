@@ -7,14 +7,15 @@
 //! Not here: the format of send streams (`btrfs-sendstream`), S3, configuration,
 //! and which snapshots are ours.
 
+pub mod attributes;
 mod child;
 pub mod compressed;
 pub mod exit_report;
 pub mod filesystem;
+pub mod forecast;
 pub mod identity;
 pub mod long_paths;
 pub mod nested;
-pub mod nocow;
 pub mod read_errors;
 pub mod receivable;
 pub mod receive;

@@ -5,6 +5,7 @@
 //! others.
 
 mod after_failure;
+mod before_upload;
 mod check_stream;
 mod context;
 pub mod error;
@@ -17,11 +18,10 @@ pub mod observe_interrupted;
 pub mod planner;
 mod upload;
 
-use btrfs_host::{nested, nocow, received_source};
 use jiff::Timestamp;
 use s3up_cli::Signal;
 use s3up_core::error_chain;
-use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::names::{SnapshotName, SubvolumeName};
 use s3up_repository::publish;
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
@@ -29,7 +29,7 @@ use crate::backup::context::Job;
 pub use crate::backup::context::{Backup, BackupOptions};
 use crate::backup::error::Failure;
 use crate::backup::planner::{Planned, Planner};
-use crate::plan::decide::{Step, Why};
+use crate::plan::decide::Step;
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{self, CreatedBy, PublishedBefore};
 use crate::snapshots::received_parent;
@@ -130,17 +130,6 @@ impl Backup {
         }
     }
 
-    /// Warns about data that a send stream does not contain.
-    async fn warn(&self, job: &Job<'_>) {
-        let Subvolume { name, path } = job.subvolume;
-        nested::warn(&self.btrfs, name.as_str(), path).await;
-        received_source::warn(&self.btrfs, name.as_str(), path).await;
-        if job.step == Step::Full(Why::FirstBackup) {
-            let snapshot = self.snapshot_dir().path_of(&job.backup);
-            nocow::warn(name.as_str(), &snapshot, self.clock).await;
-        }
-    }
-
     /// Sends and publishes one snapshot. A failure leaves nothing behind, or only what
     /// the next run resumes.
     async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
@@ -191,7 +180,7 @@ impl Backup {
             return self.publish_complete(job).await;
         }
         tokio::select! {
-            () = self.warn(job) => {}
+            () = self.before_upload(job) => {}
             // The next step notices the signal, too.
             _ = self.shutdown.wait() => {}
         }

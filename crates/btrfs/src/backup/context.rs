@@ -31,6 +31,8 @@ use crate::snapshots::record::{RUN_METADATA, Records, RunId};
 #[derive(Clone, Debug)]
 pub struct BackupOptions {
     pub base_dir: PathBuf,
+    /// Paths of all configured subvolumes, and of nested ones that need no backup.
+    pub covered: Vec<PathBuf>,
     /// Number of local snapshots to keep of each subvolume, at least 1.
     pub retain: usize,
     pub schedule: Schedule,

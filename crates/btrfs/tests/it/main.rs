@@ -10,6 +10,7 @@ mod damage;
 mod drills;
 mod estimates;
 mod fixture;
+mod forecasts;
 mod format;
 mod freezing;
 mod hard_sources;

@@ -4,6 +4,7 @@
 mod builder;
 mod cuts;
 mod encode;
+mod forecasts;
 mod golden;
 mod refusals;
 mod uuid_rewrite;
