@@ -1,7 +1,7 @@
 //! Compares a restored tree with the snapshot that was sent.
 //!
 //! Both trees are walked together, directory by directory ([`run`]); threads read the contents of
-//! files. Compared are kind, content, length, permissions, owner, modification time,
+//! files, but not the holes that both have. Compared are kind, content, length, permissions, owner, modification time,
 //! symlink targets, device numbers, hard links, and extended attributes with ACLs. Not compared is
 //! what `btrfs send` does not carry: atime and ctime, inode flags, the position of holes. A
 //! subvolume inside the source is not part of a snapshot; it is only counted.
@@ -23,7 +23,7 @@ mod walk;
 pub use self::difference::{Difference, Differences, Mismatch, Side};
 pub use self::hard_links::LINKED_MAX;
 pub use self::proof::{CompareOptions, Proof, Source, find_source};
-pub use self::request::{Extent, Request, Restored};
+pub use self::request::{Extent, Request, Restored, SampleLimits};
 pub use self::result::{CompareError, Compared};
 pub use self::run::compare;
 

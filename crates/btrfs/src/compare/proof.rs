@@ -11,10 +11,14 @@ use s3up_core::{Count, Size, error_chain};
 use s3up_repository::manifest::Manifest;
 
 use super::hard_links::LINKED_MAX;
-use super::request::{Extent, Request, Restored};
+use super::request::{Extent, Request, Restored, SampleLimits};
 use super::result::{CompareError, Compared};
 use super::run::compare;
 use s3up_cli::ShutdownSignal;
+
+/// Most content that a sample compares. A disk reads it within minutes, whatever the length
+/// of the files.
+const SAMPLE_BYTES_MAX: u64 = 16 << 30;
 
 /// The snapshot that a backup was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,9 +111,11 @@ impl CompareOptions {
         shutdown: &ShutdownSignal,
         progress: &ProgressSink,
     ) -> Result<Proof, CompareError> {
-        let files_max = match self.extent {
+        let sample = match self.extent {
             Extent::Full => None,
-            Extent::Sample => Some(self.sample_max_files),
+            Extent::Sample => {
+                Some(SampleLimits { files_max: self.sample_max_files, bytes_max: SAMPLE_BYTES_MAX })
+            }
             Extent::Nothing => {
                 return Ok(Proof::Stream { why: "no comparison was requested".to_owned() });
             }
@@ -122,7 +128,7 @@ impl CompareOptions {
             Source::NotHere { why } => Ok(Proof::Stream { why }),
             Source::Here(source) => {
                 let (from, progress) = (source.clone(), progress.clone());
-                let request = Request { source: from, restored, files_max, progress };
+                let request = Request { source: from, restored, sample, progress };
                 let compared = compare(request, shutdown).await?;
                 Ok(Proof::Compared { source, extent: self.extent, compared })
             }
@@ -157,12 +163,16 @@ impl fmt::Display for Proof {
             }
             Proof::Compared { source, compared, .. } => (source, compared),
         };
-        let Compared { entries, files, files_read, bytes_read, .. } = compared;
+        let Compared { entries, files, files_read, files_in_part, bytes_read, .. } = compared;
         let bytes = Size(*bytes_read);
-        if files_read == files {
+        if files_read == files && *files_in_part == 0 {
             write!(f, "every byte of {} ({bytes})", Count(*files, "file"))?;
         } else {
-            write!(f, "the content of {files_read} of {files} files ({bytes})")?;
+            write!(f, "the content of {files_read} of {files} files")?;
+            if *files_in_part > 0 {
+                write!(f, ", {files_in_part} of them in part")?;
+            }
+            write!(f, " ({bytes})")?;
         }
         write!(
             f,
@@ -215,6 +225,9 @@ mod tests {
         assert_eq!(proof(&compared).to_string(), format!("{all}{more}"));
         compared.files_read = 2;
         assert!(proof(&compared).to_string().starts_with("the content of 2 of 5 files"));
+        compared.files_in_part = 1;
+        let in_part = "the content of 2 of 5 files, 1 of them in part (2.0 KiB)";
+        assert!(proof(&compared).to_string().starts_with(in_part));
         let stream = Proof::Stream { why: "it is gone".to_owned() };
         assert_eq!(stream.to_string(), "verified by the checksums of the stream only: it is gone");
         assert_eq!((stream.word(), stream.compared()), ("stream", None));

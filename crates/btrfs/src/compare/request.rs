@@ -20,9 +20,17 @@ pub struct Request {
     /// A read-only snapshot.
     pub source: PathBuf,
     pub restored: Restored,
-    /// Maximum number of files whose content is compared; `None` for all.
-    pub files_max: Option<u64>,
+    /// Limits of a sample; `None` compares every byte.
+    pub sample: Option<SampleLimits>,
     pub progress: ProgressSink,
+}
+
+/// How much content a sample compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SampleLimits {
+    pub files_max: u64,
+    /// Each file of the sample gets an equal share, and at least one piece of 1 MiB.
+    pub bytes_max: u64,
 }
 
 #[derive(Clone, Debug)]

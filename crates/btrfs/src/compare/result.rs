@@ -19,6 +19,8 @@ pub struct Compared {
     pub files: u64,
     /// Number of files whose content was compared.
     pub files_read: u64,
+    /// Number of files of which only pieces were compared.
+    pub files_in_part: u64,
     pub bytes_read: u64,
     /// Number of subvolumes inside the source, which a snapshot does not contain.
     pub nested: u64,
@@ -43,5 +45,6 @@ pub(super) struct Shared<'a> {
     pub progress: Progress,
     pub differences: Mutex<Differences>,
     pub files_read: AtomicU64,
+    pub files_in_part: AtomicU64,
     pub bytes_read: AtomicU64,
 }

@@ -50,15 +50,19 @@ impl Drop for StopsWhenDropped {
 
 pub(super) fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compared, CompareError> {
     allow_many_files();
-    let pick = match request.files_max {
-        None => Pick::All,
-        Some(max) => pick(&request.source, max, stop)?,
+    let (pick, file_bytes_max) = match request.sample {
+        None => (Pick::All, None),
+        Some(limits) => {
+            let (pick, count) = pick(&request.source, limits.files_max, stop)?;
+            (pick, Some(limits.bytes_max / count.max(1)))
+        }
     };
     let shared = Shared {
         stop,
         progress: request.progress.bytes("compare", None),
         differences: Mutex::default(),
         files_read: AtomicU64::new(0),
+        files_in_part: AtomicU64::new(0),
         bytes_read: AtomicU64::new(0),
     };
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
@@ -66,7 +70,7 @@ pub(super) fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compar
     let waiting = Mutex::new(waiting);
     let mut compared = thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| content::compare_all(&waiting, &shared));
+            scope.spawn(|| content::compare_all(&waiting, file_bytes_max, &shared));
         }
         let mut walk = Walk::begin(request, &shared, pick)?;
         walk.run(&to_threads);
@@ -75,14 +79,15 @@ pub(super) fn compare_now(request: &Request, stop: &AtomicBool) -> Result<Compar
         Ok(walk.compared())
     })?;
     compared.files_read = shared.files_read.into_inner();
+    compared.files_in_part = shared.files_in_part.into_inner();
     compared.bytes_read = shared.bytes_read.into_inner();
     compared.differences = shared.differences.into_inner().map_err(|_| CompareError::Thread)?;
     compared.differences.sort();
     Ok(compared)
 }
 
-/// Picks the files of the source with the smallest hashes.
-fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<Pick, CompareError> {
+/// Picks the files of the source with the smallest hashes. Returns how many as well.
+fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<(Pick, u64), CompareError> {
     let mut sample = Sample::new(max);
     let walk = btrfs_host::walk::Walk::below(source)
         .map_err(|error| CompareError::Io { path: source.to_owned(), source: error })?;
@@ -96,7 +101,8 @@ fn pick(source: &Path, max: u64, stop: &AtomicBool) -> Result<Pick, CompareError
             sample.add(path.strip_prefix(source).unwrap_or(&path));
         }
     }
-    Ok(sample.pick())
+    let count = sample.count();
+    Ok((sample.pick(), count))
 }
 
 /// Raises the limit of open files, because a deep tree needs two per level. Where the limit

@@ -37,6 +37,11 @@ impl Sample {
         }
     }
 
+    /// Returns the number of files that are picked.
+    pub fn count(&self) -> u64 {
+        self.least.len() as u64
+    }
+
     pub fn pick(self) -> Pick {
         match self.least.peek() {
             Some(greatest) if self.files > self.max => Pick::UpTo(*greatest),

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -67,7 +67,8 @@ fn to_come(path: &Path) -> Restored {
 
 fn compared(source: &Path, restored: &Path, files_max: Option<u64>) -> Compared {
     let (source, restored) = (source.into(), to_come(restored));
-    let request = Request { source, restored, files_max, progress: ProgressSink::silent() };
+    let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: u64::MAX });
+    let request = Request { source, restored, sample, progress: ProgressSink::silent() };
     compare_now(&request, &AtomicBool::new(false)).expect("a comparison")
 }
 
@@ -83,7 +84,8 @@ fn equal_trees_have_no_difference_to_the_last_byte() {
 
     assert_eq!(found.differences, Differences::default());
     assert_eq!((found.entries, found.files, found.files_read), (14, 6, 6));
-    assert_eq!(found.bytes_read, 5 + 7 + 2 * PIECE + 9 + 6 + 11);
+    // Of the long file, the blocks of its data.
+    assert!((5 + 7 + 13 + 6 + 11..PIECE).contains(&found.bytes_read), "{found:?}");
     let sampled = compared(one.path(), other.path(), Some(2));
     assert_eq!((sampled.files, sampled.entries), (6, 14));
     assert!((1..=2).contains(&sampled.files_read), "{sampled:?}");
@@ -190,7 +192,7 @@ fn the_root_is_compared_with_the_time_that_it_will_get() {
         [(gets(one.path()), None), (unknown, None), (gets(other.path()), Some(now.as_str()))];
     for (restored, want) in cases {
         let (source, progress) = (one.path().into(), ProgressSink::silent());
-        let request = Request { source, restored, files_max: None, progress };
+        let request = Request { source, restored, sample: None, progress };
         let found = compare_now(&request, &AtomicBool::new(false)).unwrap().differences;
         assert_eq!(found.count, u64::from(want.is_some()), "{found}");
         assert!(found.to_string().contains(want.unwrap_or_default()), "{found}");
@@ -239,12 +241,88 @@ fn a_tree_with_paths_beyond_the_length_limit_is_compared() {
     assert_eq!((found.files_read, found.entries), (1, 33));
 }
 
+/// Writes a file of 20 GiB with this data at these offsets, and equal times.
+fn write_sparse(root: &Path, data: &[(u64, &[u8])]) {
+    let file = fs::File::create(root.join("disk")).unwrap();
+    file.set_len(20 << 30).unwrap();
+    data.iter().for_each(|(at, bytes)| file.write_all_at(bytes, *at).unwrap());
+    file.sync_all().unwrap();
+    set_time(&root.join("disk"), 5);
+    set_time(root, 5);
+}
+
+#[test]
+fn holes_are_not_read() {
+    let zeros = vec![0; 1 << 16];
+    let (low, high) = (1 << 30, 19 << 30);
+    type Data<'a> = &'a [(u64, &'a [u8])];
+    #[rustfmt::skip]
+    let cases: [(Data<'_>, Data<'_>, Option<u64>); 7] = [
+        (&[],                            &[],                            None),
+        (&[(low, b"a"), (high, b"b")],   &[(low, b"a"), (high, b"b")],   None),
+        (&[(low, b"a"), (high, &zeros)], &[(low, b"a")],                 None),
+        (&[(low, b"a")],                 &[(low, b"a"), (7, &zeros)],    None),
+        (&[(low, b"a")],                 &[(low, b"a"), (high, b"b")],   Some(high)),
+        (&[(low, b"a"), (high, b"b")],   &[(low, b"a")],                 Some(high)),
+        (&[(high + 9, b"a")],            &[(high + 10, b"a")],           Some(high + 9)),
+    ];
+    for (n, (source, restored, differs)) in cases.into_iter().enumerate() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write_sparse(one.path(), source);
+        write_sparse(other.path(), restored);
+
+        let found = compared(one.path(), other.path(), None);
+
+        let content = differs.map(|at| Mismatch::Content { at });
+        let first = found.differences.first.first().map(|found| found.mismatch.clone());
+        assert_eq!(first, content, "case {n}");
+        assert!(found.bytes_read <= 1 << 20, "case {n}: {found:?}");
+        assert_eq!((found.files_read, found.files_in_part), (1, 0));
+    }
+}
+
+#[test]
+fn a_sample_has_a_limit_in_bytes_and_spreads_it() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = s3up_testkit::noise(64 << 20);
+    let mut changed = data.clone();
+    // In the second half: a sample that stops after its limit would miss it.
+    changed[40 << 20..56 << 20].fill(7);
+    let root = [(one.path(), &data), (other.path(), &changed)];
+    for (root, bytes) in root {
+        fs::write(root.join("disk"), bytes).unwrap();
+        set_time(&root.join("disk"), 5);
+        set_time(root, 5);
+    }
+    let sampled = |restored: &Path, bytes_max| {
+        let (source, progress) = (one.path().into(), ProgressSink::silent());
+        let sample = Some(SampleLimits { files_max: 10, bytes_max });
+        let request = Request { source, restored: to_come(restored), sample, progress };
+        compare_now(&request, &AtomicBool::new(false)).unwrap()
+    };
+
+    let equal = sampled(one.path(), 8 << 20);
+    let different = sampled(other.path(), 8 << 20);
+    let whole = sampled(one.path(), 65 << 20);
+
+    assert_eq!((equal.bytes_read, equal.files_in_part), (8 << 20, 1));
+    assert_eq!(equal.differences.count, 0);
+    assert_eq!(different.differences.count, 1, "{different:?}");
+    assert!(different.bytes_read <= 8 << 20);
+    assert_eq!((whole.bytes_read, whole.files_in_part), (64 << 20, 0));
+}
+
 #[test]
 fn a_stopped_comparison_reads_no_file() {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a"), "a").unwrap();
     let (source, progress) = (root.path().into(), ProgressSink::silent());
-    let request = Request { source, restored: to_come(root.path()), files_max: Some(1), progress };
+    let request = Request {
+        source,
+        restored: to_come(root.path()),
+        sample: Some(SampleLimits { files_max: 1, bytes_max: 1 }),
+        progress,
+    };
 
     let found = compare_now(&request, &AtomicBool::new(true)).unwrap();
 
@@ -254,10 +332,11 @@ fn a_stopped_comparison_reads_no_file() {
 #[test]
 fn a_missing_tree_is_an_error() {
     let root = tempfile::tempdir().unwrap();
-    let at = |source: &Path, restored: &Path, files_max| {
+    let at = |source: &Path, restored: &Path, files_max: Option<u64>| {
         let restored = Restored { path: restored.into(), root_times: None };
         let (source, progress) = (source.into(), ProgressSink::silent());
-        let request = Request { source, restored, files_max, progress };
+        let sample = files_max.map(|files_max| SampleLimits { files_max, bytes_max: 1 });
+        let request = Request { source, restored, sample, progress };
         compare_now(&request, &AtomicBool::new(false)).unwrap_err().to_string()
     };
     let none = Path::new("/no/such");
