@@ -1,22 +1,28 @@
-//! Logging to stderr: lines for a person, logfmt for a log collector, or JSON.
+//! Logging to stderr: sentences for a person, logfmt for a log collector, or JSON.
+//!
+//! Under journald each line begins with its priority (sd-daemon(3)), which journald takes
+//! off. Colours are left out if `NO_COLOR` is set or the terminal is `dumb`.
 //!
 //! Every line about an operation has a field `event` with a stable name.
 //! Timestamps are UTC. The crates that we depend on log one level less than our
 //! own (`warning` and above by default), so that `info` is about backups.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use std::os::unix::fs::MetadataExt;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tracing::Subscriber;
-use tracing::field::Field;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::field::MakeExt;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
@@ -72,6 +78,15 @@ pub struct LogArgs {
     pub log_format: Option<LogFormat>,
 }
 
+/// Properties of stderr on which the format depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Surroundings {
+    is_terminal: bool,
+    has_colours: bool,
+    /// True if journald reads stderr.
+    is_journal: bool,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("start logging")]
 pub struct LogError(#[from] tracing_subscriber::util::TryInitError);
@@ -84,18 +99,54 @@ impl LogArgs {
 
     /// Starts logging to stderr. A process can call this only once.
     pub fn init(&self) -> Result<(), LogError> {
-        let terminal = io::stderr().is_terminal();
-        Ok(self.subscriber(Stderr, terminal).try_init()?)
+        let surroundings = Surroundings::of_stderr();
+        let priorities = surroundings.is_journal;
+        Ok(self.subscriber(Stderr { priorities, level: None }, surroundings).try_init()?)
     }
 
-    fn subscriber<W>(&self, writer: W, terminal: bool) -> impl Subscriber + Send + Sync
+    fn subscriber<W>(&self, writer: W, surroundings: Surroundings) -> impl Subscriber + Send + Sync
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
+        let Surroundings { is_terminal, has_colours, .. } = surroundings;
         let level = self.log_level.unwrap_or(LogLevel::Info);
-        let format = self.log_format.unwrap_or(default_format(terminal));
+        let format = self.log_format.unwrap_or(default_format(is_terminal));
         tracing_subscriber::registry()
-            .with(layer(format, writer, terminal).with_filter(targets(level)))
+            .with(layer(format, writer, has_colours).with_filter(targets(level)))
+    }
+}
+
+impl Surroundings {
+    fn of_stderr() -> Surroundings {
+        let is_terminal = io::stderr().is_terminal();
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Surroundings {
+            is_terminal,
+            has_colours: is_terminal && variable("NO_COLOR").is_none() && !is_dumb(),
+            is_journal: variable("JOURNAL_STREAM").is_some_and(|stream| is_stderr(&stream)),
+        }
+    }
+}
+
+/// Returns true for a terminal that moves no cursor and shows no colours.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Returns true if `stream`, a value of `JOURNAL_STREAM` (systemd.exec(5)), is stderr. A
+/// process that inherited the variable may have another stderr.
+fn is_stderr(stream: &OsStr) -> bool {
+    let metadata = std::fs::metadata("/proc/self/fd/2");
+    metadata.is_ok_and(|stderr| *stream == *format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+/// Returns the priority of syslog(3) as sd-daemon(3) writes it.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
     }
 }
 
@@ -115,7 +166,11 @@ fn targets(level: LogLevel) -> Targets {
     })
 }
 
-fn layer<W>(format: LogFormat, writer: W, terminal: bool) -> Box<dyn Layer<Registry> + Send + Sync>
+fn layer<W>(
+    format: LogFormat,
+    writer: W,
+    has_colours: bool,
+) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -125,9 +180,9 @@ where
     match format {
         LogFormat::Human => lines
             .with_timer(UtcSeconds)
-            .fmt_fields(format::debug_fn(one_line_field).delimited(" "))
+            .fmt_fields(Sentence)
             .with_target(false)
-            .with_ansi(terminal)
+            .with_ansi(has_colours)
             .with_writer(writer)
             .boxed(),
         LogFormat::Logfmt => {
@@ -137,15 +192,60 @@ where
     }
 }
 
-/// Writes one field, escaped: a name from a disk or a request may contain line
-/// breaks and terminal sequences. The formats logfmt and JSON escape by
-/// themselves.
-fn one_line_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    let value = one_line(&format!("{value:?}"));
-    match field.name() {
-        "message" => write!(writer, "{value}"),
-        name if writer.has_ansi_escapes() => write!(writer, "\x1b[2m{name}=\x1b[0m{value}"),
-        name => write!(writer, "{name}={value}"),
+/// Formats the fields of a line for a person: the message, else the name of the event in
+/// words, then the other fields.
+///
+/// Values are escaped: a name from a disk or a request may contain line breaks and
+/// terminal sequences. The formats logfmt and JSON escape by themselves.
+struct Sentence;
+
+#[derive(Default)]
+struct Fields {
+    message: Option<String>,
+    event: Option<String>,
+    others: Vec<(&'static str, String)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.message = Some(value),
+            "event" => self.event = Some(value.replace('_', " ")),
+            name => self.others.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let is_sentence = matches!(field.name(), "message" | "event");
+        let shown = if is_sentence { value.to_owned() } else { format!("{value:?}") };
+        self.add(field, one_line(&shown));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, one_line(&format!("{value:?}")));
+    }
+}
+
+impl<'w> FormatFields<'w> for Sentence {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut found = Fields::default();
+        fields.record(&mut found);
+        let Fields { message, event, others } = found;
+        let mut gap = "";
+        if let Some(sentence) = message.filter(|message| !message.is_empty()).or(event) {
+            write!(writer, "{sentence}")?;
+            gap = " ";
+        }
+        for (name, value) in others {
+            match writer.has_ansi_escapes() {
+                true => write!(writer, "{gap}\x1b[2m{name}=\x1b[0m{value}")?,
+                false => write!(writer, "{gap}{name}={value}")?,
+            }
+            gap = " ";
+        }
+        Ok(())
     }
 }
 
@@ -163,12 +263,20 @@ impl FormatTime for UtcSeconds {
     }
 }
 
-/// A writer to stderr that hides the progress bars while it writes.
-struct Stderr;
+/// A writer to stderr that hides the progress bars while it writes. A line is one write.
+struct Stderr {
+    /// True if each line begins with its priority.
+    priorities: bool,
+    level: Option<Level>,
+}
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        progress::suspended(|| io::stderr().write_all(bytes))?;
+        let line = match self.level.filter(|_| self.priorities) {
+            Some(level) => [priority(level).as_bytes(), bytes].concat(),
+            None => bytes.to_owned(),
+        };
+        progress::suspended(|| io::stderr().write_all(&line))?;
         Ok(bytes.len())
     }
 
@@ -181,7 +289,11 @@ impl MakeWriter<'_> for Stderr {
     type Writer = Stderr;
 
     fn make_writer(&self) -> Stderr {
-        Stderr
+        Stderr { priorities: self.priorities, level: None }
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Stderr {
+        Stderr { priorities: self.priorities, level: Some(*metadata.level()) }
     }
 }
 
@@ -205,7 +317,7 @@ mod tests {
     fn each_format_has_the_event_and_its_fields_on_one_line() {
         #[rustfmt::skip]
         let cases = [
-            (None,                    true,  "Z  INFO stored event=\"upload\" path=\"a\\nb\" bytes=3"),
+            (None,                    true,  "Z  INFO stored path=\"a\\nb\" bytes=3"),
             (None,                    false, "level=info target=s3up_cli::log::tests message=stored event=upload path=\"a\\nb\" bytes=3"),
             (Some(LogFormat::Logfmt), true,  "level=info target=s3up_cli::log::tests message=stored event=upload path=\"a\\nb\" bytes=3"),
             (Some(LogFormat::Json),   true,  "\"message\":\"stored\",\"event\":\"upload\",\"path\":\"a\\nb\",\"bytes\":3"),
@@ -221,6 +333,39 @@ mod tests {
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             assert_eq!(text.contains('\x1b'), log_format.is_none() && terminal, "{text}");
         }
+    }
+
+    #[test]
+    fn a_line_for_a_person_is_a_sentence() {
+        let args = LogArgs { log_level: None, log_format: Some(LogFormat::Human) };
+
+        let text = logged(args, false, || {
+            tracing::info!(event = "snapshot_created", snapshot = %"data__full", "");
+            tracing::info!(event = "upload_limits", concurrency = 4);
+            tracing::warn!(event = "space_low", "the disk is full");
+            tracing::info!(bytes = 3);
+        });
+
+        let lines: Vec<_> = text.lines().map(|line| line.split_once("Z ").unwrap().1).collect();
+        #[rustfmt::skip]
+        let want = [
+            " INFO snapshot created snapshot=data__full",
+            " INFO upload limits concurrency=4",
+            " WARN the disk is full",
+            " INFO bytes=3",
+        ];
+        assert_eq!(lines, want);
+    }
+
+    #[test]
+    fn journald_learns_the_priority_of_a_line() {
+        let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+        assert_eq!(levels.map(priority), ["<3>", "<4>", "<6>", "<7>", "<7>"]);
+        let stderr = std::fs::metadata("/proc/self/fd/2").unwrap();
+        let stream = |dev: u64, ino: u64| is_stderr(OsStr::new(&format!("{dev}:{ino}")));
+        assert!(stream(stderr.dev(), stderr.ino()));
+        assert!(!stream(stderr.dev(), stderr.ino() + 1));
+        assert!(!is_stderr(OsStr::new("")));
     }
 
     #[test]
@@ -281,7 +426,9 @@ mod tests {
     fn logged(args: LogArgs, terminal: bool, log: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = args.subscriber(move || writer.clone(), terminal);
+        let has_colours = terminal;
+        let surroundings = Surroundings { is_terminal: terminal, has_colours, is_journal: false };
+        let subscriber = args.subscriber(move || writer.clone(), surroundings);
         tracing::subscriber::with_default(subscriber, log);
         let bytes = lines.0.lock().expect("no writer panicked").clone();
         String::from_utf8(bytes).expect("log lines are UTF-8")

@@ -1,17 +1,21 @@
 //! Progress bars for a terminal: bytes, rate and remaining time.
 //!
 //! Bars are drawn on stderr, so that stdout holds data only. Nothing is drawn if
-//! stderr is not a terminal. Log lines that are written while a bar is shown
+//! stderr is no terminal, or a `dumb` one. Log lines that are written while a bar is shown
 //! appear above it.
 
 use std::sync::LazyLock;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::log::is_dumb;
 use crate::one_line::one_line;
 
 /// All bars of the process, so that several are drawn below each other.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+static BARS: LazyLock<MultiProgress> = LazyLock::new(|| match is_dumb() {
+    true => MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+    false => MultiProgress::new(),
+});
 
 const WITH_TOTAL: &str = "{msg} [{bar:30}] {binary_bytes}/{binary_total_bytes}, \
                           {binary_bytes_per_sec}, {eta} left";
