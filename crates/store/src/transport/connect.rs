@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::sync::OnceCell;
@@ -50,6 +56,7 @@ impl Store {
             .tls_provider(http)
             .tls_context(tls_context(&settings)?)
             .build_https();
+        let local = local_credentials(http.clone());
         let base = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
             .http_client(http)
@@ -69,6 +76,9 @@ impl Store {
                     None,
                     "configuration",
                 )),
+            Credentials::DefaultChain if settings.endpoint.is_some() => {
+                base.credentials_provider(local)
+            }
             Credentials::DefaultChain => base,
         };
         let mut config = aws_sdk_s3::config::Builder::from(&base.load().await)
@@ -131,4 +141,19 @@ fn tls_context(settings: &Settings) -> Result<TlsContext, ConnectError> {
         context = context.with_trust_store(TrustStore::empty().with_pem_certificate(pem));
     }
     context.build().map_err(|err| ConnectError::CaContent { path: name, what: err.to_string() })
+}
+
+/// Returns the credentials of the environment, a profile or a web identity. Unlike the SDK's
+/// default chain it does not ask the metadata address, which only AWS has: elsewhere no
+/// request is answered, and the lack of credentials would show after many seconds.
+fn local_credentials(http: impl HttpClient + 'static) -> CredentialsProviderChain {
+    let config = ProviderConfig::without_region().with_http_client(http);
+    let profile = ProfileFileCredentialsProvider::builder().configure(&config).build();
+    let identity = WebIdentityTokenCredentialsProvider::builder().configure(&config).build();
+    CredentialsProviderChain::first_try(
+        "environment",
+        EnvironmentVariableCredentialsProvider::new(),
+    )
+    .or_else("profile", profile)
+    .or_else("web identity", identity)
 }

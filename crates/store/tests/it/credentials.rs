@@ -120,7 +120,6 @@ async fn run_child(world: &World, home: &Path, environment: &[(&str, &str)]) -> 
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", home)
-        .env("AWS_EC2_METADATA_DISABLED", "true")
         .env(ENDPOINT, world.s3.endpoint())
         .envs(environment.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output());
