@@ -11,6 +11,7 @@
 //! ([`retention`](crate::retention)).
 
 pub mod builder;
+pub mod prefixes;
 pub mod read;
 
 use std::collections::{BTreeMap, BTreeSet};

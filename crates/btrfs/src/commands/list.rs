@@ -1,7 +1,11 @@
 //! `list`: prints what the bucket holds.
 
+use anyhow::anyhow;
 use s3up_cli::{Exit, ShutdownSignal};
+use s3up_core::error_chain;
 use s3up_repository::catalogue::Catalogue;
+use s3up_repository::catalogue::prefixes::{Prefixes, prefixes};
+use s3up_repository::documents::Bucket;
 
 use super::bucket_args::BucketAccess;
 use super::{Output, connect, now, print, stopped_by};
@@ -22,15 +26,45 @@ pub async fn run(access: &BucketAccess, names: &[String], output: Output) -> any
         };
         all.push(Contents::of(&catalogue, layout, now));
     }
-    if all.is_empty() {
-        let prefix = layout.prefix();
-        tracing::warn!(
-            event = "no_backups_found",
-            "found no backups below the prefix {prefix}; check bucket and prefix"
-        );
-    }
     print(&match output {
         Output::Table => to_table(&all),
         Output::Json => json(&all),
-    })
+    })?;
+    if !all.iter().all(Contents::is_empty) {
+        return Ok(Exit::Done);
+    }
+    let elsewhere = tokio::select! {
+        elsewhere = elsewhere(&bucket) => elsewhere,
+        stop = shutdown.wait() => return Err(stopped_by(stop)),
+    };
+    let prefix = layout.prefix();
+    match (elsewhere, all.is_empty()) {
+        (Some(elsewhere), _) => {
+            Err(anyhow!("found no backups below the prefix {prefix}; {elsewhere}"))
+        }
+        (None, true) => {
+            Err(anyhow!("found no backups below the prefix {prefix}; check bucket and prefix"))
+        }
+        // A configured host before its first backup.
+        (None, false) => Ok(Exit::Done),
+    }
+}
+
+/// Returns a sentence that names the other prefixes with backups in the bucket.
+async fn elsewhere(bucket: &Bucket) -> Option<String> {
+    let Prefixes { found, is_complete } = match prefixes(bucket).await {
+        Ok(prefixes) => prefixes,
+        Err(err) => {
+            let error = error_chain(&err);
+            tracing::info!(event = "prefixes_not_listed", "cannot look for other prefixes: {error}");
+            return None;
+        }
+    };
+    if found.is_empty() {
+        return None;
+    }
+    let shown = |prefix: &String| if prefix.is_empty() { "\"\"".to_owned() } else { prefix.clone() };
+    let names: Vec<_> = found.iter().map(shown).collect();
+    let more = if is_complete { "" } else { " and perhaps others" };
+    Some(format!("the bucket has backups below: {}{more}", names.join(", ")))
 }

@@ -67,9 +67,22 @@ async fn a_list_needs_no_configuration_file() {
     assert!(missing.stderr.contains("--region") && missing.stderr.contains("--prefix"));
     wrong.failed_with(2, &["s3.prefix"]);
     nothing_said.failed_with(2, &["without a configuration, --bucket"]);
-    assert_eq!((elsewhere.code, elsewhere.stdout.trim()), (Some(0), "[]"));
-    let text = "found no backups below the prefix Nas/";
-    assert!(elsewhere.stderr.contains(text), "{}", elsewhere.stderr);
+    assert_eq!(elsewhere.stdout.trim(), "[]");
+    let text = "found no backups below the prefix Nas/; the bucket has backups below: nas/";
+    elsewhere.failed_with(1, &[text]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_prefix_in_the_configuration_is_told() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let before = world.run(&["list"]).await;
+    world.backup().await;
+
+    let wrong = world.run(&["list", "--set", "s3.prefix=nass"]).await;
+
+    assert_eq!(before.code, Some(0), "{}", before.stderr);
+    assert!(before.stdout.contains("no backup has been published"), "{}", before.stdout);
+    wrong.failed_with(1, &["below the prefix nass/; the bucket has backups below: nas/"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,8 @@ pub struct BackupLine {
     pub state: &'static str,
     /// Why the backup is broken.
     pub error: Option<String>,
+    /// Program that the restoring host needs, with its first release. `null` for protocol 1.
+    pub restore_needs: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,6 +68,11 @@ pub struct UnknownLine {
 }
 
 impl Contents {
+    /// Returns true if there is no object of this subvolume in the bucket.
+    pub fn is_empty(&self) -> bool {
+        self.pointer == "nothing" && self.unknown_count == 0 && backups(self).next().is_none()
+    }
+
     pub fn of(catalogue: &Catalogue, layout: &Layout, now: Timestamp) -> Contents {
         let publications = catalogue.publications();
         let line = |n: usize| BackupLine::of(&catalogue.backups[n], &publications[n], now);
@@ -139,16 +146,16 @@ impl BackupLine {
             parent_manifest: manifest.and_then(|entry| entry.manifest.parent_manifest.clone()),
             state: word,
             error,
+            restore_needs: manifest.and_then(|entry| needs(entry.manifest.stream_protocol)),
         }
     }
 
-    fn cells(&self, subvolume: &str) -> [String; 7] {
+    fn cells(&self, subvolume: &str) -> [String; 6] {
         [
             subvolume.to_owned(),
             self.created_at.clone(),
             self.kind.clone(),
             Size(self.total_bytes).to_string(),
-            self.chunks.to_string(),
             match self.storage_classes.is_empty() {
                 true => "-".to_owned(),
                 false => self.storage_classes.join("+"),
@@ -164,7 +171,7 @@ impl BackupLine {
 /// Formats a table of all backups, oldest first, then notes about problems. A
 /// generation starts at each full.
 pub fn to_table(all: &[Contents]) -> String {
-    let header = ["SUBVOLUME", "CREATED", "KIND", "SIZE", "CHUNKS", "CLASS", "STATE"];
+    let header = ["SUBVOLUME", "CREATED", "KIND", "SIZE", "CLASS", "STATE"];
     let mut text = table(header, all.iter().flat_map(rows));
     for contents in all {
         text.push_str(&notes(contents));
@@ -172,10 +179,20 @@ pub fn to_table(all: &[Contents]) -> String {
     text
 }
 
-fn rows(contents: &Contents) -> Vec<[String; 7]> {
-    let name = &contents.subvolume;
+/// Returns what it takes to receive a stream of this protocol.
+fn needs(protocol: Option<u32>) -> Option<&'static str> {
+    protocol.filter(|protocol| *protocol >= 2).map(|_| "btrfs-progs 6.2")
+}
+
+/// Returns the backups that have a chain, oldest first, then the broken ones.
+fn backups(contents: &Contents) -> impl Iterator<Item = &BackupLine> {
     let sound = contents.generations.iter().flat_map(|generation| &generation.backups);
-    sound.chain(&contents.broken).map(|line| line.cells(name)).collect()
+    sound.chain(&contents.broken)
+}
+
+fn rows(contents: &Contents) -> Vec<[String; 6]> {
+    let name = &contents.subvolume;
+    backups(contents).map(|line| line.cells(name)).collect()
 }
 
 fn notes(contents: &Contents) -> String {
@@ -186,6 +203,13 @@ fn notes(contents: &Contents) -> String {
     }
     if contents.pointer == "nothing" {
         text.push_str(&format!("{subvolume}: no backup has been published\n"));
+    }
+    let needing = backups(contents).filter(|line| line.restore_needs.is_some()).count();
+    if needing > 0 {
+        text.push_str(&format!(
+            "{subvolume}: to restore {needing} of {} takes btrfs-progs 6.2 or later (protocol 2)\n",
+            Count::of(backups(contents).count(), "backup")
+        ));
     }
     if *unknown_count > 0 {
         let bytes = Size(*unknown_bytes);
