@@ -1,11 +1,15 @@
-//! Decides whether data that is compressed on disk is sent as it is
-//! (`send.compressed`).
+//! Decides the form of send streams: their protocol (`send.protocol`), and whether data
+//! that is compressed on disk is sent as it is (`send.compressed`).
 //!
-//! This requires protocol 2, which the kernel (6.0), btrfs-progs (6.0) and the
-//! receiving host must support. The manifest records the protocol (`stream_protocol`).
+//! Protocol 1 sends a hole that was punched into a file as zeros; protocol 2 sends it as a
+//! hole. It needs Linux 6.0 to be sent, and btrfs-progs 6.2 to be received without damage.
+//! `auto` uses it only where this host could receive its own streams. Compressed data
+//! requires protocol 2. The manifest records the protocol (`stream_protocol`).
 
 use std::ffi::OsStr;
 use std::fs;
+
+use btrfs_sendstream::Protocol;
 
 use crate::tool::Btrfs;
 
@@ -13,21 +17,44 @@ use crate::tool::Btrfs;
 /// protocol 1.
 const KERNEL_PROTOCOL: &str = "/sys/fs/btrfs/features/send_stream_version";
 const OPTION: &str = "--compressed-data";
+/// First release of btrfs-progs whose `btrfs receive` handles protocol 2 without damage:
+/// <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
+const RECEIVES_PROTOCOL_2: (u32, u32) = (6, 2);
 
 /// The setting `send.compressed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compressed {
+    #[default]
     Never,
     /// If this host supports it.
     Auto,
     Always,
 }
 
+/// The setting `send.protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WantedProtocol {
+    /// 2 if this host can send and receive it, else 1.
+    #[default]
+    Auto,
+    One,
+    Two,
+}
+
+/// Both settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub compressed: Compressed,
+    pub protocol: WantedProtocol,
+}
+
 /// Form of a send stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Protocol 1, with uncompressed data.
+    /// Protocol 1.
     Plain,
+    /// Protocol 2, with uncompressed data.
+    Protocol2,
     /// Protocol 2, with compressed data as it is on disk.
     Compressed,
 }
@@ -39,39 +66,65 @@ pub enum Unsupported {
     Kernel,
     #[error("this `btrfs send` does not support `--compressed-data`, which needs btrfs-progs 6.0")]
     Program,
+    #[error("this `btrfs receive` does not handle protocol 2, which needs btrfs-progs 6.2")]
+    Receive,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`send.compressed` is `always`, but this host does not support it; set it to `auto` or `never`"
-)]
-pub struct CompressedError(#[source] Unsupported);
+pub enum FormError {
+    #[error(
+        "`send.compressed` is `always`, but this host does not support it; set it to `auto` or \
+         `never`"
+    )]
+    Compressed(#[source] Unsupported),
+    #[error("`send.protocol` is 2, but this host does not support it; set it to `auto` or 1")]
+    Protocol(#[source] Unsupported),
+}
 
-/// Returns the form for this host. With `auto`, the log says why it falls back.
-pub async fn form(wanted: Compressed, btrfs: &Btrfs) -> Result<Form, CompressedError> {
-    if wanted == Compressed::Never {
-        return Ok(Form::Plain);
+/// The support of this host. What was not looked at, because nothing depends on it, counts
+/// as supported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Support {
+    compressed: Result<(), Unsupported>,
+    protocol_2: Result<(), Unsupported>,
+}
+
+/// Returns the form for this host. The log says why `auto` falls back.
+pub async fn form(wanted: Wanted, btrfs: &Btrfs) -> Result<Form, FormError> {
+    let mut support = Support { compressed: Ok(()), protocol_2: Ok(()) };
+    if wanted.compressed != Compressed::Never {
+        support.compressed = look_for_compressed(btrfs).await;
     }
-    let found = look(btrfs).await;
-    if let (Compressed::Auto, Err(missing)) = (wanted, found) {
+    if wanted.protocol != WantedProtocol::One {
+        support.protocol_2 = look_for_protocol_2(btrfs).await;
+    }
+    if let (Compressed::Auto, Err(missing)) = (wanted.compressed, support.compressed) {
         tracing::info!(event = "send_not_compressed", "{missing}");
     }
-    decide(wanted, found)
+    if let (WantedProtocol::Auto, Err(missing)) = (wanted.protocol, support.protocol_2) {
+        tracing::info!(event = "send_protocol_1", "{missing}; punched holes are sent as zeros");
+    }
+    decide(wanted, support)
 }
 
-fn decide(wanted: Compressed, found: Result<(), Unsupported>) -> Result<Form, CompressedError> {
-    match (wanted, found) {
-        (Compressed::Never, _) | (Compressed::Auto, Err(_)) => Ok(Form::Plain),
-        (Compressed::Auto | Compressed::Always, Ok(())) => Ok(Form::Compressed),
-        (Compressed::Always, Err(missing)) => Err(CompressedError(missing)),
+fn decide(wanted: Wanted, support: Support) -> Result<Form, FormError> {
+    match (wanted.compressed, support.compressed) {
+        (Compressed::Always, Err(missing)) => return Err(FormError::Compressed(missing)),
+        (Compressed::Always, Ok(())) => return Ok(Form::Compressed),
+        (Compressed::Auto, Ok(())) if wanted.protocol != WantedProtocol::One => {
+            return Ok(Form::Compressed);
+        }
+        (Compressed::Auto | Compressed::Never, _) => {}
+    }
+    match (wanted.protocol, support.protocol_2) {
+        (WantedProtocol::One, _) | (WantedProtocol::Auto, Err(_)) => Ok(Form::Plain),
+        (WantedProtocol::Auto | WantedProtocol::Two, Ok(())) => Ok(Form::Protocol2),
+        (WantedProtocol::Two, Err(missing)) => Err(FormError::Protocol(missing)),
     }
 }
 
-async fn look(btrfs: &Btrfs) -> Result<(), Unsupported> {
-    let version = fs::read_to_string(KERNEL_PROTOCOL);
-    if !version.is_ok_and(|text| has_protocol_2(&text)) {
-        return Err(Unsupported::Kernel);
-    }
+async fn look_for_compressed(btrfs: &Btrfs) -> Result<(), Unsupported> {
+    look_at_kernel()?;
     // A program that cannot print its help does not support the option.
     match btrfs.run(&["send", "--help"].map(OsStr::new)).await {
         Ok(help) if help.contains(OPTION) => Ok(()),
@@ -79,8 +132,33 @@ async fn look(btrfs: &Btrfs) -> Result<(), Unsupported> {
     }
 }
 
+async fn look_for_protocol_2(btrfs: &Btrfs) -> Result<(), Unsupported> {
+    look_at_kernel()?;
+    // A program whose version is unknown may be an old one.
+    match btrfs.version().await {
+        Ok(version) if receives_protocol_2(&version) => Ok(()),
+        Ok(_) | Err(_) => Err(Unsupported::Receive),
+    }
+}
+
+fn look_at_kernel() -> Result<(), Unsupported> {
+    let version = fs::read_to_string(KERNEL_PROTOCOL);
+    match version.is_ok_and(|text| has_protocol_2(&text)) {
+        true => Ok(()),
+        false => Err(Unsupported::Kernel),
+    }
+}
+
 fn has_protocol_2(text: &str) -> bool {
     text.trim().parse().is_ok_and(|version: u32| version >= 2)
+}
+
+/// Parses `6.2`, `5.10.1` or `6.2-rc1`.
+fn receives_protocol_2(version: &str) -> bool {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    let release = number().zip(number());
+    release.is_some_and(|release| release >= RECEIVES_PROTOCOL_2)
 }
 
 impl Compressed {
@@ -98,7 +176,23 @@ impl Form {
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Form::Plain => &[],
+            Form::Protocol2 => &["--proto", "2"],
             Form::Compressed => &["--proto", "2", OPTION],
+        }
+    }
+
+    /// Returns the arguments for a `btrfs send` without data.
+    pub fn protocol_arguments(self) -> &'static [&'static str] {
+        match self {
+            Form::Plain => &[],
+            Form::Protocol2 | Form::Compressed => &["--proto", "2"],
+        }
+    }
+
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Form::Plain => Protocol::V1,
+            Form::Protocol2 | Form::Compressed => Protocol::V2,
         }
     }
 }
@@ -108,22 +202,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_follows_setting_and_host() {
+    fn the_form_follows_settings_and_host() {
         use Compressed::{Always, Auto, Never};
-        use Unsupported::{Kernel, Program};
+        use Unsupported::{Kernel, Program, Receive};
+        use WantedProtocol::{Auto as Any, One, Two};
+        const YES: Result<(), Unsupported> = Ok(());
         #[rustfmt::skip]
         let cases = [
-            (Never,  Ok(()),       Some(Form::Plain)),
-            (Never,  Err(Kernel),  Some(Form::Plain)),
-            (Auto,   Ok(()),       Some(Form::Compressed)),
-            (Auto,   Err(Kernel),  Some(Form::Plain)),
-            (Auto,   Err(Program), Some(Form::Plain)),
-            (Always, Ok(()),       Some(Form::Compressed)),
-            (Always, Err(Kernel),  None),
-            (Always, Err(Program), None),
+            // compressed, protocol, supports compressed, supports protocol 2
+            (Never,  Any, YES,          YES,          Some(Form::Protocol2)),
+            (Never,  Any, YES,          Err(Kernel),  Some(Form::Plain)),
+            (Never,  Any, YES,          Err(Receive), Some(Form::Plain)),
+            (Never,  One, YES,          YES,          Some(Form::Plain)),
+            (Never,  Two, YES,          YES,          Some(Form::Protocol2)),
+            (Never,  Two, YES,          Err(Receive), None),
+            (Auto,   Any, YES,          YES,          Some(Form::Compressed)),
+            (Auto,   Any, Err(Program), YES,          Some(Form::Protocol2)),
+            (Auto,   Any, Err(Kernel),  Err(Kernel),  Some(Form::Plain)),
+            (Auto,   One, YES,          YES,          Some(Form::Plain)),
+            (Always, Any, YES,          YES,          Some(Form::Compressed)),
+            (Always, Two, YES,          Err(Receive), Some(Form::Compressed)),
+            (Always, Any, Err(Kernel),  Err(Kernel),  None),
+            (Always, Any, Err(Program), YES,          None),
         ];
-        for (wanted, found, want) in cases {
-            assert_eq!(decide(wanted, found).ok(), want, "{wanted:?} {found:?}");
+        for (compressed, protocol, with_compressed, protocol_2, want) in cases {
+            let wanted = Wanted { compressed, protocol };
+            let support = Support { compressed: with_compressed, protocol_2 };
+            assert_eq!(decide(wanted, support).ok(), want, "{wanted:?} {support:?}");
         }
     }
 
@@ -133,6 +238,18 @@ mod tests {
             [("2\n", true), ("3\n", true), ("1\n", false), ("", false), ("x", false)]
         {
             assert_eq!(has_protocol_2(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn protocol_2_is_sent_by_what_can_receive_it() {
+        #[rustfmt::skip]
+        let cases = [
+            ("6.2", true), ("6.10.1", true), ("7.0-rc1", true),
+            ("6.1.3", false), ("5.16.2", false), ("6", false), ("unknown", false), ("", false),
+        ];
+        for (version, want) in cases {
+            assert_eq!(receives_protocol_2(version), want, "{version}");
         }
     }
 }

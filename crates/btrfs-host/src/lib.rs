@@ -7,13 +7,14 @@
 //! Not here: the format of send streams (`btrfs-sendstream`), S3, configuration,
 //! and which snapshots are ours.
 
+pub mod attributes;
 mod child;
 pub mod compressed;
 mod exit_report;
 pub mod filesystem;
+pub mod forecast;
 pub mod identity;
 pub mod nested;
-pub mod nocow;
 pub mod receive;
 pub mod root_times;
 pub mod send;

@@ -1,46 +1,37 @@
-//! Warns of nested subvolumes, which `btrfs send` leaves out.
-//!
-//! A snapshot has an empty directory in their place, so they need backups of their own.
+//! Lists the subvolumes inside a subvolume, which `btrfs send` leaves out.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
-use s3up_core::error_chain;
+use crate::tool::{Btrfs, ToolError};
 
-use crate::tool::Btrfs;
-
-/// Maximum number of subvolumes that the warning names.
-const NAMED_MAX: usize = 5;
-
-pub async fn warn(btrfs: &Btrfs, name: &str, path: &Path) {
-    let arguments = [OsStr::new("subvolume"), OsStr::new("list"), OsStr::new("-o"), path.as_ref()];
-    match btrfs.run(&arguments).await {
-        Ok(text) => {
-            let nested = paths(&text);
-            if !nested.is_empty() {
-                tracing::warn!(
-                    event = "nested_subvolumes",
-                    subvolume = %name,
-                    count = nested.len(),
-                    first = nested[..nested.len().min(NAMED_MAX)].join(", "),
-                    "nested subvolumes are not part of this backup; add each to `subvolumes.paths`"
-                );
-            }
-        }
-        Err(err) => {
-            tracing::warn!(
-                event = "nested_check_failed",
-                subvolume = %name,
-                "{}",
-                error_chain(&err)
-            );
-        }
-    }
+/// A subvolume directly inside another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested {
+    pub id: u64,
+    /// From the top of the filesystem, which may not be mounted.
+    pub path: String,
 }
 
-/// Returns the paths in lines like `ID 258 gen 9 top level 257 path data/nested`.
-fn paths(listed: &str) -> Vec<&str> {
-    listed.lines().filter_map(|line| Some(line.split_once(" path ")?.1)).collect()
+pub async fn list(btrfs: &Btrfs, path: &Path) -> Result<Vec<Nested>, ToolError> {
+    let arguments = [OsStr::new("subvolume"), OsStr::new("list"), OsStr::new("-o"), path.as_ref()];
+    Ok(parse(&btrfs.run(&arguments).await?))
+}
+
+/// Returns the id of the subvolume that contains `path`.
+pub async fn id_of(btrfs: &Btrfs, path: &Path) -> Result<Option<u64>, ToolError> {
+    let arguments = [OsStr::new("inspect-internal"), OsStr::new("rootid"), path.as_ref()];
+    Ok(btrfs.run(&arguments).await?.trim().parse().ok())
+}
+
+/// Parses lines like `ID 258 gen 9 top level 257 path data/nested`.
+fn parse(listed: &str) -> Vec<Nested> {
+    let nested = |line: &str| {
+        let (fields, path) = line.split_once(" path ")?;
+        let id = fields.strip_prefix("ID ")?.split(' ').next()?.parse().ok()?;
+        Some(Nested { id, path: path.to_owned() })
+    };
+    listed.lines().filter_map(nested).collect()
 }
 
 #[cfg(test)]
@@ -48,9 +39,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_read() {
-        let text = "ID 258 gen 9 top level 257 path data/nested\nID 259 gen 9 top level 257 path data/a b\n";
-        assert_eq!(paths(text), ["data/nested", "data/a b"]);
-        assert!(paths("").is_empty());
+    fn ids_and_paths_are_read() {
+        let text = "ID 258 gen 9 top level 257 path data/nested\nID 259 gen 9 top level 257 path data/a path b\n";
+        let nested = |id, path: &str| Nested { id, path: path.to_owned() };
+        assert_eq!(parse(text), [nested(258, "data/nested"), nested(259, "data/a path b")]);
+        assert!(parse("").is_empty());
     }
 }

@@ -165,6 +165,16 @@ impl SendStream {
 }
 
 fn start(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<SendStream, SendError> {
+    let (command, running, stdout) = spawn(btrfs, arguments)?;
+    let state = State::Reading { stdout, verifier: Verifier::new(), running };
+    Ok(SendStream { command, state, named: Named::default(), facts: None })
+}
+
+/// Starts a send. Returns the call as a person would type it, the program, and its output.
+pub(crate) fn spawn(
+    btrfs: &Btrfs,
+    arguments: &[&OsStr],
+) -> Result<(String, Running, ChildStdout), SendError> {
     let command = shown(arguments);
     let fail = |source| SendError::Start { command: command.clone(), source };
     let (running, stdout) =
@@ -173,8 +183,7 @@ fn start(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<SendStream, SendError> {
     if let Err(errno) = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE_BYTES) {
         tracing::debug!(event = "pipe_not_enlarged", "{errno}");
     }
-    let state = State::Reading { stdout, verifier: Verifier::new(), running };
-    Ok(SendStream { command, state, named: Named::default(), facts: None })
+    Ok((command, running, stdout))
 }
 
 impl AsyncRead for SendStream {

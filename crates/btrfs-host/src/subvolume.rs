@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::tool::{Btrfs, ToolError};
 
+/// ETXTBSY, as `btrfs` prints it with `LC_ALL=C`.
+const BUSY: &str = "Text file busy";
+
 /// The fields of `btrfs subvolume show` that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
@@ -44,8 +47,14 @@ pub async fn snapshot_writable(btrfs: &Btrfs, of: &Path, at: &Path) -> Result<()
 
 async fn snapshot(btrfs: &Btrfs, arguments: &[&OsStr]) -> Result<(), ToolError> {
     let call = [&["subvolume", "snapshot"].map(OsStr::new), arguments].concat();
-    btrfs.run(&call).await?;
-    Ok(())
+    match btrfs.run(&call).await {
+        Ok(_) => Ok(()),
+        // The kernel answers ETXTBSY for nothing else here.
+        Err(ToolError::Failed { command, outcome }) if outcome.stderr.contains(BUSY) => {
+            Err(ToolError::SwapFile { command, outcome })
+        }
+        Err(err) => Err(err),
+    }
 }
 
 pub async fn delete(btrfs: &Btrfs, path: &Path) -> Result<(), ToolError> {

@@ -41,6 +41,12 @@ pub enum ToolError {
     Start { command: String, source: io::Error },
     #[error("`{command}` failed: {outcome}")]
     Failed { command: String, outcome: ExitReport },
+    #[error(
+        "`{command}` failed: {outcome}; a swap file in it is in use, of which the kernel makes no \
+         snapshot: move it to a subvolume of its own that is not backed up (`swapon --show` names \
+         it)"
+    )]
+    SwapFile { command: String, outcome: ExitReport },
 }
 
 impl Tool {

@@ -5,6 +5,7 @@
 //! others.
 
 mod after_failure;
+mod before_upload;
 mod check_stream;
 pub mod error;
 pub mod journal;
@@ -20,7 +21,6 @@ use std::path::PathBuf;
 use btrfs_host::compressed::Form;
 use btrfs_host::spool::Spool;
 use btrfs_host::tool::Btrfs;
-use btrfs_host::{nested, nocow};
 use jiff::Timestamp;
 use s3up_cli::{ShutdownSignal, Signal};
 use s3up_core::{Clock, error_chain};
@@ -37,7 +37,7 @@ use crate::backup::journal::{Header, Journal};
 use crate::backup::observe::Observed;
 use crate::backup::planner::{Planned, Planner};
 use crate::plan::Plan;
-use crate::plan::decide::{Decision, Step, Why};
+use crate::plan::decide::{Decision, Step};
 use crate::plan::observed::StreamSettings;
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::{NextDue, Schedule};
@@ -51,6 +51,8 @@ use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 #[derive(Clone, Debug)]
 pub struct BackupOptions {
     pub base_dir: PathBuf,
+    /// Paths of all configured subvolumes, and of nested ones that need no backup.
+    pub covered: Vec<PathBuf>,
     /// Number of local snapshots to keep of each subvolume, at least 1.
     pub retain: usize,
     pub schedule: Schedule,
@@ -185,16 +187,6 @@ impl Backup {
         }
     }
 
-    /// Warns about data that a send stream does not contain.
-    async fn warn(&self, job: &Job<'_>) {
-        let Subvolume { name, path } = job.subvolume;
-        nested::warn(&self.btrfs, name.as_str(), path).await;
-        if job.step == Step::Full(Why::FirstBackup) {
-            let snapshot = self.snapshot_dir().path_of(&job.backup);
-            nocow::warn(name.as_str(), &snapshot, self.clock).await;
-        }
-    }
-
     /// Sends and publishes one snapshot. A failure leaves nothing behind, or only what
     /// the next run resumes.
     async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
@@ -245,7 +237,7 @@ impl Backup {
             return self.publish_complete(job).await;
         }
         tokio::select! {
-            () = self.warn(job) => {}
+            () = self.before_upload(job) => {}
             // The next step notices the signal, too.
             _ = self.shutdown.wait() => {}
         }

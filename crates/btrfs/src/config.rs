@@ -12,7 +12,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use btrfs_host::compressed::Compressed;
+use btrfs_host::compressed::Wanted;
 use btrfs_host::spool::Spool;
 use jiff::civil::Time;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Setting, Source};
@@ -22,7 +22,7 @@ use s3up_repository::retention::Retention;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 pub use self::restore::RestoreConfig;
-use self::words::{compressed, prunes, retention};
+use self::words::{prunes, retention, stream_form};
 use crate::notify::Notify;
 use crate::plan::schedule::Schedule;
 
@@ -45,6 +45,8 @@ pub struct Config {
     /// Number of local snapshots to keep of each subvolume, at least 1.
     pub retain: usize,
     pub subvolumes: Vec<Subvolume>,
+    /// Nested subvolumes that need no backup.
+    pub ignore_nested: Vec<PathBuf>,
     pub schedule: Schedule,
     pub bucket: BucketConfig,
     /// `None` if streams pass through memory only.
@@ -55,7 +57,8 @@ pub struct Config {
     pub target_base_dir: Option<PathBuf>,
     /// Directory for drills. `None` means that no drills are configured.
     pub drill_dir: Option<PathBuf>,
-    pub compressed: Compressed,
+    /// Form that send streams should have.
+    pub stream_form: Wanted,
     pub notify: Option<Notify>,
     /// Which backups stay in the bucket.
     pub retention: Retention,
@@ -76,6 +79,7 @@ impl Config {
             let what = "expected at least 1, because the last published snapshot is always kept";
             return Err(source.invalid("snapshots.retain", what));
         }
+        let ignored = raw.subvolumes.ignore_nested.iter().flatten();
         let bucket = bucket::bucket(&raw.s3, &source)?;
         Ok(Config {
             log_level: raw.global.log_level,
@@ -84,17 +88,24 @@ impl Config {
             base_dir: path(&raw.snapshots.base_dir, BASE_DIR),
             retain,
             subvolumes: subvolumes(&raw.subvolumes.paths, &source)?,
+            ignore_nested: ignored.map(|path| path.to_path_buf()).collect(),
             schedule: schedule(&raw.schedule, &source)?,
             spool: spool::spool(&raw, bucket.part_bytes, &source)?,
             bucket,
             restore: restore::restore(&raw.restore, &source)?,
             target_base_dir: raw.restore.target_base_dir.as_ref().map(|path| path.to_path_buf()),
             drill_dir: raw.drill.scratch_dir.as_ref().map(|path| path.to_path_buf()),
-            compressed: compressed(&raw.send, &source)?,
+            stream_form: stream_form(&raw.send, &source)?,
             notify: notify(raw.notify.url.as_ref(), &source)?,
             retention: retention(&raw.retention, &source)?,
             prune_after_backup: prunes(&raw.retention, &source)?,
         })
+    }
+
+    /// Returns the paths of all subvolumes that are backed up or need no backup.
+    pub fn covered(&self) -> Vec<PathBuf> {
+        let configured = self.subvolumes.iter().map(|subvolume| &subvolume.path);
+        configured.chain(&self.ignore_nested).cloned().collect()
     }
 
     pub fn subvolume(&self, name: &SubvolumeName) -> Option<&Subvolume> {

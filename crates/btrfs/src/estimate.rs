@@ -1,8 +1,9 @@
-//! Estimates how much of a subvolume changed lately: the most that the next incremental
-//! may contain.
+//! Counts how much of a subvolume changed lately. This is no forecast of a backup.
 //!
-//! It counts whole files with a recent ctime, although `btrfs send` sends only the
-//! changed extents. A file with several names counts once, and holes do not count.
+//! It counts whole files with a recent ctime, although `btrfs send` sends only changed
+//! extents; it cannot see that a file was defragmented or that a copy shares its data. A
+//! file with several names counts once, and holes do not count. What a backup would send
+//! is in [`forecast`](crate::forecast).
 
 use std::collections::HashSet;
 use std::fs::Metadata;

@@ -77,6 +77,10 @@ enum Command {
         /// Plan only NAME; repeatable (default: all)
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
+        /// Forecast how many bytes would be sent, from a
+        /// temporary snapshot that is deleted again
+        #[arg(long, verbatim_doc_comment, help_heading = help::OUTPUT)]
+        bytes: bool,
         /// Print JSON
         #[arg(long, help_heading = help::OUTPUT)]
         json: bool,
@@ -111,7 +115,7 @@ enum Command {
         )]
         history: usize,
     },
-    /// Estimate how much data changed lately, before it is sent
+    /// Forecast what a backup would send, and count what changed
     #[command(after_help = help::ESTIMATE)]
     Estimate {
         /// Count files that changed in the last DAYS days
@@ -294,12 +298,14 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         Command::Backup { once, full, dry_run, json, subvolume, no_s3: _ } => {
             let trigger = trigger(once, full);
             if dry_run {
-                return commands::plan::run(config, trigger, &subvolume, output(json)).await;
+                let request = commands::plan::Request { trigger, names: subvolume, bytes: false };
+                return commands::plan::run(config, request, output(json)).await;
             }
             commands::backup::run(config, trigger, &subvolume).await
         }
-        Command::Plan { json, subvolume } => {
-            commands::plan::run(config, Trigger::Scheduled, &subvolume, output(json)).await
+        Command::Plan { json, bytes, subvolume: names } => {
+            let request = commands::plan::Request { trigger: Trigger::Scheduled, names, bytes };
+            commands::plan::run(config, request, output(json)).await
         }
         Command::Status { check: true, subvolume, .. } => {
             commands::status::check(config, &subvolume).await

@@ -197,7 +197,8 @@ fn log(plan: &Plan) {
                 tracing::info!(event = plan.event(), %subvolume, "{step}");
             }
         },
-        Decision::NotDue => tracing::info!(
+        // The timer runs each hour, and cron mails what is written.
+        Decision::NotDue => tracing::debug!(
             event = plan.event(),
             %subvolume,
             next_due = seconds(next_due.at),

@@ -229,7 +229,7 @@ fn no_journal() -> mpsc::Sender<ProgressEvent> {
     mpsc::channel(1).0
 }
 
-fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
+pub(super) fn parent_of<'j>(job: &'j Job<'_>) -> (Option<&'j SnapshotName>, Option<Key>) {
     match (&job.step, &job.observed.published) {
         (Step::Incremental { parent, .. }, Published::Chain(chain)) => {
             (Some(parent), Some(chain.newest().key.clone()))

@@ -1,5 +1,7 @@
 //! `backup`: makes snapshots, sends and publishes them.
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, anyhow};
 use btrfs_host::compressed::{self, Form};
 use btrfs_host::tool::Btrfs;
@@ -24,7 +26,11 @@ use super::{
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
 /// lock.
 pub async fn run(config: &Config, trigger: Trigger, names: &[String]) -> anyhow::Result<Exit> {
-    log_start("backup");
+    match trigger {
+        // A run with nothing due writes nothing, because cron mails it.
+        Trigger::Scheduled => tracing::debug!(event = "command_start", command = "backup"),
+        Trigger::Now | Trigger::Full => log_start("backup"),
+    }
     let outcome = back_up(config, trigger, names).await;
     if let Some(notify) = &config.notify {
         match &outcome {
@@ -62,6 +68,9 @@ async fn back_up(config: &Config, trigger: Trigger, names: &[String]) -> anyhow:
             return Err(err);
         }
     };
+    if report.published.is_empty() && report.failed.is_empty() && std::io::stderr().is_terminal() {
+        tracing::info!(event = "nothing_due", "no backup is due; `plan` says when the next one is");
+    }
     let Report { published, failed, .. } = report;
     exit_of(Operation::BackUp, published.len(), failed)
 }
@@ -73,7 +82,7 @@ async fn prepare(
     shutdown: ShutdownSignal,
 ) -> anyhow::Result<Backup> {
     let host = host(&btrfs).await?;
-    let form = compressed::form(config.compressed, &btrfs).await;
+    let form = compressed::form(config.stream_form, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
     let mut bucket = connect(&config.bucket, &shutdown).await?;
     tokio::select! {
@@ -91,6 +100,7 @@ async fn prepare(
 fn options(config: &Config, form: Form) -> BackupOptions {
     BackupOptions {
         base_dir: config.base_dir.clone(),
+        covered: config.covered(),
         retain: config.retain,
         schedule: config.schedule.clone(),
         layout: config.bucket.layout.clone(),
@@ -104,7 +114,7 @@ fn options(config: &Config, form: Form) -> BackupOptions {
 /// Logs the limits of uploads.
 fn log_upload_limits(config: &Config) {
     let spool = config.spool.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string);
-    tracing::info!(
+    tracing::debug!(
         event = "upload_limits",
         concurrency = config.bucket.concurrency,
         part_bytes = config.bucket.part_bytes,

@@ -6,6 +6,7 @@ use btrfs_to_s3::config::{CONCURRENCY_MAX, Config, is_storage_class};
 use btrfs_to_s3::snapshots::dir::snapshots_in;
 use btrfs_to_s3::snapshots::record::RunId;
 use s3up_cli::{Exit, ShutdownSignal};
+use s3up_core::{Count, Size};
 
 use super::lock::lock;
 use super::show::benchmark::{Lines, to_table};
@@ -33,6 +34,7 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
     let mut bucket_config = config.bucket.clone();
     let most = request.concurrencies.iter().copied().max().unwrap_or(1);
     bucket_config.hold_parts(most);
+    log_uploads(&request, bucket_config.layout.prefix().as_str());
     warn_of_cost(&request);
     let bucket = connect(&bucket_config, &shutdown).await?;
     let benchmark = Benchmark {
@@ -92,6 +94,23 @@ fn newest_snapshot(config: &Config, name: &str) -> anyhow::Result<std::path::Pat
         Exit::Usage.with(anyhow!("subvolume {name} {what}"))
     })?;
     Ok(config.base_dir.join(newest.to_string()))
+}
+
+/// Says what will be uploaded, before anything is.
+fn log_uploads(request: &Request, prefix: &str) {
+    let Request { bytes, concurrencies, storage_class, .. } = request;
+    let uploads = concurrencies.len() as u64;
+    let total = bytes.saturating_mul(uploads);
+    tracing::info!(
+        event = "benchmark_planned",
+        total_bytes = total,
+        class = %storage_class,
+        "will upload {} in {} of {} each, below {prefix}benchmark/ in class {storage_class}, and \
+         delete it again",
+        Size(total),
+        Count(uploads, "measurement"),
+        Size(*bytes)
+    );
 }
 
 fn warn_of_cost(request: &Request) {

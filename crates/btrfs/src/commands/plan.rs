@@ -1,28 +1,39 @@
 //! `plan` and `backup --dry-run`: print what a backup would do now, and why.
 
+use anyhow::anyhow;
 use btrfs_host::compressed;
-use btrfs_to_s3::backup::planner::Planner;
+use btrfs_sendstream::Forecast;
+use btrfs_to_s3::backup::planner::{Job, Planned, Planner};
 use btrfs_to_s3::config::Config;
+use btrfs_to_s3::forecast::{ForecastError, Forecaster};
 use btrfs_to_s3::plan::decide::Trigger;
+use btrfs_to_s3::plan::resume::Resumption;
 use btrfs_to_s3::snapshots::record::Records;
 use s3up_cli::{Exit, ShutdownSignal};
+use s3up_core::error_chain;
 
 use super::backup::{Operation, exit_of};
-use super::show::plan::{to_json, to_table};
-use super::{Output, connect, find_btrfs, host_name, need_root, now, print, select_for_backup};
+use super::show::plan::{ForecastLine, to_json, to_table};
+use super::{
+    Output, connect, find_btrfs, host_name, need_root, now, print, select_for_backup, stopped_by,
+};
 
-/// Takes no lock and writes nothing.
-pub async fn run(
-    config: &Config,
-    trigger: Trigger,
-    names: &[String],
-    output: Output,
-) -> anyhow::Result<Exit> {
+/// The arguments as typed.
+pub struct Request {
+    pub trigger: Trigger,
+    pub names: Vec<String>,
+    /// True if the bytes of each backup are forecast.
+    pub bytes: bool,
+}
+
+/// Takes no lock and writes nothing, but for the temporary snapshots of a forecast.
+pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
+    let Request { trigger, names, bytes } = request;
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = select_for_backup(config, names)?;
+    let subvolumes = select_for_backup(config, &names)?;
     let btrfs = find_btrfs()?;
-    let form = compressed::form(config.compressed, &btrfs).await;
+    let form = compressed::form(config.stream_form, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
     let bucket = connect(&config.bucket, &shutdown).await?;
     let records = Records::new(&config.base_dir, config.bucket.location());
@@ -39,9 +50,70 @@ pub async fn run(
         shutdown: &shutdown,
     };
     let planned = planner.plan(&subvolumes, trigger, &now()).await;
+    let forecaster =
+        Forecaster { btrfs: &btrfs, base_dir: &config.base_dir, form, shutdown: &shutdown };
+    let mut found = Forecasts { lines: Vec::new(), failed: Vec::new() };
+    if bytes {
+        found = forecasts(&planned, &forecaster).await?;
+    }
     print(&match output {
-        Output::Table => to_table(&planned),
-        Output::Json => to_json(&planned),
+        Output::Table => to_table(&planned, &found.lines),
+        Output::Json => to_json(&planned, &found.lines),
     })?;
-    exit_of(Operation::Plan, planned.jobs.len(), planned.failed)
+    let exit = exit_of(Operation::Plan, planned.jobs.len(), planned.failed)?;
+    if !found.failed.is_empty() {
+        let names = found.failed.join(", ");
+        return Err(Exit::Partial.with(anyhow!("cannot forecast what {names} would send")));
+    }
+    Ok(exit)
+}
+
+/// The forecasts, and the subvolumes of which there is none.
+struct Forecasts {
+    lines: Vec<ForecastLine>,
+    failed: Vec<String>,
+}
+
+/// Forecasts each backup that would be made. One failure does not stop the others.
+async fn forecasts(
+    planned: &Planned<'_>,
+    forecaster: &Forecaster<'_>,
+) -> anyhow::Result<Forecasts> {
+    let mut forecasts = Forecasts { lines: Vec::new(), failed: Vec::new() };
+    for job in &planned.jobs {
+        let name = job.plan.subvolume.to_string();
+        match forecast(job, forecaster).await {
+            Ok(None) => {}
+            Ok(Some(found)) => forecasts.lines.push(ForecastLine {
+                subvolume: name,
+                bytes: found.stream_bytes,
+                is_limit: forecaster.is_limit(),
+            }),
+            Err(ForecastError::Stopped(stop)) => return Err(stopped_by(stop)),
+            Err(err @ (ForecastError::Snapshot(_) | ForecastError::Send(_))) => {
+                let error = error_chain(&err);
+                tracing::error!(event = "forecast_failed", subvolume = %name, "{error}");
+                forecasts.failed.push(name);
+            }
+        }
+    }
+    Ok(forecasts)
+}
+
+/// Returns `None` for a backup that is not due, or that has everything but its pointer.
+async fn forecast(
+    job: &Job<'_>,
+    forecaster: &Forecaster<'_>,
+) -> Result<Option<Forecast>, ForecastError> {
+    let Some(backup) = &job.plan.snapshot else { return Ok(None) };
+    let parent = job.plan.parent().and(job.observed.parent_path.as_deref());
+    let found = match &job.plan.work {
+        Resumption::Fresh => forecaster.of_now(job.subvolume, parent).await?,
+        Resumption::Resume { .. } => {
+            let snapshot = forecaster.base_dir.join(backup.to_string());
+            forecaster.of_snapshot(&snapshot, parent).await?
+        }
+        Resumption::PublishOnly { .. } => return Ok(None),
+    };
+    Ok(Some(found))
 }

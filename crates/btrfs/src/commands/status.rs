@@ -3,14 +3,17 @@
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
+use btrfs_to_s3::nested;
 use btrfs_to_s3::status::check::{Checked, line, problems};
 use btrfs_to_s3::status::last_drills::Drills;
 use btrfs_to_s3::status::last_runs::LastRuns;
 use btrfs_to_s3::status::{Sources, status};
 use s3up_cli::{Exit, ShutdownSignal};
+use s3up_core::error_chain;
 use s3up_repository::documents::Bucket;
+use s3up_repository::names::Subvolume;
 
-use super::{Output, connect, now, print, select, stopped_by};
+use super::{Output, connect, find_btrfs, need_root, now, print, select, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::status::to_text;
 
@@ -66,7 +69,7 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let drills = Drills::open(&config.state_path, config.bucket.location());
     let (connected, now) = (connect(&config.bucket, &shutdown).await, now());
     let mut found = Vec::new();
-    for subvolume in subvolumes {
+    for subvolume in &subvolumes {
         let name = &subvolume.name;
         let status = match &connected {
             Err(err) => Err(format!("{err:#}")),
@@ -87,9 +90,41 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
         Checked { subvolume, status }
     });
     let checked: Vec<_> = checked.collect();
-    let problems = problems(&checked, now.timestamp());
-    print(&line(&checked, &problems))?;
+    let mut problems = problems(&checked, now.timestamp());
+    let looked = nested_problems(config, &subvolumes).await;
+    problems.extend(looked.iter().flatten().cloned());
+    let mut line = line(&checked, &problems);
+    if looked.is_none() && problems.is_empty() {
+        line = format!("{}; nested subvolumes not checked, which requires root\n", line.trim_end());
+    }
+    print(&line)?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Returns the problems of nested subvolumes, and `None` if only root could look.
+async fn nested_problems(config: &Config, subvolumes: &[&Subvolume]) -> Option<Vec<String>> {
+    need_root().ok()?;
+    let covered = config.covered();
+    let mut found = Vec::new();
+    for subvolume in subvolumes {
+        let nested = match find_btrfs() {
+            Ok(btrfs) => nested::not_backed_up(&btrfs, subvolume, &covered).await,
+            Err(err) => {
+                found.push(format!("cannot look for nested subvolumes: {err:#}"));
+                break;
+            }
+        };
+        match nested {
+            Ok(nested) if nested.is_empty() => {}
+            Ok(nested) => found.push(format!("{}: {}", subvolume.name, nested::problem(&nested))),
+            Err(err) => found.push(format!(
+                "{}: cannot look for nested subvolumes: {}",
+                subvolume.name,
+                error_chain(&err)
+            )),
+        }
+    }
+    Some(found)
 }
 
 fn sources<'a>(

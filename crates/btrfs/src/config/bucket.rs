@@ -91,6 +91,7 @@ impl BucketConfig {
         };
         let form = match form {
             Form::Plain => "plain",
+            Form::Protocol2 => "protocol 2",
             Form::Compressed => "compressed",
         };
         StreamSettings {

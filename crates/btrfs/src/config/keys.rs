@@ -86,6 +86,9 @@ pub(super) const KEYS: &[Key] = &[
         "at least one; all on one btrfs filesystem; each name once; `/` needs a name",
         "Subvolumes to back up. The name is part of the keys in the bucket: a renamed subvolume \
          starts with a full."),
+    key("subvolumes.ignore_nested", Unset, "paths", "absolute",
+        "Nested subvolumes that need no backup. `backup` warns of all others that are not in \
+         `subvolumes.paths`, and `status --check` fails."),
     key("s3.bucket", Required, "name", "not empty", ""),
     key("s3.region", Required, "name", "not empty", ""),
     key("s3.prefix", Required, "key prefix", "short enough for keys of at most 1,024 bytes",
@@ -136,6 +139,10 @@ pub(super) const KEYS: &[Key] = &[
     key("send.compressed", Value("never"), "word", "`never`, `auto`, `always`",
         "Sends data as it is compressed on disk (protocol 2). There is less to upload, but the \
          host that restores must support protocol 2."),
+    key("send.protocol", Value("auto"), "`auto`, 1 or 2", "1 only without `send.compressed = \"always\"`",
+        "Protocol of the send stream. 1 sends holes that were punched into a file (`fstrim` in a \
+         disk image) as zeros. 2 sends them as holes; to restore it takes btrfs-progs 6.2. `auto` \
+         is 2 if this host has Linux 6.0 and btrfs-progs 6.2, so that it can restore what it sends."),
     key("restore.target_base_dir", Unset, "path", "an existing directory on btrfs",
         "A restore without `--target` creates its subvolume there, under the name of the \
          subvolume that is restored."),
@@ -143,7 +150,8 @@ pub(super) const KEYS: &[Key] = &[
         "How a restore is compared with its source snapshot, if that is on this host. `full` reads \
          both trees once. The stream is always verified. `--verify` overrides it."),
     key("restore.sample_max_files", Value("1000"), "files", "1 to 1,000,000",
-        "Number of files whose content `sample` compares. It compares the metadata of all files."),
+        "Number of files whose content `sample` compares, together at most 16 GiB: of longer files \
+         it compares pieces. It compares the metadata of all files."),
     key("restore.wait_for_restore", Value("true"), "true or false", "",
         "`false`: a restore of archived chunks requests their thaw and exits with 4."),
     key("restore.restore_timeout_seconds", Value("259200"), "seconds", "",

@@ -61,7 +61,8 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("restore.restore_timeout_seconds", config.restore.timeout.as_secs().to_string()),
         ("restore.restore_tier", config.restore.terms.tier.word().to_owned()),
         ("restore.thaw_days", config.restore.terms.days.to_string()),
-        ("send.compressed", config.compressed.word().to_owned()),
+        ("send.compressed", config.stream_form.compressed.word().to_owned()),
+        ("send.protocol", format!("{:?}", config.stream_form.protocol).to_lowercase()),
     ])
 }
 

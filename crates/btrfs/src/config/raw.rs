@@ -63,7 +63,12 @@ pub struct Snapshots {
 #[derive(Debug, Deserialize)]
 pub struct Subvolumes {
     pub paths: Vec<Subvolume>,
+    pub ignore_nested: Option<Vec<AbsolutePath>>,
 }
+
+/// A word or a number, as text.
+#[derive(Debug)]
+pub struct WordOrNumber(pub String);
 
 /// A path, or `{path, name}`.
 #[derive(Debug)]
@@ -102,6 +107,7 @@ pub struct Retention {
 #[derive(Debug, Default, Deserialize)]
 pub struct Send {
     pub compressed: Option<String>,
+    pub protocol: Option<WordOrNumber>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,6 +141,34 @@ struct Named {
 impl<'de> Deserialize<'de> for Subvolume {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Subvolume, D::Error> {
         deserializer.deserialize_any(PathOrNamed)
+    }
+}
+
+impl<'de> Deserialize<'de> for WordOrNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WordOrNumber, D::Error> {
+        deserializer.deserialize_any(TextOfWordOrNumber)
+    }
+}
+
+struct TextOfWordOrNumber;
+
+impl Visitor<'_> for TextOfWordOrNumber {
+    type Value = WordOrNumber;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word or a number")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<WordOrNumber, E> {
+        Ok(WordOrNumber(text.to_owned()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<WordOrNumber, E> {
+        Ok(WordOrNumber(number.to_string()))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<WordOrNumber, E> {
+        Ok(WordOrNumber(number.to_string()))
     }
 }
 

@@ -1,9 +1,10 @@
 //! The effective configuration as `check-config` prints it: TOML, with every default and
-//! without secrets.
+//! without secrets. It can be used as a configuration file.
 
 use std::fmt::{Display, Write};
 use std::path::Path;
 
+use btrfs_host::compressed::WantedProtocol;
 use s3up_cli::LogLevel;
 use s3up_core::Size;
 use s3up_repository::names::Subvolume;
@@ -32,7 +33,7 @@ impl Toml {
     }
 
     fn text(&mut self, key: &str, value: &str) -> &mut Toml {
-        self.value(key, format_args!("{value:?}"))
+        self.value(key, quoted(value))
     }
 
     fn path(&mut self, key: &str, path: &Path) -> &mut Toml {
@@ -47,6 +48,13 @@ impl Toml {
     fn unset(&mut self, key: &str, meaning: &str) -> &mut Toml {
         self.line(format_args!("# {key}: not set, {meaning}"))
     }
+}
+
+/// Formats a string of TOML. The escapes of JSON are valid there, DEL must be escaped as
+/// well, and `${` would be read as a variable.
+fn quoted(text: &str) -> String {
+    let quoted = serde_json::to_string(text).expect("a string is always JSON");
+    quoted.replace('\u{7f}', "\\u007f").replace("${", "$${")
 }
 
 impl Config {
@@ -80,10 +88,18 @@ impl Config {
         toml.section("snapshots").path("base_dir", &self.base_dir).value("retain", self.retain);
         toml.section("subvolumes").line("paths = [");
         for Subvolume { name, path } in &self.subvolumes {
-            let path = path.to_string_lossy();
-            toml.line(format_args!("  {{ path = {path:?}, name = {:?} }},", name.as_str()));
+            let (path, name) = (quoted(&path.to_string_lossy()), quoted(name.as_str()));
+            toml.line(format_args!("  {{ path = {path}, name = {name} }},"));
         }
         toml.line("]");
+        match self.ignore_nested.is_empty() {
+            true => toml.unset("ignore_nested", "each nested subvolume needs a backup"),
+            false => {
+                let paths = self.ignore_nested.iter().map(|path| quoted(&path.to_string_lossy()));
+                let paths: Vec<_> = paths.collect();
+                toml.value("ignore_nested", format_args!("[{}]", paths.join(", ")))
+            }
+        };
     }
 
     fn s3(&self, toml: &mut Toml) {
@@ -139,7 +155,12 @@ impl Config {
             MinAge::ByClass => toml.unset("min_age_days", "by storage class"),
         };
         toml.text("prune", if self.prune_after_backup { "auto" } else { "off" });
-        toml.section("send").text("compressed", self.compressed.word());
+        toml.section("send").text("compressed", self.stream_form.compressed.word());
+        match self.stream_form.protocol {
+            WantedProtocol::Auto => toml.text("protocol", "auto"),
+            WantedProtocol::One => toml.value("protocol", 1),
+            WantedProtocol::Two => toml.value("protocol", 2),
+        };
         let restore = &self.restore;
         toml.section("restore");
         match &self.target_base_dir {

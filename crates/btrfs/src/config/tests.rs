@@ -2,6 +2,7 @@ use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
+use btrfs_host::compressed::WantedProtocol;
 use s3up_core::part::MIB;
 use s3up_store::{Profile, Sse};
 
@@ -33,6 +34,7 @@ base_dir = "/srv/snapshots"
 retain = 2
 [subvolumes]
 paths = ["/srv/data/data", { path = "/", name = "root" }, "/srv/data/home"]
+ignore_nested = ["/var/lib/machines"]
 [s3]
 bucket = "my-backup-bucket"
 region = "us-east-1"
@@ -55,6 +57,7 @@ min_age_days = 180
 prune = "auto"
 [send]
 compressed = "never"
+protocol = "auto"
 [restore]
 target_base_dir = "/srv/restore"
 verify_mode = "full"
@@ -106,7 +109,14 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(spooled.spool, Some(Spool { folder, limit_bytes: 200 << 30 }));
     assert!(spooled.summary().contains("spool_dir = \"/mnt/ssd/btrfs-to-s3\"\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
-    assert_eq!(config.compressed, Compressed::Never);
+    assert_eq!(config.stream_form, Wanted::default());
+    for (value, want) in
+        [("1", WantedProtocol::One), ("2", WantedProtocol::Two), ("\"2\"", WantedProtocol::Two)]
+    {
+        let config = parse(&format!("{LEAST}[send]\nprotocol = {value}\n")).unwrap();
+        assert_eq!(config.stream_form.protocol, want);
+        assert!(config.summary().contains(&format!("\nprotocol = {}", value.trim_matches('"'))));
+    }
     assert_eq!(config.restore, RestoreConfig::default(), "the example has the defaults");
     assert_eq!(config.drill_dir.as_deref(), Some(Path::new("/var/tmp")));
     assert!(!config.summary().contains("example.com/x"), "the URL is a secret");
@@ -159,6 +169,8 @@ fn an_error_names_file_line_and_key() {
         ("[s3]", "[restore]\nsample_max_files = 0\n[s3]", "restore.sample_max_files: is 0, expected 1 to 1000000"),
         ("[s3]", "[restore]\nthaw_days = 366\n[s3]", "restore.thaw_days: is 366, expected 1 to 365"),
         ("[s3]", "[send]\ncompressed = \"yes\"\n[s3]", "send.compressed: expected one of never, auto, always"),
+        ("[s3]", "[send]\nprotocol = 3\n[s3]", "send.protocol: expected one of auto, 1, 2, found \"3\""),
+        ("[s3]", "[send]\nprotocol = 1\ncompressed = \"always\"\n[s3]", "send.protocol: is 1, but `send.compressed` is `always`"),
         ("[s3]", "[notify]\nurl = \"hunter2\"\n[s3]", "notify.url: expected a URL with http:// or https:// and a host"),
         ("prefix = \"backup/data\"", "prefix = \"../x\"", "s3.prefix: "),
         ("[s3]", "[s3]\nbuckte = \"x\"", "bucket"),
@@ -187,5 +199,23 @@ fn check_config_shows_the_effective_values() {
         "scratch_dir = \"/var/tmp\"",
     ] {
         assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn the_output_of_check_config_is_a_configuration() {
+    let odd = r#"/srv/h\u00e4user \"a\" \\ \t $${x} \u007f \u200b"#;
+    let odd = ALL.replace("\"/srv/data/home\"", &format!("{{ path = \"{odd}\", name = \"odd\" }}"));
+    for text in [LEAST, ALL, odd.as_str()] {
+        let summary = parse(text).unwrap().summary();
+
+        let again = parse(&summary).unwrap_or_else(|err| panic!("{err}: {summary}"));
+
+        // The URL is a secret, so it is left out.
+        let is_of_notify = |line: &&str| line.starts_with("# url:");
+        let lines = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !is_of_notify(line)).map(str::to_owned).collect()
+        };
+        assert_eq!(lines(&again.summary()), lines(&summary));
     }
 }

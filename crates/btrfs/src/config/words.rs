@@ -1,6 +1,6 @@
 //! Keys whose value is one of a few words.
 
-use btrfs_host::compressed::Compressed;
+use btrfs_host::compressed::{Compressed, Wanted, WantedProtocol};
 use s3up_cli::config::{ConfigError, Source};
 use s3up_repository::retention::{MinAge, Retention};
 
@@ -38,7 +38,29 @@ pub(super) fn prunes(raw: &raw::Retention, source: &Source) -> Result<bool, Conf
     }
 }
 
-pub(super) fn compressed(raw: &raw::Send, source: &Source) -> Result<Compressed, ConfigError> {
+/// Returns the form that send streams should have.
+pub(super) fn stream_form(raw: &raw::Send, source: &Source) -> Result<Wanted, ConfigError> {
+    let wanted = Wanted { compressed: compressed(raw, source)?, protocol: protocol(raw, source)? };
+    if wanted.compressed == Compressed::Always && wanted.protocol == WantedProtocol::One {
+        let what = "is 1, but `send.compressed` is `always`, which needs protocol 2";
+        return Err(source.invalid("send.protocol", what));
+    }
+    Ok(wanted)
+}
+
+fn protocol(raw: &raw::Send, source: &Source) -> Result<WantedProtocol, ConfigError> {
+    match raw.protocol.as_ref().map(|raw::WordOrNumber(text)| text.as_str()) {
+        None | Some("auto") => Ok(WantedProtocol::Auto),
+        Some("1") => Ok(WantedProtocol::One),
+        Some("2") => Ok(WantedProtocol::Two),
+        Some(other) => {
+            let what = format!("expected one of auto, 1, 2, found {other:?}");
+            Err(source.invalid("send.protocol", what))
+        }
+    }
+}
+
+fn compressed(raw: &raw::Send, source: &Source) -> Result<Compressed, ConfigError> {
     match raw.compressed.as_deref() {
         None | Some("never") => Ok(Compressed::Never),
         Some("auto") => Ok(Compressed::Auto),

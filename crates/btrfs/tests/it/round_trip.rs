@@ -184,10 +184,25 @@ async fn a_snapshot_that_was_made_writable_is_not_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_warns_of_nested_subvolumes() {
     let Some(world) = World::start(&["data"]).await else { return };
+    let data = world.subvolume("data");
     world.fs.subvolume("data/nested");
+    fs::create_dir_all(data.join(".snapshots/1")).unwrap();
+    world.fs.snapshot(&data, "data/.snapshots/1/snapshot");
+    world.fs.snapshot(&data, "data/data__20260131T235959Z__full");
+
     let ran = world.backup().await;
-    assert!(ran.stderr.contains("event=nested_subvolumes"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("data/nested"), "{}", ran.stderr);
+    let check = world.run(&["status", "--check"]).await;
+    world.reconfigure("[s3]", &format!("ignore_nested = [{:?}]\n[s3]", data.join("nested")));
+    let ignored = world.backup().await;
+    let well = world.run(&["status", "--check"]).await;
+
+    let line = ran.stderr.lines().find(|line| line.contains("event=nested_subvolumes"));
+    let line = line.unwrap_or_else(|| panic!("{}", ran.stderr));
+    assert!(line.contains("count=1") && line.contains("first=data/nested "), "{line}");
+    assert_eq!(check.code, Some(1));
+    assert_eq!(check.stdout, "PROBLEM: data: in no backup: 1 nested subvolume (data/nested)\n");
+    assert!(!ignored.stderr.contains("nested"), "{}", ignored.stderr);
+    assert_eq!(well.code, Some(0), "{}", well.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

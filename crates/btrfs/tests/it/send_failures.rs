@@ -209,7 +209,7 @@ async fn one_subvolume_that_fails_does_not_stop_the_others() {
         assert_eq!(pointer.is_some(), is_published, "{name}");
     }
     // By the schedule only the failed subvolume is due, and it is due at once.
-    let again = world.run(&["backup"]).await;
+    let again = world.run(&["--log-level", "debug", "backup"]).await;
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     for name in ["one", "three"] {
         let event = format!("event=backup_not_due subvolume={name}");

@@ -95,7 +95,7 @@ async fn an_older_state_file_changes_no_decision() {
     let older = older.replace("\"published\"", "\"failed\"");
     fs::write(world.state(), older).unwrap();
 
-    let due = world.run(&["backup"]).await;
+    let due = world.run(&["--log-level", "debug", "backup"]).await;
     let again = world.backup().await;
 
     assert!(due.stderr.contains("event=backup_not_due"), "{}", due.stderr);

@@ -3,6 +3,7 @@
 
 mod builder;
 mod cuts;
+mod forecasts;
 mod golden;
 mod refusals;
 mod uuid_rewrite;

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InjectedFault {
     /// First word or words of the arguments, without options: `send`,
-    /// `subvolume snapshot`.
+    /// `subvolume snapshot`. A call `send --no-data`, in this order, is a `forecast`.
     pub command: &'static str,
     pub call: Calls,
     pub fault: BtrfsFault,

@@ -91,6 +91,7 @@ words=
 for word; do
   case $word in -*) ;; *) words="$words$word " ;; esac
 done
+case "$1 $2" in 'send --no-data') words="forecast $words" ;; esac
 chosen=none
 "#;
 
@@ -148,7 +149,7 @@ enum Stream {
 impl Stream {
     fn of(command: &str) -> Stream {
         match command {
-            "send" => Stream::Written,
+            "send" | "forecast" => Stream::Written,
             "receive" => Stream::Read,
             _ => Stream::None,
         }

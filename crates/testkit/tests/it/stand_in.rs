@@ -33,6 +33,21 @@ fn without_a_fault_it_is_the_real_one() {
 }
 
 #[test]
+fn a_forecast_is_no_send() {
+    let Some(world) = World::new() else { return };
+    let stand_in = StandIn::new([every("forecast", BtrfsFault::FailsAfter { bytes: 0 })]);
+    let snapshot = world.snapshot.to_str().unwrap();
+
+    let forecast = command(&stand_in, &["send", "--no-data", "-q", snapshot]).output().unwrap();
+    let identity = command(&stand_in, &["send", "-q", "--no-data", snapshot]).output().unwrap();
+
+    assert_eq!(forecast.status.code(), Some(1));
+    assert_eq!(identity.status.code(), Some(0));
+    assert_eq!((stand_in.calls_of("send").len(), stand_in.calls_of("forecast").len()), (1, 1));
+    assert!(stand_in.unfired().is_empty());
+}
+
+#[test]
 fn a_send_has_the_injected_fault() {
     let Some(world) = World::new() else { return };
     let whole = world.stream.as_slice();

@@ -3,7 +3,7 @@
 use btrfs_to_s3::backup::planner::Planned;
 use btrfs_to_s3::plan::Plan;
 use s3up_cli::{one_line, table};
-use s3up_core::error_chain;
+use s3up_core::{Size, error_chain};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
@@ -26,13 +26,27 @@ struct Line {
     last_backup_at: Option<String>,
     next_due_at: Option<String>,
     next_due_kind: Option<String>,
+    /// Bytes that would be sent. `null` without `--bytes`.
+    forecast_bytes: Option<u64>,
+    /// True if the forecast is an upper limit.
+    forecast_at_most: Option<bool>,
 }
 
+/// The forecast of one subvolume.
+pub struct ForecastLine {
+    pub subvolume: String,
+    pub bytes: u64,
+    pub is_limit: bool,
+}
+
+const MEANING: &str = "A forecast is what `btrfs send` would write now. Parts of an interrupted backup \
+that are in S3\nalready are not uploaded again.";
+
 /// Formats a table of all subvolumes, then the reason of each decision.
-pub fn to_table(planned: &Planned<'_>) -> String {
+pub fn to_table(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> String {
     let header = ["SUBVOLUME", "DECISION", "LAST BACKUP", "NEXT DUE"];
     let dash = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".to_owned());
-    let lines = lines(planned);
+    let lines = lines(planned, forecasts);
     let rows = lines.iter().map(|line| {
         [
             line.subvolume.clone(),
@@ -48,6 +62,9 @@ pub fn to_table(planned: &Planned<'_>) -> String {
     for line in &lines {
         text.push_str(&notes(line));
     }
+    if !forecasts.is_empty() {
+        text.push_str(&format!("\n{}\n", MEANING));
+    }
     text
 }
 
@@ -59,15 +76,22 @@ fn notes(line: &Line) -> String {
             text.push_str(&format!("  {what:<8}  {name}\n"));
         }
     }
+    if let Some(bytes) = line.forecast_bytes {
+        let limit = if line.forecast_at_most == Some(true) { "at most " } else { "" };
+        text.push_str(&format!("  {:<8}  {limit}{}\n", "forecast", Size(bytes)));
+    }
     text
 }
 
-pub fn to_json(planned: &Planned<'_>) -> String {
-    json(&lines(planned))
+pub fn to_json(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> String {
+    json(&lines(planned, forecasts))
 }
 
-fn lines(planned: &Planned<'_>) -> Vec<Line> {
-    let jobs = planned.jobs.iter().map(|job| Line::of(&job.plan));
+fn lines(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> Vec<Line> {
+    let jobs = planned.jobs.iter().map(|job| {
+        let name = job.plan.subvolume.as_str();
+        Line::of(&job.plan, forecasts.iter().find(|forecast| forecast.subvolume == name))
+    });
     let unknown = planned.failed.iter().map(|(name, failure)| Line {
         subvolume: name.to_string(),
         decision: "unknown",
@@ -79,12 +103,14 @@ fn lines(planned: &Planned<'_>) -> Vec<Line> {
         last_backup_at: None,
         next_due_at: None,
         next_due_kind: None,
+        forecast_bytes: None,
+        forecast_at_most: None,
     });
     jobs.chain(unknown).collect()
 }
 
 impl Line {
-    fn of(plan: &Plan) -> Line {
+    fn of(plan: &Plan, forecast: Option<&ForecastLine>) -> Line {
         Line {
             subvolume: plan.subvolume.to_string(),
             decision: plan.word(),
@@ -96,6 +122,8 @@ impl Line {
             last_backup_at: plan.last_at.map(seconds),
             next_due_at: Some(seconds(plan.next_due.at)),
             next_due_kind: Some(plan.next_due.kind.to_string()),
+            forecast_bytes: forecast.map(|forecast| forecast.bytes),
+            forecast_at_most: forecast.map(|forecast| forecast.is_limit),
         }
     }
 }

@@ -1,0 +1,154 @@
+//! Says what a backup will send, and what it will not, before it is sent.
+//!
+//! The forecast comes from the stream of the same snapshot without its data, which takes
+//! seconds. The inodes that this stream names are searched for properties that no stream
+//! carries. Nothing here can fail a backup.
+
+use std::path::Path;
+use std::time::Duration;
+
+use btrfs_host::attributes::Attributes;
+use btrfs_host::compressed::Form;
+use btrfs_host::forecast::ForecastStream;
+use btrfs_host::send::SendError;
+use btrfs_sendstream::Forecast;
+use s3up_core::{Size, error_chain};
+use s3up_repository::chain::Chain;
+use s3up_repository::names::Kind;
+
+use super::upload::parent_of;
+use super::{Backup, Job};
+use crate::forecast::used_bytes;
+use crate::nested;
+
+/// The kernel compares millions of inodes in this time. The upload must not wait longer
+/// for a number.
+const FORECAST_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// Number of earlier backups whose sizes stand beside the forecast.
+const EARLIER_MAX: usize = 3;
+
+impl Backup {
+    /// Logs the forecast, and warns of what the stream will not contain.
+    pub(super) async fn before_upload(&self, job: &Job<'_>) {
+        let name = &job.subvolume.name;
+        nested::warn(&self.btrfs, job.subvolume, &self.options.covered).await;
+        let snapshot = self.snapshot_dir().path_of(&job.backup);
+        let parent = parent_of(job).0.map(|parent| self.snapshot_dir().path_of(parent));
+        let looking = self.look_ahead(name.as_str(), &snapshot, parent.as_deref());
+        match tokio::time::timeout(FORECAST_TIME_MAX, looking).await {
+            Ok(Ok(forecast)) => self.log_forecast(job, &forecast),
+            Ok(Err(err)) => tracing::warn!(
+                event = "upload_forecast_failed",
+                subvolume = %name,
+                "cannot say how much will be sent: {}",
+                error_chain(&err)
+            ),
+            Err(_) => tracing::warn!(
+                event = "upload_forecast_failed",
+                subvolume = %name,
+                "cannot say how much will be sent: `btrfs send --no-data` takes longer than {} \
+                 minutes",
+                FORECAST_TIME_MAX.as_secs() / 60
+            ),
+        }
+    }
+
+    /// Reads the stream without data once, for both: the forecast and the search.
+    async fn look_ahead(
+        &self,
+        subvolume: &str,
+        snapshot: &Path,
+        parent: Option<&Path>,
+    ) -> Result<Forecast, SendError> {
+        let mut stream = ForecastStream::start(&self.btrfs, snapshot, parent, self.form)?;
+        let mut attributes = Attributes::new(snapshot, parent, self.clock.start());
+        while let Some(paths) = stream.next_paths().await? {
+            if paths.is_empty() {
+                continue;
+            }
+            let looking = tokio::task::spawn_blocking(move || {
+                attributes.look(&paths);
+                attributes
+            });
+            let command = "search for attributes".to_owned();
+            let looked = looking.await.map_err(std::io::Error::other);
+            attributes = looked.map_err(|source| SendError::Read { command, source })?;
+        }
+        attributes.warn(subvolume);
+        stream.finish().await
+    }
+
+    fn log_forecast(&self, job: &Job<'_>, forecast: &Forecast) {
+        let bytes = forecast.stream_bytes;
+        let is_limit = self.form == Form::Compressed;
+        let earlier = job.observed.published.chain();
+        let earlier = earlier.map(|chain| earlier_bytes(chain, job.backup.kind));
+        let earlier = earlier.unwrap_or_default();
+        let shown: Vec<_> = earlier.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            event = "upload_forecast",
+            subvolume = %job.subvolume.name,
+            kind = %job.backup.kind,
+            bytes,
+            at_most = is_limit,
+            acknowledged_bytes = job.work.acknowledged_bytes().unwrap_or_default(),
+            earlier_bytes = shown.join(","),
+            "{}",
+            sentence(job.backup.kind, bytes, is_limit, &earlier)
+        );
+        let used = match used_bytes(&self.options.base_dir) {
+            Ok(used) => used,
+            Err(err) => {
+                tracing::debug!(event = "space_not_read", "{err}");
+                return;
+            }
+        };
+        if bytes > used {
+            tracing::warn!(
+                event = "forecast_exceeds_disk",
+                subvolume = %job.subvolume.name,
+                bytes,
+                used_bytes = used,
+                "{} will be sent, although all data on this filesystem occupy {}: a stream holds \
+                 compressed data in full, and data with more than 1,024 references once for each; \
+                 a restore needs as much space",
+                Size(bytes),
+                Size(used)
+            );
+        }
+    }
+}
+
+/// Returns the sizes of the newest backups of this kind in the chain, newest first.
+fn earlier_bytes(chain: &Chain, kind: Kind) -> Vec<u64> {
+    let of_kind = chain.entries().iter().rev().filter(|entry| entry.manifest.kind == kind);
+    of_kind.map(|entry| entry.manifest.total_bytes).take(EARLIER_MAX).collect()
+}
+
+fn sentence(kind: Kind, bytes: u64, is_limit: bool, earlier: &[u64]) -> String {
+    let limit = if is_limit { "at most " } else { "" };
+    let mut text = format!("this {kind} will send {limit}{}", Size(bytes));
+    if !earlier.is_empty() {
+        let sizes: Vec<_> = earlier.iter().map(|bytes| Size(*bytes).to_string()).collect();
+        text.push_str(&format!("; the last of its kind, newest first: {}", sizes.join(", ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forecast_stands_beside_the_last_backups() {
+        #[rustfmt::skip]
+        let cases = [
+            (Kind::Full,        false, &[][..],              "this full will send 2.0 KiB"),
+            (Kind::Incremental, false, &[1024, 300 << 20][..], "this incremental will send 2.0 KiB; the last of its kind, newest first: 1.0 KiB, 300 MiB"),
+            (Kind::Full,        true,  &[][..],              "this full will send at most 2.0 KiB"),
+        ];
+        for (kind, is_limit, earlier, want) in cases {
+            assert_eq!(sentence(kind, 2048, is_limit, earlier), want);
+        }
+    }
+}
