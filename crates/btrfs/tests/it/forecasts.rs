@@ -200,7 +200,7 @@ async fn a_forecast_that_fails_fails_no_backup() {
     let cases = [
         (BtrfsFault::FailsAfter { bytes: 0 },    StandIn::ERROR_MESSAGE),
         (BtrfsFault::CutsAfter { bytes: 60 },    "not a sound stream"),
-        (BtrfsFault::FlipsByteAt { offset: 60 }, "checksum"),
+        (BtrfsFault::FlipsByteAt { offset: 60 }, "expected CRC32C"),
     ];
     for (fault, text) in cases {
         let fault = InjectedFault { command: "forecast", call: Calls::Every, fault };
