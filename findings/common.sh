@@ -203,12 +203,15 @@ start_juicefs_gateway() {
 # Starts OpenStack Swift with its S3 API, installed by debian_root with $swift_packages. Its access
 # key has a colon, which curl cannot sign with: use boto.
 swift_packages=(swift-proxy=2.30.1-0+deb12u3 swift-account=2.30.1-0+deb12u3
-  swift-container=2.30.1-0+deb12u3 swift-object=2.30.1-0+deb12u3)
+  swift-container=2.30.1-0+deb12u3 swift-object=2.30.1-0+deb12u3
+  memcached=1.6.18-1+deb12u1)
 start_swift() {
-  local port kind kind_port folder=$root/swift
+  local port kind kind_port cache_port folder=$root/swift
   key_id=finder:finder secret=finder-secret
   port=$(free_port)
   endpoint=http://127.0.0.1:$port
+  cache_port=$(free_port)
+  start memcached chroot "$root" memcached -u root -l 127.0.0.1 -p "$cache_port"
   mkdir -p "$folder/srv/d1" "$root/etc/swift" "$root/var/cache/swift"
   cat >"$root/etc/swift/swift.conf" <<END
 [swift-hash]
@@ -247,7 +250,7 @@ workers = 1
 user = root
 swift_dir = /swift
 [pipeline:main]
-pipeline = catch_errors gatekeeper healthcheck listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server
+pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -257,6 +260,9 @@ location = us-east-1
 [filter:tempauth]
 use = egg:swift#tempauth
 user_finder_finder = $secret .admin
+[filter:cache]
+use = egg:swift#memcache
+memcache_servers = 127.0.0.1:$cache_port
 [filter:versioned_writes]
 use = egg:swift#versioned_writes
 allow_object_versioning = true
