@@ -21,6 +21,11 @@ pub struct Behaviours {
     pub completion_etag: CompletionETag,
     /// True if the answer of CompleteMultipartUpload has the version ID.
     pub completion_tells_version: bool,
+    /// True if CompleteMultipartUpload takes a list of parts with checksums. Otherwise it
+    /// answers that the XML is malformed.
+    pub completion_takes_checksums: bool,
+    /// True if DeleteObjects needs Content-MD5.
+    pub delete_batch_needs_md5: bool,
     /// True if the answer of CreateMultipartUpload has the root element that the
     /// reference of S3 names.
     pub create_has_its_root_element: bool,
@@ -53,6 +58,8 @@ pub enum Conditions {
     BareETag,
     /// Every write with a condition is answered with 501.
     NotImplemented,
+    /// Every write with a condition is answered with 412, whether it holds or not.
+    NeverHold,
     /// The conditions have no effect.
     Ignored,
 }
@@ -133,6 +140,8 @@ impl Default for Behaviours {
             if_match_of_missing: StatusCode::NOT_FOUND,
             completion_etag: CompletionETag::Same,
             completion_tells_version: true,
+            completion_takes_checksums: true,
+            delete_batch_needs_md5: false,
             create_has_its_root_element: true,
             tells_etag: true,
             part_count_max: PART_COUNT_MAX,
@@ -216,7 +225,10 @@ fn rgw() -> Behaviours {
 fn swift() -> Behaviours {
     Behaviours {
         put_conditions: Conditions::NotImplemented,
+        completion_conditions: Conditions::NeverHold,
         completion_tells_version: false,
+        completion_takes_checksums: false,
+        delete_batch_needs_md5: true,
         part_count_max: 1000,
         checksums: Checksums::Ignored,
         encryption: Encryption::Refused(StatusCode::NOT_IMPLEMENTED),

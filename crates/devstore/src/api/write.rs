@@ -125,6 +125,11 @@ impl Api {
         &self,
         request: S3Request<dto::DeleteObjectsInput>,
     ) -> S3Result<dto::DeleteObjectsOutput> {
+        let has_md5 = request.headers.contains_key("content-md5");
+        if self.behaviours().delete_batch_needs_md5 && !has_md5 {
+            let message = "Missing required header for this request: Content-MD5";
+            return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+        }
         let dto::DeleteObjectsInput { bucket, delete, .. } = request.input;
         if delete.objects.is_empty() || delete.objects.len() > DELETE_BATCH_MAX {
             let message = "The list of objects is empty or longer than 1000.";
