@@ -58,8 +58,8 @@ pub enum Conditions {
     BareETag,
     /// Every write with a condition is answered with 501.
     NotImplemented,
-    /// Every write with a condition is answered with 412, whether it holds or not.
-    NeverHold,
+    /// `If-None-Match` as in S3. A write with `If-Match` is always answered with 412.
+    IfMatchNeverHolds,
     /// The conditions have no effect.
     Ignored,
 }
@@ -225,7 +225,7 @@ fn rgw() -> Behaviours {
 fn swift() -> Behaviours {
     Behaviours {
         put_conditions: Conditions::NotImplemented,
-        completion_conditions: Conditions::NeverHold,
+        completion_conditions: Conditions::IfMatchNeverHolds,
         completion_tells_version: false,
         completion_takes_checksums: false,
         delete_batch_needs_md5: true,

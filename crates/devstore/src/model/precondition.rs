@@ -39,8 +39,8 @@ impl ConditionHeaders {
             Conditions::NotImplemented if if_match.is_some() || if_none_match.is_some() => {
                 Err(not_implemented())
             }
-            Conditions::NeverHold if if_match.is_some() || if_none_match.is_some() => Err(failed()),
-            Conditions::NotImplemented | Conditions::NeverHold | Conditions::Honoured => {
+            Conditions::IfMatchNeverHolds if if_match.is_some() => Err(failed()),
+            Conditions::NotImplemented | Conditions::IfMatchNeverHolds | Conditions::Honoured => {
                 Precondition::parse(if_match, if_none_match)
             }
             Conditions::BareETag => match Precondition::parse(if_match, if_none_match)? {
@@ -144,8 +144,8 @@ mod tests {
             (Conditions::NotImplemented, headers(true),  None),
             (Conditions::NotImplemented, new(),          None),
             (Conditions::NotImplemented, ConditionHeaders::default(), Some(Precondition::None)),
-            (Conditions::NeverHold,      new(),          None),
-            (Conditions::NeverHold,      ConditionHeaders::default(), Some(Precondition::None)),
+            (Conditions::IfMatchNeverHolds, headers(true),  None),
+            (Conditions::IfMatchNeverHolds, new(),          Some(Precondition::Absent)),
             (Conditions::Ignored,        headers(true),  Some(Precondition::None)),
             (Conditions::Ignored,        new(),          Some(Precondition::None)),
         ];
