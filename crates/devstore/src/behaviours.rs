@@ -12,6 +12,8 @@ use s3up_core::part::PART_COUNT_MAX;
 pub struct Behaviours {
     /// Treatment of `If-Match` and `If-None-Match` by PutObject.
     pub put_conditions: Conditions,
+    /// The same in a bucket that keeps versions.
+    pub put_conditions_with_versions: Conditions,
     /// Treatment of the same headers by CompleteMultipartUpload.
     pub completion_conditions: Conditions,
     /// Status of a write with `If-Match` if there is no object: 404 in S3, and 412
@@ -56,6 +58,8 @@ pub enum Conditions {
     /// As in S3, but `If-Match` is compared with the ETag without its quotes, so
     /// that the right ETag in quotes is refused.
     BareETag,
+    /// As `BareETag`, and `If-None-Match` has no effect.
+    OnlyBareETag,
     /// Every write with a condition is answered with 501.
     NotImplemented,
     /// `If-None-Match` as in S3. A write with `If-Match` is always answered with 412.
@@ -136,6 +140,7 @@ impl Default for Behaviours {
     fn default() -> Behaviours {
         Behaviours {
             put_conditions: Conditions::Honoured,
+            put_conditions_with_versions: Conditions::Honoured,
             completion_conditions: Conditions::Honoured,
             if_match_of_missing: StatusCode::NOT_FOUND,
             completion_etag: CompletionETag::Same,
@@ -160,6 +165,7 @@ impl Behaviours {
     pub fn with_conditions(conditions: Conditions) -> Behaviours {
         Behaviours {
             put_conditions: conditions,
+            put_conditions_with_versions: conditions,
             completion_conditions: conditions,
             ..Behaviours::default()
         }
@@ -211,6 +217,7 @@ impl Like {
 fn rgw() -> Behaviours {
     Behaviours {
         put_conditions: Conditions::BareETag,
+        put_conditions_with_versions: Conditions::OnlyBareETag,
         completion_conditions: Conditions::Ignored,
         if_match_of_missing: StatusCode::PRECONDITION_FAILED,
         completion_etag: CompletionETag::Empty,
@@ -225,6 +232,7 @@ fn rgw() -> Behaviours {
 fn swift() -> Behaviours {
     Behaviours {
         put_conditions: Conditions::NotImplemented,
+        put_conditions_with_versions: Conditions::NotImplemented,
         completion_conditions: Conditions::IfMatchNeverHolds,
         completion_tells_version: false,
         completion_takes_checksums: false,

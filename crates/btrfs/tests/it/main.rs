@@ -9,6 +9,7 @@ mod damage;
 mod drills;
 mod estimates;
 mod fixture;
+mod foreign;
 mod format;
 mod freezing;
 mod help;

@@ -43,13 +43,16 @@ impl ConditionHeaders {
             Conditions::NotImplemented | Conditions::IfMatchNeverHolds | Conditions::Honoured => {
                 Precondition::parse(if_match, if_none_match)
             }
-            Conditions::BareETag => match Precondition::parse(if_match, if_none_match)? {
-                // An ETag is stored without quotes, so this one is never found.
-                Precondition::ETag(etag) if is_quoted => {
-                    Ok(Precondition::ETag(format!("\"{etag}\"")))
+            Conditions::OnlyBareETag if if_none_match.is_some() => Ok(Precondition::None),
+            Conditions::BareETag | Conditions::OnlyBareETag => {
+                match Precondition::parse(if_match, if_none_match)? {
+                    // An ETag is stored without quotes, so this one is never found.
+                    Precondition::ETag(etag) if is_quoted => {
+                        Ok(Precondition::ETag(format!("\"{etag}\"")))
+                    }
+                    other => Ok(other),
                 }
-                other => Ok(other),
-            },
+            }
         }
     }
 }
@@ -141,6 +144,9 @@ mod tests {
             (Conditions::BareETag,       headers(true),  etag("\"a\"")),
             (Conditions::BareETag,       headers(false), etag("a")),
             (Conditions::BareETag,       new(),          Some(Precondition::Absent)),
+            (Conditions::OnlyBareETag,   headers(true),  etag("\"a\"")),
+            (Conditions::OnlyBareETag,   headers(false), etag("a")),
+            (Conditions::OnlyBareETag,   new(),          Some(Precondition::None)),
             (Conditions::NotImplemented, headers(true),  None),
             (Conditions::NotImplemented, new(),          None),
             (Conditions::NotImplemented, ConditionHeaders::default(), Some(Precondition::None)),

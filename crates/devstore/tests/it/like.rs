@@ -34,6 +34,19 @@ async fn rgw_takes_if_match_on_a_put_only_without_the_quotes() {
 }
 
 #[tokio::test]
+async fn rgw_ignores_if_none_match_in_a_bucket_that_keeps_versions() {
+    let server = versioned(Like::Rgw).await;
+    let put = |body: &[u8]| server.client.put_object().bucket(BUCKET).key("key").body(bytes(body));
+
+    put(b"one").if_none_match("*").send().await.unwrap();
+    put(b"two").if_none_match("*").send().await.unwrap();
+    let other = put(b"three").if_match(OTHER.trim_matches('"')).send().await;
+
+    assert_eq!(refusal(other), "PreconditionFailed");
+    assert_eq!(server.get("key").await, b"two");
+}
+
+#[tokio::test]
 async fn rgw_completes_over_an_object_and_answers_an_empty_etag() {
     let server = server(Like::Rgw).await;
     server.put("key", b"one").await;
