@@ -128,7 +128,7 @@ s3() {
   local -a how=(--request "$method")
   [[ $method != HEAD ]] || how=(--head)
   curl --silent --max-time 30 --aws-sigv4 aws:amz:us-east-1:s3 \
-    --header "x-amz-content-sha256: UNSIGNED-PAYLOAD" --user "$key_id:$secret" \
+    --header "x-amz-content-sha256: UNSIGNED-PAYLOAD" ${key_id:+--user "$key_id:$secret"} \
     --output "$work/body" --dump-header "$work/headers" --write-out '%{http_code}\n' \
     "${how[@]}" "$@" "$endpoint$path"
 }
@@ -360,6 +360,81 @@ END
   pids+=($(cat "$root"/ceph/run/*.pid))
   wait_for "$endpoint/"
   [[ $(s3 PUT /bucket) == 200 ]]
+}
+
+# Starts OpenStack Swift, installed by debian_root, on one machine, with a bucket named "bucket". Its
+# key ID has a colon, which curl takes only in the URL.
+start_swift() {
+  local port account container object cache server name
+  port=$(free_port) account=$(free_port) container=$(free_port) object=$(free_port) cache=$(free_port)
+  key_id='' secret=''
+  endpoint=http://test%3Atester:testing@127.0.0.1:$port
+  mkdir -p "$root"/swift/{etc,srv/d1}
+  printf '[swift-hash]\nswift_hash_path_suffix = s\nswift_hash_path_prefix = p\n%s\n' \
+    '[storage-policy:0]' 'name = one' 'default = yes' >"$root/swift/etc/swift.conf"
+  for server in account:$account container:$container object:$object; do
+    name=${server%:*}
+    for command in 'create 8 1 1' "add r1z1-127.0.0.1:${server#*:}/d1 1" rebalance; do
+      # shellcheck disable=SC2086 # the words of the command
+      chroot "$root" swift-ring-builder "/swift/etc/$name.builder" $command >/dev/null
+    done
+    cat >"$root/swift/etc/$name-server.conf" <<END
+[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = ${server#*:}
+workers = 1
+user = root
+swift_dir = /swift/etc
+devices = /swift/srv
+mount_check = false
+[pipeline:main]
+pipeline = $name-server
+[app:$name-server]
+use = egg:swift#$name
+[$name-replicator]
+[$name-updater]
+END
+  done
+  {
+    cat <<END
+[DEFAULT]
+bind_ip = 127.0.0.1
+bind_port = $port
+workers = 1
+user = root
+swift_dir = /swift/etc
+[pipeline:main]
+pipeline = catch_errors gatekeeper cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+[filter:cache]
+use = egg:swift#memcache
+memcache_servers = 127.0.0.1:$cache
+[filter:tempauth]
+use = egg:swift#tempauth
+user_test_tester = testing .admin
+[filter:versioned_writes]
+use = egg:swift#versioned_writes
+allow_object_versioning = true
+END
+    for name in catch_errors gatekeeper listing_formats bulk s3api copy slo dlo symlink; do
+      printf '[filter:%s]\nuse = egg:swift#%s\n' $name $name
+    done
+  } >"$root/swift/etc/proxy-server.conf"
+  start memcached chroot "$root" memcached -u root -l 127.0.0.1 -p "$cache"
+  for name in account container object proxy; do
+    start $name chroot "$root" env SWIFT_DIR=/swift/etc \
+      swift-$name-server "/swift/etc/$name-server.conf" -v
+  done
+  wait_for "$endpoint/"
+  local n
+  for ((n = 0; n < 100; n++)); do
+    [[ $(s3 PUT /bucket) != 200 ]] || return 0
+    sleep 0.1
+  done
+  echo 'the bucket cannot be made' >&2
+  return 1
 }
 
 # Makes a btrfs filesystem in a file and mounts it at $work/mount-NAME; needs root.

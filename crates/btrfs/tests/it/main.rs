@@ -11,6 +11,7 @@ mod drills;
 mod estimates;
 mod fixture;
 mod forecasts;
+mod foreign;
 mod format;
 mod freezing;
 mod hard_sources;

@@ -16,8 +16,7 @@ use crate::storage::uploads::{NewUpload, UploadName};
 
 const OTHER_ROOT_ELEMENT: AnswerText =
     AnswerText { from: "InitiateMultipartUploadResult", to: "InitiateMultipartUpload" };
-const EMPTY_ETAG: AnswerText =
-    AnswerText { from: "<ETag>&quot;&quot;</ETag>", to: "<ETag></ETag>" };
+const EMPTY_ETAG: AnswerText = AnswerText { from: "<ETag>\"\"</ETag>", to: "<ETag></ETag>" };
 
 impl Api {
     pub(super) async fn start_upload(
@@ -139,6 +138,10 @@ impl Api {
         let listed = input.multipart_upload.clone().and_then(|upload| upload.parts);
         let listed = listed.unwrap_or_default().into_iter().map(listed_part);
         let listed = listed.collect::<S3Result<Vec<_>>>()?;
+        let has_checksum = listed.iter().any(|part| part.checksum.is_some());
+        if has_checksum && !self.behaviours().completion_takes_checksums {
+            return Err(S3Error::new(S3ErrorCode::MalformedXML));
+        }
         if !self.verifies() {
             let bare = |part: ListedPart| ListedPart { checksum: None, ..part };
             return Ok((listed.into_iter().map(bare).collect(), Expected::default()));

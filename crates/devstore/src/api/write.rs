@@ -7,10 +7,10 @@ use super::Api;
 use super::fields::{
     attributes_of, checksum_of, condition_headers, fill_checksum, kind, trailer, trailing,
 };
-use crate::behaviours::{Checksums, Encryption};
+use crate::behaviours::{Checksums, Conditions, Encryption};
 use crate::model::digest::{Algorithm, Claims};
 use crate::model::precondition::Precondition;
-use crate::model::record::Attributes;
+use crate::model::record::{Attributes, Versioning};
 use crate::storage::objects::Deleted;
 use crate::storage::receive::{Received, receive};
 
@@ -50,8 +50,7 @@ impl Api {
         };
         let is_if_match = input.if_match.is_some();
         let conditions = condition_headers(&headers, input.if_match, input.if_none_match);
-        let precondition = conditions.precondition(self.behaviours().put_conditions)?;
-        self.check_bucket(input.bucket.clone()).await?;
+        let precondition = conditions.precondition(self.put_conditions(&input.bucket).await?)?;
         let received = self.receive_body(incoming).await?;
         let (bucket, key) = (input.bucket, input.key);
         let put =
@@ -76,6 +75,18 @@ impl Api {
             fill_checksum!(output, object.checksum);
         }
         Ok(output)
+    }
+
+    /// Returns how a bucket treats the conditions of a PUT; it has to exist.
+    async fn put_conditions(&self, bucket: &str) -> S3Result<Conditions> {
+        let bucket = bucket.to_owned();
+        let found = self.work(move |store| Ok(store.state()?.bucket(&bucket)?.record.versioning));
+        Ok(match found.await? {
+            Versioning::Off => self.behaviours().put_conditions,
+            Versioning::Enabled | Versioning::Suspended => {
+                self.behaviours().put_conditions_with_versions
+            }
+        })
     }
 
     /// Receives a whole body, and refuses it if it does not match its claims.
@@ -125,6 +136,11 @@ impl Api {
         &self,
         request: S3Request<dto::DeleteObjectsInput>,
     ) -> S3Result<dto::DeleteObjectsOutput> {
+        let has_md5 = request.headers.contains_key("content-md5");
+        if self.behaviours().delete_batch_needs_md5 && !has_md5 {
+            let message = "Missing required header for this request: Content-MD5";
+            return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+        }
         let dto::DeleteObjectsInput { bucket, delete, .. } = request.input;
         if delete.objects.is_empty() || delete.objects.len() > DELETE_BATCH_MAX {
             let message = "The list of objects is empty or longer than 1000.";

@@ -39,19 +39,20 @@ impl ConditionHeaders {
             Conditions::NotImplemented if if_match.is_some() || if_none_match.is_some() => {
                 Err(not_implemented())
             }
-            Conditions::NotImplemented | Conditions::Honoured => {
+            Conditions::IfMatchNeverHolds if if_match.is_some() => Err(failed()),
+            Conditions::NotImplemented | Conditions::IfMatchNeverHolds | Conditions::Honoured => {
                 Precondition::parse(if_match, if_none_match)
             }
-            Conditions::BareETag => match Precondition::parse(if_match, if_none_match)? {
-                // An ETag is stored without quotes, so this one is never found.
-                Precondition::ETag(etag) if is_quoted => {
-                    Ok(Precondition::ETag(format!("\"{etag}\"")))
+            Conditions::OnlyBareETag if if_none_match.is_some() => Ok(Precondition::None),
+            Conditions::BareETag | Conditions::OnlyBareETag => {
+                match Precondition::parse(if_match, if_none_match)? {
+                    // An ETag is stored without quotes, so this one is never found.
+                    Precondition::ETag(etag) if is_quoted => {
+                        Ok(Precondition::ETag(format!("\"{etag}\"")))
+                    }
+                    other => Ok(other),
                 }
-                other @ (Precondition::None
-                | Precondition::Absent
-                | Precondition::Present
-                | Precondition::ETag(_)) => Ok(other),
-            },
+            }
         }
     }
 }
@@ -143,9 +144,14 @@ mod tests {
             (Conditions::BareETag,       headers(true),  etag("\"a\"")),
             (Conditions::BareETag,       headers(false), etag("a")),
             (Conditions::BareETag,       new(),          Some(Precondition::Absent)),
+            (Conditions::OnlyBareETag,   headers(true),  etag("\"a\"")),
+            (Conditions::OnlyBareETag,   headers(false), etag("a")),
+            (Conditions::OnlyBareETag,   new(),          Some(Precondition::None)),
             (Conditions::NotImplemented, headers(true),  None),
             (Conditions::NotImplemented, new(),          None),
             (Conditions::NotImplemented, ConditionHeaders::default(), Some(Precondition::None)),
+            (Conditions::IfMatchNeverHolds, headers(true),  None),
+            (Conditions::IfMatchNeverHolds, new(),          Some(Precondition::Absent)),
             (Conditions::Ignored,        headers(true),  Some(Precondition::None)),
             (Conditions::Ignored,        new(),          Some(Precondition::None)),
         ];

@@ -4,8 +4,8 @@
 use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{
-    ChecksumMode, CompletedPart, ObjectVersionStorageClass, RestoreRequest, ServerSideEncryption,
-    StorageClass,
+    ChecksumMode, CompletedPart, Delete, ObjectIdentifier, ObjectVersionStorageClass,
+    RestoreRequest, ServerSideEncryption, StorageClass,
 };
 use s3up_devstore::{Behaviours, DevStore, Like, Options, Versioning};
 
@@ -31,6 +31,19 @@ async fn rgw_takes_if_match_on_a_put_only_without_the_quotes() {
     assert_eq!(refusal(new.send().await), "PreconditionFailed");
     let missing = server.client.put_object().bucket(BUCKET).key("none").if_match(&etag);
     assert_eq!(status(missing.send().await), 412);
+}
+
+#[tokio::test]
+async fn rgw_ignores_if_none_match_in_a_bucket_that_keeps_versions() {
+    let server = versioned(Like::Rgw).await;
+    let put = |body: &[u8]| server.client.put_object().bucket(BUCKET).key("key").body(bytes(body));
+
+    put(b"one").if_none_match("*").send().await.unwrap();
+    put(b"two").if_none_match("*").send().await.unwrap();
+    let other = put(b"three").if_match(OTHER.trim_matches('"')).send().await;
+
+    assert_eq!(refusal(other), "PreconditionFailed");
+    assert_eq!(server.get("key").await, b"two");
 }
 
 #[tokio::test]
@@ -87,17 +100,45 @@ async fn an_archive_class_is_told_and_the_object_can_be_read_at_once() {
 }
 
 #[tokio::test]
-async fn swift_answers_501_to_a_conditional_put_and_honours_a_conditional_completion() {
+async fn swift_answers_501_to_a_conditional_put_and_412_to_if_match_of_a_completion() {
     let server = server(Like::Swift).await;
     let put = || server.client.put_object().bucket(BUCKET).key("key").body(bytes(b"x"));
 
     assert_eq!(status(put().if_none_match("*").send().await), 501);
     assert_eq!(status(put().if_match(OTHER).send().await), 501);
-    put().send().await.unwrap();
     let (id, part) = upload(&server).await;
+    let complete = || {
+        let complete = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
+        complete.upload_id(&id).multipart_upload(list_of([part.clone()]))
+    };
+    complete().if_none_match("*").send().await.unwrap();
+    let etag = head(&server, "key").await.e_tag().unwrap().to_owned();
+    let (id, part) = upload(&server).await;
+    let again = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
+    let again = again.upload_id(id).multipart_upload(list_of([part]));
+    assert_eq!(status(again.clone().if_none_match("*").send().await), 412);
+    assert_eq!(status(again.if_match(etag).send().await), 412);
+}
+
+#[tokio::test]
+async fn swift_takes_no_batch_without_md5_and_no_checksums_in_a_completion() {
+    let server = server(Like::Swift).await;
+    server.put("key", b"x").await;
+    let id = ObjectIdentifier::builder().key("key").build().unwrap();
+    let batch = Delete::builder().objects(id).build().unwrap();
+    let delete = server.client.delete_objects().bucket(BUCKET).delete(batch);
+    let (id, part) = upload(&server).await;
+    let part = CompletedPart::builder()
+        .part_number(1)
+        .e_tag(part.e_tag().unwrap())
+        .checksum_crc64_nvme("AAAAAAAAAAA=")
+        .build();
     let complete = server.client.complete_multipart_upload().bucket(BUCKET).key("key");
-    let complete = complete.upload_id(id).multipart_upload(list_of([part])).if_none_match("*");
-    assert_eq!(status(complete.send().await), 412);
+    let complete = complete.upload_id(id).multipart_upload(list_of([part]));
+
+    assert_eq!(refusal(delete.send().await), "InvalidRequest");
+    assert_eq!(refusal(complete.send().await), "MalformedXML");
+    assert_eq!(server.get("key").await, b"x");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod conditions;
 mod deleting;
 mod differences;
 mod document;
+mod guarantees;
 mod keys;
 mod listing;
 mod multipart;
@@ -33,7 +34,8 @@ mod suite;
 mod verdict;
 mod versions;
 
-use servers::{aws, devstore, garage, moto};
+use s3up_testkit::Foreign;
+use servers::{aws, devstore, foreign, garage, moto};
 use suite::check_server;
 
 #[tokio::test]
@@ -59,6 +61,35 @@ async fn moto_satisfies_the_contract_except_for_listed_differences() {
 #[tokio::test]
 async fn garage_satisfies_the_contract_except_for_listed_differences() {
     let Some(running) = garage::start_or_print_why_not().await else { return };
+
+    let problems = check_server(&running.target).await;
+
+    running.stop().await;
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[tokio::test]
+async fn ceph_rgw_satisfies_the_contract_except_for_listed_differences() {
+    check_foreign(Foreign::Rgw).await;
+}
+
+#[tokio::test]
+async fn swift_satisfies_the_contract_except_for_listed_differences() {
+    check_foreign(Foreign::Swift).await;
+}
+
+#[tokio::test]
+async fn seaweedfs_satisfies_the_contract_except_for_listed_differences() {
+    check_foreign(Foreign::SeaweedFs).await;
+}
+
+#[tokio::test]
+async fn rclone_satisfies_the_contract_except_for_listed_differences() {
+    check_foreign(Foreign::Rclone).await;
+}
+
+async fn check_foreign(server: Foreign) {
+    let Some(running) = foreign::start_or_print_why_not(server).await else { return };
 
     let problems = check_server(&running.target).await;
 

@@ -35,6 +35,13 @@ pub async fn a_listing_reports_the_storage_class(server: &Server) -> Verdict {
     Ok(Held)
 }
 
+pub async fn an_unknown_storage_class_is_refused(server: &Server) -> Verdict {
+    let put = server.put("key", BODY).storage_class("NO_SUCH_CLASS".into());
+
+    refused(put.send().await, &["400"])?;
+    Ok(Held)
+}
+
 pub async fn an_archived_object_is_not_readable(server: &Server) -> Verdict {
     archived(server).await?;
 

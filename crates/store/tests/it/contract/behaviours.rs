@@ -31,7 +31,11 @@ pub enum Needs {
 impl Behaviour {
     /// Returns the claim as a sentence.
     pub fn sentence(&self) -> String {
-        self.name.replace('_', " ")
+        Behaviour::sentence_of(self.name)
+    }
+
+    pub fn sentence_of(name: &str) -> String {
+        name.replace('_', " ")
     }
 }
 
@@ -72,6 +76,7 @@ behaviours! {
         conditions::a_put_if_none_match_succeeds_only_once,
         conditions::a_deleted_key_is_new_again,
         conditions::a_put_if_match_with_the_current_etag_succeeds,
+        conditions::a_put_if_match_with_the_current_etag_without_quotes_succeeds,
         conditions::a_put_if_match_with_a_stale_etag_is_refused,
         conditions::a_put_if_match_of_a_missing_object_is_refused,
         conditions::a_completion_if_none_match_succeeds_only_once,
@@ -85,12 +90,15 @@ behaviours! {
         multipart::an_object_is_invisible_until_its_upload_completes,
         multipart::parts_may_arrive_in_any_order,
         multipart::a_part_that_is_sent_again_replaces_the_first,
+        multipart::a_part_that_is_sent_again_is_listed_once,
         multipart::a_completion_with_parts_out_of_order_is_refused,
         multipart::a_completion_with_a_missing_part_is_refused,
         multipart::a_completion_with_a_wrong_etag_is_refused,
         multipart::a_short_part_that_is_not_the_last_is_refused,
+        multipart::a_part_number_of_10000_is_accepted,
         multipart::a_part_number_above_10000_is_refused,
         multipart::a_completion_with_a_wrong_object_size_is_refused,
+        multipart::a_completion_answers_the_etag_that_head_tells,
         multipart::a_repeated_completion_succeeds_or_is_not_found,
         multipart::an_object_has_the_attributes_of_its_upload,
         aborting::parts_are_listed_with_size_and_etag,
@@ -131,6 +139,7 @@ behaviours! {
     "Storage classes and archives" needs Nothing {
         archive::head_reports_the_storage_class,
         archive::a_listing_reports_the_storage_class,
+        archive::an_unknown_storage_class_is_refused,
         archive::an_archived_object_is_not_readable,
         archive::a_thaw_request_is_accepted_and_takes_time,
         archive::head_reports_a_thaw_in_progress,
@@ -143,6 +152,7 @@ behaviours! {
         objects::the_content_type_is_returned,
         objects::encryption_with_aes256_is_echoed,
         objects::an_upload_is_encrypted_with_aes256,
+        objects::encryption_with_aes256_is_not_accepted_and_ignored,
         objects::head_reports_size_etag_and_date,
         objects::an_empty_object_is_stored,
         objects::a_range_request_returns_only_the_range,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use super::behaviours;
 use super::differences::{self, Difference};
+use super::guarantees;
 use super::servers::Name;
 use super::suite::{Answer, Outcome};
 
@@ -20,6 +21,8 @@ const NOT_RUN: &str = "not run";
 const NOT_TESTED: &str = "not tested: ";
 /// Title of the first column.
 const HEAD: &str = "Behaviour";
+/// Line of the preamble that stands for the table of guarantees.
+const GUARANTEES: &str = "<!-- guarantees -->";
 const PREAMBLE: &str = include_str!("document/preamble.md");
 const INSTALL: &str = include_str!("../../../../../scripts/install.sh");
 
@@ -89,7 +92,9 @@ fn parse(document: &str) -> Columns {
 }
 
 fn render(columns: &Columns) -> String {
-    let mut text = PREAMBLE.to_owned();
+    let guarantees = guarantees::rows(Name::ALL.iter().map(|name| &columns[name]));
+    let guarantees = table("Guarantee") + guarantees.trim_end();
+    let mut text = PREAMBLE.replace(GUARANTEES, &guarantees);
     let mut group = "";
     for behaviour in behaviours::ALL {
         if behaviour.group != group {
@@ -109,15 +114,24 @@ fn render(columns: &Columns) -> String {
 }
 
 fn head(group: &str) -> String {
+    format!("\n## {group}\n\n{}", table(HEAD))
+}
+
+/// Returns the first lines of a table with a column for each server.
+fn table(first: &str) -> String {
     let titles = Name::ALL.map(title).join(" | ");
     let rule = "---|".repeat(Name::ALL.len() + 1);
-    format!("\n## {group}\n\n| {HEAD} | {titles} |\n|{rule}\n")
+    format!("| {first} | {titles} |\n|{rule}\n")
 }
 
 fn title(name: Name) -> String {
     let version = match name {
         Name::Moto => version("MOTO_VERSION"),
         Name::Garage => version("GARAGE_VERSION"),
+        Name::Rgw => version("RGW_VERSION"),
+        Name::Swift => version("SWIFT_VERSION"),
+        Name::SeaweedFs => version("SEAWEEDFS_VERSION"),
+        Name::Rclone => version("RCLONE_VERSION"),
         Name::Devstore | Name::Aws => None,
     };
     match version {
@@ -132,7 +146,7 @@ fn version(name: &str) -> Option<&'static str> {
 }
 
 fn differences_of(name: Name) -> String {
-    let of_it: Vec<_> = differences::ALL.iter().filter(|entry| entry.server == name).collect();
+    let of_it: Vec<_> = differences::all().filter(|entry| entry.server == name).collect();
     if of_it.is_empty() {
         return String::new();
     }
@@ -188,6 +202,9 @@ fn answers_of_another_version_are_dropped() {
 
 #[test]
 fn the_pinned_versions_are_found() {
-    assert!(version("MOTO_VERSION").is_some_and(|version| version.contains('.')));
-    assert!(version("GARAGE_VERSION").is_some_and(|version| version.contains('.')));
+    for name in Name::ALL {
+        let has_version = title(name).ends_with(|last: char| last.is_ascii_digit());
+        let is_pinned = !matches!(name, Name::Devstore | Name::Aws);
+        assert_eq!(has_version && title(name) != name.title(), is_pinned, "{}", title(name));
+    }
 }

@@ -4,7 +4,7 @@ use aws_sdk_s3::types::CompletedPart;
 
 use super::parts::{PART, Upload, filled, started};
 use super::server::Server;
-use super::verdict::{Held, Verdict, is, refused, status};
+use super::verdict::{Held, Verdict, holds, is, refused, some, status};
 
 pub async fn an_object_is_invisible_until_its_upload_completes(server: &Server) -> Verdict {
     let upload = Upload::ready(server).await?;
@@ -37,6 +37,20 @@ pub async fn a_part_that_is_sent_again_replaces_the_first(server: &Server) -> Ve
     upload.complete().send().await?;
 
     server.has("key", b"the second").await?;
+    Ok(Held)
+}
+
+/// A part is sent again if the answer to the first sending was lost.
+pub async fn a_part_that_is_sent_again_is_listed_once(server: &Server) -> Verdict {
+    let mut upload = Upload::start(server).await?;
+    for _ in 0..3 {
+        upload.send(1, b"the same").await?;
+    }
+
+    let listed = upload.list().send().await?;
+
+    let numbers: Vec<_> = listed.parts().iter().filter_map(|part| part.part_number()).collect();
+    is("parts", numbers, vec![1])?;
     Ok(Held)
 }
 
@@ -85,6 +99,12 @@ pub async fn a_part_number_above_10000_is_refused(server: &Server) -> Verdict {
     let upload = Upload::start(server).await?;
 
     refused(upload.part(10_001, b"x").send().await, &["400"])?;
+    Ok(Held)
+}
+
+pub async fn a_part_number_of_10000_is_accepted(server: &Server) -> Verdict {
+    let upload = Upload::start(server).await?;
+
     upload.part(10_000, b"x").send().await?;
     Ok(Held)
 }
@@ -96,6 +116,16 @@ pub async fn a_completion_with_a_wrong_object_size_is_refused(server: &Server) -
     refused(upload.complete().mpu_object_size(len + 1).send().await, &["400"])?;
     server.has_none("key", "refused, but stored anyway").await?;
     upload.complete().mpu_object_size(len).send().await?;
+    Ok(Held)
+}
+
+pub async fn a_completion_answers_the_etag_that_head_tells(server: &Server) -> Verdict {
+    let answer = Upload::ready(server).await?.complete().send().await?;
+
+    let told = some("ETag in HEAD", server.head("key").send().await?.e_tag)?;
+    let answered = some("ETag in the answer", answer.e_tag)?;
+    holds(!answered.is_empty(), "an empty ETag")?;
+    holds(answered == told, "another ETag than in HEAD")?;
     Ok(Held)
 }
 

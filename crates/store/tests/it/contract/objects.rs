@@ -52,6 +52,19 @@ pub async fn an_upload_is_encrypted_with_aes256(server: &Server) -> Verdict {
     Ok(Held)
 }
 
+/// A refusal is fine: then no object lies there in plain text that was meant to be
+/// encrypted.
+pub async fn encryption_with_aes256_is_not_accepted_and_ignored(server: &Server) -> Verdict {
+    let aes256 = ServerSideEncryption::Aes256;
+
+    let put = server.put("key", BODY).server_side_encryption(aes256.clone()).send().await;
+
+    if let Ok(put) = put {
+        is("PUT", put.server_side_encryption(), Some(&aes256))?;
+    }
+    Ok(Held)
+}
+
 pub async fn head_reports_size_etag_and_date(server: &Server) -> Verdict {
     let etag = server.stored("key", BODY).await?;
 

@@ -47,7 +47,13 @@ fn settings(name: Name, server: &Server) -> Settings {
         credentials: match name {
             // The credentials may include a session token.
             Name::Aws => Credentials::DefaultChain,
-            Name::Devstore | Name::Moto | Name::Garage => Credentials::Explicit {
+            Name::Devstore
+            | Name::Moto
+            | Name::Garage
+            | Name::Rgw
+            | Name::Swift
+            | Name::SeaweedFs
+            | Name::Rclone => Credentials::Explicit {
                 access_key_id: known.access_key_id().to_owned(),
                 secret_access_key: known.secret_access_key().to_owned(),
             },

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod devstore;
+pub mod foreign;
 pub mod garage;
 pub mod moto;
 mod process;
@@ -15,6 +16,10 @@ pub enum Name {
     Devstore,
     Moto,
     Garage,
+    Rgw,
+    Swift,
+    SeaweedFs,
+    Rclone,
     Aws,
 }
 
@@ -40,7 +45,16 @@ const BUCKET: &str = "contract";
 const VERSIONED_BUCKET: &str = "contract-versions";
 
 impl Name {
-    pub const ALL: [Name; 4] = [Name::Devstore, Name::Moto, Name::Garage, Name::Aws];
+    pub const ALL: [Name; 8] = [
+        Name::Devstore,
+        Name::Moto,
+        Name::Garage,
+        Name::Rgw,
+        Name::Swift,
+        Name::SeaweedFs,
+        Name::Rclone,
+        Name::Aws,
+    ];
 
     /// Returns the title of its column in the document.
     pub fn title(self) -> &'static str {
@@ -48,6 +62,10 @@ impl Name {
             Name::Devstore => "s3up-devstore",
             Name::Moto => "moto",
             Name::Garage => "garage",
+            Name::Rgw => "Ceph RGW",
+            Name::Swift => "Swift",
+            Name::SeaweedFs => "SeaweedFS",
+            Name::Rclone => "rclone",
             Name::Aws => "AWS",
         }
     }
