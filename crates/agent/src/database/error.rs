@@ -15,8 +15,8 @@ pub enum DbError {
     #[error("open database {path:?}")]
     Open { path: PathBuf, source: sqlx::Error },
     #[error(
-        "database {path:?} is damaged ({what}); move it away and start again: the agent \
-         then asks the gateway and uploads only what is missing"
+        "database {path:?} is damaged ({what}); set scan.upload_existing: true, move the file \
+         away and start again; otherwise existing files count as baseline and are not protected"
     )]
     Damaged { path: PathBuf, what: String },
     #[error(
