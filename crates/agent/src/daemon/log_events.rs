@@ -32,7 +32,7 @@ pub(super) fn started(config: &Config) {
     );
 }
 
-pub(super) fn stopped(pending: usize) {
+pub(super) fn stopped(pending: u64) {
     tracing::info!(event = "stopped", pending);
 }
 
