@@ -92,7 +92,7 @@ pub async fn download(
     };
     let download = gateway.download(path).await.map_err(failed)?;
     let (partial, mut writer) = create_beside(file).await?;
-    let result = match receive(download, &source, &mut writer, &partial, progress).await {
+    let result = match receive(download, &source, &mut writer, file, progress).await {
         Ok(downloaded) => rename_to_target(writer, &partial, file).await.map(|()| downloaded),
         Err(err) => Err(err),
     };
@@ -140,7 +140,8 @@ async fn receive(
     }
 }
 
-/// Creates a temporary file beside `file`, under a unique name.
+/// Creates a temporary file beside `file`, under a unique name. An error names
+/// `file`, which is what the user knows.
 async fn create_beside(file: &Path) -> Result<(PathBuf, File), DownloadError> {
     let unique = getrandom::u64().unwrap_or_default();
     let mut name = OsString::from(".");
@@ -150,7 +151,7 @@ async fn create_beside(file: &Path) -> Result<(PathBuf, File), DownloadError> {
     let created = OpenOptions::new().write(true).create_new(true).open(&path).await;
     match created {
         Ok(writer) => Ok((path, writer)),
-        Err(source) => Err(DownloadError::Write { path, source }),
+        Err(source) => Err(DownloadError::Write { path: file.to_owned(), source }),
     }
 }
 
