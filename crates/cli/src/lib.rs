@@ -12,6 +12,7 @@
 
 pub mod config;
 mod exit;
+mod file_mode;
 pub mod lock_file;
 mod log;
 mod one_line;
@@ -21,6 +22,7 @@ mod shutdown;
 mod table;
 
 pub use exit::{Exit, ExitWith, finish};
+pub use file_mode::is_open_to_all_users;
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use one_line::one_line;
 pub use secret::Secret;

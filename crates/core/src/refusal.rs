@@ -74,7 +74,7 @@ impl Code {
             Code::BadRequest => "malformed request",
             Code::BadPath => "invalid path",
             Code::Incomplete => "incomplete request body",
-            Code::Unauthorized => "missing or unknown API key",
+            Code::Unauthorized => "missing or unknown client key",
             Code::Forbidden => "not allowed",
             Code::NotFound => "not found",
             Code::MethodNotAllowed => "method not allowed",

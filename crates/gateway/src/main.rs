@@ -48,6 +48,14 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     let (listen, tls, connections_max) =
         (config.listen, config.tls.clone(), config.connections_max);
     // Before the socket is open, so that every accepted request can be served.
+    if s3up_cli::is_open_to_all_users(path) {
+        tracing::warn!(
+            event = "config_world_readable",
+            path = %path.display(),
+            "every user of this host can read or change this file, which may hold client keys and \
+             S3 credentials; run chmod 600 on it",
+        );
+    }
     let gateway = Gateway::start(config).await.map_err(start_error)?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;

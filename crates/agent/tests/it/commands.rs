@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -57,7 +58,6 @@ async fn a_failed_get_names_the_cause_and_does_not_change_the_target() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_get_that_cannot_write_names_the_path_that_was_given() {
     let world = World::start().await;
     let host = Host::new(&world.url());
@@ -89,6 +89,7 @@ async fn a_configuration_file_that_every_user_can_read_or_change_is_reported() {
     }
 }
 
+#[tokio::test]
 async fn status_counts_the_five_states_while_an_agent_runs() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
@@ -171,8 +172,12 @@ async fn check_config_prints_the_effective_values_and_masks_the_key() {
 }
 
 async fn run(host: &Host, arguments: &[&str]) -> Output {
+    run_with(host, &host.config_file(), arguments).await
+}
+
+async fn run_with(host: &Host, config: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3up"));
-    command.arg("--config").arg(host.config_file()).args(arguments).current_dir(host.dir.path());
+    command.arg("--config").arg(config).args(arguments).current_dir(host.dir.path());
     let output = tokio::task::spawn_blocking(move || command.output()).await;
     output.expect("a thread").expect("a program that runs")
 }
