@@ -34,6 +34,7 @@ pub enum Code {
     RateLimited,
     Internal,
     /// S3 refused the gateway: its credentials, bucket or policy are wrong.
+    /// Reserved for a call that announces a size; no gateway sends it yet.
     StoreRefused,
     /// S3 is busy or unreachable.
     StoreUnavailable,
@@ -45,6 +46,7 @@ pub enum Code {
     Unknown,
 }
 
+    /// Reserved for a limit of the bytes of a client; no gateway sends it yet.
 impl Code {
     /// Returns the HTTP status of this code; it never changes.
     pub fn status(self) -> u16 {
