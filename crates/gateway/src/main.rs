@@ -71,10 +71,11 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// An error that a change of the configuration resolves exits with code 2.
+/// A demand of the configuration that the bucket or S3 does not meet exits with
+/// code 2: a repetition would fail in the same way.
 fn start_error(err: StartError) -> anyhow::Error {
     match err {
-        StartError::Overwrite { .. } => Exit::Usage.with(err),
-        StartError::Connect(_) | StartError::Probe(_) | StartError::Versioning { .. } => err.into(),
+        StartError::Overwrite { .. } | StartError::Versioning { .. } => Exit::Usage.with(err),
+        StartError::Connect(_) | StartError::Probe(_) => err.into(),
     }
 }
