@@ -1,13 +1,14 @@
 //! The program `s3up-server`: start, TLS, signals, exit codes, output.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use s3up_devstore::{Conditions, DevStore, Op, Options, Versioning};
 use tempfile::TempDir;
 
-use crate::fixture::{BUCKET, KEY, World, config};
+use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_s3up-server"))
@@ -28,6 +29,68 @@ async fn run(config: &Path) -> Output {
         .expect("a program that runs")
 }
 
+/// Starts the gateway and returns it, the rest of its log, and its URL.
+fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
+    let mut child = program()
+        .args(["--log-format", "logfmt", "--config"])
+        .arg(config)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a program that runs");
+    let mut log = BufReader::new(child.stderr.take().expect("its log"));
+    loop {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).expect("a log line"), 0, "it ended before it served");
+        if let Some((_, url)) = line.trim().split_once("url=") {
+            return (child, log, url.trim_matches('"').to_owned());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_refusal_names_client_and_address() {
+    let root = tempfile::tempdir().unwrap();
+    let s3 = s3(&root).await;
+    let file = root.path().join("server.yaml");
+    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    let (mut child, mut log, url) = spawn(&file);
+    let http = reqwest::Client::new();
+    for key in [READER_KEY, "sk_live_wrong"] {
+        let put = http.put(format!("{url}/files/a")).bearer_auth(key).body("x");
+        put.send().await.unwrap();
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+
+    let refused: Vec<_> =
+        rest.lines().filter(|line| line.contains("event=request_refused")).collect();
+    assert_eq!(refused.len(), 2, "{rest}");
+    assert!(refused.iter().all(|line| line.contains(" peer=127.0.0.1 ")), "{refused:#?}");
+    assert!(refused.iter().all(|line| !line.contains("cause=")), "{refused:#?}");
+    assert!(refused[0].contains(" client=reader "), "{refused:#?}");
+    assert!(!refused[1].contains("client="), "{refused:#?}");
+    s3.stop().await;
+}
+
+#[tokio::test]
+async fn a_configuration_file_that_every_user_can_read_or_change_is_reported() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("server.yaml");
+    // Nothing listens there, so the gateway ends after it has read the file.
+    std::fs::write(&file, config("http://127.0.0.1:1")).unwrap();
+    for (mode, open) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+
+        let output = run(&file).await;
+
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(log.contains("run chmod 600 on it"), open, "{mode:o}: {log}");
+    }
+}
+
 // Two threads, because blocking calls read the log while the S3 server runs in
 // this process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,21 +107,8 @@ async fn it_serves_tls_and_exits_with_0_on_sigterm() {
     );
     let file = root.path().join("server.yaml");
     std::fs::write(&file, config(&s3.endpoint()).replace("port: 0", &tls)).unwrap();
-    let mut child = program()
-        .args(["--log-format", "logfmt", "--config"])
-        .arg(&file)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let url = loop {
-        let mut line = String::new();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it served");
-        if let Some((_, url)) = line.trim().split_once("url=") {
-            break url.trim_matches('"').replace("127.0.0.1", "localhost");
-        }
-    };
+    let (mut child, mut log, url) = spawn(&file);
+    let url = url.replace("127.0.0.1", "localhost");
     let pinned = reqwest::Certificate::from_pem(cert.cert.pem().as_bytes()).unwrap();
     let http = reqwest::Client::builder().tls_certs_only([pinned]).build().unwrap();
 
