@@ -169,6 +169,41 @@ async fn a_wrong_configuration_is_reported_in_one_line() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_refused_with_its_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let (old, old_key) = (data.join("version-1-cert.pem"), data.join("version-1-key.pem"));
+    let one = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, damaged) = (root.path().join("cert.pem"), root.path().join("damaged.pem"));
+    std::fs::write(&cert, one.cert.pem()).unwrap();
+    let der = one.cert.der();
+    let cut = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(&der[..der.len() / 2])
+    });
+    std::fs::write(&damaged, cut).unwrap();
+    #[rustfmt::skip]
+    let cases = [
+        (&old,     "server.tls.cert_file: expected an X.509 certificate of version 3 in"),
+        (&damaged, "server.tls.cert_file: the certificate in"),
+        (&cert,    "server.tls.key_file: the private key in"),
+    ];
+    for (cert, want) in cases {
+        let tls = format!(
+            "port: 0, tls: {{ enabled: true, cert_file: {cert:?}, key_file: {old_key:?} }}"
+        );
+        let file = root.path().join("server.yaml");
+        std::fs::write(&file, config("http://127.0.0.1:1").replace("port: 0", &tls)).unwrap();
+
+        let output = run(&file).await;
+
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(want), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let root = tempfile::tempdir().unwrap();
     let options = Options::new(root.path().join("s3"));
@@ -215,41 +250,6 @@ async fn conditional_writes_are_probed_only_for_a_client_that_needs_them() {
         let world = World::with(Versioning::Enabled, edit).await;
         assert_eq!(world.s3.faults().calls(Op::PutObject), 0);
         world.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_refused_with_its_reason() {
-    let root = tempfile::tempdir().unwrap();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-    let (old, old_key) = (data.join("version-1-cert.pem"), data.join("version-1-key.pem"));
-    let one = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let (cert, damaged) = (root.path().join("cert.pem"), root.path().join("damaged.pem"));
-    std::fs::write(&cert, one.cert.pem()).unwrap();
-    let der = one.cert.der();
-    let cut = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", {
-        use base64::Engine;
-        base64::engine::general_purpose::STANDARD.encode(&der[..der.len() / 2])
-    });
-    std::fs::write(&damaged, cut).unwrap();
-    #[rustfmt::skip]
-    let cases = [
-        (&old,     "server.tls.cert_file: expected an X.509 certificate of version 3 in"),
-        (&damaged, "server.tls.cert_file: the certificate in"),
-        (&cert,    "server.tls.key_file: the private key in"),
-    ];
-    for (cert, want) in cases {
-        let tls = format!(
-            "port: 0, tls: {{ enabled: true, cert_file: {cert:?}, key_file: {old_key:?} }}"
-        );
-        let file = root.path().join("server.yaml");
-        std::fs::write(&file, config("http://127.0.0.1:1").replace("port: 0", &tls)).unwrap();
-
-        let output = run(&file).await;
-
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains(want), "{text}");
     }
 }
 
