@@ -32,7 +32,10 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             let config = Config::load(&args.config)?;
             print(&config.summary())
         }
-        Command::Keygen => print(&keygen::config_lines().context("generate a client key")?),
+        Command::Keygen { name } => {
+            let lines = keygen::config_lines(name.as_ref());
+            print(&lines.context("generate a client key")?)
+        }
     }
 }
 
@@ -45,9 +48,6 @@ fn print(text: &str) -> anyhow::Result<Exit> {
 async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
     log.with_config(None, config.log_format).init()?;
-    let (listen, tls, connections_max) =
-        (config.listen, config.tls.clone(), config.connections_max);
-    // Before the socket is open, so that every accepted request can be served.
     if s3up_cli::is_open_to_all_users(path) {
         tracing::warn!(
             event = "config_world_readable",
@@ -56,6 +56,9 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
              S3 credentials; run chmod 600 on it",
         );
     }
+    let (listen, tls, connections_max) =
+        (config.listen, config.tls.clone(), config.connections_max);
+    // Before the socket is open, so that every accepted request can be served.
     let gateway = Gateway::start(config).await.map_err(start_error)?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;

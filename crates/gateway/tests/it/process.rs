@@ -255,14 +255,18 @@ async fn conditional_writes_are_probed_only_for_a_client_that_needs_them() {
 
 #[test]
 fn keygen_prints_a_key_and_its_digest() {
-    let output = program().arg("keygen").output().unwrap();
+    let output = program().args(["keygen", "--name", "shop"]).output().unwrap();
+    let wrong = program().args(["keygen", "--name", "Shop!"]).output().unwrap();
 
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
     let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("{ name: \"shop\", api_key_sha256: "), "{text}");
     let quoted = |start: &str| {
         let from = text.find(start).unwrap() + start.len();
         text[from..].split('"').next().unwrap().to_owned()
     };
     let key = quoted("api_key: \"");
     let digest = quoted("api_key_sha256: \"");
+    assert!(key.starts_with("s3up_"), "{key}");
     assert_eq!(s3up_core::Sha256Digest::of(key.as_bytes()).to_string(), digest);
 }
