@@ -34,7 +34,7 @@ pub enum DownloadError {
     Digest { path: RemotePath, expected: Sha256Digest, found: Sha256Digest },
     #[error("write {path:?}")]
     Write { path: PathBuf, source: io::Error },
-    #[error("write {path:?}: it is a folder; give the name of a file")]
+    #[error("write {path:?}: it is a directory; give the name of a file")]
     Folder { path: PathBuf },
 }
 
@@ -56,7 +56,7 @@ pub struct Downloaded {
 
 impl Target {
     /// Returns standard output for `-`. Without `output`, returns the name that the
-    /// file had on its host, in the current folder.
+    /// file had on its host, in the current directory.
     pub fn of(output: Option<&Path>, path: &RemotePath) -> Target {
         match output {
             Some(output) if output == Path::new("-") => Target::Stdout,

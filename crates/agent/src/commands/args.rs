@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use s3up_cli::LogArgs;
 
-/// Watch folders and upload their files through the gateway
+/// Watch directories and upload their files through the gateway
 #[derive(Parser)]
 #[command(
     version,

@@ -56,7 +56,7 @@ impl Engine {
         self.tick(now);
     }
 
-    /// Takes the events of the watched folders.
+    /// Takes the events of the watched directories.
     pub(super) fn watch_events(&mut self, events: WatchEvents, now: Now) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);

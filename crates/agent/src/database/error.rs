@@ -10,7 +10,7 @@ pub enum DbError {
         "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
     )]
     Missing { path: PathBuf },
-    #[error("create the folder for database {path:?}")]
+    #[error("create the directory for database {path:?}")]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("open database {path:?}")]
     Open { path: PathBuf, source: sqlx::Error },
