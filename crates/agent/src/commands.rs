@@ -1,7 +1,7 @@
 //! The command line of `s3up`: arguments, commands, and everything they print.
 //!
 //! Each command has a file; [`Args`] is what clap parses. Nothing outside this
-//! folder prints or draws a progress bar.
+//! directory prints or draws a progress bar.
 
 mod args;
 mod check_config;
@@ -35,7 +35,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let exit = runtime.block_on(async {
         match args.command.unwrap_or(Command::Run) {
             Command::Run => run::run(config, &args.config).await,
-            Command::Scan => scan::run(config).await,
+            Command::Scan => scan::run(config, &args.config).await,
             Command::Get { path, output } => get::run(config, &path, output).await,
             Command::Status { json } => status::run(config, json).await,
             Command::CheckConfig => check_config::run(&raw),

@@ -8,7 +8,6 @@ mod raw;
 mod show;
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,11 +81,6 @@ impl Config {
     }
 }
 
-/// True if users other than the owner and the group can read `file`.
-pub fn is_readable_by_all(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
-}
-
 fn server(raw: &RawServer, source: &Source) -> Result<GatewayAccess, ConfigError> {
     let url = Url::parse(&raw.url).map_err(|err| {
         source.invalid("server.url", format_args!("expected a URL, found {:?}: {err}", raw.url))
@@ -97,7 +91,7 @@ fn server(raw: &RawServer, source: &Source) -> Result<GatewayAccess, ConfigError
         "http" if raw.insecure || is_loopback(&url) => {}
         "http" => {
             return wrong(
-                "expected https, found http, which would send the API key in the clear; to allow \
+                "expected https, found http, which would send the client key in the clear; to allow \
                  that, set server.insecure: true",
             );
         }

@@ -34,7 +34,7 @@ pub enum DownloadError {
     Digest { path: RemotePath, expected: Sha256Digest, found: Sha256Digest },
     #[error("write {path:?}")]
     Write { path: PathBuf, source: io::Error },
-    #[error("write {path:?}: it is a folder; give the name of a file")]
+    #[error("write {path:?}: it is a directory; give the name of a file")]
     Folder { path: PathBuf },
 }
 
@@ -56,7 +56,7 @@ pub struct Downloaded {
 
 impl Target {
     /// Returns standard output for `-`. Without `output`, returns the name that the
-    /// file had on its host, in the current folder.
+    /// file had on its host, in the current directory.
     pub fn of(output: Option<&Path>, path: &RemotePath) -> Target {
         match output {
             Some(output) if output == Path::new("-") => Target::Stdout,
@@ -92,7 +92,7 @@ pub async fn download(
     };
     let download = gateway.download(path).await.map_err(failed)?;
     let (partial, mut writer) = create_beside(file).await?;
-    let result = match receive(download, &source, &mut writer, &partial, progress).await {
+    let result = match receive(download, &source, &mut writer, file, progress).await {
         Ok(downloaded) => rename_to_target(writer, &partial, file).await.map(|()| downloaded),
         Err(err) => Err(err),
     };
@@ -140,7 +140,8 @@ async fn receive(
     }
 }
 
-/// Creates a temporary file beside `file`, under a unique name.
+/// Creates a temporary file beside `file`, under a unique name. An error names
+/// `file`, which is what the user knows.
 async fn create_beside(file: &Path) -> Result<(PathBuf, File), DownloadError> {
     let unique = getrandom::u64().unwrap_or_default();
     let mut name = OsString::from(".");
@@ -150,7 +151,7 @@ async fn create_beside(file: &Path) -> Result<(PathBuf, File), DownloadError> {
     let created = OpenOptions::new().write(true).create_new(true).open(&path).await;
     match created {
         Ok(writer) => Ok((path, writer)),
-        Err(source) => Err(DownloadError::Write { path, source }),
+        Err(source) => Err(DownloadError::Write { path: file.to_owned(), source }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The agent: watches folders and uploads settled files through the gateway.
+//! The agent: watches directories and uploads settled files through the gateway.
 //!
 //! ```text
 //! watching --> settle wheel --> queue --> upload --> gateway

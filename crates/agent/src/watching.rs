@@ -1,12 +1,12 @@
-//! The watcher: reports changes in the watched folders within moments.
+//! The watcher: reports changes in the watched directories within moments.
 //!
 //! The watcher makes uploads fast; the scan makes them complete. So the watcher
 //! never leaves the kernel's queue unread for longer than it takes to list a
-//! folder, and it collects events by path until the agent takes them. Whatever
+//! directory, and it collects events by path until the agent takes them. Whatever
 //! it cannot watch or has missed (a queue overflow, the kernel's limit, a root
 //! that went away) becomes a scan.
 //!
-//! This file has the inotify descriptor and the task around it. Which folders
+//! This file has the inotify descriptor and the task around it. Which directories
 //! are watched, and what an event means, is in `folder_watches`.
 
 mod folder_watches;
@@ -47,7 +47,7 @@ struct Watcher {
     unreported: WatchEvents,
 }
 
-/// Starts a watcher that watches no folder yet. It ends when its handles and
+/// Starts a watcher that watches no directory yet. It ends when its handles and
 /// the receiver are dropped.
 pub fn start(
     watches: Vec<Arc<Watch>>,
@@ -71,7 +71,7 @@ fn async_fd(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
 }
 
 impl WatcherHandle {
-    /// Watches every folder of `watch`, also those that could not be watched
+    /// Watches every directory of `watch`, also those that could not be watched
     /// before. Existing files are not reported, because a scan follows.
     pub async fn add_watches(&self, watch: WatchIndex) -> Option<Degraded> {
         let (done, answer) = oneshot::channel();

@@ -13,6 +13,7 @@
 pub mod config;
 mod confined;
 mod exit;
+mod file_mode;
 pub mod lock_file;
 mod log;
 mod one_line;
@@ -23,6 +24,7 @@ mod table;
 
 pub use confined::open_confined;
 pub use exit::{Exit, ExitWith, finish};
+pub use file_mode::is_open_to_all_users;
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use one_line::one_line;
 pub use secret::Secret;

@@ -62,6 +62,7 @@ fn a_message_is_found_by_its_fixed_words() {
         joined("write!(f, \"the {what} is\\\n      {found} bytes, \\\"{limit}\\\" allowed\")");
 
     assert!(holds(&code, "the … is… bytes, \"…\" allowed"));
+    assert!(holds(&joined("write!(f, \"write $${{ for {name}\")"), "write $${ for …"));
     assert!(!holds(&code, "allowed … bytes"), "the words are in this order");
     assert!(!holds(&code, "the … was"));
     assert_eq!(quoted("> - ``start `…`: …``"), Some("start `…`: …"));
@@ -138,10 +139,11 @@ fn has_advice(error: &str) -> bool {
     fixed.flat_map(str::chars).any(char::is_alphabetic)
 }
 
-/// Joins texts that are broken over lines, and removes the escapes of quotes.
+/// Joins texts that are broken over lines, and removes the escapes of quotes and braces, so
+/// that the texts are those that a program prints.
 fn joined(code: &str) -> String {
     let mut lines = code.split("\\\n");
     let first = lines.next().unwrap_or_default().to_owned();
     let whole = lines.fold(first, |whole, line| whole + line.trim_start());
-    whole.replace("\\\"", "\"")
+    whole.replace("\\\"", "\"").replace("{{", "{").replace("}}", "}")
 }

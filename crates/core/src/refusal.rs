@@ -21,6 +21,8 @@ pub enum Code {
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    /// The request does not say how long its body is, and HTTP/1.0 has no other end.
+    LengthRequired,
     /// The body arrived below the minimum rate.
     TooSlow,
     /// The path is taken, and this client may not overwrite files.
@@ -28,17 +30,23 @@ pub enum Code {
     /// A newer upload of the same path cancelled this one.
     Superseded,
     TooLarge,
+    /// The body is compressed or encoded, and the gateway would lose how.
+    UnsupportedEncoding,
     RangeNotSatisfiable,
     DigestMismatch,
+    /// Reserved for a call that announces a size; no gateway sends it yet.
     SizeMismatch,
     RateLimited,
     Internal,
+    /// The request uses a transfer coding that the gateway does not know.
+    NotImplemented,
     /// S3 refused the gateway: its credentials, bucket or policy are wrong.
     StoreRefused,
     /// S3 is busy or unreachable.
     StoreUnavailable,
     /// The gateway has no free buffer or no space for a temporary file.
     Overloaded,
+    /// Reserved for a limit of the bytes of a client; no gateway sends it yet.
     Quota,
     /// A code of a newer gateway, unknown to this version.
     #[serde(other)]
@@ -56,11 +64,14 @@ impl Code {
             Code::MethodNotAllowed => 405,
             Code::TooSlow => 408,
             Code::Exists | Code::Superseded => 409,
+            Code::LengthRequired => 411,
             Code::TooLarge => 413,
+            Code::UnsupportedEncoding => 415,
             Code::RangeNotSatisfiable => 416,
             Code::DigestMismatch | Code::SizeMismatch => 422,
             Code::RateLimited => 429,
             Code::Internal | Code::Unknown => 500,
+            Code::NotImplemented => 501,
             Code::StoreRefused => 502,
             Code::StoreUnavailable | Code::Overloaded => 503,
             Code::Quota => 507,
@@ -74,19 +85,22 @@ impl Code {
             Code::BadRequest => "malformed request",
             Code::BadPath => "invalid path",
             Code::Incomplete => "incomplete request body",
-            Code::Unauthorized => "missing or unknown API key",
+            Code::Unauthorized => "missing or unknown client key",
             Code::Forbidden => "not allowed",
             Code::NotFound => "not found",
             Code::MethodNotAllowed => "method not allowed",
+            Code::LengthRequired => "length of the request body required",
             Code::TooSlow => "request body sent too slowly",
             Code::Exists => "the file exists and may not be overwritten",
             Code::Superseded => "superseded by a newer upload of the same path",
             Code::TooLarge => "the file is too large",
+            Code::UnsupportedEncoding => "unsupported encoding of the content",
             Code::RangeNotSatisfiable => "range outside the file",
             Code::DigestMismatch => "the content does not match its SHA-256",
             Code::SizeMismatch => "the content does not match its size",
             Code::RateLimited => "too many requests",
             Code::Internal => "internal error of the gateway",
+            Code::NotImplemented => "unsupported transfer coding",
             Code::StoreRefused => "S3 refused a request of the gateway",
             Code::StoreUnavailable => "S3 is unavailable",
             Code::Overloaded => "the gateway is overloaded",
@@ -97,7 +111,7 @@ impl Code {
 
     /// Returns true if the same request may succeed later.
     pub fn is_transient(self) -> bool {
-        matches!(self.status(), 401 | 408 | 429 | 500..=503) || self == Code::Superseded
+        matches!(self.status(), 401 | 408 | 429 | 500 | 502 | 503) || self == Code::Superseded
     }
 }
 
@@ -129,6 +143,7 @@ mod tests {
         let cases = [
             (Code::BadPath, false), (Code::TooLarge, false), (Code::Forbidden, false),
             (Code::Exists, false), (Code::DigestMismatch, false), (Code::Quota, false),
+            (Code::LengthRequired, false), (Code::UnsupportedEncoding, false), (Code::NotImplemented, false),
             (Code::Overloaded, true), (Code::StoreUnavailable, true), (Code::StoreRefused, true),
             (Code::RateLimited, true), (Code::Superseded, true), (Code::Unauthorized, true),
             (Code::TooSlow, true), (Code::Internal, true),

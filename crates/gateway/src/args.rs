@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use s3up_cli::LogArgs;
+use s3up_core::ClientName;
 
 const GLOBAL: &str = "Global options";
 
 const EXAMPLES: &str = "\
 Examples:
   # Generate a client key
-  s3up-server keygen
+  s3up-server keygen --name webapp
 
   # Check the configuration file, then run the gateway
   s3up-server check-config
@@ -43,10 +44,10 @@ This prints one line for server.yaml, with the SHA-256 of the key, and one for
 client.yaml, with the key itself. The key is not stored anywhere.
 
 Examples:
-  s3up-server keygen
+  s3up-server keygen --name webapp
 
   # Store the lines in a file that only you can read
-  (umask 077; s3up-server keygen > key.txt)";
+  (umask 077; s3up-server keygen --name webapp > key.txt)";
 
 /// Receive files from clients over HTTP and store them in S3
 #[derive(Parser)]
@@ -80,5 +81,9 @@ pub enum Command {
     CheckConfig,
     /// Generate a client key
     #[command(after_help = KEYGEN_EXAMPLES)]
-    Keygen,
+    Keygen {
+        /// Name of the client in server.yaml (default: CHANGE-ME)
+        #[arg(long, value_parser = ClientName::parse)]
+        name: Option<ClientName>,
+    },
 }

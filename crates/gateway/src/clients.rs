@@ -23,6 +23,7 @@ pub enum Right {
     Upload,
     Exists,
     Download,
+    /// Reserved for a call that lists files; no call needs it yet.
     List,
 }
 

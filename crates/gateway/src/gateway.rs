@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{Conditions, ConnectError, Store, StoreError, Versioning};
 
@@ -81,16 +81,21 @@ impl Gateway {
 
     /// Returns the client whose key the request carries.
     pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Client>, Refusal> {
-        let field = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = field.and_then(|field| {
-            let (scheme, key) = field.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-        });
         let unknown = || {
             let what = "expected `Authorization: Bearer KEY` with a key that the gateway knows";
             Refusal::new(Code::Unauthorized, what)
         };
-        self.0.clients.find(key.unwrap_or_default()).ok_or_else(unknown)
+        self.client(headers.get(header::AUTHORIZATION)).ok_or_else(unknown)
+    }
+
+    /// Returns the client whose key an `Authorization` header carries.
+    pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Arc<Client>> {
+        let field = authorization.and_then(|value| value.to_str().ok());
+        let key = field.and_then(|field| {
+            let (scheme, key) = field.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+        });
+        self.0.clients.find(key.unwrap_or_default())
     }
 
     /// Returns the key of a file of `client`.

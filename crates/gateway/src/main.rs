@@ -32,7 +32,10 @@ fn run(args: Args) -> anyhow::Result<Exit> {
             let config = Config::load(&args.config)?;
             print(&config.summary())
         }
-        Command::Keygen => print(&keygen::config_lines().context("generate a client key")?),
+        Command::Keygen { name } => {
+            let lines = keygen::config_lines(name.as_ref());
+            print(&lines.context("generate a client key")?)
+        }
     }
 }
 
@@ -45,6 +48,14 @@ fn print(text: &str) -> anyhow::Result<Exit> {
 async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     let config = Config::load(path)?;
     log.with_config(None, config.log_format).init()?;
+    if s3up_cli::is_open_to_all_users(path) {
+        tracing::warn!(
+            event = "config_world_readable",
+            path = %path.display(),
+            "every user of this host can read or change this file, which may hold client keys and \
+             S3 credentials; run chmod 600 on it",
+        );
+    }
     let (listen, tls, connections_max) =
         (config.listen, config.tls.clone(), config.connections_max);
     // Before the socket is open, so that every accepted request can be served.
@@ -63,10 +74,11 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// An error that a change of the configuration resolves exits with code 2.
+/// A demand of the configuration that the bucket or S3 does not meet exits with
+/// code 2: a repetition would fail in the same way.
 fn start_error(err: StartError) -> anyhow::Error {
     match err {
-        StartError::Overwrite { .. } => Exit::Usage.with(err),
-        StartError::Connect(_) | StartError::Probe(_) | StartError::Versioning { .. } => err.into(),
+        StartError::Overwrite { .. } | StartError::Versioning { .. } => Exit::Usage.with(err),
+        StartError::Connect(_) | StartError::Probe(_) => err.into(),
     }
 }

@@ -1,8 +1,11 @@
 //! Accepts connections until the shutdown signal, then finishes the requests in
 //! progress.
 
+mod early_answer;
+mod lingering;
 mod router;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::lingering::{Lingering, UnreadBytes};
 use self::router::router;
 use crate::gateway::Gateway;
 use crate::tls::{self, TlsError, TlsFiles};
@@ -68,13 +72,11 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((socket, _)) => {
-                let connection = handle_connection(
-                    socket,
-                    acceptor.clone(),
-                    gateway.clone(),
-                    graceful.watcher(),
-                );
+            Ok((socket, peer)) => {
+                // An IPv4 address in its usual form, if the listener has an IPv6 one.
+                let peer = peer.ip().to_canonical();
+                let http = Http { gateway: gateway.clone(), peer, watcher: graceful.watcher() };
+                let connection = handle_connection(socket, acceptor.clone(), http);
                 let cancel = cancel.clone();
                 connections.spawn(async move {
                     cancel.run_until_cancelled(connection).await;
@@ -111,18 +113,20 @@ pub async fn serve(
     Ok(())
 }
 
-async fn handle_connection(
-    socket: TcpStream,
-    acceptor: Option<TlsAcceptor>,
+/// Serves the requests of one connection.
+struct Http {
     gateway: Gateway,
+    peer: IpAddr,
     watcher: Watcher,
-) {
+}
+
+async fn handle_connection(socket: TcpStream, acceptor: Option<TlsAcceptor>, http: Http) {
     if let Err(err) = socket.set_nodelay(true) {
         tracing::debug!(event = "nodelay_failed", "set TCP_NODELAY: {err}");
     }
-    let Some(acceptor) = acceptor else { return serve_http(socket, gateway, watcher).await };
+    let Some(acceptor) = acceptor else { return http.serve(socket).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
-        Ok(Ok(socket)) => serve_http(socket, gateway, watcher).await,
+        Ok(Ok(socket)) => http.serve(socket).await,
         Ok(Err(err)) => tracing::debug!(event = "handshake_failed", "TLS handshake: {err}"),
         Err(_) => {
             let seconds = HANDSHAKE_TIMEOUT.as_secs();
@@ -134,19 +138,26 @@ async fn handle_connection(
     }
 }
 
-async fn serve_http<S>(socket: S, gateway: Gateway, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = TowerToHyperService::new(router(&gateway));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(READ_BUFFER_BYTES)
-        // A client may close its side of the connection after its request.
-        .half_close(true)
-        .serve_connection(TokioIo::new(socket), service);
-    if let Err(err) = watcher.watch(connection).await {
-        tracing::debug!(event = "connection_failed", "{err}");
+impl Http {
+    async fn serve<S>(self, socket: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Http { gateway, peer, watcher } = self;
+        let unread = UnreadBytes::default();
+        let router = router(&gateway, peer, unread.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(READ_BUFFER_BYTES)
+            // A client may close its side of the connection after its request.
+            .half_close(true)
+            .serve_connection(
+                TokioIo::new(Lingering::new(socket, unread)),
+                TowerToHyperService::new(router),
+            );
+        if let Err(err) = watcher.watch(connection).await {
+            tracing::debug!(event = "connection_failed", "{err}");
+        }
     }
 }

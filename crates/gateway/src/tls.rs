@@ -28,6 +28,13 @@ pub enum TlsError {
     Pem { key: &'static str, path: String, what: &'static str },
     #[error("the private key in {private} does not match the certificate in {cert}: {source}")]
     Mismatch { cert: String, private: String, source: rustls::Error },
+    #[error(
+        "expected an X.509 certificate of version 3 in {cert}, found version 1; create it with \
+         extensions, as `openssl req -x509` does"
+    )]
+    Version1 { cert: String },
+    #[error("the certificate in {cert} cannot be used: {source}")]
+    Certificate { cert: String, source: rustls::Error },
 }
 
 impl TlsError {
@@ -36,6 +43,7 @@ impl TlsError {
         match self {
             TlsError::Read { key, .. } | TlsError::Pem { key, .. } => key,
             TlsError::Mismatch { .. } => KEY,
+            TlsError::Version1 { .. } | TlsError::Certificate { .. } => CERT,
         }
     }
 }
@@ -50,17 +58,40 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&cert_pem)
         .collect::<Result<_, _>>()
         .map_err(|_| no_certificate())?;
-    if chain.is_empty() {
-        return Err(no_certificate());
+    let Some(own) = chain.first() else { return Err(no_certificate()) };
+    if is_version_1(own) {
+        return Err(TlsError::Version1 { cert });
     }
     let private_der = PrivateKeyDer::from_pem_slice(&private_pem)
         .map_err(|_| wrong(KEY, &private, "a private key"))?;
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_der));
-    let mut config = config.map_err(|source| TlsError::Mismatch { cert, private, source })?;
+    let mut config = config.map_err(|source| {
+        if matches!(source, rustls::Error::InvalidCertificate(_)) {
+            TlsError::Certificate { cert, source }
+        } else {
+            TlsError::Mismatch { cert, private, source }
+        }
+    })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Returns true if a certificate has no field `version`, which is the first one of
+/// `tbsCertificate` (RFC 5280, section 4.1) and has the tag `[0]`.
+fn is_version_1(der: &[u8]) -> bool {
+    const VERSION: u8 = 0xa0;
+    let fields = sequence(der).and_then(sequence);
+    fields.and_then(|fields| fields.first()).is_some_and(|tag| *tag != VERSION)
+}
+
+/// Returns the elements of the SEQUENCE at the start of `der`.
+fn sequence(der: &[u8]) -> Option<&[u8]> {
+    const SEQUENCE: u8 = 0x30;
+    let [SEQUENCE, length, rest @ ..] = der else { return None };
+    // From 0x80 on, the low bits are the number of bytes of the length.
+    rest.get(usize::from(length.checked_sub(0x80).unwrap_or_default())..)
 }
 
 fn read(key: &'static str, path: &str) -> Result<Vec<u8>, TlsError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use s3up_cli::LogArgs;
 
-/// Watch folders and upload their files through the gateway
+/// Watch directories and upload their files through the gateway
 #[derive(Parser)]
 #[command(
     version,
@@ -60,7 +60,7 @@ pub enum Command {
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
     },
-    /// Check the configuration file and print the effective values
+    /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig,
 }
@@ -92,7 +92,7 @@ Examples:
   s3up run --config client.yaml --log-format json";
 
 const SCAN_EXAMPLES: &str = "\
-Exit codes: 0 all files are protected, 3 some are not, 1 none is, 75 another
+Exit codes: 0 all files are protected, 1 none is, 3 some are not, 75 another
 agent uses the database.
 
 Examples:

@@ -1,5 +1,7 @@
 //! `s3up scan`: scans once, uploads all pending files and exits.
 
+use std::path::Path;
+
 use s3up_cli::Exit;
 
 use super::show;
@@ -7,8 +9,8 @@ use super::start::start;
 use crate::config::Config;
 use crate::daemon::{self, Summary};
 
-pub(super) async fn run(config: Config) -> anyhow::Result<Exit> {
-    let agent = start(config).await?;
+pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
+    let agent = start(config, file).await?;
     let mut stopped = None;
     let stop = async { stopped = Some(s3up_cli::wait_for_shutdown().await) };
     let summary = daemon::scan_once(agent, stop).await;

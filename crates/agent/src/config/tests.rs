@@ -49,12 +49,12 @@ upload: { retry_attempts: 3, retry_delay_seconds: 5 }
 fn an_error_names_file_line_and_key() {
     #[rustfmt::skip]
     let cases = [
-        ("https://backup.example:8080", "http://backup.example", "2: server.url: expected https, found http, which would send the API key in the clear; to allow that, set server.insecure: true"),
+        ("https://backup.example:8080", "http://backup.example", "2: server.url: expected https, found http, which would send the client key in the clear; to allow that, set server.insecure: true"),
         ("https://backup.example:8080", "ftp://backup.example",  "2: server.url: expected a URL that starts with https://"),
         ("https://backup.example:8080", "backup.example:8080",   "2: server.url: expected a URL that starts with https://"),
         ("https://backup.example:8080", "https://",              "2: server.url: expected a URL, found \"https://\": empty host"),
         ("https://backup.example:8080", "https://me:x@host",     "2: server.url: expected a URL without a user name; the key belongs in server.api_key"),
-        ("https://backup.example:8080", "http://localhost.evil.example", "2: server.url: expected https, found http, which would send the API key in the clear; to allow that, set server.insecure: true"),
+        ("https://backup.example:8080", "http://localhost.evil.example", "2: server.url: expected https, found http, which would send the client key in the clear; to allow that, set server.insecure: true"),
         ("\"sk_live_secret\"",          "\"\"",                  "2: server.api_key: expected a key of printable ASCII without spaces; create one with `s3up-server keygen`"),
         ("\"sk_live_secret\"",          "\"a b\"",               "2: server.api_key: expected a key of printable ASCII without spaces; create one with `s3up-server keygen`"),
         ("/var/lib/s3up/client.db",     "client.db",             "3: database.path: expected an absolute path, found \"client.db\""),

@@ -56,7 +56,7 @@ impl Engine {
         self.tick(now);
     }
 
-    /// Takes the events of the watched folders.
+    /// Takes the events of the watched directories.
     pub(super) fn watch_events(&mut self, events: WatchEvents, now: Now) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);
@@ -173,7 +173,7 @@ impl Engine {
         let waiting = self.wheel.len() + self.queue.len();
         self.summary.pending += waiting as u64;
         self.summary.gave_up = self.gave_up;
-        log_events::stopped(waiting);
+        log_events::stopped(self.summary.pending);
         self.summary
     }
 
@@ -181,7 +181,7 @@ impl Engine {
         !self.checking_files && self.requests.len() < REQUESTS_MAX
     }
 
-    /// Adds a failed file to the summary of `s3up scan`. The daemon has `status`.
+    /// Adds a file with a problem to the summary of `s3up scan`. The daemon has `status`.
     fn note_failed(&mut self, local_path: String, reason: &str) {
         if matches!(self.mode, Mode::Once) {
             self.summary.problems += 1;

@@ -32,7 +32,7 @@ pub(super) fn started(server: &str, watches: usize, database: &Path, upload_exis
     );
 }
 
-pub(super) fn stopped(pending: usize) {
+pub(super) fn stopped(pending: u64) {
     tracing::info!(event = "stopped", pending);
 }
 
@@ -51,7 +51,7 @@ pub(super) fn degraded_message(degraded: Degraded) -> String {
     let watched = needed - unwatched;
     let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
     format!(
-        "degraded: need {needed} watches, have {watched}; scanning the other folders instead; \
+        "degraded: need {needed} watches, have {watched}; scanning the other directories instead; \
          to watch all, run sysctl fs.inotify.max_user_watches={advised}"
     )
 }
@@ -61,7 +61,7 @@ pub(super) fn watch_degraded(message: &str) {
 }
 
 pub(super) fn watch_restored() {
-    tracing::info!(event = "watch_restored", "all folders are watched");
+    tracing::info!(event = "watch_restored", "all directories are watched");
 }
 
 pub(super) fn watch_overflow() {

@@ -1,4 +1,4 @@
-//! Scans some watches: watches their folders, walks and compares them, and sends
+//! Scans some watches: watches their directories, walks and compares them, and sends
 //! on what it finds.
 //!
 //! Pending files go to the engine, as fast as it takes them. Baseline rows and

@@ -1,5 +1,8 @@
 //! The result of `s3up scan`.
 
+/// Maximum number of pending files that a summary lists; the others are counted.
+const NOT_UPLOADED_MAX: usize = 1000;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub uploaded: u64,
@@ -14,6 +17,9 @@ pub struct Summary {
     pub failed: Vec<(String, String)>,
     /// Number of files that still wait, for the gateway or because of a stop.
     pub pending: u64,
+    /// `local_path` and reason of pending files that this run tried to upload in
+    /// vain; at most [`NOT_UPLOADED_MAX`].
+    pub not_uploaded: Vec<(String, String)>,
     /// Errors of watches that could not be scanned.
     pub scan_errors: Vec<String>,
 }
@@ -22,6 +28,15 @@ impl Summary {
     /// True if every file that should be protected is.
     pub fn is_clean(&self) -> bool {
         self.problems == 0 && self.pending == 0 && self.scan_errors.is_empty()
+    }
+
+    /// Counts a file whose upload failed for a reason that may pass: it stays
+    /// pending, and the next run tries again.
+    pub(super) fn add_not_uploaded(&mut self, local_path: String, reason: &str) {
+        self.pending += 1;
+        if self.not_uploaded.len() < NOT_UPLOADED_MAX {
+            self.not_uploaded.push((local_path, reason.to_owned()));
+        }
     }
 
     /// True if some files are protected, though not all.

@@ -10,13 +10,13 @@ pub enum DbError {
         "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
     )]
     Missing { path: PathBuf },
-    #[error("create the folder for database {path:?}")]
+    #[error("create the directory for database {path:?}")]
     Folder { path: PathBuf, source: std::io::Error },
     #[error("open database {path:?}")]
     Open { path: PathBuf, source: sqlx::Error },
     #[error(
-        "database {path:?} is damaged ({what}); move it away and start again: the agent \
-         then asks the gateway and uploads only what is missing"
+        "database {path:?} is damaged ({what}); set scan.upload_existing: true, move the file \
+         away and start again; otherwise existing files count as baseline and are not protected"
     )]
     Damaged { path: PathBuf, what: String },
     #[error(

@@ -31,7 +31,7 @@ pub struct Database {
     pub writer: Writer,
 }
 
-/// Creates the folder for `path`, readable by this user only.
+/// Creates the directory for `path`, readable by this user only.
 pub fn create_folder(path: &Path) -> Result<(), DbError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     std::fs::DirBuilder::new()

@@ -23,7 +23,7 @@ use s3up_cli::open_confined;
 /// Buffer of one `getdents` call: room for several hundred entries.
 const LISTING_BYTES: usize = 32 * 1024;
 
-/// The open root folder of a watch.
+/// The open root directory of a watch.
 #[derive(Debug)]
 pub struct Root {
     fd: OwnedFd,
@@ -48,7 +48,7 @@ impl Root {
         Ok(Root { fd, device: stat.st_dev, inode: stat.st_ino })
     }
 
-    /// Opens a folder to list it. Fails with `EXDEV` if the path crosses a mount
+    /// Opens a directory to list it. Fails with `EXDEV` if the path crosses a mount
     /// point; a bind mount could otherwise lead in circles.
     pub fn folder(&self, path: &Path) -> io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -78,7 +78,7 @@ impl Root {
     }
 }
 
-/// An open folder below the root of a watch.
+/// An open directory below the root of a watch.
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,

@@ -1,4 +1,4 @@
-//! A watch: a local folder that is mapped to a remote prefix.
+//! A watch: a local directory that is mapped to a remote prefix.
 //!
 //! A file of a watch has three names: its path relative to the watch (the bytes
 //! that system calls take), its `local_path` in the database (absolute, escaped
@@ -69,7 +69,7 @@ impl Watch {
         is_ignore(&self.excludes.matched(path, kind == EntryKind::Folder))
     }
 
-    /// True if an `exclude` pattern matches this file or a folder above it.
+    /// True if an `exclude` pattern matches this file or a directory above it.
     pub fn excludes_beneath(&self, path: &Path) -> bool {
         is_ignore(&self.excludes.matched_path_or_any_parents(path, false))
     }

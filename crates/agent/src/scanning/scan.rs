@@ -218,7 +218,7 @@ async fn missing(watch: &Arc<Watch>, reader: &Reader, found: &[u64]) -> Result<M
 }
 
 /// Returns those that do not exist, checked one by one: the walk may have missed
-/// a file in a folder that was unreadable or was renamed meanwhile.
+/// a file in a directory that was unreadable or was renamed meanwhile.
 async fn confirm_gone(
     watch: Arc<Watch>,
     not_found: Vec<(PathBuf, String)>,

@@ -47,7 +47,7 @@ pub enum Exclusion {
 
 /// The root cannot be opened, so nothing is known about its files.
 #[derive(Debug, thiserror::Error)]
-#[error("open watched folder {root:?} (no file in it is taken as deleted)")]
+#[error("open watched directory {root:?} (no file in it is taken as deleted)")]
 pub struct RootError {
     pub root: PathBuf,
     pub source: io::Error,
@@ -144,7 +144,7 @@ impl<F: FnMut(WalkEntry) -> ControlFlow<()>> Walk<'_, F> {
         if confined_fs::crosses_mount_point(err) {
             return self.excluded(path, Exclusion::OtherFilesystem);
         }
-        // The folder is gone, or a file or a symlink replaced it since it was
+        // The directory is gone, or a file or a symlink replaced it since it was
         // listed. The next scan finds what is there then.
         if confined_fs::is_gone(err) || confined_fs::is_refused_type(err) {
             return ControlFlow::Continue(());

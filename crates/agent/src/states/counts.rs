@@ -11,7 +11,7 @@ pub struct FileCount {
 }
 
 /// Number and size of the files in each state; the sum is all files on the host.
-/// An excluded folder counts as one entry, because it is not entered. Bytes of
+/// An excluded directory counts as one entry, because it is not entered. Bytes of
 /// excluded entries are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StateCounts {

@@ -47,6 +47,9 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::Forbidden
         | Code::Exists
         | Code::TooLarge
+        | Code::LengthRequired
+        | Code::UnsupportedEncoding
+        | Code::NotImplemented
         | Code::RangeNotSatisfiable => FailureClass::Refused,
         // Not about the file: server.url leads elsewhere.
         Code::NotFound | Code::MethodNotAllowed => FailureClass::Transient,

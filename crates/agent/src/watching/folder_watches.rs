@@ -1,13 +1,13 @@
-//! Decides which folders are watched, and what an event in one of them means.
+//! Decides which directories are watched, and what an event in one of them means.
 //!
-//! Each folder is watched first, then listed, then its subfolders: whatever is
+//! Each directory is watched first, then listed, then its subdirectories: whatever is
 //! created before the watch is in the listing, and whatever is created after it
-//! is an event. A folder that moves is dropped with everything below it and
+//! is an event. A directory that moves is dropped with everything below it and
 //! added again where it arrives, so that no event is read under an old name.
 //! Events still queued for the old watch are dropped, because the new listing
 //! is younger than they are.
 //!
-//! Watches are set through `/proc/self/fd`, on the very folder that was opened
+//! Watches are set through `/proc/self/fd`, on the very directory that was opened
 //! below the root, so that no symlink can redirect them.
 
 use std::collections::{BTreeMap, HashMap};
@@ -44,14 +44,14 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
 pub(super) struct FolderWatches {
     fd: Arc<OwnedFd>,
     watches: Vec<Arc<Watch>>,
-    /// Watched folders by watch descriptor.
+    /// Watched directories by watch descriptor.
     folders: HashMap<i32, WatchedFolder>,
-    /// Watch descriptors by path. Paths sort by component, so that a folder and
+    /// Watch descriptors by path. Paths sort by component, so that a directory and
     /// everything below it are one range.
     descriptors: BTreeMap<Name, i32>,
-    /// Number of folders that could not be watched.
+    /// Number of directories that could not be watched.
     unwatched: HashMap<WatchIndex, usize>,
-    /// Number of the last pass over a whole watch. A folder with an older
+    /// Number of the last pass over a whole watch. A directory with an older
     /// number was not found by that pass, so it no longer exists.
     pass: u64,
 }
@@ -62,7 +62,7 @@ struct WatchedFolder {
     pass: u64,
 }
 
-/// True if the event may lead to listing folders, which waits for the disk.
+/// True if the event may lead to listing directories, which waits for the disk.
 pub(super) fn lists_folders(flags: ReadFlags) -> bool {
     flags.contains(ReadFlags::ISDIR) && flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO)
 }
@@ -79,13 +79,13 @@ impl FolderWatches {
         }
     }
 
-    /// Watches all folders of a watch, also those that are watched already, so
+    /// Watches all directories of a watch, also those that are watched already, so
     /// that each scan repairs what events have missed.
     pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<Degraded> {
         let watch = self.watches.get(usize::from(index))?.clone();
         self.unwatched.remove(&index);
         self.pass += 1;
-        // A missing root has no folders; the scan that follows reports it.
+        // A missing root has no directories; the scan that follows reports it.
         self.add_beneath(&watch, Path::new(""), None).ok();
         let pass = self.pass;
         self.remove_beneath_if(&watch.name(Path::new("")), |folder| folder.pass != pass);
@@ -151,7 +151,7 @@ impl FolderWatches {
         if !flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) || !is_entered(watch, path) {
             return;
         }
-        // A folder that is watched under this name is another one.
+        // A directory that is watched under this name is another one.
         self.remove_beneath(&watch.name(path));
         if self.add_beneath(watch, path, Some(report)).is_err() {
             report.rescan.insert(watch.index);
@@ -161,7 +161,7 @@ impl FolderWatches {
         }
     }
 
-    /// Watches and lists `top` and all folders below it. Adds the files found to
+    /// Watches and lists `top` and all directories below it. Adds the files found to
     /// `report`, if there is one.
     fn add_beneath(
         &mut self,
@@ -172,7 +172,7 @@ impl FolderWatches {
         let root = Root::open(&watch.root)?;
         let mut waiting = vec![top.to_owned()];
         while let Some(path) = waiting.pop() {
-            // A folder that is gone, forbidden or a mount point is not watched;
+            // A directory that is gone, forbidden or a mount point is not watched;
             // the scan reports it.
             let Ok(folder) = root.folder(&path) else { continue };
             self.watch(watch.name(&path), &folder);
@@ -191,7 +191,7 @@ impl FolderWatches {
                 }
                 self.folders.insert(descriptor, WatchedFolder { name, pass: self.pass });
             }
-            // The folder was deleted between opening and watching it.
+            // The directory was deleted between opening and watching it.
             Err(Errno::NOENT) => {}
             Err(_) => *self.unwatched.entry(name.watch).or_default() += 1,
         }
@@ -201,7 +201,7 @@ impl FolderWatches {
         self.remove_beneath_if(top, |_| true);
     }
 
-    /// Stops watching those of `top` and the folders below it that match.
+    /// Stops watching those of `top` and the directories below it that match.
     fn remove_beneath_if(&mut self, top: &Name, matches: impl Fn(&WatchedFolder) -> bool) {
         let removed: Vec<(Name, i32)> = self
             .descriptors
@@ -218,7 +218,7 @@ impl FolderWatches {
 
     fn remove_watch(&mut self, descriptor: i32) {
         self.folders.remove(&descriptor);
-        // Fails if the folder is gone, and its watch with it.
+        // Fails if the directory is gone, and its watch with it.
         inotify::remove_watch(&*self.fd, descriptor).ok();
     }
 
@@ -236,7 +236,7 @@ impl FolderWatches {
     }
 }
 
-/// Lists one folder: adds its subfolders to `waiting` and its files to `report`.
+/// Lists one directory: adds its subdirectories to `waiting` and its files to `report`.
 fn list(
     watch: &Watch,
     path: &Path,

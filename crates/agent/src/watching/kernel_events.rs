@@ -16,10 +16,10 @@ const EVENTS_MAX: usize = 16_384;
 /// One event, as the kernel reports it.
 #[derive(Debug)]
 pub(super) struct KernelEvent {
-    /// Watch descriptor of the folder.
+    /// Watch descriptor of the directory.
     pub(super) folder: i32,
     pub(super) flags: ReadFlags,
-    /// Name of the entry; empty if the event is about the folder itself.
+    /// Name of the entry; empty if the event is about the directory itself.
     pub(super) name: OsString,
 }
 

@@ -13,11 +13,11 @@ pub struct WatchEvents {
     pub rescan: BTreeSet<WatchIndex>,
     /// True if the kernel's event queue overflowed.
     pub overflow: bool,
-    /// Set if a folder could not be watched.
+    /// Set if a directory could not be watched.
     pub degraded: Option<Degraded>,
 }
 
-/// Number of folders that inotify cannot watch. They are scanned more often.
+/// Number of directories that inotify cannot watch. They are scanned more often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Degraded {
     pub needed: usize,

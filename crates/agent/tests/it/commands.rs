@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -54,6 +55,38 @@ async fn a_failed_get_names_the_cause_and_does_not_change_the_target() {
     assert_eq!(fs::read(&target).unwrap(), b"content from before");
     let left: Vec<_> = fs::read_dir(host.dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(!left.iter().any(|path| path.to_string_lossy().contains(".s3up-")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_get_that_cannot_write_names_the_path_that_was_given() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("a", "a");
+    host.scan().await;
+    let target = host.dir.path().join("none/a");
+
+    let output = run(&host, &["get", "uploads/a", "-o", target.to_str().unwrap()]).await;
+
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    let want = format!("s3up: error: write {target:?}: No such file or directory");
+    assert!(message.starts_with(&want), "{message}");
+}
+
+#[tokio::test]
+async fn a_configuration_file_that_every_user_can_read_or_change_is_reported() {
+    let mut host = Host::new("http://127.0.0.1:1");
+    host.edit("retry_attempts: 3", "retry_attempts: 0");
+    let file = host.config_file();
+    for (mode, open) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+
+        let output = run_with(&host, &file, &["--log-format", "logfmt", "scan"]).await;
+
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(log.contains("event=config_world_readable"), open, "{mode:o}: {log}");
+        assert!(!open || log.contains("run chmod 600 on it"), "{log}");
+    }
 }
 
 #[tokio::test]
@@ -139,8 +172,12 @@ async fn check_config_prints_the_effective_values_and_masks_the_key() {
 }
 
 async fn run(host: &Host, arguments: &[&str]) -> Output {
+    run_with(host, &host.config_file(), arguments).await
+}
+
+async fn run_with(host: &Host, config: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_s3up"));
-    command.arg("--config").arg(host.config_file()).args(arguments).current_dir(host.dir.path());
+    command.arg("--config").arg(config).args(arguments).current_dir(host.dir.path());
     let output = tokio::task::spawn_blocking(move || command.output()).await;
     output.expect("a thread").expect("a program that runs")
 }

@@ -150,7 +150,10 @@ impl Host {
         fs::write(&database, &content).expect("a written file");
         let message = refusal(self).await;
         assert!(message.contains("is damaged"), "{message}");
-        assert!(message.contains("move it away and start again"), "{message}");
+        assert!(
+            message.contains("set scan.upload_existing: true, move the file away"),
+            "{message}"
+        );
         assert!(fs::read(&database).expect("a file") == content, "the database changed");
         fs::remove_file(&database).expect("a removed file");
     }

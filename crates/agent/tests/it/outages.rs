@@ -40,7 +40,11 @@ async fn a_scan_ends_if_the_gateway_stays_down_and_counts_what_is_pending() {
     let summary = host.scan().await;
 
     assert_eq!(summary.uploaded, 0);
-    assert_eq!(summary.pending + summary.failed.len() as u64, 20, "{summary}");
+    assert_eq!((summary.pending, summary.problems), (20, 0), "{summary}");
+    let text = summary.to_string();
+    assert!(text.contains("\nnot uploaded: /") || text.starts_with("not uploaded: /"), "{text}");
+    let total = host.status().await.total;
+    assert_eq!((total.pending.files, total.problems.files), (20, 0));
     world.gateway_up().await;
     assert_eq!(host.scan().await.uploaded, 20);
 }
@@ -63,6 +67,14 @@ async fn with_a_wrong_key_files_stay_pending_and_one_line_is_logged() {
     assert_eq!(agent.wait().await, Some(0));
     assert_eq!(agent.log().matches("event=unauthorized").count(), 1, "{}", agent.log());
     assert!(!agent.log().contains(&wrong), "the key is in the log");
+
+    let mut scan = Process::start(&host, &["scan"]);
+    assert_eq!(scan.wait().await, Some(1));
+    assert!(scan.log().contains("event=stopped pending=20"), "{}", scan.log());
+    let summary = host.scan().await;
+    assert_eq!((summary.pending, summary.problems), (20, 0), "{summary}");
+    assert!(!summary.not_uploaded.is_empty(), "{summary}");
+
     host.edit(&wrong, KEY);
     assert_eq!(host.scan().await.uploaded, 20);
 }

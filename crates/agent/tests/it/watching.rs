@@ -183,7 +183,7 @@ async fn an_emptied_root_fails_the_scan_and_no_file_is_forgotten() {
     fs::rename(&aside, &host.up).unwrap();
     let back = host.scan().await;
 
-    assert!(missing.scan_errors[0].contains("open watched folder"), "{missing}");
+    assert!(missing.scan_errors[0].contains("open watched directory"), "{missing}");
     assert!(emptied.scan_errors[0].contains("none of the 2 known files is left"), "{emptied}");
     assert!(back.is_clean(), "{back}");
     assert_eq!(back.uploaded, 0, "a file was forgotten");

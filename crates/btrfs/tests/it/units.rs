@@ -1,5 +1,5 @@
-//! The units in `packaging/systemd`: systemd accepts every line, and they grant the program
-//! no more than it needs.
+//! The units in `packaging/systemd`, of all programs: systemd accepts every line, and they
+//! grant a program no more than it needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,26 @@ use tempfile::TempDir;
 
 /// Maximum exposure level of each service, in tenths, from `systemd-analyze security`: the
 /// cost of CAP_SYS_ADMIN, root, the network and access to the whole disk. A drill also
-/// creates files of any owner, device nodes and loop devices.
-const EXPOSURE_MAX: [(&str, u32); 2] =
-    [("btrfs-to-s3.service", 30), ("btrfs-to-s3-drill.service", 35)];
-const UNITS: [&str; 5] = [
+/// creates files of any owner, device nodes and loop devices. The agent reads files of any
+/// owner, and the gateway has only the network.
+const EXPOSURE_MAX: [(&str, u32); 4] = [
+    ("btrfs-to-s3.service", 30),
+    ("btrfs-to-s3-drill.service", 35),
+    ("s3up.service", 20),
+    ("s3up-server.service", 15),
+];
+const UNITS: [&str; 7] = [
     "btrfs-to-s3.service",
     "btrfs-to-s3.timer",
-    "btrfs-to-s3-failed.service",
+    "btrfs-to-s3-failed@.service",
     "btrfs-to-s3-drill.service",
     "btrfs-to-s3-drill.timer",
+    "s3up.service",
+    "s3up-server.service",
 ];
+/// The programs that units start. systemd only checks that such a file exists, so the tests
+/// replace each of them by the one that is built with them.
+const PROGRAMS: [&str; 3] = ["btrfs-to-s3", "s3up-server", "s3up"];
 
 fn packaged() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/systemd")
@@ -29,7 +39,10 @@ fn units(change: impl Fn(&str) -> String) -> TempDir {
     let folder = s3up_testkit::temp_dir();
     for name in UNITS {
         let text = fs::read_to_string(packaged().join(name)).expect("a unit");
-        let text = text.replace("/usr/bin/btrfs-to-s3", env!("CARGO_BIN_EXE_btrfs-to-s3"));
+        let text = PROGRAMS.iter().fold(text, |text, program| {
+            let built = concat!("=", env!("CARGO_BIN_EXE_btrfs-to-s3"), " ");
+            text.replace(&format!("=/usr/bin/{program} "), built)
+        });
         fs::write(folder.path().join(name), change(&text)).expect("a written file");
     }
     folder
@@ -88,6 +101,39 @@ fn the_timer_fires_every_hour_and_makes_up_for_what_it_missed() {
 
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("*-*-* *:00:00"), "{said}");
+}
+
+#[test]
+fn no_unit_is_without_a_test() {
+    let names = fs::read_dir(packaged()).expect("the units").map(|entry| {
+        let name = entry.expect("an entry").file_name();
+        name.into_string().expect("a name in UTF-8")
+    });
+    let mut unknown: Vec<_> = names.filter(|name| !UNITS.contains(&name.as_str())).collect();
+    unknown.sort();
+    assert_eq!(unknown, Vec::<String>::new());
+}
+
+#[test]
+fn a_failure_is_reported_with_the_unit_that_failed() {
+    for name in ["btrfs-to-s3.service", "btrfs-to-s3-drill.service"] {
+        let text = fs::read_to_string(packaged().join(name)).unwrap();
+        assert!(text.contains("\nOnFailure=btrfs-to-s3-failed@%n.service\n"), "{name}: {text}");
+    }
+    let report = fs::read_to_string(packaged().join("btrfs-to-s3-failed@.service")).unwrap();
+    let start = report.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+    assert!(start.ends_with(" sh %i %H"), "{start}");
+    assert!(start.contains("--unit=\"$1\"") && start.contains("\"$1 failed on $2\""), "{start}");
+}
+
+#[test]
+fn a_daemon_with_a_wrong_configuration_is_not_started_again() {
+    for name in ["s3up.service", "s3up-server.service"] {
+        let text = fs::read_to_string(packaged().join(name)).unwrap();
+        assert!(text.contains("\nRestart=on-failure\n"), "{name}");
+        assert!(text.contains("\nRestartPreventExitStatus=2\n"), "{name}");
+        assert!(text.contains("\nStartLimitIntervalSec=0\n"), "{name}");
+    }
 }
 
 #[test]

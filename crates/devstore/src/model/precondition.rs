@@ -50,7 +50,10 @@ impl ConditionHeaders {
                     Precondition::ETag(etag) if is_quoted => {
                         Ok(Precondition::ETag(format!("\"{etag}\"")))
                     }
-                    other => Ok(other),
+                    other @ (Precondition::None
+                    | Precondition::Absent
+                    | Precondition::Present
+                    | Precondition::ETag(_)) => Ok(other),
                 }
             }
         }

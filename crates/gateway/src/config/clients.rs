@@ -92,13 +92,16 @@ fn api_keys(
         }
         digests.push(Sha256Digest::of(secret.expose().as_bytes()));
     }
-    if let Some(hex) = &raw.api_key_sha256 {
+    let single = raw.api_key_sha256.iter().map(|hex| (at("api_key_sha256"), hex));
+    let several = raw.api_keys_sha256.iter().enumerate();
+    let several = several.map(|(n, hex)| (at(&format!("api_keys_sha256[{n}]")), hex));
+    for (key, hex) in single.chain(several) {
         let digest = Sha256Digest::parse_hex(hex)
-            .map_err(|_| source.invalid(&at("api_key_sha256"), "expected 64 hex digits"))?;
+            .map_err(|_| source.invalid(&key, "expected 64 hex digits"))?;
         digests.push(digest);
     }
     if digests.is_empty() {
-        let what = "expected one of `api_key`, `api_keys` or `api_key_sha256`";
+        let what = "expected one of `api_key`, `api_keys`, `api_key_sha256` or `api_keys_sha256`";
         return Err(source.invalid(&at("api_key"), what));
     }
     Ok(digests)

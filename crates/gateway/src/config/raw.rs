@@ -67,6 +67,8 @@ pub struct Client {
     #[serde(default)]
     pub api_keys: Vec<Secret>,
     pub api_key_sha256: Option<String>,
+    #[serde(default)]
+    pub api_keys_sha256: Vec<String>,
     pub max_file_size_mb: Option<u64>,
     pub allow: Option<Vec<Right>>,
     pub overwrite: Option<Overwrite>,

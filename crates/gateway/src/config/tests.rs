@@ -149,4 +149,14 @@ fn a_key_may_be_given_by_its_digest() {
     assert!(!by_digest.contains("sk_live_"));
 
     assert!(parse(&by_digest).unwrap().clients.find(key).is_some());
+
+    let (other_key, other) = ("s3up_other", Sha256Digest::of(b"s3up_other"));
+    let two = by_digest.replace(
+        &format!("api_key_sha256: \"{digest}\""),
+        &format!("api_keys_sha256: [\"{digest}\", \"{other}\"]"),
+    );
+    let clients = parse(&two).unwrap().clients;
+    assert!(clients.find(key).is_some() && clients.find(other_key).is_some());
+    let err = parse(&two.replace(&other.to_string(), "abc")).unwrap_err();
+    assert!(err.contains("clients[0].api_keys_sha256[1]: expected 64 hex digits"), "{err}");
 }

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::wire::REPR_DIGEST_HEADER;
-use s3up_core::{Code, RemotePath};
-use s3up_store::{Download, Get, ObjectFacts, StoreError};
+use s3up_core::{Code, Key, RemotePath};
+use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
 
 use crate::clients::Right;
 use crate::gateway::Gateway;
@@ -37,9 +37,7 @@ pub(crate) async fn download(
     let path = query::path_parameter(request.uri().query())?;
     let version_id = query::parameter(request.uri().query(), "version_id")?;
     let key = gateway.key(&client, &path)?;
-    let missing = || Refusal::new(Code::NotFound, format!("{path}: no such file"));
-    let facts = gateway.store().head(&key, version_id.as_deref(), RETRY_FOR).await?;
-    let facts = facts.ok_or_else(missing)?;
+    let facts = facts(&gateway, &key, &path, version_id.as_deref()).await?;
     let requested = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
     let (status, range) = match range::parse(requested, facts.size) {
         RequestedRange::WholeFile => (StatusCode::OK, 0..facts.size),
@@ -63,6 +61,31 @@ pub(crate) async fn download(
     };
     let body = body(gateway.store().download(get)).await?;
     Ok((status, headers, body).into_response())
+}
+
+/// Returns the facts of a file, or of one version of it.
+///
+/// S3 refuses a version id that it cannot parse without a reason, because the
+/// answer to a HEAD has no body. If the same request without the version id is
+/// answered, then no version has this id.
+async fn facts(
+    gateway: &Gateway,
+    key: &Key,
+    path: &RemotePath,
+    version_id: Option<&str>,
+) -> Result<ObjectFacts, Refusal> {
+    let store = gateway.store();
+    match (store.head(key, version_id, RETRY_FOR).await, version_id) {
+        (Err(err), Some(_)) if err.kind == Kind::Permanent => {
+            store.head(key, None, RETRY_FOR).await?;
+            let what = format!("{path}: no such version");
+            Err(Refusal::new(Code::NotFound, what).caused_by(&err))
+        }
+        (found, _) => {
+            let missing = || Refusal::new(Code::NotFound, format!("{path}: no such file"));
+            found?.ok_or_else(missing)
+        }
+    }
 }
 
 async fn body(mut download: Download) -> Result<Body, StoreError> {

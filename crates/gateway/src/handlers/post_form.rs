@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Version};
 use futures::TryStreamExt;
 use multer::{Field, Multipart};
 use s3up_core::Code;
@@ -25,8 +25,7 @@ use self::spool::{SpooledFile, spool};
 use crate::clients::{Client, Right, UploadSlot};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
-use crate::request::body::{self, DRAIN_BYTES_MAX, DRAIN_WAIT_MAX};
-use crate::request::{headers, query};
+use crate::request::{body, headers, query};
 use crate::uploads::admission::AnnouncedLength;
 use crate::uploads::metadata::content_type;
 use crate::uploads::stage::{IncomingFile, StageResult};
@@ -38,79 +37,54 @@ pub(crate) async fn post_form(
     State(gateway): State<Gateway>,
     request: Request,
 ) -> Result<Json<UploadResponse>, Refusal> {
-    let body_is_sent = !headers::expects_continue(request.headers());
-    let checked = check_headers(&gateway, request.headers());
-    let query = request.uri().query().map(str::to_owned);
-    let body = body::stream(request.into_body());
-    let (client, boundary, bytes_max) = match checked {
-        Ok(checked) => checked,
-        Err(refusal) => {
-            if body_is_sent {
-                body::drain(StreamReader::new(body)).await;
-            }
-            return Err(refusal);
-        }
-    };
-    if query::parameter(query.as_deref(), "path")?.is_some() {
+    let CheckedHeaders { client, boundary, bytes_max, form_bytes } =
+        check_headers(&gateway, request.version(), request.headers())?;
+    if query::parameter(request.uri().query(), "path")?.is_some() {
         let what = "expected `path` as a field of the form, found it in the query";
         return Err(Refusal::new(Code::BadRequest, what));
     }
-    let mut parts = Multipart::new(body, boundary);
-    let outcome = Form { gateway, client, bytes_max }.store(&mut parts).await;
-    if outcome.is_err() && body_is_sent {
-        drain(&mut parts).await;
-    }
-    outcome.map(Json)
+    let mut parts = Multipart::new(body::stream(request.into_body()), boundary);
+    let form = Form { gateway, client, bytes_max, form_bytes };
+    form.store(&mut parts).await.map(Json)
 }
 
-/// Reads and drops a limited part of the form, so that a refusal reaches a client
-/// that is still sending.
-async fn drain(form: &mut Multipart<'static>) {
-    let rest = async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Ok(Some(mut field)) = form.next_field().await {
-            while let Ok(Some(piece)) = field.chunk().await {
-                left = left.saturating_sub(piece.len() as u64);
-                if left == 0 {
-                    return;
-                }
-            }
-        }
-    };
-    if tokio::time::timeout(DRAIN_WAIT_MAX, rest).await.is_err() {
-        let seconds = DRAIN_WAIT_MAX.as_secs();
-        tracing::debug!(
-            event = "drain_failed",
-            "read the rest of a refused request: not complete after {seconds} s"
-        );
-    }
+/// The facts in the headers of a form that was accepted so far.
+struct CheckedHeaders {
+    client: Arc<Client>,
+    boundary: String,
+    /// The size limit of the client.
+    bytes_max: u64,
+    /// The length of the whole form, if it is announced.
+    form_bytes: Option<u64>,
 }
 
-/// Returns the client, the boundary of the form, and the maximum length of its
-/// file.
 fn check_headers(
     gateway: &Gateway,
+    version: Version,
     fields: &HeaderMap,
-) -> Result<(Arc<Client>, String, u64), Refusal> {
+) -> Result<CheckedHeaders, Refusal> {
     let client = gateway.authenticate(fields)?;
     client.require(Right::Upload)?;
     let limit = client.policy.file_bytes_max.unwrap_or(OBJECT_BYTES_MAX);
+    headers::check_body(version, fields)?;
     let announced = headers::content_length(fields)?;
     if announced.is_some_and(|bytes| bytes > limit.saturating_add(FORM_OVERHEAD_BYTES)) {
         return Err(Refusal::too_large(limit));
     }
-    let content_type = headers::content_type(fields).unwrap_or_default();
+    let content_type = headers::content_type(fields)?.unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| {
         Refusal::new(Code::BadRequest, "expected Content-Type: multipart/form-data with a boundary")
     })?;
-    Ok((client, boundary, limit.min(announced.unwrap_or(limit))))
+    Ok(CheckedHeaders { client, boundary, bytes_max: limit, form_bytes: announced })
 }
 
 struct Form {
     gateway: Gateway,
     client: Arc<Client>,
-    /// The size limit of the client, or the length of the form if that is less.
+    /// The size limit of the client.
     bytes_max: u64,
+    /// The length of the whole form, if it is announced.
+    form_bytes: Option<u64>,
 }
 
 /// The state of the file of the form.
@@ -165,11 +139,13 @@ impl Form {
         fields: &Fields,
         field: Field<'static>,
     ) -> Result<FileState, Refusal> {
-        let content_type = field.content_type().map(ToString::to_string);
+        headers::check_part(field.headers())?;
+        let content_type = headers::content_type(field.headers())?.map(str::to_owned);
         let mut body =
             StreamReader::new(field.map_err(|err| std::io::Error::from(body_error(&err))));
         if fields.path.is_some() {
-            let announced = AnnouncedLength::AtMost(self.bytes_max);
+            let announced =
+                self.form_bytes.map_or(AnnouncedLength::Unknown, AnnouncedLength::AtMost);
             let incoming = self.admit(fields, announced, content_type.as_deref(), None)?;
             let staged = self.gateway.uploads().stage(incoming, &mut body).await?;
             return Ok(FileState::Streamed(staged));

@@ -13,7 +13,6 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures::Stream;
-use tokio::io::AsyncRead;
 use tokio::time::Sleep;
 use tokio_util::io::StreamReader;
 
@@ -24,10 +23,6 @@ use crate::stopwatch::Stopwatch;
 const RATE_WINDOW: Duration = Duration::from_secs(30);
 /// Minimum number of bytes per [`RATE_WINDOW`], which makes 1 KiB/s.
 const RATE_BYTES_MIN: u64 = 30 << 10;
-/// Maximum number of bytes of an unread body that are read before a refusal, which could
-/// otherwise be lost when the connection closes.
-pub(crate) const DRAIN_BYTES_MAX: u64 = 1 << 20;
-pub(crate) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A body as the store and the temporary files read it.
 pub(crate) type BodyReader = StreamReader<MinRateStream<BodyDataStream>, Bytes>;
@@ -40,18 +35,6 @@ pub(crate) fn reader(body: Body) -> BodyReader {
 /// Returns the bytes of a body, or [`BodyError::TooSlow`].
 pub(crate) fn stream(body: Body) -> MinRateStream<BodyDataStream> {
     MinRateStream { inner: body.into_data_stream(), allowance: WaitAllowance::new(), waiting: None }
-}
-
-/// Reads and drops up to [`DRAIN_BYTES_MAX`] of a body, so that a refusal reaches
-/// a client that is still sending. A client that waits for `100 Continue` has
-/// sent nothing and needs no drain.
-pub(crate) async fn drain<R: AsyncRead + Unpin>(body: R) {
-    let mut sink = tokio::io::sink();
-    let mut beginning = tokio::io::AsyncReadExt::take(body, DRAIN_BYTES_MAX);
-    let copy = tokio::io::copy(&mut beginning, &mut sink);
-    if let Ok(Err(err)) = tokio::time::timeout(DRAIN_WAIT_MAX, copy).await {
-        tracing::debug!(event = "drain_failed", "read the rest of a refused request: {err}");
-    }
 }
 
 /// A stream that fails if its bytes arrive below the minimum rate.

@@ -3,12 +3,16 @@
 
 use std::fmt;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
 use s3up_core::{Code, Sha256Digest};
 
 use crate::refusal::Refusal;
 use crate::uploads::metadata::{FileMetadata, parse_mode, parse_mtime_ns};
+
+/// Maximum length of a `Content-Type`. Names of types have at most 255 characters
+/// (RFC 6838), and S3 limits all headers of a request together to 8 KiB.
+const CONTENT_TYPE_BYTES_MAX: usize = 1 << 10;
 
 /// Returns the metadata of the file in the body of `PUT /files/{path}`.
 pub(crate) fn file_metadata(headers: &HeaderMap) -> Result<FileMetadata, Refusal> {
@@ -27,9 +31,76 @@ pub(crate) fn file_metadata(headers: &HeaderMap) -> Result<FileMetadata, Refusal
     Ok(metadata)
 }
 
-/// Returns the `Content-Type`, if it is plain text.
-pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+/// Returns the `Content-Type`. S3 gets it in a signed header, so it must be
+/// printable and short.
+pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let name = header::CONTENT_TYPE.as_str();
+    let Some(field) = text(headers, name)? else { return Ok(None) };
+    if field.len() > CONTENT_TYPE_BYTES_MAX {
+        let what = format!("is longer than {CONTENT_TYPE_BYTES_MAX} bytes, the limit");
+        return Err(malformed(name, what));
+    }
+    if field.chars().any(|c| c.is_ascii_control()) {
+        return Err(malformed(name, "has a control character"));
+    }
+    Ok(Some(field))
+}
+
+/// Refuses a request whose body is only a part of a file, is encoded, or has an
+/// unknown end: the gateway stores the bytes of a body as they are.
+pub(crate) fn check_body(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::CONTENT_RANGE) {
+        let what = "is not supported: send the whole file, without this header";
+        return Err(malformed(header::CONTENT_RANGE.as_str(), what));
+    }
+    let transfer: Vec<_> = tokens(headers, &header::TRANSFER_ENCODING).collect();
+    if transfer.iter().any(|coding| coding != "chunked") || transfer.len() > 1 {
+        let found = transfer.join(", ");
+        let what = format!("expected Transfer-Encoding: chunked or none, found {found:?}");
+        return Err(Refusal::new(Code::NotImplemented, what));
+    }
+    check_content_encoding(headers)?;
+    if version < Version::HTTP_11 && !headers.contains_key(header::CONTENT_LENGTH) {
+        let what = "expected a Content-Length, without which HTTP/1.0 has no body";
+        return Err(Refusal::new(Code::LengthRequired, what));
+    }
+    Ok(())
+}
+
+/// Refuses a part of a form whose bytes are encoded.
+pub(crate) fn check_part(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_content_encoding(headers)?;
+    let plain = ["7bit", "8bit", "binary"];
+    let name = HeaderName::from_static("content-transfer-encoding");
+    match tokens(headers, &name).find(|coding| !plain.contains(&coding.as_str())) {
+        Some(found) => Err(encoded("Content-Transfer-Encoding", &found)),
+        None => Ok(()),
+    }
+}
+
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    match tokens(headers, &header::CONTENT_ENCODING).find(|coding| coding != "identity") {
+        Some(found) => Err(encoded("Content-Encoding", &found)),
+        None => Ok(()),
+    }
+}
+
+fn encoded(name: &str, found: &str) -> Refusal {
+    let what = format!(
+        "expected no {name}, found {found:?}: a file is stored as it is sent, and a download would \
+         not say how it is encoded"
+    );
+    Refusal::new(Code::UnsupportedEncoding, what)
+}
+
+/// Returns the elements of a list header, in lower case.
+fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = String> + 'h {
+    let fields =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let elements = fields.flat_map(|field| {
+        field.split(',').map(|text| text.trim().to_lowercase()).collect::<Vec<_>>()
+    });
+    elements.filter(|element| !element.is_empty())
 }
 
 /// Returns the announced length of the body.
@@ -69,6 +140,49 @@ fn malformed(name: &str, what: impl fmt::Display) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_the_whole_file_and_not_encoded() {
+        use Code::{BadRequest, LengthRequired, NotImplemented, UnsupportedEncoding};
+        const V10: Version = Version::HTTP_10;
+        const V11: Version = Version::HTTP_11;
+        #[rustfmt::skip]
+        let cases: [(_, &[_], _); 14] = [
+            (V11, &[],                                             None),
+            (V11, &[("Content-Length", "5")],                      None),
+            (V10, &[("Content-Length", "5")],                      None),
+            (V10, &[],                                             Some(LengthRequired)),
+            (V11, &[("Content-Range", "bytes 5-9/10")],            Some(BadRequest)),
+            (V11, &[("Content-Range", "bytes 0-9/10")],            Some(BadRequest)),
+            (V11, &[("Transfer-Encoding", "chunked")],             None),
+            (V11, &[("Transfer-Encoding", "Chunked ")],            None),
+            (V11, &[("Transfer-Encoding", "gzip, chunked")],       Some(NotImplemented)),
+            (V11, &[("Transfer-Encoding", "gzip"), ("Transfer-Encoding", "chunked")], Some(NotImplemented)),
+            (V11, &[("Transfer-Encoding", "chunked, chunked")],    Some(NotImplemented)),
+            (V11, &[("Content-Encoding", "identity")],             None),
+            (V11, &[("Content-Encoding", "gzip")],                 Some(UnsupportedEncoding)),
+            (V11, &[("Content-Encoding", "identity"), ("Content-Encoding", "br")], Some(UnsupportedEncoding)),
+        ];
+        for (version, fields, want) in cases {
+            let got = check_body(version, &headers(fields)).err().map(|refusal| refusal.code);
+            assert_eq!(got, want, "{version:?} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_form_is_not_encoded() {
+        #[rustfmt::skip]
+        let cases: [(&[_], _); 5] = [
+            (&[],                                       false),
+            (&[("Content-Transfer-Encoding", "binary")], false),
+            (&[("Content-Transfer-Encoding", "8BIT")],  false),
+            (&[("Content-Transfer-Encoding", "base64")], true),
+            (&[("Content-Encoding", "gzip")],           true),
+        ];
+        for (fields, refused) in cases {
+            assert_eq!(check_part(&headers(fields)).is_err(), refused, "{fields:?}");
+        }
+    }
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -1,6 +1,9 @@
 //! The routes of the API, and the log line of each request.
 
+use std::net::IpAddr;
+
 use axum::extract::Request;
+use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post, put};
@@ -8,6 +11,8 @@ use axum::{Json, Router};
 use s3up_core::Code;
 use s3up_core::wire::Health;
 
+use super::early_answer::answer;
+use super::lingering::UnreadBytes;
 use crate::gateway::Gateway;
 use crate::handlers::download::download;
 use crate::handlers::exists::exists;
@@ -16,7 +21,9 @@ use crate::handlers::put_file::put_file;
 use crate::refusal::{Refusal, RefusalRecord};
 use crate::stopwatch::Stopwatch;
 
-pub(crate) fn router(gateway: &Gateway) -> Router {
+/// Returns the routes for one connection, which comes from `peer`.
+pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Router {
+    let logged = gateway.clone();
     Router::new()
         .route("/upload", post(post_form))
         // An empty path gets the refusal for a path, not the one for a URL.
@@ -27,7 +34,12 @@ pub(crate) fn router(gateway: &Gateway) -> Router {
         .route("/health", get(health))
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            answer(unread.clone(), request, next)
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            log(logged.clone(), peer, request, next)
+        }))
         .with_state(gateway.clone())
 }
 
@@ -47,22 +59,25 @@ async fn unknown_method(request: Request) -> Refusal {
 
 /// Logs one line for every request: refusals at level info or error, all others
 /// at level debug.
-async fn log(request: Request, next: Next) -> Response {
+async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
     let began = Stopwatch::start();
     let method = request.method().clone();
+    let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let elapsed_seconds = began.elapsed().as_secs_f64();
     match response.extensions().get::<RefusalRecord>() {
         Some(RefusalRecord { code, detail, cause }) => {
-            let cause = cause.as_deref().unwrap_or_default();
+            let cause = cause.as_deref();
             let code = serde_json::to_value(code).unwrap_or_default();
             let code = code.as_str().unwrap_or_default();
+            let client = gateway.client(authorization.as_ref());
+            let client = client.as_ref().map(|client| client.policy.name.as_str());
             if status >= 500 {
-                tracing::error!(event = "request_refused", %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
+                tracing::error!(event = "request_refused", client, %peer, %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
             } else {
-                tracing::info!(event = "request_refused", %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
+                tracing::info!(event = "request_refused", client, %peer, %method, url_path, status, code, elapsed_seconds, cause, "{detail}");
             }
         }
         None => tracing::debug!(event = "request_done", %method, url_path, status, elapsed_seconds),

@@ -72,12 +72,19 @@ async fn a_range_returns_exactly_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_404() {
+async fn a_missing_file_or_version_is_404() {
     let world = World::start().await;
-    stored(world.put("a", "x")).await;
-    for url in ["/download?path=b", "/download?path=a&version_id=no-such-version"] {
-        let code = refused(world.get(url)).await.code;
-        assert!(matches!(code, Code::NotFound | Code::StoreRefused), "{url}: {code:?}");
+    let a = stored(world.put("a", "x")).await.version_id.unwrap();
+    let b = stored(world.put("b", "x")).await.version_id.unwrap();
+    assert_eq!(world.download(&format!("a&version_id={a}")).await, b"x");
+    for url in [
+        "/download?path=c",
+        "/download?path=a&version_id=no-such-version",
+        "/download?path=a&version_id=",
+        "/download?path=c&version_id=no-such-version",
+        &format!("/download?path=a&version_id={b}"),
+    ] {
+        assert_eq!(refused(world.get(url)).await.code, Code::NotFound, "{url}");
     }
     world.stop().await;
 }

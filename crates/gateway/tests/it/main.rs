@@ -8,4 +8,5 @@ mod help;
 mod outputs;
 mod paths;
 mod process;
+mod raw_http;
 mod uploads;

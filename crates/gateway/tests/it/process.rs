@@ -1,13 +1,14 @@
 //! The program `s3up-server`: start, TLS, signals, exit codes, output.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use s3up_devstore::{Behaviours, Conditions, DevStore, Op, Options, Versioning};
 use tempfile::TempDir;
 
-use crate::fixture::{BUCKET, KEY, World, config};
+use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_s3up-server"))
@@ -28,6 +29,68 @@ async fn run(config: &Path) -> Output {
         .expect("a program that runs")
 }
 
+/// Starts the gateway and returns it, the rest of its log, and its URL.
+fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
+    let mut child = program()
+        .args(["--log-format", "logfmt", "--config"])
+        .arg(config)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a program that runs");
+    let mut log = BufReader::new(child.stderr.take().expect("its log"));
+    loop {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).expect("a log line"), 0, "it ended before it served");
+        if let Some((_, url)) = line.trim().split_once("url=") {
+            return (child, log, url.trim_matches('"').to_owned());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_refusal_names_client_and_address() {
+    let root = tempfile::tempdir().unwrap();
+    let s3 = s3(&root).await;
+    let file = root.path().join("server.yaml");
+    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    let (mut child, mut log, url) = spawn(&file);
+    let http = reqwest::Client::new();
+    for key in [READER_KEY, "sk_live_wrong"] {
+        let put = http.put(format!("{url}/files/a")).bearer_auth(key).body("x");
+        put.send().await.unwrap();
+    }
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+
+    let refused: Vec<_> =
+        rest.lines().filter(|line| line.contains("event=request_refused")).collect();
+    assert_eq!(refused.len(), 2, "{rest}");
+    assert!(refused.iter().all(|line| line.contains(" peer=127.0.0.1 ")), "{refused:#?}");
+    assert!(refused.iter().all(|line| !line.contains("cause=")), "{refused:#?}");
+    assert!(refused[0].contains(" client=reader "), "{refused:#?}");
+    assert!(!refused[1].contains("client="), "{refused:#?}");
+    s3.stop().await;
+}
+
+#[tokio::test]
+async fn a_configuration_file_that_every_user_can_read_or_change_is_reported() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("server.yaml");
+    // Nothing listens there, so the gateway ends after it has read the file.
+    std::fs::write(&file, config("http://127.0.0.1:1")).unwrap();
+    for (mode, open) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+
+        let output = run(&file).await;
+
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(log.contains("run chmod 600 on it"), open, "{mode:o}: {log}");
+    }
+}
+
 // Two threads, because blocking calls read the log while the S3 server runs in
 // this process.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,21 +107,8 @@ async fn it_serves_tls_and_exits_with_0_on_sigterm() {
     );
     let file = root.path().join("server.yaml");
     std::fs::write(&file, config(&s3.endpoint()).replace("port: 0", &tls)).unwrap();
-    let mut child = program()
-        .args(["--log-format", "logfmt", "--config"])
-        .arg(&file)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let url = loop {
-        let mut line = String::new();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended before it served");
-        if let Some((_, url)) = line.trim().split_once("url=") {
-            break url.trim_matches('"').replace("127.0.0.1", "localhost");
-        }
-    };
+    let (mut child, mut log, url) = spawn(&file);
+    let url = url.replace("127.0.0.1", "localhost");
     let pinned = reqwest::Certificate::from_pem(cert.cert.pem().as_bytes()).unwrap();
     let http = reqwest::Client::builder().tls_certs_only([pinned]).build().unwrap();
 
@@ -119,6 +169,41 @@ async fn a_wrong_configuration_is_reported_in_one_line() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_refused_with_its_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let (old, old_key) = (data.join("version-1-cert.pem"), data.join("version-1-key.pem"));
+    let one = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, damaged) = (root.path().join("cert.pem"), root.path().join("damaged.pem"));
+    std::fs::write(&cert, one.cert.pem()).unwrap();
+    let der = one.cert.der();
+    let cut = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", {
+        use base64::Engine;
+        base64::engine::general_purpose::STANDARD.encode(&der[..der.len() / 2])
+    });
+    std::fs::write(&damaged, cut).unwrap();
+    #[rustfmt::skip]
+    let cases = [
+        (&old,     "server.tls.cert_file: expected an X.509 certificate of version 3 in"),
+        (&damaged, "server.tls.cert_file: the certificate in"),
+        (&cert,    "server.tls.key_file: the private key in"),
+    ];
+    for (cert, want) in cases {
+        let tls = format!(
+            "port: 0, tls: {{ enabled: true, cert_file: {cert:?}, key_file: {old_key:?} }}"
+        );
+        let file = root.path().join("server.yaml");
+        std::fs::write(&file, config("http://127.0.0.1:1").replace("port: 0", &tls)).unwrap();
+
+        let output = run(&file).await;
+
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(want), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let root = tempfile::tempdir().unwrap();
     let options = Options::new(root.path().join("s3"));
@@ -149,7 +234,7 @@ async fn it_refuses_to_start_without_versioning_if_that_is_required() {
     let output = run(&file).await;
 
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
     let line = "s3up-server: error: bucket backups: versioning is off, \
                 but `s3.require_versioning` is true; enable versioning on the bucket";
     assert_eq!(text.lines().last(), Some(line));
@@ -171,14 +256,18 @@ async fn conditional_writes_are_probed_only_for_a_client_that_needs_them() {
 
 #[test]
 fn keygen_prints_a_key_and_its_digest() {
-    let output = program().arg("keygen").output().unwrap();
+    let output = program().args(["keygen", "--name", "shop"]).output().unwrap();
+    let wrong = program().args(["keygen", "--name", "Shop!"]).output().unwrap();
 
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
     let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("{ name: \"shop\", api_key_sha256: "), "{text}");
     let quoted = |start: &str| {
         let from = text.find(start).unwrap() + start.len();
         text[from..].split('"').next().unwrap().to_owned()
     };
     let key = quoted("api_key: \"");
     let digest = quoted("api_key_sha256: \"");
+    assert!(key.starts_with("s3up_"), "{key}");
     assert_eq!(s3up_core::Sha256Digest::of(key.as_bytes()).to_string(), digest);
 }

@@ -11,7 +11,7 @@ const PATTERNS: [(&str, &str); 8] = [
     ("[TIMESTAMP_________]", r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
     ("[STAMP_________]", r"\d{8}T\d{6}Z"),
     ("[UUID]", r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
-    ("[CLIENT_KEY]", r"sk_live_[A-Za-z0-9_-]{43}"),
+    ("[CLIENT_KEY]", r"\bs3up_[A-Za-z0-9_-]{43}"),
     ("[DIGEST]", r"\b[0-9a-f]{64}\b"),
     ("[RATE]", r"\d+\.\d [KMGT]?i?B/s"),
     ("[TIME]", r"\b\d+\.\d s\b"),
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn what_varies_is_replaced() {
         let redactions = Redactions::new().text("[DIR]", "/tmp/x1");
-        let key = format!("sk_live_{}", "a-_9".repeat(11).split_at(43).0);
+        let key = format!("s3up_{}", "a-_9".repeat(11).split_at(43).0);
         #[rustfmt::skip]
         let cases = [
             ("due 2026-01-31T23:59:59Z (full)",             "due [TIMESTAMP_________] (full)"),

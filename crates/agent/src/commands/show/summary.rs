@@ -14,6 +14,9 @@ impl fmt::Display for Summary {
         for (path, reason) in &self.failed {
             writeln!(f, "problem: {path}: {reason}")?;
         }
+        for (path, reason) in &self.not_uploaded {
+            writeln!(f, "not uploaded: {path}: {reason}")?;
+        }
         writeln!(
             f,
             "{} uploaded ({}), {}, {} pending",

@@ -114,7 +114,7 @@ impl Engine {
         }
         if matches!(self.mode, Mode::Once) && self.is_hopeless(&job, failure.hint) {
             let local_path = self.local_path(&job.key);
-            self.note_failed(local_path, failure.reason);
+            self.summary.add_not_uploaded(local_path, failure.reason);
             return;
         }
         // The file has a delay of its own, so that one that fails again and again

@@ -15,7 +15,7 @@ use crate::watching::Degraded;
 
 /// Interval at which each root is checked: it may have been replaced or mounted over.
 const ROOTS_EVERY: Duration = Duration::from_secs(5);
-/// Minimum time between two scans while some folders are not watched.
+/// Minimum time between two scans while some directories are not watched.
 const DEGRADED_EVERY: Duration = Duration::from_secs(60);
 
 impl Engine {
@@ -93,7 +93,7 @@ impl Engine {
         self.options.scan_every.mul_f64(0.75 + 0.5 * random())
     }
 
-    /// Records whether all folders are watched, and logs a change once.
+    /// Records whether all directories are watched, and logs a change once.
     pub(super) fn set_degraded(&mut self, degraded: Option<Degraded>) {
         match (self.scans.degraded, degraded) {
             (None, None) => {}
@@ -112,7 +112,7 @@ impl Engine {
         self.scans.degraded = degraded;
     }
 
-    /// Checks whether each root is still the same folder. No event reports that a
+    /// Checks whether each root is still the same directory. No event reports that a
     /// symlink above the root was switched, that a filesystem was mounted, or that
     /// the root was created again.
     pub(super) fn check_roots(&mut self, now: Instant) {

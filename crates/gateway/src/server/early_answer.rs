@@ -1,0 +1,108 @@
+//! Answers that come before the whole request body was read.
+//!
+//! The rest of a short body is read, so that the connection can be used again.
+//! Otherwise the response announces that the connection closes, and
+//! [`super::lingering`] reads on after it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+
+use super::lingering::UnreadBytes;
+use crate::request::headers;
+
+/// Longest rest of a body that is read before the response: sending it takes less
+/// time than a new connection with TLS.
+const REST_BYTES_MAX: u64 = 256 << 10;
+const REST_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Runs the handler. Then reads the rest of the request body, or closes the
+/// connection after the response.
+pub(super) async fn answer(unread: UnreadBytes, request: Request, next: Next) -> Response {
+    let waits_for_continue = headers::expects_continue(request.headers());
+    let returned = Returned::default();
+    let lend = |body| Body::new(LentBody { body, returned: returned.clone() });
+    let mut response = next.run(request.map(lend)).await;
+    let is_read = match returned.take() {
+        Some(body) => read_rest(body, waits_for_continue).await,
+        None => false,
+    };
+    unread.set(!is_read);
+    if !is_read {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Returns true if nothing of `body` is left. A client that waits for `100
+/// Continue` has sent nothing, and would only begin if the body were read.
+async fn read_rest(mut body: Body, waits_for_continue: bool) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let is_short = body.size_hint().upper().is_some_and(|bytes| bytes <= REST_BYTES_MAX);
+    if waits_for_continue || !is_short {
+        return false;
+    }
+    let rest = async {
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(REST_WAIT_MAX, rest).await.unwrap_or(false)
+}
+
+/// The place to which a handler's body returns when the handler drops it.
+#[derive(Clone, Default)]
+struct Returned(Arc<Mutex<Option<Body>>>);
+
+impl Returned {
+    fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A request body as the handler sees it.
+struct LentBody {
+    body: Body,
+    returned: Returned,
+}
+
+impl Drop for LentBody {
+    fn drop(&mut self) {
+        let body = std::mem::take(&mut self.body);
+        *self.returned.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+}
+
+impl HttpBody for LentBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
