@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use btrfs_host::compressed::Form;
 use btrfs_host::forecast::forecast;
