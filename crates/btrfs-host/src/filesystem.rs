@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// Inode of the root of every btrfs subvolume, and of nothing else:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
 const SUBVOLUME_INODE: u64 = 256;
+/// A folder for each mounted btrfs filesystem, named by its UUID.
+const SYSFS: &str = "/sys/fs/btrfs";
 
 /// The fields of a mount that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Mount {
     /// `major:minor` of the filesystem, the same for all its mounts.
     pub device: String,
     pub filesystem: String,
+    /// The device that was mounted.
+    pub source: PathBuf,
 }
 
 /// A directory and the mount that it is on.
@@ -38,6 +42,31 @@ pub enum MountPointError {
     NotBtrfs { path: PathBuf, filesystem: String },
     #[error("no mount in /proc/self/mountinfo contains {path:?}")]
     NoMount { path: PathBuf },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UuidError {
+    #[error(transparent)]
+    MountPoint(#[from] MountPointError),
+    #[error("list {SYSFS}")]
+    Io(#[from] io::Error),
+    #[error("expected a filesystem in {SYSFS} with the device {device:?}, found none")]
+    Unknown { device: PathBuf },
+}
+
+/// Returns the UUID of the filesystem of a path.
+pub fn uuid(path: &Path) -> Result<String, UuidError> {
+    let source = on_btrfs(path)?.mount.source;
+    // `/dev/mapper/name` is a link to `/dev/dm-0`.
+    let device = fs::canonicalize(&source).unwrap_or_else(|_| source.clone());
+    let Some(name) = device.file_name() else { return Err(UuidError::Unknown { device }) };
+    for entry in fs::read_dir(SYSFS)? {
+        let entry = entry?;
+        if entry.path().join("devices").join(name).symlink_metadata().is_ok() {
+            return Ok(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Err(UuidError::Unknown { device: source })
 }
 
 /// Reads a directory and its mount. Fails if it is not on btrfs.
@@ -81,10 +110,13 @@ fn parse_line(line: &[u8]) -> Option<(PathBuf, Mount)> {
     let mut fields = line.split(|byte| *byte == b' ');
     let device = fields.nth(2)?;
     let point = fields.nth(1)?;
-    let filesystem = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let mut fields = fields.skip_while(|field| *field != b"-");
+    let filesystem = fields.nth(1)?;
+    let source = fields.next()?;
     let mount = Mount {
         device: String::from_utf8_lossy(device).into_owned(),
         filesystem: String::from_utf8_lossy(filesystem).into_owned(),
+        source: PathBuf::from(OsStr::from_bytes(&unescaped(source))),
     };
     Some((PathBuf::from(OsStr::from_bytes(&unescaped(point))), mount))
 }

@@ -7,12 +7,14 @@
 mod after_failure;
 mod check_stream;
 pub mod error;
+mod follow_up;
 pub mod journal;
 mod journal_writer;
 pub mod local_only;
 pub mod observe;
 pub mod observe_interrupted;
 pub mod planner;
+mod report;
 mod upload;
 
 use std::path::PathBuf;
@@ -22,20 +24,23 @@ use btrfs_host::spool::Spool;
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{nested, nocow};
 use jiff::Timestamp;
-use s3up_cli::{ShutdownSignal, Signal};
+use s3up_cli::ShutdownSignal;
 use s3up_core::{Clock, error_chain};
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::origin::{Adopt, Lineage};
 use s3up_repository::publish::{self, Host};
-use s3up_repository::stamp::{Stamp, timestamp};
+use s3up_repository::stamp::timestamp;
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
 use crate::backup::error::Failure;
 use crate::backup::journal::{Header, Journal};
 use crate::backup::observe::Observed;
 use crate::backup::planner::{Planned, Planner};
+pub use crate::backup::report::Report;
+use crate::origin::HostIdentity;
 use crate::plan::Plan;
 use crate::plan::decide::{Decision, Step, Why};
 use crate::plan::observed::StreamSettings;
@@ -70,6 +75,9 @@ pub struct Backup {
     pub bucket: Bucket,
     pub btrfs: Btrfs,
     pub host: Host,
+    pub identity: HostIdentity,
+    /// Set if this run takes over what another host has published.
+    pub adopt: Adopt,
     /// Form of the send streams.
     pub form: Form,
     pub shutdown: ShutdownSignal,
@@ -79,25 +87,21 @@ pub struct Backup {
     pub clock: Clock,
 }
 
-/// Result of a run.
-#[derive(Debug, Default)]
-pub struct Report {
-    pub published: Vec<SnapshotName>,
-    pub not_due: Vec<SubvolumeName>,
-    pub failed: Vec<(SubvolumeName, Failure)>,
-    pub stopped: Option<Signal>,
-}
-
 /// A subvolume that is due, with everything that its backup needs.
 struct Job<'a> {
     subvolume: &'a Subvolume,
     observed: Observed,
+    lineage: Lineage,
     step: Step,
     backup: SnapshotName,
+    /// Snapshot of the incremental that follows an interrupted backup.
+    follow_up: Option<SnapshotName>,
     work: Resumption,
     /// The run that started the backup.
     run: RunId,
     next_due: NextDue,
+    /// Why a full is made that the schedule did not ask for.
+    unplanned: Option<String>,
 }
 
 impl Backup {
@@ -110,7 +114,8 @@ impl Backup {
             location: &self.options.location,
             schedule: &self.options.schedule,
             records: &self.records,
-            host: &self.host.name,
+            host: &self.identity,
+            adopt: self.adopt,
             settings: &self.options.settings,
             shutdown: &self.shutdown,
         }
@@ -160,29 +165,32 @@ impl Backup {
     ) -> Vec<Job<'s>> {
         let mut made = Vec::new();
         for job in jobs {
-            match self.snapshot(&job).await {
-                Ok(()) => made.push(job),
-                Err(failure) => report.add(job.subvolume.name.clone(), failure, state, self.now()),
+            let name = job.subvolume.name.clone();
+            match self.snapshot(job).await {
+                Ok(job) => made.push(job),
+                Err(failure) => report.add(name, failure, state, self.now()),
             }
         }
         made
     }
 
-    async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
+    /// Makes the snapshots of a job, the one that follows an interrupted backup, too.
+    async fn snapshot<'s>(&self, mut job: Job<'s>) -> Result<Job<'s>, Failure> {
         // A received parent that lies elsewhere is taken into the snapshot directory.
         if let (Step::Incremental { parent, .. }, Some(path)) =
             (&job.step, &job.observed.parent_path)
         {
             self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
-        match job.work {
-            Resumption::Fresh => {
-                let snapshot_dir = self.snapshot_dir();
-                snapshot_dir.make(job.subvolume, &job.backup, &job.run, State::Begun).await?;
-                Ok(())
-            }
-            Resumption::Resume { .. } | Resumption::PublishOnly { .. } => Ok(()),
+        let (snapshot_dir, path) = (self.snapshot_dir(), &job.subvolume.path);
+        if job.work == Resumption::Fresh {
+            job.backup = snapshot_dir.make(path, &job.backup, &job.run, State::Begun).await?;
         }
+        if let Some(follow_up) = &job.follow_up {
+            let made = snapshot_dir.make(path, follow_up, &self.run, State::Begun).await?;
+            job.follow_up = Some(made);
+        }
+        Ok(job)
     }
 
     /// Warns about data that a send stream does not contain.
@@ -197,7 +205,7 @@ impl Backup {
 
     /// Sends and publishes one snapshot. A failure leaves nothing behind, or only what
     /// the next run resumes.
-    async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
+    async fn finish(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
         self.note_published(&job)?;
         loop {
             let Err(failure) = self.carry_out(&job).await else { break };
@@ -211,8 +219,7 @@ impl Backup {
                 "cannot resume the interrupted backup, starting over: {}",
                 error_chain(&failure)
             );
-            job = job.restart(&self.run, self.now());
-            self.snapshot(&job).await?;
+            job = self.restart(job).await?;
         }
         self.records.write(&job.backup, &job.run, State::Published)?;
         tokio::select! {
@@ -256,7 +263,7 @@ impl Backup {
     async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (bucket, etag) = (self.bucket_of(job), job.observed.pointer_etag.as_deref());
         tokio::select! {
-            pointed = publish::point(&bucket, self.layout(), &job.backup, etag) => pointed?,
+            pointed = publish::point(&bucket, self.layout(), (&job.backup, &job.lineage.origin), etag) => pointed?,
             stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         let (subvolume, backup) = (&job.subvolume.name, &job.backup);
@@ -276,7 +283,7 @@ impl Backup {
         let fate = after_failure(failure, &job.work, acknowledged_bytes);
         match fate {
             AfterFailure::Discard | AfterFailure::StartOver => {
-                self.cleanup().remove_unpublished(&job.backup, &job.run, LeftBy::ThisRun).await;
+                self.cleanup(job).remove_unpublished(&job.backup, &job.run, LeftBy::ThisRun).await;
             }
             AfterFailure::KeepForResume => tracing::info!(
                 event = "backup_interrupted",
@@ -313,21 +320,27 @@ impl Backup {
 
     async fn tidy(&self, job: &Job<'_>) -> Result<(), Failure> {
         let records = self.records.of(&job.subvolume.name)?;
+        // The snapshot of the follow-up is about to be sent.
+        let is_next = |snapshot: &SnapshotName| job.follow_up.as_ref() == Some(snapshot);
+        let over = records.iter().filter(|(snapshot, _)| !is_next(snapshot));
         let states: Vec<_> =
-            records.iter().map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
+            over.map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
         let before = PublishedBefore::of(&job.observed.published);
         let tidy = cleanup::plan(&states, &job.backup, &before, self.options.retain);
-        self.cleanup().apply(&tidy, &records).await;
+        self.cleanup(job).apply(&tidy, &records).await;
         let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
         received_parent::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
         Ok(())
     }
 
-    fn cleanup(&self) -> Cleanup<'_> {
+    fn cleanup(&self, job: &Job<'_>) -> Cleanup<'_> {
+        let chain = job.observed.published.chain();
         Cleanup {
             bucket: &self.bucket,
             layout: self.layout(),
             snapshot_dir: self.snapshot_dir(),
+            this_run: &self.run,
+            published_at: chain.map(|chain| chain.newest().manifest.created_at),
             clock: self.clock,
         }
     }
@@ -350,39 +363,33 @@ impl<'s> Job<'s> {
     /// Returns the name of a subvolume that is not due, and when it will be, as an
     /// error.
     fn of(planned: planner::Job<'s>, run: &RunId) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
-        let planner::Job { subvolume, observed, plan } = planned;
+        let planner::Job { subvolume, observed, lineage, plan } = planned;
         match plan {
             Plan {
-                decision: Decision::Due(step), snapshot: Some(backup), next_due, work, ..
+                decision: Decision::Due(step),
+                snapshot: Some(backup),
+                next_due,
+                work,
+                follow_up,
+                unplanned,
+                ..
             } => {
                 let run = work.run().unwrap_or(run).clone();
-                Ok(Job { subvolume, observed, step, backup, work, run, next_due })
+                let unplanned = unplanned.map(|unplanned| unplanned.reason);
+                Ok(Job {
+                    subvolume,
+                    observed,
+                    lineage,
+                    step,
+                    backup,
+                    follow_up,
+                    work,
+                    run,
+                    next_due,
+                    unplanned,
+                })
             }
             Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
         }
     }
-
-    /// Returns the same job with a new snapshot.
-    fn restart(self, run: &RunId, now: Timestamp) -> Job<'s> {
-        let stamp = Stamp::at(now).after(Some(self.backup.stamp));
-        let backup = SnapshotName { stamp, ..self.backup };
-        Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
-    }
-}
-
-impl Report {
-    fn add(&mut self, name: SubvolumeName, failure: Failure, state: &mut LastRuns, now: Timestamp) {
-        state.note(&name, failed_run(&failure, now));
-        if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
-            self.stopped = Some(stop);
-        }
-        self.failed.push((name, failure));
-    }
-}
-
-/// Returns the run to remember; a failed backup is due again at once.
-fn failed_run(failure: &Failure, now: Timestamp) -> LastRun {
-    let stopped = matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
-    let outcome = if stopped { RunStatus::Stopped } else { RunStatus::Failed };
-    LastRun { outcome, ..LastRun::failed(error_chain(failure), now) }
 }

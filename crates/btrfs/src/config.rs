@@ -22,7 +22,7 @@ use s3up_repository::retention::Retention;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 pub use self::restore::RestoreConfig;
-use self::words::{compressed, prunes, retention};
+use self::words::{compressed, prunes, retention, unplanned_full};
 use crate::notify::Notify;
 use crate::plan::schedule::Schedule;
 
@@ -126,6 +126,7 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
             INCREMENTAL_EVERY_DAYS,
         )?,
         run_at,
+        unplanned_full: unplanned_full(raw, source)?,
     })
 }
 

@@ -30,6 +30,7 @@ pub mod drill;
 pub mod estimate;
 pub mod lock;
 pub mod notify;
+pub mod origin;
 pub mod plan;
 pub mod restore;
 pub mod selection;

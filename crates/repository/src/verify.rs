@@ -53,6 +53,8 @@ pub struct Verified {
     /// Number of objects that no manifest names.
     pub unknown: usize,
     pub findings: Vec<Finding>,
+    /// Manifests of the backups without findings whose chunks were all looked at.
+    pub sound: Vec<Key>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +88,7 @@ impl Verify<'_> {
             archived: Vec::new(),
             unknown: catalogue.unknown(self.layout).count(),
             findings: Vec::new(),
+            sound: Vec::new(),
         };
         let pointer = self.layout.pointer(subvolume);
         match &catalogue.pointer {
@@ -99,10 +102,14 @@ impl Verify<'_> {
         }
         for backup in &catalogue.backups {
             let key = &backup.listed.key;
+            let before = (verified.findings.len(), verified.archived.len());
             if let (Ok(_), Err(reason)) = (&backup.manifest, &backup.full) {
                 verified.found(key, Problem::Chain { reason: reason.clone() });
             }
             self.check_backup(key, &mut verified).await?;
+            if before == (verified.findings.len(), verified.archived.len()) {
+                verified.sound.push(key.clone());
+            }
         }
         Ok(verified)
     }
