@@ -38,7 +38,7 @@ pub enum ParentHere {
     Unproven,
 }
 
-/// Whether the operator asked to take the chain over.
+/// Answer of the operator to whether this host takes the chain over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adopt {
     Yes,
