@@ -56,14 +56,18 @@ async fn elsewhere(bucket: &Bucket) -> Option<String> {
         Ok(prefixes) => prefixes,
         Err(err) => {
             let error = error_chain(&err);
-            tracing::info!(event = "prefixes_not_listed", "cannot look for other prefixes: {error}");
+            tracing::info!(
+                event = "prefixes_not_listed",
+                "cannot look for other prefixes: {error}"
+            );
             return None;
         }
     };
     if found.is_empty() {
         return None;
     }
-    let shown = |prefix: &String| if prefix.is_empty() { "\"\"".to_owned() } else { prefix.clone() };
+    let shown =
+        |prefix: &String| if prefix.is_empty() { "\"\"".to_owned() } else { prefix.clone() };
     let names: Vec<_> = found.iter().map(shown).collect();
     let more = if is_complete { "" } else { " and perhaps others" };
     Some(format!("the bucket has backups below: {}{more}", names.join(", ")))
