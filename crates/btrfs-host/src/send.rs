@@ -72,7 +72,7 @@ impl SendError {
             SendError::Start { .. } | SendError::Read { .. } => true,
             SendError::Failed { outcome, .. } | SendError::NoIdentity { outcome, .. } => {
                 let is_passing = |text: &&str| outcome.stderr.contains(text);
-                outcome.status.signal().is_some() || PASSING.iter().any(|text| is_passing(&text))
+                outcome.status.signal().is_some() || PASSING.iter().any(is_passing)
             }
             SendError::Stream { .. } => false,
         }
