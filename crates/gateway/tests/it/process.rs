@@ -30,6 +30,7 @@ async fn run(config: &Path) -> Output {
 }
 
 /// Starts the gateway and returns it, the rest of its log, and its URL.
+#[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = program()
         .args(["--log-format", "logfmt", "--config"])
