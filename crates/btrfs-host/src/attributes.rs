@@ -1,7 +1,7 @@
 //! Looks for what a send stream does not carry: inode flags and preallocated space.
 //!
 //! A restored file lacks NOCOW (`chattr +C`), so a database or a disk image is slower; it
-//! lacks the flags a, A, d, D, i, m and S; and space that was reserved for it is not. A
+//! lacks the flags a, A, d, D, i and S; and space that was reserved for it is not. A
 //! folder hands NOCOW down to its new files, so it counts as well. A swap file is refused
 //! by `swapon` for as long as a snapshot holds it.
 //!
@@ -26,16 +26,14 @@ const NAMED_MAX: usize = 5;
 /// Short compared with a first full, which takes hours.
 const TIME_MAX: Duration = Duration::from_secs(30);
 const ENTRIES_MAX: u64 = 1_000_000;
-/// `chattr +m`, which rustix does not name: FS_NOCOMP_FL in the kernel's fs.h.
-const NO_COMPRESSION: IFlags = IFlags::from_bits_retain(0x400);
-/// Flags that a stream does not carry, as `chattr` names them.
-const FLAGS: [(char, IFlags); 7] = [
+/// Flags that a stream does not carry, as `chattr` names them. Not `m`: the kernel sets it by
+/// itself on every file that it cannot compress.
+const FLAGS: [(char, IFlags); 6] = [
     ('a', IFlags::APPEND),
     ('A', IFlags::NOATIME),
     ('d', IFlags::NODUMP),
     ('D', IFlags::DIRSYNC),
     ('i', IFlags::IMMUTABLE),
-    ('m', NO_COMPRESSION),
     ('S', IFlags::SYNC),
 ];
 /// Least preallocated space of a file that is reported. Journals and logs preallocate

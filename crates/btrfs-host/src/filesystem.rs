@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// Inode of the root of every btrfs subvolume, and of nothing else:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
 pub const SUBVOLUME_INODE: u64 = 256;
+/// A folder for each mounted btrfs filesystem, named by its UUID.
+const SYSFS: &str = "/sys/fs/btrfs";
 
 /// The fields of a mount that we use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,31 @@ pub enum MountPointError {
     NotBtrfs { path: PathBuf, filesystem: String },
     #[error("no mount in /proc/self/mountinfo contains {path:?}")]
     NoMount { path: PathBuf },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UuidError {
+    #[error(transparent)]
+    MountPoint(#[from] MountPointError),
+    #[error("list {SYSFS}")]
+    Io(#[from] io::Error),
+    #[error("expected a filesystem in {SYSFS} with the device {device:?}, found none")]
+    Unknown { device: PathBuf },
+}
+
+/// Returns the UUID of the filesystem of a path.
+pub fn uuid(path: &Path) -> Result<String, UuidError> {
+    let source = on_btrfs(path)?.mount.source;
+    // `/dev/mapper/name` is a link to `/dev/dm-0`.
+    let device = fs::canonicalize(&source).unwrap_or_else(|_| source.clone());
+    let Some(name) = device.file_name() else { return Err(UuidError::Unknown { device }) };
+    for entry in fs::read_dir(SYSFS)? {
+        let entry = entry?;
+        if entry.path().join("devices").join(name).symlink_metadata().is_ok() {
+            return Ok(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Err(UuidError::Unknown { device: source })
 }
 
 /// Reads a directory and its mount. Fails if it is not on btrfs.

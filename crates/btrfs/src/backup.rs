@@ -10,18 +10,19 @@ mod check_stream;
 mod context;
 pub mod error;
 mod extremes;
+mod follow_up;
 pub mod journal;
 mod journal_writer;
 pub mod local_only;
 pub mod observe;
 pub mod observe_interrupted;
 pub mod planner;
+mod report;
 mod upload;
 
 use jiff::Timestamp;
-use s3up_cli::Signal;
 use s3up_core::error_chain;
-use s3up_repository::names::{SnapshotName, SubvolumeName};
+use s3up_repository::names::SnapshotName;
 use s3up_repository::publish;
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
@@ -29,21 +30,13 @@ use crate::backup::context::Job;
 pub use crate::backup::context::{Backup, BackupOptions};
 use crate::backup::error::Failure;
 use crate::backup::planner::{Planned, Planner};
+pub use crate::backup::report::Report;
 use crate::plan::decide::Step;
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{self, CreatedBy, PublishedBefore};
 use crate::snapshots::received_parent;
 use crate::snapshots::record::State;
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
-
-/// Result of a run.
-#[derive(Debug, Default)]
-pub struct Report {
-    pub published: Vec<SnapshotName>,
-    pub not_due: Vec<SubvolumeName>,
-    pub failed: Vec<(SubvolumeName, Failure)>,
-    pub stopped: Option<Signal>,
-}
 
 impl Backup {
     pub fn planner(&self) -> Planner<'_> {
@@ -55,7 +48,8 @@ impl Backup {
             location: &self.options.location,
             schedule: &self.options.schedule,
             records: &self.records,
-            host: &self.host.name,
+            host: &self.identity,
+            adopt: self.adopt,
             settings: &self.options.settings,
             shutdown: &self.shutdown,
         }
@@ -105,34 +99,37 @@ impl Backup {
     ) -> Vec<Job<'s>> {
         let mut made = Vec::new();
         for job in jobs {
-            match self.snapshot(&job).await {
-                Ok(()) => made.push(job),
-                Err(failure) => report.add(job.subvolume.name.clone(), failure, state, self.now()),
+            let name = job.subvolume.name.clone();
+            match self.snapshot(job).await {
+                Ok(job) => made.push(job),
+                Err(failure) => report.add(name, failure, state, self.now()),
             }
         }
         made
     }
 
-    async fn snapshot(&self, job: &Job<'_>) -> Result<(), Failure> {
+    /// Makes the snapshots of a job, the one that follows an interrupted backup, too.
+    async fn snapshot<'s>(&self, mut job: Job<'s>) -> Result<Job<'s>, Failure> {
         // A received parent that lies elsewhere is taken into the snapshot directory.
         if let (Step::Incremental { parent, .. }, Some(path)) =
             (&job.step, &job.observed.parent_path)
         {
             self.snapshot_dir().adopt(path, parent, &self.run).await?;
         }
-        match job.work {
-            Resumption::Fresh => {
-                let snapshot_dir = self.snapshot_dir();
-                snapshot_dir.make(job.subvolume, &job.backup, &job.run, State::Begun).await?;
-                Ok(())
-            }
-            Resumption::Resume { .. } | Resumption::PublishOnly { .. } => Ok(()),
+        let (snapshot_dir, path) = (self.snapshot_dir(), &job.subvolume.path);
+        if job.work == Resumption::Fresh {
+            job.backup = snapshot_dir.make(path, &job.backup, &job.run, State::Begun).await?;
         }
+        if let Some(follow_up) = &job.follow_up {
+            let made = snapshot_dir.make(path, follow_up, &self.run, State::Begun).await?;
+            job.follow_up = Some(made);
+        }
+        Ok(job)
     }
 
     /// Sends and publishes one snapshot. A failure leaves nothing behind, or only what
     /// the next run resumes.
-    async fn back_up(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
+    async fn finish(&self, mut job: Job<'_>) -> Result<SnapshotName, Failure> {
         self.note_published(&job)?;
         loop {
             let Err(failure) = self.carry_out(&job).await else { break };
@@ -146,8 +143,7 @@ impl Backup {
                 "cannot resume the interrupted backup, starting over: {}",
                 error_chain(&failure)
             );
-            job = job.restart(&self.run, self.now());
-            self.snapshot(&job).await?;
+            job = self.restart(job).await?;
         }
         self.records.write(&job.backup, &job.run, State::Published)?;
         tokio::select! {
@@ -191,7 +187,7 @@ impl Backup {
     async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (bucket, etag) = (self.bucket_of(job), job.observed.pointer_etag.as_deref());
         tokio::select! {
-            pointed = publish::point(&bucket, self.layout(), &job.backup, etag) => pointed?,
+            pointed = publish::point(&bucket, self.layout(), (&job.backup, &job.lineage.origin), etag) => pointed?,
             stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         let (subvolume, backup) = (&job.subvolume.name, &job.backup);
@@ -211,7 +207,9 @@ impl Backup {
         let fate = after_failure(failure, &job.work, acknowledged_bytes);
         match fate {
             AfterFailure::Discard | AfterFailure::StartOver => {
-                self.cleanup().remove_unpublished(&job.backup, &job.run, CreatedBy::ThisRun).await;
+                self.cleanup(job)
+                    .remove_unpublished(&job.backup, &job.run, CreatedBy::ThisRun)
+                    .await;
             }
             AfterFailure::KeepForResume => tracing::info!(
                 event = "backup_interrupted",
@@ -226,30 +224,16 @@ impl Backup {
 
     async fn tidy(&self, job: &Job<'_>) -> Result<(), Failure> {
         let records = self.records.of(&job.subvolume.name)?;
+        // The snapshot of the follow-up is about to be sent.
+        let is_next = |snapshot: &SnapshotName| job.follow_up.as_ref() == Some(snapshot);
+        let over = records.iter().filter(|(snapshot, _)| !is_next(snapshot));
         let states: Vec<_> =
-            records.iter().map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
+            over.map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
         let before = PublishedBefore::of(&job.observed.published);
         let tidy = cleanup::plan(&states, &job.backup, &before, self.options.retain);
-        self.cleanup().apply(&tidy, &records).await;
+        self.cleanup(job).apply(&tidy, &records).await;
         let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
         received_parent::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
         Ok(())
     }
-}
-
-impl Report {
-    fn add(&mut self, name: SubvolumeName, failure: Failure, state: &mut LastRuns, now: Timestamp) {
-        state.note(&name, failed_run(&failure, now));
-        if let Failure::Stopped(stop) | Failure::StoppedPublishing(stop) = failure {
-            self.stopped = Some(stop);
-        }
-        self.failed.push((name, failure));
-    }
-}
-
-/// Returns the run to remember; a failed backup is due again at once.
-fn failed_run(failure: &Failure, now: Timestamp) -> LastRun {
-    let stopped = matches!(failure, Failure::Stopped(_) | Failure::StoppedPublishing(_));
-    let outcome = if stopped { RunStatus::Stopped } else { RunStatus::Failed };
-    LastRun { outcome, ..LastRun::failed(error_chain(failure), now) }
 }

@@ -30,7 +30,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::config::{BucketConfig, Config};
-use btrfs_to_s3::selection;
+use btrfs_to_s3::origin::HostIdentity;
+use btrfs_to_s3::selection::{self, MissingBaseDir, Usable};
 use s3up_cli::config::AbsolutePath;
 use s3up_cli::{Exit, ShutdownSignal, Signal};
 use s3up_repository::documents::Bucket;
@@ -74,15 +75,14 @@ fn select<'c>(config: &'c Config, names: &[String]) -> anyhow::Result<Vec<&'c Su
     selection::select(&config.subvolumes, names).map_err(|err| Exit::Usage.with(err))
 }
 
-/// Returns the named subvolumes, or all, if this host can make snapshots of them.
-fn select_for_backup<'c>(
+/// Returns which of the subvolumes this host can make snapshots of.
+fn usable<'c>(
     config: &'c Config,
-    names: &[String],
-) -> anyhow::Result<Vec<&'c Subvolume>> {
-    let subvolumes = select(config, names)?;
-    selection::check_paths(&config.base_dir, config.spool.as_ref(), &subvolumes)
-        .map_err(|err| Exit::Usage.with(err))?;
-    Ok(subvolumes)
+    selected: &[&'c Subvolume],
+    missing: MissingBaseDir,
+) -> anyhow::Result<Usable<'c>> {
+    selection::check_paths(&config.base_dir, config.spool.as_ref(), selected, missing)
+        .map_err(|err| Exit::Usage.with(err))
 }
 
 fn find_btrfs() -> anyhow::Result<Btrfs> {
@@ -91,6 +91,10 @@ fn find_btrfs() -> anyhow::Result<Btrfs> {
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn host_identity() -> HostIdentity {
+    HostIdentity::read(host_name())
 }
 
 async fn host(btrfs: &Btrfs) -> anyhow::Result<Host> {

@@ -23,7 +23,7 @@ use s3up_repository::retention::Retention;
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
 use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
-use self::words::{prunes, retention, stream_form};
+use self::words::{prunes, retention, stream_form, unplanned_full};
 use crate::notify::Notify;
 use crate::plan::schedule::Schedule;
 
@@ -136,6 +136,7 @@ fn schedule(raw: &raw::Schedule, source: &Source) -> Result<Schedule, ConfigErro
             INCREMENTAL_EVERY_DAYS,
         )?,
         run_at,
+        unplanned_full: unplanned_full(raw, source)?,
     })
 }
 

@@ -14,8 +14,10 @@ use btrfs_host::send::SendError;
 use btrfs_host::subvolume;
 use btrfs_host::tool::{Btrfs, ToolError};
 use btrfs_sendstream::Forecast;
+use jiff::Timestamp;
 use s3up_cli::{ShutdownSignal, Signal};
-use s3up_repository::names::Subvolume;
+use s3up_repository::names::{Kind, SnapshotName, Subvolume};
+use s3up_repository::stamp::Stamp;
 
 use crate::snapshots::dir::delete_read_only;
 
@@ -50,12 +52,19 @@ impl Forecaster<'_> {
     ) -> Result<Forecast, ForecastError> {
         self.delete_leftovers().await;
         let name = format!("{TEMPORARY}{}-{}", std::process::id(), subvolume.name);
+        let temporary_bytes = name.len() as u64;
         let snapshot = self.base_dir.join(name);
         let made = subvolume::snapshot_read_only(self.btrfs, &subvolume.path, &snapshot).await;
         made.map_err(ForecastError::Snapshot)?;
         let found = self.of_snapshot(&snapshot, parent).await;
         self.delete(&snapshot).await;
-        found
+        let mut found = found?;
+        // The stream names its snapshot once, and the temporary one has a longer name.
+        let kind = if parent.is_some() { Kind::Incremental } else { Kind::Full };
+        let stamp = Stamp::at(Timestamp::UNIX_EPOCH);
+        let real = SnapshotName { subvolume: subvolume.name.clone(), stamp, kind }.to_string();
+        found.stream_bytes = found.stream_bytes.saturating_sub(temporary_bytes) + real.len() as u64;
+        Ok(found)
     }
 
     /// Forecasts what a send of this snapshot would write.

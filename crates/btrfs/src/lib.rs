@@ -32,6 +32,7 @@ pub mod forecast;
 pub mod lock;
 pub mod nested;
 pub mod notify;
+pub mod origin;
 pub mod plan;
 pub mod restore;
 pub mod selection;

@@ -19,6 +19,7 @@ use commands::prune::{self, Operation};
 use commands::{benchmark, help, output};
 use s3up_cli::config::Setting;
 use s3up_cli::{Exit, LogArgs};
+use s3up_repository::origin::Adopt;
 
 const SET: &str = "set";
 /// Time for blocking tasks, such as a name lookup, to end after the command.
@@ -61,6 +62,9 @@ enum Command {
         /// Only make local snapshots; do not contact S3
         #[arg(long, conflicts_with_all = ["full", "dry_run"], help_heading = help::SELECTION)]
         no_s3: bool,
+        /// Take over a prefix where another host has published
+        #[arg(long, conflicts_with = "no_s3", help_heading = help::SELECTION)]
+        adopt: bool,
         /// Back up only NAME; repeatable (default: all)
         #[arg(long, value_name = "NAME", help_heading = help::SELECTION)]
         subvolume: Vec<String>,
@@ -212,6 +216,9 @@ enum Command {
             value_parser = clap::value_parser!(u32).range(1..)
         )]
         older_than: Option<u32>,
+        /// Apply retention to backups of another host, too
+        #[arg(long, conflicts_with = "orphans", help_heading = help::SELECTION)]
+        adopt: bool,
         /// Print what would be deleted and why; delete nothing
         #[arg(long, help_heading = help::OUTPUT)]
         dry_run: bool,
@@ -233,6 +240,10 @@ enum AnyCommand {
     OnHost(Command),
     #[command(flatten)]
     InBucket(BucketCommand),
+}
+
+fn adopt_of(adopt: bool) -> Adopt {
+    if adopt { Adopt::Yes } else { Adopt::No }
 }
 
 fn trigger(once: bool, full: bool) -> Trigger {
@@ -295,16 +306,18 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
         Command::Backup { no_s3: true, subvolume, .. } => {
             commands::backup::run_without_s3(config, &subvolume).await
         }
-        Command::Backup { once, full, dry_run, json, subvolume, no_s3: _ } => {
-            let trigger = trigger(once, full);
+        Command::Backup { once, full, adopt, dry_run, json, subvolume, no_s3: _ } => {
+            let (trigger, adopt) = (trigger(once, full), adopt_of(adopt));
             if dry_run {
-                let request = commands::plan::Request { trigger, names: subvolume, bytes: false };
+                let names = subvolume;
+                let request = commands::plan::Request { trigger, adopt, names, bytes: false };
                 return commands::plan::run(config, request, output(json)).await;
             }
-            commands::backup::run(config, trigger, &subvolume).await
+            commands::backup::run(config, (trigger, adopt), &subvolume).await
         }
         Command::Plan { json, bytes, subvolume: names } => {
-            let request = commands::plan::Request { trigger: Trigger::Scheduled, names, bytes };
+            let (trigger, adopt) = (Trigger::Scheduled, Adopt::No);
+            let request = commands::plan::Request { trigger, adopt, names, bytes };
             commands::plan::run(config, request, output(json)).await
         }
         Command::Status { check: true, subvolume, .. } => {
@@ -321,11 +334,12 @@ async fn run_on_host(command: Command, config: &Config) -> anyhow::Result<Exit> 
             let request = benchmark::Request { subvolume, bytes, concurrencies, storage_class };
             benchmark::run(config, request, output(json)).await
         }
-        Command::Prune { dry_run, orphans: _, older_than, json, subvolume } => {
+        Command::Prune { dry_run, orphans: _, older_than, adopt, json, subvolume } => {
             let operation = if dry_run { Operation::Print } else { Operation::Delete };
+            let request = (operation, adopt_of(adopt));
             match older_than {
                 Some(days) => prune::run_orphans(config, operation, &subvolume, days).await,
-                None => prune::run(config, operation, &subvolume, output(json)).await,
+                None => prune::run(config, request, &subvolume, output(json)).await,
             }
         }
         Command::Drill(args) => commands::drill::run(config, args).await,

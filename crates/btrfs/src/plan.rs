@@ -8,6 +8,7 @@ mod display;
 pub mod observed;
 pub mod resume;
 pub mod schedule;
+pub mod unplanned;
 
 use jiff::Timestamp;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
@@ -15,6 +16,7 @@ use s3up_repository::names::{SnapshotName, SubvolumeName};
 use crate::plan::decide::{Decision, Step, Why};
 use crate::plan::resume::Resumption;
 use crate::plan::schedule::NextDue;
+use crate::plan::unplanned::Unplanned;
 
 /// The plan for one subvolume. `plan` prints exactly the value that `backup` carries
 /// out.
@@ -30,6 +32,13 @@ pub struct Plan {
     pub snapshot: Option<SnapshotName>,
     /// The part of the backup that exists already.
     pub work: Resumption,
+    /// Snapshot of the incremental that follows an interrupted backup, so that the run
+    /// ends with a backup of the subvolume as it is now.
+    pub follow_up: Option<SnapshotName>,
+    /// An interrupted backup that waits until a backup is due.
+    pub waiting: Option<SnapshotName>,
+    /// Set if a full is made that the schedule did not ask for.
+    pub unplanned: Option<Unplanned>,
 }
 
 impl Plan {

@@ -1,6 +1,9 @@
 //! Selects the subvolumes of a run and checks that they can be backed up, before
 //! anything is done.
 
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use btrfs_host::filesystem::{self, MountPointError};
@@ -14,11 +17,13 @@ pub enum SelectionError {
     Unknown { requested: String, known: String },
     #[error("snapshots.base_dir")]
     BaseDir(#[source] MountPointError),
+    #[error("snapshots.base_dir: create {path:?}")]
+    Create { path: PathBuf, source: io::Error },
     #[error(
         "global.spool_dir {path:?}: expected an existing directory, because `s3.spool_enabled` is \
          on"
     )]
-    Spool { path: PathBuf, source: std::io::Error },
+    Spool { path: PathBuf, source: io::Error },
     #[error("subvolume {name}")]
     MountPoint { name: SubvolumeName, source: MountPointError },
     #[error(
@@ -62,31 +67,99 @@ fn unknown(configured: &[Subvolume], requested: &str) -> SelectionError {
     SelectionError::Unknown { requested: requested.to_owned(), known: known.join(", ") }
 }
 
-/// Checks that all are subvolumes on the filesystem of the snapshot directory, and that
-/// the spool directory exists.
-pub fn check_paths(
+/// The subvolumes that can be backed up, and those that cannot, each with its reason.
+#[derive(Debug)]
+pub struct Usable<'c> {
+    pub subvolumes: Vec<&'c Subvolume>,
+    pub failed: Vec<(&'c Subvolume, SelectionError)>,
+}
+
+/// Treatment of a snapshot directory that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingBaseDir {
+    Create,
+    /// Only check that it can be created.
+    Leave,
+}
+
+/// Checks that each is a subvolume on the filesystem of the snapshot directory, and that
+/// the spool directory exists. One bad subvolume does not stop the others.
+///
+/// # Errors
+///
+/// No subvolume can be backed up.
+pub fn check_paths<'c>(
     base_dir: &Path,
     spool: Option<&Spool>,
-    subvolumes: &[&Subvolume],
-) -> Result<(), SelectionError> {
+    selected: &[&'c Subvolume],
+    missing: MissingBaseDir,
+) -> Result<Usable<'c>, SelectionError> {
     if let Some(Spool { folder, .. }) = spool {
         // Reading it also refuses a file of that name.
         std::fs::read_dir(folder)
             .map_err(|source| SelectionError::Spool { path: folder.clone(), source })?;
     }
-    let base = filesystem::on_btrfs(base_dir).map_err(SelectionError::BaseDir)?;
-    for Subvolume { name, path } in subvolumes {
-        let of = || (name.clone(), path.clone());
-        let found = filesystem::on_btrfs(path)
-            .map_err(|source| SelectionError::MountPoint { name: name.clone(), source })?;
-        if !found.is_subvolume {
-            let (name, path) = of();
-            return Err(SelectionError::NoSubvolume { name, path });
-        }
-        if found.mount.device != base.mount.device {
-            let ((name, path), base_dir) = (of(), base_dir.to_owned());
-            return Err(SelectionError::OtherFilesystem { name, path, base_dir });
+    let base = base_device(base_dir)?;
+    let mut usable = Usable { subvolumes: Vec::new(), failed: Vec::new() };
+    for subvolume in selected {
+        match check(subvolume, base_dir, &base) {
+            Ok(()) => usable.subvolumes.push(subvolume),
+            Err(err) => usable.failed.push((subvolume, err)),
         }
     }
+    if missing == MissingBaseDir::Create && !usable.subvolumes.is_empty() {
+        create(base_dir)?;
+    }
+    Ok(usable)
+}
+
+/// Returns the device of the snapshot directory. One that does not exist will lie on the
+/// filesystem of its parent.
+fn base_device(base_dir: &Path) -> Result<String, SelectionError> {
+    let err = match filesystem::on_btrfs(base_dir) {
+        Ok(found) => return Ok(found.mount.device),
+        Err(err) => err,
+    };
+    let is_missing = matches!(
+        &err,
+        MountPointError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound
+    );
+    let parent = base_dir.parent().filter(|_| is_missing);
+    match parent.map(filesystem::on_btrfs) {
+        Some(Ok(found)) => Ok(found.mount.device),
+        Some(Err(_)) | None => Err(SelectionError::BaseDir(err)),
+    }
+}
+
+fn check(
+    Subvolume { name, path }: &Subvolume,
+    base_dir: &Path,
+    device: &str,
+) -> Result<(), SelectionError> {
+    let of = || (name.clone(), path.clone());
+    let found = filesystem::on_btrfs(path)
+        .map_err(|source| SelectionError::MountPoint { name: name.clone(), source })?;
+    if !found.is_subvolume {
+        let (name, path) = of();
+        return Err(SelectionError::NoSubvolume { name, path });
+    }
+    if found.mount.device != device {
+        let ((name, path), base_dir) = (of(), base_dir.to_owned());
+        return Err(SelectionError::OtherFilesystem { name, path, base_dir });
+    }
     Ok(())
+}
+
+/// Creates the snapshot directory for root only: a snapshot shows what its subvolume hides
+/// behind the rights of a parent folder.
+fn create(base_dir: &Path) -> Result<(), SelectionError> {
+    match DirBuilder::new().mode(0o700).create(base_dir) {
+        Ok(()) => {
+            let path = base_dir.display();
+            tracing::info!(event = "base_dir_created", %path, "created the snapshot directory");
+            Ok(())
+        }
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(SelectionError::Create { path: base_dir.to_owned(), source }),
+    }
 }

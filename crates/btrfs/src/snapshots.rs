@@ -2,5 +2,6 @@
 
 pub mod cleanup;
 pub mod dir;
+pub mod leftover;
 pub mod received_parent;
 pub mod record;

@@ -5,30 +5,43 @@ pub mod check;
 pub mod history;
 pub mod last_drills;
 pub mod last_runs;
+pub mod last_verified;
+
+use std::path::Path;
 
 use jiff::{Timestamp, Zoned};
 use s3up_core::Count;
+use s3up_repository::catalogue::read::CatalogueError;
+use s3up_repository::catalogue::{Catalogue, Publication};
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
-use s3up_repository::names::SubvolumeName;
+use s3up_repository::names::{Subvolume, SubvolumeName};
+use s3up_repository::origin::Origin;
 use s3up_repository::published::{Published, PublishedError, published};
+use s3up_repository::retention::Retention;
+use s3up_repository::retention::broken::{BrokenBackup, broken};
 use s3up_repository::stamp::seconds;
 use s3up_store::StoreError;
 use serde::Serialize;
 
+use crate::origin::HostIdentity;
 use crate::plan::decide;
 use crate::plan::schedule::Schedule;
 use crate::status::history::Entry;
 use crate::status::last_drills::{Drills, LastDrill};
 use crate::status::last_runs::{LastRun, LastRuns};
+use crate::status::last_verified::LastVerifies;
 
 /// The sources of the status of a subvolume.
 pub struct Sources<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub schedule: &'a Schedule,
+    pub retention: Retention,
+    pub host: &'a HostIdentity,
     pub runs: &'a LastRuns,
     pub drills: &'a Drills,
+    pub verifies: &'a LastVerifies,
     /// True if `drill.scratch_dir` is set.
     pub has_drills: bool,
 }
@@ -43,6 +56,10 @@ pub struct Status {
     pub backups: &'static str,
     /// The reason why `backups` is `broken`, or what makes a restore slower than it has to be.
     pub trouble: Option<String>,
+    /// Backups that retention keeps and that cannot be restored, oldest first.
+    pub broken: Vec<BrokenLine>,
+    /// Origin of the newest backup, if it is not this host.
+    pub other_origin: Option<Origin>,
     pub last_backup_at: Option<String>,
     /// True if a backup is due now, by the schedule or because there is none.
     pub due: bool,
@@ -59,13 +76,43 @@ pub struct Status {
     pub history: Vec<Line>,
 }
 
+/// A backup that cannot be restored.
+#[derive(Debug, Serialize)]
+pub struct BrokenLine {
+    pub created_at: String,
+    pub manifest: String,
+    pub reason: String,
+}
+
+/// Why the status is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Published(#[from] PublishedError),
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+}
+
 /// One backup.
 #[derive(Debug, Serialize)]
 pub struct Line {
     pub kind: String,
     pub created_at: String,
     pub state: &'static str,
+    /// True if the listing and the manifests show everything that a restore needs.
+    pub restorable: bool,
+    /// Why the backup cannot be restored.
+    pub reason: Option<String>,
+    /// When `verify` on this host last found nothing wrong; `null` if that is unknown.
+    pub last_verified_at: Option<String>,
+    /// When a drill on this host last restored it, alone or as a part of its chain; `null`
+    /// if that is unknown.
+    pub last_drill_at: Option<String>,
     pub manifest: String,
+    /// Why this full was made although the schedule did not ask for it.
+    pub unplanned_full: Option<String>,
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,
     pub bytes_per_second: Option<f64>,
@@ -77,13 +124,17 @@ pub struct Line {
 
 pub async fn status(
     sources: &Sources<'_>,
-    subvolume: &SubvolumeName,
+    Subvolume { name: subvolume, path }: &Subvolume,
     (now, history_count): (&Zoned, usize),
-) -> Result<Status, PublishedError> {
-    let Sources { bucket, layout, schedule, runs, drills, has_drills } = sources;
+) -> Result<Status, StatusError> {
+    let Sources { bucket, layout, schedule, runs, drills, verifies, has_drills, retention, host } =
+        sources;
+    let proofs = Proofs { drill: drills.last(subvolume), verifies: Some(verifies), subvolume };
     let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
     let published = published(bucket, layout, subvolume, pointer.as_ref()).await?;
-    let history = read_history(bucket, layout, subvolume, &published, history_count).await?;
+    let catalogue = Catalogue::read(bucket, layout, subvolume).await?;
+    let history = history::history(&catalogue, history_count);
+    let broken = broken(&catalogue, *retention, now.timestamp());
     let next = decide::due_by_schedule(schedule, &published, now.time_zone());
     let (backups, trouble) = match &published {
         Published::Nothing => ("nothing", None),
@@ -96,11 +147,14 @@ pub async fn status(
             ("broken", Some(format!("manifest {key} is missing in the bucket")))
         }
     };
+    let newest = published.chain().and_then(|chain| chain.newest().manifest.origin.as_ref());
     Ok(Status {
         subvolume: subvolume.to_string(),
         last_run: runs.last_run(subvolume).cloned(),
         backups,
         trouble,
+        broken: broken.into_iter().map(|found| BrokenLine::of(&catalogue, found)).collect(),
+        other_origin: other_origin(host, path, newest),
         last_backup_at: decide::last_at(&published).map(seconds),
         due: next.is_none_or(|next| next.at <= now.timestamp()),
         next_due_at: next.map(|next| seconds(next.at)),
@@ -108,7 +162,7 @@ pub async fn status(
         due_at: next.map(|next| next.at),
         last_good_drill: drills.last(subvolume).cloned(),
         drills: *has_drills,
-        history,
+        history: history.iter().map(|entry| Line::of(&catalogue, entry, &proofs)).collect(),
     })
 }
 
@@ -121,31 +175,76 @@ fn archived_trouble(archived: &[String]) -> Option<String> {
     ))
 }
 
-async fn read_history(
-    bucket: &Bucket,
-    layout: &Layout,
-    subvolume: &SubvolumeName,
-    published: &Published,
-    count: usize,
-) -> Result<Vec<Line>, StoreError> {
-    let entries = history::history(bucket, layout, subvolume, published, count).await?;
-    Ok(entries.iter().map(Line::of).collect())
+/// Returns the origin of the newest backup if it was made elsewhere. A host without the
+/// subvolume only reads the status of others.
+fn other_origin(host: &HostIdentity, path: &Path, newest: Option<&Origin>) -> Option<Origin> {
+    if !path.exists() {
+        return None;
+    }
+    let ours = host.origin_of(path);
+    newest.filter(|newest| !ours.is_same(newest)).cloned()
+}
+
+/// The proofs that this host remembers of the backups of one subvolume.
+pub struct Proofs<'a> {
+    pub drill: Option<&'a LastDrill>,
+    pub verifies: Option<&'a LastVerifies>,
+    pub subvolume: &'a SubvolumeName,
+}
+
+impl Proofs<'_> {
+    /// Returns when `verify` last found nothing wrong with a backup.
+    pub fn verified_at(&self, catalogue: &Catalogue, n: usize) -> Option<Timestamp> {
+        self.verifies?.of(self.subvolume, &catalogue.backups[n].listed.key)
+    }
+
+    /// Returns when a backup was last restored by a drill, which restores its whole chain.
+    pub fn drilled_at(&self, catalogue: &Catalogue, n: usize) -> Option<Timestamp> {
+        let drill = self.drill?;
+        let is_drilled = |m: &usize| catalogue.backups[*m].listed.key.as_str() == drill.manifest;
+        let drilled = (0..catalogue.backups.len()).find(is_drilled)?;
+        catalogue.chain(drilled).contains(&n).then_some(drill.drilled_at)
+    }
+}
+
+impl BrokenLine {
+    fn of(catalogue: &Catalogue, BrokenBackup { n, reason }: BrokenBackup) -> BrokenLine {
+        let backup = &catalogue.backups[n];
+        BrokenLine {
+            created_at: seconds(backup.created_at().time()),
+            manifest: backup.listed.key.as_str().to_owned(),
+            reason,
+        }
+    }
 }
 
 impl Line {
-    fn of(entry: &Entry) -> Line {
-        let manifest = entry.manifest.as_ref().ok();
+    fn of(catalogue: &Catalogue, Entry { n, publication }: &Entry, proofs: &Proofs<'_>) -> Line {
+        let backup = &catalogue.backups[*n];
+        let manifest = backup.manifest.as_ref().map(|entry| &entry.manifest).ok();
         let throughput = manifest.and_then(history::throughput);
+        let reason = match publication {
+            Publication::Broken(reason) => Some(reason.clone()),
+            Publication::Current
+            | Publication::Earlier
+            | Publication::Unpublished
+            | Publication::Unknown => None,
+        };
         Line {
-            kind: entry.kind.to_string(),
-            created_at: seconds(entry.created_at.time()),
-            state: entry.publication.word(),
-            manifest: entry.key.as_str().to_owned(),
+            kind: backup.listed.kind.to_string(),
+            created_at: seconds(backup.listed.stamp.time()),
+            state: history::word(publication),
+            restorable: reason.is_none(),
+            reason,
+            last_verified_at: proofs.verified_at(catalogue, *n).map(seconds),
+            last_drill_at: proofs.drilled_at(catalogue, *n).map(seconds),
+            manifest: backup.listed.key.as_str().to_owned(),
+            unplanned_full: manifest.and_then(|manifest| manifest.unplanned_full.clone()),
             total_bytes: manifest.map(|manifest| manifest.total_bytes),
             elapsed_seconds: manifest.and_then(|manifest| manifest.elapsed_seconds),
             bytes_per_second: throughput.map(|found| found.bytes_per_second().round()),
             throughput: throughput.map(|found| found.to_string()),
-            error: entry.manifest.as_ref().err().cloned(),
+            error: backup.manifest.as_ref().err().cloned(),
         }
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod builder;
 pub mod prefixes;
+mod preview;
 pub mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +23,9 @@ use s3up_core::Key;
 
 use crate::chain::ChainEntry;
 use crate::layout::Layout;
+use crate::manifest::Manifest;
 use crate::names::{Kind, SubvolumeName};
+use crate::origin::Origin;
 use crate::stamp::Stamp;
 
 /// Each object takes some two hundred bytes of memory. This many chunks of the usual
@@ -181,6 +184,22 @@ impl Catalogue {
             },
         };
         (0..self.backups.len()).map(standing).collect()
+    }
+
+    /// True if the backup was made elsewhere than the published chain and is no part of
+    /// its history. One that does not tell its origin is not.
+    pub fn is_of_another_origin(&self, n: usize) -> bool {
+        let Some(origin) = self.origin(n) else { return false };
+        let Pointing::At(newest) = self.pointer else { return false };
+        let Ok(newest) = &self.backups[newest].manifest else { return false };
+        let Manifest { origin: published, earlier_origins, .. } = &newest.manifest;
+        let mut known = published.iter().chain(earlier_origins);
+        published.is_some() && !known.any(|known| known.is_same(origin))
+    }
+
+    /// Returns the origin of a backup, if its manifest tells it.
+    pub fn origin(&self, n: usize) -> Option<&Origin> {
+        self.backups[n].manifest.as_ref().ok()?.manifest.origin.as_ref()
     }
 
     pub fn made_after(&self, n: usize, other: usize) -> bool {

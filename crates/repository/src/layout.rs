@@ -78,6 +78,18 @@ impl Layout {
         self.of(backup, format_args!("chunk-{}-", backup.stamp)).as_str().to_owned()
     }
 
+    /// True if a key has the form of a chunk or of a part index of this subvolume. Prune
+    /// deletes no other objects but manifests.
+    pub fn is_stream_object(&self, subvolume: &SubvolumeName, key: &Key) -> bool {
+        let folder = self.folder(subvolume);
+        [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
+            let below = format!("{folder}{}/", folder_of(kind));
+            let Some(name) = key.as_str().strip_prefix(&below) else { return false };
+            let is_chunk = name.starts_with("chunk-") && name.ends_with(".bin");
+            is_chunk || (name.starts_with("manifest-") && name.ends_with("-parts.json"))
+        })
+    }
+
     fn of(&self, backup: &SnapshotName, name: std::fmt::Arguments<'_>) -> Key {
         let folder = folder_of(backup.kind);
         self.key(format_args!("{}/{folder}/{name}", backup.subvolume))

@@ -21,6 +21,7 @@ pub mod layout;
 pub mod location;
 pub mod manifest;
 pub mod names;
+pub mod origin;
 pub mod prune;
 pub mod publish;
 pub mod published;

@@ -11,6 +11,7 @@ use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::names::Kind;
+use crate::origin::Origin;
 use crate::stamp::Stamp;
 
 pub const VERSION: u64 = 1;
@@ -66,6 +67,16 @@ pub struct Manifest {
     /// manifest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parent_received: bool,
+    /// Why this full was made although the schedule did not ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unplanned_full: Option<String>,
+    /// Host, filesystem and subvolume that the backup was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Origins of older backups that belong to the same chain, because it was restored
+    /// and continued elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_origins: Vec<Origin>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +140,9 @@ pub struct Pointer {
     pub manifest_key: String,
     pub kind: Kind,
     pub created_at: Stamp,
+    /// As in the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// A problem of a document. The caller adds which document it is.

@@ -23,7 +23,7 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::read::CatalogueError;
 use crate::documents::Bucket;
 use crate::layout::Layout;
-use crate::names::SubvolumeName;
+use crate::names::{SnapshotName, SubvolumeName};
 use crate::retention::{self, PrunePlan, Retention, Step};
 
 /// Prunes one repository by its rules.
@@ -99,6 +99,20 @@ impl Prune<'_> {
             planned = plan(&audited);
         }
         Ok(Planned { catalogue, plan: planned })
+    }
+
+    /// Returns what the prune after this backup will delete, if the bucket does not change
+    /// meanwhile. Nothing is audited, so the prune may delete less.
+    pub async fn preview(
+        &self,
+        backup: &SnapshotName,
+        journal: &Journal,
+        now: Timestamp,
+    ) -> Result<PrunePlan, PruneError> {
+        let catalogue = Catalogue::read(self.bucket, self.layout, &backup.subvolume).await?;
+        let begun = journal.keys(&backup.subvolume, self.layout);
+        let catalogue = catalogue.with_published(backup, self.layout);
+        Ok(retention::plan(&catalogue, self.retention, &Ok(()), &begun, now))
     }
 
     /// Audits the published chain: every object must exist with the right length and

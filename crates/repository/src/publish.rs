@@ -19,6 +19,7 @@ use crate::manifest::{
     Pointer, S3Record, SnapshotRecord, VERSION, to_json,
 };
 use crate::names::SnapshotName;
+use crate::origin::{Lineage, Origin};
 use crate::stamp::Stamp;
 
 /// The facts of a manifest besides its chunks.
@@ -35,6 +36,9 @@ pub struct StreamDescription<'a> {
     pub started_at: Stamp,
     pub elapsed: Duration,
     pub host: &'a Host,
+    pub lineage: &'a Lineage,
+    /// Why this full was made although the schedule did not ask for it.
+    pub unplanned_full: Option<String>,
 }
 
 /// The host that made the backup.
@@ -103,6 +107,9 @@ pub fn documents(
         largest_xattr_bytes: facts.extremes.xattr.as_ref().map(|largest| largest.bytes),
         stream_protocol: Some(facts.protocol.version()),
         parent_received: described.parent_received,
+        unplanned_full: described.unplanned_full.clone(),
+        origin: Some(described.lineage.origin.clone()),
+        earlier_origins: described.lineage.earlier.clone(),
     };
     (manifest, parts)
 }
@@ -173,13 +180,14 @@ async fn overwrite(
 pub async fn point(
     bucket: &Bucket,
     layout: &Layout,
-    backup: &SnapshotName,
+    (backup, origin): (&SnapshotName, &Origin),
     pointer_etag: Option<&str>,
 ) -> Result<(), PublishError> {
     let pointer = Pointer {
         manifest_key: layout.manifest(backup).as_str().to_owned(),
         kind: backup.kind,
         created_at: backup.stamp,
+        origin: Some(origin.clone()),
     };
     let overwrite = match pointer_etag {
         None => Overwrite::Never,

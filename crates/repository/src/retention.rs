@@ -10,6 +10,15 @@
 //! the manifest, then the objects that it named. So every manifest that a reader finds
 //! has its objects, and every incremental its parent. If a prune stops after a
 //! manifest, its [journal](crate::prune) remembers the rest.
+//!
+//! The restore window is what can be restored: back to each moment of the last
+//! `retention.keep_days` there is a backup to restore from, as far as there was one
+//! before. No deletion makes it shorter than that.
+
+pub mod broken;
+mod display;
+mod steps;
+pub mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +26,8 @@ use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
 
 use crate::catalogue::{Catalogue, Generation};
-use crate::stamp::seconds;
+use crate::retention::steps::{leftovers, steps};
+use crate::retention::window::Window;
 
 /// Number of days for which S3 charges for an object even if it is deleted earlier:
 /// <https://aws.amazon.com/s3/pricing/> ("minimum storage duration").
@@ -34,7 +44,11 @@ const MIN_AGE_DAYS: [(&str, u32); 5] = [
 pub struct Retention {
     /// Number of generations to keep, at least 1.
     pub generations: usize,
+    /// Length of the restore window in days; 0 for none.
+    pub keep_days: u32,
     pub min_age: MinAge,
+    /// True if the rules also apply to generations of another origin.
+    pub adopts: bool,
 }
 
 /// Time for which deleting an object costs as much as keeping it.
@@ -58,6 +72,9 @@ pub struct PrunePlan {
     pub leftovers: Vec<Key>,
     /// Backups to delete, in this order.
     pub steps: Vec<Step>,
+    /// The backups that can be restored now, and after the prune.
+    pub window: Window,
+    pub window_after: Window,
 }
 
 /// One backup to delete: first its manifest, then its part index, then the rest.
@@ -86,10 +103,18 @@ pub enum Decision {
     Current,
     /// It is newer than the published generation.
     Newer,
+    /// It was made elsewhere than the published chain.
+    OtherOrigin {
+        host: String,
+    },
     /// `retention.generations` keeps it.
     Retained,
     /// It could be deleted, but the newer full has no published incremental.
     WaitsForIncremental,
+    /// `retention.keep_days` keeps it until then.
+    WaitsForWindow {
+        until: Timestamp,
+    },
     /// S3 charges for it until then in any case.
     WaitsForAge {
         until: Timestamp,
@@ -162,14 +187,16 @@ pub fn plan(
         // If it is unknown what is published, no generation counts as older.
         (_, _) => vec![Decision::Blocked; generations.len()],
     };
-    let is_deleted = |(generation, decision): (&Generation, &Decision)| {
-        (*decision == Decision::Delete).then(|| generation.backups.clone())
-    };
-    let to_delete: Vec<Vec<usize>> =
-        generations.iter().zip(&decisions).filter_map(is_deleted).collect();
+    let decided = generations.iter().zip(&decisions);
+    let to_delete: Vec<&Generation> = decided
+        .filter(|(_, decision)| **decision == Decision::Delete)
+        .map(|(generation, _)| generation)
+        .collect();
     let verdict = |(generation, decision)| verdict(catalogue, generation, decision);
     let broken = catalogue.backups.iter().filter(|backup| backup.full.is_err());
     PrunePlan {
+        window: window::window(catalogue, &[]),
+        window_after: window::window(catalogue, &to_delete),
         steps: steps(catalogue, &to_delete),
         verdicts: generations.iter().zip(decisions).map(verdict).collect(),
         broken: broken.map(|backup| backup.listed.key.clone()).collect(),
@@ -209,6 +236,8 @@ fn decisions(
             Decision::Current
         } else if !catalogue.made_after(current_full, generation.full) {
             Decision::Newer
+        } else if let Some(host) = other_origin(catalogue, generation, retention) {
+            Decision::OtherOrigin { host }
         } else if wanted > 0 {
             // A generation that cannot be restored does not count as one of those to
             // keep.
@@ -222,8 +251,21 @@ fn decisions(
             if until > now { Decision::WaitsForAge { until } } else { Decision::Delete }
         };
     }
+    window::keep_window(catalogue, generations, &mut decisions, (retention.keep_days, now));
     keep_what_is_needed(catalogue, generations, &mut decisions);
     decisions
+}
+
+/// Returns the host of a generation of another origin, whose full or any later backup was
+/// made elsewhere.
+fn other_origin(
+    catalogue: &Catalogue,
+    generation: &Generation,
+    retention: Retention,
+) -> Option<String> {
+    let mut others = generation.backups.iter().filter(|n| catalogue.is_of_another_origin(**n));
+    let other = others.next().filter(|_| !retention.adopts)?;
+    catalogue.origin(*other).map(|origin| origin.host.clone())
 }
 
 /// Returns the time from which deleting the generation saves money.
@@ -279,50 +321,6 @@ fn needs(catalogue: &Catalogue) -> BTreeSet<(usize, usize)> {
     pairs
 }
 
-fn steps(catalogue: &Catalogue, to_delete: &[Vec<usize>]) -> Vec<Step> {
-    // Within a generation, the newest backup first.
-    let order: Vec<usize> =
-        to_delete.iter().flat_map(|backups| backups.iter().rev().copied()).collect();
-    let position: BTreeMap<usize, usize> =
-        order.iter().enumerate().map(|(at, n)| (*n, at)).collect();
-    let manifests: BTreeSet<&str> =
-        catalogue.backups.iter().map(|backup| backup.listed.key.as_str()).collect();
-    let mut objects: Vec<Vec<(Key, u64)>> = vec![Vec::new(); order.len()];
-    for (key, object) in &catalogue.objects {
-        // An object is deleted with the last backup that names it, and stays if one of
-        // them stays.
-        let last =
-            object.named_by.iter().map(|n| position.get(n).copied()).collect::<Option<Vec<_>>>();
-        let last = last.and_then(|positions| positions.into_iter().max());
-        let Some(last) = last.filter(|_| !manifests.contains(key.as_str())) else { continue };
-        if let Ok(key) = Key::parse(key) {
-            objects[last].push((key, object.size));
-        }
-    }
-    let step = |(n, mut objects): (usize, Vec<(Key, u64)>)| {
-        let backup = &catalogue.backups[n];
-        let parts = backup.manifest.as_ref().ok().and_then(|entry| entry.manifest.parts.as_ref());
-        let is_parts = |key: &Key| parts.is_some_and(|parts| parts.key == key.as_str());
-        objects.sort_by_key(|(key, _)| !is_parts(key));
-        Step {
-            manifest: backup.listed.key.clone(),
-            bytes: objects.iter().map(|(_, size)| size).sum(),
-            objects: objects.into_iter().map(|(key, _)| key).collect(),
-        }
-    };
-    order.into_iter().zip(objects).map(step).collect()
-}
-
-/// Returns the objects in the journal that still exist. If the manifest of an object
-/// still exists, the object is deleted with it instead.
-fn leftovers(catalogue: &Catalogue, journal: &[Key]) -> Vec<Key> {
-    let is_left = |key: &&Key| {
-        catalogue.objects.get(key.as_str()).is_some_and(|object| object.named_by.is_empty())
-            && !catalogue.backups.iter().any(|backup| backup.listed.key == **key)
-    };
-    journal.iter().filter(is_left).cloned().collect()
-}
-
 fn verdict(catalogue: &Catalogue, generation: &Generation, decision: Decision) -> Verdict {
     let backups = || generation.backups.iter().map(|n| &catalogue.backups[*n]);
     let classes: BTreeSet<_> = backups().flat_map(|backup| &backup.classes).collect();
@@ -332,42 +330,6 @@ fn verdict(catalogue: &Catalogue, generation: &Generation, decision: Decision) -
         bytes: backups().map(|backup| backup.total_bytes).sum(),
         classes: classes.into_iter().map(ToString::to_string).collect(),
         decision,
-    }
-}
-
-impl std::fmt::Display for Decision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Decision::Current => f.write_str("published generation"),
-            Decision::Newer => f.write_str("newer than the published generation"),
-            Decision::Retained => f.write_str("kept by `retention.generations`"),
-            Decision::WaitsForIncremental => {
-                f.write_str("the newer full has no published incremental yet")
-            }
-            Decision::WaitsForAge { until } => {
-                write!(f, "S3 charges for it until {} even if deleted", seconds(*until))
-            }
-            Decision::Needed { by } => write!(f, "needed by {by}"),
-            Decision::Blocked => f.write_str("nothing is deleted, see below"),
-            Decision::Delete => f.write_str("replaced by a newer generation"),
-        }
-    }
-}
-
-impl std::fmt::Display for Blocked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Blocked::NothingPublished => f.write_str("no backup has been published"),
-            Blocked::Broken(reason) => write!(f, "the published backup is broken: {reason}"),
-            Blocked::Unreadable(reason) => write!(
-                f,
-                "a manifest cannot be read, so the objects that it needs are unknown; check what \
-                 it is, then move it out of the repository: {reason}"
-            ),
-            Blocked::AuditFailed(reason) => {
-                write!(f, "the published chain is incomplete: {reason}")
-            }
-        }
     }
 }
 

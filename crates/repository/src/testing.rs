@@ -47,6 +47,9 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         largest_xattr_bytes: None,
         stream_protocol: None,
         parent_received: false,
+        unplanned_full: None,
+        origin: None,
+        earlier_origins: Vec::new(),
     };
     ChainEntry { key: Key::parse(&format!("m{n}")).expect("a short key"), manifest }
 }

@@ -56,6 +56,8 @@ pub struct Verified {
     /// Number of objects that no manifest names.
     pub unknown: usize,
     pub findings: Vec<Finding>,
+    /// Manifests of the backups without findings whose chunks were all looked at.
+    pub sound: Vec<Key>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +92,7 @@ impl Verify<'_> {
             same_uuid: Vec::new(),
             unknown: catalogue.unknown(self.layout).count(),
             findings: Vec::new(),
+            sound: Vec::new(),
         };
         let pointer = self.layout.pointer(subvolume);
         match &catalogue.pointer {
@@ -103,10 +106,14 @@ impl Verify<'_> {
         }
         for backup in &catalogue.backups {
             let key = &backup.listed.key;
+            let before = (verified.findings.len(), verified.archived.len());
             if let (Ok(_), Err(reason)) = (&backup.manifest, &backup.full) {
                 verified.found(key, Problem::Chain { reason: reason.clone() });
             }
             self.check_backup(key, &mut verified).await?;
+            if before == (verified.findings.len(), verified.archived.len()) {
+                verified.sound.push(key.clone());
+            }
         }
         Ok(verified)
     }

@@ -41,9 +41,9 @@ async fn only_the_authority_in_the_configuration_is_trusted() {
     let other = host.scan().await;
     host.edit(&format!("{other_cert:?}"), &format!("{cert:?}"));
 
-    assert!(untrusted.failed[0].1.contains("certificate"), "{untrusted}");
+    assert!(untrusted.not_uploaded[0].1.contains("certificate"), "{untrusted}");
     assert_eq!((trusted.uploaded, trusted.is_clean()), (1, true), "{trusted}");
-    assert!(other.failed[0].1.contains("certificate"), "{other}");
+    assert!(other.not_uploaded[0].1.contains("certificate"), "{other}");
     assert_eq!(host.content("file").await, b"over TLS");
     assert_eq!(host.stored("more").await, None, "sent to an untrusted gateway");
 }

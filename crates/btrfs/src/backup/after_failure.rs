@@ -58,9 +58,14 @@ pub fn after_failure(
         Failure::Upload(err) | Failure::Publish(PublishError::Upload(err)) => of_store(err),
         Failure::StreamMismatch(_) => AfterFailure::StartOver,
         Failure::Observe(_)
+        | Failure::OtherOrigin { .. }
+        | Failure::Selection(_)
+        | Failure::FollowUp { .. }
+        | Failure::UnplannedFull { .. }
         | Failure::Record(_)
         | Failure::Snapshots(_)
         | Failure::Snapshot(_)
+        | Failure::SnapshotName(_)
         | Failure::Send(_)
         | Failure::Unfinished
         | Failure::Publish(PublishError::TooLong { .. } | PublishError::Conflict { .. }) => {

@@ -12,12 +12,14 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::origin::{Adopt, Lineage};
 use s3up_repository::publish::Host;
 use s3up_repository::stamp::{Stamp, timestamp};
 
 use super::journal::{Header, Journal};
 use super::observe::Observed;
 use super::planner;
+use crate::origin::HostIdentity;
 use crate::plan::Plan;
 use crate::plan::decide::{Decision, Step};
 use crate::plan::observed::StreamSettings;
@@ -52,6 +54,9 @@ pub struct Backup {
     pub bucket: Bucket,
     pub btrfs: Btrfs,
     pub host: Host,
+    pub identity: HostIdentity,
+    /// Set if this run takes over what another host has published.
+    pub adopt: Adopt,
     /// Form of the send streams.
     pub form: Form,
     pub shutdown: ShutdownSignal,
@@ -65,12 +70,17 @@ pub struct Backup {
 pub(super) struct Job<'a> {
     pub(super) subvolume: &'a Subvolume,
     pub(super) observed: Observed,
+    pub(super) lineage: Lineage,
     pub(super) step: Step,
     pub(super) backup: SnapshotName,
+    /// Snapshot of the incremental that follows an interrupted backup.
+    pub(super) follow_up: Option<SnapshotName>,
     pub(super) work: Resumption,
     /// The run that started the backup.
     pub(super) run: RunId,
     pub(super) next_due: NextDue,
+    /// The reason for a full that the schedule did not ask for.
+    pub(super) unplanned: Option<String>,
 }
 
 impl Backup {
@@ -96,11 +106,14 @@ impl Backup {
         bucket
     }
 
-    pub(super) fn cleanup(&self) -> Cleanup<'_> {
+    pub(super) fn cleanup(&self, job: &Job<'_>) -> Cleanup<'_> {
+        let chain = job.observed.published.chain();
         Cleanup {
             bucket: &self.bucket,
             layout: self.layout(),
             snapshot_dir: self.snapshot_dir(),
+            this_run: &self.run,
+            published_at: chain.map(|chain| chain.newest().manifest.created_at),
             clock: self.clock,
         }
     }
@@ -126,22 +139,33 @@ impl<'s> Job<'s> {
         planned: planner::Job<'s>,
         run: &RunId,
     ) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
-        let planner::Job { subvolume, observed, plan } = planned;
+        let planner::Job { subvolume, observed, lineage, plan } = planned;
         match plan {
             Plan {
-                decision: Decision::Due(step), snapshot: Some(backup), next_due, work, ..
+                decision: Decision::Due(step),
+                snapshot: Some(backup),
+                next_due,
+                work,
+                follow_up,
+                unplanned,
+                ..
             } => {
                 let run = work.run().unwrap_or(run).clone();
-                Ok(Job { subvolume, observed, step, backup, work, run, next_due })
+                let unplanned = unplanned.map(|unplanned| unplanned.reason);
+                Ok(Job {
+                    subvolume,
+                    observed,
+                    lineage,
+                    step,
+                    backup,
+                    follow_up,
+                    work,
+                    run,
+                    next_due,
+                    unplanned,
+                })
             }
             Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
         }
-    }
-
-    /// Returns the same job with a new snapshot.
-    pub(super) fn restart(self, run: &RunId, now: Timestamp) -> Job<'s> {
-        let stamp = Stamp::at(now).after(Some(self.backup.stamp));
-        let backup = SnapshotName { stamp, ..self.backup };
-        Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
     }
 }

@@ -4,11 +4,14 @@ use btrfs_host::send::SendError;
 use btrfs_host::spool::SpoolError;
 use btrfs_host::tool::ToolError;
 use s3up_cli::Signal;
+use s3up_repository::origin::Origin;
 use s3up_repository::publish::PublishError;
 use s3up_store::UploadError;
 
 use crate::backup::check_stream::StreamMismatch;
 use crate::backup::observe::ObserveError;
+use crate::plan::unplanned::Unplanned;
+use crate::selection::SelectionError;
 use crate::snapshots::dir::{ListError, SnapshotDirError};
 use crate::snapshots::record::RecordError;
 
@@ -17,10 +20,15 @@ use crate::snapshots::record::RecordError;
 pub enum Failure {
     #[error("inspect existing backups")]
     Observe(#[from] ObserveError),
+    /// The path in the configuration cannot be backed up.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
     Snapshots(#[from] ListError),
+    #[error(transparent)]
+    SnapshotName(SnapshotDirError),
     #[error(transparent)]
     Snapshot(#[from] ToolError),
     #[error(transparent)]
@@ -35,6 +43,24 @@ pub enum Failure {
     Unfinished,
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// Refused before anything was done.
+    #[error(
+        "the newest backup below this prefix was made by {published}, which is another origin, \
+         and was not restored here: expected {ours}; give each host its own `s3.prefix`, or \
+         restore the backup on this host, or let this host take the prefix over with \
+         `backup --adopt`"
+    )]
+    OtherOrigin { published: Box<Origin>, ours: Box<Origin> },
+    #[error(
+        "the interrupted backup is published, but what changed since is not backed up: no \
+         incremental can be based on it: {reason}; the next run makes a backup"
+    )]
+    FollowUp { reason: String },
+    #[error(
+        "refused, as `schedule.unplanned_full` says: {unplanned}; run `backup --full` to make the \
+         full, or set the key to `warn`"
+    )]
+    UnplannedFull { unplanned: Box<Unplanned> },
     #[error("stopped by a signal")]
     Stopped(Signal),
     /// The backup may be published; the next run finds out.
@@ -50,6 +76,7 @@ impl From<SnapshotDirError> for Failure {
         match err {
             SnapshotDirError::Record(err) => Failure::Record(err),
             SnapshotDirError::Snapshot(err) => Failure::Snapshot(err),
+            err @ SnapshotDirError::NoFreeName { .. } => Failure::SnapshotName(err),
         }
     }
 }

@@ -68,6 +68,5 @@ async fn make(
     let stamp = Stamp::at(now).after(last);
     // A local snapshot needs no parent, so its name says full.
     let snapshot = SnapshotName { subvolume: name.clone(), stamp, kind: Kind::Full };
-    snapshot_dir.make(subvolume, &snapshot, run, State::Local).await?;
-    Ok(snapshot)
+    Ok(snapshot_dir.make(&subvolume.path, &snapshot, run, State::Local).await?)
 }

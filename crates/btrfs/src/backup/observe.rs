@@ -1,7 +1,9 @@
 //! Observes one subvolume: its snapshots on disk and its backups in the bucket. It
 //! changes nothing and decides nothing.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use btrfs_host::subvolume::{self, Shown};
 use btrfs_host::tool::Btrfs;
@@ -10,6 +12,7 @@ use s3up_core::error_chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::names::{SnapshotName, Subvolume};
+use s3up_repository::origin::Origin;
 use s3up_repository::published::{Published, PublishedError, published};
 use s3up_store::StoreError;
 
@@ -18,12 +21,17 @@ use crate::plan::observed::{ParentOnDisk, ReceivedSnapshot};
 use crate::snapshots::dir::{ListError, snapshots_in};
 use crate::snapshots::received_parent;
 
+/// Pauses between the looks at a snapshot on disk.
+const LOOK_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
 /// The observed state of one subvolume.
 #[derive(Debug)]
 pub struct Observed {
     pub published: Published,
     /// ETag of the pointer that a new backup will replace.
     pub pointer_etag: Option<String>,
+    /// Origin of the newest published backup, if it is recorded.
+    pub published_origin: Option<Origin>,
     pub parent: ParentOnDisk,
     /// Path of the parent. It is outside the snapshot directory if a restore kept it
     /// elsewhere.
@@ -59,8 +67,11 @@ pub async fn observe(
     };
     let mut snapshots = snapshots_in(base_dir)?;
     snapshots.retain(|snapshot| snapshot.subvolume == *name);
+    let newest = published.chain().and_then(|chain| chain.newest().manifest.origin.clone());
+    let in_pointer = || pointer.as_ref()?.pointer.as_ref().ok()?.origin.clone();
+    let published_origin = newest.or_else(in_pointer);
     let pointer_etag = pointer.map(|pointer| pointer.etag);
-    Ok(Observed { published, pointer_etag, parent, parent_path, snapshots })
+    Ok(Observed { published, pointer_etag, published_origin, parent, parent_path, snapshots })
 }
 
 /// Returns the path of the snapshot `name` that can serve as a parent. Snapshots cannot
@@ -69,13 +80,40 @@ fn find(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Option<PathBu
     let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
     let is_near = |path: &PathBuf| path.starts_with(base_dir) || device(path) == device(base_dir);
     let mut candidates = received_parent::candidates(base_dir, subvolume, name).into_iter();
-    candidates.find(|path| path.exists() && is_near(path))
+    // A path that cannot be looked at is not missing.
+    let is_there = |path: &PathBuf| match path.symlink_metadata() {
+        Err(err) => err.kind() != io::ErrorKind::NotFound,
+        Ok(_) => true,
+    };
+    candidates.find(|path| is_there(path) && is_near(path))
 }
 
-/// Reads the state of a snapshot on disk.
+/// Reads the state of a snapshot on disk. A look that fails is repeated: it may have
+/// failed for lack of memory, and a parent that counts as gone means a full.
 pub(crate) async fn on_disk(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
-    if !path.exists() {
-        return ParentOnDisk::Missing;
+    for pause in LOOK_PAUSES {
+        match look(btrfs, path).await {
+            ParentOnDisk::Unreadable { reason } => tracing::warn!(
+                event = "parent_look_repeated",
+                path = %path.display(),
+                "cannot read the state of a snapshot, trying again in {} s: {reason}",
+                pause.as_secs()
+            ),
+            found @ (ParentOnDisk::Missing
+            | ParentOnDisk::Writable
+            | ParentOnDisk::Found(_)
+            | ParentOnDisk::Received(_)) => return found,
+        }
+        tokio::time::sleep(pause).await;
+    }
+    look(btrfs, path).await
+}
+
+async fn look(btrfs: &Btrfs, path: &Path) -> ParentOnDisk {
+    match path.symlink_metadata() {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return ParentOnDisk::Missing,
+        Err(err) => return ParentOnDisk::Unreadable { reason: err.to_string() },
+        Ok(_) => {}
     }
     let shown = match subvolume::show(btrfs, path).await {
         Err(err) => return ParentOnDisk::Unreadable { reason: error_chain(&err) },

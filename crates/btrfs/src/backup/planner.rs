@@ -9,16 +9,20 @@ use jiff::Zoned;
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
-use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::origin::{self, Adopt, Lineage, Origin, ParentHere, Relation};
 use s3up_repository::stamp::{Stamp, seconds};
 
 use crate::backup::error::Failure;
 use crate::backup::observe::{self, ObserveError, Observed};
+use crate::origin::HostIdentity;
 use crate::plan::Plan;
-use crate::plan::decide::{self, Decision, Trigger};
+use crate::plan::decide::{self, Decision, Step, Trigger, Why};
 use crate::plan::observed::{StreamSettings, newest_begun};
 use crate::plan::resume::{self, Now, Resumed, Resumption};
 use crate::plan::schedule::Schedule;
+use crate::plan::unplanned::{Unplanned, UnplannedFull};
+use crate::selection::SelectionError;
 use crate::snapshots::record::Records;
 use s3up_cli::ShutdownSignal;
 
@@ -30,8 +34,8 @@ pub struct Planner<'a> {
     pub location: &'a RepositoryLocation,
     pub schedule: &'a Schedule,
     pub records: &'a Records,
-    /// Name of this host.
-    pub host: &'a str,
+    pub host: &'a HostIdentity,
+    pub adopt: Adopt,
     /// Form of the send streams.
     pub settings: &'a StreamSettings,
     pub shutdown: &'a ShutdownSignal,
@@ -42,7 +46,16 @@ pub struct Planner<'a> {
 pub struct Job<'s> {
     pub subvolume: &'s Subvolume,
     pub observed: Observed,
+    pub lineage: Lineage,
     pub plan: Plan,
+}
+
+/// The interrupted backup of an earlier run.
+enum Found {
+    Nothing,
+    Resumed(Resumed),
+    /// No backup is due, so it waits.
+    Waits(SnapshotName),
 }
 
 /// The plans of one run.
@@ -51,6 +64,15 @@ pub struct Planned<'s> {
     pub jobs: Vec<Job<'s>>,
     /// Subvolumes that could not be observed.
     pub failed: Vec<(SubvolumeName, Failure)>,
+}
+
+impl<'s> Planned<'s> {
+    /// Adds subvolumes that cannot be backed up, whatever is in the bucket.
+    pub fn add_failed(&mut self, failed: Vec<(&'s Subvolume, SelectionError)>) {
+        let failed =
+            failed.into_iter().map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err)));
+        self.failed.extend(failed);
+    }
 }
 
 impl Planner<'_> {
@@ -83,15 +105,36 @@ impl Planner<'_> {
         let name = &subvolume.name;
         let Planner { bucket, layout, btrfs, base_dir, schedule, .. } = self;
         let observed = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
-        self.warn_of_another_host(name, &observed);
+        let (lineage, relation) = self.lineage(subvolume, &observed).await?;
         let mut decision =
             decide::decide(trigger, schedule, now, &observed.published, &observed.parent);
-        let (snapshot, work) = match self.resumed(name, &observed, trigger, &decision, now).await? {
-            Some(Resumed { backup, step, work }) => {
+        let mut unplanned = Unplanned::of(&decision, &observed.published);
+        if relation == Relation::Adopted && unplanned.take().is_some() {
+            decision = Decision::Due(Step::Full(Why::Adopted));
+        }
+        let is_due = matches!(decision, Decision::Due(_));
+        let (mut follow_up, mut waiting) = (None, None);
+        let (snapshot, work) = match self.found(name, &observed, trigger, &decision, now).await? {
+            Found::Resumed(Resumed { backup, step, work }) => {
+                if is_due {
+                    let kind = Kind::Incremental;
+                    follow_up = Some(self.new_snapshot(name, &observed, kind, now)?);
+                }
                 decision = Decision::Due(step);
                 (Some(backup), work)
             }
-            None => (self.new_snapshot(name, &observed, &decision, now)?, Resumption::Fresh),
+            found @ (Found::Waits(_) | Found::Nothing) => {
+                if let Found::Waits(backup) = found {
+                    waiting = Some(backup);
+                }
+                let snapshot = match &decision {
+                    Decision::Due(step) => {
+                        Some(self.new_snapshot(name, &observed, step.kind(), now)?)
+                    }
+                    Decision::NotDue => None,
+                };
+                (snapshot, Resumption::Fresh)
+            }
         };
         let plan = Plan {
             subvolume: name.clone(),
@@ -100,35 +143,45 @@ impl Planner<'_> {
             decision,
             snapshot,
             work,
+            follow_up,
+            waiting,
+            unplanned,
         };
         log(&plan);
-        Ok(Job { subvolume, observed, plan })
+        if let Some(unplanned) = &plan.unplanned
+            && self.schedule.unplanned_full == UnplannedFull::Refuse
+        {
+            return Err(Failure::UnplannedFull { unplanned: Box::new(unplanned.clone()) });
+        }
+        Ok(Job { subvolume, observed, lineage, plan })
     }
 
     fn new_snapshot(
         &self,
         name: &SubvolumeName,
         observed: &Observed,
-        decision: &Decision,
+        kind: Kind,
         now: &Zoned,
-    ) -> Result<Option<SnapshotName>, Failure> {
-        let Decision::Due(step) = decision else { return Ok(None) };
+    ) -> Result<SnapshotName, Failure> {
         let stamp = Stamp::at(now.timestamp()).after(self.last_stamp(name, observed)?);
-        Ok(Some(SnapshotName { subvolume: name.clone(), stamp, kind: step.kind() }))
+        Ok(SnapshotName { subvolume: name.clone(), stamp, kind })
     }
 
-    /// Returns the interrupted backup of an earlier run, if it can be resumed.
-    async fn resumed(
+    /// Returns what is to be done with the interrupted backup of an earlier run.
+    async fn found(
         &self,
         name: &SubvolumeName,
         observed: &Observed,
         trigger: Trigger,
         decision: &Decision,
         now: &Zoned,
-    ) -> Result<Option<Resumed>, Failure> {
+    ) -> Result<Found, Failure> {
         let records = self.records.of(name)?;
         let chain = observed.published.chain();
-        let Some((backup, record)) = newest_begun(&records, chain) else { return Ok(None) };
+        let has_journal = |backup: &SnapshotName| self.records.journal(backup).exists();
+        let Some((backup, record)) = newest_begun(&records, chain, has_journal) else {
+            return Ok(Found::Nothing);
+        };
         let found = self.observe_interrupted(backup, &record.run).await;
         let found = found.map_err(ObserveError::from)?;
         let newest = chain.map(|chain| chain.newest());
@@ -141,8 +194,8 @@ impl Planner<'_> {
             parent: chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok()),
         };
         match resume::decide(&now, &found) {
-            None => Ok(None),
-            Some(Ok(resumed)) => Ok(Some(resumed)),
+            None => Ok(Found::Waits(backup.clone())),
+            Some(Ok(resumed)) => Ok(Found::Resumed(resumed)),
             Some(Err(reason)) => {
                 tracing::info!(
                     event = "backup_not_resumed",
@@ -150,7 +203,7 @@ impl Planner<'_> {
                     %backup,
                     "not resuming the interrupted backup, starting over: {reason}"
                 );
-                Ok(None)
+                Ok(Found::Nothing)
             }
         }
     }
@@ -168,26 +221,88 @@ impl Planner<'_> {
         Ok(published.max(on_disk).max(recorded))
     }
 
-    /// Warns if the newest backup comes from another host: two hosts with one prefix
-    /// replace each other's pointer.
-    fn warn_of_another_host(&self, name: &SubvolumeName, observed: &Observed) {
-        let Some(chain) = observed.published.chain() else { return };
-        let host = chain.newest().manifest.host.as_ref();
-        if let Some(host) = host.filter(|host| **host != self.host) {
-            tracing::warn!(
+    /// Compares the origin of the published chain with this host, and returns the lineage of
+    /// a backup that continues it.
+    ///
+    /// # Errors
+    ///
+    /// The chain was made elsewhere.
+    async fn lineage(
+        &self,
+        subvolume: &Subvolume,
+        observed: &Observed,
+    ) -> Result<(Lineage, Relation), Failure> {
+        let ours = self.host.observe(self.btrfs, &subvolume.path).await;
+        let chain = observed.published.chain();
+        let proven = chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok());
+        let parent = if proven.is_some() { ParentHere::Proven } else { ParentHere::Unproven };
+        let published = observed.published_origin.as_ref();
+        let relation = origin::relation(&ours, published, parent, self.adopt);
+        if let (Relation::Other, Some(published)) = (&relation, published) {
+            let (published, ours) = (Box::new(published.clone()), Box::new(ours));
+            return Err(Failure::OtherOrigin { published, ours });
+        }
+        self.log_relation(&subvolume.name, &relation, observed, &ours);
+        let earlier = chain.map_or(&[][..], |chain| &chain.newest().manifest.earlier_origins);
+        let earlier = origin::earlier_origins(&relation, &ours, published, earlier);
+        Ok((Lineage { origin: ours, earlier }, relation))
+    }
+
+    fn log_relation(
+        &self,
+        subvolume: &SubvolumeName,
+        relation: &Relation,
+        observed: &Observed,
+        ours: &Origin,
+    ) {
+        let newest = observed.published.chain().map(|chain| &chain.newest().manifest);
+        let name = newest.and_then(|manifest| manifest.host.as_ref());
+        let other = name.filter(|name| **name != ours.host);
+        let published = observed.published_origin.as_ref();
+        match (relation, published, other) {
+            (Relation::RestoredHere, Some(published), _) => tracing::info!(
+                event = "chain_continued_here",
+                %subvolume,
+                "continuing the chain that was restored here; it was made by {published}"
+            ),
+            (Relation::Adopted, Some(published), _) => tracing::warn!(
+                event = "chain_adopted",
+                %subvolume,
+                "taking over the prefix, as --adopt says; the backups of {published} stay until \
+                 `prune --adopt` deletes them"
+            ),
+            (Relation::SameHost, _, Some(host)) => tracing::warn!(
                 event = "prefix_used_by_another_host",
-                subvolume = %name,
+                %subvolume,
+                host,
+                "the newest backup below this prefix was made by host {host}, which has the \
+                 identity of this host, {}: the host was renamed, or one is a clone of the other; \
+                 give each clone its own prefix and its own /etc/machine-id",
+                ours.host
+            ),
+            (Relation::Unrecorded | Relation::SameFilesystem, _, Some(host)) => tracing::warn!(
+                event = "prefix_used_by_another_host",
+                %subvolume,
                 host,
                 "the newest backup below this prefix was made by host {host}, expected {}; give \
                  each host its own prefix",
-                self.host
-            );
+                ours.host
+            ),
+            (_, _, _) => {}
         }
     }
 }
 
 fn log(plan: &Plan) {
     let Plan { subvolume, decision, next_due, .. } = plan;
+    if let Some(unplanned) = &plan.unplanned {
+        tracing::warn!(
+            event = "unplanned_full",
+            %subvolume,
+            last_full_bytes = unplanned.last_full_bytes,
+            "{unplanned}"
+        );
+    }
     match decision {
         Decision::Due(step) => match (&plan.work, &plan.snapshot) {
             (work @ (Resumption::Resume { .. } | Resumption::PublishOnly { .. }), Some(backup)) => {
@@ -197,13 +312,24 @@ fn log(plan: &Plan) {
                 tracing::info!(event = plan.event(), %subvolume, "{step}");
             }
         },
-        // The timer runs each hour, and cron mails what is written.
-        Decision::NotDue => tracing::debug!(
-            event = plan.event(),
-            %subvolume,
-            next_due = seconds(next_due.at),
-            next_kind = %next_due.kind,
-            "{}", plan.reason()
-        ),
+        Decision::NotDue => {
+            // The timer runs each hour, and cron mails what is written.
+            tracing::debug!(
+                event = plan.event(),
+                %subvolume,
+                next_due = seconds(next_due.at),
+                next_kind = %next_due.kind,
+                "{}", plan.reason()
+            );
+            if let Some(backup) = &plan.waiting {
+                tracing::info!(
+                    event = "backup_waiting",
+                    %subvolume,
+                    %backup,
+                    "an interrupted backup waits until the next one is due; `backup --once` \
+                     finishes it now"
+                );
+            }
+        }
     }
 }

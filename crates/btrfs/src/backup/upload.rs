@@ -29,7 +29,7 @@ use crate::backup::journal_writer::{self, Writer};
 use crate::plan::decide::Step;
 use crate::plan::observed::{Proof, StreamSettings};
 use crate::plan::resume::Resumption;
-use crate::snapshots::cleanup::CreatedBy;
+use crate::snapshots::cleanup::{Cleared, CreatedBy};
 
 /// A host that sleeps every night freezes a long send more than once. A host whose
 /// streams are never sound must not upload for ever.
@@ -87,13 +87,14 @@ impl Backup {
     /// what is in the bucket, so that is removed first.
     async fn prepare_replay(&self, job: &Job<'_>) -> bool {
         self.journal(job).await.is_some()
-            || self.cleanup().clear(&job.backup, &job.run, CreatedBy::ThisRun).await
+            || self.cleanup(job).clear(&job.backup, &job.run, CreatedBy::ThisRun).await
+                == Cleared::All
     }
 
     /// Removes a chunk of a different stream, and all later ones.
     async fn forget_from(&self, job: &Job<'_>, chunk: u64) -> bool {
         let kept = (0..chunk).map(|number| self.layout().chunk(&job.backup, number)).collect();
-        if !self.cleanup().clear_others(&job.backup, &job.run, &kept).await {
+        if !self.cleanup(job).clear_others(&job.backup, &job.run, &kept).await {
             return false;
         }
         let Some(journal) = self.journal(job).await else { return false };
@@ -140,6 +141,8 @@ impl Backup {
             started_at,
             elapsed: began.elapsed(),
             host: &self.host,
+            lineage: &job.lineage,
+            unplanned_full: job.unplanned.clone(),
         };
         let documents = publish::documents(self.layout(), &described, &chunks);
         let publishing = async {
@@ -148,13 +151,13 @@ impl Backup {
                 // Objects that cannot be removed are no part of the backup, and
                 // `clear_others` has warned about them.
                 let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
-                self.cleanup().clear_others(&job.backup, &job.run, &kept).await;
+                self.cleanup(job).clear_others(&job.backup, &job.run, &kept).await;
                 may_stand = Documents::BegunBefore;
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
             let etag = job.observed.pointer_etag.as_deref();
             publish::write_documents(&bucket, layout, &job.backup, &documents, may_stand).await?;
-            publish::point(&bucket, layout, &job.backup, etag).await
+            publish::point(&bucket, layout, (&job.backup, &job.lineage.origin), etag).await
         };
         tokio::select! {
             published = publishing => published?,

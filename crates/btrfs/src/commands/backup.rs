@@ -4,34 +4,39 @@ use std::io::IsTerminal;
 
 use anyhow::{Context, anyhow};
 use btrfs_host::compressed::{self, Form};
-use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::backup::error::Failure;
 use btrfs_to_s3::backup::local_only::{self, LocalSnapshots};
 use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::notify::RunResult;
 use btrfs_to_s3::plan::decide::Trigger;
+use btrfs_to_s3::selection::{MissingBaseDir, Usable};
 use btrfs_to_s3::snapshots::dir::SnapshotDir;
 use btrfs_to_s3::snapshots::record::{RUN_METADATA, Records, RunId};
 use btrfs_to_s3::status::last_runs::{LastRun, LastRuns};
 use s3up_cli::{Exit, ExitWith, ShutdownSignal, Signal};
-use s3up_repository::names::SubvolumeName;
+use s3up_repository::names::{Subvolume, SubvolumeName};
+use s3up_repository::origin::Adopt;
 
 use super::lock::lock;
 use super::{
-    ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, log_start, need_root, now, prune,
-    select_for_backup, stopped_by, warn_of_ignored_conditions,
+    ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, host_identity, log_start, need_root, now,
+    prune, select, stopped_by, usable, warn_of_ignored_conditions,
 };
 
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
 /// lock.
-pub async fn run(config: &Config, trigger: Trigger, names: &[String]) -> anyhow::Result<Exit> {
-    match trigger {
+pub async fn run(
+    config: &Config,
+    request: (Trigger, Adopt),
+    names: &[String],
+) -> anyhow::Result<Exit> {
+    match request.0 {
         // A run with nothing due writes nothing, because cron mails it.
         Trigger::Scheduled => tracing::debug!(event = "command_start", command = "backup"),
         Trigger::Now | Trigger::Full => log_start("backup"),
     }
-    let outcome = back_up(config, trigger, names).await;
+    let outcome = back_up(config, request, names).await;
     if let Some(notify) = &config.notify {
         match &outcome {
             Ok(_) => notify.report(RunResult::Succeeded).await,
@@ -46,23 +51,28 @@ fn is_locked(err: &anyhow::Error) -> bool {
     err.downcast_ref::<ExitWith>().is_some_and(|with| with.exit == Exit::Locked)
 }
 
-async fn back_up(config: &Config, trigger: Trigger, names: &[String]) -> anyhow::Result<Exit> {
+async fn back_up(
+    config: &Config,
+    (trigger, adopt): (Trigger, Adopt),
+    names: &[String],
+) -> anyhow::Result<Exit> {
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = select_for_backup(config, names)?;
-    let btrfs = find_btrfs()?;
+    let selected = select(config, names)?;
     let _lock = lock(config)?;
     let mut state = LastRuns::open(&config.state_path, config.bucket.location());
-    let report = match prepare(config, btrfs, shutdown).await {
-        Ok(backup) => {
-            let planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
+    // Whatever ends the run from here on is noted, so that `status --check` knows it.
+    let report = match prepare(config, adopt, &selected, shutdown).await {
+        Ok((backup, Usable { subvolumes, failed })) => {
+            let mut planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
+            planned.add_failed(failed);
             let report = backup.run(planned, &mut state).await;
             prune_after(config, &backup, &report).await;
             finish_aborts(&backup).await;
             report
         }
         Err(err) => {
-            for subvolume in subvolumes {
+            for subvolume in selected {
                 state.note(&subvolume.name, LastRun::failed(format!("{err:#}"), now().timestamp()));
             }
             return Err(err);
@@ -71,16 +81,23 @@ async fn back_up(config: &Config, trigger: Trigger, names: &[String]) -> anyhow:
     if report.published.is_empty() && report.failed.is_empty() && std::io::stderr().is_terminal() {
         tracing::info!(event = "nothing_due", "no backup is due; `plan` says when the next one is");
     }
-    let Report { published, failed, .. } = report;
-    exit_of(Operation::BackUp, published.len(), failed)
+    let Report { published, not_due, failed, .. } = report;
+    exit_of(Operation::BackUp, published.len() + not_due.len(), failed)
 }
 
-/// Builds everything that a backup needs, and checks the bucket.
-async fn prepare(
-    config: &Config,
-    btrfs: Btrfs,
+/// Checks the paths and the bucket, and builds everything that a backup needs. If no
+/// subvolume can be backed up, the bucket is left alone.
+async fn prepare<'c>(
+    config: &'c Config,
+    adopt: Adopt,
+    selected: &[&'c Subvolume],
     shutdown: ShutdownSignal,
-) -> anyhow::Result<Backup> {
+) -> anyhow::Result<(Backup, Usable<'c>)> {
+    let usable = usable(config, selected, MissingBaseDir::Create)?;
+    if usable.subvolumes.is_empty() {
+        return Err(no_subvolume(usable));
+    }
+    let btrfs = find_btrfs()?;
     let host = host(&btrfs).await?;
     let form = compressed::form(config.stream_form, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
@@ -94,7 +111,30 @@ async fn prepare(
     let records = Records::new(&config.base_dir, config.bucket.location());
     log_upload_limits(config);
     let options = options(config, form);
-    Ok(Backup { options, bucket, btrfs, host, form, shutdown, records, run, clock: CLOCK })
+    let identity = host_identity();
+    let backup = Backup {
+        options,
+        bucket,
+        btrfs,
+        host,
+        identity,
+        adopt,
+        form,
+        shutdown,
+        records,
+        run,
+        clock: CLOCK,
+    };
+    Ok((backup, usable))
+}
+
+fn no_subvolume(Usable { failed, .. }: Usable<'_>) -> anyhow::Error {
+    let failed =
+        failed.into_iter().map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err)));
+    match exit_of(Operation::BackUp, 0, failed.collect()) {
+        Err(err) => err,
+        Ok(_) => anyhow!("no subvolume was selected"),
+    }
 }
 
 fn options(config: &Config, form: Form) -> BackupOptions {
@@ -148,14 +188,18 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     log_start("backup");
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = select_for_backup(config, names)?;
+    let selected = select(config, names)?;
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
+    let Usable { subvolumes, failed: unusable } =
+        usable(config, &selected, MissingBaseDir::Create)?;
     let records = Records::new(&config.base_dir, config.bucket.location());
     let snapshot_dir = SnapshotDir { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
     let now = now().timestamp();
     let made = local_only::snapshot(snapshot_dir, &subvolumes, config.retain, now, &shutdown).await;
-    let LocalSnapshots { snapshots, failed } = made.context("choose a name for this run")?;
+    let LocalSnapshots { snapshots, mut failed } = made.context("choose a name for this run")?;
+    let unusable = unusable.into_iter();
+    failed.extend(unusable.map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err))));
     exit_of(Operation::Snapshot, snapshots.len(), failed)
 }
 
@@ -193,8 +237,10 @@ pub fn exit_of(
     let stopped = failed.iter().find_map(|(_, failure)| stop_of(failure));
     if count == 1 && failed.len() == 1 && stopped.is_none() {
         let (name, failure) = failed.remove(0);
-        return Err(anyhow!(failure).context(format!("{words} {name}")));
+        let exit = if is_refusal(&failure) { Exit::Usage } else { Exit::Failed };
+        return Err(exit.with(anyhow!(failure).context(format!("{words} {name}"))));
     }
+    let all_refused = failed.iter().all(|(_, failure)| is_refusal(failure));
     let names: Vec<_> = failed.iter().map(|(name, _)| name.as_str()).collect();
     let names = names.join(", ");
     for (name, failure) in failed.into_iter().filter(|(_, failure)| stop_of(failure).is_none()) {
@@ -205,9 +251,15 @@ pub fn exit_of(
     match (stopped, names.is_empty(), done) {
         (Some(stop), _, _) => Err(Exit::from(stop).with(anyhow!("stopped by a signal: {what}"))),
         (None, true, _) => Ok(Exit::Done),
+        (None, false, 0) if all_refused => Err(Exit::Usage.with(anyhow!("{what}"))),
         (None, false, 0) => Err(anyhow!("{what}")),
         (None, false, _) => Err(Exit::Partial.with(anyhow!("{what}"))),
     }
+}
+
+/// True if nothing was done because the configuration does not fit the bucket.
+fn is_refusal(failure: &Failure) -> bool {
+    matches!(failure, Failure::OtherOrigin { .. } | Failure::Selection(_))
 }
 
 fn stop_of(failure: &Failure) -> Option<Signal> {

@@ -1,6 +1,9 @@
 //! `list`: prints what the bucket holds.
 
 use anyhow::anyhow;
+use btrfs_to_s3::status::Proofs;
+use btrfs_to_s3::status::last_drills::Drills;
+use btrfs_to_s3::status::last_verified::LastVerifies;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::error_chain;
 use s3up_repository::catalogue::Catalogue;
@@ -18,13 +21,23 @@ pub async fn run(access: &BucketAccess, names: &[String], output: Output) -> any
     let bucket = connect(&access.bucket, &shutdown).await?;
     let layout = &access.bucket.layout;
     let now = now().timestamp();
+    // Without a configuration there are no state files.
+    let files = access.config.as_ref().map(|config| {
+        let (path, location) = (&config.state_path, config.bucket.location());
+        (Drills::open(path, location.clone()), LastVerifies::open(path, location))
+    });
     let mut all = Vec::new();
     for name in access.subvolumes(&bucket, names, &shutdown).await? {
         let catalogue = tokio::select! {
             catalogue = Catalogue::read(&bucket, layout, &name) => catalogue?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
-        all.push(Contents::of(&catalogue, layout, now));
+        let proofs = Proofs {
+            drill: files.as_ref().and_then(|(drills, _)| drills.last(&name)),
+            verifies: files.as_ref().map(|(_, verifies)| verifies),
+            subvolume: &name,
+        };
+        all.push(Contents::of(&catalogue, layout, &proofs, now));
     }
     print(&match output {
         Output::Table => to_table(&all),

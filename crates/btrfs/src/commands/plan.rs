@@ -8,19 +8,24 @@ use btrfs_to_s3::config::Config;
 use btrfs_to_s3::forecast::{ForecastError, Forecaster};
 use btrfs_to_s3::plan::decide::Trigger;
 use btrfs_to_s3::plan::resume::Resumption;
+use btrfs_to_s3::selection::{MissingBaseDir, Usable};
 use btrfs_to_s3::snapshots::record::Records;
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::error_chain;
+use s3up_repository::documents::Bucket;
+use s3up_repository::origin::Adopt;
 
 use super::backup::{Operation, exit_of};
-use super::show::plan::{ForecastLine, to_json, to_table};
+use super::show::plan::{Details, ForecastLine, Prunes, to_json, to_table};
 use super::{
-    Output, connect, find_btrfs, host_name, need_root, now, print, select_for_backup, stopped_by,
+    Output, connect, find_btrfs, host_identity, need_root, now, print, prune, select, stopped_by,
+    usable,
 };
 
 /// The arguments as typed.
 pub struct Request {
     pub trigger: Trigger,
+    pub adopt: Adopt,
     pub names: Vec<String>,
     /// True if the bytes of each backup are forecast.
     pub bytes: bool,
@@ -28,10 +33,11 @@ pub struct Request {
 
 /// Takes no lock and writes nothing, but for the temporary snapshots of a forecast.
 pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::Result<Exit> {
-    let Request { trigger, names, bytes } = request;
+    let Request { trigger, adopt, names, bytes } = request;
     need_root()?;
     let shutdown = ShutdownSignal::listen();
-    let subvolumes = select_for_backup(config, &names)?;
+    let selected = select(config, &names)?;
+    let Usable { subvolumes, failed } = usable(config, &selected, MissingBaseDir::Leave)?;
     let btrfs = find_btrfs()?;
     let form = compressed::form(config.stream_form, &btrfs).await;
     let form = form.map_err(|err| Exit::Usage.with(err))?;
@@ -45,20 +51,24 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
         location: &config.bucket.location(),
         schedule: &config.schedule,
         records: &records,
-        host: &host_name(),
+        host: &host_identity(),
+        adopt,
         settings: &config.bucket.stream_settings(form),
         shutdown: &shutdown,
     };
-    let planned = planner.plan(&subvolumes, trigger, &now()).await;
+    let mut planned = planner.plan(&subvolumes, trigger, &now()).await;
+    planned.add_failed(failed);
+    let prunes = prunes(config, &bucket, &planned).await?;
     let forecaster =
         Forecaster { btrfs: &btrfs, base_dir: &config.base_dir, form, shutdown: &shutdown };
     let mut found = Forecasts { lines: Vec::new(), failed: Vec::new() };
     if bytes {
         found = forecasts(&planned, &forecaster).await?;
     }
+    let details = Details { forecasts: &found.lines, prunes: &prunes };
     print(&match output {
-        Output::Table => to_table(&planned, &found.lines),
-        Output::Json => to_json(&planned, &found.lines),
+        Output::Table => to_table(&planned, details),
+        Output::Json => to_json(&planned, details),
     })?;
     let exit = exit_of(Operation::Plan, planned.jobs.len(), planned.failed)?;
     if !found.failed.is_empty() {
@@ -116,4 +126,15 @@ async fn forecast(
         Resumption::PublishOnly { .. } => return Ok(None),
     };
     Ok(Some(found))
+}
+
+/// Returns what the backups of this plan will delete from the bucket.
+async fn prunes(config: &Config, bucket: &Bucket, planned: &Planned<'_>) -> anyhow::Result<Prunes> {
+    let mut prunes = Prunes::new();
+    for snapshot in planned.jobs.iter().filter_map(|job| job.plan.snapshot.as_ref()) {
+        if let Some(prune) = prune::preview(config, bucket, snapshot).await? {
+            prunes.insert(snapshot.subvolume.clone(), prune);
+        }
+    }
+    Ok(prunes)
 }

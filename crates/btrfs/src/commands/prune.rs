@@ -8,16 +8,18 @@ use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::Size;
 use s3up_repository::catalogue::Catalogue;
 use s3up_repository::documents::Bucket;
-use s3up_repository::names::SubvolumeName;
+use s3up_repository::names::{SnapshotName, SubvolumeName};
+use s3up_repository::origin::Adopt;
 use s3up_repository::prune::journal::Journal;
 use s3up_repository::prune::orphans::orphans;
 use s3up_repository::prune::{Planned, Prune, PruneError, Pruned};
+use s3up_repository::retention::PrunePlan;
 use s3up_store::Versioning;
 
 use super::lock::lock;
 use super::{CLOCK, Output, PROBE_RETRY_FOR, connect, log_start, now, print, select, stopped_by};
 use crate::commands::show::json;
-use crate::commands::show::prune::{PruneLine, to_lines, to_table};
+use crate::commands::show::prune::{Deletion, PruneLine, to_lines, to_table};
 
 /// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
@@ -32,7 +34,7 @@ pub enum Operation {
 /// Prints what is deleted and kept, and deletes.
 pub async fn run(
     config: &Config,
-    operation: Operation,
+    (operation, adopt): (Operation, Adopt),
     names: &[String],
     output: Output,
 ) -> anyhow::Result<Exit> {
@@ -43,7 +45,8 @@ pub async fn run(
     let subvolumes = select(config, names)?;
     let _lock = if operation == Operation::Delete { Some(lock(config)?) } else { None };
     let bucket = connect(&config.bucket, &shutdown).await?;
-    let prune = prune_of(config, &bucket);
+    let mut prune = prune_of(config, &bucket);
+    prune.retention.adopts = adopt == Adopt::Yes;
     let mut journal = journal_of(config);
     let now = now().timestamp();
     let (mut all, mut lines) = (Vec::new(), Vec::new());
@@ -124,21 +127,73 @@ async fn delete(
     journal: &mut Journal,
 ) -> Result<Pruned, PruneError> {
     let subvolume = &planned.catalogue.subvolume;
+    log_plan(planned);
     let pruned = prune.apply(planned, journal).await?;
     let swept = prune.sweep_uploads(subvolume, CLOCK.now()).await?;
     if pruned != Pruned::default() || swept > 0 {
         let Pruned { backups, objects } = pruned;
+        let bytes = planned.plan.bytes();
         tracing::info!(
             event = "pruned",
             %subvolume,
             backups,
             objects,
             uploads = swept,
-            bytes = planned.plan.bytes(),
-            "{}", Size(planned.plan.bytes())
+            bytes,
+            "{}{}", Size(bytes), remains(prune, bytes).await
         );
     }
     Ok(pruned)
+}
+
+/// Says in the log what is about to be deleted, and what can still be restored.
+fn log_plan(Planned { catalogue, plan }: &Planned) {
+    let subvolume = &catalogue.subvolume;
+    if plan.steps.is_empty() {
+        return;
+    }
+    for step in &plan.steps {
+        let manifest = &step.manifest;
+        tracing::info!(event = "backup_to_be_deleted", %subvolume, %manifest, bytes = step.bytes);
+    }
+    tracing::info!(
+        event = "prune_planned",
+        %subvolume,
+        backups = plan.steps.len(),
+        bytes = plan.bytes(),
+        "{}", Deletion(plan)
+    );
+}
+
+/// Says what of the deleted bytes S3 keeps.
+async fn remains(prune: &Prune<'_>, bytes: u64) -> &'static str {
+    if bytes == 0 {
+        return "";
+    }
+    match prune.bucket.store.probe(prune.layout.prefix(), PROBE_RETRY_FOR).await {
+        Ok(Versioning::Enabled) => {
+            ", all of it kept as old versions: the bucket keeps versions, and S3 charges for them \
+             until a lifecycle rule (NoncurrentVersionExpiration) removes them"
+        }
+        Ok(Versioning::Off) => "",
+        Ok(Versioning::Unknown) | Err(_) => {
+            ", unless the bucket keeps versions, which could not be found out"
+        }
+    }
+}
+
+/// Returns what the prune at the end of this backup will delete. `None` if the backup
+/// does not prune.
+pub async fn preview(
+    config: &Config,
+    bucket: &Bucket,
+    backup: &SnapshotName,
+) -> Result<Option<PrunePlan>, PruneError> {
+    if !config.prune_after_backup {
+        return Ok(None);
+    }
+    let now = now().timestamp();
+    prune_of(config, bucket).preview(backup, &journal_of(config), now).await.map(Some)
 }
 
 /// Warns that a bucket with versioning keeps what is deleted.

@@ -4,16 +4,20 @@
 use anyhow::anyhow;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::nested;
+use btrfs_to_s3::origin::HostIdentity;
 use btrfs_to_s3::status::check::{Checked, line, problems};
 use btrfs_to_s3::status::last_drills::Drills;
 use btrfs_to_s3::status::last_runs::LastRuns;
+use btrfs_to_s3::status::last_verified::LastVerifies;
 use btrfs_to_s3::status::{Sources, status};
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::error_chain;
 use s3up_repository::documents::Bucket;
 use s3up_repository::names::Subvolume;
 
-use super::{Output, connect, find_btrfs, need_root, now, print, select, stopped_by};
+use super::{
+    Output, connect, find_btrfs, host_identity, need_root, now, print, select, stopped_by,
+};
 use crate::commands::show::json;
 use crate::commands::show::status::to_text;
 
@@ -28,15 +32,17 @@ pub async fn run(
     let subvolumes = select(config, names)?;
     let state = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
+    let verifies = LastVerifies::open(&config.state_path, config.bucket.location());
     let bucket = connect(&config.bucket, &shutdown).await?;
-    let sources = sources(config, &bucket, (&state, &drills));
+    let host = host_identity();
+    let sources = sources(config, &bucket, (&state, &drills, &verifies), &host);
     let now = now();
     let mut all = Vec::new();
     let mut failed = Vec::new();
     for subvolume in subvolumes {
         let name = &subvolume.name;
         let found = tokio::select! {
-            found = status(&sources, name, (&now, history_count)) => found,
+            found = status(&sources, subvolume, (&now, history_count)) => found,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
         match found {
@@ -67,6 +73,8 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let subvolumes = select(config, names)?;
     let state = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
+    let verifies = LastVerifies::open(&config.state_path, config.bucket.location());
+    let host = host_identity();
     let (connected, now) = (connect(&config.bucket, &shutdown).await, now());
     let mut found = Vec::new();
     for subvolume in &subvolumes {
@@ -74,9 +82,9 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
         let status = match &connected {
             Err(err) => Err(format!("{err:#}")),
             Ok(bucket) => {
-                let sources = sources(config, bucket, (&state, &drills));
+                let sources = sources(config, bucket, (&state, &drills, &verifies), &host);
                 tokio::select! {
-                    found = status(&sources, name, (&now, 0)) => {
+                    found = status(&sources, subvolume, (&now, 0)) => {
                         found.map_err(|err| format!("{:#}", anyhow!(err)))
                     }
                     stop = shutdown.wait() => return Err(stopped_by(stop)),
@@ -130,14 +138,18 @@ async fn nested_problems(config: &Config, subvolumes: &[&Subvolume]) -> Option<V
 fn sources<'a>(
     config: &'a Config,
     bucket: &'a Bucket,
-    (runs, drills): (&'a LastRuns, &'a Drills),
+    (runs, drills, verifies): (&'a LastRuns, &'a Drills, &'a LastVerifies),
+    host: &'a HostIdentity,
 ) -> Sources<'a> {
     Sources {
         bucket,
         layout: &config.bucket.layout,
         schedule: &config.schedule,
+        retention: config.retention,
+        host,
         runs,
         drills,
+        verifies,
         has_drills: config.drill_dir.is_some(),
     }
 }

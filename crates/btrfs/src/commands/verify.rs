@@ -1,17 +1,18 @@
 //! `verify`: checks that everything exists and is what was sent.
 
 use anyhow::anyhow;
+use btrfs_to_s3::status::last_verified::{LastVerified, LastVerifies};
 use s3up_cli::{Exit, ShutdownSignal};
 use s3up_repository::audit::Expected;
 use s3up_repository::verify::{Depth, Verify};
 
 use super::bucket_args::BucketAccess;
 use super::show::progress::bars;
-use super::{CLOCK, Output, connect, print, stopped_by};
+use super::{CLOCK, Output, connect, now, print, stopped_by};
 use crate::commands::show::json;
 use crate::commands::show::verify::{VerifyLine, to_table};
 
-/// Takes no lock, writes nothing, and needs no root.
+/// Takes no lock and needs no root. It writes only what `status` shows of it.
 pub async fn run(
     access: &BucketAccess,
     names: &[String],
@@ -32,12 +33,20 @@ pub async fn run(
         clock: CLOCK,
         progress: &bars(),
     };
+    // Without a configuration there is no state file.
+    let mut verifies = access
+        .config
+        .as_ref()
+        .map(|config| LastVerifies::open(&config.state_path, config.bucket.location()));
     let mut all = Vec::new();
     for name in access.subvolumes(&bucket, names, &shutdown).await? {
         let verified = tokio::select! {
             verified = verify.run(&name) => verified?,
             stop = shutdown.wait() => return Err(stopped_by(stop)),
         };
+        if let Some(verifies) = &mut verifies {
+            verifies.note(&name, LastVerified::of(&verified, depth, now().timestamp()));
+        }
         all.push(VerifyLine::of(&verified, depth));
     }
     print(&match output {

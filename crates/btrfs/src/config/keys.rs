@@ -76,6 +76,10 @@ pub(super) const KEYS: &[Key] = &[
         "Data that is created and deleted between two backups is never uploaded."),
     key("schedule.run_at", Value("02:00"), "local time", "`HH:MM`",
         "On its day, a backup is due from this time on, even if the timer runs every hour."),
+    key("schedule.unplanned_full", Value("warn"), "word", "`warn`, `refuse`",
+        "A full that is not due but needed, because the parent of an incremental is gone or \
+         changed: `warn` makes it with a warning, `refuse` fails instead. `backup --full` makes it \
+         in any case."),
     key("snapshots.base_dir", Value("/srv/snapshots"), "path",
         "an existing directory on the filesystem of the subvolumes",
         "Snapshot directory. Configurations with different prefixes may share it."),
@@ -131,6 +135,9 @@ pub(super) const KEYS: &[Key] = &[
     key("retention.generations", Value("1"), "generations", "at least 1",
         "Number of generations to keep in the bucket. An older one is deleted once the newest \
          full has a published incremental."),
+    key("retention.keep_days", Value("30"), "days", "0 to 36,500",
+        "Length of the restore window. A generation that is needed to go back to any moment in \
+         it is not deleted, whatever the other rules say. `0` is no window."),
     key("retention.min_age_days", Unset, "days", "0 to 36,500",
         "Least age of a generation that is deleted. If unset, it is the time that S3 charges for \
          in any case, by storage class."),

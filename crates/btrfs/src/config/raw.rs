@@ -55,6 +55,7 @@ pub struct Schedule {
     pub full_every_days: Option<u32>,
     pub incremental_every_days: Option<u32>,
     pub run_at: Option<String>,
+    pub unplanned_full: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,6 +104,7 @@ pub struct S3 {
 #[derive(Debug, Default, Deserialize)]
 pub struct Retention {
     pub generations: Option<u32>,
+    pub keep_days: Option<u32>,
     pub min_age_days: Option<u32>,
     pub prune: Option<String>,
 }

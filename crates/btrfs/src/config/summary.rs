@@ -84,7 +84,8 @@ impl Config {
         toml.section("schedule")
             .value("full_every_days", schedule.full_every_days)
             .value("incremental_every_days", schedule.incremental_every_days)
-            .text("run_at", &schedule.run_at.strftime("%H:%M").to_string());
+            .text("run_at", &schedule.run_at.strftime("%H:%M").to_string())
+            .text("unplanned_full", schedule.unplanned_full.word());
         toml.section("snapshots").path("base_dir", &self.base_dir).value("retain", self.retain);
         toml.section("subvolumes").line("paths = [");
         for Subvolume { name, path } in &self.subvolumes {
@@ -149,7 +150,9 @@ impl Config {
     }
 
     fn policies(&self, toml: &mut Toml) {
-        toml.section("retention").value("generations", self.retention.generations);
+        toml.section("retention")
+            .value("generations", self.retention.generations)
+            .value("keep_days", self.retention.keep_days);
         match self.retention.min_age {
             MinAge::Days(days) => toml.value("min_age_days", days),
             MinAge::ByClass => toml.unset("min_age_days", "by storage class"),

@@ -5,8 +5,10 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_repository::retention::{MinAge, Retention};
 
 use super::raw;
+use crate::plan::unplanned::UnplannedFull;
 
 const GENERATIONS: u32 = 1;
+const KEEP_DAYS: u32 = 30;
 
 /// Returns which backups stay in the bucket.
 pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retention, ConfigError> {
@@ -23,7 +25,12 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
             return Err(source.invalid("retention.min_age_days", what));
         }
     };
-    Ok(Retention { generations: generations as usize, min_age })
+    let keep_days = raw.keep_days.unwrap_or(KEEP_DAYS);
+    if keep_days > super::EVERY_DAYS_MAX {
+        let what = format!("is {keep_days}, expected 0 to {}", super::EVERY_DAYS_MAX);
+        return Err(source.invalid("retention.keep_days", what));
+    }
+    Ok(Retention { generations: generations as usize, keep_days, min_age, adopts: false })
 }
 
 /// Returns whether a backup ends with a prune.
@@ -56,6 +63,21 @@ fn protocol(raw: &raw::Send, source: &Source) -> Result<WantedProtocol, ConfigEr
         Some(other) => {
             let what = format!("expected one of auto, 1, 2, found {other:?}");
             Err(source.invalid("send.protocol", what))
+        }
+    }
+}
+
+/// Returns what becomes of a full that the schedule did not ask for.
+pub(super) fn unplanned_full(
+    raw: &raw::Schedule,
+    source: &Source,
+) -> Result<UnplannedFull, ConfigError> {
+    match raw.unplanned_full.as_deref() {
+        None | Some("warn") => Ok(UnplannedFull::Warn),
+        Some("refuse") => Ok(UnplannedFull::Refuse),
+        Some(other) => {
+            let what = format!("expected one of warn, refuse, found {other:?}");
+            Err(source.invalid("schedule.unplanned_full", what))
         }
     }
 }

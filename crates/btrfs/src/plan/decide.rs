@@ -55,6 +55,8 @@ pub enum Why {
     Requested,
     /// An earlier run started this full and was interrupted.
     Interrupted,
+    /// `--adopt`: this host takes the prefix over.
+    Adopted,
     ManifestMissing {
         key: String,
     },
@@ -105,6 +107,8 @@ pub enum WhyNow {
     Requested,
     /// An earlier run started this incremental and was interrupted.
     Interrupted,
+    /// The interrupted backup of an earlier run was finished first.
+    AfterInterrupted,
     /// `incremental_every_days` have passed.
     Due {
         last_at: Timestamp,

@@ -35,6 +35,7 @@ impl fmt::Display for Why {
             Why::FirstBackup => f.write_str("no backup has been published yet"),
             Why::Requested => f.write_str("requested with --full"),
             Why::Interrupted => f.write_str("an earlier run was interrupted"),
+            Why::Adopted => f.write_str("this host takes over the prefix (--adopt)"),
             Why::ManifestMissing { key } => {
                 write!(f, "the published manifest {key} is not in the bucket")
             }
@@ -89,6 +90,9 @@ impl fmt::Display for WhyNow {
         match self {
             WhyNow::Requested => f.write_str("requested with --once"),
             WhyNow::Interrupted => f.write_str("an earlier run was interrupted"),
+            WhyNow::AfterInterrupted => {
+                f.write_str("what changed since the backup that was interrupted")
+            }
             WhyNow::Due { last_at, since, days } => {
                 let (last_at, since) = (seconds(*last_at), seconds(*since));
                 write!(f, "due since {since}, {} after the last backup ({last_at})", Days(*days))

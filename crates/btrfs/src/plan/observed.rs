@@ -103,17 +103,20 @@ pub enum Unusable {
     Other,
 }
 
-/// Returns the newest backup that was started and is not in the chain.
+/// Returns the newest backup that was started and is not in the chain. One with a journal
+/// goes first: without one nothing of it is in the bucket.
 pub fn newest_begun<'r>(
     records: &'r [(SnapshotName, Record)],
     chain: Option<&Chain>,
+    has_journal: impl Fn(&SnapshotName) -> bool,
 ) -> Option<&'r (SnapshotName, Record)> {
     let is_published = |name: &SnapshotName| {
         let mut entries = chain.into_iter().flat_map(Chain::entries);
         entries.any(|entry| entry.manifest.snapshot.name == name.to_string())
     };
     let begun = records.iter().filter(|(_, record)| record.state == State::Begun);
-    begun.filter(|(name, _)| !is_published(name)).max_by_key(|(name, _)| name.stamp)
+    let begun = begun.filter(|(name, _)| !is_published(name));
+    begun.max_by_key(|(name, _)| (has_journal(name), name.stamp))
 }
 
 impl fmt::Display for StreamSettings {

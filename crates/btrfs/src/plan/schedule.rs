@@ -11,6 +11,8 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use s3up_repository::names::Kind;
 
+use super::unplanned::UnplannedFull;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// At least 1.
@@ -19,6 +21,7 @@ pub struct Schedule {
     pub incremental_every_days: u32,
     /// Local time.
     pub run_at: Time,
+    pub unplanned_full: UnplannedFull,
 }
 
 /// Time at which the next backup is due, and its kind.
@@ -133,8 +136,12 @@ mod tests {
 
     #[test]
     fn whichever_comes_first_is_next() {
-        let schedule =
-            Schedule { full_every_days: 30, incremental_every_days: 7, run_at: Time::midnight() };
+        let schedule = Schedule {
+            full_every_days: 30,
+            incremental_every_days: 7,
+            run_at: Time::midnight(),
+            unplanned_full: UnplannedFull::Warn,
+        };
         #[rustfmt::skip]
         let cases = [
             // full on      last on       next on

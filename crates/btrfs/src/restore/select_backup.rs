@@ -8,7 +8,7 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::manifest::Pointer;
 use s3up_repository::names::{Kind, SubvolumeName};
-use s3up_repository::stamp::{Stamp, seconds, stamp_of};
+use s3up_repository::stamp::{Stamp, seconds, stamp_of, timestamp};
 
 use super::error::RestoreError;
 
@@ -30,6 +30,8 @@ struct ListedBackups {
     last: Option<Stamp>,
     /// The newest backup that is old enough.
     found: Option<(Stamp, Key)>,
+    /// True if a backup is dated later than the time, and S3 had it by then.
+    was_ahead: bool,
 }
 
 pub struct Chooser<'a> {
@@ -100,6 +102,11 @@ impl Chooser<'_> {
                 let stamps = page.iter().filter_map(|listed| stamp_of(&prefix, &listed.key));
                 let stamps = stamps.filter(|(stamp, _)| newest.is_none_or(|max| *stamp <= max));
                 stamps.for_each(|(stamp, key)| names.add(stamp, key, time));
+                names.was_ahead |= page.iter().any(|listed| {
+                    let written_at = timestamp(listed.modified_at);
+                    stamp_of(&prefix, &listed.key)
+                        .is_some_and(|(stamp, _)| written_at <= time && stamp.time() > time)
+                });
             }
         }
         Ok(names)
@@ -136,7 +143,7 @@ impl ListedBackups {
 
     fn in_words(&self) -> String {
         let time = |stamp: Stamp| seconds(stamp.time());
-        match (self.first, self.last) {
+        let found = match (self.first, self.last) {
             (Some(first), Some(last)) if self.count > 1 => format!(
                 "there are {} backups, from {} to {} (see `list`)",
                 self.count,
@@ -145,6 +152,13 @@ impl ListedBackups {
             ),
             (Some(only), _) => format!("there is one backup, from {}", time(only)),
             (None, _) => "there are no backups of it".to_owned(),
+        };
+        match self.was_ahead {
+            true => format!(
+                "{found}; one of them was written by then, so the clock of its host was ahead: \
+                 select it with `--manifest-key`"
+            ),
+            false => found,
         }
     }
 }
@@ -182,6 +196,9 @@ mod tests {
     fn the_existing_backups_are_described_by_count_and_time() {
         let words = |stamps: &[&str]| names(stamps, "2030-01-01T00:00:00Z").in_words();
         assert_eq!(words(&[]), "there are no backups of it");
+        let mut ahead = names(&["20260101T000000Z"], "2025-12-31T23:59:00Z");
+        ahead.was_ahead = true;
+        assert!(ahead.in_words().ends_with("select it with `--manifest-key`"));
         assert_eq!(words(&["20260101T000000Z"]), "there is one backup, from 2026-01-01T00:00:00Z");
         assert_eq!(
             words(&["20260102T000000Z", "20260101T000000Z"]),

@@ -1,11 +1,13 @@
 //! Cleanup: removes old snapshots, and what an interrupted or failed run left on disk
 //! and in the bucket.
 //!
-//! The [records](crate::snapshots::record) say what that is; the bucket is tidied first,
-//! then the snapshot goes, its record last. In the bucket only objects that
-//! carry the run of the record are deleted. Nothing goes before a newer backup
-//! is published; the published snapshot never goes, for the next incremental
-//! needs it; and where the published chain cannot be read, nothing goes at all.
+//! The [records](crate::snapshots::record) say what that may be, and the bucket decides
+//! ([`leftover`]): a backup that is whole there is never removed, whatever a record
+//! says. The bucket is tidied first, then the snapshot goes, its record last. In the
+//! bucket only objects that carry the run of the record are deleted. Nothing goes before
+//! a newer backup is published; the published snapshot never goes, for the next
+//! incremental needs it; and where the published chain cannot be read, nothing goes at
+//! all.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,9 +17,11 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::names::SnapshotName;
 use s3up_repository::published::Published;
+use s3up_repository::stamp::Stamp;
 use s3up_store::{Store, StoreError};
 
 use crate::snapshots::dir::SnapshotDir;
+use crate::snapshots::leftover::{self, Age, WrittenBy};
 use crate::snapshots::record::{RUN_METADATA, Record, RunId, State};
 
 /// Limits the cleanup after an earlier run; the next run can finish it.
@@ -104,7 +108,22 @@ pub struct Cleanup<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub snapshot_dir: SnapshotDir<'a>,
+    /// The run of this process.
+    pub this_run: &'a RunId,
+    /// Time of the newest backup that was published when this run was planned.
+    pub published_at: Option<Stamp>,
     pub clock: Clock,
+}
+
+/// The state of the bucket after the removal of an unfinished backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleared {
+    /// Nothing of it is left.
+    All,
+    /// It is a backup, so nothing was removed.
+    IsBackup,
+    /// Something is left, and a warning says what.
+    Not,
 }
 
 impl Cleanup<'_> {
@@ -132,23 +151,28 @@ impl Cleanup<'_> {
     }
 
     /// Removes what an unpublished backup left in the bucket and on disk, then its
-    /// record.
+    /// record. If the bucket shows that it is a backup, corrects the record instead.
     pub async fn remove_unpublished(
         &self,
         name: &SnapshotName,
         run: &RunId,
         created_by: CreatedBy,
     ) {
-        if self.clear(name, run, created_by).await {
-            self.snapshot_dir.remove(name).await;
+        match self.clear(name, run, created_by).await {
+            Cleared::All => self.snapshot_dir.remove(name).await,
+            Cleared::IsBackup => {
+                if let Err(err) = self.snapshot_dir.records.write(name, run, State::Published) {
+                    tracing::warn!(event = "record_not_written", "{}", error_chain(&err));
+                }
+            }
+            Cleared::Not => {}
         }
     }
 
-    /// Removes what an unpublished backup left in the bucket. Returns `false` if
-    /// anything is left, after a warning.
-    pub async fn clear(&self, name: &SnapshotName, run: &RunId, created_by: CreatedBy) -> bool {
+    /// Removes what an unpublished backup left in the bucket.
+    pub async fn clear(&self, name: &SnapshotName, run: &RunId, created_by: CreatedBy) -> Cleared {
         let removal = Removal { cleanup: self, backup: name, run, limit: created_by.time_max() };
-        removal.within_limit(removal.everything()).await
+        removal.within_limit(removal.everything()).await.unwrap_or(Cleared::Not)
     }
 
     /// Removes the objects of a backup except the chunks `kept`, before it is
@@ -160,7 +184,8 @@ impl Cleanup<'_> {
         kept: &BTreeSet<Key>,
     ) -> bool {
         let removal = Removal { cleanup: self, backup: name, run, limit: SWEEP_TIME_MAX };
-        removal.within_limit(removal.chunks_but(kept)).await
+        let chunks = async { removal.chunks_but(kept).await.map(|removed| removal.log(removed)) };
+        removal.within_limit(chunks).await.is_some()
     }
 }
 
@@ -173,15 +198,14 @@ struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    async fn within_limit(&self, removing: impl Future<Output = Result<u64, StoreError>>) -> bool {
+    /// Returns `None` after a warning if the time is over or the store fails.
+    async fn within_limit<T>(
+        &self,
+        removing: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
         let Removal { backup, limit, .. } = self;
         let reason = match tokio::time::timeout(*limit, removing).await {
-            Ok(Ok(removed)) => {
-                if removed > 0 {
-                    tracing::info!(event = "leftover_removed", %backup, objects = removed);
-                }
-                return true;
-            }
+            Ok(Ok(done)) => return Some(done),
             Ok(Err(err)) => error_chain(&err),
             Err(_) => format!("gave up after {} s", limit.as_secs()),
         };
@@ -191,18 +215,69 @@ impl Removal<'_> {
             "cannot remove what an unfinished backup left in the bucket, a later run tries again: \
              {reason}"
         );
-        false
+        None
     }
 
-    /// Removes the manifest first and the chunks last, and nothing that another run
-    /// stored under the same keys.
-    async fn everything(&self) -> Result<u64, StoreError> {
+    fn log(&self, removed: u64) {
+        let backup = self.backup;
+        if removed > 0 {
+            tracing::info!(event = "leftover_removed", %backup, objects = removed);
+        }
+    }
+
+    /// Asks the bucket what this is. If it never was a backup, removes the manifest first
+    /// and the chunks last, and nothing that another run stored under the same keys.
+    async fn everything(&self) -> Result<Cleared, StoreError> {
         let Cleanup { bucket, layout, .. } = self.cleanup;
+        match self.decide().await? {
+            leftover::Removal::Remove => {}
+            leftover::Removal::IsBackup => {
+                self.warn_of_backup();
+                return Ok(Cleared::IsBackup);
+            }
+            leftover::Removal::Keep { reason } => {
+                let backup = self.backup;
+                tracing::warn!(
+                    event = "leftover_kept",
+                    %backup,
+                    "not removing what an unfinished backup seems to have left in the bucket: \
+                     {reason}; check it with `list`"
+                );
+                return Ok(Cleared::Not);
+            }
+        }
         let mut removed = 0;
         for key in [layout.manifest(self.backup), layout.parts(self.backup)] {
             removed += remove_if_ours(&bucket.store, &key, self.run, self.retry_for()).await?;
         }
-        Ok(removed + self.chunks_but(&BTreeSet::new()).await?)
+        self.log(removed + self.chunks_but(&BTreeSet::new()).await?);
+        Ok(Cleared::All)
+    }
+
+    async fn decide(&self) -> Result<leftover::Removal, StoreError> {
+        let Cleanup { bucket, layout, this_run, published_at, .. } = self.cleanup;
+        let bucket = Bucket { retry_for: self.retry_for(), ..(*bucket).clone() };
+        let found = leftover::look(&bucket, layout, self.backup).await?;
+        let written_by = match self.run == *this_run {
+            true => WrittenBy::ThisProcess,
+            false => WrittenBy::AsRecorded,
+        };
+        let age = match published_at.is_none_or(|at| self.backup.stamp > at) {
+            true => Age::NewerThanPublished,
+            false => Age::Older,
+        };
+        Ok(leftover::may_be_removed(&found, written_by, age))
+    }
+
+    fn warn_of_backup(&self) {
+        let backup = self.backup;
+        tracing::warn!(
+            event = "leftover_is_a_backup",
+            %backup,
+            "the snapshot record says that this backup was not published, but the bucket holds \
+             all of it: nothing is deleted, and the record is corrected; the snapshot directory \
+             was probably rolled back or restored"
+        );
     }
 
     /// Removes the chunks except `kept`, and incomplete uploads of chunks.

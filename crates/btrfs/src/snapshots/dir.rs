@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use btrfs_host::subvolume;
 use btrfs_host::tool::{Btrfs, ToolError};
 use s3up_core::error_chain;
-use s3up_repository::names::{SnapshotName, Subvolume};
+use s3up_repository::names::SnapshotName;
 
 use crate::snapshots::record::{RecordError, Records, RunId, State};
+
+/// More configurations than ever share one directory.
+const NAMES_TRIED_MAX: u32 = 60;
 
 #[derive(Debug, thiserror::Error)]
 #[error("list {path:?}")]
@@ -23,13 +26,29 @@ pub enum SnapshotDirError {
     Record(#[from] RecordError),
     #[error(transparent)]
     Snapshot(#[from] ToolError),
+    #[error(
+        "make a snapshot in {folder:?}: the names of {NAMES_TRIED_MAX} seconds are taken, the last \
+         is {last}; check the clock, and what other program makes snapshots there"
+    )]
+    NoFreeName { folder: PathBuf, last: SnapshotName },
 }
 
-/// Returns our snapshots in a directory, ordered by subvolume and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Yes,
+    NameIsTaken,
+}
+
+/// Returns our snapshots in a directory, ordered by subvolume and time. A directory that
+/// does not exist yet has none.
 pub fn snapshots_in(folder: &Path) -> Result<Vec<SnapshotName>, ListError> {
     let list = |source| ListError { path: folder.to_owned(), source };
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(list)? {
+    let entries = match std::fs::read_dir(folder) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(names),
+        entries => entries.map_err(list)?,
+    };
+    for entry in entries {
         let name = entry.map_err(list)?.file_name();
         names.extend(name.to_str().and_then(SnapshotName::parse));
     }
@@ -59,17 +78,50 @@ impl SnapshotDir<'_> {
         self.base_dir.join(snapshot.to_string())
     }
 
+    /// True if the snapshot is on disk.
+    pub fn has(&self, snapshot: &SnapshotName) -> bool {
+        self.path_of(snapshot).symlink_metadata().is_ok()
+    }
+
+    /// Makes a snapshot of the subvolume at `of`, under this name or, if another
+    /// configuration that shares the directory has taken it, at the next free second.
+    /// Returns its name.
     pub async fn make(
         &self,
-        subvolume: &Subvolume,
+        of: &Path,
         snapshot: &SnapshotName,
         run: &RunId,
         state: State,
-    ) -> Result<(), SnapshotDirError> {
-        self.snapshot(&subvolume.path, snapshot, run, state).await?;
-        let path = self.path_of(snapshot);
-        tracing::info!(event = "snapshot_created", %snapshot, path = %path.display());
-        Ok(())
+    ) -> Result<SnapshotName, SnapshotDirError> {
+        let mut snapshot = snapshot.clone();
+        for _ in 0..NAMES_TRIED_MAX {
+            if self.try_make(of, &snapshot, run, state).await? == Made::Yes {
+                let path = self.path_of(&snapshot);
+                tracing::info!(event = "snapshot_created", %snapshot, path = %path.display());
+                return Ok(snapshot);
+            }
+            snapshot.stamp = snapshot.stamp.after(Some(snapshot.stamp));
+        }
+        Err(SnapshotDirError::NoFreeName { folder: self.base_dir.to_owned(), last: snapshot })
+    }
+
+    /// Creates the record, which must be new, and then the snapshot.
+    async fn try_make(
+        &self,
+        of: &Path,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<Made, SnapshotDirError> {
+        if self.has(snapshot) || !self.records.create(snapshot, run, state)? {
+            return Ok(Made::NameIsTaken);
+        }
+        let made = subvolume::snapshot_read_only(self.btrfs, of, &self.path_of(snapshot)).await;
+        if let Err(err) = made {
+            self.records.forget(snapshot)?;
+            return Err(err.into());
+        }
+        Ok(Made::Yes)
     }
 
     /// Takes over a published snapshot that a restore received, by making a snapshot of

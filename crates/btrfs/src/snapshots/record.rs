@@ -13,7 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use s3up_repository::atomic_write::write_atomically;
+use s3up_repository::atomic_write::{write_atomically, write_new};
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,24 @@ impl Records {
         written.map_err(|source| self.error("write", record_of(snapshot), source))
     }
 
+    /// Creates the record of a new snapshot durably. Returns `false` if there is a record
+    /// of that name, of this or of another configuration.
+    pub fn create(
+        &self,
+        snapshot: &SnapshotName,
+        run: &RunId,
+        state: State,
+    ) -> Result<bool, RecordError> {
+        let record = Record { location: self.location.clone(), run: run.clone(), state };
+        let created = fs::create_dir_all(&self.folder)
+            .and_then(|()| write_new(&self.path(snapshot), &to_json(&record)));
+        match created {
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(source) => Err(self.error("create", record_of(snapshot), source)),
+            Ok(()) => Ok(true),
+        }
+    }
+
     /// Removes a record and its journal. A missing one is no error.
     pub fn forget(&self, snapshot: &SnapshotName) -> Result<(), RecordError> {
         let removed = remove(&self.journal(snapshot)).and_then(|()| remove(&self.path(snapshot)));
@@ -202,6 +220,10 @@ mod tests {
         let (one, two) = (name("x__20260101T000000Z__full"), name("x__20260102T000000Z__inc"));
         let run = RunId::random().unwrap();
         assert_eq!(ours.list().unwrap(), []);
+        assert!(ours.create(&one, &run, State::Begun).unwrap());
+        for records in [&ours, &theirs] {
+            assert!(!records.create(&one, &run, State::Begun).unwrap(), "the name is taken");
+        }
         ours.write(&two, &run, State::Begun).unwrap();
         ours.write(&one, &run, State::Begun).unwrap();
         ours.write(&one, &run, State::Published).unwrap();

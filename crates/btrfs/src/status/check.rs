@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use s3up_repository::stamp::seconds;
 
-use crate::status::Status;
 use crate::status::last_runs::RunStatus;
+use crate::status::{BrokenLine, Status};
 
 /// The timer fires hourly, and a backup of terabytes takes hours.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -53,7 +53,12 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
         ("nothing", _) => wrong.push("never backed up".to_owned()),
         ("published", Some(trouble)) => wrong.push(trouble.clone()),
         (_, Some(trouble)) => wrong.push(format!("broken: {trouble}")),
-        (_, None) => {}
+        (_, None) => wrong.extend(broken(&status.broken)),
+    }
+    if let Some(origin) = &status.other_origin {
+        wrong.push(format!(
+            "the newest backup was made by {origin}, not by this host, which may not back up here"
+        ));
     }
     if let Some(at) = status.due_at
         && now.duration_since(at) > OVERDUE_AFTER
@@ -72,6 +77,17 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     wrong
 }
 
+/// Names the first of the backups that cannot be restored.
+fn broken(all: &[BrokenLine]) -> Option<String> {
+    let BrokenLine { created_at, reason, .. } = all.first()?;
+    Some(match all.len() {
+        1 => format!("the backup of {created_at} cannot be restored: {reason}"),
+        count => {
+            format!("{count} backups cannot be restored, the first is of {created_at}: {reason}")
+        }
+    })
+}
+
 /// If drills are configured, a recent one must have succeeded.
 fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
     if !status.drills {
@@ -86,6 +102,8 @@ fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use s3up_repository::origin::Origin;
+
     use super::*;
     use crate::status::last_drills::LastDrill;
     use crate::status::last_runs::LastRun;
@@ -108,6 +126,8 @@ mod tests {
             last_run: outcome.map(run),
             backups,
             trouble: (backups == "broken").then(|| "a chunk is missing".to_owned()),
+            broken: Vec::new(),
+            other_origin: None,
             last_backup_at: Some(seconds(time(0))),
             due: false,
             next_due_at: due_at.map(|at| seconds(time(at))),
@@ -140,6 +160,27 @@ mod tests {
             assert_eq!(line(&all, &problems(&all, time(2 * DAY))), want);
         }
         let mut status = status("published", None, None);
+        let line_of = |created_at: &str| BrokenLine {
+            created_at: created_at.to_owned(),
+            manifest: "m".to_owned(),
+            reason: "c is missing".to_owned(),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (vec![line_of("T1")],                "PROBLEM: data: the backup of T1 cannot be restored: c is missing\n"),
+            (vec![line_of("T1"), line_of("T2")], "PROBLEM: data: 2 backups cannot be restored, the first is of T1: c is missing\n"),
+        ];
+        for (broken, want) in cases {
+            status.broken = broken;
+            let all = [Checked { subvolume: "data", status: Ok(&status) }];
+            assert_eq!(line(&all, &problems(&all, time(0))), want);
+        }
+        status.broken = Vec::new();
+        status.other_origin = Some(Origin { host: "b".to_owned(), ..Origin::default() });
+        let all = [Checked { subvolume: "data", status: Ok(&status) }];
+        let found = problems(&all, time(0));
+        assert!(found[0].contains("was made by host b (identity unknown"), "{found:?}");
+        status.other_origin = None;
         let drill = |at| LastDrill {
             drilled_at: time(at),
             manifest: "m".to_owned(),

@@ -1,6 +1,7 @@
 //! Bad input gets one clear line and the right exit code, and leaves nothing behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use s3up_devstore::Options;
 use s3up_testkit::{BtrfsFs, set_read_only};
@@ -8,7 +9,7 @@ use s3up_testkit::{BtrfsFs, set_read_only};
 use crate::fixture::{World, names_in};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_subvolume_is_refused_before_any_snapshot_is_made() {
+async fn a_wrong_subvolume_fails_alone_and_is_a_problem() {
     let Some(world) = World::start(&["data"]).await else { return };
     fs::create_dir(world.fs.path().join("folder")).unwrap();
     let other = BtrfsFs::create(256 << 20);
@@ -17,19 +18,37 @@ async fn a_wrong_subvolume_is_refused_before_any_snapshot_is_made() {
     let outside = s3up_testkit::temp_dir();
     #[rustfmt::skip]
     let cases = [
-        (world.fs.path().join("folder"), vec!["is a directory, not a subvolume"]),
-        (world.fs.path().join("missing"), vec!["No such file or directory"]),
-        (outside.path().to_owned(),       vec!["not on btrfs"]),
-        (elsewhere,                       vec!["is on another filesystem than `snapshots.base_dir`"]),
+        (world.fs.path().join("folder"), "is a directory, not a subvolume"),
+        (world.fs.path().join("missing"), "No such file or directory"),
+        (outside.path().to_owned(),       "not on btrfs"),
+        (elsewhere,                       "is on another filesystem than `snapshots.base_dir`"),
     ];
-    for (path, texts) in cases {
-        world.configure(&format!("paths = [{data:?}, {path:?}]"), "");
+    for (path, text) in cases {
+        // Alone, it is an error of the configuration, and nothing is done.
+        let only = format!("paths = [{{ path = {path:?}, name = \"bad\" }}]");
+        world.configure(&only, "");
+        let before = (world.snapshots(), world.keys().await);
+        let alone = world.run(&["backup", "--once"]).await;
+        alone.failed_with(2, &[text, path.to_str().unwrap()]);
+        assert_eq!((world.snapshots(), world.keys().await), before);
+        let check = world.run(&["status", "--check"]).await;
+        assert!(check.stdout.contains("last run failed: "), "{}", check.stdout);
+        let both = format!("paths = [{data:?}, {{ path = {path:?}, name = \"bad\" }}]");
+        world.configure(&both, "");
 
         let ran = world.run(&["backup", "--once"]).await;
+        let plan = world.run(&["plan", "--json"]).await;
+        let not_due = world.run(&["backup"]).await;
+        let check = world.run(&["status", "--check"]).await;
 
-        ran.failed_with(2, &[&texts[..], &[path.to_str().unwrap()]].concat());
-        assert_eq!(world.snapshots(), Vec::<String>::new());
-        assert_eq!(world.keys().await, Vec::<String>::new());
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(ran.stderr.contains(text), "{}", ran.stderr);
+        assert!(ran.stderr.contains("event=backup_uploaded subvolume=data"), "{}", ran.stderr);
+        assert!(!world.keys().await.iter().any(|key| key.contains("/bad/")));
+        assert_eq!((plan.code, not_due.code), (Some(3), Some(3)), "{}", plan.stderr);
+        assert_eq!(check.code, Some(1), "{}", check.stdout);
+        let says = "PROBLEM: bad: never backed up, last run failed: ";
+        assert!(check.stdout.starts_with(says) && check.stdout.contains(text), "{}", check.stdout);
     }
 }
 
@@ -52,11 +71,47 @@ async fn a_clashing_or_missing_name_is_refused_with_a_hint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_base_dir_is_named() {
+async fn a_missing_base_dir_is_created_where_its_parent_is_on_the_filesystem() {
     let Some(world) = World::start(&["data"]).await else { return };
-    world.reconfigure("/snapshots\"", "/no-such\"");
+    world.reconfigure("/snapshots\"", "/new/deep\"");
     let ran = world.run(&["backup", "--once"]).await;
-    ran.failed_with(2, &["snapshots.base_dir", "no-such"]);
+    ran.failed_with(2, &["snapshots.base_dir", "/new/deep"]);
+    world.reconfigure("/new/deep\"", "/new\"");
+    let new = world.fs.path().join("new");
+
+    let plan = world.run(&["plan"]).await;
+    let is_planned_only = !new.exists();
+    let ran = world.backup().await;
+
+    assert_eq!((plan.code, is_planned_only), (Some(0), true), "{}", plan.stderr);
+    assert!(ran.stderr.contains("event=base_dir_created"), "{}", ran.stderr);
+    assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(names_in(&new).len(), 2, "the snapshot and the records");
+}
+
+/// Two configurations may share a snapshot directory and start in the same second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_name_that_is_taken_is_left_to_its_owner() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    let other = ["--set", "s3.prefix=\"other\"", "--set", "retention.prune=off"];
+    let paths = ["lock", "state.json"].map(|name| world.fs.path().join(name));
+    let lock = format!("global.lock_path={:?}", paths[0]);
+    let state = format!("global.state_path={:?}", paths[1]);
+    for round in 1..=5 {
+        let second = [&["backup", "--once", "--set", &lock, "--set", &state][..], &other].concat();
+
+        let (one, two) =
+            tokio::join!(world.run(&["backup", "--once", "--set", "snapshots.retain=9"]), async {
+                world.run(&[&second[..], &["--set", "snapshots.retain=9"]].concat()).await
+            });
+
+        for ran in [one, two] {
+            assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        }
+        assert_eq!(world.snapshots().len(), 2 * round);
+        assert_eq!(world.records(), world.snapshots());
+    }
+    assert_eq!(world.run(&["verify"]).await.code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -184,6 +184,6 @@ async fn a_swap_file_in_use_is_explained() {
 }
 
 fn set_flags(file: &fs::File, flag: IFlags) {
-    let flags = rustix::fs::ioctl_getflags(file).unwrap();
-    rustix::fs::ioctl_setflags(file, flags | flag).unwrap();
+    let flags = rustix::fs::ioctl_getflags(file).expect("flags");
+    rustix::fs::ioctl_setflags(file, flags | flag).expect("flags");
 }

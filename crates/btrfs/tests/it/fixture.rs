@@ -108,13 +108,16 @@ impl World {
     }
 
     /// Writes the configuration with these lines of `[subvolumes]` and `[s3]`. `run_at` is
-    /// midnight, so that what is due on a day is due whenever a test runs.
+    /// midnight, so that what is due on a day is due whenever a test runs. There is no restore
+    /// window, so that a prune deletes backups of today.
     pub fn configure(&self, subvolumes: &str, s3: &str) {
+        let retention =
+            if s3.contains("[retention]") { "" } else { "[retention]\nkeep_days = 0\n" };
         let text = format!(
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
              [schedule]\nrun_at = \"00:00\"\n[subvolumes]\n{subvolumes}\n[s3]\nbucket = \"backups\"\nregion = \"us-east-1\"\n\
              prefix = \"nas\"\nendpoint = {:?}\nstorage_class_chunks = \"STANDARD\"\n\
-             part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.002\n{s3}\n",
+             part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.002\n{s3}\n{retention}",
             self.lock(),
             self.state(),
             self.snapshots_dir(),

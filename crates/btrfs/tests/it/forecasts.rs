@@ -40,9 +40,9 @@ fn run(program: &str, arguments: &[&OsStr]) {
 }
 
 fn punch(file: &Path, offset: u64, len: u64) {
-    let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(file).expect("a tree");
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    rustix::fs::fallocate(&file, flags, offset, len).unwrap();
+    rustix::fs::fallocate(&file, flags, offset, len).expect("a tree");
 }
 
 /// One change of the tree, by its name.
@@ -59,26 +59,26 @@ const CHANGES: [Change; 6] = [
         let (from, to) = (data.join("big"), data.join("copy"));
         run("cp", &[OsStr::new("--reflink=always"), from.as_ref(), to.as_ref()]);
     }),
-    ("renamed", |data| fs::rename(data.join("many"), data.join("moved")).unwrap()),
+    ("renamed", |data| fs::rename(data.join("many"), data.join("moved")).expect("a tree")),
     ("chmod'ed", |data| {
-        for entry in fs::read_dir(data.join("moved")).unwrap() {
-            let path = entry.unwrap().path();
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        for entry in fs::read_dir(data.join("moved")).expect("a tree") {
+            let path = entry.expect("a tree").path();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a tree");
         }
     }),
     ("written in part", |data| {
-        let file = fs::OpenOptions::new().write(true).open(data.join("big")).unwrap();
-        (0..40).for_each(|n| file.write_all_at(&noise(5000), n * 300_000).unwrap());
+        let file = fs::OpenOptions::new().write(true).open(data.join("big")).expect("a tree");
+        (0..40).for_each(|n| file.write_all_at(&noise(5000), n * 300_000).expect("a tree"));
     }),
 ];
 
 fn make_tree(data: &Path) {
-    fs::create_dir(data.join("many")).unwrap();
-    (0..1500).for_each(|n| fs::write(data.join(format!("many/{n}")), noise(n)).unwrap());
-    fs::write(data.join("big"), noise(24 << 20)).unwrap();
-    let sparse = fs::File::create(data.join("sparse")).unwrap();
-    sparse.set_len(5 << 30).unwrap();
-    sparse.write_all_at(&noise(100_000), 3 << 30).unwrap();
+    fs::create_dir(data.join("many")).expect("a tree");
+    (0..1500).for_each(|n| fs::write(data.join(format!("many/{n}")), noise(n)).expect("a tree"));
+    fs::write(data.join("big"), noise(24 << 20)).expect("a tree");
+    let sparse = fs::File::create(data.join("sparse")).expect("a tree");
+    sparse.set_len(5 << 30).expect("a tree");
+    sparse.write_all_at(&noise(100_000), 3 << 30).expect("a tree");
 }
 
 /// Forecasts by `estimate` and before the upload, and compares both with what was sent.
@@ -86,13 +86,13 @@ async fn assert_forecast(world: &World, what: &str, arguments: &[&str]) -> u64 {
     let protocol = arguments.last().copied().unwrap_or_default();
     let estimate = world.run(&["estimate", "--json", "--set", protocol]).await;
     assert_eq!(estimate.code, Some(0), "{}", estimate.stderr);
-    let estimate: Value = serde_json::from_str(&estimate.stdout).unwrap();
+    let estimate: Value = serde_json::from_str(&estimate.stdout).expect("JSON");
     let ran = world.run(arguments).await;
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let sent = number(&ran, "backup_uploaded", "total_bytes");
     assert_near(number(&ran, "upload_forecast", "bytes"), sent, what);
     if !arguments.contains(&"--full") {
-        assert_near(estimate[0]["forecast"]["bytes"].as_u64().unwrap(), sent, what);
+        assert_near(estimate[0]["forecast"]["bytes"].as_u64().expect("a number"), sent, what);
     }
     sent
 }

@@ -59,7 +59,9 @@ fn error(ran: &Ran) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outputs_about_backups_are_those_of_the_golden_files() {
-    let Some(golden) = Golden::start("[retention]\nprune = \"off\"\nmin_age_days = 0").await else {
+    let Some(golden) =
+        Golden::start("[retention]\nprune = \"off\"\nmin_age_days = 0\nkeep_days = 0").await
+    else {
         return;
     };
 

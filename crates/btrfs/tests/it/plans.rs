@@ -3,6 +3,7 @@
 use std::fs;
 
 use s3up_devstore::Op;
+use s3up_testkit::{BtrfsFault, Calls, InjectedFault, StandIn};
 use serde_json::Value;
 
 use crate::fixture::{Ran, World};
@@ -162,4 +163,89 @@ async fn a_clock_that_went_back_is_reported_and_skips_no_backup() {
     assert!(ran.stderr.contains("a clock was wrong"), "{}", ran.stderr);
     assert_eq!(world.newest("data").await.1["created_at"], "20990101T000001Z");
     assert!(again.stderr.contains("event=backup_not_due"), "{}", again.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unplanned_full_is_a_warning_or_refused() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    s3up_testkit::delete_subvolume(&world.snapshots_dir().join(&world.snapshots()[0]));
+    let refuse = ["--set", "schedule.unplanned_full=refuse"];
+
+    let plan = json(&world.run(&["plan", "--json"]).await);
+    let refused = world.run(&[&["backup"][..], &refuse].concat()).await;
+    let check = world.run(&["status", "--check"]).await;
+    let made = world.run(&["backup"]).await;
+    let status = world.run(&["status"]).await;
+
+    let says = plan[0]["unplanned_full"].as_str().expect("a reason");
+    assert!(
+        says.contains("is missing; the last full has ") && says.contains("likely causes"),
+        "{says}"
+    );
+    refused.failed_with(1, &["schedule.unplanned_full", "is missing", "backup --full"]);
+    assert!(check.stdout.contains("last run failed: refused, as"), "{}", check.stdout);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let warning = made.stderr.lines().find(|line| line.contains("event=unplanned_full"));
+    assert!(warning.is_some_and(|line| line.contains("level=warn")), "{}", made.stderr);
+    assert!(status.stdout.contains("  unplanned    the full of 20"), "{}", status.stdout);
+    let (_, newest) = world.newest("data").await;
+    assert!(newest["unplanned_full"].as_str().expect("a reason").contains("is missing"));
+    // A full that is asked for is never refused.
+    let full = world.run(&[&["backup", "--full"][..], &refuse].concat()).await;
+    assert_eq!(full.code, Some(0), "{}", full.stderr);
+    assert!(!full.stderr.contains("event=unplanned_full"), "{}", full.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_fails_once_makes_no_full() {
+    let Some(mut world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let fault = BtrfsFault::DiesAfter { bytes: 0 };
+    let call = Calls::Nth(1);
+    let stand_in = StandIn::new([InjectedFault { command: "subvolume show", call, fault }]);
+    world.path = Some(stand_in.path_var());
+
+    let ran = world.backup().await;
+
+    assert!(ran.stderr.contains("event=parent_look_repeated"), "{}", ran.stderr);
+    assert_eq!(world.newest("data").await.1["kind"], "incremental");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_its_prune_will_delete() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    for how in ["--full", "--once", "--full"] {
+        let ran = world.run(&["backup", how]).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+
+    let dry = ["backup", "--once", "--dry-run"];
+    let table = world.run(&dry).await;
+    let plan = json(&world.run(&[&dry[..], &["--json"]].concat()).await);
+    let kept = ["--set", "retention.keep_days=30"];
+    let with_window = json(&world.run(&[&dry[..], &["--json"], &kept].concat()).await);
+    let kept = world.run(&[&["backup", "--once"][..], &kept].concat()).await;
+    let pruned = world.backup().await;
+
+    assert!(table.stdout.contains("  prune     deletes 2 backups ("), "{}", table.stdout);
+    let prune = &plan[0]["prune"];
+    assert_eq!(prune["manifests"].as_array().map(Vec::len), Some(2), "{prune}");
+    assert_eq!(
+        (&prune["restore_window"]["backups"], &prune["restore_window_after"]["backups"]),
+        (&4.into(), &2.into())
+    );
+    assert_eq!(with_window[0]["prune"]["manifests"], serde_json::json!([]), "{with_window}");
+    let reason = with_window[0]["prune"]["generations"][0]["reason"].as_str().expect("text");
+    assert!(reason.starts_with("kept by `retention.keep_days` until 20"), "{reason}");
+    assert!(!kept.stderr.contains("event=pruned"), "{}", kept.stderr);
+    let events: Vec<_> = ["event=backup_to_be_deleted", "event=prune_planned", "event=pruned"]
+        .map(|event| pruned.stderr.matches(event).count())
+        .to_vec();
+    assert_eq!(events, [2, 1, 1], "{}", pruned.stderr);
+    assert!(
+        pruned.stderr.contains("then 3 backups can be restored, the oldest of 20"),
+        "{}",
+        pruned.stderr
+    );
 }

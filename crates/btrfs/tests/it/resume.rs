@@ -3,6 +3,7 @@
 
 mod changed;
 mod complete;
+mod follow_up;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -127,7 +128,7 @@ async fn a_backup_killed_at_nine_tenths_uploads_less_than_fifteen_percent_again(
         let again = uploaded(&world, before);
         let percent = again * 100 / (PARTS * PART);
         assert!(percent < 15, "{again} bytes are {percent} % of {}", PARTS * PART);
-        assert_eq!(world.snapshots(), snapshots, "the same snapshot is used");
+        assert_eq!(world.snapshots()[..1], snapshots, "the same snapshot is used");
         assert_eq!(plan[0]["work"], "resume", "{plan}");
         let acknowledged = plan[0]["acknowledged_bytes"].as_u64().expect("bytes");
         assert!(acknowledged * 100 / (PARTS * PART) >= 85, "{plan}");
@@ -158,7 +159,7 @@ async fn a_backup_stopped_by_a_signal_is_resumed() {
         // All parts but the nineteen acknowledged ones, and the documents.
         let again = uploaded(&world, before);
         assert!(again < (PARTS - 19 + 1) * PART, "{again}");
-        assert_eq!(world.snapshots().len(), 1);
+        assert_eq!(world.snapshots().len(), 2);
         assert_clean(&world).await;
     }
 }

@@ -128,7 +128,8 @@ async fn a_broken_or_missing_backup_is_reported() {
 
     assert_eq!(broken[0]["backups"], "broken");
     assert!(broken[0]["trouble"].as_str().unwrap().contains("missing"), "{broken}");
-    assert_eq!(broken[0]["history"][0]["state"], "unknown");
+    assert_eq!(broken[0]["history"][0]["state"], "broken");
+    assert_eq!(broken[0]["history"][0]["restorable"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,4 +188,31 @@ async fn a_check_prints_one_line_and_fails_on_any_problem() {
         assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout);
         assert_eq!(ran.stdout.lines().count(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_backup_says_whether_it_can_be_restored_and_when_that_was_checked() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let unknown = status(&world).await;
+    let ran = world.run(&["verify"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    world.backup().await;
+
+    let shown = status(&world).await;
+    let list: Value = serde_json::from_str(&world.run(&["list", "--json"]).await.stdout).unwrap();
+    let table = world.run(&["status"]).await;
+
+    let first = &unknown[0]["history"][0];
+    assert_eq!((&first["restorable"], &first["last_verified_at"]), (&true.into(), &Value::Null));
+    let [newest, oldest] = [0, 1].map(|n| &shown[0]["history"][n]);
+    assert_eq!(newest["last_verified_at"], Value::Null, "it was made after the verify");
+    assert!(oldest["last_verified_at"].as_str().is_some(), "{oldest}");
+    assert_eq!(oldest["last_drill_at"], Value::Null);
+    let listed = &list[0]["generations"][0]["backups"][0];
+    assert_eq!(listed["last_verified_at"], oldest["last_verified_at"]);
+    assert_eq!(listed["restorable"], true);
+    assert!(listed["origin"]["host"].as_str().is_some(), "{listed}");
+    assert!(table.stdout.contains(", 1 of 2 backups\n"), "{}", table.stdout);
+    assert!(table.stdout.contains("  restorable   2 of 2 backups\n"), "{}", table.stdout);
 }

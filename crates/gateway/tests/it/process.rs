@@ -30,6 +30,7 @@ async fn run(config: &Path) -> Output {
 }
 
 /// Starts the gateway and returns it, the rest of its log, and its URL.
+#[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = program()
         .args(["--log-format", "logfmt", "--config"])
@@ -39,13 +40,14 @@ fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
         .spawn()
         .expect("a program that runs");
     let mut log = BufReader::new(child.stderr.take().expect("its log"));
-    loop {
+    let url = loop {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).expect("a log line"), 0, "it ended before it served");
         if let Some((_, url)) = line.trim().split_once("url=") {
-            return (child, log, url.trim_matches('"').to_owned());
+            break url.trim_matches('"').to_owned();
         }
-    }
+    };
+    (child, log, url)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,16 @@ fn rows(section: &str) -> BTreeSet<String> {
     text.lines().filter_map(first).collect()
 }
 
+fn origin() -> Origin {
+    let text = || "x".to_owned();
+    Origin {
+        host: text(),
+        host_id: Some(text()),
+        filesystem_uuid: Some(text()),
+        subvolume_uuid: Some(text()),
+    }
+}
+
 /// Returns a manifest with a value in every field. The struct is spelled out, so a new
 /// field must be added here.
 fn full_manifest() -> Manifest {
@@ -83,6 +93,9 @@ fn full_manifest() -> Manifest {
         largest_xattr_bytes: Some(1),
         stream_protocol: Some(1),
         parent_received: true,
+        unplanned_full: Some(text()),
+        origin: Some(origin()),
+        earlier_origins: vec![origin()],
     }
 }
 
@@ -96,6 +109,7 @@ fn the_page_names_every_field_and_no_other() {
         manifest_key: "x".to_owned(),
         kind: Kind::Full,
         created_at: Stamp::parse("20260131T235959Z").unwrap(),
+        origin: Some(origin()),
     };
     for (section, fields) in [
         ("Manifest", fields_of(&full_manifest())),

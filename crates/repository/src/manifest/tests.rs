@@ -95,6 +95,7 @@ fn a_pointer_survives_a_round_trip() {
         manifest_key: "b/subvol/data/full/manifest-20260131T235959Z.json".to_owned(),
         kind: Kind::Full,
         created_at: Stamp::parse("20260131T235959Z").unwrap(),
+        origin: None,
     };
     assert_eq!(Pointer::parse(&to_json(&pointer)).unwrap(), pointer);
     let wrong = Pointer { manifest_key: "../x".to_owned(), ..pointer };

@@ -1,8 +1,8 @@
 //! The journal of a prune: the keys that it is about to delete. It is a file beside
 //! `global.state_path`, written before the first delete and emptied after the last.
 //!
-//! It is never trusted alone: only objects that no manifest names any more are
-//! leftovers. A journal that is lost, damaged or of another repository is replaced.
+//! It is never trusted alone, because the filesystem that it lies on can be rolled back:
+//! only objects that no manifest in the bucket names are leftovers. A journal that is lost, damaged or of another repository is replaced.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,12 +36,11 @@ impl Journal {
         Journal(StateFile::open_or_warn(path, location, FORMAT))
     }
 
-    /// Returns the keys in the journal that belong to this subvolume.
+    /// Returns the keys in the journal that are chunks or part indexes of this subvolume.
     pub fn keys(&self, subvolume: &SubvolumeName, layout: &Layout) -> Vec<Key> {
-        let (folder, pointer) = (layout.folder(subvolume), layout.pointer(subvolume));
         let keys = self.0.get(subvolume).into_iter().flatten();
-        let keys = keys.filter(|key| key.starts_with(&folder) && *key != pointer.as_str());
-        keys.filter_map(|key| Key::parse(key).ok()).collect()
+        let keys = keys.filter_map(|key| Key::parse(key).ok());
+        keys.filter(|key| layout.is_stream_object(subvolume, key)).collect()
     }
 
     pub fn begin<'k>(
@@ -83,7 +82,14 @@ mod tests {
         let open = |prefix| Journal::open(&state, location(prefix));
         let key = |text: &str| Key::parse(text).unwrap();
         let chunk = key("nas/subvol/data/full/chunk-20260101T000000Z-0.bin");
-        let keys = [chunk.clone(), key("nas/subvol/data/current.json"), key("other/x")];
+        let others = [
+            "data/current.json",
+            "data/notes.txt",
+            "data/full/manifest-1.json",
+            "x/full/chunk-1-0.bin",
+        ];
+        let others = others.map(|name| key(&format!("nas/subvol/{name}")));
+        let keys = [vec![chunk.clone(), key("other/x")], others.to_vec()].concat();
 
         open("nas/").begin(&data(), keys.iter()).unwrap();
 

@@ -10,7 +10,6 @@ use s3up_core::Key;
 
 use crate::catalogue::Catalogue;
 use crate::layout::Layout;
-use crate::names::Kind;
 
 /// Orphans that may be deleted, and their length.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,7 +40,9 @@ pub fn orphans(
     let limit = now.checked_sub(age).unwrap_or(Timestamp::MIN);
     let mut orphans = Orphans::default();
     for (key, object) in catalogue.unknown(layout) {
-        let Some(key) = Key::parse(key).ok().filter(|key| is_ours(key, catalogue, layout)) else {
+        let Some(key) =
+            Key::parse(key).ok().filter(|key| layout.is_stream_object(&catalogue.subvolume, key))
+        else {
             continue;
         };
         if object.modified_at >= limit {
@@ -52,17 +53,6 @@ pub fn orphans(
         orphans.bytes += object.size;
     }
     Ok(orphans)
-}
-
-fn is_ours(key: &Key, catalogue: &Catalogue, layout: &Layout) -> bool {
-    let folder = layout.folder(&catalogue.subvolume);
-    [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
-        let manifests = layout.manifests(&catalogue.subvolume, kind);
-        let below = manifests.strip_suffix("manifest-").unwrap_or(&folder);
-        let Some(name) = key.as_str().strip_prefix(below) else { return false };
-        let is_chunk = name.starts_with("chunk-") && name.ends_with(".bin");
-        is_chunk || (name.starts_with("manifest-") && name.ends_with("-parts.json"))
-    })
 }
 
 #[cfg(test)]

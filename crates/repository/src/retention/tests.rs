@@ -3,15 +3,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalogue::tests::{TestListing, manifest_key, now};
 use crate::names::Kind;
+use crate::origin::Origin;
 
-const ONE: Retention = Retention { generations: 1, min_age: MinAge::ByClass };
+const ONE: Retention =
+    Retention { generations: 1, keep_days: 0, min_age: MinAge::ByClass, adopts: false };
 const DEEP: Option<&str> = Some("DEEP_ARCHIVE");
 
 fn plan_at(listed: &TestListing, retention: Retention, day: u32) -> PrunePlan {
     plan(&listed.catalogue(), retention, &Ok(()), &[], now(day))
 }
 
-/// `G`oes, `C`urrent, `R`etained, `I`ncremental awaited, `A`ge, `N`ewer, Neede`d`, `H`eld.
+/// `G`oes, `C`urrent, `R`etained, `I`ncremental awaited, `A`ge, `N`ewer, Neede`d`, `H`eld, `W`indow, `O`ther.
 fn fates_of(plan: &PrunePlan) -> String {
     let letter = |verdict: &Verdict| match &verdict.decision {
         Decision::Delete => 'G',
@@ -19,6 +21,8 @@ fn fates_of(plan: &PrunePlan) -> String {
         Decision::Retained => 'R',
         Decision::WaitsForIncremental => 'I',
         Decision::WaitsForAge { .. } => 'A',
+        Decision::OtherOrigin { .. } => 'O',
+        Decision::WaitsForWindow { .. } => 'W',
         Decision::Newer => 'N',
         Decision::Needed { .. } => 'd',
         Decision::Blocked => 'H',
@@ -103,6 +107,92 @@ fn a_generation_waits_until_early_deletion_is_free() {
             "{class:?} {min_age:?}"
         );
     }
+}
+
+#[test]
+fn a_generation_of_another_origin_is_kept() {
+    let origin = |host: &str| Origin {
+        host: host.to_owned(),
+        host_id: Some(format!("id of {host}")),
+        ..Origin::default()
+    };
+    let edit = |listed: &mut TestListing, days: [u32; 2], host: &str| {
+        for day in days {
+            listed.edit(day, |manifest| manifest.origin = Some(origin(host)));
+        }
+    };
+    let three = || {
+        let mut listed = TestListing::default();
+        for day in [0, 10, 20] {
+            listed.full(day).incremental(day + 1, day);
+        }
+        listed.points_to(21);
+        listed
+    };
+    let mut one_host = three();
+    let mut two_hosts = three();
+    let mut restored = three();
+    for (listed, hosts) in [
+        (&mut one_host, ["nas", "nas", "nas"]),
+        (&mut two_hosts, ["other", "nas", "nas"]),
+        (&mut restored, ["other", "nas", "nas"]),
+    ] {
+        for (day, host) in [0, 10, 20].into_iter().zip(hosts) {
+            edit(listed, [day, day + 1], host);
+        }
+    }
+    restored.edit(21, |manifest| manifest.earlier_origins = vec![origin("other")]);
+    // An older version wrote the first generation.
+    let mut unrecorded = three();
+    edit(&mut unrecorded, [20, 21], "nas");
+    let adopts = Retention { adopts: true, ..ONE };
+    #[rustfmt::skip]
+    let cases = [
+        ("one host",              one_host,          ONE,    "GGC"),
+        ("two hosts",             two_hosts.clone(), ONE,    "OGC"),
+        ("adopted",               two_hosts,         adopts, "GGC"),
+        ("restored, continued",   restored,          ONE,    "GGC"),
+        ("no origin recorded",    unrecorded,        ONE,    "GGC"),
+    ];
+    for (situation, listed, rules, want) in cases {
+        assert_eq!(fates_of(&plan_at(&listed, rules, 400)), want, "{situation}");
+    }
+}
+
+#[test]
+fn the_restore_window_is_kept() {
+    #[rustfmt::skip]
+    let cases = [
+        // keep_days  day  decisions
+        (0,           21,  "GGC"),
+        (30,          21,  "WWC"),
+        // The backup of day 1 is needed until that of day 10 is 30 days old.
+        (30,          39,  "WWC"),
+        (30,          40,  "GWC"),
+        (30,          49,  "GWC"),
+        (30,          50,  "GGC"),
+        (10,          21,  "GWC"),
+        (10,          29,  "GWC"),
+        (10,          30,  "GGC"),
+    ];
+    let mut listed = TestListing::default();
+    for day in [0, 10, 20] {
+        listed.full(day).incremental(day + 1, day);
+    }
+    listed.points_to(21);
+    for (keep_days, day, want) in cases {
+        let plan = plan_at(&listed, Retention { keep_days, ..ONE }, day);
+        assert_eq!(fates_of(&plan), want, "{keep_days} days, on day {day}");
+        let oldest = want.find(|letter| letter != 'G').unwrap() as u32 * 10;
+        assert_eq!(plan.window.oldest_at, Some(now(0)));
+        assert_eq!(plan.window_after.oldest_at, Some(now(oldest)), "{keep_days} {day}");
+        assert_eq!(plan.window_after.backups, 6 - oldest as usize / 5, "{keep_days} {day}");
+    }
+    let plan = plan_at(&listed, Retention { keep_days: 30, ..ONE }, 45);
+    assert_eq!(plan.verdicts[1].decision, Decision::WaitsForWindow { until: now(50) });
+    listed.remove(&crate::catalogue::tests::chunk_key(11, 0));
+    let plan = plan_at(&listed, Retention { keep_days: 30, ..ONE }, 45);
+    assert_eq!(fates_of(&plan), "GWC", "the full of day 10 can still be restored");
 }
 
 #[test]
@@ -213,14 +303,50 @@ fn lacks(listed: &TestListing) -> BTreeSet<String> {
 }
 
 proptest! {
+    /// Each moment of the last `keep_days` that could be restored can still be restored, and
+    /// from the same backup.
+    #[test]
+    fn the_window_never_shrinks_under_keep_days(
+        (listed, _) in listings(),
+        generations in 1usize..4,
+        keep_days in 0u32..200,
+        day in 0u32..600,
+    ) {
+        let mut listed = listed;
+        let retention = Retention { generations, keep_days, min_age: MinAge::Days(0), ..ONE };
+        let restorable = |listed: &TestListing| {
+            let catalogue = listed.catalogue();
+            let sound = (0..catalogue.backups.len()).filter(|n| catalogue.problem(*n).is_none());
+            let days = sound.map(|n| listed.day_of(catalogue.backups[n].created_at()));
+            days.collect::<BTreeSet<u32>>()
+        };
+        let newest_at = |days: &BTreeSet<u32>, at: u32| days.range(..=at).next_back().copied();
+        let before = restorable(&listed);
+        let planned = plan_at(&listed, retention, day);
+        for step in &planned.steps {
+            for key in std::iter::once(&step.manifest).chain(&step.objects) {
+                listed.remove(key.as_str());
+            }
+        }
+        let after = restorable(&listed);
+        if keep_days > 0 {
+            for at in day.saturating_sub(keep_days)..=day {
+                prop_assert_eq!(newest_at(&after, at), newest_at(&before, at), "day {}", at);
+            }
+        }
+        prop_assert_eq!(planned.window_after.backups, after.len());
+        prop_assert_eq!(planned.window_after.oldest_at, after.first().map(|day| now(*day)));
+    }
+
     #[test]
     fn nothing_that_a_manifest_needs_is_deleted_before_it(
         (listed, _) in listings(),
         generations in 1usize..4,
+        keep_days in 0u32..200,
         day in 0u32..600,
     ) {
         let mut listed = listed;
-        let retention = Retention { generations, ..ONE };
+        let retention = Retention { generations, keep_days, ..ONE };
         let (lacked, current) = (lacks(&listed), listed.catalogue().current());
         let planned = plan_at(&listed, retention, day);
         let begun: Vec<Key> = planned.objects().cloned().collect();

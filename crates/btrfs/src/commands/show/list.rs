@@ -1,10 +1,12 @@
 //! Prints the contents of the bucket to stdout, as a table or as JSON.
 
+use btrfs_to_s3::status::Proofs;
 use jiff::Timestamp;
 use s3up_cli::table;
 use s3up_core::{Count, Size};
 use s3up_repository::catalogue::{Backup, Catalogue, Generation, Pointing, Publication};
 use s3up_repository::layout::Layout;
+use s3up_repository::origin::Origin;
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
@@ -57,6 +59,13 @@ pub struct BackupLine {
     pub error: Option<String>,
     /// Program that the restoring host needs, with its first release. `null` for protocol 1.
     pub restore_needs: Option<&'static str>,
+    /// True if the listing and the manifests show everything that a restore needs.
+    pub restorable: bool,
+    /// When `verify` on this host last found nothing wrong; `null` if that is unknown.
+    pub last_verified_at: Option<String>,
+    /// When a drill on this host last restored it; `null` if that is unknown.
+    pub last_drill_at: Option<String>,
+    pub origin: Option<Origin>,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,9 +82,18 @@ impl Contents {
         self.pointer == "nothing" && self.unknown_count == 0 && backups(self).next().is_none()
     }
 
-    pub fn of(catalogue: &Catalogue, layout: &Layout, now: Timestamp) -> Contents {
+    pub fn of(
+        catalogue: &Catalogue,
+        layout: &Layout,
+        proofs: &Proofs<'_>,
+        now: Timestamp,
+    ) -> Contents {
         let publications = catalogue.publications();
-        let line = |n: usize| BackupLine::of(&catalogue.backups[n], &publications[n], now);
+        let line = |n: usize| BackupLine {
+            last_verified_at: proofs.verified_at(catalogue, n).map(seconds),
+            last_drill_at: proofs.drilled_at(catalogue, n).map(seconds),
+            ..BackupLine::of(&catalogue.backups[n], &publications[n], now)
+        };
         let broken = (0..catalogue.backups.len()).filter(|n| catalogue.backups[*n].full.is_err());
         let unknown: Vec<_> = catalogue.unknown(layout).collect();
         let (pointer, trouble) = match (catalogue.current(), &catalogue.pointer) {
@@ -139,14 +157,19 @@ impl BackupLine {
             manifest: backup.listed.key.as_str().to_owned(),
             kind: backup.listed.kind.to_string(),
             created_at: seconds(created_at),
-            age_days: (now.as_second() - created_at.as_second()).div_euclid(DAY_SECONDS),
+            // A clock may have been ahead when the backup was made.
+            age_days: (now.as_second() - created_at.as_second()).max(0) / DAY_SECONDS,
             total_bytes: backup.total_bytes,
             chunks: backup.chunk_count,
             storage_classes: backup.classes.iter().map(ToString::to_string).collect(),
             parent_manifest: manifest.and_then(|entry| entry.manifest.parent_manifest.clone()),
             state: word,
+            restorable: error.is_none(),
             error,
             restore_needs: manifest.and_then(|entry| needs(entry.manifest.stream_protocol)),
+            last_verified_at: None,
+            last_drill_at: None,
+            origin: manifest.and_then(|entry| entry.manifest.origin.clone()),
         }
     }
 

@@ -1,13 +1,18 @@
 //! Prints a plan to stdout, as a table or as JSON.
 
+use std::collections::BTreeMap;
+
 use btrfs_to_s3::backup::planner::Planned;
 use btrfs_to_s3::plan::Plan;
 use s3up_cli::{one_line, table};
 use s3up_core::{Size, error_chain};
+use s3up_repository::names::SubvolumeName;
+use s3up_repository::retention::PrunePlan;
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
 
 use super::json;
+use super::prune::{Deletion, PruneLine};
 
 /// One subvolume in the JSON output.
 #[derive(Serialize)]
@@ -23,6 +28,12 @@ struct Line {
     acknowledged_bytes: Option<u64>,
     parent: Option<String>,
     snapshot: Option<String>,
+    /// Snapshot of the incremental that follows the interrupted backup.
+    follow_up: Option<String>,
+    /// An interrupted backup that waits until a backup is due.
+    waiting: Option<String>,
+    /// Set if a full is made that the schedule did not ask for.
+    unplanned_full: Option<String>,
     last_backup_at: Option<String>,
     next_due_at: Option<String>,
     next_due_kind: Option<String>,
@@ -30,6 +41,11 @@ struct Line {
     forecast_bytes: Option<u64>,
     /// True if the forecast is an upper limit.
     forecast_at_most: Option<bool>,
+    /// Plan of the prune at the end of the backup; `null` if the backup does not prune.
+    prune: Option<PruneLine>,
+    /// The same as a sentence.
+    #[serde(skip)]
+    deletion: Option<String>,
 }
 
 /// The forecast of one subvolume.
@@ -39,14 +55,24 @@ pub struct ForecastLine {
     pub is_limit: bool,
 }
 
+/// The plans of the prunes, by subvolume.
+pub type Prunes = BTreeMap<SubvolumeName, PrunePlan>;
+
+/// Facts that are printed beside the plans.
+#[derive(Clone, Copy)]
+pub struct Details<'a> {
+    pub forecasts: &'a [ForecastLine],
+    pub prunes: &'a Prunes,
+}
+
 const MEANING: &str = "A forecast is what `btrfs send` would write now. Parts of an interrupted backup \
 that are in S3\nalready are not uploaded again.";
 
 /// Formats a table of all subvolumes, then the reason of each decision.
-pub fn to_table(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> String {
+pub fn to_table(planned: &Planned<'_>, details: Details<'_>) -> String {
     let header = ["SUBVOLUME", "DECISION", "LAST BACKUP", "NEXT DUE"];
     let dash = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "-".to_owned());
-    let lines = lines(planned, forecasts);
+    let lines = lines(planned, details);
     let rows = lines.iter().map(|line| {
         [
             line.subvolume.clone(),
@@ -62,7 +88,7 @@ pub fn to_table(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> String {
     for line in &lines {
         text.push_str(&notes(line));
     }
-    if !forecasts.is_empty() {
+    if !details.forecasts.is_empty() {
         text.push_str(&format!("\n{}\n", MEANING));
     }
     text
@@ -70,11 +96,22 @@ pub fn to_table(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> String {
 
 fn notes(line: &Line) -> String {
     let mut text = format!("\n{}: {}\n", line.subvolume, one_line(&line.reason));
-    let names = [("parent", &line.parent), ("snapshot", &line.snapshot)];
+    let names = [
+        ("parent", &line.parent),
+        ("snapshot", &line.snapshot),
+        ("then", &line.follow_up),
+        ("waiting", &line.waiting),
+    ];
     for (what, name) in names {
         if let Some(name) = name {
             text.push_str(&format!("  {what:<8}  {name}\n"));
         }
+    }
+    if let Some(unplanned) = &line.unplanned_full {
+        text.push_str(&format!("  note      {}\n", one_line(unplanned)));
+    }
+    if let Some(deletion) = &line.deletion {
+        text.push_str(&format!("  prune     {deletion}\n"));
     }
     if let Some(bytes) = line.forecast_bytes {
         let limit = if line.forecast_at_most == Some(true) { "at most " } else { "" };
@@ -83,15 +120,12 @@ fn notes(line: &Line) -> String {
     text
 }
 
-pub fn to_json(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> String {
-    json(&lines(planned, forecasts))
+pub fn to_json(planned: &Planned<'_>, details: Details<'_>) -> String {
+    json(&lines(planned, details))
 }
 
-fn lines(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> Vec<Line> {
-    let jobs = planned.jobs.iter().map(|job| {
-        let name = job.plan.subvolume.as_str();
-        Line::of(&job.plan, forecasts.iter().find(|forecast| forecast.subvolume == name))
-    });
+fn lines(planned: &Planned<'_>, details: Details<'_>) -> Vec<Line> {
+    let jobs = planned.jobs.iter().map(|job| Line::of(&job.plan, details));
     let unknown = planned.failed.iter().map(|(name, failure)| Line {
         subvolume: name.to_string(),
         decision: "unknown",
@@ -100,17 +134,26 @@ fn lines(planned: &Planned<'_>, forecasts: &[ForecastLine]) -> Vec<Line> {
         acknowledged_bytes: None,
         parent: None,
         snapshot: None,
+        follow_up: None,
+        waiting: None,
+        unplanned_full: None,
         last_backup_at: None,
         next_due_at: None,
         next_due_kind: None,
         forecast_bytes: None,
         forecast_at_most: None,
+        prune: None,
+        deletion: None,
     });
     jobs.chain(unknown).collect()
 }
 
 impl Line {
-    fn of(plan: &Plan, forecast: Option<&ForecastLine>) -> Line {
+    fn of(plan: &Plan, Details { forecasts, prunes }: Details<'_>) -> Line {
+        let name = plan.subvolume.as_str();
+        let forecast = forecasts.iter().find(|forecast| forecast.subvolume == name);
+        let prune = prunes.get(&plan.subvolume);
+        let deletion = prune.filter(|prune| !prune.steps.is_empty()).map(Deletion);
         Line {
             subvolume: plan.subvolume.to_string(),
             decision: plan.word(),
@@ -119,11 +162,16 @@ impl Line {
             acknowledged_bytes: plan.work.acknowledged_bytes(),
             parent: plan.parent().map(ToString::to_string),
             snapshot: plan.snapshot.as_ref().map(ToString::to_string),
+            follow_up: plan.follow_up.as_ref().map(ToString::to_string),
+            waiting: plan.waiting.as_ref().map(ToString::to_string),
+            unplanned_full: plan.unplanned.as_ref().map(ToString::to_string),
             last_backup_at: plan.last_at.map(seconds),
             next_due_at: Some(seconds(plan.next_due.at)),
             next_due_kind: Some(plan.next_due.kind.to_string()),
             forecast_bytes: forecast.map(|forecast| forecast.bytes),
             forecast_at_most: forecast.map(|forecast| forecast.is_limit),
+            prune: prune.map(|prune| PruneLine::of(&plan.subvolume, prune)),
+            deletion: deletion.map(|deletion| deletion.to_string()),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Prints what a prune deletes to stdout, as a table or as JSON.
 
+use std::fmt;
+
 use s3up_cli::table;
 use s3up_core::{Count, Key, Size};
 use s3up_repository::names::SubvolumeName;
+use s3up_repository::retention::window::Window;
 use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
@@ -22,6 +25,46 @@ pub struct PruneLine {
     pub manifests: Vec<String>,
     pub objects: usize,
     pub bytes: u64,
+    /// The backups that can be restored now, and after the prune.
+    pub restore_window: WindowLine,
+    pub restore_window_after: WindowLine,
+}
+
+/// The restore window in the JSON output.
+#[derive(Debug, Serialize)]
+pub struct WindowLine {
+    /// Number of backups that can be restored.
+    pub backups: usize,
+    /// When the oldest of them was made.
+    pub oldest_at: Option<String>,
+}
+
+/// One sentence about what a prune deletes, and what can be restored after it.
+pub struct Deletion<'a>(pub &'a PrunePlan);
+
+impl WindowLine {
+    pub fn of(window: &Window) -> WindowLine {
+        let Window { backups, oldest_at } = window;
+        WindowLine { backups: *backups, oldest_at: oldest_at.map(seconds) }
+    }
+}
+
+impl fmt::Display for Deletion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Deletion(plan) = self;
+        let Window { backups, oldest_at } = plan.window_after;
+        write!(
+            f,
+            "deletes {} ({}) that retention no longer keeps; then {} can be restored",
+            Count::of(plan.steps.len(), "backup"),
+            Size(plan.bytes()),
+            Count::of(backups, "backup"),
+        )?;
+        match oldest_at {
+            Some(at) => write!(f, ", the oldest of {}", seconds(at)),
+            None => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -33,7 +76,7 @@ pub struct GenerationLine {
     pub storage_classes: Vec<String>,
     pub goes: bool,
     pub reason: String,
-    /// S3 charges for early deletion until then.
+    /// S3 charges for early deletion, or the restore window needs it, until then.
     pub waits_until: Option<String>,
 }
 
@@ -48,6 +91,8 @@ impl PruneLine {
             manifests: plan.steps.iter().map(|step| step.manifest.as_str().to_owned()).collect(),
             objects: plan.objects().count() + plan.steps.len(),
             bytes: plan.bytes(),
+            restore_window: WindowLine::of(&plan.window),
+            restore_window_after: WindowLine::of(&plan.window_after),
         }
     }
 }
@@ -55,9 +100,12 @@ impl PruneLine {
 impl GenerationLine {
     fn of(verdict: &Verdict) -> GenerationLine {
         let waits_until = match &verdict.decision {
-            Decision::WaitsForAge { until } => Some(seconds(*until)),
+            Decision::WaitsForAge { until } | Decision::WaitsForWindow { until } => {
+                Some(seconds(*until))
+            }
             Decision::Current
             | Decision::Newer
+            | Decision::OtherOrigin { .. }
             | Decision::Retained
             | Decision::WaitsForIncremental
             | Decision::Needed { .. }
@@ -104,9 +152,23 @@ pub fn to_lines(keys: &[Key]) -> String {
     keys.iter().map(|key| format!("{:?}\n", key.as_str())).collect()
 }
 
+/// Says what can be restored after a prune that deletes something.
+fn window(line: &PruneLine) -> String {
+    let WindowLine { backups, oldest_at } = &line.restore_window_after;
+    match oldest_at {
+        Some(at) if !line.manifests.is_empty() => format!(
+            "{}: deletes {}; then {} can be restored, the oldest of {at}\n",
+            line.subvolume,
+            Count::of(line.manifests.len(), "backup"),
+            Count::of(*backups, "backup")
+        ),
+        Some(_) | None => String::new(),
+    }
+}
+
 fn notes(line: &PruneLine) -> String {
     let PruneLine { subvolume, held, broken, leftovers, .. } = line;
-    let mut text = String::new();
+    let mut text = window(line);
     if let Some(held) = held {
         text.push_str(&format!("{subvolume}: nothing is deleted: {held}\n"));
     }

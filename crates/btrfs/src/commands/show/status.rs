@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use btrfs_to_s3::status::{Line, Status};
 use s3up_cli::{one_line, table};
-use s3up_core::{Elapsed, Size};
+use s3up_core::{Count, Elapsed, Size};
 use s3up_repository::stamp::seconds;
+
+/// Maximum number of broken backups that are printed for each subvolume.
+const BROKEN_SHOWN_MAX: usize = 10;
 
 /// Formats the status of each subvolume, with a table of its newest backups.
 pub fn to_text(all: &[Status]) -> String {
@@ -23,9 +26,26 @@ fn subvolume(status: &Status) -> String {
         ("last backup", status.last_backup_at.clone().unwrap_or_else(never)),
         ("next due", due(status)),
         ("last drill", drill.unwrap_or_else(never)),
+        ("verified", verified(&status.history)),
+        ("restorable", restorable(&status.history)),
     ];
     let error = run.and_then(|run| run.error.clone());
     lines.extend(status.trouble.clone().or(error).map(|problem| ("problem", problem)));
+    lines.extend(status.broken.iter().take(BROKEN_SHOWN_MAX).map(|broken| {
+        ("broken", format!("the backup of {}: {}", broken.created_at, broken.reason))
+    }));
+    if let Some(origin) = &status.other_origin {
+        lines
+            .push(("problem", format!("the newest backup was made by {origin}, not by this host")));
+    }
+    lines.extend(status.history.iter().filter_map(|line| {
+        let reason = line.unplanned_full.as_ref()?;
+        Some(("unplanned", format!("the full of {}: {reason}", line.created_at)))
+    }));
+    if status.broken.len() > BROKEN_SHOWN_MAX {
+        let more = status.broken.len() - BROKEN_SHOWN_MAX;
+        lines.push(("broken", format!("and {more} more; `list` names all")));
+    }
     let mut text = format!("{}\n", status.subvolume);
     for (name, value) in lines {
         text.push_str(&format!("  {name:<11}  {}\n", one_line(&value)));
@@ -37,6 +57,22 @@ fn subvolume(status: &Status) -> String {
         backups.lines().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     text
+}
+
+/// Says which of the backups in the table `verify` has found sound, as far as this host
+/// remembers.
+fn verified(history: &[Line]) -> String {
+    let times: Vec<_> = history.iter().filter_map(|line| line.last_verified_at.as_ref()).collect();
+    match times.iter().max() {
+        Some(last) => format!("{last}, {} of {}", times.len(), Count::of(history.len(), "backup")),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// Says how many of the backups in the table can be restored, as far as the listing shows.
+fn restorable(history: &[Line]) -> String {
+    let count = history.iter().filter(|line| line.restorable).count();
+    format!("{count} of {}", Count::of(history.len(), "backup"))
 }
 
 fn due(status: &Status) -> String {
@@ -56,9 +92,10 @@ fn cells(line: &Line) -> [String; 6] {
         dash(line.total_bytes.map(|bytes| Size(bytes).to_string())),
         dash(elapsed.map(|elapsed| Elapsed(elapsed).to_string())),
         dash(line.throughput.clone()),
-        match &line.error {
-            Some(error) => format!("{}, unreadable: {error}", line.state),
-            None => line.state.to_owned(),
+        match (&line.error, &line.reason) {
+            (Some(error), _) => format!("{}, unreadable: {error}", line.state),
+            (None, Some(reason)) => format!("{}: {reason}", line.state),
+            (None, None) => line.state.to_owned(),
         },
     ]
 }

@@ -3,6 +3,7 @@ use s3up_repository::stamp::Stamp;
 use s3up_repository::testing::entry;
 
 use super::*;
+use crate::plan::unplanned::UnplannedFull;
 
 /// Day of all chain entries in these tests, at 01:46:40.
 const FULL_DAY: &str = "2001-09-09";
@@ -17,7 +18,8 @@ fn identity(uuid: &str, ctransid: u64) -> Identity {
 
 fn schedule() -> Schedule {
     let run_at = "02:00".parse().unwrap();
-    Schedule { full_every_days: 30, incremental_every_days: 7, run_at }
+    let unplanned_full = UnplannedFull::Warn;
+    Schedule { full_every_days: 30, incremental_every_days: 7, run_at, unplanned_full }
 }
 
 fn at(text: &str) -> Timestamp {

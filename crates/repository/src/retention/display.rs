@@ -1,0 +1,49 @@
+//! The texts of the decisions about generations.
+
+use std::fmt;
+
+use super::{Blocked, Decision};
+use crate::stamp::seconds;
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Decision::Current => f.write_str("published generation"),
+            Decision::Newer => f.write_str("newer than the published generation"),
+            Decision::OtherOrigin { host } => write!(
+                f,
+                "made by host {host}, another origin; `prune --adopt` applies retention to it"
+            ),
+            Decision::Retained => f.write_str("kept by `retention.generations`"),
+            Decision::WaitsForIncremental => {
+                f.write_str("the newer full has no published incremental yet")
+            }
+            Decision::WaitsForWindow { until } => {
+                write!(f, "kept by `retention.keep_days` until {}", seconds(*until))
+            }
+            Decision::WaitsForAge { until } => {
+                write!(f, "S3 charges for it until {} even if deleted", seconds(*until))
+            }
+            Decision::Needed { by } => write!(f, "needed by {by}"),
+            Decision::Blocked => f.write_str("nothing is deleted, see below"),
+            Decision::Delete => f.write_str("replaced by a newer generation"),
+        }
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocked::NothingPublished => f.write_str("no backup has been published"),
+            Blocked::Broken(reason) => write!(f, "the published backup is broken: {reason}"),
+            Blocked::Unreadable(reason) => write!(
+                f,
+                "a manifest cannot be read, so the objects that it needs are unknown; check what \
+                 it is, then move it out of the repository: {reason}"
+            ),
+            Blocked::AuditFailed(reason) => {
+                write!(f, "the published chain is incomplete: {reason}")
+            }
+        }
+    }
+}
