@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use s3up_devstore::{Behaviours, Conditions, DevStore, Op, Options, Versioning};
+use s3up_devstore::{Conditions, DevStore, Op, Options, Versioning};
 use tempfile::TempDir;
 
 use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
@@ -30,7 +30,6 @@ async fn run(config: &Path) -> Output {
 }
 
 /// Starts the gateway and returns it, the rest of its log, and its URL.
-#[expect(clippy::zombie_processes, reason = "the caller waits for it")]
 fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = program()
         .args(["--log-format", "logfmt", "--config"])
@@ -209,8 +208,7 @@ async fn a_certificate_that_cannot_be_used_is_refused_with_its_reason() {
 async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let root = tempfile::tempdir().unwrap();
     let options = Options::new(root.path().join("s3"));
-    let behaviours = Behaviours::with_conditions(Conditions::Ignored);
-    let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
+    let s3 = DevStore::start(Options { conditions: Conditions::Ignored, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
     std::fs::write(&file, config(&s3.endpoint())).unwrap();

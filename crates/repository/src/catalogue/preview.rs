@@ -70,6 +70,8 @@ fn manifest(backup: &SnapshotName, parent_manifest: Option<String>) -> Manifest 
         tool: None,
         kernel: None,
         btrfs_progs: None,
+        node_bytes: None,
+        largest_xattr_bytes: None,
         stream_protocol: None,
         parent_received: false,
         unplanned_full: None,
