@@ -205,8 +205,8 @@ mod tests {
         };
         assert_eq!(of(Relation::RestoredHere, &old), [old.clone(), older.clone()]);
         assert_eq!(of(Relation::SameHost, &new_disk), [new_disk.clone(), older.clone()]);
-        assert_eq!(of(Relation::SameHost, &ours), [older.clone()]);
-        assert_eq!(of(Relation::SameHost, &older), [older.clone()]);
+        assert_eq!(of(Relation::SameHost, &ours), earlier);
+        assert_eq!(of(Relation::SameHost, &older), earlier);
         assert_eq!(of(Relation::Adopted, &old), []);
         assert_eq!(earlier_origins(&Relation::Unrecorded, &ours, None, &[]), []);
     }

@@ -69,8 +69,9 @@ mod tests {
     #[test]
     fn a_broken_backup_counts_while_retention_keeps_it() {
         type Damage = fn(&mut TestListing);
+        type Case = (&'static str, Damage, usize, u32, u32, &'static [u32]);
         #[rustfmt::skip]
-        let cases: [(&str, Damage, usize, u32, u32, &[u32]); 9] = [
+        let cases: [Case; 9] = [
             // situation                  damage                                                      generations, keep_days, day, broken
             ("all is well",               |_| {},                                                     3,   0, 21, &[]),
             ("the published one",         |s| s.remove(&chunk_key(11, 0)),                            1,   0, 21, &[11]),
