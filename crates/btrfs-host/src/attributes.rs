@@ -56,7 +56,7 @@ struct Found {
     first: Vec<PathBuf>,
 }
 
-/// What was found so far in one snapshot.
+/// State of a search through one snapshot.
 #[derive(Debug)]
 pub struct Attributes {
     root: PathBuf,
@@ -173,7 +173,7 @@ impl Attributes {
                 count = preallocated.count,
                 bytes = self.preallocated_bytes,
                 first = preallocated.named(),
-                "{} of preallocated space come back as holes after a restore: reserve them again \
+                "{} of preallocated space will be holes after a restore: reserve them again \
                  with fallocate",
                 Size(self.preallocated_bytes)
             );

@@ -20,7 +20,6 @@ pub mod planner;
 mod report;
 mod upload;
 
-use jiff::Timestamp;
 use s3up_core::error_chain;
 use s3up_repository::names::SnapshotName;
 use s3up_repository::publish;

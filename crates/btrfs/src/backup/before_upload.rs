@@ -25,7 +25,7 @@ use crate::nested;
 /// The kernel compares millions of inodes in this time. The upload must not wait longer
 /// for a number.
 const FORECAST_TIME_MAX: Duration = Duration::from_secs(10 * 60);
-/// Number of earlier backups whose sizes stand beside the forecast.
+/// Number of earlier backups whose sizes are logged with the forecast.
 const EARLIER_MAX: usize = 3;
 
 impl Backup {

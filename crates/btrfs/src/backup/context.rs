@@ -14,7 +14,7 @@ use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
 use s3up_repository::origin::{Adopt, Lineage};
 use s3up_repository::publish::Host;
-use s3up_repository::stamp::{Stamp, timestamp};
+use s3up_repository::stamp::timestamp;
 
 use super::journal::{Header, Journal};
 use super::observe::Observed;

@@ -48,7 +48,7 @@ fn punch(file: &Path, offset: u64, len: u64) {
 /// One change of the tree, by its name.
 type Change = (&'static str, fn(&Path));
 
-/// What other forecasts get wrong, each as an incremental.
+/// Changes that other forecasts get wrong. Each becomes an incremental.
 const CHANGES: [Change; 6] = [
     ("defragmented", |data| {
         let arguments = ["filesystem", "defragment", "-czstd", "-r"].map(OsStr::new);

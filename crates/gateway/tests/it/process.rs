@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use s3up_devstore::{Conditions, DevStore, Op, Options, Versioning};
+use s3up_devstore::{Behaviours, Conditions, DevStore, Op, Options, Versioning};
 use tempfile::TempDir;
 
 use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
@@ -207,8 +207,9 @@ async fn a_certificate_that_cannot_be_used_is_refused_with_its_reason() {
 #[tokio::test]
 async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let root = tempfile::tempdir().unwrap();
+    let behaviours = Behaviours::with_conditions(Conditions::Ignored);
     let options = Options::new(root.path().join("s3"));
-    let s3 = DevStore::start(Options { conditions: Conditions::Ignored, ..options }).await.unwrap();
+    let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
     std::fs::write(&file, config(&s3.endpoint())).unwrap();
