@@ -6,7 +6,7 @@
 # The S3 reference: x-amz-copy-source-if-match copies if the entity tag matches. Behind an object of parts lies
 # a manifest, and the condition seems to meet that. boto3 sends this condition with each copy of its own
 # accord, so that `copy()` of whatever is longer than 8 MiB fails with "Contents of stored object … did
-# not match expected ETag", though nobody changed it.
+# not match expected ETag", though no client changed it.
 . "$(dirname "$0")/common.sh"
 
 debian_root "${swift_packages[@]}"

@@ -3,7 +3,7 @@
 # content of the object by their XML. A PUT with the headers of a lock answers 200 as well, and DELETE
 # deletes the object at once.
 #
-# The S3 reference: a lock in mode COMPLIANCE lets nobody delete before its date, and a store that has none
+# The S3 reference: a lock in mode COMPLIANCE prevents a deletion before its date, and a store that has none
 # says InvalidRequest or NotImplemented. A backup that locks what it stored destroys it here with a
 # success; tags and ACLs, in the same form, are refused with 501.
 . "$(dirname "$0")/common.sh"

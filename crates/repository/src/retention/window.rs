@@ -13,7 +13,7 @@ use crate::catalogue::{Catalogue, Generation};
 pub struct Window {
     /// Number of backups that can be restored.
     pub backups: usize,
-    /// When the oldest of them was made.
+    /// Creation time of the oldest of them.
     pub oldest_at: Option<Timestamp>,
 }
 
