@@ -15,7 +15,7 @@ use s3up_repository::stamp::{Stamp, seconds};
 use crate::backup::error::Failure;
 use crate::backup::observe::{self, ObserveError, Observed};
 use crate::plan::Plan;
-use crate::plan::decide::{self, Decision, Trigger};
+use crate::plan::decide::{self, Decision, Step, Trigger};
 use crate::plan::observed::{StreamSettings, newest_begun};
 use crate::plan::resume::{self, Now, Resumed, Resumption};
 use crate::plan::schedule::Schedule;
@@ -51,6 +51,13 @@ pub struct Planned<'s> {
     pub jobs: Vec<Job<'s>>,
     /// Subvolumes that could not be observed.
     pub failed: Vec<(SubvolumeName, Failure)>,
+}
+
+impl Planned<'_> {
+    /// Returns whether a full is to be made or resumed.
+    pub fn has_full(&self) -> bool {
+        self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(Step::Full(_))))
+    }
 }
 
 impl Planner<'_> {

@@ -18,7 +18,7 @@ use s3up_repository::names::SubvolumeName;
 use super::lock::lock;
 use super::{
     ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, log_start, need_root, now, prune,
-    select_for_backup, stopped_by, warn_of_ignored_conditions,
+    select_for_backup, server_checks, stopped_by,
 };
 
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
@@ -47,14 +47,17 @@ async fn back_up(config: &Config, trigger: Trigger, names: &[String]) -> anyhow:
     let btrfs = find_btrfs()?;
     let _lock = lock(config)?;
     let mut state = LastRuns::open(&config.state_path, config.bucket.location());
-    let report = match prepare(config, btrfs, shutdown).await {
-        Ok(backup) => {
-            let planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
-            let report = backup.run(planned, &mut state).await;
-            prune_after(config, &backup, &report).await;
-            finish_aborts(&backup).await;
-            report
-        }
+    let started = async {
+        let backup = prepare(config, btrfs, shutdown).await?;
+        let planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
+        check_server(config, &backup, planned.has_full()).await?;
+        let report = backup.run(planned, &mut state).await;
+        prune_after(config, &backup, &report).await;
+        finish_aborts(&backup).await;
+        anyhow::Ok(report)
+    };
+    let report = match started.await {
+        Ok(report) => report,
         Err(err) => {
             for subvolume in subvolumes {
                 state.note(&subvolume.name, LastRun::failed(format!("{err:#}"), now().timestamp()));
@@ -77,7 +80,7 @@ async fn prepare(
     let form = form.map_err(|err| Exit::Usage.with(err))?;
     let mut bucket = connect(&config.bucket, &shutdown).await?;
     tokio::select! {
-        () = warn_of_ignored_conditions(&bucket.store, &config.bucket) => {}
+        () = server_checks::warn_of_broken_conditions(&bucket.store, &config.bucket) => {}
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     }
     let run = RunId::random().context("choose a name for this run")?;
@@ -86,6 +89,17 @@ async fn prepare(
     log_upload_limits(config);
     let options = options(config, form);
     Ok(Backup { options, bucket, btrfs, host, form, shutdown, records, run, clock: CLOCK })
+}
+
+/// Before a full, makes sure that an upload as it needs it can succeed.
+async fn check_server(config: &Config, backup: &Backup, has_full: bool) -> anyhow::Result<()> {
+    if !has_full {
+        return Ok(());
+    }
+    tokio::select! {
+        outcome = server_checks::probe_upload(&backup.bucket, &config.bucket) => outcome,
+        stop = backup.shutdown.wait() => Err(stopped_by(stop)),
+    }
 }
 
 fn options(config: &Config, form: Form) -> BackupOptions {

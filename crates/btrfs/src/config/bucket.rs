@@ -7,7 +7,7 @@ use std::time::Duration;
 use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, Loaded, Setting, Source};
 use s3up_core::KeyPrefix;
-use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
+use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
@@ -162,7 +162,12 @@ fn part_bytes(raw: &raw::S3, chunk_bytes: u64, source: &Source) -> Result<u64, C
         let what = format!("is {configured}, expected {PART_BYTES_MIN} to {PART_BYTES_MAX}");
         return Err(source.invalid("s3.part_size_bytes", what));
     }
-    part::part_bytes(configured, chunk_bytes)
+    let parts_max = raw.parts_max.unwrap_or(PART_COUNT_MAX);
+    if !(1..=PART_COUNT_MAX).contains(&parts_max) {
+        let what = format!("is {parts_max}, expected 1 to {PART_COUNT_MAX}");
+        return Err(source.invalid("s3.parts_max", what));
+    }
+    part::part_bytes_within(parts_max, configured, chunk_bytes)
         .map_err(|err| source.invalid("s3.chunk_size_bytes", err))
 }
 

@@ -29,6 +29,7 @@ mod restores;
 mod resume;
 mod round_trip;
 mod send_failures;
+mod server_checks;
 mod settings;
 mod spools;
 mod status;

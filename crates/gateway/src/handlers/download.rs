@@ -16,7 +16,7 @@ use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::wire::REPR_DIGEST_HEADER;
 use s3up_core::{Code, RemotePath};
-use s3up_store::{Download, Get, ObjectFacts, StoreError};
+use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
 
 use crate::clients::Right;
 use crate::gateway::Gateway;
@@ -61,8 +61,19 @@ pub(crate) async fn download(
         buffer_wait: Some(BUFFER_WAIT),
         share: Some(client.buffer_share.clone()),
     };
-    let body = body(gateway.store().download(get)).await?;
+    let body = body(gateway.store().download(get)).await.map_err(refusal)?;
     Ok((status, headers, body).into_response())
+}
+
+/// A stored file that does not match its checksum is damaged for good, unless the
+/// network did it.
+fn refusal(err: StoreError) -> Refusal {
+    if err.kind != Kind::Corrupt {
+        return err.into();
+    }
+    let what = "the stored file does not match its checksum; if a second try finds the same, it is \
+                damaged in S3: download another version of it";
+    Refusal::new(Code::StoreRefused, what).caused_by(&err)
 }
 
 async fn body(mut download: Download) -> Result<Body, StoreError> {
