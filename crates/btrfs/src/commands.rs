@@ -8,6 +8,7 @@ pub mod bucket_args;
 pub mod bucket_commands;
 mod clock;
 mod confirm;
+pub mod doctor;
 pub mod drill;
 pub mod estimate;
 pub mod help;
@@ -17,6 +18,7 @@ pub mod plan;
 pub mod prune;
 pub mod restore;
 pub mod retry_hint;
+mod server_checks;
 pub mod show;
 pub mod status;
 pub mod thaw;
@@ -37,7 +39,7 @@ use s3up_cli::{Exit, ShutdownSignal, Signal};
 use s3up_repository::documents::Bucket;
 use s3up_repository::names::Subvolume;
 use s3up_repository::publish::Host;
-use s3up_store::{Conditions, Store};
+use s3up_store::Store;
 
 use self::clock::{CLOCK, now};
 
@@ -119,23 +121,6 @@ async fn connect(config: &BucketConfig, shutdown: &ShutdownSignal) -> anyhow::Re
         storage_class: Some(config.class_manifest.clone()),
         metadata: BTreeMap::new(),
     })
-}
-
-/// Warns if the server ignores conditional writes, which publishing relies on.
-async fn warn_of_ignored_conditions(store: &Store, config: &BucketConfig) {
-    let prefix = config.layout.prefix();
-    let headers = match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
-        // The store has logged why it is unknown.
-        Conditions::Honoured | Conditions::Unknown => return,
-        Conditions::IfNoneMatchOnly => "If-Match",
-        Conditions::Ignored => "If-None-Match and If-Match",
-    };
-    tracing::warn!(
-        event = "conditions_ignored",
-        %prefix,
-        "the server ignores {headers}: two hosts that write below one prefix replace each other's \
-         backups silently; make sure that no other host writes there"
-    );
 }
 
 /// Logs the start of a command that changes something. Other commands log nothing if all

@@ -17,9 +17,10 @@ pub const PART_COUNT_MAX: u64 = 10_000;
 pub const OBJECT_BYTES_MAX: u64 = 50_000_000_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the object is {}, the limit of S3 is {}", Size(*object_bytes), Size(OBJECT_BYTES_MAX))]
+#[error("the object is {}, the limit of S3 is {}", Size(*object_bytes), Size(*limit))]
 pub struct TooLarge {
     pub object_bytes: u64,
+    pub limit: u64,
 }
 
 /// Returns the part length for an object of at most `object_bytes`: the
@@ -32,16 +33,31 @@ pub struct TooLarge {
 /// assert_eq!(part_bytes(8 * MIB, 200 << 30), Ok(21 * MIB));
 /// ```
 pub fn part_bytes(configured: u64, object_bytes: u64) -> Result<u64, TooLarge> {
-    if object_bytes > OBJECT_BYTES_MAX {
-        return Err(TooLarge { object_bytes });
+    part_bytes_within(PART_COUNT_MAX, configured, object_bytes)
+}
+
+/// As [`part_bytes`], for a server that accepts at most `parts_max` parts, at least 1.
+pub fn part_bytes_within(
+    parts_max: u64,
+    configured: u64,
+    object_bytes: u64,
+) -> Result<u64, TooLarge> {
+    let limit = object_bytes_max_within(parts_max, PART_BYTES_MAX);
+    if object_bytes > limit {
+        return Err(TooLarge { object_bytes, limit });
     }
-    let needed = object_bytes.div_ceil(PART_COUNT_MAX).next_multiple_of(MIB);
+    let needed = object_bytes.div_ceil(parts_max.max(1)).next_multiple_of(MIB);
     Ok(configured.max(needed).clamp(PART_BYTES_MIN, PART_BYTES_MAX))
 }
 
 /// Returns the maximum length of an object whose parts are `part_bytes` long.
 pub fn object_bytes_max(part_bytes: u64) -> u64 {
-    part_bytes.saturating_mul(PART_COUNT_MAX).min(OBJECT_BYTES_MAX)
+    object_bytes_max_within(PART_COUNT_MAX, part_bytes)
+}
+
+/// As [`object_bytes_max`], for a server that accepts at most `parts_max` parts.
+pub fn object_bytes_max_within(parts_max: u64, part_bytes: u64) -> u64 {
+    part_bytes.saturating_mul(parts_max).min(OBJECT_BYTES_MAX)
 }
 
 /// Returns the byte ranges of the parts of an object, in order. An empty object
@@ -74,7 +90,30 @@ mod tests {
             assert_eq!(part_bytes(configured, object), Ok(want), "{configured} {object}");
         }
         let object_bytes = OBJECT_BYTES_MAX + 1;
-        assert_eq!(part_bytes(8 * MIB, object_bytes), Err(TooLarge { object_bytes }));
+        let limit = OBJECT_BYTES_MAX;
+        assert_eq!(part_bytes(8 * MIB, object_bytes), Err(TooLarge { object_bytes, limit }));
+    }
+
+    #[test]
+    fn fewer_parts_are_longer() {
+        #[rustfmt::skip]
+        let cases = [
+            // parts   configured  object             part
+            (1000,     32 * MIB,   31 << 30,          Ok(32 * MIB)),
+            (1000,     32 * MIB,   200 << 30,         Ok(205 * MIB)),
+            (1,        8 * MIB,    9 * MIB,           Ok(9 * MIB)),
+            (1000,     32 * MIB,   1000 * PART_BYTES_MAX, Ok(PART_BYTES_MAX)),
+        ];
+        for (parts_max, configured, object, want) in cases {
+            assert_eq!(
+                part_bytes_within(parts_max, configured, object),
+                want,
+                "{parts_max} {object}"
+            );
+        }
+        let (object_bytes, limit) = (1000 * PART_BYTES_MAX + 1, 1000 * PART_BYTES_MAX);
+        let refused = part_bytes_within(1000, 32 * MIB, object_bytes);
+        assert_eq!(refused, Err(TooLarge { object_bytes, limit }));
     }
 
     /// Tries every short length with every part length from 1 to 7 bytes.

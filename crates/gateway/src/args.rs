@@ -31,10 +31,13 @@ Examples:
 
 const CHECK_CONFIG_EXAMPLES: &str = "\
 This reads the file, the environment variables that it names and the TLS
-certificate. It does not connect to S3 and prints no secrets.
+certificate. It prints no secrets. It connects to S3 only with --online, which
+writes small objects and one of 5 MiB below the prefix, and exits with 1 if a
+guarantee is lost.
 
 Examples:
   s3up-server check-config
+  s3up-server check-config --online
 
   # Check a new file; secrets come from the environment, as when serving
   S3_SECRET_ACCESS_KEY=... s3up-server check-config --config ./new.yaml";
@@ -78,7 +81,11 @@ pub enum Command {
     Serve,
     /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
-    CheckConfig,
+    CheckConfig {
+        /// Also connect to S3, and find out what the server does
+        #[arg(long)]
+        online: bool,
+    },
     /// Generate a client key
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen {

@@ -14,7 +14,7 @@ use std::path::Path;
 use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, Loaded, Source};
 use s3up_core::KeyPrefix;
-use s3up_core::part::{MIB, PART_BYTES_MIN};
+use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
 use self::raw::Raw;
@@ -41,6 +41,7 @@ pub struct Config {
     pub store: Settings,
     pub prefix: KeyPrefix,
     pub part_bytes: u64,
+    pub parts_max: u64,
     pub require_versioning: bool,
     pub clients: Clients,
     pub log_format: Option<LogFormat>,
@@ -81,6 +82,7 @@ impl Config {
             store: s3::settings(&raw.s3, &source, buffer_budget_bytes)?,
             prefix,
             part_bytes,
+            parts_max: parts_max(&raw, &source)?,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
             clients: clients::clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
             log_format: raw.log.format,
@@ -129,6 +131,16 @@ fn buffers(raw: &Raw, source: &Source) -> Result<(u64, u64), ConfigError> {
         return Err(source.invalid("server.buffer_budget_mb", what));
     }
     Ok((part_bytes, budget_bytes))
+}
+
+/// Returns the maximum number of parts of an upload.
+fn parts_max(raw: &Raw, source: &Source) -> Result<u64, ConfigError> {
+    let parts_max = raw.s3.parts_max.unwrap_or(PART_COUNT_MAX);
+    if (1..=PART_COUNT_MAX).contains(&parts_max) {
+        return Ok(parts_max);
+    }
+    let what = format!("expected 1 to {PART_COUNT_MAX}, found {parts_max}");
+    Err(source.invalid("s3.parts_max", what))
 }
 
 fn tls_files(raw: &Raw, source: &Source) -> Result<Option<TlsFiles>, ConfigError> {

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
-use s3up_store::{Conditions, ConnectError, Store, StoreError, Versioning};
+use s3up_store::{Condition, Conditions, ConnectError, Store, StoreError, Versioning};
 
 use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
 use crate::config::Config;
+use crate::online;
 use crate::refusal::Refusal;
 use crate::uploads::Uploads;
-use crate::uploads::admission::{Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, admit};
+use crate::uploads::admission::{
+    Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
+};
 
 /// Time for which the first requests to the bucket are retried at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
@@ -28,6 +31,7 @@ struct Shared {
     clients: Clients,
     prefix: KeyPrefix,
     part_bytes: u64,
+    parts_max: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -57,12 +61,14 @@ impl Gateway {
         let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
         check_versioning(versioning, store.bucket(), config.require_versioning)?;
         check_overwrite(&store, &config.clients, &config.prefix).await?;
+        online::warn_of_lost_settings(&store, &config.prefix).await;
         Ok(Gateway(Arc::new(Shared {
             uploads: Uploads::new(store.clone()),
             store,
             clients: config.clients,
             prefix: config.prefix,
             part_bytes: config.part_bytes,
+            parts_max: config.parts_max,
         })))
     }
 
@@ -111,8 +117,12 @@ impl Gateway {
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
         let key = self.key(client, path)?;
-        let part_bytes_max = self.0.store.pool().budget_bytes() / BUFFERS_PER_UPLOAD_MIN;
-        let admission = admit(&client.policy, path, announced, self.0.part_bytes, part_bytes_max)?;
+        let limits = PartLimits {
+            bytes: self.0.part_bytes,
+            bytes_max: self.0.store.pool().budget_bytes() / BUFFERS_PER_UPLOAD_MIN,
+            count_max: self.0.parts_max,
+        };
+        let admission = admit(&client.policy, path, announced, limits)?;
         Ok((key, admission))
     }
 
@@ -145,6 +155,28 @@ fn check_versioning(
     Ok(())
 }
 
+/// How far `overwrite: never` holds on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OverwriteNever {
+    Enforced,
+    /// The gateway looks at the path before it completes an upload of several parts.
+    ByOneGateway,
+    NotEnforced,
+    Unknown,
+}
+
+/// Decides from both calls that make a file visible: short files are one PUT, and
+/// longer ones a completed multipart upload.
+fn overwrite_never(conditions: Conditions) -> OverwriteNever {
+    let Conditions { put_if_none_match: put, complete_if_none_match: complete, .. } = conditions;
+    match (put, complete) {
+        (put, _) if put.is_broken() => OverwriteNever::NotEnforced,
+        (Condition::Unknown, _) | (_, Condition::Unknown) => OverwriteNever::Unknown,
+        (_, complete) if complete.is_enforced() => OverwriteNever::Enforced,
+        _ => OverwriteNever::ByOneGateway,
+    }
+}
+
 /// Refuses to start if `overwrite: never` is configured and S3 would not enforce
 /// it. The probe may write a small object, so it runs only if a client needs it.
 async fn check_overwrite(
@@ -156,10 +188,21 @@ async fn check_overwrite(
         policy.overwrite == Overwrite::Never && policy.rights.contains(&Right::Upload)
     };
     let Some(policy) = clients.policies().find(needs_condition) else { return Ok(()) };
-    match store.probe_conditions(prefix, PROBE_RETRY_FOR).await {
-        Conditions::Honoured | Conditions::IfNoneMatchOnly => Ok(()),
-        Conditions::Ignored => Err(StartError::Overwrite { client: policy.name.clone() }),
-        Conditions::Unknown => {
+    let conditions = store.probe_completions(prefix, PROBE_RETRY_FOR).await;
+    match overwrite_never(conditions) {
+        OverwriteNever::Enforced => Ok(()),
+        OverwriteNever::NotEnforced => Err(StartError::Overwrite { client: policy.name.clone() }),
+        OverwriteNever::ByOneGateway => {
+            tracing::warn!(
+                event = "overwrite_never_by_one_gateway",
+                client = %policy.name,
+                "this S3 server does not honour If-None-Match when it completes a multipart \
+                 upload; the gateway looks at the path before, which is safe only while no other \
+                 gateway writes below this prefix"
+            );
+            Ok(())
+        }
+        OverwriteNever::Unknown => {
             tracing::warn!(
                 event = "overwrite_never_not_verified",
                 client = %policy.name,
@@ -167,6 +210,36 @@ async fn check_overwrite(
                  if it does not, `overwrite: never` is not enforced"
             );
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overwrite_never_needs_the_condition_of_both_calls() {
+        use Condition::{Honoured, Ignored, NeverHolds, Refused, Unknown};
+        #[rustfmt::skip]
+        let cases = [
+            // PUT      completion  result
+            (Honoured,  Honoured,   OverwriteNever::Enforced),
+            (Honoured,  Ignored,    OverwriteNever::ByOneGateway),
+            (Honoured,  Refused,    OverwriteNever::ByOneGateway),
+            (Honoured,  NeverHolds, OverwriteNever::ByOneGateway),
+            (Ignored,   Honoured,   OverwriteNever::NotEnforced),
+            (Refused,   Unknown,    OverwriteNever::NotEnforced),
+            (Honoured,  Unknown,    OverwriteNever::Unknown),
+            (Unknown,   Honoured,   OverwriteNever::Unknown),
+        ];
+        for (put, complete, want) in cases {
+            let conditions = Conditions {
+                put_if_none_match: put,
+                complete_if_none_match: complete,
+                ..Conditions::default()
+            };
+            assert_eq!(overwrite_never(conditions), want, "{put:?} {complete:?}");
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod config;
 mod gateway;
 mod handlers;
 pub mod keygen;
+mod online;
 mod refusal;
 mod request;
 mod server;
@@ -25,5 +26,6 @@ mod uploads;
 
 pub use config::Config;
 pub use gateway::{Gateway, StartError};
+pub use online::{Online, check_online};
 pub use server::{SHUTDOWN_GRACE, ServeOptions, serve};
 pub use tls::{TlsError, TlsFiles};

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use s3up_cli::{Exit, LogArgs};
-use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, StartError, keygen, serve};
+use s3up_server::{
+    Config, Gateway, SHUTDOWN_GRACE, ServeOptions, StartError, check_online, keygen, serve,
+};
 use tokio::net::TcpListener;
 
 use crate::args::{Args, Command};
@@ -28,9 +30,10 @@ fn main() -> ExitCode {
 fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command.unwrap_or(Command::Serve) {
         Command::Serve => serve_config(&args.config, args.log),
-        Command::CheckConfig => {
+        Command::CheckConfig { online } => {
             let config = Config::load(&args.config)?;
-            print(&config.summary())
+            print(&config.summary())?;
+            if online { check_server(config, args.log) } else { Ok(Exit::Done) }
         }
         Command::Keygen { name } => {
             let lines = keygen::config_lines(name.as_ref());
@@ -41,6 +44,23 @@ fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn print(text: &str) -> anyhow::Result<Exit> {
     std::io::stdout().write_all(text.as_bytes()).context("write to standard output")?;
+    Ok(Exit::Done)
+}
+
+/// Examines the S3 server of the configuration.
+#[tokio::main]
+async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
+    log.with_config(None, config.log_format).init()?;
+    let online = check_online(config).await.map_err(start_error)?;
+    print(&online.to_table())?;
+    let problems = online.problems();
+    if let Some(failed) = online.failed {
+        let what = "check-config: an upload as the gateway makes it failed";
+        return Err(anyhow::anyhow!(failed).context(what));
+    }
+    if problems > 0 {
+        anyhow::bail!("check-config: problems found: {problems}; see the fixes above");
+    }
     Ok(Exit::Done)
 }
 

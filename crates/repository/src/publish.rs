@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use btrfs_sendstream::StreamSummary;
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Chunk, Conditions, ObjectFacts, Overwrite, UploadError};
+use s3up_store::{Chunk, ObjectFacts, Overwrite, UploadError, is_etag_told};
 use serde::Serialize;
 
 use crate::documents::{Bucket, is_conflict, is_refusal};
@@ -120,7 +120,7 @@ fn chunk_record(chunk: &Chunk) -> ChunkRecord {
         key: chunk.key.as_str().to_owned(),
         size: facts.len,
         sha256: facts.sha256,
-        etag: Some(chunk.stored.etag.clone()),
+        etag: Some(chunk.stored.etag.clone()).filter(|etag| is_etag_told(etag)),
         crc64nvme: Some(facts.crc64nvme.to_string()),
         part_size: Some(chunk.part_bytes),
     }
@@ -194,7 +194,7 @@ pub async fn point(
         Some(etag) => Overwrite::Only { etag: etag.to_owned() },
     };
     let key = layout.pointer(&backup.subvolume);
-    if bucket.store.conditions() != Conditions::Honoured {
+    if !bucket.store.conditions().put_if_match.is_enforced() {
         check_unchanged(bucket, &key, pointer_etag).await?;
     }
     match bucket.write(&key, &pointer, overwrite).await {

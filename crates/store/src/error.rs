@@ -3,6 +3,8 @@
 //! `Display` prints one layer, and the cause is in `source()`. The code and message
 //! of S3 are only ever the cause. No error contains a secret.
 
+pub(crate) mod codes;
+
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -11,12 +13,13 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use s3up_core::{Key, Sha256Digest, Size};
 
+use self::codes::{action_of, kind_of_answer};
 use crate::buffers::pool::PoolError;
 
 /// A failed operation: what was tried, on what, and the kind of failure. Callers
 /// branch on [`Kind`], never on the text.
 #[derive(Debug, thiserror::Error)]
-#[error("{op} {subject}: {kind}")]
+#[error("{op} {subject}: {}", advice(*kind, op))]
 pub struct StoreError {
     pub op: &'static str,
     /// The key or the bucket.
@@ -31,9 +34,13 @@ pub struct StoreError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     NotFound,
+    /// The multipart upload was completed or aborted, by us or by others.
+    NoUpload,
     NoBucket,
     /// S3 does not know the access key ID, or the signature is wrong.
     BadCredentials,
+    /// The session token of temporary credentials has expired.
+    ExpiredCredentials,
     /// The SDK found no credentials at all.
     NoCredentials,
     Denied,
@@ -45,11 +52,15 @@ pub enum Kind {
     TooLong,
     /// The object is archived and was not thawed.
     Archived,
+    /// The bucket or the account is full.
+    Quota,
     /// S3 asked us to slow down, or the connection broke. A retry may help.
     Transient,
     /// The answer cannot be parsed: it was truncated, or the server speaks a
     /// dialect that we do not.
     Unreadable,
+    /// The server does not implement the call or one of its headers.
+    NotImplemented,
     /// The bytes differ from what was sent or expected.
     Corrupt,
     /// Any other failure. A retry would fail the same way.
@@ -60,11 +71,17 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::NotFound => "no such object; check the key, and what else deletes below this prefix",
+            Kind::NoUpload => {
+                "no such multipart upload: it was completed or aborted, by a lifecycle rule or by another process; run the same command again"
+            }
             Kind::NoBucket => {
                 "no such bucket; check `s3.bucket`, `s3.region` and `s3.endpoint`, or create it"
             }
             Kind::BadCredentials => {
                 "S3 does not accept these credentials; check the access key ID and its secret"
+            }
+            Kind::ExpiredCredentials => {
+                "the session token of these credentials has expired; renew it (sign in again, reload the profile) and retry"
             }
             Kind::NoCredentials => {
                 "no credentials found; set them in the configuration, the environment, a profile or a role"
@@ -77,14 +94,27 @@ impl fmt::Display for Kind {
             }
             Kind::TooLong => "the object is longer than expected; check what wrote it",
             Kind::Archived => "the object is archived; thaw it first (S3 RestoreObject)",
+            Kind::Quota => "the bucket or the account has reached its quota; raise it, or free space",
             Kind::Transient => "S3 is busy or unreachable; check the network and `s3.endpoint`",
             Kind::Unreadable => "cannot parse the answer; check that `s3.endpoint` is an S3 server",
+            Kind::NotImplemented => {
+                "this server does not implement the request; see docs/s3-compatibility.md"
+            }
             Kind::Corrupt => {
                 "the data does not match its checksum or size; retry, then check the memory of this host and the server"
             }
             Kind::Permanent => "the request cannot succeed; see the cause",
         })
     }
+}
+
+/// Returns the advice for a failed call; for one that was denied, the right that it
+/// needs.
+fn advice(kind: Kind, op: &str) -> String {
+    if kind == Kind::Denied {
+        return format!("{kind}; it needs {}", action_of(op));
+    }
+    kind.to_string()
 }
 
 /// The code and message of S3, or the deepest cause of a broken connection.
@@ -128,10 +158,14 @@ impl StoreError {
                 kind_of_answer(response.map_or(0, |r| r.status().as_u16()), code)
             }
         };
-        let cause = match (code, err.message(), response) {
+        let message = err.message().filter(|message| !message.trim().is_empty());
+        let cause = match (code, message, response) {
             (Some(code), Some(message), _) => format!("{code}: {message}"),
             (Some(code), None, _) => code.to_owned(),
             (None, _, Some(_)) if kind == Kind::Unreadable => deepest(err),
+            (None, _, Some(response)) if region_of(response).is_some() => {
+                format!("the bucket is in {}", region_of(response).unwrap_or_default())
+            }
             (None, _, Some(response)) => format!("HTTP status {}", response.status().as_u16()),
             (None, _, None) => deepest(err),
         };
@@ -144,65 +178,6 @@ impl StoreError {
     }
 }
 
-/// Returns the kind of a failure from the status of the answer and S3's error code:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-fn kind_of_answer(status: u16, code: Option<&str>) -> Kind {
-    match code {
-        Some("NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound") => Kind::NotFound,
-        Some("NoSuchBucket") => Kind::NoBucket,
-        Some(
-            "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "ExpiredToken"
-            | "InvalidToken"
-            | "TokenRefreshRequired"
-            | "InvalidClientTokenId",
-        ) => Kind::BadCredentials,
-        Some("AccessDenied" | "AllAccessDisabled" | "AccountProblem") => Kind::Denied,
-        Some(
-            "PermanentRedirect"
-            | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException",
-        ) => Kind::WrongRegion,
-        Some("RequestTimeTooSkewed") => Kind::ClockSkew,
-        Some("PreconditionFailed") => Kind::Precondition,
-        Some("InvalidObjectState") => Kind::Archived,
-        Some(
-            "SlowDown"
-            | "InternalError"
-            | "ServiceUnavailable"
-            | "RequestTimeout"
-            | "Throttling"
-            | "ThrottlingException"
-            | "OperationAborted"
-            | "ConditionalRequestConflict"
-            | "RequestLimitExceeded",
-        ) => Kind::Transient,
-        Some("BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
-            Kind::Corrupt
-        }
-        _ => match status {
-            301 | 307 => Kind::WrongRegion,
-            401 | 403 => Kind::Denied,
-            404 => Kind::NotFound,
-            412 => Kind::Precondition,
-            // A server that does not implement a call now will not do so later.
-            501 | 505 => Kind::Permanent,
-            408 | 429 | 500.. => Kind::Transient,
-            200..=299 => Kind::Unreadable,
-            // There was no status at all.
-            0..=199 => Kind::Transient,
-            _ => Kind::Permanent,
-        },
-    }
-}
-
-/// Returns the kind of a failure from S3's error code alone, as in the answer of a
-/// batch.
-pub(crate) fn kind_of_code(code: &str) -> Kind {
-    kind_of_answer(400, Some(code))
-}
-
 /// Returns the kind of a failure from its text: the SDK has no types for these.
 fn kind_of_text(cause: &str) -> Kind {
     let cause = cause.to_lowercase();
@@ -213,6 +188,12 @@ fn kind_of_text(cause: &str) -> Kind {
     } else {
         Kind::Transient
     }
+}
+
+/// Returns the region of the bucket, which an answer for another region tells.
+fn region_of(response: &HttpResponse) -> Option<&str> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 307 | 400);
+    response.headers().get("x-amz-bucket-region").filter(|_| is_redirect)
 }
 
 fn deepest(err: &(dyn Error + 'static)) -> String {
@@ -233,7 +214,7 @@ pub enum UploadError {
     /// An existing chunk is of another stream, and so may be everything after it.
     #[error("chunk {chunk}: {key} belongs to another stream than the one being uploaded")]
     ForeignChunk { key: Key, chunk: u64 },
-    #[error("the stream needs more than {limit} chunks; increase the chunk size")]
+    #[error("the stream needs more than {limit} chunks; raise `s3.chunk_size_bytes`")]
     TooManyChunks { limit: u64 },
     #[error("upload {key}: the source ended early: expected {expected} bytes, found {found}")]
     TooShort { key: Key, expected: u64, found: u64 },
@@ -257,36 +238,6 @@ pub enum ConnectError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_answer_has_its_kind_of_failure() {
-        #[rustfmt::skip]
-        let cases = [
-            (404, Some("NoSuchKey"),              Kind::NotFound),
-            (404, Some("NoSuchBucket"),           Kind::NoBucket),
-            (404, None,                           Kind::NotFound),
-            (403, Some("InvalidAccessKeyId"),     Kind::BadCredentials),
-            (403, Some("SignatureDoesNotMatch"),  Kind::BadCredentials),
-            (403, Some("RequestTimeTooSkewed"),   Kind::ClockSkew),
-            (403, Some("AccessDenied"),           Kind::Denied),
-            (403, None,                           Kind::Denied),
-            (301, Some("PermanentRedirect"),      Kind::WrongRegion),
-            (403, Some("InvalidObjectState"),     Kind::Archived),
-            (412, Some("PreconditionFailed"),     Kind::Precondition),
-            (409, Some("ConditionalRequestConflict"), Kind::Transient),
-            (503, Some("SlowDown"),               Kind::Transient),
-            (500, None,                           Kind::Transient),
-            (501, Some("NotImplemented"),         Kind::Permanent),
-            (200, Some("InternalError"),          Kind::Transient),
-            (200, None,                           Kind::Unreadable),
-            (400, Some("BadDigest"),              Kind::Corrupt),
-            (400, Some("InvalidArgument"),        Kind::Permanent),
-            (400, None,                           Kind::Permanent),
-        ];
-        for (status, code, want) in cases {
-            assert_eq!(kind_of_answer(status, code), want, "{status} {code:?}");
-        }
-    }
 
     #[test]
     fn a_message_names_the_operation_its_subject_and_what_to_check() {

@@ -44,15 +44,20 @@ pub use download::get::Get;
 pub use download::sequence::{Download, DownloadSequence, ObjectBytes};
 pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use objects::delete::NotDeleted;
+pub use objects::etag::is_told as is_etag_told;
 pub use objects::head::ObjectFacts;
 pub use objects::listing::{Listed, Listing};
 pub use settings::timeouts::Timeouts;
 pub use settings::{
     Bandwidth, Credentials, EndpointError, Profile, Settings, Sse, SseError, parse_endpoint,
 };
-pub use transport::capabilities::Conditions;
+pub use transport::capabilities::{
+    Archive, Capabilities, Condition, Conditions, ListingOrder, Told, Verifications, Verified,
+};
 pub use transport::connect::Store;
+pub use transport::findings::{Finding, Severity, condition_findings, findings};
 pub use transport::probe::Versioning;
+pub use transport::probe_upload::ProbeUpload;
 pub use upload::chunk::{Chunk, PutChunks};
 pub use upload::part_splitter::Length;
 pub use upload::put::{Facts, Overwrite, Put, Stored};

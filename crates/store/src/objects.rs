@@ -1,5 +1,6 @@
 //! Calls on whole objects that move no content: describe, list, delete.
 
 pub(crate) mod delete;
+pub(crate) mod etag;
 pub(crate) mod head;
 pub(crate) mod listing;

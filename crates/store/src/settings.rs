@@ -97,15 +97,22 @@ pub enum SseError {
     KeyWithoutKms,
 }
 
-/// Parses an endpoint URL. `None` and an empty text mean AWS.
+/// Parses an endpoint URL. `None` and an empty text mean AWS. The scheme may have
+/// capital letters. A path gets the slash that the SDK needs at its end: it would
+/// join the path and the name of the bucket without one.
 pub fn parse_endpoint(text: Option<&str>) -> Result<Option<String>, EndpointError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let url = text.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+    let url = url.filter(|(scheme, _)| scheme == "http" || scheme == "https");
+    let rest = url.as_ref().map(|(_, rest)| *rest);
     let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
     match authority {
         Some(authority) if authority.contains('@') => Err(EndpointError::Credentials),
         Some(authority) if !authority.is_empty() && !authority.starts_with(':') => {
-            Ok(Some(text.to_owned()))
+            Ok(url.map(|(scheme, rest)| {
+                let needs_slash = rest.contains('/') && !rest.ends_with('/');
+                format!("{scheme}://{rest}{}", if needs_slash { "/" } else { "" })
+            }))
         }
         Some(_) | None if text.contains('@') => Err(EndpointError::Credentials),
         Some(_) | None => Err(EndpointError::NotAUrl(text.to_owned())),
@@ -180,7 +187,17 @@ mod tests {
     fn an_endpoint_must_be_a_url_without_credentials() {
         assert_eq!(parse_endpoint(None), Ok(None));
         assert_eq!(parse_endpoint(Some("")), Ok(None));
-        assert!(parse_endpoint(Some("https://s3.example.com")).unwrap().is_some());
+        #[rustfmt::skip]
+        let cases = [
+            ("https://s3.example.com",      "https://s3.example.com"),
+            ("HTTP://s3.example.com:8080",  "http://s3.example.com:8080"),
+            ("Https://s3.example.com/",     "https://s3.example.com/"),
+            ("http://host/storage/v1/s3",   "http://host/storage/v1/s3/"),
+            ("http://host/storage/v1/s3/",  "http://host/storage/v1/s3/"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse_endpoint(Some(text)), Ok(Some(want.to_owned())));
+        }
         for text in ["s3.example.com", "http://", "https:///path", "http://:9000", "ftp://a"] {
             let err = parse_endpoint(Some(text)).unwrap_err();
             assert_eq!(err, EndpointError::NotAUrl(text.to_owned()));

@@ -4,9 +4,13 @@
 pub(crate) mod bandwidth;
 mod call;
 pub(crate) mod capabilities;
+pub(crate) mod checksums;
 mod conditions;
 pub(crate) mod connect;
+pub(crate) mod findings;
 pub(crate) mod pace;
 pub(crate) mod probe;
+mod probe_checksums;
+pub(crate) mod probe_upload;
 mod retry;
 mod throttle;

@@ -2,10 +2,11 @@
 //! resumed, and the removal of uploads that were never completed.
 
 mod already_stored;
-mod attributes;
+pub(crate) mod attributes;
 pub(crate) mod chunk;
 mod chunk_stream;
 mod chunks;
+mod conditional;
 mod multipart;
 mod multipart_calls;
 mod orphans;

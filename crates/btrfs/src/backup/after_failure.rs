@@ -24,10 +24,14 @@ pub fn after_failure(
 ) -> AfterFailure {
     let of_store = |err: &UploadError| match err {
         UploadError::Store(err) => match err.kind {
-            StoreKind::Precondition | StoreKind::Corrupt | StoreKind::Permanent => {
-                AfterFailure::StartOver
-            }
+            StoreKind::Precondition
+            | StoreKind::Corrupt
+            | StoreKind::Permanent
+            | StoreKind::NotImplemented => AfterFailure::StartOver,
             StoreKind::NotFound
+            | StoreKind::NoUpload
+            | StoreKind::ExpiredCredentials
+            | StoreKind::Quota
             | StoreKind::NoBucket
             | StoreKind::BadCredentials
             | StoreKind::NoCredentials

@@ -73,6 +73,11 @@ impl<'s> Planned<'s> {
             failed.into_iter().map(|(subvolume, err)| (subvolume.name.clone(), Failure::from(err)));
         self.failed.extend(failed);
     }
+
+    /// Returns whether a full is to be made or resumed.
+    pub fn has_full(&self) -> bool {
+        self.jobs.iter().any(|job| matches!(job.plan.decision, Decision::Due(Step::Full(_))))
+    }
 }
 
 impl Planner<'_> {

@@ -21,7 +21,7 @@ use s3up_repository::origin::Adopt;
 use super::lock::lock;
 use super::{
     ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, host_identity, log_start, need_root, now,
-    prune, select, stopped_by, usable, warn_of_ignored_conditions,
+    prune, select, server_checks, stopped_by, usable,
 };
 
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
@@ -62,15 +62,19 @@ async fn back_up(
     let _lock = lock(config)?;
     let mut state = LastRuns::open(&config.state_path, config.bucket.location());
     // Whatever ends the run from here on is noted, so that `status --check` knows it.
-    let report = match prepare(config, adopt, &selected, shutdown).await {
-        Ok((backup, Usable { subvolumes, failed })) => {
-            let mut planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
-            planned.add_failed(failed);
-            let report = backup.run(planned, &mut state).await;
-            prune_after(config, &backup, &report).await;
-            finish_aborts(&backup).await;
-            report
-        }
+    let started = async {
+        let (backup, Usable { subvolumes, failed }) =
+            prepare(config, adopt, &selected, shutdown).await?;
+        let mut planned = backup.planner().plan(&subvolumes, trigger, &now()).await;
+        planned.add_failed(failed);
+        check_server(config, &backup, planned.has_full()).await?;
+        let report = backup.run(planned, &mut state).await;
+        prune_after(config, &backup, &report).await;
+        finish_aborts(&backup).await;
+        anyhow::Ok(report)
+    };
+    let report = match started.await {
+        Ok(report) => report,
         Err(err) => {
             for subvolume in selected {
                 state.note(&subvolume.name, LastRun::failed(format!("{err:#}"), now().timestamp()));
@@ -103,7 +107,7 @@ async fn prepare<'c>(
     let form = form.map_err(|err| Exit::Usage.with(err))?;
     let mut bucket = connect(&config.bucket, &shutdown).await?;
     tokio::select! {
-        () = warn_of_ignored_conditions(&bucket.store, &config.bucket) => {}
+        () = server_checks::warn_of_broken_conditions(&bucket.store, &config.bucket) => {}
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     }
     let run = RunId::random().context("choose a name for this run")?;
@@ -134,6 +138,17 @@ fn no_subvolume(Usable { failed, .. }: Usable<'_>) -> anyhow::Error {
     match exit_of(Operation::BackUp, 0, failed.collect()) {
         Err(err) => err,
         Ok(_) => anyhow!("no subvolume was selected"),
+    }
+}
+
+/// Before a full, makes sure that an upload as it needs it can succeed.
+async fn check_server(config: &Config, backup: &Backup, has_full: bool) -> anyhow::Result<()> {
+    if !has_full {
+        return Ok(());
+    }
+    tokio::select! {
+        outcome = server_checks::probe_upload(&backup.bucket, &config.bucket) => outcome,
+        stop = backup.shutdown.wait() => Err(stopped_by(stop)),
     }
 }
 

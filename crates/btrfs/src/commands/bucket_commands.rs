@@ -10,7 +10,7 @@ use s3up_repository::verify::Depth;
 use super::bucket_args::{BucketAccess, BucketArgs};
 use super::restore::{self, RestoreArgs};
 use super::thaw::{self, ThawArgs};
-use super::{help, list, output, verify};
+use super::{doctor, help, list, output, verify};
 
 #[derive(Subcommand)]
 pub enum BucketCommand {
@@ -45,6 +45,15 @@ pub enum BucketCommand {
     /// Restore a subvolume to a new path
     #[command(after_help = help::RESTORE)]
     Restore(RestoreArgs),
+    /// Find out what the S3 server does, and what that means
+    #[command(after_help = help::DOCTOR)]
+    Doctor {
+        #[command(flatten, next_help_heading = help::BUCKET)]
+        access: BucketArgs,
+        /// Print JSON
+        #[arg(long, help_heading = help::OUTPUT)]
+        json: bool,
+    },
     /// Thaw the archived chunks of a backup, and wait for them
     #[command(after_help = help::THAW_EXAMPLES)]
     Thaw(ThawArgs),
@@ -53,7 +62,9 @@ pub enum BucketCommand {
 impl BucketCommand {
     fn args(&self) -> &BucketArgs {
         match self {
-            BucketCommand::List { access, .. } | BucketCommand::Verify { access, .. } => access,
+            BucketCommand::List { access, .. }
+            | BucketCommand::Verify { access, .. }
+            | BucketCommand::Doctor { access, .. } => access,
             BucketCommand::Restore(args) => &args.access,
             BucketCommand::Thaw(args) => &args.access,
         }
@@ -73,6 +84,7 @@ impl BucketCommand {
                 let depth = if deep { Depth::Read { concurrency } } else { Depth::Reported };
                 verify::run(access, &subvolume, depth, output(json)).await
             }
+            BucketCommand::Doctor { json, access: _ } => doctor::run(access, output(json)).await,
             BucketCommand::Restore(args) => restore::run(access, args).await,
             BucketCommand::Thaw(args) => thaw::run(access, args).await,
         }

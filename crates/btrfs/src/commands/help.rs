@@ -82,6 +82,17 @@ Examples:
   btrfs-to-s3 check-config
   btrfs-to-s3 --config /root/test.toml check-config";
 
+pub const DOCTOR: &str = "\
+Writes small objects below the prefix, and one of 5 MiB in the storage class of
+the chunks. Exits with 1 if a guarantee is lost.
+
+Examples:
+  btrfs-to-s3 doctor
+  btrfs-to-s3 doctor --json
+
+  # On a host without a configuration file
+  btrfs-to-s3 doctor --bucket my-bucket --region eu-central-1 --prefix nas/";
+
 pub const LIST: &str = "\
 Examples:
   btrfs-to-s3 list

@@ -93,7 +93,7 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
             let event = if err.is_denied() { "prune_denied" } else { "prune_failed" };
             let hint = match err.is_denied() {
                 true => {
-                    "; run `prune` with credentials that may delete, or set \
+                    "; run `prune` with credentials that have this right, or set \
                      `retention.prune` to `off`"
                 }
                 false => "; the next run tries again",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use btrfs_host::compressed::Form;
 use s3up_cli::config::{ConfigError, Loaded, Setting, Source};
 use s3up_core::KeyPrefix;
-use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN};
+use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_store::{Bandwidth, Credentials, Profile, Settings, Sse, Timeouts};
@@ -50,6 +50,8 @@ pub struct BucketConfig {
     pub layout: Layout,
     pub chunk_bytes: u64,
     pub part_bytes: u64,
+    /// Maximum number of parts that the server accepts in one upload.
+    pub parts_max: u64,
     /// Number of parts in flight.
     pub concurrency: usize,
     pub class_chunks: String,
@@ -123,7 +125,8 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
     if chunk_bytes == 0 {
         return Err(source.invalid("s3.chunk_size_bytes", "expected at least 1"));
     }
-    let part_bytes = part_bytes(raw, chunk_bytes, source)?;
+    let parts_max = parts_max(raw, source)?;
+    let part_bytes = part_bytes(raw, chunk_bytes, parts_max, source)?;
     let concurrency = raw.concurrency.unwrap_or(CONCURRENCY);
     if !(1..=CONCURRENCY_MAX).contains(&concurrency) {
         let what = format!("is {concurrency}, expected 1 to {CONCURRENCY_MAX}");
@@ -150,6 +153,7 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
         layout: Layout::new(prefix).map_err(|err| source.invalid("s3.prefix", err))?,
         chunk_bytes,
         part_bytes,
+        parts_max,
         concurrency,
         class_chunks: class("s3.storage_class_chunks", &raw.storage_class_chunks, CLASS_CHUNKS)?,
         class_manifest,
@@ -157,13 +161,27 @@ pub(super) fn bucket(raw: &raw::S3, source: &Source) -> Result<BucketConfig, Con
     })
 }
 
-fn part_bytes(raw: &raw::S3, chunk_bytes: u64, source: &Source) -> Result<u64, ConfigError> {
+fn parts_max(raw: &raw::S3, source: &Source) -> Result<u64, ConfigError> {
+    let parts_max = raw.parts_max.unwrap_or(PART_COUNT_MAX);
+    if !(1..=PART_COUNT_MAX).contains(&parts_max) {
+        let what = format!("is {parts_max}, expected 1 to {PART_COUNT_MAX}");
+        return Err(source.invalid("s3.parts_max", what));
+    }
+    Ok(parts_max)
+}
+
+fn part_bytes(
+    raw: &raw::S3,
+    chunk_bytes: u64,
+    parts_max: u64,
+    source: &Source,
+) -> Result<u64, ConfigError> {
     let configured = raw.part_size_bytes.unwrap_or(PART_BYTES);
     if !(PART_BYTES_MIN..=PART_BYTES_MAX).contains(&configured) {
         let what = format!("is {configured}, expected {PART_BYTES_MIN} to {PART_BYTES_MAX}");
         return Err(source.invalid("s3.part_size_bytes", what));
     }
-    part::part_bytes(configured, chunk_bytes)
+    part::part_bytes_within(parts_max, configured, chunk_bytes)
         .map_err(|err| source.invalid("s3.chunk_size_bytes", err))
 }
 

@@ -111,6 +111,11 @@ pub(super) const KEYS: &[Key] = &[
     key("s3.part_size_bytes", Value("33554432"), "bytes", "5 MiB to 5 GiB",
         "Memory for parts is part size × (concurrency + 1). A part that fails is sent again as a \
          whole."),
+    key("s3.parts_max", Value("10000"), "parts",
+        "at most 10,000; a chunk must fit into parts of 5 GiB",
+        "Maximum number of parts that the server accepts in one upload. Swift and Scaleway accept \
+         1,000, unless they are configured otherwise. Parts become longer where a chunk needs \
+         more."),
     key("s3.storage_class_chunks", Value("DEEP_ARCHIVE"), "class", "a storage class of S3",
         "Objects in GLACIER and DEEP_ARCHIVE must be thawed before a restore. Archive classes \
          charge for a minimum storage time."),

@@ -48,6 +48,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("s3.profile", format!("{:?}", bucket.settings.profile).to_lowercase()),
         ("s3.chunk_size_bytes", bucket.chunk_bytes.to_string()),
         ("s3.part_size_bytes", bucket.part_bytes.to_string()),
+        ("s3.parts_max", bucket.parts_max.to_string()),
         ("s3.storage_class_chunks", bucket.class_chunks.clone()),
         ("s3.storage_class_manifest", bucket.class_manifest.clone()),
         ("s3.concurrency", bucket.concurrency.to_string()),

@@ -91,6 +91,7 @@ pub struct S3 {
     pub profile: Option<String>,
     pub chunk_size_bytes: Option<u64>,
     pub part_size_bytes: Option<u64>,
+    pub parts_max: Option<u64>,
     pub storage_class_chunks: Option<String>,
     pub storage_class_manifest: Option<String>,
     pub concurrency: Option<usize>,

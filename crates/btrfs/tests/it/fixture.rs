@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::{Behaviours, Conditions, DevStore, Options, Versioning};
+use s3up_devstore::{Behaviours, Conditions, DevStore, Like, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Overwrite, Profile, PutDocument, Settings, Sse, Store, Timeouts,
 };
@@ -60,6 +60,11 @@ impl World {
         World::make(|options| Options { behaviours, ..options }, MOUNT, subvolumes).await
     }
 
+    /// Starts a world whose S3 server behaves like another one.
+    pub async fn start_like(like: Like, subvolumes: &[&str]) -> Option<World> {
+        World::start_behaving(like.behaviours(), subvolumes).await
+    }
+
     /// Starts a world whose filesystem is mounted with these options.
     pub async fn start_mounted(options: &str, subvolumes: &[&str]) -> Option<World> {
         World::make(|options| options, options, subvolumes).await
@@ -83,6 +88,7 @@ impl World {
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
         let store = Store::connect(settings(s3.endpoint())).await.expect("a store");
+        note_probe_upload(&s3).await;
         let fs = BtrfsFs::create_with(FILESYSTEM_BYTES, mount);
         fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
         let world = World { s3, fs, store, process_tag: ProcessTag::new(), path: None, folder };
@@ -315,6 +321,24 @@ fn days_before(stamp: &str, days: i64) -> Value {
 
 fn parse(key: &str) -> Key {
     Key::parse(key).expect("a key")
+}
+
+/// Stores the note that an earlier run made its probe upload, so that tests count only
+/// the calls of backups; returns whether the server took it. `server_checks.rs` tests
+/// that upload.
+async fn note_probe_upload(s3: &DevStore) -> bool {
+    let settings = Settings { sse: Sse::Aes256, ..settings(s3.endpoint()) };
+    let store = Store::connect(settings).await.expect("a store");
+    let put = PutDocument {
+        key: parse("nas/.s3up-probe-STANDARD-AES256"),
+        content_type: "application/octet-stream",
+        metadata: BTreeMap::new(),
+        storage_class: None,
+        overwrite: Overwrite::Allowed,
+        retry_for: Duration::ZERO,
+    };
+    // A server that refuses the encryption keeps no note, and gets no such upload.
+    store.write(put, b"").await.is_ok()
 }
 
 fn settings(endpoint: String) -> Settings {

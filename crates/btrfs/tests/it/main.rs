@@ -37,6 +37,7 @@ mod resume;
 mod rollbacks;
 mod round_trip;
 mod send_failures;
+mod server_checks;
 mod settings;
 mod spools;
 mod status;

@@ -47,6 +47,7 @@ pub struct S3 {
     pub require_versioning: Option<bool>,
     pub profile: Option<Profile>,
     pub part_size_mb: Option<u64>,
+    pub parts_max: Option<u64>,
     pub storage_class: Option<String>,
     pub sse: Option<String>,
     pub kms_key_id: Option<String>,

@@ -37,6 +37,7 @@ impl Config {
         line(text, "path_prefix", format!("{:?}", self.prefix.as_str()));
         line(text, "credentials", credentials(&store.credentials));
         line(text, "part_size", Size(self.part_bytes));
+        line(text, "parts_max", self.parts_max);
         line(text, "storage_class", store.storage_class.as_deref().unwrap_or("STANDARD"));
         line(text, "sse", sse(&store.sse));
         let ca_file = store.ca_file.as_ref().map(|path| path.display().to_string());

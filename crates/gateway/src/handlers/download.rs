@@ -59,7 +59,7 @@ pub(crate) async fn download(
         buffer_wait: Some(BUFFER_WAIT),
         share: Some(client.buffer_share.clone()),
     };
-    let body = body(gateway.store().download(get)).await?;
+    let body = body(gateway.store().download(get)).await.map_err(refusal)?;
     Ok((status, headers, body).into_response())
 }
 
@@ -86,6 +86,17 @@ async fn facts(
             found?.ok_or_else(missing)
         }
     }
+}
+
+/// A stored file that does not match its checksum is damaged for good, unless the
+/// network did it.
+fn refusal(err: StoreError) -> Refusal {
+    if err.kind != Kind::Corrupt {
+        return err.into();
+    }
+    let what = "the stored file does not match its checksum; if a second try finds the same, it is \
+                damaged in S3: download another version of it";
+    Refusal::new(Code::StoreRefused, what).caused_by(&err)
 }
 
 async fn body(mut download: Download) -> Result<Body, StoreError> {

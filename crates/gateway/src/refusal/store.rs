@@ -20,6 +20,9 @@ impl From<StoreError> for Refusal {
                 (Code::Exists, "this path holds another file, which may not be overwritten")
             }
             Kind::NotFound
+            | Kind::NoUpload
+            | Kind::ExpiredCredentials
+            | Kind::Quota
             | Kind::NoBucket
             | Kind::BadCredentials
             | Kind::NoCredentials
@@ -28,6 +31,7 @@ impl From<StoreError> for Refusal {
             | Kind::ClockSkew
             | Kind::Archived
             | Kind::TooLong
+            | Kind::NotImplemented
             | Kind::Permanent => (
                 Code::StoreRefused,
                 "S3 refused a request of the gateway; the log of the gateway has the cause",

@@ -26,14 +26,23 @@ pub(crate) struct Admission {
     pub part_bytes: u64,
 }
 
-/// Admits or refuses an upload of `path`. `part_bytes` is the configured part
-/// length, `part_bytes_max` the longest one that the buffers allow.
+/// The limits of the parts of an upload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartLimits {
+    /// The configured length.
+    pub bytes: u64,
+    /// The longest part that the buffers allow.
+    pub bytes_max: u64,
+    /// Maximum number of parts that the server accepts.
+    pub count_max: u64,
+}
+
+/// Admits or refuses an upload of `path`.
 pub(crate) fn admit(
     policy: &ClientPolicy,
     path: &RemotePath,
     announced: AnnouncedLength,
-    part_bytes: u64,
-    part_bytes_max: u64,
+    limits: PartLimits,
 ) -> Result<Admission, Refusal> {
     policy.require(Right::Upload)?;
     check_extension(policy, path)?;
@@ -45,14 +54,15 @@ pub(crate) fn admit(
         AnnouncedLength::Exactly(bytes) => Length::Exactly(bytes),
         AnnouncedLength::AtMost(bytes) => Length::AtMost(bytes.min(bytes_max)),
         // The part length is fixed when an upload begins, so it limits the length.
-        AnnouncedLength::Unknown => {
-            Length::AtMost(bytes_max.min(part::object_bytes_max(part_bytes)))
-        }
+        AnnouncedLength::Unknown => Length::AtMost(
+            bytes_max.min(part::object_bytes_max_within(limits.count_max, limits.bytes)),
+        ),
     };
-    let needed = part::part_bytes(part_bytes, length.max())
+    let needed = part::part_bytes_within(limits.count_max, limits.bytes, length.max())
         .map_err(|err| Refusal::new(Code::TooLarge, err))?;
-    if needed > part_bytes_max {
-        return Err(Refusal::too_large(part::object_bytes_max(part_bytes_max)));
+    if needed > limits.bytes_max {
+        let limit = part::object_bytes_max_within(limits.count_max, limits.bytes_max);
+        return Err(Refusal::too_large(limit));
     }
     Ok(Admission { length, part_bytes: needed })
 }
@@ -108,9 +118,22 @@ mod tests {
         ];
         for (policy, path, announced, want) in cases {
             let path = RemotePath::parse(path).unwrap();
-            let got = admit(&policy, &path, announced, PART, PART_MAX).map_err(|r| r.code);
+            let limits = PartLimits { bytes: PART, bytes_max: PART_MAX, count_max: 10_000 };
+            let got = admit(&policy, &path, announced, limits).map_err(|r| r.code);
             assert_eq!(got, want, "{path} {announced:?}");
         }
+    }
+
+    #[test]
+    fn a_server_with_fewer_parts_gets_longer_ones() {
+        let limits = PartLimits { bytes: PART, bytes_max: PART_MAX, count_max: 1000 };
+        let unlimited = ClientPolicy { file_bytes_max: None, ..policy() };
+        let path = RemotePath::parse("a").unwrap();
+        let of = |announced| admit(&unlimited, &path, announced, limits).map_err(|r| r.code);
+        let (exactly, unknown) = (AnnouncedLength::Exactly, AnnouncedLength::Unknown);
+        assert_eq!(of(exactly(20_000 * MIB)).unwrap().part_bytes, 20 * MIB);
+        assert_eq!(of(unknown).unwrap().length, Length::AtMost(1000 * PART));
+        assert_eq!(of(exactly(96_001 * MIB)), Err(Code::TooLarge));
     }
 
     fn policy() -> ClientPolicy {

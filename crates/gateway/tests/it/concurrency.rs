@@ -35,7 +35,7 @@ async fn a_newer_upload_of_a_path_supersedes_one_that_hangs() {
     assert_eq!(crate::fixture::problem(older).await.code, Code::Superseded);
     drop(open);
     assert_eq!(world.download("a").await, b"newer");
-    assert_eq!(world.s3.faults().calls(Op::CompleteMultipartUpload), 0);
+    assert_eq!(world.calls(Op::CompleteMultipartUpload), 0);
     world.stop_and_expect_files(&["webapp/a"]).await;
 }
 
@@ -110,7 +110,7 @@ async fn a_body_that_is_shorter_than_announced_is_not_stored() {
         assert!(response.contains(r#""code":"incomplete""#), "{response}");
         assert_eq!(world.exists("short").await["exists"], false);
     }
-    assert_eq!(world.s3.faults().calls(Op::CreateMultipartUpload), 1);
+    assert_eq!(world.calls(Op::CreateMultipartUpload), 1);
     world.stop_and_expect_files(&[]).await;
 }
 

@@ -114,7 +114,8 @@ async fn a_damaged_file_is_never_delivered_as_complete() {
     world.s3.faults().inject(Op::GetObject, 2, Fault::FlipByte { offset: 17 });
     let long = world.get("/download?path=long").send().await.unwrap().bytes().await;
 
-    assert_eq!(small.code, Code::StoreUnavailable);
+    assert_eq!(small.code, Code::StoreRefused);
+    assert!(small.detail.contains("does not match its checksum"), "{}", small.detail);
     assert!(long.is_err(), "a damaged file was delivered as complete");
     world.stop().await;
 }

@@ -26,8 +26,8 @@ pub struct World {
     pub s3: DevStore,
     pub url: String,
     pub http: Client,
-    /// PUT requests of the gateway's start, which probes conditional writes.
-    puts_at_start: u64,
+    /// Calls of the gateway's start, which probes conditional writes.
+    calls_at_start: Vec<(Op, u64)>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
     _root: TempDir,
@@ -78,7 +78,7 @@ impl World {
         let config = Config::parse(Path::new("server.yaml"), &text, &|_| None)
             .unwrap_or_else(|err| panic!("{err}"));
         let gateway = Gateway::start(config).await.expect("a gateway");
-        let puts_at_start = s3.faults().calls(Op::PutObject);
+        let calls_at_start = Op::ALL.iter().map(|op| (*op, s3.faults().calls(*op))).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
@@ -88,7 +88,7 @@ impl World {
             serve(options, gateway, stopped).await.expect("a gateway that ends without an error");
         });
         let (http, stop) = (Client::new(), Some(stop));
-        World { s3, url, http, puts_at_start, stop, server, _root: root }
+        World { s3, url, http, calls_at_start, stop, server, _root: root }
     }
 
     /// Stops the gateway and waits for its end. The S3 server keeps running.
@@ -124,8 +124,8 @@ impl World {
 
     /// Returns how often the gateway has called `op` since its start.
     pub fn calls(&self, op: Op) -> u64 {
-        let at_start = if op == Op::PutObject { self.puts_at_start } else { 0 };
-        self.s3.faults().calls(op) - at_start
+        let at_start = self.calls_at_start.iter().find(|(counted, _)| *counted == op);
+        self.s3.faults().calls(op) - at_start.map_or(0, |(_, calls)| *calls)
     }
 
     pub fn put(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-use s3up_devstore::{Behaviours, Conditions, DevStore, Op, Options, Versioning};
+use s3up_devstore::{Behaviours, Conditions, DevStore, Like, Op, Options, Versioning};
 use tempfile::TempDir;
 
 use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
@@ -220,6 +220,62 @@ async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     assert_eq!(output.status.code(), Some(2), "{text}");
     let line = "s3up-server: error: client webapp-prod: `overwrite: never` cannot be enforced";
     assert!(text.lines().last().unwrap().starts_with(line), "{text}");
+    s3.stop().await;
+}
+
+/// RGW ignores the condition of completions: one gateway can still look before it
+/// completes an upload.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_starts_with_a_warning_if_only_completions_ignore_conditions() {
+    let root = tempfile::tempdir().unwrap();
+    let options = Options::new(root.path().join("s3"));
+    let behaviours =
+        Behaviours { completion_conditions: Conditions::Ignored, ..Behaviours::default() };
+    let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
+    s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
+    let file = root.path().join("server.yaml");
+    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    let mut child = program()
+        .args(["--log-format", "logfmt", "--config"])
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+
+    let warned = tokio::task::spawn_blocking(move || {
+        let lines = log.lines().map_while(Result::ok);
+        lines.take_while(|line| !line.contains("event=started")).collect::<Vec<_>>().join("\n")
+    });
+
+    let warned = warned.await.unwrap();
+    assert!(warned.contains("event=overwrite_never_by_one_gateway"), "{warned}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    s3.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_config_online_says_what_the_server_does() {
+    let root = tempfile::tempdir().unwrap();
+    let options = Options::new(root.path().join("s3"));
+    let behaviours = Like::Rgw.behaviours();
+    let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
+    s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
+    let file = root.path().join("server.yaml");
+    for (sse, code, found) in [("", 0, "not asked for"), ("sse: AES256", 1, "found none")] {
+        let text = config(&s3.endpoint()).replace("bucket:", &format!("{sse}\n  bucket:"));
+        std::fs::write(&file, text).unwrap();
+
+        let online =
+            program().args(["check-config", "--online", "--config"]).arg(&file).output().unwrap();
+
+        let text = String::from_utf8_lossy(&online.stdout).into_owned();
+        assert_eq!(online.status.code(), Some(code), "{online:?}");
+        assert!(text.contains("honoured, for an ETag without quotes"), "{text}");
+        let encryption = text.lines().find(|line| line.starts_with("encryption"));
+        assert!(encryption.is_some_and(|line| line.contains(found)), "{text}");
+    }
     s3.stop().await;
 }
 

@@ -23,6 +23,7 @@ use crate::archive::state::{
 };
 use crate::error::{Kind, StoreError};
 use crate::settings::Profile;
+use crate::transport::capabilities::Archive;
 use crate::transport::connect::Store;
 
 /// Settings of a thaw.
@@ -47,6 +48,25 @@ pub struct Thawed {
     pub outcome: Result<ArchiveState, StoreError>,
     /// True if S3 accepted a faster tier for a thaw in progress.
     pub is_sped_up: bool,
+}
+
+/// The answer of S3 to a request for a thaw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Requested {
+    Accepted,
+    /// A thaw is in progress, and the tier that was asked for is not faster.
+    InProgress,
+    /// The object can be read already.
+    NotArchived,
+}
+
+impl Requested {
+    fn state(self) -> ArchiveState {
+        match self {
+            Requested::Accepted | Requested::InProgress => ArchiveState::InProgress,
+            Requested::NotArchived => ArchiveState::NotArchived,
+        }
+    }
 }
 
 /// The answer of S3 about one object.
@@ -84,8 +104,8 @@ impl Store {
             let info = &infos[&key];
             if thaw.speeds_up && info.state(now) == ArchiveState::InProgress {
                 let asked = self.request_thaw(&key, info, thaw).await;
-                let is_sped_up = asked.as_ref().is_ok_and(|accepted| *accepted);
-                let outcome = asked.map(|_| ArchiveState::InProgress);
+                let is_sped_up = matches!(asked, Ok(Requested::Accepted));
+                let outcome = asked.map(Requested::state);
                 return Thawed { key, outcome, is_sped_up };
             }
             let outcome = self.thaw_one(&key, info, thaw, now).await;
@@ -121,10 +141,7 @@ impl Store {
         let state = info.state(now);
         match state.thaw_action(thaw.days, now) {
             ThawAction::Nothing => Ok(state),
-            ThawAction::Request => {
-                self.request_thaw(key, info, thaw).await?;
-                Ok(ArchiveState::InProgress)
-            }
+            ThawAction::Request => Ok(self.request_thaw(key, info, thaw).await?.state()),
             ThawAction::Extend => {
                 self.request_thaw(key, info, thaw).await?;
                 Ok(self.archive_info_by_head(key, thaw.retry_for).await?.state(now))
@@ -132,24 +149,28 @@ impl Store {
         }
     }
 
-    /// Returns whether S3 accepted the request. It does not if a thaw is in progress, unless the
-    /// tier is faster.
     async fn request_thaw(
         &self,
         key: &Key,
         info: &ArchiveInfo,
         thaw: &Thaw,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Requested, StoreError> {
         let request = restore_request(info.class.as_deref(), thaw);
         self.retry(thaw.retry_for, || {
             let restore = self.client.restore_object().bucket(self.bucket()).key(key.as_str());
             let restore = restore.restore_request(request.clone());
             self.call("thaw", key, async move {
                 match restore.send().await {
-                    Ok(_) => Ok(true),
+                    Ok(_) => Ok(Requested::Accepted),
                     // Another process requested it, or an earlier attempt whose
                     // answer was lost.
-                    Err(err) if err.code() == Some("RestoreAlreadyInProgress") => Ok(false),
+                    Err(err) if err.code() == Some("RestoreAlreadyInProgress") => {
+                        Ok(Requested::InProgress)
+                    }
+                    // It was read meanwhile, which moved it out of its archive tier.
+                    Err(err) if err.code() == Some("ObjectAlreadyInActiveTierError") => {
+                        Ok(Requested::NotArchived)
+                    }
                     Err(err) => Err(err),
                 }
             })
@@ -177,7 +198,52 @@ impl Store {
         });
         let heads = futures::stream::iter(heads).buffer_unordered(in_flight.max(1));
         infos.extend(heads.try_collect::<Vec<_>>().await?);
+        self.find_archived_in_name_only(&mut infos, in_flight, retry_for).await;
         Ok(infos)
+    }
+
+    /// Corrects objects that have an archive class and can be read: some servers tell
+    /// every class that they were asked for, and serve the object. If the first one
+    /// is refused, the server has archives, and no other is asked for.
+    async fn find_archived_in_name_only(
+        &self,
+        infos: &mut BTreeMap<Key, ArchiveInfo>,
+        in_flight: usize,
+        retry_for: Duration,
+    ) {
+        if !self.may_archive_in_name_only() {
+            return;
+        }
+        let archived = infos.iter().filter(|(_, info)| info.is_archived && info.restore.is_none());
+        let mut archived: Vec<Key> = archived.map(|(key, _)| key.clone()).collect();
+        let Some(first) = archived.pop() else { return };
+        let archive = match self.first_byte(&first, retry_for).await {
+            Ok(()) => Archive::InNameOnly,
+            Err(err) if err.kind == Kind::Archived => Archive::Archives,
+            Err(err) => {
+                tracing::debug!(event = "archive_unknown", key = %first, "{err}");
+                return;
+            }
+        };
+        self.learned.learn(|known| known.archive = archive);
+        if archive == Archive::Archives {
+            return;
+        }
+        tracing::warn!(
+            event = "archive_in_name_only",
+            key = %first,
+            "this server serves objects of an archive class at once: they need no thaw"
+        );
+        let others = archived.into_iter().map(|key| async move {
+            self.first_byte(&key, retry_for).await.is_ok().then_some(key)
+        });
+        let others = futures::stream::iter(others).buffer_unordered(in_flight.max(1));
+        let readable: Vec<_> = others.filter_map(futures::future::ready).collect().await;
+        for key in readable.iter().chain([&first]) {
+            if let Some(info) = infos.get_mut(key) {
+                info.is_archived = false;
+            }
+        }
     }
 
     async fn archive_info_by_listing(

@@ -10,7 +10,8 @@ use aws_sdk_s3::types::{Delete, Error as PerKey, ObjectIdentifier};
 use futures::StreamExt;
 use s3up_core::Key;
 
-use crate::error::{Kind, StoreError, kind_of_code};
+use crate::error::codes::kind_of_code;
+use crate::error::{Kind, StoreError};
 use crate::transport::connect::Store;
 
 /// S3 accepts no more:
@@ -39,6 +40,9 @@ fn verdict(kind: Kind) -> Verdict {
         Kind::NotFound => Verdict::AlreadyGone,
         Kind::Transient | Kind::Unreadable | Kind::Corrupt => Verdict::RetryAlone,
         Kind::NoBucket
+        | Kind::NoUpload
+        | Kind::ExpiredCredentials
+        | Kind::Quota
         | Kind::BadCredentials
         | Kind::NoCredentials
         | Kind::Denied
@@ -47,6 +51,7 @@ fn verdict(kind: Kind) -> Verdict {
         | Kind::Precondition
         | Kind::Archived
         | Kind::TooLong
+        | Kind::NotImplemented
         | Kind::Permanent => Verdict::Failed,
     }
 }
@@ -116,7 +121,12 @@ impl Store {
         });
         match answer.await {
             Ok(answer) => Ok(Some(not_deleted(batch, answer.errors()))),
-            Err(err) if matches!(err.kind, Kind::Permanent | Kind::Unreadable) => {
+            Err(err)
+                if matches!(
+                    err.kind,
+                    Kind::Permanent | Kind::NotImplemented | Kind::Unreadable
+                ) =>
+            {
                 tracing::debug!(
                     event = "batch_delete_unsupported",
                     "deleting one by one instead of in a batch: {err}"

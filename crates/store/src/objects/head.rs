@@ -8,6 +8,7 @@ use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::error::{Kind, StoreError};
+use crate::objects::etag;
 use crate::transport::connect::Store;
 
 /// Name of the user metadata with the SHA-256 of the whole object, 64 hex digits.
@@ -17,7 +18,8 @@ pub(crate) const SHA256_METADATA: &str = "sha256";
 pub struct ObjectFacts {
     /// In bytes.
     pub size: u64,
-    /// As S3 writes it, with quotes.
+    /// As S3 writes it, with quotes. A server that tells none gets a substitute
+    /// ([`crate::is_etag_told`]).
     pub etag: String,
     /// `None` if the bucket keeps no versions.
     pub version_id: Option<String>,
@@ -42,8 +44,32 @@ impl Store {
         version_id: Option<&str>,
         retry_for: Duration,
     ) -> Result<Option<ObjectFacts>, StoreError> {
-        let head = self.head_raw(key, version_id, retry_for).await?;
-        head.map(|head| facts_of(key, head)).transpose()
+        let Some(head) = self.head_raw(key, version_id, retry_for).await? else { return Ok(None) };
+        self.learn_from_head(key, head.e_tag.is_some());
+        facts_of(key, head).map(Some)
+    }
+
+    /// Returns why HEAD was denied, from a call whose answer has a body: a wrong
+    /// clock and a wrong key are answered with 403, too.
+    async fn ask_with_body(&self, key: &Key, denied: StoreError) -> StoreError {
+        let get = self.client.get_object().bucket(self.bucket()).key(key.as_str());
+        match self.call("head", key, get.range("bytes=0-0").send()).await {
+            Err(err) if err.kind != Kind::NotFound => err,
+            Ok(_) | Err(_) => denied,
+        }
+    }
+
+    /// Warns once if HEAD tells no ETag.
+    fn learn_from_head(&self, key: &Key, has_etag: bool) {
+        let before = self.learned.learn(|known| known.head_has_etag.replace(has_etag));
+        if !has_etag && before != Some(false) {
+            tracing::warn!(
+                event = "etag_not_told",
+                %key,
+                "S3 tells no ETag in HEAD; telling versions apart by size, date and checksum \
+                 (a JuiceFS gateway tells it with `--keep-etag`)"
+            );
+        }
     }
 
     pub(crate) async fn head_raw(
@@ -61,6 +87,8 @@ impl Store {
         match self.retry(retry_for, call).await {
             Ok(head) => Ok(Some(head)),
             Err(err) if err.kind == Kind::NotFound => Ok(None),
+            // The answer to HEAD has no body, and so no code.
+            Err(err) if err.kind == Kind::Denied => Err(self.ask_with_body(key, err).await),
             Err(err) => Err(err),
         }
     }
@@ -78,15 +106,20 @@ fn facts_of(key: &Key, head: HeadObjectOutput) -> Result<ObjectFacts, StoreError
     let is_of_whole = head.checksum_type != Some(ChecksumType::Composite);
     let crc64nvme = head.checksum_crc64_nvme.filter(|_| is_of_whole);
     let modified_at = head.last_modified.and_then(|at| SystemTime::try_from(at).ok());
+    let size = size.ok_or_else(|| missing("length"))?;
+    let modified_at = modified_at.ok_or_else(|| missing("date"))?;
+    let sha256 = metadata.get(SHA256_METADATA).and_then(|hex| Sha256Digest::parse_hex(hex).ok());
+    let crc64nvme = crc64nvme.and_then(|text| Crc64Nvme::parse(&text).ok());
+    let etag = head.e_tag.filter(|etag| !etag.is_empty());
     Ok(ObjectFacts {
-        size: size.ok_or_else(|| missing("length"))?,
-        etag: head.e_tag.ok_or_else(|| missing("ETag"))?,
+        size,
+        etag: etag.unwrap_or_else(|| etag::untold(size, modified_at, crc64nvme, sha256)),
         version_id: head.version_id.filter(|id| id != "null"),
         content_type: head.content_type,
-        modified_at: modified_at.ok_or_else(|| missing("date"))?,
-        sha256: metadata.get(SHA256_METADATA).and_then(|hex| Sha256Digest::parse_hex(hex).ok()),
+        modified_at,
+        sha256,
         metadata,
-        crc64nvme: crc64nvme.and_then(|text| Crc64Nvme::parse(&text).ok()),
+        crc64nvme,
         storage_class: head.storage_class.map(|class| class.as_str().to_owned()),
         sse: head.server_side_encryption.map(|sse| sse.as_str().to_owned()),
     })

@@ -1,168 +1,369 @@
-//! The capabilities of a server: checksums and conditional writes.
+//! The capabilities of a server, in one value: learned by probes and from answers.
 //!
-//! AWS verifies `x-amz-checksum-crc64nvme`, so the payload need not be hashed a
-//! second time for its signature. Other servers may verify the header, ignore it or
-//! refuse it. Until a server has echoed one of our checksums, we send both the
-//! checksum and a signed payload, which every server verifies. After an echo the
-//! payload is no longer signed; after a refusal the header is left out.
+//! A condition is recorded for each call by itself: servers honour `If-None-Match`
+//! on a PUT and ignore it on a completion, and some refuse even the condition that
+//! holds. What a call does with its condition follows from this value
+//! ([`ConditionHeaders`]), and so does what the user is told (`findings`).
 //!
-//! A trap of the SDK: with checksums "when required", naming an algorithm sends no
-//! checksum at all. So we always set the value itself; a test looks at the wire.
-//!
-//! Not here: the probes (`conditions`, `probe`).
+//! Not here: the probes (`conditions`, `probe_upload`), and which checksums are
+//! verified while uploads run (`checksums`).
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Kind, StoreError};
+use crate::objects::etag::{is_told, unquoted};
 use crate::settings::Profile;
+use crate::transport::probe::Versioning;
+use crate::upload::put::Overwrite;
 
-/// The reaction of a server to a write whose condition does not hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conditions {
-    /// It refuses the write.
+/// The reaction of a server to the condition of one kind of call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// The server was not probed, or its answers show neither.
+    #[default]
+    Unknown,
+    /// It refuses the write if the condition does not hold, and only then.
     Honoured,
-    /// It honours `If-None-Match`, and ignores `If-Match`.
-    IfNoneMatchOnly,
+    /// As `Honoured`, but it takes an ETag only without its quotes.
+    HonouredUnquoted,
+    /// It refuses the write even if the condition holds.
+    NeverHolds,
     /// It writes anyway: of two writers, the last one wins.
     Ignored,
-    /// The server was not probed, or its answer shows neither.
+    /// It answers that it does not implement the condition.
+    Refused,
+}
+
+/// The reaction of a server to each condition that we send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `If-None-Match: *` on PutObject.
+    pub put_if_none_match: Condition,
+    /// `If-Match` on PutObject.
+    pub put_if_match: Condition,
+    /// `If-None-Match: *` on CompleteMultipartUpload.
+    pub complete_if_none_match: Condition,
+    /// `If-Match` on CompleteMultipartUpload.
+    pub complete_if_match: Condition,
+}
+
+/// A call that can carry a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConditionalCall {
+    Put,
+    Complete,
+}
+
+/// The fate of a checksum that the server was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verified {
+    /// It was not probed.
+    #[default]
     Unknown,
+    /// A body with a wrong checksum is refused.
+    Yes,
+    /// A body with a wrong checksum is stored.
+    No,
+    /// The header is refused, whatever its value.
+    Refused,
+}
+
+/// The checksums of a body that the server verifies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verifications {
+    pub crc64nvme: Verified,
+    pub content_md5: Verified,
+    /// The SHA-256 of the payload, which the signature covers.
+    pub payload_sha256: Verified,
+}
+
+/// Compares what an upload asked for with what HEAD tells about the object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Told {
+    /// The upload asked for nothing, or was not made.
+    #[default]
+    NotAsked,
+    AsAsked(String),
+    /// `None` means that HEAD told nothing.
+    Otherwise {
+        asked: String,
+        found: Option<String>,
+    },
+}
+
+/// The reality behind an archive class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Archive {
+    /// No object of an archive class was looked at.
+    #[default]
+    Unknown,
+    /// Objects of the class cannot be read before a thaw.
+    Archives,
+    /// The server tells the class and serves the object at once.
+    InNameOnly,
+}
+
+/// The order in which ListObjectsV2 returns keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListingOrder {
+    #[default]
+    Unknown,
+    /// By their UTF-8 bytes, as S3 does.
+    Bytes,
+    Other,
+}
+
+/// Everything that is known about a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    pub conditions: Conditions,
+    pub verifications: Verifications,
+    pub sse: Told,
+    pub storage_class: Told,
+    pub archive: Archive,
+    /// `None` means that no answer to HEAD was seen.
+    pub head_has_etag: Option<bool>,
+    /// Maximum number of parts of an upload, if the server refused more.
+    pub parts_max: Option<u32>,
+    pub listing_order: ListingOrder,
+    pub versioning: Option<Versioning>,
+}
+
+/// The headers of a conditional write, and what replaces them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConditionHeaders {
+    pub if_none_match: Option<String>,
+    pub if_match: Option<String>,
+    /// The server does not enforce the condition, so the key is looked at right
+    /// before the write.
+    pub looks_first: bool,
+}
+
+/// The words of [`Condition`], as probe objects and JSON have them.
+const WORDS: [(Condition, &str); 6] = [
+    (Condition::Unknown, "unknown"),
+    (Condition::Honoured, "honoured"),
+    (Condition::HonouredUnquoted, "honoured-unquoted"),
+    (Condition::NeverHolds, "never-holds"),
+    (Condition::Ignored, "ignored"),
+    (Condition::Refused, "not-implemented"),
+];
+
+impl Condition {
+    pub fn word(self) -> &'static str {
+        WORDS.iter().find(|(condition, _)| *condition == self).map_or("unknown", |(_, word)| word)
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Condition> {
+        WORDS.iter().find(|(_, word)| *word == text).map(|(condition, _)| *condition)
+    }
+
+    /// Returns whether of two concurrent writers at most one succeeds.
+    pub fn is_enforced(self) -> bool {
+        matches!(self, Condition::Honoured | Condition::HonouredUnquoted)
+    }
+
+    /// Returns whether the server is known not to enforce the condition.
+    pub fn is_broken(self) -> bool {
+        matches!(self, Condition::NeverHolds | Condition::Ignored | Condition::Refused)
+    }
+
+    /// Returns whether the header is sent. A server that ignores it today may
+    /// honour it after an update, and it does no harm.
+    fn is_sent(self) -> bool {
+        !matches!(self, Condition::NeverHolds | Condition::Refused)
+    }
+
+    /// Returns what is known after the server refused a condition that holds.
+    pub(crate) fn after_false_refusal(self) -> Condition {
+        match self {
+            Condition::Unknown | Condition::Honoured => Condition::HonouredUnquoted,
+            Condition::HonouredUnquoted
+            | Condition::NeverHolds
+            | Condition::Ignored
+            | Condition::Refused => Condition::NeverHolds,
+        }
+    }
 }
 
 impl Conditions {
+    const HONOURED: Conditions = Conditions {
+        put_if_none_match: Condition::Honoured,
+        put_if_match: Condition::Honoured,
+        complete_if_none_match: Condition::Honoured,
+        complete_if_match: Condition::Honoured,
+    };
+
+    pub(crate) fn of(self, call: ConditionalCall, overwrite: &Overwrite) -> Condition {
+        let mut conditions = self;
+        match overwrite {
+            Overwrite::Allowed => Condition::Honoured,
+            Overwrite::Never | Overwrite::Only { .. } => *conditions.slot(call, overwrite),
+        }
+    }
+
+    fn slot(&mut self, call: ConditionalCall, overwrite: &Overwrite) -> &mut Condition {
+        match (call, overwrite) {
+            (ConditionalCall::Put, Overwrite::Only { .. }) => &mut self.put_if_match,
+            (ConditionalCall::Put, Overwrite::Never | Overwrite::Allowed) => {
+                &mut self.put_if_none_match
+            }
+            (ConditionalCall::Complete, Overwrite::Only { .. }) => &mut self.complete_if_match,
+            (ConditionalCall::Complete, Overwrite::Never | Overwrite::Allowed) => {
+                &mut self.complete_if_none_match
+            }
+        }
+    }
+}
+
+impl ConditionHeaders {
+    /// Returns the headers of a write to a server that treats conditions like this.
+    pub(crate) fn of(overwrite: &Overwrite, condition: Condition) -> ConditionHeaders {
+        let is_sent = condition.is_sent();
+        let looks_first = condition.is_broken();
+        match overwrite {
+            Overwrite::Allowed => {
+                ConditionHeaders { if_none_match: None, if_match: None, looks_first: false }
+            }
+            Overwrite::Never => ConditionHeaders {
+                if_none_match: is_sent.then(|| "*".to_owned()),
+                if_match: None,
+                looks_first,
+            },
+            Overwrite::Only { etag } if !is_told(etag) => {
+                ConditionHeaders { if_none_match: None, if_match: None, looks_first: true }
+            }
+            Overwrite::Only { etag } => {
+                let etag = match condition {
+                    Condition::HonouredUnquoted => unquoted(etag),
+                    Condition::Unknown
+                    | Condition::Honoured
+                    | Condition::NeverHolds
+                    | Condition::Ignored
+                    | Condition::Refused => etag,
+                };
+                ConditionHeaders {
+                    if_none_match: None,
+                    if_match: is_sent.then(|| etag.to_owned()),
+                    looks_first,
+                }
+            }
+        }
+    }
+
+    pub(crate) fn are_sent(&self) -> bool {
+        self.if_none_match.is_some() || self.if_match.is_some()
+    }
+}
+
+impl Capabilities {
     /// Returns what is known before the first call.
-    pub(crate) fn of(profile: Profile) -> Option<Conditions> {
+    pub(crate) fn of(profile: Profile) -> Capabilities {
         match profile {
-            Profile::Aws => Some(Conditions::Honoured),
-            Profile::Generic => None,
+            Profile::Aws => Capabilities {
+                conditions: Conditions::HONOURED,
+                verifications: Verifications {
+                    crc64nvme: Verified::Yes,
+                    content_md5: Verified::Yes,
+                    payload_sha256: Verified::Yes,
+                },
+                ..Capabilities::default()
+            },
+            Profile::Generic => Capabilities::default(),
         }
     }
 }
 
-/// The known facts about the server's checksums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Checksum {
-    /// We have not sent anything yet.
-    Untried = 0,
-    /// The server echoes our CRC64NVME, so it has verified it.
-    Honoured = 1,
-    /// The server accepts the header without echoing it.
-    Ignored = 2,
-    /// The server refuses the header.
-    Refused = 3,
-}
-
-impl Checksum {
-    /// Returns whether we send the checksum header.
-    pub(crate) fn is_sent(self) -> bool {
-        self != Checksum::Refused
-    }
-
-    /// Returns whether we hash the payload for its signature.
-    pub(crate) fn signs_payload(self) -> bool {
-        self != Checksum::Honoured
-    }
-
-    /// Returns what we know after an answer that did or did not echo our checksum.
-    fn after_answer(self, echoed: bool) -> Checksum {
-        match (self, echoed) {
-            (Checksum::Untried | Checksum::Ignored, true) => Checksum::Honoured,
-            (Checksum::Untried, false) => Checksum::Ignored,
-            (known, _) => known,
-        }
-    }
-
-    /// Returns what we know after an error. Only the first calls of an unknown
-    /// server can have failed because of the header; later ones have other reasons.
-    fn after_error(self, kind: Kind) -> Checksum {
-        match (self, kind) {
-            (Checksum::Untried, Kind::Permanent) => Checksum::Refused,
-            (known, _) => known,
-        }
-    }
-}
-
-/// The state of [`Checksum`], shared by all uploads of a store.
+/// The capabilities as all clones of a store learn them.
 #[derive(Debug)]
-pub(crate) struct Checksums(AtomicU8);
+pub(crate) struct Learned(Mutex<Capabilities>);
 
-impl Checksums {
-    pub(crate) fn of(profile: Profile) -> Checksums {
-        let known = match profile {
-            Profile::Aws => Checksum::Honoured,
-            Profile::Generic => Checksum::Untried,
-        };
-        Checksums(AtomicU8::new(known as u8))
+impl Learned {
+    pub(crate) fn of(profile: Profile) -> Learned {
+        Learned(Mutex::new(Capabilities::of(profile)))
     }
 
-    pub(crate) fn get(&self) -> Checksum {
-        match self.0.load(Ordering::Relaxed) {
-            1 => Checksum::Honoured,
-            2 => Checksum::Ignored,
-            3 => Checksum::Refused,
-            _ => Checksum::Untried,
-        }
+    pub(crate) fn get(&self) -> Capabilities {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn answered(&self, echoed: bool) {
-        self.set(self.get().after_answer(echoed));
+    pub(crate) fn condition(&self, call: ConditionalCall, overwrite: &Overwrite) -> Condition {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).conditions.of(call, overwrite)
     }
 
-    /// Learns from an error. Returns true if the call should be repeated without
-    /// the header.
-    pub(crate) fn refused(&self, err: &StoreError) -> bool {
-        let before = self.get();
-        let after = before.after_error(err.kind);
-        self.set(after);
-        before != after
+    /// Changes the value, and returns what the change returns.
+    pub(crate) fn learn<T>(&self, change: impl FnOnce(&mut Capabilities) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set(&self, checksum: Checksum) {
-        let before = self.0.swap(checksum as u8, Ordering::Relaxed);
-        if before != checksum as u8 && checksum.signs_payload() {
-            tracing::warn!(
-                event = "store_checksum_unverified",
-                "S3 does not verify CRC64NVME checksums; signing payloads instead"
-            );
-        }
+    pub(crate) fn learn_condition(
+        &self,
+        call: ConditionalCall,
+        overwrite: &Overwrite,
+        condition: Condition,
+    ) {
+        self.learn(|known| *known.conditions.slot(call, overwrite) = condition);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Checksum::*;
+    use super::Condition::*;
     use super::*;
 
+    fn only(etag: &str) -> Overwrite {
+        Overwrite::Only { etag: etag.to_owned() }
+    }
+
     #[test]
-    fn an_echo_shows_that_the_checksum_is_verified() {
+    fn the_headers_of_a_write_follow_from_what_the_server_does_with_them() {
+        let untold = crate::objects::etag::untold(3, std::time::SystemTime::UNIX_EPOCH, None, None);
         #[rustfmt::skip]
         let cases = [
-            // before  echoed  after
-            (Untried,  true,   Honoured),
-            (Untried,  false,  Ignored),
-            (Ignored,  true,   Honoured),
-            (Ignored,  false,  Ignored),
-            (Honoured, false,  Honoured),
-            (Refused,  false,  Refused),
+            // overwrite          condition         If-None-Match  If-Match       looks first
+            (Overwrite::Allowed,  Ignored,          None,          None,          false),
+            (Overwrite::Never,    Unknown,          Some("*"),     None,          false),
+            (Overwrite::Never,    Honoured,         Some("*"),     None,          false),
+            (Overwrite::Never,    Ignored,          Some("*"),     None,          true),
+            (Overwrite::Never,    Refused,          None,          None,          true),
+            (only("\"a\""),       Unknown,          None,          Some("\"a\""), false),
+            (only("\"a\""),       Honoured,         None,          Some("\"a\""), false),
+            (only("\"a\""),       HonouredUnquoted, None,          Some("a"),     false),
+            (only("\"a\""),       NeverHolds,       None,          None,          true),
+            (only("\"a\""),       Ignored,          None,          Some("\"a\""), true),
+            (only("\"a\""),       Refused,          None,          None,          true),
+            (only(&untold),       Honoured,         None,          None,          true),
         ];
-        for (known, echoed, then) in cases {
-            assert_eq!(known.after_answer(echoed), then, "{known:?} {echoed}");
+        for (overwrite, condition, none_match, match_, looks_first) in cases {
+            let found = ConditionHeaders::of(&overwrite, condition);
+            let want = ConditionHeaders {
+                if_none_match: none_match.map(str::to_owned),
+                if_match: match_.map(str::to_owned),
+                looks_first,
+            };
+            assert_eq!(found, want, "{overwrite:?} {condition:?}");
         }
     }
 
     #[test]
-    fn only_the_first_error_of_an_unknown_server_blames_the_header() {
-        assert_eq!(Untried.after_error(Kind::Permanent), Refused);
-        assert_eq!(Untried.after_error(Kind::Transient), Untried);
-        assert_eq!(Honoured.after_error(Kind::Permanent), Honoured);
-        assert_eq!(Ignored.after_error(Kind::Permanent), Ignored);
+    fn a_condition_is_learned_for_its_own_call_only() {
+        let learned = Learned::of(Profile::Generic);
+        learned.learn_condition(ConditionalCall::Complete, &Overwrite::Never, Ignored);
+        assert_eq!(
+            learned.get().conditions,
+            Conditions { complete_if_none_match: Ignored, ..Conditions::default() }
+        );
+        assert_eq!(learned.condition(ConditionalCall::Put, &Overwrite::Never), Unknown);
     }
 
     #[test]
-    fn a_body_is_always_protected_by_a_checksum_or_a_signature() {
-        for checksum in [Untried, Honoured, Ignored, Refused] {
-            assert!(checksum == Honoured || checksum.signs_payload());
+    fn a_false_refusal_leads_to_the_other_spelling_and_then_to_none() {
+        #[rustfmt::skip]
+        let cases = [
+            (Unknown, HonouredUnquoted), (Honoured, HonouredUnquoted),
+            (HonouredUnquoted, NeverHolds), (NeverHolds, NeverHolds),
+        ];
+        for (before, after) in cases {
+            assert_eq!(before.after_false_refusal(), after, "{before:?}");
         }
     }
 }

@@ -1,85 +1,169 @@
-//! Finds out whether the server honours conditional writes.
+//! Finds out which conditional writes the server honours.
 //!
 //! An object whose key must be new is written with `If-None-Match: *`, and a
-//! pointer with `If-Match`. Some servers silently ignore these headers, and then
-//! the last writer wins. So any server but AWS is probed before it matters: we
-//! write a small object under a fixed key as a new one, and again with an ETag
-//! that no object has. A server that honours both headers refuses both writes.
+//! pointer with `If-Match`. Some servers ignore these headers, and then the last
+//! writer wins; some answer 501; some compare the ETag without its quotes and
+//! refuse the right one. So any server but AWS is probed before it matters, each
+//! call by itself: a condition that does not hold must be refused, and one that
+//! holds must be taken.
 //!
-//! The object stays. Removing it would need a right that the documented set-ups
-//! do not grant; and if two hosts probed at the same moment, one would remove the
-//! object because of which the other expects a refusal.
+//! The probe of PutObject uses a small object under a fixed key. That object stays:
+//! removing it would need a right that the documented set-ups do not grant, and if
+//! two hosts probed at the same moment, one would remove the object because of which
+//! the other expects a refusal. Its metadata says by which condition it was written,
+//! so that the next probe need not write it again.
 //!
-//! Not here: what follows from the result, which each program decides.
+//! Not here: what follows from the result (`capabilities`), which each program
+//! decides.
 
 use std::time::Duration;
 
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use s3up_core::{Key, KeyPrefix};
 
 use crate::error::{Kind, StoreError};
-use crate::transport::capabilities::Conditions;
+use crate::objects::etag::{is_told, unquoted};
+use crate::transport::capabilities::{Capabilities, Condition, Conditions};
 use crate::transport::connect::Store;
 
 /// No client of a gateway and no folder of a backup can have this name.
-const PROBE_NAME: &str = ".s3up-probe";
+pub(crate) const PROBE_NAME: &str = ".s3up-probe";
 const PROBE_BODY: &[u8] =
     b"Written by s3up to see whether this store honours If-None-Match and If-Match.\n";
 /// No server generates this ETag.
 const ETAG_OF_NO_OBJECT: &str = "\"00000000000000000000000000000000\"";
+/// User metadata of the probe object: the condition that it was last written by.
+const WRITTEN_BY: &str = "written-by";
+/// Another host may replace the probe object between two of our calls.
+const RIGHT_ETAG_ATTEMPTS_MAX: u32 = 3;
 
-/// The condition of a write that the server should refuse.
-#[derive(Clone, Copy, Debug)]
-enum Condition {
-    KeyIsNew,
-    ObjectHasUnknownETag,
+/// The condition of a probing write.
+#[derive(Clone, Debug)]
+enum Header {
+    None,
+    IfNoneMatch,
+    IfMatch(String),
 }
 
-/// The answer to a write that the server should refuse.
+/// The answer to a probing write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Refused,
     Written,
+    NotImplemented,
 }
 
 impl Store {
-    /// Returns what [`Store::probe_conditions`] found.
+    /// Returns what is known about the server.
+    pub fn capabilities(&self) -> Capabilities {
+        self.learned.get()
+    }
+
+    /// Returns which conditions the server is known to honour.
     pub fn conditions(&self) -> Conditions {
-        self.conditions.get().copied().unwrap_or(Conditions::Unknown)
+        self.learned.get().conditions
     }
 
-    /// Probes any server but AWS, once for all clones of this store. May leave
-    /// one small object below `prefix`.
+    /// Probes the conditions of PutObject of any server but AWS, once for all clones
+    /// of this store. May leave one small object below `prefix`.
     pub async fn probe_conditions(&self, prefix: &KeyPrefix, retry_for: Duration) -> Conditions {
-        let probing = || async { self.try_probe_conditions(prefix, retry_for).await };
-        *self.conditions.get_or_init(probing).await
-    }
-
-    async fn try_probe_conditions(&self, prefix: &KeyPrefix, retry_for: Duration) -> Conditions {
-        let found = match probe_key(prefix) {
-            Ok(key) => self.write_probes(&key, retry_for).await,
-            Err(err) => Err(err),
+        let probing = || async {
+            if self.is_assumed_whole() {
+                return;
+            }
+            match self.probe_puts(prefix, retry_for).await {
+                Ok((if_none_match, if_match)) => self.learned.learn(|known| {
+                    known.conditions.put_if_none_match = if_none_match;
+                    known.conditions.put_if_match = if_match;
+                }),
+                Err(err) => warn_unknown(&err),
+            }
         };
-        found.unwrap_or_else(|err| {
-            tracing::warn!(
-                event = "conditions_unknown",
-                key = %err.subject,
-                cause = err.source.as_ref().map(tracing::field::display),
-                "cannot find out whether S3 honours conditional writes: {err}"
-            );
-            Conditions::Unknown
-        })
+        self.probed.puts.get_or_init(probing).await;
+        self.conditions()
     }
 
-    async fn write_probes(&self, key: &Key, retry_for: Duration) -> Result<Conditions, StoreError> {
-        let put_new = || self.put_probe(key, Condition::KeyIsNew, retry_for);
+    /// Probes the conditions of CompleteMultipartUpload likewise, against the object
+    /// that [`Store::probe_conditions`] left.
+    pub async fn probe_completions(&self, prefix: &KeyPrefix, retry_for: Duration) -> Conditions {
+        self.probe_conditions(prefix, retry_for).await;
+        let probing = || async {
+            if self.is_assumed_whole() {
+                return;
+            }
+            match self.probe_completes(prefix, retry_for).await {
+                Ok((if_none_match, if_match)) => self.learned.learn(|known| {
+                    known.conditions.complete_if_none_match = if_none_match;
+                    known.conditions.complete_if_match = if_match;
+                }),
+                Err(err) => warn_unknown(&err),
+            }
+        };
+        self.probed.completions.get_or_init(probing).await;
+        self.conditions()
+    }
+
+    /// AWS honours every condition; its profile says so before the first call.
+    fn is_assumed_whole(&self) -> bool {
+        self.settings.profile == crate::settings::Profile::Aws
+    }
+
+    async fn probe_puts(
+        &self,
+        prefix: &KeyPrefix,
+        retry_for: Duration,
+    ) -> Result<(Condition, Condition), StoreError> {
+        let key = probe_key(prefix, "")?;
+        let put = |header| self.put_probe(&key, header, retry_for);
         // The first write may rightly succeed: the probe may not exist yet.
-        if put_new().await? == Outcome::Written && put_new().await? == Outcome::Written {
-            return Ok(Conditions::Ignored);
+        let mut first = put(Header::IfNoneMatch).await?;
+        if first == Outcome::Written {
+            first = put(Header::IfNoneMatch).await?;
         }
-        Ok(match self.put_probe(key, Condition::ObjectHasUnknownETag, retry_for).await? {
-            Outcome::Refused => Conditions::Honoured,
-            Outcome::Written => Conditions::IfNoneMatchOnly,
-        })
+        let if_none_match = match first {
+            Outcome::Refused => Condition::Honoured,
+            Outcome::Written => Condition::Ignored,
+            Outcome::NotImplemented => {
+                // The next probe needs an object.
+                put(Header::None).await?;
+                Condition::Refused
+            }
+        };
+        let if_match = match put(Header::IfMatch(ETAG_OF_NO_OBJECT.to_owned())).await? {
+            Outcome::Written => Condition::Ignored,
+            Outcome::NotImplemented => Condition::Refused,
+            Outcome::Refused => self.probe_right_etag(&key, retry_for).await?,
+        };
+        Ok((if_none_match, if_match))
+    }
+
+    /// Writes the probe over itself, by the ETag that it has.
+    async fn probe_right_etag(
+        &self,
+        key: &Key,
+        retry_for: Duration,
+    ) -> Result<Condition, StoreError> {
+        for _ in 0..RIGHT_ETAG_ATTEMPTS_MAX {
+            let Some(found) = self.head(key, None, retry_for).await? else { continue };
+            if !is_told(&found.etag) {
+                return Ok(Condition::Unknown);
+            }
+            let bare = unquoted(&found.etag).to_owned();
+            match found.metadata.get(WRITTEN_BY).map(String::as_str) {
+                Some("if-match") => return Ok(Condition::Honoured),
+                Some("if-match-unquoted") => return Ok(Condition::HonouredUnquoted),
+                Some(_) | None => {}
+            }
+            if self.put_probe(key, Header::IfMatch(format!("\"{bare}\"")), retry_for).await?
+                == Outcome::Written
+            {
+                return Ok(Condition::Honoured);
+            }
+            if self.put_probe(key, Header::IfMatch(bare), retry_for).await? == Outcome::Written {
+                return Ok(Condition::HonouredUnquoted);
+            }
+        }
+        Ok(Condition::NeverHolds)
     }
 
     /// Does not use the ordinary upload, which takes an object with the same
@@ -87,27 +171,138 @@ impl Store {
     async fn put_probe(
         &self,
         key: &Key,
-        condition: Condition,
+        header: Header,
         retry_for: Duration,
     ) -> Result<Outcome, StoreError> {
         let put = self.retry(retry_for, || {
             let put = self.client.put_object().bucket(self.bucket()).key(key.as_str());
-            let put = match condition {
-                Condition::KeyIsNew => put.if_none_match("*"),
-                Condition::ObjectHasUnknownETag => put.if_match(ETAG_OF_NO_OBJECT),
+            let (put, written_by) = match &header {
+                Header::None => (put, "no-condition"),
+                Header::IfNoneMatch => (put.if_none_match("*"), "if-none-match"),
+                Header::IfMatch(etag) => (put.if_match(etag), written_by(etag)),
             };
+            let put = put.metadata(WRITTEN_BY, written_by);
             let put = put.content_type("text/plain").body(PROBE_BODY.to_vec().into());
             self.call("put", key, put.send())
         });
-        match put.await {
-            Ok(_) => Ok(Outcome::Written),
-            Err(err) if err.kind == Kind::Precondition => Ok(Outcome::Refused),
-            Err(err) => Err(err),
+        outcome(put.await.map(|_| ()))
+    }
+
+    async fn probe_completes(
+        &self,
+        prefix: &KeyPrefix,
+        retry_for: Duration,
+    ) -> Result<(Condition, Condition), StoreError> {
+        let key = probe_key(prefix, "")?;
+        let if_none_match = match self.complete_probe(&key, Header::IfNoneMatch, retry_for).await? {
+            Outcome::Refused => Condition::Honoured,
+            Outcome::Written => Condition::Ignored,
+            Outcome::NotImplemented => Condition::Refused,
+        };
+        let wrong = Header::IfMatch(ETAG_OF_NO_OBJECT.to_owned());
+        let if_match = match self.complete_probe(&key, wrong, retry_for).await? {
+            Outcome::Written => Condition::Ignored,
+            Outcome::NotImplemented => Condition::Refused,
+            // The ETag is compared as it is on a PUT; a completion with the right
+            // one would write another version at every start.
+            Outcome::Refused => match self.conditions().put_if_match {
+                Condition::HonouredUnquoted => Condition::HonouredUnquoted,
+                Condition::NeverHolds => Condition::NeverHolds,
+                Condition::Unknown
+                | Condition::Honoured
+                | Condition::Ignored
+                | Condition::Refused => Condition::Honoured,
+            },
+        };
+        Ok((if_none_match, if_match))
+    }
+
+    /// Completes an upload of one part over the probe object.
+    async fn complete_probe(
+        &self,
+        key: &Key,
+        header: Header,
+        retry_for: Duration,
+    ) -> Result<Outcome, StoreError> {
+        let (bucket, name) = (self.bucket(), key.as_str());
+        let created = self.retry(retry_for, || {
+            let create = self.client.create_multipart_upload().bucket(bucket).key(name);
+            self.call("start upload of", key, create.content_type("text/plain").send())
+        });
+        let Some(upload_id) = created.await?.upload_id else {
+            return Err(StoreError::new("start upload of", key, Kind::Unreadable)
+                .with_cause("the answer has no upload ID"));
+        };
+        let outcome = self.complete_probe_part(key, &upload_id, header, retry_for).await;
+        if !matches!(outcome, Ok(Outcome::Written)) {
+            self.abort_upload(name, &upload_id, retry_for).await?;
+        }
+        outcome
+    }
+
+    async fn complete_probe_part(
+        &self,
+        key: &Key,
+        upload_id: &str,
+        header: Header,
+        retry_for: Duration,
+    ) -> Result<Outcome, StoreError> {
+        let (bucket, name) = (self.bucket(), key.as_str());
+        let part = self.retry(retry_for, || {
+            let part = self.client.upload_part().bucket(bucket).key(name).upload_id(upload_id);
+            let part = part.part_number(1).body(PROBE_BODY.to_vec().into());
+            self.call("put part of", key, part.send())
+        });
+        let part = CompletedPart::builder().part_number(1).set_e_tag(part.await?.e_tag).build();
+        let parts = CompletedMultipartUpload::builder().parts(part).build();
+        let mut attempts = 0;
+        let complete = self.retry(retry_for, || {
+            attempts += 1;
+            let complete = self.client.complete_multipart_upload().bucket(bucket).key(name);
+            let complete = complete.upload_id(upload_id).multipart_upload(parts.clone());
+            let complete = match &header {
+                Header::None => complete,
+                Header::IfNoneMatch => complete.if_none_match("*"),
+                Header::IfMatch(etag) => complete.if_match(etag),
+            };
+            self.call("complete upload of", key, complete.send())
+        });
+        match complete.await {
+            // An earlier attempt was completed, and its answer was lost.
+            Err(err) if err.kind == Kind::NoUpload && attempts > 1 => Ok(Outcome::Written),
+            answer => outcome(answer.map(|_| ())),
         }
     }
 }
 
-fn probe_key(prefix: &KeyPrefix) -> Result<Key, StoreError> {
-    let text = format!("{prefix}{PROBE_NAME}");
+fn written_by(etag: &str) -> &'static str {
+    match etag {
+        ETAG_OF_NO_OBJECT => "if-match-of-another-object",
+        quoted if quoted.starts_with('"') => "if-match",
+        _ => "if-match-unquoted",
+    }
+}
+
+fn outcome(answer: Result<(), StoreError>) -> Result<Outcome, StoreError> {
+    match answer {
+        Ok(()) => Ok(Outcome::Written),
+        Err(err) if err.kind == Kind::Precondition => Ok(Outcome::Refused),
+        Err(err) if err.kind == Kind::NotImplemented => Ok(Outcome::NotImplemented),
+        Err(err) => Err(err),
+    }
+}
+
+fn warn_unknown(err: &StoreError) {
+    tracing::warn!(
+        event = "conditions_unknown",
+        key = %err.subject,
+        cause = err.source.as_ref().map(tracing::field::display),
+        "cannot find out whether S3 honours conditional writes: {err}"
+    );
+}
+
+/// Returns the key of a probe object; `kind` tells several apart.
+pub(crate) fn probe_key(prefix: &KeyPrefix, kind: &str) -> Result<Key, StoreError> {
+    let text = format!("{prefix}{PROBE_NAME}{kind}");
     Key::parse(&text).map_err(|err| StoreError::new("put", &text, Kind::Permanent).with_cause(err))
 }

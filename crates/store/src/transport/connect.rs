@@ -25,7 +25,8 @@ use crate::error::ConnectError;
 use crate::open_uploads::OpenUploads;
 use crate::settings::{Credentials, Profile, Settings};
 use crate::transport::bandwidth::BandwidthLimit;
-use crate::transport::capabilities::{Checksums, Conditions};
+use crate::transport::capabilities::Learned;
+use crate::transport::checksums::Checksums;
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -37,7 +38,8 @@ pub struct Store {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
-    pub(crate) conditions: Arc<OnceCell<Conditions>>,
+    pub(crate) learned: Arc<Learned>,
+    pub(crate) probed: Arc<Probed>,
     pub(crate) throttle: Throttle,
     pub(crate) upload_limit: BandwidthLimit,
     pub(crate) download_limit: BandwidthLimit,
@@ -45,6 +47,13 @@ pub struct Store {
     pub(crate) hasher: PairedHasher,
     /// Detached tasks that abort dropped uploads.
     pub(crate) aborts: TaskTracker,
+}
+
+/// The probes that were made; each is made once.
+#[derive(Default)]
+pub(crate) struct Probed {
+    pub puts: OnceCell<()>,
+    pub completions: OnceCell<()>,
 }
 
 impl Store {
@@ -93,7 +102,8 @@ impl Store {
             client: Client::from_conf(config.build()),
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
-            conditions: Arc::new(OnceCell::new_with(Conditions::of(settings.profile))),
+            learned: Arc::new(Learned::of(settings.profile)),
+            probed: Arc::default(),
             upload_limit: BandwidthLimit::new(settings.bandwidth.upload_bytes_per_second),
             download_limit: BandwidthLimit::new(settings.bandwidth.download_bytes_per_second),
             settings: Arc::new(settings),

@@ -42,18 +42,20 @@ impl Store {
             err
         })?;
         let versioning = self.client.get_bucket_versioning().bucket(self.bucket());
-        match self.call("get versioning of", &subject, versioning.send()).await {
+        let versioning = match self.call("get versioning of", &subject, versioning.send()).await {
             Ok(answer) if answer.status == Some(BucketVersioningStatus::Enabled) => {
-                Ok(Versioning::Enabled)
+                Versioning::Enabled
             }
-            Ok(_) => Ok(Versioning::Off),
+            Ok(_) => Versioning::Off,
             Err(err) => {
                 tracing::debug!(
                     event = "versioning_unknown",
                     "cannot find out whether the bucket keeps versions: {err}"
                 );
-                Ok(Versioning::Unknown)
+                Versioning::Unknown
             }
-        }
+        };
+        self.learned.learn(|known| known.versioning = Some(versioning));
+        Ok(versioning)
     }
 }

@@ -33,22 +33,36 @@ pub(crate) fn backoff(
 /// every time.
 const DAMAGED_ATTEMPTS_MAX: u32 = 3;
 
+/// An answer that was cut off is whole the next time. A server with another dialect
+/// answers the same way for ever.
+const UNREADABLE_IN_A_ROW_MAX: u32 = 2;
+
+/// A request that waited long before it was sent is signed again. A clock that is
+/// wrong stays wrong.
+const CLOCK_SKEW_IN_A_ROW_MAX: u32 = 2;
+
 /// Returns whether a failed call is retried. `failed` counts the failures so far,
-/// this one included.
-fn is_retryable(kind: Kind, failed: u32) -> bool {
+/// this one included, and `in_a_row` those of the same kind up to it.
+fn is_retryable(kind: Kind, failed: u32, in_a_row: u32) -> bool {
     match kind {
-        Kind::Transient | Kind::Unreadable => true,
+        Kind::Transient => true,
+        // The next attempt is signed with another time.
+        Kind::ClockSkew => in_a_row < CLOCK_SKEW_IN_A_ROW_MAX,
+        Kind::Unreadable => in_a_row < UNREADABLE_IN_A_ROW_MAX,
         Kind::Corrupt => failed < DAMAGED_ATTEMPTS_MAX,
         Kind::NotFound
+        | Kind::NoUpload
         | Kind::NoBucket
+        | Kind::ExpiredCredentials
+        | Kind::Quota
         | Kind::BadCredentials
         | Kind::NoCredentials
         | Kind::Denied
         | Kind::WrongRegion
-        | Kind::ClockSkew
         | Kind::Precondition
         | Kind::Archived
         | Kind::TooLong
+        | Kind::NotImplemented
         | Kind::Permanent => false,
     }
 }
@@ -86,17 +100,28 @@ impl Store {
         let mut warning_timer =
             WarningTimer { every: self.settings.timeouts.warn_every, warned: 0 };
         let mut attempt = 0;
+        let mut in_a_row = (None, 0);
+        let mut interruption = Interruption::default();
         loop {
-            let err = match call().await {
+            let outcome = call().await;
+            interruption.waiting = None;
+            let err = match outcome {
                 Ok(value) => return Ok(value),
                 Err(err) => err,
             };
             let wait = backoff(attempt, err.retry_after, random());
             attempt += 1;
             let waited = clock::now() - started;
-            if !is_retryable(err.kind, attempt) || waited.saturating_add(wait) > retry_for {
+            in_a_row = match in_a_row {
+                (Some(kind), count) if kind == err.kind => (Some(kind), count + 1),
+                _ => (Some(err.kind), 1),
+            };
+            if !is_retryable(err.kind, attempt, in_a_row.1)
+                || waited.saturating_add(wait) > retry_for
+            {
                 return Err(err);
             }
+            interruption.waiting = Some((waited, err.to_string()));
             if warning_timer.is_due(waited) {
                 warn(&err, waited);
             }
@@ -107,6 +132,29 @@ impl Store {
                 "{err}"
             );
             tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// A shorter wait needs no explanation.
+const INTERRUPTION_TOLD: Duration = Duration::from_secs(10);
+
+/// Says what a call was waiting for if it is dropped meanwhile, as by SIGTERM.
+#[derive(Default)]
+struct Interruption {
+    /// How long the call has been failing, and its last error.
+    waiting: Option<(Duration, String)>,
+}
+
+impl Drop for Interruption {
+    fn drop(&mut self) {
+        let Some((waited, err)) = &self.waiting else { return };
+        if *waited >= INTERRUPTION_TOLD {
+            tracing::warn!(
+                event = "store_wait_interrupted",
+                waited_seconds = waited.as_secs(),
+                "stopped while retrying: {err}"
+            );
         }
     }
 }
@@ -160,19 +208,23 @@ mod tests {
     fn only_failures_that_may_pass_are_retried() {
         #[rustfmt::skip]
         let cases = [
-            // kind            failures  retried
-            (Kind::Transient,  1,        true),
-            (Kind::Transient,  1_000,    true),
-            (Kind::Unreadable, 7,        true),
-            (Kind::Corrupt,    1,        true),
-            (Kind::Corrupt,    2,        true),
-            (Kind::Corrupt,    3,        false),
-            (Kind::Denied,     1,        false),
-            (Kind::NotFound,   1,        false),
-            (Kind::Permanent,  1,        false),
+            // kind            failures  in a row  retried
+            (Kind::Transient,  1,        1,        true),
+            (Kind::Transient,  1_000,    1_000,    true),
+            (Kind::Unreadable, 1,        1,        true),
+            (Kind::Unreadable, 7,        1,        true),
+            (Kind::Unreadable, 2,        2,        false),
+            (Kind::Corrupt,    1,        1,        true),
+            (Kind::Corrupt,    2,        2,        true),
+            (Kind::Corrupt,    3,        1,        false),
+            (Kind::ClockSkew,  1,        1,        true),
+            (Kind::ClockSkew,  2,        2,        false),
+            (Kind::Denied,     1,        1,        false),
+            (Kind::NotFound,   1,        1,        false),
+            (Kind::Permanent,  1,        1,        false),
         ];
-        for (kind, failed, want) in cases {
-            assert_eq!(is_retryable(kind, failed), want, "{kind:?} {failed}");
+        for (kind, failed, in_a_row, want) in cases {
+            assert_eq!(is_retryable(kind, failed, in_a_row), want, "{kind:?} {failed} {in_a_row}");
         }
     }
 

@@ -25,10 +25,15 @@ enum Doubt {
 fn doubt(kind: Kind, attempts: u32) -> Doubt {
     match kind {
         Kind::Transient | Kind::Unreadable => Doubt::LastAttempt,
-        Kind::NotFound | Kind::Precondition if attempts > 1 => Doubt::EarlierAttempt,
+        Kind::NotFound | Kind::NoUpload | Kind::Precondition if attempts > 1 => {
+            Doubt::EarlierAttempt
+        }
         Kind::NotFound
+        | Kind::NoUpload
         | Kind::Precondition
         | Kind::NoBucket
+        | Kind::ExpiredCredentials
+        | Kind::Quota
         | Kind::BadCredentials
         | Kind::NoCredentials
         | Kind::Denied
@@ -36,6 +41,7 @@ fn doubt(kind: Kind, attempts: u32) -> Doubt {
         | Kind::ClockSkew
         | Kind::Archived
         | Kind::TooLong
+        | Kind::NotImplemented
         | Kind::Corrupt
         | Kind::Permanent => Doubt::None,
     }
@@ -78,6 +84,8 @@ mod tests {
             (Kind::Unreadable,    3,     Doubt::LastAttempt),
             (Kind::NotFound,      1,     Doubt::None),
             (Kind::NotFound,      2,     Doubt::EarlierAttempt),
+            (Kind::NoUpload,      1,     Doubt::None),
+            (Kind::NoUpload,      2,     Doubt::EarlierAttempt),
             (Kind::Precondition,  1,     Doubt::None),
             (Kind::Precondition,  2,     Doubt::EarlierAttempt),
             (Kind::Denied,        2,     Doubt::None),

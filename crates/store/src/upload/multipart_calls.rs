@@ -11,9 +11,10 @@ use s3up_core::{Crc64Nvme, Key};
 use crate::buffers::hashing;
 use crate::error::{Kind, StoreError};
 use crate::settings::Profile;
+use crate::transport::capabilities::ConditionalCall;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
-use crate::upload::parts::{PartListed, PartSent};
+use crate::upload::parts::{PartListed, PartSent, limit_met};
 use crate::upload::put::{Facts, Put, Stored};
 
 /// Time for which aborting an upload is retried; after that a sweep aborts it.
@@ -51,7 +52,8 @@ impl UploadHandle {
             .set_server_side_encryption(attributes.sse)
             .set_ssekms_key_id(attributes.kms_key_id);
         let answer = store.call(START, &put.key, call.send()).await;
-        let answer = answer.map_err(|err| store.retry_without_checksum(err))?;
+        let answer =
+            answer.map_err(|err| store.retry_without_checksum(store.with_attributes(put, err)))?;
         let upload_id = answer.upload_id.ok_or_else(|| {
             StoreError::new(START, &put.key, Kind::Unreadable)
                 .with_cause("the answer has no upload ID")
@@ -99,12 +101,26 @@ impl UploadHandle {
             None => call,
         };
         let answer = store.call_paced(pacer, len, PUT_PART, &self.key, call.send()).await;
-        let answer = answer.map_err(|err| store.retry_without_checksum(err))?;
+        let answer = answer.map_err(|err| {
+            let err = store.retry_without_checksum(err);
+            self.learn_from_refused_part(number, err)
+        })?;
         store.check_echo(PUT_PART, &self.key, crc64nvme, answer.checksum_crc64_nvme())?;
         answer.e_tag.ok_or_else(|| {
             StoreError::new(PUT_PART, &self.key, Kind::Permanent)
                 .with_cause("the answer has no ETag")
         })
+    }
+
+    /// Learns the maximum number of parts from a refusal, and says which key to set.
+    fn learn_from_refused_part(&self, number: i32, err: StoreError) -> StoreError {
+        let Some(limit) = limit_met(number, err.kind) else { return err };
+        self.store.learned.learn(|known| known.parts_max = Some(limit));
+        let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        err.with_cause(format!(
+            "this server seems to take at most {limit} parts of one upload: set `s3.parts_max` to \
+             {limit} ({said})"
+        ))
     }
 
     /// Returns `None` if the server is not AWS and its answer cannot be parsed:
@@ -157,6 +173,7 @@ impl UploadHandle {
         parts: &[PartSent],
     ) -> Result<Stored, StoreError> {
         let store = &self.store;
+        let headers = store.condition_headers(ConditionalCall::Complete, put).await?;
         let is_honoured = !store.checksums.get().signs_payload();
         let completed = parts.iter().map(|part| {
             CompletedPart::builder()
@@ -176,18 +193,22 @@ impl UploadHandle {
             .set_checksum_crc64_nvme(is_honoured.then(|| facts.crc64nvme.to_string()))
             .set_checksum_type(is_honoured.then_some(ChecksumType::FullObject))
             .set_mpu_object_size(is_honoured.then_some(facts.len as i64))
-            .set_if_none_match(put.overwrite.if_none_match())
-            .set_if_match(put.overwrite.if_match());
+            .set_if_none_match(headers.if_none_match.clone())
+            .set_if_match(headers.if_match.clone());
         let limit = store.settings.timeouts.limit(COMPLETE_BYTES_ALLOWANCE);
-        let answer = store.call_within(limit, COMPLETE, &self.key, call.send()).await?;
+        let answer = match store.call_within(limit, COMPLETE, &self.key, call.send()).await {
+            Ok(answer) => answer,
+            Err(err) => {
+                let call = ConditionalCall::Complete;
+                return Err(store.learn_from_condition(call, put, &headers, err).await);
+            }
+        };
         if let Some(echoed) = answer.checksum_crc64_nvme() {
             store.check_echo(COMPLETE, &self.key, facts.crc64nvme, Some(echoed))?;
         }
-        Ok(Stored {
-            facts: *facts,
-            etag: answer.e_tag.unwrap_or_default(),
-            version_id: answer.version_id.filter(|id| id != "null"),
-        })
+        // A server that is no S3 may answer with an ETag that HEAD does not tell.
+        let etag = answer.e_tag.filter(|_| is_honoured);
+        store.stored(&put.key, facts, etag, answer.version_id).await
     }
 
     pub(super) async fn abort(&self) {

@@ -1,8 +1,13 @@
 //! Compares the parts that were sent with the parts that S3 lists.
 //!
-//! Pure. An upload is completed only if [`compare`] finds no difference.
+//! Pure, as is what a refused part says about the server. An upload is completed only if [`compare`] finds no difference.
+
+use std::collections::BTreeMap;
 
 use s3up_core::Crc64Nvme;
+
+use crate::error::Kind;
+use crate::objects::etag::unquoted;
 
 /// A part that S3 acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,37 +28,60 @@ pub(crate) struct PartListed {
     pub crc64nvme: Option<String>,
 }
 
-/// Checks that S3 lists exactly the parts that were sent.
-pub(crate) fn compare(sent: &[PartSent], listed: &[PartListed]) -> Result<(), String> {
-    if sent.len() != listed.len() {
-        return Err(format!("number of parts: sent {}, listed {}", sent.len(), listed.len()));
-    }
-    for (sent, listed) in sent.iter().zip(listed) {
-        let number = sent.number;
-        let crc64nvme = sent.crc64nvme.to_string();
-        let differs = |what: &str, sent: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
-            Err(format!("part {number}: {what}: sent {sent}, listed {found}"))
-        };
-        if listed.number != number {
-            return differs("number", &number, &listed.number);
-        }
-        if listed.len != sent.len {
-            return differs("length", &sent.len, &listed.len);
-        }
-        if unquoted(&listed.etag) != unquoted(&sent.etag) {
-            return differs("ETag", &sent.etag, &listed.etag);
-        }
-        match &listed.crc64nvme {
-            Some(found) if *found != crc64nvme => return differs("CRC64NVME", &crc64nvme, found),
-            _ => {}
-        }
-    }
-    Ok(())
+/// Servers that take fewer parts than S3 take a multiple of this number.
+const LIMIT_STEP: i32 = 100;
+
+/// Returns the maximum number of parts that a server seems to have if it refused
+/// this one.
+pub(crate) fn limit_met(refused: i32, kind: Kind) -> Option<u32> {
+    let accepted = refused - 1;
+    let is_limit = kind == Kind::Permanent && accepted > 0 && accepted % LIMIT_STEP == 0;
+    u32::try_from(accepted).ok().filter(|_| is_limit)
 }
 
-/// Removes the quotes of an ETag, which some servers leave out in listings.
-pub(crate) fn unquoted(etag: &str) -> &str {
-    etag.trim_matches('"')
+/// Checks that S3 lists exactly the parts that were sent. A part that was sent twice
+/// may be listed twice, as SeaweedFS does: the completion names the one it wants by
+/// its ETag, so the listing has to have it, and no number that was not sent.
+pub(crate) fn compare(sent: &[PartSent], listed: &[PartListed]) -> Result<(), String> {
+    let mut by_number: BTreeMap<i32, Vec<&PartListed>> = BTreeMap::new();
+    for part in listed {
+        by_number.entry(part.number).or_default().push(part);
+    }
+    for sent in sent {
+        let number = sent.number;
+        let Some(found) = by_number.remove(&number) else {
+            return Err(format!("part {number}: sent, and not listed"));
+        };
+        let mut differences = found.iter().map(|listed| difference(sent, listed));
+        if let Some(first) = differences.next().flatten()
+            && differences.all(|difference| difference.is_some())
+        {
+            return Err(first);
+        }
+    }
+    match by_number.keys().next() {
+        Some(number) => Err(format!("part {number}: listed, and not sent")),
+        None => Ok(()),
+    }
+}
+
+/// Returns how a listed part differs from the one that was sent.
+fn difference(sent: &PartSent, listed: &PartListed) -> Option<String> {
+    let number = sent.number;
+    let crc64nvme = sent.crc64nvme.to_string();
+    let differs = |what: &str, sent: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
+        Some(format!("part {number}: {what}: sent {sent}, listed {found}"))
+    };
+    if listed.len != sent.len {
+        return differs("length", &sent.len, &listed.len);
+    }
+    if unquoted(&listed.etag) != unquoted(&sent.etag) {
+        return differs("ETag", &sent.etag, &listed.etag);
+    }
+    match &listed.crc64nvme {
+        Some(found) if *found != crc64nvme => differs("CRC64NVME", &crc64nvme, found),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +98,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_seen_where_a_round_number_of_parts_was_accepted() {
+        #[rustfmt::skip]
+        let cases = [
+            (1001, Kind::Permanent, Some(1000)),
+            (501,  Kind::Permanent, Some(500)),
+            (1001, Kind::Transient, None),
+            (1000, Kind::Permanent, None),
+            (1,    Kind::Permanent, None),
+        ];
+        for (refused, kind, want) in cases {
+            assert_eq!(limit_met(refused, kind), want, "{refused} {kind:?}");
+        }
+    }
+
+    #[test]
     fn the_listed_parts_must_be_those_that_were_sent() {
         let both = [sent(1), sent(2)];
         let short = PartListed { len: 4, ..listed(2) };
@@ -80,9 +123,12 @@ mod tests {
         let cases = [
             (vec![listed(1), listed(2)],            Ok(())),
             (vec![listed(1), silent],               Ok(())),
-            (vec![listed(1)],                       Err("number of parts: sent 2, listed 1")),
-            (vec![listed(1), listed(2), listed(3)], Err("number of parts: sent 2, listed 3")),
-            (vec![listed(2), listed(1)],            Err("part 1: number: sent 1, listed 2")),
+            (vec![listed(2), listed(1)],            Ok(())),
+            (vec![listed(1), listed(2), listed(2)], Ok(())),
+            (vec![listed(1), other.clone(), listed(2)], Ok(())),
+            (vec![listed(1)],                       Err("part 2: sent, and not listed")),
+            (vec![listed(1), listed(2), listed(3)], Err("part 3: listed, and not sent")),
+            (vec![listed(1), short.clone(), other.clone()], Err("part 2: length: sent 5, listed 4")),
             (vec![listed(1), short],                Err("part 2: length: sent 5, listed 4")),
             (vec![listed(1), other],                Err("part 2: ETag: sent \"e2\", listed x")),
             (vec![listed(1), flipped],              Err("part 2: CRC64NVME: sent AAAAAAAAAAc=, listed AAAA")),

@@ -63,22 +63,6 @@ pub struct Stored {
     pub version_id: Option<String>,
 }
 
-impl Overwrite {
-    pub(crate) fn if_none_match(&self) -> Option<String> {
-        match self {
-            Overwrite::Allowed | Overwrite::Only { .. } => None,
-            Overwrite::Never => Some("*".to_owned()),
-        }
-    }
-
-    pub(crate) fn if_match(&self) -> Option<String> {
-        match self {
-            Overwrite::Allowed | Overwrite::Never => None,
-            Overwrite::Only { etag } => Some(etag.clone()),
-        }
-    }
-}
-
 /// Returns whether an object is the upload: by size, by the strongest digest that
 /// both know, and by its user metadata. Size alone proves nothing.
 pub(crate) fn is_ours(found: &ObjectFacts, put: &Put, facts: &Facts) -> bool {

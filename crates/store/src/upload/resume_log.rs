@@ -8,13 +8,14 @@
 //!
 //! Not here: where the record is kept, which is up to the caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use s3up_core::Sha256Digest;
 use tokio::sync::mpsc;
 
+use crate::objects::etag::{is_told, unquoted};
 use crate::objects::head::ObjectFacts;
-use crate::upload::parts::{PartListed, unquoted};
+use crate::upload::parts::PartListed;
 use crate::upload::put::Facts;
 
 /// The uploads of earlier attempts, by the number of the chunk.
@@ -151,12 +152,10 @@ pub(crate) fn confirmed_by_listing(
     mut recorded: BTreeMap<i32, UploadedPart>,
     listed: &[PartListed],
 ) -> BTreeMap<i32, UploadedPart> {
-    let listed: BTreeMap<_, _> = listed.iter().map(|part| (part.number, part)).collect();
-    recorded.retain(|number, part| {
-        listed.get(number).is_some_and(|listed| {
-            listed.len == part.len && unquoted(&listed.etag) == unquoted(&part.etag)
-        })
-    });
+    // Some servers list a part once for each time that it was sent.
+    let listed: BTreeSet<_> =
+        listed.iter().map(|part| (part.number, part.len, unquoted(&part.etag))).collect();
+    recorded.retain(|number, part| listed.contains(&(*number, part.len, unquoted(&part.etag))));
     recorded
 }
 
@@ -170,7 +169,12 @@ pub(crate) fn is_same_content(
 ) -> bool {
     let is_recorded = || {
         recorded.parts.len() == parts
-            && recorded.etag.as_deref().map(unquoted) == Some(unquoted(&found.etag))
+            && match &recorded.etag {
+                Some(etag) if is_told(&found.etag) => unquoted(etag) == unquoted(&found.etag),
+                // A server that tells no ETag leaves the parts, which were compared.
+                Some(_) => true,
+                None => false,
+            }
     };
     let digests_agree = match (found.crc64nvme, found.sha256) {
         (Some(crc), _) => crc == facts.crc64nvme,

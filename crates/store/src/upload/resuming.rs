@@ -60,7 +60,9 @@ impl ChunkStream<'_> {
                 upload.abort().await;
                 Ok(ExistingChunk::None)
             }
-            Err(err) if err.kind == Kind::NotFound => Ok(ExistingChunk::None),
+            Err(err) if matches!(err.kind, Kind::NoUpload | Kind::NotFound) => {
+                Ok(ExistingChunk::None)
+            }
             Err(err) => Err(err.into()),
         }
     }

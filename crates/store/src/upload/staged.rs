@@ -10,12 +10,16 @@
 //! a detached task. If the process dies before that, a sweep or a lifecycle rule of
 //! the bucket removes the parts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use s3up_core::{Crc64Nvme, Key};
 use tokio::io::AsyncRead;
 
 use crate::buffers::hashing::{self, Digests};
 use crate::error::{Kind, StoreError, UploadError};
+use crate::objects::etag::is_told;
+use crate::transport::capabilities::ConditionalCall;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::multipart::Multipart;
@@ -23,6 +27,9 @@ use crate::upload::part_sender::{PartSender, SentParts, Slots};
 use crate::upload::part_splitter::{Boundary, BufferWait, Part, PartSplitter, SplitError};
 use crate::upload::parts::PartSent;
 use crate::upload::put::{Facts, Put, Stored};
+
+/// The version ID that means that there is none.
+const NULL: &str = "null";
 
 /// A stream that was uploaded completely and is not visible yet.
 #[must_use = "the object is visible only after `commit`"]
@@ -117,6 +124,7 @@ impl Store {
         facts: &Facts,
         bytes: &Bytes,
     ) -> Result<Stored, StoreError> {
+        let headers = self.condition_headers(ConditionalCall::Put, put).await?;
         let _permit = self.throttle.acquire().await;
         let checksum = self.checksums.get();
         let attributes = Attributes::of(self, put, Some(facts.sha256));
@@ -127,8 +135,8 @@ impl Store {
             .key(put.key.as_str())
             .content_length(facts.len as i64)
             .set_checksum_crc64_nvme(checksum.is_sent().then(|| facts.crc64nvme.to_string()))
-            .set_if_none_match(put.overwrite.if_none_match())
-            .set_if_match(put.overwrite.if_match())
+            .set_if_none_match(headers.if_none_match.clone())
+            .set_if_match(headers.if_match.clone())
             .set_content_type(attributes.content_type)
             .set_metadata(Some(attributes.metadata))
             .set_storage_class(attributes.storage_class)
@@ -143,13 +151,36 @@ impl Store {
             None => call,
         };
         let answer = self.call_paced(pacer, facts.len, "put", &put.key, call.send()).await;
-        let answer = answer.map_err(|err| self.retry_without_checksum(err))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(err) => {
+                let err = self.learn_from_condition(ConditionalCall::Put, put, &headers, err).await;
+                return Err(self.retry_without_checksum(self.with_attributes(put, err)));
+            }
+        };
         self.check_echo("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
-        Ok(Stored {
-            facts: *facts,
-            etag: answer.e_tag.unwrap_or_default(),
-            version_id: answer.version_id.filter(|id| id != "null"),
-        })
+        let version_id = answer.version_id.filter(|id| id != NULL);
+        self.stored(&put.key, facts, answer.e_tag, version_id).await
+    }
+
+    /// Returns what an answer tells about the new object. HEAD is asked for what the
+    /// answer lacks, so that no empty ETag is recorded as a fact.
+    pub(crate) async fn stored(
+        &self,
+        key: &Key,
+        facts: &Facts,
+        etag: Option<String>,
+        version_id: Option<String>,
+    ) -> Result<Stored, StoreError> {
+        let is_whole = etag.as_deref().is_some_and(is_told) && version_id.as_deref() != Some(NULL);
+        if let (true, Some(etag)) = (is_whole, etag) {
+            return Ok(Stored { facts: *facts, etag, version_id });
+        }
+        let Some(found) = self.head(key, None, Duration::ZERO).await? else {
+            return Err(StoreError::new("head", key, Kind::Transient)
+                .with_cause("the object is not there right after it was stored"));
+        };
+        Ok(Stored { facts: *facts, etag: found.etag, version_id: found.version_id })
     }
 
     /// Turns the error of a server that refuses our checksum into one that is

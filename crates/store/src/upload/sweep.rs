@@ -93,7 +93,7 @@ impl Store {
         });
         match outcome.await {
             Ok(_) => Ok(()),
-            Err(err) if err.kind == Kind::NotFound => Ok(()),
+            Err(err) if matches!(err.kind, Kind::NoUpload | Kind::NotFound) => Ok(()),
             Err(err) => Err(err),
         }
     }

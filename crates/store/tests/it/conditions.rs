@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use s3up_core::KeyPrefix;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{Conditions, Profile, Settings, Store};
+use s3up_store::{Condition, Conditions, Profile, Settings, Store};
 
 use crate::fixture::{RETRY_FOR, World, settings};
 
@@ -14,6 +14,19 @@ const OBJECT: &str = "nas/.s3up-probe";
 
 async fn probed(store: &Store) -> Conditions {
     store.probe_conditions(&prefix(), RETRY_FOR).await
+}
+
+/// Returns what is known after the probe of PutObject.
+fn of_puts(if_none_match: Condition, if_match: Condition) -> Conditions {
+    Conditions { put_if_none_match: if_none_match, put_if_match: if_match, ..Conditions::default() }
+}
+
+fn honoured() -> Conditions {
+    of_puts(Condition::Honoured, Condition::Honoured)
+}
+
+fn ignored() -> Conditions {
+    of_puts(Condition::Ignored, Condition::Ignored)
 }
 
 fn prefix() -> KeyPrefix {
@@ -25,16 +38,17 @@ async fn another(world: &World) -> Store {
 }
 
 #[tokio::test]
-async fn a_server_that_honours_conditions_keeps_one_version_of_one_object() {
+async fn a_server_that_honours_conditions_keeps_two_versions_of_one_object() {
     let world = World::versioned().await;
 
     for _ in 0..3 {
-        assert_eq!(probed(&another(&world).await).await, Conditions::Honoured);
+        assert_eq!(probed(&another(&world).await).await, honoured());
     }
 
     let list = world.raw_client().list_object_versions().bucket("backups").send().await.unwrap();
     let keys: Vec<_> = list.versions().iter().filter_map(|version| version.key()).collect();
-    assert_eq!(keys, [OBJECT]);
+    // The second was written by the right ETag, and says so: that is not repeated.
+    assert_eq!(keys, [OBJECT, OBJECT]);
     assert_eq!(world.calls(Op::DeleteObject), 0);
     world.stop().await;
 }
@@ -44,7 +58,7 @@ async fn a_server_that_ignores_conditions_is_detected_each_time() {
     let world = World::ignoring_conditions().await;
 
     for _ in 0..3 {
-        assert_eq!(probed(&another(&world).await).await, Conditions::Ignored);
+        assert_eq!(probed(&another(&world).await).await, ignored());
     }
 
     assert_eq!(world.s3.objects("backups").into_keys().collect::<Vec<_>>(), [OBJECT]);
@@ -58,7 +72,7 @@ async fn hosts_that_probe_at_the_same_moment_do_not_mislead_each_other() {
 
     let answers = join_all(stores.iter().map(probed)).await;
 
-    assert_eq!(answers, [Conditions::Honoured; 16]);
+    assert_eq!(answers, [honoured(); 16]);
     world.stop().await;
 }
 
@@ -66,15 +80,12 @@ async fn hosts_that_probe_at_the_same_moment_do_not_mislead_each_other() {
 async fn a_store_probes_once_for_all_its_clones() {
     let world = World::start().await;
     let clone = world.store.clone();
-    assert_eq!(clone.conditions(), Conditions::Unknown);
+    assert_eq!(clone.conditions(), Conditions::default());
 
     probed(&world.store).await;
     let calls = world.s3.faults().calls_total();
 
-    assert_eq!(
-        (probed(&clone).await, clone.conditions()),
-        (Conditions::Honoured, Conditions::Honoured)
-    );
+    assert_eq!((probed(&clone).await, clone.conditions()), (honoured(), honoured()));
     assert_eq!(world.s3.faults().calls_total(), calls);
     world.stop().await;
 }
@@ -83,8 +94,14 @@ async fn a_store_probes_once_for_all_its_clones() {
 async fn aws_is_not_probed() {
     let world = World::with(|settings| Settings { profile: Profile::Aws, ..settings }).await;
 
-    assert_eq!(world.store.conditions(), Conditions::Honoured);
-    assert_eq!(probed(&world.store).await, Conditions::Honoured);
+    let all = Conditions {
+        complete_if_none_match: Condition::Honoured,
+        complete_if_match: Condition::Honoured,
+        ..honoured()
+    };
+    assert_eq!(world.store.conditions(), all);
+    assert_eq!(probed(&world.store).await, all);
+    assert_eq!(world.store.probe_completions(&prefix(), RETRY_FOR).await, all);
 
     assert_eq!(world.s3.faults().calls_total(), 0);
     world.stop().await;
@@ -94,10 +111,9 @@ async fn aws_is_not_probed() {
 /// refused.
 #[tokio::test]
 async fn a_lost_answer_does_not_change_the_result() {
-    for (world, want) in [
-        (World::start().await, Conditions::Honoured),
-        (World::ignoring_conditions().await, Conditions::Ignored),
-    ] {
+    for (world, want) in
+        [(World::start().await, honoured()), (World::ignoring_conditions().await, ignored())]
+    {
         for call in 1..=2 {
             world.s3.faults().inject(Op::PutObject, call, Fault::LateInternalError);
         }
@@ -110,13 +126,13 @@ async fn a_lost_answer_does_not_change_the_result() {
 
 #[tokio::test]
 async fn a_failed_probe_leaves_conditions_unknown() {
-    for call in 1..=3 {
+    for call in 1..=4 {
         let world = World::start().await;
         world.s3.faults().inject(Op::PutObject, call, Fault::InternalError);
 
         let answer = world.store.probe_conditions(&prefix(), Duration::ZERO).await;
 
-        assert_eq!(answer, Conditions::Unknown, "call {call}");
+        assert_eq!(answer, Conditions::default(), "call {call}");
         world.stop().await;
     }
 }

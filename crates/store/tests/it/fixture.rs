@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3up_core::Key;
-use s3up_devstore::{self as devstore, Behaviours, DevStore, Op, Options, Versioning};
+use s3up_devstore::{self as devstore, Behaviours, DevStore, Like, Op, Options, Versioning};
 use s3up_store::{
     Bandwidth, Credentials, Get, Length, ObjectFacts, Overwrite, Profile, Put, Settings, Sse,
     Store, StoreError, Timeouts,
@@ -74,6 +74,11 @@ impl World {
     /// Returns a world whose server ignores the conditions of writes.
     pub async fn ignoring_conditions() -> World {
         World::behaving(Behaviours::with_conditions(devstore::Conditions::Ignored)).await
+    }
+
+    /// Returns a world whose server behaves like another one, but accepts short parts.
+    pub async fn like(like: Like) -> World {
+        World::behaving(like.behaviours()).await
     }
 
     /// Returns a world whose server behaves like this, but accepts short parts.

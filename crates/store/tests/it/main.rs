@@ -1,5 +1,6 @@
 //! The promises of the store, checked over HTTP on the embedded S3 server.
 
+mod capabilities;
 mod chunks;
 mod conditions;
 mod connect;
@@ -16,5 +17,6 @@ mod network;
 mod objects;
 mod proxy;
 mod resume;
+mod servers;
 mod thaw;
 mod upload;

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use s3up_core::KeyPrefix;
-use s3up_store::{Bandwidth, Conditions, Credentials, Profile, Settings, Sse, Store, Timeouts};
+use s3up_store::{
+    Bandwidth, Condition, Conditions, Credentials, Profile, Settings, Sse, Store, Timeouts,
+};
 
 use super::server::Server;
 use super::servers::{Name, Target};
@@ -12,22 +14,26 @@ use super::suite::{Answer, Outcome};
 
 const IF_NONE_MATCH: &str = "a_put_if_none_match_succeeds_only_once";
 const IF_MATCH: &str = "a_put_if_match_with_a_stale_etag_is_refused";
+const COMPLETE_IF_NONE_MATCH: &str = "a_completion_if_none_match_succeeds_only_once";
+const COMPLETE_IF_MATCH: &str = "a_completion_if_match_with_a_stale_etag_is_refused";
 const RETRY_FOR: Duration = Duration::from_secs(20);
 
 /// Returns what the store gets wrong about the server.
 pub async fn problem(target: &Target, answers: &[Answer]) -> Option<String> {
     let held = |name| answers.iter().any(|answer| is_held(answer, name));
-    let wanted = match (held(IF_NONE_MATCH), held(IF_MATCH)) {
-        (true, true) => Conditions::Honoured,
-        (true, false) => Conditions::IfNoneMatchOnly,
-        (false, _) => Conditions::Ignored,
+    let of = |name| if held(name) { Condition::Honoured } else { Condition::Ignored };
+    let wanted = Conditions {
+        put_if_none_match: of(IF_NONE_MATCH),
+        put_if_match: of(IF_MATCH),
+        complete_if_none_match: of(COMPLETE_IF_NONE_MATCH),
+        complete_if_match: of(COMPLETE_IF_MATCH),
     };
     let store = Store::connect(settings(target.name, &target.server)).await.expect("a store");
     let prefix = KeyPrefix::parse(&target.server.prefix).expect("a prefix");
     // The second time, the probe object exists.
-    let first = store.probe_conditions(&prefix, RETRY_FOR).await;
+    let first = store.probe_completions(&prefix, RETRY_FOR).await;
     let again = Store::connect(settings(target.name, &target.server)).await.expect("a store");
-    let again = again.probe_conditions(&prefix, RETRY_FOR).await;
+    let again = again.probe_completions(&prefix, RETRY_FOR).await;
     let is_right = (first, again) == (wanted, wanted);
     (!is_right).then(|| format!("the store finds {first:?}, then {again:?}; expected {wanted:?}"))
 }

@@ -1,0 +1,36 @@
+//! `doctor`: finds out what the S3 server does, and prints what that means.
+
+use anyhow::anyhow;
+use s3up_cli::{Exit, ShutdownSignal};
+use s3up_store::{Severity, findings};
+
+use super::bucket_args::BucketAccess;
+use super::server_checks::probe_of;
+use super::show::doctor::{FindingLine, to_table};
+use super::show::json;
+use super::{Output, connect, print, stopped_by};
+
+/// Takes no lock and needs no root. Writes two probe objects below the prefix.
+pub async fn run(access: &BucketAccess, output: Output) -> anyhow::Result<Exit> {
+    let shutdown = ShutdownSignal::listen();
+    let bucket = connect(&access.bucket, &shutdown).await?;
+    let probe = probe_of(&access.bucket);
+    let examined = tokio::select! {
+        examined = bucket.store.examine(&probe) => examined?,
+        stop = shutdown.wait() => return Err(stopped_by(stop)),
+    };
+    let (capabilities, failed) = examined;
+    let lines: Vec<_> = findings(&capabilities).iter().map(FindingLine::of).collect();
+    print(&match output {
+        Output::Table => to_table(&lines),
+        Output::Json => json(&lines),
+    })?;
+    if let Some(failed) = failed {
+        return Err(anyhow!(failed).context("doctor: an upload as backups make it failed"));
+    }
+    let problems = lines.iter().filter(|line| line.severity == Severity::Problem.word()).count();
+    match problems {
+        0 => Ok(Exit::Done),
+        count => Err(anyhow!("doctor: problems found: {count}; see the fixes above")),
+    }
+}

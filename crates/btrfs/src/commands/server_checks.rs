@@ -1,0 +1,71 @@
+//! Checks of the S3 server before the first byte of a backup: probes what the backup
+//! needs, and warns of what is lost.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use btrfs_to_s3::config::BucketConfig;
+use s3up_repository::documents::Bucket;
+use s3up_store::{Finding, ProbeUpload, Severity, Store, condition_findings, findings};
+
+use super::PROBE_RETRY_FOR;
+
+/// The small upload has two parts, and the line may be slow.
+const UPLOAD_RETRY_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Warns if the server does not enforce the conditions of writes, which publishing
+/// relies on. The store logs why one is unknown.
+pub async fn warn_of_broken_conditions(store: &Store, config: &BucketConfig) {
+    let prefix = config.layout.prefix();
+    let conditions = store.probe_conditions(prefix, PROBE_RETRY_FOR).await;
+    let mut broken = condition_findings(conditions);
+    broken.retain(|finding| finding.severity >= Severity::Warning);
+    if broken.is_empty() {
+        return;
+    }
+    let what = broken.iter().map(|Finding { subject, found, .. }| format!("{subject}: {found}"));
+    tracing::warn!(
+        event = "conditions_ignored",
+        %prefix,
+        "the server does not enforce the conditions of writes ({}): two hosts that write below \
+         one prefix may replace each other's backups; make sure that no other host writes there",
+        what.collect::<Vec<_>>().join(", ")
+    );
+}
+
+/// Returns the small upload that has the kind of the chunks.
+pub fn probe_of(config: &BucketConfig) -> ProbeUpload<'_> {
+    ProbeUpload {
+        prefix: config.layout.prefix(),
+        storage_class: Some(&config.class_chunks),
+        retry_for: UPLOAD_RETRY_FOR.min(config.retry_for),
+    }
+}
+
+/// Makes one small upload of the kind of the chunks, once for each kind, so that
+/// what cannot succeed fails before the first byte. Warns of what is lost on this
+/// server.
+pub async fn probe_upload(bucket: &Bucket, config: &BucketConfig) -> anyhow::Result<()> {
+    let probe = probe_of(config);
+    bucket
+        .store
+        .probe_upload(&probe)
+        .await
+        .context("make a small upload before the first byte, of the kind that the backup needs")?;
+    for finding in findings(&bucket.store.capabilities()) {
+        // The conditions and the versions have warnings of their own.
+        let is_of_objects = ["encryption", "storage class", "archive"].contains(&finding.subject);
+        if finding.severity < Severity::Warning || !is_of_objects {
+            continue;
+        }
+        tracing::warn!(
+            event = "server_capability",
+            capability = finding.subject,
+            "{}: {}; {}",
+            finding.found,
+            finding.means,
+            finding.fix.unwrap_or_default()
+        );
+    }
+    Ok(())
+}

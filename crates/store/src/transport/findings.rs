@@ -1,0 +1,347 @@
+//! The consequences of a server's capabilities for the guarantees, and how to get
+//! back one that is missing.
+//!
+//! Pure: a table from [`Capabilities`] to sentences, which `doctor` and
+//! `check-config --online` print, and of which a program logs the ones that it
+//! depends on.
+
+use crate::transport::capabilities::{
+    Archive, Capabilities, Condition, Conditions, ListingOrder, Told, Verified,
+};
+use crate::transport::probe::Versioning;
+
+/// The weight of a finding. The order is that of the weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The server does what is relied on.
+    Good,
+    /// It was not probed, or it is of no consequence.
+    Note,
+    /// A guarantee is kept in another way, which has a condition.
+    Warning,
+    /// A guarantee is lost.
+    Problem,
+}
+
+/// One capability, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub severity: Severity,
+    /// The capability, as the table of `doctor` names it.
+    pub subject: &'static str,
+    /// The behaviour of the server.
+    pub found: String,
+    /// The consequence for backups and uploads.
+    pub means: String,
+    pub fix: Option<&'static str>,
+}
+
+impl Severity {
+    /// Returns the word of the table and of JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Good => "ok",
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Problem => "problem",
+        }
+    }
+}
+
+const ONE_WRITER: &str = "let only one host or gateway write below this prefix";
+
+impl Finding {
+    fn good(subject: &'static str, found: &str, means: &str) -> Finding {
+        let (found, means) = (found.to_owned(), means.to_owned());
+        Finding { severity: Severity::Good, subject, found, means, fix: None }
+    }
+
+    fn note(subject: &'static str, found: &str, means: &str) -> Finding {
+        Finding { severity: Severity::Note, ..Finding::good(subject, found, means) }
+    }
+
+    fn warning(subject: &'static str, found: &str, means: &str, fix: &'static str) -> Finding {
+        let fix = Some(fix);
+        Finding { severity: Severity::Warning, fix, ..Finding::good(subject, found, means) }
+    }
+
+    fn problem(subject: &'static str, found: &str, means: &str, fix: &'static str) -> Finding {
+        let fix = Some(fix);
+        Finding { severity: Severity::Problem, fix, ..Finding::good(subject, found, means) }
+    }
+}
+
+/// Returns a finding for each capability, the good ones too.
+pub fn findings(capabilities: &Capabilities) -> Vec<Finding> {
+    let mut all = condition_findings(capabilities.conditions);
+    all.extend([
+        verification(capabilities),
+        encryption(&capabilities.sse),
+        storage_class(&capabilities.storage_class),
+        archive(capabilities.archive),
+        etag(capabilities.head_has_etag),
+        parts(capabilities.parts_max),
+        listing(capabilities.listing_order),
+        versioning(capabilities.versioning),
+    ]);
+    all
+}
+
+/// Returns the findings about conditional writes.
+pub fn condition_findings(conditions: Conditions) -> Vec<Finding> {
+    let Conditions { put_if_none_match, put_if_match, complete_if_none_match, complete_if_match } =
+        conditions;
+    vec![
+        condition(
+            "If-None-Match on PutObject",
+            put_if_none_match,
+            "of two writers of a new key, the last one wins",
+        ),
+        condition(
+            "If-Match on PutObject",
+            put_if_match,
+            "of two hosts that publish at the same moment, the last one wins",
+        ),
+        condition(
+            "If-None-Match on CompleteMultipartUpload",
+            complete_if_none_match,
+            "of two writers of a new key of several parts, the last one wins",
+        ),
+        condition(
+            "If-Match on CompleteMultipartUpload",
+            complete_if_match,
+            "of two writers of a document of several parts, the last one wins",
+        ),
+    ]
+}
+
+fn condition(subject: &'static str, condition: Condition, lost: &str) -> Finding {
+    let guarded = format!("the key is looked at before each write; {lost}");
+    match condition {
+        Condition::Honoured => Finding::good(subject, "honoured", "nothing is overwritten unseen"),
+        Condition::HonouredUnquoted => Finding::good(
+            subject,
+            "honoured, for an ETag without quotes",
+            "nothing is overwritten unseen",
+        ),
+        Condition::NeverHolds => {
+            let found = "refused even if the condition holds";
+            Finding::warning(subject, found, &guarded, ONE_WRITER)
+        }
+        Condition::Ignored => Finding::warning(subject, "ignored", &guarded, ONE_WRITER),
+        Condition::Refused => Finding::warning(subject, "not implemented", &guarded, ONE_WRITER),
+        Condition::Unknown => Finding::note(subject, "not known", "it was not probed"),
+    }
+}
+
+fn verification(capabilities: &Capabilities) -> Finding {
+    let subject = "checksums of bodies";
+    let verified = capabilities.verifications;
+    let names = [
+        (verified.crc64nvme, "CRC64NVME"),
+        (verified.content_md5, "Content-MD5"),
+        (verified.payload_sha256, "signed SHA-256"),
+    ];
+    let of = |wanted: Verified| {
+        let found = names.iter().filter(|(verified, _)| *verified == wanted);
+        found.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
+    };
+    let (yes, no) = (of(Verified::Yes), of(Verified::No));
+    let https = "use an `https://` endpoint, which protects bodies on their way, or another server";
+    if verified.crc64nvme == Verified::Yes {
+        let means = "a body that is damaged on its way is refused";
+        Finding::good(subject, &format!("verifies {yes}"), means)
+    } else if verified.payload_sha256 == Verified::Yes {
+        let means = "a body that is damaged on its way is refused, at the price of a second hash";
+        Finding::good(subject, &format!("verifies {yes}"), means)
+    } else if !yes.is_empty() {
+        let means = "a body that is damaged on its way is stored: what we send besides is not \
+                     verified";
+        Finding::warning(subject, &format!("verifies {yes}; not {no}"), means, https)
+    } else if no.is_empty() {
+        Finding::note(subject, "not known", "it was not probed")
+    } else {
+        let means = "a body that is damaged on its way is stored";
+        Finding::problem(subject, &format!("does not verify {no}"), means, https)
+    }
+}
+
+fn encryption(sse: &Told) -> Finding {
+    let subject = "encryption";
+    match sse {
+        Told::NotAsked => Finding::note(subject, "not asked for", "uploads ask for none"),
+        Told::AsAsked(sse) => {
+            let means = "HEAD tells the encryption that was asked for; that is the word of the \
+                         server, and no proof";
+            Finding::good(subject, sse, means)
+        }
+        Told::Otherwise { asked, found } => Finding::problem(
+            subject,
+            &format!("expected {asked}, found {}", found.as_deref().unwrap_or("none")),
+            "the server accepted the request and does not encrypt as asked",
+            "set `sse` to \"none\" and encrypt the disks of the server, or set up its encryption",
+        ),
+    }
+}
+
+fn storage_class(class: &Told) -> Finding {
+    let subject = "storage class";
+    match class {
+        Told::NotAsked => Finding::note(subject, "not asked for", "uploads ask for none"),
+        Told::AsAsked(class) => Finding::good(subject, class, "objects have the class asked for"),
+        Told::Otherwise { asked, found } => Finding::warning(
+            subject,
+            &format!("expected {asked}, found {}", found.as_deref().unwrap_or("none")),
+            "the server has no such class; objects cost what its own class costs",
+            "set the storage class to one that the server has, as STANDARD",
+        ),
+    }
+}
+
+fn archive(archive: Archive) -> Finding {
+    let subject = "archive";
+    match archive {
+        Archive::Unknown => {
+            Finding::note(subject, "not known", "no object of an archive class was looked at")
+        }
+        Archive::Archives => {
+            Finding::good(subject, "archives", "objects must be thawed before a restore")
+        }
+        Archive::InNameOnly => Finding::warning(
+            subject,
+            "in name only",
+            "the server serves objects of an archive class at once, so a restore thaws nothing",
+            "set the storage class to STANDARD, which says what the server does",
+        ),
+    }
+}
+
+fn etag(head_has_etag: Option<bool>) -> Finding {
+    let subject = "ETag in HEAD";
+    match head_has_etag {
+        None => Finding::note(subject, "not known", "no answer to HEAD was seen"),
+        Some(true) => Finding::good(subject, "told", "a download never mixes two versions"),
+        Some(false) => Finding::warning(
+            subject,
+            "not told",
+            "versions are told apart by size, date and checksum; a download of an object that is \
+             replaced meanwhile may mix both, which its checksum finds",
+            "let the server tell ETags (JuiceFS gateway: `--keep-etag`)",
+        ),
+    }
+}
+
+fn parts(parts_max: Option<u32>) -> Finding {
+    let subject = "parts of an upload";
+    match parts_max {
+        None => Finding::note(subject, "10,000 assumed", "the limit of S3; no smaller one was met"),
+        Some(parts_max) => Finding::warning(
+            subject,
+            &format!("at most {parts_max}"),
+            "an upload that needs more parts fails",
+            "set `s3.parts_max` to this number; parts then become longer",
+        ),
+    }
+}
+
+fn listing(order: ListingOrder) -> Finding {
+    let subject = "order of listings";
+    match order {
+        ListingOrder::Unknown => Finding::note(subject, "not known", "it was not probed"),
+        ListingOrder::Bytes => Finding::good(subject, "by bytes", "as S3 lists"),
+        ListingOrder::Other => {
+            Finding::note(subject, "another order than S3", "nothing here depends on it")
+        }
+    }
+}
+
+fn versioning(versioning: Option<Versioning>) -> Finding {
+    let subject = "versions";
+    let fix = "enable versioning on the bucket";
+    match versioning {
+        Some(Versioning::Enabled) => {
+            Finding::good(subject, "kept", "what is overwritten or deleted can be recovered")
+        }
+        Some(Versioning::Off) => Finding::warning(
+            subject,
+            "not kept",
+            "what is overwritten or deleted cannot be recovered",
+            fix,
+        ),
+        Some(Versioning::Unknown) | None => Finding::note(
+            subject,
+            "not known",
+            "the server did not say it, so what is overwritten may not be recoverable",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Severity::{Good, Note, Problem, Warning};
+    use super::*;
+    use crate::transport::capabilities::Verifications;
+
+    fn told(found: Option<&str>) -> Told {
+        Told::Otherwise { asked: "AES256".to_owned(), found: found.map(str::to_owned) }
+    }
+
+    fn verifies(crc64nvme: Verified, content_md5: Verified, payload_sha256: Verified) -> Finding {
+        let verifications = Verifications { crc64nvme, content_md5, payload_sha256 };
+        verification(&Capabilities { verifications, ..Capabilities::default() })
+    }
+
+    #[test]
+    fn each_capability_has_its_weight_and_its_words() {
+        use Verified::{No, Refused, Unknown, Yes};
+        let of = |known| condition("If-Match", known, "the last one wins");
+        #[rustfmt::skip]
+        let cases = [
+            (of(Condition::Honoured),                Good,    "honoured"),
+            (of(Condition::HonouredUnquoted),        Good,    "honoured, for an ETag without quotes"),
+            (of(Condition::NeverHolds),              Warning, "refused even if the condition holds"),
+            (of(Condition::Ignored),                 Warning, "ignored"),
+            (of(Condition::Refused),                 Warning, "not implemented"),
+            (of(Condition::Unknown),                 Note,    "not known"),
+            (verifies(Yes, Yes, Yes),                Good,    "verifies CRC64NVME, Content-MD5, signed SHA-256"),
+            (verifies(Refused, No, Yes),             Good,    "verifies signed SHA-256"),
+            (verifies(No, Yes, No),                  Warning, "verifies Content-MD5; not CRC64NVME, signed SHA-256"),
+            (verifies(No, No, No),                   Problem, "does not verify CRC64NVME, Content-MD5, signed SHA-256"),
+            (verifies(Unknown, Unknown, Unknown),    Note,    "not known"),
+            (encryption(&Told::NotAsked),            Note,    "not asked for"),
+            (encryption(&Told::AsAsked("AES256".to_owned())), Good, "AES256"),
+            (encryption(&told(None)),                Problem, "expected AES256, found none"),
+            (storage_class(&told(Some("STANDARD"))), Warning, "expected AES256, found STANDARD"),
+            (archive(Archive::Unknown),              Note,    "not known"),
+            (archive(Archive::Archives),             Good,    "archives"),
+            (archive(Archive::InNameOnly),           Warning, "in name only"),
+            (etag(Some(true)),                       Good,    "told"),
+            (etag(Some(false)),                      Warning, "not told"),
+            (parts(None),                            Note,    "10,000 assumed"),
+            (parts(Some(1000)),                      Warning, "at most 1000"),
+            (listing(ListingOrder::Bytes),           Good,    "by bytes"),
+            (listing(ListingOrder::Other),           Note,    "another order than S3"),
+            (versioning(Some(Versioning::Enabled)),  Good,    "kept"),
+            (versioning(Some(Versioning::Off)),      Warning, "not kept"),
+            (versioning(None),                       Note,    "not known"),
+        ];
+        for (finding, severity, found) in cases {
+            assert_eq!(
+                (finding.severity, finding.found.as_str()),
+                (severity, found),
+                "{finding:?}"
+            );
+            assert_eq!(finding.fix.is_some(), severity >= Warning, "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn every_capability_is_reported_once() {
+        let all = findings(&Capabilities::default());
+        let mut subjects: Vec<_> = all.iter().map(|finding| finding.subject).collect();
+        let count = subjects.len();
+        subjects.sort_unstable();
+        subjects.dedup();
+        assert_eq!((subjects.len(), count), (12, 12));
+    }
+}

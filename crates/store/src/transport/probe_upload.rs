@@ -1,0 +1,297 @@
+//! One small upload of the kind that follows, before the first byte of it.
+//!
+//! A right that is missing, a class or an encryption that the server does not have,
+//! and an ETag that it does not tell would otherwise show only after the first
+//! chunk, which takes hours, or on the day of the restore. The upload has the same
+//! class, encryption and condition as the real ones, and two parts. Its object
+//! stays, as the note that it was made: one object for each kind. It says what was
+//! found out about completions, so that a later run need not ask again.
+//!
+//! Not here: what follows from the result (`findings`).
+
+use std::time::Duration;
+
+use s3up_core::part::PART_BYTES_MIN;
+use s3up_core::{Key, KeyPrefix};
+
+use crate::archive::state::is_archive;
+use crate::error::{Kind, StoreError, UploadError};
+use crate::objects::etag::is_told;
+use crate::objects::head::ObjectFacts;
+use crate::settings::{Profile, Sse};
+use crate::transport::capabilities::{Archive, Capabilities, Condition, Told};
+use crate::transport::conditions::probe_key;
+use crate::transport::connect::Store;
+use crate::upload::attributes::Attributes;
+use crate::upload::part_splitter::Length;
+use crate::upload::put::{Overwrite, Put};
+
+/// User metadata of the object: the condition of completions.
+const COMPLETIONS: &str = "complete-if-none-match";
+/// The last of the two parts.
+const LAST_PART_BYTES: u64 = 16;
+const STANDARD: &str = "STANDARD";
+
+/// The kind of the uploads that follow.
+#[derive(Clone, Debug)]
+pub struct ProbeUpload<'a> {
+    pub prefix: &'a KeyPrefix,
+    /// `None` means the one of the settings.
+    pub storage_class: Option<&'a str>,
+    /// How long to retry a failing call.
+    pub retry_for: Duration,
+}
+
+impl Store {
+    /// Makes one small upload of this kind, unless an earlier run did, and learns
+    /// from it. Leaves one object of 5 MiB below the prefix.
+    ///
+    /// # Errors
+    ///
+    /// An upload of this kind cannot succeed.
+    pub async fn probe_upload(&self, probe: &ProbeUpload<'_>) -> Result<(), UploadError> {
+        let class = probe.storage_class.or(self.settings.storage_class.as_deref());
+        let key = probe_key(probe.prefix, &kind_of(class, &self.settings.sse))?;
+        if let Some(found) = self.head(&key, None, probe.retry_for).await? {
+            self.learn_from_probe(&found, class);
+            return Ok(());
+        }
+        let conditions = self.probe_completions(probe.prefix, probe.retry_for).await;
+        if let Err(err) = self.make_probe(&key, probe, conditions.complete_if_none_match).await {
+            return Err(match err {
+                UploadError::Store(err) => self.blame_setting(probe, class, err).await.into(),
+                err => err,
+            });
+        }
+        let Some(found) = self.head(&key, None, probe.retry_for).await? else {
+            let err = StoreError::new("head", &key, Kind::NotFound);
+            return Err(err.with_cause("the object is not there after it was stored").into());
+        };
+        self.learn_from_probe(&found, class);
+        if is_archive(class) {
+            self.probe_archive(&key, probe.retry_for).await?;
+        }
+        Ok(())
+    }
+
+    /// Probes everything that [`Capabilities`] has, and returns it, with the failure
+    /// of the small upload, if it failed.
+    ///
+    /// # Errors
+    ///
+    /// The bucket cannot be listed, or a probe failed in a way that shows nothing.
+    pub async fn examine(
+        &self,
+        probe: &ProbeUpload<'_>,
+    ) -> Result<(Capabilities, Option<UploadError>), StoreError> {
+        let (prefix, retry_for) = (probe.prefix, probe.retry_for);
+        self.probe(prefix, retry_for).await?;
+        self.probe_completions(prefix, retry_for).await;
+        self.probe_checksums(prefix, retry_for).await?;
+        let mut failed = self.probe_upload(probe).await.err();
+        let class = probe.storage_class.or(self.settings.storage_class.as_deref());
+        if failed.is_none() && is_archive(class) {
+            let key = probe_key(prefix, &kind_of(class, &self.settings.sse))?;
+            failed = self.probe_archive(&key, retry_for).await.err().map(Into::into);
+        }
+        self.probe_listing(prefix, retry_for).await?;
+        Ok((self.capabilities(), failed))
+    }
+
+    async fn make_probe(
+        &self,
+        key: &Key,
+        probe: &ProbeUpload<'_>,
+        completions: Condition,
+    ) -> Result<(), UploadError> {
+        let len = PART_BYTES_MIN + LAST_PART_BYTES;
+        let put = Put {
+            key: key.clone(),
+            length: Length::Exactly(len),
+            part_bytes: PART_BYTES_MIN,
+            content_type: Some("application/octet-stream".to_owned()),
+            metadata: [(COMPLETIONS.to_owned(), completions.word().to_owned())].into(),
+            expect_sha256: None,
+            overwrite: Overwrite::Never,
+            storage_class: probe.storage_class.map(str::to_owned),
+            in_flight: 2,
+            retry_for: probe.retry_for,
+            buffer_wait: None,
+            share: None,
+        };
+        let body = tokio::io::AsyncReadExt::take(tokio::io::repeat(0), len);
+        match self.upload(put, body).await {
+            Ok(_) => Ok(()),
+            // Another run of this host made it in this moment.
+            Err(UploadError::Store(err)) if err.kind == Kind::Precondition => Ok(()),
+            Err(err) => Err(err),
+        }
+    }
+
+    fn learn_from_probe(&self, found: &ObjectFacts, class: Option<&str>) {
+        let completions = found.metadata.get(COMPLETIONS).and_then(|word| Condition::parse(word));
+        self.learned.learn(|known| {
+            known.sse = told_sse(&self.settings.sse, found.sse.as_deref());
+            known.storage_class = told_class(class, found.storage_class.as_deref());
+            known.head_has_etag = Some(is_told(&found.etag));
+            let condition = &mut known.conditions.complete_if_none_match;
+            if *condition == Condition::Unknown {
+                *condition = completions.unwrap_or(Condition::Unknown);
+            }
+        });
+    }
+
+    /// Finds out whether an object of an archive class can be read at once.
+    async fn probe_archive(&self, key: &Key, retry_for: Duration) -> Result<(), StoreError> {
+        let archive = match self.first_byte(key, retry_for).await {
+            Ok(()) => Archive::InNameOnly,
+            Err(err) if err.kind == Kind::Archived => Archive::Archives,
+            Err(err) => return Err(err),
+        };
+        self.learned.learn(|known| known.archive = archive);
+        Ok(())
+    }
+
+    /// Reads the first byte of an object, which need not have one.
+    pub(crate) async fn first_byte(
+        &self,
+        key: &Key,
+        retry_for: Duration,
+    ) -> Result<(), StoreError> {
+        let get = self.retry(retry_for, || {
+            let get = self.client.get_object().bucket(self.bucket()).key(key.as_str());
+            self.call("get", key, get.range("bytes=0-0").send())
+        });
+        let answer = get.await?;
+        let body = tokio::time::timeout(self.settings.timeouts.idle, answer.body.collect());
+        match body.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(err)) => Err(StoreError::new("get", key, Kind::Transient).with_cause(err)),
+            Err(_) => Err(StoreError::new("get", key, Kind::Transient).with_cause("no answer")),
+        }
+    }
+
+    /// Finds out whether the server refuses the encryption or the class, and says so
+    /// in the error. A server may answer 500, or what is no S3 at all.
+    async fn blame_setting(
+        &self,
+        probe: &ProbeUpload<'_>,
+        class: Option<&str>,
+        err: StoreError,
+    ) -> StoreError {
+        let may_be_setting = matches!(
+            err.kind,
+            Kind::Transient | Kind::Unreadable | Kind::NotImplemented | Kind::Permanent
+        );
+        let Ok(key) = probe_key(probe.prefix, "") else { return err };
+        if !may_be_setting || self.put_attributes(&key, None, &Sse::Unset).await.is_err() {
+            return err;
+        }
+        let sse = &self.settings.sse;
+        let setting = if *sse != Sse::Unset && self.put_attributes(&key, None, sse).await.is_err() {
+            "the encryption that is configured; set `s3.sse` to \"none\", and encrypt the disks of \
+             the server"
+        } else if class.is_some() && self.put_attributes(&key, class, &Sse::Unset).await.is_err() {
+            "the storage class that is configured; set it to one that this server has"
+        } else {
+            return err;
+        };
+        let said = err.source.as_ref().map(ToString::to_string).unwrap_or_default();
+        StoreError::new(err.op, &err.subject, Kind::Permanent)
+            .with_cause(format!("S3 takes a plain upload, and refuses one with {setting} ({said})"))
+    }
+
+    /// Writes the small probe object with these attributes.
+    async fn put_attributes(
+        &self,
+        key: &Key,
+        class: Option<&str>,
+        sse: &Sse,
+    ) -> Result<(), StoreError> {
+        let Attributes { sse, kms_key_id, .. } = Attributes::of_sse(sse);
+        let put = self.client.put_object().bucket(self.bucket()).key(key.as_str());
+        let put = put
+            .set_storage_class(class.map(Into::into))
+            .set_server_side_encryption(sse)
+            .set_ssekms_key_id(kms_key_id)
+            .body(b"Written by s3up to see what this store accepts.\n".to_vec().into());
+        self.call("put", key, put.send()).await.map(|_| ())
+    }
+
+    /// Returns whether uploads ask for an encryption or a storage class.
+    pub fn asks_for_attributes(&self) -> bool {
+        self.settings.sse != Sse::Unset || self.settings.storage_class.is_some()
+    }
+
+    /// Returns whether what is archived by its class is served all the same. AWS is
+    /// never asked.
+    pub(crate) fn may_archive_in_name_only(&self) -> bool {
+        self.settings.profile == Profile::Generic && self.learned.get().archive != Archive::Archives
+    }
+}
+
+/// Returns the end of the key of the probe of this kind.
+fn kind_of(class: Option<&str>, sse: &Sse) -> String {
+    let sse = match sse {
+        Sse::Unset => "plain",
+        Sse::Aes256 => "AES256",
+        Sse::Kms { .. } => "KMS",
+    };
+    format!("-{}-{sse}", class.unwrap_or("default"))
+}
+
+fn told_sse(asked: &Sse, found: Option<&str>) -> Told {
+    let (asked, is_right) = match asked {
+        Sse::Unset => return Told::NotAsked,
+        Sse::Aes256 => ("AES256", found.is_some()),
+        Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
+    };
+    told(asked, is_right, found)
+}
+
+fn told_class(asked: Option<&str>, found: Option<&str>) -> Told {
+    let Some(asked) = asked else { return Told::NotAsked };
+    told(asked, found.unwrap_or(STANDARD) == asked, found)
+}
+
+fn told(asked: &str, is_right: bool, found: Option<&str>) -> Told {
+    let (asked, found) = (asked.to_owned(), found.map(str::to_owned));
+    if is_right { Told::AsAsked(found.unwrap_or(asked)) } else { Told::Otherwise { asked, found } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_is_compared_with_what_head_tells() {
+        let kms = || Sse::Kms { key_id: None };
+        let as_asked = |text: &str| Told::AsAsked(text.to_owned());
+        let otherwise = |asked: &str, found: Option<&str>| Told::Otherwise {
+            asked: asked.to_owned(),
+            found: found.map(str::to_owned),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            (told_sse(&Sse::Unset, None),                       Told::NotAsked),
+            (told_sse(&Sse::Aes256, Some("AES256")),            as_asked("AES256")),
+            (told_sse(&Sse::Aes256, Some("aws:kms")),           as_asked("aws:kms")),
+            (told_sse(&Sse::Aes256, None),                      otherwise("AES256", None)),
+            (told_sse(&kms(), Some("AES256")),                  otherwise("aws:kms", Some("AES256"))),
+            (told_sse(&kms(), Some("aws:kms:dsse")),            as_asked("aws:kms:dsse")),
+            (told_class(None, Some("STANDARD")),                Told::NotAsked),
+            (told_class(Some("STANDARD"), None),                as_asked("STANDARD")),
+            (told_class(Some("DEEP_ARCHIVE"), Some("DEEP_ARCHIVE")), as_asked("DEEP_ARCHIVE")),
+            (told_class(Some("DEEP_ARCHIVE"), None),            otherwise("DEEP_ARCHIVE", None)),
+        ];
+        for (found, want) in cases {
+            assert_eq!(found, want);
+        }
+    }
+
+    #[test]
+    fn each_kind_has_a_probe_of_its_own() {
+        assert_eq!(kind_of(Some("DEEP_ARCHIVE"), &Sse::Aes256), "-DEEP_ARCHIVE-AES256");
+        assert_eq!(kind_of(None, &Sse::Unset), "-default-plain");
+    }
+}

@@ -1,0 +1,95 @@
+//! The condition of a write: which headers carry it, and what replaces them where
+//! the server does not enforce them.
+//!
+//! Then the key is looked at right before the write. That protects from every
+//! earlier write, and not from one in the same moment. A refusal of a condition
+//! that holds is no conflict: the key is looked at before anybody is blamed.
+
+use std::time::Duration;
+
+use crate::error::{Kind, StoreError};
+use crate::objects::etag::{is_told, unquoted};
+use crate::settings::Profile;
+use crate::transport::capabilities::{Condition, ConditionHeaders, ConditionalCall};
+use crate::transport::connect::Store;
+use crate::upload::put::{Overwrite, Put};
+
+impl Store {
+    /// Returns the headers for the condition of `put`. Where the server does not
+    /// enforce it, this looks at the key.
+    ///
+    /// # Errors
+    ///
+    /// The condition does not hold, or the key cannot be looked at.
+    pub(crate) async fn condition_headers(
+        &self,
+        call: ConditionalCall,
+        put: &Put,
+    ) -> Result<ConditionHeaders, StoreError> {
+        let condition = self.learned.condition(call, &put.overwrite);
+        let headers = ConditionHeaders::of(&put.overwrite, condition);
+        if headers.looks_first && !self.holds(put, Duration::ZERO).await? {
+            let what = "another object is under this key";
+            return Err(StoreError::new("put", &put.key, Kind::Precondition).with_cause(what));
+        }
+        Ok(headers)
+    }
+
+    /// Looks at the key and returns whether the condition of `put` holds now.
+    async fn holds(&self, put: &Put, retry_for: Duration) -> Result<bool, StoreError> {
+        let found = match &put.overwrite {
+            Overwrite::Allowed => return Ok(true),
+            Overwrite::Never | Overwrite::Only { .. } => {
+                self.head(&put.key, None, retry_for).await?
+            }
+        };
+        Ok(match (&put.overwrite, found) {
+            (Overwrite::Allowed, _) | (Overwrite::Never, None) => true,
+            (Overwrite::Never, Some(_)) | (Overwrite::Only { .. }, None) => false,
+            (Overwrite::Only { etag }, Some(found)) => unquoted(etag) == unquoted(&found.etag),
+        })
+    }
+
+    /// Learns from the failure of a write that had conditions. The error becomes one
+    /// that is retried if the write can be made in another way.
+    pub(crate) async fn learn_from_condition(
+        &self,
+        call: ConditionalCall,
+        put: &Put,
+        headers: &ConditionHeaders,
+        err: StoreError,
+    ) -> StoreError {
+        if !headers.are_sent() || self.settings.profile == Profile::Aws {
+            return err;
+        }
+        let known = self.learned.condition(call, &put.overwrite);
+        let now = if err.kind == Kind::NotImplemented {
+            Condition::Refused
+        } else if err.kind == Kind::Precondition && is_etag_refused(&put.overwrite) {
+            match self.holds(put, put.retry_for).await {
+                Ok(true) => known.after_false_refusal(),
+                Ok(false) => return err,
+                // Not to know is no proof that another host has written.
+                Err(unseen) => return unseen,
+            }
+        } else {
+            return err;
+        };
+        let instead = if now == Condition::HonouredUnquoted {
+            "sending the ETag without quotes"
+        } else {
+            "looking at the key before each write instead"
+        };
+        self.learned.learn_condition(call, &put.overwrite, now);
+        tracing::warn!(
+            event = "condition_not_usable",
+            key = %put.key,
+            "S3 does not take the condition of this write; {instead}: {err}"
+        );
+        StoreError { kind: Kind::Transient, ..err }
+    }
+}
+
+fn is_etag_refused(overwrite: &Overwrite) -> bool {
+    matches!(overwrite, Overwrite::Only { etag } if is_told(etag))
+}
