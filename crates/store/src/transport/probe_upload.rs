@@ -58,10 +58,10 @@ impl Store {
         }
         let conditions = self.probe_completions(probe.prefix, probe.retry_for).await;
         if let Err(err) = self.make_probe(&key, probe, conditions.complete_if_none_match).await {
-            return Err(match err {
-                UploadError::Store(err) => self.blame_setting(probe, class, err).await.into(),
-                err => err,
-            });
+            if let UploadError::Store(err) = err {
+                return Err(self.blame_setting(probe, class, err).await.into());
+            }
+            return Err(err);
         }
         let Some(found) = self.head(&key, None, probe.retry_for).await? else {
             let err = StoreError::new("head", &key, Kind::NotFound);
