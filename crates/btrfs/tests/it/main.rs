@@ -1,6 +1,9 @@
 //! Tests of the program from outside: a real btrfs, a real S3 protocol, and the program as a
 //! process.
 
+// Futures of tests that await futures of the fixture are nested deeper than the default.
+#![recursion_limit = "256"]
+
 mod archived_documents;
 mod aws;
 mod bad_input;

@@ -36,10 +36,8 @@ async fn write(store: &Store, overwrite: Overwrite, text: &str) -> Result<String
 }
 
 fn kind(err: UploadError) -> Kind {
-    match err {
-        UploadError::Store(err) => err.kind,
-        other => panic!("{other}"),
-    }
+    let UploadError::Store(err) = err else { panic!("{err}") };
+    err.kind
 }
 
 fn chain(err: &dyn std::error::Error) -> String {
