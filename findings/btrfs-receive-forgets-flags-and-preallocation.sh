@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Linux 6.18, btrfs-progs 6.2: a received subvolume has none of the flags of chattr (+C, +i, +a, +d and
-# others), neither by protocol 1 nor by 2, and files that were preallocated have no blocks. The property
-# `compression` is kept.
+# Linux 6.18, btrfs-progs 6.2: a received subvolume has none of the flags of chattr (+C, +i, +a,
+# +d and others), neither by protocol 1 nor by 2, and files that were preallocated have no blocks.
+# The property `compression` is kept.
 #
-# btrfs-receive(8): "replicate one or more subvolumes". The image of a virtual machine that was NOCOW with all
-# its blocks reserved comes back with copy on write and full of holes: it fragments, and the disk may be
-# full in the middle of a write that was reserved for. What was immutable can be changed.
+# btrfs-receive(8): "replicate one or more subvolumes". The image of a virtual machine that was
+# NOCOW with all its blocks reserved comes back with copy on write and full of holes: it
+# fragments, and the disk may be full in the middle of a write that was reserved for. What was
+# immutable can be changed.
 . "$(dirname "$0")/common.sh"
 
 say_versions

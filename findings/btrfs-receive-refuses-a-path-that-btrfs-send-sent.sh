@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Linux 6.18, btrfs-progs 6.2: a subvolume with a file whose path has 4,009 bytes is sent, and can be received
-# into one folder and not into the next, whose own path is longer by 80 bytes.
+# Linux 6.18, btrfs-progs 6.2: a subvolume with a file whose path has 4,009 bytes is sent, and can
+# be received into one folder and not into the next, whose own path is longer by 80 bytes.
 #
-# The limit of 4,096 bytes is one of a path in a call; nothing says that it holds for the sum of a target and
-# what is received. Neither program warns while the stream is made. Whoever lays out a restore of a deep
-# tree (mail, node_modules, archives of archives) needs a short path to the target.
+# The limit of 4,096 bytes is one of a path in a call; nothing says that it holds for the sum of a
+# target and what is received. Neither program warns while the stream is made. Whoever lays out a
+# restore of a deep tree (mail, node_modules, archives of archives) needs a short path to the
+# target.
 . "$(dirname "$0")/common.sh"
 
 say_versions

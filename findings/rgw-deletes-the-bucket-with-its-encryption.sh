@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Ceph RGW 16.2.15: DeleteBucketEncryption, DeleteBucketOwnershipControls and the deletion of an analytics or
-# inventory configuration delete the bucket, if it is empty, with 204. GetBucketEncryption answers 200 with a
-# listing, GetObjectAttributes with the content of the object.
+# Ceph RGW 16.2.15: DeleteBucketEncryption, DeleteBucketOwnershipControls and the deletion of an
+# analytics or inventory configuration delete the bucket, if it is empty, with 204.
+# GetBucketEncryption answers 200 with a listing, GetObjectAttributes with the content of the
+# object.
 #
-# The S3 reference names these by a query parameter; what a server does not know is expected to be refused
-# (501), as most servers do. RGW leaves the parameter out of account. Whoever tidies the settings
-# of a bucket before its first use removes it, and whoever asks for the size and checksum of an object
-# loads it whole. (SeaweedFS 4.48 and Swift 2.30.1 delete the bucket in the same way, by other settings.)
+# The S3 reference names these by a query parameter; what a server does not know is expected to be
+# refused (501), as most servers do. RGW leaves the parameter out of account. Whoever tidies the
+# settings of a bucket before its first use removes it, and whoever asks for the size and checksum
+# of an object loads it whole. (SeaweedFS 4.48 and Swift 2.30.1 delete the bucket in the same way,
+# by other settings.)
 . "$(dirname "$0")/common.sh"
 
 debian_root radosgw=16.2.15+ds-0+deb12u2 ceph-mon=16.2.15+ds-0+deb12u2 \

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Ceph RGW 16.2.15: GET and HEAD with partNumber=2 of an object of two parts answer 200 with the whole and no
-# word of parts.
+# Ceph RGW 16.2.15: GET and HEAD with partNumber=2 of an object of two parts answer 200 with the
+# whole and no word of parts.
 #
-# The S3 reference: partNumber "effectively performs a ranged GET", 206, with x-amz-mp-parts-count. Clients that
-# load an object part by part, as the transfer managers of some SDKs do, put the whole in the place of each
-# part; only the status, or the length, tells. rclone 1.75.2 answers the same, Swift 2.30.1 says 405.
+# The S3 reference: partNumber "effectively performs a ranged GET", 206, with
+# x-amz-mp-parts-count. Clients that load an object part by part, as the transfer managers of some
+# SDKs do, put the whole in the place of each part; only the status, or the length, tells. rclone
+# 1.75.2 answers the same, Swift 2.30.1 says 405.
 . "$(dirname "$0")/common.sh"
 
 debian_root radosgw=16.2.15+ds-0+deb12u2 ceph-mon=16.2.15+ds-0+deb12u2 \

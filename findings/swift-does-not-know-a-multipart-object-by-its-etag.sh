@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# OpenStack Swift 2.30.1, its S3 API, and boto3 1.44.8: an object of two parts is not copied if its ETag is
-# asked to be the one that HEAD tells; GET with the same condition is served. An object of one part is
-# copied.
+# OpenStack Swift 2.30.1, its S3 API, and boto3 1.44.8: an object of two parts is not copied if
+# its ETag is asked to be the one that HEAD tells; GET with the same condition is served. An
+# object of one part is copied.
 #
-# The S3 reference: x-amz-copy-source-if-match copies if the entity tag matches. Behind an object of parts lies
-# a manifest, and the condition seems to meet that. boto3 sends this condition with each copy of its own
-# accord, so that `copy()` of whatever is longer than 8 MiB fails with "Contents of stored object … did
-# not match expected ETag", though nobody changed it.
+# The S3 reference: x-amz-copy-source-if-match copies if the entity tag matches. Behind an object
+# of parts lies a manifest, and the condition seems to meet that. boto3 sends this condition with
+# each copy of its own accord, so that `copy()` of whatever is longer than 8 MiB fails with
+# "Contents of stored object … did not match expected ETag", though nobody changed it.
 . "$(dirname "$0")/common.sh"
 
 debian_root "${swift_packages[@]}"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# systemd 252: `systemd-analyze verify` exits with 0 for a unit with mistyped keys and values that systemd
-# leaves out ("ignoring"); with --recursive-errors=yes it exits with 1.
+# systemd 252: `systemd-analyze verify` exits with 0 for a unit with mistyped keys and values that
+# systemd leaves out ("ignoring"); with --recursive-errors=yes it exits with 1.
 #
-# systemd-analyze(1): "verify … will load unit files and print warnings if any errors are detected"; the
-# option is said to be about which units are looked at. A check in CI by its exit code lets a service
-# through whose limits and protection are not in force; the option, or an empty stderr, has to be asked for.
+# systemd-analyze(1): "verify … will load unit files and print warnings if any errors are
+# detected"; the option is said to be about which units are looked at. A check in CI by its exit
+# code lets a service through whose limits and protection are not in force; the option, or an
+# empty stderr, has to be asked for.
 . "$(dirname "$0")/common.sh"
 
 systemd-analyze --version | head -n 1 | cut -d ' ' -f 1,2

@@ -2,10 +2,11 @@
 # Linux 6.18, btrfs: in a read-only snapshot, the empty folder that stands where a subvolume was
 # nested has the present as its mtime and ctime, each time that it is looked up.
 #
-# Nothing in a read-only snapshot is expected to change. Whoever backs it up by time stamps finds this
-# folder changed at each run, and with the clock of now instead of the source's. It is on a device
-# number of its own (a walk that stays on one filesystem stops there), has inode 2 wherever it is and
-# no birth time. `btrfs send` leaves it out, and what is received has no such folder at all.
+# Nothing in a read-only snapshot is expected to change. Whoever backs it up by time stamps finds
+# this folder changed at each run, and with the clock of now instead of the source's. It is on a
+# device number of its own (a walk that stays on one filesystem stops there), has inode 2 wherever
+# it is and no birth time. `btrfs send` leaves it out, and what is received has no such folder at
+# all.
 . "$(dirname "$0")/common.sh"
 
 say_versions
