@@ -3,10 +3,10 @@
 # second stream into the first one, and exits with 0.
 #
 # A program that stops at SIGSTOP (or in a frozen cgroup) goes on as if nothing had been, says
-# signal(7). This one waits in an ioctl for its pipe; the ioctl is restarted from the beginning, so
-# that a broken-off stream is followed by a whole one. `btrfs receive` refuses the sum, long after
-# the backup was called good by its exit code: a backup that trusts that code alone, on a host that
-# suspends or in a container that is paused, keeps what nothing can restore.
+# signal(7). This one waits in an ioctl for its pipe; the ioctl is restarted from the beginning,
+# so that a broken-off stream is followed by a whole one. `btrfs receive` refuses the sum, long
+# after the backup was called good by its exit code: a backup that trusts that code alone, on a
+# host that suspends or in a container that is paused, keeps what nothing can restore.
 . "$(dirname "$0")/common.sh"
 
 say_versions

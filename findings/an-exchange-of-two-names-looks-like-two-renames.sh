@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Linux 6.18: renameat2 with RENAME_EXCHANGE raises the events of a rename from a to b, and then those
-# of a rename from b to a, with two cookies.
+# Linux 6.18: renameat2 with RENAME_EXCHANGE raises the events of a rename from a to b, and then
+# those of a rename from b to a, with two cookies.
 #
 # rename(2) calls it one atomic exchange; inotify(7) has no word on it. A program that replays renames in a
 # table of names moves a over b, forgets what b was, and moves it back: the table then has the old

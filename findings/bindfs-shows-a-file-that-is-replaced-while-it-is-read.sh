@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# bindfs 1.14.7 (libfuse 3.14; sshfs, ntfs-3g, fuse2fs and encfs as well): when a file that somebody
-# reads is replaced by rename or deleted, a file .fuse_hidden… with its content appears beside it.
+# bindfs 1.14.7 (libfuse 3.14; sshfs, ntfs-3g, fuse2fs and encfs as well): when a file that
+# somebody reads is replaced by rename or deleted, a file .fuse_hidden… with its content appears
+# beside it.
 #
 # rename(2): open descriptors of the old file are not affected, and no other name is mentioned. A
-# backup that reads a file while a program saves it in the careful way (write beside it, rename) makes
-# that name itself: a scan finds it, a watcher of the folder below is told of it, and the bucket
-# fills with old versions under names that mean nothing. It goes when the reader closes it.
+# backup that reads a file while a program saves it in the careful way (write beside it, rename)
+# makes that name itself: a scan finds it, a watcher of the folder below is told of it, and the
+# bucket fills with old versions under names that mean nothing. It goes when the reader closes it.
 . "$(dirname "$0")/common.sh"
 
 debian_root bindfs=1.14.7-1

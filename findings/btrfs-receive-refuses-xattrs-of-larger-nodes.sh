@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Linux 6.18, btrfs-progs 6.2: a subvolume with an xattr of 20,000 bytes is sent without a word from
-# a filesystem with nodes of 64 KiB, and no filesystem made with the defaults can receive it.
+# Linux 6.18, btrfs-progs 6.2: a subvolume with an xattr of 20,000 bytes is sent without a word
+# from a filesystem with nodes of 64 KiB, and no filesystem made with the defaults can receive it.
 #
 # An xattr has to fit into a node: 64 KiB nodes were the default of mkfs.btrfs on machines with 64
-# KiB pages (mkfs.btrfs(8), -n), 16 KiB is it elsewhere. The stream does not tell the node size. The
-# backup is sound and cannot be restored to an ordinary disk: keep the node size beside it, and make
-# the target with it.
+# KiB pages (mkfs.btrfs(8), -n), 16 KiB is it elsewhere. The stream does not tell the node size.
+# The backup is sound and cannot be restored to an ordinary disk: keep the node size beside it,
+# and make the target with it.
 . "$(dirname "$0")/common.sh"
 
 say_versions

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Linux 6.18, btrfs-progs 6.2: 1,100 reflinks of one file of 1 MiB take 1 MiB on the disk and make a
-# stream of 1.1 GB; 1,000 reflinks make one of 1.4 MB.
+# Linux 6.18, btrfs-progs 6.2: 1,100 reflinks of one file of 1 MiB take 1 MiB on the disk and make
+# a stream of 1.1 GB; 1,000 reflinks make one of 1.4 MB.
 #
 # "The entire snapshot data and metadata will end up in the stream" of a full, says btrfs-send(8): once,
 # one expects, and so it is up to 1,024 references to an extent. Beyond them the kernel clones no more

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Linux 6.18, btrfs-progs 6.2: after 10 MiB of a file are punched out, the incremental stream of
-# protocol 1, which is the default, has 10 MB of zeros; so it is for a file that is cut short and made
-# longer again. Protocol 2 has a command for holes and needs a few hundred bytes.
+# protocol 1, which is the default, has 10 MB of zeros; so it is for a file that is cut short and
+# made longer again. Protocol 2 has a command for holes and needs a few hundred bytes.
 #
-# Freed space is expected to make a backup smaller. `fstrim` in a virtual machine, whose image lies
-# on btrfs, is the case from life: each week the incremental is as large as what was freed, and the
-# received file has no hole there. btrfs-send(8) says of protocol 2 only that it "encodes file data
-# slightly more efficiently".
+# Freed space is expected to make a backup smaller. `fstrim` in a virtual machine, whose image
+# lies on btrfs, is the case from life: each week the incremental is as large as what was freed,
+# and the received file has no hole there. btrfs-send(8) says of protocol 2 only that it "encodes
+# file data slightly more efficiently".
 . "$(dirname "$0")/common.sh"
 
 say_versions

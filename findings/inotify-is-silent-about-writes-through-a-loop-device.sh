@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Linux 6.18: what is written to a file through a loop device raises no inotify event for the file,
-# though its mtime and ctime move.
+# Linux 6.18: what is written to a file through a loop device raises no inotify event for the
+# file, though its mtime and ctime move.
 #
-# inotify(7) names mmap, msync and munmap as what it does not report, and network filesystems; a loop
-# device is not among them. The image of a disk that is mounted, or that a container engine or a
-# virtual machine holds by a loop device, changes for months without a word to the watcher: only a
-# scan that compares time stamps finds it.
+# inotify(7) names mmap, msync and munmap as what it does not report, and network filesystems; a
+# loop device is not among them. The image of a disk that is mounted, or that a container engine
+# or a virtual machine holds by a loop device, changes for months without a word to the watcher:
+# only a scan that compares time stamps finds it.
 . "$(dirname "$0")/common.sh"
 
 ((EUID == 0)) || { echo 'needs root' >&2; exit 1; }

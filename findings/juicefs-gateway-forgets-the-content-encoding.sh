@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# JuiceFS 1.4.2 `gateway`: Content-Encoding, Content-Language and Expires of a PUT are gone when the object
-# is read, also with --object-meta. Content-Type, Cache-Control and Content-Disposition stay.
+# JuiceFS 1.4.2 `gateway`: Content-Encoding, Content-Language and Expires of a PUT are gone when
+# the object is read, also with --object-meta. Content-Type, Cache-Control and Content-Disposition
+# stay.
 #
 # The S3 reference lists all of them as system metadata that is kept with the object. What was stored
 # compressed, with `Content-Encoding: gzip`, comes back as compressed bytes that no client unpacks.

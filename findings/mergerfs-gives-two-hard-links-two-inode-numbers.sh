@@ -3,8 +3,8 @@
 # folder lists a third one for each, and a new mount numbers the files again, by the order of look-ups.
 #
 # POSIX: st_ino and d_ino are the serial number of the file, and st_dev with st_ino identify it. A
-# tool that records the inode to know a file again reads the whole pool again after each mount, and
-# one that finds hard links by it stores each name. `-o use_ino` gives stable numbers.
+# tool that records the inode to know a file again reads the whole pool again after each mount,
+# and one that finds hard links by it stores each name. `-o use_ino` gives stable numbers.
 . "$(dirname "$0")/common.sh"
 
 debian_root mergerfs=2.33.5-1

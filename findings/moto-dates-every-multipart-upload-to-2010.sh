@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # moto 5.2.5: ListMultipartUploads tells 2010-11-10 as the beginning of every upload.
 #
-# The S3 reference: Initiated is when the upload was begun. A sweeper that aborts what is older than some
-# days aborts in tests the upload that runs; one that has a bug in just this passes there.
+# The S3 reference: Initiated is when the upload was begun. A sweeper that aborts what is older
+# than some days aborts in tests the upload that runs; one that has a bug in just this passes
+# there.
 . "$(dirname "$0")/common.sh"
 
 start_moto

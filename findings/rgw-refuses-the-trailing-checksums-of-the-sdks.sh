@@ -3,9 +3,9 @@
 # XAmzContentSHA256Mismatch.
 #
 # The SDKs of AWS send streams over TLS in this way by default since January 2025 (Data integrity
-# protections for Amazon S3: request_checksum_calculation "when_supported"). The code reads as damage on the
-# way or a wrong key; it is neither, and repeating does not help. It has to be set to "when_required". JuiceFS 1.4.2
-# answers the same, Swift 2.30.1 says 501.
+# protections for Amazon S3: request_checksum_calculation "when_supported"). The code reads as
+# damage on the way or a wrong key; it is neither, and repeating does not help. It has to be set
+# to "when_required". JuiceFS 1.4.2 answers the same, Swift 2.30.1 says 501.
 . "$(dirname "$0")/common.sh"
 
 debian_root radosgw=16.2.15+ds-0+deb12u2 ceph-mon=16.2.15+ds-0+deb12u2 \

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Ceph RGW 16.2.15: ListParts of an upload that was aborted is answered with NoSuchKey; UploadPart and a
-# second abort of the same upload with NoSuchUpload.
+# Ceph RGW 16.2.15: ListParts of an upload that was aborted is answered with NoSuchKey; UploadPart
+# and a second abort of the same upload with NoSuchUpload.
 #
-# The S3 reference: NoSuchUpload, "the upload ID might not be valid, or the multipart upload might have
-# been aborted". A client that resumes and begins a new upload at that code does not here, and reports
-# a missing object instead.
+# The S3 reference: NoSuchUpload, "the upload ID might not be valid, or the multipart upload might
+# have been aborted". A client that resumes and begins a new upload at that code does not here,
+# and reports a missing object instead.
 . "$(dirname "$0")/common.sh"
 
 debian_root radosgw=16.2.15+ds-0+deb12u2 ceph-mon=16.2.15+ds-0+deb12u2 \

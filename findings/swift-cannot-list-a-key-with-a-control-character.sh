@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# OpenStack Swift 2.30.1, its S3 API: one object whose key has a control character makes each listing that
-# meets it fail with 500, unless encoding-type=url is asked for.
+# OpenStack Swift 2.30.1, its S3 API: one object whose key has a control character makes each
+# listing that meets it fail with 500, unless encoding-type=url is asked for.
 #
-# S3 takes such keys (they are legal in names of files), and its listings name them by a reference; the
-# reference of ListObjectsV2 advises encoding-type=url for what XML 1.0 cannot hold. A page of a thousand
-# keys is lost for one: a tool without it cannot list, prune or check the bucket any more.
+# S3 takes such keys (they are legal in names of files), and its listings name them by a
+# reference; the reference of ListObjectsV2 advises encoding-type=url for what XML 1.0 cannot
+# hold. A page of a thousand keys is lost for one: a tool without it cannot list, prune or check
+# the bucket any more.
 . "$(dirname "$0")/common.sh"
 
 debian_root "${swift_packages[@]}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# OpenStack Swift 2.30.1, its S3 API, and boto3 1.44.8: an object of two parts is not copied if its ETag is
-# asked to be the one that HEAD tells; GET with the same condition is served. An object of one part is
-# copied.
+# OpenStack Swift 2.30.1, its S3 API, and boto3 1.44.8: an object of two parts is not copied if
+# its ETag is asked to be the one that HEAD tells; GET with the same condition is served. An
+# object of one part is copied.
 #
 # The S3 reference: x-amz-copy-source-if-match copies if the entity tag matches. Behind an object of parts lies
 # a manifest, and the condition seems to meet that. boto3 sends this condition with each copy of its own

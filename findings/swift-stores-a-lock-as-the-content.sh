@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# OpenStack Swift 2.30.1, its S3 API: PutObjectRetention and PutObjectLegalHold answer 200 and replace the
-# content of the object by their XML. A PUT with the headers of a lock answers 200 as well, and DELETE
-# deletes the object at once.
+# OpenStack Swift 2.30.1, its S3 API: PutObjectRetention and PutObjectLegalHold answer 200 and
+# replace the content of the object by their XML. A PUT with the headers of a lock answers 200 as
+# well, and DELETE deletes the object at once.
 #
 # The S3 reference: a lock in mode COMPLIANCE prevents a deletion before its date, and a store that has none
 # says InvalidRequest or NotImplemented. A backup that locks what it stored destroys it here with a

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Linux 6.18, tmpfs: only the first store through mmap into a page moves mtime and ctime. None of the
-# later ones does, not even after msync, fdatasync and sync.
+# Linux 6.18, tmpfs: only the first store through mmap into a page moves mtime and ctime. None of
+# the later ones does, not even after msync, fdatasync and sync.
 #
-# mmap(2): the time stamps are updated "after a write to the mapped region, and before a subsequent
-# msync(2) with the MS_SYNC or MS_ASYNC flag". tmpfs writes nothing back, so that the page stays dirty
-# and writable for good. What lets other filesystems tell of the next store (fdatasync, see the
-# finding about dirty pages) is without effect here: a mapped file in /dev/shm or /tmp has to be
-# hashed to be known.
+# mmap(2): the time stamps are updated "after a write to the mapped region, and before a
+# subsequent msync(2) with the MS_SYNC or MS_ASYNC flag". tmpfs writes nothing back, so that the
+# page stays dirty and writable for good. What lets other filesystems tell of the next store
+# (fdatasync, see the finding about dirty pages) is without effect here: a mapped file in /dev/shm
+# or /tmp has to be hashed to be known.
 . "$(dirname "$0")/common.sh"
 
 ((EUID == 0)) || { echo 'needs root' >&2; exit 1; }
