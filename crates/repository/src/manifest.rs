@@ -67,7 +67,7 @@ pub struct Manifest {
     /// manifest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parent_received: bool,
-    /// Why this full was made although the schedule did not ask for it.
+    /// The reason for a full that the schedule did not ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unplanned_full: Option<String>,
     /// Host, filesystem and subvolume that the backup was made from.

@@ -37,7 +37,7 @@ pub struct StreamDescription<'a> {
     pub elapsed: Duration,
     pub host: &'a Host,
     pub lineage: &'a Lineage,
-    /// Why this full was made although the schedule did not ask for it.
+    /// The reason for a full that the schedule did not ask for.
     pub unplanned_full: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Which checksums a server verifies, learned from its answers.
+//! The checksums that a server verifies, learned from its answers.
 //!
 //! AWS verifies `x-amz-checksum-crc64nvme`, so the payload need not be hashed a
 //! second time for its signature. Other servers may verify the header, ignore it or

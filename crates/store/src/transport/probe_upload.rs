@@ -38,7 +38,7 @@ pub struct ProbeUpload<'a> {
     pub prefix: &'a KeyPrefix,
     /// `None` means the one of the settings.
     pub storage_class: Option<&'a str>,
-    /// How long to retry a failing call.
+    /// Time for which a failing call is retried.
     pub retry_for: Duration,
 }
 

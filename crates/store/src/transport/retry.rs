@@ -142,7 +142,7 @@ const INTERRUPTION_TOLD: Duration = Duration::from_secs(10);
 /// Says what a call was waiting for if it is dropped meanwhile, as by SIGTERM.
 #[derive(Default)]
 struct Interruption {
-    /// How long the call has been failing, and its last error.
+    /// Time since the call began to fail, and its last error.
     waiting: Option<(Duration, String)>,
 }
 
