@@ -111,7 +111,7 @@ pub struct Line {
     /// if that is unknown.
     pub last_drill_at: Option<String>,
     pub manifest: String,
-    /// Why this full was made although the schedule did not ask for it.
+    /// The reason for a full that the schedule did not ask for.
     pub unplanned_full: Option<String>,
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,

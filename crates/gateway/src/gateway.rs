@@ -155,7 +155,7 @@ fn check_versioning(
     Ok(())
 }
 
-/// How far `overwrite: never` holds on a server.
+/// Degree to which `overwrite: never` holds on a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OverwriteNever {
     Enforced,

@@ -10,16 +10,16 @@ use s3up_store::{Finding, ProbeUpload, Severity, Store, UploadError, findings};
 use crate::config::Config;
 use crate::gateway::StartError;
 
-/// How long a failing request is retried at the start of the gateway.
+/// Time for which a failing request is retried at the start of the gateway.
 const START_RETRY_FOR: Duration = Duration::from_secs(5);
-/// How long a failing request is retried.
+/// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 /// The result of an examination of the server.
 #[derive(Debug)]
 pub struct Online {
     pub findings: Vec<Finding>,
-    /// Why an upload as the gateway makes it failed.
+    /// The reason why an upload as the gateway makes it failed.
     pub failed: Option<UploadError>,
 }
 
