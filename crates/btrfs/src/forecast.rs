@@ -25,7 +25,7 @@ use crate::snapshots::dir::delete_read_only;
 /// subvolume follow.
 const TEMPORARY: &str = ".btrfs-to-s3-forecast-";
 
-/// How a forecast is made.
+/// Everything that a forecast needs.
 pub struct Forecaster<'a> {
     pub btrfs: &'a Btrfs,
     pub base_dir: &'a Path,

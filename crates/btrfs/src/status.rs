@@ -84,7 +84,7 @@ pub struct BrokenLine {
     pub reason: String,
 }
 
-/// Why the status is unknown.
+/// The reason why the status is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     #[error(transparent)]
@@ -103,11 +103,11 @@ pub struct Line {
     pub state: &'static str,
     /// True if the listing and the manifests show everything that a restore needs.
     pub restorable: bool,
-    /// Why the backup cannot be restored.
+    /// The reason why the backup cannot be restored.
     pub reason: Option<String>,
-    /// When `verify` on this host last found nothing wrong; `null` if that is unknown.
+    /// Time at which `verify` on this host last found nothing wrong; `null` if that is unknown.
     pub last_verified_at: Option<String>,
-    /// When a drill on this host last restored it, alone or as a part of its chain; `null`
+    /// Time at which a drill on this host last restored it, alone or as a part of its chain; `null`
     /// if that is unknown.
     pub last_drill_at: Option<String>,
     pub manifest: String,

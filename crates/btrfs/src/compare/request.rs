@@ -25,7 +25,7 @@ pub struct Request {
     pub progress: ProgressSink,
 }
 
-/// How much content a sample compares.
+/// Limits of the content that a sample compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleLimits {
     pub files_max: u64,

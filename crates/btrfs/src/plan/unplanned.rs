@@ -18,7 +18,7 @@ pub enum UnplannedFull {
     Refuse,
 }
 
-/// Why a full is made that the schedule did not ask for.
+/// The reason for a full that the schedule did not ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unplanned {
     pub reason: String,

@@ -57,7 +57,7 @@ pub enum Refused {
     Write(io::Error),
 }
 
-/// How the released bytes differ from those of a command.
+/// Difference between the released bytes and those of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edit {
     /// Other UUIDs.

@@ -61,9 +61,9 @@ pub struct BackupLine {
     pub restore_needs: Option<&'static str>,
     /// True if the listing and the manifests show everything that a restore needs.
     pub restorable: bool,
-    /// When `verify` on this host last found nothing wrong; `null` if that is unknown.
+    /// Time at which `verify` on this host last found nothing wrong; `null` if that is unknown.
     pub last_verified_at: Option<String>,
-    /// When a drill on this host last restored it; `null` if that is unknown.
+    /// Time at which a drill on this host last restored it; `null` if that is unknown.
     pub last_drill_at: Option<String>,
     pub origin: Option<Origin>,
 }

@@ -35,7 +35,7 @@ pub struct PruneLine {
 pub struct WindowLine {
     /// Number of backups that can be restored.
     pub backups: usize,
-    /// When the oldest of them was made.
+    /// Creation time of the oldest of them.
     pub oldest_at: Option<String>,
 }
 
