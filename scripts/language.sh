@@ -15,7 +15,7 @@ refuse() {
   found=yes
 }
 
-refuse '*.rs' '^ *//[/!] (What|Of|That|Whether|So|Where|Who) ' \
+refuse '*.rs' '^ *//[/!] (What|Of|That|Whether|So|Where|Who|How|Which|Why|When) ' \
   'a doc comment is a full sentence whose subject is the item: "Returns ...", "Maximum number of ..."'
 refuse '*.rs *.md *.sh check demo' '[Ww]hoever|\b[Nn]obody|\b[Ss]o (many|much)\b|\banew\b|gone on with|go(es)? on with' \
   'write who or what it is, a number, "again", "resumed"'

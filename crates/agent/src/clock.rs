@@ -1,4 +1,4 @@
-//! Reads the clocks. No other module does, except for timers of async code.
+//! Reads the clocks. No other module does.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,12 @@ const TICK_PAUSE: Duration = Duration::from_millis(1);
 #[expect(clippy::disallowed_methods, reason = "this is the clock of the agent")]
 pub fn now() -> Now {
     Now { instant: Instant::now(), wall_ns: wall_ns() }
+}
+
+/// Returns the time of the clock of async timers, which a test can pause.
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the agent")]
+pub fn timer_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 /// Returns seconds since the Unix epoch.

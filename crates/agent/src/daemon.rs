@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::engine::{Engine, Mode, Parts};
+use self::engine::{Engine, EngineOptions, Mode, Parts};
 pub use self::summary::Summary;
 use crate::agent::Agent;
 use crate::clock;
@@ -70,9 +70,19 @@ async fn drive(
         requests: recorder.requests.clone(),
         found: sender,
     };
-    let mut engine = Engine::new(config, mode, parts, clock::now());
+    let options = EngineOptions {
+        settle: config.settle,
+        lanes: config.lanes,
+        retry: config.retry,
+        scan_every: config.scan_every,
+        file_bytes_max: config.file_bytes_max,
+        fingerprint: config.fingerprint,
+    };
+    let mut engine = Engine::new(options, mode, parts, clock::now());
     let mut stop = std::pin::pin!(stop);
     let mut deadline = None;
+    let (server, watches) = (config.server.url.as_str(), config.watches.len());
+    log_events::started(server, watches, &config.database, config.upload_existing);
     engine.begin(clock::now());
     while !engine.is_done(!found.is_empty()) {
         let now = clock::now().instant;

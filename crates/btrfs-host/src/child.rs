@@ -20,7 +20,7 @@ use crate::exit_report::{ExitReport, TAIL_BYTES, tail_of};
 
 /// `btrfs` ends at once; a process that does not is killed.
 const TERMINATION_WAIT: Duration = Duration::from_secs(5);
-/// How long to read stderr after the program has ended. Its output is in the pipe by
+/// Time to read stderr after the program has ended. Its output is in the pipe by
 /// then, but a child of its own may keep the pipe open.
 const STDERR_WAIT: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! Which state of which snapshot: as `btrfs send` names it.
+//! The identity of a snapshot and of its state, as `btrfs send` names it.
 
 use std::fmt;
 

@@ -6,6 +6,7 @@
 
 mod after_failure;
 mod check_stream;
+mod context;
 pub mod error;
 pub mod journal;
 mod journal_writer;
@@ -15,69 +16,24 @@ pub mod observe_interrupted;
 pub mod planner;
 mod upload;
 
-use std::path::PathBuf;
-
-use btrfs_host::compressed::Form;
-use btrfs_host::spool::Spool;
-use btrfs_host::tool::Btrfs;
 use btrfs_host::{nested, nocow};
 use jiff::Timestamp;
-use s3up_cli::{ShutdownSignal, Signal};
-use s3up_core::{Clock, error_chain};
-use s3up_repository::documents::Bucket;
-use s3up_repository::layout::Layout;
-use s3up_repository::location::RepositoryLocation;
+use s3up_cli::Signal;
+use s3up_core::error_chain;
 use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
-use s3up_repository::publish::{self, Host};
-use s3up_repository::stamp::{Stamp, timestamp};
+use s3up_repository::publish;
 
 use crate::backup::after_failure::{AfterFailure, after_failure};
+use crate::backup::context::Job;
+pub use crate::backup::context::{Backup, BackupOptions};
 use crate::backup::error::Failure;
-use crate::backup::journal::{Header, Journal};
-use crate::backup::observe::Observed;
 use crate::backup::planner::{Planned, Planner};
-use crate::plan::Plan;
-use crate::plan::decide::{Decision, Step, Why};
-use crate::plan::observed::StreamSettings;
+use crate::plan::decide::{Step, Why};
 use crate::plan::resume::Resumption;
-use crate::plan::schedule::{NextDue, Schedule};
-use crate::snapshots::cleanup::{self, Cleanup, LeftBy, PublishedBefore};
-use crate::snapshots::dir::SnapshotDir;
+use crate::snapshots::cleanup::{self, CreatedBy, PublishedBefore};
 use crate::snapshots::received_parent;
-use crate::snapshots::record::{RUN_METADATA, Records, RunId, State};
+use crate::snapshots::record::State;
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
-
-/// The part of the configuration that a backup needs.
-#[derive(Clone, Debug)]
-pub struct BackupOptions {
-    pub base_dir: PathBuf,
-    /// Number of local snapshots to keep of each subvolume, at least 1.
-    pub retain: usize,
-    pub schedule: Schedule,
-    pub layout: Layout,
-    pub location: RepositoryLocation,
-    /// Sizes and storage class of the streams.
-    pub settings: StreamSettings,
-    /// Number of parts in flight.
-    pub concurrency: usize,
-    /// `None` if streams pass through memory only.
-    pub spool: Option<Spool>,
-}
-
-/// Everything that a backup run needs.
-pub struct Backup {
-    pub options: BackupOptions,
-    pub bucket: Bucket,
-    pub btrfs: Btrfs,
-    pub host: Host,
-    /// Form of the send streams.
-    pub form: Form,
-    pub shutdown: ShutdownSignal,
-    pub records: Records,
-    /// Identifies this run.
-    pub run: RunId,
-    pub clock: Clock,
-}
 
 /// Result of a run.
 #[derive(Debug, Default)]
@@ -86,18 +42,6 @@ pub struct Report {
     pub not_due: Vec<SubvolumeName>,
     pub failed: Vec<(SubvolumeName, Failure)>,
     pub stopped: Option<Signal>,
-}
-
-/// A subvolume that is due, with everything that its backup needs.
-struct Job<'a> {
-    subvolume: &'a Subvolume,
-    observed: Observed,
-    step: Step,
-    backup: SnapshotName,
-    work: Resumption,
-    /// The run that started the backup.
-    run: RunId,
-    next_due: NextDue,
 }
 
 impl Backup {
@@ -276,7 +220,7 @@ impl Backup {
         let fate = after_failure(failure, &job.work, acknowledged_bytes);
         match fate {
             AfterFailure::Discard | AfterFailure::StartOver => {
-                self.cleanup().remove_unpublished(&job.backup, &job.run, LeftBy::ThisRun).await;
+                self.cleanup().remove_unpublished(&job.backup, &job.run, CreatedBy::ThisRun).await;
             }
             AfterFailure::KeepForResume => tracing::info!(
                 event = "backup_interrupted",
@@ -289,28 +233,6 @@ impl Backup {
         fate
     }
 
-    /// Returns the journal of a backup, if it can be used.
-    async fn journal(&self, job: &Job<'_>) -> Option<Journal> {
-        let path = self.records.journal(&job.backup);
-        Journal::read(&path, &self.options.location, &job.backup, &job.run).await.ok()
-    }
-
-    /// Returns the journal header of a backup that starts now.
-    fn header(&self, job: &Job<'_>) -> Header {
-        let chain = job.observed.published.chain();
-        let base = chain.map(|chain| chain.newest().key.as_str().to_owned());
-        let BackupOptions { location, settings, .. } = &self.options;
-        let (location, settings) = (location.clone(), settings.clone());
-        Header::new(location, settings, job.backup.to_string(), job.run.clone(), base)
-    }
-
-    /// All objects of a backup carry the run that started it.
-    fn bucket_of(&self, job: &Job<'_>) -> Bucket {
-        let mut bucket = self.bucket.clone();
-        bucket.metadata.insert(RUN_METADATA.to_owned(), job.run.as_str().to_owned());
-        bucket
-    }
-
     async fn tidy(&self, job: &Job<'_>) -> Result<(), Failure> {
         let records = self.records.of(&job.subvolume.name)?;
         let states: Vec<_> =
@@ -321,52 +243,6 @@ impl Backup {
         let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
         received_parent::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
         Ok(())
-    }
-
-    fn cleanup(&self) -> Cleanup<'_> {
-        Cleanup {
-            bucket: &self.bucket,
-            layout: self.layout(),
-            snapshot_dir: self.snapshot_dir(),
-            clock: self.clock,
-        }
-    }
-
-    fn snapshot_dir(&self) -> SnapshotDir<'_> {
-        let base_dir = &self.options.base_dir;
-        SnapshotDir { btrfs: &self.btrfs, base_dir, records: &self.records }
-    }
-
-    fn now(&self) -> Timestamp {
-        timestamp(self.clock.now())
-    }
-
-    fn layout(&self) -> &Layout {
-        &self.options.layout
-    }
-}
-
-impl<'s> Job<'s> {
-    /// Returns the name of a subvolume that is not due, and when it will be, as an
-    /// error.
-    fn of(planned: planner::Job<'s>, run: &RunId) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
-        let planner::Job { subvolume, observed, plan } = planned;
-        match plan {
-            Plan {
-                decision: Decision::Due(step), snapshot: Some(backup), next_due, work, ..
-            } => {
-                let run = work.run().unwrap_or(run).clone();
-                Ok(Job { subvolume, observed, step, backup, work, run, next_due })
-            }
-            Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
-        }
-    }
-
-    /// Returns the same job with a new snapshot.
-    fn restart(self, run: &RunId, now: Timestamp) -> Job<'s> {
-        let stamp = Stamp::at(now).after(Some(self.backup.stamp));
-        let backup = SnapshotName { stamp, ..self.backup };
-        Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
     }
 }
 

@@ -50,9 +50,9 @@ pub fn output(json: bool) -> Output {
     if json { Output::Json } else { Output::Table }
 }
 
-/// How long to wait for the bucket before a run starts.
+/// Time to wait for the bucket before a run starts.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(30);
-/// How long to wait until abandoned uploads are aborted.
+/// Time to wait until abandoned uploads are aborted.
 const ABORTS_TIME_MAX: Duration = Duration::from_secs(10);
 
 fn stopped_by(stop: Signal) -> anyhow::Error {

@@ -21,6 +21,7 @@ use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::retention::Retention;
 
 pub use self::bucket::{BucketConfig, CONCURRENCY_MAX, is_storage_class};
+use self::raw::EVERY_DAYS_MAX;
 pub use self::restore::RestoreConfig;
 use self::words::{compressed, prunes, retention};
 use crate::notify::Notify;
@@ -33,8 +34,6 @@ const RETAIN: usize = 2;
 const FULL_EVERY_DAYS: u32 = 180;
 const INCREMENTAL_EVERY_DAYS: u32 = 7;
 const RUN_AT: Time = Time::constant(2, 0, 0, 0);
-/// A century; a longer interval is a typing error.
-const EVERY_DAYS_MAX: u32 = 36_500;
 
 #[derive(Debug)]
 pub struct Config {
@@ -57,7 +56,7 @@ pub struct Config {
     pub drill_dir: Option<PathBuf>,
     pub compressed: Compressed,
     pub notify: Option<Notify>,
-    /// Which backups stay in the bucket.
+    /// Rules for the backups that stay in the bucket.
     pub retention: Retention,
     pub prune_after_backup: bool,
 }

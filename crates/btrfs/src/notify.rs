@@ -16,11 +16,11 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest body that such services keep.
 const BODY_BYTES_MAX: usize = 10_000;
 
-/// How a run ended.
+/// The result of a run, as it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended<'a> {
-    Well,
-    Badly { error: &'a str },
+pub enum RunResult<'a> {
+    Succeeded,
+    Failed { error: &'a str },
 }
 
 #[derive(Clone, Debug)]
@@ -53,9 +53,9 @@ impl Notify {
         &self.host
     }
 
-    pub async fn report(&self, ended: Ended<'_>) {
+    pub async fn report(&self, result: RunResult<'_>) {
         let host = &self.host;
-        match self.ping(ended).await {
+        match self.ping(result).await {
             Ok(()) => tracing::debug!(event = "notified", %host),
             Err(err) => {
                 let err = s3up_core::error_chain(&err);
@@ -68,16 +68,16 @@ impl Notify {
         }
     }
 
-    async fn ping(&self, ended: Ended<'_>) -> Result<(), PingError> {
+    async fn ping(&self, result: RunResult<'_>) -> Result<(), PingError> {
         let url = parse(&self.url)?;
         let client = Client::builder()
             .user_agent(concat!("btrfs-to-s3/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .timeout(TIME_MAX)
             .build()?;
-        let request = match ended {
-            Ended::Well => client.get(url),
-            Ended::Badly { error } => {
+        let request = match result {
+            RunResult::Succeeded => client.get(url),
+            RunResult::Failed { error } => {
                 client.post(failure_url(url)).body(cut(error, BODY_BYTES_MAX).to_owned())
             }
         };

@@ -24,11 +24,11 @@ pub struct Plan {
     pub decision: Decision,
     /// Creation time of the newest published backup.
     pub last_at: Option<Timestamp>,
-    /// When the next backup is due, provided that this plan is carried out.
+    /// Time at which the next backup is due, provided that this plan is carried out.
     pub next_due: NextDue,
     /// Snapshot to make or to resume, if a backup is due.
     pub snapshot: Option<SnapshotName>,
-    /// How much of the backup exists already.
+    /// The part of the backup that exists already.
     pub work: Resumption,
 }
 

@@ -21,6 +21,7 @@
 
 pub mod at_time;
 mod compare_received;
+mod context;
 pub mod error;
 mod keep_parent;
 mod long_files;
@@ -42,38 +43,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use btrfs_host::subvolume;
-use btrfs_host::tool::Btrfs;
-use s3up_core::progress::ProgressSink;
-use s3up_core::{Clock, Key, Sha256Digest};
-use s3up_repository::chain::{Chain, ChainEntry};
-use s3up_repository::documents::Bucket;
+use s3up_core::Key;
+use s3up_repository::chain::Chain;
 use s3up_repository::fetch::FetchPlan;
-use s3up_repository::layout::Layout;
-use s3up_repository::manifest::to_json;
-use s3up_repository::thaw::{Mode, Terms};
 
 use crate::compare::{self, Proof};
+pub use crate::restore::context::Restore;
+use crate::restore::context::digests;
 use crate::restore::error::RestoreError;
 use crate::restore::preview::{Preview, Space};
 use crate::restore::request::Request;
-use crate::restore::select_backup::Chooser;
 use crate::restore::staging::{ReceivedBackup, Staging};
-use s3up_cli::ShutdownSignal;
-
-pub struct Restore<'a> {
-    pub bucket: &'a Bucket,
-    pub layout: &'a Layout,
-    pub btrfs: &'a Btrfs,
-    /// Number of ranges that are downloaded at the same time.
-    pub concurrency: usize,
-    pub shutdown: ShutdownSignal,
-    pub terms: Terms,
-    pub mode: Mode,
-    pub clock: Clock,
-    pub progress: ProgressSink,
-    /// How much is compared before the target appears.
-    pub proving: compare::CompareOptions,
-}
 
 /// The result of a restore.
 #[derive(Debug)]
@@ -131,7 +111,8 @@ impl Restore<'_> {
         self.unless_stopped(async {
             let chain = self.choose(request).await?;
             let (plan, free_bytes) = self.check_chunks(request, &chain).await?;
-            let here = Staging::whole_left(self.btrfs, &request.target, &digests(&chain)).await?;
+            let here =
+                Staging::count_received(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
             Preview::of(self.bucket, &plan, here, space, self.clock.now()).await
         })
@@ -143,10 +124,6 @@ impl Restore<'_> {
         let chain = self.chooser(request).chain(&request.wanted).await?;
         preflight::check_version(&chain, &self.btrfs.version().await?)?;
         Ok(chain)
-    }
-
-    fn chooser<'r>(&'r self, request: &'r Request) -> Chooser<'r> {
-        Chooser { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume }
     }
 
     /// Checks that every chunk exists, and returns the free space at the target.
@@ -239,8 +216,8 @@ impl Restore<'_> {
             Err(err) => return Err(err),
         };
         // Without a readable staging directory, the target is not that of a finished restore.
-        let Ok(Some(staging)) = Staging::left(target) else { return Err(exists) };
-        let Some(uuid) = staging.progress().handed_over.clone() else { return Err(exists) };
+        let Ok(Some(staging)) = Staging::find(target) else { return Err(exists) };
+        let Some(uuid) = staging.progress().renamed_uuid.clone() else { return Err(exists) };
         match subvolume::show(self.btrfs, target).await {
             Ok(shown) if shown.uuid == uuid => Ok(Some(staging)),
             Ok(_) | Err(_) => Err(exists),
@@ -265,30 +242,4 @@ impl Restore<'_> {
         staging.remove(self.btrfs).await;
         parent
     }
-
-    /// Runs `work`, which may be dropped at any moment, until it ends or the program is
-    /// stopped.
-    async fn unless_stopped<T>(
-        &self,
-        work: impl Future<Output = Result<T, RestoreError>>,
-    ) -> Result<T, RestoreError> {
-        tokio::select! {
-            outcome = work => outcome,
-            stop = self.shutdown.wait() => Err(RestoreError::Stopped(stop)),
-        }
-    }
-
-    /// Fails once the program is stopped.
-    fn check_shutdown(&self) -> Result<(), RestoreError> {
-        self.shutdown.received().map_or(Ok(()), |stop| Err(RestoreError::Stopped(stop)))
-    }
-}
-
-fn digests(chain: &Chain) -> Vec<Sha256Digest> {
-    chain.entries().iter().map(digest).collect()
-}
-
-/// Identifies a chain entry by its manifest, which names every chunk.
-fn digest(entry: &ChainEntry) -> Sha256Digest {
-    Sha256Digest::of(&to_json(&entry.manifest))
 }

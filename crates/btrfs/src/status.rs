@@ -40,7 +40,7 @@ pub struct Status {
     pub last_run: Option<LastRun>,
     /// `published`, `nothing`, or `broken`.
     pub backups: &'static str,
-    /// Why `backups` is `broken`.
+    /// The reason why `backups` is `broken`.
     pub trouble: Option<String>,
     pub last_backup_at: Option<String>,
     /// True if a backup is due now, by the schedule or because there is none.
@@ -70,7 +70,7 @@ pub struct Line {
     pub bytes_per_second: Option<f64>,
     /// Rate with a unit, for people.
     pub throughput: Option<String>,
-    /// Why the manifest cannot be read.
+    /// The reason why the manifest cannot be read.
     pub error: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! The parts that the `main` of each program shares: configuration, logging,
-//! progress, tables, signals and exit codes.
+//! The parts that the programs share: configuration, logging, progress, tables,
+//! signals, exit codes, lock files and confined paths.
 //!
 //! A `main` parses its arguments, which include [`LogArgs`], and loads its
 //! configuration with [`config::load`]. It calls [`LogArgs::init`] and then works
@@ -11,6 +11,7 @@
 //! them in its own `config.rs`.
 
 pub mod config;
+mod confined;
 mod exit;
 pub mod lock_file;
 mod log;
@@ -20,6 +21,7 @@ mod secret;
 mod shutdown;
 mod table;
 
+pub use confined::open_confined;
 pub use exit::{Exit, ExitWith, finish};
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use one_line::one_line;

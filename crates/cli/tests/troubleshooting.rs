@@ -1,5 +1,9 @@
-//! `docs/troubleshooting.md` quotes messages of the programs: each of them must stand
-//! in the code, so that somebody who searches the page for a message finds it.
+//! `docs/troubleshooting.md` quotes messages of the programs. Each of them must be in the
+//! code, and each error that ends with advice must be on the page, so that an operator
+//! who searches the page for such a message finds it.
+//!
+//! Not checked: errors without advice, and texts that are not in an `#[error]`. Many of
+//! them are causes that never end a program by themselves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +18,8 @@ const VARIES: &str = "…";
 fn every_quoted_message_stands_in_the_code() {
     let page = fs::read_to_string(root().join(PAGE)).expect("the page");
     let messages: Vec<_> = page.lines().filter_map(quoted).collect();
-    let sources: Vec<_> = CRATES.iter().flat_map(|name| sources(name)).collect();
+    let sources: Vec<_> =
+        CRATES.iter().flat_map(|name| sources(name)).map(|code| joined(&code)).collect();
 
     let missing: Vec<_> = messages
         .iter()
@@ -23,6 +28,32 @@ fn every_quoted_message_stands_in_the_code() {
 
     assert!(messages.len() > 100, "found only {} messages", messages.len());
     assert!(missing.is_empty(), "{PAGE} quotes messages that no program has: {missing:#?}");
+}
+
+#[test]
+fn every_error_with_advice_is_on_the_page() {
+    let page = fs::read_to_string(root().join(PAGE)).expect("the page");
+    let messages: Vec<_> = page.lines().filter_map(quoted).collect();
+    let sources: Vec<_> = CRATES.iter().flat_map(|name| sources(name)).collect();
+    let errors: Vec<_> = sources.iter().flat_map(|code| errors(code)).collect();
+    let with_advice: Vec<_> = errors.iter().filter(|error| has_advice(error)).collect();
+
+    let missing: Vec<_> = with_advice
+        .iter()
+        .filter(|error| !messages.iter().any(|message| holds(error, message)))
+        .collect();
+
+    assert!(with_advice.len() > 40, "found only {} errors", with_advice.len());
+    assert!(missing.is_empty(), "{PAGE} lacks these messages: {missing:#?}");
+}
+
+#[test]
+fn the_texts_of_errors_are_found_in_the_code() {
+    let code = "#[error(\"one\")]\nA,\n#[error(\n    \"{a:?} is \\\"b\\\"; \\\n     do c\"\n)]\n\
+                #[error(transparent)]";
+
+    assert_eq!(errors(code), ["one", "{a:?} is \"b\"; do c"]);
+    assert!(has_advice("{a:?} is b; do c") && !has_advice("{a}: {b}; {c}") && !has_advice("one"));
 }
 
 #[test]
@@ -77,11 +108,34 @@ fn sources(name: &str) -> Vec<String> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                sources.push(joined(&fs::read_to_string(path).expect("a source file")));
+                sources.push(fs::read_to_string(path).expect("a source file"));
             }
         }
     }
     sources
+}
+
+/// Returns the texts of all `#[error("...")]`.
+fn errors(code: &str) -> Vec<String> {
+    let attributes = code.split("#[error(").skip(1);
+    let texts = attributes.filter_map(|rest| rest.trim_start().strip_prefix('"'));
+    let text = |rest: &str| {
+        let mut is_escaped = false;
+        let end = rest.find(|letter| {
+            let ends = letter == '"' && !is_escaped;
+            is_escaped = letter == '\\' && !is_escaped;
+            ends
+        });
+        joined(&rest[..end.expect("the end of a text")])
+    };
+    texts.map(text).collect()
+}
+
+/// Returns whether fixed words follow a semicolon.
+fn has_advice(error: &str) -> bool {
+    let Some((_, advice)) = error.split_once(';') else { return false };
+    let fixed = advice.split('{').map(|part| part.split_once('}').map_or(part, |(_, rest)| rest));
+    fixed.flat_map(str::chars).any(char::is_alphabetic)
 }
 
 /// Joins texts that are broken over lines, and removes the escapes of quotes.

@@ -24,7 +24,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// How long something took: `0.3 s`, `12 min 5 s`, `3 h 20 min`.
+/// A duration of work: `0.3 s`, `12 min 5 s`, `3 h 20 min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(pub Duration);
 

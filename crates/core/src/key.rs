@@ -6,11 +6,7 @@
 
 use std::fmt;
 
-use crate::{ClientName, PathRule, RemotePath, remote_path};
-
-/// S3 refuses longer keys:
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
-pub const KEY_BYTES_MAX: usize = 1024;
+use crate::{ClientName, KEY_BYTES_MAX, PathRule, RemotePath, remote_path};
 
 /// A checked key: `/`-separated, relative, with no empty, `.` or `..`
 /// segment and no control character, at most [`KEY_BYTES_MAX`] bytes.

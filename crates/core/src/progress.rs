@@ -1,4 +1,4 @@
-//! How a long step tells how far it is.
+//! Progress of a long step.
 //!
 //! The step knows nothing of terminals: it reports to a [`ProgressSink`] that
 //! its caller made, and the caller decides what is shown.

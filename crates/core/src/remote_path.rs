@@ -12,7 +12,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::KEY_BYTES_MAX;
+/// S3 refuses longer keys:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+pub const KEY_BYTES_MAX: usize = 1024;
 
 /// A checked remote path: relative, `/`-separated, UTF-8, 1 to 1024 bytes, no
 /// control character, no backslash, no empty, `.` or `..` segment.

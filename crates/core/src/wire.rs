@@ -49,7 +49,7 @@ pub struct StoredFile {
     pub sha256: Option<Sha256Digest>,
     /// The announced mtime in nanoseconds since 1970; null if none was announced.
     pub mtime_ns: Option<i64>,
-    /// When S3 stored the object: RFC 3339, UTC.
+    /// Time at which S3 stored the object: RFC 3339, UTC.
     pub uploaded_at: String,
     pub version_id: Option<String>,
 }

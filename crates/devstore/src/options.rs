@@ -25,7 +25,7 @@ pub struct Options {
     pub clock_behind: Duration,
 }
 
-/// How writes treat `If-Match` and `If-None-Match`.
+/// Treatment of `If-Match` and `If-None-Match` by writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conditions {
     /// Writes are refused if a condition does not hold, as in S3.

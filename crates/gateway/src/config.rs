@@ -20,6 +20,7 @@ use s3up_store::Settings;
 use self::raw::Raw;
 use crate::clients::Clients;
 use crate::tls::{self, TlsFiles};
+use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 
 const HOST: &str = "0.0.0.0";
 const PORT: u16 = 8080;
@@ -31,8 +32,6 @@ const PART_SIZE_MB: u64 = 8;
 /// One client may hold half of the buffer budget, so that a slow client delays
 /// only itself. The longest part is half of it too.
 const CLIENT_SHARE: u64 = 2;
-/// A long upload holds one buffer while it fills the next.
-pub(crate) const BUFFERS_PER_UPLOAD_MIN: u64 = 2;
 
 #[derive(Debug)]
 pub struct Config {

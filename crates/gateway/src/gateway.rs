@@ -10,12 +10,12 @@ use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{Conditions, ConnectError, Store, StoreError, Versioning};
 
 use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
-use crate::config::{BUFFERS_PER_UPLOAD_MIN, Config};
+use crate::config::Config;
 use crate::refusal::Refusal;
 use crate::uploads::Uploads;
-use crate::uploads::admission::{Admission, AnnouncedLength, admit};
+use crate::uploads::admission::{Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, admit};
 
-/// How long the first requests to the bucket are retried at start.
+/// Time for which the first requests to the bucket are retried at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// A running gateway; clones share everything.

@@ -28,20 +28,20 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Read buffer of a connection. Hyper's own limit is 400 KiB, and this memory is
 /// outside the buffer budget.
 const READ_BUFFER_BYTES: usize = 64 << 10;
-/// How long requests in progress may take to finish after the shutdown signal.
+/// Time that requests in progress may take to finish after the shutdown signal.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
-/// How long the cancelled uploads may then take to remove their parts from S3.
+/// Time that the cancelled uploads may then take to remove their parts from S3.
 const CLEANUP_GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, which usually means too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How [`serve`] accepts connections, and how it ends.
+/// Settings of [`serve`].
 pub struct ServeOptions {
     pub listener: TcpListener,
     /// `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     pub connections_max: usize,
-    /// How long requests in progress may take to finish after the shutdown signal.
+    /// Time that requests in progress may take to finish after the shutdown signal.
     pub grace: Duration,
 }
 

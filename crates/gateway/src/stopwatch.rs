@@ -10,10 +10,12 @@ use tokio::time::Instant;
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock of the gateway")]
     pub(crate) fn start() -> Stopwatch {
         Stopwatch(Instant::now())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the clock of the gateway")]
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
     }

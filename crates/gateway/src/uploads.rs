@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use self::in_flight::InFlight;
 
-/// How long a failing S3 call is retried before the request is refused.
+/// Time for which a failing S3 call is retried before the request is refused.
 pub(crate) const RETRY_FOR: Duration = Duration::from_secs(30);
-/// How long a request waits for a free buffer.
+/// Time that a request waits for a free buffer.
 pub(crate) const BUFFER_WAIT: Duration = Duration::from_secs(10);
 
 /// The state that all uploads share; clones share it too.

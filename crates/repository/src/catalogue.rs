@@ -98,7 +98,7 @@ pub struct Object {
     pub named_by: Vec<usize>,
 }
 
-/// How a backup relates to the published chain.
+/// Relation of a backup to the published chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Publication {
     /// Part of the chain that the pointer leads to.

@@ -49,7 +49,7 @@ pub enum BucketError {
     Manifest { key: Key, source: DocumentError },
 }
 
-/// Why a chain was not read: S3 failed, or the manifests do not lead to a full.
+/// The reason why a chain was not read: S3 failed, or the manifests do not lead to a full.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadChainError {
     #[error(transparent)]

@@ -37,7 +37,7 @@ pub struct Retention {
     pub min_age: MinAge,
 }
 
-/// How long deleting an object would cost as much as keeping it.
+/// Time for which deleting an object costs as much as keeping it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinAge {
     ByClass,
@@ -52,7 +52,7 @@ pub struct PrunePlan {
     pub verdicts: Vec<Verdict>,
     /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<Key>,
-    /// Why nothing is deleted, whatever the verdicts are.
+    /// The reason why nothing is deleted, whatever the verdicts are.
     pub blocked: Option<Blocked>,
     /// Objects that an interrupted prune left; they are deleted first.
     pub leftovers: Vec<Key>,
@@ -103,7 +103,7 @@ pub enum Decision {
     Delete,
 }
 
-/// Why nothing is deleted.
+/// The reason why nothing is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     NothingPublished,

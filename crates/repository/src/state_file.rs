@@ -16,7 +16,7 @@ use crate::atomic_write::write_atomically;
 use crate::location::RepositoryLocation;
 use crate::names::SubvolumeName;
 
-/// Which file it is.
+/// Identifies the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
     /// Written into the file, and expected there; `None`: it has none.
@@ -46,7 +46,7 @@ struct VersionOnly {
     version: u64,
 }
 
-/// Why a file is not used.
+/// The reason why a file is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     #[error("the file does not exist yet")]

@@ -42,7 +42,7 @@ pub struct Terms {
     pub days: u32,
 }
 
-/// How far a thaw may go.
+/// The steps that a thaw may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Only observe. A request costs money.

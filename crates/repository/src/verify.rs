@@ -18,7 +18,7 @@ use crate::documents::Bucket;
 use crate::layout::Layout;
 use crate::names::SubvolumeName;
 
-/// How closely to verify.
+/// The depth of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Compare what S3 reports about each object.

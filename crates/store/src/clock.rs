@@ -6,6 +6,7 @@
 
 use tokio::time::Instant;
 
+#[expect(clippy::disallowed_methods, reason = "this is the clock of the store")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -22,7 +22,7 @@ pub struct Document {
     pub facts: ObjectFacts,
 }
 
-/// How to store a document.
+/// Settings of storing a document.
 #[derive(Clone, Debug)]
 pub struct PutDocument {
     pub key: Key,
@@ -31,7 +31,7 @@ pub struct PutDocument {
     pub metadata: BTreeMap<String, String>,
     pub storage_class: Option<String>,
     pub overwrite: Overwrite,
-    /// How long to retry a failing call.
+    /// Time for which a failing call is retried.
     pub retry_for: Duration,
 }
 

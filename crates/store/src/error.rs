@@ -22,7 +22,7 @@ pub struct StoreError {
     /// The key or the bucket.
     pub subject: String,
     pub kind: Kind,
-    /// How long S3 asked us to wait.
+    /// Time that S3 asked us to wait.
     pub retry_after: Option<Duration>,
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -223,7 +223,7 @@ fn deepest(err: &(dyn Error + 'static)) -> String {
     deepest.to_string()
 }
 
-/// Why an upload failed. Nothing of it is visible.
+/// The reason why an upload failed. Nothing of it is visible.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     #[error("upload {key}: cannot read the source")]
@@ -245,7 +245,7 @@ pub enum UploadError {
     Store(#[from] StoreError),
 }
 
-/// Why a store cannot be set up.
+/// The reason why a store cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("cannot read CA certificates from {path}; check `s3.ca_file`")]

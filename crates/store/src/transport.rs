@@ -1,4 +1,4 @@
-//! How calls reach the server: the connection, time limits, retries, rates, and
+//! The way of a call to the server: the connection, time limits, retries, rates, and
 //! what the server was found to honour.
 
 pub(crate) mod bandwidth;

@@ -26,7 +26,7 @@ const RUN_LIMIT: Duration = Duration::from_secs(120);
 /// Length of the tail of the output that a failure shows.
 const OUTPUT_SHOWN_BYTES: u64 = 8 << 10;
 
-/// When `kill_at_each_call` checks the invariant.
+/// The moment at which `kill_at_each_call` checks the invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checkpoint {
     /// The program was killed at its `nth` call.

@@ -1,4 +1,4 @@
-//! The engine: how each message changes the state, and what starts next.
+//! The engine: changes the state with each message, and starts what is due.
 //!
 //! A file is in one place at a time: on the wheel (settling), in the queue
 //! (ready), being uploaded, or being recorded. Each message moves it on. An event
@@ -18,10 +18,11 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-pub(super) use self::state::{Engine, Mode, Parts};
+pub(super) use self::state::{Engine, EngineOptions, Mode, Parts};
 use self::state::{TaskResult, UploadResult};
 use super::log_events;
 use super::summary::Summary;
+use crate::clock;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
@@ -47,7 +48,6 @@ const REQUESTS_MAX: usize = 4096;
 
 impl Engine {
     pub(super) fn begin(&mut self, now: Now) {
-        log_events::started(&self.config);
         if let Mode::Daemon { watcher } = &self.mode {
             let state = if watcher.is_some() { "ok" } else { "degraded: inotify not available" };
             self.agent_state("watcher", state.to_owned());
@@ -214,10 +214,10 @@ impl Engine {
         };
         let uploader = self.uploader.clone();
         self.tasks.spawn(async move {
-            let start = tokio::time::Instant::now();
+            let start = clock::timer_now();
             let upload = AssertUnwindSafe(uploader.upload(&task)).catch_unwind();
             let outcome = upload.await.unwrap_or_else(|_| Outcome::panicked());
-            let took = start.elapsed();
+            let took = clock::timer_now().saturating_duration_since(start);
             TaskResult::Uploaded(Box::new(UploadResult { job, permit, outcome, took }))
         });
     }
@@ -235,7 +235,7 @@ impl Engine {
             kind,
             reason: reason.to_owned(),
             identity,
-            config: self.config.fingerprint.clone(),
+            config: self.options.fingerprint.clone(),
             at: now.wall_seconds(),
         }
     }
@@ -252,8 +252,8 @@ impl Engine {
         let existing = self.existing.get(usize::from(index)).copied();
         FilePolicy {
             upload_existing: existing.unwrap_or(UploadExisting::BaselineIsComplete),
-            bytes_max: self.config.file_bytes_max,
-            config: self.config.fingerprint.clone(),
+            bytes_max: self.options.file_bytes_max,
+            config: self.options.fingerprint.clone(),
             retry_problems: match self.mode {
                 Mode::Daemon { .. } => RetryProblems::Transient,
                 Mode::Once => RetryProblems::All,

@@ -2,12 +2,12 @@
 //!
 //! None of them shows a key, and none is written per event of the kernel.
 
+use std::path::Path;
 use std::time::Duration;
 
 use s3up_core::Size;
 
 use super::scan_job::ScanResult;
-use crate::config::Config;
 use crate::files::watch::Watch;
 use crate::scanning::scan::Report;
 use crate::watching::Degraded;
@@ -21,14 +21,14 @@ const WATCHES_ADVISED: usize = 524_288;
 
 pub(super) const NEVER_SETTLED: &str = "never settled: the file keeps changing";
 
-pub(super) fn started(config: &Config) {
+pub(super) fn started(server: &str, watches: usize, database: &Path, upload_existing: bool) {
     tracing::info!(
         event = "started",
         version = env!("CARGO_PKG_VERSION"),
-        server = config.server.url.as_str(),
-        watches = config.watches.len(),
-        database = %config.database.display(),
-        upload_existing = config.upload_existing,
+        server,
+        watches,
+        database = %database.display(),
+        upload_existing,
     );
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
@@ -56,7 +55,7 @@ impl ScanJob {
     }
 
     async fn scan(&self, watch: &Arc<Watch>, policy: &FilePolicy) -> ScanResult {
-        let start = Instant::now();
+        let start = clock::timer_now();
         let degraded = match &self.watcher {
             Some(watcher) => watcher.add_watches(watch.index).await,
             None => None,
@@ -71,7 +70,8 @@ impl ScanJob {
         if complete {
             self.complete(watch, &report).await;
         }
-        ScanResult { watch: watch.index, report, complete, degraded, took: start.elapsed() }
+        let took = clock::timer_now().saturating_duration_since(start);
+        ScanResult { watch: watch.index, report, complete, degraded, took }
     }
 
     async fn compare(&self, watch: &Arc<Watch>, policy: FilePolicy) -> Result<Report, ScanError> {

@@ -1,7 +1,7 @@
 //! Opens files of a watch, confined to its root: no path leads out of it, and
 //! no symlink below it is followed.
 //!
-//! `openat2` resolves every path from a descriptor of the root. A symlink
+//! [`open_confined`] resolves every path from a descriptor of the root. A symlink
 //! anywhere in the path (`uploads/x -> /etc/passwd`), created at any moment, is
 //! an error and not a read. The root itself may be reached through symlinks,
 //! because sites are deployed that way (`current -> release-7`).
@@ -15,13 +15,10 @@ use std::path::Path;
 
 use rustix::ffi::CStr;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, fstat, openat, openat2,
-    statat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, fstat, openat, statat,
 };
 use rustix::io::Errno;
-
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+use s3up_cli::open_confined;
 
 /// Buffer of one `getdents` call: room for several hundred entries.
 const LISTING_BYTES: usize = 32 * 1024;
@@ -54,9 +51,9 @@ impl Root {
     /// Opens a folder to list it. Fails with `EXDEV` if the path crosses a mount
     /// point; a bind mount could otherwise lead in circles.
     pub fn folder(&self, path: &Path) -> io::Result<Folder> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let fd = openat2(&self.fd, path, flags, Mode::empty(), BENEATH | ResolveFlags::NO_XDEV)?;
+        let fd = open_confined(&self.fd, path, flags, ResolveFlags::NO_XDEV)?;
         Ok(Folder { fd })
     }
 
@@ -64,20 +61,19 @@ impl Root {
     /// may have been replaced since it was checked here. `NONBLOCK` makes opening
     /// a FIFO return at once.
     pub fn file(&self, path: &Path) -> io::Result<(File, Stat)> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
         // Only regular files are opened: opening a device may have effects.
         if !is_regular(&self.stat(path)?) {
             return Err(Errno::LOOP.into());
         }
-        let fd = openat2(&self.fd, path, flags, Mode::empty(), BENEATH)?;
+        let fd = open_confined(&self.fd, path, flags, ResolveFlags::empty())?;
         let stat = fstat(&fd)?;
         Ok((File::from(fd), stat))
     }
 
     /// Returns the metadata of `path`. A symlink is not followed.
     pub fn stat(&self, path: &Path) -> io::Result<Stat> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat2(&self.fd, path, flags, Mode::empty(), BENEATH)?;
+        let fd = open_confined(&self.fd, path, OFlags::PATH, ResolveFlags::empty())?;
         Ok(fstat(&fd)?)
     }
 }

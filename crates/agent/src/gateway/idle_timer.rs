@@ -16,6 +16,7 @@ use reqwest::Response;
 use tokio::time::Instant;
 
 use super::error::GatewayError;
+use crate::clock;
 
 /// Size of a piece. A slow line moves one of them within the time limit.
 pub(super) const PIECE_BYTES: usize = 256 * 1024;
@@ -28,11 +29,12 @@ pub(super) struct IdleTimer {
 
 impl IdleTimer {
     pub(super) fn start() -> IdleTimer {
-        IdleTimer { start: Instant::now(), progressed_ms: Arc::default() }
+        IdleTimer { start: clock::timer_now(), progressed_ms: Arc::default() }
     }
 
     pub(super) fn note_progress(&self) {
-        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let elapsed = clock::timer_now().saturating_duration_since(self.start);
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         self.progressed_ms.store(elapsed, Ordering::Relaxed);
     }
 
@@ -43,7 +45,7 @@ impl IdleTimer {
         request: impl Future<Output = reqwest::Result<Response>>,
     ) -> Result<Response, GatewayError> {
         let mut request = pin!(request);
-        while let Some(rest) = self.rest(idle, Instant::now()) {
+        while let Some(rest) = self.rest(idle, clock::timer_now()) {
             tokio::select! {
                 response = &mut request => return response.map_err(GatewayError::unreachable),
                 () = tokio::time::sleep(rest) => {}

@@ -63,7 +63,7 @@ pub enum UploadExisting {
     BaselineIsComplete,
 }
 
-/// Which recorded problems are retried now.
+/// The recorded problems that are retried now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryProblems {
     /// None: only report them.

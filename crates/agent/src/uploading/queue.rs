@@ -3,8 +3,8 @@
 //! It is keyed by path: a path is here once, however often it changed, so memory
 //! grows with the number of files and not of events. Short files (one part) and
 //! long ones have a lane each, so that a long file never delays the short ones.
-//! A path that changes during its upload is marked, and [`Queue::finish`] tells
-//! so.
+//! A path that changes during its upload is marked, and [`Queue::finish`] returns
+//! that.
 //!
 //! Pure: no clock, no channel.
 
@@ -290,7 +290,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in whatever task: no path is in two slots, none is
+        /// In any order of calls, no path is in two slots, none is
         /// lost, and the lanes keep their limits.
         #[test]
         fn every_path_is_in_exactly_one_slot(steps in proptest::collection::vec((0u8..6, 0u32..8, 0u64..200), 0..300)) {

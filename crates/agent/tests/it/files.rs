@@ -1,4 +1,4 @@
-//! Which files are uploaded, with which content and under which name.
+//! The files that are uploaded, their content and their names.
 
 use std::ffi::OsStr;
 use std::fs;

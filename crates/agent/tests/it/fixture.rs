@@ -229,7 +229,7 @@ impl Running {
 
 /// Waits for a condition.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let start = tokio::time::Instant::now();
+    let start = s3up_testkit::CLOCK.start();
     while !condition().await {
         assert!(start.elapsed() < DEADLINE, "timed out while waiting until {what}");
         tokio::time::sleep(CHECK_EVERY).await;

@@ -56,7 +56,7 @@ impl Process {
 
     /// Returns the exit code. Fails after the ten seconds that a stop may take.
     pub async fn wait(&mut self) -> Option<i32> {
-        let start = tokio::time::Instant::now();
+        let start = s3up_testkit::CLOCK.start();
         let mut status = None;
         until("it ends", async || {
             status = self.child.try_wait().expect("a child");

@@ -19,12 +19,12 @@ const SEGMENT_BYTES_MIN: u64 = 8 << 20;
 pub struct Segment {
     // Drop order: the file is closed before its space is released.
     file: File,
-    taken: Taken,
+    used: UsedSpace,
     limit: usize,
 }
 
 /// The space that a file uses.
-struct Taken {
+struct UsedSpace {
     /// Only the writer changes this.
     bytes: AtomicUsize,
     space: Space,
@@ -53,12 +53,12 @@ impl Segment {
             .map_err(|source| SpoolError::Create { folder: spool.folder.clone(), source })?;
         space.opened();
         let limit = usize::try_from(segment_bytes(space.limit_bytes())).unwrap_or(usize::MAX);
-        let taken = Taken { bytes: AtomicUsize::new(0), space: space.clone() };
-        Ok(Segment { file, taken, limit })
+        let used = UsedSpace { bytes: AtomicUsize::new(0), space: space.clone() };
+        Ok(Segment { file, used, limit })
     }
 
     fn len(&self) -> usize {
-        self.taken.bytes.load(Ordering::Relaxed)
+        self.used.bytes.load(Ordering::Relaxed)
     }
 
     /// True if another piece fits.
@@ -67,7 +67,7 @@ impl Segment {
     }
 }
 
-impl Drop for Taken {
+impl Drop for UsedSpace {
     fn drop(&mut self) {
         self.space.closed(self.bytes.load(Ordering::Relaxed));
     }
@@ -93,7 +93,7 @@ pub fn append(
         }
         return Err(SpoolError::Write { folder: spool.folder.clone(), source });
     }
-    segment.taken.bytes.store(offset + bytes.len(), Ordering::Relaxed);
+    segment.used.bytes.store(offset + bytes.len(), Ordering::Relaxed);
     let piece = Piece {
         segment: segment.clone(),
         spool: spool.clone(),

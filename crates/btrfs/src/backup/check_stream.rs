@@ -6,7 +6,7 @@ use s3up_repository::names::SnapshotName;
 
 use crate::plan::decide::Step;
 
-/// Why a stream is not the one that was planned.
+/// The reason why a stream is not the one that was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamMismatch {
     #[error("the stream holds the snapshot {found:?}, expected {expected}")]

@@ -1,4 +1,4 @@
-//! Why a backup failed.
+//! The reason why a backup failed.
 
 use btrfs_host::send::SendError;
 use btrfs_host::spool::SpoolError;

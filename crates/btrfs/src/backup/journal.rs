@@ -51,7 +51,7 @@ pub struct Journal {
     pub identity: Option<Identity>,
     pub known: AlreadyUploaded,
     pub acknowledged_bytes: u64,
-    /// When the last line was written.
+    /// Time at which the last line was written.
     pub acknowledged_at: Timestamp,
     /// Length of the valid lines.
     pub good_bytes: u64,

@@ -18,7 +18,7 @@ use super::journal::{Header, Line, encode};
 
 /// More than arrive while a slow disk writes one line.
 const WAITING_MAX: usize = 1024;
-/// How long to wait for the disk at the end of an upload.
+/// Time to wait for the disk at the end of an upload.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(10);
 
 pub struct Writer {

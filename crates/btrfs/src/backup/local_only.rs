@@ -15,9 +15,9 @@ use crate::snapshots::dir::{SnapshotDir, snapshots_in};
 use crate::snapshots::record::{RunId, State};
 use s3up_cli::ShutdownSignal;
 
-/// Snapshots that were made, and failures.
+/// The result of `backup --no-s3`: snapshots that were made, and failures.
 #[derive(Debug, Default)]
-pub struct Made {
+pub struct LocalSnapshots {
     pub snapshots: Vec<SnapshotName>,
     pub failed: Vec<(SubvolumeName, Failure)>,
 }
@@ -28,9 +28,9 @@ pub async fn snapshot(
     retain: usize,
     now: Timestamp,
     shutdown: &ShutdownSignal,
-) -> Result<Made, getrandom::Error> {
+) -> Result<LocalSnapshots, getrandom::Error> {
     let run = RunId::random()?;
-    let mut made = Made::default();
+    let mut made = LocalSnapshots::default();
     for subvolume in subvolumes {
         let snapshot = match shutdown.received() {
             None => make(snapshot_dir, subvolume, now, &run).await,

@@ -20,14 +20,14 @@ use s3up_store::{
 };
 use tokio::sync::mpsc;
 
-use super::{Backup, Job};
+use super::context::{Backup, Job};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
 use crate::backup::journal_writer::{self, Writer};
 use crate::plan::decide::Step;
 use crate::plan::observed::{Proof, StreamSettings};
 use crate::plan::resume::Resumption;
-use crate::snapshots::cleanup::LeftBy;
+use crate::snapshots::cleanup::CreatedBy;
 
 /// A host that sleeps every night freezes a long send more than once. A host whose
 /// streams are never sound must not upload for ever.
@@ -71,7 +71,7 @@ impl Backup {
     /// what is in the bucket, so that is removed first.
     async fn prepare_replay(&self, job: &Job<'_>) -> bool {
         self.journal(job).await.is_some()
-            || self.cleanup().clear(&job.backup, &job.run, LeftBy::ThisRun).await
+            || self.cleanup().clear(&job.backup, &job.run, CreatedBy::ThisRun).await
     }
 
     /// Removes a chunk of a different stream, and all later ones.

@@ -4,10 +4,10 @@ use anyhow::{Context, anyhow};
 use btrfs_host::compressed::{self, Form};
 use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::backup::error::Failure;
-use btrfs_to_s3::backup::local_only::{self, Made};
+use btrfs_to_s3::backup::local_only::{self, LocalSnapshots};
 use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
 use btrfs_to_s3::config::Config;
-use btrfs_to_s3::notify::Ended;
+use btrfs_to_s3::notify::RunResult;
 use btrfs_to_s3::plan::decide::Trigger;
 use btrfs_to_s3::snapshots::dir::SnapshotDir;
 use btrfs_to_s3::snapshots::record::{RUN_METADATA, Records, RunId};
@@ -28,9 +28,9 @@ pub async fn run(config: &Config, trigger: Trigger, names: &[String]) -> anyhow:
     let outcome = back_up(config, trigger, names).await;
     if let Some(notify) = &config.notify {
         match &outcome {
-            Ok(_) => notify.report(Ended::Well).await,
+            Ok(_) => notify.report(RunResult::Succeeded).await,
             Err(err) if is_locked(err) => {}
-            Err(err) => notify.report(Ended::Badly { error: &format!("{err:#}") }).await,
+            Err(err) => notify.report(RunResult::Failed { error: &format!("{err:#}") }).await,
         }
     }
     outcome
@@ -145,7 +145,7 @@ pub async fn run_without_s3(config: &Config, names: &[String]) -> anyhow::Result
     let snapshot_dir = SnapshotDir { btrfs: &btrfs, base_dir: &config.base_dir, records: &records };
     let now = now().timestamp();
     let made = local_only::snapshot(snapshot_dir, &subvolumes, config.retain, now, &shutdown).await;
-    let Made { snapshots, failed } = made.context("choose a name for this run")?;
+    let LocalSnapshots { snapshots, failed } = made.context("choose a name for this run")?;
     exit_of(Operation::Snapshot, snapshots.len(), failed)
 }
 

@@ -17,7 +17,7 @@ use s3up_store::Versioning;
 use super::lock::lock;
 use super::{CLOCK, Output, PROBE_RETRY_FOR, connect, log_start, now, print, select, stopped_by};
 use crate::commands::show::json;
-use crate::commands::show::prune::{PruneLine, to_table};
+use crate::commands::show::prune::{PruneLine, to_lines, to_table};
 
 /// A backup does not wait longer than this; the next run prunes as well.
 const RETRY_FOR_AFTER_BACKUP: Duration = Duration::from_secs(300);
@@ -189,8 +189,7 @@ pub async fn run_orphans(
                 continue;
             }
         };
-        let keys = found.keys.iter().map(|key| format!("{:?}\n", key.as_str()));
-        print(&keys.collect::<String>())?;
+        print(&to_lines(&found.keys))?;
         warn_of_versions(&bucket, config, found.bytes).await?;
         if operation == Operation::Delete {
             let left = bucket.store.delete_many(&found.keys, bucket.retry_for).await?;

@@ -11,13 +11,16 @@ pub const LINKED_MAX: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub struct HardLinks {
-    seen: HashMap<u64, FirstSight>,
+    seen: HashMap<u64, SeenInode>,
     pub forgotten: bool,
 }
 
+/// A source inode of which a name was met.
 #[derive(Debug)]
-struct FirstSight {
+struct SeenInode {
+    /// Inode of the restored tree under that name.
     restored: u64,
+    /// Number of names that were not met yet.
     names_left: u64,
 }
 
@@ -50,7 +53,7 @@ impl HardLinks {
         if self.seen.len() >= LINKED_MAX {
             self.forgotten = true;
         } else {
-            self.seen.insert(source, FirstSight { restored, names_left: names - 1 });
+            self.seen.insert(source, SeenInode { restored, names_left: names - 1 });
         }
         Name::First
     }

@@ -26,7 +26,7 @@ pub enum Source {
     },
 }
 
-/// How a restored tree was verified.
+/// The extent to which a restored tree was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     Compared {
@@ -40,7 +40,7 @@ pub enum Proof {
     },
 }
 
-/// How much of a restored tree is compared.
+/// Settings of a comparison of a restored tree.
 #[derive(Clone, Debug)]
 pub struct CompareOptions {
     pub extent: Extent,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use btrfs_host::root_times::RootTimes;
 use s3up_core::progress::ProgressSink;
 
-/// How much of a restored tree is compared with its source.
+/// The part of a restored tree that is compared with its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Every entry, and every byte of every file.

@@ -8,6 +8,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+/// A century; a longer interval is a typing error.
+pub const EVERY_DAYS_MAX: u32 = 36_500;
+
 #[derive(Debug, Deserialize)]
 pub struct Raw {
     #[serde(default)]

@@ -17,9 +17,9 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
     }
     let min_age = match raw.min_age_days {
         None => MinAge::ByClass,
-        Some(days) if days <= super::EVERY_DAYS_MAX => MinAge::Days(days),
+        Some(days) if days <= raw::EVERY_DAYS_MAX => MinAge::Days(days),
         Some(days) => {
-            let what = format!("is {days}, expected 0 to {}", super::EVERY_DAYS_MAX);
+            let what = format!("is {days}, expected 0 to {}", raw::EVERY_DAYS_MAX);
             return Err(source.invalid("retention.min_age_days", what));
         }
     };

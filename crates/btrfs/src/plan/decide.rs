@@ -19,7 +19,7 @@ use crate::plan::schedule::{NextDue, Schedule};
 /// clock, so its real age is unknown.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Why a run looks at a subvolume.
+/// The reason why a run looks at a subvolume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// The timer fired; the schedule decides.
@@ -48,7 +48,7 @@ pub enum Step {
     },
 }
 
-/// Why a full is made.
+/// The reason why a full is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     FirstBackup,
@@ -99,7 +99,7 @@ pub enum Why {
     },
 }
 
-/// Why an incremental is made now.
+/// The reason why an incremental is made now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNow {
     Requested,

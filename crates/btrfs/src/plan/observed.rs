@@ -39,7 +39,7 @@ pub struct ReceivedSnapshot {
     pub made_transid: u64,
 }
 
-/// How a parent was matched with its manifest.
+/// The proof that a parent is the snapshot of its manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// The parent is the very snapshot that was sent.
@@ -76,11 +76,11 @@ pub struct JournalFacts {
     /// the stream.
     pub identity: Option<Identity>,
     pub acknowledged_bytes: u64,
-    /// When the last line was written.
+    /// Time at which the last line was written.
     pub acknowledged_at: Timestamp,
 }
 
-/// How a stream is cut into objects and stored.
+/// Settings by which a stream is cut into objects and stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSettings {
     pub part_bytes: u64,
@@ -90,7 +90,7 @@ pub struct StreamSettings {
     pub form: String,
 }
 
-/// Why a journal cannot be used.
+/// The reason why a journal cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error("the journal is missing")]

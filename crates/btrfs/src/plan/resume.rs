@@ -56,7 +56,7 @@ pub struct Now<'a> {
     pub parent: Option<(SnapshotName, Identity, Proof)>,
 }
 
-/// Why an interrupted backup is not resumed but started over.
+/// The reason why an interrupted backup is not resumed but started over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotResumable {
     FullRequested,

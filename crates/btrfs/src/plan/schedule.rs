@@ -21,7 +21,7 @@ pub struct Schedule {
     pub run_at: Time,
 }
 
-/// When the next backup is due, and of which kind.
+/// Time at which the next backup is due, and its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub at: Timestamp,

@@ -3,7 +3,7 @@
 use s3up_repository::chain::ChainEntry;
 
 use crate::compare::{self, CompareError, Proof};
-use crate::restore::Restore;
+use crate::restore::context::Restore;
 use crate::restore::error::RestoreError;
 
 impl Restore<'_> {

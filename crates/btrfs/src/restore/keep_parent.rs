@@ -7,7 +7,7 @@ use s3up_core::error_chain;
 use s3up_repository::chain::Chain;
 use s3up_repository::names::SnapshotName;
 
-use super::Restore;
+use super::context::Restore;
 use super::error::RestoreError;
 use super::preflight;
 use super::request::Request;
@@ -31,19 +31,22 @@ impl Restore<'_> {
         if let Keep::ForBackups { base_dir, .. } = &request.keep
             && base_dir.join(name.to_string()).symlink_metadata().is_ok()
         {
-            tracing::info!(event = "parent_not_kept", snapshot = %name, "a snapshot of that name exists");
+            tracing::info!(event = "received_parent_not_stored", snapshot = %name, "a snapshot of that name exists");
             return None;
         }
         let received = staging.path_of(last);
         match self.keep_as(request, &received, &name).await {
             Ok(path) => {
                 let path_shown = path.display();
-                tracing::info!(event = "parent_kept", path = %path_shown, "the next backup can be an incremental");
+                tracing::info!(event = "received_parent_stored", path = %path_shown, "the next backup can be an incremental");
                 Some(path)
             }
             Err(err) => {
                 let why = error_chain(&err);
-                tracing::warn!(event = "parent_not_kept", "the next backup will be a full: {why}");
+                tracing::warn!(
+                    event = "received_parent_not_stored",
+                    "the next backup will be a full: {why}"
+                );
                 None
             }
         }
@@ -74,7 +77,7 @@ impl Restore<'_> {
                 Err(_) => "the pointer to the newest backup cannot be read",
             },
         };
-        tracing::info!(event = "parent_not_kept", manifest = %newest.key, "{why_not}");
+        tracing::info!(event = "received_parent_not_stored", manifest = %newest.key, "{why_not}");
         None
     }
 

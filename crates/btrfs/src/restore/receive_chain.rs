@@ -17,13 +17,13 @@ use s3up_core::progress::Progress;
 use s3up_repository::fetch::{FetchEntry, FetchError, FetchPlan};
 use s3up_store::DownloadSequence;
 
+use super::context::{Restore, digest};
 use super::error::RestoreError;
 use super::preflight;
 use super::receive_pump::{PumpResult, ReceivePump, Stopped};
 use super::uuid_rewrite::UuidRewrite;
 use super::verified_stream::{Refused, VerifiedStream};
 use super::writeback::{Pages, Writeback};
-use super::{Restore, digest};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
 
 /// Everything that the backups of a chain share while they are received.

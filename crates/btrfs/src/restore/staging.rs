@@ -74,7 +74,7 @@ impl Staging {
     }
 
     /// Returns the staging directory of an interrupted restore, if there is one.
-    pub fn left(target: &Path) -> Result<Option<Staging>, StagingError> {
+    pub fn find(target: &Path) -> Result<Option<Staging>, StagingError> {
         let folder = folder_for(target, SUFFIX);
         match folder.symlink_metadata() {
             Ok(_) => Staging::take(folder).map(Some),
@@ -84,7 +84,7 @@ impl Staging {
 
     /// Returns how many backups of this chain an earlier restore has received. Takes no lock and
     /// changes nothing, since a restore may be running there.
-    pub async fn whole_left(
+    pub async fn count_received(
         btrfs: &Btrfs,
         target: &Path,
         chain: &[Sha256Digest],
@@ -172,7 +172,7 @@ impl Staging {
 
     /// Records that this subvolume is about to be renamed to the target.
     pub fn note_rename(&mut self, uuid: String) -> Result<(), StagingError> {
-        self.progress.handed_over = Some(uuid);
+        self.progress.renamed_uuid = Some(uuid);
         self.note()
     }
 

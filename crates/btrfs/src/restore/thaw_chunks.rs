@@ -6,7 +6,7 @@ use s3up_core::Key;
 use s3up_repository::chain::ChainEntry;
 use s3up_repository::thaw::{Mode, Thaw, chunks_of};
 
-use super::Restore;
+use super::context::Restore;
 use super::error::RestoreError;
 
 impl Restore<'_> {

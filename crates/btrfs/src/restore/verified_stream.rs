@@ -39,7 +39,7 @@ pub enum Released<'a> {
     Held(&'a [u8]),
 }
 
-/// Why a stream is not released any further.
+/// The reason why a stream is not released any further.
 #[derive(Debug)]
 pub enum Refused {
     Stream(StreamError),

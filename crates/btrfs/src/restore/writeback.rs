@@ -24,7 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use rustix::fs::{Advice, FileType, Mode, OFlags, ResolveFlags, fadvise, fstat, openat2, syncfs};
+use rustix::fs::{Advice, FileType, OFlags, ResolveFlags, fadvise, fstat, syncfs};
+use s3up_cli::open_confined;
 use tokio::task::JoinSet;
 
 /// Bytes between two syncs. Each sync commits a btrfs transaction: this is rare enough for a
@@ -173,9 +174,7 @@ fn drop_all(folder: &File, files: &[PathBuf]) {
 /// (`POSIX_FADV_DONTNEED`). The stream may have replaced the file by now, so only a regular
 /// file is opened: opening a device may have effects.
 fn drop_pages(folder: &File, path: &Path) -> io::Result<()> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let found = openat2(folder, path, flags, Mode::empty(), beneath)?;
+    let found = open_confined(folder, path, OFlags::PATH, ResolveFlags::empty())?;
     if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
         return Ok(());
     }
@@ -206,7 +205,8 @@ mod tests {
         symlink("/etc/passwd", dir.path().join("link")).unwrap();
         symlink("sub", dir.path().join("detour")).unwrap();
         let fifo = dir.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
         // Opening the FIFO would block until a writer opens it.
         for path in ["file", "sub/file", "sub", "fifo", "link"] {
             drop_pages(&folder, Path::new(path)).unwrap();

@@ -123,7 +123,7 @@ impl Cleanup<'_> {
         }
         for name in &cleanup_plan.unpublished {
             if let Some(run) = run_of(name) {
-                self.remove_unpublished(name, run, LeftBy::EarlierRun).await;
+                self.remove_unpublished(name, run, CreatedBy::EarlierRun).await;
             }
         }
         for name in &cleanup_plan.expired {
@@ -133,16 +133,21 @@ impl Cleanup<'_> {
 
     /// Removes what an unpublished backup left in the bucket and on disk, then its
     /// record.
-    pub async fn remove_unpublished(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) {
-        if self.clear(name, run, left_by).await {
+    pub async fn remove_unpublished(
+        &self,
+        name: &SnapshotName,
+        run: &RunId,
+        created_by: CreatedBy,
+    ) {
+        if self.clear(name, run, created_by).await {
             self.snapshot_dir.remove(name).await;
         }
     }
 
     /// Removes what an unpublished backup left in the bucket. Returns `false` if
     /// anything is left, after a warning.
-    pub async fn clear(&self, name: &SnapshotName, run: &RunId, left_by: LeftBy) -> bool {
-        let removal = Removal { cleanup: self, backup: name, run, limit: left_by.time_max() };
+    pub async fn clear(&self, name: &SnapshotName, run: &RunId, created_by: CreatedBy) -> bool {
+        let removal = Removal { cleanup: self, backup: name, run, limit: created_by.time_max() };
         removal.within_limit(removal.everything()).await
     }
 
@@ -223,18 +228,18 @@ impl Removal<'_> {
     }
 }
 
-/// Which run left the objects.
+/// The run that created the objects to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftBy {
+pub enum CreatedBy {
     EarlierRun,
     ThisRun,
 }
 
-impl LeftBy {
+impl CreatedBy {
     fn time_max(self) -> Duration {
         match self {
-            LeftBy::EarlierRun => SWEEP_TIME_MAX,
-            LeftBy::ThisRun => UNDO_TIME_MAX,
+            CreatedBy::EarlierRun => SWEEP_TIME_MAX,
+            CreatedBy::ThisRun => UNDO_TIME_MAX,
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Entry {
     pub manifest: Result<Manifest, String>,
 }
 
-/// How a backup relates to the published chain.
+/// Relation of a backup to the published chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publication {
     /// Part of the chain that the pointer leads to.

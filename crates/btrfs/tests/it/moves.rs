@@ -82,7 +82,7 @@ async fn the_next_backup_after_a_disaster_is_an_incremental_and_a_third_host_res
     let restored = restore_without_file(&world, &data, &[]).await;
 
     assert!(restored.stderr.contains("backups=6"), "{}", restored.stderr);
-    assert!(restored.stderr.contains("event=parent_kept"), "{}", restored.stderr);
+    assert!(restored.stderr.contains("event=received_parent_stored"), "{}", restored.stderr);
     assert_same_tree(&world.subvolume("data"), &data);
     assert_eq!(names_in(second.path()), [".data.btrfs-to-s3-parent", "data", "snapshots"]);
     moves_to(&world, world.fs.path(), second.path());
@@ -205,7 +205,7 @@ async fn no_parent_is_kept_for_an_older_backup_or_with_no_keep_parent() {
         if let Some(says) = says {
             assert!(ran.stderr.contains(says), "{}", ran.stderr);
         }
-        assert!(!ran.stderr.contains("event=parent_kept"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("event=received_parent_stored"), "{}", ran.stderr);
     }
     assert_eq!(names_in(second.path()), ["dropped", "older", "snapshots"]);
 }

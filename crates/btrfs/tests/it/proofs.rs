@@ -1,4 +1,4 @@
-//! How a restore is verified: against the source snapshot if this host has it, else by the
+//! The verification of a restore: against the source snapshot if this host has it, else by the
 //! checksums of the stream.
 
 use std::fs;

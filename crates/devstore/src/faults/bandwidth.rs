@@ -26,7 +26,7 @@ pub(crate) struct SharedBandwidth(Mutex<State>);
 #[derive(Default)]
 struct State {
     bytes_per_second: Option<NonZeroU64>,
-    /// When the bytes recorded for each direction have passed.
+    /// Time at which the bytes recorded for each direction have passed.
     inward_free_at: Option<Instant>,
     outward_free_at: Option<Instant>,
 }

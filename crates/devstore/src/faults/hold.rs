@@ -31,7 +31,7 @@ pub struct HeldCall {
     stage: Arc<watch::Sender<Stage>>,
 }
 
-/// Which call to hold. The server keeps one for each [`HeldCall`].
+/// Selects the call to hold. The server keeps one for each [`HeldCall`].
 pub(super) struct HoldRule {
     /// `None` for any operation.
     op: Option<Op>,

@@ -16,7 +16,7 @@ use crate::storage::disk::{self, Disk, OpenError, io_error};
 pub(crate) struct Loaded {
     pub(crate) buckets: BTreeMap<String, Bucket>,
     pub(crate) order: u64,
-    /// How far the clock was advanced.
+    /// Time by which the clock was advanced.
     pub(crate) ahead: Duration,
 }
 

@@ -212,7 +212,7 @@ pub fn is_broken<T, E>(result: &Result<T, SdkError<E>>) -> bool {
 
 /// Returns how long `work` takes.
 pub async fn time_of<T>(work: impl Future<Output = T>) -> Duration {
-    let started_at = tokio::time::Instant::now();
+    let started_at = s3up_testkit::CLOCK.start();
     work.await;
     started_at.elapsed()
 }

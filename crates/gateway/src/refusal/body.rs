@@ -8,7 +8,7 @@ use s3up_core::Code;
 
 use super::Refusal;
 
-/// Why a body could not be read. It travels inside an [`io::Error`].
+/// The reason why a body could not be read. It travels inside an [`io::Error`].
 #[derive(Clone, Debug)]
 pub(crate) enum BodyError {
     TooSlow {

@@ -20,12 +20,12 @@ use tokio_util::io::StreamReader;
 use crate::refusal::body::BodyError;
 use crate::stopwatch::Stopwatch;
 
-/// After waiting for a client this long in total …
+/// Total time of waiting for a client in which [`RATE_BYTES_MIN`] must arrive.
 const RATE_WINDOW: Duration = Duration::from_secs(30);
-/// … at least this much must have arrived (1 KiB/s).
+/// Minimum number of bytes per [`RATE_WINDOW`], which makes 1 KiB/s.
 const RATE_BYTES_MIN: u64 = 30 << 10;
-/// A refusal of an unread body could be lost when the connection closes, so up
-/// to this much of the body is read first.
+/// Maximum number of bytes of an unread body that are read before a refusal, which could
+/// otherwise be lost when the connection closes.
 pub(crate) const DRAIN_BYTES_MAX: u64 = 1 << 20;
 pub(crate) const DRAIN_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -62,7 +62,7 @@ pub(crate) struct MinRateStream<S> {
     waiting: Option<(Stopwatch, Pin<Box<Sleep>>)>,
 }
 
-/// How much longer the gateway may wait for a client: pure bookkeeping.
+/// Time for which the gateway may still wait for a client. Pure.
 #[derive(Debug)]
 struct WaitAllowance {
     left: Duration,

@@ -7,6 +7,9 @@ use s3up_store::Length;
 use crate::clients::{ClientPolicy, Right};
 use crate::refusal::Refusal;
 
+/// A long upload holds one buffer while it fills the next.
+pub(crate) const BUFFERS_PER_UPLOAD_MIN: u64 = 2;
+
 /// The length of a file as its request announces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AnnouncedLength {
@@ -16,7 +19,7 @@ pub(crate) enum AnnouncedLength {
     Unknown,
 }
 
-/// How an admitted file is uploaded.
+/// Length and part length of an admitted file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
     pub length: Length,

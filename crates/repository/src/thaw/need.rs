@@ -33,7 +33,7 @@ pub struct ThawState {
     pub under_way: usize,
     pub to_request: Vec<Key>,
     pub to_extend: Vec<Key>,
-    /// When the first copy expires; `None` if there are no copies.
+    /// Time at which the first copy expires; `None` if there are no copies.
     pub expires_at: Option<SystemTime>,
 }
 

@@ -23,7 +23,7 @@ pub struct Read {
     /// Chunks that must be thawed first. If there are any, nothing of the backup is
     /// read.
     pub archived: Vec<Key>,
-    /// How the content differs from what was sent.
+    /// Difference between the content and what was sent.
     pub damage: Option<String>,
 }
 

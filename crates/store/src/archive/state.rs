@@ -26,7 +26,7 @@ pub enum ArchiveState {
     },
 }
 
-/// How fast S3 thaws an object; the faster, the more expensive.
+/// Speed at which S3 thaws an object; a faster one is more expensive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// Minutes. S3 does not offer it for `DEEP_ARCHIVE`.

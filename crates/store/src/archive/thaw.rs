@@ -25,15 +25,15 @@ use crate::error::{Kind, StoreError};
 use crate::settings::Profile;
 use crate::transport::connect::Store;
 
-/// How to thaw objects.
+/// Settings of a thaw.
 #[derive(Clone, Copy, Debug)]
 pub struct Thaw {
     pub tier: Tier,
-    /// How many days the copies stay, at least 1.
+    /// Number of days that the copies stay, at least 1.
     pub days: u32,
     /// Maximum number of calls in flight, at least 1.
     pub in_flight: usize,
-    /// How long to retry a failing call.
+    /// Time for which a failing call is retried.
     pub retry_for: Duration,
 }
 

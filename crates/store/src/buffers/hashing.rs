@@ -38,7 +38,7 @@ pub(crate) fn crc64_combine(first: Crc64Nvme, second: Crc64Nvme, second_len: u64
     Crc64Nvme(crc_fast::checksum_combine(ALGORITHM, first.0, second.0, second_len))
 }
 
-/// Which SHA-256 digests a chain computes.
+/// The SHA-256 digests that a chain computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Digests {
     OfWhole,

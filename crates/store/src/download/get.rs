@@ -25,9 +25,9 @@ pub struct Get {
     /// Maximum number of parts that are being fetched or wait for the reader, at
     /// least 1.
     pub in_flight: usize,
-    /// How long to retry a failing call without a byte of progress.
+    /// Time for which a failing call is retried without a byte of progress.
     pub retry_for: Duration,
-    /// How long to wait for a buffer; `None` means forever.
+    /// Time to wait for a buffer; `None` means forever.
     pub buffer_wait: Option<Duration>,
     /// The share of the pool that the download may use; `None` means all of it.
     pub share: Option<Share>,

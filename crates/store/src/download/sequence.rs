@@ -69,7 +69,7 @@ struct Position {
     passed: u64,
 }
 
-/// How a whole object is verified.
+/// The verification of a whole object.
 enum WholeCheck {
     Crc64 {
         expected: Crc64Nvme,

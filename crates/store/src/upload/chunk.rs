@@ -8,7 +8,7 @@ use s3up_core::{Key, Sha256Digest};
 use crate::upload::part_splitter::Length;
 use crate::upload::put::{Overwrite, Put, Stored};
 
-/// How to store a stream as chunks.
+/// Settings of storing a stream as chunks.
 pub struct PutChunks<'a> {
     /// Returns the key of chunk 0, 1, 2…
     pub key_of: &'a (dyn Fn(u64) -> Key + Send + Sync),
@@ -26,7 +26,7 @@ pub struct PutChunks<'a> {
     pub storage_class: Option<String>,
     /// Maximum number of parts in flight, over all chunks, at least 1.
     pub in_flight: usize,
-    /// How long to retry a failing call.
+    /// Time for which a failing call is retried.
     pub retry_for: Duration,
 }
 

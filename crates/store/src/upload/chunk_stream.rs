@@ -20,7 +20,7 @@ use crate::upload::put::Put;
 use crate::upload::resume_log::{ProgressSender, ResumeState};
 use crate::upload::staged::{StagedUpload, split_error};
 
-/// How long to wait, when the stream fails, for chunks all of whose parts were
+/// Time to wait, when the stream fails, for chunks all of whose parts were
 /// acknowledged. A completion takes seconds, and a cancelled one may still take
 /// effect later.
 const COMPLETION_WAIT: Duration = Duration::from_secs(30);

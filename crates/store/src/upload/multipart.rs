@@ -21,7 +21,7 @@ use crate::upload::orphans::FailedAttempt;
 use crate::upload::parts::{PartListed, PartSent, compare};
 use crate::upload::put::{Facts, Put, Stored};
 
-/// How long an ending process waits for the ID of an upload that it will abort. S3
+/// Time that an ending process waits for the ID of an upload that it will abort. S3
 /// answers within a tenth of a second.
 const DROPPED_WAIT: Duration = Duration::from_secs(3);
 
@@ -167,7 +167,7 @@ impl Drop for Multipart {
     }
 }
 
-/// When each failed attempt started and ended.
+/// Start and end of each failed attempt.
 #[derive(Default)]
 struct FailedAttempts(Mutex<Vec<(Instant, Instant)>>);
 

@@ -16,7 +16,7 @@ use crate::upload::attributes::Attributes;
 use crate::upload::parts::{PartListed, PartSent};
 use crate::upload::put::{Facts, Put, Stored};
 
-/// How long to retry aborting an upload; after that a sweep aborts it.
+/// Time for which aborting an upload is retried; after that a sweep aborts it.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
 /// S3 may take minutes to assemble ten thousand parts.
 const COMPLETE_BYTES_ALLOWANCE: u64 = 32 << 20;

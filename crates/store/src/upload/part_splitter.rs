@@ -31,7 +31,7 @@ impl Length {
     }
 }
 
-/// How to wait for buffers.
+/// Limits of the wait for buffers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BufferWait {
     pub share: Option<Share>,

@@ -26,9 +26,9 @@ pub struct Put {
     pub storage_class: Option<String>,
     /// Maximum number of parts in flight, at least 1.
     pub in_flight: usize,
-    /// How long to retry a failing call.
+    /// Time for which a failing call is retried.
     pub retry_for: Duration,
-    /// How long to wait for a buffer; `None` means forever.
+    /// Time to wait for a buffer; `None` means forever.
     pub buffer_wait: Option<Duration>,
     /// The share of the pool that the upload may use; `None` means all of it.
     pub share: Option<Share>,

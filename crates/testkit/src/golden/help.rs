@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Redactions, assert_golden};
+use super::compare::assert_golden;
+use super::redactions::Redactions;
 
 const COLUMNS_MAX: usize = 80;
 /// Examples of each command.

@@ -8,7 +8,8 @@ use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Redactions, WRITE, difference, writes};
+use super::compare::{WRITE, difference, writes};
+use super::redactions::Redactions;
 
 const FENCE: &str = "```";
 const PROMPT: &str = "$ ";

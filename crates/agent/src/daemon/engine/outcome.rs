@@ -1,5 +1,5 @@
-//! How the outcome of an upload changes its file and the circuit breaker, and
-//! what is logged about it.
+//! Applies the outcome of an upload to its file and to the circuit breaker, and
+//! logs it.
 
 use std::time::Duration;
 
@@ -119,14 +119,14 @@ impl Engine {
         }
         // The file has a delay of its own, so that one that fails again and again
         // does not delay the others.
-        let delay = self.config.retry.delay(job.failures, failure.hint, random());
+        let delay = self.options.retry.delay(job.failures, failure.hint, random());
         self.queue.push_delayed(job, now.instant + delay);
     }
 
     /// True if `s3up scan` gives up: on everything if the gateway keeps failing, or
     /// on one file that keeps failing.
     fn is_hopeless(&mut self, job: &Job<Name>, hint: RetryHint) -> bool {
-        let tries_max = self.config.retry.quick_tries;
+        let tries_max = self.options.retry.quick_tries;
         self.gave_up |= hint.slow || self.breaker.failures() > tries_max;
         self.gave_up || job.failures > tries_max
     }

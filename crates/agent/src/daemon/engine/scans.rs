@@ -1,4 +1,4 @@
-//! When the engine scans, and what it does with the results.
+//! Starts the scans that are due, and takes their results.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -88,9 +88,9 @@ impl Engine {
         if no_watcher || self.scans.degraded.is_some() {
             // Scans take at most a tenth of the time, unless `scan_every` is shorter.
             let pause = DEGRADED_EVERY.max(self.scans.last_took * 10);
-            return pause.min(self.config.scan_every);
+            return pause.min(self.options.scan_every);
         }
-        self.config.scan_every.mul_f64(0.75 + 0.5 * random())
+        self.options.scan_every.mul_f64(0.75 + 0.5 * random())
     }
 
     /// Records whether all folders are watched, and logs a change once.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
 use crate::daemon::scan_job::{FoundFiles, ScanResult};
 use crate::daemon::stat_files::FileStatus;
 use crate::daemon::summary::Summary;
@@ -15,11 +14,12 @@ use crate::database::Reader;
 use crate::database::recorder::WriteRequest;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
-use crate::settling::{Now, SettleWheel};
+use crate::settling::{Now, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
 use crate::uploading::outcome::Outcome;
-use crate::uploading::queue::{Job, Queue};
+use crate::uploading::queue::{Job, LaneLimits, Queue};
+use crate::uploading::retry::RetryPolicy;
 use crate::uploading::upload::Uploader;
 use crate::watching::{Degraded, WatcherHandle};
 
@@ -56,10 +56,22 @@ pub(in crate::daemon) struct UploadResult {
     pub(super) took: Duration,
 }
 
+/// The part of the configuration that the engine needs.
+#[derive(Debug)]
+pub(in crate::daemon) struct EngineOptions {
+    pub(in crate::daemon) settle: SettlePolicy,
+    pub(in crate::daemon) lanes: LaneLimits,
+    pub(in crate::daemon) retry: RetryPolicy,
+    pub(in crate::daemon) scan_every: Duration,
+    pub(in crate::daemon) file_bytes_max: Option<u64>,
+    /// Digest of the settings that decide whether the gateway accepts a file.
+    pub(in crate::daemon) fingerprint: String,
+}
+
 #[derive(Debug)]
 pub(in crate::daemon) struct Engine {
     pub(in crate::daemon) tasks: JoinSet<TaskResult>,
-    pub(super) config: Config,
+    pub(super) options: EngineOptions,
     pub(super) mode: Mode,
     /// `None` once the engine stops: scans end when their channels are dropped.
     pub(super) parts: Option<Parts>,
@@ -78,7 +90,7 @@ pub(in crate::daemon) struct Engine {
     pub(super) summary: Summary,
 }
 
-/// Which watches are scanned next, and when.
+/// The watches to scan next, and the times of scans.
 #[derive(Debug)]
 pub(super) struct Scans {
     pub(super) running: bool,
@@ -96,19 +108,24 @@ pub(super) struct Scans {
 }
 
 impl Engine {
-    pub(in crate::daemon) fn new(config: Config, mode: Mode, parts: Parts, now: Now) -> Engine {
+    pub(in crate::daemon) fn new(
+        options: EngineOptions,
+        mode: Mode,
+        parts: Parts,
+        now: Now,
+    ) -> Engine {
         Engine {
             tasks: JoinSet::new(),
-            wheel: SettleWheel::new(config.settle),
-            queue: Queue::new(config.lanes),
-            breaker: CircuitBreaker::new(config.retry),
+            wheel: SettleWheel::new(options.settle),
+            queue: Queue::new(options.lanes),
+            breaker: CircuitBreaker::new(options.retry),
             uploader: Arc::new(Uploader {
                 gateway: parts.gateway.clone(),
                 reader: parts.reader.clone(),
             }),
             watches: parts.watches.clone(),
             existing: parts.existing.clone(),
-            config,
+            options,
             mode,
             parts: Some(parts),
             requests: VecDeque::new(),

@@ -17,7 +17,7 @@ pub struct DrillLine {
     pub backups: Option<usize>,
     pub total_bytes: Option<u64>,
     pub elapsed_seconds: Option<f64>,
-    /// How the restored tree was verified, or the error.
+    /// The verification of the restored tree, or the error.
     pub result: String,
 }
 

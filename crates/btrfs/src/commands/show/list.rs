@@ -18,7 +18,7 @@ pub struct Contents {
     pub subvolume: String,
     /// `published`, `nothing`, or `broken`.
     pub pointer: &'static str,
-    /// Why the pointer is `broken`.
+    /// The reason why the pointer is `broken`.
     pub trouble: Option<String>,
     /// Oldest first.
     pub generations: Vec<GenerationLine>,
@@ -53,7 +53,7 @@ pub struct BackupLine {
     pub parent_manifest: Option<String>,
     /// `current`, `earlier`, `unpublished`, `unknown` or `broken`.
     pub state: &'static str,
-    /// Why the backup is broken.
+    /// The reason why the backup is broken.
     pub error: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Prints what a prune deletes to stdout, as a table or as JSON.
 
 use s3up_cli::table;
-use s3up_core::{Count, Size};
+use s3up_core::{Count, Key, Size};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct PruneLine {
     pub subvolume: String,
-    /// Why nothing is deleted, whatever the generations are.
+    /// The reason why nothing is deleted, whatever the generations are.
     pub held: Option<String>,
     pub generations: Vec<GenerationLine>,
     /// Backups whose chain does not lead to a full; they stay.
@@ -97,6 +97,11 @@ pub fn to_table(all: &[PruneLine]) -> String {
         text.push_str(&notes(line));
     }
     text
+}
+
+/// Formats one line per key, quoted and escaped: a key may hold any character.
+pub fn to_lines(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("{:?}\n", key.as_str())).collect()
 }
 
 fn notes(line: &PruneLine) -> String {

@@ -23,7 +23,7 @@ pub struct ThawLine {
     pub asked: usize,
     pub extended: usize,
     pub waited_seconds: u64,
-    /// When the first copy expires.
+    /// Time at which the first copy expires.
     pub expires_at: Option<String>,
 }
 

@@ -21,8 +21,8 @@ pub struct Progress {
     #[serde(default)]
     pub last: Option<ReceivedBackup>,
     /// UUID of the subvolume that was about to be renamed to the target.
-    #[serde(default)]
-    pub handed_over: Option<String>,
+    #[serde(default, rename = "handed_over")]
+    pub renamed_uuid: Option<String>,
 }
 
 /// The received snapshot of one backup.
@@ -44,7 +44,7 @@ pub struct ReceivedBackup {
 
 impl Progress {
     pub fn none(salt: UuidSalt) -> Progress {
-        Progress { salt, received: Vec::new(), last: None, handed_over: None }
+        Progress { salt, received: Vec::new(), last: None, renamed_uuid: None }
     }
 
     /// Returns how many backups of `chain` need not be received again, and the newest of them,

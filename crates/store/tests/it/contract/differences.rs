@@ -12,7 +12,7 @@ pub struct Difference {
     pub behaviours: &'static [&'static str],
     /// The behaviour of the server, in the words of the verdict.
     pub instead: &'static str,
-    /// Why the difference is acceptable, or what the store does about it.
+    /// The reason why the difference is acceptable, or what the store does about it.
     pub why: &'static str,
 }
 

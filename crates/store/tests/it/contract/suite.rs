@@ -20,7 +20,7 @@ pub enum Outcome {
     Held,
     /// The behaviour of the server.
     Differs(String),
-    /// Why the behaviour could not be tested.
+    /// The reason why the behaviour could not be tested.
     NotTested(&'static str),
 }
 

@@ -1,0 +1,145 @@
+//! The types [`Backup`] and [`Job`], which every step of a backup run works with.
+
+use std::path::PathBuf;
+
+use btrfs_host::compressed::Form;
+use btrfs_host::spool::Spool;
+use btrfs_host::tool::Btrfs;
+use jiff::Timestamp;
+use s3up_cli::ShutdownSignal;
+use s3up_core::Clock;
+use s3up_repository::documents::Bucket;
+use s3up_repository::layout::Layout;
+use s3up_repository::location::RepositoryLocation;
+use s3up_repository::names::{SnapshotName, Subvolume, SubvolumeName};
+use s3up_repository::publish::Host;
+use s3up_repository::stamp::{Stamp, timestamp};
+
+use super::journal::{Header, Journal};
+use super::observe::Observed;
+use super::planner;
+use crate::plan::Plan;
+use crate::plan::decide::{Decision, Step};
+use crate::plan::observed::StreamSettings;
+use crate::plan::resume::Resumption;
+use crate::plan::schedule::{NextDue, Schedule};
+use crate::snapshots::cleanup::Cleanup;
+use crate::snapshots::dir::SnapshotDir;
+use crate::snapshots::record::{RUN_METADATA, Records, RunId};
+
+/// The part of the configuration that a backup needs.
+#[derive(Clone, Debug)]
+pub struct BackupOptions {
+    pub base_dir: PathBuf,
+    /// Number of local snapshots to keep of each subvolume, at least 1.
+    pub retain: usize,
+    pub schedule: Schedule,
+    pub layout: Layout,
+    pub location: RepositoryLocation,
+    /// Sizes and storage class of the streams.
+    pub settings: StreamSettings,
+    /// Number of parts in flight.
+    pub concurrency: usize,
+    /// `None` if streams pass through memory only.
+    pub spool: Option<Spool>,
+}
+
+/// Everything that a backup run needs.
+pub struct Backup {
+    pub options: BackupOptions,
+    pub bucket: Bucket,
+    pub btrfs: Btrfs,
+    pub host: Host,
+    /// Form of the send streams.
+    pub form: Form,
+    pub shutdown: ShutdownSignal,
+    pub records: Records,
+    /// Identifies this run.
+    pub run: RunId,
+    pub clock: Clock,
+}
+
+/// A subvolume that is due, with everything that its backup needs.
+pub(super) struct Job<'a> {
+    pub(super) subvolume: &'a Subvolume,
+    pub(super) observed: Observed,
+    pub(super) step: Step,
+    pub(super) backup: SnapshotName,
+    pub(super) work: Resumption,
+    /// The run that started the backup.
+    pub(super) run: RunId,
+    pub(super) next_due: NextDue,
+}
+
+impl Backup {
+    /// Returns the journal of a backup, if it can be used.
+    pub(super) async fn journal(&self, job: &Job<'_>) -> Option<Journal> {
+        let path = self.records.journal(&job.backup);
+        Journal::read(&path, &self.options.location, &job.backup, &job.run).await.ok()
+    }
+
+    /// Returns the journal header of a backup that starts now.
+    pub(super) fn header(&self, job: &Job<'_>) -> Header {
+        let chain = job.observed.published.chain();
+        let base = chain.map(|chain| chain.newest().key.as_str().to_owned());
+        let BackupOptions { location, settings, .. } = &self.options;
+        let (location, settings) = (location.clone(), settings.clone());
+        Header::new(location, settings, job.backup.to_string(), job.run.clone(), base)
+    }
+
+    /// All objects of a backup carry the run that started it.
+    pub(super) fn bucket_of(&self, job: &Job<'_>) -> Bucket {
+        let mut bucket = self.bucket.clone();
+        bucket.metadata.insert(RUN_METADATA.to_owned(), job.run.as_str().to_owned());
+        bucket
+    }
+
+    pub(super) fn cleanup(&self) -> Cleanup<'_> {
+        Cleanup {
+            bucket: &self.bucket,
+            layout: self.layout(),
+            snapshot_dir: self.snapshot_dir(),
+            clock: self.clock,
+        }
+    }
+
+    pub(super) fn snapshot_dir(&self) -> SnapshotDir<'_> {
+        let base_dir = &self.options.base_dir;
+        SnapshotDir { btrfs: &self.btrfs, base_dir, records: &self.records }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        timestamp(self.clock.now())
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.options.layout
+    }
+}
+
+impl<'s> Job<'s> {
+    /// Returns the name of a subvolume that is not due, and when it will be, as an
+    /// error.
+    pub(super) fn of(
+        planned: planner::Job<'s>,
+        run: &RunId,
+    ) -> Result<Job<'s>, (SubvolumeName, NextDue)> {
+        let planner::Job { subvolume, observed, plan } = planned;
+        match plan {
+            Plan {
+                decision: Decision::Due(step), snapshot: Some(backup), next_due, work, ..
+            } => {
+                let run = work.run().unwrap_or(run).clone();
+                Ok(Job { subvolume, observed, step, backup, work, run, next_due })
+            }
+            Plan { subvolume, next_due, .. } => Err((subvolume, next_due)),
+        }
+    }
+
+    /// Returns the same job with a new snapshot.
+    pub(super) fn restart(self, run: &RunId, now: Timestamp) -> Job<'s> {
+        let stamp = Stamp::at(now).after(Some(self.backup.stamp));
+        let backup = SnapshotName { stamp, ..self.backup };
+        Job { backup, work: Resumption::Fresh, run: run.clone(), ..self }
+    }
+}
