@@ -23,6 +23,7 @@ tool_facts() {
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
     openssl) echo "openssl openssl" ;;
+    postgresql) echo "postgresql /usr/lib/postgresql/*/bin/initdb" ;;
     systemd) echo "systemd systemd-analyze" ;;
     venv) echo "python3-venv python:ensurepip" ;;
     *) fail "no tool is called $1" ;;
@@ -57,7 +58,7 @@ need_tools() {
 
 have() {
   case $1 in
-    /*) [[ -e $1 ]] ;;
+    /*) compgen -G "$1" >/dev/null ;;
     python:*) python3 -c "import ${1#python:}" 2>/dev/null ;;
     *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
   esac

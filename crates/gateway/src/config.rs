@@ -1,7 +1,8 @@
 //! The configuration of the gateway, checked. Defaults are written here and in
-//! `config/s3.rs` and `config/clients.rs`, each beside the check of its section.
+//! `config/s3.rs`, `config/clients.rs` and `config/database.rs`, each beside the check of its section.
 
 mod clients;
+mod database;
 mod raw;
 mod s3;
 mod summary;
@@ -19,6 +20,7 @@ use s3up_store::Settings;
 
 use self::raw::Raw;
 use crate::clients::Clients;
+use crate::database::DatabaseSettings;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 
@@ -43,6 +45,7 @@ pub struct Config {
     pub part_bytes: u64,
     pub require_versioning: bool,
     pub clients: Clients,
+    pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
 
@@ -83,6 +86,7 @@ impl Config {
             part_bytes,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
             clients: clients::clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
+            database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })
     }

@@ -6,14 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
+use s3up_core::wire::Readiness;
 use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{Conditions, ConnectError, Store, StoreError, Versioning};
 
 use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
 use crate::config::Config;
+use crate::database::record::{Record, UploadOutcome, UploadRecord};
+use crate::database::{Database, DatabaseError};
+use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
+use crate::stopwatch::CLOCK;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, admit};
+use crate::uploads::log::UploadLog;
 
 /// Time for which the first requests to the bucket are retried at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
@@ -25,6 +31,8 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     store: Store,
     uploads: Uploads,
+    database: Database,
+    readiness: ReadinessCheck,
     clients: Clients,
     prefix: KeyPrefix,
     part_bytes: u64,
@@ -36,6 +44,10 @@ pub enum StartError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Probe(#[from] StoreError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("generate a random name for this run")]
+    Random(#[from] getrandom::Error),
     #[error(
         "bucket {bucket}: versioning is {state}, but `s3.require_versioning` is true; \
          enable versioning on the bucket"
@@ -51,14 +63,23 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Connects to S3 and checks the bucket.
+    /// Connects to S3, checks the bucket and opens the database.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
         let store = Store::connect(config.store).await?;
         let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
         check_versioning(versioning, store.bucket(), config.require_versioning)?;
         check_overwrite(&store, &config.clients, &config.prefix).await?;
+        let name = format!("{:016x}", getrandom::u64()?);
+        let database = Database::start(config.database, name, CLOCK).await?;
+        let at = database.now();
+        for (client, key) in config.clients.keys() {
+            database.record(Record::KeyKnown { client: client.clone(), key, at });
+        }
+        let log = UploadLog::new(database.clone(), config.prefix.clone());
         Ok(Gateway(Arc::new(Shared {
-            uploads: Uploads::new(store.clone()),
+            uploads: Uploads::new(store.clone(), log),
+            database,
+            readiness: ReadinessCheck::default(),
             store,
             clients: config.clients,
             prefix: config.prefix,
@@ -72,6 +93,14 @@ impl Gateway {
 
     pub(crate) fn uploads(&self) -> &Uploads {
         &self.0.uploads
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub(crate) fn prefix(&self) -> &KeyPrefix {
+        &self.0.prefix
     }
 
     /// Returns the configured part length.
@@ -90,7 +119,9 @@ impl Gateway {
             let what = "expected `Authorization: Bearer KEY` with a key that the gateway knows";
             Refusal::new(Code::Unauthorized, what)
         };
-        self.0.clients.find(key.unwrap_or_default()).ok_or_else(unknown)
+        let (client, key) = self.0.clients.find(key.unwrap_or_default()).ok_or_else(unknown)?;
+        self.0.database.record_key_use(&client.policy.name, key);
+        Ok(client)
     }
 
     /// Returns the key of a file of `client`.
@@ -105,10 +136,43 @@ impl Gateway {
         path: &RemotePath,
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
+        let admitted = self.try_admit(client, path, announced);
+        if let Err(refusal) = &admitted {
+            self.record_refused(client, path, refusal.code);
+        }
+        admitted
+    }
+
+    /// Decides whether an upload would be admitted, and records nothing.
+    pub(crate) fn try_admit(
+        &self,
+        client: &Client,
+        path: &RemotePath,
+        announced: AnnouncedLength,
+    ) -> Result<(Key, Admission), Refusal> {
         let key = self.key(client, path)?;
         let part_bytes_max = self.0.store.pool().budget_bytes() / BUFFERS_PER_UPLOAD_MIN;
         let admission = admit(&client.policy, path, announced, self.0.part_bytes, part_bytes_max)?;
         Ok((key, admission))
+    }
+
+    /// Records an upload that was refused before it began.
+    fn record_refused(&self, client: &Client, path: &RemotePath, code: Code) {
+        let (client, path) = (client.policy.name.clone(), path.clone());
+        let (started_at, outcome) = (self.0.database.now(), UploadOutcome::Refused(code));
+        let record = UploadRecord { client, path, started_at, elapsed_ms: 0, outcome };
+        self.0.database.record(Record::Upload(Box::new(record)));
+    }
+
+    /// Writes what the database has not got yet. Called last: nothing is recorded after it.
+    pub(crate) async fn close_database(&self) {
+        self.0.database.close().await;
+    }
+
+    /// Returns whether S3 and the database answer, at most some seconds old.
+    pub(crate) async fn readiness(&self) -> Readiness {
+        let Shared { store, prefix, database, readiness, .. } = &*self.0;
+        readiness.check(store, prefix, database).await
     }
 
     /// Waits until detached commits and clean-ups are done.

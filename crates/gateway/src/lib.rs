@@ -13,9 +13,11 @@
 
 mod clients;
 pub mod config;
+mod database;
 mod gateway;
 mod handlers;
 pub mod keygen;
+mod readiness;
 mod refusal;
 mod request;
 mod server;
@@ -24,6 +26,7 @@ mod tls;
 mod uploads;
 
 pub use config::Config;
+pub use database::{DatabaseError, DatabaseSettings, Location};
 pub use gateway::{Gateway, StartError};
 pub use server::{SHUTDOWN_GRACE, ServeOptions, serve};
 pub use tls::{TlsError, TlsFiles};

@@ -67,6 +67,10 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
 fn start_error(err: StartError) -> anyhow::Error {
     match err {
         StartError::Overwrite { .. } => Exit::Usage.with(err),
-        StartError::Connect(_) | StartError::Probe(_) | StartError::Versioning { .. } => err.into(),
+        StartError::Connect(_)
+        | StartError::Probe(_)
+        | StartError::Versioning { .. }
+        | StartError::Database(_)
+        | StartError::Random(_) => err.into(),
     }
 }

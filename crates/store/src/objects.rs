@@ -3,3 +3,4 @@
 pub(crate) mod delete;
 pub(crate) mod head;
 pub(crate) mod listing;
+pub(crate) mod versions;

@@ -43,7 +43,11 @@ async fn it_serves_tls_and_exits_with_0_on_sigterm() {
         cert_file, key_file
     );
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint()).replace("port: 0", &tls)).unwrap();
+    std::fs::write(
+        &file,
+        config(&s3.endpoint(), &root.path().join("gateway.db")).replace("port: 0", &tls),
+    )
+    .unwrap();
     let mut child = program()
         .args(["--log-format", "logfmt", "--config"])
         .arg(&file)
@@ -83,7 +87,7 @@ async fn it_serves_tls_and_exits_with_0_on_sigterm() {
 async fn a_wrong_configuration_is_reported_in_one_line() {
     let root = tempfile::tempdir().unwrap();
     let s3 = s3(&root).await;
-    let good = config(&s3.endpoint());
+    let good = config(&s3.endpoint(), &root.path().join("gateway.db"));
     let tls = "host: \"127.0.0.1\", tls: { enabled: true, cert_file: \"/no/cert.pem\", key_file: \"/no/key.pem\" }";
     #[rustfmt::skip]
     let cases = [
@@ -125,7 +129,7 @@ async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let s3 = DevStore::start(Options { conditions: Conditions::Ignored, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    std::fs::write(&file, config(&s3.endpoint(), &root.path().join("gateway.db"))).unwrap();
 
     let output = run(&file).await;
 
@@ -142,7 +146,8 @@ async fn it_refuses_to_start_without_versioning_if_that_is_required() {
     let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Off).await.unwrap();
     let file = root.path().join("server.yaml");
-    let text = config(&s3.endpoint()).replace("bucket:", "require_versioning: true\n  bucket:");
+    let text = config(&s3.endpoint(), &root.path().join("gateway.db"))
+        .replace("bucket:", "require_versioning: true\n  bucket:");
     std::fs::write(&file, text).unwrap();
 
     let output = run(&file).await;

@@ -43,7 +43,37 @@ impl Store {
     }
 }
 
+/// One page of a listing that begins after a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPage {
+    pub objects: Vec<Listed>,
+    /// True if no object follows.
+    pub is_last: bool,
+}
+
 impl Store {
+    /// Lists up to `limit` objects, at most 1,000, whose key starts with `prefix` and follows the
+    /// key `after`.
+    pub async fn list_after(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        retry_for: Duration,
+    ) -> Result<ListedPage, StoreError> {
+        let subject = self.subject_of(prefix);
+        let page = self.retry(retry_for, || {
+            let list = self.client.list_objects_v2().bucket(self.bucket()).prefix(prefix);
+            let list = list.set_start_after(after.map(str::to_owned));
+            let list = list.max_keys(i32::try_from(limit).unwrap_or(i32::MAX));
+            self.call("list", &subject, list.send())
+        });
+        let page = page.await?;
+        let is_last = page.is_truncated != Some(true);
+        let objects = page.contents.unwrap_or_default().into_iter().map(Listed::of).collect();
+        Ok(ListedPage { objects, is_last })
+    }
+
     /// Names the subject of a listing in its errors.
     pub(crate) fn subject_of(&self, prefix: &str) -> String {
         match prefix {
