@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Stores a file (`client/path`) past the gateway.
-    pub async fn s3_put(&self, file: &str, content: &str) {
+    pub async fn s3_put(&self, file: &str, content: &[u8]) {
         let store = Store::connect(self.settings.clone()).await.expect("a connection");
         let key = Key::parse(&format!("{PREFIX}{file}")).expect("a key");
         let document = PutDocument {
@@ -128,7 +128,7 @@ impl World {
             overwrite: Overwrite::Allowed,
             retry_for: Duration::from_secs(5),
         };
-        store.write(document, content.as_bytes()).await.expect("a stored object");
+        store.write(document, content).await.expect("a stored object");
     }
 
     /// Returns the rows of a query, on a connection of its own: the values of a row separated by

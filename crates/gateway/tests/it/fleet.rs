@@ -66,7 +66,6 @@ async fn heartbeats_and_reports_of_any_client_are_recorded() {
     assert_eq!(world.rows(seen).await, ["reader", "webapp"]);
     let all = world.rows("SELECT client FROM keys ORDER BY client").await;
     assert_eq!(all, ["reader", "webapp", "webapp-prod"]);
-    world.stop().await;
 }
 
 #[tokio::test]
@@ -101,7 +100,6 @@ async fn a_malformed_heartbeat_or_report_is_refused_and_not_recorded() {
     world.stop_gateway().await;
     assert_eq!(world.rows("SELECT client FROM reports").await, Vec::<String>::new());
     assert_eq!(world.rows("SELECT client FROM heartbeats").await, Vec::<String>::new());
-    world.stop().await;
 }
 
 #[tokio::test]
@@ -132,7 +130,6 @@ async fn every_end_of_an_upload_is_recorded() {
     let activity = "SELECT stored, stored_bytes, unchanged, refused, cancelled, downloads, \
                     downloaded_bytes FROM activity ORDER BY client";
     assert_eq!(world.rows(activity).await, ["1|5|1|1|0|1|5", "0|0|0|1|0|0|0"]);
-    world.stop().await;
 }
 
 #[tokio::test]

@@ -65,14 +65,33 @@ async fn a_client_lists_its_own_files_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_path_that_xml_cannot_hold_is_listed_like_any_other() {
+    let world = World::start().await;
+    for path in ["a+b%20c", "%EF%BF%BE", "%25E9"] {
+        stored(world.put(path, "x")).await;
+    }
+
+    let found = page(&world, "").await;
+    let first = page(&world, "?limit=2").await;
+    let rest = page(&world, &format!("?cursor={}", first.cursor.expect("a cursor"))).await;
+    let versions = world.get("/versions?path=%EF%BF%BE").send().await.expect("a response");
+    let versions: Versions = versions.json().await.expect("versions");
+
+    assert_eq!(paths(&found), ["%E9", "a+b c", "\u{fffe}"]);
+    assert_eq!(paths(&rest), ["\u{fffe}"]);
+    assert_eq!(versions.versions.len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn the_catalogue_adds_facts_about_the_listed_versions_only() {
     let world = World::start().await;
     let content = noise(9 * MIB);
     stored(world.put("long", content.clone()).header("x-mtime-ns", "7")).await;
     stored(world.put("other", "recorded").header("x-mode", "0600")).await;
     world.commit_records().await;
-    world.s3_put("webapp/other", "replaced by other means").await;
-    world.s3_put("webapp/unknown", "never recorded").await;
+    world.s3_put("webapp/other", b"replaced by other means").await;
+    world.s3_put("webapp/unknown", b"never recorded").await;
 
     let files = page(&world, "").await.files;
 

@@ -3,10 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion as SdkVersion};
+use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion as SdkVersion};
 use s3up_core::Key;
 
 use crate::error::StoreError;
+use crate::objects::listing::decode_key;
 use crate::transport::connect::Store;
 
 /// Maximum number of versions that are returned. The newest are.
@@ -42,22 +43,28 @@ impl Store {
         loop {
             let page = self.retry(retry_for, || {
                 let list = self.client.list_object_versions().bucket(self.bucket());
-                let list = list.prefix(key.as_str());
+                let list = list.prefix(key.as_str()).encoding_type(EncodingType::Url);
                 let list = list.set_key_marker(marker.key.clone());
                 let list = list.set_version_id_marker(marker.version_id.clone());
                 self.call("list the versions of", key, list.send())
             });
             let page = page.await?;
             // Keys that only begin like this one follow it in the order of keys.
+            let encoding = page.encoding_type;
+            let decode = |text: Option<&str>| text.map(|key| decode_key(key, encoding.as_ref()));
+            let is_key = |text: Option<&str>| decode(text).as_deref() == Some(key.as_str());
             let versions = page.versions.unwrap_or_default().into_iter();
-            found.extend(versions.filter(|it| it.key() == Some(key.as_str())).map(of_version));
+            found.extend(versions.filter(|it| is_key(it.key())).map(of_version));
             let markers = page.delete_markers.unwrap_or_default().into_iter();
-            found.extend(markers.filter(|it| it.key() == Some(key.as_str())).map(of_marker));
-            let is_of_key = page.next_key_marker.as_deref() == Some(key.as_str());
-            if page.is_truncated != Some(true) || !is_of_key || found.len() >= VERSIONS_MAX {
+            found.extend(markers.filter(|it| is_key(it.key())).map(of_marker));
+            let more_follow = page.is_truncated == Some(true)
+                && is_key(page.next_key_marker.as_deref())
+                && found.len() < VERSIONS_MAX;
+            if !more_follow {
                 break;
             }
-            marker = Marker { key: page.next_key_marker, version_id: page.next_version_id_marker };
+            let key = decode(page.next_key_marker.as_deref());
+            marker = Marker { key, version_id: page.next_version_id_marker };
         }
         // Versions and markers are in two lists; a stable sort keeps the order of S3 within one.
         found.sort_by_key(|version| std::cmp::Reverse((version.is_latest, version.modified_at)));
