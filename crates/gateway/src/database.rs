@@ -70,7 +70,7 @@ struct Shared {
     writer: TaskTracker,
     clock: Clock,
     running: Stopwatch,
-    /// When the last use of each key was recorded. Only known keys are in it.
+    /// Time of the last recorded use of each known key.
     key_uses: Mutex<HashMap<Sha256Digest, Millis>>,
     read_outage: Mutex<Outage>,
 }

@@ -14,7 +14,7 @@ use crate::program::find;
 
 /// User as whom the server runs if the test runs as root, which PostgreSQL refuses to be.
 const USER: &str = "postgres";
-/// Where Debian has the programs of each version, which are not in `PATH`.
+/// Debian's folder with the programs of each version, which are not in `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// A running server with one empty database. It is stopped and removed when this is dropped.

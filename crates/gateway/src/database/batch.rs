@@ -29,7 +29,7 @@ pub(super) struct Batch {
     pub records: usize,
 }
 
-/// When a client or a key was first known, and last used.
+/// Times at which a client or a key was first known and last used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub known_at: Millis,
@@ -46,7 +46,7 @@ pub(super) struct UploadRow {
     pub result: String,
 }
 
-/// What one client did on one day, to be added to its row.
+/// Numbers of one client on one day, to be added to its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Activity {
     pub stored: i64,

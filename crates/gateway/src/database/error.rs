@@ -29,12 +29,9 @@ pub enum DatabaseError {
 impl DatabaseError {
     pub(super) fn migrating(name: &str, err: MigrateError) -> DatabaseError {
         let name = name.to_owned();
-        match err {
-            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
-                DatabaseError::Newer(name)
-            }
-            // Every other error, and MigrateError may get more of them.
-            err => DatabaseError::Migrate(name, err),
+        if matches!(err, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
+            return DatabaseError::Newer(name);
         }
+        DatabaseError::Migrate(name, err)
     }
 }

@@ -15,7 +15,7 @@ const DAY: Millis = 86_400_000;
 /// 2026-01-31, noon.
 const NOON: Millis = 1_769_860_800_000;
 
-/// A clock that stands at [`NOON`].
+/// A clock that always shows [`NOON`].
 const CLOCK: Clock = Clock {
     wall: || UNIX_EPOCH + Duration::from_millis(NOON.cast_unsigned()),
     monotonic: s3up_testkit::CLOCK.monotonic,

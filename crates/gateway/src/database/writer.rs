@@ -37,7 +37,7 @@ pub(super) struct Queued {
     pub memory: OwnedSemaphorePermit,
 }
 
-/// What the writer tells the other tasks.
+/// State of the writer that the other tasks see.
 #[derive(Debug, Default)]
 pub(super) struct Status {
     /// True while the last try to write has failed.
@@ -192,7 +192,7 @@ impl Writer {
                 pending = self.status.pending.load(Ordering::Relaxed),
                 dropped,
                 retry_seconds = RETRY_DELAY.as_secs(),
-                "uploads go on; what the gateway records about them waits"
+                "uploads continue; what the gateway records about them waits"
             );
         }
     }

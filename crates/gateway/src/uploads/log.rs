@@ -9,7 +9,7 @@ use crate::database::{Database, millis};
 use crate::refusal::Refusal;
 use crate::stopwatch::Stopwatch;
 
-/// Where uploads are recorded.
+/// The database, as uploads need it.
 #[derive(Clone)]
 pub(crate) struct UploadLog {
     database: Database,

@@ -60,7 +60,7 @@ pub(crate) struct StagedFile {
 /// The result of [`Uploads::begin`].
 enum Begun {
     Unchanged { found: Box<ObjectFacts>, sha256: Sha256Digest },
-    Staged { staged: StagedUpload, slot: UploadSlot, lock: KeyLock },
+    Staged { staged: Box<StagedUpload>, slot: UploadSlot, lock: KeyLock },
 }
 
 impl Uploads {
@@ -83,6 +83,7 @@ impl Uploads {
                 Ok(StageResult::Unchanged(response))
             }
             Begun::Staged { staged, slot, lock } => {
+                let staged = *staged;
                 let uploads = self.clone();
                 let file =
                     StagedFile { uploads, client, key, metadata, began, log, staged, slot, lock };
@@ -126,7 +127,7 @@ impl Uploads {
             share: Some(client.buffer_share.clone()),
         };
         let staged = lock.run(self.store.stage(put, &mut body)).await??;
-        Ok(Begun::Staged { staged, slot, lock })
+        Ok(Begun::Staged { staged: Box::new(staged), slot, lock })
     }
 
     /// Returns the stored file if it has the same content. Refuses the

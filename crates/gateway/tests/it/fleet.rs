@@ -1,5 +1,5 @@
-//! What the gateway records in its database, from outside: heartbeats, reports, uploads; and what
-//! it answers while the database or S3 is away.
+//! The database of the gateway from outside: heartbeats, reports and uploads are recorded; and the
+//! answers while the database or S3 is away.
 
 use reqwest::{RequestBuilder, StatusCode};
 use s3up_core::wire::{PROBLEMS_MAX, Part, Readiness};

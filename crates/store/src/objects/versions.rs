@@ -25,7 +25,7 @@ pub struct ObjectVersion {
     pub is_deleted: bool,
 }
 
-/// Where the next page begins.
+/// Begin of the next page.
 #[derive(Default)]
 struct Marker {
     key: Option<String>,
