@@ -32,6 +32,7 @@ tool_facts() {
     openssl) echo "openssl openssl" ;;
     ceph-mon | ceph-osd | radosgw | memcached) echo "$1 $1" ;;
     swift-*) echo "$1 $1-server" ;;
+    postgresql) echo "postgresql /usr/lib/postgresql/*/bin/initdb" ;;
     systemd) echo "systemd systemd-analyze" ;;
     venv) echo "python3-venv python:ensurepip" ;;
     *) fail "no tool is called $1" ;;
@@ -66,7 +67,7 @@ need_tools() {
 
 have() {
   case $1 in
-    /*) [[ -e $1 ]] ;;
+    /*) compgen -G "$1" >/dev/null ;;
     python:*) python3 -c "import ${1#python:}" 2>/dev/null ;;
     *) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null ;;
   esac

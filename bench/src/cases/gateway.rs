@@ -22,11 +22,12 @@ pub fn start_gateway(workspace: &Workspace, s3: &Server) -> anyhow::Result<Serve
     let text = format!(
         "server: {{ host: \"127.0.0.1\", port: {port} }}\ns3:\n  endpoint: \"{}\"\n  \
          region: \"{REGION}\"\n  bucket: \"{BUCKET}\"\n  path_prefix: \"gateway/\"\n  \
-         access_key_id: \"{}\"\n  secret_access_key: \"{}\"\nclients:\n  - {{ name: \"bench\", \
+         access_key_id: \"{}\"\n  secret_access_key: \"{}\"\ndatabase: {{ path: {:?} }}\nclients:\n  - {{ name: \"bench\", \
          api_key: \"{API_KEY}\", max_file_size_mb: 1000000, max_concurrent_uploads: 1000 }}\n",
         s3.url,
         clients::KEY_ID,
         clients::SECRET,
+        workspace.path("gateway.db"),
     );
     let config = workspace.write("server.yaml", &text)?;
     let mut command = workspace.command("s3up-server", &s3.url);

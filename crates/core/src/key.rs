@@ -45,9 +45,21 @@ impl Key {
         Ok(Key(key))
     }
 
+    /// Returns the path of a file of `client`, if this is the key of one.
+    pub fn file_path(&self, prefix: &KeyPrefix, client: &ClientName) -> Option<RemotePath> {
+        file_path(&self.0, prefix, client)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Returns the path of a file of `client` from its key as a listing has it. `None`: the key
+/// belongs to another client, or was not written by a gateway.
+pub fn file_path(key: &str, prefix: &KeyPrefix, client: &ClientName) -> Option<RemotePath> {
+    let path = key.strip_prefix(prefix.as_str())?.strip_prefix(client.as_str())?;
+    RemotePath::parse(path.strip_prefix('/')?).ok()
 }
 
 impl fmt::Display for Key {
@@ -95,6 +107,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn the_path_of_a_file_is_read_from_the_key_of_its_client_only() {
+        #[rustfmt::skip]
+        let cases = [
+            ("b/webapp/a/b.txt",   Some("a/b.txt")),
+            ("b/webapp-prod/a",    None),
+            ("b/webapp/",          None),
+            ("b/webapp",           None),
+            ("b/webapp//a",        None),
+            ("b/webapp/../x",      None),
+            ("webapp/a",           None),
+            ("b/b/webapp/a",       None),
+        ];
+        let (prefix, client) =
+            (KeyPrefix::parse("b").unwrap(), ClientName::parse("webapp").unwrap());
+        for (key, want) in cases {
+            let path = file_path(key, &prefix, &client);
+            assert_eq!(path.as_ref().map(RemotePath::as_str), want, "{key}");
+        }
+    }
 
     #[test]
     fn a_file_key_has_one_slash_at_each_joint() {

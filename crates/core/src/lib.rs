@@ -27,7 +27,7 @@ pub use client_name::{ClientName, ClientNameError};
 pub use clock::{Clock, Stopwatch};
 pub use digest::{Crc64Nvme, DigestError, Sha256, Sha256Digest};
 pub use error_chain::error_chain;
-pub use key::{Key, KeyError, KeyPrefix};
+pub use key::{Key, KeyError, KeyPrefix, file_path};
 pub use refusal::Code;
 pub use remote_path::{KEY_BYTES_MAX, PathRule, RemotePath};
 pub use size::{Size, Throughput};

@@ -46,6 +46,8 @@ pub enum Code {
     StoreUnavailable,
     /// The gateway has no free buffer or no space for a temporary file.
     Overloaded,
+    /// The database of the gateway does not take what has to be recorded.
+    DatabaseUnavailable,
     /// Reserved for a limit of the bytes of a client; no gateway sends it yet.
     Quota,
     /// A code of a newer gateway, unknown to this version.
@@ -73,7 +75,7 @@ impl Code {
             Code::Internal | Code::Unknown => 500,
             Code::NotImplemented => 501,
             Code::StoreRefused => 502,
-            Code::StoreUnavailable | Code::Overloaded => 503,
+            Code::StoreUnavailable | Code::Overloaded | Code::DatabaseUnavailable => 503,
             Code::Quota => 507,
         }
     }
@@ -93,7 +95,7 @@ impl Code {
             Code::TooSlow => "request body sent too slowly",
             Code::Exists => "the file exists and may not be overwritten",
             Code::Superseded => "superseded by a newer upload of the same path",
-            Code::TooLarge => "the file is too large",
+            Code::TooLarge => "the content is too large",
             Code::UnsupportedEncoding => "unsupported encoding of the content",
             Code::RangeNotSatisfiable => "range outside the file",
             Code::DigestMismatch => "the content does not match its SHA-256",
@@ -104,6 +106,7 @@ impl Code {
             Code::StoreRefused => "S3 refused a request of the gateway",
             Code::StoreUnavailable => "S3 is unavailable",
             Code::Overloaded => "the gateway is overloaded",
+            Code::DatabaseUnavailable => "the gateway's database is unavailable",
             Code::Quota => "quota exceeded",
             Code::Unknown => "unknown error code",
         }
@@ -146,7 +149,7 @@ mod tests {
             (Code::LengthRequired, false), (Code::UnsupportedEncoding, false), (Code::NotImplemented, false),
             (Code::Overloaded, true), (Code::StoreUnavailable, true), (Code::StoreRefused, true),
             (Code::RateLimited, true), (Code::Superseded, true), (Code::Unauthorized, true),
-            (Code::TooSlow, true), (Code::Internal, true),
+            (Code::TooSlow, true), (Code::Internal, true), (Code::DatabaseUnavailable, true),
         ];
         for (code, want) in cases {
             assert_eq!(code.is_transient(), want, "{code:?}");

@@ -3,8 +3,22 @@
 //!
 //! Readers ignore unknown fields, so that either side may be newer.
 
+mod exists;
+mod files;
+mod fleet;
+mod ready;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::exists::{
+    EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
+};
+pub use self::files::{LIST_LIMIT_MAX, ListedFile, ListedVersion, Listing, Versions};
+pub use self::fleet::{
+    Accepted, AgentFacts, BodyError, FLEET_VERSION, FileTotals, HEARTBEAT_BYTES_MAX, Heartbeat,
+    PROBLEMS_MAX, REPORT_BYTES_MAX, Report, ReportedProblem, TEXT_BYTES_MAX, Total, Watcher,
+};
+pub use self::ready::{Part, Readiness};
 use crate::{Code, Sha256Digest};
 
 /// Request header: mtime of the file in nanoseconds since 1970. It may be

@@ -134,8 +134,13 @@ impl Clients {
         self.clients.iter().map(|client| &client.policy)
     }
 
-    /// Returns the client to which this key belongs.
-    pub(crate) fn find(&self, api_key: &str) -> Option<Arc<Client>> {
+    /// Returns the name of the client of each key, with the digest of the key.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (&ClientName, Sha256Digest)> {
+        self.keys.iter().filter_map(|(key, n)| Some((&self.clients.get(*n)?.policy.name, *key)))
+    }
+
+    /// Returns the client to which this key belongs, and the digest of the key.
+    pub(crate) fn find(&self, api_key: &str) -> Option<(Arc<Client>, Sha256Digest)> {
         let presented = Sha256Digest::of(api_key.as_bytes());
         let mut found = None;
         for (known, n) in &self.keys {
@@ -143,7 +148,7 @@ impl Clients {
                 found = self.clients.get(*n);
             }
         }
-        found.cloned()
+        found.cloned().map(|client| (client, presented))
     }
 }
 

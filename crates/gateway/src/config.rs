@@ -1,7 +1,8 @@
 //! The configuration of the gateway, checked. Defaults are written here and in
-//! `config/s3.rs` and `config/clients.rs`, each beside the check of its section.
+//! `config/s3.rs`, `config/clients.rs` and `config/database.rs`, each beside the check of its section.
 
 mod clients;
+mod database;
 mod raw;
 mod s3;
 mod summary;
@@ -19,6 +20,7 @@ use s3up_store::Settings;
 
 use self::raw::Raw;
 use crate::clients::Clients;
+use crate::database::DatabaseSettings;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 
@@ -44,6 +46,7 @@ pub struct Config {
     pub parts_max: u64,
     pub require_versioning: bool,
     pub clients: Clients,
+    pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
 
@@ -85,6 +88,7 @@ impl Config {
             parts_max: parts_max(&raw, &source)?,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
             clients: clients::clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
+            database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })
     }

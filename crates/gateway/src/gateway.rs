@@ -6,17 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use s3up_core::wire::Readiness;
 use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{Condition, Conditions, ConnectError, Store, StoreError, Versioning};
 
 use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
 use crate::config::Config;
+use crate::database::record::{Record, UploadOutcome, UploadRecord};
+use crate::database::{Database, DatabaseError};
 use crate::online;
+use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
+use crate::stopwatch::CLOCK;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
     Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
 };
+use crate::uploads::log::UploadLog;
 
 /// Time for which the first requests to the bucket are retried at start.
 const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
@@ -28,6 +34,8 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     store: Store,
     uploads: Uploads,
+    database: Database,
+    readiness: ReadinessCheck,
     clients: Clients,
     prefix: KeyPrefix,
     part_bytes: u64,
@@ -40,6 +48,10 @@ pub enum StartError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Probe(#[from] StoreError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("generate a random name for this run")]
+    Random(#[from] getrandom::Error),
     #[error(
         "bucket {bucket}: versioning is {state}, but `s3.require_versioning` is true; \
          enable versioning on the bucket"
@@ -55,15 +67,24 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Connects to S3 and checks the bucket.
+    /// Connects to S3, checks the bucket and opens the database.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
         let store = Store::connect(config.store).await?;
         let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
         check_versioning(versioning, store.bucket(), config.require_versioning)?;
         check_overwrite(&store, &config.clients, &config.prefix).await?;
         online::warn_of_lost_settings(&store, &config.prefix).await;
+        let name = format!("{:016x}", getrandom::u64()?);
+        let database = Database::start(config.database, name, CLOCK).await?;
+        let at = database.now();
+        for (client, key) in config.clients.keys() {
+            database.record(Record::KeyKnown { client: client.clone(), key, at });
+        }
+        let log = UploadLog::new(database.clone(), config.prefix.clone());
         Ok(Gateway(Arc::new(Shared {
-            uploads: Uploads::new(store.clone()),
+            uploads: Uploads::new(store.clone(), log),
+            database,
+            readiness: ReadinessCheck::default(),
             store,
             clients: config.clients,
             prefix: config.prefix,
@@ -80,6 +101,14 @@ impl Gateway {
         &self.0.uploads
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub(crate) fn prefix(&self) -> &KeyPrefix {
+        &self.0.prefix
+    }
+
     /// Returns the configured part length.
     pub(crate) fn part_bytes(&self) -> u64 {
         self.0.part_bytes
@@ -91,17 +120,16 @@ impl Gateway {
             let what = "expected `Authorization: Bearer KEY` with a key that the gateway knows";
             Refusal::new(Code::Unauthorized, what)
         };
-        self.client(headers.get(header::AUTHORIZATION)).ok_or_else(unknown)
+        let key = presented_key(headers.get(header::AUTHORIZATION)).unwrap_or_default();
+        let (client, key) = self.0.clients.find(key).ok_or_else(unknown)?;
+        self.0.database.record_key_use(&client.policy.name, key);
+        Ok(client)
     }
 
     /// Returns the client whose key an `Authorization` header carries.
     pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Arc<Client>> {
-        let field = authorization.and_then(|value| value.to_str().ok());
-        let key = field.and_then(|field| {
-            let (scheme, key) = field.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-        });
-        self.0.clients.find(key.unwrap_or_default())
+        let found = self.0.clients.find(presented_key(authorization).unwrap_or_default());
+        found.map(|(client, _)| client)
     }
 
     /// Returns the key of a file of `client`.
@@ -111,6 +139,20 @@ impl Gateway {
 
     /// Decides whether an upload may begin, and under which key.
     pub(crate) fn admit(
+        &self,
+        client: &Client,
+        path: &RemotePath,
+        announced: AnnouncedLength,
+    ) -> Result<(Key, Admission), Refusal> {
+        let admitted = self.try_admit(client, path, announced);
+        if let Err(refusal) = &admitted {
+            self.record_refused(client, path, refusal.code);
+        }
+        admitted
+    }
+
+    /// Decides whether an upload would be admitted, and records nothing.
+    pub(crate) fn try_admit(
         &self,
         client: &Client,
         path: &RemotePath,
@@ -126,11 +168,36 @@ impl Gateway {
         Ok((key, admission))
     }
 
+    /// Records an upload that was refused before it began.
+    fn record_refused(&self, client: &Client, path: &RemotePath, code: Code) {
+        let (client, path) = (client.policy.name.clone(), path.clone());
+        let (started_at, outcome) = (self.0.database.now(), UploadOutcome::Refused(code));
+        let record = UploadRecord { client, path, started_at, elapsed_ms: 0, outcome };
+        self.0.database.record(Record::Upload(Box::new(record)));
+    }
+
+    /// Writes what the database has not got yet. Called last: nothing is recorded after it.
+    pub(crate) async fn close_database(&self) {
+        self.0.database.close().await;
+    }
+
+    /// Returns whether S3 and the database answer, at most some seconds old.
+    pub(crate) async fn readiness(&self) -> Readiness {
+        let Shared { store, prefix, database, readiness, .. } = &*self.0;
+        readiness.check(store, prefix, database).await
+    }
+
     /// Waits until detached commits and clean-ups are done.
     pub(crate) async fn finish_background_work(&self) {
         self.0.uploads.finish_commits().await;
         self.0.store.wait_for_aborts().await;
     }
+}
+
+/// Returns the key that an `Authorization` header carries.
+fn presented_key(authorization: Option<&HeaderValue>) -> Option<&str> {
+    let (scheme, key) = authorization?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// Warns if the bucket keeps no versions, or refuses to start if they are

@@ -2,5 +2,10 @@
 
 pub(crate) mod download;
 pub(crate) mod exists;
+pub(crate) mod fleet;
+pub(crate) mod list;
 pub(crate) mod post_form;
 pub(crate) mod put_file;
+pub(crate) mod ready;
+pub(crate) mod verdicts;
+pub(crate) mod versions;

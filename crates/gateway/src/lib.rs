@@ -13,10 +13,12 @@
 
 mod clients;
 pub mod config;
+mod database;
 mod gateway;
 mod handlers;
 pub mod keygen;
 mod online;
+mod readiness;
 mod refusal;
 mod request;
 mod server;
@@ -25,6 +27,7 @@ mod tls;
 mod uploads;
 
 pub use config::Config;
+pub use database::{DatabaseError, DatabaseSettings, Location};
 pub use gateway::{Gateway, StartError};
 pub use online::{Online, check_online};
 pub use server::{SHUTDOWN_GRACE, ServeOptions, serve};

@@ -99,6 +99,9 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
 fn start_error(err: StartError) -> anyhow::Error {
     match err {
         StartError::Overwrite { .. } | StartError::Versioning { .. } => Exit::Usage.with(err),
-        StartError::Connect(_) | StartError::Probe(_) => err.into(),
+        StartError::Connect(_)
+        | StartError::Probe(_)
+        | StartError::Database(_)
+        | StartError::Random(_) => err.into(),
     }
 }

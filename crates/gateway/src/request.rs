@@ -2,5 +2,6 @@
 
 pub(crate) mod body;
 pub(crate) mod headers;
+pub(crate) mod json;
 pub(crate) mod query;
 pub(crate) mod range;

@@ -110,6 +110,7 @@ pub async fn serve(
              the lifecycle rule of the bucket has to remove them"
         );
     }
+    gateway.close_database().await;
     Ok(())
 }
 

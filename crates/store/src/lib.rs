@@ -46,7 +46,8 @@ pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use objects::delete::NotDeleted;
 pub use objects::etag::is_told as is_etag_told;
 pub use objects::head::ObjectFacts;
-pub use objects::listing::{Listed, Listing};
+pub use objects::listing::{Listed, ListedPage, Listing};
+pub use objects::versions::ObjectVersion;
 pub use settings::timeouts::Timeouts;
 pub use settings::{
     Bandwidth, Credentials, EndpointError, Profile, Settings, Sse, SseError, parse_endpoint,

@@ -4,3 +4,4 @@ pub(crate) mod delete;
 pub(crate) mod etag;
 pub(crate) mod head;
 pub(crate) mod listing;
+pub(crate) mod versions;

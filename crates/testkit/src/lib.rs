@@ -9,6 +9,8 @@
 //!   finds every process that a test left behind.
 //! - [`TestS3`]: an S3 server for programs that run as processes, and
 //!   [`kill_at_each_call`], which kills such a program (SIGKILL) at each S3 call.
+//! - [`Postgres`]: a PostgreSQL server on a Unix socket; [`postgres_or_skip`] tells whether
+//!   this machine can have one.
 //! - [`CLOCK`]: the clock of this machine.
 //! - [`golden`]: texts that a person sees (help, tables, transcripts in the
 //!   documents), compared with files.
@@ -28,6 +30,7 @@ mod kill;
 mod noise;
 mod observe;
 mod owner;
+mod postgres;
 mod processes;
 mod program;
 mod requirements;
@@ -46,6 +49,7 @@ pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_succ
 pub use noise::noise;
 pub use observe::{Entry, Kind, Observed, observe};
 pub use owner::temp_dir;
+pub use postgres::{Postgres, postgres_or_skip};
 pub use processes::{Process, ProcessTag, processes_with_env};
 pub use requirements::{btrfs_or_skip, root_or_skip};
 pub use s3::TestS3;

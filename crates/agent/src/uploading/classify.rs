@@ -59,7 +59,8 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::Internal
         | Code::StoreRefused
         | Code::StoreUnavailable
-        | Code::Overloaded => FailureClass::Transient,
+        | Code::Overloaded
+        | Code::DatabaseUnavailable => FailureClass::Transient,
         // A code of a newer gateway: the status tells whose fault it is.
         Code::Unknown if (400..500).contains(&refusal.status) => FailureClass::Refused,
         Code::Unknown => FailureClass::Transient,

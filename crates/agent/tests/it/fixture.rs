@@ -32,7 +32,7 @@ pub struct World {
     address: SocketAddr,
     tls: Option<TlsFiles>,
     gateway: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
-    _root: TempDir,
+    root: TempDir,
 }
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
         s3.create_bucket("backups", Versioning::Enabled).await.expect("a new bucket");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let mut world = World { s3, address, tls, gateway: None, _root: root };
+        let mut world = World { s3, address, tls, gateway: None, root };
         world.serve(listener).await;
         world
     }
@@ -91,10 +91,12 @@ s3:
   bucket: "backups"
   access_key_id: "devstore"
   secret_access_key: "devstore-secret"
+database: {{ path: {:?} }}
 clients:
   - {{ name: "webapp", api_key: "{KEY}", max_file_size_mb: 30 }}
 "#,
-            self.s3.endpoint()
+            self.s3.endpoint(),
+            self.root.path().join("gateway.db"),
         )
     }
 

@@ -13,6 +13,10 @@ pub struct Raw {
     pub s3: S3,
     pub clients: Vec<Client>,
     #[serde(default)]
+    pub database: Database,
+    #[serde(default)]
+    pub activity: Activity,
+    #[serde(default)]
     pub log: Log,
 }
 
@@ -75,6 +79,17 @@ pub struct Client {
     pub overwrite: Option<Overwrite>,
     pub allowed_extensions: Option<Vec<String>>,
     pub max_concurrent_uploads: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Database {
+    pub path: Option<AbsolutePath>,
+    pub url: Option<Secret>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Activity {
+    pub keep_days: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

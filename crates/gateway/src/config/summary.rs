@@ -22,6 +22,9 @@ impl Config {
         for policy in self.clients.policies() {
             client_summary(&mut text, policy);
         }
+        text.push_str("database\n");
+        line(&mut text, "location", &self.database.location);
+        line(&mut text, "keep_days", self.database.keep_days);
         text.push_str("log\n");
         line(&mut text, "format", log_format(self.log_format));
         text

@@ -35,8 +35,11 @@ fn a_minimal_file_gets_the_defaults() {
     assert_eq!(config.store.profile, Profile::Aws);
     assert_eq!(config.store.sse, Sse::Aes256);
     assert_eq!(config.store.buffer_budget_bytes, 192 * MIB);
+    assert_eq!(config.database.keep_days, 400);
+    let database = config.database.location.to_string();
+    assert_eq!(database, "SQLite database /var/lib/s3up-server/gateway.db");
     let key = "sk_live_0123456789012345678901234567890123456789012";
-    let client = config.clients.find(key).unwrap();
+    let (client, _) = config.clients.find(key).unwrap();
     assert_eq!(client.policy.name.as_str(), "webapp-prod");
     assert_eq!(client.policy.file_bytes_max, Some(100 * MIB));
     assert!(config.clients.find("sk_live_").is_none());
@@ -75,6 +78,9 @@ client webapp-prod
   max_file_size           100 MiB
   allowed_extensions      any
   max_concurrent_uploads  32
+database
+  location                SQLite database /var/lib/s3up-server/gateway.db
+  keep_days               400
 log
   format                  human on a terminal, otherwise logfmt
 "
@@ -100,6 +106,10 @@ fn an_error_names_the_file_and_the_key() {
         ("\"127.0.0.1\"", "\"0.0.0.0\"",           "without TLS the gateway listens only on loopback"),
         ("\"127.0.0.1\"", "\"localhorst\"",        "server.host: expected an IP address"),
         ("${ID}", "${NO_SUCH}",                    "NO_SUCH"),
+        ("s3:", "database: { path: \"a.db\" }\ns3:", "database.path: expected an absolute path"),
+        ("s3:", "database: { url: \"mysql://u:hush-hush@h/d\" }\ns3:", "database.url: expected postgresql://"),
+        ("s3:", "database: { path: \"/a\", url: \"postgresql://h/d\" }\ns3:", "database.url: may not be combined"),
+        ("s3:", "activity: { keep_days: 0 }\ns3:", "activity.keep_days: expected 1 to 36525, found 0"),
         ("${SECRET}", "",                          "s3.secret_access_key: is required with `s3.access_key_id`"),
         ("\"sites/\"", "\"/sites\"",               "s3.path_prefix: prefix \"/sites\": a path may not start with a slash"),
         ("webapp-prod", "WebApp",                  "clients[0].name: client name \"WebApp\""),

@@ -19,6 +19,7 @@ use s3up_core::{Code, Key, RemotePath};
 use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
 
 use crate::clients::Right;
+use crate::database::record::Record;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::request::query;
@@ -48,6 +49,9 @@ pub(crate) async fn download(
     if *request.method() == Method::HEAD {
         return Ok((status, headers).into_response());
     }
+    let bytes = range.end - range.start;
+    let (name, at) = (client.policy.name.clone(), gateway.database().now());
+    gateway.database().record(Record::Download { client: name, bytes, at });
     let get = Get {
         key,
         facts,

@@ -11,7 +11,7 @@ use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::uploads::RETRY_FOR;
-use crate::uploads::metadata::MTIME_NS_METADATA;
+use crate::uploads::metadata::stored_mtime_ns;
 
 pub(crate) async fn exists(
     State(gateway): State<Gateway>,
@@ -22,7 +22,14 @@ pub(crate) async fn exists(
     let path = query::path_parameter(request.uri().query())?;
     let key = gateway.key(&client, &path)?;
     let found = gateway.store().head(&key, None, RETRY_FOR).await?;
-    let file = found.as_ref().map(stored_file);
+    let mut file = found.as_ref().map(stored_file);
+    if let (Some(found), Some(file)) = (&found, &mut file)
+        && file.sha256.is_none()
+    {
+        let entries = gateway.database().entries(&client.policy.name, std::slice::from_ref(&path));
+        let entry = entries.await.remove(&path);
+        file.sha256 = entry.filter(|entry| entry.describes(found)).map(|entry| entry.sha256);
+    }
     Ok(Json(ExistsResponse { exists: file.is_some(), file }))
 }
 
@@ -31,7 +38,7 @@ fn stored_file(found: &ObjectFacts) -> StoredFile {
     StoredFile {
         size: found.size,
         sha256: found.sha256,
-        mtime_ns: found.metadata.get(MTIME_NS_METADATA).and_then(|ns| ns.parse().ok()),
+        mtime_ns: stored_mtime_ns(&found.metadata),
         uploaded_at: uploaded_at.to_string(),
         version_id: found.version_id.clone(),
     }

@@ -16,8 +16,13 @@ use super::lingering::UnreadBytes;
 use crate::gateway::Gateway;
 use crate::handlers::download::download;
 use crate::handlers::exists::exists;
+use crate::handlers::fleet::{heartbeat, report};
+use crate::handlers::list::list;
 use crate::handlers::post_form::post_form;
 use crate::handlers::put_file::put_file;
+use crate::handlers::ready::ready;
+use crate::handlers::verdicts::verdicts;
+use crate::handlers::versions::versions;
 use crate::refusal::{Refusal, RefusalRecord};
 use crate::stopwatch::Stopwatch;
 
@@ -29,9 +34,14 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         // An empty path gets the refusal for a path, not the one for a URL.
         .route("/files/", put(put_file))
         .route("/files/{*path}", put(put_file))
-        .route("/exists", get(exists))
+        .route("/exists", get(exists).post(verdicts))
+        .route("/list", get(list))
+        .route("/versions", get(versions))
         .route("/download", get(download))
+        .route("/heartbeat", post(heartbeat))
+        .route("/report", post(report))
         .route("/health", get(health))
+        .route("/ready", get(ready))
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| {

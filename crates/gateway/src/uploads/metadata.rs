@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use s3up_core::{RemotePath, Sha256Digest};
 
 /// Name of the user metadata of an object that holds its mtime.
-pub(crate) const MTIME_NS_METADATA: &str = "mtime-ns";
+const MTIME_NS_METADATA: &str = "mtime-ns";
 const MODE_METADATA: &str = "mode";
 const CONTENT_TYPE_UNKNOWN: &str = "application/octet-stream";
 
@@ -25,6 +25,16 @@ impl FileMetadata {
         let mode = self.mode.map(|mode| (MODE_METADATA.to_owned(), format!("{mode:04o}")));
         mtime.into_iter().chain(mode).collect()
     }
+}
+
+/// Returns the mtime that S3 keeps with an object.
+pub(crate) fn stored_mtime_ns(metadata: &BTreeMap<String, String>) -> Option<i64> {
+    metadata.get(MTIME_NS_METADATA).and_then(|text| parse_mtime_ns(text).ok())
+}
+
+/// Returns the permission bits that S3 keeps with an object.
+pub(crate) fn stored_mode(metadata: &BTreeMap<String, String>) -> Option<u32> {
+    metadata.get(MODE_METADATA).and_then(|text| parse_mode(text).ok())
 }
 
 pub(crate) fn parse_mtime_ns(text: &str) -> Result<i64, String> {
@@ -56,6 +66,8 @@ mod tests {
 
         let want = [("mode", "0644"), ("mtime-ns", "-5")].map(|(k, v)| (k.into(), v.into()));
         assert_eq!(got, want);
+        let stored = metadata.user_metadata();
+        assert_eq!((stored_mtime_ns(&stored), stored_mode(&stored)), (Some(-5), Some(0o644)));
     }
 
     #[test]

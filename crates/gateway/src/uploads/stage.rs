@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256, Sha256Digest};
-use s3up_store::{Kind, Length, ObjectFacts, Put, StagedUpload, Stored};
+use s3up_store::{Kind, Length, ObjectFacts, Put, StagedUpload, StoreError, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::admission::Admission;
 use super::in_flight::{KeyLock, Superseded};
+use super::log::OpenUpload;
 use super::metadata::FileMetadata;
 use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
 use crate::clients::{Client, Overwrite, UploadSlot};
@@ -47,39 +48,72 @@ pub(crate) struct StagedFile {
     uploads: Uploads,
     client: Arc<Client>,
     key: Key,
+    metadata: FileMetadata,
     began: Stopwatch,
+    log: OpenUpload,
     staged: StagedUpload,
     // Freed before the lock, so that the next upload of the key finds it free.
     slot: UploadSlot,
     lock: KeyLock,
 }
 
+/// The result of [`Uploads::begin`].
+enum Begun {
+    Unchanged { found: Box<ObjectFacts>, sha256: Sha256Digest },
+    Staged { staged: Box<StagedUpload>, slot: UploadSlot, lock: KeyLock },
+}
+
 impl Uploads {
     /// Streams `body` into S3.
     pub(crate) async fn stage<R: AsyncRead + Unpin + Send>(
         &self,
-        file: IncomingFile,
-        mut body: R,
+        mut file: IncomingFile,
+        body: R,
     ) -> Result<StageResult, Refusal> {
-        let IncomingFile { client, key, admission, metadata, content_type, slot } = file;
         let began = Stopwatch::start();
+        let mut log = self.log.begin(&file.client.policy.name, &file.key, began);
+        let begun =
+            self.begin(&mut file, body).await.inspect_err(|refusal| log.refused(refusal))?;
+        let IncomingFile { client, key, metadata, .. } = file;
+        match begun {
+            Begun::Unchanged { found, sha256 } => {
+                log.unchanged(&found, sha256);
+                let response = unchanged_response(&key, &found, sha256);
+                log_upload(&client, &response, began);
+                Ok(StageResult::Unchanged(response))
+            }
+            Begun::Staged { staged, slot, lock } => {
+                let staged = *staged;
+                let uploads = self.clone();
+                let file =
+                    StagedFile { uploads, client, key, metadata, began, log, staged, slot, lock };
+                Ok(StageResult::Staged(Box::new(file)))
+            }
+        }
+    }
+
+    async fn begin<R: AsyncRead + Unpin + Send>(
+        &self,
+        file: &mut IncomingFile,
+        mut body: R,
+    ) -> Result<Begun, Refusal> {
+        let IncomingFile { client, key, admission, metadata, content_type, slot } = file;
         // This comes first, for two reasons. From here on no older upload of the
         // key can become visible after this one. And an older one that hangs
         // frees its slot for this one.
-        let lock = self.in_flight.lock(&key).await?;
-        let slot = slot.map_or_else(|| client.upload_slot(), Ok)?;
+        let lock = self.in_flight.lock(key).await?;
+        let slot = slot.take().map_or_else(|| client.upload_slot(), Ok)?;
         if let Some(sha256) = metadata.sha256
-            && let Some(response) = self.unchanged(&client, &key, sha256, admission).await?
+            && let Some(found) = self.unchanged(client, key, sha256, *admission).await?
         {
             lock.run(verify_unstored(&mut body, sha256)).await??;
-            log_upload(&client, &response, began);
-            return Ok(StageResult::Unchanged(response));
+            return Ok(Begun::Unchanged { found: Box::new(found), sha256 });
         }
         let put = Put {
             key: key.clone(),
             length: admission.length,
             part_bytes: admission.part_bytes,
-            content_type: Some(content_type),
+            content_type: Some(std::mem::take(content_type)),
             metadata: metadata.user_metadata(),
             expect_sha256: metadata.sha256,
             overwrite: match client.policy.overwrite {
@@ -93,12 +127,10 @@ impl Uploads {
             share: Some(client.buffer_share.clone()),
         };
         let staged = lock.run(self.store.stage(put, &mut body)).await??;
-        let uploads = self.clone();
-        let file = StagedFile { uploads, client, key, began, staged, slot, lock };
-        Ok(StageResult::Staged(Box::new(file)))
+        Ok(Begun::Staged { staged: Box::new(staged), slot, lock })
     }
 
-    /// Returns the response if the same content is already stored. Refuses the
+    /// Returns the stored file if it has the same content. Refuses the
     /// upload early if other content is stored and may not be overwritten.
     async fn unchanged(
         &self,
@@ -106,11 +138,11 @@ impl Uploads {
         key: &Key,
         sha256: Sha256Digest,
         admission: Admission,
-    ) -> Result<Option<UploadResponse>, Refusal> {
+    ) -> Result<Option<ObjectFacts>, Refusal> {
         let Some(found) = self.store.head(key, None, RETRY_FOR).await? else { return Ok(None) };
         let size_differs = matches!(admission.length, Length::Exactly(len) if len != found.size);
         if found.sha256 == Some(sha256) && !size_differs {
-            return Ok(Some(unchanged_response(key, &found, sha256)));
+            return Ok(Some(found));
         }
         match client.policy.overwrite {
             Overwrite::Versioned => Ok(None),
@@ -122,18 +154,40 @@ impl Uploads {
     }
 }
 
+impl Uploads {
+    /// Returns the stored file if a commit failed because another upload stored the same content
+    /// first.
+    async fn found_instead(
+        &self,
+        key: &Key,
+        sha256: Sha256Digest,
+        err: StoreError,
+    ) -> Result<ObjectFacts, Refusal> {
+        if err.kind != Kind::Precondition {
+            return Err(err.into());
+        }
+        match self.store.head(key, None, RETRY_FOR).await? {
+            Some(found) if found.sha256 == Some(sha256) => Ok(found),
+            _ => Err(err.into()),
+        }
+    }
+}
+
 impl StagedFile {
     pub(crate) fn sha256(&self) -> Sha256Digest {
         self.staged.facts().sha256
     }
 
-    pub(crate) async fn abort(self) {
+    /// Removes the file, because its content differs from its announced SHA-256.
+    pub(crate) async fn abort(mut self) {
+        self.log.refused_with(Code::DigestMismatch);
         self.staged.abort().await;
     }
 
     /// Makes the file visible.
-    pub(crate) async fn commit(self) -> Result<UploadResponse, Refusal> {
+    pub(crate) async fn commit(mut self) -> Result<UploadResponse, Refusal> {
         if let Err(err) = self.lock.check() {
+            self.log.refused_with(Code::Superseded);
             self.staged.abort().await;
             return Err(err.into());
         }
@@ -143,22 +197,24 @@ impl StagedFile {
     }
 
     async fn commit_now(self) -> Result<UploadResponse, Refusal> {
-        let StagedFile { uploads, client, key, began, staged, slot, lock } = self;
+        let StagedFile { uploads, client, key, metadata, began, mut log, staged, slot, lock } =
+            self;
         let sha256 = staged.facts().sha256;
         let outcome = staged.commit().await;
+        // Recorded before the next upload of the key may begin, so that the records of one file
+        // are in the order of its versions.
+        if let Ok(stored) = &outcome {
+            log.stored(stored, &metadata);
+        }
         drop((slot, lock));
         let response = match outcome {
             Ok(stored) => stored_response(&key, stored),
-            // Another upload may have stored the same content first.
-            Err(err) if err.kind == Kind::Precondition => {
-                match uploads.store.head(&key, None, RETRY_FOR).await? {
-                    Some(found) if found.sha256 == Some(sha256) => {
-                        unchanged_response(&key, &found, sha256)
-                    }
-                    _ => return Err(err.into()),
-                }
+            Err(err) => {
+                let found = uploads.found_instead(&key, sha256, err).await;
+                let found = found.inspect_err(|refusal| log.refused(refusal))?;
+                log.unchanged(&found, sha256);
+                unchanged_response(&key, &found, sha256)
             }
-            Err(err) => return Err(err.into()),
         };
         log_upload(&client, &response, began);
         Ok(response)

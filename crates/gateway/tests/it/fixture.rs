@@ -1,13 +1,17 @@
 //! A gateway and an embedded S3 server, both on free ports.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use s3up_core::Code;
 use s3up_core::wire::{Problem, UploadResponse};
+use s3up_core::{Code, Key};
 use s3up_devstore::{DevStore, Op, Options, Versioning};
 use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, serve};
+use s3up_store::{Overwrite, PutDocument, Settings, Store};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{ConnectOptions, Row};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -19,6 +23,7 @@ pub const READER_KEY: &str = "sk_live_reader_0123456789012345678901234567890";
 pub const BUCKET: &str = "backups";
 pub const MIB: usize = 1 << 20;
 const PREFIX: &str = "sites/";
+const DATABASE: &str = "gateway.db";
 /// The object with which the store probes conditional writes.
 const PROBE: &str = ".s3up-probe";
 
@@ -30,13 +35,14 @@ pub struct World {
     calls_at_start: Vec<(Op, u64)>,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
-    _root: TempDir,
+    settings: Settings,
+    root: TempDir,
 }
 
 /// Returns a `server.yaml` with three clients: `webapp` may upload files of up to
 /// 40 MiB, `webapp-prod` only pictures and may not overwrite any, `reader` may not
 /// upload.
-pub fn config(endpoint: &str) -> String {
+pub fn config(endpoint: &str, database: &Path) -> String {
     format!(
         r#"
 server: {{ host: "127.0.0.1", port: 0 }}
@@ -47,6 +53,7 @@ s3:
   path_prefix: "{PREFIX}"
   access_key_id: "devstore"
   secret_access_key: "devstore-secret"
+database: {{ path: {database:?} }}
 clients:
   - {{ name: "webapp", api_key: "{KEY}", max_file_size_mb: 40 }}
   - {{ name: "webapp-prod", api_key: "{OTHER_KEY}", overwrite: never, allowed_extensions: [jpg] }}
@@ -74,9 +81,10 @@ impl World {
         let root = tempfile::tempdir().expect("a temporary folder");
         let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
         s3.create_bucket(BUCKET, versioning).await.expect("a new bucket");
-        let text = edit(config(&s3.endpoint()));
+        let text = edit(config(&s3.endpoint(), &root.path().join(DATABASE)));
         let config = Config::parse(Path::new("server.yaml"), &text, &|_| None)
             .unwrap_or_else(|err| panic!("{err}"));
+        let settings = config.store.clone();
         let gateway = Gateway::start(config).await.expect("a gateway");
         let calls_at_start = Op::ALL.iter().map(|op| (*op, s3.faults().calls(*op))).collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -88,7 +96,48 @@ impl World {
             serve(options, gateway, stopped).await.expect("a gateway that ends without an error");
         });
         let (http, stop) = (Client::new(), Some(stop));
-        World { s3, url, http, calls_at_start, stop, server, _root: root }
+        World { s3, url, http, calls_at_start, stop, server, settings, root }
+    }
+
+    /// Waits until all that the gateway has recorded so far is committed: a report is, and records
+    /// are written in their order.
+    pub async fn commit_records(&self) {
+        let now = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
+        let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let body = format!(
+            r#"{{"version":1,"day":"{day}",
+                "agent":{{"version":"0","host":"h","started_at":"{now}"}},
+                "files":{{"protected":{{"files":0,"bytes":0}},"pending":{{"files":0,"bytes":0}},
+                    "baseline":{{"files":0,"bytes":0}},"excluded":{{"files":0,"bytes":0}},
+                    "problems":{{"files":0,"bytes":0}}}},
+                "uploaded":{{"files":0,"bytes":0}},"watcher":{{"state":"ok"}}}}"#
+        );
+        let report = self.http.post(format!("{}/report", self.url)).bearer_auth(KEY).body(body);
+        assert_eq!(report.send().await.expect("a response").status(), StatusCode::OK);
+    }
+
+    /// Stores a file (`client/path`) past the gateway.
+    pub async fn s3_put(&self, file: &str, content: &[u8]) {
+        let store = Store::connect(self.settings.clone()).await.expect("a connection");
+        let key = Key::parse(&format!("{PREFIX}{file}")).expect("a key");
+        let document = PutDocument {
+            key,
+            content_type: "text/plain",
+            metadata: BTreeMap::new(),
+            storage_class: None,
+            overwrite: Overwrite::Allowed,
+            retry_for: Duration::from_secs(5),
+        };
+        store.write(document, content).await.expect("a stored object");
+    }
+
+    /// Returns the rows of a query, on a connection of its own: the values of a row separated by
+    /// `|`.
+    pub async fn rows(&self, sql: &'static str) -> Vec<String> {
+        let options = SqliteConnectOptions::new().filename(self.root.path().join(DATABASE));
+        let mut database = options.connect().await.expect("a database");
+        let rows = sqlx::query(sql).fetch_all(&mut database).await.expect("rows");
+        rows.iter().map(text_of).collect()
     }
 
     /// Stops the gateway and waits for its end. The S3 server keeps running.
@@ -172,6 +221,15 @@ pub async fn problem(response: Response) -> Problem {
     assert_eq!((problem.status, problem.code.status()), (status, status), "{text}");
     assert_ne!(problem.code, Code::Unknown);
     problem
+}
+
+fn text_of(row: &SqliteRow) -> String {
+    let values = (0..row.len()).map(|n| {
+        let number = row.try_get_unchecked::<Option<i64>, _>(n);
+        let text = row.try_get::<Option<String>, _>(n);
+        text.unwrap_or_else(|_| number.expect("a number").map(|number| number.to_string()))
+    });
+    values.map(|value| value.unwrap_or_default()).collect::<Vec<_>>().join("|")
 }
 
 /// Returns pseudo-random bytes, so that a shifted or swapped part is noticed.

@@ -59,6 +59,7 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
             ("GET", format!("/exists?path={path}")),
             ("GET", format!("/download?path={path}")),
             ("HEAD", format!("/download?path={path}")),
+            ("GET", format!("/versions?path={path}")),
         ] {
             let response = raw(&world, method, &url).await;
             assert!(response.starts_with("HTTP/1.1 400 "), "{method} {url}: {response}");
@@ -69,7 +70,7 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
     }
     let faults = world.s3.faults();
     assert_eq!(world.calls(Op::PutObject) + world.calls(Op::GetObject), 0);
-    assert_eq!(faults.calls(Op::HeadObject), head_before);
+    assert_eq!(faults.calls(Op::HeadObject) + faults.calls(Op::ListObjectVersions), head_before);
     world.stop_and_expect_files(&[]).await;
 }
 

@@ -54,7 +54,7 @@ async fn the_log_of_a_refusal_names_client_and_address() {
     let root = tempfile::tempdir().unwrap();
     let s3 = s3(&root).await;
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    std::fs::write(&file, config(&s3.endpoint(), &root.path().join("gateway.db"))).unwrap();
     let (mut child, mut log, url) = spawn(&file);
     let http = reqwest::Client::new();
     for key in [READER_KEY, "sk_live_wrong"] {
@@ -107,7 +107,8 @@ async fn it_serves_tls_and_exits_with_0_on_sigterm() {
         cert_file, key_file
     );
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint()).replace("port: 0", &tls)).unwrap();
+    let text = config(&s3.endpoint(), &root.path().join("gateway.db"));
+    std::fs::write(&file, text.replace("port: 0", &tls)).unwrap();
     let (mut child, mut log, url) = spawn(&file);
     let url = url.replace("127.0.0.1", "localhost");
     let pinned = reqwest::Certificate::from_pem(cert.cert.pem().as_bytes()).unwrap();
@@ -134,7 +135,7 @@ async fn it_serves_tls_and_exits_with_0_on_sigterm() {
 async fn a_wrong_configuration_is_reported_in_one_line() {
     let root = tempfile::tempdir().unwrap();
     let s3 = s3(&root).await;
-    let good = config(&s3.endpoint());
+    let good = config(&s3.endpoint(), &root.path().join("gateway.db"));
     let tls = "host: \"127.0.0.1\", tls: { enabled: true, cert_file: \"/no/cert.pem\", key_file: \"/no/key.pem\" }";
     #[rustfmt::skip]
     let cases = [
@@ -212,7 +213,7 @@ async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
     let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    std::fs::write(&file, config(&s3.endpoint(), &root.path().join("gateway.db"))).unwrap();
 
     let output = run(&file).await;
 
@@ -234,7 +235,7 @@ async fn it_starts_with_a_warning_if_only_completions_ignore_conditions() {
     let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
-    std::fs::write(&file, config(&s3.endpoint())).unwrap();
+    std::fs::write(&file, config(&s3.endpoint(), &root.path().join("gateway.db"))).unwrap();
     let mut child = program()
         .args(["--log-format", "logfmt", "--config"])
         .arg(&file)
@@ -264,7 +265,8 @@ async fn check_config_online_says_what_the_server_does() {
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
     for (sse, code, found) in [("", 0, "not asked for"), ("sse: AES256", 1, "found none")] {
-        let text = config(&s3.endpoint()).replace("bucket:", &format!("{sse}\n  bucket:"));
+        let text = config(&s3.endpoint(), &root.path().join("gateway.db"))
+            .replace("bucket:", &format!("{sse}\n  bucket:"));
         std::fs::write(&file, text).unwrap();
 
         let online =
@@ -285,7 +287,8 @@ async fn it_refuses_to_start_without_versioning_if_that_is_required() {
     let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Off).await.unwrap();
     let file = root.path().join("server.yaml");
-    let text = config(&s3.endpoint()).replace("bucket:", "require_versioning: true\n  bucket:");
+    let text = config(&s3.endpoint(), &root.path().join("gateway.db"))
+        .replace("bucket:", "require_versioning: true\n  bucket:");
     std::fs::write(&file, text).unwrap();
 
     let output = run(&file).await;

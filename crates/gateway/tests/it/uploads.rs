@@ -74,10 +74,12 @@ async fn announced_metadata_is_stored_with_the_file() {
 }
 
 #[tokio::test]
-async fn exists_has_no_sha256_of_a_long_file_that_did_not_announce_one() {
+async fn exists_has_no_sha256_of_a_long_file_that_no_gateway_recorded() {
     let world = World::start().await;
     stored(world.put("short", noise(100))).await;
-    stored(world.put("long", noise(9 * MIB))).await;
+    stored(world.put("long", vec![1; 9 * MIB])).await;
+    world.commit_records().await;
+    world.s3_put("webapp/long", &noise(9 * MIB)).await;
 
     assert!(world.exists("short").await["sha256"].is_string());
     assert!(world.exists("long").await["sha256"].is_null());

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_s3::types::{Object, OptionalObjectAttributes};
+use aws_sdk_s3::types::{EncodingType, Object, OptionalObjectAttributes};
+use percent_encoding::percent_decode_str;
 
 use crate::error::StoreError;
 use crate::transport::connect::Store;
@@ -43,7 +44,44 @@ impl Store {
     }
 }
 
+/// One page of a listing that begins after a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedPage {
+    pub objects: Vec<Listed>,
+    /// True if no object follows.
+    pub is_last: bool,
+}
+
 impl Store {
+    /// Lists up to `limit` objects, at most 1,000, whose key starts with `prefix` and follows the
+    /// key `after`.
+    pub async fn list_after(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        retry_for: Duration,
+    ) -> Result<ListedPage, StoreError> {
+        let subject = self.subject_of(prefix);
+        let page = self.retry(retry_for, || {
+            let list = self.client.list_objects_v2().bucket(self.bucket()).prefix(prefix);
+            // A key may have characters that XML cannot.
+            let list = list.encoding_type(EncodingType::Url);
+            let list = list.set_start_after(after.map(str::to_owned));
+            let list = list.max_keys(i32::try_from(limit).unwrap_or(i32::MAX));
+            self.call("list", &subject, list.send())
+        });
+        let page = page.await?;
+        let is_last = page.is_truncated != Some(true);
+        let encoding = page.encoding_type;
+        let objects = page.contents.unwrap_or_default().into_iter().map(Listed::of);
+        let objects = objects.map(|object| {
+            let key = decode_key(&object.key, encoding.as_ref());
+            Listed { key, ..object }
+        });
+        Ok(ListedPage { objects: objects.collect(), is_last })
+    }
+
     /// Names the subject of a listing in its errors.
     pub(crate) fn subject_of(&self, prefix: &str) -> String {
         match prefix {
@@ -89,6 +127,16 @@ impl Listing {
     }
 }
 
+/// Returns a key of an answer that S3 encoded as it says. S3 writes a space as `+`. A server that
+/// does not encode says nothing.
+pub(crate) fn decode_key(key: &str, encoding: Option<&EncodingType>) -> String {
+    if encoding != Some(&EncodingType::Url) {
+        return key.to_owned();
+    }
+    let key = key.replace('+', " ");
+    percent_decode_str(&key).decode_utf8_lossy().into_owned()
+}
+
 impl Listed {
     fn of(object: Object) -> Listed {
         let modified_at = object.last_modified.and_then(|at| SystemTime::try_from(at).ok());
@@ -98,6 +146,24 @@ impl Listed {
             etag: object.e_tag.unwrap_or_default(),
             modified_at: modified_at.unwrap_or(SystemTime::UNIX_EPOCH),
             storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_decoded_if_s3_says_that_it_is_encoded() {
+        #[rustfmt::skip]
+        let cases = [
+            ("a%2Fb+c%2B%EF%BF%BE",  Some(&EncodingType::Url), "a/b c+\u{fffe}"),
+            ("a%20b",                Some(&EncodingType::Url), "a b"),
+            ("a%2Fb+c",              None,                     "a%2Fb+c"),
+        ];
+        for (key, encoding, want) in cases {
+            assert_eq!(decode_key(key, encoding), want);
         }
     }
 }

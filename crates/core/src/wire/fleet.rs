@@ -1,0 +1,224 @@
+//! `POST /heartbeat` and `POST /report`: what an agent says of itself.
+//!
+//! Both carry `version: 1`. Unknown fields are ignored, so a newer agent may add some. Another
+//! version is refused. Texts and lists have limits, because the gateway stores them.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of [`Heartbeat`] and [`Report`].
+pub const FLEET_VERSION: u32 = 1;
+/// Maximum length of the body of a heartbeat, many times of what one needs.
+pub const HEARTBEAT_BYTES_MAX: u64 = 64 << 10;
+/// Maximum length of the body of a report: a thousand problems with long paths.
+pub const REPORT_BYTES_MAX: u64 = 4 << 20;
+/// Maximum number of problems in a report. [`FileTotals::problems`] counts all of them.
+pub const PROBLEMS_MAX: usize = 1000;
+/// Maximum length of each text: three times the longest path of Linux, for an escaped one.
+pub const TEXT_BYTES_MAX: usize = 3 * 4096;
+
+/// The body of `POST /heartbeat`: the state of an agent, each minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    pub version: u32,
+    pub agent: AgentFacts,
+    pub files: FileTotals,
+    /// Age of the oldest pending file; absent if none is pending.
+    #[serde(default)]
+    pub oldest_pending_seconds: Option<u64>,
+    /// End of the last complete scan of all watches: RFC 3339, UTC.
+    #[serde(default)]
+    pub last_scan_at: Option<String>,
+    pub watcher: Watcher,
+}
+
+/// The body of `POST /report`: the day of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub version: u32,
+    /// The day in UTC, `2026-01-31`. A second report of a day replaces the first.
+    pub day: String,
+    pub agent: AgentFacts,
+    /// The files at the end of the day.
+    pub files: FileTotals,
+    /// Files and bytes that were uploaded on this day.
+    pub uploaded: Total,
+    #[serde(default)]
+    pub oldest_pending_seconds: Option<u64>,
+    #[serde(default)]
+    pub last_scan_at: Option<String>,
+    pub watcher: Watcher,
+    #[serde(default)]
+    pub problems: Vec<ReportedProblem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentFacts {
+    /// Version of the program.
+    pub version: String,
+    pub host: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+}
+
+/// The five states of a file. Each file is in exactly one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileTotals {
+    pub protected: Total,
+    pub pending: Total,
+    pub baseline: Total,
+    pub excluded: Total,
+    pub problems: Total,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watcher {
+    /// `ok` or `degraded`.
+    pub state: String,
+    #[serde(default)]
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedProblem {
+    /// Path on the host, escaped as in the agent's database.
+    pub path: String,
+    pub reason: String,
+    /// RFC 3339, UTC.
+    #[serde(default)]
+    pub since: Option<String>,
+}
+
+/// The 200 response to both calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    pub success: bool,
+}
+
+/// A rule that a heartbeat or a report breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    #[error("`version`: expected {FLEET_VERSION}, found {0}")]
+    Version(u32),
+    #[error("`{field}`: expected at most {TEXT_BYTES_MAX} bytes, found {found}")]
+    TextTooLong { field: &'static str, found: usize },
+    #[error("`problems`: expected at most {PROBLEMS_MAX} of them, found {0}")]
+    TooManyProblems(usize),
+}
+
+impl Heartbeat {
+    pub fn check(&self) -> Result<(), BodyError> {
+        check_version(self.version)?;
+        check_agent(&self.agent)?;
+        check_common(self.last_scan_at.as_deref(), &self.watcher)
+    }
+}
+
+impl Report {
+    /// Checks everything but the day, for which a calendar is needed.
+    pub fn check(&self) -> Result<(), BodyError> {
+        check_version(self.version)?;
+        check_agent(&self.agent)?;
+        check_common(self.last_scan_at.as_deref(), &self.watcher)?;
+        if self.problems.len() > PROBLEMS_MAX {
+            return Err(BodyError::TooManyProblems(self.problems.len()));
+        }
+        for problem in &self.problems {
+            check_text("problems[].path", Some(&problem.path))?;
+            check_text("problems[].reason", Some(&problem.reason))?;
+            check_text("problems[].since", problem.since.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
+fn check_version(version: u32) -> Result<(), BodyError> {
+    if version == FLEET_VERSION { Ok(()) } else { Err(BodyError::Version(version)) }
+}
+
+fn check_agent(agent: &AgentFacts) -> Result<(), BodyError> {
+    check_text("agent.version", Some(&agent.version))?;
+    check_text("agent.host", Some(&agent.host))?;
+    check_text("agent.started_at", Some(&agent.started_at))
+}
+
+fn check_common(last_scan_at: Option<&str>, watcher: &Watcher) -> Result<(), BodyError> {
+    check_text("last_scan_at", last_scan_at)?;
+    check_text("watcher.state", Some(&watcher.state))?;
+    check_text("watcher.detail", watcher.detail.as_deref())
+}
+
+fn check_text(field: &'static str, text: Option<&str>) -> Result<(), BodyError> {
+    match text.map_or(0, str::len) {
+        found if found > TEXT_BYTES_MAX => Err(BodyError::TextTooLong { field, found }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"{
+        "version": 1, "day": "2026-01-31", "from_the_future": [1],
+        "agent": {"version": "0.1.0", "host": "web1", "started_at": "2026-01-01T00:00:00Z"},
+        "files": {
+            "protected": {"files": 3, "bytes": 30}, "pending": {"files": 0, "bytes": 0},
+            "baseline": {"files": 0, "bytes": 0}, "excluded": {"files": 1, "bytes": 5},
+            "problems": {"files": 1, "bytes": 7}
+        },
+        "uploaded": {"files": 2, "bytes": 20},
+        "watcher": {"state": "ok"},
+        "problems": [{"path": "/srv/a", "reason": "never settled"}]
+    }"#;
+
+    #[test]
+    fn a_report_with_unknown_fields_is_read_and_checked() {
+        let report: Report = serde_json::from_str(REPORT).unwrap();
+
+        assert_eq!(report.check(), Ok(()));
+        assert_eq!(report.files.protected, Total { files: 3, bytes: 30 });
+        assert_eq!(report.oldest_pending_seconds, None);
+        assert_eq!(report.problems[0].reason, "never settled");
+    }
+
+    #[test]
+    fn a_report_that_breaks_a_rule_is_refused_by_the_name_of_the_field() {
+        let good: Report = serde_json::from_str(REPORT).unwrap();
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        let edit = |edit: &dyn Fn(&mut Report)| {
+            let mut report = good.clone();
+            edit(&mut report);
+            report.check().unwrap_err().to_string()
+        };
+        let many = good.problems[0].clone();
+        #[rustfmt::skip]
+        let cases = [
+            (edit(&|it| it.version = 2),                         "`version`: expected 1, found 2"),
+            (edit(&|it| it.agent.host = long.clone()),           "`agent.host`: expected at most 12288 bytes, found 12289"),
+            (edit(&|it| it.watcher.detail = Some(long.clone())), "`watcher.detail`: expected at most 12288 bytes, found 12289"),
+            (edit(&|it| it.problems[0].reason = long.clone()),   "`problems[].reason`: expected at most 12288 bytes, found 12289"),
+            (edit(&|it| it.problems = vec![many.clone(); 1001]), "`problems`: expected at most 1000 of them, found 1001"),
+        ];
+        for (message, want) in cases {
+            assert_eq!(message, want);
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_of_another_version_is_refused() {
+        let report: Report = serde_json::from_str(REPORT).unwrap();
+        let Report { agent, files, watcher, .. } = report;
+        let (oldest_pending_seconds, last_scan_at) = (Some(7), None);
+        let mut heartbeat =
+            Heartbeat { version: 1, agent, files, oldest_pending_seconds, last_scan_at, watcher };
+        assert_eq!(heartbeat.check(), Ok(()));
+        heartbeat.version = 0;
+        assert_eq!(heartbeat.check(), Err(BodyError::Version(0)));
+    }
+}

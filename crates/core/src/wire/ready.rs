@@ -1,0 +1,24 @@
+//! `GET /ready`: says whether the gateway can store files and record what it stored.
+
+use serde::{Deserialize, Serialize};
+
+/// The response to `GET /ready`: status 200 if `ready` is true, otherwise 503.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    pub ready: bool,
+    pub s3: Part,
+    pub database: Part,
+    /// `enabled`, `off` or `unknown`. Unless it is `enabled`, overwritten files cannot be recovered.
+    pub versioning: String,
+}
+
+/// The state of one thing that the gateway depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Ok,
+    Failing,
+    /// A state of a newer gateway, unknown to this version.
+    #[serde(other)]
+    Unknown,
+}

@@ -1,0 +1,42 @@
+//! The sections `database` and `activity`.
+
+use std::path::PathBuf;
+
+use s3up_cli::config::{ConfigError, Source};
+
+use super::raw::Raw;
+use crate::database::{DatabaseSettings, Location};
+
+const PATH: &str = "/var/lib/s3up-server/gateway.db";
+const KEEP_DAYS: u32 = 400;
+/// A hundred years; a larger number is a mistake.
+const KEEP_DAYS_MAX: u32 = 36_525;
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+pub(super) fn settings(raw: &Raw, source: &Source) -> Result<DatabaseSettings, ConfigError> {
+    let keep_days = raw.activity.keep_days.unwrap_or(KEEP_DAYS);
+    if !(1..=KEEP_DAYS_MAX).contains(&keep_days) {
+        let what = format!("expected 1 to {KEEP_DAYS_MAX}, found {keep_days}");
+        return Err(source.invalid("activity.keep_days", what));
+    }
+    Ok(DatabaseSettings { location: location(raw, source)?, keep_days })
+}
+
+fn location(raw: &Raw, source: &Source) -> Result<Location, ConfigError> {
+    let Some(url) = &raw.database.url else {
+        let path = raw.database.path.as_deref().map_or_else(|| PathBuf::from(PATH), PathBuf::from);
+        if path.to_str().is_none() {
+            return Err(source.invalid("database.path", "expected a path in UTF-8"));
+        }
+        return Ok(Location::Sqlite(path));
+    };
+    if raw.database.path.is_some() {
+        let what = "may not be combined with `database.path`: set the one that is used";
+        return Err(source.invalid("database.url", what));
+    }
+    // The URL itself is not in the message: it may contain a password.
+    if !SCHEMES.iter().any(|scheme| url.expose().starts_with(scheme)) {
+        return Err(source.invalid("database.url", "expected postgresql://USER@HOST/DATABASE"));
+    }
+    Ok(Location::Postgres(url.clone()))
+}

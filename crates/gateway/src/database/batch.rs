@@ -1,0 +1,233 @@
+//! Turns the records of one batch into the rows to write. Pure.
+//!
+//! Many records become one row: a client that uploads a thousand files changes one row of
+//! `activity`. The rows are sorted, so that two gateways on one database take its locks in the
+//! same order and cannot wait for each other.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use s3up_core::{ClientName, Sha256Digest};
+use tokio::sync::oneshot;
+
+use super::record::{CatalogueEntry, Millis, Record, ReportRecord, UploadOutcome, UploadRecord};
+
+/// The rows of one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub clients: BTreeMap<ClientName, Seen>,
+    pub keys: BTreeMap<Sha256Digest, (ClientName, Seen)>,
+    pub files: BTreeMap<(ClientName, String), CatalogueEntry>,
+    pub uploads: Vec<UploadRow>,
+    pub activity: BTreeMap<(ClientName, String), Activity>,
+    pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
+    pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
+    /// Notified when the batch is committed.
+    pub committed: Vec<oneshot::Sender<()>>,
+    /// Number of records in the batch.
+    pub records: usize,
+}
+
+/// Times at which a client or a key was first known and last used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub known_at: Millis,
+    pub used_at: Option<Millis>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UploadRow {
+    pub client: ClientName,
+    pub path: String,
+    pub started_at: Millis,
+    pub elapsed_ms: i64,
+    pub size: Option<u64>,
+    pub result: String,
+}
+
+/// Numbers of one client on one day, to be added to its row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Activity {
+    pub stored: i64,
+    pub stored_bytes: i64,
+    pub unchanged: i64,
+    pub refused: i64,
+    pub cancelled: i64,
+    pub downloads: i64,
+    pub downloaded_bytes: i64,
+}
+
+impl Batch {
+    /// Later records replace earlier ones where a table keeps only the newest.
+    pub(super) fn of(records: impl IntoIterator<Item = Record>) -> Batch {
+        let mut batch = Batch::default();
+        for record in records {
+            batch.records += 1;
+            batch.add(record);
+        }
+        batch
+    }
+
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::KeyKnown { client, key, at } => self.seen(client, key, at, None),
+            Record::KeyUsed { client, key, at } => self.seen(client, key, at, Some(at)),
+            Record::Upload(upload) => self.add_upload(*upload),
+            Record::Download { client, bytes, at } => {
+                let activity = self.activity.entry((client, day_of(at))).or_default();
+                activity.downloads += 1;
+                activity.downloaded_bytes += signed(bytes);
+            }
+            Record::Heartbeat { client, body, at } => {
+                self.heartbeats.insert(client, (at, body));
+            }
+            Record::Report(report) => {
+                let ReportRecord { client, day, body, at, committed } = *report;
+                self.reports.insert((client, day), (at, body));
+                self.committed.push(committed);
+            }
+        }
+    }
+
+    fn seen(&mut self, client: ClientName, key: Sha256Digest, at: Millis, used_at: Option<Millis>) {
+        let new = Seen { known_at: at, used_at };
+        self.clients.entry(client.clone()).or_insert(new).merge(new);
+        self.keys.entry(key).or_insert((client, new)).1.merge(new);
+    }
+
+    fn add_upload(&mut self, upload: UploadRecord) {
+        let UploadRecord { client, path, started_at, elapsed_ms, outcome } = upload;
+        let day = day_of(started_at.saturating_add(elapsed_ms));
+        let activity = self.activity.entry((client.clone(), day)).or_default();
+        match &outcome {
+            UploadOutcome::Stored(entry) => {
+                activity.stored += 1;
+                activity.stored_bytes += signed(entry.size);
+            }
+            UploadOutcome::Unchanged(_) => activity.unchanged += 1,
+            UploadOutcome::Refused(_) => activity.refused += 1,
+            UploadOutcome::Cancelled => activity.cancelled += 1,
+        }
+        let path = path.to_string();
+        self.uploads.push(UploadRow {
+            client: client.clone(),
+            path: path.clone(),
+            started_at,
+            elapsed_ms,
+            size: outcome.entry().map(|entry| entry.size),
+            result: outcome.name(),
+        });
+        if let UploadOutcome::Stored(entry) | UploadOutcome::Unchanged(entry) = outcome {
+            self.files.insert((client, path), entry);
+        }
+    }
+}
+
+impl Seen {
+    fn merge(&mut self, other: Seen) {
+        self.known_at = self.known_at.min(other.known_at);
+        self.used_at = self.used_at.max(other.used_at);
+    }
+}
+
+/// Returns the day of a time in UTC, `2026-01-31`.
+pub(super) fn day_of(at: Millis) -> String {
+    let at = Timestamp::from_millisecond(at).unwrap_or_default();
+    at.to_zoned(TimeZone::UTC).date().to_string()
+}
+
+/// SQL has signed integers only.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use s3up_core::{Code, RemotePath};
+
+    use super::*;
+
+    const DAY: Millis = 86_400_000;
+
+    #[test]
+    fn many_records_become_one_row_of_activity_for_each_client_and_day() {
+        let records = [
+            upload("web", "a", 0, UploadOutcome::Stored(entry(10))),
+            upload("web", "b", 5, UploadOutcome::Stored(entry(20))),
+            upload("web", "a", 9, UploadOutcome::Unchanged(entry(10))),
+            upload("web", "c", 9, UploadOutcome::Refused(Code::TooLarge)),
+            upload("web", "c", 9, UploadOutcome::Cancelled),
+            Record::Download { client: client("web"), bytes: 7, at: 9 },
+            upload("web", "a", DAY, UploadOutcome::Stored(entry(1))),
+            upload("api", "a", 0, UploadOutcome::Stored(entry(2))),
+        ];
+
+        let batch = Batch::of(records);
+
+        let day = |name, day: &str| batch.activity[&(client(name), day.to_owned())];
+        let first = Activity {
+            stored: 2,
+            stored_bytes: 30,
+            unchanged: 1,
+            refused: 1,
+            cancelled: 1,
+            downloads: 1,
+            downloaded_bytes: 7,
+        };
+        assert_eq!(day("web", "1970-01-01"), first);
+        assert_eq!(day("web", "1970-01-02").stored, 1);
+        assert_eq!(day("api", "1970-01-01").stored_bytes, 2);
+        assert_eq!((batch.activity.len(), batch.uploads.len(), batch.records), (3, 7, 8));
+    }
+
+    #[test]
+    fn the_newest_record_of_a_file_wins_and_a_refused_one_changes_nothing() {
+        let batch = Batch::of([
+            upload("web", "a", 0, UploadOutcome::Stored(entry(10))),
+            upload("web", "a", 1, UploadOutcome::Stored(entry(20))),
+            upload("web", "a", 2, UploadOutcome::Refused(Code::DigestMismatch)),
+        ]);
+
+        assert_eq!(batch.files[&(client("web"), "a".to_owned())].size, 20);
+        let results: Vec<_> = batch.uploads.iter().map(|row| row.result.as_str()).collect();
+        assert_eq!(results, ["stored", "stored", "digest_mismatch"]);
+        assert_eq!(batch.uploads[2].size, None);
+    }
+
+    #[test]
+    fn a_key_keeps_its_first_and_its_last_time() {
+        let key = Sha256Digest::of(b"key");
+        let batch = Batch::of([
+            Record::KeyKnown { client: client("web"), key, at: 5 },
+            Record::KeyUsed { client: client("web"), key, at: 9 },
+            Record::KeyUsed { client: client("web"), key, at: 7 },
+        ]);
+
+        let want = Seen { known_at: 5, used_at: Some(9) };
+        assert_eq!(batch.keys[&key], (client("web"), want));
+        assert_eq!(batch.clients[&client("web")], want);
+    }
+
+    fn client(name: &str) -> ClientName {
+        ClientName::parse(name).unwrap()
+    }
+
+    fn upload(name: &str, path: &str, started_at: Millis, outcome: UploadOutcome) -> Record {
+        let path = RemotePath::parse(path).unwrap();
+        let client = client(name);
+        Record::Upload(Box::new(UploadRecord { client, path, started_at, elapsed_ms: 1, outcome }))
+    }
+
+    fn entry(size: u64) -> CatalogueEntry {
+        CatalogueEntry {
+            size,
+            sha256: Sha256Digest::of(b""),
+            mtime_ns: None,
+            mode: None,
+            etag: "\"e\"".to_owned(),
+            version_id: None,
+            uploaded_at: 0,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Deletes what is older than `activity.keep_days`: uploads, activity, reports. The catalogue and
+//! the last heartbeats stay.
+
+use sqlx::{AnyConnection, Connection, Executor, Row as _};
+
+use super::batch::day_of;
+use super::record::Millis;
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+
+/// Deletes, in one transaction, what is from a day before `now - keep_days`, but of the uploads
+/// only those of the oldest day: there may be very many. Returns true if nothing is left to delete.
+pub(super) async fn prune_step(
+    connection: &mut AnyConnection,
+    keep_days: u32,
+    now: Millis,
+) -> sqlx::Result<bool> {
+    let oldest = now.saturating_sub(DAY.saturating_mul(i64::from(keep_days)));
+    let (oldest_day, limit) = (day_of(oldest), start_of_day(oldest));
+    let mut transaction = connection.begin().await?;
+    for statement in ["DELETE FROM activity WHERE day < $1", "DELETE FROM reports WHERE day < $1"] {
+        transaction.execute(sqlx::query(statement).bind(oldest_day.clone())).await?;
+    }
+    let query = sqlx::query("DELETE FROM batches WHERE written_at < $1").bind(limit);
+    transaction.execute(query).await?;
+    let query = sqlx::query("SELECT min(started_at) AS first FROM uploads WHERE started_at < $1");
+    let row = transaction.fetch_one(query.bind(limit)).await?;
+    let first: Option<Millis> = row.try_get("first")?;
+    if let Some(first) = first {
+        let query = sqlx::query("DELETE FROM uploads WHERE started_at < $1");
+        transaction.execute(query.bind(limit.min(start_of_day(first) + DAY))).await?;
+    }
+    transaction.commit().await?;
+    Ok(first.is_none())
+}
+
+fn start_of_day(at: Millis) -> Millis {
+    at - at.rem_euclid(DAY)
+}

@@ -1,0 +1,147 @@
+//! Records: what the gateway saw, as it is handed to the writer.
+
+use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
+use s3up_store::{Listed, ObjectFacts};
+use tokio::sync::oneshot;
+
+/// A time in Unix milliseconds.
+pub(crate) type Millis = i64;
+
+/// Memory of a record apart from its longest text.
+const RECORD_BYTES: usize = 512;
+
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// The configuration has this client with this key.
+    KeyKnown {
+        client: ClientName,
+        key: Sha256Digest,
+        at: Millis,
+    },
+    KeyUsed {
+        client: ClientName,
+        key: Sha256Digest,
+        at: Millis,
+    },
+    Upload(Box<UploadRecord>),
+    Download {
+        client: ClientName,
+        bytes: u64,
+        at: Millis,
+    },
+    /// `body` is the checked heartbeat in JSON.
+    Heartbeat {
+        client: ClientName,
+        body: String,
+        at: Millis,
+    },
+    Report(Box<ReportRecord>),
+}
+
+/// An upload that has ended, well or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UploadRecord {
+    pub client: ClientName,
+    pub path: RemotePath,
+    pub started_at: Millis,
+    pub elapsed_ms: i64,
+    pub outcome: UploadOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UploadOutcome {
+    Stored(CatalogueEntry),
+    /// The same content was stored already.
+    Unchanged(CatalogueEntry),
+    Refused(Code),
+    /// The client went away, or the gateway stopped.
+    Cancelled,
+}
+
+/// The facts about the newest version of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CatalogueEntry {
+    pub size: u64,
+    pub sha256: Sha256Digest,
+    pub mtime_ns: Option<i64>,
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// As S3 writes it, with quotes.
+    pub etag: String,
+    pub version_id: Option<String>,
+    pub uploaded_at: Millis,
+}
+
+#[derive(Debug)]
+pub(crate) struct ReportRecord {
+    pub client: ClientName,
+    /// UTC, `2026-01-31`.
+    pub day: String,
+    /// The checked report in JSON.
+    pub body: String,
+    pub at: Millis,
+    /// Notified when the report is committed.
+    pub committed: oneshot::Sender<()>,
+}
+
+impl CatalogueEntry {
+    /// Returns true if the entry is about this very version. The object may have been replaced by
+    /// another gateway, or by other means.
+    pub(crate) fn describes(&self, found: &ObjectFacts) -> bool {
+        self.size == found.size && self.etag == found.etag && self.version_id == found.version_id
+    }
+
+    /// Does the same for a listing, which has no version. Equal ETags mean equal content.
+    pub(crate) fn describes_listed(&self, listed: &Listed) -> bool {
+        self.size == listed.size && self.etag == listed.etag
+    }
+}
+
+impl Record {
+    /// Returns about how many bytes of memory the record takes.
+    pub(super) fn bytes(&self) -> usize {
+        let text = match self {
+            Record::KeyKnown { .. } | Record::KeyUsed { .. } | Record::Download { .. } => 0,
+            Record::Upload(upload) => upload.path.as_str().len(),
+            Record::Heartbeat { body, .. } => body.len(),
+            Record::Report(report) => report.body.len(),
+        };
+        RECORD_BYTES + text
+    }
+}
+
+impl UploadOutcome {
+    /// Returns the value of the column `result`.
+    pub(super) fn name(&self) -> String {
+        match self {
+            UploadOutcome::Stored(_) => "stored".to_owned(),
+            UploadOutcome::Unchanged(_) => "unchanged".to_owned(),
+            UploadOutcome::Cancelled => "cancelled".to_owned(),
+            UploadOutcome::Refused(code) => code_name(*code),
+        }
+    }
+
+    pub(super) fn entry(&self) -> Option<&CatalogueEntry> {
+        match self {
+            UploadOutcome::Stored(entry) | UploadOutcome::Unchanged(entry) => Some(entry),
+            UploadOutcome::Refused(_) | UploadOutcome::Cancelled => None,
+        }
+    }
+}
+
+/// Returns the code as the API writes it.
+fn code_name(code: Code) -> String {
+    let json = serde_json::to_value(code).unwrap_or_default();
+    json.as_str().unwrap_or("unknown").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_of_a_refused_upload_is_the_code_of_the_api() {
+        assert_eq!(UploadOutcome::Refused(Code::DigestMismatch).name(), "digest_mismatch");
+        assert_eq!(UploadOutcome::Cancelled.name(), "cancelled");
+    }
+}

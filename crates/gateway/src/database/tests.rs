@@ -1,0 +1,319 @@
+//! The same tests on SQLite and on PostgreSQL. Rows are read on a connection of their own, so that
+//! only what is committed counts.
+
+use s3up_testkit::{Postgres, SmallDisk, postgres_or_skip, root_or_skip};
+use sqlx::{AnyConnection, ConnectOptions, Executor, Row};
+use tempfile::TempDir;
+
+use super::batch::Batch;
+use super::record::{UploadOutcome, UploadRecord};
+use super::write::{BatchId, write};
+use super::*;
+
+const KEEP_DAYS: u32 = 400;
+const DAY: Millis = 86_400_000;
+/// 2026-01-31, noon.
+const NOON: Millis = 1_769_860_800_000;
+
+/// A clock that always shows [`NOON`].
+const CLOCK: Clock = Clock {
+    wall: || UNIX_EPOCH + Duration::from_millis(NOON.cast_unsigned()),
+    monotonic: s3up_testkit::CLOCK.monotonic,
+};
+
+enum Server {
+    Sqlite(TempDir),
+    Postgres(Postgres),
+}
+
+impl Server {
+    /// Returns SQLite, and PostgreSQL where it is installed.
+    fn all() -> Vec<Server> {
+        let sqlite = Server::Sqlite(tempfile::tempdir().unwrap());
+        [sqlite].into_iter().chain(postgres_or_skip().map(Server::Postgres)).collect()
+    }
+
+    fn location(&self) -> Location {
+        match self {
+            Server::Sqlite(folder) => Location::Sqlite(folder.path().join("new/gateway.db")),
+            Server::Postgres(server) => Location::Postgres(s3up_cli::Secret::new(server.url())),
+        }
+    }
+
+    async fn start(&self, name: &str) -> Database {
+        start(self.location(), name).await.unwrap()
+    }
+
+    async fn rows(&self, sql: &'static str) -> Vec<String> {
+        rows(&self.location(), sql).await
+    }
+}
+
+async fn start(location: Location, name: &str) -> Result<Database, DatabaseError> {
+    let settings = DatabaseSettings { location, keep_days: KEEP_DAYS };
+    Database::start(settings, name.to_owned(), CLOCK).await
+}
+
+/// Returns the rows of a query: the values of a row separated by `|`.
+async fn rows(location: &Location, sql: &'static str) -> Vec<String> {
+    let mut connection = location.open().await.unwrap();
+    let rows = connection.fetch_all(sql).await.unwrap();
+    rows.iter().map(text_of).collect()
+}
+
+fn text_of(row: &sqlx::any::AnyRow) -> String {
+    let value = |n| match row.try_get::<Option<i64>, _>(n) {
+        Ok(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        Err(_) => row.try_get::<Option<String>, _>(n).unwrap().unwrap_or_default(),
+    };
+    (0..row.len()).map(value).collect::<Vec<_>>().join("|")
+}
+
+fn web() -> ClientName {
+    ClientName::parse("web").unwrap()
+}
+
+fn entry(size: u64, uploaded_at: Millis) -> CatalogueEntry {
+    CatalogueEntry {
+        size,
+        sha256: Sha256Digest::of(b"content"),
+        mtime_ns: Some(-5),
+        mode: Some(0o644),
+        etag: "\"e1\"".to_owned(),
+        version_id: Some("v1".to_owned()),
+        uploaded_at,
+    }
+}
+
+fn upload(path: &str, at: Millis, outcome: UploadOutcome) -> Record {
+    let path = RemotePath::parse(path).unwrap();
+    let record = UploadRecord { client: web(), path, started_at: at, elapsed_ms: 30, outcome };
+    Record::Upload(Box::new(record))
+}
+
+#[tokio::test]
+async fn what_the_gateway_did_is_committed_when_it_stops() {
+    for server in Server::all() {
+        let database = server.start("one").await;
+        let key = Sha256Digest::of(b"key");
+        database.record(Record::KeyKnown { client: web(), key, at: 5 });
+        database.record_key_use(&web(), key);
+        database.record_key_use(&web(), key);
+        database.record(upload("a/é", NOON, UploadOutcome::Stored(entry(10, NOON))));
+        database.record(upload("b", NOON, UploadOutcome::Refused(Code::TooLarge)));
+        database.record(Record::Download { client: web(), bytes: 7, at: NOON });
+        database.record_heartbeat(&web(), r#"{"n":1}"#.to_owned()).unwrap();
+        database.record_heartbeat(&web(), r#"{"n":2}"#.to_owned()).unwrap();
+        let report = r#"{"reason":"\u0000"}"#.to_owned();
+        database.record_report(&web(), "2026-01-30".to_owned(), report).await.unwrap();
+
+        database.close().await;
+
+        let all = async |sql| server.rows(sql).await;
+        let hex = Sha256Digest::of(b"content");
+        assert_eq!(all("SELECT * FROM clients").await, [format!("web|5|{NOON}")]);
+        assert_eq!(all("SELECT * FROM keys").await, [format!("{key}|web|5|{NOON}")]);
+        let file = format!("web|a/é|10|{hex}|-5|420|\"e1\"|v1|{NOON}");
+        assert_eq!(all("SELECT * FROM files").await, [file]);
+        let uploads =
+            [format!("web|a/é|{NOON}|30|10|stored"), format!("web|b|{NOON}|30||too_large")];
+        assert_eq!(all("SELECT * FROM uploads ORDER BY path").await, uploads);
+        assert_eq!(all("SELECT * FROM activity").await, ["web|2026-01-31|1|10|0|1|0|1|7"]);
+        assert_eq!(all("SELECT client, body FROM heartbeats").await, [r#"web|{"n":2}"#]);
+        let report = r#"web|2026-01-30|{"reason":"\u0000"}"#;
+        assert_eq!(all("SELECT client, day, body FROM reports").await, [report]);
+    }
+}
+
+#[tokio::test]
+async fn an_older_version_never_replaces_a_newer_one_of_another_gateway() {
+    for server in Server::all() {
+        let (one, other) = (server.start("one").await, server.start("other").await);
+        one.record(upload("a", NOON, UploadOutcome::Stored(entry(20, NOON))));
+        one.close().await;
+        other.record(upload("a", NOON - 9, UploadOutcome::Stored(entry(10, NOON - 9))));
+        other.close().await;
+
+        assert_eq!(server.rows("SELECT path, size FROM files").await, ["a|20"]);
+        assert_eq!(server.rows("SELECT stored, stored_bytes FROM activity").await, ["2|30"]);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_was_lost_is_written_once() {
+    for server in Server::all() {
+        let mut connection = server.location().open().await.unwrap();
+        let batch = Batch::of([upload("a", NOON, UploadOutcome::Stored(entry(10, NOON)))]);
+        let id = |number| BatchId { writer: "one".to_owned(), number };
+
+        for number in [1, 1, 2] {
+            write(&mut connection, &id(number), &batch, NOON).await.unwrap();
+        }
+
+        assert_eq!(server.rows("SELECT stored, stored_bytes FROM activity").await, ["2|20"]);
+    }
+}
+
+#[tokio::test]
+async fn the_catalogue_returns_the_entries_that_it_has() {
+    for server in Server::all() {
+        let database = server.start("one").await;
+        for n in 0..1500 {
+            database.record(upload(&format!("f{n}"), NOON, UploadOutcome::Stored(entry(n, NOON))));
+        }
+        database.record_report(&web(), "2026-01-30".to_owned(), String::new()).await.unwrap();
+        let paths: Vec<_> =
+            (0..3000).map(|n| RemotePath::parse(&format!("f{n}")).unwrap()).collect();
+
+        let found = database.entries(&web(), &paths).await;
+        let of_another = database.entries(&ClientName::parse("api").unwrap(), &paths).await;
+
+        assert_eq!(found.len(), 1500);
+        assert_eq!(found[&paths[7]], entry(7, NOON));
+        assert!(of_another.is_empty());
+        database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_keep_days_is_deleted_and_the_catalogue_stays() {
+    for server in Server::all() {
+        let oldest = NOON - DAY * i64::from(KEEP_DAYS);
+        let mut connection = server.location().open().await.unwrap();
+        let records = [0, -DAY, -5 * DAY, 400 * DAY].map(|shift| {
+            let outcome = UploadOutcome::Stored(entry(1, oldest + shift));
+            upload(&format!("f{}", shift / DAY), oldest + shift, outcome)
+        });
+        let id = BatchId { writer: "old".to_owned(), number: 1 };
+        write(&mut connection, &id, &Batch::of(records), oldest - DAY).await.unwrap();
+
+        let mut steps = 1;
+        while !prune::prune_step(&mut connection, KEEP_DAYS, NOON).await.unwrap() {
+            steps += 1;
+        }
+
+        assert_eq!(steps, 3, "one for each day of uploads, one to find no more");
+        let uploads = server.rows("SELECT path FROM uploads ORDER BY started_at").await;
+        assert_eq!(uploads, ["f0", "f400"]);
+        let days = server.rows("SELECT day FROM activity ORDER BY day").await;
+        assert_eq!(days, ["2024-12-27", "2026-01-31"]);
+        assert_eq!(server.rows("SELECT writer FROM batches").await, Vec::<String>::new());
+        assert_eq!(server.rows("SELECT path FROM files").await.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn the_writer_deletes_what_is_too_old_by_itself() {
+    for server in Server::all() {
+        let old = NOON - DAY * (i64::from(KEEP_DAYS) + 1);
+        let mut connection = server.location().open().await.unwrap();
+        let batch = Batch::of([upload("old", old, UploadOutcome::Cancelled)]);
+        let id = BatchId { writer: "old".to_owned(), number: 1 };
+        write(&mut connection, &id, &batch, NOON).await.unwrap();
+        connect::close(connection).await;
+
+        let database = server.start("one").await;
+        database.record(upload("new", NOON, UploadOutcome::Cancelled));
+        database.close().await;
+
+        assert_eq!(server.rows("SELECT path FROM uploads").await, ["new"]);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_gateway_is_refused_and_not_changed() {
+    for server in Server::all() {
+        let mut connection = server.location().open().await.unwrap();
+        let newer = "INSERT INTO _sqlx_migrations \
+                     (version, description, success, checksum, execution_time) \
+                     SELECT 9999, description, success, checksum, 1 FROM _sqlx_migrations";
+        connection.execute(newer).await.unwrap();
+
+        let refused = start(server.location(), "one").await.err().expect("an error");
+
+        assert!(matches!(refused, DatabaseError::Newer(_)), "{refused:?}");
+        assert!(refused.to_string().contains("newer s3up-server"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_postgresql_that_was_away_gets_every_record_once() {
+    let Some(postgres) = postgres_or_skip() else { return };
+    let server = Server::Postgres(postgres);
+    let Server::Postgres(postgres) = &server else { unreachable!() };
+    let database = server.start("one").await;
+    database.record(upload("a", NOON, UploadOutcome::Stored(entry(1, NOON))));
+    database.record_report(&web(), "2026-01-30".to_owned(), String::new()).await.unwrap();
+    assert!(database.is_ready().await);
+
+    postgres.stop();
+    database.record(upload("b", NOON, UploadOutcome::Stored(entry(2, NOON))));
+    until_failing(&database).await;
+    assert!(!database.is_ready().await);
+    assert!(database.entries(&web(), &[RemotePath::parse("a").unwrap()]).await.is_empty());
+    postgres.start();
+    database.record_report(&web(), "2026-01-31".to_owned(), String::new()).await.unwrap();
+
+    assert!(database.is_ready().await);
+    assert_eq!(postgres.query("SELECT path, size FROM files ORDER BY path"), "a|1\nb|2");
+    assert_eq!(postgres.query("SELECT stored, stored_bytes FROM activity"), "2|3");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn after_a_full_disk_every_record_is_committed() {
+    if !root_or_skip() {
+        return;
+    }
+    let disk = SmallDisk::create(600 << 10);
+    let location = Location::Sqlite(disk.path().join("gateway.db"));
+    let database = start(location.clone(), "one").await.unwrap();
+    database.record(upload("a", NOON, UploadOutcome::Cancelled));
+    database.record_report(&web(), "2026-01-30".to_owned(), String::new()).await.unwrap();
+
+    let ballast = disk.path().join("ballast");
+    let full = std::fs::write(&ballast, vec![1; 600 << 10]);
+    assert!(full.is_err(), "the disk is not full");
+    // More than fits into pages that the database has already.
+    for n in 0..400 {
+        let path = format!("{n}/{}", "x".repeat(200));
+        assert!(database.record(upload(&path, NOON, UploadOutcome::Cancelled)));
+    }
+    until_failing(&database).await;
+    assert!(!database.is_ready().await);
+    std::fs::remove_file(&ballast).unwrap();
+    database.record_report(&web(), "2026-01-31".to_owned(), String::new()).await.unwrap();
+
+    assert_eq!(rows(&location, "SELECT count(*) FROM uploads").await, ["401"]);
+    let mut other: AnyConnection = location.options().unwrap().connect().await.unwrap();
+    other.execute("DELETE FROM reports").await.expect("no lock is held");
+    assert!(database.is_ready().await);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn what_the_queue_cannot_hold_is_dropped_and_the_caller_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let occupied = folder.path().join("file");
+    std::fs::write(&occupied, "").unwrap();
+    let database = start(Location::Sqlite(occupied.join("gateway.db")), "one").await.unwrap();
+    let body = "x".repeat(4 << 20);
+
+    let queued = (0..9).filter(|_| database.record_heartbeat(&web(), body.clone()).is_ok()).count();
+
+    assert_eq!(queued, 7, "of 4 MiB each in 32 MiB");
+    assert_eq!(database.0.status.dropped.load(Ordering::Relaxed), 2);
+    assert!(!database.is_ready().await);
+    database.close().await;
+    assert_eq!(database.0.status.pending.load(Ordering::Relaxed), 7, "they are reported as lost");
+}
+
+/// Waits until a try to write has failed.
+async fn until_failing(database: &Database) {
+    let failing = async {
+        while !database.0.status.failing.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), failing).await.expect("a failure");
+}

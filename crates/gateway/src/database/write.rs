@@ -1,0 +1,181 @@
+//! The statements that write a batch, in one transaction and in a fixed order of tables and rows.
+
+use s3up_core::{ClientName, Sha256Digest};
+use sqlx::any::AnyArguments;
+use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
+
+use super::batch::{Activity, Batch, Seen, UploadRow, signed};
+use super::record::{CatalogueEntry, Millis};
+
+type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
+
+/// Names one batch of one run of a gateway.
+#[derive(Clone, Debug)]
+pub(super) struct BatchId {
+    pub writer: String,
+    pub number: i64,
+}
+
+/// Commits all of `batch`, or nothing. A batch that was committed already, although the answer
+/// was lost, is not written again.
+pub(super) async fn write(
+    connection: &mut AnyConnection,
+    id: &BatchId,
+    batch: &Batch,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    if last_batch(&mut transaction, &id.writer).await? == Some(id.number) {
+        return transaction.rollback().await;
+    }
+    let query = sqlx::query(
+        "INSERT INTO batches (writer, batch, written_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at",
+    );
+    execute(&mut transaction, query.bind(id.writer.clone()).bind(id.number).bind(now)).await?;
+    for (client, seen) in &batch.clients {
+        execute(&mut transaction, client_row(client, *seen)).await?;
+    }
+    for (key, (client, seen)) in &batch.keys {
+        execute(&mut transaction, key_row(key, client, *seen)).await?;
+    }
+    for ((client, path), entry) in &batch.files {
+        execute(&mut transaction, file_row(client, path, entry)).await?;
+    }
+    for row in &batch.uploads {
+        execute(&mut transaction, upload_row(row)).await?;
+    }
+    for ((client, day), activity) in &batch.activity {
+        execute(&mut transaction, activity_row(client, day, activity)).await?;
+    }
+    for (client, (at, body)) in &batch.heartbeats {
+        execute(&mut transaction, heartbeat_row(client, *at, body)).await?;
+    }
+    for ((client, day), (at, body)) in &batch.reports {
+        execute(&mut transaction, report_row(client, day, *at, body)).await?;
+    }
+    transaction.commit().await
+}
+
+async fn last_batch(
+    transaction: &mut Transaction<'_, Any>,
+    writer: &str,
+) -> sqlx::Result<Option<i64>> {
+    let query = sqlx::query("SELECT batch FROM batches WHERE writer = $1").bind(writer.to_owned());
+    let row = transaction.fetch_optional(query).await?;
+    row.map(|row| row.try_get("batch")).transpose()
+}
+
+async fn execute(transaction: &mut Transaction<'_, Any>, query: Query<'_>) -> sqlx::Result<()> {
+    transaction.execute(query).await.map(drop)
+}
+
+fn client_row(client: &ClientName, seen: Seen) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO clients (client, created_at, last_seen_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (client) DO UPDATE SET last_seen_at = \
+             CASE WHEN clients.last_seen_at > coalesce(excluded.last_seen_at, 0) \
+                  THEN clients.last_seen_at ELSE excluded.last_seen_at END",
+    )
+    .bind(client.to_string())
+    .bind(seen.known_at)
+    .bind(seen.used_at)
+}
+
+fn key_row(key: &Sha256Digest, client: &ClientName, seen: Seen) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO keys (key_sha256, client, created_at, last_used_at) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (key_sha256) DO UPDATE SET client = excluded.client, last_used_at = \
+             CASE WHEN keys.last_used_at > coalesce(excluded.last_used_at, 0) \
+                  THEN keys.last_used_at ELSE excluded.last_used_at END",
+    )
+    .bind(key.to_string())
+    .bind(client.to_string())
+    .bind(seen.known_at)
+    .bind(seen.used_at)
+}
+
+/// Another gateway on this database may have written a newer version of the file before.
+fn file_row(client: &ClientName, path: &str, entry: &CatalogueEntry) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO files (client, path, size, sha256, mtime_ns, mode, etag, version_id, uploaded_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (client, path) DO UPDATE SET \
+             size = excluded.size, sha256 = excluded.sha256, mtime_ns = excluded.mtime_ns, \
+             mode = excluded.mode, etag = excluded.etag, version_id = excluded.version_id, \
+             uploaded_at = excluded.uploaded_at \
+         WHERE files.uploaded_at <= excluded.uploaded_at",
+    )
+    .bind(client.to_string())
+    .bind(path.to_owned())
+    .bind(signed(entry.size))
+    .bind(entry.sha256.to_string())
+    .bind(entry.mtime_ns)
+    .bind(entry.mode.map(i64::from))
+    .bind(entry.etag.clone())
+    .bind(entry.version_id.clone())
+    .bind(entry.uploaded_at)
+}
+
+fn upload_row(row: &UploadRow) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO uploads (client, path, started_at, elapsed_ms, size, result) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(row.client.to_string())
+    .bind(row.path.clone())
+    .bind(row.started_at)
+    .bind(row.elapsed_ms)
+    .bind(row.size.map(signed))
+    .bind(row.result.clone())
+}
+
+fn activity_row(client: &ClientName, day: &str, activity: &Activity) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO activity (client, day, stored, stored_bytes, unchanged, refused, cancelled, \
+                               downloads, downloaded_bytes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT (client, day) DO UPDATE SET \
+             stored = activity.stored + excluded.stored, \
+             stored_bytes = activity.stored_bytes + excluded.stored_bytes, \
+             unchanged = activity.unchanged + excluded.unchanged, \
+             refused = activity.refused + excluded.refused, \
+             cancelled = activity.cancelled + excluded.cancelled, \
+             downloads = activity.downloads + excluded.downloads, \
+             downloaded_bytes = activity.downloaded_bytes + excluded.downloaded_bytes",
+    )
+    .bind(client.to_string())
+    .bind(day.to_owned())
+    .bind(activity.stored)
+    .bind(activity.stored_bytes)
+    .bind(activity.unchanged)
+    .bind(activity.refused)
+    .bind(activity.cancelled)
+    .bind(activity.downloads)
+    .bind(activity.downloaded_bytes)
+}
+
+fn heartbeat_row(client: &ClientName, at: Millis, body: &str) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO heartbeats (client, received_at, body) VALUES ($1, $2, $3) \
+         ON CONFLICT (client) DO UPDATE SET \
+             received_at = excluded.received_at, body = excluded.body \
+         WHERE heartbeats.received_at <= excluded.received_at",
+    )
+    .bind(client.to_string())
+    .bind(at)
+    .bind(body.to_owned())
+}
+
+fn report_row(client: &ClientName, day: &str, at: Millis, body: &str) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO reports (client, day, received_at, body) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (client, day) DO UPDATE SET \
+             received_at = excluded.received_at, body = excluded.body \
+         WHERE reports.received_at <= excluded.received_at",
+    )
+    .bind(client.to_string())
+    .bind(day.to_owned())
+    .bind(at)
+    .bind(body.to_owned())
+}

@@ -1,0 +1,223 @@
+//! The one task that writes the database, in batches.
+//!
+//! All records that arrive while a batch is committed become the next batch. A batch that fails is
+//! written again until it succeeds; meanwhile records wait in the queue, and what does not fit into
+//! it is counted and dropped. The connection of a failed batch is thrown away: after a full disk
+//! SQLite rolls back by itself, and the driver would believe that its transaction is still open and
+//! commit nothing more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use s3up_core::{Clock, Stopwatch, error_chain};
+use sqlx::AnyConnection;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Batch, day_of};
+use super::connect::{Location, WRITE_WAIT_MAX, close, in_time};
+use super::error::DatabaseError;
+use super::millis;
+use super::outage::Outage;
+use super::prune::prune_step;
+use super::record::{Millis, Record};
+use super::write::{BatchId, write};
+
+/// Maximum number of records per transaction. A larger batch would only delay its first record.
+const BATCH_MAX: usize = 512;
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// A record in the queue, with its share of the queue's memory.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub record: Record,
+    pub memory: OwnedSemaphorePermit,
+}
+
+/// State of the writer that the other tasks see.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    /// True while the last try to write has failed.
+    pub failing: AtomicBool,
+    /// Number of records that are queued and not yet committed.
+    pub pending: AtomicU64,
+    /// Number of records for which the queue had no room.
+    pub dropped: AtomicU64,
+}
+
+pub(super) struct Writer {
+    pub location: Location,
+    pub connection: Option<AnyConnection>,
+    pub keep_days: u32,
+    pub clock: Clock,
+    pub status: Arc<Status>,
+    /// Cancelled when the queue has to be written for the last time.
+    pub closing: CancellationToken,
+    id: BatchId,
+    running: Stopwatch,
+    outage: Outage,
+    /// Value of [`Status::dropped`] that was last logged.
+    dropped_logged: u64,
+    /// Last day on which everything too old was deleted.
+    pruned_on: Option<String>,
+}
+
+impl Writer {
+    /// `name` is unique to this run of the gateway.
+    pub(super) fn new(name: String, location: Location, keep_days: u32, clock: Clock) -> Writer {
+        Writer {
+            location,
+            connection: None,
+            keep_days,
+            clock,
+            status: Arc::default(),
+            closing: CancellationToken::new(),
+            id: BatchId { writer: name, number: 0 },
+            running: clock.start(),
+            outage: Outage::default(),
+            dropped_logged: 0,
+            pruned_on: None,
+        }
+    }
+
+    /// Connects before the first record. A database that does not answer is tried again with the
+    /// first batch.
+    pub(super) async fn open(&mut self) -> Result<(), DatabaseError> {
+        match self.location.open().await {
+            Ok(connection) => self.connection = Some(connection),
+            Err(err @ DatabaseError::Newer(_)) => return Err(err),
+            Err(err) => self.failed(&err),
+        }
+        Ok(())
+    }
+
+    /// Writes until the queue is closed and empty, or until the gateway stops and a try fails.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Queued>) {
+        let (closing, mut queued) = (self.closing.clone(), Vec::with_capacity(BATCH_MAX));
+        loop {
+            let count = tokio::select! {
+                biased;
+                () = closing.cancelled(), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
+                }
+                count = queue.recv_many(&mut queued, BATCH_MAX) => count,
+            };
+            if count == 0 {
+                break;
+            }
+            let (records, memory): (Vec<_>, Vec<_>) =
+                queued.drain(..).map(|Queued { record, memory }| (record, memory)).unzip();
+            if !self.write_until_committed(Batch::of(records)).await {
+                return;
+            }
+            drop(memory);
+            self.prune().await;
+        }
+        if let Some(connection) = self.connection.take() {
+            close(connection).await;
+        }
+    }
+
+    /// Returns false if the gateway stops and the batch could not be written.
+    async fn write_until_committed(&mut self, batch: Batch) -> bool {
+        self.id.number += 1;
+        loop {
+            let is_last_try = self.closing.is_cancelled();
+            match self.try_write(&batch).await {
+                Ok(()) => break,
+                Err(err) => self.failed(&err),
+            }
+            if is_last_try {
+                return false;
+            }
+            // If the gateway stops meanwhile, there is one more try at once.
+            self.closing.run_until_cancelled(tokio::time::sleep(RETRY_DELAY)).await;
+        }
+        self.status.pending.fetch_sub(batch.records as u64, Ordering::Relaxed);
+        self.succeeded();
+        for committed in batch.committed {
+            // An error: the request that waited for it has ended.
+            committed.send(()).ok();
+        }
+        true
+    }
+
+    fn try_write<'w>(&'w mut self, batch: &'w Batch) -> BoxFuture<'w, Result<(), DatabaseError>> {
+        self.try_write_now(batch).boxed()
+    }
+
+    async fn try_write_now(&mut self, batch: &Batch) -> Result<(), DatabaseError> {
+        // Taken out, so that it is thrown away unless the batch is committed.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.location.open().await?,
+        };
+        let (id, now) = (self.id.clone(), self.now());
+        let written = write(&mut connection, &id, batch, now).boxed();
+        in_time(WRITE_WAIT_MAX, written, DatabaseError::Write).await?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Deletes some of what is too old, once a day, and until nothing of it is left.
+    async fn prune(&mut self) {
+        let now = self.now();
+        let today = day_of(now);
+        if self.pruned_on.as_ref() == Some(&today) {
+            return;
+        }
+        let Some(mut connection) = self.connection.take() else { return };
+        let step = prune_step(&mut connection, self.keep_days, now).boxed();
+        match in_time(WRITE_WAIT_MAX, step, DatabaseError::Write).await {
+            Ok(is_done) => {
+                self.connection = Some(connection);
+                self.pruned_on = is_done.then_some(today);
+            }
+            Err(err) => self.failed(&err),
+        }
+    }
+
+    fn failed(&mut self, err: &DatabaseError) {
+        self.status.failing.store(true, Ordering::Relaxed);
+        if self.outage.failed(self.running.elapsed()) {
+            let dropped = self.status.dropped.load(Ordering::Relaxed);
+            self.dropped_logged = dropped;
+            tracing::error!(
+                event = "database_write_failed",
+                error = error_chain(err),
+                pending = self.status.pending.load(Ordering::Relaxed),
+                dropped,
+                retry_seconds = RETRY_DELAY.as_secs(),
+                "uploads continue; what the gateway records about them waits"
+            );
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.status.failing.store(false, Ordering::Relaxed);
+        let dropped = self.status.dropped.load(Ordering::Relaxed);
+        if let Some(failures) = self.outage.ended() {
+            tracing::warn!(
+                event = "database_recovered",
+                failures,
+                dropped,
+                "the database can be written again"
+            );
+        } else if dropped > self.dropped_logged {
+            tracing::warn!(
+                event = "records_dropped",
+                dropped,
+                "the database is too slow, so the gateway did not record all it did"
+            );
+        }
+        self.dropped_logged = dropped;
+    }
+
+    fn now(&self) -> Millis {
+        millis(self.clock.now())
+    }
+}

@@ -1,0 +1,34 @@
+//! Request bodies in JSON, read to their end within a limit.
+
+use axum::extract::Request;
+use s3up_core::{Code, Size};
+use serde::de::DeserializeOwned;
+use tokio::io::AsyncReadExt;
+
+use super::{body, headers};
+use crate::refusal::Refusal;
+
+/// Reads and parses the body of a request. A longer one than `bytes_max` is refused before it is
+/// read, if its length is announced, and otherwise once it exceeds the limit.
+pub(crate) async fn read<T: DeserializeOwned>(
+    request: Request,
+    bytes_max: u64,
+) -> Result<T, Refusal> {
+    let announced = headers::content_length(request.headers())?;
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(too_large(bytes_max));
+    }
+    let mut bytes = Vec::new();
+    let mut body = body::reader(request.into_body()).take(bytes_max + 1);
+    body.read_to_end(&mut bytes).await.map_err(|err| Refusal::from_body(&err))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(too_large(bytes_max));
+    }
+    let wrong = |err| Refusal::new(Code::BadRequest, format!("the body is not valid: {err}"));
+    serde_json::from_slice(&bytes).map_err(wrong)
+}
+
+fn too_large(bytes_max: u64) -> Refusal {
+    let what = format!("the body is larger than the limit of {}", Size(bytes_max));
+    Refusal::new(Code::TooLarge, what)
+}
