@@ -147,11 +147,17 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
         );
     }
     match fs::remove_dir(folder) {
-        Err(err) if err.kind() != io::ErrorKind::DirectoryNotEmpty => {
+        Ok(()) => {}
+        Err(err) if is_expected(err.kind()) => {}
+        Err(err) => {
             tracing::warn!(event = "cleanup_failed", path = %folder.display(), "{err}");
         }
-        Ok(()) | Err(_) => {}
     }
+}
+
+/// Returns true if a directory stays for its contents, or was not there.
+fn is_expected(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]

@@ -155,7 +155,8 @@ impl Host {
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
              [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = {BUCKET:?}\nregion = {:?}\n\
              prefix = \"nas\"\nendpoint = {:?}\nstorage_class_chunks = \"STANDARD\"\nsse = \"none\"\n\
-             part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.02\n",
+             part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.02\n\
+             [retention]\nkeep_days = 0\n",
             host.folder.path().join("lock"),
             host.folder.path().join("state.json"),
             host.fs.path().join("snapshots"),

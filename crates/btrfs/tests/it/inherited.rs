@@ -122,7 +122,7 @@ async fn an_incremental_on_the_kept_parent_restores_the_same_rights() {
         world.reconfigure(&quoted(&world.fs.path().join(name)), &quoted(&host.path().join(name)));
     }
     let restored = world.restore("data", &data).await;
-    assert!(restored.stderr.contains("event=parent_kept"), "{}", restored.stderr);
+    assert!(restored.stderr.contains("event=received_parent_stored"), "{}", restored.stderr);
     fs::write(data.join("after"), "the fire").unwrap();
     world.backup().await;
     assert_eq!(world.newest("data").await.1["kind"], "incremental");

@@ -58,7 +58,7 @@ async fn a_backup_after_such_a_restore_is_an_incremental_that_can_be_restored() 
         s3up_testkit::delete_subvolume(&world.snapshots_dir().join(name));
     }
     let ran = world.restore("data", &data).await;
-    assert!(ran.stderr.contains("event=parent_kept"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("event=received_parent_stored"), "{}", ran.stderr);
     fs::write(data.join("after"), noise(1000)).unwrap();
     clone(&world, "base", "clone-after");
     world.backup().await;
