@@ -42,6 +42,8 @@ pub(super) struct Queued {
 pub(super) struct Status {
     /// True while the last try to write has failed.
     pub failing: AtomicBool,
+    /// Number of tries that have failed since the start.
+    pub failures: AtomicU64,
     /// Number of records that are queued and not yet committed.
     pub pending: AtomicU64,
     /// Number of records for which the queue had no room.
@@ -183,6 +185,7 @@ impl Writer {
 
     fn failed(&mut self, err: &DatabaseError) {
         self.status.failing.store(true, Ordering::Relaxed);
+        self.status.failures.fetch_add(1, Ordering::Relaxed);
         if self.outage.failed(self.running.elapsed()) {
             let dropped = self.status.dropped.load(Ordering::Relaxed);
             self.dropped_logged = dropped;
