@@ -3,7 +3,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 
 /// Writes `content` to `path`, whose directory must exist.
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -13,12 +16,17 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Writes `content` to `path`, which must not exist. Of two processes only one succeeds;
-/// the other gets [`AlreadyExists`](io::ErrorKind::AlreadyExists).
+/// the other gets [`AlreadyExists`](io::ErrorKind::AlreadyExists). The file has no name until
+/// it is whole, so a process that dies leaves nothing.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = write_beside(path, &format!(".{}.new", std::process::id()), content)?;
-    let linked = fs::hard_link(&new, path);
-    fs::remove_file(&new)?;
-    linked?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = File::from(open(folder, flags, Mode::from_raw_mode(0o666))?);
+    file.write_all(content)?;
+    file.sync_all()?;
+    // The way that open(2) names for processes without CAP_DAC_READ_SEARCH.
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
     sync_folder_of(path)
 }
 

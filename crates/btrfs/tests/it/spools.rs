@@ -26,7 +26,7 @@ fn spooled(world: &World, folder: &Path, limit: u64) -> Command {
     let limit = format!("global.spool_size_bytes={limit}");
     let keys = ["s3.concurrency=1", "s3.spool_enabled=true", &folder, &limit];
     let settings = keys.into_iter().flat_map(|key| ["--set", key]);
-    world.command(&settings.chain(["backup", "--once"]).collect::<Vec<_>>())
+    world.command(&settings.chain(["--log-level", "debug", "backup", "--once"]).collect::<Vec<_>>())
 }
 
 async fn assert_published(world: &World, run: Child) -> Ran {

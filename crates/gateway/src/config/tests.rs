@@ -68,6 +68,7 @@ s3
   path_prefix             \"sites/\"
   credentials             AKIA1 (secret hidden)
   part_size               8.0 MiB
+  parts_max               10000
   storage_class           STANDARD
   sse                     none
   ca_file                 those of the system

@@ -27,7 +27,7 @@ async fn a_newer_upload_of_a_path_supersedes_one_that_hangs() {
     let world = World::start().await;
     let (open, body) = open_body(noise(9 * MIB));
     let older = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     stored(world.put("a", "newer")).await;
 
@@ -46,7 +46,7 @@ async fn an_upload_that_writes_nothing_supersedes_an_older_one_too() {
     stored(world.put("a", "one")).await;
     let (open, body) = open_body(noise(9 * MIB));
     let older = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     let newer = stored(world.put("a", "one").header("repr-digest", digest)).await;
     drop(open);
@@ -64,7 +64,7 @@ async fn a_second_attempt_gets_the_only_upload_slot_from_the_first() {
     let world = World::with(s3up_devstore::Versioning::Off, one).await;
     let (open, body) = open_body(noise(9 * MIB));
     let first = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     stored(world.put("a", "second")).await;
 
@@ -78,12 +78,12 @@ async fn a_client_that_disconnects_leaves_nothing_in_the_bucket() {
     let world = World::start().await;
     let (open, body) = open_body(noise(9 * MIB));
     let upload = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     upload.abort();
     drop(open);
 
-    world.s3.faults().called(Op::AbortMultipartUpload, 1).await;
+    world.called(Op::AbortMultipartUpload, 1).await;
     assert_eq!(world.exists("a").await["exists"], false);
     world.stop_and_expect_files(&[]).await;
 }
@@ -173,7 +173,7 @@ async fn an_upload_over_the_concurrency_limit_is_refused_and_not_stored() {
     let world = World::with(s3up_devstore::Versioning::Off, one).await;
     let (open, body) = open_body(noise(9 * MIB));
     let first = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     let response = world.put("b", "x").send().await.unwrap();
 
@@ -190,7 +190,7 @@ async fn a_form_with_the_file_first_counts_against_the_concurrency_limit() {
     let world = World::with(s3up_devstore::Versioning::Off, one).await;
     let (open, body) = open_body(noise(9 * MIB));
     let first = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     let file = reqwest::multipart::Part::text("x").file_name("x");
     let form = reqwest::multipart::Form::new().part("file", file).text("path", "b");
@@ -208,7 +208,7 @@ async fn uploads_in_progress_finish_before_the_gateway_stops() {
     let body = noise(9 * MIB);
     let (open, sent) = open_body(body.clone());
     let upload = tokio::spawn(world.put("a", sent).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
     let (url, http) = (world.url.clone(), world.http.clone());
 
     let stopping = tokio::spawn(async move {
@@ -232,7 +232,7 @@ async fn an_upload_that_the_shutdown_cancels_leaves_nothing() {
         World::with_grace(Duration::ZERO, s3up_devstore::Versioning::Off, |config| config).await;
     let (open, body) = open_body(noise(9 * MIB));
     let upload = tokio::spawn(world.put("a", body).send());
-    world.s3.faults().called(Op::UploadPart, 1).await;
+    world.called(Op::UploadPart, 1).await;
 
     world.stop_and_expect_files(&[]).await;
 

@@ -173,8 +173,17 @@ impl World {
 
     /// Returns how often the gateway has called `op` since its start.
     pub fn calls(&self, op: Op) -> u64 {
+        self.s3.faults().calls(op) - self.calls_at_start(op)
+    }
+
+    /// Waits until the gateway has called `op` this often since its start.
+    pub async fn called(&self, op: Op, times: u64) {
+        self.s3.faults().called(op, self.calls_at_start(op) + times).await;
+    }
+
+    fn calls_at_start(&self, op: Op) -> u64 {
         let at_start = self.calls_at_start.iter().find(|(counted, _)| *counted == op);
-        self.s3.faults().calls(op) - at_start.map_or(0, |(_, calls)| *calls)
+        at_start.map_or(0, |(_, calls)| *calls)
     }
 
     pub fn put(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {

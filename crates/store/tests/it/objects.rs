@@ -106,7 +106,7 @@ async fn a_sweep_aborts_only_old_uploads_below_the_prefix() {
     let old = world.store.sweep("ours/", CLOCK.now() + hour, RETRY_FOR).await.unwrap();
 
     assert_eq!((young, old), (0, 1));
-    assert_eq!(ours.commit().await.unwrap_err().kind, Kind::NotFound);
+    assert_eq!(ours.commit().await.unwrap_err().kind, Kind::NoUpload);
     other.commit().await.unwrap();
     world.stop().await;
 }
