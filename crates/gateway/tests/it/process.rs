@@ -81,7 +81,7 @@ async fn a_configuration_file_that_every_user_can_read_or_change_is_reported() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("server.yaml");
     // Nothing listens there, so the gateway ends after it has read the file.
-    std::fs::write(&file, config("http://127.0.0.1:1")).unwrap();
+    std::fs::write(&file, config("http://127.0.0.1:1", &root.path().join("gateway.db"))).unwrap();
     for (mode, open) in [(0o600, false), (0o640, false), (0o644, true), (0o602, true)] {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
 
@@ -195,7 +195,11 @@ async fn a_certificate_that_cannot_be_used_is_refused_with_its_reason() {
             "port: 0, tls: {{ enabled: true, cert_file: {cert:?}, key_file: {old_key:?} }}"
         );
         let file = root.path().join("server.yaml");
-        std::fs::write(&file, config("http://127.0.0.1:1").replace("port: 0", &tls)).unwrap();
+        std::fs::write(
+            &file,
+            config("http://127.0.0.1:1", &root.path().join("gateway.db")).replace("port: 0", &tls),
+        )
+        .unwrap();
 
         let output = run(&file).await;
 
