@@ -34,7 +34,7 @@ use crate::plan::decide::Step;
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{self, CreatedBy, PublishedBefore};
 use crate::snapshots::received_parent;
-use crate::snapshots::record::State;
+use crate::snapshots::record::{RecordError, State};
 use crate::status::last_runs::{LastRun, LastRuns, RunStatus};
 
 impl Backup {
@@ -144,11 +144,15 @@ impl Backup {
             );
             job = self.restart(job).await?;
         }
-        self.records.write(&job.backup, &job.run, State::Published)?;
-        tokio::select! {
-            outcome = self.tidy(&job) => outcome?,
-            // The next run removes what is left.
-            _ = self.shutdown.wait() => {}
+        // It is published: what fails from here on fails no backup, and a later run makes up
+        // for it.
+        match self.records.write(&job.backup, &job.run, State::Published) {
+            Ok(()) => tokio::select! {
+                () = self.tidy(&job) => {}
+                // The next run removes what is left.
+                _ = self.shutdown.wait() => {}
+            },
+            Err(err) => warn_not_written(&err),
         }
         Ok(job.backup)
     }
@@ -221,8 +225,11 @@ impl Backup {
         fate
     }
 
-    async fn tidy(&self, job: &Job<'_>) -> Result<(), Failure> {
-        let records = self.records.of(&job.subvolume.name)?;
+    async fn tidy(&self, job: &Job<'_>) {
+        let records = match self.records.of(&job.subvolume.name) {
+            Ok(records) => records,
+            Err(err) => return warn_not_written(&err),
+        };
         // The snapshot of the follow-up is about to be sent.
         let is_next = |snapshot: &SnapshotName| job.follow_up.as_ref() == Some(snapshot);
         let over = records.iter().filter(|(snapshot, _)| !is_next(snapshot));
@@ -233,6 +240,9 @@ impl Backup {
         self.cleanup(job).apply(&tidy, &records).await;
         let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
         received_parent::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
-        Ok(())
     }
+}
+
+fn warn_not_written(err: &RecordError) {
+    tracing::warn!(event = "record_not_written", "{}", error_chain(err));
 }

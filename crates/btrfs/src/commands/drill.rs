@@ -135,7 +135,17 @@ async fn one(config: &Config, drill: &Drill<'_>, name: &SubvolumeName) -> (Drill
                 }
             };
             let error = format!("{:#}", anyhow!(err));
-            tracing::error!(event = "drill_failed", subvolume = %name, outcome, "{error}");
+            match &ended {
+                Ended::Archived => {
+                    tracing::info!(event = "drill_waiting_for_thaw", subvolume = %name, "{error}");
+                }
+                Ended::Stopped(_) => {
+                    tracing::info!(event = "drill_stopped", subvolume = %name, "{error}");
+                }
+                Ended::Good | Ended::Failed => {
+                    tracing::error!(event = "drill_failed", subvolume = %name, "{error}");
+                }
+            }
             (DrillLine::bad(name.as_str(), outcome, error), ended)
         }
     }

@@ -11,7 +11,7 @@ use btrfs_to_s3::restore::{Restore, Restored};
 use btrfs_to_s3::snapshots::record::Records;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
-use s3up_core::{Count, Size, Throughput};
+use s3up_core::{Count, Size, Throughput, error_chain};
 use s3up_repository::names::SubvolumeName;
 use s3up_repository::thaw::Mode;
 
@@ -186,6 +186,7 @@ fn log_restored(request: &Request, restored: &Restored) {
 
 fn log_failed(request: &Request, err: &RestoreError) {
     let (subvolume, target) = (&request.subvolume, request.target.display());
+    let error = error_chain(err);
     if let RestoreError::Archived { .. } = err {
         tracing::info!(event = "restore_waiting_for_thaw", %subvolume, %target);
     } else if err.is_of_data() {
@@ -193,12 +194,13 @@ fn log_failed(request: &Request, err: &RestoreError) {
             event = "restore_failed",
             %subvolume,
             %target,
+            error,
             "an object of this backup is missing or damaged: run `verify` to find all of them, and \
              restore an earlier backup with `--at TIME` (see `list`); if the bucket keeps \
              versions, an older version of the object may be intact"
         );
     } else {
-        tracing::error!(event = "restore_failed", %subvolume, %target);
+        tracing::error!(event = "restore_failed", %subvolume, %target, error);
     }
 }
 

@@ -38,8 +38,9 @@ impl fmt::Display for Blocked {
             Blocked::Broken(reason) => write!(f, "the published backup is broken: {reason}"),
             Blocked::Unreadable(reason) => write!(
                 f,
-                "a manifest cannot be read, so the objects that it needs are unknown; check what \
-                 it is, then move it out of the repository: {reason}"
+                "a manifest cannot be read, so the objects that it needs are unknown; restore an \
+                 older version of it, if the bucket keeps versions, and do not move it away, or \
+                 its chunks count as orphans: {reason}"
             ),
             Blocked::AuditFailed(reason) => {
                 write!(f, "the published chain is incomplete: {reason}")
