@@ -161,6 +161,11 @@ fn wanted(entry: &ChainEntry) -> Result<Vec<AuditTarget>, DocumentError> {
 }
 
 impl Checked {
+    /// Returns the first finding that makes the backup unrestorable.
+    pub fn damage(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.problem.is_damage())
+    }
+
     fn found(&mut self, key: &Key, problem: Problem) {
         self.findings.push(Finding { key: key.as_str().to_owned(), problem });
     }

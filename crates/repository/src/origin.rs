@@ -77,9 +77,12 @@ impl Origin {
         self.filesystem_uuid.is_some() && self.filesystem_uuid == other.filesystem_uuid
     }
 
-    /// True if both belong to one chain without more proof.
+    /// True if both belong to one chain without more proof. Machines that are cloned from
+    /// one image share the UUID of a filesystem, so it counts only where no identity of a
+    /// host contradicts it.
     pub fn is_same(&self, other: &Origin) -> bool {
-        self.is_same_host(other) || self.is_same_filesystem(other)
+        let is_unknown = self.host_id.is_none() || other.host_id.is_none();
+        self.is_same_host(other) || self.is_same_filesystem(other) && is_unknown
     }
 }
 
@@ -107,7 +110,8 @@ pub fn relation(
     if ours.is_same_host(published) {
         return Relation::SameHost;
     }
-    if ours.is_same_filesystem(published) {
+    let is_proven = parent == ParentHere::Proven || ours.is_same(published);
+    if ours.is_same_filesystem(published) && is_proven {
         return Relation::SameFilesystem;
     }
     match (parent, adopt) {
@@ -177,7 +181,10 @@ mod tests {
             ("the host was renamed",         ours(),                     Some(origin("old", "h1", "f1")), Unproven, No, SameHost),
             ("a new disk, restored",         origin("nas", "h1", "f2"),  Some(ours()),               Proven,   No,    SameHost),
             ("a new disk, not restored",     origin("nas", "h1", "f2"),  Some(ours()),               Unproven, No,    SameHost),
-            ("the system was reinstalled",   origin("nas", "h2", "f1"),  Some(ours()),               Unproven, No,    SameFilesystem),
+            ("the system was reinstalled",   origin("nas", "h2", "f1"),  Some(ours()),               Proven,   No,    SameFilesystem),
+            ("a clone of the machine",       origin("nas", "h2", "f1"),  Some(ours()),               Unproven, No,    Other),
+            ("a clone, taken over",          origin("nas", "h2", "f1"),  Some(ours()),               Unproven, Yes,   Adopted),
+            ("its identity is unknown",      origin("new", "", "f1"),    Some(ours()),               Unproven, No,    SameFilesystem),
             ("the disk was moved",           origin("new", "h2", "f1"),  Some(ours()),               Proven,   No,    SameFilesystem),
             ("restored on a new host",       origin("new", "h2", "f2"),  Some(ours()),               Proven,   No,    RestoredHere),
             ("restored, and adopt too",      origin("new", "h2", "f2"),  Some(ours()),               Proven,   Yes,   RestoredHere),

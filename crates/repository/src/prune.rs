@@ -101,17 +101,21 @@ impl Prune<'_> {
         Ok(Planned { catalogue, plan: planned })
     }
 
-    /// Returns what the prune after this backup will delete, if the bucket does not change
-    /// meanwhile. Nothing is audited, so the prune may delete less.
+    /// Returns what the prune after these backups of one subvolume will delete, if the bucket
+    /// does not change meanwhile. Nothing is audited, so the prune may delete less.
     pub async fn preview(
         &self,
-        backup: &SnapshotName,
+        subvolume: &SubvolumeName,
+        backups: &[&SnapshotName],
         journal: &Journal,
         now: Timestamp,
     ) -> Result<PrunePlan, PruneError> {
-        let catalogue = Catalogue::read(self.bucket, self.layout, &backup.subvolume).await?;
-        let begun = journal.keys(&backup.subvolume, self.layout);
-        let catalogue = catalogue.with_published(backup, self.layout);
+        let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
+        let begun = journal.keys(subvolume, self.layout);
+        let publish = |catalogue: Catalogue, backup: &&SnapshotName| {
+            catalogue.with_published(backup, self.layout)
+        };
+        let catalogue = backups.iter().fold(catalogue, publish);
         Ok(retention::plan(&catalogue, self.retention, &Ok(()), &begun, now))
     }
 
@@ -125,7 +129,7 @@ impl Prune<'_> {
         for n in chain {
             let key = catalogue.backups[n].listed.key.clone();
             let checked = audit::check(self.bucket, key, &Expected::Nothing).await?;
-            if let Some(finding) = checked.findings.first() {
+            if let Some(finding) = checked.damage() {
                 return Ok(Err(finding.to_string()));
             }
         }

@@ -251,7 +251,7 @@ fn decisions(
             if until > now { Decision::WaitsForAge { until } } else { Decision::Delete }
         };
     }
-    window::keep_window(catalogue, generations, &mut decisions, (retention.keep_days, now));
+    window::keep_window(catalogue, generations, &mut decisions, (retention, now));
     keep_what_is_needed(catalogue, generations, &mut decisions);
     decisions
 }

@@ -59,7 +59,7 @@ impl Planner<'_> {
             Ok(checked) => checked,
             Err(AuditError::Store(err)) => return Err(err),
         };
-        if let Some(finding) = checked.findings.first() {
+        if let Some(finding) = checked.damage() {
             return incomplete(finding);
         }
         let Some(entry) = checked.entry else { return incomplete(&"the manifest cannot be read") };

@@ -155,6 +155,8 @@ impl Planner<'_> {
         log(&plan);
         if let Some(unplanned) = &plan.unplanned
             && self.schedule.unplanned_full == UnplannedFull::Refuse
+            // A full that an earlier run began was asked for then.
+            && plan.work == Resumption::Fresh
         {
             return Err(Failure::UnplannedFull { unplanned: Box::new(unplanned.clone()) });
         }

@@ -131,9 +131,14 @@ async fn forecast(
 /// Returns what the backups of this plan will delete from the bucket.
 async fn prunes(config: &Config, bucket: &Bucket, planned: &Planned<'_>) -> anyhow::Result<Prunes> {
     let mut prunes = Prunes::new();
-    for snapshot in planned.jobs.iter().filter_map(|job| job.plan.snapshot.as_ref()) {
-        if let Some(prune) = prune::preview(config, bucket, snapshot).await? {
-            prunes.insert(snapshot.subvolume.clone(), prune);
+    for job in &planned.jobs {
+        let subvolume = &job.plan.subvolume;
+        let backups: Vec<_> = job.plan.snapshot.iter().chain(&job.plan.follow_up).collect();
+        if backups.is_empty() {
+            continue;
+        }
+        if let Some(prune) = prune::preview(config, bucket, subvolume, &backups).await? {
+            prunes.insert(subvolume.clone(), prune);
         }
     }
     Ok(prunes)

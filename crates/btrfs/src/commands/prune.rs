@@ -182,18 +182,20 @@ async fn remains(prune: &Prune<'_>, bytes: u64) -> &'static str {
     }
 }
 
-/// Returns what the prune at the end of this backup will delete. `None` if the backup
-/// does not prune.
+/// Returns what the prune at the end of these backups of one subvolume will delete. `None`
+/// if a backup does not prune.
 pub async fn preview(
     config: &Config,
     bucket: &Bucket,
-    backup: &SnapshotName,
+    subvolume: &SubvolumeName,
+    backups: &[&SnapshotName],
 ) -> Result<Option<PrunePlan>, PruneError> {
     if !config.prune_after_backup {
         return Ok(None);
     }
     let now = now().timestamp();
-    prune_of(config, bucket).preview(backup, &journal_of(config), now).await.map(Some)
+    let (prune, journal) = (prune_of(config, bucket), journal_of(config));
+    prune.preview(subvolume, backups, &journal, now).await.map(Some)
 }
 
 /// Warns that a bucket with versioning keeps what is deleted.

@@ -101,7 +101,7 @@ pub async fn look(
         Ok(checked) => checked,
         Err(AuditError::Store(err)) => return Err(err),
     };
-    Ok(match checked.findings.first() {
+    Ok(match checked.damage() {
         Some(finding) => InBucket::Damaged { reason: finding.to_string() },
         None => InBucket::Backup { is_pointed_to },
     })

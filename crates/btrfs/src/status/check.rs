@@ -51,7 +51,10 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     let mut wrong = Vec::new();
     match (status.backups, &status.trouble) {
         ("nothing", _) => wrong.push("never backed up".to_owned()),
-        ("published", Some(trouble)) => wrong.push(trouble.clone()),
+        ("published", Some(trouble)) => {
+            wrong.push(trouble.clone());
+            wrong.extend(broken(&status.broken));
+        }
         (_, Some(trouble)) => wrong.push(format!("broken: {trouble}")),
         (_, None) => wrong.extend(broken(&status.broken)),
     }

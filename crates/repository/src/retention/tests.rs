@@ -145,7 +145,7 @@ fn a_generation_of_another_origin_is_kept() {
     // An older version wrote the first generation.
     let mut unrecorded = three();
     edit(&mut unrecorded, [20, 21], "nas");
-    let adopts = Retention { adopts: true, ..ONE };
+    let (adopts, taken_over) = (Retention { adopts: true, ..ONE }, two_hosts.clone());
     #[rustfmt::skip]
     let cases = [
         ("one host",              one_host,          ONE,    "GGC"),
@@ -156,6 +156,11 @@ fn a_generation_of_another_origin_is_kept() {
     ];
     for (situation, listed, rules, want) in cases {
         assert_eq!(fates_of(&plan_at(&listed, rules, 400)), want, "{situation}");
+    }
+    // The window holds for what is taken over, too.
+    let window = Retention { keep_days: 30, min_age: MinAge::Days(0), ..adopts };
+    for (day, want) in [(22, "WWC"), (45, "GWC"), (400, "GGC")] {
+        assert_eq!(fates_of(&plan_at(&taken_over, window, day)), want, "{day}");
     }
 }
 

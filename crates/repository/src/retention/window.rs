@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Decision;
+use super::{Decision, Retention};
 use crate::catalogue::{Catalogue, Generation};
 
 /// The backups that can be restored.
@@ -27,12 +27,14 @@ pub fn window(catalogue: &Catalogue, without: &[&Generation]) -> Window {
 
 /// Returns the backups that are needed to go back to each moment of the window: the ones
 /// made in it, and the newest one before it.
-pub fn needed(catalogue: &Catalogue, keep_days: u32, now: Timestamp) -> BTreeSet<usize> {
+pub fn needed(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> BTreeSet<usize> {
+    let Retention { keep_days, adopts, .. } = retention;
     if keep_days == 0 {
         return BTreeSet::new();
     }
-    // What another origin made replaces no backup of this one.
-    let ours = sound(catalogue).into_iter().filter(|n| !catalogue.is_of_another_origin(*n));
+    // What another origin made replaces no backup of this one, unless it is taken over.
+    let is_ours = |n: &usize| adopts || !catalogue.is_of_another_origin(*n);
+    let ours = sound(catalogue).into_iter().filter(is_ours);
     let begins_at = now.checked_sub(length(keep_days)).unwrap_or(Timestamp::MIN);
     let (inside, before): (Vec<_>, Vec<_>) = ours.partition(|n| at(catalogue, *n) > begins_at);
     let newest_before = before.into_iter().max_by_key(|n| (at(catalogue, *n), *n));
@@ -44,12 +46,12 @@ pub(super) fn keep_window(
     catalogue: &Catalogue,
     generations: &[Generation],
     decisions: &mut [Decision],
-    (keep_days, now): (u32, Timestamp),
+    (retention, now): (Retention, Timestamp),
 ) {
-    let needed = needed(catalogue, keep_days, now);
+    let needed = needed(catalogue, retention, now);
     for (generation, decision) in generations.iter().zip(decisions) {
         if *decision == Decision::Delete && generation.backups.iter().any(|n| needed.contains(n)) {
-            let until = until(catalogue, generation, keep_days);
+            let until = until(catalogue, generation, retention.keep_days);
             *decision = Decision::WaitsForWindow { until };
         }
     }
