@@ -274,8 +274,9 @@ async fn check_overwrite(
             tracing::warn!(
                 event = "overwrite_never_not_verified",
                 client = %policy.name,
-                "cannot verify that this S3 server honours If-None-Match; \
-                 if it does not, `overwrite: never` is not enforced"
+                "cannot verify that this S3 server honours If-None-Match; the gateway also looks at \
+                 the path before each upload, which is safe without the condition only while no \
+                 other gateway writes below this prefix"
             );
             Ok(())
         }
