@@ -23,7 +23,7 @@ pub enum Right {
     Upload,
     Exists,
     Download,
-    /// Reserved for a call that lists files; no call needs it yet.
+    /// `GET /list` and `GET /versions`.
     List,
 }
 

@@ -120,7 +120,7 @@ impl Gateway {
             let what = "expected `Authorization: Bearer KEY` with a key that the gateway knows";
             Refusal::new(Code::Unauthorized, what)
         };
-        let key = presented_key(headers.get(header::AUTHORIZATION)).unwrap_or_default();
+        let key = presented_key(headers.get(header::AUTHORIZATION)).ok_or_else(unknown)?;
         let (client, key) = self.0.clients.find(key).ok_or_else(unknown)?;
         self.0.database.record_key_use(&client.policy.name, key);
         Ok(client)
@@ -128,8 +128,8 @@ impl Gateway {
 
     /// Returns the client whose key an `Authorization` header carries.
     pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Arc<Client>> {
-        let found = self.0.clients.find(presented_key(authorization).unwrap_or_default());
-        found.map(|(client, _)| client)
+        let (client, _) = self.0.clients.find(presented_key(authorization)?)?;
+        Some(client)
     }
 
     /// Returns the key of a file of `client`.
@@ -194,10 +194,11 @@ impl Gateway {
     }
 }
 
-/// Returns the key that an `Authorization` header carries.
+/// Returns the key that an `Authorization` header carries. An empty key is none.
 fn presented_key(authorization: Option<&HeaderValue>) -> Option<&str> {
     let (scheme, key) = authorization?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }
 
 /// Warns if the bucket keeps no versions, or refuses to start if they are
@@ -273,8 +274,9 @@ async fn check_overwrite(
             tracing::warn!(
                 event = "overwrite_never_not_verified",
                 client = %policy.name,
-                "cannot verify that this S3 server honours If-None-Match; \
-                 if it does not, `overwrite: never` is not enforced"
+                "cannot verify that this S3 server honours If-None-Match; the gateway also looks at \
+                 the path before each upload, which is safe without the condition only while no \
+                 other gateway writes below this prefix"
             );
             Ok(())
         }
@@ -284,6 +286,25 @@ async fn check_overwrite(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_key_is_no_key() {
+        #[rustfmt::skip]
+        let cases = [
+            ("Bearer abc",   Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("Bearer ",      None),
+            ("Bearer",       None),
+            ("Bearer    ",   None),
+            ("Basic abc",    None),
+            ("",             None),
+        ];
+        for (value, want) in cases {
+            let value = HeaderValue::from_static(value);
+            assert_eq!(presented_key(Some(&value)), want, "{value:?}");
+        }
+        assert_eq!(presented_key(None), None);
+    }
 
     #[test]
     fn overwrite_never_needs_the_condition_of_both_calls() {

@@ -98,6 +98,11 @@ fn api_keys(
     for (key, hex) in single.chain(several) {
         let digest = Sha256Digest::parse_hex(hex)
             .map_err(|_| source.invalid(&key, "expected 64 hex digits"))?;
+        if digest == Sha256Digest::of(b"") {
+            let what = "this is the SHA-256 of an empty key; \
+                        generate a key with `s3up-server keygen`";
+            return Err(source.invalid(&key, what));
+        }
         digests.push(digest);
     }
     if digests.is_empty() {

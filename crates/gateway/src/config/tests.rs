@@ -171,3 +171,22 @@ fn a_key_may_be_given_by_its_digest() {
     let err = parse(&two.replace(&other.to_string(), "abc")).unwrap_err();
     assert!(err.contains("clients[0].api_keys_sha256[1]: expected 64 hex digits"), "{err}");
 }
+
+#[test]
+fn the_digest_of_an_empty_key_is_refused() {
+    let key = "api_key: \"sk_live_0123456789012345678901234567890123456789012\"";
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    #[rustfmt::skip]
+    let cases = [
+        (format!("api_key_sha256: {empty}"),                   "clients[0].api_key_sha256"),
+        (format!("api_key_sha256: {}", empty.to_uppercase()),  "clients[0].api_key_sha256"),
+        (format!("api_keys_sha256: [{empty}]"),                "clients[0].api_keys_sha256[0]"),
+    ];
+    for (instead, field) in cases {
+        let text = GOOD.replace(key, &instead);
+        assert!(text.contains(&instead));
+        let err = parse(&text).unwrap_err();
+        let want = format!("{field}: this is the SHA-256 of an empty key");
+        assert!(err.contains(&want), "{err}");
+    }
+}

@@ -29,6 +29,9 @@ use super::write::{BatchId, write};
 /// Maximum number of records per transaction. A larger batch would only delay its first record.
 const BATCH_MAX: usize = 512;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Time after a failed attempt to delete what is too old. Each attempt may take as long as the
+/// database is given for a write, and the records wait meanwhile.
+const PRUNE_RETRY_DELAY: Duration = Duration::from_secs(5 * 60);
 
 /// A record in the queue, with its share of the queue's memory.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub(super) struct Writer {
     dropped_logged: u64,
     /// Last day on which everything too old was deleted.
     pruned_on: Option<String>,
+    /// Time of the last failure to delete, as `running` shows it.
+    prune_failed_at: Option<Duration>,
 }
 
 impl Writer {
@@ -82,6 +87,7 @@ impl Writer {
             outage: Outage::default(),
             dropped_logged: 0,
             pruned_on: None,
+            prune_failed_at: None,
         }
     }
 
@@ -165,8 +171,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes some of what is too old, once a day, and until nothing of it is left.
+    /// Deletes some of what is too old, once a day, and until nothing of it is left. A failure
+    /// costs no record, so it is no failure to write.
     async fn prune(&mut self) {
+        let elapsed = self.running.elapsed();
+        let waits = |failed_at| elapsed.saturating_sub(failed_at) < PRUNE_RETRY_DELAY;
+        if self.closing.is_cancelled() || self.prune_failed_at.is_some_and(waits) {
+            return;
+        }
         let now = self.now();
         let today = day_of(now);
         if self.pruned_on.as_ref() == Some(&today) {
@@ -178,8 +190,18 @@ impl Writer {
             Ok(is_done) => {
                 self.connection = Some(connection);
                 self.pruned_on = is_done.then_some(today);
+                self.prune_failed_at = None;
             }
-            Err(err) => self.failed(&err),
+            // The connection is thrown away, and the next batch opens another one.
+            Err(err) => {
+                self.prune_failed_at = Some(self.running.elapsed());
+                tracing::warn!(
+                    event = "database_prune_failed",
+                    error = error_chain(&err),
+                    retry_seconds = PRUNE_RETRY_DELAY.as_secs(),
+                    "what is older than `activity.keep_days` stays in the database for now"
+                );
+            }
         }
     }
 

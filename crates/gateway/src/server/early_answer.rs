@@ -30,10 +30,13 @@ const REST_WAIT_MAX: Duration = Duration::from_secs(2);
 pub(super) async fn answer(unread: UnreadBytes, request: Request, next: Next) -> Response {
     let waits_for_continue = headers::expects_continue(request.headers());
     let returned = Returned::default();
-    let lend = |body| Body::new(LentBody { body, returned: returned.clone() });
+    let lend =
+        |body| Body::new(LentBody { body, is_read_to_end: false, returned: returned.clone() });
     let mut response = next.run(request.map(lend)).await;
     let is_read = match returned.take() {
-        Some(body) => read_rest(body, waits_for_continue).await,
+        // A chunked body tells its end only once, so it is not asked again.
+        Some((_, true)) => true,
+        Some((body, false)) => read_rest(body, waits_for_continue).await,
         None => false,
     };
     unread.set(!is_read);
@@ -64,12 +67,13 @@ async fn read_rest(mut body: Body, waits_for_continue: bool) -> bool {
     tokio::time::timeout(REST_WAIT_MAX, rest).await.unwrap_or(false)
 }
 
-/// The place to which a handler's body returns when the handler drops it.
+/// The place to which a handler's body returns when the handler drops it, with
+/// whether it was read to its end.
 #[derive(Clone, Default)]
-struct Returned(Arc<Mutex<Option<Body>>>);
+struct Returned(Arc<Mutex<Option<(Body, bool)>>>);
 
 impl Returned {
-    fn take(&self) -> Option<Body> {
+    fn take(&self) -> Option<(Body, bool)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -77,13 +81,15 @@ impl Returned {
 /// A request body as the handler sees it.
 struct LentBody {
     body: Body,
+    is_read_to_end: bool,
     returned: Returned,
 }
 
 impl Drop for LentBody {
     fn drop(&mut self) {
         let body = std::mem::take(&mut self.body);
-        *self.returned.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        let returned = Some((body, self.is_read_to_end));
+        *self.returned.0.lock().unwrap_or_else(PoisonError::into_inner) = returned;
     }
 }
 
@@ -95,7 +101,9 @@ impl HttpBody for LentBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.is_read_to_end |= matches!(polled, Poll::Ready(None));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -133,8 +133,8 @@ pub struct Capabilities {
 pub(crate) struct ConditionHeaders {
     pub if_none_match: Option<String>,
     pub if_match: Option<String>,
-    /// The server does not enforce the condition, so the key is looked at right
-    /// before the write.
+    /// The server is not known to enforce the condition, so the key is looked at
+    /// right before the write.
     pub looks_first: bool,
 }
 
@@ -219,7 +219,6 @@ impl ConditionHeaders {
     /// Returns the headers of a write to a server that treats conditions like this.
     pub(crate) fn of(overwrite: &Overwrite, condition: Condition) -> ConditionHeaders {
         let is_sent = condition.is_sent();
-        let looks_first = condition.is_broken();
         match overwrite {
             Overwrite::Allowed => {
                 ConditionHeaders { if_none_match: None, if_match: None, looks_first: false }
@@ -227,7 +226,7 @@ impl ConditionHeaders {
             Overwrite::Never => ConditionHeaders {
                 if_none_match: is_sent.then(|| "*".to_owned()),
                 if_match: None,
-                looks_first,
+                looks_first: !condition.is_enforced(),
             },
             Overwrite::Only { etag } if !is_told(etag) => {
                 ConditionHeaders { if_none_match: None, if_match: None, looks_first: true }
@@ -244,7 +243,8 @@ impl ConditionHeaders {
                 ConditionHeaders {
                     if_none_match: None,
                     if_match: is_sent.then(|| etag.to_owned()),
-                    looks_first,
+                    // The caller has just looked at the object that it replaces.
+                    looks_first: condition.is_broken(),
                 }
             }
         }
@@ -321,7 +321,7 @@ mod tests {
         let cases = [
             // overwrite          condition         If-None-Match  If-Match       looks first
             (Overwrite::Allowed,  Ignored,          None,          None,          false),
-            (Overwrite::Never,    Unknown,          Some("*"),     None,          false),
+            (Overwrite::Never,    Unknown,          Some("*"),     None,          true),
             (Overwrite::Never,    Honoured,         Some("*"),     None,          false),
             (Overwrite::Never,    Ignored,          Some("*"),     None,          true),
             (Overwrite::Never,    Refused,          None,          None,          true),

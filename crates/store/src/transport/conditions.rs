@@ -65,21 +65,23 @@ impl Store {
     }
 
     /// Probes the conditions of PutObject of any server but AWS, once for all clones
-    /// of this store. May leave one small object below `prefix`.
+    /// of this store; a probe that failed is made again by the next call. May leave
+    /// one small object below `prefix`.
     pub async fn probe_conditions(&self, prefix: &KeyPrefix, retry_for: Duration) -> Conditions {
         let probing = || async {
             if self.is_assumed_whole() {
-                return;
+                return Ok(());
             }
-            match self.probe_puts(prefix, retry_for).await {
-                Ok((if_none_match, if_match)) => self.learned.learn(|known| {
-                    known.conditions.put_if_none_match = if_none_match;
-                    known.conditions.put_if_match = if_match;
-                }),
-                Err(err) => warn_unknown(&err),
-            }
+            let (if_none_match, if_match) = self.probe_puts(prefix, retry_for).await?;
+            self.learned.learn(|known| {
+                known.conditions.put_if_none_match = if_none_match;
+                known.conditions.put_if_match = if_match;
+            });
+            Ok(())
         };
-        self.probed.puts.get_or_init(probing).await;
+        if let Err(err) = self.probed.puts.get_or_try_init(probing).await {
+            warn_unknown(&err);
+        }
         self.conditions()
     }
 
@@ -89,17 +91,18 @@ impl Store {
         self.probe_conditions(prefix, retry_for).await;
         let probing = || async {
             if self.is_assumed_whole() {
-                return;
+                return Ok(());
             }
-            match self.probe_completes(prefix, retry_for).await {
-                Ok((if_none_match, if_match)) => self.learned.learn(|known| {
-                    known.conditions.complete_if_none_match = if_none_match;
-                    known.conditions.complete_if_match = if_match;
-                }),
-                Err(err) => warn_unknown(&err),
-            }
+            let (if_none_match, if_match) = self.probe_completes(prefix, retry_for).await?;
+            self.learned.learn(|known| {
+                known.conditions.complete_if_none_match = if_none_match;
+                known.conditions.complete_if_match = if_match;
+            });
+            Ok(())
         };
-        self.probed.completions.get_or_init(probing).await;
+        if let Err(err) = self.probed.completions.get_or_try_init(probing).await {
+            warn_unknown(&err);
+        }
         self.conditions()
     }
 

@@ -49,7 +49,7 @@ pub struct Store {
     pub(crate) aborts: TaskTracker,
 }
 
-/// The probes that were made; each is made once.
+/// The probes that were made; each is made until it succeeds.
 #[derive(Default)]
 pub(crate) struct Probed {
     pub puts: OnceCell<()>,

@@ -1,5 +1,5 @@
 //! The condition of a write: which headers carry it, and what replaces them where
-//! the server does not enforce them.
+//! the server does not enforce them, or nobody knows whether it does.
 //!
 //! Then the key is looked at right before the write. That protects from every
 //! earlier write, and not from one in the same moment. A refusal of a condition
@@ -15,7 +15,7 @@ use crate::transport::connect::Store;
 use crate::upload::put::{Overwrite, Put};
 
 impl Store {
-    /// Returns the headers for the condition of `put`. Where the server does not
+    /// Returns the headers for the condition of `put`. Where the server is not known to
     /// enforce it, this looks at the key.
     ///
     /// # Errors

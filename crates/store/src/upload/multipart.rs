@@ -113,7 +113,10 @@ impl Multipart {
             self.handle.complete_once(put, facts, parts)
         });
         let err = match outcome.await {
-            Ok(stored) => return Ok(stored),
+            Ok(answer) => {
+                self.disarm();
+                return Ok(store.stored(put, facts, answer).await);
+            }
             Err(err) => err,
         };
         let stored = store.find_already_stored(put, facts, attempts, err).await?;

@@ -15,7 +15,8 @@ use crate::transport::capabilities::ConditionalCall;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::parts::{PartListed, PartSent, limit_met};
-use crate::upload::put::{Facts, Put, Stored};
+use crate::upload::put::{Facts, Put};
+use crate::upload::staged::WriteAnswer;
 
 /// Time for which aborting an upload is retried; after that a sweep aborts it.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
@@ -171,7 +172,7 @@ impl UploadHandle {
         put: &Put,
         facts: &Facts,
         parts: &[PartSent],
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<WriteAnswer, StoreError> {
         let store = &self.store;
         let headers = store.condition_headers(ConditionalCall::Complete, put).await?;
         let is_honoured = !store.checksums.get().signs_payload();
@@ -208,7 +209,7 @@ impl UploadHandle {
         }
         // A server that is no S3 may answer with an ETag that HEAD does not tell.
         let etag = answer.e_tag.filter(|_| is_honoured);
-        store.stored(&put.key, facts, etag, answer.version_id).await
+        Ok(WriteAnswer { etag, version_id: answer.version_id })
     }
 
     pub(super) async fn abort(&self) {

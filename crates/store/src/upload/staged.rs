@@ -10,15 +10,16 @@
 //! a detached task. If the process dies before that, a sweep or a lifecycle rule of
 //! the bucket removes the parts.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use s3up_core::{Crc64Nvme, Key};
+use s3up_core::{Crc64Nvme, Key, error_chain};
 use tokio::io::AsyncRead;
 
 use crate::buffers::hashing::{self, Digests};
 use crate::error::{Kind, StoreError, UploadError};
-use crate::objects::etag::is_told;
+use crate::objects::etag::{is_told, untold};
+use crate::objects::head::ObjectFacts;
 use crate::transport::capabilities::ConditionalCall;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
@@ -30,6 +31,8 @@ use crate::upload::put::{Facts, Put, Stored};
 
 /// The version ID that means that there is none.
 const NULL: &str = "null";
+/// Maximum time for which HEAD is retried after a write that has succeeded.
+const HEAD_RETRY_FOR_MAX: Duration = Duration::from_secs(10);
 
 /// A stream that was uploaded completely and is not visible yet.
 #[must_use = "the object is visible only after `commit`"]
@@ -43,6 +46,13 @@ pub struct StagedUpload {
 pub(crate) enum Body {
     Whole(Bytes),
     Parts(Multipart, Vec<PartSent>),
+}
+
+/// What the answer to a successful PUT or completion tells about the new object.
+#[derive(Debug)]
+pub(crate) struct WriteAnswer {
+    pub etag: Option<String>,
+    pub version_id: Option<String>,
 }
 
 impl Store {
@@ -113,7 +123,7 @@ impl Store {
             self.put_once(put, facts, bytes)
         });
         match outcome.await {
-            Ok(stored) => Ok(stored),
+            Ok(answer) => Ok(self.stored(put, facts, answer).await),
             Err(err) => self.find_already_stored(put, facts, attempts, err).await,
         }
     }
@@ -123,7 +133,7 @@ impl Store {
         put: &Put,
         facts: &Facts,
         bytes: &Bytes,
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<WriteAnswer, StoreError> {
         let headers = self.condition_headers(ConditionalCall::Put, put).await?;
         let _permit = self.throttle.acquire().await;
         let checksum = self.checksums.get();
@@ -160,27 +170,37 @@ impl Store {
         };
         self.check_echo("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
         let version_id = answer.version_id.filter(|id| id != NULL);
-        self.stored(&put.key, facts, answer.e_tag, version_id).await
+        Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }
 
-    /// Returns what an answer tells about the new object. HEAD is asked for what the
-    /// answer lacks, so that no empty ETag is recorded as a fact.
-    pub(crate) async fn stored(
-        &self,
-        key: &Key,
-        facts: &Facts,
-        etag: Option<String>,
-        version_id: Option<String>,
-    ) -> Result<Stored, StoreError> {
+    /// Returns what the answer to a write tells about the new object. HEAD is asked for
+    /// what the answer lacks, so that no empty ETag is recorded as a fact. The write has
+    /// succeeded, so a HEAD that fails or shows another object leaves the ETag untold.
+    pub(crate) async fn stored(&self, put: &Put, facts: &Facts, answer: WriteAnswer) -> Stored {
+        let WriteAnswer { etag, version_id } = answer;
         let is_whole = etag.as_deref().is_some_and(is_told) && version_id.as_deref() != Some(NULL);
         if let (true, Some(etag)) = (is_whole, etag) {
-            return Ok(Stored { facts: *facts, etag, version_id });
+            return Stored { facts: *facts, etag, version_id };
         }
-        let Some(found) = self.head(key, None, Duration::ZERO).await? else {
-            return Err(StoreError::new("head", key, Kind::Transient)
-                .with_cause("the object is not there right after it was stored"));
+        let version_id = version_id.filter(|id| id != NULL);
+        let retry_for = put.retry_for.min(HEAD_RETRY_FOR_MAX);
+        let unseen = match self.head(&put.key, None, retry_for).await {
+            Ok(Some(found)) if is_consistent(&found, facts, version_id.as_deref()) => {
+                let version_id = found.version_id.or(version_id);
+                return Stored { facts: *facts, etag: found.etag, version_id };
+            }
+            Ok(Some(_)) => "another object is under this key".to_owned(),
+            Ok(None) => "no object is under this key".to_owned(),
+            Err(err) => error_chain(&err),
         };
-        Ok(Stored { facts: *facts, etag: found.etag, version_id: found.version_id })
+        tracing::debug!(
+            event = "stored_etag_unseen",
+            key = %put.key,
+            "stored, but the ETag is not known: {unseen}"
+        );
+        let (crc64nvme, sha256) = (Some(facts.crc64nvme), Some(facts.sha256));
+        let etag = untold(facts.len, SystemTime::UNIX_EPOCH, crc64nvme, sha256);
+        Stored { facts: *facts, etag, version_id }
     }
 
     /// Turns the error of a server that refuses our checksum into one that is
@@ -243,6 +263,18 @@ impl StagedUpload {
             upload.abort().await;
         }
     }
+}
+
+/// Returns false if an object that was found after a write is that of another writer.
+fn is_consistent(found: &ObjectFacts, facts: &Facts, version_id: Option<&str>) -> bool {
+    let same_version = match (version_id, found.version_id.as_deref()) {
+        (Some(written), Some(found)) => written == found,
+        (None, _) | (_, None) => true,
+    };
+    same_version
+        && found.size == facts.len
+        && found.sha256.is_none_or(|sha256| sha256 == facts.sha256)
+        && found.crc64nvme.is_none_or(|crc| crc == facts.crc64nvme)
 }
 
 async fn send_parts<R: AsyncRead + Unpin + Send>(

@@ -133,6 +133,7 @@ async fn a_failed_probe_leaves_conditions_unknown() {
         let answer = world.store.probe_conditions(&prefix(), Duration::ZERO).await;
 
         assert_eq!(answer, Conditions::default(), "call {call}");
+        assert_eq!(probed(&world.store).await, honoured(), "the next call probes again");
         world.stop().await;
     }
 }

@@ -153,6 +153,23 @@ async fn what_an_answer_lacks_is_asked_for() {
     }
 }
 
+/// The write has succeeded: it is neither repeated nor reported as failed.
+#[tokio::test]
+async fn an_etag_that_cannot_be_asked_for_stays_untold() {
+    let checksums = Like::Rgw.behaviours().checksums;
+    let completion_etag = CompletionETag::Empty;
+    let behaviours = Behaviours { completion_etag, checksums, ..Behaviours::default() };
+    let world = World::behaving(behaviours).await;
+    world.s3.faults().inject(Op::HeadObject, 1, Fault::AccessDenied);
+    world.s3.faults().inject(Op::GetObject, 1, Fault::AccessDenied);
+
+    let stored = world.store.upload(put_small("a"), &noise(2 * SMALL_PART + 5)[..]).await;
+
+    assert!(!is_etag_told(&stored.expect("an object").etag));
+    assert_eq!(world.calls(Op::CompleteMultipartUpload), 1);
+    world.stop().await;
+}
+
 /// SeaweedFS lists a part once for each time that it was sent.
 #[tokio::test]
 async fn a_part_that_is_listed_twice_does_not_fail_the_upload() {
