@@ -1,5 +1,7 @@
 //! Outages: of the gateway, of the key, of the agent itself.
 
+use std::time::Duration;
+
 use crate::fixture::{Host, KEY, MIB, World, noise, until};
 use crate::process::Process;
 
@@ -101,6 +103,8 @@ async fn sigterm_stops_the_daemon_with_exit_code_0() {
     host.write("file", "x");
     let mut agent = Process::start(&host, &[]);
     host.until_stored("file", "x").await;
+    let is_scanned = || agent.log().contains("event=scan_done");
+    assert!(s3up_testkit::wait_until(Duration::from_secs(20), is_scanned), "{}", agent.log());
 
     agent.terminate();
 

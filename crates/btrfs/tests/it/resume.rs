@@ -235,6 +235,8 @@ async fn an_upload_that_the_journal_does_not_know_is_aborted() {
     fs::write(world.subvolume("data").join("big"), noise(3 * CHUNK)).unwrap();
     let mut run = world.command(&["backup", "--once"]).spawn().unwrap();
     held.reached().await;
+    let is_noted = || fs::read_to_string(journal(&world)).unwrap().contains("\"line\":\"part\"");
+    assert!(wait_until(RETRY_FOR, is_noted), "no part is in the journal");
     run.kill().await.unwrap();
     world.assert_nothing_runs();
     held.release();
