@@ -1,5 +1,5 @@
 //! The condition of a write: which headers carry it, and what replaces them where
-//! the server does not enforce them, or nobody knows whether it does.
+//! the server does not enforce them, or it is unknown whether it does.
 //!
 //! Then the key is looked at right before the write. That protects from every
 //! earlier write, and not from one in the same moment. A refusal of a condition
