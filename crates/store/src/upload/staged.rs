@@ -48,7 +48,7 @@ pub(crate) enum Body {
     Parts(Multipart, Vec<PartSent>),
 }
 
-/// What the answer to a successful PUT or completion tells about the new object.
+/// Facts about the new object in the answer to a successful PUT or completion.
 #[derive(Debug)]
 pub(crate) struct WriteAnswer {
     pub etag: Option<String>,
