@@ -14,6 +14,7 @@
 
 mod absolute_path;
 mod deserialize;
+mod env_file;
 mod error;
 mod expand;
 mod plain_scalar;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 pub use self::absolute_path::{AbsolutePath, RelativePathError};
+pub use self::env_file::EnvFile;
 pub use self::error::ConfigError;
 use self::error::Invalid;
 use self::setting::Applied;
@@ -61,6 +63,16 @@ pub struct Source {
 /// Loads the file at `path`, with variables from the environment.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> {
     load_with(path, &[])
+}
+
+/// Loads the file at `path`. A variable of `env_file` replaces one of the environment.
+pub fn load_with_env_file<T: DeserializeOwned>(
+    path: &Path,
+    env_file: &EnvFile,
+) -> Result<Loaded<T>, ConfigError> {
+    let text = read(path)?;
+    let env = |name: &str| env_file.get(name).map(str::to_owned).or_else(|| environment(name));
+    parse_with(path, &text, &[], &env)
 }
 
 /// Loads like [`load`], and overrides keys with `settings`.

@@ -7,6 +7,7 @@ pub(crate) mod capabilities;
 pub(crate) mod checksums;
 mod conditions;
 pub(crate) mod connect;
+pub(crate) mod credentials;
 pub(crate) mod findings;
 pub(crate) mod pace;
 pub(crate) mod probe;

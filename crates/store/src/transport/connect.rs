@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
+use aws_config::identity::IdentityCache;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use tokio::sync::OnceCell;
@@ -23,10 +19,11 @@ use crate::buffers::paired_hasher::PairedHasher;
 use crate::buffers::pool::Pool;
 use crate::error::ConnectError;
 use crate::open_uploads::OpenUploads;
-use crate::settings::{Credentials, Profile, Settings};
+use crate::settings::{Profile, Settings};
 use crate::transport::bandwidth::BandwidthLimit;
 use crate::transport::capabilities::Learned;
 use crate::transport::checksums::Checksums;
+use crate::transport::credentials::RenewableCredentials;
 use crate::transport::throttle::Throttle;
 
 /// A bucket and everything that is needed to upload to it and download from it.
@@ -36,6 +33,7 @@ use crate::transport::throttle::Throttle;
 pub struct Store {
     pub(crate) client: Client,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) credentials: RenewableCredentials,
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
     pub(crate) learned: Arc<Learned>,
@@ -60,46 +58,10 @@ impl Store {
     /// Creates the client without sending a request; [`Store::probe`] sends the
     /// first.
     pub async fn connect(settings: Settings) -> Result<Store, ConnectError> {
-        let http = tls::Provider::Rustls(CryptoMode::AwsLc);
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(http)
-            .tls_context(tls_context(&settings)?)
-            .build_https();
-        let local = local_credentials(http.clone());
-        let base = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(settings.region.clone()))
-            .http_client(http)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(settings.timeouts.connect).build(),
-            )
-            // It would end transfers over slow uplinks. We have a limit per part
-            // instead.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        let base = match &settings.credentials {
-            Credentials::Explicit { access_key_id, secret_access_key } => base
-                .credentials_provider(aws_sdk_s3::config::Credentials::new(
-                    access_key_id,
-                    secret_access_key,
-                    None,
-                    None,
-                    "configuration",
-                )),
-            Credentials::DefaultChain if settings.endpoint.is_some() => {
-                base.credentials_provider(local)
-            }
-            Credentials::DefaultChain => base,
-        };
-        let mut config = aws_sdk_s3::config::Builder::from(&base.load().await)
-            // This crate sends and checks checksums itself (see `capabilities`).
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .force_path_style(settings.profile == Profile::Generic);
-        if let Some(endpoint) = &settings.endpoint {
-            config = config.endpoint_url(endpoint);
-        }
+        let (client, credentials) = client(&settings).await?;
         Ok(Store {
-            client: Client::from_conf(config.build()),
+            client,
+            credentials,
             pool: Pool::new(settings.buffer_budget_bytes),
             checksums: Arc::new(Checksums::of(settings.profile)),
             learned: Arc::new(Learned::of(settings.profile)),
@@ -112,6 +74,29 @@ impl Store {
             hasher: PairedHasher::new(),
             aborts: TaskTracker::new(),
         })
+    }
+
+    /// Returns a store for the same bucket with other settings. It shares buffers, limits and what
+    /// was learned about the server; its connections and credentials are its own. Server, region,
+    /// bucket, profile, buffer budget and bandwidth stay as they are.
+    pub async fn reconnect(&self, settings: Settings) -> Result<Store, ConnectError> {
+        let now = &self.settings;
+        let settings = Settings {
+            endpoint: now.endpoint.clone(),
+            region: now.region.clone(),
+            bucket: now.bucket.clone(),
+            profile: now.profile,
+            buffer_budget_bytes: now.buffer_budget_bytes,
+            bandwidth: now.bandwidth,
+            ..settings
+        };
+        let (client, credentials) = client(&settings).await?;
+        Ok(Store { client, credentials, settings: Arc::new(settings), ..self.clone() })
+    }
+
+    /// Returns the settings of this store.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Returns a store with the same bucket and connections, and a buffer pool of
@@ -137,6 +122,35 @@ impl Store {
     }
 }
 
+async fn client(settings: &Settings) -> Result<(Client, RenewableCredentials), ConnectError> {
+    let http = tls::Provider::Rustls(CryptoMode::AwsLc);
+    let http: SharedHttpClient = aws_smithy_http_client::Builder::new()
+        .tls_provider(http)
+        .tls_context(tls_context(settings)?)
+        .build_https();
+    let credentials = RenewableCredentials::of(settings, http.clone()).await;
+    let base = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone()))
+        .http_client(http)
+        .credentials_provider(credentials.clone())
+        // Its own cache is the one that can be renewed.
+        .identity_cache(IdentityCache::no_cache())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(settings.timeouts.connect).build())
+        // It would end transfers over slow uplinks. We have a limit per part
+        // instead.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    let mut config = aws_sdk_s3::config::Builder::from(&base.load().await)
+        // This crate sends and checks checksums itself (see `capabilities`).
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .force_path_style(settings.profile == Profile::Generic);
+    if let Some(endpoint) = &settings.endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    Ok((Client::from_conf(config.build()), credentials))
+}
+
 fn tls_context(settings: &Settings) -> Result<TlsContext, ConnectError> {
     let mut context = TlsContext::builder();
     let mut name = "the system".to_owned();
@@ -151,19 +165,4 @@ fn tls_context(settings: &Settings) -> Result<TlsContext, ConnectError> {
         context = context.with_trust_store(TrustStore::empty().with_pem_certificate(pem));
     }
     context.build().map_err(|err| ConnectError::CaContent { path: name, what: err.to_string() })
-}
-
-/// Returns the credentials of the environment, a profile or a web identity. Unlike the SDK's
-/// default chain it does not ask the metadata address, which only AWS has: elsewhere no
-/// request is answered, and the lack of credentials would show after many seconds.
-fn local_credentials(http: impl HttpClient + 'static) -> CredentialsProviderChain {
-    let config = ProviderConfig::without_region().with_http_client(http);
-    let profile = ProfileFileCredentialsProvider::builder().configure(&config).build();
-    let identity = WebIdentityTokenCredentialsProvider::builder().configure(&config).build();
-    CredentialsProviderChain::first_try(
-        "environment",
-        EnvironmentVariableCredentialsProvider::new(),
-    )
-    .or_else("profile", profile)
-    .or_else("web identity", identity)
 }
