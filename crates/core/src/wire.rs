@@ -26,6 +26,9 @@ use crate::{Code, Sha256Digest};
 pub const MTIME_NS_HEADER: &str = "x-mtime-ns";
 /// Request header: permission bits of the file, in octal (`0644`).
 pub const MODE_HEADER: &str = "x-mode";
+/// Request header: `true` if the file had not settled. `overwrite: never` lets a later version
+/// replace it.
+pub const HOT_HEADER: &str = "x-hot";
 /// Request and response header (RFC 9530): SHA-256 of the whole file.
 pub const REPR_DIGEST_HEADER: &str = "repr-digest";
 /// Media type of a [`Problem`] (RFC 9457).

@@ -21,7 +21,8 @@ Run 's3up-server COMMAND --help' for the options of a command.";
 
 const SERVE_EXAMPLES: &str = "\
 The gateway stops on SIGTERM or SIGINT, after the requests in progress, with
-exit code 0.
+exit code 0. On SIGHUP it reads the configuration again; one that is not valid
+is refused, and the one before stays in force. Uploads in progress continue.
 
 Examples:
   s3up-server serve
@@ -68,6 +69,18 @@ pub struct Args {
         help_heading = GLOBAL
     )]
     pub config: PathBuf,
+    /// File with variables for ${NAME} in the
+    /// configuration, NAME=VALUE on each line. When
+    /// it changes, the gateway uses the new S3
+    /// credentials
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        verbatim_doc_comment,
+        help_heading = GLOBAL
+    )]
+    pub env_file: Option<PathBuf>,
     #[command(flatten, next_help_heading = GLOBAL)]
     pub log: LogArgs,
     #[command(subcommand)]

@@ -3,82 +3,34 @@
 //! Only the SHA-256 of a key is kept. Keys are long and random, so a slow hash
 //! would add no protection. A presented key is compared with every known one in
 //! constant time, and an unknown key takes the same steps.
+//!
+//! A reload replaces all clients at once. The [`Resources`] of a client stay, so that its limits
+//! also count the requests that began before.
 
-use std::collections::BTreeMap;
+mod policy;
+mod request_rate;
+mod resources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use s3up_core::{ClientName, Code, Sha256Digest};
 use s3up_store::Share;
-use serde::Deserialize;
 use subtle::ConstantTimeEq;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use self::policy::{ClientPolicy, Overwrite, Right};
+pub(crate) use self::resources::{Resources, UploadSlot};
 use crate::refusal::Refusal;
 
-/// A group of calls that a client may be allowed to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Right {
-    Upload,
-    Exists,
-    Download,
-    /// `GET /list` and `GET /versions`.
-    List,
-}
-
-impl fmt::Display for Right {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Right::Upload => "upload",
-            Right::Exists => "exists",
-            Right::Download => "download",
-            Right::List => "list",
-        })
-    }
-}
-
-/// Says if an upload may replace a file that has other content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Overwrite {
-    Versioned,
-    Never,
-}
-
-impl fmt::Display for Overwrite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Overwrite::Versioned => "versioned",
-            Overwrite::Never => "never",
-        })
-    }
-}
-
-/// The rights and limits of one client.
+/// A client as one of its requests sees it.
 #[derive(Clone, Debug)]
-pub struct ClientPolicy {
-    pub name: ClientName,
-    /// `None`: the limit of S3.
-    pub file_bytes_max: Option<u64>,
-    pub rights: Vec<Right>,
-    pub overwrite: Overwrite,
-    /// Lower case, without the dot; `None`: any.
-    pub extensions: Option<Vec<String>>,
-    pub uploads_max: usize,
-}
-
-/// A client and the resources that its requests share.
-#[derive(Debug)]
 pub(crate) struct Client {
-    pub policy: ClientPolicy,
-    upload_slots: Arc<Semaphore>,
-    /// The part of the buffer budget that this client may hold.
-    pub buffer_share: Share,
+    pub policy: Arc<ClientPolicy>,
+    /// SHA-256 of the key of the request.
+    pub key: Sha256Digest,
+    pub resources: Arc<Resources>,
 }
-
-/// Counts as one of the concurrent uploads of a client until it is dropped.
-pub(crate) type UploadSlot = OwnedSemaphorePermit;
 
 impl Client {
     /// Refuses the request if the client lacks `right`.
@@ -88,28 +40,33 @@ impl Client {
 
     /// Takes one of the upload slots of the client. It never waits for one.
     pub(crate) fn upload_slot(&self) -> Result<UploadSlot, Refusal> {
-        self.upload_slots.clone().try_acquire_owned().map_err(|_| {
-            let limit = self.policy.uploads_max;
+        let limit = self.policy.uploads_max;
+        self.resources.upload_slot(limit).ok_or_else(|| {
             let what = format!("this client has {limit} uploads in progress, its limit; try later");
             Refusal::new(Code::RateLimited, what)
         })
     }
-}
 
-impl ClientPolicy {
-    /// Refuses the request if the client lacks `right`.
-    pub(crate) fn require(&self, right: Right) -> Result<(), Refusal> {
-        if self.rights.contains(&right) {
-            return Ok(());
-        }
-        let what = format!("the right `{right}` is needed; this client key does not have it");
-        Err(Refusal::new(Code::Forbidden, what))
+    /// Refuses the request if the client made too many within the last second.
+    pub(crate) fn count_request(&self) -> Result<(), Refusal> {
+        let Some(limit) = self.policy.requests_per_second_max else { return Ok(()) };
+        self.resources.count_request(limit).map_err(|wait| {
+            let what =
+                format!("this client makes more than {limit} requests per second, its limit");
+            Refusal::new(Code::RateLimited, what).retry_after(wait)
+        })
+    }
+
+    /// Returns the part of the buffer budget that this client may hold.
+    pub(crate) fn buffer_share(&self) -> Share {
+        self.resources.buffer_share.clone()
     }
 }
 
 /// All clients, by the digests of their keys.
+#[derive(Clone)]
 pub struct Clients {
-    clients: Vec<Arc<Client>>,
+    clients: Vec<(Arc<ClientPolicy>, Arc<Resources>)>,
     keys: Vec<(Sha256Digest, usize)>,
 }
 
@@ -120,10 +77,7 @@ impl Clients {
         by_key: BTreeMap<Sha256Digest, usize>,
         share_bytes: u64,
     ) -> Clients {
-        let client = |policy: ClientPolicy| {
-            let upload_slots = Arc::new(Semaphore::new(policy.uploads_max));
-            Arc::new(Client { policy, upload_slots, buffer_share: Share::new(share_bytes) })
-        };
+        let client = |policy| (Arc::new(policy), Arc::new(Resources::new(share_bytes)));
         Clients {
             clients: policies.into_iter().map(client).collect(),
             keys: by_key.into_iter().collect(),
@@ -131,16 +85,16 @@ impl Clients {
     }
 
     pub fn policies(&self) -> impl Iterator<Item = &ClientPolicy> {
-        self.clients.iter().map(|client| &client.policy)
+        self.clients.iter().map(|(policy, _)| &**policy)
     }
 
     /// Returns the name of the client of each key, with the digest of the key.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&ClientName, Sha256Digest)> {
-        self.keys.iter().filter_map(|(key, n)| Some((&self.clients.get(*n)?.policy.name, *key)))
+        self.keys.iter().filter_map(|(key, n)| Some((&self.clients.get(*n)?.0.name, *key)))
     }
 
-    /// Returns the client to which this key belongs, and the digest of the key.
-    pub(crate) fn find(&self, api_key: &str) -> Option<(Arc<Client>, Sha256Digest)> {
+    /// Returns the client to which this key belongs.
+    pub(crate) fn find(&self, api_key: &str) -> Option<Client> {
         let presented = Sha256Digest::of(api_key.as_bytes());
         let mut found = None;
         for (known, n) in &self.keys {
@@ -148,12 +102,143 @@ impl Clients {
                 found = self.clients.get(*n);
             }
         }
-        found.cloned().map(|client| (client, presented))
+        let (policy, resources) = found?.clone();
+        Some(Client { policy, key: presented, resources })
     }
+
+    /// Refuses to complete an upload whose key was removed since it began, or whose client may not
+    /// upload any more.
+    pub(crate) fn check_commit(&self, client: &Client) -> Result<(), Refusal> {
+        let mut known = self.keys.iter().filter(|(key, _)| *key == client.key);
+        let owner = known.next().and_then(|(_, n)| self.clients.get(*n));
+        match owner.filter(|(policy, _)| policy.name == client.policy.name) {
+            Some((policy, _)) => policy.require(Right::Upload),
+            None => {
+                let what = "this client key was removed while the upload was in progress; nothing \
+                            was stored";
+                Err(Refusal::new(Code::Unauthorized, what))
+            }
+        }
+    }
+
+    /// Takes over the resources of those clients that `earlier` has too.
+    pub(crate) fn with_resources_of(mut self, earlier: &Clients) -> Clients {
+        for (policy, resources) in &mut self.clients {
+            let same = earlier.clients.iter().find(|(other, _)| other.name == policy.name);
+            if let Some((_, same)) = same {
+                *resources = same.clone();
+            }
+        }
+        self
+    }
+
+    /// Returns what differs from `earlier`.
+    pub(crate) fn changes_since(&self, earlier: &Clients) -> ClientChanges {
+        let names = |clients: &Clients| -> BTreeSet<ClientName> {
+            clients.policies().map(|policy| policy.name.clone()).collect()
+        };
+        let keys = |clients: &Clients| -> BTreeSet<Sha256Digest> {
+            clients.keys().map(|(_, key)| key).collect()
+        };
+        let (names_now, names_before) = (names(self), names(earlier));
+        let (keys_now, keys_before) = (keys(self), keys(earlier));
+        let changed = self.policies().filter(|policy| {
+            let before = earlier.policies().find(|other| other.name == policy.name);
+            before.is_some_and(|before| before != *policy)
+        });
+        ClientChanges {
+            added: names_now.difference(&names_before).cloned().collect(),
+            removed: names_before.difference(&names_now).cloned().collect(),
+            changed: changed.map(|policy| policy.name.clone()).collect(),
+            keys_added: keys_now.difference(&keys_before).count(),
+            keys_removed: keys_before.difference(&keys_now).count(),
+        }
+    }
+}
+
+/// The differences between two lists of clients.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ClientChanges {
+    pub added: Vec<ClientName>,
+    pub removed: Vec<ClientName>,
+    /// Clients with other rights or limits.
+    pub changed: Vec<ClientName>,
+    pub keys_added: usize,
+    pub keys_removed: usize,
 }
 
 impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.policies()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_keeps_the_resources_and_tells_what_changed() {
+        let before = clients(&[("a", 1, "a1"), ("b", 1, "b1"), ("c", 1, "c1")]);
+        let slot = before.find("a1").unwrap().upload_slot().unwrap();
+
+        let after = clients(&[("a", 1, "a2"), ("b", 2, "b1"), ("d", 1, "d1")]);
+        let changes = after.changes_since(&before);
+        let after = after.with_resources_of(&before);
+
+        let names = |texts: &[&str]| -> Vec<_> {
+            texts.iter().map(|text| ClientName::parse(text).unwrap()).collect()
+        };
+        let want = ClientChanges {
+            added: names(&["d"]),
+            removed: names(&["c"]),
+            changed: names(&["b"]),
+            keys_added: 2,
+            keys_removed: 2,
+        };
+        assert_eq!(changes, want);
+        let code = |client: &Client| client.upload_slot().err().map(|refusal| refusal.code);
+        assert_eq!(code(&after.find("a2").unwrap()), Some(Code::RateLimited));
+        drop(slot);
+        assert_eq!(code(&after.find("a2").unwrap()), None);
+    }
+
+    #[test]
+    fn an_upload_completes_only_with_a_key_that_is_still_valid() {
+        let before = clients(&[("a", 1, "a1"), ("b", 1, "b1")]);
+        let (a, b) = (before.find("a1").unwrap(), before.find("b1").unwrap());
+        let mut reader = policy("a", 1);
+        reader.rights = vec![Right::Download];
+        #[rustfmt::skip]
+        let cases = [
+            (clients(&[("a", 1, "a1"), ("b", 9, "b1")]), None,                     None),
+            (clients(&[("a", 1, "a2"), ("b", 1, "b1")]), Some(Code::Unauthorized), None),
+            (clients(&[("b", 1, "b1")]),                 Some(Code::Unauthorized), None),
+            (clients(&[("a", 1, "b1"), ("b", 1, "a1")]), Some(Code::Unauthorized), Some(Code::Unauthorized)),
+            (with_keys(vec![reader], &["a1"]),           Some(Code::Forbidden),    Some(Code::Unauthorized)),
+        ];
+        for (after, of_a, of_b) in cases {
+            let code = |client| after.check_commit(client).err().map(|refusal| refusal.code);
+            assert_eq!((code(&a), code(&b)), (of_a, of_b), "{after:?}");
+        }
+    }
+
+    /// Returns clients with a name, a limit of uploads and one key each.
+    fn clients(list: &[(&str, usize, &str)]) -> Clients {
+        let policies = list.iter().map(|(name, uploads_max, _)| policy(name, *uploads_max));
+        let keys: Vec<_> = list.iter().map(|(_, _, key)| *key).collect();
+        with_keys(policies.collect(), &keys)
+    }
+
+    fn with_keys(policies: Vec<ClientPolicy>, keys: &[&str]) -> Clients {
+        let by_key = keys.iter().enumerate().map(|(n, key)| (Sha256Digest::of(key.as_bytes()), n));
+        Clients::new(policies, by_key.collect(), 1 << 20)
+    }
+
+    fn policy(name: &str, uploads_max: usize) -> ClientPolicy {
+        ClientPolicy {
+            uploads_max,
+            ..ClientPolicy::unlimited(ClientName::parse(name).unwrap(), vec![Right::Upload])
+        }
     }
 }

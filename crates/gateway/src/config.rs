@@ -3,6 +3,7 @@
 
 mod clients;
 mod database;
+mod fixed;
 mod raw;
 mod s3;
 mod summary;
@@ -10,14 +11,15 @@ mod summary;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use s3up_cli::LogFormat;
-use s3up_cli::config::{ConfigError, Loaded, Source};
+use s3up_cli::config::{ConfigError, EnvFile, Loaded, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
+pub(crate) use self::fixed::FixedSettings;
 use self::raw::Raw;
 use crate::clients::Clients;
 use crate::database::DatabaseSettings;
@@ -50,18 +52,29 @@ pub struct Config {
     pub log_format: Option<LogFormat>,
 }
 
-impl Config {
-    /// Reads the file, the environment, and the TLS certificate.
-    pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let loaded: Loaded<Raw> = s3up_cli::config::load(path)?;
+/// The files from which a configuration is loaded.
+#[derive(Clone, Debug)]
+pub struct ConfigFiles {
+    pub config: PathBuf,
+    /// Variables for `${NAME}` in the configuration.
+    pub env: Option<PathBuf>,
+}
+
+impl ConfigFiles {
+    /// Reads the files, the environment, and the TLS certificate.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let env = self.env.as_deref().map(EnvFile::load).transpose()?.unwrap_or_default();
+        let loaded: Loaded<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
         let source = loaded.source.clone();
         let config = Config::check(loaded)?;
-        if let Some(Err(err)) = config.tls.as_ref().map(tls::acceptor) {
+        if let Some(Err(err)) = config.tls.as_ref().map(tls::load) {
             return Err(source.invalid(err.key(), err));
         }
         Ok(config)
     }
+}
 
+impl Config {
     /// Parses text. `env` returns the value of each `${VAR}`; `file` is named in
     /// errors.
     pub fn parse(
@@ -107,7 +120,8 @@ fn listen(raw: &Raw, source: &Source) -> Result<SocketAddr, ConfigError> {
             "server.tls.enabled",
             format!(
                 "without TLS the gateway listens only on loopback, not on {host}; enable TLS, \
-                 or set `server.tls.allow_plaintext: true` if a proxy in front of it has TLS"
+                 set `server.host: 127.0.0.1` to serve this host only, or set \
+                 `server.tls.allow_plaintext: true` if a proxy in front of it has TLS"
             ),
         ));
     }

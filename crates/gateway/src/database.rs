@@ -11,12 +11,14 @@
 mod batch;
 mod connect;
 mod error;
-mod outage;
+mod order_clock;
 mod prune;
 mod read;
 pub(crate) mod record;
 #[cfg(test)]
 mod tests;
+mod unwritten;
+pub(crate) mod usage;
 mod write;
 mod writer;
 
@@ -33,15 +35,21 @@ use tokio_util::task::TaskTracker;
 
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
-use self::outage::Outage;
-use self::record::{CatalogueEntry, Millis, Record, ReportRecord};
+use self::record::{CatalogueEntry, Millis, RECORD_BYTES, Record, ReportRecord};
+use self::unwritten::Unwritten;
+use self::usage::Usage;
 use self::writer::{Queued, Status, Writer};
+use crate::outage::Outage;
 use crate::refusal::Refusal;
 
-/// Maximum number of records that wait for the next batch: some minutes of a busy gateway.
-const QUEUE_MAX: usize = 16 << 10;
-/// Maximum memory of these records, and of the batch that is being written.
-const QUEUE_BYTES_MAX: usize = 32 << 20;
+/// Maximum memory of the records that wait for the next batch and of those that are being
+/// written: some minutes of a busy gateway.
+const RECORDS_BYTES_MAX: usize = 32 << 20;
+/// The same for heartbeats and reports. They have a limit of their own, because some long reports
+/// would otherwise displace thousands of records of uploads.
+const BODIES_BYTES_MAX: usize = 16 << 20;
+/// Maximum number of all of them. Their memory is the limit that they reach first.
+const QUEUE_MAX: usize = (RECORDS_BYTES_MAX + BODIES_BYTES_MAX) / RECORD_BYTES;
 /// The uses of a key are recorded at most this often.
 const KEY_USE_EVERY: Millis = 60_000;
 /// Time that a report waits for its commit.
@@ -63,7 +71,8 @@ pub(crate) struct Database(Arc<Shared>);
 
 struct Shared {
     queue: mpsc::Sender<Queued>,
-    memory: Arc<Semaphore>,
+    records_memory: Arc<Semaphore>,
+    bodies_memory: Arc<Semaphore>,
     readers: AnyPool,
     status: Arc<Status>,
     closing: CancellationToken,
@@ -72,6 +81,8 @@ struct Shared {
     running: Stopwatch,
     /// Time of the last recorded use of each known key.
     key_uses: Mutex<HashMap<Sha256Digest, Millis>>,
+    usage: Usage,
+    unwritten: Unwritten,
     read_outage: Mutex<Outage>,
 }
 
@@ -85,22 +96,27 @@ impl Database {
     ) -> Result<Database, DatabaseError> {
         let DatabaseSettings { location, keep_days } = settings;
         let readers = location.readers()?;
-        let mut writer = Writer::new(name, location, keep_days, clock);
+        let running = clock.start();
+        let mut writer = Writer::new(name, location, keep_days, clock, running);
         writer.open().await?;
         let (queue, queued) = mpsc::channel(QUEUE_MAX);
         let (status, closing) = (writer.status.clone(), writer.closing.clone());
+        let (usage, unwritten) = (writer.usage.clone(), writer.unwritten.clone());
         let tracker = TaskTracker::new();
         tracker.spawn(writer.run(queued));
         Ok(Database(Arc::new(Shared {
             queue,
-            memory: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
+            records_memory: Arc::new(Semaphore::new(RECORDS_BYTES_MAX)),
+            bodies_memory: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
             readers,
             status,
             closing,
             writer: tracker,
             clock,
-            running: clock.start(),
+            running,
             key_uses: Mutex::default(),
+            usage,
+            unwritten,
             read_outage: Mutex::default(),
         })))
     }
@@ -110,19 +126,46 @@ impl Database {
         millis(self.0.clock.now())
     }
 
+    /// Returns the time since the start of the database, for [`UploadRecord::newest_at`].
+    ///
+    /// [`UploadRecord::newest_at`]: record::UploadRecord::newest_at
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.running.elapsed()
+    }
+
     /// Hands a record to the writer. Never waits. Returns false if the queue has no room; the
     /// record is then counted and dropped.
     pub(crate) fn record(&self, record: Record) -> bool {
         let shared = &self.0;
         let bytes = u32::try_from(record.bytes()).unwrap_or(u32::MAX);
+        let change = record.change();
         // Counted first: the writer may be faster than this task.
+        if let Some((client, change)) = &change {
+            shared.usage.add_unwritten(client, *change);
+        }
+        let file = record.stored_file();
+        if let Some(file) = &file {
+            shared.unwritten.add(file.clone());
+        }
         shared.status.pending.fetch_add(1, Ordering::Relaxed);
-        let memory = shared.memory.clone().try_acquire_many_owned(bytes);
+        let memory = match &record {
+            Record::Heartbeat { .. } | Record::Report(_) => &shared.bodies_memory,
+            Record::KeyKnown { .. }
+            | Record::KeyUsed { .. }
+            | Record::Complete { .. }
+            | Record::Upload(_)
+            | Record::Download { .. } => &shared.records_memory,
+        };
+        let memory = memory.clone().try_acquire_many_owned(bytes);
         let sent =
             memory.is_ok_and(|memory| shared.queue.try_send(Queued { record, memory }).is_ok());
         if !sent {
             shared.status.pending.fetch_sub(1, Ordering::Relaxed);
             shared.status.dropped.fetch_add(1, Ordering::Relaxed);
+            if let Some((client, change)) = &change {
+                shared.usage.add_unwritten(client, -change);
+            }
+            shared.unwritten.remove(file.iter());
         }
         sent
     }
@@ -195,6 +238,61 @@ impl Database {
                 BTreeMap::new()
             }
         }
+    }
+
+    /// Returns true if the catalogue has every file of a client.
+    pub(crate) async fn is_complete(&self, client: &ClientName) -> Result<bool, DatabaseError> {
+        read::is_complete(&self.0.readers, client).await
+    }
+
+    /// Returns true if the catalogue has all of `paths`, or will have them once what waits is written.
+    pub(crate) async fn knows_all(&self, client: &ClientName, paths: &[RemotePath]) -> bool {
+        // Looked at first: what is written meanwhile is then among the entries.
+        let is_unwritten =
+            |path: &&RemotePath| self.0.unwritten.contains(&(client.clone(), path.to_string()));
+        let written: Vec<_> = paths.iter().filter(|path| !is_unwritten(path)).cloned().collect();
+        let entries = self.entries(client, &written).await;
+        written.iter().all(|path| entries.contains_key(path))
+    }
+
+    /// Returns true if no file is stored under a path as far as the catalogue knows, which has every
+    /// file of the client. The catalogue may be older than the bucket (files that were stored by
+    /// other means or by another gateway, or before a crash). So this may save a request, and must
+    /// not decide whether a file may be overwritten or exists.
+    pub(crate) async fn is_new(&self, client: &ClientName, path: &RemotePath) -> bool {
+        let shared = &self.0;
+        if shared.status.failing.load(Ordering::Relaxed)
+            || shared.unwritten.contains(&(client.clone(), path.to_string()))
+        {
+            return false;
+        }
+        // An error is reported by those who need an answer.
+        read::is_new(&shared.readers, client, path).await.unwrap_or(false)
+    }
+
+    /// Returns what the clients have stored, with the total of `client` not older than some
+    /// seconds. If the database does not answer, the last total counts; if none is known, the quota
+    /// is not enforced: a backup that is too large is better than none.
+    pub(crate) async fn usage(&self, client: &ClientName) -> &Usage {
+        let shared = &self.0;
+        if shared.usage.is_stale(client, self.elapsed())
+            && !shared.status.failing.load(Ordering::Relaxed)
+        {
+            match read::total_bytes(&shared.readers, client).await {
+                Ok(bytes) => shared.usage.set_total(client, bytes, self.elapsed()),
+                Err(err) => {
+                    let at = self.elapsed();
+                    if self.read_outage(|outage| outage.failed(at)) {
+                        tracing::warn!(
+                            event = "database_read_failed",
+                            error = error_chain(&err),
+                            "quotas are checked with older numbers, or not at all"
+                        );
+                    }
+                }
+            }
+        }
+        &shared.usage
     }
 
     /// Returns true if the last batch was written and the database answers.

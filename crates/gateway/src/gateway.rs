@@ -6,40 +6,47 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use s3up_core::wire::Readiness;
-use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
-use s3up_store::{Condition, Conditions, ConnectError, Store, StoreError, Versioning};
+use s3up_core::wire::{Part, Readiness};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath};
+use s3up_store::{ConnectError, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
+use crate::bucket::{self, BucketChecked};
+use crate::clients::Client;
 use crate::config::Config;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
 use crate::database::{Database, DatabaseError};
-use crate::online;
+use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
+use crate::reload::ReloadStatus;
+use crate::request::json_memory::JsonMemory;
 use crate::stopwatch::CLOCK;
+use crate::tls::Certificate;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
     Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
 };
 use crate::uploads::log::UploadLog;
 
-/// Time for which the first requests to the bucket are retried at start.
-const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
-
 /// A running gateway; clones share everything.
 #[derive(Clone)]
 pub struct Gateway(Arc<Shared>);
 
 struct Shared {
-    store: Store,
+    live: LiveConfig,
     uploads: Uploads,
     database: Database,
     readiness: ReadinessCheck,
-    clients: Clients,
+    bucket_checked: BucketChecked,
+    certificate: Arc<Certificate>,
+    reloads: ReloadStatus,
+    json_memory: JsonMemory,
     prefix: KeyPrefix,
-    part_bytes: u64,
-    parts_max: u64,
+    /// Tasks that end when the gateway stops.
+    background: TaskTracker,
+    closing: CancellationToken,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -57,44 +64,94 @@ pub enum StartError {
          enable versioning on the bucket"
     )]
     Versioning { bucket: String, state: &'static str },
-    #[error(
-        "client {client}: `overwrite: never` cannot be enforced: this S3 server ignores \
-         If-None-Match, so the later of two uploads to one path would win; \
-         set `overwrite: versioned`, or use a server that supports conditional writes \
-         (docs/s3-compatibility.md)"
-    )]
-    Overwrite { client: ClientName },
 }
 
 impl Gateway {
-    /// Connects to S3, checks the bucket and opens the database.
+    /// Connects to S3, checks the bucket and opens the database. If S3 does not answer, the
+    /// gateway starts all the same, and checks the bucket until it does.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
-        let store = Store::connect(config.store).await?;
-        let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
-        check_versioning(versioning, store.bucket(), config.require_versioning)?;
-        check_overwrite(&store, &config.clients, &config.prefix).await?;
-        online::warn_of_lost_settings(&store, &config.prefix).await;
+        let (database, prefix) = (config.database.clone(), config.prefix.clone());
+        let live = Live::connect(config).await?;
+        let checked = bucket::check(&live, &prefix, bucket::START_RETRY_FOR).await;
+        let is_checked = match checked {
+            Ok(()) => true,
+            Err(err) if bucket::may_pass(&err) => {
+                bucket::log_unreached(&err);
+                false
+            }
+            Err(err) => return Err(err),
+        };
         let name = format!("{:016x}", getrandom::u64()?);
-        let database = Database::start(config.database, name, CLOCK).await?;
-        let at = database.now();
-        for (client, key) in config.clients.keys() {
-            database.record(Record::KeyKnown { client: client.clone(), key, at });
-        }
-        let log = UploadLog::new(database.clone(), config.prefix.clone());
-        Ok(Gateway(Arc::new(Shared {
-            uploads: Uploads::new(store.clone(), log),
+        let database = Database::start(database, name, CLOCK).await?;
+        let live = LiveConfig::new(live);
+        let log = UploadLog::new(database.clone(), prefix.clone());
+        let gateway = Gateway(Arc::new(Shared {
+            uploads: Uploads::new(live.clone(), database.clone(), log),
+            live,
             database,
             readiness: ReadinessCheck::default(),
-            store,
-            clients: config.clients,
-            prefix: config.prefix,
-            part_bytes: config.part_bytes,
-            parts_max: config.parts_max,
-        })))
+            bucket_checked: BucketChecked::default(),
+            certificate: Arc::default(),
+            reloads: ReloadStatus::default(),
+            json_memory: JsonMemory::default(),
+            prefix,
+            background: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }));
+        gateway.record_keys();
+        if is_checked {
+            gateway.0.bucket_checked.set();
+        } else {
+            gateway.spawn(bucket::check_until_reached(gateway.clone()));
+        }
+        Ok(gateway)
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.0.store
+    /// Checks the bucket, after which uploads are accepted.
+    pub(crate) async fn check_bucket(&self, retry_for: Duration) -> Result<(), StartError> {
+        bucket::check(&self.live(), &self.0.prefix, retry_for).await?;
+        self.0.bucket_checked.set();
+        Ok(())
+    }
+
+    /// Records all client keys of the configuration.
+    pub(crate) fn record_keys(&self) {
+        let at = self.0.database.now();
+        for (client, key) in self.live().clients.keys() {
+            self.0.database.record(Record::KeyKnown { client: client.clone(), key, at });
+        }
+    }
+
+    /// Runs `task` until it ends or the gateway stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let closing = self.0.closing.clone();
+        self.0.background.spawn(async move {
+            closing.run_until_cancelled(task).await;
+        });
+    }
+
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.0.live.get()
+    }
+
+    pub(crate) fn live_config(&self) -> &LiveConfig {
+        &self.0.live
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        self.live().store.clone()
+    }
+
+    pub(crate) fn certificate(&self) -> &Arc<Certificate> {
+        &self.0.certificate
+    }
+
+    pub(crate) fn reloads(&self) -> &ReloadStatus {
+        &self.0.reloads
+    }
+
+    pub(crate) fn json_memory(&self) -> &JsonMemory {
+        &self.0.json_memory
     }
 
     pub(crate) fn uploads(&self) -> &Uploads {
@@ -111,7 +168,7 @@ impl Gateway {
 
     /// Returns the configured part length.
     pub(crate) fn part_bytes(&self) -> u64 {
-        self.0.part_bytes
+        self.live().part_bytes
     }
 
     /// Returns the client whose key the request carries.
@@ -121,15 +178,15 @@ impl Gateway {
             Refusal::new(Code::Unauthorized, what)
         };
         let key = presented_key(headers.get(header::AUTHORIZATION)).ok_or_else(unknown)?;
-        let (client, key) = self.0.clients.find(key).ok_or_else(unknown)?;
-        self.0.database.record_key_use(&client.policy.name, key);
-        Ok(client)
+        let client = self.live().clients.find(key).ok_or_else(unknown)?;
+        self.0.database.record_key_use(&client.policy.name, client.key);
+        client.count_request()?;
+        Ok(Arc::new(client))
     }
 
     /// Returns the client whose key an `Authorization` header carries.
-    pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Arc<Client>> {
-        let (client, _) = self.0.clients.find(presented_key(authorization)?)?;
-        Some(client)
+    pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Client> {
+        self.live().clients.find(presented_key(authorization)?)
     }
 
     /// Returns the key of a file of `client`.
@@ -144,7 +201,8 @@ impl Gateway {
         path: &RemotePath,
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
-        let admitted = self.try_admit(client, path, announced);
+        let is_checked = self.0.bucket_checked.require();
+        let admitted = is_checked.and_then(|()| self.try_admit(client, path, announced));
         if let Err(refusal) = &admitted {
             self.record_refused(client, path, refusal.code);
         }
@@ -159,20 +217,30 @@ impl Gateway {
         announced: AnnouncedLength,
     ) -> Result<(Key, Admission), Refusal> {
         let key = self.key(client, path)?;
+        let live = self.live();
         let limits = PartLimits {
-            bytes: self.0.part_bytes,
-            bytes_max: self.0.store.pool().budget_bytes() / BUFFERS_PER_UPLOAD_MIN,
-            count_max: self.0.parts_max,
+            bytes: live.part_bytes,
+            bytes_max: live.store.pool().budget_bytes() / BUFFERS_PER_UPLOAD_MIN,
+            count_max: live.parts_max,
         };
         let admission = admit(&client.policy, path, announced, limits)?;
         Ok((key, admission))
+    }
+
+    /// Returns the bytes that a client may still store. `None`: it has no quota, or its usage is not
+    /// known.
+    pub(crate) async fn quota_left(&self, client: &Client) -> Option<u64> {
+        let (name, quota_bytes) = (&client.policy.name, client.policy.quota_bytes?);
+        self.0.database.usage(name).await.left(name, quota_bytes)
     }
 
     /// Records an upload that was refused before it began.
     fn record_refused(&self, client: &Client, path: &RemotePath, code: Code) {
         let (client, path) = (client.policy.name.clone(), path.clone());
         let (started_at, outcome) = (self.0.database.now(), UploadOutcome::Refused(code));
-        let record = UploadRecord { client, path, started_at, elapsed_ms: 0, outcome };
+        let newest_at = self.0.database.elapsed();
+        let record =
+            UploadRecord { client, path, started_at, elapsed_ms: 0, newest_at, change: 0, outcome };
         self.0.database.record(Record::Upload(Box::new(record)));
     }
 
@@ -183,14 +251,24 @@ impl Gateway {
 
     /// Returns whether S3 and the database answer, at most some seconds old.
     pub(crate) async fn readiness(&self) -> Readiness {
-        let Shared { store, prefix, database, readiness, .. } = &*self.0;
-        readiness.check(store, prefix, database).await
+        let Shared { prefix, database, readiness, bucket_checked, reloads, .. } = &*self.0;
+        let found = readiness.check(&self.store(), prefix, database).await;
+        let is_checked = bucket_checked.get();
+        Readiness {
+            ready: found.ready && is_checked,
+            s3: if is_checked { found.s3 } else { Part::Failing },
+            config: reloads.part(),
+            ..found
+        }
     }
 
     /// Waits until detached commits and clean-ups are done.
     pub(crate) async fn finish_background_work(&self) {
+        self.0.closing.cancel();
+        self.0.background.close();
+        self.0.background.wait().await;
         self.0.uploads.finish_commits().await;
-        self.0.store.wait_for_aborts().await;
+        self.store().wait_for_aborts().await;
     }
 }
 
@@ -199,88 +277,6 @@ fn presented_key(authorization: Option<&HeaderValue>) -> Option<&str> {
     let (scheme, key) = authorization?.to_str().ok()?.split_once(' ')?;
     let key = key.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
-}
-
-/// Warns if the bucket keeps no versions, or refuses to start if they are
-/// required.
-fn check_versioning(
-    versioning: Versioning,
-    bucket: &str,
-    required: bool,
-) -> Result<(), StartError> {
-    let (state, consequence) = match versioning {
-        Versioning::Enabled => return Ok(()),
-        Versioning::Off => ("off", "overwritten files cannot be recovered"),
-        Versioning::Unknown => {
-            ("unknown", "S3 did not report it, so overwritten files may not be recoverable")
-        }
-    };
-    let bucket = bucket.to_owned();
-    if required {
-        return Err(StartError::Versioning { bucket, state });
-    }
-    tracing::warn!(event = "versioning_off", bucket, "bucket versioning is {state}: {consequence}");
-    Ok(())
-}
-
-/// Degree to which `overwrite: never` holds on a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OverwriteNever {
-    Enforced,
-    /// The gateway looks at the path before it completes an upload of several parts.
-    ByOneGateway,
-    NotEnforced,
-    Unknown,
-}
-
-/// Decides from both calls that make a file visible: short files are one PUT, and
-/// longer ones a completed multipart upload.
-fn overwrite_never(conditions: Conditions) -> OverwriteNever {
-    let Conditions { put_if_none_match: put, complete_if_none_match: complete, .. } = conditions;
-    match (put, complete) {
-        (put, _) if put.is_broken() => OverwriteNever::NotEnforced,
-        (Condition::Unknown, _) | (_, Condition::Unknown) => OverwriteNever::Unknown,
-        (_, complete) if complete.is_enforced() => OverwriteNever::Enforced,
-        _ => OverwriteNever::ByOneGateway,
-    }
-}
-
-/// Refuses to start if `overwrite: never` is configured and S3 would not enforce
-/// it. The probe may write a small object, so it runs only if a client needs it.
-async fn check_overwrite(
-    store: &Store,
-    clients: &Clients,
-    prefix: &KeyPrefix,
-) -> Result<(), StartError> {
-    let needs_condition = |policy: &&ClientPolicy| {
-        policy.overwrite == Overwrite::Never && policy.rights.contains(&Right::Upload)
-    };
-    let Some(policy) = clients.policies().find(needs_condition) else { return Ok(()) };
-    let conditions = store.probe_completions(prefix, PROBE_RETRY_FOR).await;
-    match overwrite_never(conditions) {
-        OverwriteNever::Enforced => Ok(()),
-        OverwriteNever::NotEnforced => Err(StartError::Overwrite { client: policy.name.clone() }),
-        OverwriteNever::ByOneGateway => {
-            tracing::warn!(
-                event = "overwrite_never_by_one_gateway",
-                client = %policy.name,
-                "this S3 server does not honour If-None-Match when it completes a multipart \
-                 upload; the gateway looks at the path before, which is safe only while no other \
-                 gateway writes below this prefix"
-            );
-            Ok(())
-        }
-        OverwriteNever::Unknown => {
-            tracing::warn!(
-                event = "overwrite_never_not_verified",
-                client = %policy.name,
-                "cannot verify that this S3 server honours If-None-Match; the gateway also looks at \
-                 the path before each upload, which is safe without the condition only while no \
-                 other gateway writes below this prefix"
-            );
-            Ok(())
-        }
-    }
 }
 
 #[cfg(test)]
@@ -304,30 +300,5 @@ mod tests {
             assert_eq!(presented_key(Some(&value)), want, "{value:?}");
         }
         assert_eq!(presented_key(None), None);
-    }
-
-    #[test]
-    fn overwrite_never_needs_the_condition_of_both_calls() {
-        use Condition::{Honoured, Ignored, NeverHolds, Refused, Unknown};
-        #[rustfmt::skip]
-        let cases = [
-            // PUT      completion  result
-            (Honoured,  Honoured,   OverwriteNever::Enforced),
-            (Honoured,  Ignored,    OverwriteNever::ByOneGateway),
-            (Honoured,  Refused,    OverwriteNever::ByOneGateway),
-            (Honoured,  NeverHolds, OverwriteNever::ByOneGateway),
-            (Ignored,   Honoured,   OverwriteNever::NotEnforced),
-            (Refused,   Unknown,    OverwriteNever::NotEnforced),
-            (Honoured,  Unknown,    OverwriteNever::Unknown),
-            (Unknown,   Honoured,   OverwriteNever::Unknown),
-        ];
-        for (put, complete, want) in cases {
-            let conditions = Conditions {
-                put_if_none_match: put,
-                complete_if_none_match: complete,
-                ..Conditions::default()
-            };
-            assert_eq!(overwrite_never(conditions), want, "{put:?} {complete:?}");
-        }
     }
 }

@@ -11,24 +11,30 @@
 //! Not here: the transfer of bytes to S3 (the store), the rules for paths
 //! (core).
 
+mod bucket;
 mod clients;
 pub mod config;
 mod database;
 mod gateway;
 mod handlers;
 pub mod keygen;
+mod live;
 mod online;
+mod outage;
 mod readiness;
 mod refusal;
+mod reload;
+mod renewal;
 mod request;
 mod server;
 mod stopwatch;
 mod tls;
 mod uploads;
 
-pub use config::Config;
+pub use config::{Config, ConfigFiles};
 pub use database::{DatabaseError, DatabaseSettings, Location};
 pub use gateway::{Gateway, StartError};
 pub use online::{Online, check_online};
+pub use reload::{ReloadSource, Reloader};
 pub use server::{SHUTDOWN_GRACE, ServeOptions, serve};
 pub use tls::{TlsError, TlsFiles};

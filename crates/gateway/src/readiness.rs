@@ -64,6 +64,8 @@ fn readiness(versioning: Option<Versioning>, database_ok: bool) -> Readiness {
         s3: part(versioning.is_some()),
         database: part(database_ok),
         versioning: versioning_name.to_owned(),
+        // The gateway adds it.
+        config: Part::Ok,
     }
 }
 
@@ -84,7 +86,8 @@ mod tests {
             (None,            false,    false, Part::Failing, Part::Failing, "unknown"),
         ];
         for (found, database_ok, ready, s3, database, versioning) in cases {
-            let want = Readiness { ready, s3, database, versioning: versioning.to_owned() };
+            let (versioning, config) = (versioning.to_owned(), Part::Ok);
+            let want = Readiness { ready, s3, database, versioning, config };
             assert_eq!(readiness(found, database_ok), want);
         }
     }

@@ -16,7 +16,9 @@ use axum::response::{IntoResponse, Response};
 use s3up_core::wire::{PROBLEM_TYPE, Problem};
 use s3up_core::{Code, PathRule, Sha256Digest, Size, error_chain};
 
-/// The `Retry-After` of responses with status 429 and 503.
+/// The shortest `Retry-After` of responses with status 429 and 503, unless a refusal has its own.
+/// A random part of the same length is added: clients that were refused at the same time do not
+/// all return at the same time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Refusal {
     pub detail: String,
     /// For the log only.
     pub cause: Option<String>,
+    /// Time after which the same request may succeed, if it is known.
+    retry_after: Option<Duration>,
 }
 
 /// Carries a refusal from the response to the log line of the request.
@@ -38,7 +42,7 @@ pub(crate) struct RefusalRecord {
 
 impl Refusal {
     pub(crate) fn new(code: Code, detail: impl fmt::Display) -> Refusal {
-        Refusal { code, detail: detail.to_string(), cause: None }
+        Refusal { code, detail: detail.to_string(), cause: None, retry_after: None }
     }
 
     /// Adds `err` and its sources as the cause.
@@ -60,8 +64,21 @@ impl Refusal {
         Refusal::new(Code::DigestMismatch, what)
     }
 
-    fn retry_after(&self) -> Option<Duration> {
-        matches!(self.code.status(), 429 | 503).then_some(RETRY_AFTER)
+    /// Adds the time after which the same request may succeed.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Refusal {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Returns the `Retry-After` in seconds. `random` spreads it.
+    fn retry_after_seconds(&self, random: u64) -> Option<u64> {
+        if !matches!(self.code.status(), 429 | 503) {
+            return None;
+        }
+        let wait = self.retry_after.unwrap_or(RETRY_AFTER);
+        let seconds = wait.as_millis().div_ceil(1000).max(1);
+        let seconds = u64::try_from(seconds).unwrap_or(u64::MAX / 2);
+        Some(seconds + random % (seconds + 1))
     }
 }
 
@@ -69,7 +86,8 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after = self.retry_after();
+        // Without a random number all clients wait for the same time, which is no error.
+        let retry_after = self.retry_after_seconds(getrandom::u64().unwrap_or_default());
         let problem = Problem {
             status: status.as_u16(),
             title: self.code.title().to_owned(),
@@ -81,13 +99,13 @@ impl IntoResponse for Refusal {
             (status, [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE))], body)
                 .into_response();
         let headers = response.headers_mut();
-        if let Some(wait) = retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        let Refusal { code, detail, cause } = self;
+        let Refusal { code, detail, cause, .. } = self;
         response.extensions_mut().insert(RefusalRecord { code, detail, cause });
         response
     }
@@ -96,5 +114,32 @@ impl IntoResponse for Refusal {
 impl From<PathRule> for Refusal {
     fn from(rule: PathRule) -> Refusal {
         Refusal::new(Code::BadPath, rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_asked_to_come_again_at_different_times() {
+        let busy = || Refusal::new(Code::RateLimited, "");
+        let seconds = Duration::from_secs;
+        #[rustfmt::skip]
+        let cases = [
+            // refusal                                    random  Retry-After
+            (busy(),                                      0,      Some(5)),
+            (busy(),                                      5,      Some(10)),
+            (busy(),                                      6,      Some(5)),
+            (busy().retry_after(Duration::from_millis(9)), 0,     Some(1)),
+            (busy().retry_after(Duration::from_millis(9)), 3,     Some(2)),
+            (busy().retry_after(seconds(60)),             30,     Some(90)),
+            (Refusal::new(Code::Overloaded, ""),          1,      Some(6)),
+            (Refusal::new(Code::Quota, ""),               1,      None),
+            (Refusal::new(Code::BadPath, ""),             1,      None),
+        ];
+        for (refusal, random, want) in cases {
+            assert_eq!(refusal.retry_after_seconds(random), want, "{refusal:?} {random}");
+        }
     }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod body;
 pub(crate) mod headers;
 pub(crate) mod json;
+pub(crate) mod json_memory;
 pub(crate) mod query;
 pub(crate) mod range;

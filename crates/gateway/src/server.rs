@@ -56,7 +56,14 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
     let ServeOptions { listener, tls, connections_max, grace } = options;
-    let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
+    let acceptor = match tls {
+        Some(files) => {
+            let key = tls::load(&files)?;
+            gateway.certificate().replace(files, key);
+            Some(tls::acceptor(gateway.certificate()))
+        }
+        None => None,
+    };
     let graceful = GracefulShutdown::new();
     let (connections, cancel) = (TaskTracker::new(), CancellationToken::new());
     let permits = Arc::new(Semaphore::new(connections_max));

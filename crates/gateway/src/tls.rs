@@ -1,20 +1,25 @@
 //! The TLS certificate of the gateway and its private key.
+//!
+//! They can be replaced while the gateway runs: new connections get the new certificate, and open
+//! ones keep theirs.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
 const CERT: &str = "server.tls.cert_file";
 const KEY: &str = "server.tls.key_file";
 
 /// The PEM files of the certificate chain and of the private key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     pub cert: PathBuf,
     pub key: PathBuf,
@@ -48,8 +53,46 @@ impl TlsError {
     }
 }
 
-/// Reads certificate and private key.
-pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
+/// The certificate that new connections get.
+#[derive(Debug, Default)]
+pub(crate) struct Certificate(RwLock<Option<(TlsFiles, Arc<CertifiedKey>)>>);
+
+impl Certificate {
+    /// Puts a certificate into force. Returns true if it differs from the one before.
+    pub(crate) fn replace(&self, files: TlsFiles, key: CertifiedKey) -> bool {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = current.as_ref().is_none_or(|(_, current)| current.cert != key.cert);
+        *current = Some((files, Arc::new(key)));
+        differs
+    }
+
+    /// Returns the files of the certificate which is in force. Without TLS there is none.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(files, _)| files.clone())
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(_, key)| key.clone())
+    }
+}
+
+/// Returns an acceptor that serves the certificate which is in force.
+pub(crate) fn acceptor(certificate: &Arc<Certificate>) -> TlsAcceptor {
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports the default versions")
+        .with_no_client_auth();
+    let mut config = config.with_cert_resolver(certificate.clone());
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Reads certificate and private key, and checks that they belong together.
+pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let (cert, private) = (files.cert.display().to_string(), files.key.display().to_string());
     let cert_pem = read(CERT, &cert)?;
     let private_pem = read(KEY, &private)?;
@@ -64,18 +107,14 @@ pub(crate) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     }
     let private_der = PrivateKeyDer::from_pem_slice(&private_pem)
         .map_err(|_| wrong(KEY, &private, "a private key"))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_der));
-    let mut config = config.map_err(|source| {
+    let key = CertifiedKey::from_der(chain, private_der, &aws_lc_rs::default_provider());
+    key.map_err(|source| {
         if matches!(source, rustls::Error::InvalidCertificate(_)) {
             TlsError::Certificate { cert, source }
         } else {
             TlsError::Mismatch { cert, private, source }
         }
-    })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    })
 }
 
 /// Returns true if a certificate has no field `version`, which is the first one of

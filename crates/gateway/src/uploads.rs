@@ -6,10 +6,13 @@
 //! announces about a file.
 
 pub(crate) mod admission;
+mod existing;
 mod in_flight;
 pub(crate) mod log;
 pub(crate) mod metadata;
+mod quota;
 pub(crate) mod stage;
+mod stored_before;
 
 use std::time::Duration;
 
@@ -18,6 +21,10 @@ use tokio_util::task::TaskTracker;
 
 use self::in_flight::InFlight;
 use self::log::UploadLog;
+use crate::clients::Client;
+use crate::database::Database;
+use crate::live::LiveConfig;
+use crate::refusal::Refusal;
 
 /// Time for which a failing S3 call is retried before the request is refused.
 pub(crate) const RETRY_FOR: Duration = Duration::from_secs(30);
@@ -27,7 +34,8 @@ pub(crate) const BUFFER_WAIT: Duration = Duration::from_secs(10);
 /// The state that all uploads share; clones share it too.
 #[derive(Clone)]
 pub(crate) struct Uploads {
-    store: Store,
+    live: LiveConfig,
+    database: Database,
     in_flight: InFlight,
     log: UploadLog,
     /// Commits, which continue when their request is dropped.
@@ -35,8 +43,17 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    pub(crate) fn new(store: Store, log: UploadLog) -> Uploads {
-        Uploads { store, log, in_flight: InFlight::default(), commits: TaskTracker::new() }
+    pub(crate) fn new(live: LiveConfig, database: Database, log: UploadLog) -> Uploads {
+        Uploads { live, database, log, in_flight: InFlight::default(), commits: TaskTracker::new() }
+    }
+
+    fn store(&self) -> Store {
+        self.live.get().store.clone()
+    }
+
+    /// Refuses to complete an upload whose key was removed meanwhile.
+    fn check_key(&self, client: &Client) -> Result<(), Refusal> {
+        self.live.get().clients.check_commit(client)
     }
 
     /// Waits until all commits are done.

@@ -10,12 +10,17 @@ pub struct Readiness {
     pub database: Part,
     /// `enabled`, `off` or `unknown`. Unless it is `enabled`, overwritten files cannot be recovered.
     pub versioning: String,
+    /// `failing` while a configuration that was refused at a reload has not been corrected. The
+    /// earlier one is in force, so the gateway is ready all the same.
+    #[serde(default)]
+    pub config: Part,
 }
 
 /// The state of one thing that the gateway depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
+    #[default]
     Ok,
     Failing,
     /// A state of a newer gateway, unknown to this version.

@@ -10,6 +10,7 @@ use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
 
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
+const GIB: u64 = 1024 * MIB;
 const UPLOADS_MAX: usize = 32;
 /// Shorter keys could be guessed.
 const API_KEY_CHARS_MIN: usize = 32;
@@ -57,6 +58,12 @@ fn policy(
     if raw.max_concurrent_uploads == Some(0) {
         return Err(source.invalid(&at("max_concurrent_uploads"), "expected at least 1, found 0"));
     }
+    if raw.max_requests_per_second == Some(0) {
+        return Err(source.invalid(&at("max_requests_per_second"), "expected at least 1, found 0"));
+    }
+    if raw.quota_gb == Some(0) {
+        return Err(source.invalid(&at("quota_gb"), "expected at least 1, found 0"));
+    }
     let extensions = raw
         .allowed_extensions
         .as_ref()
@@ -68,6 +75,8 @@ fn policy(
         overwrite: raw.overwrite.unwrap_or(Overwrite::Versioned),
         extensions,
         uploads_max: raw.max_concurrent_uploads.unwrap_or(UPLOADS_MAX),
+        requests_per_second_max: raw.max_requests_per_second,
+        quota_bytes: raw.quota_gb.map(|gb| gb.saturating_mul(GIB)),
     })
 }
 

@@ -79,6 +79,8 @@ pub struct Client {
     pub overwrite: Option<Overwrite>,
     pub allowed_extensions: Option<Vec<String>>,
     pub max_concurrent_uploads: Option<usize>,
+    pub max_requests_per_second: Option<u32>,
+    pub quota_gb: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -59,6 +59,10 @@ fn client_summary(text: &mut String, policy: &ClientPolicy) {
     line(text, "max_file_size", limit.as_deref().unwrap_or("none"));
     line(text, "allowed_extensions", extensions.as_deref().unwrap_or("any"));
     line(text, "max_concurrent_uploads", policy.uploads_max);
+    let rate = policy.requests_per_second_max.map(|limit| limit.to_string());
+    let quota = policy.quota_bytes.map(|bytes| Size(bytes).to_string());
+    line(text, "quota", quota.as_deref().unwrap_or("none"));
+    line(text, "max_requests_per_second", rate.as_deref().unwrap_or("no limit"));
 }
 
 fn line(text: &mut String, name: &str, value: impl Display) {

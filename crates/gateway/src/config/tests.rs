@@ -39,7 +39,7 @@ fn a_minimal_file_gets_the_defaults() {
     let database = config.database.location.to_string();
     assert_eq!(database, "SQLite database /var/lib/s3up-server/gateway.db");
     let key = "sk_live_0123456789012345678901234567890123456789012";
-    let (client, _) = config.clients.find(key).unwrap();
+    let client = config.clients.find(key).unwrap();
     assert_eq!(client.policy.name.as_str(), "webapp-prod");
     assert_eq!(client.policy.file_bytes_max, Some(100 * MIB));
     assert!(config.clients.find("sk_live_").is_none());
@@ -79,6 +79,8 @@ client webapp-prod
   max_file_size           100 MiB
   allowed_extensions      any
   max_concurrent_uploads  32
+  quota                   none
+  max_requests_per_second no limit
 database
   location                SQLite database /var/lib/s3up-server/gateway.db
   keep_days               400

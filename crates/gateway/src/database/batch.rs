@@ -5,6 +5,7 @@
 //! same order and cannot wait for each other.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,8 +19,13 @@ use super::record::{CatalogueEntry, Millis, Record, ReportRecord, UploadOutcome,
 pub(super) struct Batch {
     pub clients: BTreeMap<ClientName, Seen>,
     pub keys: BTreeMap<Sha256Digest, (ClientName, Seen)>,
-    pub files: BTreeMap<(ClientName, String), CatalogueEntry>,
+    /// Clients of which the catalogue has every file, since a time.
+    pub complete: BTreeMap<ClientName, Millis>,
+    /// The newest version of each file, and the time at which it was the newest.
+    pub files: BTreeMap<(ClientName, String), (CatalogueEntry, Duration)>,
     pub uploads: Vec<UploadRow>,
+    /// Change of the bytes that each client has stored, as it was counted for its quota.
+    pub changes: BTreeMap<ClientName, i64>,
     pub activity: BTreeMap<(ClientName, String), Activity>,
     pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
     pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
@@ -73,6 +79,9 @@ impl Batch {
         match record {
             Record::KeyKnown { client, key, at } => self.seen(client, key, at, None),
             Record::KeyUsed { client, key, at } => self.seen(client, key, at, Some(at)),
+            Record::Complete { client, at } => {
+                self.complete.insert(client, at);
+            }
             Record::Upload(upload) => self.add_upload(*upload),
             Record::Download { client, bytes, at } => {
                 let activity = self.activity.entry((client, day_of(at))).or_default();
@@ -97,7 +106,11 @@ impl Batch {
     }
 
     fn add_upload(&mut self, upload: UploadRecord) {
-        let UploadRecord { client, path, started_at, elapsed_ms, outcome } = upload;
+        let UploadRecord { client, path, started_at, elapsed_ms, newest_at, change, outcome } =
+            upload;
+        if change != 0 {
+            *self.changes.entry(client.clone()).or_default() += change;
+        }
         let day = day_of(started_at.saturating_add(elapsed_ms));
         let activity = self.activity.entry((client.clone(), day)).or_default();
         match &outcome {
@@ -119,7 +132,7 @@ impl Batch {
             result: outcome.name(),
         });
         if let UploadOutcome::Stored(entry) | UploadOutcome::Unchanged(entry) = outcome {
-            self.files.insert((client, path), entry);
+            self.files.insert((client, path), (entry, newest_at));
         }
     }
 }
@@ -189,7 +202,7 @@ mod tests {
             upload("web", "a", 2, UploadOutcome::Refused(Code::DigestMismatch)),
         ]);
 
-        assert_eq!(batch.files[&(client("web"), "a".to_owned())].size, 20);
+        assert_eq!(batch.files[&(client("web"), "a".to_owned())].0.size, 20);
         let results: Vec<_> = batch.uploads.iter().map(|row| row.result.as_str()).collect();
         assert_eq!(results, ["stored", "stored", "digest_mismatch"]);
         assert_eq!(batch.uploads[2].size, None);
@@ -216,7 +229,10 @@ mod tests {
     fn upload(name: &str, path: &str, started_at: Millis, outcome: UploadOutcome) -> Record {
         let path = RemotePath::parse(path).unwrap();
         let client = client(name);
-        Record::Upload(Box::new(UploadRecord { client, path, started_at, elapsed_ms: 1, outcome }))
+        let newest_at = Duration::ZERO;
+        let record =
+            UploadRecord { client, path, started_at, elapsed_ms: 1, newest_at, change: 0, outcome };
+        Record::Upload(Box::new(record))
     }
 
     fn entry(size: u64) -> CatalogueEntry {
@@ -227,7 +243,6 @@ mod tests {
             mode: None,
             etag: "\"e\"".to_owned(),
             version_id: None,
-            uploaded_at: 0,
         }
     }
 }

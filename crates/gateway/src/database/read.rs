@@ -24,7 +24,7 @@ pub(super) async fn entries(
     for paths in paths.chunks(PATHS_MAX) {
         let places: Vec<_> = (2..paths.len() + 2).map(|n| format!("${n}")).collect();
         let text = format!(
-            "SELECT path, size, sha256, mtime_ns, mode, etag, version_id, uploaded_at FROM files \
+            "SELECT path, size, sha256, mtime_ns, mode, etag, version_id FROM files \
              WHERE client = $1 AND path IN ({})",
             places.join(", ")
         );
@@ -48,7 +48,7 @@ fn entry(row: &AnyRow) -> sqlx::Result<(String, Option<CatalogueEntry>)> {
     let (size, mode): (i64, Option<i64>) = (row.try_get("size")?, row.try_get("mode")?);
     let sha256: String = row.try_get("sha256")?;
     let (mtime_ns, etag) = (row.try_get("mtime_ns")?, row.try_get("etag")?);
-    let (version_id, uploaded_at) = (row.try_get("version_id")?, row.try_get("uploaded_at")?);
+    let version_id = row.try_get("version_id")?;
     let entry = || {
         Some(CatalogueEntry {
             size: u64::try_from(size).ok()?,
@@ -57,10 +57,43 @@ fn entry(row: &AnyRow) -> sqlx::Result<(String, Option<CatalogueEntry>)> {
             mode: mode.and_then(|mode| u32::try_from(mode).ok()),
             etag,
             version_id,
-            uploaded_at,
         })
     };
     Ok((row.try_get("path")?, entry()))
+}
+
+/// Returns true if the catalogue has every file of a client.
+pub(super) async fn is_complete(
+    pool: &AnyPool,
+    client: &ClientName,
+) -> Result<bool, DatabaseError> {
+    let text = "SELECT client FROM clients WHERE client = $1 AND complete_since IS NOT NULL";
+    let query = sqlx::query(text).bind(client.to_string()).fetch_optional(pool).boxed();
+    let row = in_time(READ_WAIT_MAX, query, DatabaseError::Read).await?;
+    Ok(row.is_some())
+}
+
+/// Returns true if the catalogue has every file of a client, and none under `path`.
+pub(super) async fn is_new(
+    pool: &AnyPool,
+    client: &ClientName,
+    path: &RemotePath,
+) -> Result<bool, DatabaseError> {
+    let text = "SELECT client FROM clients \
+                WHERE client = $1 AND complete_since IS NOT NULL AND NOT EXISTS \
+                    (SELECT 1 FROM files WHERE files.client = $1 AND files.path = $2)";
+    let query = sqlx::query(text).bind(client.to_string()).bind(path.to_string());
+    let query = query.fetch_optional(pool).boxed();
+    let row = in_time(READ_WAIT_MAX, query, DatabaseError::Read).await?;
+    Ok(row.is_some())
+}
+
+/// Returns the bytes of the files of a client.
+pub(super) async fn total_bytes(pool: &AnyPool, client: &ClientName) -> Result<i64, DatabaseError> {
+    let query = sqlx::query("SELECT bytes FROM totals WHERE client = $1").bind(client.to_string());
+    let row = query.fetch_optional(pool).boxed();
+    let row = in_time(READ_WAIT_MAX, row, DatabaseError::Read).await?;
+    row.map_or(Ok(0), |row| row.try_get("bytes").map_err(DatabaseError::Read))
 }
 
 /// Asks the database for an answer to the simplest query that needs its tables.

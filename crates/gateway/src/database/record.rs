@@ -1,5 +1,7 @@
 //! Records: what the gateway saw, as it is handed to the writer.
 
+use std::time::Duration;
+
 use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
 use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
@@ -8,7 +10,7 @@ use tokio::sync::oneshot;
 pub(crate) type Millis = i64;
 
 /// Memory of a record apart from its longest text.
-const RECORD_BYTES: usize = 512;
+pub(super) const RECORD_BYTES: usize = 512;
 
 #[derive(Debug)]
 pub(crate) enum Record {
@@ -21,6 +23,11 @@ pub(crate) enum Record {
     KeyUsed {
         client: ClientName,
         key: Sha256Digest,
+        at: Millis,
+    },
+    /// The catalogue has every file of this client.
+    Complete {
+        client: ClientName,
         at: Millis,
     },
     Upload(Box<UploadRecord>),
@@ -45,6 +52,13 @@ pub(crate) struct UploadRecord {
     pub path: RemotePath,
     pub started_at: Millis,
     pub elapsed_ms: i64,
+    /// Time at which the outcome was known to be the newest version, since the start of the
+    /// database by [`super::Database::elapsed`]. The writer turns it into a time of the clock
+    /// that all gateways on one database share.
+    pub newest_at: Duration,
+    /// Change of the bytes that the client has stored. It counts until the record is written;
+    /// from then on the total of the database does.
+    pub change: i64,
     pub outcome: UploadOutcome,
 }
 
@@ -69,7 +83,6 @@ pub(crate) struct CatalogueEntry {
     /// As S3 writes it, with quotes.
     pub etag: String,
     pub version_id: Option<String>,
-    pub uploaded_at: Millis,
 }
 
 #[derive(Debug)]
@@ -98,10 +111,36 @@ impl CatalogueEntry {
 }
 
 impl Record {
+    /// Returns the change of the bytes that a client has stored, if there is one.
+    pub(super) fn change(&self) -> Option<(ClientName, i64)> {
+        match self {
+            Record::Upload(upload) if upload.change != 0 => {
+                Some((upload.client.clone(), upload.change))
+            }
+            Record::Upload(_)
+            | Record::KeyKnown { .. }
+            | Record::KeyUsed { .. }
+            | Record::Complete { .. }
+            | Record::Download { .. }
+            | Record::Heartbeat { .. }
+            | Record::Report(_) => None,
+        }
+    }
+
+    /// Returns the file of which this is the newest version.
+    pub(super) fn stored_file(&self) -> Option<(ClientName, String)> {
+        let Record::Upload(upload) = self else { return None };
+        upload.outcome.entry()?;
+        Some((upload.client.clone(), upload.path.to_string()))
+    }
+
     /// Returns about how many bytes of memory the record takes.
     pub(super) fn bytes(&self) -> usize {
         let text = match self {
-            Record::KeyKnown { .. } | Record::KeyUsed { .. } | Record::Download { .. } => 0,
+            Record::KeyKnown { .. }
+            | Record::KeyUsed { .. }
+            | Record::Complete { .. }
+            | Record::Download { .. } => 0,
             Record::Upload(upload) => upload.path.as_str().len(),
             Record::Heartbeat { body, .. } => body.len(),
             Record::Report(report) => report.body.len(),

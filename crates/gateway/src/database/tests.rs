@@ -1,11 +1,15 @@
 //! The same tests on SQLite and on PostgreSQL. Rows are read on a connection of their own, so that
 //! only what is committed counts.
 
+mod prune;
+mod usage;
+
 use s3up_testkit::{Postgres, SmallDisk, postgres_or_skip, root_or_skip};
 use sqlx::{AnyConnection, ConnectOptions, Executor, Row};
 use tempfile::TempDir;
 
 use super::batch::Batch;
+use super::order_clock::OrderClock;
 use super::record::{UploadOutcome, UploadRecord};
 use super::write::{BatchId, write};
 use super::*;
@@ -20,6 +24,8 @@ const CLOCK: Clock = Clock {
     wall: || UNIX_EPOCH + Duration::from_millis(NOON.cast_unsigned()),
     monotonic: s3up_testkit::CLOCK.monotonic,
 };
+
+const ORDER: OrderClock = OrderClock::shows(NOON);
 
 enum Server {
     Sqlite(TempDir),
@@ -50,8 +56,12 @@ impl Server {
 }
 
 async fn start(location: Location, name: &str) -> Result<Database, DatabaseError> {
+    start_at(location, name, CLOCK).await
+}
+
+async fn start_at(location: Location, name: &str, clock: Clock) -> Result<Database, DatabaseError> {
     let settings = DatabaseSettings { location, keep_days: KEEP_DAYS };
-    Database::start(settings, name.to_owned(), CLOCK).await
+    Database::start(settings, name.to_owned(), clock).await
 }
 
 /// Returns the rows of a query: the values of a row separated by `|`.
@@ -73,7 +83,7 @@ fn web() -> ClientName {
     ClientName::parse("web").unwrap()
 }
 
-fn entry(size: u64, uploaded_at: Millis) -> CatalogueEntry {
+fn entry(size: u64) -> CatalogueEntry {
     CatalogueEntry {
         size,
         sha256: Sha256Digest::of(b"content"),
@@ -81,13 +91,21 @@ fn entry(size: u64, uploaded_at: Millis) -> CatalogueEntry {
         mode: Some(0o644),
         etag: "\"e1\"".to_owned(),
         version_id: Some("v1".to_owned()),
-        uploaded_at,
     }
 }
 
 fn upload(path: &str, at: Millis, outcome: UploadOutcome) -> Record {
     let path = RemotePath::parse(path).unwrap();
-    let record = UploadRecord { client: web(), path, started_at: at, elapsed_ms: 30, outcome };
+    let newest_at = Duration::ZERO;
+    let record = UploadRecord {
+        client: web(),
+        path,
+        started_at: at,
+        elapsed_ms: 30,
+        newest_at,
+        change: 0,
+        outcome,
+    };
     Record::Upload(Box::new(record))
 }
 
@@ -99,7 +117,7 @@ async fn what_the_gateway_did_is_committed_when_it_stops() {
         database.record(Record::KeyKnown { client: web(), key, at: 5 });
         database.record_key_use(&web(), key);
         database.record_key_use(&web(), key);
-        database.record(upload("a/é", NOON, UploadOutcome::Stored(entry(10, NOON))));
+        database.record(upload("a/é", NOON, UploadOutcome::Stored(entry(10))));
         database.record(upload("b", NOON, UploadOutcome::Refused(Code::TooLarge)));
         database.record(Record::Download { client: web(), bytes: 7, at: NOON });
         database.record_heartbeat(&web(), r#"{"n":1}"#.to_owned()).unwrap();
@@ -113,8 +131,10 @@ async fn what_the_gateway_did_is_committed_when_it_stops() {
         let hex = Sha256Digest::of(b"content");
         assert_eq!(all("SELECT * FROM clients").await, [format!("web|5|{NOON}")]);
         assert_eq!(all("SELECT * FROM keys").await, [format!("{key}|web|5|{NOON}")]);
-        let file = format!("web|a/é|10|{hex}|-5|420|\"e1\"|v1|{NOON}");
-        assert_eq!(all("SELECT * FROM files").await, [file]);
+        let file = format!("web|a/é|10|{hex}|-5|420|\"e1\"|v1");
+        let files =
+            "SELECT client, path, size, sha256, mtime_ns, mode, etag, version_id FROM files";
+        assert_eq!(all(files).await, [file]);
         let uploads =
             [format!("web|a/é|{NOON}|30|10|stored"), format!("web|b|{NOON}|30||too_large")];
         assert_eq!(all("SELECT * FROM uploads ORDER BY path").await, uploads);
@@ -128,14 +148,55 @@ async fn what_the_gateway_did_is_committed_when_it_stops() {
 #[tokio::test]
 async fn an_older_version_never_replaces_a_newer_one_of_another_gateway() {
     for server in Server::all() {
-        let (one, other) = (server.start("one").await, server.start("other").await);
-        one.record(upload("a", NOON, UploadOutcome::Stored(entry(20, NOON))));
-        one.close().await;
-        other.record(upload("a", NOON - 9, UploadOutcome::Stored(entry(10, NOON - 9))));
-        other.close().await;
+        let mut connection = server.location().open().await.unwrap();
+        let stored_at = |seconds, size| {
+            let Record::Upload(mut upload) = upload("a", NOON, UploadOutcome::Stored(entry(size)))
+            else {
+                unreachable!()
+            };
+            upload.newest_at = Duration::from_secs(seconds);
+            Batch::of([Record::Upload(upload)])
+        };
+        for (writer, seconds, size) in [("one", 20, 20), ("other", 10, 10)] {
+            let id = BatchId { writer: writer.to_owned(), number: 1 };
+            let batch = stored_at(seconds, size);
+            write(&mut connection, &id, &batch, ORDER, Duration::ZERO).await.unwrap();
+        }
 
         assert_eq!(server.rows("SELECT path, size FROM files").await, ["a|20"]);
         assert_eq!(server.rows("SELECT stored, stored_bytes FROM activity").await, ["2|30"]);
+    }
+}
+
+/// The clock of the second gateway is an hour behind, or it was set back before a restart.
+#[tokio::test]
+async fn the_newest_upload_wins_whatever_the_clock_of_its_gateway_shows() {
+    const BEHIND: Clock = Clock {
+        wall: || UNIX_EPOCH + Duration::from_millis((NOON - DAY / 24).cast_unsigned()),
+        monotonic: s3up_testkit::CLOCK.monotonic,
+    };
+    for server in Server::all() {
+        for (clock, size) in [(CLOCK, 1), (BEHIND, 2), (CLOCK, 3), (BEHIND, 4)] {
+            let database = start_at(server.location(), &format!("run {size}"), clock).await;
+            let database = database.unwrap();
+            let path = RemotePath::parse("a").unwrap();
+            let (started_at, newest_at) = (database.now(), database.elapsed());
+            let outcome = UploadOutcome::Stored(entry(size));
+            let upload = UploadRecord {
+                client: web(),
+                path,
+                started_at,
+                elapsed_ms: 0,
+                newest_at,
+                change: 0,
+                outcome,
+            };
+            database.record(Record::Upload(Box::new(upload)));
+            database.close().await;
+
+            let found = server.rows("SELECT size FROM files").await;
+            assert_eq!(found, [size.to_string()]);
+        }
     }
 }
 
@@ -143,11 +204,11 @@ async fn an_older_version_never_replaces_a_newer_one_of_another_gateway() {
 async fn a_batch_whose_answer_was_lost_is_written_once() {
     for server in Server::all() {
         let mut connection = server.location().open().await.unwrap();
-        let batch = Batch::of([upload("a", NOON, UploadOutcome::Stored(entry(10, NOON)))]);
+        let batch = Batch::of([upload("a", NOON, UploadOutcome::Stored(entry(10)))]);
         let id = |number| BatchId { writer: "one".to_owned(), number };
 
         for number in [1, 1, 2] {
-            write(&mut connection, &id(number), &batch, NOON).await.unwrap();
+            write(&mut connection, &id(number), &batch, ORDER, Duration::ZERO).await.unwrap();
         }
 
         assert_eq!(server.rows("SELECT stored, stored_bytes FROM activity").await, ["2|20"]);
@@ -159,7 +220,7 @@ async fn the_catalogue_returns_the_entries_that_it_has() {
     for server in Server::all() {
         let database = server.start("one").await;
         for n in 0..1500 {
-            database.record(upload(&format!("f{n}"), NOON, UploadOutcome::Stored(entry(n, NOON))));
+            database.record(upload(&format!("f{n}"), NOON, UploadOutcome::Stored(entry(n))));
         }
         database.record_report(&web(), "2026-01-30".to_owned(), String::new()).await.unwrap();
         let paths: Vec<_> =
@@ -169,60 +230,8 @@ async fn the_catalogue_returns_the_entries_that_it_has() {
         let of_another = database.entries(&ClientName::parse("api").unwrap(), &paths).await;
 
         assert_eq!(found.len(), 1500);
-        assert_eq!(found[&paths[7]], entry(7, NOON));
+        assert_eq!(found[&paths[7]], entry(7));
         assert!(of_another.is_empty());
-        database.close().await;
-    }
-}
-
-#[tokio::test]
-async fn what_is_older_than_keep_days_is_deleted_and_the_catalogue_stays() {
-    for server in Server::all() {
-        let oldest = NOON - DAY * i64::from(KEEP_DAYS);
-        let mut connection = server.location().open().await.unwrap();
-        let records = [0, -DAY, -5 * DAY, 400 * DAY].map(|shift| {
-            let outcome = UploadOutcome::Stored(entry(1, oldest + shift));
-            upload(&format!("f{}", shift / DAY), oldest + shift, outcome)
-        });
-        let id = BatchId { writer: "old".to_owned(), number: 1 };
-        write(&mut connection, &id, &Batch::of(records), oldest - DAY).await.unwrap();
-
-        let mut steps = 1;
-        while !prune::prune_step(&mut connection, KEEP_DAYS, NOON).await.unwrap() {
-            steps += 1;
-        }
-
-        assert_eq!(steps, 3, "one for each day of uploads, one to find no more");
-        let uploads = server.rows("SELECT path FROM uploads ORDER BY started_at").await;
-        assert_eq!(uploads, ["f0", "f400"]);
-        let days = server.rows("SELECT day FROM activity ORDER BY day").await;
-        assert_eq!(days, ["2024-12-27", "2026-01-31"]);
-        assert_eq!(server.rows("SELECT writer FROM batches").await, Vec::<String>::new());
-        assert_eq!(server.rows("SELECT path FROM files").await.len(), 4);
-    }
-}
-
-#[tokio::test]
-async fn the_writer_deletes_what_is_too_old_by_itself() {
-    for server in Server::all() {
-        let old = NOON - DAY * (i64::from(KEEP_DAYS) + 1);
-        let mut connection = server.location().open().await.unwrap();
-        let batch = Batch::of([upload("old", old, UploadOutcome::Cancelled)]);
-        let id = BatchId { writer: "old".to_owned(), number: 1 };
-        write(&mut connection, &id, &batch, NOON).await.unwrap();
-        connect::close(connection).await;
-
-        let database = server.start("one").await;
-        database.record(upload("new", NOON, UploadOutcome::Cancelled));
-        let deleted = async {
-            while server.rows("SELECT path FROM uploads").await != ["new"] {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-
-        // Not after the gateway began to stop.
-        tokio::time::timeout(Duration::from_secs(10), deleted).await.expect("it is deleted");
-
         database.close().await;
     }
 }
@@ -249,12 +258,12 @@ async fn a_postgresql_that_was_away_gets_every_record_once() {
     let server = Server::Postgres(postgres);
     let Server::Postgres(postgres) = &server else { unreachable!() };
     let database = server.start("one").await;
-    database.record(upload("a", NOON, UploadOutcome::Stored(entry(1, NOON))));
+    database.record(upload("a", NOON, UploadOutcome::Stored(entry(1))));
     database.record_report(&web(), "2026-01-30".to_owned(), String::new()).await.unwrap();
     assert!(database.is_ready().await);
 
     postgres.stop();
-    database.record(upload("b", NOON, UploadOutcome::Stored(entry(2, NOON))));
+    database.record(upload("b", NOON, UploadOutcome::Stored(entry(2))));
     until_failures(&database, 1).await;
     assert!(!database.is_ready().await);
     assert!(database.entries(&web(), &[RemotePath::parse("a").unwrap()]).await.is_empty());
@@ -331,11 +340,14 @@ async fn what_the_queue_cannot_hold_is_dropped_and_the_caller_does_not_wait() {
 
     let queued = (0..9).filter(|_| database.record_heartbeat(&web(), body.clone()).is_ok()).count();
 
-    assert_eq!(queued, 7, "of 4 MiB each in 32 MiB");
-    assert_eq!(database.0.status.dropped.load(Ordering::Relaxed), 2);
+    assert_eq!(queued, 3, "of 4 MiB each in 16 MiB");
+    assert_eq!(database.0.status.dropped.load(Ordering::Relaxed), 6);
+    let uploads = (0..1000).map(|n| upload(&n.to_string(), NOON, UploadOutcome::Cancelled));
+    assert!(uploads.into_iter().all(|upload| database.record(upload)), "reports took their room");
     assert!(!database.is_ready().await);
     database.close().await;
-    assert_eq!(database.0.status.pending.load(Ordering::Relaxed), 7, "they are reported as lost");
+    let lost = database.0.status.pending.load(Ordering::Relaxed);
+    assert_eq!(lost, 1003, "they are reported as lost");
 }
 
 /// Waits until this number of tries to write have failed.

@@ -1,10 +1,14 @@
 //! The statements that write a batch, in one transaction and in a fixed order of tables and rows.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use s3up_core::{ClientName, Sha256Digest};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
 use super::batch::{Activity, Batch, Seen, UploadRow, signed};
+use super::order_clock::OrderClock;
 use super::record::{CatalogueEntry, Millis};
 
 type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
@@ -17,21 +21,24 @@ pub(super) struct BatchId {
 }
 
 /// Commits all of `batch`, or nothing. A batch that was committed already, although the answer
-/// was lost, is not written again.
+/// was lost, is not written again. Returns the bytes that each of its clients has now.
 pub(super) async fn write(
     connection: &mut AnyConnection,
     id: &BatchId,
     batch: &Batch,
-    now: Millis,
-) -> sqlx::Result<()> {
+    clock: OrderClock,
+    now: Duration,
+) -> sqlx::Result<Vec<(ClientName, i64)>> {
     let mut transaction = connection.begin().await?;
     if last_batch(&mut transaction, &id.writer).await? == Some(id.number) {
-        return transaction.rollback().await;
+        transaction.rollback().await?;
+        return Ok(Vec::new());
     }
     let query = sqlx::query(
         "INSERT INTO batches (writer, batch, written_at) VALUES ($1, $2, $3) \
          ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at",
     );
+    let now = clock.at(now);
     execute(&mut transaction, query.bind(id.writer.clone()).bind(id.number).bind(now)).await?;
     for (client, seen) in &batch.clients {
         execute(&mut transaction, client_row(client, *seen)).await?;
@@ -39,8 +46,20 @@ pub(super) async fn write(
     for (key, (client, seen)) in &batch.keys {
         execute(&mut transaction, key_row(key, client, *seen)).await?;
     }
-    for ((client, path), entry) in &batch.files {
-        execute(&mut transaction, file_row(client, path, entry)).await?;
+    for (client, since) in &batch.complete {
+        execute(&mut transaction, complete_row(client, *since)).await?;
+    }
+    let mut changes = BTreeMap::<_, (i64, i64)>::new();
+    for ((client, path), (entry, newest_at)) in &batch.files {
+        let row = file_row(client, path, entry, clock.at(*newest_at));
+        let change = file_change(&mut transaction, row).await?;
+        let total = changes.entry(client).or_default();
+        *total = (total.0 + change.0, total.1 + change.1);
+    }
+    let mut totals = Vec::new();
+    for (client, (files, bytes)) in changes {
+        let row = transaction.fetch_one(total_row(client, files, bytes)).await?;
+        totals.push((client.clone(), row.try_get("bytes")?));
     }
     for row in &batch.uploads {
         execute(&mut transaction, upload_row(row)).await?;
@@ -54,7 +73,8 @@ pub(super) async fn write(
     for ((client, day), (at, body)) in &batch.reports {
         execute(&mut transaction, report_row(client, day, *at, body)).await?;
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(totals)
 }
 
 async fn last_batch(
@@ -82,6 +102,16 @@ fn client_row(client: &ClientName, seen: Seen) -> Query<'static> {
     .bind(seen.used_at)
 }
 
+fn complete_row(client: &ClientName, since: Millis) -> Query<'static> {
+    let query = "UPDATE clients SET complete_since = $2 WHERE client = $1";
+    sqlx::query(query).bind(client.to_string()).bind(since)
+}
+
+/// Notes that the catalogues of all clients may lack files, because records were lost.
+pub(super) async fn forget_completeness(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    connection.execute("UPDATE clients SET complete_since = NULL").await.map(drop)
+}
+
 fn key_row(key: &Sha256Digest, client: &ClientName, seen: Seen) -> Query<'static> {
     sqlx::query(
         "INSERT INTO keys (key_sha256, client, created_at, last_used_at) VALUES ($1, $2, $3, $4) \
@@ -96,15 +126,21 @@ fn key_row(key: &Sha256Digest, client: &ClientName, seen: Seen) -> Query<'static
 }
 
 /// Another gateway on this database may have written a newer version of the file before.
-fn file_row(client: &ClientName, path: &str, entry: &CatalogueEntry) -> Query<'static> {
+fn file_row(
+    client: &ClientName,
+    path: &str,
+    entry: &CatalogueEntry,
+    uploaded_at: Millis,
+) -> Query<'static> {
     sqlx::query(
         "INSERT INTO files (client, path, size, sha256, mtime_ns, mode, etag, version_id, uploaded_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (client, path) DO UPDATE SET \
-             size = excluded.size, sha256 = excluded.sha256, mtime_ns = excluded.mtime_ns, \
+             previous_size = files.size, size = excluded.size, sha256 = excluded.sha256, mtime_ns = excluded.mtime_ns, \
              mode = excluded.mode, etag = excluded.etag, version_id = excluded.version_id, \
              uploaded_at = excluded.uploaded_at \
-         WHERE files.uploaded_at <= excluded.uploaded_at",
+         WHERE files.uploaded_at <= excluded.uploaded_at \
+         RETURNING size, previous_size",
     )
     .bind(client.to_string())
     .bind(path.to_owned())
@@ -114,7 +150,31 @@ fn file_row(client: &ClientName, path: &str, entry: &CatalogueEntry) -> Query<'s
     .bind(entry.mode.map(i64::from))
     .bind(entry.etag.clone())
     .bind(entry.version_id.clone())
-    .bind(entry.uploaded_at)
+    .bind(uploaded_at)
+}
+
+/// Writes the row of a file. Returns the change of the number and of the bytes of the files.
+async fn file_change(
+    transaction: &mut Transaction<'_, Any>,
+    row: Query<'_>,
+) -> sqlx::Result<(i64, i64)> {
+    // A newer version was there: nothing changed.
+    let Some(row) = transaction.fetch_optional(row).await? else { return Ok((0, 0)) };
+    let (size, previous): (i64, Option<i64>) =
+        (row.try_get("size")?, row.try_get("previous_size")?);
+    Ok((i64::from(previous.is_none()), size - previous.unwrap_or_default()))
+}
+
+fn total_row(client: &ClientName, files: i64, bytes: i64) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO totals (client, files, bytes) VALUES ($1, $2, $3) \
+         ON CONFLICT (client) DO UPDATE SET \
+             files = totals.files + excluded.files, bytes = totals.bytes + excluded.bytes \
+         RETURNING bytes",
+    )
+    .bind(client.to_string())
+    .bind(files)
+    .bind(bytes)
 }
 
 fn upload_row(row: &UploadRow) -> Query<'static> {

@@ -21,17 +21,20 @@ use super::batch::{Batch, day_of};
 use super::connect::{Location, WRITE_WAIT_MAX, close, in_time};
 use super::error::DatabaseError;
 use super::millis;
-use super::outage::Outage;
+use super::order_clock::OrderClock;
 use super::prune::prune_step;
 use super::record::{Millis, Record};
-use super::write::{BatchId, write};
+use super::unwritten::Unwritten;
+use super::usage::Usage;
+use super::write::{BatchId, forget_completeness, write};
+use crate::outage::Outage;
 
 /// Maximum number of records per transaction. A larger batch would only delay its first record.
 const BATCH_MAX: usize = 512;
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Time after a failed attempt to delete what is too old. Each attempt may take as long as the
 /// database is given for a write, and the records wait meanwhile.
-const PRUNE_RETRY_DELAY: Duration = Duration::from_secs(5 * 60);
+pub(super) const PRUNE_RETRY_DELAY: Duration = Duration::from_secs(5 * 60);
 
 /// A record in the queue, with its share of the queue's memory.
 #[derive(Debug)]
@@ -61,11 +64,17 @@ pub(super) struct Writer {
     pub status: Arc<Status>,
     /// Cancelled when the queue has to be written for the last time.
     pub closing: CancellationToken,
+    pub usage: Usage,
+    pub unwritten: Unwritten,
     id: BatchId,
     running: Stopwatch,
+    /// `None` until the first connection.
+    order_clock: Option<OrderClock>,
     outage: Outage,
     /// Value of [`Status::dropped`] that was last logged.
     dropped_logged: u64,
+    /// The same value when the catalogue was last marked as incomplete for it.
+    dropped_noted: u64,
     /// Last day on which everything too old was deleted.
     pruned_on: Option<String>,
     /// Time of the last failure to delete, as `running` shows it.
@@ -74,7 +83,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// `name` is unique to this run of the gateway.
-    pub(super) fn new(name: String, location: Location, keep_days: u32, clock: Clock) -> Writer {
+    pub(super) fn new(
+        name: String,
+        location: Location,
+        keep_days: u32,
+        clock: Clock,
+        running: Stopwatch,
+    ) -> Writer {
         Writer {
             location,
             connection: None,
@@ -82,10 +97,14 @@ impl Writer {
             clock,
             status: Arc::default(),
             closing: CancellationToken::new(),
+            usage: Usage::default(),
+            unwritten: Unwritten::default(),
             id: BatchId { writer: name, number: 0 },
-            running: clock.start(),
+            running,
+            order_clock: None,
             outage: Outage::default(),
             dropped_logged: 0,
+            dropped_noted: 0,
             pruned_on: None,
             prune_failed_at: None,
         }
@@ -164,11 +183,44 @@ impl Writer {
             Some(connection) => connection,
             None => self.location.open().await?,
         };
-        let (id, now) = (self.id.clone(), self.now());
-        let written = write(&mut connection, &id, batch, now).boxed();
-        in_time(WRITE_WAIT_MAX, written, DatabaseError::Write).await?;
+        let order_clock = self.order_clock(&mut connection).await?;
+        let dropped = self.status.dropped.load(Ordering::Relaxed);
+        if dropped > self.dropped_noted {
+            let noted = forget_completeness(&mut connection).boxed();
+            in_time(WRITE_WAIT_MAX, noted, DatabaseError::Write).await?;
+            self.dropped_noted = dropped;
+        }
+        let (id, now) = (self.id.clone(), self.running.elapsed());
+        let written = write(&mut connection, &id, batch, order_clock, now).boxed();
+        let totals = in_time(WRITE_WAIT_MAX, written, DatabaseError::Write).await?;
         self.connection = Some(connection);
+        for (client, bytes) in totals {
+            self.usage.set_total(&client, bytes, self.running.elapsed());
+        }
+        for (client, change) in &batch.changes {
+            self.usage.add_unwritten(client, -change);
+        }
+        self.unwritten.remove(batch.files.keys());
         Ok(())
+    }
+
+    async fn order_clock(
+        &mut self,
+        connection: &mut AnyConnection,
+    ) -> Result<OrderClock, DatabaseError> {
+        let running = self.running;
+        let own = OrderClock::new(self.now(), running.elapsed());
+        let measured =
+            OrderClock::measure(connection, &self.location, own, || running.elapsed()).boxed();
+        let measured = in_time(WRITE_WAIT_MAX, measured, DatabaseError::Read).await?;
+        let clock = match self.order_clock {
+            None => measured,
+            // Its own clock is read once: it may be set back meanwhile.
+            Some(known) if matches!(self.location, Location::Sqlite(_)) => known,
+            Some(known) => known.at_least(measured),
+        };
+        self.order_clock = Some(clock);
+        Ok(clock)
     }
 
     /// Deletes some of what is too old, once a day, and until nothing of it is left. A failure

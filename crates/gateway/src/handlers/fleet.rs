@@ -22,7 +22,8 @@ pub(crate) async fn heartbeat(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
-    let heartbeat: Heartbeat = json::read(request, HEARTBEAT_BYTES_MAX).await?;
+    let (heartbeat, _memory): (Heartbeat, _) =
+        json::read(&gateway, &client, request, HEARTBEAT_BYTES_MAX).await?;
     heartbeat.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
     gateway.database().record_heartbeat(&client.policy.name, to_json(&heartbeat)?)?;
     Ok(Json(Accepted { success: true }))
@@ -33,7 +34,12 @@ pub(crate) async fn report(
     request: Request,
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
-    let report: Report = json::read(request, REPORT_BYTES_MAX).await?;
+    let _one_at_a_time = client.resources.report.try_acquire().map_err(|_| {
+        let what = "another report of this client is being recorded; send this one again later";
+        Refusal::new(Code::RateLimited, what)
+    })?;
+    let (report, _memory): (Report, _) =
+        json::read(&gateway, &client, request, REPORT_BYTES_MAX).await?;
     report.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
     let now = Timestamp::from_millisecond(gateway.database().now()).unwrap_or_default();
     let day = check_day(&report.day, now.to_zoned(TimeZone::UTC).date())?;

@@ -23,6 +23,7 @@ use crate::refusal::Refusal;
 use crate::request::json;
 use crate::uploads::RETRY_FOR;
 use crate::uploads::admission::AnnouncedLength;
+use crate::uploads::metadata::is_stored_hot;
 
 /// Maximum length of the body: a thousand of the longest paths.
 const BODY_BYTES_MAX: u64 = 4 << 20;
@@ -35,7 +36,8 @@ pub(crate) async fn verdicts(
 ) -> Result<Json<Verdicts>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::Exists)?;
-    let query: ExistsQuery = json::read(request, BODY_BYTES_MAX).await?;
+    let (query, _memory): (ExistsQuery, _) =
+        json::read(&gateway, &client, request, BODY_BYTES_MAX).await?;
     if query.files.len() > EXISTS_FILES_MAX {
         let found = query.files.len();
         let what = format!("`files`: expected at most {EXISTS_FILES_MAX}, found {found}");
@@ -44,9 +46,10 @@ pub(crate) async fn verdicts(
     let paths: Vec<_> =
         query.files.iter().filter_map(|file| RemotePath::parse(&file.path).ok()).collect();
     let entries = Arc::new(gateway.database().entries(&client.policy.name, &paths).await);
+    let quota_left = gateway.quota_left(&client).await;
     let files = stream::iter(query.files).map(|file| {
         let (gateway, client, entries) = (gateway.clone(), client.clone(), entries.clone());
-        async move { verdict_of(&gateway, &client, &entries, file).await }
+        async move { verdict_of(&gateway, &client, &entries, quota_left, file).await }
     });
     let files = files.buffered(HEADS_IN_FLIGHT).try_collect().await?;
     Ok(Json(Verdicts { files }))
@@ -56,6 +59,7 @@ async fn verdict_of(
     gateway: &Gateway,
     client: &Client,
     entries: &BTreeMap<RemotePath, CatalogueEntry>,
+    quota_left: Option<u64>,
     file: QueriedFile,
 ) -> Result<VerdictOfFile, Refusal> {
     let bad_path = |path| VerdictOfFile { path, verdict: Verdict::BadPath, version_id: None };
@@ -65,6 +69,10 @@ async fn verdict_of(
     let may_upload = client.policy.rights.contains(&Right::Upload);
     let refused = match gateway.try_admit(client, &path, AnnouncedLength::Exactly(file.size)) {
         Err(refusal) if may_upload => Some(refusal.code),
+        Ok(_) if may_upload => {
+            let more = file.size.saturating_sub(found.as_ref().map_or(0, |found| found.size));
+            quota_left.is_some_and(|left| more > left).then_some(Code::Quota)
+        }
         Err(_) | Ok(_) => None,
     };
     let verdict = verdict(&file, found.as_ref(), entries.get(&path), client, refused);
@@ -95,6 +103,8 @@ fn verdict(
     match (found, client.policy.overwrite) {
         (None, _) => Verdict::Missing,
         (Some(_), Overwrite::Versioned) => Verdict::Differs,
+        // Its next version may replace it.
+        (Some(found), Overwrite::Never) if is_stored_hot(&found.metadata) => Verdict::Differs,
         (Some(_), Overwrite::Never) => Verdict::Forbidden,
     }
 }

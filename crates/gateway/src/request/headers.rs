@@ -4,11 +4,11 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Version, header};
-use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
+use s3up_core::wire::{HOT_HEADER, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
 use s3up_core::{Code, Sha256Digest};
 
 use crate::refusal::Refusal;
-use crate::uploads::metadata::{FileMetadata, parse_mode, parse_mtime_ns};
+use crate::uploads::metadata::{FileMetadata, parse_hot, parse_mode, parse_mtime_ns};
 
 /// Maximum length of a `Content-Type`. Names of types have at most 255 characters
 /// (RFC 6838), and S3 limits all headers of a request together to 8 KiB.
@@ -27,6 +27,9 @@ pub(crate) fn file_metadata(headers: &HeaderMap) -> Result<FileMetadata, Refusal
     }
     if let Some(field) = text(headers, MODE_HEADER)? {
         metadata.mode = Some(parse_mode(field).map_err(|err| malformed(MODE_HEADER, err))?);
+    }
+    if let Some(field) = text(headers, HOT_HEADER)? {
+        metadata.is_hot = parse_hot(field).map_err(|err| malformed(HOT_HEADER, err))?;
     }
     Ok(metadata)
 }
@@ -196,18 +199,25 @@ mod tests {
     fn file_metadata_is_read_from_headers() {
         let digest = Sha256Digest::of(b"x");
         let field: &'static str = digest.to_repr_digest().leak();
-        let fields = [("Repr-Digest", field), ("X-Mtime-Ns", "-5"), ("X-Mode", "0644")];
+        let fields =
+            [("Repr-Digest", field), ("X-Mtime-Ns", "-5"), ("X-Mode", "0644"), ("X-Hot", "true")];
 
         let metadata = file_metadata(&headers(&fields)).unwrap();
 
-        let want = FileMetadata { sha256: Some(digest), mtime_ns: Some(-5), mode: Some(0o644) };
+        let want = FileMetadata {
+            sha256: Some(digest),
+            mtime_ns: Some(-5),
+            mode: Some(0o644),
+            is_hot: true,
+        };
         assert_eq!(metadata, want);
     }
 
     #[test]
     fn a_malformed_header_is_refused_by_name() {
         #[rustfmt::skip]
-        let cases: [&[_]; 7] = [
+        let cases: [&[_]; 8] = [
+            &[("X-Hot", "1")],
             &[("X-Mtime-Ns", "soon")],
             &[("X-Mtime-Ns", "99999999999999999999999")],
             &[("X-Mode", "rw-")],

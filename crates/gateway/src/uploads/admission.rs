@@ -69,8 +69,13 @@ pub(crate) fn admit(
 
 fn check_extension(policy: &ClientPolicy, path: &RemotePath) -> Result<(), Refusal> {
     let Some(allowed) = &policy.extensions else { return Ok(()) };
-    let extension = path.extension().map(str::to_lowercase);
-    if extension.is_some_and(|extension| allowed.contains(&extension)) {
+    // The rest of the name may not be empty: `.htaccess` has no extension.
+    let name = path.file_name().to_lowercase();
+    let has = |extension: &String| {
+        let rest = name.strip_suffix(extension.as_str()).and_then(|rest| rest.strip_suffix('.'));
+        rest.is_some_and(|rest| !rest.is_empty())
+    };
+    if allowed.iter().any(has) {
         return Ok(());
     }
     let allowed = allowed.join(", ");
@@ -115,6 +120,9 @@ mod tests {
             (jpg(),         "a.JPG", Exactly(1),           admitted(Length::Exactly(1), PART)),
             (jpg(),         "a.php", Exactly(1),           Err(Code::Forbidden)),
             (jpg(),         "jpg",   Exactly(1),           Err(Code::Forbidden)),
+            (jpg(),         ".jpg",  Exactly(1),           Err(Code::Forbidden)),
+            (jpg(),         "a.xjpg", Exactly(1),          Err(Code::Forbidden)),
+            (jpg(),         "a.b.jpg", Exactly(1),         admitted(Length::Exactly(1), PART)),
         ];
         for (policy, path, announced, want) in cases {
             let path = RemotePath::parse(path).unwrap();
@@ -144,6 +152,8 @@ mod tests {
             overwrite: Overwrite::Versioned,
             extensions: None,
             uploads_max: 1,
+            requests_per_second_max: None,
+            quota_bytes: None,
         }
     }
 }

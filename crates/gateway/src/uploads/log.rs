@@ -1,11 +1,13 @@
 //! Records how an upload ended: once, also if its request is dropped.
 
+use std::time::Duration;
+
 use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
 use s3up_store::{ObjectFacts, Stored};
 
 use super::metadata::{self, FileMetadata};
+use crate::database::Database;
 use crate::database::record::{CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord};
-use crate::database::{Database, millis};
 use crate::refusal::Refusal;
 use crate::stopwatch::Stopwatch;
 
@@ -22,6 +24,9 @@ pub(crate) struct OpenUpload {
     /// `None` once the end is recorded.
     file: Option<(ClientName, RemotePath)>,
     started_at: Millis,
+    /// The same time, as [`Database::elapsed`] returns it.
+    begun_at: Duration,
+    change: i64,
     began: Stopwatch,
 }
 
@@ -30,10 +35,26 @@ impl UploadLog {
         UploadLog { database, prefix }
     }
 
+    /// Returns the path of a file.
+    pub(crate) fn path(&self, client: &ClientName, key: &Key) -> Option<RemotePath> {
+        key.file_path(&self.prefix, client)
+    }
+
+    /// Returns the path of a file whose key S3 listed.
+    pub(crate) fn path_of_text(&self, client: &ClientName, key: &str) -> Option<RemotePath> {
+        s3up_core::file_path(key, &self.prefix, client)
+    }
+
+    /// Returns the prefix of all keys of a client.
+    pub(crate) fn client_prefix(&self, client: &ClientName) -> String {
+        format!("{}{client}/", self.prefix)
+    }
+
     pub(crate) fn begin(&self, client: &ClientName, key: &Key, began: Stopwatch) -> OpenUpload {
-        let file = key.file_path(&self.prefix, client).map(|path| (client.clone(), path));
+        let file = self.path(client, key).map(|path| (client.clone(), path));
         let database = self.database.clone();
-        OpenUpload { started_at: database.now(), database, file, began }
+        let (started_at, begun_at) = (database.now(), database.elapsed());
+        OpenUpload { database, file, started_at, begun_at, change: 0, began }
     }
 }
 
@@ -46,7 +67,9 @@ impl OpenUpload {
         self.end(UploadOutcome::Refused(code));
     }
 
-    pub(crate) fn stored(&mut self, stored: &Stored, announced: &FileMetadata) {
+    /// `change` is that of the client's total, for its quota.
+    pub(crate) fn stored(&mut self, stored: &Stored, announced: &FileMetadata, change: i64) {
+        self.change = change;
         let entry = CatalogueEntry {
             size: stored.facts.len,
             sha256: stored.facts.sha256,
@@ -54,9 +77,8 @@ impl OpenUpload {
             mode: announced.mode,
             etag: stored.etag.clone(),
             version_id: stored.version_id.clone(),
-            uploaded_at: self.database.now(),
         };
-        self.end(UploadOutcome::Stored(entry));
+        self.end_at(self.database.elapsed(), UploadOutcome::Stored(entry));
     }
 
     /// The object was there already. What the client announced is not in S3, so it is not in the
@@ -69,16 +91,22 @@ impl OpenUpload {
             mode: metadata::stored_mode(&found.metadata),
             etag: found.etag.clone(),
             version_id: found.version_id.clone(),
-            uploaded_at: millis(found.modified_at),
         };
-        self.end(UploadOutcome::Unchanged(entry));
+        // It was the newest version when S3 was asked. Another gateway may have stored a newer
+        // one since.
+        self.end_at(self.begun_at, UploadOutcome::Unchanged(entry));
     }
 
     fn end(&mut self, outcome: UploadOutcome) {
+        self.end_at(self.begun_at, outcome);
+    }
+
+    fn end_at(&mut self, newest_at: Duration, outcome: UploadOutcome) {
         let Some((client, path)) = self.file.take() else { return };
         let elapsed_ms = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let started_at = self.started_at;
-        let record = UploadRecord { client, path, started_at, elapsed_ms, outcome };
+        let (started_at, change) = (self.started_at, self.change);
+        let record =
+            UploadRecord { client, path, started_at, elapsed_ms, newest_at, change, outcome };
         self.database.record(Record::Upload(Box::new(record)));
     }
 }

@@ -7,6 +7,8 @@ use s3up_core::{RemotePath, Sha256Digest};
 /// Name of the user metadata of an object that holds its mtime.
 const MTIME_NS_METADATA: &str = "mtime-ns";
 const MODE_METADATA: &str = "mode";
+/// Name of the user metadata of a file that was not settled when it was uploaded.
+const HOT_METADATA: &str = "hot";
 const CONTENT_TYPE_UNKNOWN: &str = "application/octet-stream";
 
 /// The metadata that a client may announce about a file. All of it is optional.
@@ -16,6 +18,8 @@ pub(crate) struct FileMetadata {
     pub mtime_ns: Option<i64>,
     /// Permission bits.
     pub mode: Option<u32>,
+    /// True if the file had not settled: it was still being written.
+    pub is_hot: bool,
 }
 
 impl FileMetadata {
@@ -23,7 +27,8 @@ impl FileMetadata {
     pub(crate) fn user_metadata(&self) -> BTreeMap<String, String> {
         let mtime = self.mtime_ns.map(|ns| (MTIME_NS_METADATA.to_owned(), ns.to_string()));
         let mode = self.mode.map(|mode| (MODE_METADATA.to_owned(), format!("{mode:04o}")));
-        mtime.into_iter().chain(mode).collect()
+        let hot = self.is_hot.then(|| (HOT_METADATA.to_owned(), "true".to_owned()));
+        mtime.into_iter().chain(mode).chain(hot).collect()
     }
 }
 
@@ -35,6 +40,15 @@ pub(crate) fn stored_mtime_ns(metadata: &BTreeMap<String, String>) -> Option<i64
 /// Returns the permission bits that S3 keeps with an object.
 pub(crate) fn stored_mode(metadata: &BTreeMap<String, String>) -> Option<u32> {
     metadata.get(MODE_METADATA).and_then(|text| parse_mode(text).ok())
+}
+
+/// Returns true if the object was uploaded as a file that had not settled.
+pub(crate) fn is_stored_hot(metadata: &BTreeMap<String, String>) -> bool {
+    metadata.get(HOT_METADATA).is_some_and(|text| text == "true")
+}
+
+pub(crate) fn parse_hot(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("expected true or false, found {text:?}"))
 }
 
 pub(crate) fn parse_mtime_ns(text: &str) -> Result<i64, String> {
@@ -60,14 +74,17 @@ mod tests {
 
     #[test]
     fn mtime_and_mode_become_user_metadata() {
-        let metadata = FileMetadata { sha256: None, mtime_ns: Some(-5), mode: Some(0o644) };
+        let metadata =
+            FileMetadata { sha256: None, mtime_ns: Some(-5), mode: Some(0o644), is_hot: true };
 
         let got: Vec<_> = metadata.user_metadata().into_iter().collect();
 
-        let want = [("mode", "0644"), ("mtime-ns", "-5")].map(|(k, v)| (k.into(), v.into()));
+        let want = [("hot", "true"), ("mode", "0644"), ("mtime-ns", "-5")]
+            .map(|(k, v)| (k.into(), v.into()));
         assert_eq!(got, want);
         let stored = metadata.user_metadata();
         assert_eq!((stored_mtime_ns(&stored), stored_mode(&stored)), (Some(-5), Some(0o644)));
+        assert!(is_stored_hot(&stored) && !is_stored_hot(&BTreeMap::new()));
     }
 
     #[test]

@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256, Sha256Digest};
-use s3up_store::{Kind, Length, ObjectFacts, Put, StagedUpload, StoreError, Stored};
+use s3up_store::{Kind, ObjectFacts, Put, StagedUpload, StoreError, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::admission::Admission;
+use super::existing::Decision;
 use super::in_flight::{KeyLock, Superseded};
 use super::log::OpenUpload;
 use super::metadata::FileMetadata;
+use super::quota::QuotaClaim;
 use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
-use crate::clients::{Client, Overwrite, UploadSlot};
+use crate::clients::{Client, UploadSlot};
 use crate::refusal::Refusal;
 use crate::stopwatch::Stopwatch;
 
@@ -52,6 +54,7 @@ pub(crate) struct StagedFile {
     began: Stopwatch,
     log: OpenUpload,
     staged: StagedUpload,
+    claim: Option<QuotaClaim>,
     // Freed before the lock, so that the next upload of the key finds it free.
     slot: UploadSlot,
     lock: KeyLock,
@@ -60,7 +63,7 @@ pub(crate) struct StagedFile {
 /// The result of [`Uploads::begin`].
 enum Begun {
     Unchanged { found: Box<ObjectFacts>, sha256: Sha256Digest },
-    Staged { staged: Box<StagedUpload>, slot: UploadSlot, lock: KeyLock },
+    Staged { staged: Box<StagedUpload>, claim: Option<QuotaClaim>, slot: UploadSlot, lock: KeyLock },
 }
 
 impl Uploads {
@@ -82,11 +85,21 @@ impl Uploads {
                 log_upload(&client, &response, began);
                 Ok(StageResult::Unchanged(response))
             }
-            Begun::Staged { staged, slot, lock } => {
+            Begun::Staged { staged, claim, slot, lock } => {
                 let staged = *staged;
                 let uploads = self.clone();
-                let file =
-                    StagedFile { uploads, client, key, metadata, began, log, staged, slot, lock };
+                let file = StagedFile {
+                    uploads,
+                    client,
+                    key,
+                    metadata,
+                    began,
+                    log,
+                    staged,
+                    claim,
+                    slot,
+                    lock,
+                };
                 Ok(StageResult::Staged(Box::new(file)))
             }
         }
@@ -97,64 +110,59 @@ impl Uploads {
         file: &mut IncomingFile,
         mut body: R,
     ) -> Result<Begun, Refusal> {
-        let IncomingFile { client, key, admission, metadata, content_type, slot } = file;
         // This comes first, for two reasons. From here on no older upload of the
         // key can become visible after this one. And an older one that hangs
         // frees its slot for this one.
-        let lock = self.in_flight.lock(key).await?;
-        let slot = slot.take().map_or_else(|| client.upload_slot(), Ok)?;
-        if let Some(sha256) = metadata.sha256
-            && let Some(found) = self.unchanged(client, key, sha256, *admission).await?
-        {
-            lock.run(verify_unstored(&mut body, sha256)).await??;
-            return Ok(Begun::Unchanged { found: Box::new(found), sha256 });
-        }
+        let lock = self.in_flight.lock(&file.key).await?;
+        let slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
+        let stored = self.look(file).await?;
+        let overwrite = match stored.decide(file)? {
+            (Decision::Unchanged, Some((found, sha256))) => {
+                lock.run(verify_unstored(&mut body, sha256)).await??;
+                return Ok(Begun::Unchanged { found: Box::new(found), sha256 });
+            }
+            (Decision::Unchanged, None) => s3up_store::Overwrite::Never,
+            (Decision::Write(overwrite), _) => overwrite,
+        };
+        let (client, name) = (&file.client, &file.client.policy.name);
+        let mut length = file.admission.length;
+        let mut claim = match client.policy.quota_bytes {
+            Some(quota_bytes) => {
+                let replaced = self.replaced_bytes(file, &stored).await;
+                let claim =
+                    QuotaClaim::start(&self.database, name, quota_bytes, replaced, &mut length);
+                Some(claim.await?)
+            }
+            None => None,
+        };
         let put = Put {
-            key: key.clone(),
-            length: admission.length,
-            part_bytes: admission.part_bytes,
-            content_type: Some(std::mem::take(content_type)),
-            metadata: metadata.user_metadata(),
-            expect_sha256: metadata.sha256,
-            overwrite: match client.policy.overwrite {
-                Overwrite::Versioned => s3up_store::Overwrite::Allowed,
-                Overwrite::Never => s3up_store::Overwrite::Never,
-            },
+            key: file.key.clone(),
+            length,
+            part_bytes: file.admission.part_bytes,
+            content_type: Some(std::mem::take(&mut file.content_type)),
+            metadata: file.metadata.user_metadata(),
+            expect_sha256: file.metadata.sha256,
+            overwrite,
             storage_class: None,
             in_flight: PARTS_IN_FLIGHT,
             retry_for: RETRY_FOR,
             buffer_wait: Some(BUFFER_WAIT),
-            share: Some(client.buffer_share.clone()),
+            share: Some(client.buffer_share()),
         };
-        let staged = lock.run(self.store.stage(put, &mut body)).await??;
-        Ok(Begun::Staged { staged: Box::new(staged), slot, lock })
+        let staged = lock.run(self.store().stage(put, &mut body)).await?;
+        let staged = staged.map_err(|err| match &claim {
+            Some(claim) => claim.failed(err),
+            None => err.into(),
+        })?;
+        if let Some(claim) = &mut claim
+            && let Err(refusal) = claim.settle(&self.database, name, staged.facts().len).await
+        {
+            staged.abort().await;
+            return Err(refusal);
+        }
+        Ok(Begun::Staged { staged: Box::new(staged), claim, slot, lock })
     }
 
-    /// Returns the stored file if it has the same content. Refuses the
-    /// upload early if other content is stored and may not be overwritten.
-    async fn unchanged(
-        &self,
-        client: &Client,
-        key: &Key,
-        sha256: Sha256Digest,
-        admission: Admission,
-    ) -> Result<Option<ObjectFacts>, Refusal> {
-        let Some(found) = self.store.head(key, None, RETRY_FOR).await? else { return Ok(None) };
-        let size_differs = matches!(admission.length, Length::Exactly(len) if len != found.size);
-        if found.sha256 == Some(sha256) && !size_differs {
-            return Ok(Some(found));
-        }
-        match client.policy.overwrite {
-            Overwrite::Versioned => Ok(None),
-            Overwrite::Never => {
-                let what = "this path holds another file, which may not be overwritten";
-                Err(Refusal::new(Code::Exists, what))
-            }
-        }
-    }
-}
-
-impl Uploads {
     /// Returns the stored file if a commit failed because another upload stored the same content
     /// first.
     async fn found_instead(
@@ -166,7 +174,7 @@ impl Uploads {
         if err.kind != Kind::Precondition {
             return Err(err.into());
         }
-        match self.store.head(key, None, RETRY_FOR).await? {
+        match self.store().head(key, None, RETRY_FOR).await? {
             Some(found) if found.sha256 == Some(sha256) => Ok(found),
             _ => Err(err.into()),
         }
@@ -186,10 +194,12 @@ impl StagedFile {
 
     /// Makes the file visible.
     pub(crate) async fn commit(mut self) -> Result<UploadResponse, Refusal> {
-        if let Err(err) = self.lock.check() {
-            self.log.refused_with(Code::Superseded);
+        let superseded = self.lock.check().map_err(Refusal::from);
+        let may_commit = superseded.and_then(|()| self.uploads.check_key(&self.client));
+        if let Err(refusal) = may_commit {
+            self.log.refused(&refusal);
             self.staged.abort().await;
-            return Err(err.into());
+            return Err(refusal);
         }
         let commits = self.uploads.commits.clone();
         let task = commits.spawn(self.commit_now());
@@ -197,16 +207,27 @@ impl StagedFile {
     }
 
     async fn commit_now(self) -> Result<UploadResponse, Refusal> {
-        let StagedFile { uploads, client, key, metadata, began, mut log, staged, slot, lock } =
-            self;
+        let StagedFile {
+            uploads,
+            client,
+            key,
+            metadata,
+            began,
+            mut log,
+            staged,
+            claim,
+            slot,
+            lock,
+        } = self;
         let sha256 = staged.facts().sha256;
         let outcome = staged.commit().await;
         // Recorded before the next upload of the key may begin, so that the records of one file
         // are in the order of its versions.
         if let Ok(stored) = &outcome {
-            log.stored(stored, &metadata);
+            let change = claim.as_ref().map_or(0, |claim| claim.change(stored.facts.len));
+            log.stored(stored, &metadata, change);
         }
-        drop((slot, lock));
+        drop((claim, slot, lock));
         let response = match outcome {
             Ok(stored) => stored_response(&key, stored),
             Err(err) => {

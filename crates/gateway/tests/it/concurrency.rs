@@ -14,7 +14,7 @@ use crate::fixture::{KEY, MIB, World, noise, refused, stored};
 
 /// Returns a body that sends `first`, then what the channel receives, and ends
 /// when the channel is dropped.
-fn open_body(first: Vec<u8>) -> (mpsc::Sender<Bytes>, reqwest::Body) {
+pub fn open_body(first: Vec<u8>) -> (mpsc::Sender<Bytes>, reqwest::Body) {
     let (tx, rx) = mpsc::channel::<Bytes>(1);
     let rest = futures::stream::unfold(rx, |mut rx| async move { Some((rx.recv().await?, rx)) });
     let first = futures::stream::once(async move { Bytes::from(first) });

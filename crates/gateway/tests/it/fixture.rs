@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use s3up_core::wire::{Problem, UploadResponse};
 use s3up_core::{Code, Key};
-use s3up_devstore::{DevStore, Op, Options, Versioning};
+use s3up_devstore::{Behaviours, DevStore, Op, Options, Versioning};
 use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, serve};
 use s3up_store::{Overwrite, PutDocument, Settings, Store};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -78,8 +78,19 @@ impl World {
         versioning: Versioning,
         edit: impl Fn(String) -> String,
     ) -> World {
+        World::on(Behaviours::default(), grace, versioning, edit).await
+    }
+
+    /// Starts a gateway on an S3 server that differs from S3.
+    pub async fn on(
+        behaviours: Behaviours,
+        grace: Duration,
+        versioning: Versioning,
+        edit: impl Fn(String) -> String,
+    ) -> World {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
+        let options = Options { behaviours, ..Options::new(root.path()) };
+        let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket(BUCKET, versioning).await.expect("a new bucket");
         let text = edit(config(&s3.endpoint(), &root.path().join(DATABASE)));
         let config = Config::parse(Path::new("server.yaml"), &text, &|_| None)

@@ -7,7 +7,7 @@ use s3up_core::{Code, PathRule, RemotePath, Sha256Digest};
 
 use crate::refusal::Refusal;
 use crate::refusal::body::BodyError;
-use crate::uploads::metadata::{FileMetadata, parse_mode, parse_mtime_ns};
+use crate::uploads::metadata::{FileMetadata, parse_hot, parse_mode, parse_mtime_ns};
 
 /// Maximum length of a text field. A path is the longest one.
 const FIELD_BYTES_MAX: usize = 4 << 10;
@@ -20,14 +20,16 @@ pub(super) enum FieldName {
     Sha256,
     MtimeNs,
     Mode,
+    Hot,
 }
 
-const NAMES: [(FieldName, &str); 5] = [
+const NAMES: [(FieldName, &str); 6] = [
     (FieldName::Path, "path"),
     (FieldName::File, "file"),
     (FieldName::Sha256, "sha256"),
     (FieldName::MtimeNs, "mtime_ns"),
     (FieldName::Mode, "mode"),
+    (FieldName::Hot, "hot"),
 ];
 
 impl fmt::Display for FieldName {
@@ -76,6 +78,9 @@ impl Fields {
             FieldName::Mode => {
                 metadata.mode = Some(parse_mode(text).map_err(|err| malformed(name, err))?);
             }
+            FieldName::Hot => {
+                metadata.is_hot = parse_hot(text).map_err(|err| malformed(name, err))?;
+            }
             // Its bytes are received, not set.
             FieldName::File => {}
         }
@@ -85,7 +90,7 @@ impl Fields {
     /// Returns true if the user metadata of the object differs from `before`. S3
     /// fixes it when an upload begins; a SHA-256 can still be checked at its end.
     pub(super) fn user_metadata_changed(&self, before: &FileMetadata) -> bool {
-        (before.mtime_ns, before.mode) != (self.metadata.mtime_ns, self.metadata.mode)
+        before.user_metadata() != self.metadata.user_metadata()
     }
 }
 
@@ -105,9 +110,11 @@ pub(super) async fn text_of(name: FieldName, mut field: Field<'static>) -> Resul
     }
     String::from_utf8(bytes).map_err(|_| match name {
         FieldName::Path => PathRule::NotUtf8.into(),
-        FieldName::File | FieldName::Sha256 | FieldName::MtimeNs | FieldName::Mode => {
-            malformed(name, "is not UTF-8")
-        }
+        FieldName::File
+        | FieldName::Sha256
+        | FieldName::MtimeNs
+        | FieldName::Mode
+        | FieldName::Hot => malformed(name, "is not UTF-8"),
     })
 }
 

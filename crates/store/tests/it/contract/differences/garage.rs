@@ -15,7 +15,7 @@ pub const ALL: &[Difference] = &[
             "a_key_under_a_delete_marker_is_new",
         ],
         instead: "accepted",
-        why: "It silently ignores `If-None-Match` and `If-Match` on writes, so the last writer wins. The store detects that and reports it: let only one host write below a prefix. The gateway does not start with `overwrite: never`.",
+        why: "It silently ignores `If-None-Match` and `If-Match` on writes, so the last writer wins. The store detects that and reports it: let only one host, or one gateway, write below a prefix.",
     },
     Difference {
         server: Name::Garage,

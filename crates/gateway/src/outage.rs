@@ -1,19 +1,19 @@
-//! Decides which failures of the database are logged: the first of an outage, then one a minute.
-//! Pure.
+//! Decides which failures of S3 or of the database are logged: the first of an outage, then one a
+//! minute. Pure.
 
 use std::time::Duration;
 
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub(crate) struct Outage {
     failures: u64,
     logged_at: Option<Duration>,
 }
 
 impl Outage {
     /// Counts a failure `at` this time since any fixed moment. Returns true if it has to be logged.
-    pub(super) fn failed(&mut self, at: Duration) -> bool {
+    pub(crate) fn failed(&mut self, at: Duration) -> bool {
         self.failures += 1;
         let log = self.logged_at.is_none_or(|last| at.saturating_sub(last) >= LOG_EVERY);
         if log {
@@ -23,7 +23,7 @@ impl Outage {
     }
 
     /// Ends the outage. Returns its number of failures, if there was one.
-    pub(super) fn ended(&mut self) -> Option<u64> {
+    pub(crate) fn ended(&mut self) -> Option<u64> {
         let failures = std::mem::take(self).failures;
         (failures > 0).then_some(failures)
     }

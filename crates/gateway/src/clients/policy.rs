@@ -1,0 +1,90 @@
+//! The rights and limits of a client.
+
+use std::fmt;
+
+use s3up_core::{ClientName, Code};
+use serde::Deserialize;
+
+use crate::refusal::Refusal;
+
+/// A group of calls that a client may be allowed to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    Upload,
+    Exists,
+    Download,
+    /// `GET /list` and `GET /versions`.
+    List,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Right::Upload => "upload",
+            Right::Exists => "exists",
+            Right::Download => "download",
+            Right::List => "list",
+        })
+    }
+}
+
+/// Says if an upload may replace a file that has other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overwrite {
+    Versioned,
+    Never,
+}
+
+impl fmt::Display for Overwrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Overwrite::Versioned => "versioned",
+            Overwrite::Never => "never",
+        })
+    }
+}
+
+/// The rights and limits of one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientPolicy {
+    pub name: ClientName,
+    /// `None`: the limit of S3.
+    pub file_bytes_max: Option<u64>,
+    pub rights: Vec<Right>,
+    pub overwrite: Overwrite,
+    /// Lower case, without the dot; `None`: any.
+    pub extensions: Option<Vec<String>>,
+    pub uploads_max: usize,
+    /// `None`: no limit.
+    pub requests_per_second_max: Option<u32>,
+    /// Maximum bytes of the newest versions of all files; `None`: no limit.
+    pub quota_bytes: Option<u64>,
+}
+
+impl ClientPolicy {
+    /// Refuses the request if the client lacks `right`.
+    pub(crate) fn require(&self, right: Right) -> Result<(), Refusal> {
+        if self.rights.contains(&right) {
+            return Ok(());
+        }
+        let what = format!("the right `{right}` is needed; this client key does not have it");
+        Err(Refusal::new(Code::Forbidden, what))
+    }
+
+    /// Returns a policy with no limit but one concurrent upload.
+    #[cfg(test)]
+    pub(crate) fn unlimited(name: ClientName, rights: Vec<Right>) -> ClientPolicy {
+        ClientPolicy {
+            name,
+            file_bytes_max: None,
+            rights,
+            overwrite: Overwrite::Versioned,
+            extensions: None,
+            uploads_max: 1,
+            requests_per_second_max: None,
+            quota_bytes: None,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The resources that the requests of one client share, across reloads of the configuration.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use s3up_store::Share;
+use tokio::sync::Semaphore;
+
+use super::request_rate::RequestRate;
+use crate::request::json_memory::JsonShare;
+use crate::stopwatch::Stopwatch;
+
+#[derive(Debug)]
+pub(crate) struct Resources {
+    pub buffer_share: Share,
+    pub json_share: JsonShare,
+    /// True if the catalogue has every file of the client; found out once.
+    pub is_catalogue_complete: OnceLock<bool>,
+    /// Held by the one upload that finds it out.
+    pub completeness_check: Semaphore,
+    /// Held by the one report of the client that is being recorded.
+    pub report: Arc<Semaphore>,
+    uploads: Arc<AtomicUsize>,
+    rate: Mutex<RequestRate>,
+    running: Stopwatch,
+}
+
+/// Counts as one of the concurrent uploads of a client until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UploadSlot(Arc<AtomicUsize>);
+
+impl Resources {
+    pub(super) fn new(share_bytes: u64) -> Resources {
+        Resources {
+            buffer_share: Share::new(share_bytes),
+            json_share: JsonShare::default(),
+            is_catalogue_complete: OnceLock::new(),
+            completeness_check: Semaphore::new(1),
+            report: Arc::new(Semaphore::new(1)),
+            uploads: Arc::default(),
+            rate: Mutex::default(),
+            running: Stopwatch::start(),
+        }
+    }
+
+    /// Returns `None` if `limit` uploads are in progress. A reload may change the limit.
+    pub(super) fn upload_slot(&self, limit: usize) -> Option<UploadSlot> {
+        let more = |count| (count < limit).then_some(count + 1);
+        let taken = self.uploads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok().map(|_| UploadSlot(self.uploads.clone()))
+    }
+
+    /// Counts a request, or returns the time to wait before it.
+    pub(super) fn count_request(&self, per_second: u32) -> Result<(), Duration> {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.count(self.running.elapsed(), per_second)
+    }
+}
+
+impl Drop for UploadSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

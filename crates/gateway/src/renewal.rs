@@ -1,0 +1,212 @@
+//! Uses files that other programs renew: the TLS certificate with its key, the CA file of S3, and
+//! files with S3 credentials.
+//!
+//! They are looked at every few seconds. New ones are put into force only if they work: a
+//! certificate must match its key, and S3 must accept the credentials. Otherwise those before stay
+//! in force, and a warning follows if the files do not change again soon: a renewal may write
+//! several files one after the other.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use s3up_core::error_chain;
+
+use crate::reload::{ReloadError, Reloader};
+use crate::tls;
+
+/// Pause between two looks. A renewed file is used within 15 s, also after one failure.
+const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// Number of failures in a row with the same files after which they are reported.
+const FAILURES_SILENT: u32 = 1;
+const PROBE_RETRY_FOR: Duration = Duration::ZERO;
+
+/// The state of some files; equal states mean that none of them was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct FileStates(Vec<Option<[i128; 5]>>);
+
+/// Decides when files are loaded, and which failures are reported. Pure.
+#[derive(Debug, Default)]
+struct Watched {
+    /// `None`: the files that are in use are not known, so the first look loads them.
+    used: Option<FileStates>,
+    failed: Option<(FileStates, u32)>,
+}
+
+impl FileStates {
+    fn of(paths: &[PathBuf]) -> FileStates {
+        FileStates(paths.iter().map(|path| state_of(path)).collect())
+    }
+}
+
+/// Returns `None` for a file that cannot be looked at.
+fn state_of(path: &Path) -> Option<[i128; 5]> {
+    let found = std::fs::metadata(path).ok()?;
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    Some([
+        found.dev().into(),
+        found.ino().into(),
+        found.size().into(),
+        nanos(found.mtime(), found.mtime_nsec()),
+        nanos(found.ctime(), found.ctime_nsec()),
+    ])
+}
+
+impl Watched {
+    /// Returns true if the files have to be loaded.
+    fn is_due(&self, found: &FileStates) -> bool {
+        self.used.as_ref() != Some(found)
+    }
+
+    fn succeeded(&mut self, loaded: FileStates) {
+        *self = Watched { used: Some(loaded), failed: None };
+    }
+
+    /// Returns true if the failure has to be reported. Files that fail are tried again at each look.
+    fn failed(&mut self, loaded: FileStates) -> bool {
+        let before = self.failed.take().filter(|(states, _)| *states == loaded);
+        let count = before.map_or(0, |(_, count)| count) + 1;
+        self.failed = Some((loaded, count));
+        count == FAILURES_SILENT + 1
+    }
+}
+
+/// Watches the files of the running configuration.
+pub(crate) async fn watch(reloader: Reloader) {
+    let mut certificate = Watched::default();
+    let used = states_of(reloader.credential_files()).await;
+    let mut credentials = Watched { used: Some(used), failed: None };
+    loop {
+        certificate.renew_certificate(&reloader).await;
+        credentials.renew_credentials(&reloader).await;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+impl Watched {
+    async fn renew_certificate(&mut self, reloader: &Reloader) {
+        let Some(files) = reloader.gateway.certificate().files() else { return };
+        let found = states_of(vec![files.cert.clone(), files.key.clone()]).await;
+        if !self.is_due(&found) {
+            return;
+        }
+        let _turn = reloader.gateway.reloads().turn.lock().await;
+        let cert_file = files.cert.display().to_string();
+        let loading = files.clone();
+        let loaded = tokio::task::spawn_blocking(move || tls::load(&loading)).await;
+        match loaded.map_err(ReloadError::from).and_then(|loaded| Ok(loaded?)) {
+            Ok(key) => {
+                self.succeeded(found);
+                if reloader.gateway.certificate().replace(files, key) {
+                    tracing::info!(event = "certificate_renewed", cert_file);
+                }
+            }
+            Err(err) => {
+                if self.failed(found) {
+                    tracing::warn!(
+                        event = "certificate_not_renewed",
+                        cert_file,
+                        error = error_chain(&err),
+                        "the certificate before stays in use; it is tried again"
+                    );
+                }
+            }
+        }
+    }
+
+    async fn renew_credentials(&mut self, reloader: &Reloader) {
+        let found = states_of(reloader.credential_files()).await;
+        if !self.is_due(&found) {
+            return;
+        }
+        let _turn = reloader.gateway.reloads().turn.lock().await;
+        match reloader.renew_credentials().await {
+            Ok(()) => {
+                self.succeeded(found);
+                tracing::info!(event = "credentials_renewed");
+            }
+            Err(err) => {
+                if self.failed(found) {
+                    tracing::warn!(
+                        event = "credentials_not_renewed",
+                        error = error_chain(&err),
+                        "the credentials before stay in use; these are tried again"
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Reloader {
+    /// Returns the files with the credentials for S3, and with its CA.
+    fn credential_files(&self) -> Vec<PathBuf> {
+        let store = self.gateway.store();
+        let mut paths = store.credential_files();
+        paths.extend(self.files.env.clone());
+        paths.extend(store.settings().ca_file.clone());
+        paths
+    }
+
+    /// Connects to S3 with the credentials and the CA that are in the files now, and uses them if S3
+    /// accepts them. Nothing else of the configuration is put into force.
+    async fn renew_credentials(&self) -> Result<(), ReloadError> {
+        let live = self.gateway.live();
+        let mut renewed = live.store.settings().clone();
+        if self.files.env.is_some() {
+            renewed.credentials = self.load().await?.store.credentials;
+        }
+        let store = live.store.reconnect(renewed).await?;
+        let probed = store.probe(self.gateway.prefix(), PROBE_RETRY_FOR).await;
+        probed.map_err(ReloadError::Refused)?;
+        live.store.adopt_credentials(&store);
+        self.gateway.live_config().replace_store(store);
+        Ok(())
+    }
+}
+
+async fn states_of(paths: Vec<PathBuf>) -> FileStates {
+    tokio::task::spawn_blocking(move || FileStates::of(&paths)).await.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_loaded_when_they_change_and_reported_when_they_fail_twice() {
+        let state = |n| FileStates(vec![Some([n, 0, 0, 0, 0])]);
+        let mut watched = Watched::default();
+
+        assert!(watched.is_due(&state(1)), "it is not known which ones the start has loaded");
+        watched.succeeded(state(1));
+        assert!(!watched.is_due(&state(1)));
+        assert!(watched.is_due(&state(2)));
+        assert!(!watched.failed(state(2)), "the other file may follow");
+        assert!(watched.is_due(&state(3)));
+        assert!(!watched.failed(state(3)));
+        assert!(watched.is_due(&state(3)), "it is tried again");
+        assert!(watched.failed(state(3)));
+        assert!(!watched.failed(state(3)), "it is reported once");
+        watched.succeeded(state(3));
+        assert!(!watched.is_due(&state(3)));
+        assert!(watched.is_due(&FileStates(vec![None])), "it is gone");
+    }
+
+    #[test]
+    fn a_file_that_is_written_or_replaced_has_another_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let states = || FileStates::of(std::slice::from_ref(&path));
+        let none = states();
+        std::fs::write(&path, "one").unwrap();
+        let one = states();
+        std::fs::write(folder.path().join("new"), "two").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+
+        assert_eq!(none, FileStates(vec![None]));
+        assert_ne!(none, one);
+        assert_ne!(one, states());
+        assert_eq!(states(), states());
+    }
+}

@@ -1,0 +1,107 @@
+//! Answers that the catalogue completes: it knows the SHA-256 of files whose object does not.
+
+use s3up_core::Sha256Digest;
+use s3up_devstore::{Behaviours, Checksums, Fault, Op, Versioning};
+
+use crate::fixture::{MIB, World, noise, stored};
+
+/// The second upload costs one HEAD: its bytes are read, and nothing is written.
+#[tokio::test]
+async fn a_long_file_that_announced_no_digest_is_unchanged_the_next_time() {
+    let world = World::start().await;
+    let content = noise(9 * MIB);
+    let first = stored(world.put("long", content.clone())).await;
+    world.commit_records().await;
+    let heads = world.calls(Op::HeadObject);
+
+    let digest = Sha256Digest::of(&content).to_repr_digest();
+    let again = stored(world.put("long", content).header("repr-digest", digest)).await;
+
+    assert!(again.unchanged);
+    assert_eq!(again.version_id, first.version_id);
+    assert_eq!(world.calls(Op::HeadObject) - heads, 1);
+    assert_eq!(world.calls(Op::CreateMultipartUpload), 1);
+    world.stop().await;
+}
+
+/// What the catalogue knows is about one version, not about the path.
+#[tokio::test]
+async fn a_file_that_was_replaced_past_the_gateway_is_not_unchanged() {
+    let world = World::start().await;
+    let content = noise(9 * MIB);
+    stored(world.put("long", content.clone())).await;
+    world.commit_records().await;
+    world.s3_put("webapp/long", &vec![0; content.len()]).await;
+
+    let digest = Sha256Digest::of(&content).to_repr_digest();
+    let again = stored(world.put("long", content.clone()).header("repr-digest", digest)).await;
+
+    assert!(!again.unchanged);
+    assert!(world.content("webapp/long").await.unwrap() == content);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_file_is_verified_on_a_server_that_keeps_no_checksum() {
+    let behaviours = Behaviours { checksums: Checksums::Ignored, ..Behaviours::default() };
+    let grace = s3up_server::SHUTDOWN_GRACE;
+    let world = World::on(behaviours, grace, Versioning::Enabled, |config| config).await;
+    let content = noise(20 * MIB);
+    stored(world.put("long", content.clone())).await;
+    world.commit_records().await;
+
+    assert!(world.download("long").await == content);
+    world.s3.faults().inject(Op::GetObject, 2, Fault::FlipByte { offset: 17 });
+    let damaged = world.get("/download?path=long").send().await.unwrap();
+    let digest = damaged.headers().get("repr-digest").cloned();
+    let damaged = damaged.bytes().await;
+
+    assert!(damaged.is_err(), "a damaged file was delivered as complete");
+    assert_eq!(digest.unwrap(), *Sha256Digest::of(&content).to_repr_digest());
+    world.stop().await;
+}
+
+/// The first upload of a client lists its prefix once: it is empty, so the catalogue is complete.
+/// Later uploads of new paths ask S3 nothing.
+#[tokio::test]
+async fn a_path_that_the_catalogue_knows_to_be_new_costs_no_request() {
+    let world = World::start().await;
+    let put = |path: &str, content: &'static [u8]| {
+        let digest = Sha256Digest::of(content).to_repr_digest();
+        world.put(path, content).header("repr-digest", digest)
+    };
+    stored(put("first", b"first")).await;
+    world.commit_records().await;
+    let (heads, lists) = (world.calls(Op::HeadObject), world.calls(Op::ListObjectsV2));
+
+    stored(put("second", b"second")).await;
+    stored(put("third", b"third")).await;
+
+    assert_eq!(world.calls(Op::HeadObject), heads);
+    assert_eq!((world.calls(Op::ListObjectsV2), lists), (1, 1));
+    // It is not new any more, also before its record is written.
+    assert!(stored(put("third", b"third")).await.unchanged);
+    assert_eq!(world.calls(Op::HeadObject), heads + 1);
+    world.stop().await;
+}
+
+/// The database is new, the bucket is not.
+#[tokio::test]
+async fn a_catalogue_that_lacks_files_takes_no_path_for_new() {
+    let world = World::start().await;
+    world.s3_put("webapp/old", b"old").await;
+    let put = |path: &str, content: &'static [u8]| {
+        let digest = Sha256Digest::of(content).to_repr_digest();
+        world.put(path, content).header("repr-digest", digest)
+    };
+
+    stored(put("a", b"a")).await;
+    world.commit_records().await;
+    assert!(stored(put("old", b"old")).await.unchanged);
+    stored(put("b", b"b")).await;
+
+    assert_eq!(world.calls(Op::HeadObject), 3);
+    let complete = world.rows("SELECT client FROM clients WHERE complete_since IS NOT NULL").await;
+    assert_eq!(complete, Vec::<String>::new());
+    world.stop().await;
+}
