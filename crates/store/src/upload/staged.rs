@@ -21,6 +21,7 @@ use crate::error::{Kind, StoreError, UploadError};
 use crate::objects::etag::{is_told, untold};
 use crate::objects::head::ObjectFacts;
 use crate::transport::capabilities::ConditionalCall;
+use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::multipart::Multipart;
@@ -144,7 +145,9 @@ impl Store {
             .bucket(self.bucket())
             .key(put.key.as_str())
             .content_length(facts.len as i64)
-            .set_checksum_crc64_nvme(checksum.is_sent().then(|| facts.crc64nvme.to_string()))
+            .set_checksum_crc64_nvme(
+                (checksum.header() == Header::Sent).then(|| facts.crc64nvme.to_string()),
+            )
             .set_if_none_match(headers.if_none_match.clone())
             .set_if_match(headers.if_match.clone())
             .set_content_type(attributes.content_type)
@@ -165,10 +168,12 @@ impl Store {
             Ok(answer) => answer,
             Err(err) => {
                 let err = self.learn_from_condition(ConditionalCall::Put, put, &headers, err).await;
-                return Err(self.retry_without_checksum(self.with_attributes(put, err)));
+                let err = self.with_attributes(put, err);
+                return Err(self.retry_without_checksum(checksum.header(), err));
             }
         };
-        self.check_echo("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
+        let echoed = answer.checksum_crc64_nvme();
+        self.check_echo(("put", &put.key), checksum.header(), facts.crc64nvme, echoed)?;
         let version_id = answer.version_id.filter(|id| id != NULL);
         Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }
@@ -205,8 +210,8 @@ impl Store {
 
     /// Turns the error of a server that refuses our checksum into one that is
     /// retried, without the checksum.
-    pub(crate) fn retry_without_checksum(&self, mut err: StoreError) -> StoreError {
-        if self.checksums.refused(&err) {
+    pub(crate) fn retry_without_checksum(&self, header: Header, mut err: StoreError) -> StoreError {
+        if self.checksums.refused(header, &err) {
             err.kind = Kind::Transient;
         }
         err
@@ -215,12 +220,12 @@ impl Store {
     /// Checks the checksum that S3 echoes, if it does, against ours.
     pub(crate) fn check_echo(
         &self,
-        op: &'static str,
-        key: &Key,
+        (op, key): (&'static str, &Key),
+        header: Header,
         sent: Crc64Nvme,
         echoed: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.checksums.answered(echoed.is_some());
+        self.checksums.answered(header, echoed.is_some());
         match echoed {
             Some(echoed) if echoed != sent.to_string() => {
                 let what = format!("CRC64NVME mismatch: sent {sent}, S3 answered {echoed}");
