@@ -11,6 +11,7 @@ pub(crate) mod findings;
 pub(crate) mod pace;
 pub(crate) mod probe;
 mod probe_checksums;
+mod probe_parts;
 pub(crate) mod probe_upload;
 mod retry;
 mod throttle;

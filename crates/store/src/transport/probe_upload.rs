@@ -4,15 +4,15 @@
 //! and an ETag that it does not tell would otherwise show only after the first
 //! chunk, which takes hours, or on the day of the restore. The upload has the same
 //! class, encryption and condition as the real ones, and two parts. Its object
-//! stays, as the note that it was made: one object for each kind. It says what was
-//! found out about completions, so that a later run need not ask again.
+//! stays, as the note that it was made: one object for each kind. Its metadata tell what was
+//! found out about completions and the number of parts, so that a later run need not ask again.
 //!
 //! Not here: what follows from the result (`findings`).
 
 use std::time::Duration;
 
 use s3up_core::part::PART_BYTES_MIN;
-use s3up_core::{Key, KeyPrefix};
+use s3up_core::{Key, KeyPrefix, error_chain};
 
 use crate::archive::state::is_archive;
 use crate::error::{Kind, StoreError, UploadError};
@@ -28,6 +28,8 @@ use crate::upload::put::{Overwrite, Put};
 
 /// User metadata of the object: the condition of completions.
 const COMPLETIONS: &str = "complete-if-none-match";
+/// User metadata of the object: the maximum number of parts, if it is smaller than that of S3.
+const PARTS: &str = "parts-max";
 /// The last of the two parts.
 const LAST_PART_BYTES: u64 = 16;
 const STANDARD: &str = "STANDARD";
@@ -57,7 +59,20 @@ impl Store {
             return Ok(());
         }
         let conditions = self.probe_completions(probe.prefix, probe.retry_for).await;
-        if let Err(err) = self.make_probe(&key, probe, conditions.complete_if_none_match).await {
+        let completions = conditions.complete_if_none_match;
+        let parts_max = match self.probe_parts(&key, probe.retry_for).await {
+            Ok(parts_max) => parts_max,
+            // The upload itself will fail for the same reason, or not need many parts.
+            Err(err) => {
+                let error = error_chain(&err);
+                tracing::warn!(
+                    event = "parts_not_probed",
+                    "cannot find out how many parts an upload may have: {error}"
+                );
+                None
+            }
+        };
+        if let Err(err) = self.make_probe(&key, probe, (completions, parts_max)).await {
             if let UploadError::Store(err) = err {
                 return Err(self.blame_setting(probe, class, err).await.into());
             }
@@ -102,15 +117,17 @@ impl Store {
         &self,
         key: &Key,
         probe: &ProbeUpload<'_>,
-        completions: Condition,
+        (completions, parts_max): (Condition, Option<u32>),
     ) -> Result<(), UploadError> {
+        let parts_max = parts_max.map(|parts_max| (PARTS.to_owned(), parts_max.to_string()));
+        let completions = (COMPLETIONS.to_owned(), completions.word().to_owned());
         let len = PART_BYTES_MIN + LAST_PART_BYTES;
         let put = Put {
             key: key.clone(),
             length: Length::Exactly(len),
             part_bytes: PART_BYTES_MIN,
             content_type: Some("application/octet-stream".to_owned()),
-            metadata: [(COMPLETIONS.to_owned(), completions.word().to_owned())].into(),
+            metadata: [completions].into_iter().chain(parts_max).collect(),
             expect_sha256: None,
             overwrite: Overwrite::Never,
             storage_class: probe.storage_class.map(str::to_owned),
@@ -130,10 +147,12 @@ impl Store {
 
     fn learn_from_probe(&self, found: &ObjectFacts, class: Option<&str>) {
         let completions = found.metadata.get(COMPLETIONS).and_then(|word| Condition::parse(word));
+        let parts_max = found.metadata.get(PARTS).and_then(|number| number.parse().ok());
         self.learned.learn(|known| {
             known.sse = told_sse(&self.settings.sse, found.sse.as_deref());
             known.storage_class = told_class(class, found.storage_class.as_deref());
             known.head_has_etag = Some(is_told(&found.etag));
+            known.parts_max = known.parts_max.or(parts_max);
             let condition = &mut known.conditions.complete_if_none_match;
             if *condition == Condition::Unknown {
                 *condition = completions.unwrap_or(Condition::Unknown);

@@ -101,7 +101,8 @@ impl Store {
             WarningTimer { every: self.settings.timeouts.warn_every, warned: 0 };
         let mut attempt = 0;
         let mut in_a_row = (None, 0);
-        let mut interruption = Interruption::default();
+        let told_after = self.settings.timeouts.warn_every.min(INTERRUPTION_TOLD);
+        let mut interruption = Interruption { told_after, waiting: None };
         loop {
             let outcome = call().await;
             interruption.waiting = None;
@@ -140,8 +141,8 @@ impl Store {
 const INTERRUPTION_TOLD: Duration = Duration::from_secs(10);
 
 /// Says what a call was waiting for if it is dropped meanwhile, as by SIGTERM.
-#[derive(Default)]
 struct Interruption {
+    told_after: Duration,
     /// Time since the call began to fail, and its last error.
     waiting: Option<(Duration, String)>,
 }
@@ -149,7 +150,7 @@ struct Interruption {
 impl Drop for Interruption {
     fn drop(&mut self) {
         let Some((waited, err)) = &self.waiting else { return };
-        if *waited >= INTERRUPTION_TOLD {
+        if *waited >= self.told_after {
             tracing::warn!(
                 event = "store_wait_interrupted",
                 waited_seconds = waited.as_secs(),

@@ -99,6 +99,25 @@ async fn a_probe_upload_is_made_once_for_each_kind() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn a_server_that_takes_fewer_parts_is_found_and_remembered() {
+    let world = World::like(Like::Swift).await;
+    let prefix = prefix();
+    for _ in 0..2 {
+        let store = another(&world, |settings| settings).await;
+
+        store.probe_upload(&probe(&prefix, None)).await.expect("an upload");
+
+        assert_eq!(store.capabilities().parts_max, Some(1000));
+    }
+    assert_eq!(world.s3.uploads("backups"), Vec::<String>::new(), "the probe was aborted");
+    let generous = World::small().await;
+    generous.store.probe_upload(&probe(&prefix, None)).await.expect("an upload");
+    assert_eq!(generous.store.capabilities().parts_max, None);
+    generous.stop().await;
+    world.stop().await;
+}
+
 /// AWS is not asked about conditions, but about its rights and classes.
 #[tokio::test]
 async fn a_missing_right_shows_in_the_probe_and_names_the_action() {
