@@ -16,10 +16,10 @@ use crate::documents::{Bucket, is_conflict, is_refusal};
 use crate::layout::Layout;
 use crate::manifest::{
     ChunkParts, ChunkRecord, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, Parts, PartsRecord,
-    Pointer, S3Record, SnapshotRecord, VERSION, to_json,
+    Pointer, S3Record, SnapshotRecord, VERSION, needed_btrfs_progs, to_json,
 };
 use crate::names::SnapshotName;
-use crate::origin::{Lineage, Origin};
+use crate::origin::Lineage;
 use crate::stamp::Stamp;
 
 /// The facts of a manifest besides its chunks.
@@ -54,8 +54,7 @@ pub enum PublishError {
     #[error(transparent)]
     Upload(UploadError),
     #[error(
-        "the {what} would be {bytes} bytes long, the limit is {limit}; \
-         raise `s3.chunk_size_bytes` or `s3.part_size_bytes`"
+        "the {what} would be {bytes} bytes long, the limit is {limit}; use longer chunks or parts"
     )]
     TooLong { what: &'static str, bytes: u64, limit: u64 },
     #[error(
@@ -106,6 +105,7 @@ pub fn documents(
         node_bytes: described.node_bytes,
         largest_xattr_bytes: facts.extremes.xattr.as_ref().map(|largest| largest.bytes),
         stream_protocol: Some(facts.protocol.version()),
+        needs_btrfs_progs: needed_btrfs_progs(facts.protocol.version()).map(str::to_owned),
         parent_received: described.parent_received,
         unplanned_full: described.unplanned_full.clone(),
         origin: Some(described.lineage.origin.clone()),
@@ -180,14 +180,15 @@ async fn overwrite(
 pub async fn point(
     bucket: &Bucket,
     layout: &Layout,
-    (backup, origin): (&SnapshotName, &Origin),
+    (backup, lineage): (&SnapshotName, &Lineage),
     pointer_etag: Option<&str>,
 ) -> Result<(), PublishError> {
     let pointer = Pointer {
         manifest_key: layout.manifest(backup).as_str().to_owned(),
         kind: backup.kind,
         created_at: backup.stamp,
-        origin: Some(origin.clone()),
+        origin: Some(lineage.origin.clone()),
+        earlier_origins: lineage.earlier.clone(),
     };
     let overwrite = match pointer_etag {
         None => Overwrite::Never,

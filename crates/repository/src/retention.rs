@@ -25,7 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
 
-use crate::catalogue::{Catalogue, Generation};
+use crate::audit::Finding;
+use crate::catalogue::{Catalogue, Generation, Unrestorable};
 use crate::retention::steps::{leftovers, steps};
 use crate::retention::window::Window;
 
@@ -132,11 +133,12 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     NothingPublished,
-    Broken(String),
-    /// A manifest is unreadable, so it is unknown which objects it needs.
-    Unreadable(String),
+    /// The published chain cannot be restored, or is not known.
+    Published(Unrestorable),
+    /// A manifest was not read, so it is unknown which objects it needs.
+    Unread(Unrestorable),
     /// The audit of the published chain found a problem.
-    AuditFailed(String),
+    AuditFailed(Finding),
 }
 
 impl PrunePlan {
@@ -171,17 +173,17 @@ impl MinAge {
     }
 }
 
-/// Decides. `audited` is the result of the audit of the published chain; `journal` lists
-/// what an earlier prune started to delete.
+/// Decides. `problem` is what the audit of the published chain found; `journal` lists the
+/// objects that an earlier prune started to delete.
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,
-    audited: &Result<(), String>,
+    problem: Option<&Finding>,
     journal: &[Key],
     now: Timestamp,
 ) -> PrunePlan {
     let generations = catalogue.generations();
-    let blocked = blocked(catalogue, audited);
+    let blocked = blocked(catalogue, problem);
     let decisions = match (&blocked, catalogue.current()) {
         (None, Ok(Some(current))) => decisions(catalogue, &generations, &current, retention, now),
         // If it is unknown what is published, no generation counts as older.
@@ -205,16 +207,16 @@ pub fn plan(
     }
 }
 
-fn blocked(catalogue: &Catalogue, audited: &Result<(), String>) -> Option<Blocked> {
+fn blocked(catalogue: &Catalogue, problem: Option<&Finding>) -> Option<Blocked> {
     match catalogue.current() {
         Ok(None) => return Some(Blocked::NothingPublished),
-        Err(reason) => return Some(Blocked::Broken(reason)),
+        Err(reason) => return Some(Blocked::Published(reason)),
         Ok(Some(_)) => {}
     }
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
-        return Some(Blocked::Unreadable(reason.clone()));
+        return Some(Blocked::Unread(reason.clone()));
     }
-    audited.as_ref().err().map(|reason| Blocked::AuditFailed(reason.clone()))
+    problem.map(|finding| Blocked::AuditFailed(finding.clone()))
 }
 
 fn decisions(

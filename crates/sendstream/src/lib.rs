@@ -34,6 +34,7 @@ mod kind;
 mod path;
 mod protocol;
 mod summary;
+pub mod trial;
 mod uuid;
 mod uuid_rewrite;
 mod verifier;

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::BucketConfig;
+use s3up_cli::Exit;
 use s3up_repository::documents::Bucket;
 use s3up_store::{Finding, ProbeUpload, Severity, Store, condition_findings, findings};
 
@@ -42,6 +43,18 @@ pub fn probe_of(config: &BucketConfig) -> ProbeUpload<'_> {
     }
 }
 
+/// Refuses chunks of more parts than the server takes of one upload.
+fn check_part_count(config: &BucketConfig, parts_max: Option<u32>) -> anyhow::Result<()> {
+    let needed = config.chunk_bytes.div_ceil(config.part_bytes.max(1));
+    let Some(parts_max) = parts_max.filter(|parts_max| u64::from(*parts_max) < needed) else {
+        return Ok(());
+    };
+    Err(Exit::Usage.with(anyhow!(
+        "a chunk has {needed} parts: expected at most {parts_max}, which this server takes of one \
+         upload; set `s3.parts_max` to {parts_max}, so that parts are longer"
+    )))
+}
+
 /// Makes one small upload of the kind of the chunks, once for each kind, so that
 /// what cannot succeed fails before the first byte. Warns of what is lost on this
 /// server.
@@ -52,6 +65,7 @@ pub async fn probe_upload(bucket: &Bucket, config: &BucketConfig) -> anyhow::Res
         .probe_upload(&probe)
         .await
         .context("make a small upload before the first byte, of the kind that the backup needs")?;
+    check_part_count(config, bucket.store.capabilities().parts_max)?;
     for finding in findings(&bucket.store.capabilities()) {
         // The conditions and the versions have warnings of their own.
         let is_of_objects = ["encryption", "storage class", "archive"].contains(&finding.subject);
