@@ -21,6 +21,7 @@ pub mod progress;
 mod secret;
 mod shutdown;
 mod table;
+mod terminal;
 
 pub use confined::open_confined;
 pub use exit::{Exit, ExitWith, finish};

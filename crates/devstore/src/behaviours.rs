@@ -95,19 +95,19 @@ pub enum Checksums {
     Verified,
     /// Not looked at and never told.
     Ignored,
-    /// Told by HEAD and GET as the client sent them, right or wrong.
+    /// Reported by HEAD and GET as the client sent them, right or wrong.
     Repeated,
 }
 
 /// Treatment of `x-amz-server-side-encryption`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// Told in each answer, as in S3.
-    Told,
+    /// Reported in each answer, as in S3.
+    Reported,
     /// Accepted, and never told.
     Ignored,
-    /// Told by HEAD and GET only, although nothing is encrypted.
-    ToldByHead,
+    /// Reported by HEAD and GET only, although nothing is encrypted.
+    ReportedByHead,
     /// The write is refused with this status and the code that belongs to it.
     Refused(StatusCode),
 }
@@ -152,7 +152,7 @@ impl Default for Behaviours {
             part_count_max: PART_COUNT_MAX,
             listed_parts: ListedParts::Once,
             checksums: Checksums::Verified,
-            encryption: Encryption::Told,
+            encryption: Encryption::Reported,
             classes: Classes::All,
             archive: Archive::Frozen,
             keeps_versions: true,
@@ -273,7 +273,7 @@ fn rclone() -> Behaviours {
         completion_etag: CompletionETag::Other,
         create_has_its_root_element: false,
         checksums: Checksums::Repeated,
-        encryption: Encryption::ToldByHead,
+        encryption: Encryption::ReportedByHead,
         classes: Classes::Any,
         archive: Archive::Served { restore: StatusCode::BAD_REQUEST },
         keeps_versions: false,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use s3up_cli::table;
 use s3up_core::{KeyPrefix, error_chain};
-use s3up_store::{Finding, ProbeUpload, Severity, Store, UploadError, findings};
+use s3up_store::{Finding, ProbeUpload, Severity, Store, Subject, UploadError, findings};
 
 use crate::config::Config;
 use crate::gateway::StartError;
@@ -32,8 +32,8 @@ pub async fn check_online(config: Config) -> Result<Online, StartError> {
     Ok(Online { findings: findings(&capabilities), failed })
 }
 
-/// Compares class and encryption, if any were configured, with what HEAD tells about a
-/// small upload, which is made once. Only warns: small files may be stored all the same.
+/// Compares class and encryption, if any are configured, with those that HEAD returns for a
+/// probe upload, which is made once. Only warns, because small files may be stored anyway.
 pub(crate) async fn warn_of_lost_settings(store: &Store, prefix: &KeyPrefix) {
     if !store.asks_for_attributes() {
         return;
@@ -43,18 +43,18 @@ pub(crate) async fn warn_of_lost_settings(store: &Store, prefix: &KeyPrefix) {
         tracing::warn!(
             event = "probe_upload_failed",
             cause = %error_chain(&err),
-            "a small upload as clients will make them failed"
+            "probe upload failed; uploads of clients may fail in the same way"
         );
         return;
     }
     let lost = findings(&store.capabilities()).into_iter().filter(|finding| {
         finding.severity >= Severity::Warning
-            && ["encryption", "storage class"].contains(&finding.subject)
+            && matches!(finding.subject, Subject::Encryption | Subject::StorageClass)
     });
     for Finding { subject, found, means, fix, .. } in lost {
         tracing::warn!(
             event = "server_capability",
-            capability = subject,
+            capability = %subject,
             "{found}: {means}; {}",
             fix.unwrap_or_default()
         );
@@ -72,7 +72,7 @@ impl Online {
     pub fn to_table(&self) -> String {
         let rows = self.findings.iter().map(|finding| {
             let Finding { subject, severity, found, .. } = finding;
-            [(*subject).to_owned(), severity.word().to_owned(), found.clone()]
+            [subject.to_string(), severity.word().to_owned(), found.clone()]
         });
         let mut text = table(["CAPABILITY", "RESULT", "FOUND"], rows);
         for Finding { subject, severity, means, fix, .. } in &self.findings {

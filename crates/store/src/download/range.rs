@@ -14,7 +14,7 @@ use crate::buffers::hashing;
 use crate::buffers::paired_hasher::Demand;
 use crate::download::get::Get;
 use crate::error::{Kind, StoreError};
-use crate::objects::etag::is_told;
+use crate::objects::etag::is_reported;
 use crate::transport::connect::Store;
 
 /// Fetches of a part before it counts as corrupt.
@@ -101,7 +101,7 @@ impl Store {
             .key(get.key.as_str())
             .range(format!("bytes={start}-{}", range.end - 1))
             .set_version_id(get.facts.version_id.clone())
-            .set_if_match(is_told(&get.facts.etag).then(|| get.facts.etag.clone()));
+            .set_if_match(is_reported(&get.facts.etag).then(|| get.facts.etag.clone()));
         let idle = self.settings.timeouts.idle;
         let mut answer = self.call_within(idle, "get", &get.key, call.send()).await?;
         let expected_range = format!("bytes {start}-{}/{}", range.end - 1, get.facts.size);

@@ -233,7 +233,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::objects::head::ObjectFacts;
+    use crate::objects::facts::ObjectFacts;
 
     #[test]
     fn a_sequence_is_read_range_by_range_without_empty_ones() {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
 
+use crate::overwrite::Overwrite;
 use crate::upload::part_splitter::Length;
-use crate::upload::put::{Overwrite, Put, Stored};
+use crate::upload::put::{Put, Stored};
 
 /// Settings of storing a stream as chunks.
 pub struct PutChunks<'a> {

@@ -19,7 +19,7 @@ pub struct FindingLine {
 impl FindingLine {
     pub fn of(finding: &Finding) -> FindingLine {
         FindingLine {
-            capability: finding.subject,
+            capability: finding.subject.as_str(),
             severity: finding.severity.word(),
             found: finding.found.clone(),
             means: finding.means.clone(),
