@@ -138,7 +138,7 @@ fn circle(graph: &Graph) -> Option<Vec<Module>> {
         done: &mut BTreeSet<Module>,
     ) -> Option<Vec<Module>> {
         if let Some(start) = way.iter().position(|module| module == at) {
-            return Some([&way[start..], &[at.clone()]].concat());
+            return Some([&way[start..], std::slice::from_ref(at)].concat());
         }
         if !done.insert(at.clone()) {
             return None;
