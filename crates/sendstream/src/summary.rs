@@ -5,7 +5,7 @@ use crate::protocol::Protocol;
 use crate::uuid::Uuid;
 
 /// The result of verifying a whole stream.
-pub type Verdict = Result<StreamSummary, StreamError>;
+pub type StreamVerdict = Result<StreamSummary, StreamError>;
 
 /// The content of a complete and valid stream.
 #[derive(Clone, Debug, PartialEq, Eq)]

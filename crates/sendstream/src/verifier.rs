@@ -16,10 +16,10 @@ use crate::crc::Crc;
 use crate::error::{CommandLocation, Defect, Location, StreamError};
 use crate::kind::Kind;
 use crate::protocol::Protocol;
-use crate::summary::{Snapshot, StreamSummary, Times, Unreceivable, Verdict};
+use crate::summary::{Snapshot, StreamSummary, StreamVerdict, Times, Unreceivable};
 
 const MAGIC: &[u8; 13] = b"btrfs-stream\0";
-/// Magic and version.
+/// The header of a stream: magic and version.
 const STREAM_HEADER_BYTES: usize = MAGIC.len() + 4;
 
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Verifier {
     }
 
     /// Returns the verdict after the last piece.
-    pub fn finish(self) -> Verdict {
+    pub fn finish(self) -> StreamVerdict {
         let command = match &self.state {
             State::Failed(err) => return Err(err.clone()),
             State::Ended => return Ok(self.summary()),

@@ -154,9 +154,9 @@ pub enum UploadError {
 /// The reason why a store cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("cannot read CA certificates from {path}; check `s3.ca_file`")]
+    #[error("read CA certificates from {path}; check `s3.ca_file`")]
     CaFile { path: String, source: std::io::Error },
-    #[error("CA certificates in {path}: {what}")]
+    #[error("read CA certificates from {path}: {what}; check `s3.ca_file`")]
     CaContent { path: String, what: String },
 }
 

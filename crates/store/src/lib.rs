@@ -38,7 +38,7 @@ mod transport;
 mod upload;
 
 pub use archive::state::{ArchiveState, Tier, is_archive};
-pub use archive::thaw::{Thaw, Thawed};
+pub use archive::thaw::{Thaw, ThawedObject};
 pub use buffers::buffer::Buffer;
 pub use buffers::pool::{Pool, PoolError, Share};
 pub use documents::{Document, PutDocument};

@@ -2,7 +2,7 @@
 
 use crate::crc::Crc;
 
-/// Length, kind, checksum.
+/// The header of a command: length, kind, checksum.
 pub(super) const COMMAND_HEADER_BYTES: usize = 4 + 2 + 4;
 
 /// A command of which only the header was read so far.

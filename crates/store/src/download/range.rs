@@ -11,7 +11,7 @@ use s3up_core::{Crc64Nvme, Sha256Digest};
 
 use crate::buffers::buffer::Buffer;
 use crate::buffers::hashing;
-use crate::buffers::paired_hasher::Demand;
+use crate::buffers::paired_hasher::DigestDemand;
 use crate::download::get::Get;
 use crate::error::{Kind, StoreError};
 use crate::objects::etag::is_reported;
@@ -23,7 +23,7 @@ const FETCHES_MAX: u32 = 2;
 /// A range that was fetched completely.
 pub(crate) struct FetchedRange {
     pub bytes: Bytes,
-    /// Only if the checksum of the whole object is verified.
+    /// `Some` if the checksum of the whole object is verified.
     pub crc64nvme: Option<Crc64Nvme>,
 }
 
@@ -33,7 +33,7 @@ impl Store {
         get: std::sync::Arc<Get>,
         range: Range<u64>,
         mut buffer: Buffer,
-        demand: Demand,
+        demand: DigestDemand,
     ) -> Result<FetchedRange, StoreError> {
         let expected = expected_sha256(&get, &range)?;
         for fetch in 1.. {

@@ -101,7 +101,7 @@ impl Store {
             WarningTimer { every: self.settings.timeouts.warn_every, warned: 0 };
         let mut attempt = 0;
         let mut in_a_row = (None, 0);
-        let mut interruption = Interruption::default();
+        let mut interruption = InterruptedWait::default();
         loop {
             let outcome = call().await;
             interruption.waiting = None;
@@ -137,19 +137,19 @@ impl Store {
 }
 
 /// A shorter wait needs no explanation.
-const INTERRUPTION_TOLD: Duration = Duration::from_secs(10);
+const INTERRUPTION_LOGGED: Duration = Duration::from_secs(10);
 
 /// Says what a call was waiting for if it is dropped meanwhile, as by SIGTERM.
 #[derive(Default)]
-struct Interruption {
+struct InterruptedWait {
     /// Time since the call began to fail, and its last error.
     waiting: Option<(Duration, String)>,
 }
 
-impl Drop for Interruption {
+impl Drop for InterruptedWait {
     fn drop(&mut self) {
         let Some((waited, err)) = &self.waiting else { return };
-        if *waited >= INTERRUPTION_TOLD {
+        if *waited >= INTERRUPTION_LOGGED {
             tracing::warn!(
                 event = "store_wait_interrupted",
                 waited_seconds = waited.as_secs(),

@@ -1,9 +1,9 @@
 //! The condition of a write: which headers carry it, and what replaces them where
 //! the server does not enforce them, or it is unknown whether it does.
 //!
-//! Then the key is looked at right before the write. That protects from every
-//! earlier write, and not from one in the same moment. A refusal of a condition
-//! that holds is no conflict: the key is looked at before anybody is blamed.
+//! Then the key is read right before the write. That protects from every earlier
+//! write, and not from one in the same moment. Some servers refuse a condition that
+//! holds, so the key is read before a refusal counts as a conflict.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use crate::upload::part_splitter::Length;
 pub struct Put {
     pub key: Key,
     pub length: Length,
-    /// As computed by [`s3up_core::part::part_bytes`].
+    /// Length of a part, from [`s3up_core::part::part_bytes`].
     pub part_bytes: u64,
     pub content_type: Option<String>,
     /// ASCII only. `sha256` is added if it is known in time.
