@@ -9,7 +9,6 @@ mod before_upload;
 mod check_stream;
 mod context;
 pub mod error;
-mod extremes;
 mod follow_up;
 pub mod journal;
 mod journal_writer;
@@ -19,6 +18,7 @@ pub mod observe_interrupted;
 pub mod planner;
 mod report;
 mod resend;
+mod unreceivable;
 mod upload;
 
 use s3up_core::error_chain;

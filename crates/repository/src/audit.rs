@@ -10,7 +10,7 @@ mod problem;
 use futures::StreamExt;
 use s3up_core::{Crc64Nvme, Key, error_chain};
 use s3up_store::{
-    Kind as StoreKind, ObjectFacts, Profile, Sse, StoreError, is_archive, is_etag_told,
+    Kind as StoreKind, ObjectFacts, Profile, Sse, StoreError, is_archive, is_etag_reported,
 };
 
 pub use self::problem::{Finding, Problem};
@@ -190,7 +190,7 @@ fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
     let crc = chunk.crc64nvme.as_deref().and_then(|text| Crc64Nvme::parse(text).ok());
     let (expected, found) = match (crc, found.crc64nvme, &chunk.etag) {
         (Some(expected), Some(found), _) => (expected.to_string(), found.to_string()),
-        (_, _, Some(etag)) if is_etag_told(etag) && is_etag_told(&found.etag) => {
+        (_, _, Some(etag)) if is_etag_reported(etag) && is_etag_reported(&found.etag) => {
             (bare(etag).to_owned(), bare(&found.etag).to_owned())
         }
         (_, _, Some(_) | None) => return Content::Unknown,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use btrfs_sendstream::StreamSummary;
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Chunk, ObjectFacts, Overwrite, UploadError, is_etag_told};
+use s3up_store::{Chunk, ObjectFacts, Overwrite, UploadError, is_etag_reported};
 use serde::Serialize;
 
 use crate::documents::{Bucket, is_conflict, is_refusal};
@@ -103,7 +103,7 @@ pub fn documents(
         kernel: Some(described.host.kernel.clone()),
         btrfs_progs: Some(described.host.btrfs_progs.clone()),
         node_bytes: described.node_bytes,
-        largest_xattr_bytes: facts.extremes.xattr.as_ref().map(|largest| largest.bytes),
+        largest_xattr_bytes: facts.unreceivable.xattr.as_ref().map(|largest| largest.bytes),
         stream_protocol: Some(facts.protocol.version()),
         needs_btrfs_progs: needed_btrfs_progs(facts.protocol.version()).map(str::to_owned),
         parent_received: described.parent_received,
@@ -120,7 +120,7 @@ fn chunk_record(chunk: &Chunk) -> ChunkRecord {
         key: chunk.key.as_str().to_owned(),
         size: facts.len,
         sha256: facts.sha256,
-        etag: Some(chunk.stored.etag.clone()).filter(|etag| is_etag_told(etag)),
+        etag: Some(chunk.stored.etag.clone()).filter(|etag| is_etag_reported(etag)),
         crc64nvme: Some(facts.crc64nvme.to_string()),
         part_size: Some(chunk.part_bytes),
     }

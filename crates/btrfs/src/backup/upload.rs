@@ -24,9 +24,9 @@ use tokio::sync::mpsc;
 use super::context::{Backup, Job};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
-use crate::backup::extremes;
 use crate::backup::journal_writer::{self, Writer};
 use crate::backup::resend::{self, Resend, SENDS_MAX};
+use crate::backup::unreceivable;
 use crate::plan::decide::Step;
 use crate::plan::observed::{Proof, StreamSettings};
 use crate::plan::resume::Resumption;
@@ -117,8 +117,8 @@ impl Backup {
         let chunks = uploaded?;
         let facts = facts.ok_or(Failure::Unfinished)?;
         check_stream::check(&job.backup, &job.step, &facts)?;
-        let node_bytes = extremes::node_bytes(&snapshot);
-        extremes::warn(&job.subvolume.name, &facts, node_bytes);
+        let node_bytes = unreceivable::node_bytes(&snapshot);
+        unreceivable::warn(&job.subvolume.name, &facts, node_bytes);
         let described = StreamDescription {
             backup: &job.backup,
             snapshot_path: snapshot.to_string_lossy().into_owned(),

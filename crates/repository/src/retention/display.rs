@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Blocked, Decision};
+use super::decision::{Blocked, Decision};
 use crate::catalogue::Unrestorable;
 use crate::stamp::seconds;
 

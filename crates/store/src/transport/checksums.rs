@@ -123,9 +123,9 @@ impl Checksums {
         if before != checksum as u8 && is_unverified {
             tracing::warn!(
                 event = "store_checksum_unverified",
-                "S3 does not verify CRC64NVME checksums; signing payloads, which not every server \
-                 compares with the body: `doctor` (btrfs-to-s3) and `check-config --online` \
-                 (s3up-server) find out"
+                "this server does not verify CRC64NVME checksums; signing payloads instead. Not every \
+                 server verifies these: check with `btrfs-to-s3 doctor` or `s3up-server check-config \
+                 --online`"
             );
         }
     }

@@ -101,8 +101,8 @@ impl Store {
             WarningTimer { every: self.settings.timeouts.warn_every, warned: 0 };
         let mut attempt = 0;
         let mut in_a_row = (None, 0);
-        let told_after = self.settings.timeouts.warn_every.min(INTERRUPTION_TOLD);
-        let mut interruption = Interruption { told_after, waiting: None };
+        let logged_after = self.settings.timeouts.warn_every.min(INTERRUPTION_LOGGED);
+        let mut interruption = InterruptedWait { logged_after, waiting: None };
         loop {
             let outcome = call().await;
             interruption.waiting = None;
@@ -138,19 +138,19 @@ impl Store {
 }
 
 /// A shorter wait needs no explanation.
-const INTERRUPTION_TOLD: Duration = Duration::from_secs(10);
+const INTERRUPTION_LOGGED: Duration = Duration::from_secs(10);
 
 /// Says what a call was waiting for if it is dropped meanwhile, as by SIGTERM.
-struct Interruption {
-    told_after: Duration,
+struct InterruptedWait {
+    logged_after: Duration,
     /// Time since the call began to fail, and its last error.
     waiting: Option<(Duration, String)>,
 }
 
-impl Drop for Interruption {
+impl Drop for InterruptedWait {
     fn drop(&mut self) {
         let Some((waited, err)) = &self.waiting else { return };
-        if *waited >= self.told_after {
+        if *waited >= self.logged_after {
             tracing::warn!(
                 event = "store_wait_interrupted",
                 waited_seconds = waited.as_secs(),

@@ -16,8 +16,7 @@ use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::parts::{PartListed, PartSent, limit_met};
-use crate::upload::put::{Facts, Put};
-use crate::upload::staged::WriteAnswer;
+use crate::upload::put::{Facts, Put, WriteAnswer};
 
 /// Time for which aborting an upload is retried; after that a sweep aborts it.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);

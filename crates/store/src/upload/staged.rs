@@ -18,8 +18,8 @@ use tokio::io::AsyncRead;
 
 use crate::buffers::hashing::{self, Digests};
 use crate::error::{Kind, StoreError, UploadError};
-use crate::objects::etag::{is_told, untold};
-use crate::objects::head::ObjectFacts;
+use crate::objects::etag::{is_reported, substitute};
+use crate::objects::facts::ObjectFacts;
 use crate::transport::capabilities::ConditionalCall;
 use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
@@ -28,7 +28,7 @@ use crate::upload::multipart::Multipart;
 use crate::upload::part_sender::{PartSender, SentParts, Slots};
 use crate::upload::part_splitter::{Boundary, BufferWait, Part, PartSplitter, SplitError};
 use crate::upload::parts::PartSent;
-use crate::upload::put::{Facts, Put, Stored};
+use crate::upload::put::{Facts, Put, Stored, WriteAnswer};
 
 /// The version ID that means that there is none.
 const NULL: &str = "null";
@@ -47,13 +47,6 @@ pub struct StagedUpload {
 pub(crate) enum Body {
     Whole(Bytes),
     Parts(Multipart, Vec<PartSent>),
-}
-
-/// Facts about the new object in the answer to a successful PUT or completion.
-#[derive(Debug)]
-pub(crate) struct WriteAnswer {
-    pub etag: Option<String>,
-    pub version_id: Option<String>,
 }
 
 impl Store {
@@ -183,7 +176,8 @@ impl Store {
     /// succeeded, so a HEAD that fails or shows another object leaves the ETag untold.
     pub(crate) async fn stored(&self, put: &Put, facts: &Facts, answer: WriteAnswer) -> Stored {
         let WriteAnswer { etag, version_id } = answer;
-        let is_whole = etag.as_deref().is_some_and(is_told) && version_id.as_deref() != Some(NULL);
+        let is_whole =
+            etag.as_deref().is_some_and(is_reported) && version_id.as_deref() != Some(NULL);
         if let (true, Some(etag)) = (is_whole, etag) {
             return Stored { facts: *facts, etag, version_id };
         }
@@ -199,12 +193,12 @@ impl Store {
             Err(err) => error_chain(&err),
         };
         tracing::debug!(
-            event = "stored_etag_unseen",
+            event = "stored_etag_unknown",
             key = %put.key,
             "stored, but the ETag is not known: {unseen}"
         );
         let (crc64nvme, sha256) = (Some(facts.crc64nvme), Some(facts.sha256));
-        let etag = untold(facts.len, SystemTime::UNIX_EPOCH, crc64nvme, sha256);
+        let etag = substitute(facts.len, SystemTime::UNIX_EPOCH, crc64nvme, sha256);
         Stored { facts: *facts, etag, version_id }
     }
 
@@ -228,7 +222,7 @@ impl Store {
         self.checksums.answered(header, echoed.is_some());
         match echoed {
             Some(echoed) if echoed != sent.to_string() => {
-                let what = format!("CRC64NVME mismatch: sent {sent}, S3 answered {echoed}");
+                let what = format!("CRC64NVME: expected {sent}, found {echoed}");
                 Err(StoreError::new(op, key, Kind::Corrupt).with_cause(what))
             }
             _ => Ok(()),

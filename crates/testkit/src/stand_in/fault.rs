@@ -50,8 +50,8 @@ pub enum BtrfsFault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitAs {
-    /// With 0.
+    /// Exits with 0.
     Success,
-    /// With 1.
+    /// Exits with 1.
     Failure,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use s3up_cli::table;
 use s3up_core::{Count, Key, Size};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::retention::window::Window;
+use s3up_repository::retention::Window;
 use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
