@@ -1,5 +1,4 @@
-//! The checks of the bucket that come before the first upload, and again at a reload: whether it
-//! can be reached, keeps versions, and enforces `overwrite: never`.
+//! Repeats the checks of the bucket (`start_checks`) until S3 answers.
 //!
 //! If S3 does not answer, the gateway starts, is not ready, and repeats the checks until S3 does.
 //! Until then it refuses uploads: it cannot know which guarantees hold. What a repetition cannot
@@ -8,19 +7,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use s3up_core::{ClientName, Code, KeyPrefix, error_chain};
-use s3up_store::{Condition, Conditions, Kind, Store, Versioning};
+use s3up_core::{Code, KeyPrefix, error_chain};
+use s3up_store::Kind;
 
-use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
-use crate::gateway::{Gateway, StartError};
+use crate::clock::CLOCK;
+use crate::gateway::Gateway;
 use crate::live::Live;
-use crate::online;
 use crate::outage::Outage;
 use crate::refusal::Refusal;
-use crate::stopwatch::Stopwatch;
+use crate::server_checks::warn_of_lost_settings;
+use crate::start_checks::{check_overwrite, check_versioning};
+use crate::start_error::StartError;
 
-/// Time for which the first requests to the bucket are retried at start.
-pub(crate) const START_RETRY_FOR: Duration = Duration::from_secs(5);
 /// Pause between two attempts to reach S3 after that.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 
@@ -57,7 +55,7 @@ pub(crate) async fn check(
     let versioning = store.probe(prefix, retry_for).await?;
     check_versioning(versioning, store.bucket(), *require_versioning)?;
     check_overwrite(store, clients, prefix).await;
-    online::warn_of_lost_settings(store, prefix).await;
+    warn_of_lost_settings(store, prefix).await;
     Ok(())
 }
 
@@ -74,7 +72,7 @@ pub(crate) fn may_recover(kind: Kind) -> bool {
 
 /// Repeats the checks until they succeed.
 pub(crate) async fn check_until_reached(gateway: Gateway) {
-    let (began, mut outage, mut last) = (Stopwatch::start(), Outage::default(), String::new());
+    let (began, mut outage, mut last) = (CLOCK.start(), Outage::default(), String::new());
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
         match gateway.check_bucket(Duration::ZERO).await {
@@ -113,108 +111,5 @@ pub(crate) fn log_unreached(err: &StartError) {
             "S3 answers, but the gateway cannot use the bucket; it refuses uploads until this is \
              corrected"
         );
-    }
-}
-
-/// Warns if the bucket keeps no versions, or refuses to start if they are
-/// required.
-pub(crate) fn check_versioning(
-    versioning: Versioning,
-    bucket: &str,
-    required: bool,
-) -> Result<(), StartError> {
-    let (state, consequence) = match versioning {
-        Versioning::Enabled => return Ok(()),
-        Versioning::Off => ("off", "overwritten files cannot be recovered"),
-        Versioning::Unknown => {
-            ("unknown", "S3 did not report it, so overwritten files may not be recoverable")
-        }
-    };
-    let bucket = bucket.to_owned();
-    if required {
-        return Err(StartError::Versioning { bucket, state });
-    }
-    tracing::warn!(event = "versioning_off", bucket, "bucket versioning is {state}: {consequence}");
-    Ok(())
-}
-
-/// Degree to which `overwrite: never` holds on a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OverwriteNever {
-    Enforced,
-    /// The gateway looks at the path before a write that the server does not check.
-    ByOneGateway,
-    Unknown,
-}
-
-/// Decides from both calls that make a file visible: short files are one PUT, and
-/// longer ones a completed multipart upload.
-fn overwrite_never(conditions: Conditions) -> OverwriteNever {
-    let Conditions { put_if_none_match: put, complete_if_none_match: complete, .. } = conditions;
-    match (put, complete) {
-        (put, _) if put.is_broken() => OverwriteNever::ByOneGateway,
-        (Condition::Unknown, _) | (_, Condition::Unknown) => OverwriteNever::Unknown,
-        (_, complete) if complete.is_enforced() => OverwriteNever::Enforced,
-        _ => OverwriteNever::ByOneGateway,
-    }
-}
-
-/// Warns if `overwrite: never` is configured and S3 does not enforce it. The probe may write a
-/// small object, so it runs only if a client needs it.
-async fn check_overwrite(store: &Store, clients: &Clients, prefix: &KeyPrefix) {
-    let Some(client) = client_with_condition(clients) else { return };
-    let conditions = store.probe_completions(prefix, START_RETRY_FOR).await;
-    match overwrite_never(conditions) {
-        OverwriteNever::Enforced => {}
-        OverwriteNever::ByOneGateway => tracing::warn!(
-            event = "overwrite_never_by_one_gateway",
-            %client,
-            "this S3 server does not honour If-None-Match in every write; the gateway looks at the \
-             path before, which is safe only while no other gateway writes below this prefix"
-        ),
-        OverwriteNever::Unknown => tracing::warn!(
-            event = "overwrite_never_not_verified",
-            %client,
-            "cannot verify that this S3 server honours If-None-Match; the gateway also looks at \
-             the path before each upload, which is safe without the condition only while no \
-             other gateway writes below this prefix"
-        ),
-    }
-}
-
-fn client_with_condition(clients: &Clients) -> Option<ClientName> {
-    let needs_condition = |policy: &&ClientPolicy| {
-        policy.overwrite == Overwrite::Never && policy.rights.contains(&Right::Upload)
-    };
-    clients.policies().find(needs_condition).map(|policy| policy.name.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn overwrite_never_needs_the_condition_of_both_calls() {
-        use Condition::{Honoured, Ignored, NeverHolds, Refused, Unknown};
-        #[rustfmt::skip]
-        let cases = [
-            // PUT      completion  result
-            (Honoured,  Honoured,   OverwriteNever::Enforced),
-            (Honoured,  Ignored,    OverwriteNever::ByOneGateway),
-            (Honoured,  Refused,    OverwriteNever::ByOneGateway),
-            (Honoured,  NeverHolds, OverwriteNever::ByOneGateway),
-            (Ignored,   Honoured,   OverwriteNever::ByOneGateway),
-            (Refused,   Unknown,    OverwriteNever::ByOneGateway),
-            (Honoured,  Unknown,    OverwriteNever::Unknown),
-            (Unknown,   Honoured,   OverwriteNever::Unknown),
-        ];
-        for (put, complete, want) in cases {
-            let conditions = Conditions {
-                put_if_none_match: put,
-                complete_if_none_match: complete,
-                ..Conditions::default()
-            };
-            assert_eq!(overwrite_never(conditions), want, "{put:?} {complete:?}");
-        }
     }
 }

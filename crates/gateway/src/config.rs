@@ -6,7 +6,6 @@ mod database;
 mod fixed;
 mod raw;
 mod s3;
-mod summary;
 #[cfg(test)]
 mod tests;
 

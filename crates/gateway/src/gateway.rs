@@ -8,21 +8,23 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::{Part, Readiness};
 use s3up_core::{Code, Key, KeyPrefix, RemotePath};
-use s3up_store::{ConnectError, Store, StoreError};
+use s3up_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bucket::{self, BucketChecked};
 use crate::clients::Client;
+use crate::clock::CLOCK;
 use crate::config::Config;
+use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
-use crate::database::{Database, DatabaseError};
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
 use crate::reload::ReloadStatus;
 use crate::request::json_memory::JsonMemory;
-use crate::stopwatch::CLOCK;
+use crate::start_checks::PROBE_RETRY_FOR;
+use crate::start_error::StartError;
 use crate::tls::Certificate;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
@@ -49,30 +51,13 @@ struct Shared {
     closing: CancellationToken,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("connect to S3")]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Probe(#[from] StoreError),
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error("generate a random name for this run")]
-    Random(#[from] getrandom::Error),
-    #[error(
-        "bucket {bucket}: versioning is {state}, but `s3.require_versioning` is true; \
-         enable versioning on the bucket"
-    )]
-    Versioning { bucket: String, state: &'static str },
-}
-
 impl Gateway {
     /// Connects to S3, checks the bucket and opens the database. If S3 does not answer, the
     /// gateway starts all the same, and checks the bucket until it does.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
         let (database, prefix) = (config.database.clone(), config.prefix.clone());
         let live = Live::connect(config).await?;
-        let checked = bucket::check(&live, &prefix, bucket::START_RETRY_FOR).await;
+        let checked = bucket::check(&live, &prefix, PROBE_RETRY_FOR).await;
         let is_checked = match checked {
             Ok(()) => true,
             Err(err) if bucket::may_pass(&err) => {

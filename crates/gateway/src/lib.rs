@@ -13,13 +13,13 @@
 
 mod bucket;
 mod clients;
+mod clock;
+pub mod commands;
 pub mod config;
 mod database;
 mod gateway;
 mod handlers;
-pub mod keygen;
 mod live;
-mod online;
 mod outage;
 mod readiness;
 mod refusal;
@@ -27,14 +27,15 @@ mod reload;
 mod renewal;
 mod request;
 mod server;
-mod stopwatch;
+mod server_checks;
+mod start_checks;
+mod start_error;
 mod tls;
 mod uploads;
 
-pub use config::{Config, ConfigFiles};
+pub use config::Config;
 pub use database::{DatabaseError, DatabaseSettings, Location};
-pub use gateway::{Gateway, StartError};
-pub use online::{Online, check_online};
-pub use reload::{ReloadSource, Reloader};
+pub use gateway::Gateway;
 pub use server::{SHUTDOWN_GRACE, ServeOptions, serve};
+pub use start_error::StartError;
 pub use tls::{TlsError, TlsFiles};

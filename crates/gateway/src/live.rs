@@ -9,7 +9,7 @@ use s3up_store::Store;
 
 use crate::clients::Clients;
 use crate::config::Config;
-use crate::gateway::StartError;
+use crate::start_error::StartError;
 
 pub(crate) struct Live {
     pub store: Store,

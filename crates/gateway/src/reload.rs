@@ -19,9 +19,11 @@ use tokio::signal::unix::Signal;
 
 use crate::bucket;
 use crate::config::{Config, ConfigFiles, FixedSettings};
-use crate::gateway::{Gateway, StartError};
+use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::renewal;
+use crate::start_checks::check_versioning;
+use crate::start_error::StartError;
 use crate::tls;
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 
@@ -193,7 +195,7 @@ async fn check_store(
 ) -> Result<(), ReloadError> {
     let err = match store.probe(prefix, PROBE_RETRY_FOR).await {
         Ok(versioning) => {
-            return bucket::check_versioning(versioning, store.bucket(), require_versioning)
+            return check_versioning(versioning, store.bucket(), require_versioning)
                 .map_err(ReloadError::Bucket);
         }
         Err(err) => err,

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use s3up_core::Stopwatch;
 use s3up_store::Share;
 use tokio::sync::Semaphore;
 
 use super::request_rate::RequestRate;
+use crate::clock::CLOCK;
 use crate::request::json_memory::JsonShare;
-use crate::stopwatch::Stopwatch;
 
 #[derive(Debug)]
 pub(crate) struct Resources {
@@ -40,7 +41,7 @@ impl Resources {
             report: Arc::new(Semaphore::new(1)),
             uploads: Arc::default(),
             rate: Mutex::default(),
-            running: Stopwatch::start(),
+            running: CLOCK.start(),
         }
     }
 

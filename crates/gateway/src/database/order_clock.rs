@@ -52,16 +52,18 @@ impl OrderClock {
     ) -> sqlx::Result<OrderClock> {
         let row = connection.fetch_one("SELECT max(written_at) AS last FROM batches").await?;
         let last: Option<Millis> = row.try_get("last")?;
-        let measured = match location {
-            Location::Sqlite(_) => own,
+        let after = |elapsed| last.map(|last| OrderClock::new(last.saturating_add(1), elapsed));
+        let (measured, limit) = match location {
+            // Earlier runs have ended, so all of this run is later than what they wrote.
+            Location::Sqlite(_) => (own, after(Duration::ZERO)),
+            // Other gateways run at the same time.
             Location::Postgres(_) => {
                 let now =
                     "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS now";
                 let now = connection.fetch_one(now).await?.try_get("now")?;
-                OrderClock::new(now, elapsed())
+                (OrderClock::new(now, elapsed()), after(elapsed()))
             }
         };
-        let limit = last.map(|last| OrderClock::new(last.saturating_add(1), elapsed()));
         Ok(limit.map_or(measured, |limit| measured.at_least(limit)))
     }
 }

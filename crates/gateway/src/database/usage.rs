@@ -1,10 +1,10 @@
-//! How much each client has stored, for its quota.
+//! The bytes that each client has stored, for its quota.
 //!
 //! The database has the totals of all gateways. What this gateway has stored and not written yet,
 //! and what its uploads in progress may still store, is added here. So of two gateways on one
 //! database each may miss what the other stored within the last seconds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +45,23 @@ impl Usage {
     /// Sets the total that the database has at `now`.
     pub(super) fn set_total(&self, client: &ClientName, bytes: i64, now: Duration) {
         self.lock().entry(client.clone()).or_default().total = Some((bytes, now));
+    }
+
+    /// Sets the totals that the database has after a batch, which `changes` are a part of now.
+    pub(super) fn committed(
+        &self,
+        totals: Vec<(ClientName, i64)>,
+        changes: &BTreeMap<ClientName, i64>,
+        now: Duration,
+    ) {
+        // At once: a request may not see a change in both numbers.
+        let mut clients = self.lock();
+        for (client, bytes) in totals {
+            clients.entry(client).or_default().total = Some((bytes, now));
+        }
+        for (client, change) in changes {
+            clients.entry(client.clone()).or_default().unwritten -= change;
+        }
     }
 
     /// Adds the change of the total by a record that was handed to the writer.
@@ -116,6 +133,8 @@ mod tests {
         assert_eq!(usage.reserve(&web, 100, 4).err(), Some(3));
         drop(held);
         assert_eq!(usage.left(&web, 100), Some(53));
+        usage.committed(vec![(web.clone(), 47)], &[(web.clone(), 7)].into(), second);
+        assert_eq!(usage.left(&web, 100), Some(53), "the same after it is written");
         usage.add_unwritten(&web, -90);
         assert_eq!(usage.left(&web, 100), Some(100));
         assert_eq!(usage.left(&web, 10), Some(10), "a lower quota after a reload");

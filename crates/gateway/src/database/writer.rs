@@ -194,12 +194,7 @@ impl Writer {
         let written = write(&mut connection, &id, batch, order_clock, now).boxed();
         let totals = in_time(WRITE_WAIT_MAX, written, DatabaseError::Write).await?;
         self.connection = Some(connection);
-        for (client, bytes) in totals {
-            self.usage.set_total(&client, bytes, self.running.elapsed());
-        }
-        for (client, change) in &batch.changes {
-            self.usage.add_unwritten(client, -change);
-        }
+        self.usage.committed(totals, &batch.changes, self.running.elapsed());
         self.unwritten.remove(batch.files.keys());
         Ok(())
     }

@@ -40,6 +40,8 @@ pub(super) fn decide(
             Ok(Decision::Write(Condition::Only { etag: found.etag.clone() }))
         }
         Overwrite::Never if has_same_content => Ok(Decision::Unchanged),
+        // The content may be the same: that is known at the end, when S3 refuses to replace it.
+        Overwrite::Never if announced.sha256.is_none() => Ok(Decision::Write(Condition::Never)),
         Overwrite::Never => {
             let what = "this path holds another file, which may not be overwritten";
             Err(Refusal::new(Code::Exists, what))
@@ -50,6 +52,8 @@ pub(super) fn decide(
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
+
+    use s3up_core::Sha256Digest;
 
     use super::Condition::{Allowed, Never, Only};
     use super::Decision::{Unchanged, Write};
@@ -80,11 +84,21 @@ mod tests {
         ];
         for (stored, same, overwrite, is_hot, want) in cases {
             let found = stored.map(facts);
-            let announced = FileMetadata { is_hot, ..FileMetadata::default() };
+            let sha256 = Some(Sha256Digest::of(b""));
+            let announced = FileMetadata { is_hot, sha256, ..FileMetadata::default() };
             let got = decide(found.as_ref(), same, overwrite, &announced);
             let got = got.map_err(|refusal| refusal.code);
             assert_eq!(got, want, "stored hot: {stored:?}, same: {same}, {overwrite}, {is_hot}");
         }
+    }
+
+    #[test]
+    fn without_a_digest_s3_decides_at_the_end() {
+        let decide = |found: &ObjectFacts| {
+            decide(Some(found), false, Overwrite::Never, &FileMetadata::default()).unwrap()
+        };
+        assert_eq!(decide(&facts(false)), Write(Never));
+        assert_eq!(decide(&facts(true)), Write(Only { etag: "\"e\"".to_owned() }));
     }
 
     fn facts(is_hot: bool) -> ObjectFacts {

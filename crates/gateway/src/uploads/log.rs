@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
+use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath, Stopwatch};
 use s3up_store::{ObjectFacts, Stored};
 
 use super::metadata::{self, FileMetadata};
 use crate::database::Database;
 use crate::database::record::{CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord};
 use crate::refusal::Refusal;
-use crate::stopwatch::Stopwatch;
 
 /// The database, as uploads need it.
 #[derive(Clone)]

@@ -24,7 +24,7 @@ async fn a_long_file_that_announced_no_digest_is_unchanged_the_next_time() {
     world.stop().await;
 }
 
-/// What the catalogue knows is about one version, not about the path.
+/// An entry of the catalogue is about one version, not about the path.
 #[tokio::test]
 async fn a_file_that_was_replaced_past_the_gateway_is_not_unchanged() {
     let world = World::start().await;

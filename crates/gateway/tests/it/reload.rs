@@ -285,6 +285,10 @@ async fn renewed_s3_credentials_are_used_also_by_an_upload_in_progress() {
         let upload = put(&gateway, "running.jpg", OTHER_KEY).header("repr-digest", digest);
         let upload = tokio::spawn(upload.body(body).send());
         world.s3.faults().called(Op::HeadObject, heads + 1).await;
+        // Another request to S3, so that the answer to this one has arrived as well: a request that
+        // runs while the credentials change is refused.
+        let exists = reqwest::Client::new().get(format!("{}/exists?path=a", gateway.url));
+        assert_eq!(status(exists.bearer_auth(KEY)).await, 200, "{kind:?}");
 
         // The server with the old secret is gone; the new one has the same data.
         let listen = world.s3.endpoint().strip_prefix("http://").unwrap().parse().unwrap();

@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn credentials_are_issued_again_before_they_end() {
-        let minutes = |count| Some(Duration::from_secs(60 * count));
+        let minutes = |count: u64| Some(Duration::from_secs(60 * count));
         #[rustfmt::skip]
         let cases = [
             // lifetime   issued at most  first      second

@@ -1,0 +1,27 @@
+//! The command line of `s3up-server`: arguments, commands, and everything they print.
+//!
+//! Each command has a file; [`Args`] is what clap parses. Nothing outside this
+//! directory prints.
+
+mod args;
+mod check_config;
+mod exit_code;
+mod keygen;
+mod serve;
+mod show;
+
+use s3up_cli::Exit;
+
+pub use self::args::Args;
+use self::args::Command;
+use crate::config::ConfigFiles;
+
+/// Runs the command that `args` name.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let files = ConfigFiles { config: args.config, env: args.env_file };
+    match args.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(files, args.log),
+        Command::CheckConfig { online } => check_config::run(&files, args.log, online),
+        Command::Keygen { name } => keygen::run(name.as_ref()),
+    }
+}
