@@ -6,6 +6,7 @@
 mod args;
 mod check_config;
 mod get;
+mod retry;
 mod run;
 mod scan;
 mod show;
@@ -37,7 +38,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             Command::Run => run::run(config, &args.config).await,
             Command::Scan => scan::run(config, &args.config).await,
             Command::Get { path, output } => get::run(config, &path, output).await,
-            Command::Status { json } => status::run(config, json).await,
+            Command::Status { path, check, max_age, json } => {
+                let request = status::Request { path, check: check.then_some(max_age), json };
+                status::run(config, request).await
+            }
+            Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),
         }
     });

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use jiff::civil::Time;
 use reqwest::Url;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Source};
 use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
 
 pub use self::raw::Raw;
-use self::raw::{OnMaxAttempts, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use self::raw::{OnMaxAttempts, RawReport, RawScan, RawServer, RawStability, RawUpload, RawWatch};
 use crate::files::watch::{Watch, WatchIndex};
 use crate::gateway::client::GatewayAccess;
 use crate::settling;
@@ -44,6 +45,8 @@ pub struct Config {
     pub retry: retry::RetryPolicy,
     pub lanes: queue::LaneLimits,
     pub file_bytes_max: Option<u64>,
+    /// Time of day (UTC) from which the day before is reported.
+    pub report_time: Time,
     /// Digest of the settings that decide whether the gateway accepts a file. If it
     /// changes, refused files are retried.
     pub fingerprint: String,
@@ -73,6 +76,7 @@ impl Config {
             retry: retry(&raw.upload, &source)?,
             lanes: lanes(&raw.upload, &source)?,
             file_bytes_max,
+            report_time: report_time(&raw.report, &source)?,
         })
     }
 
@@ -259,6 +263,13 @@ fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigEr
         short: raw.concurrent,
         long: raw.concurrent.div_ceil(4),
         short_bytes_max: queue::SHORT_BYTES_MAX,
+    })
+}
+
+fn report_time(raw: &RawReport, source: &Source) -> Result<Time, ConfigError> {
+    Time::strptime("%H:%M", &raw.time).map_err(|_| {
+        let what = format_args!("expected a time like 00:10, found {:?}", raw.time);
+        source.invalid("report.time", what)
     })
 }
 

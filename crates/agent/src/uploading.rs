@@ -1,7 +1,8 @@
 //! Uploading: which file is next, how it is sent, and when it is retried.
 
 pub mod circuit_breaker;
-mod classify;
+pub mod classify;
+pub mod concurrency;
 mod content;
 pub mod outcome;
 pub mod queue;

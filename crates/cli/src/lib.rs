@@ -19,6 +19,7 @@ mod log;
 mod one_line;
 pub mod progress;
 mod secret;
+mod service;
 mod shutdown;
 mod table;
 
@@ -28,5 +29,6 @@ pub use file_mode::is_open_to_all_users;
 pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use one_line::one_line;
 pub use secret::Secret;
+pub use service::{ServiceState, feed_watchdog, notify};
 pub use shutdown::{ShutdownSignal, Signal, wait_for_shutdown};
 pub use table::table;

@@ -21,6 +21,8 @@ pub struct Raw {
     #[serde(default)]
     pub upload: RawUpload,
     #[serde(default)]
+    pub report: RawReport,
+    #[serde(default)]
     pub log: RawLog,
 }
 
@@ -81,6 +83,12 @@ pub struct RawUpload {
     pub max_file_size_mb: Option<u64>,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawReport {
+    pub time: String,
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RawLog {
@@ -111,6 +119,12 @@ impl Default for RawUpload {
             concurrent: 8,
             max_file_size_mb: None,
         }
+    }
+}
+
+impl Default for RawReport {
+    fn default() -> RawReport {
+        RawReport { time: "00:10".to_owned() }
     }
 }
 

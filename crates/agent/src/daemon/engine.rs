@@ -12,6 +12,7 @@ mod state;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures::FutureExt;
@@ -21,14 +22,15 @@ use tokio::task::JoinError;
 pub(super) use self::state::{Engine, EngineOptions, Mode, Parts};
 use self::state::{TaskResult, UploadResult};
 use super::log_events;
-use super::summary::Summary;
+use super::summary::{Ending, Summary};
 use crate::clock;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::settling::{FileEvent, Now};
-use crate::states::decide::{FilePolicy, RetryProblems, UploadExisting};
+use crate::states::decide::{FilePolicy, RetryProblems};
+use crate::states::existing_files::{confirm_before_ns, upload_existing};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
@@ -75,7 +77,8 @@ impl Engine {
     /// True if a scan may send more files.
     pub(super) fn has_room(&self) -> bool {
         let backlog = self.wheel.len() + self.queue.len();
-        !self.stopping && (self.gave_up || backlog < BACKLOG_MAX)
+        // The scan that says whether uploads may start is never kept waiting.
+        !self.stopping && (self.gave_up || self.scans.undecided || backlog < BACKLOG_MAX)
     }
 
     /// Takes the news that the change of a file is in the database.
@@ -119,10 +122,11 @@ impl Engine {
         self.queue.release_delayed(now);
         while !self.stopping
             && !self.gave_up
+            && !self.waits_for_origin()
             && self.queue.recording_count() < RECORDING_MAX
             && self.breaker.allows(now)
         {
-            let Some(job) = self.queue.start_next() else { return };
+            let Some(job) = self.queue.start_next(self.concurrency.limit()) else { return };
             let Some(permit) = self.breaker.try_start(now) else { return };
             self.start_upload(job, permit);
         }
@@ -169,9 +173,14 @@ impl Engine {
         }
     }
 
-    pub(super) fn end(mut self) -> Summary {
+    /// Ends the tasks that still run and returns the summary.
+    pub(super) async fn end(mut self) -> Summary {
+        self.tasks.shutdown().await;
         let waiting = self.wheel.len() + self.queue.len();
         self.summary.pending += waiting as u64;
+        if matches!(self.mode, Mode::Once) {
+            self.summary.check_account(waiting as u64);
+        }
         self.summary.gave_up = self.gave_up;
         log_events::stopped(self.summary.pending);
         self.summary
@@ -189,7 +198,22 @@ impl Engine {
         }
     }
 
+    /// Takes requests of `s3up retry`.
+    pub(super) fn retry(&mut self, local_paths: Vec<String>, now: Instant) {
+        for local_path in local_paths {
+            let name = self
+                .watches
+                .iter()
+                .find_map(|watch| watch.path_of(&local_path).map(|path| watch.name(&path)));
+            if let Some(name) = name {
+                self.file_event(name, FileEvent::Changed, now);
+            }
+            self.change(Change::RetryTaken { local_path });
+        }
+    }
+
     fn file_event(&mut self, name: Name, event: FileEvent, now: Instant) {
+        self.note_activity();
         if self.queue.note_change(&name) == ChangeNoted::NotInFlight {
             self.wheel.note_event(name, event, now);
         }
@@ -197,8 +221,18 @@ impl Engine {
 
     /// Ends the work on a file. If it changed meanwhile, it has to settle again.
     fn finish(&mut self, name: &Name, now: Instant) {
+        let ending = self.endings.remove(name);
         if self.queue.finish(name) {
             self.wheel.note_event(name.clone(), FileEvent::Changed, now);
+        } else if let Some(ending) = ending {
+            self.summary.ended(ending);
+        }
+    }
+
+    /// Notes how the file ends, for the account of `s3up scan`. The daemon has `status`.
+    fn ends_as(&mut self, name: &Name, ending: Ending) {
+        if matches!(self.mode, Mode::Once) {
+            self.endings.insert(name.clone(), ending);
         }
     }
 
@@ -209,16 +243,17 @@ impl Engine {
             path: job.key.path.clone(),
             identity: job.identity,
             policy: self.policy(watch.index),
-            failures: job.failures,
+            failures: job.failures.count,
+            root: self.scanned_roots.get(usize::from(watch.index)).copied().flatten(),
             mode: if job.hot { UploadMode::Hot } else { UploadMode::Settled },
         };
-        let uploader = self.uploader.clone();
+        let (uploader, epoch) = (self.uploader.clone(), self.concurrency.epoch());
         self.tasks.spawn(async move {
             let start = clock::timer_now();
             let upload = AssertUnwindSafe(uploader.upload(&task)).catch_unwind();
             let outcome = upload.await.unwrap_or_else(|_| Outcome::panicked());
             let took = clock::timer_now().saturating_duration_since(start);
-            TaskResult::Uploaded(Box::new(UploadResult { job, permit, outcome, took }))
+            TaskResult::Uploaded(Box::new(UploadResult { job, permit, epoch, outcome, took }))
         });
     }
 
@@ -241,23 +276,28 @@ impl Engine {
     }
 
     fn change(&mut self, change: Change) {
+        self.note_activity();
         self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
     }
 
     fn agent_state(&mut self, key: &'static str, value: String) {
-        self.change(Change::AgentState { key, value });
+        let change = Change::AgentState { key, value };
+        self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
+    }
+
+    /// Has the files counted again for the next heartbeat.
+    fn note_activity(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     fn policy(&self, index: WatchIndex) -> FilePolicy {
-        let existing = self.existing.get(usize::from(index)).copied();
+        let state = self.states.get(usize::from(index));
         FilePolicy {
-            upload_existing: existing.unwrap_or(UploadExisting::BaselineIsComplete),
+            upload_existing: upload_existing(self.options.upload_existing, state),
+            confirm_before_ns: confirm_before_ns(state),
             bytes_max: self.options.file_bytes_max,
             config: self.options.fingerprint.clone(),
-            retry_problems: match self.mode {
-                Mode::Daemon { .. } => RetryProblems::Transient,
-                Mode::Once => RetryProblems::All,
-            },
+            retry_problems: RetryProblems::Now,
         }
     }
 

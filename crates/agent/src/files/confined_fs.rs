@@ -31,6 +31,9 @@ pub struct Root {
     pub inode: u64,
 }
 
+/// Device and inode of the root of a watch.
+pub type RootId = (u64, u64);
+
 /// Type of a directory entry as the listing reports it (`d_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypeHint {
@@ -46,6 +49,10 @@ impl Root {
         let fd = openat(CWD, path, flags, Mode::empty())?;
         let stat = fstat(&fd)?;
         Ok(Root { fd, device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    pub fn id(&self) -> RootId {
+        (self.device, self.inode)
     }
 
     /// Opens a directory to list it. Fails with `EXDEV` if the path crosses a mount

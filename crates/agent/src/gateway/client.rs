@@ -11,7 +11,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderVa
 use reqwest::{Body, Certificate, RequestBuilder, Response, Url, redirect};
 use s3up_cli::Secret;
 use s3up_core::wire::{
-    ExistsResponse, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER, UploadResponse,
+    Accepted, ExistsQuery, ExistsResponse, Heartbeat, Listing, MODE_HEADER, MTIME_NS_HEADER,
+    REPR_DIGEST_HEADER, Report, UploadResponse, Verdicts,
 };
 use s3up_core::{RemotePath, Sha256Digest};
 
@@ -25,6 +26,11 @@ const DRAINED_BYTES: u64 = 1 << 20;
 /// Time that a delayed body waits for a refusal of its head. The HTTP client does
 /// not report `100 Continue`, so an accepted upload waits for all of it.
 const BODY_DELAY: Duration = Duration::from_secs(1);
+
+/// Maximum length of a page of `GET /list`: a thousand of the longest paths, escaped in JSON.
+const LISTING_BYTES_MAX: usize = 8 << 20;
+/// Maximum length of the answer of `POST /exists`, for the same reason.
+const VERDICTS_BYTES_MAX: usize = 8 << 20;
 
 /// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -82,6 +88,8 @@ impl GatewayClient {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(timeouts::CONNECT)
+            .tcp_keepalive(timeouts::KEEPALIVE)
+            .tcp_user_timeout(timeouts::PEER_GONE)
             .pool_idle_timeout(timeouts::POOL_IDLE);
         if let Some(path) = &access.ca_file {
             builder = builder.tls_certs_only(certificates(path)?);
@@ -132,7 +140,7 @@ impl GatewayClient {
         if delay {
             request = request.header(EXPECT, "100-continue");
         }
-        let response = timer.run(timeouts::IDLE, request.send()).await?;
+        let response = timer.run(timeouts::UPLOAD_IDLE, request.send()).await?;
         response::json(response).await
     }
 
@@ -140,6 +148,32 @@ impl GatewayClient {
     pub async fn exists(&self, path: &RemotePath) -> Result<ExistsResponse, GatewayError> {
         let request =
             self.http.get(format!("{}/exists", self.base)).query(&[("path", path.as_str())]);
+        response::json(send(request).await?).await
+    }
+
+    /// Asks about many files in one call.
+    pub async fn exists_many(&self, query: &ExistsQuery) -> Result<Verdicts, GatewayError> {
+        let request = self.http.post(format!("{}/exists", self.base)).json(query);
+        response::json_of(send(request).await?, VERDICTS_BYTES_MAX).await
+    }
+
+    /// Returns one page of the files below `prefix`; `cursor` is that of the page before.
+    pub async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<Listing, GatewayError> {
+        let request = self.http.get(format!("{}/list", self.base)).query(&[("prefix", prefix)]);
+        let request = match cursor {
+            Some(cursor) => request.query(&[("cursor", cursor)]),
+            None => request,
+        };
+        response::json_of(send(request).await?, LISTING_BYTES_MAX).await
+    }
+
+    pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Accepted, GatewayError> {
+        let request = self.http.post(format!("{}/heartbeat", self.base)).json(heartbeat);
+        response::json(send(request).await?).await
+    }
+
+    pub async fn report(&self, report: &Report) -> Result<Accepted, GatewayError> {
+        let request = self.http.post(format!("{}/report", self.base)).json(report);
         response::json(send(request).await?).await
     }
 
@@ -166,7 +200,7 @@ impl Download {
     pub async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
         match tokio::time::timeout(timeouts::IDLE, self.response.chunk()).await {
             Ok(chunk) => chunk.map_err(GatewayError::unreachable),
-            Err(_) => Err(GatewayError::Stalled),
+            Err(_) => Err(GatewayError::Stalled(timeouts::IDLE)),
         }
     }
 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use s3up_core::Code;
 
-use super::timeouts;
-
 /// The client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -34,8 +32,8 @@ pub enum GatewayError {
     Redirected { status: u16 },
     #[error("cannot reach the gateway")]
     Unreachable(#[source] reqwest::Error),
-    #[error("no data moved for {} seconds", timeouts::IDLE.as_secs())]
-    Stalled,
+    #[error("no data moved for {} seconds", .0.as_secs())]
+    Stalled(Duration),
     #[error("cannot parse the answer of the gateway: {what}")]
     InvalidAnswer { what: String },
 }
@@ -67,7 +65,7 @@ impl GatewayError {
             }
             GatewayError::Redirected { .. }
             | GatewayError::Unreachable(_)
-            | GatewayError::Stalled
+            | GatewayError::Stalled(_)
             | GatewayError::InvalidAnswer { .. } => None,
         }
     }

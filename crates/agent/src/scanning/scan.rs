@@ -26,12 +26,15 @@ use crate::files::watch::Watch;
 use crate::scanning::walk::{self, Exclusion, RootError, WalkEntry, WalkEntryKind};
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, State, decide};
+use crate::states::problem::ListedProblem;
 
 /// Maximum number of batches that the walk is ahead of the comparison.
 const BATCHES_AHEAD: usize = 2;
 /// Maximum number of problems listed by name; more are only counted. No person
 /// reads more.
 pub const PROBLEMS_MAX: usize = 1000;
+
+const UNREADABLE_HELP: &str = "give the user of the agent the right to read it, or exclude it";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
@@ -56,8 +59,10 @@ pub struct ScannedFile {
 pub struct Report {
     pub counts: StateCounts,
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// `local_path` and reason of the first [`PROBLEMS_MAX`] problems.
-    pub problems: Vec<(String, String)>,
+    /// The first [`PROBLEMS_MAX`] problems.
+    pub problems: Vec<ListedProblem>,
+    /// Time of the last change of the pending file that has not changed for the longest time.
+    pub oldest_pending_ns: Option<i64>,
     /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
     /// `local_path` of each known file that is gone.
@@ -96,7 +101,9 @@ impl Scan {
             match kind {
                 WalkEntryKind::File(identity) => files.push((path, identity)),
                 WalkEntryKind::Excluded(exclusion) => self.excluded(exclusion),
-                WalkEntryKind::Unreadable(reason) => self.problem(&path, 0, reason),
+                WalkEntryKind::Unreadable(reason) => {
+                    self.problem(&path, 0, reason, UNREADABLE_HELP)
+                }
             }
         }
         let names: Vec<_> = files.iter().map(|(path, _)| self.watch.local_path(path)).collect();
@@ -140,9 +147,16 @@ impl Scan {
         let counts = &mut self.report.counts;
         match state {
             State::Protected => counts.protected.add_file(identity.size),
-            State::Pending(_) => counts.pending.add_file(identity.size),
+            State::Pending(_) => {
+                counts.pending.add_file(identity.size);
+                let oldest = &mut self.report.oldest_pending_ns;
+                let changed_at = identity.changed_at_ns();
+                *oldest = Some(oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
+            }
             State::Baseline { .. } => counts.baseline.add_file(identity.size),
-            State::Problem(problem) => self.problem(path, identity.size, problem.to_string()),
+            State::Problem(problem) => {
+                self.problem(path, identity.size, problem.to_string(), problem.help());
+            }
         }
     }
 
@@ -151,10 +165,11 @@ impl Scan {
         *self.report.excluded.entry(exclusion).or_default() += 1;
     }
 
-    fn problem(&mut self, path: &Path, bytes: u64, reason: String) {
+    fn problem(&mut self, path: &Path, bytes: u64, reason: String, help: &'static str) {
         self.report.counts.problems.add_file(bytes);
         if self.report.problems.len() < PROBLEMS_MAX {
-            self.report.problems.push((self.watch.local_path(path), reason));
+            let local_path = self.watch.local_path(path);
+            self.report.problems.push(ListedProblem { local_path, reason, help });
         }
     }
 }

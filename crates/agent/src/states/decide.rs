@@ -44,6 +44,8 @@ pub struct KnownFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePolicy {
     pub upload_existing: UploadExisting,
+    /// The gateway may have files without a row that were last changed before this time.
+    pub confirm_before_ns: Option<i64>,
     pub bytes_max: Option<u64>,
     /// Fingerprint of the configuration. A refusal stands while it is the same.
     pub config: String,
@@ -54,6 +56,11 @@ pub struct FilePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadExisting {
     Yes,
+    /// It is not known yet whether the database was lost. Files last changed before this moment
+    /// are pending, and wait until it is.
+    Undecided {
+        wall_ns: i64,
+    },
     /// Files last changed before this moment are baseline. This holds until the
     /// first scan of the watch is complete.
     NotBefore {
@@ -63,15 +70,14 @@ pub enum UploadExisting {
     BaselineIsComplete,
 }
 
-/// The recorded problems that are retried now.
+/// Treatment of recorded problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryProblems {
-    /// None: only report them.
+    /// They are reported, for `s3up status`.
     Never,
-    /// Those that may have passed. For a scan of the daemon.
-    Transient,
-    /// All of them. For `s3up scan`.
-    All,
+    /// They are retried. Each may have passed: a limit was raised, a right was given, a proxy was
+    /// repaired, and the agent cannot know it.
+    Now,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +100,11 @@ pub enum PendingReason {
     ChangedSinceBaseline,
     UploadExisting,
     RemotePathChanged,
-    /// The row comes from an older agent; the gateway has to confirm it.
+    /// The gateway may have the file: its row comes from an older agent, or the database was
+    /// lost. The gateway is asked first.
     Unconfirmed,
+    /// It is not known yet whether the file is baseline.
+    OriginUnknown,
     /// The file had a problem that may have passed.
     Retried,
 }
@@ -142,7 +151,7 @@ pub fn decide(
     match (&known.row, &known.baseline) {
         (Some(row), _) => State::Pending(pending_reason(remote_path, row)),
         (None, Some(baseline)) => decide_by_baseline(disk, baseline, policy.upload_existing),
-        (None, None) => decide_unknown_file(disk, policy.upload_existing),
+        (None, None) => decide_unknown_file(disk, policy),
     }
 }
 
@@ -158,27 +167,22 @@ fn pending_reason(remote_path: &RemotePath, row: &FileRow) -> PendingReason {
     if row.version.is_none() { PendingReason::Unconfirmed } else { PendingReason::Changed }
 }
 
-/// True if the problem still prevents an upload.
+/// True if the problem is to be reported. A refusal is about one version of the file, and about
+/// the configuration at that time.
 fn still_stands(problem: &RecordedProblem, disk: &Identity, policy: &FilePolicy) -> bool {
-    match (problem.kind, policy.retry_problems) {
-        (_, RetryProblems::All) => false,
-        (ProblemKind::Refused, RetryProblems::Never | RetryProblems::Transient) => {
+    match (policy.retry_problems, problem.kind) {
+        (RetryProblems::Now, _) => false,
+        (RetryProblems::Never, ProblemKind::Refused) => {
             disk.is_recorded_as(&problem.identity) && problem.config == policy.config
         }
         (
-            ProblemKind::Deferred
-            | ProblemKind::Unreadable
-            | ProblemKind::NeverSettled
-            | ProblemKind::Hot,
             RetryProblems::Never,
-        ) => true,
-        (
             ProblemKind::Deferred
+            | ProblemKind::Failing
             | ProblemKind::Unreadable
             | ProblemKind::NeverSettled
             | ProblemKind::Hot,
-            RetryProblems::Transient,
-        ) => false,
+        ) => true,
     }
 }
 
@@ -193,14 +197,36 @@ fn decide_by_baseline(disk: &Identity, baseline: &Identity, existing: UploadExis
     }
 }
 
-fn decide_unknown_file(disk: &Identity, existing: UploadExisting) -> State {
-    match existing {
+fn decide_unknown_file(disk: &Identity, policy: &FilePolicy) -> State {
+    match policy.upload_existing {
         UploadExisting::NotBefore { wall_ns } if disk.ctime_ns < wall_ns => {
             State::Baseline { recorded: false }
         }
+        UploadExisting::Undecided { wall_ns } if disk.ctime_ns < wall_ns => {
+            State::Pending(PendingReason::OriginUnknown)
+        }
         UploadExisting::Yes
         | UploadExisting::BaselineIsComplete
-        | UploadExisting::NotBefore { .. } => State::Pending(PendingReason::New),
+        | UploadExisting::Undecided { .. }
+        | UploadExisting::NotBefore { .. } => {
+            let may_be_stored = policy.confirm_before_ns.is_some_and(|ns| disk.ctime_ns < ns);
+            State::Pending(if may_be_stored {
+                PendingReason::Unconfirmed
+            } else {
+                PendingReason::New
+            })
+        }
+    }
+}
+
+impl FileProblem {
+    /// Returns the next step of the operator.
+    pub fn help(&self) -> &'static str {
+        match self {
+            FileProblem::InvalidPath(_) => "rename it, or exclude it",
+            FileProblem::TooLarge { .. } => "raise upload.max_file_size_mb, or exclude it",
+            FileProblem::Recorded { kind, .. } => kind.help(),
+        }
     }
 }
 
@@ -213,6 +239,9 @@ impl fmt::Display for PendingReason {
             PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",
             PendingReason::Unconfirmed => "not confirmed by the gateway yet",
+            PendingReason::OriginUnknown => {
+                "the gateway has not said yet whether it knows the file"
+            }
             PendingReason::Retried => "retried after a problem",
         })
     }

@@ -11,13 +11,13 @@ use s3up_core::{RemotePath, Sha256, Sha256Digest};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, SkippedAs};
 use super::queue::SHORT_BYTES_MAX;
 use super::recheck::check_still_pending;
 use super::task::{UploadMode, UploadTask};
 use crate::files::confined_fs::{self, Root};
 use crate::files::identity::Identity;
-use crate::states::decide::KnownFile;
+use crate::states::decide::{KnownFile, PendingReason};
 use crate::states::problem::ProblemKind;
 
 /// Size of the read buffer for hashing.
@@ -45,12 +45,13 @@ pub(super) async fn read(
     task: &UploadTask,
     local_path: String,
     known: KnownFile,
-) -> Result<(Content, RemotePath), Outcome> {
+) -> Result<(Content, RemotePath, PendingReason), Outcome> {
     let task = task.clone();
     let read = tokio::task::spawn_blocking(move || {
         let opened = open(&task)?;
-        let remote_path = check_still_pending(&task, opened.identity, local_path, &known)?;
-        Ok((hash(opened, task.mode)?, remote_path))
+        let (remote_path, reason) =
+            check_still_pending(&task, opened.identity, local_path, &known)?;
+        Ok((hash(opened, task.mode)?, remote_path, reason))
     });
     read.await.unwrap_or_else(|_| Err(Outcome::panicked()))
 }
@@ -58,10 +59,13 @@ pub(super) async fn read(
 fn open(task: &UploadTask) -> Result<Opened, Outcome> {
     // Without its root the whole watch is gone or forbidden. The next scan reports
     // that, or finds this file again.
-    let root = Root::open(&task.watch.root).map_err(|_| Outcome::Skipped(None))?;
-    let (file, stat) = root.file(&task.path).map_err(|err| not_opened(&err))?;
+    let root = Root::open(&task.watch.root).map_err(|err| {
+        let root = &task.watch.root;
+        Outcome::NotLookedAt { reason: format!("open watched directory {root:?}: {err}") }
+    })?;
+    let (file, stat) = root.file(&task.path).map_err(|err| not_opened(task, &root, &err))?;
     if !confined_fs::is_regular(&stat) {
-        return Err(Outcome::Skipped(None));
+        return Err(Outcome::skipped(SkippedAs::Excluded));
     }
     let identity = Identity::of(&stat);
     if task.mode == UploadMode::Settled && identity != task.identity {
@@ -71,13 +75,19 @@ fn open(task: &UploadTask) -> Result<Opened, Outcome> {
 }
 
 /// Turns an error of opening into an outcome. A symlink or a special file in the
-/// place of the file is excluded, so nothing is to be uploaded.
-fn not_opened(err: &io::Error) -> Outcome {
+/// place of the file is excluded, so nothing is to be uploaded. A file that is missing in another
+/// root, such as an empty mount point, is not known to be gone.
+fn not_opened(task: &UploadTask, root: &Root, err: &io::Error) -> Outcome {
     if confined_fs::is_gone(err) {
-        return Outcome::Gone;
+        return match task.root {
+            Some(scanned) if scanned != root.id() => Outcome::NotLookedAt {
+                reason: format!("{:?} is not the directory that was scanned", task.watch.root),
+            },
+            Some(_) | None => Outcome::Gone,
+        };
     }
     if confined_fs::is_refused_type(err) {
-        return Outcome::Skipped(None);
+        return Outcome::skipped(SkippedAs::Excluded);
     }
     unreadable(err)
 }

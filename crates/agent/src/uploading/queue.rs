@@ -26,8 +26,24 @@ pub struct Job<K> {
     pub identity: Identity,
     /// True if the file is uploaded although it never settled.
     pub hot: bool,
-    /// Number of failed attempts.
-    pub failures: u32,
+    pub failures: Failures,
+}
+
+/// The failed attempts of one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    pub count: u32,
+    /// Number of failures while others were stored.
+    pub own: u32,
+    /// Number of uploads of the agent that had succeeded at the last failure.
+    pub successes_before: u64,
+}
+
+impl Failures {
+    /// True if a failure now is the file's own: it failed before, and others were stored since.
+    pub fn is_own(&self, successes: u64) -> bool {
+        self.count > 0 && successes > self.successes_before
+    }
 }
 
 /// Maximum number of uploads at a time in each lane.
@@ -159,9 +175,18 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         }
     }
 
-    /// Returns the next file that may start, short ones first.
-    pub fn start_next(&mut self) -> Option<Job<K>> {
-        let lane = [Lane::Short, Lane::Long].into_iter().find(|lane| self.may_start(*lane))?;
+    /// Returns the next file that may start, short ones first. At most `limit` uploads run, and a
+    /// long file leaves one of them to the short ones, if there is more than one.
+    pub fn start_next(&mut self, limit: usize) -> Option<Job<K>> {
+        let running = self.uploading_count();
+        let long_max = (limit - 1).max(1);
+        let lane = [Lane::Short, Lane::Long].into_iter().find(|lane| {
+            let room = match lane {
+                Lane::Short => running < limit,
+                Lane::Long => running < limit && self.running_in(Lane::Long) < long_max,
+            };
+            room && self.may_start(*lane)
+        })?;
         let turn = self.first(lane)?;
         let job = self.ready.remove(&(lane, turn))?;
         self.slots.insert(job.key.clone(), Slot::Uploading(lane));
@@ -199,7 +224,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             Lane::Short => self.limits.short,
             Lane::Long => self.limits.long,
         };
-        self.running.get(&lane).is_none_or(|n| *n < limit) && self.first(lane).is_some()
+        self.running_in(lane) < limit && self.first(lane).is_some()
+    }
+
+    fn running_in(&self, lane: Lane) -> usize {
+        self.running.get(&lane).copied().unwrap_or_default()
     }
 
     fn first(&self, lane: Lane) -> Option<u64> {
@@ -225,6 +254,7 @@ mod tests {
     use super::*;
     use crate::clock;
 
+    const NO_LIMIT: usize = 99;
     const LIMITS: LaneLimits = LaneLimits { short: 2, long: 1, short_bytes_max: 100 };
 
     #[test]
@@ -238,12 +268,46 @@ mod tests {
         }
 
         let started: Vec<_> =
-            std::iter::from_fn(|| queue.start_next()).map(|job| job.key).collect();
+            std::iter::from_fn(|| queue.start_next(NO_LIMIT)).map(|job| job.key).collect();
 
         assert_eq!(started, [10, 11, 0], "two short ones and one long one");
         assert!(!queue.finish(&10));
-        assert_eq!(queue.start_next().map(|job| job.key), Some(12));
-        assert_eq!(queue.start_next(), None, "the long lane is full");
+        assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(12));
+        assert_eq!(queue.start_next(NO_LIMIT), None, "the long lane is full");
+    }
+
+    #[test]
+    fn a_lower_limit_is_kept_and_leaves_room_for_short_files() {
+        #[rustfmt::skip]
+        let cases = [
+            // limit  short  long   started
+            (1,       2,     1,     vec![0]),
+            (1,       0,     2,     vec![10]),
+            (2,       0,     2,     vec![10]),
+            (2,       1,     2,     vec![0, 10]),
+            (3,       1,     2,     vec![0, 10]),
+        ];
+        for (limit, short, long, want) in cases {
+            let mut queue = Queue::new(LIMITS);
+            (0..short).for_each(|n| queue.push(job(n, 1)));
+            (10..10 + long).for_each(|n| queue.push(job(n, 1000)));
+            let started = std::iter::from_fn(|| queue.start_next(limit)).map(|job| job.key);
+            assert_eq!(started.collect::<Vec<_>>(), want, "{limit} {short} {long}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_the_files_own_if_others_were_stored_since() {
+        let failed = |count, successes_before| Failures { count, own: 0, successes_before };
+        #[rustfmt::skip]
+        let cases = [
+            ("its first failure",       failed(0, 0),  9, false),
+            ("nothing was stored",      failed(2, 9),  9, false),
+            ("others were stored",      failed(1, 8),  9, true),
+        ];
+        for (situation, failures, successes, want) in cases {
+            assert_eq!(failures.is_own(successes), want, "{situation}");
+        }
     }
 
     #[test]
@@ -253,8 +317,8 @@ mod tests {
             queue.push(job(1, 1));
         }
         assert_eq!(queue.len(), 1);
-        assert!(queue.start_next().is_some());
-        assert_eq!(queue.start_next(), None);
+        assert!(queue.start_next(NO_LIMIT).is_some());
+        assert_eq!(queue.start_next(NO_LIMIT), None);
     }
 
     #[test]
@@ -265,7 +329,7 @@ mod tests {
         assert!(queue.is_empty());
 
         queue.push(job(1, 1));
-        queue.start_next().unwrap();
+        queue.start_next(NO_LIMIT).unwrap();
         assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
         queue.recording(&1);
         assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
@@ -282,11 +346,11 @@ mod tests {
         queue.push(job(2, 1));
 
         queue.release_delayed(now);
-        assert_eq!(queue.start_next().map(|job| job.key), Some(2));
-        assert_eq!(queue.start_next(), None);
+        assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(2));
+        assert_eq!(queue.start_next(NO_LIMIT), None);
         assert_eq!(queue.next_delayed_at(), Some(later));
         queue.release_delayed(later);
-        assert_eq!(queue.start_next().map(|job| job.key), Some(1));
+        assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(1));
     }
 
     proptest! {
@@ -304,7 +368,7 @@ mod tests {
                     0 => queue.push(job(key, bytes)),
                     1 => queue.push_delayed(job(key, bytes), now + Duration::from_secs(bytes)),
                     2 => { queue.note_change(&key); }
-                    3 => if let Some(job) = queue.start_next() {
+                    3 => if let Some(job) = queue.start_next(NO_LIMIT) {
                         prop_assert!(away.insert(job.key), "started twice");
                     },
                     4 => if away.contains(&key) { queue.recording(&key) },
@@ -319,6 +383,6 @@ mod tests {
 
     fn job(key: u32, size: u64) -> Job<u32> {
         let identity = Identity { device: 1, inode: 1, size, mtime_ns: 0, ctime_ns: 0 };
-        Job { key, identity, hot: false, failures: 0 }
+        Job { key, identity, hot: false, failures: Failures::default() }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::files::confined_fs::RootId;
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
 use crate::states::decide::FilePolicy;
@@ -17,6 +18,8 @@ pub struct UploadTask {
     pub mode: UploadMode,
     /// Number of failed attempts.
     pub failures: u32,
+    /// The root that the last scan opened; `None` before the first one.
+    pub root: Option<RootId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

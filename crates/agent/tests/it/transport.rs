@@ -13,7 +13,7 @@ use s3up::gateway::client::GatewayClient;
 use s3up::gateway::error::GatewayError;
 use s3up::states::decide::{FilePolicy, RetryProblems, UploadExisting};
 use s3up::states::problem::ProblemKind;
-use s3up::uploading::outcome::Outcome;
+use s3up::uploading::outcome::{Outcome, SkippedAs};
 use s3up::uploading::task::{UploadMode, UploadTask};
 use s3up::uploading::upload::Uploader;
 use s3up_core::{Code, RemotePath, Sha256Digest};
@@ -99,7 +99,10 @@ async fn a_version_other_than_the_one_that_settled_is_not_sent() {
     let gone = uploader.upload(&task).await;
 
     assert!(matches!(changed, Outcome::Changed), "{changed:?}");
-    assert!(matches!(replaced, Outcome::Skipped(None)), "{replaced:?}");
+    assert!(
+        matches!(replaced, Outcome::Skipped { as_state: SkippedAs::Excluded, change: None }),
+        "{replaced:?}"
+    );
     assert!(matches!(gone, Outcome::Gone), "{gone:?}");
     assert!(!server.was_asked(), "something was sent");
 }
@@ -251,6 +254,7 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
         path: Arc::from(Path::new("file")),
         identity: Identity::of(&rustix::fs::stat(host.up.join("file")).expect("a file")),
         policy: FilePolicy {
+            confirm_before_ns: None,
             upload_existing: UploadExisting::Yes,
             bytes_max: None,
             config: String::new(),
@@ -258,6 +262,7 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
         },
         mode: UploadMode::Settled,
         failures: 0,
+        root: None,
     };
     (Uploader { gateway: agent.gateway, reader: agent.database.reader }, task, host)
 }

@@ -6,21 +6,30 @@ use super::state::{Engine, Mode, TaskResult};
 use crate::daemon::log_events;
 use crate::daemon::scan_job::FoundFiles;
 use crate::daemon::stat_files::{self, FileStatus};
+use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
 use crate::settling::{Now, Verdict};
 use crate::states::problem::ProblemKind;
-use crate::uploading::queue::Job;
+use crate::uploading::queue::{Failures, Job};
 
 /// Maximum number of files checked by one task.
 const CHECK_FILES_MAX: usize = 512;
+const NOT_READABLE: &str = "the file, or the watched directory as it was scanned, cannot be read";
 
 impl Engine {
     /// Takes pending files that a scan found.
     pub(in crate::daemon) fn files_found(&mut self, files: FoundFiles, now: Now) {
+        let FoundFiles { watch, root, origin, files } = files;
+        if let Some(scanned) = self.scanned_roots.get_mut(usize::from(watch)) {
+            *scanned = root.or(*scanned);
+        }
+        self.origin_decided(watch, origin);
+        self.summary.found += files.len() as u64;
         if self.gave_up {
             self.summary.pending += files.len() as u64;
+            self.summary.ended.pending += files.len() as u64;
             return;
         }
         for (name, identity) in files {
@@ -39,9 +48,9 @@ impl Engine {
             return;
         }
         self.checking_files = true;
-        let watches = self.watches.clone();
+        let (watches, roots) = (self.watches.clone(), self.scanned_roots.clone());
         self.tasks.spawn(async move {
-            TaskResult::FilesChecked(stat_files::stat_files(watches, due).await)
+            TaskResult::FilesChecked(stat_files::stat_files(watches, roots, due).await)
         });
     }
 
@@ -60,11 +69,27 @@ impl Engine {
                 },
                 FileStatus::Gone => {
                     self.wheel.forget(&name);
+                    self.summary.ended(Ending::Gone);
                     let local_path = self.local_path(&name);
                     self.change(Change::Forget { local_path });
                 }
-                FileStatus::NotRegular | FileStatus::Unknown => self.wheel.forget(&name),
+                FileStatus::NotRegular => {
+                    self.wheel.forget(&name);
+                    self.summary.ended(Ending::Excluded);
+                }
+                FileStatus::Unknown => {
+                    self.wheel.forget(&name);
+                    self.not_looked_at(&name, NOT_READABLE);
+                }
             }
+        }
+    }
+
+    /// Counts a file of `s3up scan` that could not be looked at. The daemon scans again.
+    pub(super) fn not_looked_at(&mut self, name: &Name, reason: &str) {
+        if matches!(self.mode, Mode::Once) {
+            let local_path = self.local_path(name);
+            self.summary.add_not_uploaded(local_path, reason);
         }
     }
 
@@ -73,6 +98,7 @@ impl Engine {
         log_events::never_settled(&local_path, identity.size);
         if matches!(self.mode, Mode::Once) {
             self.wheel.forget(&name);
+            self.summary.ended(Ending::Problem);
             self.note_failed(local_path.clone(), log_events::NEVER_SETTLED);
         }
         let kind = ProblemKind::NeverSettled;
@@ -82,5 +108,5 @@ impl Engine {
 }
 
 fn job(key: Name, identity: Identity) -> Job<Name> {
-    Job { key, identity, hot: false, failures: 0 }
+    Job { key, identity, hot: false, failures: Failures::default() }
 }

@@ -26,6 +26,9 @@ fn each_file_on_disk_has_the_state_that_its_rows_imply() {
         ("baseline, killed in first scan",   FILE,    baseline(FILE),          before,             Baseline { recorded: true }),
         ("baseline, edited since",           EDITED,  baseline(FILE),          BaselineIsComplete, Pending(PendingReason::ChangedSinceBaseline)),
         ("baseline, upload_existing now true",     FILE,    baseline(FILE),          Yes,                Pending(PendingReason::UploadExisting)),
+        ("existed before, not decided yet",  FILE,    nothing(),               Undecided { wall_ns: 1000 }, Pending(PendingReason::OriginUnknown)),
+        ("not decided, protected",           FILE,    row(FILE, "p/f"),        Undecided { wall_ns: 1000 }, Protected),
+        ("created since, not decided yet",   FILE,    nothing(),               Undecided { wall_ns: 60 },   Pending(PendingReason::New)),
         ("row and baseline: the row decides",  FILE,    both(FILE, FILE),        BaselineIsComplete, Protected),
         ("row and baseline, edited",         EDITED,  both(FILE, EDITED),      BaselineIsComplete, Pending(PendingReason::Changed)),
     ];
@@ -36,25 +39,43 @@ fn each_file_on_disk_has_the_state_that_its_rows_imply() {
 }
 
 #[test]
+fn a_file_that_the_gateway_may_have_is_asked_for_first() {
+    use UploadExisting::*;
+    #[rustfmt::skip]
+    let cases = [
+        // situation                         before      existing             reason
+        ("no database was lost",             None,       BaselineIsComplete,  PendingReason::New),
+        ("older than the new database",      Some(61),   BaselineIsComplete,  PendingReason::Unconfirmed),
+        ("older, existing files are sent",   Some(61),   Yes,                 PendingReason::Unconfirmed),
+        ("changed since",                    Some(60),   BaselineIsComplete,  PendingReason::New),
+    ];
+    for (situation, confirm_before_ns, upload_existing, want) in cases {
+        let policy = FilePolicy { confirm_before_ns, upload_existing, ..policy() };
+        let state = decide(&FILE, &remote(), &KnownFile::default(), &policy);
+        assert_eq!(state, State::Pending(want), "{situation}");
+    }
+}
+
+#[test]
 fn a_problem_stands_until_its_kind_says_that_it_may_have_passed() {
     use ProblemKind::*;
     use RetryProblems::*;
     #[rustfmt::skip]
     let cases = [
-        // situation                        kind          on disk  config  retry      stands
-        ("refused",                         Refused,      FILE,    "c1",   Never,          true),
-        ("refused, a scan",                 Refused,      FILE,    "c1",   Transient, true),
-        ("refused, the file changed",       Refused,      EDITED,  "c1",   Never,          false),
-        ("refused, the config changed",     Refused,      FILE,    "c2",   Never,          false),
-        ("refused, on command",             Refused,      FILE,    "c1",   All,      false),
-        ("deferred",                        Deferred,     FILE,    "c1",   Never,          true),
-        ("deferred, a scan",                Deferred,     FILE,    "c1",   Transient, false),
-        ("unreadable, touched",             Unreadable,   EDITED,  "c1",   Never,          true),
-        ("unreadable, a scan",              Unreadable,   FILE,    "c1",   Transient, false),
-        ("never settled, still changing",   NeverSettled, EDITED,  "c1",   Never,          true),
-        ("never settled, a scan",           NeverSettled, EDITED,  "c1",   Transient, false),
-        ("hot, a scan",                     Hot,          EDITED,  "c1",   Transient, false),
-        ("hot, on command",                 Hot,          FILE,    "c1",   All,      false),
+        // situation                        kind          on disk  config  retry   stands
+        ("refused",                         Refused,      FILE,    "c1",   Never,  true),
+        ("refused, a scan",                 Refused,      FILE,    "c1",   Now,    false),
+        ("refused, the file changed",       Refused,      EDITED,  "c1",   Never,  false),
+        ("refused, the config changed",     Refused,      FILE,    "c2",   Never,  false),
+        ("deferred",                        Deferred,     FILE,    "c1",   Never,  true),
+        ("deferred, a scan",                Deferred,     FILE,    "c1",   Now,    false),
+        ("failing by itself",               Failing,      FILE,    "c1",   Never,  true),
+        ("failing by itself, a scan",       Failing,      FILE,    "c1",   Now,    false),
+        ("unreadable, touched",             Unreadable,   EDITED,  "c1",   Never,  true),
+        ("unreadable, a scan",              Unreadable,   FILE,    "c1",   Now,    false),
+        ("never settled, still changing",   NeverSettled, EDITED,  "c1",   Never,  true),
+        ("never settled, a scan",           NeverSettled, EDITED,  "c1",   Now,    false),
+        ("hot, a scan",                     Hot,          EDITED,  "c1",   Now,    false),
     ];
     for (situation, kind, disk, config, retry_problems, stands) in cases {
         let policy = FilePolicy { config: config.to_owned(), retry_problems, ..policy() };
@@ -107,6 +128,7 @@ fn a_protected_file_stays_protected_under_a_lower_limit() {
 fn policy() -> FilePolicy {
     FilePolicy {
         upload_existing: UploadExisting::BaselineIsComplete,
+        confirm_before_ns: None,
         bytes_max: None,
         config: "c1".to_owned(),
         retry_problems: RetryProblems::Never,
