@@ -76,6 +76,7 @@ async fn drive(
         retry: config.retry,
         scan_every: config.scan_every,
         file_bytes_max: config.file_bytes_max,
+        spool: config.spool,
         fingerprint: config.fingerprint,
     };
     let mut engine = Engine::new(options, mode, parts, clock::now());

@@ -28,6 +28,7 @@ pub mod database;
 pub mod download;
 pub mod files;
 pub mod gateway;
+pub mod open_files;
 pub mod scanning;
 pub mod settling;
 pub mod states;

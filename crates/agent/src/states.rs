@@ -6,3 +6,4 @@ pub mod counts;
 pub mod decide;
 pub mod existing_files;
 pub mod problem;
+pub mod version;

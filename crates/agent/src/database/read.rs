@@ -81,7 +81,8 @@ impl Reader {
 
     pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DbError> {
         let row = sqlx::query(
-            "SELECT known_since_ns, first_scan_at, last_scan_at FROM watch_state WHERE local_path = ?1",
+            "SELECT known_since_ns, first_scan_at, last_scan_at, filesystem \
+             FROM watch_state WHERE local_path = ?1",
         )
         .bind(root)
         .fetch_optional(&self.pool)
@@ -92,6 +93,7 @@ impl Reader {
             known_since_ns: get(&row, "known_since_ns")?,
             first_scan_at: get(&row, "first_scan_at")?,
             last_scan_at: get(&row, "last_scan_at")?,
+            filesystem: get(&row, "filesystem")?,
         }))
     }
 

@@ -39,7 +39,7 @@ pub enum Change {
     /// The watch is in the configuration; recorded the first time only.
     WatchSeen { root: String, known_since_ns: i64 },
     /// A scan of the watch completed.
-    WatchScanned { root: String, at: i64 },
+    WatchScanned { root: String, at: i64, filesystem: Option<String> },
     /// Publishes a text about the running agent.
     AgentState { key: &'static str, value: String },
 }
@@ -125,12 +125,12 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(root).bind(known_since_ns)).await
         }
-        Change::WatchScanned { root, at } => {
+        Change::WatchScanned { root, at, filesystem } => {
             let query = sqlx::query(
                 "UPDATE watch_state SET first_scan_at = coalesce(first_scan_at, ?1), \
-                 last_scan_at = ?1 WHERE local_path = ?2",
+                 last_scan_at = ?1, filesystem = coalesce(?3, filesystem) WHERE local_path = ?2",
             );
-            execute(transaction, query.bind(at).bind(root)).await
+            execute(transaction, query.bind(at).bind(root).bind(filesystem.as_deref())).await
         }
         Change::AgentState { key, value } => {
             let query =

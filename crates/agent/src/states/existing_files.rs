@@ -3,12 +3,14 @@
 use crate::states::decide::UploadExisting;
 
 /// First and last scans of a watch, as the database records them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchState {
     /// Files changed before this moment existed before the agent.
     pub known_since_ns: i64,
     pub first_scan_at: Option<i64>,
     pub last_scan_at: Option<i64>,
+    /// Filesystem of the root at the last complete scan.
+    pub filesystem: Option<String>,
 }
 
 /// Returns the rule for files without a row in the database. `configured` is

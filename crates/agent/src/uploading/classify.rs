@@ -30,6 +30,7 @@ pub(super) fn classify(err: &GatewayError) -> FailureClass {
         // A file that shrinks ends its body early, which breaks the connection.
         GatewayError::Unreachable(_) => FailureClass::MayHaveChanged,
         GatewayError::Redirected { .. }
+        | GatewayError::Handshake(_)
         | GatewayError::Stalled
         | GatewayError::InvalidAnswer { .. } => FailureClass::Transient,
     }

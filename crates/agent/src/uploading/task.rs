@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
+use crate::files::writes::Writes;
 use crate::states::decide::FilePolicy;
 
 #[derive(Clone, Debug)]
@@ -13,6 +14,7 @@ pub struct UploadTask {
     pub path: Arc<Path>,
     /// Identity of the file when it settled.
     pub identity: Identity,
+    pub writes: Writes,
     pub policy: FilePolicy,
     pub mode: UploadMode,
     /// Number of failed attempts.
@@ -23,6 +25,10 @@ pub struct UploadTask {
 pub enum UploadMode {
     /// Uploads the version that settled, and no other.
     Settled,
-    /// Uploads the file as it is, because it never settles.
+    /// Uploads a copy of the version that settled, because the file keeps changing
+    /// while it is uploaded.
+    Copy,
+    /// Uploads the file as it is, because it never settles. It is copied first where
+    /// that is possible.
     Hot,
 }

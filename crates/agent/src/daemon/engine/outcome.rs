@@ -11,12 +11,14 @@ use crate::daemon::random::random;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::watch::Name;
-use crate::settling::{FileEvent, Now};
+use crate::files::writes::{Evidence, Writes};
+use crate::settling::Now;
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::Job;
 use crate::uploading::retry::RetryHint;
+use crate::uploading::task::UploadMode;
 
 /// A failed upload that is to be retried.
 struct Failure<'f> {
@@ -34,12 +36,14 @@ impl Engine {
                 self.gateway_answered(permit);
                 self.note_stored(&name, &change, sent, took);
                 if changed_since {
-                    self.queue.note_change(&name);
+                    self.queue.note_change(&name, changed(&job));
                 }
                 self.record(name, *change);
+                self.note_not_torn(&job, changed_since, now);
             }
             Outcome::Skipped(change) => {
                 self.breaker.released(permit);
+                self.hot_files.remove(&name);
                 match change {
                     Some(change) => self.record(name, *change),
                     None => self.finish(&name, now.instant),
@@ -47,11 +51,13 @@ impl Engine {
             }
             Outcome::Changed => {
                 self.breaker.released(permit);
-                self.queue.finish(&name);
-                self.wheel.note_event(name, FileEvent::Changed, now.instant);
+                self.note_torn(&name);
+                self.queue.note_change(&name, changed(&job));
+                self.finish(&name, now.instant);
             }
             Outcome::Gone => {
                 self.breaker.released(permit);
+                self.hot_files.remove(&name);
                 let local_path = self.local_path(&name);
                 self.record(name, Change::Forget { local_path });
             }
@@ -59,6 +65,11 @@ impl Engine {
                 match kind {
                     ProblemKind::Unreadable | ProblemKind::NeverSettled => {
                         self.breaker.released(permit);
+                    }
+                    // No copy could be made: nothing was sent.
+                    ProblemKind::Hot if job.mode == UploadMode::Copy => {
+                        self.breaker.released(permit);
+                        self.copy_later(&name, now);
                     }
                     ProblemKind::Refused | ProblemKind::Deferred | ProblemKind::Hot => {
                         self.gateway_answered(permit);
@@ -108,8 +119,9 @@ impl Engine {
         self.log_failed(&job.key, failure, blocked_for);
         let changed = self.queue.finish(&job.key);
         job.failures += 1;
-        if changed {
-            self.wheel.note_event(job.key, FileEvent::Changed, now.instant);
+        if let Some(writes) = changed {
+            job.writes.add(writes);
+            self.wheel.note_event(job.key, job.writes, now.instant);
             return;
         }
         if matches!(self.mode, Mode::Once) && self.is_hopeless(&job, failure.hint) {
@@ -154,4 +166,9 @@ impl Engine {
         let on_commit = OnCommit::TellEngine(name);
         self.requests.push_back(WriteRequest { change, on_commit });
     }
+}
+
+/// Returns what is known of a file that changed during its upload, without an event.
+fn changed(job: &Job<Name>) -> Writes {
+    Writes { evidence: Evidence::Written, ..job.writes }
 }

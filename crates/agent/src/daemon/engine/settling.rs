@@ -9,9 +9,11 @@ use crate::daemon::stat_files::{self, FileStatus};
 use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
+use crate::files::writes::Writes;
 use crate::settling::{Now, Verdict};
 use crate::states::problem::ProblemKind;
 use crate::uploading::queue::Job;
+use crate::uploading::task::UploadMode;
 
 /// Maximum number of files checked by one task.
 const CHECK_FILES_MAX: usize = 512;
@@ -24,8 +26,8 @@ impl Engine {
             return;
         }
         for (name, identity) in files {
-            if self.wheel.add_found(name.clone(), identity, now) == Verdict::Settled {
-                self.queue.push(job(name, identity));
+            if let Verdict::Settled(writes) = self.wheel.add_found(name.clone(), identity, now) {
+                self.push_settled(name, identity, writes, now);
             }
         }
     }
@@ -50,12 +52,16 @@ impl Engine {
         for (name, status) in checked {
             match status {
                 FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
-                    Verdict::Settled => self.queue.push(job(name, identity)),
+                    Verdict::Settled(writes) => {
+                        self.plan_later_looks(&name, writes, now.instant);
+                        self.push_settled(name, identity, writes, now);
+                    }
                     Verdict::Waiting => {}
                     Verdict::NeverSettled => self.never_settled(name, identity, now),
-                    Verdict::Hot => {
+                    Verdict::Hot(writes) => {
                         self.never_settled(name.clone(), identity, now);
-                        self.queue.push(Job { hot: true, ..job(name, identity) });
+                        let mode = UploadMode::Hot;
+                        self.queue.push(Job { key: name, identity, writes, mode, failures: 0 });
                     }
                 },
                 FileStatus::Gone => {
@@ -64,6 +70,10 @@ impl Engine {
                     self.change(Change::Forget { local_path });
                 }
                 FileStatus::NotRegular | FileStatus::Unknown => self.wheel.forget(&name),
+                FileStatus::NotNow => {
+                    self.wheel.forget(&name);
+                    self.wheel.note_event(name, Writes::REPLACED, now.instant);
+                }
             }
         }
     }
@@ -79,8 +89,4 @@ impl Engine {
         let change = self.problem(local_path, kind, log_events::NEVER_SETTLED, identity, now);
         self.change(change);
     }
-}
-
-fn job(key: Name, identity: Identity) -> Job<Name> {
-    Job { key, identity, hot: false, failures: 0 }
 }

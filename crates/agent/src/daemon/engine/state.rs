@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::hot_files::HotFiles;
+use super::later_looks::LaterLooks;
 use crate::daemon::scan_job::{FoundFiles, ScanResult};
 use crate::daemon::stat_files::FileStatus;
 use crate::daemon::summary::Summary;
@@ -20,6 +22,7 @@ use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::{Job, LaneLimits, Queue};
 use crate::uploading::retry::RetryPolicy;
+use crate::uploading::stable_copy::Spool;
 use crate::uploading::upload::Uploader;
 use crate::watching::{Degraded, WatcherHandle};
 
@@ -64,6 +67,7 @@ pub(in crate::daemon) struct EngineOptions {
     pub(in crate::daemon) retry: RetryPolicy,
     pub(in crate::daemon) scan_every: Duration,
     pub(in crate::daemon) file_bytes_max: Option<u64>,
+    pub(in crate::daemon) spool: Spool,
     /// Digest of the settings that decide whether the gateway accepts a file.
     pub(in crate::daemon) fingerprint: String,
 }
@@ -83,6 +87,8 @@ pub(in crate::daemon) struct Engine {
     pub(super) breaker: CircuitBreaker,
     pub(super) requests: VecDeque<WriteRequest>,
     pub(super) scans: Scans,
+    pub(super) later_looks: LaterLooks,
+    pub(super) hot_files: HotFiles,
     pub(super) checking_files: bool,
     pub(super) unauthorized: bool,
     pub(super) gave_up: bool,
@@ -122,6 +128,7 @@ impl Engine {
             uploader: Arc::new(Uploader {
                 gateway: parts.gateway.clone(),
                 reader: parts.reader.clone(),
+                spool: options.spool.clone(),
             }),
             watches: parts.watches.clone(),
             existing: parts.existing.clone(),
@@ -130,6 +137,8 @@ impl Engine {
             parts: Some(parts),
             requests: VecDeque::new(),
             scans: Scans::new(now.instant),
+            later_looks: LaterLooks::new(),
+            hot_files: HotFiles::new(),
             checking_files: false,
             unauthorized: false,
             gave_up: false,
