@@ -1,4 +1,4 @@
-//! Where a download goes: to standard output, into a pipe or a device, or to a file.
+//! Destination of a download: standard output, a pipe or a device, or a file.
 //!
 //! A file appears under its name only when its content is complete. It is written
 //! to a temporary file beside it, whose short name fits wherever the file's name

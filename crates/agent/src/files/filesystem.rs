@@ -1,6 +1,6 @@
-//! What a filesystem tells of its files, by its type.
+//! Properties of a filesystem, by its type: which parts of a file's identity count.
 //!
-//! A type that is not listed counts as one that tells least. That is safe: it
+//! A type that is not listed counts as the one with the fewest guarantees. That is safe: it
 //! costs one more read of a file, and no change is missed for it.
 
 use std::io;

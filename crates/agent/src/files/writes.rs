@@ -1,4 +1,4 @@
-//! What events say about writes to a file: whether it was written at all, and
+//! Knowledge from events about writes to a file: whether it was written at all, and
 //! whether its writer has closed it.
 //!
 //! The identity of a file tells its versions apart. Where a filesystem does not

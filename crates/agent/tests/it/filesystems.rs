@@ -1,5 +1,5 @@
 //! Each way to write a file, on each filesystem: it ends in S3, found by an event or by
-//! a scan. What a filesystem cannot tell stands in a table in `docs/agent.md`, which is
+//! a scan. What a filesystem cannot tell is in a table in `docs/agent.md`, which is
 //! compared with what is seen here; a change that is in neither would be a file that
 //! counts as protected and is not.
 
@@ -49,7 +49,7 @@ async fn on_the_other_filesystems_every_change_is_stored() {
     }
 }
 
-/// What became of the ways on one filesystem.
+/// Results of all ways on one filesystem.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Row {
     /// The filesystem does not support them.

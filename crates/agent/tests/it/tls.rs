@@ -1,4 +1,4 @@
-//! What the agent says when it cannot connect because of a setting.
+//! Messages of the agent when a setting prevents a connection.
 
 use std::fs;
 use std::path::{Path, PathBuf};

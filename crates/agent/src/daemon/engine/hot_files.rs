@@ -1,7 +1,7 @@
 //! Files that change more often than an upload takes.
 //!
 //! An upload of a file that changes meanwhile is torn: it is refused, and the file
-//! settles again. Without a count that could go on for ever. So after some torn
+//! settles again. Without a count that could continue for ever. So after some torn
 //! uploads a copy of the file is uploaded, and as long as the file keeps changing,
 //! another one at most each `stability.hot_interval_seconds`. Between them the file is
 //! a problem, marked `hot`.
