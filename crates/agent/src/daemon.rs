@@ -117,6 +117,7 @@ async fn drive<S>(
         scan_every: config.scan_every,
         upload_existing: config.upload_existing,
         file_bytes_max: config.file_bytes_max,
+        spool: config.spool.clone(),
         fingerprint: config.fingerprint.clone(),
     };
     let (calls, mut called) = mpsc::channel(1);

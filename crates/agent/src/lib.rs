@@ -30,6 +30,7 @@ pub mod database;
 pub mod download;
 pub mod files;
 pub mod gateway;
+pub mod open_files;
 pub mod reporting;
 pub mod scanning;
 pub mod settling;

@@ -8,3 +8,4 @@ pub mod existing_files;
 pub mod gateway_state;
 pub mod origin;
 pub mod problem;
+pub mod version;

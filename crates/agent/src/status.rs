@@ -141,10 +141,10 @@ impl StatusReader {
                 .collect(),
             problems: report.problems,
             error: report.error,
-            last_scan_at: state.and_then(|state| state.last_scan_at),
+            last_scan_at: state.as_ref().and_then(|state| state.last_scan_at),
         };
         // A file is not pending for longer than its watch is known.
-        let since = |ns: i64| state.map_or(ns, |state| ns.max(state.known_since_ns));
+        let since = |ns: i64| state.as_ref().map_or(ns, |state| ns.max(state.known_since_ns));
         Ok((status, report.oldest_pending_ns.map(since)))
     }
 }

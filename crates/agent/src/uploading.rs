@@ -8,5 +8,6 @@ pub mod outcome;
 pub mod queue;
 mod recheck;
 pub mod retry;
+pub mod stable_copy;
 pub mod task;
 pub mod upload;

@@ -55,6 +55,9 @@ pub enum Command {
             help_heading = OUTPUT
         )]
         output: Option<PathBuf>,
+        /// Replace FILE if it exists
+        #[arg(long, help_heading = OUTPUT)]
+        overwrite: bool,
     },
     /// Show how many files are protected, and list problems
     #[command(after_help = STATUS_EXAMPLES)]
@@ -121,12 +124,16 @@ Examples:
   s3up scan --config client.yaml --log-level warning";
 
 const GET_EXAMPLES: &str = "\
-FILE is replaced only after the length and the SHA-256 of the download were
-verified.
+FILE gets its name only after the length and the SHA-256 of the download were
+verified, and the mode and the time that it had on its host. A pipe or a device
+is written to as the content arrives.
 
 Examples:
   # Write a.jpg in the current directory
   s3up get uploads/a.jpg
+
+  # Replace a file that exists
+  s3up get uploads/a.jpg --overwrite
 
   # Write to another file
   s3up get uploads/a.jpg -o /tmp/b.jpg

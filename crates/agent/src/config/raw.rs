@@ -65,6 +65,8 @@ pub struct RawStability {
     pub debounce_seconds: f64,
     pub max_attempts: u32,
     pub on_max_attempts: OnMaxAttempts,
+    pub hot_interval_seconds: f64,
+    pub spool_max_mb: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +109,8 @@ impl Default for RawStability {
             debounce_seconds: 3.0,
             max_attempts: 100,
             on_max_attempts: OnMaxAttempts::Skip,
+            hot_interval_seconds: 3600.0,
+            spool_max_mb: 1024,
         }
     }
 }

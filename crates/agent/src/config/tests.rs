@@ -16,10 +16,13 @@ fn a_key_that_is_left_out_has_its_default() {
     assert_eq!(config.scan_every, Duration::from_secs(3600));
     let on_max_attempts = settling::OnMaxAttempts::Skip;
     let debounce = Duration::from_secs(3);
+    let hot_every = Duration::from_secs(3600);
     assert_eq!(
         config.settle,
-        settling::SettlePolicy { debounce, max_attempts: 100, on_max_attempts }
+        settling::SettlePolicy { debounce, max_attempts: 100, on_max_attempts, hot_every }
     );
+    assert_eq!(config.spool.dir.as_os_str(), "/var/lib/s3up/spool");
+    assert_eq!(config.spool.bytes_max, 1 << 30);
     let quick_delay = Duration::from_secs(5);
     assert_eq!(config.retry, retry::RetryPolicy { quick_tries: 3, quick_delay });
     assert_eq!((config.lanes.short, config.lanes.long), (8, 2));

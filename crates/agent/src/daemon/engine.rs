@@ -5,6 +5,8 @@
 //! moves it back to the wheel. During an upload an event only marks the file, and
 //! it goes back to the wheel when the upload is over.
 
+mod hot_files;
+mod later_looks;
 mod outcome;
 mod scans;
 mod settling;
@@ -28,14 +30,15 @@ use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
-use crate::settling::{FileEvent, Now};
+use crate::files::writes::Writes;
+use crate::settling::Now;
 use crate::states::decide::{FilePolicy, RetryProblems};
 use crate::states::existing_files::{confirm_before_ns, upload_existing};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::{ChangeNoted, Job};
-use crate::uploading::task::{UploadMode, UploadTask};
+use crate::uploading::task::UploadTask;
 use crate::watching::WatchEvents;
 
 /// Maximum number of waiting files before a scan has to wait. A file takes about
@@ -68,8 +71,8 @@ impl Engine {
             log_events::watch_overflow();
             self.scans.wanted.extend(self.watches.iter().map(|watch| watch.index));
         }
-        if events.degraded.is_some() {
-            self.set_degraded(events.degraded);
+        if let Some(degraded) = events.degraded {
+            self.set_degraded(degraded);
         }
         self.tick(now);
     }
@@ -112,6 +115,7 @@ impl Engine {
         if self.stopping {
             return;
         }
+        self.look_again(now.instant);
         self.check_due_files(now.instant);
         self.scan(now.instant);
         self.check_roots(now.instant);
@@ -148,7 +152,8 @@ impl Engine {
         let wanted =
             (!self.scans.running && !self.scans.wanted.is_empty()).then_some(self.scans.earliest);
         let roots = (daemon && !self.scans.checking_roots).then_some(self.scans.roots_at);
-        [check, unblocked, delayed, scan, wanted, roots].into_iter().flatten().min()
+        let look = self.later_looks.first().map(|(due, _)| *due);
+        [check, unblocked, delayed, scan, wanted, roots, look].into_iter().flatten().min()
     }
 
     pub(super) fn stop(&mut self) {
@@ -206,24 +211,24 @@ impl Engine {
                 .iter()
                 .find_map(|watch| watch.path_of(&local_path).map(|path| watch.name(&path)));
             if let Some(name) = name {
-                self.file_event(name, FileEvent::Changed, now);
+                self.file_event(name, Writes::REPLACED, now);
             }
             self.change(Change::RetryTaken { local_path });
         }
     }
 
-    fn file_event(&mut self, name: Name, event: FileEvent, now: Instant) {
+    fn file_event(&mut self, name: Name, event: Writes, now: Instant) {
         self.note_activity();
-        if self.queue.note_change(&name) == ChangeNoted::NotInFlight {
-            self.wheel.note_event(name, event, now);
+        if let ChangeNoted::NotInFlight(writes) = self.queue.note_change(&name, event) {
+            self.wheel.note_event(name, writes, now);
         }
     }
 
     /// Ends the work on a file. If it changed meanwhile, it has to settle again.
     fn finish(&mut self, name: &Name, now: Instant) {
         let ending = self.endings.remove(name);
-        if self.queue.finish(name) {
-            self.wheel.note_event(name.clone(), FileEvent::Changed, now);
+        if let Some(writes) = self.queue.finish(name) {
+            self.wheel.note_event(name.clone(), writes, now);
         } else if let Some(ending) = ending {
             self.summary.ended(ending);
         }
@@ -242,10 +247,11 @@ impl Engine {
             watch: watch.clone(),
             path: job.key.path.clone(),
             identity: job.identity,
+            writes: job.writes,
             policy: self.policy(watch.index),
             failures: job.failures.count,
             root: self.scanned_roots.get(usize::from(watch.index)).copied().flatten(),
-            mode: if job.hot { UploadMode::Hot } else { UploadMode::Settled },
+            mode: job.mode,
         };
         let (uploader, epoch) = (self.uploader.clone(), self.concurrency.epoch());
         self.tasks.spawn(async move {

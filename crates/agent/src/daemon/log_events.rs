@@ -57,14 +57,25 @@ pub(super) fn watcher_not_started(err: &std::io::Error) {
 }
 
 /// Returns the state of a degraded watcher, with the command that repairs it.
-pub(super) fn degraded_message(degraded: Degraded) -> String {
-    let Degraded { needed, unwatched } = degraded;
-    let watched = needed - unwatched;
-    let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
-    format!(
-        "degraded: need {needed} watches, have {watched}; scanning the other directories instead; \
-         to watch all, run sysctl fs.inotify.max_user_watches={advised}"
-    )
+pub(super) fn degraded_message(degraded: &Degraded) -> String {
+    let Degraded { needed, unwatched, not_entered, example } = degraded;
+    let mut message = "degraded: ".to_owned();
+    if *unwatched > 0 {
+        let watched = needed - unwatched;
+        let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
+        message += &format!(
+            "need {needed} watches, have {watched}; scanning the other directories instead; \
+             to watch all, run sysctl fs.inotify.max_user_watches={advised}"
+        );
+    }
+    if let Some(example) = example {
+        let separator = if *unwatched > 0 { "; " } else { "" };
+        message += &format!(
+            "{separator}{not_entered} directories cannot be entered, such as {example:?}; give the \
+             agent the right to read them"
+        );
+    }
+    message
 }
 
 pub(super) fn watch_degraded(message: &str) {

@@ -136,6 +136,7 @@ impl OriginQuery<'_> {
 fn is_no_answer(err: &GatewayError) -> bool {
     match err {
         GatewayError::Unreachable(_)
+        | GatewayError::Handshake(_)
         | GatewayError::Stalled(_)
         | GatewayError::Redirected { .. } => true,
         GatewayError::Refused(refusal) | GatewayError::NotTheGateway(refusal) => {
@@ -152,6 +153,7 @@ fn is_final(err: &GatewayError) -> bool {
             matches!(refusal.code, Code::Forbidden | Code::MethodNotAllowed | Code::StoreRefused)
         }
         GatewayError::Unreachable(_)
+        | GatewayError::Handshake(_)
         | GatewayError::Stalled(_)
         | GatewayError::Redirected { .. }
         | GatewayError::NotTheGateway(_)

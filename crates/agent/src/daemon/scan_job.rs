@@ -180,7 +180,8 @@ impl ScanJob {
             self.record(change, OnCommit::Ignore).await;
         }
         let (reply, committed) = oneshot::channel();
-        let change = Change::WatchScanned { root: watch.local_prefix(), at: clock::wall_seconds() };
+        let (root, at) = (watch.local_prefix(), clock::wall_seconds());
+        let change = Change::WatchScanned { root, at, filesystem: report.filesystem.clone() };
         self.record(change, OnCommit::Reply(reply)).await;
         // Fails if the agent stops.
         committed.await.ok();

@@ -1,5 +1,6 @@
 //! Checks files on disk, on a thread that may wait for it.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::files::confined_fs::{self, Root, RootId};
@@ -15,6 +16,8 @@ pub(super) enum FileStatus {
     NotRegular,
     /// The file or its whole watch cannot be read; a scan reports which.
     Unknown,
+    /// The system lacks descriptors or memory: to be checked again.
+    NotNow,
 }
 
 pub(super) async fn stat_files(
@@ -36,19 +39,27 @@ fn stat_all(
     names.sort_unstable_by_key(|name| name.watch);
     let mut checked = Vec::with_capacity(names.len());
     for group in names.chunk_by(|one, other| one.watch == other.watch) {
-        let root = group.first().and_then(|name| open(watches, name.watch));
+        let Some(first) = group.first() else { continue };
+        let root = open(watches, first.watch);
         for name in group {
             let scanned = roots.get(usize::from(name.watch)).copied().flatten();
-            let status =
-                root.as_ref().map_or(FileStatus::Unknown, |root| stat_one(root, scanned, name));
+            let status = match &root {
+                Ok(root) => stat_one(root, scanned, name),
+                Err(err) => not_read(err),
+            };
             checked.push((name.clone(), status));
         }
     }
     checked
 }
 
-fn open(watches: &[Arc<Watch>], index: WatchIndex) -> Option<Root> {
-    Root::open(&watches.get(usize::from(index))?.root).ok()
+fn open(watches: &[Arc<Watch>], index: WatchIndex) -> io::Result<Root> {
+    let watch = watches.get(usize::from(index)).ok_or(io::ErrorKind::NotFound)?;
+    Root::open(&watch.root)
+}
+
+fn not_read(err: &io::Error) -> FileStatus {
+    if confined_fs::is_exhausted(err) { FileStatus::NotNow } else { FileStatus::Unknown }
 }
 
 /// A file that is missing in another root than the one that was scanned, such as an empty mount
@@ -60,7 +71,7 @@ fn stat_one(root: &Root, scanned: Option<RootId>, name: &Name) -> FileStatus {
         Ok(_) => FileStatus::NotRegular,
         Err(err) if confined_fs::is_gone(&err) && is_scanned => FileStatus::Gone,
         Err(err) if confined_fs::is_refused_type(&err) => FileStatus::NotRegular,
-        Err(_) => FileStatus::Unknown,
+        Err(err) => not_read(&err),
     }
 }
 

@@ -89,7 +89,8 @@ impl Reader {
 
     pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DbError> {
         let row = sqlx::query(
-            "SELECT known_since_ns, origin, first_scan_at, last_scan_at FROM watch_state WHERE local_path = ?1",
+            "SELECT known_since_ns, origin, first_scan_at, last_scan_at, filesystem \
+             FROM watch_state WHERE local_path = ?1",
         )
         .bind(root)
         .fetch_optional(&self.pool)
@@ -102,6 +103,7 @@ impl Reader {
             origin: origin.and_then(|text| Origin::parse(&text)),
             first_scan_at: get(&row, "first_scan_at")?,
             last_scan_at: get(&row, "last_scan_at")?,
+            filesystem: get(&row, "filesystem")?,
         }))
     }
 

@@ -58,7 +58,7 @@ pub enum Change {
     /// It is decided whether the database of the watch was lost.
     WatchOrigin { root: String, origin: Origin },
     /// A scan of the watch completed.
-    WatchScanned { root: String, at: i64 },
+    WatchScanned { root: String, at: i64, filesystem: Option<String> },
     /// A report that waits for the gateway.
     ReportMade { day: String, body: String },
     /// The gateway took the report, or refused it for good.
@@ -188,12 +188,12 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             let query = sqlx::query("UPDATE watch_state SET origin = ? WHERE local_path = ?");
             execute(transaction, query.bind(origin.as_str()).bind(root)).await
         }
-        Change::WatchScanned { root, at } => {
+        Change::WatchScanned { root, at, filesystem } => {
             let query = sqlx::query(
                 "UPDATE watch_state SET first_scan_at = coalesce(first_scan_at, ?1), \
-                 last_scan_at = ?1 WHERE local_path = ?2",
+                 last_scan_at = ?1, filesystem = coalesce(?3, filesystem) WHERE local_path = ?2",
             );
-            execute(transaction, query.bind(at).bind(root)).await
+            execute(transaction, query.bind(at).bind(root).bind(filesystem.as_deref())).await
         }
         Change::ReportMade { day, body } => {
             let query = sqlx::query("INSERT OR IGNORE INTO reports (day, body) VALUES (?, ?)");

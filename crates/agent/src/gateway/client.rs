@@ -14,7 +14,7 @@ use s3up_core::wire::{
     Accepted, ExistsQuery, ExistsResponse, Heartbeat, Listing, MODE_HEADER, MTIME_NS_HEADER,
     REPR_DIGEST_HEADER, Report, UploadResponse, Verdicts,
 };
-use s3up_core::{RemotePath, Sha256Digest};
+use s3up_core::{RemotePath, Sha256Digest, error_chain};
 
 use super::error::{ClientError, GatewayError};
 use super::idle_timer::{self, IdleTimer};
@@ -31,6 +31,8 @@ const BODY_DELAY: Duration = Duration::from_secs(1);
 const LISTING_BYTES_MAX: usize = 8 << 20;
 /// Maximum length of the answer of `POST /exists`, for the same reason.
 const VERDICTS_BYTES_MAX: usize = 8 << 20;
+/// Says that the file was still being written.
+const HOT_HEADER: &str = "x-hot";
 
 /// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -60,7 +62,17 @@ pub struct PutRequest<'p> {
     pub mtime_ns: i64,
     /// Permission bits.
     pub mode: u32,
+    pub completeness: Completeness,
     pub body_start: BodyStart,
+}
+
+/// State of the file when it was read. With `overwrite: never` the gateway replaces a
+/// file only if it was hot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    Settled,
+    /// A writer still had the file open, or it never settled.
+    Hot,
 }
 
 /// Start of the body of an upload.
@@ -78,6 +90,9 @@ pub enum BodyStart {
 pub struct Download {
     response: Response,
     pub bytes: Option<u64>,
+    /// Metadata of the file on its host; `None` if the gateway does not tell it.
+    pub mtime_ns: Option<i64>,
+    pub mode: Option<u32>,
 }
 
 impl GatewayClient {
@@ -94,7 +109,11 @@ impl GatewayClient {
         if let Some(path) = &access.ca_file {
             builder = builder.tls_certs_only(certificates(path)?);
         }
-        let http = builder.build().map_err(ClientError::Build)?;
+        let http = builder.build().map_err(|err| match &access.ca_file {
+            // Nothing else that is set here can be wrong.
+            Some(path) => ClientError::CaFile { path: path.clone(), what: error_chain(&err) },
+            None => ClientError::Build(err),
+        })?;
         Ok(GatewayClient { http, base: access.url.as_str().trim_end_matches('/').to_owned() })
     }
 
@@ -137,6 +156,9 @@ impl GatewayClient {
             .header(MTIME_NS_HEADER, put.mtime_ns)
             .header(MODE_HEADER, format!("{:04o}", put.mode))
             .body(body);
+        if put.completeness == Completeness::Hot {
+            request = request.header(HOT_HEADER, "true");
+        }
         if delay {
             request = request.header(EXPECT, "100-continue");
         }
@@ -182,7 +204,11 @@ impl GatewayClient {
             self.http.get(format!("{}/download", self.base)).query(&[("path", path.as_str())]);
         let response = response::check_status(send(request).await?).await?;
         let bytes = response.content_length();
-        Ok(Download { response, bytes })
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let mtime_ns = header(MTIME_NS_HEADER).and_then(|text| text.parse().ok());
+        let mode = header(MODE_HEADER).and_then(|text| u32::from_str_radix(text, 8).ok());
+        Ok(Download { bytes, mtime_ns, mode, response })
     }
 
     fn url(&self, call: &str, path: &RemotePath) -> String {

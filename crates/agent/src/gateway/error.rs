@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use s3up_core::Code;
 
+use super::handshake;
+
 /// The client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -32,6 +34,9 @@ pub enum GatewayError {
     Redirected { status: u16 },
     #[error("cannot reach the gateway")]
     Unreachable(#[source] reqwest::Error),
+    /// A setting here or at the gateway prevents every connection.
+    #[error("cannot connect to the gateway: {0}")]
+    Handshake(String),
     #[error("no data moved for {} seconds", .0.as_secs())]
     Stalled(Duration),
     #[error("cannot parse the answer of the gateway: {what}")]
@@ -55,7 +60,10 @@ impl fmt::Display for Refusal {
 impl GatewayError {
     /// Leaves out the URL, because the log line names the path.
     pub(super) fn unreachable(err: reqwest::Error) -> GatewayError {
-        GatewayError::Unreachable(err.without_url())
+        match handshake::explain(&err) {
+            Some(explanation) => GatewayError::Handshake(explanation),
+            None => GatewayError::Unreachable(err.without_url()),
+        }
     }
 
     pub fn retry_after(&self) -> Option<Duration> {
@@ -65,6 +73,7 @@ impl GatewayError {
             }
             GatewayError::Redirected { .. }
             | GatewayError::Unreachable(_)
+            | GatewayError::Handshake(_)
             | GatewayError::Stalled(_)
             | GatewayError::InvalidAnswer { .. } => None,
         }

@@ -204,6 +204,7 @@ fn status_of(err: &GatewayError) -> GatewayStatus {
         GatewayError::Refused(_)
         | GatewayError::NotTheGateway(_)
         | GatewayError::Redirected { .. }
+        | GatewayError::Handshake(_)
         | GatewayError::Unreachable(_)
         | GatewayError::Stalled(_)
         | GatewayError::InvalidAnswer { .. } => GatewayStatus::Away,
@@ -225,6 +226,7 @@ fn is_refused(err: &GatewayError) -> bool {
         GatewayError::InvalidAnswer { .. }
         | GatewayError::NotTheGateway(_)
         | GatewayError::Redirected { .. }
+        | GatewayError::Handshake(_)
         | GatewayError::Unreachable(_)
         | GatewayError::Stalled(_) => false,
     }

@@ -5,7 +5,7 @@
 //! identity and its database rows. A scan acts on the state and `status` counts
 //! it, so the two cannot disagree.
 //!
-//! Versions are compared for equality, never by age: a clock may have jumped,
+//! Versions (`version`) are compared for equality, never by age: a clock may have jumped,
 //! and files from an archive are dated in the past.
 //!
 //! Pure: no file, no database, no clock.
@@ -16,6 +16,7 @@ use s3up_core::{PathRule, RemotePath, Sha256Digest, Size};
 
 use crate::files::identity::Identity;
 use crate::states::problem::{ProblemKind, RecordedProblem};
+use crate::states::version::{Look, Version};
 
 /// Row of a file in the `files` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +98,9 @@ pub enum State {
 pub enum PendingReason {
     New,
     Changed,
+    /// An event says that the file was written, and its filesystem would not show
+    /// that in its identity. It is hashed, and sent if the content is another one.
+    Written,
     ChangedSinceBaseline,
     UploadExisting,
     RemotePathChanged,
@@ -119,7 +123,7 @@ pub enum FileProblem {
 
 /// Returns the state of a regular file.
 pub fn decide(
-    disk: &Identity,
+    look: &Look,
     remote_path: &Result<RemotePath, PathRule>,
     known: &KnownFile,
     policy: &FilePolicy,
@@ -129,17 +133,17 @@ pub fn decide(
         Err(rule) => return State::Problem(FileProblem::InvalidPath(rule.clone())),
     };
     if let Some(row) = &known.row
-        && is_protected(disk, remote_path, row)
+        && is_protected(look, remote_path, row)
     {
         return State::Protected;
     }
     if let Some(bytes_max) = policy.bytes_max
-        && disk.size > bytes_max
+        && look.identity.size > bytes_max
     {
-        return State::Problem(FileProblem::TooLarge { bytes: disk.size, bytes_max });
+        return State::Problem(FileProblem::TooLarge { bytes: look.identity.size, bytes_max });
     }
     if let Some(problem) = &known.problem {
-        return if still_stands(problem, disk, policy) {
+        return if still_stands(problem, look, policy) {
             State::Problem(FileProblem::Recorded {
                 kind: problem.kind,
                 reason: problem.reason.clone(),
@@ -149,31 +153,41 @@ pub fn decide(
         };
     }
     match (&known.row, &known.baseline) {
-        (Some(row), _) => State::Pending(pending_reason(remote_path, row)),
-        (None, Some(baseline)) => decide_by_baseline(disk, baseline, policy.upload_existing),
-        (None, None) => decide_unknown_file(disk, policy),
+        (Some(row), _) => State::Pending(pending_reason(look, remote_path, row)),
+        (None, Some(baseline)) => decide_by_baseline(look, baseline, policy.upload_existing),
+        (None, None) => decide_unknown_file(&look.identity, policy),
     }
 }
 
-fn is_protected(disk: &Identity, remote_path: &RemotePath, row: &FileRow) -> bool {
+fn is_protected(look: &Look, remote_path: &RemotePath, row: &FileRow) -> bool {
     row.remote_path == remote_path.as_str()
-        && row.version.is_some_and(|version| disk.is_recorded_as(&version.identity))
+        && row.version.is_some_and(|version| is_version(look, &version.identity))
 }
 
-fn pending_reason(remote_path: &RemotePath, row: &FileRow) -> PendingReason {
+fn is_version(look: &Look, recorded: &Identity) -> bool {
+    look.version(recorded) == Version::Same
+}
+
+fn pending_reason(look: &Look, remote_path: &RemotePath, row: &FileRow) -> PendingReason {
     if row.remote_path != remote_path.as_str() {
         return PendingReason::RemotePathChanged;
     }
-    if row.version.is_none() { PendingReason::Unconfirmed } else { PendingReason::Changed }
+    match &row.version {
+        None => PendingReason::Unconfirmed,
+        Some(version) if look.version(&version.identity) == Version::Doubtful => {
+            PendingReason::Written
+        }
+        Some(_) => PendingReason::Changed,
+    }
 }
 
 /// True if the problem is to be reported. A refusal is about one version of the file, and about
 /// the configuration at that time.
-fn still_stands(problem: &RecordedProblem, disk: &Identity, policy: &FilePolicy) -> bool {
+fn still_stands(problem: &RecordedProblem, look: &Look, policy: &FilePolicy) -> bool {
     match (policy.retry_problems, problem.kind) {
         (RetryProblems::Now, _) => false,
         (RetryProblems::Never, ProblemKind::Refused) => {
-            disk.is_recorded_as(&problem.identity) && problem.config == policy.config
+            is_version(look, &problem.identity) && problem.config == policy.config
         }
         (
             RetryProblems::Never,
@@ -186,11 +200,11 @@ fn still_stands(problem: &RecordedProblem, disk: &Identity, policy: &FilePolicy)
     }
 }
 
-fn decide_by_baseline(disk: &Identity, baseline: &Identity, existing: UploadExisting) -> State {
+fn decide_by_baseline(look: &Look, baseline: &Identity, existing: UploadExisting) -> State {
     if existing == UploadExisting::Yes {
         return State::Pending(PendingReason::UploadExisting);
     }
-    if disk.is_recorded_as(baseline) {
+    if is_version(look, baseline) {
         State::Baseline { recorded: true }
     } else {
         State::Pending(PendingReason::ChangedSinceBaseline)
@@ -199,7 +213,7 @@ fn decide_by_baseline(disk: &Identity, baseline: &Identity, existing: UploadExis
 
 fn decide_unknown_file(disk: &Identity, policy: &FilePolicy) -> State {
     match policy.upload_existing {
-        UploadExisting::NotBefore { wall_ns } if disk.ctime_ns < wall_ns => {
+        UploadExisting::NotBefore { wall_ns } if is_older(disk, wall_ns) => {
             State::Baseline { recorded: false }
         }
         UploadExisting::Undecided { wall_ns } if disk.ctime_ns < wall_ns => {
@@ -230,11 +244,18 @@ impl FileProblem {
     }
 }
 
+/// True if the file was last changed before `wall_ns`, whatever its stamp leaves out.
+fn is_older(identity: &Identity, wall_ns: i64) -> bool {
+    let resolution = i64::try_from(identity.stamp_resolution().as_nanos()).unwrap_or(i64::MAX);
+    identity.ctime_ns.saturating_add(resolution) < wall_ns
+}
+
 impl fmt::Display for PendingReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PendingReason::New => "new",
             PendingReason::Changed => "changed",
+            PendingReason::Written => "written, which its time stamps may not show",
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
             PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",

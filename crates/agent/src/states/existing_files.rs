@@ -8,7 +8,7 @@ use crate::states::decide::UploadExisting;
 use crate::states::origin::Origin;
 
 /// First and last scans of a watch, as the database records them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchState {
     /// Files changed before this moment existed before the database.
     pub known_since_ns: i64,
@@ -16,6 +16,8 @@ pub struct WatchState {
     pub origin: Option<Origin>,
     pub first_scan_at: Option<i64>,
     pub last_scan_at: Option<i64>,
+    /// Filesystem of the root at the last complete scan.
+    pub filesystem: Option<String>,
 }
 
 /// Returns the rule for files without a row in the database. `configured` is
@@ -75,7 +77,13 @@ mod tests {
             ("a database of an older agent",  None,              Some(9),   BaselineIsComplete, Yes,  None),
         ];
         for (situation, origin, first_scan_at, without, with, before) in cases {
-            let state = WatchState { known_since_ns: 7, origin, first_scan_at, last_scan_at: None };
+            let state = WatchState {
+                known_since_ns: 7,
+                origin,
+                first_scan_at,
+                last_scan_at: None,
+                filesystem: None,
+            };
             assert_eq!(upload_existing(false, Some(&state)), without, "{situation}");
             assert_eq!(upload_existing(true, Some(&state)), with, "{situation}");
             assert_eq!(confirm_before_ns(Some(&state)), before, "{situation}");

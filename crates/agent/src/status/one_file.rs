@@ -11,8 +11,10 @@ use crate::database::DbError;
 use crate::files::confined_fs::{self, Root};
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
+use crate::files::writes::Evidence;
 use crate::scanning::walk::exclusion;
 use crate::states::decide::{State, decide};
+use crate::states::version::Look;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileStatus {
@@ -42,8 +44,8 @@ impl StatusReader {
             reason: None,
             help: None,
         };
-        let identity = match looked.unwrap_or_else(|_| Looked::Unreadable("panicked".to_owned())) {
-            Looked::File(identity) => identity,
+        let look = match looked.unwrap_or_else(|_| Looked::Unreadable("panicked".to_owned())) {
+            Looked::File(look) => look,
             Looked::Missing => return Ok(Some(status)),
             Looked::Excluded(reason) => {
                 (status.state, status.reason) = ("excluded", Some(reason.to_owned()));
@@ -57,7 +59,7 @@ impl StatusReader {
         let known = self.reader.known(std::slice::from_ref(&status.local_path)).await?;
         let known = known.into_iter().next().unwrap_or_default();
         let state = self.reader.watch_state(&watch.local_prefix()).await?;
-        match decide(&identity, &remote_path, &known, &policy(&self.config, state.as_ref())) {
+        match decide(&look, &remote_path, &known, &policy(&self.config, state.as_ref())) {
             State::Protected => status.state = "protected",
             State::Baseline { .. } => status.state = "baseline",
             State::Pending(reason) => {
@@ -73,7 +75,7 @@ impl StatusReader {
 }
 
 enum Looked {
-    File(Identity),
+    File(Look),
     Missing,
     Excluded(&'static str),
     Unreadable(String),
@@ -95,7 +97,11 @@ fn look(watch: &Watch, path: &Path) -> Looked {
             Looked::Excluded("a directory; s3up status counts the files of its watch")
         }
         Ok(stat) => match exclusion(confined_fs::file_type(&stat)) {
-            None => Looked::File(Identity::of(&stat)),
+            None => Looked::File(Look {
+                identity: Identity::of(&stat),
+                filesystem: root.filesystem,
+                evidence: Evidence::Seen,
+            }),
             Some(exclusion) => Looked::Excluded(exclusion.as_str()),
         },
         Err(err) if confined_fs::is_gone(&err) => Looked::Missing,

@@ -44,7 +44,9 @@ pub(super) fn classify(err: &GatewayError) -> FailureClass {
         }
         // A file that shrinks ends its body early, which breaks the connection.
         GatewayError::Unreachable(_) => FailureClass::MayHaveChanged,
-        GatewayError::Redirected { .. } => FailureClass::Transient(Scope::Gateway),
+        GatewayError::Redirected { .. } | GatewayError::Handshake(_) => {
+            FailureClass::Transient(Scope::Gateway)
+        }
         GatewayError::Stalled(_) | GatewayError::InvalidAnswer { .. } => {
             FailureClass::Transient(Scope::File)
         }

@@ -3,18 +3,19 @@
 //! It is keyed by path: a path is here once, however often it changed, so memory
 //! grows with the number of files and not of events. Short files (one part) and
 //! long ones have a lane each, so that a long file never delays the short ones.
-//! A path that changes during its upload is marked, and [`Queue::finish`] returns
-//! that.
+//! A change during an upload is remembered, and [`Queue::finish`] returns it.
 //!
 //! Pure: no clock, no channel.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::time::Instant;
 
 use s3up_core::part::MIB;
 
 use crate::files::identity::Identity;
+use crate::files::writes::Writes;
+use crate::uploading::task::UploadMode;
 
 /// Maximum size of a short file, which is read into memory and sent from there.
 pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
@@ -24,8 +25,8 @@ pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
 pub struct Job<K> {
     pub key: K,
     pub identity: Identity,
-    /// True if the file is uploaded although it never settled.
-    pub hot: bool,
+    pub writes: Writes,
+    pub mode: UploadMode,
     pub failures: Failures,
 }
 
@@ -64,10 +65,11 @@ enum Lane {
 /// Answer to [`Queue::note_change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeNoted {
-    /// The file is being uploaded or recorded; `finish` will return true.
+    /// The file is being uploaded or recorded; `finish` will return the change.
     InFlight,
-    /// The file is not in the queue any more: it has to settle.
-    NotInFlight,
+    /// The file is not in the queue any more: it has to settle. The events are those
+    /// of the removed job, if there was one, and the new one.
+    NotInFlight(Writes),
 }
 
 #[derive(Debug)]
@@ -78,7 +80,7 @@ pub struct Queue<K> {
     delayed: BTreeMap<(Instant, u64), Job<K>>,
     slots: HashMap<K, Slot>,
     running: BTreeMap<Lane, usize>,
-    changed: BTreeSet<K>,
+    changed: BTreeMap<K, Writes>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +101,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             delayed: BTreeMap::new(),
             slots: HashMap::new(),
             running: BTreeMap::new(),
-            changed: BTreeSet::new(),
+            changed: BTreeMap::new(),
         }
     }
 
@@ -118,9 +120,10 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Queues a settled file. One that is being uploaded is only marked as changed.
-    pub fn push(&mut self, job: Job<K>) {
-        if self.note_change(&job.key) == ChangeNoted::InFlight {
-            return;
+    pub fn push(&mut self, mut job: Job<K>) {
+        match self.note_change(&job.key, job.writes) {
+            ChangeNoted::InFlight => return,
+            ChangeNoted::NotInFlight(writes) => job.writes = writes,
         }
         let lane = self.lane(job.identity.size);
         let turn = self.take_turn();
@@ -129,9 +132,10 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Queues a file that may start no earlier than `at`. It delays no other file.
-    pub fn push_delayed(&mut self, job: Job<K>, at: Instant) {
-        if self.note_change(&job.key) == ChangeNoted::InFlight {
-            return;
+    pub fn push_delayed(&mut self, mut job: Job<K>, at: Instant) {
+        match self.note_change(&job.key, job.writes) {
+            ChangeNoted::InFlight => return,
+            ChangeNoted::NotInFlight(writes) => job.writes = writes,
         }
         let turn = self.take_turn();
         self.slots.insert(job.key.clone(), Slot::Delayed(at, turn));
@@ -139,18 +143,20 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Takes a change of the file: it has to settle again.
-    pub fn note_change(&mut self, key: &K) -> ChangeNoted {
-        match self.slots.get(key) {
-            None => return ChangeNoted::NotInFlight,
+    pub fn note_change(&mut self, key: &K, event: Writes) -> ChangeNoted {
+        let removed = match self.slots.get(key) {
+            None => None,
             Some(Slot::Uploading(_) | Slot::Recording) => {
-                self.changed.insert(key.clone());
+                self.changed.entry(key.clone()).or_default().add(event);
                 return ChangeNoted::InFlight;
             }
-            Some(Slot::Ready(lane, turn)) => drop(self.ready.remove(&(*lane, *turn))),
-            Some(Slot::Delayed(at, turn)) => drop(self.delayed.remove(&(*at, *turn))),
-        }
+            Some(Slot::Ready(lane, turn)) => self.ready.remove(&(*lane, *turn)),
+            Some(Slot::Delayed(at, turn)) => self.delayed.remove(&(*at, *turn)),
+        };
         self.slots.remove(key);
-        ChangeNoted::NotInFlight
+        let mut writes = removed.map(|job| job.writes).unwrap_or_default();
+        writes.add(event);
+        ChangeNoted::NotInFlight(writes)
     }
 
     /// Returns the number of files that wait, ready or delayed.
@@ -205,8 +211,8 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.slots.insert(key.clone(), Slot::Recording);
     }
 
-    /// Removes a file. Returns true if it changed during its upload.
-    pub fn finish(&mut self, key: &K) -> bool {
+    /// Removes a file. Returns its change during the upload, if there was one.
+    pub fn finish(&mut self, key: &K) -> Option<Writes> {
         self.leave_lane(key);
         self.slots.remove(key);
         self.changed.remove(key)
@@ -247,6 +253,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -271,7 +278,7 @@ mod tests {
             std::iter::from_fn(|| queue.start_next(NO_LIMIT)).map(|job| job.key).collect();
 
         assert_eq!(started, [10, 11, 0], "two short ones and one long one");
-        assert!(!queue.finish(&10));
+        assert_eq!(queue.finish(&10), None);
         assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(12));
         assert_eq!(queue.start_next(NO_LIMIT), None, "the long lane is full");
     }
@@ -325,15 +332,16 @@ mod tests {
     fn a_change_removes_a_waiting_file_and_marks_one_that_is_uploaded() {
         let mut queue = Queue::new(LIMITS);
         queue.push(job(1, 1));
-        assert_eq!(queue.note_change(&1), ChangeNoted::NotInFlight);
+        let settled = ChangeNoted::NotInFlight(Writes::CLOSED);
+        assert_eq!(queue.note_change(&1, Writes::NONE), settled, "its events are not lost");
         assert!(queue.is_empty());
 
         queue.push(job(1, 1));
         queue.start_next(NO_LIMIT).unwrap();
-        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
+        assert_eq!(queue.note_change(&1, Writes::CLOSED), ChangeNoted::InFlight);
         queue.recording(&1);
-        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
-        assert!(queue.finish(&1), "the change was noted");
+        assert_eq!(queue.note_change(&1, Writes::NONE), ChangeNoted::InFlight);
+        assert_eq!(queue.finish(&1), Some(Writes::CLOSED), "the change was noted");
         assert!(queue.is_empty());
     }
 
@@ -367,7 +375,7 @@ mod tests {
                 match what {
                     0 => queue.push(job(key, bytes)),
                     1 => queue.push_delayed(job(key, bytes), now + Duration::from_secs(bytes)),
-                    2 => { queue.note_change(&key); }
+                    2 => { queue.note_change(&key, Writes::NONE); }
                     3 => if let Some(job) = queue.start_next(NO_LIMIT) {
                         prop_assert!(away.insert(job.key), "started twice");
                     },
@@ -383,6 +391,7 @@ mod tests {
 
     fn job(key: u32, size: u64) -> Job<u32> {
         let identity = Identity { device: 1, inode: 1, size, mtime_ns: 0, ctime_ns: 0 };
-        Job { key, identity, hot: false, failures: Failures::default() }
+        let (writes, mode) = (Writes::CLOSED, UploadMode::Settled);
+        Job { key, identity, writes, mode, failures: Failures::default() }
     }
 }

@@ -5,14 +5,17 @@ use s3up_core::RemotePath;
 use super::outcome::{Outcome, SkippedAs};
 use super::task::UploadTask;
 use crate::database::Change;
+use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
 use crate::states::decide::{FileProblem, KnownFile, PendingReason, State, decide};
+use crate::states::version::Look;
 
 /// Returns the remote path of a file that has to be uploaded and the reason, or how its upload
 /// ends otherwise.
 pub(super) fn check_still_pending(
     task: &UploadTask,
     identity: Identity,
+    filesystem: Filesystem,
     local_path: String,
     known: &KnownFile,
 ) -> Result<(RemotePath, PendingReason), Outcome> {
@@ -20,7 +23,8 @@ pub(super) fn check_still_pending(
     let skipped = |as_state, change: Option<Change>| {
         Err(Outcome::Skipped { as_state, change: change.map(Box::new) })
     };
-    match (decide(&identity, &remote_path, known, &task.policy), remote_path) {
+    let look = Look { identity, filesystem, evidence: task.writes.evidence };
+    match (decide(&look, &remote_path, known, &task.policy), remote_path) {
         (State::Pending(PendingReason::OriginUnknown), _) => {
             let reason = PendingReason::OriginUnknown.to_string();
             Err(Outcome::NotLookedAt { reason })

@@ -15,10 +15,12 @@ use super::classify::{FailureClass, Scope, classify};
 use super::content::{self, Content};
 use super::outcome::{Outcome, SkippedAs};
 use super::retry::RetryHint;
+use super::stable_copy::Spool;
 use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::database::{Change, Reader, Upload};
-use crate::gateway::client::{BodyStart, GatewayClient, PutRequest};
+use crate::files::writes::Writer;
+use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PutRequest};
 use crate::gateway::error::GatewayError;
 use crate::states::decide::{FileRow, KnownFile, PendingReason};
 use crate::states::problem::ProblemKind;
@@ -28,6 +30,7 @@ use crate::states::problem::ProblemKind;
 pub struct Uploader {
     pub gateway: GatewayClient,
     pub reader: Reader,
+    pub spool: Spool,
 }
 
 impl Uploader {
@@ -40,7 +43,10 @@ impl Uploader {
         let local_path = task.watch.local_path(&task.path);
         let known = self.known(&local_path).await?;
         let row = known.row.clone();
-        let (content, remote_path, reason) = content::read(task, local_path.clone(), known).await?;
+        let (content, remote_path, reason) = {
+            let spool = self.spool.clone();
+            content::read(task, local_path.clone(), known, spool).await?
+        };
         let upload = Upload {
             local_path,
             identity: content.identity(),
@@ -52,7 +58,7 @@ impl Uploader {
         };
         if is_content_unchanged(&upload, row.as_ref()) {
             let change =
-                (task.mode == UploadMode::Settled).then(|| Change::MetadataChanged(upload).into());
+                (task.mode != UploadMode::Hot).then(|| Change::MetadataChanged(upload).into());
             return Err(Outcome::Skipped { as_state: SkippedAs::Protected, change });
         }
         self.send(task, content, upload, reason).await
@@ -74,7 +80,7 @@ impl Uploader {
     ) -> Result<Outcome, Outcome> {
         let path = upload.remote_path.clone();
         if (content.is_long() || reason == PendingReason::Unconfirmed)
-            && task.mode == UploadMode::Settled
+            && task.mode != UploadMode::Hot
             && let Some(version_id) = self.version_at_gateway(&path, &content).await?
         {
             upload.version_id = version_id;
@@ -92,6 +98,7 @@ impl Uploader {
             sha256: content.sha256(),
             mtime_ns: upload.identity.mtime_ns,
             mode: content.mode(),
+            completeness: completeness(task),
             body_start,
         };
         let sent = match &content {
@@ -113,8 +120,10 @@ impl Uploader {
         upload.sent = !answer.unchanged;
         upload.at = clock::wall_seconds();
         Ok(match task.mode {
-            UploadMode::Settled => stored(upload, !answer.unchanged, &content),
-            UploadMode::Hot => hot(),
+            UploadMode::Hot if !content.is_copy() => hot(),
+            UploadMode::Settled | UploadMode::Copy | UploadMode::Hot => {
+                stored(upload, !answer.unchanged, &content)
+            }
         })
     }
 
@@ -146,6 +155,16 @@ fn is_content_unchanged(upload: &Upload, row: Option<&FileRow>) -> bool {
             && row.size == upload.identity.size
             && row.version.is_some_and(|version| version.sha256 == upload.sha256)
     })
+}
+
+/// A file whose writer was not seen closing it may get more content.
+fn completeness(task: &UploadTask) -> Completeness {
+    match (task.mode, task.writes.writer) {
+        (UploadMode::Hot, _) | (_, Writer::Open) => Completeness::Hot,
+        (UploadMode::Settled | UploadMode::Copy, Writer::Unknown | Writer::Closed) => {
+            Completeness::Settled
+        }
+    }
 }
 
 fn hot() -> Outcome {

@@ -159,6 +159,7 @@ async fn serve_started(
 pub struct Host {
     pub dir: TempDir,
     pub up: PathBuf,
+    prefix: String,
     yaml: String,
 }
 
@@ -181,7 +182,27 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
             dir.path().join("state/client.db").display(),
             up.display()
         );
-        Host { dir, up, yaml }
+        Host { dir, up, prefix: "uploads".to_owned(), yaml }
+    }
+
+    /// A host whose watched directory is `up/` in `place`. Each `name` has remote
+    /// paths of its own.
+    pub fn on(url: &str, place: &Path, name: &str) -> Host {
+        let mut host = Host::new(url);
+        let up = place.join("up");
+        std::fs::create_dir_all(&up).expect("a new folder");
+        host.edit(&host.up.display().to_string(), &up.display().to_string());
+        let prefix: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        host.edit("remote_prefix: \"uploads/\"", &format!("remote_prefix: \"{prefix}/\""));
+        (host.up, host.prefix) = (up, prefix);
+        host
+    }
+
+    /// The same host with another way to the gateway.
+    pub fn at(host: &Host, url: &str) -> Host {
+        let mut other = Host::new(url);
+        other.prefix.clone_from(&host.prefix);
+        other
     }
 
     /// Replaces a part of the configuration.
@@ -215,6 +236,18 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
         Running { stop, task }
     }
 
+    /// Starts an agent, and waits until its first scan is complete and it watches.
+    pub async fn started(&self) -> Running {
+        let agent = self.start().await;
+        until("the first scan is complete", async || {
+            self.status().await.watches[0].last_scan_at.is_some()
+        })
+        .await;
+        self.write("marker", "marker");
+        self.until_stored("marker", "marker").await;
+        agent
+    }
+
     /// Runs one pass, as `s3up scan` does.
     pub async fn scan(&self) -> Summary {
         let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
@@ -245,19 +278,25 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     /// Asks the gateway for a file of the watch.
     pub async fn stored(&self, path: impl AsRef<Path>) -> Option<StoredFile> {
         let client = GatewayClient::new(&self.config().server).expect("a client");
-        let answer = client.exists(&remote(path.as_ref())).await;
+        let answer = client.exists(&self.remote(path.as_ref())).await;
         answer.unwrap_or_else(|err| panic!("{err}")).file
     }
 
     /// Downloads a file of the watch.
     pub async fn content(&self, path: impl AsRef<Path>) -> Vec<u8> {
         let client = GatewayClient::new(&self.config().server).expect("a client");
-        let mut download = client.download(&remote(path.as_ref())).await.expect("a stored file");
+        let mut download =
+            client.download(&self.remote(path.as_ref())).await.expect("a stored file");
         let mut content = Vec::new();
         while let Some(chunk) = download.next().await.expect("the rest of the file") {
             content.extend_from_slice(&chunk);
         }
         content
+    }
+
+    fn remote(&self, path: &Path) -> RemotePath {
+        let text = format!("{}/{}", self.prefix, escape::encode(path.as_os_str().as_bytes()));
+        RemotePath::parse(&text).expect("a remote path")
     }
 
     pub async fn until_stored(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
@@ -298,19 +337,7 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-pub fn remote(path: &Path) -> RemotePath {
-    let text = format!("uploads/{}", escape::encode(path.as_os_str().as_bytes()));
-    RemotePath::parse(&text).expect("a remote path")
-}
-
-/// Returns pseudorandom bytes, so that no two pieces are equal.
+/// Returns pseudo-random bytes, so that a shifted or swapped part is noticed.
 pub fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        bytes.extend_from_slice(&(state >> 8).to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    s3up_testkit::noise(len as u64)
 }

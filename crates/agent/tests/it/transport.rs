@@ -252,6 +252,7 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
     let task = UploadTask {
         watch: agent.watches[0].clone(),
         path: Arc::from(Path::new("file")),
+        writes: s3up::files::writes::Writes::CLOSED,
         identity: Identity::of(&rustix::fs::stat(host.up.join("file")).expect("a file")),
         policy: FilePolicy {
             confirm_before_ns: None,
@@ -264,7 +265,8 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
         failures: 0,
         root: None,
     };
-    (Uploader { gateway: agent.gateway, reader: agent.database.reader }, task, host)
+    let spool = agent.config.spool;
+    (Uploader { gateway: agent.gateway, reader: agent.database.reader, spool }, task, host)
 }
 
 struct Server(TcpListener);
@@ -348,4 +350,21 @@ fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
     fs::write(&cert, made.cert.pem()).expect("a written file");
     fs::write(&key, made.signing_key.serialize_pem()).expect("a written file");
     (cert, key)
+}
+
+#[tokio::test]
+async fn an_upload_says_whether_the_writer_had_the_file_open() {
+    use s3up::files::writes::Writes;
+    let server = Server::start().await;
+    for (writes, hot) in [(Writes::CLOSED, false), (Writes::REPLACED, false), (Writes::OPEN, true)]
+    {
+        let (uploader, task, _host) = upload_task(&server, b"content").await;
+        let task = UploadTask { writes, ..task };
+        let upload = tokio::spawn(async move { uploader.upload(&task).await });
+
+        let head = server.accept().await.head().await.to_lowercase();
+
+        assert_eq!(head.contains("\r\nx-hot: true\r\n"), hot, "{writes:?}: {head}");
+        upload.abort();
+    }
 }

@@ -13,8 +13,9 @@ use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::watch::Name;
+use crate::files::writes::{Evidence, Writes};
 use crate::reporting::task::CallResult;
-use crate::settling::{FileEvent, Now};
+use crate::settling::Now;
 use crate::states::gateway_state::{GatewayStatus, after_call};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
@@ -22,6 +23,7 @@ use crate::uploading::classify::Scope;
 use crate::uploading::outcome::{Outcome, SkippedAs};
 use crate::uploading::queue::Job;
 use crate::uploading::retry::RetryHint;
+use crate::uploading::task::UploadMode;
 
 /// A failed upload that is to be retried.
 struct Failure<'f> {
@@ -41,18 +43,21 @@ impl Engine {
                 self.concurrency.succeeded();
                 self.note_stored(&name, &change, sent, took);
                 if changed_since {
-                    self.queue.note_change(&name);
+                    self.queue.note_change(&name, changed(&job));
                 }
                 self.ends_as(&name, Ending::Uploaded);
                 self.record(name, *change);
+                self.note_not_torn(&job, changed_since, now);
             }
             Outcome::NotLookedAt { reason } => {
                 self.breaker.released(permit);
+                self.hot_files.remove(&name);
                 self.not_looked_at(&name, &reason);
                 self.finish(&name, now.instant);
             }
             Outcome::Skipped { as_state, change } => {
                 self.breaker.released(permit);
+                self.hot_files.remove(&name);
                 self.ends_as(&name, ending(&as_state));
                 if let SkippedAs::Problem(reason) = as_state {
                     self.note_failed(self.local_path(&name), &reason);
@@ -64,11 +69,13 @@ impl Engine {
             }
             Outcome::Changed => {
                 self.breaker.released(permit);
-                self.queue.finish(&name);
-                self.wheel.note_event(name, FileEvent::Changed, now.instant);
+                self.note_torn(&name);
+                self.queue.note_change(&name, changed(&job));
+                self.finish(&name, now.instant);
             }
             Outcome::Gone => {
                 self.breaker.released(permit);
+                self.hot_files.remove(&name);
                 let local_path = self.local_path(&name);
                 self.ends_as(&name, Ending::Gone);
                 self.record(name, Change::Forget { local_path });
@@ -77,6 +84,11 @@ impl Engine {
                 match kind {
                     ProblemKind::Unreadable | ProblemKind::NeverSettled | ProblemKind::Failing => {
                         self.breaker.released(permit);
+                    }
+                    // No copy could be made: nothing was sent.
+                    ProblemKind::Hot if job.mode == UploadMode::Copy => {
+                        self.breaker.released(permit);
+                        self.copy_later(&name, now);
                     }
                     ProblemKind::Refused | ProblemKind::Deferred | ProblemKind::Hot => {
                         self.gateway_answered(permit);
@@ -154,8 +166,9 @@ impl Engine {
             self.breaker.released(permit);
             None
         };
-        if changed {
-            self.wheel.note_event(job.key, FileEvent::Changed, now.instant);
+        if let Some(writes) = changed {
+            job.writes.add(writes);
+            self.wheel.note_event(job.key, job.writes, now.instant);
             return;
         }
         if let Some(delay) = blocked_for {
@@ -213,8 +226,9 @@ impl Engine {
         job.failures.count += 1;
         job.failures.own += u32::from(own && failure.scope == Scope::File);
         job.failures.successes_before = self.breaker.successes();
-        if changed {
-            self.wheel.note_event(job.key, FileEvent::Changed, now.instant);
+        if let Some(writes) = changed {
+            job.writes.add(writes);
+            self.wheel.note_event(job.key, job.writes, now.instant);
             return;
         }
         if matches!(self.mode, Mode::Once) && self.is_hopeless(&job, failure.hint) {
@@ -294,4 +308,9 @@ fn ending(as_state: &SkippedAs) -> Ending {
         SkippedAs::Excluded => Ending::Excluded,
         SkippedAs::Problem(_) => Ending::Problem,
     }
+}
+
+/// Returns what is known of a file that changed during its upload, without an event.
+fn changed(job: &Job<Name>) -> Writes {
+    Writes { evidence: Evidence::Written, ..job.writes }
 }

@@ -63,7 +63,7 @@ impl Engine {
         let mut degraded = None;
         for result in results {
             // Each result covers all watches, and the last one is the newest.
-            degraded = result.degraded;
+            degraded.clone_from(&result.degraded);
             self.scanned_one(result);
         }
         if matches!(&self.mode, Mode::Daemon { watcher: Some(_) }) {
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     fn to_scan(&self, index: WatchIndex) -> Option<WatchToScan> {
-        let state = *self.states.get(usize::from(index))?;
+        let state = self.states.get(usize::from(index))?.clone();
         Some(WatchToScan { watch: self.watch(index)?, policy: self.policy(index), state })
     }
 
@@ -136,7 +136,8 @@ impl Engine {
 
     fn until_next_scan(&self) -> Duration {
         let no_watcher = matches!(self.mode, Mode::Daemon { watcher: None });
-        if no_watcher || self.scans.degraded.is_some() {
+        let unwatched = self.scans.degraded.as_ref().is_some_and(|degraded| degraded.unwatched > 0);
+        if no_watcher || unwatched {
             // Scans take at most a tenth of the time, unless `scan_every` is shorter.
             let pause = DEGRADED_EVERY.max(self.scans.last_took * 10);
             return pause.min(self.options.scan_every);
@@ -146,7 +147,7 @@ impl Engine {
 
     /// Records whether all directories are watched, and logs a change once.
     pub(super) fn set_degraded(&mut self, degraded: Option<Degraded>) {
-        match (self.scans.degraded, degraded) {
+        match (&self.scans.degraded, &degraded) {
             (None, None) => {}
             (Some(_), None) => {
                 log_events::watch_restored();

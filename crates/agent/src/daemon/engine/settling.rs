@@ -10,9 +10,11 @@ use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
+use crate::files::writes::Writes;
 use crate::settling::{Now, Verdict};
 use crate::states::problem::ProblemKind;
 use crate::uploading::queue::{Failures, Job};
+use crate::uploading::task::UploadMode;
 
 /// Maximum number of files checked by one task.
 const CHECK_FILES_MAX: usize = 512;
@@ -33,8 +35,8 @@ impl Engine {
             return;
         }
         for (name, identity) in files {
-            if self.wheel.add_found(name.clone(), identity, now) == Verdict::Settled {
-                self.queue.push(job(name, identity));
+            if let Verdict::Settled(writes) = self.wheel.add_found(name.clone(), identity, now) {
+                self.push_settled(name, identity, writes, now);
             }
         }
     }
@@ -59,12 +61,17 @@ impl Engine {
         for (name, status) in checked {
             match status {
                 FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
-                    Verdict::Settled => self.queue.push(job(name, identity)),
+                    Verdict::Settled(writes) => {
+                        self.plan_later_looks(&name, writes, now.instant);
+                        self.push_settled(name, identity, writes, now);
+                    }
                     Verdict::Waiting => {}
                     Verdict::NeverSettled => self.never_settled(name, identity, now),
-                    Verdict::Hot => {
+                    Verdict::Hot(writes) => {
                         self.never_settled(name.clone(), identity, now);
-                        self.queue.push(Job { hot: true, ..job(name, identity) });
+                        let mode = UploadMode::Hot;
+                        let failures = Failures::default();
+                        self.queue.push(Job { key: name, identity, writes, mode, failures });
                     }
                 },
                 FileStatus::Gone => {
@@ -80,6 +87,10 @@ impl Engine {
                 FileStatus::Unknown => {
                     self.wheel.forget(&name);
                     self.not_looked_at(&name, NOT_READABLE);
+                }
+                FileStatus::NotNow => {
+                    self.wheel.forget(&name);
+                    self.wheel.note_event(name, Writes::REPLACED, now.instant);
                 }
             }
         }
@@ -105,8 +116,4 @@ impl Engine {
         let change = self.problem(local_path, kind, log_events::NEVER_SETTLED, identity, now);
         self.change(change);
     }
-}
-
-fn job(key: Name, identity: Identity) -> Job<Name> {
-    Job { key, identity, hot: false, failures: Failures::default() }
 }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::hot_files::HotFiles;
+use super::later_looks::LaterLooks;
 use crate::daemon::scan_job::{FoundFiles, ScanResult};
 use crate::daemon::stat_files::FileStatus;
 use crate::daemon::summary::{Ending, Summary};
@@ -25,6 +27,7 @@ use crate::uploading::concurrency::Concurrency;
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::{Job, LaneLimits, Queue};
 use crate::uploading::retry::RetryPolicy;
+use crate::uploading::stable_copy::Spool;
 use crate::uploading::upload::Uploader;
 use crate::watching::{Degraded, WatcherHandle};
 
@@ -76,6 +79,7 @@ pub(in crate::daemon) struct EngineOptions {
     /// `scan.upload_existing`.
     pub(in crate::daemon) upload_existing: bool,
     pub(in crate::daemon) file_bytes_max: Option<u64>,
+    pub(in crate::daemon) spool: Spool,
     /// Digest of the settings that decide whether the gateway accepts a file.
     pub(in crate::daemon) fingerprint: String,
 }
@@ -98,6 +102,8 @@ pub(in crate::daemon) struct Engine {
     pub(super) has_problems: bool,
     pub(super) requests: VecDeque<WriteRequest>,
     pub(super) scans: Scans,
+    pub(super) later_looks: LaterLooks,
+    pub(super) hot_files: HotFiles,
     pub(super) checking_files: bool,
     pub(super) unauthorized: bool,
     /// State of the gateway, as it was last published.
@@ -156,6 +162,7 @@ impl Engine {
             uploader: Arc::new(Uploader {
                 gateway: parts.gateway.clone(),
                 reader: parts.reader.clone(),
+                spool: options.spool.clone(),
             }),
             watches: parts.watches.clone(),
             states: parts.states.clone(),
@@ -164,6 +171,8 @@ impl Engine {
             parts: Some(parts),
             requests: VecDeque::new(),
             scans: Scans::new(now.instant, undecided),
+            later_looks: LaterLooks::new(),
+            hot_files: HotFiles::new(),
             checking_files: false,
             unauthorized: false,
             gateway: None,

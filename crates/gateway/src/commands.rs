@@ -1,0 +1,25 @@
+//! The command line of `s3up-server`: arguments, commands, and everything they print.
+//!
+//! Each command has a file; [`Args`] is what clap parses. Nothing outside this
+//! directory prints.
+
+mod args;
+mod check_config;
+mod exit_code;
+mod keygen;
+mod serve;
+mod show;
+
+use s3up_cli::Exit;
+
+pub use self::args::Args;
+use self::args::Command;
+
+/// Runs the command that `args` name.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    match args.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&args.config, args.log),
+        Command::CheckConfig { online } => check_config::run(&args.config, args.log, online),
+        Command::Keygen { name } => keygen::run(name.as_ref()),
+    }
+}
