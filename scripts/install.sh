@@ -32,6 +32,11 @@ tool_facts() {
     openssl) echo "openssl openssl" ;;
     ceph-mon | ceph-osd | radosgw | memcached) echo "$1 $1" ;;
     swift-*) echo "$1 $1-server" ;;
+    bindfs | mergerfs | rsync | sshfs) echo "$1 $1" ;;
+    ext4) echo "e2fsprogs mkfs.ext4" ;;
+    python) echo "python3 python3" ;;
+    sshd) echo "openssh-server sshd" ;;
+    xfs) echo "xfsprogs mkfs.xfs" ;;
     postgresql) echo "postgresql /usr/lib/postgresql/*/bin/initdb" ;;
     systemd) echo "systemd systemd-analyze" ;;
     venv) echo "python3-venv python:ensurepip" ;;

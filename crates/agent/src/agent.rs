@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::config::Config;
-use crate::database::{self, Change, Database, DbError, Lock, LockError};
+use crate::daemon::log_events;
+use crate::database::{self, Change, Database, DbError, Lock, LockError, marker};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::ClientError;
-use crate::states::decide::UploadExisting;
-use crate::states::existing_files::upload_existing;
+use crate::states::existing_files::WatchState;
+use crate::states::origin::{Evidence, decide_origin};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -26,8 +27,7 @@ pub enum StartError {
 pub struct Agent {
     pub config: Config,
     pub watches: Vec<Arc<Watch>>,
-    /// For each watch, whether files that existed before are uploaded.
-    pub existing: Vec<UploadExisting>,
+    pub states: Vec<WatchState>,
     pub database: Database,
     pub gateway: GatewayClient,
     pub lock: Lock,
@@ -40,26 +40,28 @@ impl Agent {
         let gateway = GatewayClient::new(&config.server)?;
         database::create_folder(&config.database)?;
         let lock = Lock::take(&config.database).await?;
-        let database = database::open(&config.database).await?;
+        let was_used = marker::exists(&config.database)?;
+        let mut database = database::open(&config.database).await?;
+        let is_lost = was_used && database.reader.is_empty().await?;
         let watches: Vec<_> = config.watches.iter().cloned().map(Arc::new).collect();
-        let first_seen: Vec<_> = watches
-            .iter()
-            .map(|watch| Change::WatchSeen { root: watch.local_prefix(), known_since_ns })
-            .collect();
-        database.writer.apply(&first_seen).await?;
-        let mut existing = Vec::new();
+        let mut changes = Vec::new();
         for watch in &watches {
-            existing.push(existing_of(watch, &config, &database).await?);
+            let root = watch.local_prefix();
+            changes.push(Change::WatchSeen { root: root.clone(), known_since_ns });
+            if is_lost {
+                log_events::origin_decided(watch, &Evidence::Marker);
+                changes
+                    .push(Change::WatchOrigin { root, origin: decide_origin(&Evidence::Marker) });
+            }
         }
-        Ok(Agent { config, watches, existing, database, gateway, lock })
+        database.writer.apply(&changes).await?;
+        // Only now: a marker without rows would look like a lost database.
+        marker::create(&config.database)?;
+        let mut states = Vec::new();
+        for watch in &watches {
+            let state = database.reader.watch_state(&watch.local_prefix()).await?;
+            states.push(state.expect("each watch has a row, which was just written"));
+        }
+        Ok(Agent { config, watches, states, database, gateway, lock })
     }
-}
-
-async fn existing_of(
-    watch: &Watch,
-    config: &Config,
-    database: &Database,
-) -> Result<UploadExisting, DbError> {
-    let state = database.reader.watch_state(&watch.local_prefix()).await?;
-    Ok(upload_existing(config.upload_existing, state.as_ref()))
 }

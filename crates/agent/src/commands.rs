@@ -6,6 +6,7 @@
 mod args;
 mod check_config;
 mod get;
+mod retry;
 mod run;
 mod scan;
 mod show;
@@ -21,6 +22,7 @@ use s3up_cli::config::Loaded;
 pub use self::args::Args;
 use self::args::Command;
 use crate::config::{Config, Raw};
+use crate::download::Existing;
 
 /// Time that threads get at the end, to finish a read or to resolve a name.
 const RUNTIME_GRACE: Duration = Duration::from_secs(1);
@@ -36,8 +38,15 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         match args.command.unwrap_or(Command::Run) {
             Command::Run => run::run(config, &args.config).await,
             Command::Scan => scan::run(config, &args.config).await,
-            Command::Get { path, output } => get::run(config, &path, output).await,
-            Command::Status { json } => status::run(config, json).await,
+            Command::Get { path, output, overwrite } => {
+                let existing = if overwrite { Existing::Overwrite } else { Existing::Keep };
+                get::run(config, &path, output, existing).await
+            }
+            Command::Status { path, check, max_age, json } => {
+                let request = status::Request { path, check: check.then_some(max_age), json };
+                status::run(config, request).await
+            }
+            Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),
         }
     });

@@ -12,21 +12,25 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use jiff::civil::Time;
 use reqwest::Url;
 use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Source};
 use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
 
 pub use self::raw::Raw;
-use self::raw::{OnMaxAttempts, RawScan, RawServer, RawStability, RawUpload, RawWatch};
+use self::raw::{OnMaxAttempts, RawReport, RawScan, RawServer, RawStability, RawUpload, RawWatch};
 use crate::files::watch::{Watch, WatchIndex};
 use crate::gateway::client::GatewayAccess;
 use crate::settling;
+use crate::uploading::stable_copy::Spool;
 use crate::uploading::{queue, retry};
 
 /// The kernel's clock for files ticks every 4 to 10 ms, and two writes within a
 /// tick may look like one. A tenth of a second is well above that.
 const DEBOUNCE_SECONDS: std::ops::RangeInclusive<f64> = 0.1..=3600.0;
+/// At most a day: a copy that is older protects little.
+const HOT_SECONDS: std::ops::RangeInclusive<f64> = 1.0..=86_400.0;
 /// Each upload may hold a buffer of [`queue::SHORT_BYTES_MAX`].
 const CONCURRENT: std::ops::RangeInclusive<usize> = 1..=256;
 /// At most a week; a rarer scan would find missed files too late.
@@ -44,6 +48,9 @@ pub struct Config {
     pub retry: retry::RetryPolicy,
     pub lanes: queue::LaneLimits,
     pub file_bytes_max: Option<u64>,
+    /// Time of day (UTC) from which the day before is reported.
+    pub report_time: Time,
+    pub spool: Spool,
     /// Digest of the settings that decide whether the gateway accepts a file. If it
     /// changes, refused files are retried.
     pub fingerprint: String,
@@ -73,6 +80,8 @@ impl Config {
             retry: retry(&raw.upload, &source)?,
             lanes: lanes(&raw.upload, &source)?,
             file_bytes_max,
+            report_time: report_time(&raw.report, &source)?,
+            spool: spool(&raw),
         })
     }
 
@@ -228,7 +237,12 @@ fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePoli
     if raw.max_attempts == 0 {
         return Err(source.invalid("stability.max_attempts", "expected at least 1"));
     }
+    if !HOT_SECONDS.contains(&raw.hot_interval_seconds) {
+        let what = out_of_range(raw.hot_interval_seconds, &HOT_SECONDS);
+        return Err(source.invalid("stability.hot_interval_seconds", what));
+    }
     Ok(settling::SettlePolicy {
+        hot_every: Duration::from_secs_f64(raw.hot_interval_seconds),
         debounce: Duration::from_secs_f64(raw.debounce_seconds),
         max_attempts: raw.max_attempts,
         on_max_attempts: match raw.on_max_attempts {
@@ -236,6 +250,12 @@ fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePoli
             OnMaxAttempts::Upload => settling::OnMaxAttempts::Upload,
         },
     })
+}
+
+/// The spool is beside the database, where the agent may write.
+fn spool(raw: &Raw) -> Spool {
+    let dir = raw.database.path.with_file_name("spool");
+    Spool { dir, bytes_max: raw.stability.spool_max_mb.saturating_mul(MIB) }
 }
 
 fn retry(raw: &RawUpload, source: &Source) -> Result<retry::RetryPolicy, ConfigError> {
@@ -259,6 +279,13 @@ fn lanes(raw: &RawUpload, source: &Source) -> Result<queue::LaneLimits, ConfigEr
         short: raw.concurrent,
         long: raw.concurrent.div_ceil(4),
         short_bytes_max: queue::SHORT_BYTES_MAX,
+    })
+}
+
+fn report_time(raw: &RawReport, source: &Source) -> Result<Time, ConfigError> {
+    Time::strptime("%H:%M", &raw.time).map_err(|_| {
+        let what = format_args!("expected a time like 00:10, found {:?}", raw.time);
+        source.invalid("report.time", what)
     })
 }
 

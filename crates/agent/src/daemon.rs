@@ -9,21 +9,30 @@
 //! once nothing waits any more or the gateway stays unreachable.
 
 mod engine;
-mod log_events;
+pub(crate) mod log_events;
+mod origin_query;
 mod random;
 mod scan_job;
 mod stat_files;
 mod summary;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use jiff::Timestamp;
+use s3up_core::wire::AgentFacts;
+use tokio::sync::{mpsc, watch};
 
 use self::engine::{Engine, EngineOptions, Mode, Parts};
 pub use self::summary::Summary;
 use crate::agent::Agent;
 use crate::clock;
-use crate::database::recorder;
+use crate::config::Config;
+use crate::database::{recorder, retry_requests};
+use crate::reporting::messages;
+use crate::reporting::task::{CallResult, Reporter};
+use crate::states::existing_files::WatchState;
+use crate::status::StatusReader;
 use crate::watching::{self, WatchEvents};
 
 /// Time that running uploads get to end after a stop.
@@ -35,8 +44,36 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Maximum number of batches that a scan is ahead of the engine.
 const BATCHES_AHEAD: usize = 2;
 
+/// The end of an agent that ran.
+#[derive(Debug)]
+pub struct Finished<S> {
+    pub summary: Summary,
+    pub cause: Cause<S>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause<S> {
+    /// `s3up scan` has nothing left to do.
+    Done,
+    /// The future that stops the agent returned this.
+    Stopped(S),
+    /// The database was removed or replaced. A new start notices that it was lost.
+    DatabaseLost,
+    /// The same, but the old database could not be closed, so this process must not open a new one.
+    DatabaseStillOpen,
+}
+
+impl<S> Cause<S> {
+    fn without_clean_end(self) -> Cause<S> {
+        match self {
+            Cause::DatabaseLost => Cause::DatabaseStillOpen,
+            Cause::Done | Cause::Stopped(_) | Cause::DatabaseStillOpen => self,
+        }
+    }
+}
+
 /// Runs until `stop`. Uploads that do not end in time are sent again next time.
-pub async fn run(agent: Agent, stop: impl Future) -> Summary {
+pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> Finished<S> {
     let watcher = match watching::start(agent.watches.clone()) {
         Ok(watcher) => Some(watcher),
         Err(err) => {
@@ -49,38 +86,56 @@ pub async fn run(agent: Agent, stop: impl Future) -> Summary {
 }
 
 /// Scans once, waits until the files settle, and uploads all pending ones.
-pub async fn scan_once(agent: Agent, stop: impl Future) -> Summary {
+pub async fn scan_once<S>(agent: Agent, stop: impl Future<Output = S>) -> Finished<S> {
     drive(agent, Mode::Once, None, stop).await
 }
 
-async fn drive(
+async fn drive<S>(
     agent: Agent,
     mode: Mode,
     mut events: Option<mpsc::Receiver<WatchEvents>>,
-    stop: impl Future,
-) -> Summary {
-    let Agent { config, watches, existing, database, gateway, lock } = agent;
+    stop: impl Future<Output = S>,
+) -> Finished<S> {
+    let Agent { config, watches, states, database, gateway, lock } = agent;
     let mut recorder = recorder::start(database.writer);
+    let reader = database.reader.clone();
     let (sender, mut found) = mpsc::channel(BATCHES_AHEAD);
     let parts = Parts {
         watches,
-        existing,
+        states: states.clone(),
         gateway,
         reader: database.reader,
         requests: recorder.requests.clone(),
         found: sender,
+        changes: Arc::default(),
+        scanned: watch::Sender::new(false),
     };
     let options = EngineOptions {
         settle: config.settle,
         lanes: config.lanes,
         retry: config.retry,
         scan_every: config.scan_every,
+        upload_existing: config.upload_existing,
         file_bytes_max: config.file_bytes_max,
-        fingerprint: config.fingerprint,
+        spool: config.spool.clone(),
+        fingerprint: config.fingerprint.clone(),
     };
+    let (calls, mut called) = mpsc::channel(1);
+    let reporting = matches!(mode, Mode::Daemon { .. }).then(|| {
+        let reporter = reporter(&config, &states, &parts, calls);
+        tokio::spawn(reporter.run())
+    });
     let mut engine = Engine::new(options, mode, parts, clock::now());
+    let (sender, mut retries) = mpsc::channel(1);
+    let polling = tokio::spawn(retry_requests::poll(reader.clone(), sender));
     let mut stop = std::pin::pin!(stop);
+    // Polled by this loop only, so that a loop that hangs is noticed.
+    let mut watchdog = std::pin::pin!(s3up_cli::feed_watchdog());
+    let mut watched = true;
+    let presence = database.presence;
+    let mut lost = std::pin::pin!(presence.until_lost());
     let mut deadline = None;
+    let mut cause = Cause::Done;
     let (server, watches) = (config.server.url.as_str(), config.watches.len());
     log_events::started(server, watches, &config.database, config.upload_existing);
     engine.begin(clock::now());
@@ -90,10 +145,18 @@ async fn drive(
         let wake = engine.next_wake_at(now).unwrap_or(now + IDLE);
         let wake = deadline.map_or(wake, |deadline| wake.min(deadline));
         tokio::select! {
-            _ = &mut stop, if deadline.is_none() => {
+            stopped = &mut stop, if deadline.is_none() => {
+                cause = Cause::Stopped(stopped);
                 engine.stop();
                 deadline = Some(clock::now().instant + STOP_GRACE);
             }
+            () = &mut lost, if deadline.is_none() => {
+                log_events::database_removed(&config.database);
+                cause = Cause::DatabaseLost;
+                engine.stop();
+                deadline = Some(clock::now().instant + STOP_GRACE);
+            }
+            () = &mut watchdog, if watched => watched = false,
             received = next(&mut events) => match received {
                 Some(received) => engine.watch_events(received, clock::now()),
                 None => events = None,
@@ -102,6 +165,10 @@ async fn drive(
                 engine.files_found(files, clock::now());
             }
             Some(name) = recorder.committed.recv() => engine.committed(&name, clock::now()),
+            Some(result) = called.recv() => engine.heartbeat_sent(&result, clock::now()),
+            Some(paths) = retries.recv(), if deadline.is_none() => {
+                engine.retry(paths, clock::now().instant);
+            }
             Some(result) = engine.tasks.join_next() => engine.task_ended(result, clock::now()),
             permit = recorder.requests.reserve(), if engine.has_requests() => {
                 if let Ok(permit) = permit {
@@ -114,13 +181,49 @@ async fn drive(
             break;
         }
     }
-    let summary = engine.end();
+    let summary = engine.end().await;
+    polling.abort();
+    if let Some(reporting) = reporting {
+        reporting.abort();
+        // An error, unless it ended by itself; it must not use the database any more.
+        reporting.await.ok();
+    }
     drop((recorder.requests, found));
-    if tokio::time::timeout(RECORD_GRACE, recorder.task).await.is_err() {
+    let closed = async {
+        reader.close().await;
+        recorder.task.await
+    };
+    if tokio::time::timeout(RECORD_GRACE, closed).await.is_err() {
         log_events::uploads_not_recorded();
+        cause = cause.without_clean_end();
     }
     drop(lock);
-    summary
+    Finished { summary, cause }
+}
+
+fn reporter(
+    config: &Config,
+    states: &[WatchState],
+    parts: &Parts,
+    calls: mpsc::Sender<CallResult>,
+) -> Reporter {
+    let since_ns = states.iter().map(|state| state.known_since_ns).min();
+    let seconds = since_ns.unwrap_or_default().div_euclid(1_000_000_000);
+    Reporter {
+        status: StatusReader { config: Arc::new(config.clone()), reader: parts.reader.clone() },
+        gateway: parts.gateway.clone(),
+        requests: parts.requests.clone(),
+        calls,
+        changes: parts.changes.clone(),
+        scanned: parts.scanned.subscribe(),
+        report_time: config.report_time,
+        agent: AgentFacts {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            started_at: messages::time(clock::wall_seconds()),
+        },
+        agent_since: Timestamp::from_second(seconds).unwrap_or_default(),
+    }
 }
 
 /// Returns the next events. Never returns if there is no watcher.

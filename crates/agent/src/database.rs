@@ -4,18 +4,24 @@
 //! `files` survives a power loss. Any number of [`Reader`]s run beside it in WAL
 //! mode, also in another process. The tables are in `migrations/`.
 //!
-//! Losing the database loses no file: the agent hashes files that it does not
-//! know and offers them to the gateway, which stores only what it does not have.
+//! Losing the database loses no file. A marker beside it, or the files that the gateway has, tell
+//! a lost database from a first start. The agent then hashes the files that it does not know and
+//! asks the gateway for each of them; it uploads what the gateway does not have.
 
 mod error;
 mod lock;
+pub mod marker;
 mod open;
+mod presence;
 mod read;
 pub mod recorder;
+pub mod retry_requests;
 mod write;
 
 pub use error::DbError;
 pub use lock::{Lock, LockError};
 pub use open::{Database, create_folder, open, open_read_only};
+pub use presence::Presence;
 pub use read::{LOOKUP_MAX, Page, Reader};
-pub use write::{Change, Upload, Writer};
+pub use retry_requests::{RetryScope, request_retry};
+pub use write::{Change, REPORTS_MAX, Upload, Writer};

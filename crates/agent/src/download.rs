@@ -1,8 +1,9 @@
 //! Downloads one file from the gateway, complete and verified, or not at all.
 //!
-//! The content goes into a temporary file beside the target and replaces the
-//! target only if length and SHA-256 are right. So a broken download never
-//! replaces anything.
+//! A file gets its name only if length and SHA-256 are right (`destination`). So a
+//! broken download never replaces anything.
+
+mod destination;
 
 use std::ffi::OsString;
 use std::io;
@@ -11,9 +12,10 @@ use std::path::{Path, PathBuf};
 
 use s3up_core::wire::StoredFile;
 use s3up_core::{PathRule, RemotePath, Sha256, Sha256Digest, escape};
-use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+pub use self::destination::Existing;
+use self::destination::{Destination, FileMetadata};
 use crate::gateway::client::{Download, GatewayClient};
 use crate::gateway::error::GatewayError;
 
@@ -36,32 +38,36 @@ pub enum DownloadError {
     Write { path: PathBuf, source: io::Error },
     #[error("write {path:?}: it is a directory; give the name of a file")]
     Folder { path: PathBuf },
+    #[error("write {path:?}: it exists; pass --overwrite to replace it")]
+    Exists { path: PathBuf },
 }
 
 /// Destination of the downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    File(PathBuf),
+    File(PathBuf, Existing),
     Stdout,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Downloaded {
     pub bytes: u64,
     pub sha256: Sha256Digest,
     /// False if the gateway does not know the SHA-256, so that only the length was
     /// checked.
     pub verified: bool,
+    /// The mtime or the mode could not be set.
+    pub metadata_error: Option<io::Error>,
 }
 
 impl Target {
     /// Returns standard output for `-`. Without `output`, returns the name that the
     /// file had on its host, in the current directory.
-    pub fn of(output: Option<&Path>, path: &RemotePath) -> Target {
+    pub fn of(output: Option<&Path>, path: &RemotePath, existing: Existing) -> Target {
         match output {
-            Some(output) if output == Path::new("-") => Target::Stdout,
-            Some(output) => Target::File(output.to_owned()),
-            None => Target::File(local_name(path)),
+            Some(output) if destination::is_stdout(output) => Target::Stdout,
+            Some(output) => Target::File(output.to_owned(), existing),
+            None => Target::File(local_name(path), existing),
         }
     }
 }
@@ -79,28 +85,47 @@ pub async fn download(
     let stored = gateway.exists(path).await.map_err(failed)?.file;
     let stored = stored.ok_or_else(|| DownloadError::Missing { path: path.clone() })?;
     let source = Source { path, stored };
-    let file = match target {
+    let (file, existing) = match target {
         Target::Stdout => {
             let download = gateway.download(path).await.map_err(failed)?;
             let name = Path::new("standard output");
             return receive(download, &source, stdout, name, progress).await;
         }
-        Target::File(file) if file.is_dir() => {
-            return Err(DownloadError::Folder { path: file.clone() });
+        Target::File(file, existing) => (file.clone(), *existing),
+    };
+    let opened = blocking(&file, {
+        let file = file.clone();
+        move || destination::open(&file, existing)
+    });
+    let replacement = match opened.await? {
+        Destination::Stream(stream) => {
+            let download = gateway.download(path).await.map_err(failed)?;
+            let mut writer = tokio::fs::File::from_std(stream);
+            return receive(download, &source, &mut writer, &file, progress).await;
         }
-        Target::File(file) => file,
+        Destination::File(replacement) => replacement,
     };
     let download = gateway.download(path).await.map_err(failed)?;
-    let (partial, mut writer) = create_beside(file).await?;
-    let result = match receive(download, &source, &mut writer, file, progress).await {
-        Ok(downloaded) => rename_to_target(writer, &partial, file).await.map(|()| downloaded),
-        Err(err) => Err(err),
+    let metadata = FileMetadata {
+        mtime_ns: download.mtime_ns.or(source.stored.mtime_ns),
+        mode: download.mode,
     };
-    if result.is_err() {
-        // A leftover is harmless.
-        tokio::fs::remove_file(&partial).await.ok();
-    }
-    result
+    let not_written = |source| DownloadError::Write { path: file.clone(), source };
+    let clone = replacement.writer.try_clone().map_err(not_written)?;
+    let mut writer = tokio::fs::File::from_std(clone);
+    let mut downloaded = receive(download, &source, &mut writer, &file, progress).await?;
+    downloaded.metadata_error = blocking(&file, move || replacement.keep(metadata)).await?;
+    Ok(downloaded)
+}
+
+/// Runs `work` on a thread that may wait for the disk, or for the reader of a pipe.
+async fn blocking<T: Send + 'static>(
+    file: &Path,
+    work: impl FnOnce() -> Result<T, DownloadError> + Send + 'static,
+) -> Result<T, DownloadError> {
+    let panicked =
+        |err| DownloadError::Write { path: file.to_owned(), source: io::Error::other(err) };
+    tokio::task::spawn_blocking(work).await.map_err(panicked)?
 }
 
 /// A file in the gateway, and what the gateway knows of it.
@@ -136,30 +161,8 @@ async fn receive(
         Some(expected) if expected != sha256 => {
             Err(DownloadError::Digest { path: (*path).clone(), expected, found: sha256 })
         }
-        known => Ok(Downloaded { bytes, sha256, verified: known.is_some() }),
+        known => Ok(Downloaded { bytes, sha256, verified: known.is_some(), metadata_error: None }),
     }
-}
-
-/// Creates a temporary file beside `file`, under a unique name. An error names
-/// `file`, which is what the user knows.
-async fn create_beside(file: &Path) -> Result<(PathBuf, File), DownloadError> {
-    let unique = getrandom::u64().unwrap_or_default();
-    let mut name = OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".s3up-{unique:016x}"));
-    let path = file.with_file_name(name);
-    let created = OpenOptions::new().write(true).create_new(true).open(&path).await;
-    match created {
-        Ok(writer) => Ok((path, writer)),
-        Err(source) => Err(DownloadError::Write { path: file.to_owned(), source }),
-    }
-}
-
-/// Syncs the file before it becomes visible under its name.
-async fn rename_to_target(writer: File, partial: &Path, file: &Path) -> Result<(), DownloadError> {
-    let not_written = |source| DownloadError::Write { path: file.to_owned(), source };
-    writer.sync_all().await.map_err(not_written)?;
-    tokio::fs::rename(partial, file).await.map_err(not_written)
 }
 
 /// Returns the name that the file had on its host. Escapes that no agent writes
@@ -184,16 +187,23 @@ mod tests {
     #[test]
     fn without_output_the_file_gets_the_name_it_had_on_its_host() {
         let path = RemotePath::parse("up/caf%E9.jpg").unwrap();
-        let Target::File(file) = Target::of(None, &path) else { panic!("a file") };
+        let Target::File(file, _) = Target::of(None, &path, Existing::Keep) else {
+            panic!("a file")
+        };
         assert_eq!(file.as_os_str().as_bytes(), b"caf\xe9.jpg");
-        assert_eq!(Target::of(Some(Path::new("-")), &path), Target::Stdout);
+        for stdout in ["-", "/dev/stdout", "/dev/fd/1"] {
+            let target = Target::of(Some(Path::new(stdout)), &path, Existing::Keep);
+            assert_eq!(target, Target::Stdout, "{stdout}");
+        }
     }
 
     #[test]
     fn a_decoded_name_cannot_leave_the_folder() {
         for name in ["..%2F..%2Fetc%2Fpasswd", "%2E%2E", "%2e", "a%00b"] {
             let path = RemotePath::parse(&format!("up/{name}")).unwrap();
-            let Target::File(file) = Target::of(None, &path) else { panic!("a file") };
+            let Target::File(file, _) = Target::of(None, &path, Existing::Keep) else {
+                panic!("a file")
+            };
             assert_eq!(file, Path::new(name));
         }
     }

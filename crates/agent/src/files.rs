@@ -1,5 +1,7 @@
 //! Files of a watch: names, identities, and opening them safely.
 
 pub mod confined_fs;
+pub mod filesystem;
 pub mod identity;
 pub mod watch;
+pub mod writes;

@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod error;
+mod handshake;
 mod idle_timer;
 mod response;
 mod timeouts;

@@ -16,6 +16,8 @@
 //! settled), [`uploading::retry`] (when to retry), [`uploading::queue`] (which
 //! file is next), and [`config`].
 //!
+//! Beside them, [`reporting`] sends heartbeats and daily reports to the gateway.
+//!
 //! Not here: S3. The agent has no credentials but its client key, and it is not
 //! linked with an S3 client.
 
@@ -28,6 +30,8 @@ pub mod database;
 pub mod download;
 pub mod files;
 pub mod gateway;
+pub mod open_files;
+pub mod reporting;
 pub mod scanning;
 pub mod settling;
 pub mod states;

@@ -1,4 +1,5 @@
 //! Scanning: the walk of a watch, and its comparison with the database.
 
+pub mod missing_files;
 pub mod scan;
 pub mod walk;

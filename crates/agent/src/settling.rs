@@ -2,15 +2,21 @@
 //!
 //! A path becomes due one debounce time after its first event, and the caller
 //! then reads its identity. The file has settled if its mtime and ctime are both
-//! older than the debounce time. It has also settled if two readings that far
-//! apart gave the same identity, since a file dated in the future never looks
-//! old. Otherwise this was one attempt, and the path waits for the rest of its
+//! older than its quiet time. It has also settled if two readings that far apart
+//! gave the same identity, since a file dated in the future never looks old.
+//! Otherwise the path is looked at again, at the latest after another debounce
 //! time. Ten thousand paths wait independently of each other.
 //!
+//! The quiet time is the debounce time, with two exceptions. Where stamps are
+//! coarse, a stamp younger than its resolution proves nothing, so the resolution
+//! is added. A file whose writer has it open is not complete because it is quiet,
+//! so it has to be quiet for [`OPEN_QUIET`] times as long.
+//!
 //! An event neither postpones a waiting path nor resets its attempts; otherwise
-//! a file that is rewritten all the time would never be reported. After
-//! `max_attempts` attempts it is reported once and stays on the wheel: it settles
-//! when it stops changing, and IN_CLOSE_WRITE starts a new count.
+//! a file that is rewritten all the time would never be reported. Each look that
+//! finds another version is an attempt. After `max_attempts` of them the file is
+//! reported once and stays on the wheel: it settles when it stops changing, and
+//! IN_CLOSE_WRITE starts a new count.
 //!
 //! Pure: both clocks are parameters, and the caller reads the files.
 
@@ -19,15 +25,19 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use crate::files::identity::Identity;
+use crate::files::writes::{Evidence, Writer, Writes};
 
-/// Minimum time between two uploads of a file that never settles.
-pub const HOT_EVERY: Duration = Duration::from_secs(3600);
-
+/// Number of debounce times that a file with an open writer has to be quiet: half a
+/// minute by default. A log with one line every few seconds is one file, and its
+/// last lines are still stored soon.
+pub const OPEN_QUIET: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettlePolicy {
     pub debounce: Duration,
     pub max_attempts: u32,
     pub on_max_attempts: OnMaxAttempts,
+    /// Minimum time between two uploads of a file that keeps changing.
+    pub hot_every: Duration,
 }
 
 /// Treatment of a file that never settles.
@@ -39,24 +49,16 @@ pub enum OnMaxAttempts {
     Upload,
 }
 
-/// An event of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileEvent {
-    Changed,
-    /// A writer closed the file.
-    Closed,
-}
-
 /// Result of an observation of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The file left the wheel and can be uploaded.
-    Settled,
+    Settled(Writes),
     Waiting,
     /// The attempts are used up. Returned once until the path settles.
     NeverSettled,
     /// The attempts are used up, and the file is to be uploaded as it is.
-    Hot,
+    Hot(Writes),
 }
 
 /// Both clocks at one moment: the monotonic one for waiting, and the wall clock to
@@ -87,6 +89,7 @@ struct Waiting {
     due: Option<Instant>,
     /// The last identity, and when it was first observed.
     observed: Option<(Identity, Instant)>,
+    writes: Writes,
     attempts: u32,
     given_up: bool,
     hot_at: Option<Instant>,
@@ -106,11 +109,14 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Takes an event: the path waits from now on, unless it waits already.
-    pub fn note_event(&mut self, key: K, event: FileEvent, now: Instant) {
-        match self.waiting.get_mut(&key) {
-            Some(waiting) if event == FileEvent::Closed && waiting.given_up => waiting.attempts = 0,
-            Some(_) => {}
-            None => self.wait(key, Waiting::new(None), now + self.policy.debounce),
+    pub fn note_event(&mut self, key: K, event: Writes, now: Instant) {
+        let soon = now + self.policy.debounce;
+        let Some(waiting) = self.waiting.get_mut(&key) else {
+            return self.wait(key, Waiting::new(None, event), soon);
+        };
+        waiting.writes.add(event);
+        if event.writer == Writer::Closed && waiting.given_up {
+            waiting.attempts = 0;
         }
     }
 
@@ -119,11 +125,11 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         if self.waiting.contains_key(&key) {
             return Verdict::Waiting;
         }
-        let rest = match self.rest(&identity, now) {
-            None => return Verdict::Settled,
-            Some(rest) => rest,
-        };
-        self.wait(key, Waiting::new(Some((identity, now.instant))), now.instant + rest);
+        let writes = Writes::NONE;
+        let quiet = self.quiet(&identity, writes);
+        let Some(rest) = rest(&identity, quiet, now) else { return Verdict::Settled(writes) };
+        let due = now.instant + rest.min(self.policy.debounce);
+        self.wait(key, Waiting::new(Some((identity, now.instant)), writes), due);
         Verdict::Waiting
     }
 
@@ -155,23 +161,24 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         if let Some(due) = waiting.due {
             self.due.remove(&(due, key.clone()));
         }
-        let Some(rest) = self.rest(&identity, now) else { return Verdict::Settled };
-        let rest = match waiting.observed {
+        let quiet = self.quiet(&identity, waiting.writes);
+        let settled = Verdict::Settled(waiting.writes);
+        let Some(rest) = rest(&identity, quiet, now) else { return settled };
+        let (rest, verdict) = match waiting.observed {
             Some((observed, since)) if observed == identity => {
                 let unchanged_for = now.instant.saturating_duration_since(since);
-                match self.policy.debounce.checked_sub(unchanged_for) {
-                    None | Some(Duration::ZERO) => return Verdict::Settled,
-                    Some(left) => left,
+                match left(quiet, unchanged_for) {
+                    None => return settled,
+                    Some(left) => (left.min(rest), Verdict::Waiting),
                 }
             }
             _ => {
                 waiting.observed = Some((identity, now.instant));
-                rest
+                waiting.attempts += 1;
+                (rest, waiting.verdict(&self.policy, now.instant))
             }
         };
-        waiting.attempts += 1;
-        let verdict = waiting.verdict(&self.policy, now.instant);
-        self.wait(key.clone(), waiting, now.instant + rest);
+        self.wait(key.clone(), waiting, now.instant + rest.min(self.policy.debounce));
         verdict
     }
 
@@ -182,17 +189,17 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         }
     }
 
-    /// Returns the time until `identity` is older than the debounce time; `None` if
-    /// it is. A date in the future proves nothing and leaves the whole time.
-    fn rest(&self, identity: &Identity, now: Now) -> Option<Duration> {
-        let age = now.wall_ns.saturating_sub(identity.changed_at_ns());
-        match u64::try_from(age) {
-            Ok(age) => match self.policy.debounce.checked_sub(Duration::from_nanos(age)) {
-                None | Some(Duration::ZERO) => None,
-                rest => rest,
-            },
-            Err(_) => Some(self.policy.debounce),
-        }
+    /// Returns how long a file has to stay unchanged until it has settled.
+    fn quiet(&self, identity: &Identity, writes: Writes) -> Duration {
+        let quiet = match writes.writer {
+            Writer::Open => self.policy.debounce * OPEN_QUIET,
+            // A file that is created before it is filled.
+            Writer::Unknown if identity.size == 0 && writes.evidence == Evidence::Written => {
+                self.policy.debounce * OPEN_QUIET
+            }
+            Writer::Unknown | Writer::Closed => self.policy.debounce,
+        };
+        quiet + identity.stamp_resolution()
     }
 
     fn wait(&mut self, key: K, waiting: Waiting, due: Instant) {
@@ -201,9 +208,22 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 }
 
+/// Returns the time until `identity` is older than `quiet`; `None` if it is. A date
+/// in the future proves nothing and leaves the whole time.
+fn rest(identity: &Identity, quiet: Duration, now: Now) -> Option<Duration> {
+    let age = now.wall_ns.saturating_sub(identity.changed_at_ns());
+    let age = u64::try_from(age).map_or(Duration::ZERO, Duration::from_nanos);
+    left(quiet, age)
+}
+
+/// Returns `quiet - passed`, or `None` if nothing is left.
+fn left(quiet: Duration, passed: Duration) -> Option<Duration> {
+    quiet.checked_sub(passed).filter(|left| !left.is_zero())
+}
+
 impl Waiting {
-    fn new(observed: Option<(Identity, Instant)>) -> Waiting {
-        Waiting { due: None, observed, attempts: 0, given_up: false, hot_at: None }
+    fn new(observed: Option<(Identity, Instant)>, writes: Writes) -> Waiting {
+        Waiting { due: None, observed, writes, attempts: 0, given_up: false, hot_at: None }
     }
 
     fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> Verdict {
@@ -218,11 +238,14 @@ impl Waiting {
             }
             OnMaxAttempts::Upload => {
                 self.given_up = true;
-                if self.hot_at.is_some_and(|at| now.saturating_duration_since(at) < HOT_EVERY) {
+                if self
+                    .hot_at
+                    .is_some_and(|at| now.saturating_duration_since(at) < policy.hot_every)
+                {
                     return Verdict::Waiting;
                 }
                 self.hot_at = Some(now);
-                Verdict::Hot
+                Verdict::Hot(self.writes)
             }
         }
     }

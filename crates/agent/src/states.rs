@@ -5,4 +5,7 @@
 pub mod counts;
 pub mod decide;
 pub mod existing_files;
+pub mod gateway_state;
+pub mod origin;
 pub mod problem;
+pub mod version;

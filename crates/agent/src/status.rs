@@ -1,8 +1,12 @@
-//! The status of all files on the host, for `s3up status`.
+//! The status of all files on the host, for `s3up status` and for reports.
 //!
 //! It is the result of a scan, which only reads the database and may run beside
 //! an agent. It decides states by the same function as the agent, so the numbers
-//! are current and add up to the files on disk.
+//! are current and add up to the files on disk. The running agent adds what only it knows: its
+//! watcher, and how the gateway is.
+
+pub mod check;
+pub mod one_file;
 
 use std::sync::Arc;
 
@@ -14,30 +18,39 @@ use crate::files::watch::Watch;
 use crate::scanning::scan::{Report, Scan, ScanError};
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, RetryProblems};
-use crate::states::existing_files::upload_existing;
+use crate::states::existing_files::{WatchState, confirm_before_ns, upload_existing};
+use crate::states::gateway_state::GatewayState;
+use crate::states::problem::ListedProblem;
 use s3up_core::error_chain;
 
-/// The output of `s3up status --json`.
-#[derive(Clone, Debug, Serialize)]
+/// The output of `s3up status --json`. All times are Unix seconds.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
     /// True if an agent runs on this database.
     pub running: bool,
+    /// Time at which the running agent last recorded that it works.
+    pub alive_at: Option<i64>,
     /// State of the running agent's watcher.
     pub watcher: Option<String>,
+    /// State of the gateway, as the running agent sees it.
+    pub gateway: Option<GatewayState>,
+    pub last_upload_at: Option<i64>,
+    /// Time since when the oldest pending file has been pending.
+    pub oldest_pending_at: Option<i64>,
     pub total: StateCounts,
     pub watches: Vec<WatchStatus>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct WatchStatus {
     pub local_path: String,
     pub counts: StateCounts,
     /// Number of excluded entries by reason.
     pub excluded: Vec<Excluded>,
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ListedProblem>,
     /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
-    /// Time of the last complete scan in Unix seconds.
+    /// Time of the last complete scan.
     pub last_scan_at: Option<i64>,
 }
 
@@ -47,56 +60,104 @@ pub struct Excluded {
     pub entries: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub struct Problem {
-    pub local_path: String,
-    pub reason: String,
+/// Reads the status from an open database.
+#[derive(Clone, Debug)]
+pub struct StatusReader {
+    pub config: Arc<Config>,
+    pub reader: Reader,
+}
+
+impl Status {
+    /// Returns the time of the last complete scan of all watches; `None` if there is a watch
+    /// without one.
+    pub fn last_scan_at(&self) -> Option<i64> {
+        let times = self.watches.iter().map(|watch| watch.last_scan_at);
+        times.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
+    pub fn oldest_pending_seconds(&self, now: i64) -> Option<u64> {
+        let since = self.oldest_pending_at?;
+        Some(u64::try_from(now.saturating_sub(since)).unwrap_or(0))
+    }
 }
 
 pub async fn status(config: &Config) -> Result<Status, DbError> {
     let reader = database::open_read_only(&config.database).await?;
-    let running = Lock::is_held(&config.database);
-    let watcher = reader.agent_state("watcher").await?.filter(|_| running);
-    let (mut total, mut watches) = (StateCounts::default(), Vec::new());
-    for watch in &config.watches {
-        let status = watch_status(Arc::new(watch.clone()), config, &reader).await?;
-        total += status.counts;
-        watches.push(status);
-    }
-    Ok(Status { running, watcher, total, watches })
+    let status = StatusReader { config: Arc::new(config.clone()), reader: reader.clone() };
+    let status = status.read().await;
+    reader.close().await;
+    status
 }
 
-async fn watch_status(
-    watch: Arc<Watch>,
-    config: &Config,
-    reader: &Reader,
-) -> Result<WatchStatus, DbError> {
-    let state = reader.watch_state(&watch.local_prefix()).await?;
-    let policy = FilePolicy {
-        upload_existing: upload_existing(config.upload_existing, state.as_ref()),
+impl StatusReader {
+    pub async fn read(&self) -> Result<Status, DbError> {
+        let mut status = Status::default();
+        let mut oldest_pending_ns: Option<i64> = None;
+        for watch in &self.config.watches {
+            let (watch, oldest) = self.watch(Arc::new(watch.clone())).await?;
+            status.total += watch.counts;
+            status.watches.push(watch);
+            oldest_pending_ns = [oldest_pending_ns, oldest].into_iter().flatten().min();
+        }
+        status.oldest_pending_at = oldest_pending_ns.map(|ns| ns.div_euclid(1_000_000_000));
+        self.refresh(&mut status).await?;
+        Ok(status)
+    }
+
+    /// Reads everything again that needs no scan.
+    pub async fn refresh(&self, status: &mut Status) -> Result<(), DbError> {
+        let running = Lock::is_held(&self.config.database);
+        status.running = running;
+        status.watcher = self.reader.agent_state("watcher").await?.filter(|_| running);
+        let number = |text: String| text.parse().ok();
+        status.alive_at = self.reader.agent_state("alive_at").await?.and_then(number);
+        let gateway = self.reader.agent_state("gateway").await?.filter(|_| running);
+        status.gateway = gateway.and_then(|json| serde_json::from_str(&json).ok());
+        status.last_upload_at = self.reader.last_upload_at().await?;
+        for (watch, status) in self.config.watches.iter().zip(&mut status.watches) {
+            let state = self.reader.watch_state(&watch.local_prefix()).await?;
+            status.last_scan_at = state.and_then(|state| state.last_scan_at);
+        }
+        Ok(())
+    }
+
+    /// Returns the status of a watch, and when its oldest pending file was changed.
+    async fn watch(&self, watch: Arc<Watch>) -> Result<(WatchStatus, Option<i64>), DbError> {
+        let state = self.reader.watch_state(&watch.local_prefix()).await?;
+        let policy = policy(&self.config, state.as_ref());
+        let report = match scan(watch.clone(), self.reader.clone(), policy).await {
+            Ok(report) => report,
+            Err(ScanError::Db(err)) => return Err(err),
+            Err(err @ (ScanError::Root(_) | ScanError::Stopped { .. })) => {
+                Report { error: Some(error_chain(&err)), ..Report::default() }
+            }
+        };
+        let excluded = report.excluded.iter();
+        let status = WatchStatus {
+            local_path: watch.root.to_string_lossy().into_owned(),
+            counts: report.counts,
+            excluded: excluded
+                .map(|(reason, entries)| Excluded { reason: reason.as_str(), entries: *entries })
+                .collect(),
+            problems: report.problems,
+            error: report.error,
+            last_scan_at: state.as_ref().and_then(|state| state.last_scan_at),
+        };
+        // A file is not pending for longer than its watch is known.
+        let since = |ns: i64| state.as_ref().map_or(ns, |state| ns.max(state.known_since_ns));
+        Ok((status, report.oldest_pending_ns.map(since)))
+    }
+}
+
+/// Returns the policy by which a file is only reported.
+fn policy(config: &Config, state: Option<&WatchState>) -> FilePolicy {
+    FilePolicy {
+        upload_existing: upload_existing(config.upload_existing, state),
+        confirm_before_ns: confirm_before_ns(state),
         bytes_max: config.file_bytes_max,
         config: config.fingerprint.clone(),
         retry_problems: RetryProblems::Never,
-    };
-    let report = match scan(watch.clone(), reader.clone(), policy).await {
-        Ok(report) => report,
-        Err(ScanError::Db(err)) => return Err(err),
-        Err(err @ (ScanError::Root(_) | ScanError::Stopped { .. })) => {
-            Report { error: Some(error_chain(&err)), ..Report::default() }
-        }
-    };
-    let excluded = report.excluded.iter();
-    let problems = report.problems.into_iter();
-    Ok(WatchStatus {
-        local_path: watch.root.to_string_lossy().into_owned(),
-        counts: report.counts,
-        excluded: excluded
-            .map(|(reason, entries)| Excluded { reason: reason.as_str(), entries: *entries })
-            .collect(),
-        problems: problems.map(|(local_path, reason)| Problem { local_path, reason }).collect(),
-        error: report.error,
-        last_scan_at: state.and_then(|state| state.last_scan_at),
-    })
+    }
 }
 
 async fn scan(watch: Arc<Watch>, reader: Reader, policy: FilePolicy) -> Result<Report, ScanError> {

@@ -1,11 +1,13 @@
 //! Uploading: which file is next, how it is sent, and when it is retried.
 
 pub mod circuit_breaker;
-mod classify;
+pub mod classify;
+pub mod concurrency;
 mod content;
 pub mod outcome;
 pub mod queue;
 mod recheck;
 pub mod retry;
+pub mod stable_copy;
 pub mod task;
 pub mod upload;

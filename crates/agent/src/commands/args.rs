@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
+use jiff::SignedDuration;
 use s3up_cli::LogArgs;
 
 /// Watch directories and upload their files through the gateway
@@ -52,13 +55,32 @@ pub enum Command {
             help_heading = OUTPUT
         )]
         output: Option<PathBuf>,
+        /// Replace FILE if it exists
+        #[arg(long, help_heading = OUTPUT)]
+        overwrite: bool,
     },
     /// Show how many files are protected, and list problems
     #[command(after_help = STATUS_EXAMPLES)]
     Status {
+        /// A file, to show its state only
+        path: Option<PathBuf>,
+        /// Print one line and exit with 1 if anything is wrong, for a monitor
+        #[arg(long, conflicts_with_all = ["path", "json"])]
+        check: bool,
+        /// With --check: longest time for which a file may be pending, as in 90s, 30m, 2h or 1d
+        #[arg(long, value_name = "AGE", default_value = "1h", requires = "check", value_parser = age)]
+        max_age: Duration,
         /// Print JSON
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
+    },
+    /// Ask the running agent to retry files with a problem
+    #[command(after_help = RETRY_EXAMPLES)]
+    Retry {
+        /// A file, or a directory with all files below it
+        /// (default: all files with a problem)
+        #[arg(verbatim_doc_comment)]
+        path: Option<PathBuf>,
     },
     /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
@@ -102,12 +124,16 @@ Examples:
   s3up scan --config client.yaml --log-level warning";
 
 const GET_EXAMPLES: &str = "\
-FILE is replaced only after the length and the SHA-256 of the download were
-verified.
+FILE gets its name only after the length and the SHA-256 of the download were
+verified, and the mode and the time that it had on its host. A pipe or a device
+is written to as the content arrives.
 
 Examples:
   # Write a.jpg in the current directory
   s3up get uploads/a.jpg
+
+  # Replace a file that exists
+  s3up get uploads/a.jpg --overwrite
 
   # Write to another file
   s3up get uploads/a.jpg -o /tmp/b.jpg
@@ -119,9 +145,27 @@ const STATUS_EXAMPLES: &str = "\
 States: protected (stored in S3), pending (to be uploaded), baseline (existed
 before the agent, not uploaded), excluded, and problem (cannot be uploaded).
 
+Exit codes: 0, or with --check 1 if a file is a problem or pending for too long,
+if a scan is overdue, or if the agent, its watcher or the gateway does not work.
+
 Examples:
   s3up status
-  s3up status --json";
+
+  # The state of one file
+  s3up status /var/www/uploads/a.jpg
+
+  # From a monitor
+  s3up status --check --max-age 30m";
+
+const RETRY_EXAMPLES: &str = "\
+A scan retries all files with a problem too, and so does an agent whose gateway
+works again after a failure.
+
+Examples:
+  # After a limit was raised at the gateway
+  s3up retry
+
+  s3up retry /var/www/uploads/large.iso";
 
 const CHECK_CONFIG_EXAMPLES: &str = "\
 Secrets are masked. Exit codes: 0 the file is valid, 2 it is not.
@@ -129,3 +173,38 @@ Secrets are masked. Exit codes: 0 the file is valid, 2 it is not.
 Examples:
   s3up check-config
   s3up check-config --config client.yaml";
+
+fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected a time like 90s, 30m, 2h or 1d, found {text:?}");
+    // The library counts days only in a calendar; here a day has 24 hours.
+    let hours = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    if let Some(days) = hours {
+        return Ok(Duration::from_secs(days.saturating_mul(24 * 3600)));
+    }
+    let age: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(age).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_a_number_with_a_unit() {
+        #[rustfmt::skip]
+        let cases = [
+            ("90s",   Some(90)),
+            ("30m",   Some(1800)),
+            ("2h",    Some(7200)),
+            ("1h30m", Some(5400)),
+            ("1d",    Some(86_400)),
+            ("0s",    Some(0)),
+            ("5",     None),
+            ("-1h",   None),
+            ("soon",  None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(age(text).ok(), want.map(Duration::from_secs), "{text}");
+        }
+    }
+}

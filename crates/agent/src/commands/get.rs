@@ -6,17 +6,18 @@ use s3up_cli::{Exit, progress};
 use s3up_core::Size;
 
 use crate::config::Config;
-use crate::download::{self, Target};
+use crate::download::{self, Existing, Target};
 use crate::gateway::client::GatewayClient;
 
 pub(super) async fn run(
     config: Config,
     path: &str,
     output: Option<PathBuf>,
+    existing: Existing,
 ) -> anyhow::Result<Exit> {
     let path = download::parse_path(path)?;
     let gateway = GatewayClient::new(&config.server)?;
-    let target = Target::of(output.as_deref(), &path);
+    let target = Target::of(output.as_deref(), &path, existing);
     let (mut bar, mut shown) = (None, 0);
     let mut progress = |received: u64, expected: u64| {
         let bar = bar.get_or_insert_with(|| progress::bytes(path.file_name(), Some(expected)));
@@ -36,5 +37,13 @@ pub(super) async fn run(
         "{}",
         Size(file.bytes)
     );
+    if let Some(err) = file.metadata_error {
+        tracing::warn!(
+            event = "metadata_not_set",
+            path = path.as_str(),
+            error = %err,
+            "the file is complete, but its filesystem refused the mode or the time",
+        );
+    }
     Ok(Exit::Done)
 }

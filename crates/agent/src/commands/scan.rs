@@ -7,15 +7,21 @@ use s3up_cli::Exit;
 use super::show;
 use super::start::start;
 use crate::config::Config;
-use crate::daemon::{self, Summary};
+use crate::daemon::{self, Cause, Finished, Summary};
 
 pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
     let agent = start(config, file).await?;
-    let mut stopped = None;
-    let stop = async { stopped = Some(s3up_cli::wait_for_shutdown().await) };
-    let summary = daemon::scan_once(agent, stop).await;
+    let Finished { summary, cause } = daemon::scan_once(agent, s3up_cli::wait_for_shutdown()).await;
     show::print(&summary.to_string())?;
-    Ok(stopped.map_or_else(|| exit_of(&summary), Exit::from))
+    match cause {
+        Cause::Done => Ok(exit_of(&summary)),
+        Cause::Stopped(signal) => Ok(signal.into()),
+        Cause::DatabaseLost | Cause::DatabaseStillOpen => {
+            let what = "the database was removed during the scan; run s3up scan again, which asks \
+                        the gateway for every file";
+            Err(anyhow::anyhow!(what))
+        }
+    }
 }
 
 fn exit_of(summary: &Summary) -> Exit {

@@ -7,6 +7,7 @@ use s3up_cli::Exit;
 use crate::agent::{Agent, StartError};
 use crate::config::Config;
 use crate::database::LockError;
+use crate::open_files;
 
 /// Starts an agent with the configuration of `file`, which should be private.
 pub(super) async fn start(config: Config, file: &Path) -> anyhow::Result<Agent> {
@@ -18,6 +19,7 @@ pub(super) async fn start(config: Config, file: &Path) -> anyhow::Result<Agent> 
              run chmod 600 on it",
         );
     }
+    open_files::warn_if_low();
     Agent::start(config).await.map_err(|err| match err {
         StartError::Lock(LockError::Held { .. }) => Exit::Locked.with(err),
         StartError::Lock(_) | StartError::Db(_) | StartError::Client(_) => err.into(),

@@ -1,19 +1,67 @@
-//! `s3up status`: prints the state of all files.
+//! `s3up status`: prints the state of all files, of one file, or whether anything is wrong.
 
-use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
 use s3up_cli::Exit;
+use serde::Serialize;
 
 use super::show;
+use crate::clock;
 use crate::config::Config;
-use crate::status;
+use crate::database;
+use crate::status::check::{Limits, line, problems};
+use crate::status::{self, StatusReader};
 
-pub(super) async fn run(config: Config, json: bool) -> anyhow::Result<Exit> {
+/// The arguments of the command.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) path: Option<PathBuf>,
+    /// With `--check`: longest time for which a file may be pending.
+    pub(super) check: Option<Duration>,
+    pub(super) json: bool,
+}
+
+pub(super) async fn run(config: Config, request: Request) -> anyhow::Result<Exit> {
+    if let Some(path) = &request.path {
+        return one_file(config, path, request.json).await;
+    }
     let status = status::status(&config).await?;
-    if json {
-        let json = serde_json::to_string_pretty(&status).context("format the status as JSON")?;
-        show::print(&format!("{json}\n"))?;
+    if let Some(pending_max) = request.check {
+        let limits = Limits::new(pending_max, config.scan_every);
+        let problems = problems(&status, &limits, clock::wall_seconds());
+        show::print(&line(&status, &problems))?;
+        return Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed });
+    }
+    if request.json {
+        print_json(&status)?;
     } else {
         show::print(&status.to_string())?;
     }
     Ok(Exit::Done)
+}
+
+async fn one_file(config: Config, path: &Path, json: bool) -> anyhow::Result<Exit> {
+    let absolute = std::path::absolute(path).context("resolve the path")?;
+    let reader = database::open_read_only(&config.database).await?;
+    let status = StatusReader { config: Arc::new(config), reader: reader.clone() };
+    let file = status.file(&absolute).await;
+    reader.close().await;
+    let Some(file) = file? else {
+        let what = format!("{} is not in a watch of the configuration", absolute.display());
+        return Err(Exit::Usage.with(anyhow!(what)));
+    };
+    if json {
+        print_json(&file)?;
+    } else {
+        show::print(&file.to_string())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let json = serde_json::to_string_pretty(value).context("format the status as JSON")?;
+    show::print(&format!("{json}\n"))
 }

@@ -21,6 +21,8 @@ pub struct Raw {
     #[serde(default)]
     pub upload: RawUpload,
     #[serde(default)]
+    pub report: RawReport,
+    #[serde(default)]
     pub log: RawLog,
 }
 
@@ -63,6 +65,8 @@ pub struct RawStability {
     pub debounce_seconds: f64,
     pub max_attempts: u32,
     pub on_max_attempts: OnMaxAttempts,
+    pub hot_interval_seconds: f64,
+    pub spool_max_mb: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +83,12 @@ pub struct RawUpload {
     pub retry_delay_seconds: f64,
     pub concurrent: usize,
     pub max_file_size_mb: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RawReport {
+    pub time: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -99,6 +109,8 @@ impl Default for RawStability {
             debounce_seconds: 3.0,
             max_attempts: 100,
             on_max_attempts: OnMaxAttempts::Skip,
+            hot_interval_seconds: 3600.0,
+            spool_max_mb: 1024,
         }
     }
 }
@@ -111,6 +123,12 @@ impl Default for RawUpload {
             concurrent: 8,
             max_file_size_mb: None,
         }
+    }
+}
+
+impl Default for RawReport {
+    fn default() -> RawReport {
+        RawReport { time: "00:10".to_owned() }
     }
 }
 

@@ -16,14 +16,18 @@ fn a_key_that_is_left_out_has_its_default() {
     assert_eq!(config.scan_every, Duration::from_secs(3600));
     let on_max_attempts = settling::OnMaxAttempts::Skip;
     let debounce = Duration::from_secs(3);
+    let hot_every = Duration::from_secs(3600);
     assert_eq!(
         config.settle,
-        settling::SettlePolicy { debounce, max_attempts: 100, on_max_attempts }
+        settling::SettlePolicy { debounce, max_attempts: 100, on_max_attempts, hot_every }
     );
+    assert_eq!(config.spool.dir.as_os_str(), "/var/lib/s3up/spool");
+    assert_eq!(config.spool.bytes_max, 1 << 30);
     let quick_delay = Duration::from_secs(5);
     assert_eq!(config.retry, retry::RetryPolicy { quick_tries: 3, quick_delay });
     assert_eq!((config.lanes.short, config.lanes.long), (8, 2));
     assert_eq!(config.file_bytes_max, None);
+    assert_eq!(config.report_time, Time::constant(0, 10, 0, 0));
     assert!(config.watches.iter().all(|watch| watch.recursive));
     let root = &config.watches[0].root;
     assert_eq!(root.as_os_str(), "/srv/up", "without a trailing slash");
@@ -98,6 +102,8 @@ fn numbers_out_of_range_are_refused() {
         ("upload: { concurrent: 300 }",             "7: upload.concurrent: expected 1 to 256, found 300"),
         ("upload: { retry_delay_seconds: -1 }",     "7: upload.retry_delay_seconds: expected 0 to 300, found -1"),
         ("upload: { max_file_size_mb: 0 }",         "7: upload.max_file_size_mb: expected at least 1, found 0; leave the key out for no limit"),
+        ("report: { time: \"24:00\" }",              "7: report.time: expected a time like 00:10, found \"24:00\""),
+        ("report: { time: noon }",                  "7: report.time: expected a time like 00:10, found \"noon\""),
         ("cleanup: { enabled: true }",              "7: cleanup: "),
     ];
     for (line, want) in cases {

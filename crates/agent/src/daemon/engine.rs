@@ -5,6 +5,8 @@
 //! moves it back to the wheel. During an upload an event only marks the file, and
 //! it goes back to the wheel when the upload is over.
 
+mod hot_files;
+mod later_looks;
 mod outcome;
 mod scans;
 mod settling;
@@ -12,6 +14,7 @@ mod state;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures::FutureExt;
@@ -21,19 +24,21 @@ use tokio::task::JoinError;
 pub(super) use self::state::{Engine, EngineOptions, Mode, Parts};
 use self::state::{TaskResult, UploadResult};
 use super::log_events;
-use super::summary::Summary;
+use super::summary::{Ending, Summary};
 use crate::clock;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
-use crate::settling::{FileEvent, Now};
-use crate::states::decide::{FilePolicy, RetryProblems, UploadExisting};
+use crate::files::writes::Writes;
+use crate::settling::Now;
+use crate::states::decide::{FilePolicy, RetryProblems};
+use crate::states::existing_files::{confirm_before_ns, upload_existing};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::{ChangeNoted, Job};
-use crate::uploading::task::{UploadMode, UploadTask};
+use crate::uploading::task::UploadTask;
 use crate::watching::WatchEvents;
 
 /// Maximum number of waiting files before a scan has to wait. A file takes about
@@ -66,8 +71,8 @@ impl Engine {
             log_events::watch_overflow();
             self.scans.wanted.extend(self.watches.iter().map(|watch| watch.index));
         }
-        if events.degraded.is_some() {
-            self.set_degraded(events.degraded);
+        if let Some(degraded) = events.degraded {
+            self.set_degraded(degraded);
         }
         self.tick(now);
     }
@@ -75,7 +80,8 @@ impl Engine {
     /// True if a scan may send more files.
     pub(super) fn has_room(&self) -> bool {
         let backlog = self.wheel.len() + self.queue.len();
-        !self.stopping && (self.gave_up || backlog < BACKLOG_MAX)
+        // The scan that says whether uploads may start is never kept waiting.
+        !self.stopping && (self.gave_up || self.scans.undecided || backlog < BACKLOG_MAX)
     }
 
     /// Takes the news that the change of a file is in the database.
@@ -109,6 +115,7 @@ impl Engine {
         if self.stopping {
             return;
         }
+        self.look_again(now.instant);
         self.check_due_files(now.instant);
         self.scan(now.instant);
         self.check_roots(now.instant);
@@ -119,10 +126,11 @@ impl Engine {
         self.queue.release_delayed(now);
         while !self.stopping
             && !self.gave_up
+            && !self.waits_for_origin()
             && self.queue.recording_count() < RECORDING_MAX
             && self.breaker.allows(now)
         {
-            let Some(job) = self.queue.start_next() else { return };
+            let Some(job) = self.queue.start_next(self.concurrency.limit()) else { return };
             let Some(permit) = self.breaker.try_start(now) else { return };
             self.start_upload(job, permit);
         }
@@ -144,7 +152,8 @@ impl Engine {
         let wanted =
             (!self.scans.running && !self.scans.wanted.is_empty()).then_some(self.scans.earliest);
         let roots = (daemon && !self.scans.checking_roots).then_some(self.scans.roots_at);
-        [check, unblocked, delayed, scan, wanted, roots].into_iter().flatten().min()
+        let look = self.later_looks.first().map(|(due, _)| *due);
+        [check, unblocked, delayed, scan, wanted, roots, look].into_iter().flatten().min()
     }
 
     pub(super) fn stop(&mut self) {
@@ -169,9 +178,14 @@ impl Engine {
         }
     }
 
-    pub(super) fn end(mut self) -> Summary {
+    /// Ends the tasks that still run and returns the summary.
+    pub(super) async fn end(mut self) -> Summary {
+        self.tasks.shutdown().await;
         let waiting = self.wheel.len() + self.queue.len();
         self.summary.pending += waiting as u64;
+        if matches!(self.mode, Mode::Once) {
+            self.summary.check_account(waiting as u64);
+        }
         self.summary.gave_up = self.gave_up;
         log_events::stopped(self.summary.pending);
         self.summary
@@ -189,16 +203,41 @@ impl Engine {
         }
     }
 
-    fn file_event(&mut self, name: Name, event: FileEvent, now: Instant) {
-        if self.queue.note_change(&name) == ChangeNoted::NotInFlight {
-            self.wheel.note_event(name, event, now);
+    /// Takes requests of `s3up retry`.
+    pub(super) fn retry(&mut self, local_paths: Vec<String>, now: Instant) {
+        for local_path in local_paths {
+            let name = self
+                .watches
+                .iter()
+                .find_map(|watch| watch.path_of(&local_path).map(|path| watch.name(&path)));
+            if let Some(name) = name {
+                self.file_event(name, Writes::REPLACED, now);
+            }
+            self.change(Change::RetryTaken { local_path });
+        }
+    }
+
+    fn file_event(&mut self, name: Name, event: Writes, now: Instant) {
+        self.note_activity();
+        if let ChangeNoted::NotInFlight(writes) = self.queue.note_change(&name, event) {
+            self.wheel.note_event(name, writes, now);
         }
     }
 
     /// Ends the work on a file. If it changed meanwhile, it has to settle again.
     fn finish(&mut self, name: &Name, now: Instant) {
-        if self.queue.finish(name) {
-            self.wheel.note_event(name.clone(), FileEvent::Changed, now);
+        let ending = self.endings.remove(name);
+        if let Some(writes) = self.queue.finish(name) {
+            self.wheel.note_event(name.clone(), writes, now);
+        } else if let Some(ending) = ending {
+            self.summary.ended(ending);
+        }
+    }
+
+    /// Notes how the file ends, for the account of `s3up scan`. The daemon has `status`.
+    fn ends_as(&mut self, name: &Name, ending: Ending) {
+        if matches!(self.mode, Mode::Once) {
+            self.endings.insert(name.clone(), ending);
         }
     }
 
@@ -208,17 +247,19 @@ impl Engine {
             watch: watch.clone(),
             path: job.key.path.clone(),
             identity: job.identity,
+            writes: job.writes,
             policy: self.policy(watch.index),
-            failures: job.failures,
-            mode: if job.hot { UploadMode::Hot } else { UploadMode::Settled },
+            failures: job.failures.count,
+            root: self.scanned_roots.get(usize::from(watch.index)).copied().flatten(),
+            mode: job.mode,
         };
-        let uploader = self.uploader.clone();
+        let (uploader, epoch) = (self.uploader.clone(), self.concurrency.epoch());
         self.tasks.spawn(async move {
             let start = clock::timer_now();
             let upload = AssertUnwindSafe(uploader.upload(&task)).catch_unwind();
             let outcome = upload.await.unwrap_or_else(|_| Outcome::panicked());
             let took = clock::timer_now().saturating_duration_since(start);
-            TaskResult::Uploaded(Box::new(UploadResult { job, permit, outcome, took }))
+            TaskResult::Uploaded(Box::new(UploadResult { job, permit, epoch, outcome, took }))
         });
     }
 
@@ -241,23 +282,28 @@ impl Engine {
     }
 
     fn change(&mut self, change: Change) {
+        self.note_activity();
         self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
     }
 
     fn agent_state(&mut self, key: &'static str, value: String) {
-        self.change(Change::AgentState { key, value });
+        let change = Change::AgentState { key, value };
+        self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
+    }
+
+    /// Has the files counted again for the next heartbeat.
+    fn note_activity(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     fn policy(&self, index: WatchIndex) -> FilePolicy {
-        let existing = self.existing.get(usize::from(index)).copied();
+        let state = self.states.get(usize::from(index));
         FilePolicy {
-            upload_existing: existing.unwrap_or(UploadExisting::BaselineIsComplete),
+            upload_existing: upload_existing(self.options.upload_existing, state),
+            confirm_before_ns: confirm_before_ns(state),
             bytes_max: self.options.file_bytes_max,
             config: self.options.fingerprint.clone(),
-            retry_problems: match self.mode {
-                Mode::Daemon { .. } => RetryProblems::Transient,
-                Mode::Once => RetryProblems::All,
-            },
+            retry_problems: RetryProblems::Now,
         }
     }
 

@@ -10,6 +10,8 @@ use s3up_core::Size;
 use super::scan_job::ScanResult;
 use crate::files::watch::Watch;
 use crate::scanning::scan::Report;
+use crate::states::origin::{Evidence, StoredFiles};
+use crate::states::problem::ListedProblem;
 use crate::watching::Degraded;
 
 /// Maximum number of problems logged after one scan; `status` lists all.
@@ -32,6 +34,15 @@ pub(super) fn started(server: &str, watches: usize, database: &Path, upload_exis
     );
 }
 
+pub(super) fn database_removed(database: &Path) {
+    tracing::error!(
+        event = "database_removed",
+        path = %database.display(),
+        "the database was removed or replaced while the agent ran; the agent starts again with a \
+         new one and asks the gateway for every file",
+    );
+}
+
 pub(super) fn stopped(pending: u64) {
     tracing::info!(event = "stopped", pending);
 }
@@ -46,14 +57,25 @@ pub(super) fn watcher_not_started(err: &std::io::Error) {
 }
 
 /// Returns the state of a degraded watcher, with the command that repairs it.
-pub(super) fn degraded_message(degraded: Degraded) -> String {
-    let Degraded { needed, unwatched } = degraded;
-    let watched = needed - unwatched;
-    let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
-    format!(
-        "degraded: need {needed} watches, have {watched}; scanning the other directories instead; \
-         to watch all, run sysctl fs.inotify.max_user_watches={advised}"
-    )
+pub(super) fn degraded_message(degraded: &Degraded) -> String {
+    let Degraded { needed, unwatched, not_entered, example } = degraded;
+    let mut message = "degraded: ".to_owned();
+    if *unwatched > 0 {
+        let watched = needed - unwatched;
+        let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
+        message += &format!(
+            "need {needed} watches, have {watched}; scanning the other directories instead; \
+             to watch all, run sysctl fs.inotify.max_user_watches={advised}"
+        );
+    }
+    if let Some(example) = example {
+        let separator = if *unwatched > 0 { "; " } else { "" };
+        message += &format!(
+            "{separator}{not_entered} directories cannot be entered, such as {example:?}; give the \
+             agent the right to read them"
+        );
+    }
+    message
 }
 
 pub(super) fn watch_degraded(message: &str) {
@@ -66,6 +88,34 @@ pub(super) fn watch_restored() {
 
 pub(super) fn watch_overflow() {
     tracing::warn!(event = "watch_overflow", "the kernel dropped events; scanning all watches");
+}
+
+/// Says what happens with files that existed before, if it is not what the configuration says.
+pub(crate) fn origin_decided(watch: &Watch, evidence: &Evidence) {
+    let root = watch.root.display();
+    match evidence {
+        Evidence::Stored(StoredFiles::NoneUnknown) => {}
+        Evidence::Marker => tracing::warn!(
+            event = "database_lost",
+            watch = %root,
+            "an agent ran here before, and its database is gone; the gateway is asked for each \
+             file, and all files that it does not have are uploaded"
+        ),
+        Evidence::Stored(StoredFiles::Unknown(path)) => tracing::warn!(
+            event = "database_lost",
+            watch = %root,
+            path,
+            "the gateway has files of this watch that the database does not know; it is asked for \
+             each file, and all files that it does not have are uploaded"
+        ),
+        Evidence::Stored(StoredFiles::CannotAsk(reason)) => tracing::warn!(
+            event = "origin_unknown",
+            watch = %root,
+            error = reason,
+            "the gateway does not say whether it has files of this watch, so there is no \
+             baseline: all files are uploaded; give the key the right `exists` or `list`"
+        ),
+    }
 }
 
 pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
@@ -94,8 +144,8 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
 }
 
 fn problems(report: &Report) {
-    for (path, reason) in report.problems.iter().take(PROBLEMS_MAX) {
-        tracing::warn!(event = "file_problem", path, reason);
+    for ListedProblem { local_path, reason, .. } in report.problems.iter().take(PROBLEMS_MAX) {
+        tracing::warn!(event = "file_problem", path = local_path, reason);
     }
     let count = report.counts.problems.files;
     if count > PROBLEMS_MAX as u64 {
@@ -122,6 +172,15 @@ pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {
 pub(super) fn upload_failed(path: &str, reason: &str, delay: Duration) {
     let retry_seconds = delay.as_secs_f64();
     tracing::warn!(event = "upload_failed", path, error = reason, retry_seconds);
+}
+
+pub(super) fn concurrency_lowered(uploads: usize, reason: &str) {
+    tracing::info!(
+        event = "concurrency_lowered",
+        uploads,
+        reason,
+        "the gateway takes fewer uploads at a time than upload.concurrent"
+    );
 }
 
 /// The engine logs this once, until the gateway accepts the key.

@@ -12,23 +12,51 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
+use crate::daemon::log_events;
+use crate::daemon::origin_query::{OriginQuery, QueryError};
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, Reader};
+use crate::files::confined_fs::{Root, RootId};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
+use crate::gateway::client::GatewayClient;
 use crate::scanning::scan::{Report, Scan, ScanError};
-use crate::states::decide::{FilePolicy, State};
+use crate::scanning::walk::RootError;
+use crate::states::decide::{FilePolicy, State, UploadExisting};
+use crate::states::existing_files::{
+    WatchState, confirm_before_ns, has_no_origin, upload_existing,
+};
+use crate::states::origin::{Evidence, Origin, decide_origin};
 use crate::watching::{Degraded, WatcherHandle};
 use s3up_core::error_chain;
 
 /// A batch of pending files that a scan found.
-pub(super) type FoundFiles = Vec<(Name, Identity)>;
+#[derive(Debug)]
+pub(super) struct FoundFiles {
+    pub(super) watch: WatchIndex,
+    /// The root of the watch when the scan started; `None` if it is not open yet.
+    pub(super) root: Option<RootId>,
+    /// Decided by this scan.
+    pub(super) origin: Option<Origin>,
+    pub(super) files: Vec<(Name, Identity)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct WatchToScan {
+    pub(super) watch: Arc<Watch>,
+    pub(super) policy: FilePolicy,
+    pub(super) state: WatchState,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct ScanJob {
-    /// The watches to scan, each with its current policy.
-    pub(super) watches: Vec<(Arc<Watch>, FilePolicy)>,
+    pub(super) watches: Vec<WatchToScan>,
+    /// `scan.upload_existing`.
+    pub(super) upload_existing: bool,
+    /// Number of tries so far to find out whether a database was lost.
+    pub(super) origin_tries: u32,
     pub(super) watcher: Option<WatcherHandle>,
+    pub(super) gateway: GatewayClient,
     pub(super) reader: Reader,
     pub(super) requests: mpsc::Sender<WriteRequest>,
     pub(super) found: mpsc::Sender<FoundFiles>,
@@ -45,36 +73,80 @@ pub(super) struct ScanResult {
 }
 
 impl ScanJob {
-    /// Scans one watch after the other, because they share the disk.
-    pub(super) async fn run(self) -> Vec<ScanResult> {
+    /// Scans one watch after the other, because they share the disk. Whether a database was lost is
+    /// decided first, because uploads of all watches wait for it.
+    pub(super) async fn run(mut self) -> Vec<ScanResult> {
+        let mut watches = Vec::new();
+        for mut to_scan in std::mem::take(&mut self.watches) {
+            let undecided = self.decide_origin(&mut to_scan).await.err();
+            watches.push((to_scan, undecided));
+        }
         let mut results = Vec::new();
-        for (watch, policy) in &self.watches {
-            results.push(self.scan(watch, policy).await);
+        for (to_scan, undecided) in watches {
+            results.push(self.scan(to_scan, undecided).await);
         }
         results
     }
 
-    async fn scan(&self, watch: &Arc<Watch>, policy: &FilePolicy) -> ScanResult {
+    async fn scan(&self, to_scan: WatchToScan, undecided: Option<QueryError>) -> ScanResult {
         let start = clock::timer_now();
+        let WatchToScan { watch, policy, .. } = to_scan;
         let degraded = match &self.watcher {
             Some(watcher) => watcher.add_watches(watch.index).await,
             None => None,
         };
-        let (report, complete) = match self.compare(watch, policy.clone()).await {
-            Ok(report) => {
-                let complete = report.error.is_none();
-                (report, complete)
-            }
-            Err(err) => (Report { error: Some(error_chain(&err)), ..Report::default() }, false),
+        let scanned = match undecided {
+            Some(err) => Err(error_chain(&err)),
+            None => self.compare(&watch, policy).await.map_err(|err| error_chain(&err)),
         };
+        let report =
+            scanned.unwrap_or_else(|error| Report { error: Some(error), ..Report::default() });
+        let complete = report.error.is_none();
         if complete {
-            self.complete(watch, &report).await;
+            self.complete(&watch, &report).await;
         }
         let took = clock::timer_now().saturating_duration_since(start);
         ScanResult { watch: watch.index, report, complete, degraded, took }
     }
 
+    /// Decides whether the database of the watch was lost, unless that is known. Fails if existing
+    /// files could be baseline and the gateway does not answer.
+    async fn decide_origin(&self, to_scan: &mut WatchToScan) -> Result<(), QueryError> {
+        let WatchToScan { watch, policy, state } = to_scan;
+        if !has_no_origin(state) {
+            return Ok(());
+        }
+        let query = OriginQuery {
+            watch,
+            policy: policy.clone(),
+            reader: &self.reader,
+            gateway: &self.gateway,
+            tries: self.origin_tries,
+        };
+        let evidence = match query.ask().await {
+            Ok(stored) => Evidence::Stored(stored),
+            Err(QueryError::Gateway(_)) if policy.upload_existing == UploadExisting::Yes => {
+                return Ok(());
+            }
+            Err(err) => return Err(err),
+        };
+        let origin = decide_origin(&evidence);
+        log_events::origin_decided(watch, &evidence);
+        let change = Change::WatchOrigin { root: watch.local_prefix(), origin };
+        self.record(change, OnCommit::Ignore).await;
+        state.origin = Some(origin);
+        policy.upload_existing = upload_existing(self.upload_existing, Some(state));
+        policy.confirm_before_ns = confirm_before_ns(Some(state));
+        // Uploads wait for it, and a scan waits for uploads once many files are found.
+        let (watch, origin) = (watch.index, Some(origin));
+        let found = FoundFiles { watch, root: None, origin, files: Vec::new() };
+        // Fails if the agent stops.
+        self.found.send(found).await.ok();
+        Ok(())
+    }
+
     async fn compare(&self, watch: &Arc<Watch>, policy: FilePolicy) -> Result<Report, ScanError> {
+        let root = root_id(watch.clone()).await?;
         let mut scan = Scan::start(watch.clone(), self.reader.clone(), policy);
         while let Some(files) = scan.next().await? {
             let mut pending = Vec::new();
@@ -87,7 +159,9 @@ impl ScanJob {
                     State::Baseline { recorded: true } | State::Protected | State::Problem(_) => {}
                 }
             }
-            if !pending.is_empty() && self.found.send(pending).await.is_err() {
+            let (root, origin) = (Some(root), None);
+            let found = FoundFiles { watch: watch.index, root, origin, files: pending };
+            if !found.files.is_empty() && self.found.send(found).await.is_err() {
                 return Err(ScanError::stopped(watch));
             }
         }
@@ -106,7 +180,8 @@ impl ScanJob {
             self.record(change, OnCommit::Ignore).await;
         }
         let (reply, committed) = oneshot::channel();
-        let change = Change::WatchScanned { root: watch.local_prefix(), at: clock::wall_seconds() };
+        let (root, at) = (watch.local_prefix(), clock::wall_seconds());
+        let change = Change::WatchScanned { root, at, filesystem: report.filesystem.clone() };
         self.record(change, OnCommit::Reply(reply)).await;
         // Fails if the agent stops.
         committed.await.ok();
@@ -116,4 +191,14 @@ impl ScanJob {
         // Fails only if the agent stops.
         self.requests.send(WriteRequest { change, on_commit }).await.ok();
     }
+}
+
+async fn root_id(watch: Arc<Watch>) -> Result<RootId, ScanError> {
+    let opened = watch.clone();
+    let open = move || {
+        let failed = |source| RootError { root: opened.root.clone(), source };
+        Root::open(&opened.root).map(|root| root.id()).map_err(failed)
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
+    Ok(opened.map_err(|_| ScanError::stopped(&watch))??)
 }

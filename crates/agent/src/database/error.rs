@@ -12,11 +12,14 @@ pub enum DbError {
     Missing { path: PathBuf },
     #[error("create the directory for database {path:?}")]
     Folder { path: PathBuf, source: std::io::Error },
+    #[error("look at {path:?}")]
+    Marker { path: PathBuf, source: std::io::Error },
     #[error("open database {path:?}")]
     Open { path: PathBuf, source: sqlx::Error },
     #[error(
-        "database {path:?} is damaged ({what}); set scan.upload_existing: true, move the file \
-         away and start again; otherwise existing files count as baseline and are not protected"
+        "database {path:?} is damaged ({what}); move the file away, with its -wal and -shm if they \
+         exist, and start again: the agent then asks the gateway for every file and uploads what \
+         the gateway does not have"
     )]
     Damaged { path: PathBuf, what: String },
     #[error(
@@ -30,8 +33,10 @@ pub enum DbError {
     Migrate { path: PathBuf, source: MigrateError },
     #[error("read the database")]
     Read(#[source] sqlx::Error),
-    #[error("write the database")]
-    Write(#[source] sqlx::Error),
+    #[error("write database {path:?}; its disk seems to be full, free some space on it")]
+    Full { path: PathBuf, source: sqlx::Error },
+    #[error("write database {path:?}")]
+    Write { path: PathBuf, source: sqlx::Error },
 }
 
 impl DbError {
@@ -41,6 +46,17 @@ impl DbError {
         match damage(&source) {
             Some(what) => DbError::Damaged { path, what },
             None => DbError::Open { path, source },
+        }
+    }
+
+    pub(super) fn writing(path: &std::path::Path, source: sqlx::Error) -> DbError {
+        let path = path.to_owned();
+        if is_disk_full(&source) {
+            return DbError::Full { path, source };
+        }
+        match damage(&source) {
+            Some(what) => DbError::Damaged { path, what },
+            None => DbError::Write { path, source },
         }
     }
 
@@ -56,7 +72,16 @@ impl DbError {
 /// Returns SQLite's message if the file itself is damaged: SQLITE_CORRUPT and
 /// SQLITE_NOTADB, with their extended codes. <https://www.sqlite.org/rescode.html>
 fn damage(err: &sqlx::Error) -> Option<String> {
-    let err = err.as_database_error()?;
-    let code: u32 = err.code()?.parse().ok()?;
-    matches!(code & 0xff, 11 | 26).then(|| err.message().to_owned())
+    matches!(code(err)? & 0xff, 11 | 26).then(|| err.to_string())
+}
+
+/// True for SQLITE_FULL, and for SQLITE_IOERR_WRITE, _SHMOPEN and _SHMSIZE, which a full disk
+/// causes too.
+fn is_disk_full(err: &sqlx::Error) -> bool {
+    matches!(code(err), Some(13 | 778 | 4874 | 4618))
+}
+
+/// Returns the extended code of SQLite.
+fn code(err: &sqlx::Error) -> Option<u32> {
+    err.as_database_error()?.code()?.parse().ok()
 }

@@ -7,11 +7,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection, SqlitePool};
 
 use super::error::DbError;
+use super::presence::Presence;
 use super::read::Reader;
 use super::write::Writer;
 
@@ -29,6 +32,7 @@ const COLUMNS: [&str; 5] = ["local_path", "remote_path", "file_size", "mtime", "
 pub struct Database {
     pub reader: Reader,
     pub writer: Writer,
+    pub presence: Presence,
 }
 
 /// Creates the directory for `path`, readable by this user only.
@@ -49,11 +53,17 @@ pub async fn open(path: &Path) -> Result<Database, DbError> {
     let verdict = check(path, &checked).await;
     checked.close().await;
     verdict?;
-    let options = options.journal_mode(SqliteJournalMode::Wal);
-    let writer = pool(path, options.synchronous(SqliteSynchronous::Full), 1).await?;
-    MIGRATIONS.run(&writer).await.map_err(|err| DbError::migrating(path, err))?;
+    let options = options
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let mut writer = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|err| DbError::opening(path, err))?;
+    MIGRATIONS.run(&mut writer).await.map_err(|err| DbError::migrating(path, err))?;
     let reader = pool(path, options_read_only(path), READERS_MAX).await?;
-    Ok(Database { reader: Reader::new(reader), writer: Writer::new(writer) })
+    let writer = Writer::new(path.to_owned(), options, writer);
+    Ok(Database { reader: Reader::new(reader), writer, presence: Presence::of(path)? })
 }
 
 /// Opens `path` for reading. An agent may be running on it.
@@ -65,7 +75,7 @@ pub async fn open_read_only(path: &Path) -> Result<Reader, DbError> {
     Ok(Reader::new(reader))
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).busy_timeout(BUSY)
 }
 

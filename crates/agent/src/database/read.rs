@@ -6,8 +6,10 @@ use sqlx::{Row as _, SqlitePool};
 
 use super::error::DbError;
 use crate::files::identity::Identity;
+use crate::states::counts::FileCount;
 use crate::states::decide::{FileRow, KnownFile, UploadedVersion};
 use crate::states::existing_files::WatchState;
+use crate::states::origin::Origin;
 use crate::states::problem::{ProblemKind, RecordedProblem};
 
 /// Maximum number of paths per query. A few hundred make the round trip cheap and
@@ -39,6 +41,12 @@ pub type Page = Vec<String>;
 impl Reader {
     pub(super) fn new(pool: SqlitePool) -> Reader {
         Reader { pool }
+    }
+
+    /// Closes the connections and waits until they are. A connection to a removed database that
+    /// is closed late would remove the log of a new one, which has the same name.
+    pub async fn close(self) {
+        self.pool.close().await;
     }
 
     /// Returns the rows of each of `local_paths`, in the same order.
@@ -81,18 +89,95 @@ impl Reader {
 
     pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DbError> {
         let row = sqlx::query(
-            "SELECT known_since_ns, first_scan_at, last_scan_at FROM watch_state WHERE local_path = ?1",
+            "SELECT known_since_ns, origin, first_scan_at, last_scan_at, filesystem \
+             FROM watch_state WHERE local_path = ?1",
         )
         .bind(root)
         .fetch_optional(&self.pool)
         .await
         .map_err(DbError::Read)?;
         let Some(row) = row else { return Ok(None) };
+        let origin: Option<String> = get(&row, "origin")?;
         Ok(Some(WatchState {
             known_since_ns: get(&row, "known_since_ns")?,
+            origin: origin.and_then(|text| Origin::parse(&text)),
             first_scan_at: get(&row, "first_scan_at")?,
             last_scan_at: get(&row, "last_scan_at")?,
+            filesystem: get(&row, "filesystem")?,
         }))
+    }
+
+    /// True if no file and no watch was ever recorded.
+    pub async fn is_empty(&self) -> Result<bool, DbError> {
+        let rows: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM files) OR EXISTS (SELECT 1 FROM watch_state)",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(DbError::Read)?;
+        Ok(!rows)
+    }
+
+    /// Returns the first of `local_paths` without a row in `files`.
+    pub async fn first_unknown(&self, local_paths: &[String]) -> Result<Option<String>, DbError> {
+        let json = serde_json::to_string(local_paths).expect("strings are JSON");
+        sqlx::query_scalar(
+            "SELECT wanted.value FROM json_each(?1) AS wanted \
+             LEFT JOIN files AS f ON f.local_path = wanted.value \
+             WHERE f.local_path IS NULL LIMIT 1",
+        )
+        .bind(json)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(DbError::Read)
+    }
+
+    /// Returns the time of the last upload.
+    pub async fn last_upload_at(&self) -> Result<Option<i64>, DbError> {
+        sqlx::query_scalar("SELECT max(last_at) FROM days")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(DbError::Read)
+    }
+
+    /// Returns the number and size of the files that were uploaded on `day` (UTC).
+    pub async fn uploaded_on(&self, day: &str) -> Result<FileCount, DbError> {
+        let row: Option<(i64, i64)> =
+            sqlx::query_as("SELECT files, bytes FROM days WHERE day = ?1")
+                .bind(day)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(DbError::Read)?;
+        let (files, bytes) = row.unwrap_or_default();
+        let number = |n| u64::try_from(n).unwrap_or(0);
+        Ok(FileCount { files: number(files), bytes: number(bytes) })
+    }
+
+    /// Returns the newest day with a report.
+    pub async fn last_report(&self) -> Result<Option<String>, DbError> {
+        sqlx::query_scalar("SELECT max(day) FROM reports")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(DbError::Read)
+    }
+
+    /// Returns day and body of up to `count_max` reports that the gateway does not have, the
+    /// oldest first.
+    pub async fn unsent_reports(&self, count_max: usize) -> Result<Vec<(String, String)>, DbError> {
+        sqlx::query_as("SELECT day, body FROM reports WHERE sent_at IS NULL ORDER BY day LIMIT ?1")
+            .bind(count_max as i64)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(DbError::Read)
+    }
+
+    /// Returns files that `s3up retry` asked for, at most [`LOOKUP_MAX`].
+    pub async fn retry_requests(&self) -> Result<Vec<String>, DbError> {
+        sqlx::query_scalar("SELECT local_path FROM retry_requests LIMIT ?1")
+            .bind(LOOKUP_MAX as i64)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(DbError::Read)
     }
 
     /// Returns the text that the running agent last published under `key`.
@@ -107,7 +192,7 @@ impl Reader {
 
 /// Returns the smallest text that follows all texts that begin with `prefix`,
 /// which ends with a slash.
-fn after_all(prefix: &str) -> String {
+pub(super) fn after_all(prefix: &str) -> String {
     let bare = prefix.strip_suffix('/').unwrap_or(prefix);
     format!("{bare}0") // '0' follows '/'
 }

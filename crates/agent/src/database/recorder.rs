@@ -20,7 +20,10 @@ use s3up_core::error_chain;
 const BATCH_MAX: usize = 512;
 /// Maximum number of changes that wait for the next batch. Further senders wait.
 const WAITING_MAX: usize = 1024;
-const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The first delay after a failed write; each further one is twice as long.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest delay, so that a disk with free space again is noticed soon.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(8);
 
 /// A change to write, and the receiver to notify once it is committed.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ pub fn start(writer: Writer) -> Recorder {
 }
 
 async fn record(
-    writer: Writer,
+    mut writer: Writer,
     mut waiting: mpsc::Receiver<WriteRequest>,
     committed: mpsc::UnboundedSender<Name>,
 ) {
@@ -63,15 +66,17 @@ async fn record(
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let (changes, on_commits): (Vec<Change>, Vec<OnCommit>) =
             batch.drain(..).map(|WriteRequest { change, on_commit }| (change, on_commit)).unzip();
+        let mut delay = RETRY_DELAY;
         while let Err(err) = writer.apply(&changes).await {
             tracing::error!(
                 event = "database_write_failed",
                 error = error_chain(&err),
                 changes = changes.len(),
-                retry_seconds = RETRY_DELAY.as_secs(),
+                retry_seconds = delay.as_secs(),
                 "retrying; uploads pause once too many of them are unrecorded"
             );
-            tokio::time::sleep(RETRY_DELAY).await;
+            tokio::time::sleep(delay).await;
+            delay = RETRY_DELAY_MAX.min(delay * 2);
         }
         on_commits.into_iter().for_each(|on_commit| notify(on_commit, &committed));
     }

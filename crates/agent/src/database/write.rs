@@ -3,17 +3,32 @@
 //! A change is durable once [`Writer::apply`] returns, because
 //! `synchronous=FULL` syncs the log with each commit. Many changes in one call
 //! cost one sync.
+//!
+//! A connection is not used again after a write on it failed. SQLite may end the
+//! transaction by itself (the disk is full), and a client library that does not
+//! notice nests all later transactions into one that is never committed.
+
+use std::path::PathBuf;
 
 use s3up_core::{RemotePath, Sha256Digest};
-use sqlx::{AssertSqlSafe, Executor, Sqlite, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, Sqlite, Transaction};
 
 use super::error::DbError;
 use crate::files::identity::Identity;
+use crate::states::origin::Origin;
 use crate::states::problem::ProblemKind;
 
-#[derive(Clone, Debug)]
+/// Number of reports that are kept. The gateway takes none of a day that is longer ago.
+pub const REPORTS_MAX: usize = 31;
+
+#[derive(Debug)]
 pub struct Writer {
-    pool: SqlitePool,
+    path: PathBuf,
+    /// Options for a connection to the existing file; they never create one.
+    options: SqliteConnectOptions,
+    /// `None` after a failed write.
+    connection: Option<SqliteConnection>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +49,20 @@ pub enum Change {
     },
     /// The file has no problem any more.
     ProblemSolved { local_path: String },
+    /// The request of `s3up retry` for this file is taken.
+    RetryTaken { local_path: String },
     /// The file is gone from the host.
     Forget { local_path: String },
     /// The watch is in the configuration; recorded the first time only.
     WatchSeen { root: String, known_since_ns: i64 },
+    /// It is decided whether the database of the watch was lost.
+    WatchOrigin { root: String, origin: Origin },
     /// A scan of the watch completed.
-    WatchScanned { root: String, at: i64 },
+    WatchScanned { root: String, at: i64, filesystem: Option<String> },
+    /// A report that waits for the gateway.
+    ReportMade { day: String, body: String },
+    /// The gateway took the report, or refused it for good.
+    ReportSent { day: String, at: i64 },
     /// Publishes a text about the running agent.
     AgentState { key: &'static str, value: String },
 }
@@ -54,32 +77,65 @@ pub struct Upload {
     pub version_id: Option<String>,
     /// Unix seconds.
     pub at: i64,
+    /// False if the gateway had the content already.
+    pub sent: bool,
 }
 
 impl Writer {
-    pub(super) fn new(pool: SqlitePool) -> Writer {
-        Writer { pool }
+    pub(super) fn new(
+        path: PathBuf,
+        options: SqliteConnectOptions,
+        connection: SqliteConnection,
+    ) -> Writer {
+        Writer { path, options, connection: Some(connection) }
     }
 
     /// Commits all of `changes` in order, or none of them.
-    pub async fn apply(&self, changes: &[Change]) -> Result<(), DbError> {
-        let mut transaction = self.pool.begin().await.map_err(DbError::Write)?;
-        for change in changes {
-            write(&mut transaction, change).await.map_err(DbError::Write)?;
+    pub async fn apply(&mut self, changes: &[Change]) -> Result<(), DbError> {
+        let failed = |path: &PathBuf, err| DbError::writing(path, err);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => SqliteConnection::connect_with(&self.options)
+                .await
+                .map_err(|err| failed(&self.path, err))?,
+        };
+        match commit(&mut connection, changes).await {
+            Ok(()) => {
+                self.connection = Some(connection);
+                Ok(())
+            }
+            Err(err) => {
+                // The error of the write is the one to report; closing only frees the lock.
+                connection.close_hard().await.ok();
+                Err(failed(&self.path, err))
+            }
         }
-        transaction.commit().await.map_err(DbError::Write)
     }
 
     /// Closes the database, which merges its log into one file.
     pub async fn close(self) {
-        self.pool.close().await;
+        if let Some(connection) = self.connection {
+            // Everything is committed; the next start merges the log.
+            connection.close().await.ok();
+        }
     }
+}
+
+async fn commit(connection: &mut SqliteConnection, changes: &[Change]) -> sqlx::Result<()> {
+    let mut transaction = connection.begin().await?;
+    for change in changes {
+        write(&mut transaction, change).await?;
+    }
+    transaction.commit().await
 }
 
 async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sqlx::Result<()> {
     match change {
         Change::Uploaded(upload) => {
             uploaded(transaction, upload).await?;
+            if upload.sent {
+                count_upload(transaction, upload).await?;
+            }
             delete(transaction, &["baseline", "problems"], &upload.local_path).await
         }
         Change::MetadataChanged(upload) => {
@@ -115,6 +171,9 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
         Change::ProblemSolved { local_path } => {
             delete(transaction, &["problems"], local_path).await
         }
+        Change::RetryTaken { local_path } => {
+            delete(transaction, &["retry_requests"], local_path).await
+        }
         Change::Forget { local_path } => {
             delete(transaction, &["files", "baseline", "problems"], local_path).await
         }
@@ -125,12 +184,30 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(root).bind(known_since_ns)).await
         }
-        Change::WatchScanned { root, at } => {
+        Change::WatchOrigin { root, origin } => {
+            let query = sqlx::query("UPDATE watch_state SET origin = ? WHERE local_path = ?");
+            execute(transaction, query.bind(origin.as_str()).bind(root)).await
+        }
+        Change::WatchScanned { root, at, filesystem } => {
             let query = sqlx::query(
                 "UPDATE watch_state SET first_scan_at = coalesce(first_scan_at, ?1), \
-                 last_scan_at = ?1 WHERE local_path = ?2",
+                 last_scan_at = ?1, filesystem = coalesce(?3, filesystem) WHERE local_path = ?2",
             );
-            execute(transaction, query.bind(at).bind(root)).await
+            execute(transaction, query.bind(at).bind(root).bind(filesystem.as_deref())).await
+        }
+        Change::ReportMade { day, body } => {
+            let query = sqlx::query("INSERT OR IGNORE INTO reports (day, body) VALUES (?, ?)");
+            execute(transaction, query.bind(day).bind(body)).await?;
+            // The gateway takes no report that is older than the newest ones.
+            let query = sqlx::query(
+                "DELETE FROM reports WHERE day NOT IN \
+                 (SELECT day FROM reports ORDER BY day DESC LIMIT ?)",
+            );
+            execute(transaction, query.bind(REPORTS_MAX as i64)).await
+        }
+        Change::ReportSent { day, at } => {
+            let query = sqlx::query("UPDATE reports SET sent_at = ? WHERE day = ?");
+            execute(transaction, query.bind(at).bind(day)).await
         }
         Change::AgentState { key, value } => {
             let query =
@@ -160,6 +237,20 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
         .bind(upload.version_id.as_deref())
         .bind(upload.at);
     execute(transaction, query).await
+}
+
+/// Adds the upload to those of its day.
+async fn count_upload(
+    transaction: &mut Transaction<'_, Sqlite>,
+    upload: &Upload,
+) -> sqlx::Result<()> {
+    let query = sqlx::query(
+        "INSERT INTO days (day, files, bytes, last_at) VALUES (date(?1, 'unixepoch'), 1, ?2, ?1) \
+         ON CONFLICT (day) DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes, \
+             last_at = max(last_at, excluded.last_at)",
+    );
+    let bytes = i64::try_from(upload.identity.size).unwrap_or(i64::MAX);
+    execute(transaction, query.bind(upload.at).bind(bytes)).await
 }
 
 async fn metadata_changed(

@@ -20,6 +20,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use s3up_cli::open_confined;
 
+use crate::files::filesystem::Filesystem;
+
 /// Buffer of one `getdents` call: room for several hundred entries.
 const LISTING_BYTES: usize = 32 * 1024;
 
@@ -29,7 +31,11 @@ pub struct Root {
     fd: OwnedFd,
     pub device: u64,
     pub inode: u64,
+    pub filesystem: Filesystem,
 }
+
+/// Device and inode of the root of a watch.
+pub type RootId = (u64, u64);
 
 /// Type of a directory entry as the listing reports it (`d_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +51,17 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(CWD, path, flags, Mode::empty())?;
         let stat = fstat(&fd)?;
-        Ok(Root { fd, device: stat.st_dev, inode: stat.st_ino })
+        let filesystem = Filesystem::of(&fd)?;
+        Ok(Root { fd, device: stat.st_dev, inode: stat.st_ino, filesystem })
+    }
+
+    /// Returns the name of the filesystem of the root.
+    pub fn filesystem_id(&self) -> io::Result<String> {
+        Filesystem::id(&self.fd)
+    }
+
+    pub fn id(&self) -> RootId {
+        (self.device, self.inode)
     }
 
     /// Opens a directory to list it. Fails with `EXDEV` if the path crosses a mount
@@ -145,6 +161,13 @@ pub fn is_refused_type(err: &io::Error) -> bool {
 /// True if the error means that the path crosses a mount point.
 pub fn crosses_mount_point(err: &io::Error) -> bool {
     Errno::from_io_error(err) == Some(Errno::XDEV)
+}
+
+/// True if the error means that the system or this process lacks descriptors or
+/// memory. It says nothing about the file.
+pub fn is_exhausted(err: &io::Error) -> bool {
+    let errno = Errno::from_io_error(err);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN))
 }
 
 fn type_hint(file_type: FileType) -> TypeHint {

@@ -5,7 +5,13 @@
 //! in seconds. The ctime cannot be set from user space, and the inode tells a
 //! replaced file from a rewritten one.
 
+use std::time::Duration;
+
 use rustix::fs::Stat;
+
+const SECOND_NS: i64 = 1_000_000_000;
+/// Resolution of a filesystem whose stamps are whole seconds; vfat has the coarsest.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
@@ -28,22 +34,22 @@ impl Identity {
         }
     }
 
-    /// True if `recorded` is the same version of the same file. The device is not
-    /// compared, because its number may change with a reboot or a remount. One
-    /// watch is one filesystem, so inode and ctime suffice.
-    pub fn is_recorded_as(&self, recorded: &Identity) -> bool {
-        Identity { device: recorded.device, ..*self } == *recorded
-    }
-
     /// Time of the last change of content or metadata.
     pub fn changed_at_ns(&self) -> i64 {
         self.mtime_ns.max(self.ctime_ns)
+    }
+
+    /// Time within which a second change may leave the same time stamp. Filesystems
+    /// with whole seconds (ext4 with inodes of 128 bytes, sshfs) or two of them
+    /// (vfat) are known by stamps without a fraction.
+    pub fn stamp_resolution(&self) -> Duration {
+        if self.ctime_ns % SECOND_NS == 0 { WHOLE_SECONDS } else { Duration::ZERO }
     }
 }
 
 fn nanoseconds(seconds: i64, subsec: u64) -> i64 {
     let subsec = i64::try_from(subsec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(subsec)
+    seconds.saturating_mul(SECOND_NS).saturating_add(subsec)
 }
 
 #[cfg(test)]
@@ -54,19 +60,12 @@ mod tests {
         Identity { device: 1, inode: 2, size: 3, mtime_ns: 4_000_000_000, ctime_ns: 5_000_000_000 };
 
     #[test]
-    fn any_difference_except_the_device_is_another_version() {
-        #[rustfmt::skip]
-        let cases = [
-            ("the same",              FILE,                                      true),
-            ("another device number", Identity { device: 9, ..FILE },            true),
-            ("replaced",              Identity { inode: 9, ..FILE },             false),
-            ("longer",                Identity { size: 9, ..FILE },              false),
-            ("mtime one ns later",    Identity { mtime_ns: 4_000_000_001, ..FILE }, false),
-            ("mtime in the past",     Identity { mtime_ns: -1, ..FILE },         false),
-            ("only the ctime moved",  Identity { ctime_ns: 5_000_000_001, ..FILE }, false),
-        ];
-        for (situation, disk, want) in cases {
-            assert_eq!(disk.is_recorded_as(&FILE), want, "{situation}");
+    fn a_stamp_without_a_fraction_is_two_seconds_coarse() {
+        for (ctime_ns, want) in
+            [(5_000_000_000, 2), (5_000_000_001, 0), (-1_000_000_000, 2), (0, 2)]
+        {
+            let file = Identity { ctime_ns, ..FILE };
+            assert_eq!(file.stamp_resolution(), Duration::from_secs(want), "{ctime_ns}");
         }
     }
 }

@@ -58,6 +58,13 @@ impl Watch {
         if root == "/" { root } else { format!("{root}/") }
     }
 
+    /// Returns the name in the database of the file that is stored as `remote_path`; `None` if the
+    /// path is not below the prefix of this watch.
+    pub fn local_path_of_remote(&self, remote_path: &str) -> Option<String> {
+        let rest = remote_path.strip_prefix(self.prefix.as_str())?;
+        Some(format!("{}{rest}", self.local_prefix()))
+    }
+
     /// Inverse of [`Watch::local_path`]; `None` if the path is of another watch.
     pub fn path_of(&self, local_path: &str) -> Option<PathBuf> {
         let rest = local_path.strip_prefix(&self.local_prefix())?;
@@ -105,6 +112,7 @@ mod tests {
             assert_eq!(watch.local_path(path), local);
             assert_eq!(watch.remote_path(path).unwrap().as_str(), remote);
             assert_eq!(watch.path_of(local).as_deref(), Some(path));
+            assert_eq!(watch.local_path_of_remote(remote).as_deref(), Some(local));
         }
     }
 

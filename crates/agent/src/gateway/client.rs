@@ -11,9 +11,10 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderVa
 use reqwest::{Body, Certificate, RequestBuilder, Response, Url, redirect};
 use s3up_cli::Secret;
 use s3up_core::wire::{
-    ExistsResponse, MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER, UploadResponse,
+    Accepted, ExistsQuery, ExistsResponse, Heartbeat, Listing, MODE_HEADER, MTIME_NS_HEADER,
+    REPR_DIGEST_HEADER, Report, UploadResponse, Verdicts,
 };
-use s3up_core::{RemotePath, Sha256Digest};
+use s3up_core::{RemotePath, Sha256Digest, error_chain};
 
 use super::error::{ClientError, GatewayError};
 use super::idle_timer::{self, IdleTimer};
@@ -25,6 +26,13 @@ const DRAINED_BYTES: u64 = 1 << 20;
 /// Time that a delayed body waits for a refusal of its head. The HTTP client does
 /// not report `100 Continue`, so an accepted upload waits for all of it.
 const BODY_DELAY: Duration = Duration::from_secs(1);
+
+/// Maximum length of a page of `GET /list`: a thousand of the longest paths, escaped in JSON.
+const LISTING_BYTES_MAX: usize = 8 << 20;
+/// Maximum length of the answer of `POST /exists`, for the same reason.
+const VERDICTS_BYTES_MAX: usize = 8 << 20;
+/// Says that the file was still being written.
+const HOT_HEADER: &str = "x-hot";
 
 /// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -54,7 +62,17 @@ pub struct PutRequest<'p> {
     pub mtime_ns: i64,
     /// Permission bits.
     pub mode: u32,
+    pub completeness: Completeness,
     pub body_start: BodyStart,
+}
+
+/// State of the file when it was read. With `overwrite: never` the gateway replaces a
+/// file only if it was hot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    Settled,
+    /// A writer still had the file open, or it never settled.
+    Hot,
 }
 
 /// Start of the body of an upload.
@@ -72,6 +90,9 @@ pub enum BodyStart {
 pub struct Download {
     response: Response,
     pub bytes: Option<u64>,
+    /// Metadata of the file on its host; `None` if the gateway does not tell it.
+    pub mtime_ns: Option<i64>,
+    pub mode: Option<u32>,
 }
 
 impl GatewayClient {
@@ -82,11 +103,17 @@ impl GatewayClient {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(timeouts::CONNECT)
+            .tcp_keepalive(timeouts::KEEPALIVE)
+            .tcp_user_timeout(timeouts::PEER_GONE)
             .pool_idle_timeout(timeouts::POOL_IDLE);
         if let Some(path) = &access.ca_file {
             builder = builder.tls_certs_only(certificates(path)?);
         }
-        let http = builder.build().map_err(ClientError::Build)?;
+        let http = builder.build().map_err(|err| match &access.ca_file {
+            // Nothing else that is set here can be wrong.
+            Some(path) => ClientError::CaFile { path: path.clone(), what: error_chain(&err) },
+            None => ClientError::Build(err),
+        })?;
         Ok(GatewayClient { http, base: access.url.as_str().trim_end_matches('/').to_owned() })
     }
 
@@ -129,10 +156,13 @@ impl GatewayClient {
             .header(MTIME_NS_HEADER, put.mtime_ns)
             .header(MODE_HEADER, format!("{:04o}", put.mode))
             .body(body);
+        if put.completeness == Completeness::Hot {
+            request = request.header(HOT_HEADER, "true");
+        }
         if delay {
             request = request.header(EXPECT, "100-continue");
         }
-        let response = timer.run(timeouts::IDLE, request.send()).await?;
+        let response = timer.run(timeouts::UPLOAD_IDLE, request.send()).await?;
         response::json(response).await
     }
 
@@ -143,12 +173,42 @@ impl GatewayClient {
         response::json(send(request).await?).await
     }
 
+    /// Asks about many files in one call.
+    pub async fn exists_many(&self, query: &ExistsQuery) -> Result<Verdicts, GatewayError> {
+        let request = self.http.post(format!("{}/exists", self.base)).json(query);
+        response::json_of(send(request).await?, VERDICTS_BYTES_MAX).await
+    }
+
+    /// Returns one page of the files below `prefix`; `cursor` is that of the page before.
+    pub async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<Listing, GatewayError> {
+        let request = self.http.get(format!("{}/list", self.base)).query(&[("prefix", prefix)]);
+        let request = match cursor {
+            Some(cursor) => request.query(&[("cursor", cursor)]),
+            None => request,
+        };
+        response::json_of(send(request).await?, LISTING_BYTES_MAX).await
+    }
+
+    pub async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Accepted, GatewayError> {
+        let request = self.http.post(format!("{}/heartbeat", self.base)).json(heartbeat);
+        response::json(send(request).await?).await
+    }
+
+    pub async fn report(&self, report: &Report) -> Result<Accepted, GatewayError> {
+        let request = self.http.post(format!("{}/report", self.base)).json(report);
+        response::json(send(request).await?).await
+    }
+
     pub async fn download(&self, path: &RemotePath) -> Result<Download, GatewayError> {
         let request =
             self.http.get(format!("{}/download", self.base)).query(&[("path", path.as_str())]);
         let response = response::check_status(send(request).await?).await?;
         let bytes = response.content_length();
-        Ok(Download { response, bytes })
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let mtime_ns = header(MTIME_NS_HEADER).and_then(|text| text.parse().ok());
+        let mode = header(MODE_HEADER).and_then(|text| u32::from_str_radix(text, 8).ok());
+        Ok(Download { bytes, mtime_ns, mode, response })
     }
 
     fn url(&self, call: &str, path: &RemotePath) -> String {
@@ -166,7 +226,7 @@ impl Download {
     pub async fn next(&mut self) -> Result<Option<Bytes>, GatewayError> {
         match tokio::time::timeout(timeouts::IDLE, self.response.chunk()).await {
             Ok(chunk) => chunk.map_err(GatewayError::unreachable),
-            Err(_) => Err(GatewayError::Stalled),
+            Err(_) => Err(GatewayError::Stalled(timeouts::IDLE)),
         }
     }
 }

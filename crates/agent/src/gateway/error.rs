@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use s3up_core::Code;
 
-use super::timeouts;
+use super::handshake;
 
 /// The client cannot be created.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,11 @@ pub enum GatewayError {
     Redirected { status: u16 },
     #[error("cannot reach the gateway")]
     Unreachable(#[source] reqwest::Error),
-    #[error("no data moved for {} seconds", timeouts::IDLE.as_secs())]
-    Stalled,
+    /// A setting here or at the gateway prevents every connection.
+    #[error("cannot connect to the gateway: {0}")]
+    Handshake(String),
+    #[error("no data moved for {} seconds", .0.as_secs())]
+    Stalled(Duration),
     #[error("cannot parse the answer of the gateway: {what}")]
     InvalidAnswer { what: String },
 }
@@ -57,7 +60,10 @@ impl fmt::Display for Refusal {
 impl GatewayError {
     /// Leaves out the URL, because the log line names the path.
     pub(super) fn unreachable(err: reqwest::Error) -> GatewayError {
-        GatewayError::Unreachable(err.without_url())
+        match handshake::explain(&err) {
+            Some(explanation) => GatewayError::Handshake(explanation),
+            None => GatewayError::Unreachable(err.without_url()),
+        }
     }
 
     pub fn retry_after(&self) -> Option<Duration> {
@@ -67,7 +73,8 @@ impl GatewayError {
             }
             GatewayError::Redirected { .. }
             | GatewayError::Unreachable(_)
-            | GatewayError::Stalled
+            | GatewayError::Handshake(_)
+            | GatewayError::Stalled(_)
             | GatewayError::InvalidAnswer { .. } => None,
         }
     }

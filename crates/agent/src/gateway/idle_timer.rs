@@ -51,7 +51,7 @@ impl IdleTimer {
                 () = tokio::time::sleep(rest) => {}
             }
         }
-        Err(GatewayError::Stalled)
+        Err(GatewayError::Stalled(idle))
     }
 
     /// Returns the time that is left at `now`; `None` if it is over.
@@ -120,6 +120,6 @@ mod tests {
     #[tokio::test]
     async fn a_transfer_without_progress_is_stopped() {
         let result = IdleTimer::start().run(Duration::from_millis(1), pending()).await;
-        assert!(matches!(result, Err(GatewayError::Stalled)));
+        assert!(matches!(result, Err(GatewayError::Stalled(_))));
     }
 }

@@ -12,11 +12,19 @@ use serde::de::DeserializeOwned;
 use super::error::{GatewayError, Refusal};
 use super::timeouts;
 
-/// Maximum length of a response. The gateway's have a few hundred bytes.
+/// Maximum length of most responses. The gateway's have a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) async fn json<T: DeserializeOwned>(response: Response) -> Result<T, GatewayError> {
-    let body = body(check_status(response).await?).await?;
+    json_of(response, ANSWER_BYTES_MAX).await
+}
+
+/// Parses an answer of at most `bytes_max` bytes.
+pub(super) async fn json_of<T: DeserializeOwned>(
+    response: Response,
+    bytes_max: usize,
+) -> Result<T, GatewayError> {
+    let body = body(check_status(response).await?, bytes_max).await?;
     serde_json::from_slice(&body)
         .map_err(|err| GatewayError::InvalidAnswer { what: err.to_string() })
 }
@@ -38,7 +46,7 @@ async fn refused(response: Response) -> GatewayError {
     let retry_after = retry_after(&response);
     let problem = is_problem(&response);
     // A refusal without a readable body is still a refusal.
-    let body = body(response).await.unwrap_or_default();
+    let body = body(response, ANSWER_BYTES_MAX).await.unwrap_or_default();
     match serde_json::from_slice::<Problem>(&body) {
         Ok(Problem { code, detail, .. }) if problem => {
             let status = status.as_u16();
@@ -71,17 +79,20 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-async fn body(mut response: Response) -> Result<Bytes, GatewayError> {
+async fn body(mut response: Response, bytes_max: usize) -> Result<Bytes, GatewayError> {
     let mut body = BytesMut::new();
     loop {
         let chunk = tokio::time::timeout(timeouts::IDLE, response.chunk()).await;
-        match chunk.map_err(|_| GatewayError::Stalled)?.map_err(GatewayError::unreachable)? {
+        match chunk
+            .map_err(|_| GatewayError::Stalled(timeouts::IDLE))?
+            .map_err(GatewayError::unreachable)?
+        {
             None => return Ok(body.freeze()),
-            Some(chunk) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => {
+            Some(chunk) if body.len() + chunk.len() <= bytes_max => {
                 body.extend_from_slice(&chunk);
             }
             Some(_) => {
-                let what = format!("expected at most {ANSWER_BYTES_MAX} bytes, found more");
+                let what = format!("expected at most {bytes_max} bytes, found more");
                 return Err(GatewayError::InvalidAnswer { what });
             }
         }

@@ -6,8 +6,8 @@
 //! waits for the reader of its batches, so that a scan of a million files holds
 //! a few hundred of them.
 //!
-//! If the root is missing, or none of its known files is left (emptied,
-//! unmounted, replaced), the scan fails and no file is taken as deleted.
+//! If the root is missing, or its known files cannot all have been deleted
+//! (`missing_files`), the scan fails and no file is taken as deleted.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,17 +21,24 @@ use tokio::task::JoinHandle;
 
 use crate::database::{DbError, LOOKUP_MAX, Reader};
 use crate::files::confined_fs::{self, Root};
+use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
+use crate::files::writes::Evidence;
+use crate::scanning::missing_files::{self, Missing, Verdict};
 use crate::scanning::walk::{self, Exclusion, RootError, WalkEntry, WalkEntryKind};
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, State, decide};
+use crate::states::problem::ListedProblem;
+use crate::states::version::Look;
 
 /// Maximum number of batches that the walk is ahead of the comparison.
 const BATCHES_AHEAD: usize = 2;
 /// Maximum number of problems listed by name; more are only counted. No person
 /// reads more.
 pub const PROBLEMS_MAX: usize = 1000;
+
+const UNREADABLE_HELP: &str = "give the user of the agent the right to read it, or exclude it";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
@@ -56,12 +63,30 @@ pub struct ScannedFile {
 pub struct Report {
     pub counts: StateCounts,
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// `local_path` and reason of the first [`PROBLEMS_MAX`] problems.
-    pub problems: Vec<(String, String)>,
+    /// The first [`PROBLEMS_MAX`] problems.
+    pub problems: Vec<ListedProblem>,
+    /// Time of the last change of the pending file that has not changed for the longest time.
+    pub oldest_pending_ns: Option<i64>,
     /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
     /// `local_path` of each known file that is gone.
     pub gone: Vec<String>,
+    /// Filesystem of the root.
+    pub filesystem: Option<String>,
+}
+
+/// Entries of a watch, and the filesystem that they are on.
+#[derive(Debug)]
+struct Batch {
+    entries: Vec<WalkEntry>,
+    filesystem: Filesystem,
+}
+
+/// Result of the walk.
+#[derive(Debug)]
+struct Walked {
+    flow: ControlFlow<()>,
+    filesystem: String,
 }
 
 /// A running scan. Dropping it ends the walk.
@@ -70,8 +95,8 @@ pub struct Scan {
     watch: Arc<Watch>,
     reader: Reader,
     policy: FilePolicy,
-    batches: mpsc::Receiver<Vec<WalkEntry>>,
-    walk: JoinHandle<Result<ControlFlow<()>, RootError>>,
+    batches: mpsc::Receiver<Batch>,
+    walk: JoinHandle<Result<Walked, RootError>>,
     report: Report,
     /// Hash of each path that was found: eight bytes instead of a name. If a
     /// deleted file has the hash of another one, its row only stays for longer.
@@ -89,21 +114,26 @@ impl Scan {
 
     /// Returns the next files, or `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Vec<ScannedFile>>, DbError> {
-        let Some(batch) = self.batches.recv().await else { return Ok(None) };
+        let Some(Batch { entries, filesystem }) = self.batches.recv().await else {
+            return Ok(None);
+        };
         let mut files = Vec::new();
-        for WalkEntry { path, kind } in batch {
+        for WalkEntry { path, kind } in entries {
             self.found.push(hash(&path));
             match kind {
                 WalkEntryKind::File(identity) => files.push((path, identity)),
                 WalkEntryKind::Excluded(exclusion) => self.excluded(exclusion),
-                WalkEntryKind::Unreadable(reason) => self.problem(&path, 0, reason),
+                WalkEntryKind::Unreadable(reason) => {
+                    self.problem(&path, 0, reason, UNREADABLE_HELP)
+                }
             }
         }
         let names: Vec<_> = files.iter().map(|(path, _)| self.watch.local_path(path)).collect();
         let known = self.reader.known(&names).await?;
         let mut scanned = Vec::with_capacity(files.len());
         for ((path, identity), known) in files.into_iter().zip(known) {
-            let state = decide(&identity, &self.watch.remote_path(&path), &known, &self.policy);
+            let look = Look { identity, filesystem, evidence: Evidence::Seen };
+            let state = decide(&look, &self.watch.remote_path(&path), &known, &self.policy);
             self.count(&path, &identity, &state);
             scanned.push(ScannedFile { path, identity, state });
         }
@@ -113,26 +143,35 @@ impl Scan {
     /// Returns the report. Call it after the last batch.
     pub async fn finish(mut self) -> Result<Report, ScanError> {
         self.batches.close();
-        match self.walk.await {
-            Ok(walked) => {
-                if walked?.is_break() {
-                    return Err(ScanError::stopped(&self.watch));
-                }
-            }
-            Err(_) => return Err(ScanError::stopped(&self.watch)),
+        let walked = self.walk.await.map_err(|_| ScanError::stopped(&self.watch))?;
+        let Walked { flow, filesystem } = walked?;
+        if flow.is_break() {
+            return Err(ScanError::stopped(&self.watch));
         }
         self.found.sort_unstable();
-        let missing = missing(&self.watch, &self.reader, &self.found).await?;
-        match missing {
-            Missing::Some(gone) => self.report.gone = gone,
-            Missing::All(count) => {
+        let (gone, known) = missing(&self.watch, &self.reader, &self.found).await?;
+        let missing = Missing { known, gone: gone.len() as u64 };
+        let state = self.reader.watch_state(&self.watch.local_prefix()).await?;
+        let before = state.and_then(|state| state.filesystem);
+        let root = &self.watch.root;
+        match missing_files::judge(missing, before.as_deref(), &filesystem) {
+            Verdict::Deleted => self.report.gone = gone,
+            Verdict::NothingLeft => {
                 self.report.error = Some(format!(
-                    "none of the {count} known files is left in {:?}; check whether it was \
-                     emptied, unmounted or replaced; none of its files is taken as deleted",
-                    self.watch.root
+                    "none of the {known} known files is left in {root:?}; check whether it was \
+                     emptied, unmounted or replaced; none of its files is taken as deleted"
+                ));
+            }
+            Verdict::OtherFilesystem => {
+                self.report.error = Some(format!(
+                    "{root:?} is on another filesystem than at the last scan, and {} of its {known} \
+                     known files are missing; check whether a filesystem is not mounted; none of its \
+                     files is taken as deleted",
+                    missing.gone
                 ));
             }
         }
+        self.report.filesystem = Some(filesystem);
         Ok(self.report)
     }
 
@@ -140,9 +179,16 @@ impl Scan {
         let counts = &mut self.report.counts;
         match state {
             State::Protected => counts.protected.add_file(identity.size),
-            State::Pending(_) => counts.pending.add_file(identity.size),
+            State::Pending(_) => {
+                counts.pending.add_file(identity.size);
+                let oldest = &mut self.report.oldest_pending_ns;
+                let changed_at = identity.changed_at_ns();
+                *oldest = Some(oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
+            }
             State::Baseline { .. } => counts.baseline.add_file(identity.size),
-            State::Problem(problem) => self.problem(path, identity.size, problem.to_string()),
+            State::Problem(problem) => {
+                self.problem(path, identity.size, problem.to_string(), problem.help());
+            }
         }
     }
 
@@ -151,10 +197,11 @@ impl Scan {
         *self.report.excluded.entry(exclusion).or_default() += 1;
     }
 
-    fn problem(&mut self, path: &Path, bytes: u64, reason: String) {
+    fn problem(&mut self, path: &Path, bytes: u64, reason: String, help: &'static str) {
         self.report.counts.problems.add_file(bytes);
         if self.report.problems.len() < PROBLEMS_MAX {
-            self.report.problems.push((self.watch.local_path(path), reason));
+            let local_path = self.watch.local_path(path);
+            self.report.problems.push(ListedProblem { local_path, reason, help });
         }
     }
 }
@@ -167,36 +214,38 @@ impl ScanError {
 }
 
 /// Sends the entries of `watch` into the channel, until its receiver is dropped.
-fn walk_in_batches(
-    watch: &Watch,
-    sender: &mpsc::Sender<Vec<WalkEntry>>,
-) -> Result<ControlFlow<()>, RootError> {
-    let mut batch = Vec::with_capacity(LOOKUP_MAX);
-    let flow = walk::walk(watch, |found| {
-        batch.push(found);
-        if batch.len() < LOOKUP_MAX {
+fn walk_in_batches(watch: &Watch, sender: &mpsc::Sender<Batch>) -> Result<Walked, RootError> {
+    let root = walk::open_root(watch)?;
+    let failed = |source| RootError { root: watch.root.clone(), source };
+    let filesystem_id = root.filesystem_id().map_err(failed)?;
+    let filesystem = root.filesystem;
+    let send = |entries| send(sender, Batch { entries, filesystem });
+    let mut entries = Vec::with_capacity(LOOKUP_MAX);
+    let flow = walk::walk(watch, root, |found| {
+        entries.push(found);
+        if entries.len() < LOOKUP_MAX {
             return ControlFlow::Continue(());
         }
-        send(sender, std::mem::replace(&mut batch, Vec::with_capacity(LOOKUP_MAX)))
+        send(std::mem::replace(&mut entries, Vec::with_capacity(LOOKUP_MAX)))
     })?;
-    Ok(if batch.is_empty() { flow } else { send(sender, batch) })
+    let flow = if entries.is_empty() { flow } else { send(entries) };
+    Ok(Walked { flow, filesystem: filesystem_id })
 }
 
-fn send(sender: &mpsc::Sender<Vec<WalkEntry>>, batch: Vec<WalkEntry>) -> ControlFlow<()> {
+fn send(sender: &mpsc::Sender<Batch>, batch: Batch) -> ControlFlow<()> {
     match sender.blocking_send(batch) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     }
 }
 
-enum Missing {
-    Some(Vec<String>),
-    /// All known files, and their number. The scan does not trust this.
-    All(u64),
-}
-
-/// Returns the known files of `watch` that were not found and do not exist.
-async fn missing(watch: &Arc<Watch>, reader: &Reader, found: &[u64]) -> Result<Missing, ScanError> {
+/// Returns the known files of `watch` that were not found and do not exist, and the
+/// number of all known files.
+async fn missing(
+    watch: &Arc<Watch>,
+    reader: &Reader,
+    found: &[u64],
+) -> Result<(Vec<String>, u64), ScanError> {
     let prefix = watch.local_prefix();
     let (mut gone, mut known, mut after) = (Vec::new(), 0, String::new());
     loop {
@@ -211,10 +260,7 @@ async fn missing(watch: &Arc<Watch>, reader: &Reader, found: &[u64]) -> Result<M
             .collect();
         gone.extend(confirm_gone(watch.clone(), not_found).await?);
     }
-    if known > 0 && gone.len() as u64 == known {
-        return Ok(Missing::All(known));
-    }
-    Ok(Missing::Some(gone))
+    Ok((gone, known))
 }
 
 /// Returns those that do not exist, checked one by one: the walk may have missed

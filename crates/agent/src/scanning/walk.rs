@@ -53,13 +53,18 @@ pub struct RootError {
     pub source: io::Error,
 }
 
+/// Opens the root of `watch`.
+pub fn open_root(watch: &Watch) -> Result<Root, RootError> {
+    Root::open(&watch.root).map_err(|source| RootError { root: watch.root.clone(), source })
+}
+
 /// Calls `each` for every entry of `watch`, until it returns `Break`.
 pub fn walk(
     watch: &Watch,
+    root: Root,
     each: impl FnMut(WalkEntry) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, RootError> {
     let failed = |source| RootError { root: watch.root.clone(), source };
-    let root = Root::open(&watch.root).map_err(failed)?;
     // The walk opens the root again. This first open turns a root without
     // permission into an error of the whole watch.
     root.folder(Path::new("")).map_err(failed)?;

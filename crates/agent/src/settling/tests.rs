@@ -3,11 +3,16 @@ use proptest::prelude::*;
 use super::*;
 
 const DEBOUNCE: Duration = Duration::from_secs(3);
-const SKIP: SettlePolicy =
-    SettlePolicy { debounce: DEBOUNCE, max_attempts: 4, on_max_attempts: OnMaxAttempts::Skip };
+const SKIP: SettlePolicy = SettlePolicy {
+    debounce: DEBOUNCE,
+    max_attempts: 4,
+    on_max_attempts: OnMaxAttempts::Skip,
+    hot_every: Duration::from_secs(3600),
+};
 const UPLOAD: SettlePolicy = SettlePolicy { on_max_attempts: OnMaxAttempts::Upload, ..SKIP };
-/// The wall clock at the start of each test.
-const START_NS: i64 = 1_700_000_000_000_000_000;
+/// The wall clock at the start of each test. It is not at a whole second, so that
+/// stamps are not coarse.
+const START_NS: i64 = 1_700_000_000_000_000_001;
 
 #[test]
 fn a_file_found_by_a_scan_settles_by_its_age() {
@@ -27,7 +32,8 @@ fn a_file_found_by_a_scan_settles_by_its_age() {
         let clock = Clock::start();
         let mut wheel = SettleWheel::new(SKIP);
         let verdict = wheel.add_found("f", dated(mtime, ctime), clock.at(0.0));
-        let want_verdict = if want.is_none() { Verdict::Settled } else { Verdict::Waiting };
+        let want_verdict =
+            if want.is_none() { Verdict::Settled(Writes::NONE) } else { Verdict::Waiting };
         assert_eq!(verdict, want_verdict, "{situation}");
         let due = wheel.next_due().map(|due| due - clock.instant);
         assert_eq!(due, want.map(Duration::from_secs_f64), "{situation}");
@@ -38,15 +44,18 @@ fn a_file_found_by_a_scan_settles_by_its_age() {
 fn a_file_written_once_settles_one_debounce_time_after_its_last_change() {
     let clock = Clock::start();
     let mut wheel = SettleWheel::new(SKIP);
-    wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
-    wheel.note_event("f", FileEvent::Closed, clock.at(1.0).instant);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
+    wheel.note_event("f", Writes::CLOSED, clock.at(1.0).instant);
 
     assert_eq!(wheel.take_due(9, clock.at(2.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
     assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), Verdict::Waiting);
     assert_eq!(wheel.take_due(9, clock.at(3.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(4.0).instant), ["f"]);
-    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(4.0)), Verdict::Settled);
+    assert_eq!(
+        wheel.observe(&"f", dated(1.0, 1.0), clock.at(4.0)),
+        Verdict::Settled(Writes::CLOSED)
+    );
     assert!(wheel.is_empty());
 }
 
@@ -54,26 +63,27 @@ fn a_file_written_once_settles_one_debounce_time_after_its_last_change() {
 fn a_file_dated_in_the_future_settles_once_its_identity_stays_the_same() {
     let clock = Clock::start();
     let mut wheel = SettleWheel::new(SKIP);
-    wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
 
     let verdicts = observe_until_settled(&mut wheel, &clock, |_| dated(1e6, 0.0));
 
-    assert_eq!(verdicts, [(3.0, Verdict::Waiting), (6.0, Verdict::Settled)]);
+    assert_eq!(verdicts, [(3.0, Verdict::Waiting), (6.0, Verdict::Settled(Writes::NONE))]);
 }
 
 #[test]
 fn a_file_that_never_settles_is_reported_once_and_settles_when_it_stops_changing() {
     let clock = Clock::start();
     let mut wheel = SettleWheel::new(SKIP);
-    wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
 
     let verdicts =
         observe_until_settled(&mut wheel, &clock, |at| dated(at.min(20.0), at.min(20.0)));
 
     use Verdict::*;
-    let want = [Waiting, Waiting, Waiting, NeverSettled, Waiting, Waiting, Waiting, Settled];
+    let want =
+        [Waiting, Waiting, Waiting, NeverSettled, Waiting, Waiting, Waiting, Settled(Writes::NONE)];
     assert_eq!(verdicts.iter().map(|(_, verdict)| *verdict).collect::<Vec<_>>(), want);
-    assert_eq!(verdicts.last(), Some(&(23.0, Settled)), "the last change was at 20");
+    assert_eq!(verdicts.last(), Some(&(23.0, Settled(Writes::NONE))), "the last change was at 20");
 }
 
 #[test]
@@ -83,7 +93,7 @@ fn repeated_closes_do_not_hide_a_file_that_never_settles() {
     let mut reported = 0;
     for tenth in 0..200 {
         let now = clock.at(f64::from(tenth) / 10.0);
-        wheel.note_event("log", FileEvent::Closed, now.instant);
+        wheel.note_event("log", Writes::CLOSED, now.instant);
         for key in wheel.take_due(9, now.instant) {
             let verdict = wheel.observe(&key, dated(f64::from(tenth) / 10.0, 0.0), now);
             reported += u32::from(verdict == Verdict::NeverSettled);
@@ -96,15 +106,16 @@ fn repeated_closes_do_not_hide_a_file_that_never_settles() {
 fn a_close_after_the_last_attempt_starts_a_new_count() {
     let clock = Clock::start();
     let mut wheel = SettleWheel::new(UPLOAD);
-    wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
     let mut hot = Vec::new();
     for second in (0..7260).step_by(3) {
         let now = clock.at(f64::from(second));
         if second == 3600 {
-            wheel.note_event("f", FileEvent::Closed, now.instant);
+            wheel.note_event("f", Writes::CLOSED, now.instant);
         }
         for key in wheel.take_due(9, now.instant) {
-            if wheel.observe(&key, dated(f64::from(second), 0.0), now) == Verdict::Hot {
+            let verdict = wheel.observe(&key, dated(f64::from(second), 0.0), now);
+            if matches!(verdict, Verdict::Hot(_)) {
                 hot.push(second);
             }
         }
@@ -113,14 +124,60 @@ fn a_close_after_the_last_attempt_starts_a_new_count() {
 }
 
 #[test]
+fn a_file_settles_once_it_was_quiet_for_long_enough() {
+    const WHOLE: i64 = -1; // to the whole second before
+    #[rustfmt::skip]
+    let cases = [
+        // situation                                  events            stamp   size  settles at
+        ("closed",                                    Writes::CLOSED,   0,      1,    3.0),
+        ("written and not closed",                    Writes::OPEN,     0,      1,    30.0),
+        ("created and empty",                         Writes::OPEN,     0,      0,    30.0),
+        ("closed and empty",                          Writes::CLOSED,   0,      0,    3.0),
+        ("moved here",                                Writes::REPLACED, 0,      1,    3.0),
+        ("found empty in a new directory",            Writes::REPLACED, 0,      0,    30.0),
+        ("touched and empty",                         Writes::NONE,     0,      0,    3.0),
+        ("closed, stamps of whole seconds",           Writes::CLOSED,   WHOLE,  1,    5.0),
+        ("not closed, stamps of whole seconds",       Writes::OPEN,     WHOLE,  1,    32.0),
+    ];
+    for (situation, events, nanosecond, size, want) in cases {
+        let clock = Clock::start();
+        let mut wheel = SettleWheel::new(SKIP);
+        wheel.note_event("f", events, clock.at(0.0).instant);
+        let stamp = START_NS + nanosecond;
+        let file = Identity { size, mtime_ns: stamp, ctime_ns: stamp, ..dated(0.0, 0.0) };
+
+        let verdicts = observe_until_settled(&mut wheel, &clock, |_| file);
+
+        let (at, verdict) = *verdicts.last().unwrap();
+        assert_eq!(verdict, Verdict::Settled(events), "{situation}");
+        assert!((at - want).abs() < 0.001, "{situation}: at {at}");
+    }
+}
+
+#[test]
+fn a_close_ends_the_longer_wait_for_an_open_writer() {
+    let clock = Clock::start();
+    let mut wheel = SettleWheel::new(SKIP);
+    wheel.note_event("f", Writes::OPEN, clock.at(0.0).instant);
+    assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
+    assert_eq!(wheel.observe(&"f", dated(0.0, 0.0), clock.at(3.0)), Verdict::Waiting);
+
+    wheel.note_event("f", Writes::CLOSED, clock.at(4.0).instant);
+
+    assert_eq!(wheel.take_due(9, clock.at(6.0).instant), ["f"]);
+    let verdict = wheel.observe(&"f", dated(0.0, 0.0), clock.at(6.0));
+    assert_eq!(verdict, Verdict::Settled(Writes::CLOSED));
+}
+
+#[test]
 fn a_forgotten_path_does_not_become_due() {
     let clock = Clock::start();
     let mut wheel = SettleWheel::new(SKIP);
-    wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
     wheel.forget(&"f");
     assert_eq!(wheel.next_due(), None);
 
-    wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
+    wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
     wheel.forget(&"f");
     assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), Verdict::Waiting);
@@ -134,13 +191,13 @@ proptest! {
         let mut wheel = SettleWheel::new(SKIP);
         let wrote = f64::from(started) / 1000.0;
         for n in 0..10_000 {
-            wheel.note_event(n, FileEvent::Closed, clock.at(wrote).instant);
+            wheel.note_event(n, Writes::CLOSED, clock.at(wrote).instant);
         }
         let now = clock.at(wrote + 3.0);
         let due = wheel.take_due(usize::MAX, now.instant);
         prop_assert_eq!(due.len(), 10_000);
         for n in due {
-            prop_assert_eq!(wheel.observe(&n, dated(wrote, wrote), now), Verdict::Settled);
+            prop_assert_eq!(wheel.observe(&n, dated(wrote, wrote), now), Verdict::Settled(Writes::CLOSED));
         }
     }
 
@@ -155,8 +212,8 @@ proptest! {
             at += f64::from(millis) / 1000.0;
             let now = clock.at(at);
             match what {
-                0 => wheel.note_event(key, FileEvent::Changed, now.instant),
-                1 => wheel.note_event(key, FileEvent::Closed, now.instant),
+                0 => wheel.note_event(key, Writes::NONE, now.instant),
+                1 => wheel.note_event(key, Writes::CLOSED, now.instant),
                 2 => { wheel.add_found(key, dated(at, at), now); }
                 3 => wheel.forget(&key),
                 _ => for due in wheel.take_due(2, now.instant) {

@@ -5,7 +5,7 @@
 //! identity and its database rows. A scan acts on the state and `status` counts
 //! it, so the two cannot disagree.
 //!
-//! Versions are compared for equality, never by age: a clock may have jumped,
+//! Versions (`version`) are compared for equality, never by age: a clock may have jumped,
 //! and files from an archive are dated in the past.
 //!
 //! Pure: no file, no database, no clock.
@@ -16,6 +16,7 @@ use s3up_core::{PathRule, RemotePath, Sha256Digest, Size};
 
 use crate::files::identity::Identity;
 use crate::states::problem::{ProblemKind, RecordedProblem};
+use crate::states::version::{Look, Version};
 
 /// Row of a file in the `files` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct KnownFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePolicy {
     pub upload_existing: UploadExisting,
+    /// The gateway may have files without a row that were last changed before this time.
+    pub confirm_before_ns: Option<i64>,
     pub bytes_max: Option<u64>,
     /// Fingerprint of the configuration. A refusal stands while it is the same.
     pub config: String,
@@ -54,6 +57,11 @@ pub struct FilePolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadExisting {
     Yes,
+    /// It is not known yet whether the database was lost. Files last changed before this moment
+    /// are pending, and wait until it is.
+    Undecided {
+        wall_ns: i64,
+    },
     /// Files last changed before this moment are baseline. This holds until the
     /// first scan of the watch is complete.
     NotBefore {
@@ -63,15 +71,14 @@ pub enum UploadExisting {
     BaselineIsComplete,
 }
 
-/// The recorded problems that are retried now.
+/// Treatment of recorded problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryProblems {
-    /// None: only report them.
+    /// They are reported, for `s3up status`.
     Never,
-    /// Those that may have passed. For a scan of the daemon.
-    Transient,
-    /// All of them. For `s3up scan`.
-    All,
+    /// They are retried. Each may have passed: a limit was raised, a right was given, a proxy was
+    /// repaired, and the agent cannot know it.
+    Now,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,11 +98,17 @@ pub enum State {
 pub enum PendingReason {
     New,
     Changed,
+    /// An event says that the file was written, and its filesystem would not show
+    /// that in its identity. It is hashed, and sent if the content is another one.
+    Written,
     ChangedSinceBaseline,
     UploadExisting,
     RemotePathChanged,
-    /// The row comes from an older agent; the gateway has to confirm it.
+    /// The gateway may have the file: its row comes from an older agent, or the database was
+    /// lost. The gateway is asked first.
     Unconfirmed,
+    /// It is not known yet whether the file is baseline.
+    OriginUnknown,
     /// The file had a problem that may have passed.
     Retried,
 }
@@ -110,7 +123,7 @@ pub enum FileProblem {
 
 /// Returns the state of a regular file.
 pub fn decide(
-    disk: &Identity,
+    look: &Look,
     remote_path: &Result<RemotePath, PathRule>,
     known: &KnownFile,
     policy: &FilePolicy,
@@ -120,17 +133,17 @@ pub fn decide(
         Err(rule) => return State::Problem(FileProblem::InvalidPath(rule.clone())),
     };
     if let Some(row) = &known.row
-        && is_protected(disk, remote_path, row)
+        && is_protected(look, remote_path, row)
     {
         return State::Protected;
     }
     if let Some(bytes_max) = policy.bytes_max
-        && disk.size > bytes_max
+        && look.identity.size > bytes_max
     {
-        return State::Problem(FileProblem::TooLarge { bytes: disk.size, bytes_max });
+        return State::Problem(FileProblem::TooLarge { bytes: look.identity.size, bytes_max });
     }
     if let Some(problem) = &known.problem {
-        return if still_stands(problem, disk, policy) {
+        return if still_stands(problem, look, policy) {
             State::Problem(FileProblem::Recorded {
                 kind: problem.kind,
                 reason: problem.reason.clone(),
@@ -140,68 +153,101 @@ pub fn decide(
         };
     }
     match (&known.row, &known.baseline) {
-        (Some(row), _) => State::Pending(pending_reason(remote_path, row)),
-        (None, Some(baseline)) => decide_by_baseline(disk, baseline, policy.upload_existing),
-        (None, None) => decide_unknown_file(disk, policy.upload_existing),
+        (Some(row), _) => State::Pending(pending_reason(look, remote_path, row)),
+        (None, Some(baseline)) => decide_by_baseline(look, baseline, policy.upload_existing),
+        (None, None) => decide_unknown_file(&look.identity, policy),
     }
 }
 
-fn is_protected(disk: &Identity, remote_path: &RemotePath, row: &FileRow) -> bool {
+fn is_protected(look: &Look, remote_path: &RemotePath, row: &FileRow) -> bool {
     row.remote_path == remote_path.as_str()
-        && row.version.is_some_and(|version| disk.is_recorded_as(&version.identity))
+        && row.version.is_some_and(|version| is_version(look, &version.identity))
 }
 
-fn pending_reason(remote_path: &RemotePath, row: &FileRow) -> PendingReason {
+fn is_version(look: &Look, recorded: &Identity) -> bool {
+    look.version(recorded) == Version::Same
+}
+
+fn pending_reason(look: &Look, remote_path: &RemotePath, row: &FileRow) -> PendingReason {
     if row.remote_path != remote_path.as_str() {
         return PendingReason::RemotePathChanged;
     }
-    if row.version.is_none() { PendingReason::Unconfirmed } else { PendingReason::Changed }
-}
-
-/// True if the problem still prevents an upload.
-fn still_stands(problem: &RecordedProblem, disk: &Identity, policy: &FilePolicy) -> bool {
-    match (problem.kind, policy.retry_problems) {
-        (_, RetryProblems::All) => false,
-        (ProblemKind::Refused, RetryProblems::Never | RetryProblems::Transient) => {
-            disk.is_recorded_as(&problem.identity) && problem.config == policy.config
+    match &row.version {
+        None => PendingReason::Unconfirmed,
+        Some(version) if look.version(&version.identity) == Version::Doubtful => {
+            PendingReason::Written
         }
-        (
-            ProblemKind::Deferred
-            | ProblemKind::Unreadable
-            | ProblemKind::NeverSettled
-            | ProblemKind::Hot,
-            RetryProblems::Never,
-        ) => true,
-        (
-            ProblemKind::Deferred
-            | ProblemKind::Unreadable
-            | ProblemKind::NeverSettled
-            | ProblemKind::Hot,
-            RetryProblems::Transient,
-        ) => false,
+        Some(_) => PendingReason::Changed,
     }
 }
 
-fn decide_by_baseline(disk: &Identity, baseline: &Identity, existing: UploadExisting) -> State {
+/// True if the problem is to be reported. A refusal is about one version of the file, and about
+/// the configuration at that time.
+fn still_stands(problem: &RecordedProblem, look: &Look, policy: &FilePolicy) -> bool {
+    match (policy.retry_problems, problem.kind) {
+        (RetryProblems::Now, _) => false,
+        (RetryProblems::Never, ProblemKind::Refused) => {
+            is_version(look, &problem.identity) && problem.config == policy.config
+        }
+        (
+            RetryProblems::Never,
+            ProblemKind::Deferred
+            | ProblemKind::Failing
+            | ProblemKind::Unreadable
+            | ProblemKind::NeverSettled
+            | ProblemKind::Hot,
+        ) => true,
+    }
+}
+
+fn decide_by_baseline(look: &Look, baseline: &Identity, existing: UploadExisting) -> State {
     if existing == UploadExisting::Yes {
         return State::Pending(PendingReason::UploadExisting);
     }
-    if disk.is_recorded_as(baseline) {
+    if is_version(look, baseline) {
         State::Baseline { recorded: true }
     } else {
         State::Pending(PendingReason::ChangedSinceBaseline)
     }
 }
 
-fn decide_unknown_file(disk: &Identity, existing: UploadExisting) -> State {
-    match existing {
-        UploadExisting::NotBefore { wall_ns } if disk.ctime_ns < wall_ns => {
+fn decide_unknown_file(disk: &Identity, policy: &FilePolicy) -> State {
+    match policy.upload_existing {
+        UploadExisting::NotBefore { wall_ns } if is_older(disk, wall_ns) => {
             State::Baseline { recorded: false }
+        }
+        UploadExisting::Undecided { wall_ns } if disk.ctime_ns < wall_ns => {
+            State::Pending(PendingReason::OriginUnknown)
         }
         UploadExisting::Yes
         | UploadExisting::BaselineIsComplete
-        | UploadExisting::NotBefore { .. } => State::Pending(PendingReason::New),
+        | UploadExisting::Undecided { .. }
+        | UploadExisting::NotBefore { .. } => {
+            let may_be_stored = policy.confirm_before_ns.is_some_and(|ns| disk.ctime_ns < ns);
+            State::Pending(if may_be_stored {
+                PendingReason::Unconfirmed
+            } else {
+                PendingReason::New
+            })
+        }
     }
+}
+
+impl FileProblem {
+    /// Returns the next step of the operator.
+    pub fn help(&self) -> &'static str {
+        match self {
+            FileProblem::InvalidPath(_) => "rename it, or exclude it",
+            FileProblem::TooLarge { .. } => "raise upload.max_file_size_mb, or exclude it",
+            FileProblem::Recorded { kind, .. } => kind.help(),
+        }
+    }
+}
+
+/// True if the file was last changed before `wall_ns`, whatever its stamp leaves out.
+fn is_older(identity: &Identity, wall_ns: i64) -> bool {
+    let resolution = i64::try_from(identity.stamp_resolution().as_nanos()).unwrap_or(i64::MAX);
+    identity.ctime_ns.saturating_add(resolution) < wall_ns
 }
 
 impl fmt::Display for PendingReason {
@@ -209,10 +255,14 @@ impl fmt::Display for PendingReason {
         f.write_str(match self {
             PendingReason::New => "new",
             PendingReason::Changed => "changed",
+            PendingReason::Written => "written, which its time stamps may not show",
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
             PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",
             PendingReason::Unconfirmed => "not confirmed by the gateway yet",
+            PendingReason::OriginUnknown => {
+                "the gateway has not said yet whether it knows the file"
+            }
             PendingReason::Retried => "retried after a problem",
         })
     }

@@ -6,16 +6,21 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::files::identity::Identity;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
-    /// The gateway refused this file. It is retried when the file or the
-    /// configuration changes, and by `s3up scan`.
+    /// The gateway refused this file. It is retried at the next scan, and when the
+    /// gateway works again after a failure.
     Refused,
-    /// The gateway refused this file for a reason that may pass: the quota, or
-    /// the size limit of a proxy. It is retried at the next scan.
+    /// The gateway refused this file for a reason that may pass by itself: the quota, or
+    /// the size limit of a proxy. It is retried like a refused one.
     Deferred,
+    /// The upload of this file failed several times while others were stored. It is retried like
+    /// a refused one.
+    Failing,
     /// The file could not be opened or read. It is retried at the next scan.
     Unreadable,
     /// The file never settled. The problem ends when it does.
@@ -35,14 +40,42 @@ pub struct RecordedProblem {
     pub config: String,
 }
 
+/// A file with a problem, for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListedProblem {
+    pub local_path: String,
+    pub reason: String,
+    /// The next step of the operator.
+    pub help: &'static str,
+}
+
 impl ProblemKind {
     pub fn as_str(self) -> &'static str {
         match self {
             ProblemKind::Refused => "refused",
             ProblemKind::Deferred => "deferred",
+            ProblemKind::Failing => "failing",
             ProblemKind::Unreadable => "unreadable",
             ProblemKind::NeverSettled => "never_settled",
             ProblemKind::Hot => "hot",
+        }
+    }
+
+    /// Returns the next step of the operator.
+    pub fn help(self) -> &'static str {
+        match self {
+            ProblemKind::Refused => {
+                "change the settings of the client at the gateway, then run s3up retry; or exclude it"
+            }
+            ProblemKind::Deferred | ProblemKind::Failing => {
+                "see the log of the gateway or proxy that answered, then run s3up retry"
+            }
+            ProblemKind::Unreadable => {
+                "give the user of the agent the right to read it, then run s3up retry; or exclude it"
+            }
+            ProblemKind::NeverSettled | ProblemKind::Hot => {
+                "exclude it and back up a dump of it, or raise stability.max_attempts"
+            }
         }
     }
 
@@ -50,6 +83,7 @@ impl ProblemKind {
         [
             ProblemKind::Refused,
             ProblemKind::Deferred,
+            ProblemKind::Failing,
             ProblemKind::Unreadable,
             ProblemKind::NeverSettled,
             ProblemKind::Hot,

@@ -4,17 +4,27 @@
 //! Then one upload probes while the others wait, and its success lets all of
 //! them start. Uploads that fail together count as one failure.
 //!
+//! A failure that may be about one file blocks nothing, unless several uploads fail in a row. A
+//! file that failed before while others were stored is at fault itself, and never blocks them.
+//!
 //! Pure: the clock and the random number are parameters.
 
 use std::time::{Duration, Instant};
 
 use super::retry::{RetryHint, RetryPolicy};
 
+/// Number of failures without a success between them that are a sign of the gateway: two files
+/// that fail by themselves may follow each other.
+const FILE_FAILURES_MAX: u32 = 3;
+
 /// Blocks uploads while the gateway fails.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     policy: RetryPolicy,
     failures: u32,
+    /// Failures since the last success that may be about files.
+    file_failures: u32,
+    successes: u64,
     blocked_until: Option<Instant>,
     probing: bool,
     /// Number of times that the breaker has blocked. Uploads with an older number
@@ -31,12 +41,25 @@ pub struct Permit {
 
 impl CircuitBreaker {
     pub fn new(policy: RetryPolicy) -> CircuitBreaker {
-        CircuitBreaker { policy, failures: 0, blocked_until: None, probing: false, epoch: 0 }
+        CircuitBreaker {
+            policy,
+            failures: 0,
+            file_failures: 0,
+            successes: 0,
+            blocked_until: None,
+            probing: false,
+            epoch: 0,
+        }
     }
 
     /// Returns the number of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Returns the number of uploads that succeeded.
+    pub fn successes(&self) -> u64 {
+        self.successes
     }
 
     /// Returns the time before which no upload may start; `None` if the gateway works.
@@ -52,6 +75,11 @@ impl CircuitBreaker {
         }
     }
 
+    /// Ends the delay: the gateway answered another call, so a probe may start.
+    pub fn probe_now(&mut self, now: Instant) {
+        self.blocked_until = self.blocked_until.map(|until| until.min(now));
+    }
+
     /// Returns a permit if an upload may start now.
     pub fn try_start(&mut self, now: Instant) -> Option<Permit> {
         if !self.allows(now) {
@@ -64,6 +92,8 @@ impl CircuitBreaker {
 
     /// Takes the success of an upload.
     pub fn succeeded(&mut self, permit: Permit) {
+        self.successes += 1;
+        self.file_failures = 0;
         if permit.epoch == self.epoch {
             self.failures = 0;
             self.blocked_until = None;
@@ -76,6 +106,27 @@ impl CircuitBreaker {
         if permit.probe {
             self.probing = false;
         }
+    }
+
+    /// Takes a failure that may be about the file. `own` is true if the file failed before and
+    /// others were stored since. Returns as [`CircuitBreaker::failed`] does.
+    pub fn file_failed(
+        &mut self,
+        permit: Permit,
+        own: bool,
+        hint: RetryHint,
+        random: f64,
+        now: Instant,
+    ) -> Option<Duration> {
+        if !own {
+            self.file_failures = self.file_failures.saturating_add(1);
+        }
+        // The end of a block needs a success.
+        if permit.probe || self.file_failures >= FILE_FAILURES_MAX {
+            return self.failed(permit, hint, random, now);
+        }
+        self.released(permit);
+        None
     }
 
     /// Takes a failure of the gateway. Returns how long the breaker blocks now; `None`
@@ -119,6 +170,48 @@ mod tests {
 
         assert_eq!(delays, [Duration::from_secs(5)]);
         assert_eq!(breaker.failures(), 1);
+    }
+
+    #[test]
+    fn a_file_that_fails_by_itself_blocks_no_other() {
+        let now = clock::now().instant;
+        #[rustfmt::skip]
+        let cases: [(&str, &[(bool, bool)], bool); 7] = [
+            // situation                          (succeeds, own)                                   blocked
+            ("one fails",                         &[(false, false)],                                 false),
+            ("two fail in a row",                 &[(false, false), (false, false)],                 false),
+            ("three fail in a row",               &[(false, false); 3],                              true),
+            ("one is stored between them",        &[(false, false), (false, false), (true, false), (false, false)], false),
+            ("files that failed before",          &[(false, true); 20],                              false),
+            ("they do not count for others",      &[(false, true), (false, false), (false, true), (false, false)], false),
+            ("nor hide that others fail",         &[(false, false), (false, true), (false, false), (false, false)], true),
+        ];
+        for (situation, uploads, blocked) in cases {
+            let mut breaker = CircuitBreaker::new(POLICY);
+            for (succeeds, own) in uploads {
+                let permit = breaker.try_start(now).unwrap();
+                if *succeeds {
+                    breaker.succeeded(permit);
+                } else {
+                    breaker.file_failed(permit, *own, PLAIN, 1.0, now);
+                }
+            }
+            assert_eq!(breaker.blocked_until().is_some(), blocked, "{situation}");
+        }
+    }
+
+    #[test]
+    fn a_probe_that_fails_by_itself_does_not_end_the_block() {
+        let now = clock::now().instant;
+        let mut breaker = CircuitBreaker::new(POLICY);
+        let permit = breaker.try_start(now).unwrap();
+        breaker.failed(permit, PLAIN, 1.0, now);
+        let probe = breaker.try_start(now + Duration::from_secs(5)).unwrap();
+
+        let blocked = breaker.file_failed(probe, true, PLAIN, 1.0, now + Duration::from_secs(5));
+
+        assert_eq!(blocked, Some(Duration::from_secs(5)));
+        assert_eq!(breaker.failures(), 2);
     }
 
     #[test]

@@ -8,12 +8,24 @@ use s3up_core::Code;
 
 use crate::gateway::error::{GatewayError, Refusal};
 
+/// The part that a failure which may pass points to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// The gateway, S3 or the network: no upload would succeed now.
+    Gateway,
+    /// Perhaps only this file: a proxy may answer a refusal with a status of its own.
+    #[default]
+    File,
+    /// There are too many uploads at a time.
+    Concurrency,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureClass {
     /// The body was not as announced: the file may have changed meanwhile.
     MayHaveChanged,
-    /// The gateway, S3 or the network failed: retry.
-    Transient,
+    /// The failure may pass: retry.
+    Transient(Scope),
     /// The gateway does not know the key: retry slowly, because a quick retry is
     /// pointless and giving up would lose files.
     Unauthorized,
@@ -27,11 +39,17 @@ pub(super) fn classify(err: &GatewayError) -> FailureClass {
     match err {
         GatewayError::Refused(refusal) => classify_gateway(refusal),
         GatewayError::NotTheGateway(refusal) => classify_proxy(refusal),
+        GatewayError::Unreachable(cause) if cause.is_connect() => {
+            FailureClass::Transient(Scope::Gateway)
+        }
         // A file that shrinks ends its body early, which breaks the connection.
         GatewayError::Unreachable(_) => FailureClass::MayHaveChanged,
-        GatewayError::Redirected { .. }
-        | GatewayError::Stalled
-        | GatewayError::InvalidAnswer { .. } => FailureClass::Transient,
+        GatewayError::Redirected { .. } | GatewayError::Handshake(_) => {
+            FailureClass::Transient(Scope::Gateway)
+        }
+        GatewayError::Stalled(_) | GatewayError::InvalidAnswer { .. } => {
+            FailureClass::Transient(Scope::File)
+        }
     }
 }
 
@@ -51,29 +69,30 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::UnsupportedEncoding
         | Code::NotImplemented
         | Code::RangeNotSatisfiable => FailureClass::Refused,
+        Code::RateLimited => FailureClass::Transient(Scope::Concurrency),
         // Not about the file: server.url leads elsewhere.
-        Code::NotFound | Code::MethodNotAllowed => FailureClass::Transient,
-        Code::TooSlow
-        | Code::Superseded
-        | Code::RateLimited
-        | Code::Internal
-        | Code::StoreRefused
-        | Code::StoreUnavailable
-        | Code::Overloaded
-        | Code::DatabaseUnavailable => FailureClass::Transient,
+        Code::NotFound | Code::MethodNotAllowed => FailureClass::Transient(Scope::Gateway),
+        Code::StoreUnavailable | Code::Overloaded | Code::DatabaseUnavailable => {
+            FailureClass::Transient(Scope::Gateway)
+        }
+        Code::TooSlow | Code::Superseded | Code::Internal | Code::StoreRefused => {
+            FailureClass::Transient(Scope::File)
+        }
         // A code of a newer gateway: the status tells whose fault it is.
         Code::Unknown if (400..500).contains(&refusal.status) => FailureClass::Refused,
-        Code::Unknown => FailureClass::Transient,
+        Code::Unknown => FailureClass::Transient(Scope::File),
     }
 }
 
-/// Classifies the answer of a proxy. Only a size limit can be about the file, and
-/// that limit may be raised at any time.
+/// Classifies the answer of a proxy. It may replace an answer of the gateway about this file, or
+/// say that the gateway is down: only other uploads tell. A size limit is about the file, and may
+/// be raised at any time.
 fn classify_proxy(refusal: &Refusal) -> FailureClass {
     match refusal.status {
         401 => FailureClass::Unauthorized,
         413 => FailureClass::Deferred,
-        _ => FailureClass::Transient,
+        429 => FailureClass::Transient(Scope::Concurrency),
+        _ => FailureClass::Transient(Scope::File),
     }
 }
 
@@ -84,30 +103,33 @@ mod tests {
     #[test]
     fn each_answer_has_its_class() {
         use FailureClass::*;
+        let (gateway, file) = (Transient(Scope::Gateway), Transient(Scope::File));
+        let concurrency = Transient(Scope::Concurrency);
         #[rustfmt::skip]
         let cases = [
-            // status  code                     from the gateway    from a proxy
-            (400,      Code::BadPath,           Refused,            Transient),
-            (400,      Code::Incomplete,        MayHaveChanged,            Transient),
-            (401,      Code::Unauthorized,      Unauthorized,           Unauthorized),
-            (403,      Code::Forbidden,         Refused,            Transient),
-            (404,      Code::NotFound,          Transient,               Transient),
-            (409,      Code::Exists,            Refused,            Transient),
-            (409,      Code::Superseded,        Transient,               Transient),
-            (413,      Code::TooLarge,          Refused,            Deferred),
-            (418,      Code::Unknown,           Refused,            Transient),
-            (422,      Code::DigestMismatch,    MayHaveChanged,            Transient),
-            (429,      Code::RateLimited,       Transient,               Transient),
-            (500,      Code::Internal,          Transient,               Transient),
-            (502,      Code::StoreRefused,      Transient,               Transient),
-            (503,      Code::Overloaded,        Transient,               Transient),
-            (507,      Code::Quota,             Deferred,           Transient),
-            (599,      Code::Unknown,           Transient,               Transient),
+            // status  code                     from the gateway  from a proxy
+            (400,      Code::BadPath,           Refused,          file),
+            (400,      Code::Incomplete,        MayHaveChanged,   file),
+            (401,      Code::Unauthorized,      Unauthorized,     Unauthorized),
+            (403,      Code::Forbidden,         Refused,          file),
+            (404,      Code::NotFound,          gateway,          file),
+            (409,      Code::Exists,            Refused,          file),
+            (409,      Code::Superseded,        file,             file),
+            (413,      Code::TooLarge,          Refused,          Deferred),
+            (418,      Code::Unknown,           Refused,          file),
+            (422,      Code::DigestMismatch,    MayHaveChanged,   file),
+            (429,      Code::RateLimited,       concurrency,      concurrency),
+            (500,      Code::Internal,          file,             file),
+            (502,      Code::StoreRefused,      file,             file),
+            (503,      Code::Overloaded,        gateway,          file),
+            (507,      Code::Quota,             Deferred,         file),
+            (599,      Code::Unknown,           file,             file),
         ];
-        for (status, code, gateway, proxy) in cases {
+        for (status, code, from_gateway, from_proxy) in cases {
             let refusal = Refusal { status, code, detail: String::new(), retry_after: None };
-            assert_eq!(classify(&GatewayError::Refused(refusal.clone())), gateway, "{code:?}");
-            assert_eq!(classify(&GatewayError::NotTheGateway(refusal)), proxy, "a proxy: {status}");
+            assert_eq!(classify(&GatewayError::Refused(refusal.clone())), from_gateway, "{code:?}");
+            let proxy = classify(&GatewayError::NotTheGateway(refusal));
+            assert_eq!(proxy, from_proxy, "a proxy: {status}");
         }
     }
 
@@ -117,11 +139,8 @@ mod tests {
             assert!(code.is_transient());
             let (status, detail) = (code.status(), String::new());
             let refusal = Refusal { status, code, detail, retry_after: None };
-            assert_eq!(
-                classify(&GatewayError::Refused(refusal)),
-                FailureClass::Transient,
-                "{code:?}"
-            );
+            let class = classify(&GatewayError::Refused(refusal));
+            assert!(matches!(class, FailureClass::Transient(_)), "{code:?}");
         }
     }
 }

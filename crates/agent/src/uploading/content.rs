@@ -6,20 +6,28 @@ use std::io::{self, Read, Seek};
 
 use bytes::Bytes;
 use futures::Stream;
-use rustix::fs::fstat;
+use rustix::fs::{fdatasync, fstat};
+use rustix::io::Errno;
 use s3up_core::{RemotePath, Sha256, Sha256Digest};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, SkippedAs};
 use super::queue::SHORT_BYTES_MAX;
 use super::recheck::check_still_pending;
+use super::retry::RetryHint;
+use super::stable_copy::{CopyError, Spool};
 use super::task::{UploadMode, UploadTask};
+use crate::clock;
 use crate::files::confined_fs::{self, Root};
+use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
-use crate::states::decide::KnownFile;
+use crate::states::decide::{KnownFile, PendingReason};
 use crate::states::problem::ProblemKind;
 
+/// Age of the last change after which no page is dirty any more. The kernel writes
+/// back after half a minute by default; a busy or sleeping disk takes longer.
+const DIRTY_NS_MAX: i64 = 10 * 60 * 1_000_000_000;
 /// Size of the read buffer for hashing.
 const HASH_BYTES: usize = 1 << 20;
 /// Size of the pieces in which a long file is sent.
@@ -27,8 +35,12 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Opened {
+    /// The file, or a copy of it.
     file: File,
+    /// The file itself if `file` is a copy.
+    original: Option<File>,
     identity: Identity,
+    filesystem: Filesystem,
     mode: u32,
 }
 
@@ -45,12 +57,17 @@ pub(super) async fn read(
     task: &UploadTask,
     local_path: String,
     known: KnownFile,
-) -> Result<(Content, RemotePath), Outcome> {
+    spool: Spool,
+) -> Result<(Content, RemotePath, PendingReason), Outcome> {
     let task = task.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let opened = open(&task)?;
-        let remote_path = check_still_pending(&task, opened.identity, local_path, &known)?;
-        Ok((hash(opened, task.mode)?, remote_path))
+        let mut opened = open(&task)?;
+        let Opened { identity, filesystem, .. } = opened;
+        let (remote_path, reason) =
+            check_still_pending(&task, identity, filesystem, local_path, &known)?;
+        write_back(&opened, &task)?;
+        copy(&mut opened, task.mode, &spool)?;
+        Ok((hash(opened, task.mode)?, remote_path, reason))
     });
     read.await.unwrap_or_else(|_| Err(Outcome::panicked()))
 }
@@ -58,32 +75,89 @@ pub(super) async fn read(
 fn open(task: &UploadTask) -> Result<Opened, Outcome> {
     // Without its root the whole watch is gone or forbidden. The next scan reports
     // that, or finds this file again.
-    let root = Root::open(&task.watch.root).map_err(|_| Outcome::Skipped(None))?;
-    let (file, stat) = root.file(&task.path).map_err(|err| not_opened(&err))?;
+    let root = Root::open(&task.watch.root).map_err(|err| {
+        if confined_fs::is_exhausted(&err) {
+            return unreadable(&err);
+        }
+        let root = &task.watch.root;
+        Outcome::NotLookedAt { reason: format!("open watched directory {root:?}: {err}") }
+    })?;
+    let (file, stat) = root.file(&task.path).map_err(|err| not_opened(task, &root, &err))?;
     if !confined_fs::is_regular(&stat) {
-        return Err(Outcome::Skipped(None));
+        return Err(Outcome::skipped(SkippedAs::Excluded));
     }
     let identity = Identity::of(&stat);
-    if task.mode == UploadMode::Settled && identity != task.identity {
+    if task.mode != UploadMode::Hot && identity != task.identity {
         return Err(Outcome::Changed);
     }
-    Ok(Opened { file, identity, mode: stat.st_mode & 0o7777 })
+    let filesystem = root.filesystem;
+    Ok(Opened { file, original: None, identity, filesystem, mode: stat.st_mode & 0o7777 })
 }
 
 /// Turns an error of opening into an outcome. A symlink or a special file in the
-/// place of the file is excluded, so nothing is to be uploaded.
-fn not_opened(err: &io::Error) -> Outcome {
+/// place of the file is excluded, so nothing is to be uploaded. A file that is missing in another
+/// root, such as an empty mount point, is not known to be gone.
+fn not_opened(task: &UploadTask, root: &Root, err: &io::Error) -> Outcome {
     if confined_fs::is_gone(err) {
-        return Outcome::Gone;
+        return match task.root {
+            Some(scanned) if scanned != root.id() => Outcome::NotLookedAt {
+                reason: format!("{:?} is not the directory that was scanned", task.watch.root),
+            },
+            Some(_) | None => Outcome::Gone,
+        };
     }
     if confined_fs::is_refused_type(err) {
-        return Outcome::Skipped(None);
+        return Outcome::skipped(SkippedAs::Excluded);
     }
     unreadable(err)
 }
 
 fn unreadable(err: &io::Error) -> Outcome {
-    Outcome::Problem { kind: ProblemKind::Unreadable, reason: format!("cannot read file: {err}") }
+    let reason = format!("cannot read file: {err}");
+    if confined_fs::is_exhausted(err) {
+        // Not the fault of this file: tried again like a failure of the gateway.
+        return Outcome::failed(RetryHint::default(), reason);
+    }
+    Outcome::Problem { kind: ProblemKind::Unreadable, reason }
+}
+
+/// Writes the pages of a mapping back, if the file changed lately. A store into a page
+/// that is already dirty moves no time stamp; a store into one that was written back
+/// does. So every store after this call is seen: by `changed_since`, or by the next
+/// scan.
+fn write_back(opened: &Opened, task: &UploadTask) -> Result<(), Outcome> {
+    let age = clock::wall_ns().saturating_sub(opened.identity.changed_at_ns());
+    if age > DIRTY_NS_MAX {
+        return Ok(());
+    }
+    match fdatasync(&opened.file) {
+        // Some filesystems in user space do not support it, and a read-only one has
+        // nothing to write back.
+        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::ROFS | Errno::OPNOTSUPP) => {}
+        Err(err) => return Err(unreadable(&err.into())),
+    }
+    match task.mode {
+        UploadMode::Settled | UploadMode::Copy if changed_since(opened) => Err(Outcome::Changed),
+        UploadMode::Settled | UploadMode::Copy | UploadMode::Hot => Ok(()),
+    }
+}
+
+/// Replaces the file by a copy of it, if that is asked for. A file that never settles
+/// is uploaded as it is if there can be no copy.
+fn copy(opened: &mut Opened, mode: UploadMode, spool: &Spool) -> Result<(), Outcome> {
+    if mode == UploadMode::Settled {
+        return Ok(());
+    }
+    match (spool.copy(&mut opened.file, opened.identity), mode) {
+        (Ok(copy), _) => opened.original = Some(std::mem::replace(&mut opened.file, copy)),
+        (Err(_), UploadMode::Hot) => {}
+        (Err(CopyError::Changed), _) => return Err(Outcome::Changed),
+        (Err(CopyError::Impossible(why)), _) => {
+            let reason = format!("it changes more often than an upload takes; {why}");
+            return Err(Outcome::Problem { kind: ProblemKind::Hot, reason });
+        }
+    }
+    Ok(())
 }
 
 fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
@@ -99,7 +173,7 @@ fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
     };
     match mode {
         UploadMode::Settled if content.changed_since() => Err(Outcome::Changed),
-        UploadMode::Settled | UploadMode::Hot => Ok(content),
+        UploadMode::Settled | UploadMode::Copy | UploadMode::Hot => Ok(content),
     }
 }
 
@@ -125,6 +199,11 @@ fn hash_long(mut opened: Opened) -> io::Result<Content> {
     }
     opened.file.rewind()?;
     Ok(Content::Long { opened, sha256: hasher.finish() })
+}
+
+fn changed_since(opened: &Opened) -> bool {
+    let file = opened.original.as_ref().unwrap_or(&opened.file);
+    fstat(file).map_or(true, |stat| Identity::of(&stat) != opened.identity)
 }
 
 impl Content {
@@ -153,14 +232,18 @@ impl Content {
         }
     }
 
+    /// True if a copy was hashed, which does not change.
+    pub(super) fn is_copy(&self) -> bool {
+        self.opened().original.is_some()
+    }
+
     pub(super) fn is_long(&self) -> bool {
         matches!(self, Content::Long { .. })
     }
 
     /// True if the file is not the version that was hashed any more.
     pub(super) fn changed_since(&self) -> bool {
-        let opened = self.opened();
-        fstat(&opened.file).map_or(true, |stat| Identity::of(&stat) != opened.identity)
+        changed_since(self.opened())
     }
 
     /// Returns the bytes of the file, at most as many as were hashed.

@@ -2,6 +2,7 @@
 
 use s3up_core::Code;
 
+use super::classify::Scope;
 use super::retry::RetryHint;
 use crate::database::Change;
 use crate::states::problem::ProblemKind;
@@ -15,7 +16,14 @@ pub enum Outcome {
         changed_since: bool,
     },
     /// There is nothing to send. The database may need a change.
-    Skipped(Option<Box<Change>>),
+    Skipped {
+        as_state: SkippedAs,
+        change: Option<Box<Change>>,
+    },
+    /// The file could not be looked at, so nothing follows for it. A scan finds it again.
+    NotLookedAt {
+        reason: String,
+    },
     /// The file has another version now and has to settle again.
     Changed,
     /// The file does not exist any more.
@@ -27,9 +35,19 @@ pub enum Outcome {
     /// The upload failed and is to be retried.
     Failed {
         hint: RetryHint,
+        scope: Scope,
         reason: String,
         code: Option<Code>,
     },
+}
+
+/// State of a file that is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkippedAs {
+    Protected,
+    Baseline,
+    Excluded,
+    Problem(String),
 }
 
 impl Outcome {
@@ -38,7 +56,11 @@ impl Outcome {
         Outcome::failed(RetryHint::default(), "bug: the upload panicked".to_owned())
     }
 
+    pub(super) fn skipped(as_state: SkippedAs) -> Outcome {
+        Outcome::Skipped { as_state, change: None }
+    }
+
     pub(super) fn failed(hint: RetryHint, reason: String) -> Outcome {
-        Outcome::Failed { hint, reason, code: None }
+        Outcome::Failed { hint, scope: Scope::File, reason, code: None }
     }
 }

@@ -3,18 +3,19 @@
 //! It is keyed by path: a path is here once, however often it changed, so memory
 //! grows with the number of files and not of events. Short files (one part) and
 //! long ones have a lane each, so that a long file never delays the short ones.
-//! A path that changes during its upload is marked, and [`Queue::finish`] returns
-//! that.
+//! A change during an upload is remembered, and [`Queue::finish`] returns it.
 //!
 //! Pure: no clock, no channel.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::time::Instant;
 
 use s3up_core::part::MIB;
 
 use crate::files::identity::Identity;
+use crate::files::writes::Writes;
+use crate::uploading::task::UploadMode;
 
 /// Maximum size of a short file, which is read into memory and sent from there.
 pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
@@ -24,10 +25,26 @@ pub const SHORT_BYTES_MAX: u64 = 8 * MIB;
 pub struct Job<K> {
     pub key: K,
     pub identity: Identity,
-    /// True if the file is uploaded although it never settled.
-    pub hot: bool,
-    /// Number of failed attempts.
-    pub failures: u32,
+    pub writes: Writes,
+    pub mode: UploadMode,
+    pub failures: Failures,
+}
+
+/// The failed attempts of one file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    pub count: u32,
+    /// Number of failures while others were stored.
+    pub own: u32,
+    /// Number of uploads of the agent that had succeeded at the last failure.
+    pub successes_before: u64,
+}
+
+impl Failures {
+    /// True if a failure now is the file's own: it failed before, and others were stored since.
+    pub fn is_own(&self, successes: u64) -> bool {
+        self.count > 0 && successes > self.successes_before
+    }
 }
 
 /// Maximum number of uploads at a time in each lane.
@@ -48,10 +65,11 @@ enum Lane {
 /// Answer to [`Queue::note_change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeNoted {
-    /// The file is being uploaded or recorded; `finish` will return true.
+    /// The file is being uploaded or recorded; `finish` will return the change.
     InFlight,
-    /// The file is not in the queue any more: it has to settle.
-    NotInFlight,
+    /// The file is not in the queue any more: it has to settle. The events are those
+    /// of the removed job, if there was one, and the new one.
+    NotInFlight(Writes),
 }
 
 #[derive(Debug)]
@@ -62,7 +80,7 @@ pub struct Queue<K> {
     delayed: BTreeMap<(Instant, u64), Job<K>>,
     slots: HashMap<K, Slot>,
     running: BTreeMap<Lane, usize>,
-    changed: BTreeSet<K>,
+    changed: BTreeMap<K, Writes>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +101,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             delayed: BTreeMap::new(),
             slots: HashMap::new(),
             running: BTreeMap::new(),
-            changed: BTreeSet::new(),
+            changed: BTreeMap::new(),
         }
     }
 
@@ -102,9 +120,10 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Queues a settled file. One that is being uploaded is only marked as changed.
-    pub fn push(&mut self, job: Job<K>) {
-        if self.note_change(&job.key) == ChangeNoted::InFlight {
-            return;
+    pub fn push(&mut self, mut job: Job<K>) {
+        match self.note_change(&job.key, job.writes) {
+            ChangeNoted::InFlight => return,
+            ChangeNoted::NotInFlight(writes) => job.writes = writes,
         }
         let lane = self.lane(job.identity.size);
         let turn = self.take_turn();
@@ -113,9 +132,10 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Queues a file that may start no earlier than `at`. It delays no other file.
-    pub fn push_delayed(&mut self, job: Job<K>, at: Instant) {
-        if self.note_change(&job.key) == ChangeNoted::InFlight {
-            return;
+    pub fn push_delayed(&mut self, mut job: Job<K>, at: Instant) {
+        match self.note_change(&job.key, job.writes) {
+            ChangeNoted::InFlight => return,
+            ChangeNoted::NotInFlight(writes) => job.writes = writes,
         }
         let turn = self.take_turn();
         self.slots.insert(job.key.clone(), Slot::Delayed(at, turn));
@@ -123,18 +143,20 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Takes a change of the file: it has to settle again.
-    pub fn note_change(&mut self, key: &K) -> ChangeNoted {
-        match self.slots.get(key) {
-            None => return ChangeNoted::NotInFlight,
+    pub fn note_change(&mut self, key: &K, event: Writes) -> ChangeNoted {
+        let removed = match self.slots.get(key) {
+            None => None,
             Some(Slot::Uploading(_) | Slot::Recording) => {
-                self.changed.insert(key.clone());
+                self.changed.entry(key.clone()).or_default().add(event);
                 return ChangeNoted::InFlight;
             }
-            Some(Slot::Ready(lane, turn)) => drop(self.ready.remove(&(*lane, *turn))),
-            Some(Slot::Delayed(at, turn)) => drop(self.delayed.remove(&(*at, *turn))),
-        }
+            Some(Slot::Ready(lane, turn)) => self.ready.remove(&(*lane, *turn)),
+            Some(Slot::Delayed(at, turn)) => self.delayed.remove(&(*at, *turn)),
+        };
         self.slots.remove(key);
-        ChangeNoted::NotInFlight
+        let mut writes = removed.map(|job| job.writes).unwrap_or_default();
+        writes.add(event);
+        ChangeNoted::NotInFlight(writes)
     }
 
     /// Returns the number of files that wait, ready or delayed.
@@ -159,9 +181,18 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         }
     }
 
-    /// Returns the next file that may start, short ones first.
-    pub fn start_next(&mut self) -> Option<Job<K>> {
-        let lane = [Lane::Short, Lane::Long].into_iter().find(|lane| self.may_start(*lane))?;
+    /// Returns the next file that may start, short ones first. At most `limit` uploads run, and a
+    /// long file leaves one of them to the short ones, if there is more than one.
+    pub fn start_next(&mut self, limit: usize) -> Option<Job<K>> {
+        let running = self.uploading_count();
+        let long_max = (limit - 1).max(1);
+        let lane = [Lane::Short, Lane::Long].into_iter().find(|lane| {
+            let room = match lane {
+                Lane::Short => running < limit,
+                Lane::Long => running < limit && self.running_in(Lane::Long) < long_max,
+            };
+            room && self.may_start(*lane)
+        })?;
         let turn = self.first(lane)?;
         let job = self.ready.remove(&(lane, turn))?;
         self.slots.insert(job.key.clone(), Slot::Uploading(lane));
@@ -180,8 +211,8 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.slots.insert(key.clone(), Slot::Recording);
     }
 
-    /// Removes a file. Returns true if it changed during its upload.
-    pub fn finish(&mut self, key: &K) -> bool {
+    /// Removes a file. Returns its change during the upload, if there was one.
+    pub fn finish(&mut self, key: &K) -> Option<Writes> {
         self.leave_lane(key);
         self.slots.remove(key);
         self.changed.remove(key)
@@ -199,7 +230,11 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
             Lane::Short => self.limits.short,
             Lane::Long => self.limits.long,
         };
-        self.running.get(&lane).is_none_or(|n| *n < limit) && self.first(lane).is_some()
+        self.running_in(lane) < limit && self.first(lane).is_some()
+    }
+
+    fn running_in(&self, lane: Lane) -> usize {
+        self.running.get(&lane).copied().unwrap_or_default()
     }
 
     fn first(&self, lane: Lane) -> Option<u64> {
@@ -218,6 +253,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -225,6 +261,7 @@ mod tests {
     use super::*;
     use crate::clock;
 
+    const NO_LIMIT: usize = 99;
     const LIMITS: LaneLimits = LaneLimits { short: 2, long: 1, short_bytes_max: 100 };
 
     #[test]
@@ -238,12 +275,46 @@ mod tests {
         }
 
         let started: Vec<_> =
-            std::iter::from_fn(|| queue.start_next()).map(|job| job.key).collect();
+            std::iter::from_fn(|| queue.start_next(NO_LIMIT)).map(|job| job.key).collect();
 
         assert_eq!(started, [10, 11, 0], "two short ones and one long one");
-        assert!(!queue.finish(&10));
-        assert_eq!(queue.start_next().map(|job| job.key), Some(12));
-        assert_eq!(queue.start_next(), None, "the long lane is full");
+        assert_eq!(queue.finish(&10), None);
+        assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(12));
+        assert_eq!(queue.start_next(NO_LIMIT), None, "the long lane is full");
+    }
+
+    #[test]
+    fn a_lower_limit_is_kept_and_leaves_room_for_short_files() {
+        #[rustfmt::skip]
+        let cases = [
+            // limit  short  long   started
+            (1,       2,     1,     vec![0]),
+            (1,       0,     2,     vec![10]),
+            (2,       0,     2,     vec![10]),
+            (2,       1,     2,     vec![0, 10]),
+            (3,       1,     2,     vec![0, 10]),
+        ];
+        for (limit, short, long, want) in cases {
+            let mut queue = Queue::new(LIMITS);
+            (0..short).for_each(|n| queue.push(job(n, 1)));
+            (10..10 + long).for_each(|n| queue.push(job(n, 1000)));
+            let started = std::iter::from_fn(|| queue.start_next(limit)).map(|job| job.key);
+            assert_eq!(started.collect::<Vec<_>>(), want, "{limit} {short} {long}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_the_files_own_if_others_were_stored_since() {
+        let failed = |count, successes_before| Failures { count, own: 0, successes_before };
+        #[rustfmt::skip]
+        let cases = [
+            ("its first failure",       failed(0, 0),  9, false),
+            ("nothing was stored",      failed(2, 9),  9, false),
+            ("others were stored",      failed(1, 8),  9, true),
+        ];
+        for (situation, failures, successes, want) in cases {
+            assert_eq!(failures.is_own(successes), want, "{situation}");
+        }
     }
 
     #[test]
@@ -253,23 +324,24 @@ mod tests {
             queue.push(job(1, 1));
         }
         assert_eq!(queue.len(), 1);
-        assert!(queue.start_next().is_some());
-        assert_eq!(queue.start_next(), None);
+        assert!(queue.start_next(NO_LIMIT).is_some());
+        assert_eq!(queue.start_next(NO_LIMIT), None);
     }
 
     #[test]
     fn a_change_removes_a_waiting_file_and_marks_one_that_is_uploaded() {
         let mut queue = Queue::new(LIMITS);
         queue.push(job(1, 1));
-        assert_eq!(queue.note_change(&1), ChangeNoted::NotInFlight);
+        let settled = ChangeNoted::NotInFlight(Writes::CLOSED);
+        assert_eq!(queue.note_change(&1, Writes::NONE), settled, "its events are not lost");
         assert!(queue.is_empty());
 
         queue.push(job(1, 1));
-        queue.start_next().unwrap();
-        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
+        queue.start_next(NO_LIMIT).unwrap();
+        assert_eq!(queue.note_change(&1, Writes::CLOSED), ChangeNoted::InFlight);
         queue.recording(&1);
-        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
-        assert!(queue.finish(&1), "the change was noted");
+        assert_eq!(queue.note_change(&1, Writes::NONE), ChangeNoted::InFlight);
+        assert_eq!(queue.finish(&1), Some(Writes::CLOSED), "the change was noted");
         assert!(queue.is_empty());
     }
 
@@ -282,11 +354,11 @@ mod tests {
         queue.push(job(2, 1));
 
         queue.release_delayed(now);
-        assert_eq!(queue.start_next().map(|job| job.key), Some(2));
-        assert_eq!(queue.start_next(), None);
+        assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(2));
+        assert_eq!(queue.start_next(NO_LIMIT), None);
         assert_eq!(queue.next_delayed_at(), Some(later));
         queue.release_delayed(later);
-        assert_eq!(queue.start_next().map(|job| job.key), Some(1));
+        assert_eq!(queue.start_next(NO_LIMIT).map(|job| job.key), Some(1));
     }
 
     proptest! {
@@ -303,8 +375,8 @@ mod tests {
                 match what {
                     0 => queue.push(job(key, bytes)),
                     1 => queue.push_delayed(job(key, bytes), now + Duration::from_secs(bytes)),
-                    2 => { queue.note_change(&key); }
-                    3 => if let Some(job) = queue.start_next() {
+                    2 => { queue.note_change(&key, Writes::NONE); }
+                    3 => if let Some(job) = queue.start_next(NO_LIMIT) {
                         prop_assert!(away.insert(job.key), "started twice");
                     },
                     4 => if away.contains(&key) { queue.recording(&key) },
@@ -319,6 +391,7 @@ mod tests {
 
     fn job(key: u32, size: u64) -> Job<u32> {
         let identity = Identity { device: 1, inode: 1, size, mtime_ns: 0, ctime_ns: 0 };
-        Job { key, identity, hot: false, failures: 0 }
+        let (writes, mode) = (Writes::CLOSED, UploadMode::Settled);
+        Job { key, identity, writes, mode, failures: Failures::default() }
     }
 }

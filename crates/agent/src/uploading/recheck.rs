@@ -2,32 +2,46 @@
 
 use s3up_core::RemotePath;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, SkippedAs};
 use super::task::UploadTask;
 use crate::database::Change;
+use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
-use crate::states::decide::{KnownFile, State, decide};
+use crate::states::decide::{FileProblem, KnownFile, PendingReason, State, decide};
+use crate::states::version::Look;
 
-/// Returns the remote path of a file that has to be uploaded, or how its upload
+/// Returns the remote path of a file that has to be uploaded and the reason, or how its upload
 /// ends otherwise.
 pub(super) fn check_still_pending(
     task: &UploadTask,
     identity: Identity,
+    filesystem: Filesystem,
     local_path: String,
     known: &KnownFile,
-) -> Result<RemotePath, Outcome> {
+) -> Result<(RemotePath, PendingReason), Outcome> {
     let remote_path = task.watch.remote_path(&task.path);
-    match (decide(&identity, &remote_path, known, &task.policy), remote_path) {
-        (State::Pending(_), Ok(remote_path)) => Ok(remote_path),
-        (State::Baseline { recorded: false }, _) => {
-            Err(Outcome::Skipped(Some(Change::Baseline { local_path, identity }.into())))
+    let skipped = |as_state, change: Option<Change>| {
+        Err(Outcome::Skipped { as_state, change: change.map(Box::new) })
+    };
+    let look = Look { identity, filesystem, evidence: task.writes.evidence };
+    match (decide(&look, &remote_path, known, &task.policy), remote_path) {
+        (State::Pending(PendingReason::OriginUnknown), _) => {
+            let reason = PendingReason::OriginUnknown.to_string();
+            Err(Outcome::NotLookedAt { reason })
+        }
+        (State::Pending(reason), Ok(remote_path)) => Ok((remote_path, reason)),
+        (State::Pending(_), Err(rule)) => {
+            skipped(SkippedAs::Problem(FileProblem::InvalidPath(rule).to_string()), None)
+        }
+        (State::Baseline { recorded }, _) => {
+            let change = (!recorded).then_some(Change::Baseline { local_path, identity });
+            skipped(SkippedAs::Baseline, change)
         }
         // The row is right, so the recorded problem is over.
-        (State::Protected, _) if known.problem.is_some() => {
-            Err(Outcome::Skipped(Some(Change::ProblemSolved { local_path }.into())))
+        (State::Protected, _) => {
+            let solved = known.problem.is_some().then_some(Change::ProblemSolved { local_path });
+            skipped(SkippedAs::Protected, solved)
         }
-        (State::Pending(_) | State::Protected | State::Baseline { .. } | State::Problem(_), _) => {
-            Err(Outcome::Skipped(None))
-        }
+        (State::Problem(problem), _) => skipped(SkippedAs::Problem(problem.to_string()), None),
     }
 }

@@ -11,16 +11,18 @@
 
 use s3up_core::{Code, RemotePath, error_chain};
 
-use super::classify::{FailureClass, classify};
+use super::classify::{FailureClass, Scope, classify};
 use super::content::{self, Content};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, SkippedAs};
 use super::retry::RetryHint;
+use super::stable_copy::Spool;
 use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::database::{Change, Reader, Upload};
-use crate::gateway::client::{BodyStart, GatewayClient, PutRequest};
+use crate::files::writes::Writer;
+use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PutRequest};
 use crate::gateway::error::GatewayError;
-use crate::states::decide::{FileRow, KnownFile};
+use crate::states::decide::{FileRow, KnownFile, PendingReason};
 use crate::states::problem::ProblemKind;
 
 /// Uploads files. All uploads share its connections.
@@ -28,6 +30,7 @@ use crate::states::problem::ProblemKind;
 pub struct Uploader {
     pub gateway: GatewayClient,
     pub reader: Reader,
+    pub spool: Spool,
 }
 
 impl Uploader {
@@ -40,21 +43,25 @@ impl Uploader {
         let local_path = task.watch.local_path(&task.path);
         let known = self.known(&local_path).await?;
         let row = known.row.clone();
-        let (content, remote_path) = content::read(task, local_path.clone(), known).await?;
+        let (content, remote_path, reason) = {
+            let spool = self.spool.clone();
+            content::read(task, local_path.clone(), known, spool).await?
+        };
         let upload = Upload {
             local_path,
             identity: content.identity(),
             sha256: content.sha256(),
             version_id: None,
             at: clock::wall_seconds(),
+            sent: false,
             remote_path,
         };
         if is_content_unchanged(&upload, row.as_ref()) {
             let change =
-                (task.mode == UploadMode::Settled).then(|| Change::MetadataChanged(upload).into());
-            return Err(Outcome::Skipped(change));
+                (task.mode != UploadMode::Hot).then(|| Change::MetadataChanged(upload).into());
+            return Err(Outcome::Skipped { as_state: SkippedAs::Protected, change });
         }
-        self.send(task, content, upload).await
+        self.send(task, content, upload, reason).await
     }
 
     async fn known(&self, local_path: &str) -> Result<KnownFile, Outcome> {
@@ -69,22 +76,30 @@ impl Uploader {
         task: &UploadTask,
         content: Content,
         mut upload: Upload,
+        reason: PendingReason,
     ) -> Result<Outcome, Outcome> {
         let path = upload.remote_path.clone();
-        if content.is_long()
-            && task.mode == UploadMode::Settled
+        if (content.is_long() || reason == PendingReason::Unconfirmed)
+            && task.mode != UploadMode::Hot
             && let Some(version_id) = self.version_at_gateway(&path, &content).await?
         {
             upload.version_id = version_id;
             return Ok(stored(upload, false, &content));
         }
+        // What failed or was refused before is probably refused again, by its head alone.
+        let body_start = if task.failures == 0 && reason != PendingReason::Retried {
+            BodyStart::Immediate
+        } else {
+            BodyStart::Delayed
+        };
         let put = PutRequest {
             path: &path,
             bytes: content.bytes(),
             sha256: content.sha256(),
             mtime_ns: upload.identity.mtime_ns,
             mode: content.mode(),
-            body_start: if task.failures == 0 { BodyStart::Immediate } else { BodyStart::Delayed },
+            completeness: completeness(task),
+            body_start,
         };
         let sent = match &content {
             Content::Short { body, .. } => self.gateway.put_bytes(&put, body.clone()).await,
@@ -102,15 +117,18 @@ impl Uploader {
             return Err(Outcome::failed(RetryHint::default(), reason));
         }
         upload.version_id = answer.version_id;
+        upload.sent = !answer.unchanged;
         upload.at = clock::wall_seconds();
         Ok(match task.mode {
-            UploadMode::Settled => stored(upload, !answer.unchanged, &content),
-            UploadMode::Hot => hot(),
+            UploadMode::Hot if !content.is_copy() => hot(),
+            UploadMode::Settled | UploadMode::Copy | UploadMode::Hot => {
+                stored(upload, !answer.unchanged, &content)
+            }
         })
     }
 
     /// Returns the version id if the gateway has this content already. For a long
-    /// file the question is cheaper than an upload.
+    /// file the question is cheaper than an upload. A key that may not ask uploads.
     async fn version_at_gateway(
         &self,
         path: &RemotePath,
@@ -118,6 +136,9 @@ impl Uploader {
     ) -> Result<Option<Option<String>>, Outcome> {
         let answer = match self.gateway.exists(path).await {
             Ok(answer) => answer,
+            Err(GatewayError::Refused(refusal)) if refusal.code == Code::Forbidden => {
+                return Ok(None);
+            }
             Err(err) => return Err(failed(&err, content, UploadMode::Settled)),
         };
         Ok(answer
@@ -136,6 +157,16 @@ fn is_content_unchanged(upload: &Upload, row: Option<&FileRow>) -> bool {
     })
 }
 
+/// A file whose writer was not seen closing it may get more content.
+fn completeness(task: &UploadTask) -> Completeness {
+    match (task.mode, task.writes.writer) {
+        (UploadMode::Hot, _) | (_, Writer::Open) => Completeness::Hot,
+        (UploadMode::Settled | UploadMode::Copy, Writer::Unknown | Writer::Closed) => {
+            Completeness::Settled
+        }
+    }
+}
+
 fn hot() -> Outcome {
     let reason = "never settled; uploaded as it was, so the upload may be torn".to_owned();
     Outcome::Problem { kind: ProblemKind::Hot, reason }
@@ -150,10 +181,12 @@ fn failed(err: &GatewayError, content: &Content, mode: UploadMode) -> Outcome {
         FailureClass::MayHaveChanged if mode == UploadMode::Settled && content.changed_since() => {
             Outcome::Changed
         }
-        FailureClass::MayHaveChanged | FailureClass::Transient => Outcome::failed(hint, reason),
+        FailureClass::MayHaveChanged => Outcome::failed(hint, reason),
+        FailureClass::Transient(scope) => Outcome::Failed { hint, scope, reason, code: None },
         FailureClass::Unauthorized => {
             let hint = RetryHint { slow: true, ..hint };
-            Outcome::Failed { hint, reason, code: Some(Code::Unauthorized) }
+            let code = Some(Code::Unauthorized);
+            Outcome::Failed { hint, scope: Scope::Gateway, reason, code }
         }
         FailureClass::Deferred => Outcome::Problem { kind: ProblemKind::Deferred, reason },
         FailureClass::Refused => Outcome::Problem { kind: ProblemKind::Refused, reason },

@@ -26,7 +26,7 @@ use super::kernel_events::KernelEvent;
 use super::watch_events::{Degraded, WatchEvents};
 use crate::files::confined_fs::{self, Folder, Root, TypeHint};
 use crate::files::watch::{EntryKind, Name, Watch, WatchIndex};
-use crate::settling::FileEvent;
+use crate::files::writes::Writes;
 
 const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MODIFY)
@@ -49,11 +49,19 @@ pub(super) struct FolderWatches {
     /// Watch descriptors by path. Paths sort by component, so that a directory and
     /// everything below it are one range.
     descriptors: BTreeMap<Name, i32>,
-    /// Number of directories that could not be watched.
-    unwatched: HashMap<WatchIndex, usize>,
+    /// Directories that are not watched, and why.
+    unwatched: BTreeMap<Name, Obstacle>,
     /// Number of the last pass over a whole watch. A directory with an older
     /// number was not found by that pass, so it no longer exists.
     pass: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// inotify refused the watch, usually because of its limit.
+    NotWatched,
+    /// The directory could not be opened.
+    NotEntered,
 }
 
 #[derive(Clone, Debug)]
@@ -62,9 +70,13 @@ struct WatchedFolder {
     pass: u64,
 }
 
+/// Events of a subdirectory that may be entered now. A change of its attributes may
+/// have given the right to enter it.
+const ENTERED: ReadFlags = ReadFlags::CREATE.union(ReadFlags::MOVED_TO).union(ReadFlags::ATTRIB);
+
 /// True if the event may lead to listing directories, which waits for the disk.
 pub(super) fn lists_folders(flags: ReadFlags) -> bool {
-    flags.contains(ReadFlags::ISDIR) && flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO)
+    flags.contains(ReadFlags::ISDIR) && flags.intersects(ENTERED)
 }
 
 impl FolderWatches {
@@ -74,7 +86,7 @@ impl FolderWatches {
             watches,
             folders: HashMap::new(),
             descriptors: BTreeMap::new(),
-            unwatched: HashMap::new(),
+            unwatched: BTreeMap::new(),
             pass: 0,
         }
     }
@@ -83,7 +95,7 @@ impl FolderWatches {
     /// that each scan repairs what events have missed.
     pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<Degraded> {
         let watch = self.watches.get(usize::from(index))?.clone();
-        self.unwatched.remove(&index);
+        self.unwatched.retain(|name, _| name.watch != index);
         self.pass += 1;
         // A missing root has no directories; the scan that follows reports it.
         self.add_beneath(&watch, Path::new(""), None).ok();
@@ -116,9 +128,7 @@ impl FolderWatches {
         if event.flags.contains(ReadFlags::ISDIR) {
             self.apply_to_subfolder(event.flags, &watch, &path, report);
         } else if !watch.excludes(&path, EntryKind::Other) {
-            let closed = event.flags.contains(ReadFlags::CLOSE_WRITE);
-            let event = if closed { FileEvent::Closed } else { FileEvent::Changed };
-            report.add(watch.name(&path), event);
+            report.add(watch.name(&path), writes(event.flags));
         }
     }
 
@@ -148,16 +158,23 @@ impl FolderWatches {
         if flags.intersects(ReadFlags::MOVED_FROM | ReadFlags::DELETE) {
             self.remove_beneath(&watch.name(path));
         }
-        if !flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) || !is_entered(watch, path) {
+        let name = watch.name(path);
+        if !flags.intersects(ENTERED) || !is_entered(watch, path) {
             return;
         }
+        if !flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO)
+            && !self.unwatched.contains_key(&name)
+        {
+            return;
+        }
+        let unwatched = self.unwatched.len();
         // A directory that is watched under this name is another one.
-        self.remove_beneath(&watch.name(path));
+        self.remove_beneath(&name);
         if self.add_beneath(watch, path, Some(report)).is_err() {
             report.rescan.insert(watch.index);
         }
-        if self.unwatched.contains_key(&watch.index) {
-            report.degraded = self.degraded();
+        if self.unwatched.len() != unwatched {
+            report.degraded = Some(self.degraded());
         }
     }
 
@@ -172,9 +189,13 @@ impl FolderWatches {
         let root = Root::open(&watch.root)?;
         let mut waiting = vec![top.to_owned()];
         while let Some(path) = waiting.pop() {
-            // A directory that is gone, forbidden or a mount point is not watched;
-            // the scan reports it.
-            let Ok(folder) = root.folder(&path) else { continue };
+            let folder = match root.folder(&path) {
+                Ok(folder) => folder,
+                Err(err) => {
+                    self.not_opened(watch.name(&path), &err);
+                    continue;
+                }
+            };
             self.watch(watch.name(&path), &folder);
             list(watch, &path, &folder, &mut waiting, report.as_deref_mut());
         }
@@ -193,11 +214,23 @@ impl FolderWatches {
             }
             // The directory was deleted between opening and watching it.
             Err(Errno::NOENT) => {}
-            Err(_) => *self.unwatched.entry(name.watch).or_default() += 1,
+            Err(_) => drop(self.unwatched.insert(name, Obstacle::NotWatched)),
+        }
+    }
+
+    /// Notes a directory that cannot be entered. One that is gone or is a mount point
+    /// is not to be watched.
+    fn not_opened(&mut self, name: Name, err: &io::Error) {
+        let excluded = confined_fs::is_gone(err)
+            || confined_fs::is_refused_type(err)
+            || confined_fs::crosses_mount_point(err);
+        if !excluded {
+            self.unwatched.insert(name, Obstacle::NotEntered);
         }
     }
 
     fn remove_beneath(&mut self, top: &Name) {
+        self.forget_obstacles(top);
         self.remove_beneath_if(top, |_| true);
     }
 
@@ -216,6 +249,21 @@ impl FolderWatches {
         }
     }
 
+    /// Forgets the obstacles of `top` and the directories below it.
+    fn forget_obstacles(&mut self, top: &Name) {
+        let is_beneath = |name: &Name| name.watch == top.watch && name.path.starts_with(&top.path);
+        let forgotten: Vec<Name> = self
+            .unwatched
+            .range(top.clone()..)
+            .map(|(name, _)| name)
+            .take_while(|name| is_beneath(name))
+            .cloned()
+            .collect();
+        for name in forgotten {
+            self.unwatched.remove(&name);
+        }
+    }
+
     fn remove_watch(&mut self, descriptor: i32) {
         self.folders.remove(&descriptor);
         // Fails if the directory is gone, and its watch with it.
@@ -231,8 +279,14 @@ impl FolderWatches {
     }
 
     fn degraded(&self) -> Option<Degraded> {
-        let unwatched: usize = self.unwatched.values().sum();
-        (unwatched > 0).then(|| Degraded { needed: self.folders.len() + unwatched, unwatched })
+        let count = |kind| self.unwatched.values().filter(|obstacle| **obstacle == kind).count();
+        let (unwatched, not_entered) = (count(Obstacle::NotWatched), count(Obstacle::NotEntered));
+        let example = self.unwatched.iter().find(|(_, kind)| **kind == Obstacle::NotEntered);
+        let example = example.and_then(|(name, _)| {
+            Some(self.watches.get(usize::from(name.watch))?.root.join(&name.path))
+        });
+        let needed = self.folders.len() + unwatched;
+        (!self.unwatched.is_empty()).then_some(Degraded { needed, unwatched, not_entered, example })
     }
 }
 
@@ -260,7 +314,7 @@ fn list(
         } else if let Some(report) = report.as_deref_mut()
             && !watch.excludes(&path, EntryKind::Other)
         {
-            report.add(watch.name(&path), FileEvent::Changed);
+            report.add(watch.name(&path), Writes::REPLACED);
         }
         ControlFlow::Continue(())
     });
@@ -268,6 +322,21 @@ fn list(
         && let Some(report) = report
     {
         report.rescan.insert(watch.index);
+    }
+}
+
+/// Returns what an event of a file says about its content. A file that is created by
+/// a link or by `mknod` has no writer, and raises no event that tells it from one
+/// that is opened to be written.
+fn writes(flags: ReadFlags) -> Writes {
+    if flags.contains(ReadFlags::CLOSE_WRITE) {
+        Writes::CLOSED
+    } else if flags.intersects(ReadFlags::CREATE | ReadFlags::MODIFY) {
+        Writes::OPEN
+    } else if flags.contains(ReadFlags::MOVED_TO) {
+        Writes::REPLACED
+    } else {
+        Writes::NONE
     }
 }
 

@@ -1,27 +1,35 @@
 //! The report of the watcher to the agent.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use crate::files::watch::{Name, WatchIndex};
-use crate::settling::FileEvent;
+use crate::files::writes::Writes;
 
 /// Everything that happened since the last report, one entry per file.
 #[derive(Debug, Default)]
 pub struct WatchEvents {
-    pub files: HashMap<Name, FileEvent>,
+    pub files: HashMap<Name, Writes>,
     /// Watches that need a scan because some of their events were missed.
     pub rescan: BTreeSet<WatchIndex>,
     /// True if the kernel's event queue overflowed.
     pub overflow: bool,
-    /// Set if a directory could not be watched.
-    pub degraded: Option<Degraded>,
+    /// Set if the directories that are not watched may have changed: to `None` if all
+    /// are watched now.
+    pub degraded: Option<Option<Degraded>>,
 }
 
-/// Number of directories that inotify cannot watch. They are scanned more often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Directories that are not watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degraded {
     pub needed: usize,
+    /// Number of directories that inotify cannot watch. They are scanned more often.
     pub unwatched: usize,
+    /// Number of directories that the agent may not enter. An event reports the
+    /// change of permissions that lets it in.
+    pub not_entered: usize,
+    /// One of them.
+    pub example: Option<PathBuf>,
 }
 
 /// Maximum number of files in one report. Watches of further files are scanned
@@ -33,15 +41,11 @@ impl WatchEvents {
         self.files.is_empty() && self.rescan.is_empty() && !self.overflow && self.degraded.is_none()
     }
 
-    /// Adds an event. `Closed` replaces `Changed`, and not the other way round.
-    pub(super) fn add(&mut self, name: Name, event: FileEvent) {
+    pub(super) fn add(&mut self, name: Name, event: Writes) {
         if self.files.len() >= FILES_MAX && !self.files.contains_key(&name) {
             self.rescan.insert(name.watch);
             return;
         }
-        let recorded = self.files.entry(name).or_insert(event);
-        if event == FileEvent::Closed {
-            *recorded = event;
-        }
+        self.files.entry(name).or_default().add(event);
     }
 }

@@ -20,7 +20,7 @@ async fn get_downloads_a_file_byte_for_byte() {
 
     let target = host.dir.path().join("target");
     fs::write(&target, "content from before").unwrap();
-    let to_file = run(&host, &["get", remote, "-o", target.to_str().unwrap()]).await;
+    let to_file = run(&host, &["get", remote, "-o", target.to_str().unwrap(), "--overwrite"]).await;
     let to_stdout = run(&host, &["get", remote, "--output", "-"]).await;
     let by_name = run(&host, &["get", remote]).await;
 

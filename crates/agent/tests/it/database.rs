@@ -51,6 +51,31 @@ async fn a_database_of_an_older_agent_keeps_its_rows_and_gets_the_new_schema() {
 }
 
 #[tokio::test]
+async fn a_row_of_an_older_agent_is_protected_once_the_gateway_confirms_it() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.write("known", "known");
+    host.scan().await;
+    let version = host.stored("known").await.unwrap().version_id;
+    fs::remove_dir_all(host.dir.path().join("state")).unwrap();
+    host.edit("upload_existing: true", "upload_existing: false");
+    host.write("never seen", "x");
+    let local = host.up.join("known").display().to_string();
+    let row = format!(
+        "INSERT INTO files (local_path, remote_path, file_size, mtime, uploaded_at) \
+         VALUES ('{local}', 'uploads/known', 5, 1700000000, 1700000001)"
+    );
+    sql(&host, &[OLD, &row]).await;
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(host.stored("known").await.unwrap().version_id, version, "it was sent again");
+    let total = host.status().await.total;
+    assert_eq!((total.protected.files, total.baseline.files), (1, 1));
+}
+
+#[tokio::test]
 async fn the_columns_of_older_agents_keep_their_meaning() {
     let world = World::start().await;
     let host = Host::new(&world.url());
@@ -151,7 +176,9 @@ impl Host {
         let message = refusal(self).await;
         assert!(message.contains("is damaged"), "{message}");
         assert!(
-            message.contains("set scan.upload_existing: true, move the file away"),
+            message.contains(
+                "move the file away, with its -wal and -shm if they exist, and start again"
+            ),
             "{message}"
         );
         assert!(fs::read(&database).expect("a file") == content, "the database changed");

@@ -141,29 +141,6 @@ async fn after_the_database_is_lost_no_file_is_stored_twice_with_upload_existing
 }
 
 #[tokio::test]
-async fn after_the_database_is_lost_files_are_baseline_without_upload_existing() {
-    let world = World::start().await;
-    let mut host = Host::new(&world.url());
-    host.write("stored", "text");
-    host.scan().await;
-    host.write("not stored", "text");
-    host.edit("upload_existing: true", "upload_existing: false");
-    fs::remove_dir_all(host.dir.path().join("state")).unwrap();
-
-    let summary = host.scan().await;
-
-    assert_eq!(summary.uploaded, 0, "{summary}");
-    let total = host.status().await.total;
-    assert_eq!((total.baseline.files, total.protected.files), (2, 0));
-    assert_eq!(host.stored("not stored").await, None);
-
-    host.edit("upload_existing: false", "upload_existing: true");
-    assert!(host.scan().await.is_clean());
-    assert_eq!(host.status().await.total.protected.files, 2);
-    assert_eq!(host.content("not stored").await, b"text");
-}
-
-#[tokio::test]
 async fn a_file_over_a_limit_is_a_problem_and_the_others_are_stored() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());

@@ -33,6 +33,8 @@ pub struct World {
     tls: Option<TlsFiles>,
     gateway: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     root: TempDir,
+    /// Settings of the client, as in `server.yaml`.
+    client: String,
 }
 
 impl World {
@@ -46,7 +48,8 @@ impl World {
         s3.create_bucket("backups", Versioning::Enabled).await.expect("a new bucket");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let mut world = World { s3, address, tls, gateway: None, root };
+        let client = "max_file_size_mb: 30".to_owned();
+        let mut world = World { s3, address, tls, gateway: None, root, client };
         world.serve(listener).await;
         world
     }
@@ -59,29 +62,50 @@ impl World {
         drop(task.await);
     }
 
+    /// Starts the gateway again with other settings of the client.
+    pub async fn restart_with(&mut self, client: &str) {
+        self.gateway_down().await;
+        self.set_client(client);
+        self.gateway_up().await;
+    }
+
+    /// Changes the settings of the client for the next start of the gateway.
+    pub fn set_client(&mut self, client: &str) {
+        self.client = client.to_owned();
+    }
+
     /// Starts the gateway again under its old address.
     pub async fn gateway_up(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("its old port");
         self.serve(listener).await;
     }
 
+    /// Returns the path of the gateway's database.
+    pub fn database(&self) -> PathBuf {
+        self.root.path().join("gateway.db")
+    }
+
+    /// Delays each call of S3.
+    pub fn slow(&self, latency: Duration) {
+        self.s3.faults().set_latency(latency);
+    }
+
     async fn serve(&mut self, listener: TcpListener) {
-        let text = self.server_yaml();
+        let (stop, stopped) = oneshot::channel();
+        let (text, tls) = (self.server_yaml(), self.tls.clone());
         let config = s3up_server::Config::parse(Path::new("server.yaml"), &text, &|_| None)
             .unwrap_or_else(|err| panic!("{err}"));
         let gateway = Gateway::start(config).await.expect("a gateway");
-        let (stop, stopped) = oneshot::channel();
-        let tls = self.tls.clone();
-        let task = tokio::spawn(async move {
-            let grace = s3up_server::SHUTDOWN_GRACE;
-            let options = ServeOptions { listener, tls, connections_max: 100, grace };
-            let stopped = async { drop(stopped.await) };
-            serve(options, gateway, stopped).await.expect("a server that ends well");
-        });
+        let stopped = async { drop(stopped.await) };
+        let task = tokio::spawn(serve_started(gateway, listener, tls, stopped));
         self.gateway = Some((stop, task));
     }
 
-    fn server_yaml(&self) -> String {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn server_yaml(&self) -> String {
         format!(
             r#"
 server: {{ host: "127.0.0.1", port: 0 }}
@@ -93,10 +117,11 @@ s3:
   secret_access_key: "devstore-secret"
 database: {{ path: {:?} }}
 clients:
-  - {{ name: "webapp", api_key: "{KEY}", max_file_size_mb: 30 }}
+  - {{ name: "webapp", api_key: "{KEY}", {} }}
 "#,
             self.s3.endpoint(),
             self.root.path().join("gateway.db"),
+            self.client,
         )
     }
 
@@ -106,10 +131,35 @@ clients:
     }
 }
 
+/// Serves a gateway until `stopped`.
+pub async fn serve_gateway(
+    yaml: &str,
+    listener: TcpListener,
+    tls: Option<TlsFiles>,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) {
+    let config = s3up_server::Config::parse(Path::new("server.yaml"), yaml, &|_| None)
+        .unwrap_or_else(|err| panic!("{err}"));
+    let gateway = Gateway::start(config).await.expect("a gateway");
+    serve_started(gateway, listener, tls, stopped).await;
+}
+
+async fn serve_started(
+    gateway: Gateway,
+    listener: TcpListener,
+    tls: Option<TlsFiles>,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) {
+    let grace = s3up_server::SHUTDOWN_GRACE;
+    let options = ServeOptions { listener, tls, connections_max: 100, grace };
+    serve(options, gateway, stopped).await.expect("a server that ends well");
+}
+
 /// A host with one watched folder, `up/`, mapped to `uploads/`.
 pub struct Host {
     pub dir: TempDir,
     pub up: PathBuf,
+    prefix: String,
     yaml: String,
 }
 
@@ -132,7 +182,27 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
             dir.path().join("state/client.db").display(),
             up.display()
         );
-        Host { dir, up, yaml }
+        Host { dir, up, prefix: "uploads".to_owned(), yaml }
+    }
+
+    /// A host whose watched directory is `up/` in `place`. Each `name` has remote
+    /// paths of its own.
+    pub fn on(url: &str, place: &Path, name: &str) -> Host {
+        let mut host = Host::new(url);
+        let up = place.join("up");
+        std::fs::create_dir_all(&up).expect("a new folder");
+        host.edit(&host.up.display().to_string(), &up.display().to_string());
+        let prefix: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        host.edit("remote_prefix: \"uploads/\"", &format!("remote_prefix: \"{prefix}/\""));
+        (host.up, host.prefix) = (up, prefix);
+        host
+    }
+
+    /// The same host with another way to the gateway.
+    pub fn at(host: &Host, url: &str) -> Host {
+        let mut other = Host::new(url);
+        other.prefix.clone_from(&host.prefix);
+        other
     }
 
     /// Replaces a part of the configuration.
@@ -162,18 +232,41 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     pub async fn start(&self) -> Running {
         let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(daemon::run(agent, stopped));
+        let task = tokio::spawn(async move { daemon::run(agent, stopped).await.summary });
         Running { stop, task }
+    }
+
+    /// Starts an agent, and waits until its first scan is complete and it watches.
+    pub async fn started(&self) -> Running {
+        let agent = self.start().await;
+        until("the first scan is complete", async || {
+            self.status().await.watches[0].last_scan_at.is_some()
+        })
+        .await;
+        self.write("marker", "marker");
+        self.until_stored("marker", "marker").await;
+        agent
     }
 
     /// Runs one pass, as `s3up scan` does.
     pub async fn scan(&self) -> Summary {
         let agent = Agent::start(self.config()).await.unwrap_or_else(|err| panic!("{err}"));
-        daemon::scan_once(agent, std::future::pending::<()>()).await
+        daemon::scan_once(agent, std::future::pending::<()>()).await.summary
     }
 
     pub async fn status(&self) -> Status {
         status(&self.config()).await.unwrap_or_else(|err| panic!("{err}"))
+    }
+
+    /// True if the first scan is complete.
+    pub async fn scanned_once(&self) -> bool {
+        let scanned = |status: Status| status.watches.iter().all(|it| it.last_scan_at.is_some());
+        self.try_status().await.is_some_and(scanned)
+    }
+
+    /// Returns the status; `None` while the agent has not created its database.
+    pub async fn try_status(&self) -> Option<Status> {
+        status(&self.config()).await.ok()
     }
 
     pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
@@ -185,19 +278,25 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     /// Asks the gateway for a file of the watch.
     pub async fn stored(&self, path: impl AsRef<Path>) -> Option<StoredFile> {
         let client = GatewayClient::new(&self.config().server).expect("a client");
-        let answer = client.exists(&remote(path.as_ref())).await;
+        let answer = client.exists(&self.remote(path.as_ref())).await;
         answer.unwrap_or_else(|err| panic!("{err}")).file
     }
 
     /// Downloads a file of the watch.
     pub async fn content(&self, path: impl AsRef<Path>) -> Vec<u8> {
         let client = GatewayClient::new(&self.config().server).expect("a client");
-        let mut download = client.download(&remote(path.as_ref())).await.expect("a stored file");
+        let mut download =
+            client.download(&self.remote(path.as_ref())).await.expect("a stored file");
         let mut content = Vec::new();
         while let Some(chunk) = download.next().await.expect("the rest of the file") {
             content.extend_from_slice(&chunk);
         }
         content
+    }
+
+    fn remote(&self, path: &Path) -> RemotePath {
+        let text = format!("{}/{}", self.prefix, escape::encode(path.as_os_str().as_bytes()));
+        RemotePath::parse(&text).expect("a remote path")
     }
 
     pub async fn until_stored(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
@@ -236,11 +335,6 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         assert!(start.elapsed() < DEADLINE, "timed out while waiting until {what}");
         tokio::time::sleep(CHECK_EVERY).await;
     }
-}
-
-pub fn remote(path: &Path) -> RemotePath {
-    let text = format!("uploads/{}", escape::encode(path.as_os_str().as_bytes()));
-    RemotePath::parse(&text).expect("a remote path")
 }
 
 /// Returns pseudo-random bytes, so that a shifted or swapped part is noticed.

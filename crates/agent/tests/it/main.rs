@@ -1,14 +1,30 @@
 //! The agent with real files, real inotify, real SQLite, and a real gateway on an
 //! embedded S3 server.
 
+mod account;
 mod baseline;
 mod commands;
 mod database;
+mod disk_full;
 mod files;
+mod filesystems;
 mod fixture;
+mod get;
 mod help;
+mod hot_files;
+mod lost_database;
+mod mounts;
 mod outages;
 mod outputs;
 mod process;
+mod proxy;
+mod refusals;
+mod reload;
+mod reports;
+mod scanning;
+mod status;
+mod storm;
+mod tls;
 mod transport;
+mod versions;
 mod watching;

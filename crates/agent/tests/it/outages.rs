@@ -149,3 +149,30 @@ async fn an_agent_that_is_killed_repeatedly_stores_every_file() {
         assert!(host.content(format!("{round}/big")).await == noise(9 * MIB + round));
     }
 }
+
+#[tokio::test]
+async fn a_low_limit_of_open_files_is_raised_or_reported_and_no_file_is_at_fault() {
+    let world = World::start().await;
+    // soft:hard, and whether the limit stays low
+    for (limit, is_low) in [("--nofile=24:4096", false), ("--nofile=64:64", true)] {
+        let host = Host::new(&world.url());
+        for n in 0..200 {
+            host.write(format!("{limit}/{n}"), format!("{limit} {n}"));
+        }
+        let mut prlimit = std::process::Command::new("prlimit");
+        prlimit.arg(limit);
+
+        let mut agent = Process::start_through(&host, prlimit, &["run"]);
+        until("it has scanned", async || agent.log().contains("event=scan_done")).await;
+        until("all are protected", async || {
+            let total = host.status().await.total;
+            assert_eq!(total.problems.files, 0, "{limit}: {}", agent.log());
+            total.protected.files == 200
+        })
+        .await;
+
+        assert_eq!(agent.log().contains("event=open_files_limited"), is_low, "{limit}");
+        agent.terminate();
+        assert_eq!(agent.wait().await, Some(0));
+    }
+}

@@ -1,5 +1,6 @@
 //! The program `s3up` as a process.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,9 +16,35 @@ pub struct Process {
     log: std::path::PathBuf,
 }
 
+/// Exit code and output of a program that has ended.
+#[derive(Debug)]
+pub struct Output {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
 impl Process {
+    /// Runs the program to its end.
+    pub async fn output(host: &Host, arguments: &[&str]) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.arg("--config").arg(host.config_file()).args(arguments).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        let output = output.expect("a thread").expect("a program that runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        Output { code: output.status.code(), stdout, stderr }
+    }
+
     pub fn start(host: &Host, arguments: &[&str]) -> Process {
         Process::spawn(host, Command::new(PROGRAM), arguments)
+    }
+
+    /// Starts the program with its standard output in a file.
+    pub fn start_to(host: &Host, output: &Path, arguments: &[&str]) -> Process {
+        let mut command = Command::new(PROGRAM);
+        command.stdout(std::fs::File::create(output).expect("an output file"));
+        Process::spawn_command(host, command, arguments)
     }
 
     /// Starts the program through `command`, to which it is added as an argument.
@@ -27,13 +54,17 @@ impl Process {
     }
 
     fn spawn(host: &Host, mut command: Command, arguments: &[&str]) -> Process {
+        command.stdout(Stdio::null());
+        Process::spawn_command(host, command, arguments)
+    }
+
+    fn spawn_command(host: &Host, mut command: Command, arguments: &[&str]) -> Process {
         let log = host.dir.path().join("log");
         let child = command
             .arg("--config")
             .arg(host.config_file())
             .args(["--log-format", "logfmt"])
             .args(arguments)
-            .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).expect("a log file"))
             .spawn()
             .expect("a started program");
@@ -45,8 +76,15 @@ impl Process {
     }
 
     pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("a living process");
+        self.send(Signal::TERM);
+    }
+
+    pub fn hang_up(&self) {
+        self.send(Signal::HUP);
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a living process");
     }
 
     pub fn kill(&mut self) {

@@ -13,7 +13,7 @@ use s3up::gateway::client::GatewayClient;
 use s3up::gateway::error::GatewayError;
 use s3up::states::decide::{FilePolicy, RetryProblems, UploadExisting};
 use s3up::states::problem::ProblemKind;
-use s3up::uploading::outcome::Outcome;
+use s3up::uploading::outcome::{Outcome, SkippedAs};
 use s3up::uploading::task::{UploadMode, UploadTask};
 use s3up::uploading::upload::Uploader;
 use s3up_core::{Code, RemotePath, Sha256Digest};
@@ -99,7 +99,10 @@ async fn a_version_other_than_the_one_that_settled_is_not_sent() {
     let gone = uploader.upload(&task).await;
 
     assert!(matches!(changed, Outcome::Changed), "{changed:?}");
-    assert!(matches!(replaced, Outcome::Skipped(None)), "{replaced:?}");
+    assert!(
+        matches!(replaced, Outcome::Skipped { as_state: SkippedAs::Excluded, change: None }),
+        "{replaced:?}"
+    );
     assert!(matches!(gone, Outcome::Gone), "{gone:?}");
     assert!(!server.was_asked(), "something was sent");
 }
@@ -249,8 +252,10 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
     let task = UploadTask {
         watch: agent.watches[0].clone(),
         path: Arc::from(Path::new("file")),
+        writes: s3up::files::writes::Writes::CLOSED,
         identity: Identity::of(&rustix::fs::stat(host.up.join("file")).expect("a file")),
         policy: FilePolicy {
+            confirm_before_ns: None,
             upload_existing: UploadExisting::Yes,
             bytes_max: None,
             config: String::new(),
@@ -258,8 +263,10 @@ async fn upload_task(server: &Server, content: &[u8]) -> (Uploader, UploadTask, 
         },
         mode: UploadMode::Settled,
         failures: 0,
+        root: None,
     };
-    (Uploader { gateway: agent.gateway, reader: agent.database.reader }, task, host)
+    let spool = agent.config.spool;
+    (Uploader { gateway: agent.gateway, reader: agent.database.reader, spool }, task, host)
 }
 
 struct Server(TcpListener);
@@ -343,4 +350,21 @@ fn certificate(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
     fs::write(&cert, made.cert.pem()).expect("a written file");
     fs::write(&key, made.signing_key.serialize_pem()).expect("a written file");
     (cert, key)
+}
+
+#[tokio::test]
+async fn an_upload_says_whether_the_writer_had_the_file_open() {
+    use s3up::files::writes::Writes;
+    let server = Server::start().await;
+    for (writes, hot) in [(Writes::CLOSED, false), (Writes::REPLACED, false), (Writes::OPEN, true)]
+    {
+        let (uploader, task, _host) = upload_task(&server, b"content").await;
+        let task = UploadTask { writes, ..task };
+        let upload = tokio::spawn(async move { uploader.upload(&task).await });
+
+        let head = server.accept().await.head().await.to_lowercase();
+
+        assert_eq!(head.contains("\r\nx-hot: true\r\n"), hot, "{writes:?}: {head}");
+        upload.abort();
+    }
 }

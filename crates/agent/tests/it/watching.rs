@@ -11,7 +11,7 @@ use crate::process::Process;
 async fn files_in_folders_created_in_a_tight_loop_are_all_stored() {
     let world = World::start().await;
     let host = Host::new(&world.url());
-    let agent = started(&host).await;
+    let agent = host.started().await;
 
     for n in 0..200 {
         host.write(format!("{n}/b/c/file"), format!("content {n}"));
@@ -33,7 +33,7 @@ async fn a_folder_that_is_moved_in_is_uploaded_with_everything_below_it() {
     fs::create_dir_all(outside.join("a/b")).unwrap();
     fs::write(outside.join("top"), "top").unwrap();
     fs::write(outside.join("a/b/deep"), "deep").unwrap();
-    let agent = started(&host).await;
+    let agent = host.started().await;
 
     fs::rename(&outside, host.up.join("inside")).unwrap();
 
@@ -50,7 +50,7 @@ async fn a_renamed_folder_is_watched_and_one_that_is_moved_out_is_not() {
     let host = Host::new(&world.url());
     host.write("old/sub/file", "1");
     host.write("leaves/sub/file", "2");
-    let agent = started(&host).await;
+    let agent = host.started().await;
     settled(&host, 3).await;
 
     fs::rename(host.up.join("old"), host.up.join("new")).unwrap();
@@ -73,7 +73,7 @@ async fn a_temporary_file_renamed_over_the_target_is_uploaded_under_its_final_na
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("target", "before");
-    let agent = started(&host).await;
+    let agent = host.started().await;
     host.until_stored("target", "before").await;
 
     host.write("target.part", "after");
@@ -89,7 +89,7 @@ async fn a_file_that_grows_for_long_is_uploaded_once_it_settles() {
     use std::io::Write;
     let world = World::start().await;
     let host = Host::new(&world.url());
-    let agent = started(&host).await;
+    let agent = host.started().await;
     let mut file = fs::File::create(host.up.join("growing")).unwrap();
     let mut content = Vec::new();
 
@@ -111,7 +111,7 @@ async fn deleted_files_are_not_counted_and_stay_in_s3() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("gone", "content");
-    let agent = started(&host).await;
+    let agent = host.started().await;
     host.until_stored("gone", "content").await;
     settled(&host, 2).await;
 
@@ -128,7 +128,7 @@ async fn a_root_that_is_removed_and_created_again_is_watched_again() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "before");
-    let agent = started(&host).await;
+    let agent = host.started().await;
     settled(&host, 2).await;
 
     fs::rename(&host.up, host.dir.path().join("away")).unwrap();
@@ -195,7 +195,7 @@ async fn files_whose_events_the_kernel_dropped_are_found_by_a_scan() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     host.add("exclude: [\"*.tmp\"]\n");
-    let agent = started(&host).await;
+    let agent = host.started().await;
 
     // Nothing in this process reads events until the loop is over, and no two in a
     // row are the same. The kernel queues 16,384 of them.
@@ -241,18 +241,6 @@ async fn with_too_few_inotify_watches_all_files_are_stored_and_the_log_names_the
     assert_eq!(agent.wait().await, Some(0));
 }
 
-/// Starts an agent, and waits until its first scan is complete and it watches.
-async fn started(host: &Host) -> crate::fixture::Running {
-    let agent = host.start().await;
-    until("the first scan is complete", async || {
-        host.status().await.watches[0].last_scan_at.is_some()
-    })
-    .await;
-    host.write("marker", "marker");
-    host.until_stored("marker", "marker").await;
-    agent
-}
-
 /// Waits until `files` files are protected and no other file is on disk.
 async fn settled(host: &Host, files: u64) -> s3up::status::Status {
     until(&format!("{files} files are protected"), async || {
@@ -261,4 +249,91 @@ async fn settled(host: &Host, files: u64) -> s3up::status::Status {
     })
     .await;
     host.status().await
+}
+
+#[tokio::test]
+async fn a_folder_that_may_be_entered_a_moment_later_is_watched_from_then_on() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    if !s3up_testkit::root_or_skip() {
+        return;
+    }
+    // Root without these capabilities obeys permissions.
+    let mut setpriv = Command::new("setpriv");
+    setpriv.arg("--bounding-set=-dac_override,-dac_read_search");
+    let mut agent = Process::start_through(&host, setpriv, &["run"]);
+    until("the first scan is complete", async || agent.log().contains("event=scan_done")).await;
+
+    let folder = host.up.join("private");
+    let aside = host.dir.path().join("aside");
+    fs::create_dir(&aside).unwrap();
+    fs::set_permissions(&aside, fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(&aside, Some(65534), Some(65534)).unwrap();
+    fs::rename(&aside, &folder).unwrap();
+    fs::write(folder.join("file"), "content").unwrap();
+    until("it is reported", async || {
+        let watcher = host.status().await.watcher.unwrap_or_default();
+        watcher.contains("1 directories cannot be entered") && watcher.contains("private")
+    })
+    .await;
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+
+    host.until_stored("private/file", "content").await;
+    fs::write(folder.join("later"), "later").unwrap();
+    host.until_stored("private/later", "later").await;
+    until("it is not reported any more", async || {
+        host.status().await.watcher.as_deref() == Some("ok")
+    })
+    .await;
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_file_with_an_open_writer_is_not_stored_while_it_pauses() {
+    use std::io::Write;
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.edit("debounce_seconds: 0.2", "debounce_seconds: 1");
+    let agent = host.started().await;
+    let mut file = fs::File::create(host.up.join("export")).unwrap();
+    let mut placeholder = fs::File::create(host.up.join("placeholder")).unwrap();
+    for line in 0..3 {
+        writeln!(file, "line {line}").unwrap();
+        // Longer than the debounce time, and shorter than the quiet of an open writer.
+        let start = s3up_testkit::CLOCK.start();
+        while start.elapsed() < std::time::Duration::from_millis(1500) {
+            assert_eq!(host.stored("export").await, None, "after line {line}");
+            assert_eq!(host.stored("placeholder").await, None, "after line {line}");
+        }
+    }
+    writeln!(placeholder, "content").unwrap();
+    drop((file, placeholder));
+
+    host.until_stored("export", "line 0\nline 1\nline 2\n").await;
+    host.until_stored("placeholder", "content\n").await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn writes_through_a_descriptor_after_its_file_got_a_name_are_found() {
+    use std::io::Write;
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let agent = host.started().await;
+    let name = host.up.join("temporary");
+    let mut file = fs::File::create(&name).unwrap();
+    file.write_all(b"first").unwrap();
+    fs::hard_link(&name, host.up.join("final")).unwrap();
+    fs::remove_file(&name).unwrap();
+    host.until_stored("final", "first").await;
+    host.until_nothing_is_pending().await;
+
+    // No event names this file any more.
+    file.write_all(b" and second").unwrap();
+    drop(file);
+
+    host.until_stored("final", "first and second").await;
+    agent.stop().await;
 }

@@ -17,6 +17,9 @@ impl fmt::Display for Summary {
         for (path, reason) in &self.not_uploaded {
             writeln!(f, "not uploaded: {path}: {reason}")?;
         }
+        if self.ended.gone > 0 {
+            writeln!(f, "gone during the scan: {}", Count(self.ended.gone, "file"))?;
+        }
         writeln!(
             f,
             "{} uploaded ({}), {}, {} pending",

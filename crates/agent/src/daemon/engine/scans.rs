@@ -5,12 +5,17 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
-use super::state::{Engine, Mode, TaskResult};
+use super::state::{Engine, Mode, TaskResult, is_undecided};
+use crate::clock;
 use crate::daemon::log_events;
 use crate::daemon::random::random;
-use crate::daemon::scan_job::{ScanJob, ScanResult};
+use crate::daemon::scan_job::{ScanJob, ScanResult, WatchToScan};
 use crate::daemon::stat_files;
-use crate::states::decide::UploadExisting;
+use crate::files::confined_fs::RootId;
+use crate::files::watch::WatchIndex;
+use crate::states::existing_files::WatchState;
+use crate::states::origin::Origin;
+use crate::uploading::retry::RetryHint;
 use crate::watching::Degraded;
 
 /// Interval at which each root is checked: it may have been replaced or mounted over.
@@ -32,9 +37,11 @@ impl Engine {
         }
         let Some(parts) = &self.parts else { return };
         let wanted = std::mem::take(&mut self.scans.wanted);
-        let watches = wanted.into_iter().filter_map(|index| self.watch(index));
         let job = ScanJob {
-            watches: watches.map(|watch| (watch.clone(), self.policy(watch.index))).collect(),
+            watches: wanted.into_iter().filter_map(|index| self.to_scan(index)).collect(),
+            upload_existing: self.options.upload_existing,
+            origin_tries: self.scans.origin_tries,
+            gateway: parts.gateway.clone(),
             watcher: match &self.mode {
                 Mode::Daemon { watcher } => watcher.clone(),
                 Mode::Once => None,
@@ -56,7 +63,7 @@ impl Engine {
         let mut degraded = None;
         for result in results {
             // Each result covers all watches, and the last one is the newest.
-            degraded = result.degraded;
+            degraded.clone_from(&result.degraded);
             self.scanned_one(result);
         }
         if matches!(&self.mode, Mode::Daemon { watcher: Some(_) }) {
@@ -64,28 +71,73 @@ impl Engine {
         }
         self.scans.earliest = now + self.scans.last_took;
         self.scans.next_at = now + self.until_next_scan();
+        self.note_activity();
+        self.ask_origins_again(now);
+    }
+
+    fn to_scan(&self, index: WatchIndex) -> Option<WatchToScan> {
+        let state = self.states.get(usize::from(index))?.clone();
+        Some(WatchToScan { watch: self.watch(index)?, policy: self.policy(index), state })
+    }
+
+    /// Takes the decision of a scan whether the database of its watch was lost.
+    pub(super) fn origin_decided(&mut self, watch: WatchIndex, origin: Option<Origin>) {
+        if origin.is_some()
+            && let Some(state) = self.states.get_mut(usize::from(watch))
+        {
+            state.origin = origin;
+            let undecided = |state: &WatchState| is_undecided(&self.options, state);
+            self.scans.undecided = self.states.iter().any(undecided);
+        }
+    }
+
+    /// Scans the watches again of which it is not known whether their database was lost.
+    fn ask_origins_again(&mut self, now: Instant) {
+        let states = self.watches.iter().zip(&self.states);
+        let open: Vec<_> = states
+            .filter(|(_, state)| is_undecided(&self.options, state))
+            .map(|(watch, _)| watch.index)
+            .collect();
+        self.scans.undecided = !open.is_empty();
+        self.scanned.send_replace(open.is_empty());
+        if open.is_empty() || matches!(self.mode, Mode::Once) {
+            self.scans.origin_tries = 0;
+            return;
+        }
+        self.scans.origin_tries = self.scans.origin_tries.saturating_add(1);
+        let hint = RetryHint::default();
+        let delay = self.options.retry.delay(self.scans.origin_tries, hint, random());
+        self.scans.earliest = now + delay.max(self.scans.last_took);
+        self.scans.wanted.extend(open);
+    }
+
+    /// True while uploads wait for the gateway's answer about existing files: an upload that was
+    /// not recorded yet would look like one from before the database was lost.
+    pub(super) fn waits_for_origin(&self) -> bool {
+        self.scans.undecided && matches!(self.mode, Mode::Daemon { .. })
     }
 
     fn scanned_one(&mut self, result: ScanResult) {
         let Some(watch) = self.watch(result.watch) else { return };
         log_events::scanned(&watch, &result);
         if result.complete
-            && let Some(existing) = self.existing.get_mut(usize::from(result.watch))
-            && matches!(existing, UploadExisting::NotBefore { .. })
+            && let Some(state) = self.states.get_mut(usize::from(result.watch))
         {
-            *existing = UploadExisting::BaselineIsComplete;
+            state.first_scan_at.get_or_insert(clock::wall_seconds());
         }
         if matches!(self.mode, Mode::Once) {
             self.summary.protected += result.report.counts.protected.files;
             self.summary.problems += result.report.counts.problems.files;
-            self.summary.failed.extend(result.report.problems);
+            let problems = result.report.problems.into_iter();
+            self.summary.failed.extend(problems.map(|it| (it.local_path, it.reason)));
             self.summary.scan_errors.extend(result.report.error);
         }
     }
 
     fn until_next_scan(&self) -> Duration {
         let no_watcher = matches!(self.mode, Mode::Daemon { watcher: None });
-        if no_watcher || self.scans.degraded.is_some() {
+        let unwatched = self.scans.degraded.as_ref().is_some_and(|degraded| degraded.unwatched > 0);
+        if no_watcher || unwatched {
             // Scans take at most a tenth of the time, unless `scan_every` is shorter.
             let pause = DEGRADED_EVERY.max(self.scans.last_took * 10);
             return pause.min(self.options.scan_every);
@@ -95,7 +147,7 @@ impl Engine {
 
     /// Records whether all directories are watched, and logs a change once.
     pub(super) fn set_degraded(&mut self, degraded: Option<Degraded>) {
-        match (self.scans.degraded, degraded) {
+        match (&self.scans.degraded, &degraded) {
             (None, None) => {}
             (Some(_), None) => {
                 log_events::watch_restored();
@@ -127,7 +179,7 @@ impl Engine {
             .spawn(async move { TaskResult::RootsChecked(stat_files::root_ids(watches).await) });
     }
 
-    pub(super) fn roots_checked(&mut self, roots: Vec<Option<(u64, u64)>>) {
+    pub(super) fn roots_checked(&mut self, roots: Vec<Option<RootId>>) {
         self.scans.checking_roots = false;
         let before = self.scans.roots.replace(roots.clone()).unwrap_or_else(|| roots.clone());
         for ((watch, before), now) in self.watches.iter().zip(before).zip(roots) {

@@ -6,26 +6,37 @@ use super::state::{Engine, Mode, TaskResult};
 use crate::daemon::log_events;
 use crate::daemon::scan_job::FoundFiles;
 use crate::daemon::stat_files::{self, FileStatus};
+use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
+use crate::files::writes::Writes;
 use crate::settling::{Now, Verdict};
 use crate::states::problem::ProblemKind;
-use crate::uploading::queue::Job;
+use crate::uploading::queue::{Failures, Job};
+use crate::uploading::task::UploadMode;
 
 /// Maximum number of files checked by one task.
 const CHECK_FILES_MAX: usize = 512;
+const NOT_READABLE: &str = "the file, or the watched directory as it was scanned, cannot be read";
 
 impl Engine {
     /// Takes pending files that a scan found.
     pub(in crate::daemon) fn files_found(&mut self, files: FoundFiles, now: Now) {
+        let FoundFiles { watch, root, origin, files } = files;
+        if let Some(scanned) = self.scanned_roots.get_mut(usize::from(watch)) {
+            *scanned = root.or(*scanned);
+        }
+        self.origin_decided(watch, origin);
+        self.summary.found += files.len() as u64;
         if self.gave_up {
             self.summary.pending += files.len() as u64;
+            self.summary.ended.pending += files.len() as u64;
             return;
         }
         for (name, identity) in files {
-            if self.wheel.add_found(name.clone(), identity, now) == Verdict::Settled {
-                self.queue.push(job(name, identity));
+            if let Verdict::Settled(writes) = self.wheel.add_found(name.clone(), identity, now) {
+                self.push_settled(name, identity, writes, now);
             }
         }
     }
@@ -39,9 +50,9 @@ impl Engine {
             return;
         }
         self.checking_files = true;
-        let watches = self.watches.clone();
+        let (watches, roots) = (self.watches.clone(), self.scanned_roots.clone());
         self.tasks.spawn(async move {
-            TaskResult::FilesChecked(stat_files::stat_files(watches, due).await)
+            TaskResult::FilesChecked(stat_files::stat_files(watches, roots, due).await)
         });
     }
 
@@ -50,21 +61,46 @@ impl Engine {
         for (name, status) in checked {
             match status {
                 FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
-                    Verdict::Settled => self.queue.push(job(name, identity)),
+                    Verdict::Settled(writes) => {
+                        self.plan_later_looks(&name, writes, now.instant);
+                        self.push_settled(name, identity, writes, now);
+                    }
                     Verdict::Waiting => {}
                     Verdict::NeverSettled => self.never_settled(name, identity, now),
-                    Verdict::Hot => {
+                    Verdict::Hot(writes) => {
                         self.never_settled(name.clone(), identity, now);
-                        self.queue.push(Job { hot: true, ..job(name, identity) });
+                        let mode = UploadMode::Hot;
+                        let failures = Failures::default();
+                        self.queue.push(Job { key: name, identity, writes, mode, failures });
                     }
                 },
                 FileStatus::Gone => {
                     self.wheel.forget(&name);
+                    self.summary.ended(Ending::Gone);
                     let local_path = self.local_path(&name);
                     self.change(Change::Forget { local_path });
                 }
-                FileStatus::NotRegular | FileStatus::Unknown => self.wheel.forget(&name),
+                FileStatus::NotRegular => {
+                    self.wheel.forget(&name);
+                    self.summary.ended(Ending::Excluded);
+                }
+                FileStatus::Unknown => {
+                    self.wheel.forget(&name);
+                    self.not_looked_at(&name, NOT_READABLE);
+                }
+                FileStatus::NotNow => {
+                    self.wheel.forget(&name);
+                    self.wheel.note_event(name, Writes::REPLACED, now.instant);
+                }
             }
+        }
+    }
+
+    /// Counts a file of `s3up scan` that could not be looked at. The daemon scans again.
+    pub(super) fn not_looked_at(&mut self, name: &Name, reason: &str) {
+        if matches!(self.mode, Mode::Once) {
+            let local_path = self.local_path(name);
+            self.summary.add_not_uploaded(local_path, reason);
         }
     }
 
@@ -73,14 +109,11 @@ impl Engine {
         log_events::never_settled(&local_path, identity.size);
         if matches!(self.mode, Mode::Once) {
             self.wheel.forget(&name);
+            self.summary.ended(Ending::Problem);
             self.note_failed(local_path.clone(), log_events::NEVER_SETTLED);
         }
         let kind = ProblemKind::NeverSettled;
         let change = self.problem(local_path, kind, log_events::NEVER_SETTLED, identity, now);
         self.change(change);
     }
-}
-
-fn job(key: Name, identity: Identity) -> Job<Name> {
-    Job { key, identity, hot: false, failures: 0 }
 }

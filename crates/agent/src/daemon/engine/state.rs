@@ -1,25 +1,33 @@
 //! The state of the engine, and the messages of its tasks.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::hot_files::HotFiles;
+use super::later_looks::LaterLooks;
 use crate::daemon::scan_job::{FoundFiles, ScanResult};
 use crate::daemon::stat_files::FileStatus;
-use crate::daemon::summary::Summary;
+use crate::daemon::summary::{Ending, Summary};
 use crate::database::Reader;
 use crate::database::recorder::WriteRequest;
+use crate::files::confined_fs::RootId;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
 use crate::settling::{Now, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
+use crate::states::existing_files::{WatchState, upload_existing};
+use crate::states::gateway_state::GatewayState;
 use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
+use crate::uploading::concurrency::Concurrency;
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::{Job, LaneLimits, Queue};
 use crate::uploading::retry::RetryPolicy;
+use crate::uploading::stable_copy::Spool;
 use crate::uploading::upload::Uploader;
 use crate::watching::{Degraded, WatcherHandle};
 
@@ -33,18 +41,21 @@ pub(in crate::daemon) enum Mode {
 #[derive(Debug)]
 pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) watches: Vec<Arc<Watch>>,
-    pub(in crate::daemon) existing: Vec<UploadExisting>,
+    /// State of each watch when the agent started.
+    pub(in crate::daemon) states: Vec<WatchState>,
     pub(in crate::daemon) gateway: GatewayClient,
     pub(in crate::daemon) reader: Reader,
     pub(in crate::daemon) requests: mpsc::Sender<WriteRequest>,
     pub(in crate::daemon) found: mpsc::Sender<FoundFiles>,
+    pub(in crate::daemon) changes: Arc<AtomicU64>,
+    pub(in crate::daemon) scanned: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 pub(in crate::daemon) enum TaskResult {
     Uploaded(Box<UploadResult>),
     FilesChecked(Vec<(Name, FileStatus)>),
-    RootsChecked(Vec<Option<(u64, u64)>>),
+    RootsChecked(Vec<Option<RootId>>),
     Scanned(Vec<ScanResult>),
 }
 
@@ -52,6 +63,8 @@ pub(in crate::daemon) enum TaskResult {
 pub(in crate::daemon) struct UploadResult {
     pub(super) job: Job<Name>,
     pub(super) permit: Permit,
+    /// Epoch of the concurrency limit when the upload started.
+    pub(super) epoch: u64,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
 }
@@ -63,7 +76,10 @@ pub(in crate::daemon) struct EngineOptions {
     pub(in crate::daemon) lanes: LaneLimits,
     pub(in crate::daemon) retry: RetryPolicy,
     pub(in crate::daemon) scan_every: Duration,
+    /// `scan.upload_existing`.
+    pub(in crate::daemon) upload_existing: bool,
     pub(in crate::daemon) file_bytes_max: Option<u64>,
+    pub(in crate::daemon) spool: Spool,
     /// Digest of the settings that decide whether the gateway accepts a file.
     pub(in crate::daemon) fingerprint: String,
 }
@@ -76,18 +92,33 @@ pub(in crate::daemon) struct Engine {
     /// `None` once the engine stops: scans end when their channels are dropped.
     pub(super) parts: Option<Parts>,
     pub(super) watches: Vec<Arc<Watch>>,
-    pub(super) existing: Vec<UploadExisting>,
+    pub(super) states: Vec<WatchState>,
     pub(super) uploader: Arc<Uploader>,
     pub(super) wheel: SettleWheel<Name>,
     pub(super) queue: Queue<Name>,
     pub(super) breaker: CircuitBreaker,
+    pub(super) concurrency: Concurrency,
+    /// True if a recorded problem may end when the gateway works or is configured otherwise.
+    pub(super) has_problems: bool,
     pub(super) requests: VecDeque<WriteRequest>,
     pub(super) scans: Scans,
+    pub(super) later_looks: LaterLooks,
+    pub(super) hot_files: HotFiles,
     pub(super) checking_files: bool,
     pub(super) unauthorized: bool,
+    /// State of the gateway, as it was last published.
+    pub(super) gateway: Option<GatewayState>,
     pub(super) gave_up: bool,
     pub(super) stopping: bool,
+    /// Grows with each change, so that the files are counted again.
+    pub(super) changes: Arc<AtomicU64>,
+    /// Becomes true once all watches were scanned.
+    pub(super) scanned: watch::Sender<bool>,
     pub(super) summary: Summary,
+    /// The end of each file whose change is being recorded; for `s3up scan`.
+    pub(super) endings: HashMap<Name, Ending>,
+    /// The root of each watch that its last scan opened.
+    pub(super) scanned_roots: Vec<Option<RootId>>,
 }
 
 /// The watches to scan next, and the times of scans.
@@ -101,10 +132,14 @@ pub(super) struct Scans {
     pub(super) next_at: Instant,
     pub(super) last_took: Duration,
     /// Device and inode of each root at the last check.
-    pub(super) roots: Option<Vec<Option<(u64, u64)>>>,
+    pub(super) roots: Option<Vec<Option<RootId>>>,
     pub(super) roots_at: Instant,
     pub(super) checking_roots: bool,
     pub(super) degraded: Option<Degraded>,
+    /// Number of scans in a row that could not find out whether a database was lost.
+    pub(super) origin_tries: u32,
+    /// True if it is not known of some watch whether its existing files may be baseline.
+    pub(super) undecided: bool,
 }
 
 impl Engine {
@@ -114,33 +149,52 @@ impl Engine {
         parts: Parts,
         now: Now,
     ) -> Engine {
+        let (changes, scanned) = (parts.changes.clone(), parts.scanned.clone());
+        let scanned_roots = vec![None; parts.watches.len()];
+        let undecided = parts.states.iter().any(|state| is_undecided(&options, state));
         Engine {
             tasks: JoinSet::new(),
             wheel: SettleWheel::new(options.settle),
             queue: Queue::new(options.lanes),
             breaker: CircuitBreaker::new(options.retry),
+            concurrency: Concurrency::new(options.lanes.short + options.lanes.long),
+            has_problems: false,
             uploader: Arc::new(Uploader {
                 gateway: parts.gateway.clone(),
                 reader: parts.reader.clone(),
+                spool: options.spool.clone(),
             }),
             watches: parts.watches.clone(),
-            existing: parts.existing.clone(),
+            states: parts.states.clone(),
             options,
             mode,
             parts: Some(parts),
             requests: VecDeque::new(),
-            scans: Scans::new(now.instant),
+            scans: Scans::new(now.instant, undecided),
+            later_looks: LaterLooks::new(),
+            hot_files: HotFiles::new(),
             checking_files: false,
             unauthorized: false,
+            gateway: None,
+            changes,
+            scanned,
             gave_up: false,
             stopping: false,
             summary: Summary::default(),
+            endings: HashMap::new(),
+            scanned_roots,
         }
     }
 }
 
+/// True if existing files of the watch may be baseline, and it is not known yet.
+pub(super) fn is_undecided(options: &EngineOptions, state: &WatchState) -> bool {
+    let existing = upload_existing(options.upload_existing, Some(state));
+    matches!(existing, UploadExisting::Undecided { .. })
+}
+
 impl Scans {
-    fn new(now: Instant) -> Scans {
+    fn new(now: Instant, undecided: bool) -> Scans {
         Scans {
             running: false,
             wanted: BTreeSet::new(),
@@ -151,6 +205,8 @@ impl Scans {
             roots_at: now,
             checking_roots: false,
             degraded: None,
+            origin_tries: 0,
+            undecided,
         }
     }
 }

@@ -1,7 +1,10 @@
 use super::*;
+use crate::files::filesystem::{Filesystem, InodeNumbers, Stamps};
+use crate::files::writes::Evidence;
 
 const FILE: Identity = Identity { device: 1, inode: 2, size: 100, mtime_ns: 50, ctime_ns: 60 };
 const EDITED: Identity = Identity { ctime_ns: 61, ..FILE };
+const TMPFS: Filesystem = Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Stable };
 
 #[test]
 fn each_file_on_disk_has_the_state_that_its_rows_imply() {
@@ -26,12 +29,33 @@ fn each_file_on_disk_has_the_state_that_its_rows_imply() {
         ("baseline, killed in first scan",   FILE,    baseline(FILE),          before,             Baseline { recorded: true }),
         ("baseline, edited since",           EDITED,  baseline(FILE),          BaselineIsComplete, Pending(PendingReason::ChangedSinceBaseline)),
         ("baseline, upload_existing now true",     FILE,    baseline(FILE),          Yes,                Pending(PendingReason::UploadExisting)),
+        ("existed before, not decided yet",  FILE,    nothing(),               Undecided { wall_ns: 1000 }, Pending(PendingReason::OriginUnknown)),
+        ("not decided, protected",           FILE,    row(FILE, "p/f"),        Undecided { wall_ns: 1000 }, Protected),
+        ("created since, not decided yet",   FILE,    nothing(),               Undecided { wall_ns: 60 },   Pending(PendingReason::New)),
         ("row and baseline: the row decides",  FILE,    both(FILE, FILE),        BaselineIsComplete, Protected),
         ("row and baseline, edited",         EDITED,  both(FILE, EDITED),      BaselineIsComplete, Pending(PendingReason::Changed)),
     ];
     for (situation, disk, known, upload_existing, want) in cases {
         let policy = FilePolicy { upload_existing, ..policy() };
-        assert_eq!(decide(&disk, &remote(), &known, &policy), want, "{situation}");
+        assert_eq!(decide(&look(disk), &remote(), &known, &policy), want, "{situation}");
+    }
+}
+
+#[test]
+fn a_file_that_the_gateway_may_have_is_asked_for_first() {
+    use UploadExisting::*;
+    #[rustfmt::skip]
+    let cases = [
+        // situation                         before      existing             reason
+        ("no database was lost",             None,       BaselineIsComplete,  PendingReason::New),
+        ("older than the new database",      Some(61),   BaselineIsComplete,  PendingReason::Unconfirmed),
+        ("older, existing files are sent",   Some(61),   Yes,                 PendingReason::Unconfirmed),
+        ("changed since",                    Some(60),   BaselineIsComplete,  PendingReason::New),
+    ];
+    for (situation, confirm_before_ns, upload_existing, want) in cases {
+        let policy = FilePolicy { confirm_before_ns, upload_existing, ..policy() };
+        let state = decide(&look(FILE), &remote(), &KnownFile::default(), &policy);
+        assert_eq!(state, State::Pending(want), "{situation}");
     }
 }
 
@@ -41,20 +65,20 @@ fn a_problem_stands_until_its_kind_says_that_it_may_have_passed() {
     use RetryProblems::*;
     #[rustfmt::skip]
     let cases = [
-        // situation                        kind          on disk  config  retry      stands
-        ("refused",                         Refused,      FILE,    "c1",   Never,          true),
-        ("refused, a scan",                 Refused,      FILE,    "c1",   Transient, true),
-        ("refused, the file changed",       Refused,      EDITED,  "c1",   Never,          false),
-        ("refused, the config changed",     Refused,      FILE,    "c2",   Never,          false),
-        ("refused, on command",             Refused,      FILE,    "c1",   All,      false),
-        ("deferred",                        Deferred,     FILE,    "c1",   Never,          true),
-        ("deferred, a scan",                Deferred,     FILE,    "c1",   Transient, false),
-        ("unreadable, touched",             Unreadable,   EDITED,  "c1",   Never,          true),
-        ("unreadable, a scan",              Unreadable,   FILE,    "c1",   Transient, false),
-        ("never settled, still changing",   NeverSettled, EDITED,  "c1",   Never,          true),
-        ("never settled, a scan",           NeverSettled, EDITED,  "c1",   Transient, false),
-        ("hot, a scan",                     Hot,          EDITED,  "c1",   Transient, false),
-        ("hot, on command",                 Hot,          FILE,    "c1",   All,      false),
+        // situation                        kind          on disk  config  retry   stands
+        ("refused",                         Refused,      FILE,    "c1",   Never,  true),
+        ("refused, a scan",                 Refused,      FILE,    "c1",   Now,    false),
+        ("refused, the file changed",       Refused,      EDITED,  "c1",   Never,  false),
+        ("refused, the config changed",     Refused,      FILE,    "c2",   Never,  false),
+        ("deferred",                        Deferred,     FILE,    "c1",   Never,  true),
+        ("deferred, a scan",                Deferred,     FILE,    "c1",   Now,    false),
+        ("failing by itself",               Failing,      FILE,    "c1",   Never,  true),
+        ("failing by itself, a scan",       Failing,      FILE,    "c1",   Now,    false),
+        ("unreadable, touched",             Unreadable,   EDITED,  "c1",   Never,  true),
+        ("unreadable, a scan",              Unreadable,   FILE,    "c1",   Now,    false),
+        ("never settled, still changing",   NeverSettled, EDITED,  "c1",   Never,  true),
+        ("never settled, a scan",           NeverSettled, EDITED,  "c1",   Now,    false),
+        ("hot, a scan",                     Hot,          EDITED,  "c1",   Now,    false),
     ];
     for (situation, kind, disk, config, retry_problems, stands) in cases {
         let policy = FilePolicy { config: config.to_owned(), retry_problems, ..policy() };
@@ -64,21 +88,21 @@ fn a_problem_stands_until_its_kind_says_that_it_may_have_passed() {
         } else {
             State::Pending(PendingReason::Retried)
         };
-        assert_eq!(decide(&disk, &remote(), &known, &policy), want, "{situation}");
+        assert_eq!(decide(&look(disk), &remote(), &known, &policy), want, "{situation}");
     }
 }
 
 #[test]
 fn an_edited_file_that_is_refused_is_a_problem_although_its_older_version_is_stored() {
     let known = KnownFile { problem: Some(recorded(ProblemKind::Deferred)), ..row(EDITED, "p/f") };
-    let state = decide(&FILE, &remote(), &known, &policy());
+    let state = decide(&look(FILE), &remote(), &known, &policy());
     assert!(matches!(state, State::Problem(_)), "{state:?}");
 }
 
 #[test]
 fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
     let limited = FilePolicy { bytes_max: Some(99), ..policy() };
-    let state = decide(&FILE, &remote(), &KnownFile::default(), &limited);
+    let state = decide(&look(FILE), &remote(), &KnownFile::default(), &limited);
     let State::Problem(problem) = state else { panic!("{state:?}") };
     assert_eq!(
         problem.to_string(),
@@ -86,11 +110,11 @@ fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
     );
 
     let exactly = FilePolicy { bytes_max: Some(100), ..policy() };
-    let state = decide(&FILE, &remote(), &KnownFile::default(), &exactly);
+    let state = decide(&look(FILE), &remote(), &KnownFile::default(), &exactly);
     assert_eq!(state, State::Pending(PendingReason::New));
 
     let long = RemotePath::parse(&"x".repeat(1025));
-    let state = decide(&FILE, &long, &KnownFile::default(), &policy());
+    let state = decide(&look(FILE), &long, &KnownFile::default(), &policy());
     let State::Problem(problem) = state else { panic!("{state:?}") };
     assert_eq!(
         problem.to_string(),
@@ -101,12 +125,66 @@ fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
 #[test]
 fn a_protected_file_stays_protected_under_a_lower_limit() {
     let limited = FilePolicy { bytes_max: Some(1), ..policy() };
-    assert_eq!(decide(&FILE, &remote(), &row(FILE, "p/f"), &limited), State::Protected);
+    assert_eq!(decide(&look(FILE), &remote(), &row(FILE, "p/f"), &limited), State::Protected);
+}
+
+#[test]
+fn a_file_that_was_written_under_an_equal_identity_is_hashed_where_stamps_miss_changes() {
+    use PendingReason::{ChangedSinceBaseline, Retried, Written};
+    use UploadExisting::BaselineIsComplete;
+    let refused =
+        KnownFile { problem: Some(recorded(ProblemKind::Refused)), ..KnownFile::default() };
+    #[rustfmt::skip]
+    let cases = [
+        // situation     known              ext4                                  tmpfs
+        ("uploaded",     row(FILE, "p/f"),  State::Protected,                     Written),
+        ("baseline",     baseline(FILE),    State::Baseline { recorded: true },   ChangedSinceBaseline),
+        ("refused",      refused,           refused_because(),                    Retried),
+    ];
+    let policy = FilePolicy { upload_existing: BaselineIsComplete, ..policy() };
+    for (situation, known, ext4, tmpfs) in cases {
+        let written = Look { evidence: Evidence::Written, ..look(FILE) };
+        assert_eq!(decide(&written, &remote(), &known, &policy), ext4, "{situation}");
+        let written = Look { filesystem: TMPFS, ..written };
+        let state = decide(&written, &remote(), &known, &policy);
+        assert_eq!(state, State::Pending(tmpfs), "{situation}");
+        let seen = Look { evidence: Evidence::Seen, ..written };
+        assert_eq!(decide(&seen, &remote(), &known, &policy), ext4, "{situation}, a scan");
+    }
+}
+
+#[test]
+fn a_coarse_stamp_from_just_before_the_agent_does_not_make_a_baseline() {
+    const SECOND: i64 = 1_000_000_000;
+    let known_since = UploadExisting::NotBefore { wall_ns: 10 * SECOND + 1 };
+    let policy = FilePolicy { upload_existing: known_since, ..policy() };
+    #[rustfmt::skip]
+    let cases = [
+        // stamp                 baseline
+        (10 * SECOND,            false),  // whole seconds: perhaps written at 11.9
+        (8 * SECOND,             true),
+        (9 * SECOND + 1,         true),   // with a fraction: exact
+    ];
+    for (ctime_ns, is_baseline) in cases {
+        let file = look(Identity { ctime_ns, ..FILE });
+        let state = decide(&file, &remote(), &KnownFile::default(), &policy);
+        assert_eq!(state == State::Baseline { recorded: false }, is_baseline, "{ctime_ns}");
+    }
+}
+
+fn look(identity: Identity) -> Look {
+    Look { identity, filesystem: Filesystem::TRUSTED, evidence: Evidence::Seen }
+}
+
+fn refused_because() -> State {
+    let reason = "because".to_owned();
+    State::Problem(FileProblem::Recorded { kind: ProblemKind::Refused, reason })
 }
 
 fn policy() -> FilePolicy {
     FilePolicy {
         upload_existing: UploadExisting::BaselineIsComplete,
+        confirm_before_ns: None,
         bytes_max: None,
         config: "c1".to_owned(),
         retry_problems: RetryProblems::Never,

@@ -1,0 +1,176 @@
+//! Destination of a download: standard output, a pipe or a device, or a file.
+//!
+//! A file appears under its name only when its content is complete. It is written
+//! to a temporary file beside it, whose short name fits wherever the file's name
+//! fits. What exists is replaced only on request; that is decided before the
+//! download and, for a file that appears meanwhile, again by the kernel. A pipe or
+//! a device is no file: it is written to as the content arrives.
+
+use std::fs::{File, FileTimes, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::DownloadError;
+
+/// Names of standard output. Opening one would truncate the file that a shell has
+/// redirected it to.
+const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+/// Bits of a mode that are set. The owner is the user who downloads, so a file never
+/// becomes setuid.
+const MODE_BITS: u32 = 0o777;
+/// Mode of a new file until its own is set.
+const PRIVATE: u32 = 0o600;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    Keep,
+    Overwrite,
+}
+
+/// Metadata of the file on its host; what is not known is left as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileMetadata {
+    pub mtime_ns: Option<i64>,
+    pub mode: Option<u32>,
+}
+
+/// An open destination.
+#[derive(Debug)]
+pub(super) enum Destination {
+    /// A pipe or a device.
+    Stream(File),
+    File(Replacement),
+}
+
+/// A temporary file that becomes the target.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    pub(super) writer: File,
+    partial: PathBuf,
+    /// The target, with symlinks resolved.
+    path: PathBuf,
+    existing: Existing,
+    mode_before: Option<u32>,
+    kept: bool,
+}
+
+pub(super) fn is_stdout(path: &Path) -> bool {
+    STDOUT.iter().any(|name| path == Path::new(name))
+}
+
+/// Opens the target `path`. Blocking: opening a pipe waits for its reader.
+pub(super) fn open(path: &Path, existing: Existing) -> Result<Destination, DownloadError> {
+    let failed = |source| DownloadError::Write { path: path.to_owned(), source };
+    let found = match path.metadata() {
+        Ok(found) => found,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            // A symlink whose target is missing exists, too.
+            let exists = path.symlink_metadata().is_ok();
+            return if exists { Err(failed(err)) } else { create(path, existing, None) };
+        }
+        Err(err) => return Err(failed(err)),
+    };
+    let kind = found.file_type();
+    if kind.is_dir() {
+        return Err(DownloadError::Folder { path: path.to_owned() });
+    }
+    if kind.is_fifo() || kind.is_char_device() || kind.is_block_device() {
+        let opened = File::options().write(true).open(path).map_err(failed)?;
+        return Ok(Destination::Stream(opened));
+    }
+    match existing {
+        Existing::Keep => Err(DownloadError::Exists { path: path.to_owned() }),
+        Existing::Overwrite => {
+            let resolved = path.canonicalize().map_err(failed)?;
+            create(&resolved, existing, Some(&found))
+        }
+    }
+}
+
+/// Creates a temporary file beside `path`. An error names `path`, which is what the
+/// user knows.
+fn create(
+    path: &Path,
+    existing: Existing,
+    found: Option<&Metadata>,
+) -> Result<Destination, DownloadError> {
+    let failed = |source| DownloadError::Write { path: path.to_owned(), source };
+    let unique = getrandom::u64().unwrap_or_default();
+    let partial = path.with_file_name(format!(".s3up-{unique:016x}"));
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    let mode_before = found.map(|found| found.permissions().mode());
+    if mode_before.is_some() {
+        options.mode(PRIVATE);
+    }
+    let writer = options.open(&partial).map_err(failed)?;
+    let path = path.to_owned();
+    Ok(Destination::File(Replacement { writer, partial, path, existing, mode_before, kept: false }))
+}
+
+impl Replacement {
+    /// Gives the file its metadata and its name. Returns the metadata that its
+    /// filesystem refused.
+    pub(super) fn keep(
+        mut self,
+        metadata: FileMetadata,
+    ) -> Result<Option<io::Error>, DownloadError> {
+        let failed = |source| DownloadError::Write { path: self.path.clone(), source };
+        let refused = self.set_metadata(metadata).err();
+        // Synced before it becomes visible under its name.
+        self.writer.sync_all().map_err(failed)?;
+        match self.existing {
+            Existing::Overwrite => std::fs::rename(&self.partial, &self.path).map_err(failed)?,
+            Existing::Keep => self.rename_to_free_name()?,
+        }
+        self.kept = true;
+        Ok(refused)
+    }
+
+    fn set_metadata(&self, metadata: FileMetadata) -> io::Result<()> {
+        if let Some(mode) = metadata.mode.or(self.mode_before) {
+            self.writer.set_permissions(Permissions::from_mode(mode & MODE_BITS))?;
+        }
+        match metadata.mtime_ns.and_then(system_time) {
+            Some(mtime) => self.writer.set_times(FileTimes::new().set_modified(mtime)),
+            None => Ok(()),
+        }
+    }
+
+    fn rename_to_free_name(&self) -> Result<(), DownloadError> {
+        let path = &self.path;
+        let renamed = match renameat_with(CWD, &self.partial, CWD, path, RenameFlags::NOREPLACE) {
+            // A filesystem without this call, such as NFS. A link fails if the name is taken.
+            Err(Errno::INVAL | Errno::NOSYS) => std::fs::hard_link(&self.partial, path)
+                .and_then(|()| std::fs::remove_file(&self.partial)),
+            renamed => renamed.map_err(io::Error::from),
+        };
+        renamed.map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                DownloadError::Exists { path: path.clone() }
+            } else {
+                DownloadError::Write { path: path.clone(), source }
+            }
+        })
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if !self.kept {
+            // A leftover is harmless.
+            std::fs::remove_file(&self.partial).ok();
+        }
+    }
+}
+
+/// Returns `None` for a time that the system cannot represent.
+fn system_time(ns: i64) -> Option<SystemTime> {
+    let distance = Duration::from_nanos(ns.unsigned_abs());
+    if ns < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}

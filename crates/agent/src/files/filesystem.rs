@@ -1,0 +1,110 @@
+//! Properties of a filesystem, by its type: which parts of a file's identity count.
+//!
+//! A type that is not listed counts as the one with the fewest guarantees. That is safe: it
+//! costs one more read of a file, and no change is missed for it.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::fs::{fstatfs, fstatvfs};
+
+/// Types whose time stamps move with every change of content once the pages of a
+/// mapping are written back, and whose inode numbers are stable. The numbers are
+/// those of `statfs(2)`.
+const TRUSTED: [i64; 7] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683E, // btrfs
+    0x2FC1_2FC1, // zfs
+    0xF2F5_2010, // f2fs
+    0xCA45_1A4E, // bcachefs
+    0x3434,      // nilfs2
+];
+/// Types with stable inode numbers whose stamps miss changes: tmpfs and ramfs stamp
+/// only the first store into a mapped page, and NFS may answer from a cache.
+const STABLE_INODES: [i64; 3] = [
+    0x0102_1994, // tmpfs
+    0x8584_58F6, // ramfs
+    0x6969,      // NFS
+];
+
+/// The parts of a file's identity that count on a filesystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    pub stamps: Stamps,
+    pub inodes: InodeNumbers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamps {
+    /// No content changes without a new ctime.
+    Reliable,
+    /// Content may change while the stamps stay as they are: there is no ctime
+    /// (sshfs, vfat, CIFS), or stores through a mapping do not move it (tmpfs).
+    Unreliable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InodeNumbers {
+    Stable,
+    /// A file may have another number at the next look (sshfs, mergerfs).
+    Unstable,
+}
+
+impl Filesystem {
+    /// A filesystem that keeps every part of the identity.
+    pub const TRUSTED: Filesystem =
+        Filesystem { stamps: Stamps::Reliable, inodes: InodeNumbers::Stable };
+    /// A filesystem of which nothing is known.
+    pub const UNKNOWN: Filesystem =
+        Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Unstable };
+
+    pub fn of(file: impl AsFd) -> io::Result<Filesystem> {
+        // The width of the field differs by architecture.
+        Ok(Filesystem::of_type(i64::from(fstatfs(file)?.f_type)))
+    }
+
+    /// Returns a name that tells the filesystem from others, and that it keeps when it is
+    /// mounted again. Where the kernel has no such number (FUSE, tmpfs, overlayfs), it is
+    /// the type alone.
+    pub fn id(file: impl AsFd) -> io::Result<String> {
+        let number = i64::from(fstatfs(&file)?.f_type);
+        if !TRUSTED.contains(&number) {
+            return Ok(format!("{number:x}"));
+        }
+        Ok(format!("{number:x}-{:x}", fstatvfs(&file)?.f_fsid))
+    }
+
+    fn of_type(number: i64) -> Filesystem {
+        if TRUSTED.contains(&number) {
+            Filesystem::TRUSTED
+        } else if STABLE_INODES.contains(&number) {
+            Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Stable }
+        } else {
+            Filesystem::UNKNOWN
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unlisted_type_is_trusted_least() {
+        #[rustfmt::skip]
+        let cases = [
+            ("ext4",      0xEF53,      Stamps::Reliable,   InodeNumbers::Stable),
+            ("btrfs",     0x9123_683E, Stamps::Reliable,   InodeNumbers::Stable),
+            ("tmpfs",     0x0102_1994, Stamps::Unreliable, InodeNumbers::Stable),
+            ("overlayfs", 0x794C_7630, Stamps::Unreliable, InodeNumbers::Unstable),
+            ("FUSE",      0x6573_5546, Stamps::Unreliable, InodeNumbers::Unstable),
+            ("vfat",      0x4D44,      Stamps::Unreliable, InodeNumbers::Unstable),
+            ("CIFS",      0xFF53_4D42, Stamps::Unreliable, InodeNumbers::Unstable),
+            ("a new one", 0x7FFF_FFFF, Stamps::Unreliable, InodeNumbers::Unstable),
+        ];
+        for (name, number, stamps, inodes) in cases {
+            assert_eq!(Filesystem::of_type(number), Filesystem { stamps, inodes }, "{name}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Builds heartbeats and reports from the status. Pure: the time is a parameter.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use s3up_core::wire::{
+    AgentFacts, FLEET_VERSION, FileTotals, Heartbeat, PROBLEMS_MAX, Report, ReportedProblem,
+    TEXT_BYTES_MAX, Total, Watcher,
+};
+
+use crate::states::counts::{FileCount, StateCounts};
+use crate::status::Status;
+
+pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartbeat {
+    Heartbeat {
+        version: FLEET_VERSION,
+        agent: agent.clone(),
+        files: totals(&status.total),
+        oldest_pending_seconds: status.oldest_pending_seconds(now),
+        last_scan_at: status.last_scan_at().map(time),
+        watcher: watcher(status),
+    }
+}
+
+pub(super) fn report(
+    agent: &AgentFacts,
+    status: &Status,
+    (day, uploaded): (Date, FileCount),
+    now: i64,
+) -> Report {
+    let problems = status.watches.iter().flat_map(|watch| &watch.problems);
+    let errors = status.watches.iter().filter_map(|watch| {
+        let reason = watch.error.clone()?;
+        Some(ReportedProblem { path: text(&watch.local_path), reason: text(&reason), since: None })
+    });
+    let problems = problems.map(|problem| ReportedProblem {
+        path: text(&problem.local_path),
+        reason: text(&problem.reason),
+        since: None,
+    });
+    Report {
+        version: FLEET_VERSION,
+        day: day.to_string(),
+        agent: agent.clone(),
+        files: totals(&status.total),
+        uploaded: total(uploaded),
+        oldest_pending_seconds: status.oldest_pending_seconds(now),
+        last_scan_at: status.last_scan_at().map(time),
+        watcher: watcher(status),
+        problems: errors.chain(problems).take(PROBLEMS_MAX).collect(),
+    }
+}
+
+/// Formats Unix seconds as RFC 3339.
+pub fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+fn watcher(status: &Status) -> Watcher {
+    match status.watcher.as_deref() {
+        Some("ok") => Watcher { state: "ok".to_owned(), detail: None },
+        detail => Watcher { state: "degraded".to_owned(), detail: detail.map(text) },
+    }
+}
+
+fn totals(counts: &StateCounts) -> FileTotals {
+    let StateCounts { protected, pending, baseline, excluded, problems } = *counts;
+    FileTotals {
+        protected: total(protected),
+        pending: total(pending),
+        baseline: total(baseline),
+        excluded: total(excluded),
+        problems: total(problems),
+    }
+}
+
+fn total(count: FileCount) -> Total {
+    Total { files: count.files, bytes: count.bytes }
+}
+
+/// Cuts a text that the gateway would refuse as too long.
+fn text(text: &str) -> String {
+    let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::states::problem::ListedProblem;
+    use crate::status::WatchStatus;
+
+    #[test]
+    fn a_report_keeps_the_limits_of_the_gateway() {
+        let problem = ListedProblem {
+            local_path: "ä".repeat(TEXT_BYTES_MAX),
+            reason: "x".repeat(TEXT_BYTES_MAX + 1),
+            help: "",
+        };
+        let watch = WatchStatus {
+            local_path: "/srv".to_owned(),
+            problems: vec![problem; PROBLEMS_MAX],
+            error: Some("gone".to_owned()),
+            ..WatchStatus::default()
+        };
+        let status = Status { watches: vec![watch], ..Status::default() };
+        let agent =
+            AgentFacts { version: "1".to_owned(), host: "web1".to_owned(), started_at: time(0) };
+
+        let day = "2026-01-31".parse().unwrap();
+        let report = report(&agent, &status, (day, FileCount { files: 2, bytes: 20 }), 0);
+
+        assert_eq!(report.check(), Ok(()));
+        assert_eq!(report.problems.len(), PROBLEMS_MAX);
+        assert_eq!(report.problems[0].reason, "gone");
+        assert_eq!((report.day.as_str(), report.uploaded.bytes), ("2026-01-31", 20));
+        assert_eq!(heartbeat(&agent, &status, 0).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_time_is_rfc_3339_in_utc() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+    }
+}

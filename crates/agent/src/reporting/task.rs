@@ -1,0 +1,233 @@
+//! The task that sends heartbeats and reports.
+//!
+//! An unreachable gateway loses no report: it waits in the database. A gateway that refuses one
+//! for good (it is too old to know the call, or the day is too long ago) gets the next one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
+use s3up_core::wire::{AgentFacts, Report};
+use s3up_core::{Code, error_chain};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::messages;
+use super::schedule::{HEARTBEAT_EVERY, count_is_due, due_report};
+use crate::clock;
+use crate::database::recorder::{OnCommit, WriteRequest};
+use crate::database::{Change, DbError, REPORTS_MAX};
+use crate::gateway::client::GatewayClient;
+use crate::gateway::error::GatewayError;
+use crate::states::gateway_state::GatewayStatus;
+use crate::status::{Status, StatusReader};
+
+/// Longest wait of the first heartbeat for the first scan, which it would slow down.
+const FIRST_SCAN_WAIT: Duration = HEARTBEAT_EVERY;
+
+/// Result of a call, which tells the daemon how the gateway is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallResult {
+    pub status: GatewayStatus,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Reporter {
+    pub status: StatusReader,
+    pub gateway: GatewayClient,
+    pub requests: mpsc::Sender<WriteRequest>,
+    pub calls: mpsc::Sender<CallResult>,
+    /// Grows with each change of a file or of the database.
+    pub changes: Arc<AtomicU64>,
+    /// True once all watches were scanned.
+    pub scanned: watch::Receiver<bool>,
+    /// Time of day (UTC) from which the day before is reported.
+    pub report_time: Time,
+    pub agent: AgentFacts,
+    /// Time since when this agent has had its database.
+    pub agent_since: Timestamp,
+}
+
+/// The last count of the files.
+#[derive(Debug)]
+struct Counted {
+    status: Status,
+    ended: tokio::time::Instant,
+    took: Duration,
+    changes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReportError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+}
+
+impl Reporter {
+    /// Runs until it is dropped.
+    pub async fn run(mut self) {
+        let scanned = self.scanned.wait_for(|scanned| *scanned);
+        // The sender lives as long as the daemon, and a late scan changes nothing here.
+        drop(tokio::time::timeout(FIRST_SCAN_WAIT, scanned).await);
+        let mut counted = None;
+        let mut failing = false;
+        loop {
+            let result = self.tick(&mut counted).await;
+            if let Err(err) = &result
+                && !failing
+            {
+                tracing::warn!(
+                    event = "heartbeat_failed",
+                    error = error_chain(err),
+                    "the gateway does not hear of this agent; tried again each minute"
+                );
+            }
+            failing = result.is_err();
+            tokio::time::sleep(HEARTBEAT_EVERY).await;
+        }
+    }
+
+    async fn tick(&self, counted: &mut Option<Counted>) -> Result<(), ReportError> {
+        let now = clock::wall_seconds();
+        self.publish_alive(now);
+        let due = self.due(now).await?;
+        let status = self.count(counted, due.is_some()).await?;
+        let sent = self.gateway.heartbeat(&messages::heartbeat(&self.agent, status, now)).await;
+        self.tell(sent.as_ref().err()).await;
+        if let Some(day) = due {
+            let uploaded = self.status.reader.uploaded_on(&day.to_string()).await?;
+            let report = messages::report(&self.agent, status, (day, uploaded), now);
+            let body = serde_json::to_string(&report).expect("plain data is JSON");
+            self.record(Change::ReportMade { day: day.to_string(), body }).await;
+        }
+        match sent {
+            Err(err) if !knows_no_such_call(&err) => Err(err.into()),
+            Ok(_) | Err(_) => self.deliver().await,
+        }
+    }
+
+    /// Has the time recorded. It does not wait: a heartbeat must not depend on the database.
+    fn publish_alive(&self, now: i64) {
+        let change = Change::AgentState { key: "alive_at", value: now.to_string() };
+        // Fails if the database is behind, and then the time stays old, as it should.
+        self.requests.try_send(WriteRequest { change, on_commit: OnCommit::Ignore }).ok();
+    }
+
+    async fn due(&self, now: i64) -> Result<Option<Date>, DbError> {
+        let reported = self.status.reader.last_report().await?;
+        let reported = reported.and_then(|day| day.parse().ok());
+        let now = Timestamp::from_second(now).unwrap_or_default();
+        Ok(due_report(now, self.report_time, self.agent_since, reported))
+    }
+
+    /// Counts the files if that is due; otherwise only the state of the agent is read again.
+    async fn count<'c>(
+        &self,
+        counted: &'c mut Option<Counted>,
+        must: bool,
+    ) -> Result<&'c Status, DbError> {
+        let (start, changes) = (clock::timer_now(), self.changes.load(Ordering::Relaxed));
+        let last = counted.as_ref();
+        let changed = last.is_none_or(|last| last.changes != changes);
+        let ago = last.map(|last| (start.saturating_duration_since(last.ended), last.took));
+        match counted.take() {
+            Some(mut last) if !must && !count_is_due(changed, ago) => {
+                self.status.refresh(&mut last.status).await?;
+                Ok(&counted.insert(last).status)
+            }
+            Some(_) | None => {
+                let status = self.status.read().await?;
+                let ended = clock::timer_now();
+                let took = ended.saturating_duration_since(start);
+                Ok(&counted.insert(Counted { status, ended, took, changes }).status)
+            }
+        }
+    }
+
+    /// Sends the reports that wait, the oldest first.
+    async fn deliver(&self) -> Result<(), ReportError> {
+        for (day, body) in self.status.reader.unsent_reports(REPORTS_MAX).await? {
+            let refused = match serde_json::from_str::<Report>(&body) {
+                Err(err) => Some(err.to_string()),
+                Ok(report) => match self.gateway.report(&report).await {
+                    Ok(_) => None,
+                    Err(err) if is_refused(&err) => Some(error_chain(&err)),
+                    Err(err) => return Err(err.into()),
+                },
+            };
+            if let Some(error) = refused {
+                tracing::warn!(
+                    event = "report_refused",
+                    day,
+                    error,
+                    "the gateway does not take this report, which is dropped"
+                );
+            }
+            let sent_at = clock::wall_seconds();
+            self.record(Change::ReportSent { day, at: sent_at }).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the commit, so that what follows reads it. Fails only if the agent stops.
+    async fn record(&self, change: Change) {
+        let (reply, committed) = oneshot::channel();
+        let request = WriteRequest { change, on_commit: OnCommit::Reply(reply) };
+        if self.requests.send(request).await.is_ok() {
+            committed.await.ok();
+        }
+    }
+
+    async fn tell(&self, err: Option<&GatewayError>) {
+        let (status, reason) = match err {
+            None => (GatewayStatus::Ok, None),
+            Some(err) => (status_of(err), Some(error_chain(err))),
+        };
+        // Fails if the agent stops.
+        self.calls.send(CallResult { status, reason }).await.ok();
+    }
+}
+
+/// Returns the state of the gateway that a failed call shows.
+fn status_of(err: &GatewayError) -> GatewayStatus {
+    match err {
+        GatewayError::Refused(refusal) | GatewayError::NotTheGateway(refusal)
+            if refusal.status == 401 =>
+        {
+            GatewayStatus::KeyRefused
+        }
+        GatewayError::Refused(refusal) if refusal.status < 500 => GatewayStatus::Ok,
+        GatewayError::Refused(_)
+        | GatewayError::NotTheGateway(_)
+        | GatewayError::Redirected { .. }
+        | GatewayError::Handshake(_)
+        | GatewayError::Unreachable(_)
+        | GatewayError::Stalled(_)
+        | GatewayError::InvalidAnswer { .. } => GatewayStatus::Away,
+    }
+}
+
+/// True for a gateway that is too old for heartbeats.
+fn knows_no_such_call(err: &GatewayError) -> bool {
+    matches!(err, GatewayError::Refused(refusal)
+        if matches!(refusal.code, Code::NotFound | Code::MethodNotAllowed))
+}
+
+/// True if the gateway would refuse the report again.
+fn is_refused(err: &GatewayError) -> bool {
+    match err {
+        GatewayError::Refused(refusal) => {
+            matches!(refusal.code, Code::BadRequest | Code::TooLarge) || knows_no_such_call(err)
+        }
+        GatewayError::InvalidAnswer { .. }
+        | GatewayError::NotTheGateway(_)
+        | GatewayError::Redirected { .. }
+        | GatewayError::Handshake(_)
+        | GatewayError::Unreachable(_)
+        | GatewayError::Stalled(_) => false,
+    }
+}

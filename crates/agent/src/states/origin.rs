@@ -1,0 +1,82 @@
+//! Decides whether a watch without a complete scan is new, or its database was lost.
+//!
+//! A lost database must not look like a first start: all files would become baseline, and changes
+//! since the loss would never be sent. Two things tell them apart: a marker file beside the
+//! database, and the files that the gateway has below the prefix of the watch. An unreachable
+//! gateway proves nothing, so the decision waits. A gateway that may not be asked proves nothing
+//! either, and then no baseline is made: to upload a file too many loses nothing.
+//!
+//! Pure: no file, no network.
+
+/// The past of a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// No agent uploaded files of this watch before.
+    FirstStart,
+    /// The gateway has, or may have, files of this watch that the database does not know.
+    KnownClient,
+}
+
+/// The files of a watch at the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredFiles {
+    /// Each of them has a row in the database.
+    NoneUnknown,
+    /// The gateway has this remote path, which the database does not know.
+    Unknown(String),
+    /// The key may not ask, or the gateway keeps failing to answer this question.
+    CannotAsk(String),
+}
+
+/// Reason for taking a database as lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The marker file is there, and the database is not.
+    Marker,
+    Stored(StoredFiles),
+}
+
+pub fn decide_origin(evidence: &Evidence) -> Origin {
+    match evidence {
+        Evidence::Stored(StoredFiles::NoneUnknown) => Origin::FirstStart,
+        Evidence::Marker
+        | Evidence::Stored(StoredFiles::Unknown(_) | StoredFiles::CannotAsk(_)) => {
+            Origin::KnownClient
+        }
+    }
+}
+
+impl Origin {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::FirstStart => "first_start",
+            Origin::KnownClient => "known_client",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Origin> {
+        [Origin::FirstStart, Origin::KnownClient].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_gateway_without_unknown_files_proves_a_first_start() {
+        use StoredFiles::{CannotAsk, NoneUnknown, Unknown};
+        let text = || "x".to_owned();
+        #[rustfmt::skip]
+        let cases = [
+            ("the marker is older than the database", Evidence::Marker,               Origin::KnownClient),
+            ("the gateway has nothing else",          Evidence::Stored(NoneUnknown),  Origin::FirstStart),
+            ("the gateway has more",                  Evidence::Stored(Unknown(text())),   Origin::KnownClient),
+            ("the key may not ask",                   Evidence::Stored(CannotAsk(text())), Origin::KnownClient),
+        ];
+        for (situation, evidence, want) in cases {
+            assert_eq!(decide_origin(&evidence), want, "{situation}");
+            assert_eq!(Origin::parse(want.as_str()), Some(want));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Each way to write a file, on each filesystem: it ends in S3, found by an event or by
+//! a scan. What a filesystem cannot tell is in a table in `docs/agent.md`, which is
+//! compared with what is seen here; a change that is in neither would be a file that
+//! counts as protected and is not.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use s3up_core::Sha256Digest;
+
+use crate::fixture::{Host, World, until};
+use crate::mounts::{Kind, Mount};
+
+const WAYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/ways.py");
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agent.md");
+/// Time that events get to lead to uploads. It covers a file that is left open, and
+/// the first later look at one whose writer was not seen closing it.
+const BY_EVENTS: Duration = Duration::from_secs(15);
+
+#[tokio::test]
+async fn on_ext4_every_change_is_stored() {
+    every_change_is_stored(Kind::Ext4).await;
+}
+
+#[tokio::test]
+async fn on_tmpfs_every_change_is_stored() {
+    every_change_is_stored(Kind::Tmpfs).await;
+}
+
+#[tokio::test]
+async fn on_overlayfs_every_change_is_stored() {
+    every_change_is_stored(Kind::Overlay).await;
+}
+
+#[tokio::test]
+async fn on_the_other_filesystems_every_change_is_stored() {
+    if std::env::var_os("S3UP_TEST_FILESYSTEMS").is_none() {
+        println!("NOT RUN: all filesystems are tested by ./check --full");
+        return;
+    }
+    for kind in Kind::ALL {
+        if !matches!(kind, Kind::Ext4 | Kind::Tmpfs | Kind::Overlay) {
+            every_change_is_stored(kind).await;
+        }
+    }
+}
+
+/// Results of all ways on one filesystem.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Row {
+    /// The filesystem does not support them.
+    not_possible: Vec<String>,
+    /// Found by a scan, and not by an event.
+    by_scan: Vec<String>,
+    /// Found with the watcher only: a scan cannot see them.
+    by_event_only: Vec<String>,
+    /// Found by neither.
+    not_found: Vec<String>,
+}
+
+async fn every_change_is_stored(kind: Kind) {
+    let Some(mount) = Mount::new(kind) else { return };
+    let world = World::start().await;
+    let mut row = Row::default();
+
+    let watched = Host::on(&world.url(), &mount.path.join("watched"), &format!("{kind:?}watched"));
+    let mut ways = Ways::prepare(&watched, &mount, "watched");
+    let agent = watched.started().await;
+    until("all are protected", async || watched.status().await.total.pending.files == 0).await;
+    let results = ways.run();
+    let start = s3up_testkit::CLOCK.start();
+    let mut by_event = ways.stored(&watched).await;
+    while by_event.values().any(|stored| !stored) && start.elapsed() < BY_EVENTS {
+        by_event = ways.stored(&watched).await;
+    }
+    agent.stop().await;
+    watched.scan().await;
+    let by_scan = ways.stored(&watched).await;
+    drop(ways);
+
+    let scanned = Host::on(&world.url(), &mount.path.join("scanned"), &format!("{kind:?}scanned"));
+    let mut ways = Ways::prepare(&scanned, &mount, "scanned");
+    scanned.scan().await;
+    ways.run();
+    scanned.scan().await;
+    let without_watcher = ways.stored(&scanned).await;
+
+    for (way, possible) in results {
+        let list = match (possible, by_event[&way], by_scan[&way], without_watcher[&way]) {
+            (false, ..) => &mut row.not_possible,
+            (true, _, false, _) => &mut row.not_found,
+            (true, _, true, false) => &mut row.by_event_only,
+            (true, false, true, true) => &mut row.by_scan,
+            (true, true, true, true) => continue,
+        };
+        list.push(way);
+    }
+    let line = row.line(kind);
+    println!("{line}");
+    let document = std::fs::read_to_string(DOCUMENT).expect("the document");
+    assert!(
+        document.lines().any(|found| found == line),
+        "docs/agent.md has not this line:\n{line}"
+    );
+}
+
+impl Row {
+    fn line(&self, kind: Kind) -> String {
+        let mut line = format!("| {} ", kind.name());
+        for list in [&self.by_scan, &self.by_event_only, &self.not_found, &self.not_possible] {
+            let names: Vec<_> = list.iter().map(|name| name.replace('_', " ")).collect();
+            write!(line, "| {} ", if names.is_empty() { "-".to_owned() } else { names.join(", ") })
+                .expect("text grows");
+        }
+        line + "|"
+    }
+}
+
+/// The program that writes. It keeps mappings and descriptors until it is dropped.
+struct Ways {
+    command: Command,
+    up: PathBuf,
+    running: Option<Child>,
+    aside: tempfile::TempDir,
+}
+
+impl Ways {
+    fn prepare(host: &Host, mount: &Mount, name: &str) -> Ways {
+        let aside = s3up_testkit::temp_dir();
+        let command = |what: &str| {
+            let mut command = Command::new("python3");
+            command.arg(WAYS).arg(what).arg(&host.up).env("ASIDE", aside.path());
+            if let Some(below) = mount.below() {
+                command.env("BELOW", below.join(name).join("up"));
+            }
+            command
+        };
+        let prepared = command("prepare").status().expect("python3");
+        assert!(prepared.success());
+        Ways { command: command("run"), up: host.up.clone(), running: None, aside }
+    }
+
+    /// Writes in all ways. Returns whether each was possible.
+    fn run(&mut self) -> Vec<(String, bool)> {
+        let mut child =
+            self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        self.running = Some(child);
+        let lines = output.lines().map(|line| line.expect("text"));
+        let ways: Vec<_> = lines
+            .take_while(|line| line != "end")
+            .map(|line| {
+                let (way, result) = line.split_once(": ").expect("a way and its result");
+                (way.to_owned(), result == "done")
+            })
+            .collect();
+        assert!(ways.len() >= 30, "only {} ways", ways.len());
+        ways
+    }
+
+    /// Returns for each way whether all of its files are in S3 as they are on disk.
+    async fn stored(&self, host: &Host) -> BTreeMap<String, bool> {
+        let mut ways = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.up).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let mut all = true;
+            for file in files(&path) {
+                let mut content = Vec::new();
+                std::fs::File::open(&file)
+                    .expect("a file")
+                    .read_to_end(&mut content)
+                    .expect("content");
+                let relative = file.strip_prefix(&self.up).expect("a path below");
+                let stored = host.stored(relative).await.and_then(|file| file.sha256);
+                all &= stored == Some(Sha256Digest::of(&content));
+            }
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            ways.insert(name, all);
+        }
+        ways
+    }
+}
+
+impl Drop for Ways {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            drop(child.stdin.take());
+            child.wait().expect("an ended process");
+        }
+        assert!(self.aside.path().exists());
+    }
+}
+
+/// Returns the regular files below `path`.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return vec![path.to_owned()];
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.expect("an entry");
+        let file_type = entry.file_type().expect("a type");
+        if file_type.is_dir() {
+            found.extend(files(&entry.path()));
+        } else if file_type.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found
+}

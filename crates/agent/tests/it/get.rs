@@ -1,0 +1,114 @@
+//! `s3up get`: where a download goes, and what it leaves alone.
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::fixture::{Host, World, noise};
+
+#[tokio::test]
+async fn a_file_with_the_longest_name_is_fetched_under_it() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    for len in [232, 233, 255] {
+        host.write("n".repeat(len), format!("{len}"));
+    }
+    assert!(host.scan().await.is_clean());
+
+    for len in [232, 233, 255] {
+        let name = "n".repeat(len);
+        let output = get(&host, &[&format!("uploads/{name}")]).await;
+        assert_eq!(output.status.code(), Some(0), "{len}: {output:?}");
+        assert_eq!(fs::read(host.dir.path().join(name)).unwrap(), format!("{len}").as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_and_a_device_are_written_to_and_not_replaced() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", noise(300_000));
+    host.scan().await;
+    let fifo = host.dir.path().join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let reading = fifo.clone();
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut content = Vec::new();
+        fs::File::open(reading).unwrap().read_to_end(&mut content).unwrap();
+        content
+    });
+
+    let to_fifo = get(&host, &["uploads/file", "-o", fifo.to_str().unwrap()]).await;
+    let to_device = get(&host, &["uploads/file", "-o", "/dev/null"]).await;
+    let to_stdout = get(&host, &["uploads/file", "-o", "/dev/stdout"]).await;
+
+    for output in [&to_fifo, &to_device, &to_stdout] {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+    assert!(reader.await.unwrap() == noise(300_000));
+    assert!(to_stdout.stdout == noise(300_000));
+    assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
+    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+}
+
+#[tokio::test]
+async fn what_exists_is_replaced_only_on_request_and_keeps_its_mode() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "content of S3");
+    host.scan().await;
+    let target = host.dir.path().join("file");
+    let link = host.dir.path().join("link");
+    fs::write(&target, "content of the host").unwrap();
+    fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("file", &link).unwrap();
+
+    for arguments in [&["uploads/file"][..], &["uploads/file", "-o", link.to_str().unwrap()]] {
+        let refused = get(&host, arguments).await;
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert!(message.contains("it exists; pass --overwrite to replace it"), "{message}");
+    }
+    assert_eq!(fs::read(&target).unwrap(), b"content of the host");
+
+    let replaced = get(&host, &["uploads/file", "-o", link.to_str().unwrap(), "--overwrite"]).await;
+
+    assert_eq!(replaced.status.code(), Some(0), "{replaced:?}");
+    assert_eq!(fs::read(&target).unwrap(), b"content of S3");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "the link was replaced");
+    assert_eq!(leftovers(host.dir.path()), 0);
+}
+
+#[tokio::test]
+async fn the_time_that_the_file_had_on_its_host_is_set() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("file", "content");
+    let file = fs::File::options().write(true).open(host.up.join("file")).unwrap();
+    let date = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 123_456_789);
+    file.set_modified(date).unwrap();
+    host.scan().await;
+
+    let output = get(&host, &["uploads/file"]).await;
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let fetched = fs::metadata(host.dir.path().join("file")).unwrap();
+    assert_eq!(fetched.modified().unwrap(), date);
+}
+
+async fn get(host: &Host, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3up"));
+    command.arg("--config").arg(host.config_file()).arg("get").args(arguments);
+    command.current_dir(host.dir.path());
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    output.expect("a thread").expect("a program that runs")
+}
+
+fn leftovers(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry"));
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".s3up-")).count()
+}

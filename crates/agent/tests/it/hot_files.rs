@@ -1,0 +1,157 @@
+//! Files that change more often than an upload takes.
+
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::fixture::{Host, MIB, World, noise, until};
+
+/// Size of the file: an upload takes three seconds on the slow line.
+const BYTES: usize = 12 * MIB;
+const LINE_BYTES_PER_SECOND: usize = 4 * MIB;
+
+#[tokio::test]
+async fn a_long_file_that_keeps_changing_is_stored_from_a_copy_and_marked_hot() {
+    let world = World::start().await;
+    let line = SlowLine::start(&world.url()).await;
+    let mut host = Host::new(&line.url);
+    host.edit("max_attempts: 8", "max_attempts: 8, hot_interval_seconds: 5");
+    host.write("image", noise(BYTES));
+    let agent = host.start().await;
+    let writer = Writer::start(host.up.join("image"));
+
+    let direct = Host::at(&host, &world.url());
+    until("a version is stored", async || direct.stored("image").await.is_some()).await;
+    let content = direct.content("image").await;
+    let total = until_hot(&host).await;
+
+    assert!(writer.wrote(&content), "the stored content is of no moment");
+    assert_eq!(total.protected.files, 0);
+    let last = writer.stop().await;
+    direct.until_stored("image", last).await;
+    until("it is protected", async || host.status().await.total.protected.files == 1).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_file_that_keeps_changing_and_cannot_be_copied_is_a_problem() {
+    let world = World::start().await;
+    let line = SlowLine::start(&world.url()).await;
+    let mut host = Host::new(&line.url);
+    host.edit("max_attempts: 8", "max_attempts: 8, spool_max_mb: 1");
+    host.write("image", noise(BYTES));
+    let agent = host.start().await;
+    let writer = Writer::start(host.up.join("image"));
+
+    until_hot(&host).await;
+
+    let problem = host.status().await.watches[0].problems[0].reason.clone();
+    assert!(problem.contains("expected at most 1.0 MiB (stability.spool_max_mb)"), "{problem}");
+    writer.stop().await;
+    agent.stop().await;
+}
+
+async fn until_hot(host: &Host) -> s3up::states::counts::StateCounts {
+    until("it is hot", async || {
+        let status = host.status().await;
+        let problem = status.watches[0].problems.first().cloned();
+        problem.is_some_and(|problem| problem.reason.contains("changes more often than an upload"))
+    })
+    .await;
+    host.status().await.total
+}
+
+/// Changes a byte of a file again and again: it pauses for longer than the debounce
+/// time, and for less time than an upload takes.
+struct Writer {
+    running: Arc<AtomicBool>,
+    task: JoinHandle<u8>,
+}
+
+impl Writer {
+    fn start(path: PathBuf) -> Writer {
+        let running = Arc::new(AtomicBool::new(true));
+        let flag = running.clone();
+        let task = tokio::spawn(async move {
+            let file = std::fs::File::options().write(true).open(path).expect("the file");
+            let mut byte = 0;
+            while flag.load(Ordering::Relaxed) {
+                byte = u8::wrapping_add(byte, 1);
+                // Both ends of each version agree.
+                file.write_all_at(&[byte], 0).expect("a write");
+                file.write_all_at(&[byte], BYTES as u64 - 1).expect("a write");
+                tokio::time::sleep(Duration::from_millis(800)).await;
+            }
+            byte
+        });
+        Writer { running, task }
+    }
+
+    /// True if this was the content at some moment.
+    fn wrote(&self, content: &[u8]) -> bool {
+        let want = noise(BYTES);
+        let (first, last) = (content.first(), content.last());
+        content.len() == BYTES && first == last && content[1..BYTES - 1] == want[1..BYTES - 1]
+    }
+
+    /// Stops and returns the last content.
+    async fn stop(self) -> Vec<u8> {
+        self.running.store(false, Ordering::Relaxed);
+        let byte = self.task.await.expect("a writer that ends");
+        let mut content = noise(BYTES);
+        (content[0], content[BYTES - 1]) = (byte, byte);
+        content
+    }
+}
+
+/// A connection to the gateway with a limited rate.
+struct SlowLine {
+    url: String,
+    task: JoinHandle<()>,
+}
+
+impl SlowLine {
+    async fn start(gateway: &str) -> SlowLine {
+        let gateway = gateway.strip_prefix("http://").expect("http").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let gateway = TcpStream::connect(&gateway).await.expect("a gateway");
+                tokio::spawn(relay(client, gateway));
+            }
+        });
+        SlowLine { url, task }
+    }
+}
+
+impl Drop for SlowLine {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn relay(client: TcpStream, gateway: TcpStream) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_gateway, mut to_gateway) = gateway.into_split();
+    let back = tokio::spawn(async move {
+        // Either side may close at any time.
+        tokio::io::copy(&mut from_gateway, &mut to_client).await.ok();
+    });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(len @ 1..) = from_client.read(&mut buffer).await {
+        if to_gateway.write_all(&buffer[..len]).await.is_err() {
+            break;
+        }
+        let pause = Duration::from_secs_f64(len as f64 / LINE_BYTES_PER_SECOND as f64);
+        tokio::time::sleep(pause).await;
+    }
+    drop(to_gateway);
+    back.await.ok();
+}

@@ -1,0 +1,106 @@
+//! Heartbeats and daily reports, as the gateway records them.
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+
+use crate::fixture::{Host, World, noise, until};
+use crate::process::Process;
+
+#[tokio::test]
+async fn the_gateway_hears_of_the_five_states_and_of_the_last_scan() {
+    let mut world = World::start().await;
+    world.restart_with("max_file_size_mb: 1").await;
+    let mut host = Host::new(&world.url());
+    host.add("exclude: [\"*.tmp\"]\n");
+    host.write("good", "12345");
+    host.write("large", noise(2 << 20));
+    host.write("x.tmp", "");
+    let mut agent = Process::start(&host, &["run"]);
+
+    let mut heartbeat = Value::Null;
+    until("the heartbeat arrives", async || {
+        heartbeat = stored(&world, "SELECT body FROM heartbeats").await;
+        !heartbeat.is_null()
+    })
+    .await;
+
+    let files = &heartbeat["files"];
+    let total: u64 = ["protected", "pending", "baseline", "excluded", "problems"]
+        .iter()
+        .map(|state| files[*state]["files"].as_u64().unwrap())
+        .sum();
+    assert_eq!(total, 3, "{heartbeat}");
+    assert_eq!(files["excluded"]["files"], 1);
+    assert_eq!(heartbeat["watcher"]["state"], "ok");
+    assert_eq!(heartbeat["agent"]["version"], env!("CARGO_PKG_VERSION"));
+    assert!(heartbeat["last_scan_at"].as_str().unwrap().ends_with('Z'), "{heartbeat}");
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later() {
+    let mut world = World::start().await;
+    world.restart_with("max_file_size_mb: 1").await;
+    let mut host = Host::new(&world.url());
+    host.add("report: { time: \"00:00\" }\n");
+    host.write("good", "12345");
+    host.write("large", noise(2 << 20));
+    host.scan().await;
+    // As if the agent had been installed and had uploaded this the day before yesterday.
+    let mut database = connect(&host.dir.path().join("state/client.db")).await;
+    for statement in [
+        "UPDATE watch_state SET known_since_ns = known_since_ns - 3 * 86400 * 1000000000",
+        "UPDATE days SET day = date('now', '-1 day')",
+    ] {
+        sqlx::query(statement).execute(&mut database).await.unwrap();
+    }
+    let yesterday: String =
+        sqlx::query_scalar("SELECT date('now', '-1 day')").fetch_one(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    world.gateway_down().await;
+
+    let mut agent = Process::start(&host, &["run"]);
+    let waits = host.dir.path().join("state/client.db");
+    until("the report waits", async || {
+        let mut database = connect(&waits).await;
+        let count = sqlx::query_scalar("SELECT count(*) FROM reports WHERE sent_at IS NULL")
+            .fetch_one(&mut database)
+            .await;
+        count.is_ok_and(|count: i64| count == 1)
+    })
+    .await;
+    agent.kill();
+    world.gateway_up().await;
+    let mut agent = Process::start(&host, &["run"]);
+    let mut report = Value::Null;
+    until("the report arrives", async || {
+        report = stored(&world, "SELECT body FROM reports").await;
+        !report.is_null()
+    })
+    .await;
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
+
+    assert_eq!(report["day"], yesterday.as_str());
+    assert_eq!(report["uploaded"], json!({"files": 1, "bytes": 5}));
+    assert_eq!(report["files"]["protected"], json!({"files": 1, "bytes": 5}));
+    assert_eq!(report["files"]["problems"]["files"], 1);
+    let problem = &report["problems"][0];
+    assert!(problem["path"].as_str().unwrap().ends_with("/up/large"), "{report}");
+    assert!(problem["reason"].as_str().unwrap().contains("413"), "{report}");
+}
+
+/// Returns the JSON that a query of the gateway's database yields; null if there is none.
+async fn stored(world: &World, query: &'static str) -> Value {
+    let mut database = connect(&world.database()).await;
+    let text: Option<Option<String>> =
+        sqlx::query_scalar(query).fetch_optional(&mut database).await.unwrap();
+    text.flatten().map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+}
+
+async fn connect(path: &std::path::Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(path);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
