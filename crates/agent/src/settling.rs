@@ -10,7 +10,8 @@
 //! The quiet time is the debounce time, with two exceptions. Where stamps are
 //! coarse, a stamp younger than its resolution proves nothing, so the resolution
 //! is added. A file whose writer has it open is not complete because it is quiet,
-//! so it has to be quiet for [`OPEN_QUIET`] times as long.
+//! so it has to be quiet for [`OPEN_QUIET`] times as long. A log that stays open for
+//! weeks is never that quiet, so this ends after `max_attempts` debounce times.
 //!
 //! An event neither postpones a waiting path nor resets its attempts; otherwise
 //! a file that is rewritten all the time would never be reported. Each look that
@@ -90,6 +91,8 @@ struct Waiting {
     /// The last identity, and when it was first observed.
     observed: Option<(Identity, Instant)>,
     writes: Writes,
+    /// Time of the first event.
+    since: Instant,
     attempts: u32,
     given_up: bool,
     hot_at: Option<Instant>,
@@ -112,7 +115,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     pub fn note_event(&mut self, key: K, event: Writes, now: Instant) {
         let soon = now + self.policy.debounce;
         let Some(waiting) = self.waiting.get_mut(&key) else {
-            return self.wait(key, Waiting::new(None, event), soon);
+            return self.wait(key, Waiting::new(None, event, now), soon);
         };
         waiting.writes.add(event);
         if event.writer == Writer::Closed && waiting.given_up {
@@ -126,10 +129,11 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
             return Verdict::Waiting;
         }
         let writes = Writes::NONE;
-        let quiet = self.quiet(&identity, writes);
+        let waiting = Waiting::new(Some((identity, now.instant)), writes, now.instant);
+        let quiet = self.quiet(&identity, &waiting, now);
         let Some(rest) = rest(&identity, quiet, now) else { return Verdict::Settled(writes) };
         let due = now.instant + rest.min(self.policy.debounce);
-        self.wait(key, Waiting::new(Some((identity, now.instant)), writes), due);
+        self.wait(key, waiting, due);
         Verdict::Waiting
     }
 
@@ -161,7 +165,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         if let Some(due) = waiting.due {
             self.due.remove(&(due, key.clone()));
         }
-        let quiet = self.quiet(&identity, waiting.writes);
+        let quiet = self.quiet(&identity, &waiting, now);
         let settled = Verdict::Settled(waiting.writes);
         let Some(rest) = rest(&identity, quiet, now) else { return settled };
         let (rest, verdict) = match waiting.observed {
@@ -190,15 +194,18 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Returns how long a file has to stay unchanged until it has settled.
-    fn quiet(&self, identity: &Identity, writes: Writes) -> Duration {
-        let quiet = match writes.writer {
-            Writer::Open => self.policy.debounce * OPEN_QUIET,
+    fn quiet(&self, identity: &Identity, waiting: &Waiting, now: Now) -> Duration {
+        let SettlePolicy { debounce, max_attempts, .. } = self.policy;
+        let Writes { evidence, writer } = waiting.writes;
+        let may_be_open = match writer {
+            Writer::Open => true,
             // A file that is created before it is filled.
-            Writer::Unknown if identity.size == 0 && writes.evidence == Evidence::Written => {
-                self.policy.debounce * OPEN_QUIET
-            }
-            Writer::Unknown | Writer::Closed => self.policy.debounce,
+            Writer::Unknown => identity.size == 0 && evidence == Evidence::Written,
+            Writer::Closed => false,
         };
+        let waited = now.instant.saturating_duration_since(waiting.since);
+        let is_patient = may_be_open && waited < debounce * max_attempts;
+        let quiet = if is_patient { debounce * OPEN_QUIET } else { debounce };
         quiet + identity.stamp_resolution()
     }
 
@@ -222,8 +229,8 @@ fn left(quiet: Duration, passed: Duration) -> Option<Duration> {
 }
 
 impl Waiting {
-    fn new(observed: Option<(Identity, Instant)>, writes: Writes) -> Waiting {
-        Waiting { due: None, observed, writes, attempts: 0, given_up: false, hot_at: None }
+    fn new(observed: Option<(Identity, Instant)>, writes: Writes, since: Instant) -> Waiting {
+        Waiting { due: None, observed, writes, since, attempts: 0, given_up: false, hot_at: None }
     }
 
     fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> Verdict {

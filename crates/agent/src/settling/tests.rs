@@ -141,7 +141,7 @@ fn a_file_settles_once_it_was_quiet_for_long_enough() {
     ];
     for (situation, events, nanosecond, size, want) in cases {
         let clock = Clock::start();
-        let mut wheel = SettleWheel::new(SKIP);
+        let mut wheel = SettleWheel::new(SettlePolicy { max_attempts: 100, ..SKIP });
         wheel.note_event("f", events, clock.at(0.0).instant);
         let stamp = START_NS + nanosecond;
         let file = Identity { size, mtime_ns: stamp, ctime_ns: stamp, ..dated(0.0, 0.0) };
@@ -167,6 +167,23 @@ fn a_close_ends_the_longer_wait_for_an_open_writer() {
     assert_eq!(wheel.take_due(9, clock.at(6.0).instant), ["f"]);
     let verdict = wheel.observe(&"f", dated(0.0, 0.0), clock.at(6.0));
     assert_eq!(verdict, Verdict::Settled(Writes::CLOSED));
+}
+
+#[test]
+fn an_open_file_that_is_never_quiet_for_long_settles_after_the_attempts() {
+    let clock = Clock::start();
+    let mut wheel = SettleWheel::new(SettlePolicy { max_attempts: 100, ..SKIP });
+    wheel.note_event("log", Writes::OPEN, clock.at(0.0).instant);
+
+    // A line each 10 seconds.
+    let verdicts = observe_until_settled(&mut wheel, &clock, |at| {
+        let written = (at / 10.0).floor() * 10.0;
+        dated(written, written)
+    });
+
+    let (at, verdict) = *verdicts.last().unwrap();
+    assert_eq!(verdict, Verdict::Settled(Writes::OPEN));
+    assert!((300.0..310.0).contains(&at), "after 100 debounce times: {at}");
 }
 
 #[test]

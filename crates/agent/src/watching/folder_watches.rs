@@ -126,7 +126,11 @@ impl FolderWatches {
         let Some(watch) = self.watches.get(usize::from(folder.watch)).cloned() else { return };
         let path = folder.path.join(&event.name);
         if event.flags.contains(ReadFlags::ISDIR) {
+            let unwatched = self.unwatched.len();
             self.apply_to_subfolder(event.flags, &watch, &path, report);
+            if self.unwatched.len() != unwatched {
+                report.degraded = Some(self.degraded());
+            }
         } else if !watch.excludes(&path, EntryKind::Other) {
             report.add(watch.name(&path), writes(event.flags));
         }
@@ -167,14 +171,10 @@ impl FolderWatches {
         {
             return;
         }
-        let unwatched = self.unwatched.len();
         // A directory that is watched under this name is another one.
         self.remove_beneath(&name);
         if self.add_beneath(watch, path, Some(report)).is_err() {
             report.rescan.insert(watch.index);
-        }
-        if self.unwatched.len() != unwatched {
-            report.degraded = Some(self.degraded());
         }
     }
 

@@ -19,7 +19,7 @@ const WAYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/ways.py");
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agent.md");
 /// Time that events get to lead to uploads. It covers a file that is left open, and
 /// the first later look at one whose writer was not seen closing it.
-const BY_EVENTS: Duration = Duration::from_secs(15);
+const BY_EVENTS: Duration = Duration::from_secs(12);
 
 #[tokio::test]
 async fn on_ext4_every_change_is_stored() {

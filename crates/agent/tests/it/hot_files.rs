@@ -79,13 +79,15 @@ impl Writer {
         let running = Arc::new(AtomicBool::new(true));
         let flag = running.clone();
         let task = tokio::spawn(async move {
-            let file = std::fs::File::options().write(true).open(path).expect("the file");
             let mut byte = 0;
             while flag.load(Ordering::Relaxed) {
                 byte = u8::wrapping_add(byte, 1);
+                // Closed each time: an open file would not settle.
+                let file = std::fs::File::options().write(true).open(&path).expect("the file");
                 // Both ends of each version agree.
                 file.write_all_at(&[byte], 0).expect("a write");
                 file.write_all_at(&[byte], BYTES as u64 - 1).expect("a write");
+                drop(file);
                 tokio::time::sleep(Duration::from_millis(800)).await;
             }
             byte

@@ -184,6 +184,8 @@ impl Mount {
         let options = [
             format!("port={port},IdentityFile={}", file("key")),
             "StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null,BatchMode=yes".to_owned(),
+            // By default sshfs tells the attributes of up to 20 seconds ago.
+            "dir_cache=no,attr_timeout=0".to_owned(),
         ];
         let mut arguments = vec!["-f".to_owned(), format!("root@127.0.0.1:{}", served.display())];
         for option in options {

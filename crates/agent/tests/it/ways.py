@@ -158,7 +158,8 @@ def preallocate(d): fallocate(d + "/file", 0, 0, 65536)
 
 
 def copy_range(d):
-    with open(aside(NEW), "rb") as source, open(d + "/file", "r+b") as target:
+    put(d + "/source", NEW)
+    with open(d + "/source", "rb") as source, open(d + "/file", "r+b") as target:
         os.copy_file_range(source.fileno(), target.fileno(), len(NEW))
 
 
@@ -251,6 +252,9 @@ def main():
             print(f"{way.__name__}: not possible: {err}", file=sys.stderr, flush=True)
             print(f"{way.__name__}: not possible", flush=True)
     if command == "run":
+        # As the kernel does within half a minute: until then, a filesystem in user space does not
+        # know of a store through a mapping.
+        os.sync()
         print("end", flush=True)
         sys.stdin.read()
 
