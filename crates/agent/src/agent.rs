@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::config::Config;
-use crate::database::{self, Change, Database, DbError, Lock, LockError};
+use crate::database::{self, Change, Database, DatabaseError, Lock, LockError};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::ClientError;
@@ -16,7 +16,7 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
-    Db(#[from] DbError),
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -26,7 +26,7 @@ pub enum StartError {
 pub struct Agent {
     pub config: Config,
     pub watches: Vec<Arc<Watch>>,
-    /// For each watch, whether files that existed before are uploaded.
+    /// The rule of each watch for files that existed before.
     pub existing: Vec<UploadExisting>,
     pub database: Database,
     pub gateway: GatewayClient,
@@ -38,7 +38,7 @@ impl Agent {
         // Read before anything is watched: files written from now on are new.
         let known_since_ns = clock::file_clock_ns().await;
         let gateway = GatewayClient::new(&config.server)?;
-        database::create_folder(&config.database)?;
+        database::create_dir(&config.database)?;
         let lock = Lock::take(&config.database).await?;
         let database = database::open(&config.database).await?;
         let watches: Vec<_> = config.watches.iter().cloned().map(Arc::new).collect();
@@ -59,7 +59,7 @@ async fn existing_of(
     watch: &Watch,
     config: &Config,
     database: &Database,
-) -> Result<UploadExisting, DbError> {
+) -> Result<UploadExisting, DatabaseError> {
     let state = database.reader.watch_state(&watch.local_prefix()).await?;
     Ok(upload_existing(config.upload_existing, state.as_ref()))
 }

@@ -20,10 +20,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::engine::{Engine, EngineOptions, Mode, Parts};
+use self::scan_job::FoundFiles;
 pub use self::summary::Summary;
 use crate::agent::Agent;
 use crate::clock;
-use crate::database::recorder;
+use crate::config::Config;
+use crate::database::recorder::{self, Recorder};
 use crate::watching::{self, WatchEvents};
 
 /// Time that running uploads get to end after a stop.
@@ -53,10 +55,11 @@ pub async fn scan_once(agent: Agent, stop: impl Future) -> Summary {
     drive(agent, Mode::Once, None, stop).await
 }
 
+/// Builds the engine, runs it to its end, and waits for the last batch.
 async fn drive(
     agent: Agent,
     mode: Mode,
-    mut events: Option<mpsc::Receiver<WatchEvents>>,
+    events: Option<mpsc::Receiver<WatchEvents>>,
     stop: impl Future,
 ) -> Summary {
     let Agent { config, watches, existing, database, gateway, lock } = agent;
@@ -70,20 +73,31 @@ async fn drive(
         requests: recorder.requests.clone(),
         found: sender,
     };
-    let options = EngineOptions {
-        settle: config.settle,
-        lanes: config.lanes,
-        retry: config.retry,
-        scan_every: config.scan_every,
-        file_bytes_max: config.file_bytes_max,
-        fingerprint: config.fingerprint,
-    };
-    let mut engine = Engine::new(options, mode, parts, clock::now());
-    let mut stop = std::pin::pin!(stop);
-    let mut deadline = None;
+    let mut engine = Engine::new(EngineOptions::of(&config), mode, parts, clock::now());
     let (server, watches) = (config.server.url.as_str(), config.watches.len());
     log_events::started(server, watches, &config.database, config.upload_existing);
     engine.begin(clock::now());
+    run_until_done(&mut engine, events, &mut found, &mut recorder, stop).await;
+    let summary = engine.end();
+    drop((recorder.requests, found));
+    if tokio::time::timeout(RECORD_GRACE, recorder.task).await.is_err() {
+        log_events::uploads_not_recorded();
+    }
+    drop(lock);
+    summary
+}
+
+/// Passes each message to the engine until it has nothing to do, or until the time after `stop`
+/// is over.
+async fn run_until_done(
+    engine: &mut Engine,
+    mut events: Option<mpsc::Receiver<WatchEvents>>,
+    found: &mut mpsc::Receiver<FoundFiles>,
+    recorder: &mut Recorder,
+    stop: impl Future,
+) {
+    let mut stop = std::pin::pin!(stop);
+    let mut deadline = None;
     while !engine.is_done(!found.is_empty()) {
         let now = clock::now().instant;
         engine.start_uploads(now);
@@ -114,13 +128,19 @@ async fn drive(
             break;
         }
     }
-    let summary = engine.end();
-    drop((recorder.requests, found));
-    if tokio::time::timeout(RECORD_GRACE, recorder.task).await.is_err() {
-        log_events::uploads_not_recorded();
+}
+
+impl EngineOptions {
+    fn of(config: &Config) -> EngineOptions {
+        EngineOptions {
+            settle: config.settle,
+            lanes: config.lanes,
+            retry: config.retry,
+            scan_every: config.scan_every,
+            file_bytes_max: config.file_bytes_max,
+            fingerprint: config.fingerprint.clone(),
+        }
     }
-    drop(lock);
-    summary
 }
 
 /// Returns the next events. Never returns if there is no watcher.

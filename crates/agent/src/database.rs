@@ -14,8 +14,8 @@ mod read;
 pub mod recorder;
 mod write;
 
-pub use error::DbError;
+pub use error::DatabaseError;
 pub use lock::{Lock, LockError};
-pub use open::{Database, create_folder, open, open_read_only};
+pub use open::{Database, create_dir, open, open_read_only};
 pub use read::{LOOKUP_MAX, Page, Reader};
 pub use write::{Change, Upload, Writer};

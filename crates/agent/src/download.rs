@@ -21,7 +21,7 @@ use crate::gateway::error::GatewayError;
 pub enum DownloadError {
     #[error("remote path {path:?}")]
     Path { path: String, source: PathRule },
-    #[error("gateway has no file {:?}", path.as_str())]
+    #[error("download {:?}: the gateway has no such file; check the remote path", path.as_str())]
     Missing { path: RemotePath },
     #[error("download {:?}", path.as_str())]
     Gateway { path: RemotePath, source: GatewayError },
@@ -35,7 +35,7 @@ pub enum DownloadError {
     #[error("write {path:?}")]
     Write { path: PathBuf, source: io::Error },
     #[error("write {path:?}: it is a directory; give the name of a file")]
-    Folder { path: PathBuf },
+    Dir { path: PathBuf },
 }
 
 /// Destination of the downloaded file.
@@ -86,7 +86,7 @@ pub async fn download(
             return receive(download, &source, stdout, name, progress).await;
         }
         Target::File(file) if file.is_dir() => {
-            return Err(DownloadError::Folder { path: file.clone() });
+            return Err(DownloadError::Dir { path: file.clone() });
         }
         Target::File(file) => file,
     };

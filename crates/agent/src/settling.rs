@@ -33,9 +33,9 @@ pub struct SettlePolicy {
 /// Treatment of a file that never settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMaxAttempts {
-    /// It is a problem until it settles.
+    /// Makes the file a problem until it settles.
     Skip,
-    /// It is uploaded as it is and stays a problem, because the upload may be torn.
+    /// Uploads the file as it is. It stays a problem, because the upload may be torn.
     Upload,
 }
 
@@ -49,7 +49,7 @@ pub enum FileEvent {
 
 /// Result of an observation of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SettleResult {
     /// The file left the wheel and can be uploaded.
     Settled,
     Waiting,
@@ -59,15 +59,15 @@ pub enum Verdict {
     Hot,
 }
 
-/// Both clocks at one moment: the monotonic one for waiting, and the wall clock to
+/// The time of both clocks: the monotonic one for waiting, and the wall clock to
 /// compare with timestamps of files.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub struct Clocks {
     pub instant: Instant,
     pub wall_ns: i64,
 }
 
-impl Now {
+impl Clocks {
     /// Returns the wall clock in seconds since the Unix epoch.
     pub fn wall_seconds(self) -> i64 {
         self.wall_ns.div_euclid(1_000_000_000)
@@ -77,12 +77,12 @@ impl Now {
 #[derive(Debug)]
 pub struct SettleWheel<K> {
     policy: SettlePolicy,
-    waiting: HashMap<K, Waiting>,
+    waiting: HashMap<K, WaitingPath>,
     due: BTreeSet<(Instant, K)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct WaitingPath {
     /// Time of the next observation; `None` while the caller makes it.
     due: Option<Instant>,
     /// The last identity, and when it was first observed.
@@ -110,21 +110,21 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         match self.waiting.get_mut(&key) {
             Some(waiting) if event == FileEvent::Closed && waiting.given_up => waiting.attempts = 0,
             Some(_) => {}
-            None => self.wait(key, Waiting::new(None), now + self.policy.debounce),
+            None => self.wait(key, WaitingPath::new(None), now + self.policy.debounce),
         }
     }
 
     /// Adds a path that a scan found, with its identity.
-    pub fn add_found(&mut self, key: K, identity: Identity, now: Now) -> Verdict {
+    pub fn add_found(&mut self, key: K, identity: Identity, now: Clocks) -> SettleResult {
         if self.waiting.contains_key(&key) {
-            return Verdict::Waiting;
+            return SettleResult::Waiting;
         }
         let rest = match self.rest(&identity, now) {
-            None => return Verdict::Settled,
+            None => return SettleResult::Settled,
             Some(rest) => rest,
         };
-        self.wait(key, Waiting::new(Some((identity, now.instant))), now.instant + rest);
-        Verdict::Waiting
+        self.wait(key, WaitingPath::new(Some((identity, now.instant))), now.instant + rest);
+        SettleResult::Waiting
     }
 
     pub fn next_due(&self) -> Option<Instant> {
@@ -150,17 +150,17 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Takes the identity that a due path has now.
-    pub fn observe(&mut self, key: &K, identity: Identity, now: Now) -> Verdict {
-        let Some(mut waiting) = self.waiting.remove(key) else { return Verdict::Waiting };
+    pub fn observe(&mut self, key: &K, identity: Identity, now: Clocks) -> SettleResult {
+        let Some(mut waiting) = self.waiting.remove(key) else { return SettleResult::Waiting };
         if let Some(due) = waiting.due {
             self.due.remove(&(due, key.clone()));
         }
-        let Some(rest) = self.rest(&identity, now) else { return Verdict::Settled };
+        let Some(rest) = self.rest(&identity, now) else { return SettleResult::Settled };
         let rest = match waiting.observed {
             Some((observed, since)) if observed == identity => {
                 let unchanged_for = now.instant.saturating_duration_since(since);
                 match self.policy.debounce.checked_sub(unchanged_for) {
-                    None | Some(Duration::ZERO) => return Verdict::Settled,
+                    None | Some(Duration::ZERO) => return SettleResult::Settled,
                     Some(left) => left,
                 }
             }
@@ -170,21 +170,21 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
             }
         };
         waiting.attempts += 1;
-        let verdict = waiting.verdict(&self.policy, now.instant);
+        let result = waiting.result(&self.policy, now.instant);
         self.wait(key.clone(), waiting, now.instant + rest);
-        verdict
+        result
     }
 
     /// Removes a path that is gone, or that is not uploaded.
     pub fn forget(&mut self, key: &K) {
-        if let Some(Waiting { due: Some(due), .. }) = self.waiting.remove(key) {
+        if let Some(WaitingPath { due: Some(due), .. }) = self.waiting.remove(key) {
             self.due.remove(&(due, key.clone()));
         }
     }
 
     /// Returns the time until `identity` is older than the debounce time; `None` if
     /// it is. A date in the future proves nothing and leaves the whole time.
-    fn rest(&self, identity: &Identity, now: Now) -> Option<Duration> {
+    fn rest(&self, identity: &Identity, now: Clocks) -> Option<Duration> {
         let age = now.wall_ns.saturating_sub(identity.changed_at_ns());
         match u64::try_from(age) {
             Ok(age) => match self.policy.debounce.checked_sub(Duration::from_nanos(age)) {
@@ -195,34 +195,34 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         }
     }
 
-    fn wait(&mut self, key: K, waiting: Waiting, due: Instant) {
+    fn wait(&mut self, key: K, waiting: WaitingPath, due: Instant) {
         self.due.insert((due, key.clone()));
-        self.waiting.insert(key, Waiting { due: Some(due), ..waiting });
+        self.waiting.insert(key, WaitingPath { due: Some(due), ..waiting });
     }
 }
 
-impl Waiting {
-    fn new(observed: Option<(Identity, Instant)>) -> Waiting {
-        Waiting { due: None, observed, attempts: 0, given_up: false, hot_at: None }
+impl WaitingPath {
+    fn new(observed: Option<(Identity, Instant)>) -> WaitingPath {
+        WaitingPath { due: None, observed, attempts: 0, given_up: false, hot_at: None }
     }
 
-    fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> Verdict {
+    fn result(&mut self, policy: &SettlePolicy, now: Instant) -> SettleResult {
         if self.attempts < policy.max_attempts {
-            return Verdict::Waiting;
+            return SettleResult::Waiting;
         }
         match policy.on_max_attempts {
-            OnMaxAttempts::Skip if self.given_up => Verdict::Waiting,
+            OnMaxAttempts::Skip if self.given_up => SettleResult::Waiting,
             OnMaxAttempts::Skip => {
                 self.given_up = true;
-                Verdict::NeverSettled
+                SettleResult::NeverSettled
             }
             OnMaxAttempts::Upload => {
                 self.given_up = true;
                 if self.hot_at.is_some_and(|at| now.saturating_duration_since(at) < HOT_EVERY) {
-                    return Verdict::Waiting;
+                    return SettleResult::Waiting;
                 }
                 self.hot_at = Some(now);
-                Verdict::Hot
+                SettleResult::Hot
             }
         }
     }

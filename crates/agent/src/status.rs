@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::database::{self, DbError, Lock, Reader};
+use crate::database::{self, DatabaseError, Lock, Reader};
 use crate::files::watch::Watch;
 use crate::scanning::scan::{Report, Scan, ScanError};
 use crate::states::counts::StateCounts;
@@ -53,7 +53,7 @@ pub struct Problem {
     pub reason: String,
 }
 
-pub async fn status(config: &Config) -> Result<Status, DbError> {
+pub async fn status(config: &Config) -> Result<Status, DatabaseError> {
     let reader = database::open_read_only(&config.database).await?;
     let running = Lock::is_held(&config.database);
     let watcher = reader.agent_state("watcher").await?.filter(|_| running);
@@ -70,7 +70,7 @@ async fn watch_status(
     watch: Arc<Watch>,
     config: &Config,
     reader: &Reader,
-) -> Result<WatchStatus, DbError> {
+) -> Result<WatchStatus, DatabaseError> {
     let state = reader.watch_state(&watch.local_prefix()).await?;
     let policy = FilePolicy {
         upload_existing: upload_existing(config.upload_existing, state.as_ref()),
@@ -80,7 +80,7 @@ async fn watch_status(
     };
     let report = match scan(watch.clone(), reader.clone(), policy).await {
         Ok(report) => report,
-        Err(ScanError::Db(err)) => return Err(err),
+        Err(ScanError::Database(err)) => return Err(err),
         Err(err @ (ScanError::Root(_) | ScanError::Stopped { .. })) => {
             Report { error: Some(error_chain(&err)), ..Report::default() }
         }

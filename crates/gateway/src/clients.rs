@@ -59,11 +59,11 @@ impl fmt::Display for Overwrite {
 #[derive(Clone, Debug)]
 pub struct ClientPolicy {
     pub name: ClientName,
-    /// `None`: the limit of S3.
+    /// The limit of S3 applies if this is `None`.
     pub file_bytes_max: Option<u64>,
     pub rights: Vec<Right>,
     pub overwrite: Overwrite,
-    /// Lower case, without the dot; `None`: any.
+    /// Extensions in lower case, without the dot. `None` allows any.
     pub extensions: Option<Vec<String>>,
     pub uploads_max: usize,
 }
@@ -90,7 +90,8 @@ impl Client {
     pub(crate) fn upload_slot(&self) -> Result<UploadSlot, Refusal> {
         self.upload_slots.clone().try_acquire_owned().map_err(|_| {
             let limit = self.policy.uploads_max;
-            let what = format!("this client has {limit} uploads in progress, its limit; try later");
+            let what =
+                format!("this client has {limit} uploads in progress, the limit; try again later");
             Refusal::new(Code::RateLimited, what)
         })
     }
@@ -102,7 +103,7 @@ impl ClientPolicy {
         if self.rights.contains(&right) {
             return Ok(());
         }
-        let what = format!("the right `{right}` is needed; this client key does not have it");
+        let what = format!("this client key lacks the right `{right}`");
         Err(Refusal::new(Code::Forbidden, what))
     }
 }
@@ -114,7 +115,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Each client may hold up to `share_bytes` of the buffer budget.
+    /// Gives each client a share of the buffer budget of up to `share_bytes`.
     pub(crate) fn new(
         policies: Vec<ClientPolicy>,
         by_key: BTreeMap<Sha256Digest, usize>,

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, Loaded, Source};
-use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
+use s3up_core::{KeyPrefix, error_chain};
 use s3up_store::Settings;
 
 use self::raw::Raw;
@@ -56,7 +56,7 @@ impl Config {
         let source = loaded.source.clone();
         let config = Config::check(loaded)?;
         if let Some(Err(err)) = config.tls.as_ref().map(tls::acceptor) {
-            return Err(source.invalid(err.key(), err));
+            return Err(source.invalid(err.key(), error_chain(&err)));
         }
         Ok(config)
     }

@@ -23,7 +23,7 @@ use crate::uploads::Uploads;
 use crate::uploads::admission::{
     Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
 };
-use crate::uploads::log::UploadLog;
+use crate::uploads::record::UploadRecorder;
 
 /// A running gateway; clones share everything.
 #[derive(Clone)]
@@ -54,9 +54,9 @@ impl Gateway {
         for (client, key) in config.clients.keys() {
             database.record(Record::KeyKnown { client: client.clone(), key, at });
         }
-        let log = UploadLog::new(database.clone(), config.prefix.clone());
+        let recorder = UploadRecorder::new(database.clone(), config.prefix.clone());
         Ok(Gateway(Arc::new(Shared {
-            uploads: Uploads::new(store.clone(), log),
+            uploads: Uploads::new(store.clone(), recorder),
             database,
             readiness: ReadinessCheck::default(),
             store,

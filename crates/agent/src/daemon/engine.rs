@@ -5,9 +5,9 @@
 //! moves it back to the wheel. During an upload an event only marks the file, and
 //! it goes back to the wheel when the upload is over.
 
-mod outcome;
-mod scans;
-mod settling;
+mod apply_outcome;
+mod run_scans;
+mod settle_files;
 mod state;
 
 use std::panic::AssertUnwindSafe;
@@ -27,12 +27,12 @@ use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
-use crate::settling::{FileEvent, Now};
+use crate::settling::{Clocks, FileEvent};
 use crate::states::decide::{FilePolicy, RetryProblems, UploadExisting};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
-use crate::uploading::queue::{ChangeNoted, Job};
+use crate::uploading::queue::{Job, PathState};
 use crate::uploading::task::{UploadMode, UploadTask};
 use crate::watching::WatchEvents;
 
@@ -47,7 +47,7 @@ const RECORDING_MAX: usize = 4096;
 const REQUESTS_MAX: usize = 4096;
 
 impl Engine {
-    pub(super) fn begin(&mut self, now: Now) {
+    pub(super) fn begin(&mut self, now: Clocks) {
         if let Mode::Daemon { watcher } = &self.mode {
             let state = if watcher.is_some() { "ok" } else { "degraded: inotify not available" };
             self.agent_state("watcher", state.to_owned());
@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// Takes the events of the watched directories.
-    pub(super) fn watch_events(&mut self, events: WatchEvents, now: Now) {
+    pub(super) fn watch_events(&mut self, events: WatchEvents, now: Clocks) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);
         }
@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// Takes the news that the change of a file is in the database.
-    pub(super) fn committed(&mut self, name: &Name, now: Now) {
+    pub(super) fn committed(&mut self, name: &Name, now: Clocks) {
         self.finish(name, now.instant);
     }
 
@@ -93,7 +93,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: Now) {
+    pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: Clocks) {
         match result {
             Ok(TaskResult::Uploaded(uploaded)) => self.uploaded(*uploaded, now),
             Ok(TaskResult::FilesChecked(checked)) => self.files_checked(checked, now),
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// Starts what is due: checks of files, scans, a check of the roots.
-    pub(super) fn tick(&mut self, now: Now) {
+    pub(super) fn tick(&mut self, now: Clocks) {
         if self.stopping {
             return;
         }
@@ -190,7 +190,7 @@ impl Engine {
     }
 
     fn file_event(&mut self, name: Name, event: FileEvent, now: Instant) {
-        if self.queue.note_change(&name) == ChangeNoted::NotInFlight {
+        if self.queue.note_change(&name) == PathState::NotInFlight {
             self.wheel.note_event(name, event, now);
         }
     }
@@ -228,7 +228,7 @@ impl Engine {
         kind: ProblemKind,
         reason: &str,
         identity: Identity,
-        now: Now,
+        now: Clocks,
     ) -> Change {
         Change::Problem {
             local_path,

@@ -45,19 +45,27 @@ pub(super) fn watcher_not_started(err: &std::io::Error) {
     );
 }
 
-/// Returns the state of a degraded watcher, with the command that repairs it.
-pub(super) fn degraded_message(degraded: Degraded) -> String {
-    let Degraded { needed, unwatched } = degraded;
+/// Returns the state of a degraded watcher for `status`, with the command that repairs it.
+pub(super) fn degraded_state(degraded: Degraded) -> String {
+    let (message, fix) = (degraded_message(degraded), degraded_fix(degraded));
+    format!("degraded: {message}; raise the limit with: {fix}")
+}
+
+fn degraded_message(Degraded { needed, unwatched }: Degraded) -> String {
     let watched = needed - unwatched;
-    let advised = (needed * 2).next_power_of_two().max(WATCHES_ADVISED);
     format!(
-        "degraded: need {needed} watches, have {watched}; scanning the other directories instead; \
-         to watch all, run sysctl fs.inotify.max_user_watches={advised}"
+        "cannot watch all directories: {watched} of {needed} watched, the others are only scanned"
     )
 }
 
-pub(super) fn watch_degraded(message: &str) {
-    tracing::warn!(event = "watch_degraded", "{message}");
+fn degraded_fix(degraded: Degraded) -> String {
+    let advised = (degraded.needed * 2).next_power_of_two().max(WATCHES_ADVISED);
+    format!("sysctl fs.inotify.max_user_watches={advised}")
+}
+
+pub(super) fn watch_degraded(degraded: Degraded) {
+    let (message, fix) = (degraded_message(degraded), degraded_fix(degraded));
+    tracing::warn!(event = "watch_degraded", fix, "{message}");
 }
 
 pub(super) fn watch_restored() {
@@ -72,7 +80,7 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
     let ScanResult { report, took, .. } = result;
     let root = watch.root.display();
     if let Some(error) = &report.error {
-        tracing::error!(event = "scan_failed", watch = %root, error);
+        tracing::error!(event = "scan_failed", watch = %root, error, "scan failed");
     }
     if !result.complete {
         return;
@@ -95,7 +103,7 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
 
 fn problems(report: &Report) {
     for (path, reason) in report.problems.iter().take(PROBLEMS_MAX) {
-        tracing::warn!(event = "file_problem", path, reason);
+        tracing::warn!(event = "file_problem", path, reason, "cannot be uploaded");
     }
     let count = report.counts.problems.files;
     if count > PROBLEMS_MAX as u64 {
@@ -116,12 +124,18 @@ pub(super) fn upload_unchanged(path: &str, bytes: u64) {
 }
 
 pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {
-    tracing::warn!(event = "file_problem", path, kind, reason);
+    tracing::warn!(event = "file_problem", path, kind, reason, "cannot be uploaded");
 }
 
 pub(super) fn upload_failed(path: &str, reason: &str, delay: Duration) {
     let retry_seconds = delay.as_secs_f64();
-    tracing::warn!(event = "upload_failed", path, error = reason, retry_seconds);
+    tracing::warn!(
+        event = "upload_failed",
+        path,
+        error = reason,
+        retry_seconds,
+        "upload failed, trying again in {retry_seconds:.1} s"
+    );
 }
 
 /// The engine logs this once, until the gateway accepts the key.
@@ -129,8 +143,7 @@ pub(super) fn unauthorized(reason: &str) {
     tracing::error!(
         event = "unauthorized",
         error = reason,
-        "the gateway does not accept the key; files stay pending and are retried slowly; \
-         check server.api_key",
+        "the gateway does not accept the client key; check server.api_key. Files stay pending",
     );
 }
 

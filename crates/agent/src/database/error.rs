@@ -5,18 +5,19 @@ use std::path::PathBuf;
 use sqlx::migrate::MigrateError;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DbError {
+pub enum DatabaseError {
     #[error(
         "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
     )]
     Missing { path: PathBuf },
     #[error("create the directory for database {path:?}")]
-    Folder { path: PathBuf, source: std::io::Error },
+    Dir { path: PathBuf, source: std::io::Error },
     #[error("open database {path:?}")]
     Open { path: PathBuf, source: sqlx::Error },
     #[error(
-        "database {path:?} is damaged ({what}); set scan.upload_existing: true, move the file \
-         away and start again; otherwise existing files count as baseline and are not protected"
+        "database {path:?} is damaged ({what}); to rebuild it, move it away, set \
+         scan.upload_existing: true and start again (with false, existing files would count as \
+         baseline, not protected)"
     )]
     Damaged { path: PathBuf, what: String },
     #[error(
@@ -28,28 +29,28 @@ pub enum DbError {
     Newer { path: PathBuf },
     #[error("update the schema of database {path:?}")]
     Migrate { path: PathBuf, source: MigrateError },
-    #[error("read the database")]
-    Read(#[source] sqlx::Error),
-    #[error("write the database")]
-    Write(#[source] sqlx::Error),
+    #[error("read database {path:?}")]
+    Read { path: PathBuf, source: sqlx::Error },
+    #[error("write database {path:?}")]
+    Write { path: PathBuf, source: sqlx::Error },
 }
 
-impl DbError {
+impl DatabaseError {
     /// Turns an error of opening into one that says what the operator has to do.
-    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DbError {
+    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DatabaseError {
         let path = path.to_owned();
         match damage(&source) {
-            Some(what) => DbError::Damaged { path, what },
-            None => DbError::Open { path, source },
+            Some(what) => DatabaseError::Damaged { path, what },
+            None => DatabaseError::Open { path, source },
         }
     }
 
-    pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DbError {
+    pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DatabaseError {
         let path = path.to_owned();
         if matches!(source, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
-            return DbError::Newer { path };
+            return DatabaseError::Newer { path };
         }
-        DbError::Migrate { path, source }
+        DatabaseError::Migrate { path, source }
     }
 }
 

@@ -32,8 +32,8 @@ pub struct WriteRequest {
 #[derive(Debug)]
 pub enum OnCommit {
     Ignore,
-    /// Tells the engine, which counts this file as being recorded.
-    TellEngine(Name),
+    /// Informs the engine that this file is recorded.
+    NotifyEngine(Name),
     Reply(oneshot::Sender<()>),
 }
 
@@ -69,7 +69,9 @@ async fn record(
                 error = error_chain(&err),
                 changes = changes.len(),
                 retry_seconds = RETRY_DELAY.as_secs(),
-                "retrying; uploads pause once too many of them are unrecorded"
+                "cannot write the database, trying again in {} s; uploads pause while too many are \
+                 unrecorded",
+                RETRY_DELAY.as_secs()
             );
             tokio::time::sleep(RETRY_DELAY).await;
         }
@@ -82,7 +84,7 @@ async fn record(
 fn notify(on_commit: OnCommit, committed: &mpsc::UnboundedSender<Name>) {
     match on_commit {
         OnCommit::Ignore => {}
-        OnCommit::TellEngine(name) => drop(committed.send(name)),
+        OnCommit::NotifyEngine(name) => drop(committed.send(name)),
         OnCommit::Reply(reply) => drop(reply.send(())),
     }
 }

@@ -4,16 +4,19 @@
 //! `synchronous=FULL` syncs the log with each commit. Many changes in one call
 //! cost one sync.
 
+use std::path::{Path, PathBuf};
+
 use s3up_core::{RemotePath, Sha256Digest};
 use sqlx::{AssertSqlSafe, Executor, Sqlite, SqlitePool, Transaction};
 
-use super::error::DbError;
+use super::error::DatabaseError;
 use crate::files::identity::Identity;
 use crate::states::problem::ProblemKind;
 
 #[derive(Clone, Debug)]
 pub struct Writer {
     pool: SqlitePool,
+    path: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,22 +55,23 @@ pub struct Upload {
     pub identity: Identity,
     pub sha256: Sha256Digest,
     pub version_id: Option<String>,
-    /// Unix seconds.
-    pub at: i64,
+    pub at_seconds: i64,
 }
 
 impl Writer {
-    pub(super) fn new(pool: SqlitePool) -> Writer {
-        Writer { pool }
+    pub(super) fn new(pool: SqlitePool, path: &Path) -> Writer {
+        Writer { pool, path: path.to_owned() }
     }
 
     /// Commits all of `changes` in order, or none of them.
-    pub async fn apply(&self, changes: &[Change]) -> Result<(), DbError> {
-        let mut transaction = self.pool.begin().await.map_err(DbError::Write)?;
+    pub async fn apply(&self, changes: &[Change]) -> Result<(), DatabaseError> {
+        let path = &self.path;
+        let not_written = |source| DatabaseError::Write { path: path.clone(), source };
+        let mut transaction = self.pool.begin().await.map_err(not_written)?;
         for change in changes {
-            write(&mut transaction, change).await.map_err(DbError::Write)?;
+            write(&mut transaction, change).await.map_err(not_written)?;
         }
-        transaction.commit().await.map_err(DbError::Write)
+        transaction.commit().await.map_err(not_written)
     }
 
     /// Closes the database, which merges its log into one file.
@@ -158,7 +162,7 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
         .bind(mtime_seconds(&upload.identity))
         .bind(upload.sha256.to_string())
         .bind(upload.version_id.as_deref())
-        .bind(upload.at);
+        .bind(upload.at_seconds);
     execute(transaction, query).await
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::database::{DbError, LOOKUP_MAX, Reader};
+use crate::database::{DatabaseError, LOOKUP_MAX, Reader};
 use crate::files::confined_fs::{self, Root};
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
@@ -38,7 +38,7 @@ pub enum ScanError {
     #[error(transparent)]
     Root(#[from] RootError),
     #[error(transparent)]
-    Db(#[from] DbError),
+    Database(#[from] DatabaseError),
     #[error("scan of {root:?} was stopped")]
     Stopped { root: PathBuf },
 }
@@ -88,7 +88,7 @@ impl Scan {
     }
 
     /// Returns the next files, or `None` after the last.
-    pub async fn next(&mut self) -> Result<Option<Vec<ScannedFile>>, DbError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<ScannedFile>>, DatabaseError> {
         let Some(batch) = self.batches.recv().await else { return Ok(None) };
         let mut files = Vec::new();
         for WalkEntry { path, kind } in batch {
@@ -122,10 +122,10 @@ impl Scan {
             Err(_) => return Err(ScanError::stopped(&self.watch)),
         }
         self.found.sort_unstable();
-        let missing = missing(&self.watch, &self.reader, &self.found).await?;
+        let missing = gone_files(&self.watch, &self.reader, &self.found).await?;
         match missing {
-            Missing::Some(gone) => self.report.gone = gone,
-            Missing::All(count) => {
+            GoneFiles::Some(gone) => self.report.gone = gone,
+            GoneFiles::All(count) => {
                 self.report.error = Some(format!(
                     "none of the {count} known files is left in {:?}; check whether it was \
                      emptied, unmounted or replaced; none of its files is taken as deleted",
@@ -189,14 +189,18 @@ fn send(sender: &mpsc::Sender<Vec<WalkEntry>>, batch: Vec<WalkEntry>) -> Control
     }
 }
 
-enum Missing {
+enum GoneFiles {
     Some(Vec<String>),
     /// All known files, and their number. The scan does not trust this.
     All(u64),
 }
 
 /// Returns the known files of `watch` that were not found and do not exist.
-async fn missing(watch: &Arc<Watch>, reader: &Reader, found: &[u64]) -> Result<Missing, ScanError> {
+async fn gone_files(
+    watch: &Arc<Watch>,
+    reader: &Reader,
+    found: &[u64],
+) -> Result<GoneFiles, ScanError> {
     let prefix = watch.local_prefix();
     let (mut gone, mut known, mut after) = (Vec::new(), 0, String::new());
     loop {
@@ -212,9 +216,9 @@ async fn missing(watch: &Arc<Watch>, reader: &Reader, found: &[u64]) -> Result<M
         gone.extend(confirm_gone(watch.clone(), not_found).await?);
     }
     if known > 0 && gone.len() as u64 == known {
-        return Ok(Missing::All(known));
+        return Ok(GoneFiles::All(known));
     }
-    Ok(Missing::Some(gone))
+    Ok(GoneFiles::Some(gone))
 }
 
 /// Returns those that do not exist, checked one by one: the walk may have missed

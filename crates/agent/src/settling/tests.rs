@@ -27,7 +27,8 @@ fn a_file_found_by_a_scan_settles_by_its_age() {
         let clock = Clock::start();
         let mut wheel = SettleWheel::new(SKIP);
         let verdict = wheel.add_found("f", dated(mtime, ctime), clock.at(0.0));
-        let want_verdict = if want.is_none() { Verdict::Settled } else { Verdict::Waiting };
+        let want_verdict =
+            if want.is_none() { SettleResult::Settled } else { SettleResult::Waiting };
         assert_eq!(verdict, want_verdict, "{situation}");
         let due = wheel.next_due().map(|due| due - clock.instant);
         assert_eq!(due, want.map(Duration::from_secs_f64), "{situation}");
@@ -43,10 +44,10 @@ fn a_file_written_once_settles_one_debounce_time_after_its_last_change() {
 
     assert_eq!(wheel.take_due(9, clock.at(2.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
-    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), Verdict::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), SettleResult::Waiting);
     assert_eq!(wheel.take_due(9, clock.at(3.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(4.0).instant), ["f"]);
-    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(4.0)), Verdict::Settled);
+    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(4.0)), SettleResult::Settled);
     assert!(wheel.is_empty());
 }
 
@@ -58,7 +59,7 @@ fn a_file_dated_in_the_future_settles_once_its_identity_stays_the_same() {
 
     let verdicts = observe_until_settled(&mut wheel, &clock, |_| dated(1e6, 0.0));
 
-    assert_eq!(verdicts, [(3.0, Verdict::Waiting), (6.0, Verdict::Settled)]);
+    assert_eq!(verdicts, [(3.0, SettleResult::Waiting), (6.0, SettleResult::Settled)]);
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn a_file_that_never_settles_is_reported_once_and_settles_when_it_stops_changing
     let verdicts =
         observe_until_settled(&mut wheel, &clock, |at| dated(at.min(20.0), at.min(20.0)));
 
-    use Verdict::*;
+    use SettleResult::*;
     let want = [Waiting, Waiting, Waiting, NeverSettled, Waiting, Waiting, Waiting, Settled];
     assert_eq!(verdicts.iter().map(|(_, verdict)| *verdict).collect::<Vec<_>>(), want);
     assert_eq!(verdicts.last(), Some(&(23.0, Settled)), "the last change was at 20");
@@ -86,7 +87,7 @@ fn repeated_closes_do_not_hide_a_file_that_never_settles() {
         wheel.note_event("log", FileEvent::Closed, now.instant);
         for key in wheel.take_due(9, now.instant) {
             let verdict = wheel.observe(&key, dated(f64::from(tenth) / 10.0, 0.0), now);
-            reported += u32::from(verdict == Verdict::NeverSettled);
+            reported += u32::from(verdict == SettleResult::NeverSettled);
         }
     }
     assert_eq!(reported, 1);
@@ -104,7 +105,7 @@ fn a_close_after_the_last_attempt_starts_a_new_count() {
             wheel.note_event("f", FileEvent::Closed, now.instant);
         }
         for key in wheel.take_due(9, now.instant) {
-            if wheel.observe(&key, dated(f64::from(second), 0.0), now) == Verdict::Hot {
+            if wheel.observe(&key, dated(f64::from(second), 0.0), now) == SettleResult::Hot {
                 hot.push(second);
             }
         }
@@ -123,7 +124,7 @@ fn a_forgotten_path_does_not_become_due() {
     wheel.note_event("f", FileEvent::Changed, clock.at(0.0).instant);
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
     wheel.forget(&"f");
-    assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), Verdict::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), SettleResult::Waiting);
     assert!(wheel.is_empty());
 }
 
@@ -140,7 +141,7 @@ proptest! {
         let due = wheel.take_due(usize::MAX, now.instant);
         prop_assert_eq!(due.len(), 10_000);
         for n in due {
-            prop_assert_eq!(wheel.observe(&n, dated(wrote, wrote), now), Verdict::Settled);
+            prop_assert_eq!(wheel.observe(&n, dated(wrote, wrote), now), SettleResult::Settled);
         }
     }
 
@@ -181,8 +182,8 @@ impl Clock {
         Clock { instant: crate::clock::now().instant }
     }
 
-    fn at(&self, seconds: f64) -> Now {
-        Now {
+    fn at(&self, seconds: f64) -> Clocks {
+        Clocks {
             instant: self.instant + Duration::from_secs_f64(seconds),
             wall_ns: START_NS + nanoseconds(seconds),
         }
@@ -194,7 +195,7 @@ fn observe_until_settled(
     wheel: &mut SettleWheel<&'static str>,
     clock: &Clock,
     file: impl Fn(f64) -> Identity,
-) -> Vec<(f64, Verdict)> {
+) -> Vec<(f64, SettleResult)> {
     let mut verdicts = Vec::new();
     while let Some(due) = wheel.next_due() {
         let at = (due - clock.instant).as_secs_f64();

@@ -66,11 +66,11 @@ pub enum UploadExisting {
 /// The recorded problems that are retried now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryProblems {
-    /// None: only report them.
+    /// Retries no problem: they are only reported.
     Never,
-    /// Those that may have passed. For a scan of the daemon.
+    /// Retries problems that may have passed, in a scan of the daemon.
     Transient,
-    /// All of them. For `s3up scan`.
+    /// Retries all problems, in `s3up scan`.
     All,
 }
 
@@ -210,9 +210,9 @@ impl fmt::Display for PendingReason {
             PendingReason::New => "new",
             PendingReason::Changed => "changed",
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
-            PendingReason::UploadExisting => "scan.upload_existing is true",
+            PendingReason::UploadExisting => "existing file (scan.upload_existing)",
             PendingReason::RemotePathChanged => "remote path changed",
-            PendingReason::Unconfirmed => "not confirmed by the gateway yet",
+            PendingReason::Unconfirmed => "not acknowledged by the gateway",
             PendingReason::Retried => "retried after a problem",
         })
     }

@@ -36,6 +36,14 @@ pub struct RecordedProblem {
 }
 
 impl ProblemKind {
+    const ALL: [ProblemKind; 5] = [
+        ProblemKind::Refused,
+        ProblemKind::Deferred,
+        ProblemKind::Unreadable,
+        ProblemKind::NeverSettled,
+        ProblemKind::Hot,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             ProblemKind::Refused => "refused",
@@ -47,15 +55,7 @@ impl ProblemKind {
     }
 
     pub fn parse(text: &str) -> Option<ProblemKind> {
-        [
-            ProblemKind::Refused,
-            ProblemKind::Deferred,
-            ProblemKind::Unreadable,
-            ProblemKind::NeverSettled,
-            ProblemKind::Hot,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
+        ProblemKind::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

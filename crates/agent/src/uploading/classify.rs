@@ -61,7 +61,7 @@ fn classify_gateway(refusal: &Refusal) -> FailureClass {
         | Code::StoreUnavailable
         | Code::Overloaded
         | Code::DatabaseUnavailable => FailureClass::Transient,
-        // A code of a newer gateway: the status tells whose fault it is.
+        // A code of a newer gateway: the status says on which side the fault is.
         Code::Unknown if (400..500).contains(&refusal.status) => FailureClass::Refused,
         Code::Unknown => FailureClass::Transient,
     }

@@ -26,7 +26,7 @@ const HASH_BYTES: usize = 1 << 20;
 const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenContent {
     file: File,
     identity: Identity,
     mode: u32,
@@ -35,8 +35,8 @@ pub(super) struct Opened {
 /// A file that is hashed and can be sent.
 #[derive(Debug)]
 pub(super) enum Content {
-    Short { opened: Opened, body: Bytes, sha256: Sha256Digest },
-    Long { opened: Opened, sha256: Sha256Digest },
+    Short { opened: OpenContent, body: Bytes, sha256: Sha256Digest },
+    Long { opened: OpenContent, sha256: Sha256Digest },
 }
 
 /// Opens the file, checks that it still has to be uploaded, and hashes it, on a
@@ -55,7 +55,7 @@ pub(super) async fn read(
     read.await.unwrap_or_else(|_| Err(Outcome::panicked()))
 }
 
-fn open(task: &UploadTask) -> Result<Opened, Outcome> {
+fn open(task: &UploadTask) -> Result<OpenContent, Outcome> {
     // Without its root the whole watch is gone or forbidden. The next scan reports
     // that, or finds this file again.
     let root = Root::open(&task.watch.root).map_err(|_| Outcome::Skipped(None))?;
@@ -67,7 +67,7 @@ fn open(task: &UploadTask) -> Result<Opened, Outcome> {
     if task.mode == UploadMode::Settled && identity != task.identity {
         return Err(Outcome::Changed);
     }
-    Ok(Opened { file, identity, mode: stat.st_mode & 0o7777 })
+    Ok(OpenContent { file, identity, mode: stat.st_mode & 0o7777 })
 }
 
 /// Turns an error of opening into an outcome. A symlink or a special file in the
@@ -86,7 +86,7 @@ fn unreadable(err: &io::Error) -> Outcome {
     Outcome::Problem { kind: ProblemKind::Unreadable, reason: format!("cannot read file: {err}") }
 }
 
-fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
+fn hash(opened: OpenContent, mode: UploadMode) -> Result<Content, Outcome> {
     let hashed = if opened.identity.size <= SHORT_BYTES_MAX {
         hash_short(opened)
     } else {
@@ -103,14 +103,14 @@ fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
     }
 }
 
-fn hash_short(mut opened: Opened) -> io::Result<Content> {
+fn hash_short(mut opened: OpenContent) -> io::Result<Content> {
     let mut body = vec![0; opened.identity.size as usize];
     opened.file.read_exact(&mut body)?;
     let sha256 = Sha256Digest::of(&body);
     Ok(Content::Short { opened, body: Bytes::from(body), sha256 })
 }
 
-fn hash_long(mut opened: Opened) -> io::Result<Content> {
+fn hash_long(mut opened: OpenContent) -> io::Result<Content> {
     let mut buffer = vec![0; HASH_BYTES];
     let mut hasher = Sha256::default();
     let mut left = opened.identity.size;
@@ -128,7 +128,7 @@ fn hash_long(mut opened: Opened) -> io::Result<Content> {
 }
 
 impl Content {
-    fn opened(&self) -> &Opened {
+    fn opened(&self) -> &OpenContent {
         match self {
             Content::Short { opened, .. } | Content::Long { opened, .. } => opened,
         }

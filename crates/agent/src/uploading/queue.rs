@@ -26,7 +26,6 @@ pub struct Job<K> {
     pub identity: Identity,
     /// True if the file is uploaded although it never settled.
     pub hot: bool,
-    /// Number of failed attempts.
     pub failures: u32,
 }
 
@@ -47,7 +46,7 @@ enum Lane {
 
 /// Answer to [`Queue::note_change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeNoted {
+pub enum PathState {
     /// The file is being uploaded or recorded; `finish` will return true.
     InFlight,
     /// The file is not in the queue any more: it has to settle.
@@ -103,7 +102,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
     /// Queues a settled file. One that is being uploaded is only marked as changed.
     pub fn push(&mut self, job: Job<K>) {
-        if self.note_change(&job.key) == ChangeNoted::InFlight {
+        if self.note_change(&job.key) == PathState::InFlight {
             return;
         }
         let lane = self.lane(job.identity.size);
@@ -114,7 +113,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
 
     /// Queues a file that may start no earlier than `at`. It delays no other file.
     pub fn push_delayed(&mut self, job: Job<K>, at: Instant) {
-        if self.note_change(&job.key) == ChangeNoted::InFlight {
+        if self.note_change(&job.key) == PathState::InFlight {
             return;
         }
         let turn = self.take_turn();
@@ -123,18 +122,18 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Takes a change of the file: it has to settle again.
-    pub fn note_change(&mut self, key: &K) -> ChangeNoted {
+    pub fn note_change(&mut self, key: &K) -> PathState {
         match self.slots.get(key) {
-            None => return ChangeNoted::NotInFlight,
+            None => return PathState::NotInFlight,
             Some(Slot::Uploading(_) | Slot::Recording) => {
                 self.changed.insert(key.clone());
-                return ChangeNoted::InFlight;
+                return PathState::InFlight;
             }
             Some(Slot::Ready(lane, turn)) => drop(self.ready.remove(&(*lane, *turn))),
             Some(Slot::Delayed(at, turn)) => drop(self.delayed.remove(&(*at, *turn))),
         }
         self.slots.remove(key);
-        ChangeNoted::NotInFlight
+        PathState::NotInFlight
     }
 
     /// Returns the number of files that wait, ready or delayed.
@@ -261,14 +260,14 @@ mod tests {
     fn a_change_removes_a_waiting_file_and_marks_one_that_is_uploaded() {
         let mut queue = Queue::new(LIMITS);
         queue.push(job(1, 1));
-        assert_eq!(queue.note_change(&1), ChangeNoted::NotInFlight);
+        assert_eq!(queue.note_change(&1), PathState::NotInFlight);
         assert!(queue.is_empty());
 
         queue.push(job(1, 1));
         queue.start_next().unwrap();
-        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
+        assert_eq!(queue.note_change(&1), PathState::InFlight);
         queue.recording(&1);
-        assert_eq!(queue.note_change(&1), ChangeNoted::InFlight);
+        assert_eq!(queue.note_change(&1), PathState::InFlight);
         assert!(queue.finish(&1), "the change was noted");
         assert!(queue.is_empty());
     }

@@ -15,7 +15,6 @@ pub struct UploadTask {
     pub identity: Identity,
     pub policy: FilePolicy,
     pub mode: UploadMode,
-    /// Number of failed attempts.
     pub failures: u32,
 }
 

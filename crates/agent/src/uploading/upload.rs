@@ -46,7 +46,7 @@ impl Uploader {
             identity: content.identity(),
             sha256: content.sha256(),
             version_id: None,
-            at: clock::wall_seconds(),
+            at_seconds: clock::wall_seconds(),
             remote_path,
         };
         if is_content_unchanged(&upload, row.as_ref()) {
@@ -102,7 +102,7 @@ impl Uploader {
             return Err(Outcome::failed(RetryHint::default(), reason));
         }
         upload.version_id = answer.version_id;
-        upload.at = clock::wall_seconds();
+        upload.at_seconds = clock::wall_seconds();
         Ok(match task.mode {
             UploadMode::Settled => stored(upload, !answer.unchanged, &content),
             UploadMode::Hot => hot(),

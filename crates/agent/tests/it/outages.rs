@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use s3up_devstore::Op;
+
 use crate::fixture::{Host, KEY, MIB, World, noise, until};
 use crate::process::Process;
 
@@ -148,4 +150,23 @@ async fn an_agent_that_is_killed_repeatedly_stores_every_file() {
     for round in 0..8 {
         assert!(host.content(format!("{round}/big")).await == noise(9 * MIB + round));
     }
+}
+
+#[tokio::test]
+async fn a_file_that_shrinks_during_its_upload_settles_again_and_is_stored_as_it_is_then() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let content = noise(20 * MIB);
+    host.write("file", &content);
+    let held = world.s3.faults().hold_op(Op::UploadPart, 1);
+    let agent = host.start().await;
+
+    held.reached().await;
+    let file = std::fs::File::options().write(true).open(host.up.join("file")).unwrap();
+    file.set_len(1).unwrap();
+    drop(held);
+
+    host.until_stored("file", &content[..1]).await;
+    assert_eq!(host.content("file").await, &content[..1]);
+    agent.stop().await;
 }

@@ -16,8 +16,8 @@ use super::record::{CatalogueEntry, Millis, Record, ReportRecord, UploadOutcome,
 /// The rows of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub clients: BTreeMap<ClientName, Seen>,
-    pub keys: BTreeMap<Sha256Digest, (ClientName, Seen)>,
+    pub clients: BTreeMap<ClientName, FirstAndLastUse>,
+    pub keys: BTreeMap<Sha256Digest, (ClientName, FirstAndLastUse)>,
     pub files: BTreeMap<(ClientName, String), CatalogueEntry>,
     pub uploads: Vec<UploadRow>,
     pub activity: BTreeMap<(ClientName, String), Activity>,
@@ -31,7 +31,7 @@ pub(super) struct Batch {
 
 /// Times at which a client or a key was first known and last used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct FirstAndLastUse {
     pub known_at: Millis,
     pub used_at: Option<Millis>,
 }
@@ -91,7 +91,7 @@ impl Batch {
     }
 
     fn seen(&mut self, client: ClientName, key: Sha256Digest, at: Millis, used_at: Option<Millis>) {
-        let new = Seen { known_at: at, used_at };
+        let new = FirstAndLastUse { known_at: at, used_at };
         self.clients.entry(client.clone()).or_insert(new).merge(new);
         self.keys.entry(key).or_insert((client, new)).1.merge(new);
     }
@@ -124,8 +124,8 @@ impl Batch {
     }
 }
 
-impl Seen {
-    fn merge(&mut self, other: Seen) {
+impl FirstAndLastUse {
+    fn merge(&mut self, other: FirstAndLastUse) {
         self.known_at = self.known_at.min(other.known_at);
         self.used_at = self.used_at.max(other.used_at);
     }
@@ -204,7 +204,7 @@ mod tests {
             Record::KeyUsed { client: client("web"), key, at: 7 },
         ]);
 
-        let want = Seen { known_at: 5, used_at: Some(9) };
+        let want = FirstAndLastUse { known_at: 5, used_at: Some(9) };
         assert_eq!(batch.keys[&key], (client("web"), want));
         assert_eq!(batch.clients[&client("web")], want);
     }

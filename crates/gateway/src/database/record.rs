@@ -1,11 +1,19 @@
 //! Records: what the gateway saw, as it is handed to the writer.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
 use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
 
 /// A time in Unix milliseconds.
 pub(crate) type Millis = i64;
+
+/// Returns a time in Unix milliseconds.
+pub(crate) fn millis(at: SystemTime) -> Millis {
+    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
+}
 
 /// Memory of a record apart from its longest text.
 const RECORD_BYTES: usize = 512;
@@ -91,7 +99,8 @@ impl CatalogueEntry {
         self.size == found.size && self.etag == found.etag && self.version_id == found.version_id
     }
 
-    /// Does the same for a listing, which has no version. Equal ETags mean equal content.
+    /// Returns true if the entry is about this object of a listing, which has no version. Equal
+    /// ETags mean equal content.
     pub(crate) fn describes_listed(&self, listed: &Listed) -> bool {
         self.size == listed.size && self.etag == listed.etag
     }

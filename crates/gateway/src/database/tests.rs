@@ -1,6 +1,8 @@
 //! The same tests on SQLite and on PostgreSQL. Rows are read on a connection of their own, so that
 //! only what is committed counts.
 
+use std::time::UNIX_EPOCH;
+
 use s3up_testkit::{Postgres, SmallDisk, postgres_or_skip, root_or_skip};
 use sqlx::{AnyConnection, ConnectOptions, Executor, Row};
 use tempfile::TempDir;

@@ -4,7 +4,7 @@ use s3up_core::{ClientName, Sha256Digest};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
-use super::batch::{Activity, Batch, Seen, UploadRow, signed};
+use super::batch::{Activity, Batch, FirstAndLastUse, UploadRow, signed};
 use super::record::{CatalogueEntry, Millis};
 
 type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
@@ -70,7 +70,7 @@ async fn execute(transaction: &mut Transaction<'_, Any>, query: Query<'_>) -> sq
     transaction.execute(query).await.map(drop)
 }
 
-fn client_row(client: &ClientName, seen: Seen) -> Query<'static> {
+fn client_row(client: &ClientName, seen: FirstAndLastUse) -> Query<'static> {
     sqlx::query(
         "INSERT INTO clients (client, created_at, last_seen_at) VALUES ($1, $2, $3) \
          ON CONFLICT (client) DO UPDATE SET last_seen_at = \
@@ -82,7 +82,7 @@ fn client_row(client: &ClientName, seen: Seen) -> Query<'static> {
     .bind(seen.used_at)
 }
 
-fn key_row(key: &Sha256Digest, client: &ClientName, seen: Seen) -> Query<'static> {
+fn key_row(key: &Sha256Digest, client: &ClientName, seen: FirstAndLastUse) -> Query<'static> {
     sqlx::query(
         "INSERT INTO keys (key_sha256, client, created_at, last_used_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key_sha256) DO UPDATE SET client = excluded.client, last_used_at = \

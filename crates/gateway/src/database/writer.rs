@@ -20,10 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Batch, day_of};
 use super::connect::{Location, WRITE_WAIT_MAX, close, in_time};
 use super::error::DatabaseError;
-use super::millis;
 use super::outage::Outage;
 use super::prune::prune_step;
-use super::record::{Millis, Record};
+use super::record::{Millis, Record, millis};
 use super::write::{BatchId, write};
 
 /// Maximum number of records per transaction. A larger batch would only delay its first record.
@@ -199,7 +198,7 @@ impl Writer {
                     event = "database_prune_failed",
                     error = error_chain(&err),
                     retry_seconds = PRUNE_RETRY_DELAY.as_secs(),
-                    "what is older than `activity.keep_days` stays in the database for now"
+                    "cannot delete records older than `activity.keep_days`; trying again later"
                 );
             }
         }
@@ -211,13 +210,14 @@ impl Writer {
         if self.outage.failed(self.running.elapsed()) {
             let dropped = self.status.dropped.load(Ordering::Relaxed);
             self.dropped_logged = dropped;
+            let pending = self.status.pending.load(Ordering::Relaxed);
             tracing::error!(
                 event = "database_write_failed",
                 error = error_chain(err),
-                pending = self.status.pending.load(Ordering::Relaxed),
+                pending,
                 dropped,
                 retry_seconds = RETRY_DELAY.as_secs(),
-                "uploads continue; what the gateway records about them waits"
+                "uploads continue; {pending} records wait in memory"
             );
         }
     }
@@ -236,7 +236,7 @@ impl Writer {
             tracing::warn!(
                 event = "records_dropped",
                 dropped,
-                "the database is too slow, so the gateway did not record all it did"
+                "dropped records because the database is too slow; files are safe"
             );
         }
         self.dropped_logged = dropped;

@@ -23,7 +23,7 @@ pub(crate) async fn heartbeat(
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     let heartbeat: Heartbeat = json::read(request, HEARTBEAT_BYTES_MAX).await?;
-    heartbeat.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
+    heartbeat.check().map_err(json::invalid)?;
     gateway.database().record_heartbeat(&client.policy.name, to_json(&heartbeat)?)?;
     Ok(Json(Accepted { success: true }))
 }
@@ -34,7 +34,7 @@ pub(crate) async fn report(
 ) -> Result<Json<Accepted>, Refusal> {
     let client = gateway.authenticate(request.headers())?;
     let report: Report = json::read(request, REPORT_BYTES_MAX).await?;
-    report.check().map_err(|err| Refusal::new(Code::BadRequest, err))?;
+    report.check().map_err(json::invalid)?;
     let now = Timestamp::from_millisecond(gateway.database().now()).unwrap_or_default();
     let day = check_day(&report.day, now.to_zoned(TimeZone::UTC).date())?;
     let (client, body) = (&client.policy.name, to_json(&report)?);
@@ -56,7 +56,7 @@ fn check_day(text: &str, today: Date) -> Result<Date, Refusal> {
     Ok(day)
 }
 
-/// Only what was checked is stored, not what else the body contained.
+/// Returns the checked fields in JSON. Other fields of the body are not stored.
 fn to_json(value: &impl Serialize) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|err| Refusal::new(Code::Internal, err))
 }

@@ -1,5 +1,7 @@
 //! Request bodies in JSON, read to their end within a limit.
 
+use std::fmt::Display;
+
 use axum::extract::Request;
 use s3up_core::{Code, Size};
 use serde::de::DeserializeOwned;
@@ -24,8 +26,12 @@ pub(crate) async fn read<T: DeserializeOwned>(
     if bytes.len() as u64 > bytes_max {
         return Err(too_large(bytes_max));
     }
-    let wrong = |err| Refusal::new(Code::BadRequest, format!("the body is not valid: {err}"));
-    serde_json::from_slice(&bytes).map_err(wrong)
+    serde_json::from_slice(&bytes).map_err(invalid)
+}
+
+/// Returns the refusal of a body that breaks a rule of the API.
+pub(crate) fn invalid(err: impl Display) -> Refusal {
+    Refusal::new(Code::BadRequest, format!("the body is not valid: {err}"))
 }
 
 fn too_large(bytes_max: u64) -> Refusal {

@@ -15,12 +15,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::admission::Admission;
 use super::in_flight::{KeyLock, Superseded};
-use super::log::OpenUpload;
 use super::metadata::FileMetadata;
+use super::record::OpenUpload;
 use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
 use crate::clients::{Client, Overwrite, UploadSlot};
 use crate::clock::CLOCK;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, SUPERSEDED};
 
 /// Number of parts of one upload that are sent at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -32,11 +32,11 @@ pub(crate) struct IncomingFile {
     pub admission: Admission,
     pub metadata: FileMetadata,
     pub content_type: String,
-    /// `None`: [`Uploads::stage`] takes one.
+    /// The slot, if the request has taken one already.
     pub slot: Option<UploadSlot>,
 }
 
-/// The result of [`Uploads::stage`].
+/// An upload after its last byte.
 pub(crate) enum StageResult {
     /// The same content is already stored; nothing was written.
     Unchanged(UploadResponse),
@@ -50,15 +50,15 @@ pub(crate) struct StagedFile {
     key: Key,
     metadata: FileMetadata,
     began: Stopwatch,
-    log: OpenUpload,
+    record: OpenUpload,
     staged: StagedUpload,
     // Freed before the lock, so that the next upload of the key finds it free.
     slot: UploadSlot,
     lock: KeyLock,
 }
 
-/// The result of [`Uploads::begin`].
-enum Begun {
+/// An upload after its last byte, with the resources that it still holds.
+enum BeginResult {
     Unchanged { found: Box<ObjectFacts>, sha256: Sha256Digest },
     Staged { staged: Box<StagedUpload>, slot: UploadSlot, lock: KeyLock },
 }
@@ -71,22 +71,31 @@ impl Uploads {
         body: R,
     ) -> Result<StageResult, Refusal> {
         let began = CLOCK.start();
-        let mut log = self.log.begin(&file.client.policy.name, &file.key, began);
+        let mut record = self.recorder.begin(&file.client.policy.name, &file.key, began);
         let begun =
-            self.begin(&mut file, body).await.inspect_err(|refusal| log.refused(refusal))?;
+            self.begin(&mut file, body).await.inspect_err(|refusal| record.refused(refusal))?;
         let IncomingFile { client, key, metadata, .. } = file;
         match begun {
-            Begun::Unchanged { found, sha256 } => {
-                log.unchanged(&found, sha256);
+            BeginResult::Unchanged { found, sha256 } => {
+                record.unchanged(&found, sha256);
                 let response = unchanged_response(&key, &found, sha256);
                 log_upload(&client, &response, began);
                 Ok(StageResult::Unchanged(response))
             }
-            Begun::Staged { staged, slot, lock } => {
+            BeginResult::Staged { staged, slot, lock } => {
                 let staged = *staged;
                 let uploads = self.clone();
-                let file =
-                    StagedFile { uploads, client, key, metadata, began, log, staged, slot, lock };
+                let file = StagedFile {
+                    uploads,
+                    client,
+                    key,
+                    metadata,
+                    began,
+                    record,
+                    staged,
+                    slot,
+                    lock,
+                };
                 Ok(StageResult::Staged(Box::new(file)))
             }
         }
@@ -96,7 +105,7 @@ impl Uploads {
         &self,
         file: &mut IncomingFile,
         mut body: R,
-    ) -> Result<Begun, Refusal> {
+    ) -> Result<BeginResult, Refusal> {
         let IncomingFile { client, key, admission, metadata, content_type, slot } = file;
         // This comes first, for two reasons. From here on no older upload of the
         // key can become visible after this one. And an older one that hangs
@@ -107,7 +116,7 @@ impl Uploads {
             && let Some(found) = self.unchanged(client, key, sha256, *admission).await?
         {
             lock.run(verify_unstored(&mut body, sha256)).await??;
-            return Ok(Begun::Unchanged { found: Box::new(found), sha256 });
+            return Ok(BeginResult::Unchanged { found: Box::new(found), sha256 });
         }
         let put = Put {
             key: key.clone(),
@@ -127,7 +136,7 @@ impl Uploads {
             share: Some(client.buffer_share.clone()),
         };
         let staged = lock.run(self.store.stage(put, &mut body)).await??;
-        Ok(Begun::Staged { staged: Box::new(staged), slot, lock })
+        Ok(BeginResult::Staged { staged: Box::new(staged), slot, lock })
     }
 
     /// Returns the stored file if it has the same content. Refuses the
@@ -180,14 +189,14 @@ impl StagedFile {
 
     /// Removes the file, because its content differs from its announced SHA-256.
     pub(crate) async fn abort(mut self) {
-        self.log.refused_with(Code::DigestMismatch);
+        self.record.refused_with(Code::DigestMismatch);
         self.staged.abort().await;
     }
 
     /// Makes the file visible.
     pub(crate) async fn commit(mut self) -> Result<UploadResponse, Refusal> {
         if let Err(err) = self.lock.check() {
-            self.log.refused_with(Code::Superseded);
+            self.record.refused_with(Code::Superseded);
             self.staged.abort().await;
             return Err(err.into());
         }
@@ -197,22 +206,22 @@ impl StagedFile {
     }
 
     async fn commit_now(self) -> Result<UploadResponse, Refusal> {
-        let StagedFile { uploads, client, key, metadata, began, mut log, staged, slot, lock } =
+        let StagedFile { uploads, client, key, metadata, began, mut record, staged, slot, lock } =
             self;
         let sha256 = staged.facts().sha256;
         let outcome = staged.commit().await;
         // Recorded before the next upload of the key may begin, so that the records of one file
         // are in the order of its versions.
         if let Ok(stored) = &outcome {
-            log.stored(stored, &metadata);
+            record.stored(stored, &metadata);
         }
         drop((slot, lock));
         let response = match outcome {
             Ok(stored) => stored_response(&key, stored),
             Err(err) => {
                 let found = uploads.found_instead(&key, sha256, err).await;
-                let found = found.inspect_err(|refusal| log.refused(refusal))?;
-                log.unchanged(&found, sha256);
+                let found = found.inspect_err(|refusal| record.refused(refusal))?;
+                record.unchanged(&found, sha256);
                 unchanged_response(&key, &found, sha256)
             }
         };
@@ -254,10 +263,7 @@ fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
 
 impl From<Superseded> for Refusal {
     fn from(_: Superseded) -> Refusal {
-        Refusal::new(
-            Code::Superseded,
-            "a newer upload of this path was started; this one is cancelled",
-        )
+        Refusal::new(Code::Superseded, SUPERSEDED)
     }
 }
 

@@ -19,7 +19,7 @@ impl fmt::Display for Status {
         }
         if self.watches.len() > 1 {
             writeln!(f, "\nall watches")?;
-            counts(f, &self.total)?;
+            counts(f, &self.total, &[], &[])?;
         }
         Ok(())
     }
@@ -31,22 +31,17 @@ impl fmt::Display for WatchStatus {
         if let Some(error) = &self.error {
             writeln!(f, "  scan failed: {error}")?;
         }
-        counts(f, &self.counts)?;
-        for Excluded { reason, entries } in &self.excluded {
-            writeln!(f, "  excluded ({reason}): {entries}")?;
-        }
-        for Problem { local_path, reason } in &self.problems {
-            writeln!(f, "  problem: {local_path}: {reason}")?;
-        }
-        let unlisted = self.counts.problems.files - self.problems.len() as u64;
-        if unlisted > 0 {
-            writeln!(f, "  problems not listed: {unlisted}")?;
-        }
-        Ok(())
+        counts(f, &self.counts, &self.excluded, &self.problems)
     }
 }
 
-fn counts(f: &mut fmt::Formatter<'_>, counts: &StateCounts) -> fmt::Result {
+/// Writes a row for each state, with the details of a row indented below it.
+fn counts(
+    f: &mut fmt::Formatter<'_>,
+    counts: &StateCounts,
+    excluded_by: &[Excluded],
+    listed: &[Problem],
+) -> fmt::Result {
     let StateCounts { protected, pending, baseline, excluded, problems } = counts;
     line(f, "protected", *protected, "")?;
     line(f, "pending", *pending, "")?;
@@ -56,7 +51,17 @@ fn counts(f: &mut fmt::Formatter<'_>, counts: &StateCounts) -> fmt::Result {
     if excluded.files > 0 {
         writeln!(f, "  {:<10} {:>9}", "excluded", excluded.files)?;
     }
+    for Excluded { reason, entries } in excluded_by {
+        writeln!(f, "    {reason}: {entries}")?;
+    }
     line(f, "problems", *problems, "")?;
+    for Problem { local_path, reason } in listed {
+        writeln!(f, "    {local_path}: {reason}")?;
+    }
+    let unlisted = problems.files.saturating_sub(listed.len() as u64);
+    if unlisted > 0 && !listed.is_empty() {
+        writeln!(f, "    and {unlisted} more")?;
+    }
     writeln!(f, "  {:<10} {:>9}", "total", counts.total().files)
 }
 

@@ -14,7 +14,7 @@ use crate::database::Reader;
 use crate::database::recorder::WriteRequest;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
-use crate::settling::{Now, SettlePolicy, SettleWheel};
+use crate::settling::{Clocks, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
 use crate::uploading::outcome::Outcome;
@@ -112,7 +112,7 @@ impl Engine {
         options: EngineOptions,
         mode: Mode,
         parts: Parts,
-        now: Now,
+        now: Clocks,
     ) -> Engine {
         Engine {
             tasks: JoinSet::new(),

@@ -99,14 +99,14 @@ pub(super) async fn text_of(name: FieldName, mut field: Field<'static>) -> Resul
     while let Some(piece) = field.chunk().await.map_err(|err| form_refusal(&err))? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > FIELD_BYTES_MAX {
-            let what = format!("is longer than {FIELD_BYTES_MAX} bytes, the limit");
+            let what = format!("expected at most {FIELD_BYTES_MAX} bytes, found more");
             return Err(malformed(name, what));
         }
     }
     String::from_utf8(bytes).map_err(|_| match name {
         FieldName::Path => PathRule::NotUtf8.into(),
         FieldName::File | FieldName::Sha256 | FieldName::MtimeNs | FieldName::Mode => {
-            malformed(name, "is not UTF-8")
+            malformed(name, "expected UTF-8 text, found other bytes")
         }
     })
 }

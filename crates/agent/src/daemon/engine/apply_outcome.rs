@@ -11,7 +11,7 @@ use crate::daemon::random::random;
 use crate::database::Change;
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::watch::Name;
-use crate::settling::{FileEvent, Now};
+use crate::settling::{Clocks, FileEvent};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
@@ -26,7 +26,7 @@ struct Failure<'f> {
 }
 
 impl Engine {
-    pub(super) fn uploaded(&mut self, result: UploadResult, now: Now) {
+    pub(super) fn uploaded(&mut self, result: UploadResult, now: Clocks) {
         let UploadResult { job, permit, outcome, took } = result;
         let name = job.key.clone();
         match outcome {
@@ -95,7 +95,7 @@ impl Engine {
         }
     }
 
-    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: Now) {
+    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: Clocks) {
         let local_path = self.local_path(&job.key);
         log_events::file_problem(&local_path, kind.as_str(), reason);
         self.note_failed(local_path.clone(), reason);
@@ -103,7 +103,7 @@ impl Engine {
         self.record(job.key.clone(), change);
     }
 
-    fn failed(&mut self, mut job: Job<Name>, permit: Permit, failure: &Failure<'_>, now: Now) {
+    fn failed(&mut self, mut job: Job<Name>, permit: Permit, failure: &Failure<'_>, now: Clocks) {
         let blocked_for = self.breaker.failed(permit, failure.hint, random(), now.instant);
         self.log_failed(&job.key, failure, blocked_for);
         let changed = self.queue.finish(&job.key);
@@ -151,7 +151,7 @@ impl Engine {
     /// Sends a change to the database. Its commit ends the work on the file.
     fn record(&mut self, name: Name, change: Change) {
         self.queue.recording(&name);
-        let on_commit = OnCommit::TellEngine(name);
+        let on_commit = OnCommit::NotifyEngine(name);
         self.requests.push_back(WriteRequest { change, on_commit });
     }
 }

@@ -9,7 +9,7 @@ use crate::daemon::stat_files::{self, FileStatus};
 use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
-use crate::settling::{Now, Verdict};
+use crate::settling::{Clocks, SettleResult};
 use crate::states::problem::ProblemKind;
 use crate::uploading::queue::Job;
 
@@ -18,13 +18,13 @@ const CHECK_FILES_MAX: usize = 512;
 
 impl Engine {
     /// Takes pending files that a scan found.
-    pub(in crate::daemon) fn files_found(&mut self, files: FoundFiles, now: Now) {
+    pub(in crate::daemon) fn files_found(&mut self, files: FoundFiles, now: Clocks) {
         if self.gave_up {
             self.summary.pending += files.len() as u64;
             return;
         }
         for (name, identity) in files {
-            if self.wheel.add_found(name.clone(), identity, now) == Verdict::Settled {
+            if self.wheel.add_found(name.clone(), identity, now) == SettleResult::Settled {
                 self.queue.push(job(name, identity));
             }
         }
@@ -45,15 +45,15 @@ impl Engine {
         });
     }
 
-    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: Now) {
+    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: Clocks) {
         self.checking_files = false;
         for (name, status) in checked {
             match status {
                 FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
-                    Verdict::Settled => self.queue.push(job(name, identity)),
-                    Verdict::Waiting => {}
-                    Verdict::NeverSettled => self.never_settled(name, identity, now),
-                    Verdict::Hot => {
+                    SettleResult::Settled => self.queue.push(job(name, identity)),
+                    SettleResult::Waiting => {}
+                    SettleResult::NeverSettled => self.never_settled(name, identity, now),
+                    SettleResult::Hot => {
                         self.never_settled(name.clone(), identity, now);
                         self.queue.push(Job { hot: true, ..job(name, identity) });
                     }
@@ -68,7 +68,7 @@ impl Engine {
         }
     }
 
-    fn never_settled(&mut self, name: Name, identity: Identity, now: Now) {
+    fn never_settled(&mut self, name: Name, identity: Identity, now: Clocks) {
         let local_path = self.local_path(&name);
         log_events::never_settled(&local_path, identity.size);
         if matches!(self.mode, Mode::Once) {

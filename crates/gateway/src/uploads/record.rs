@@ -4,13 +4,15 @@ use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath, Stopwatch};
 use s3up_store::{ObjectFacts, Stored};
 
 use super::metadata::{self, FileMetadata};
-use crate::database::record::{CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord};
-use crate::database::{Database, millis};
+use crate::database::Database;
+use crate::database::record::{
+    CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord, millis,
+};
 use crate::refusal::Refusal;
 
 /// The database, as uploads need it.
 #[derive(Clone)]
-pub(crate) struct UploadLog {
+pub(crate) struct UploadRecorder {
     database: Database,
     prefix: KeyPrefix,
 }
@@ -24,9 +26,9 @@ pub(crate) struct OpenUpload {
     began: Stopwatch,
 }
 
-impl UploadLog {
-    pub(crate) fn new(database: Database, prefix: KeyPrefix) -> UploadLog {
-        UploadLog { database, prefix }
+impl UploadRecorder {
+    pub(crate) fn new(database: Database, prefix: KeyPrefix) -> UploadRecorder {
+        UploadRecorder { database, prefix }
     }
 
     pub(crate) fn begin(&self, client: &ClientName, key: &Key, began: Stopwatch) -> OpenUpload {
