@@ -71,7 +71,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Each client may hold up to `share_bytes` of the buffer budget.
+    /// Gives each client a share of the buffer budget of up to `share_bytes`.
     pub(crate) fn new(
         policies: Vec<ClientPolicy>,
         by_key: BTreeMap<Sha256Digest, usize>,

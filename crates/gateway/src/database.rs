@@ -25,7 +25,7 @@ mod writer;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use s3up_core::{ClientName, Clock, Code, RemotePath, Sha256Digest, Stopwatch, error_chain};
 use sqlx::AnyPool;
@@ -232,7 +232,7 @@ impl Database {
                     tracing::warn!(
                         event = "database_read_failed",
                         error = error_chain(&err),
-                        "answers lack what only the catalogue knows"
+                        "answering without the database: no SHA-256 of long files, no upload times"
                     );
                 }
                 BTreeMap::new()
@@ -310,11 +310,12 @@ impl Database {
             tracing::warn!(
                 event = "records_lost",
                 records = lost,
-                "the gateway stops before it could write these records into the database"
+                "stopped before all records were written to the database; files are safe"
             );
         }
         if tokio::time::timeout(FLUSH_WAIT_MAX, self.0.readers.close()).await.is_err() {
-            tracing::debug!(event = "database_close_failed", "connections of readers are open");
+            let error = "connections of readers are open";
+            tracing::debug!(event = "database_close_failed", error, "cannot close the database");
         }
     }
 
@@ -328,10 +329,4 @@ fn not_recorded(what: &str) -> Refusal {
         Code::DatabaseUnavailable,
         format!("the gateway could not record {what}; send it again later"),
     )
-}
-
-/// Returns a time in Unix milliseconds.
-pub(crate) fn millis(at: SystemTime) -> Millis {
-    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
 }

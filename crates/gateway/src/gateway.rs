@@ -30,7 +30,7 @@ use crate::uploads::Uploads;
 use crate::uploads::admission::{
     Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
 };
-use crate::uploads::log::UploadLog;
+use crate::uploads::record::UploadRecorder;
 
 /// A running gateway; clones share everything.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 //! The calls of the API, one file for each.
 
 pub(crate) mod download;
-pub(crate) mod exists;
+pub(crate) mod exists_many;
+pub(crate) mod exists_one;
 pub(crate) mod fleet;
 pub(crate) mod list;
 pub(crate) mod post_form;
 pub(crate) mod put_file;
 pub(crate) mod ready;
-pub(crate) mod verdicts;
 pub(crate) mod versions;

@@ -1,4 +1,4 @@
-//! The answer of `GET /ready`, kept for some seconds: anybody may ask, and each look costs
+//! The answer of `GET /ready`, kept for some seconds: the call needs no key, and each check costs
 //! requests to S3.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ const S3_WAIT_MAX: Duration = Duration::from_secs(4);
 pub(crate) struct ReadinessCheck(Mutex<Option<(Stopwatch, Readiness)>>);
 
 impl ReadinessCheck {
-    /// Returns the last answer, or looks. Who asks meanwhile waits for the same look.
+    /// Returns the last answer, or checks again. Calls that arrive meanwhile wait for the same check.
     pub(crate) async fn check(
         &self,
         store: &Store,
@@ -48,7 +48,11 @@ async fn ask_s3(store: &Store, prefix: &KeyPrefix) -> Option<Versioning> {
         Ok(Err(err)) => error_chain(&err),
         Err(_) => format!("no answer within {} s", S3_WAIT_MAX.as_secs()),
     };
-    tracing::warn!(event = "s3_not_ready", error, "S3 cannot be used at the moment");
+    tracing::warn!(
+        event = "s3_not_ready",
+        error,
+        "S3 does not answer, or refuses (checked by GET /ready)"
+    );
     None
 }
 

@@ -21,12 +21,17 @@ use s3up_core::{Code, PathRule, Sha256Digest, Size, error_chain};
 /// all return at the same time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// The sentence for a client whose upload was cancelled by a newer one.
+pub(crate) const SUPERSEDED: &str =
+    "a newer upload of this path was started; this one is cancelled";
+
+/// A request that is not fulfilled, and why.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub code: Code,
     /// The sentence for the client.
     pub detail: String,
-    /// For the log only.
+    /// The cause, which is written to the log and not sent to the client.
     pub cause: Option<String>,
     /// Time after which the same request may succeed, if it is known.
     retry_after: Option<Duration>,

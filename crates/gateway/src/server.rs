@@ -39,10 +39,10 @@ const CLEANUP_GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, which usually means too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Settings of [`serve`].
+/// The socket of the gateway, and its limits.
 pub struct ServeOptions {
     pub listener: TcpListener,
-    /// `None`: plain HTTP.
+    /// The gateway serves plain HTTP if this is `None`.
     pub tls: Option<TlsFiles>,
     pub connections_max: usize,
     /// Time that requests in progress may take to finish after the shutdown signal.
@@ -91,7 +91,12 @@ pub async fn serve(
                 });
             }
             Err(err) => {
-                tracing::warn!(event = "accept_failed", "accept a connection: {err}");
+                let milliseconds = ACCEPT_PAUSE.as_millis();
+                tracing::warn!(
+                    event = "accept_failed",
+                    error = %err,
+                    "cannot accept a connection; trying again in {milliseconds} ms"
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -130,18 +135,18 @@ struct Http {
 
 async fn handle_connection(socket: TcpStream, acceptor: Option<TlsAcceptor>, http: Http) {
     if let Err(err) = socket.set_nodelay(true) {
-        tracing::debug!(event = "nodelay_not_set", "cannot set TCP_NODELAY: {err}");
+        tracing::debug!(event = "nodelay_not_set", error = %err, "cannot set TCP_NODELAY");
     }
     let Some(acceptor) = acceptor else { return http.serve(socket).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
         Ok(Ok(socket)) => http.serve(socket).await,
-        Ok(Err(err)) => tracing::debug!(event = "handshake_failed", "TLS handshake: {err}"),
+        Ok(Err(err)) => {
+            tracing::debug!(event = "handshake_failed", error = %err, "TLS handshake failed")
+        }
         Err(_) => {
             let seconds = HANDSHAKE_TIMEOUT.as_secs();
-            tracing::debug!(
-                event = "handshake_failed",
-                "TLS handshake: not complete after {seconds} s"
-            );
+            let error = format!("not complete after {seconds} s");
+            tracing::debug!(event = "handshake_failed", error, "TLS handshake failed");
         }
     }
 }
@@ -165,7 +170,7 @@ impl Http {
                 TowerToHyperService::new(router),
             );
         if let Err(err) = watcher.watch(connection).await {
-            tracing::debug!(event = "connection_failed", "{err}");
+            tracing::debug!(event = "connection_failed", error = %err, "connection failed");
         }
     }
 }

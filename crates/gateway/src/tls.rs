@@ -27,18 +27,18 @@ pub struct TlsFiles {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("read {path}: {source}")]
+    #[error("read {path}")]
     Read { key: &'static str, path: String, source: io::Error },
     #[error("{path}: expected {what} in PEM format")]
     Pem { key: &'static str, path: String, what: &'static str },
-    #[error("the private key in {private} does not match the certificate in {cert}: {source}")]
+    #[error("the private key in {private} does not match the certificate in {cert}")]
     Mismatch { cert: String, private: String, source: rustls::Error },
     #[error(
         "expected an X.509 certificate of version 3 in {cert}, found version 1; create it with \
          extensions, as `openssl req -x509` does"
     )]
     Version1 { cert: String },
-    #[error("the certificate in {cert} cannot be used: {source}")]
+    #[error("the certificate in {cert} cannot be used")]
     Certificate { cert: String, source: rustls::Error },
 }
 

@@ -2,13 +2,12 @@
 //!
 //! [`admission`] decides, before the body is read, whether an upload may begin.
 //! [`in_flight`] cancels an older upload of the same key. [`stage`] streams the
-//! body into S3 and makes the object visible. [`log`] records how it ended. [`metadata`] is what a client
-//! announces about a file.
+//! body into S3 and makes the object visible. [`record`] writes into the database how it ended.
+//! [`metadata`] holds the facts that a client announces about a file.
 
 pub(crate) mod admission;
 mod existing;
 mod in_flight;
-pub(crate) mod log;
 pub(crate) mod metadata;
 mod quota;
 pub(crate) mod stage;
@@ -37,7 +36,7 @@ pub(crate) struct Uploads {
     live: LiveConfig,
     database: Database,
     in_flight: InFlight,
-    log: UploadLog,
+    recorder: UploadRecorder,
     /// Commits, which continue when their request is dropped.
     commits: TaskTracker,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sqlx::migrate::MigrateError;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DbError {
+pub enum DatabaseError {
     #[error(
         "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
     )]
@@ -39,13 +39,13 @@ pub enum DbError {
     Write { path: PathBuf, source: sqlx::Error },
 }
 
-impl DbError {
+impl DatabaseError {
     /// Turns an error of opening into one that says what the operator has to do.
-    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DbError {
+    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DatabaseError {
         let path = path.to_owned();
         match damage(&source) {
-            Some(what) => DbError::Damaged { path, what },
-            None => DbError::Open { path, source },
+            Some(what) => DatabaseError::Damaged { path, what },
+            None => DatabaseError::Open { path, source },
         }
     }
 
@@ -63,9 +63,9 @@ impl DbError {
     pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DbError {
         let path = path.to_owned();
         if matches!(source, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
-            return DbError::Newer { path };
+            return DatabaseError::Newer { path };
         }
-        DbError::Migrate { path, source }
+        DatabaseError::Migrate { path, source }
     }
 }
 

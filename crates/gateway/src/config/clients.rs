@@ -12,10 +12,10 @@ use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
 const RIGHTS: [Right; 4] = [Right::Upload, Right::Exists, Right::Download, Right::List];
 const GIB: u64 = 1024 * MIB;
 const UPLOADS_MAX: usize = 32;
-/// Shorter keys could be guessed.
+/// Minimum length of a client key. Shorter ones could be guessed.
 const API_KEY_CHARS_MIN: usize = 32;
 
-/// Each client may hold up to `share_bytes` of the buffer budget.
+/// Returns the clients. Each may hold up to `share_bytes` of the buffer budget.
 pub(super) fn clients(
     raw: &[raw::Client],
     source: &Source,

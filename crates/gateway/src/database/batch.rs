@@ -37,7 +37,7 @@ pub(super) struct Batch {
 
 /// Times at which a client or a key was first known and last used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct FirstAndLastUse {
     pub known_at: Millis,
     pub used_at: Option<Millis>,
 }
@@ -100,7 +100,7 @@ impl Batch {
     }
 
     fn seen(&mut self, client: ClientName, key: Sha256Digest, at: Millis, used_at: Option<Millis>) {
-        let new = Seen { known_at: at, used_at };
+        let new = FirstAndLastUse { known_at: at, used_at };
         self.clients.entry(client.clone()).or_insert(new).merge(new);
         self.keys.entry(key).or_insert((client, new)).1.merge(new);
     }
@@ -137,8 +137,8 @@ impl Batch {
     }
 }
 
-impl Seen {
-    fn merge(&mut self, other: Seen) {
+impl FirstAndLastUse {
+    fn merge(&mut self, other: FirstAndLastUse) {
         self.known_at = self.known_at.min(other.known_at);
         self.used_at = self.used_at.max(other.used_at);
     }
@@ -217,7 +217,7 @@ mod tests {
             Record::KeyUsed { client: client("web"), key, at: 7 },
         ]);
 
-        let want = Seen { known_at: 5, used_at: Some(9) };
+        let want = FirstAndLastUse { known_at: 5, used_at: Some(9) };
         assert_eq!(batch.keys[&key], (client("web"), want));
         assert_eq!(batch.clients[&client("web")], want);
     }

@@ -62,7 +62,7 @@ impl Location {
 
     async fn connect(&self) -> Result<AnyConnection, DatabaseError> {
         if let Location::Sqlite(path) = self {
-            create_folder(path).map_err(|err| DatabaseError::Folder(self.to_string(), err))?;
+            create_dir(path).map_err(|err| DatabaseError::Dir(self.to_string(), err))?;
         }
         self.connect_now().await.map_err(|err| DatabaseError::Connect(self.to_string(), err))
     }
@@ -121,14 +121,14 @@ pub(super) async fn in_time<T>(
 /// Closes a connection that works. SQLite then merges its log into one file.
 pub(super) async fn close(connection: AnyConnection) {
     if let Err(err) = connection.close().await {
-        tracing::debug!(event = "database_close_failed", "close the database: {err}");
+        tracing::debug!(event = "database_close_failed", error = %err, "cannot close the database");
     }
 }
 
-/// Creates the folder of the database, for this user only.
-fn create_folder(path: &Path) -> std::io::Result<()> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+/// Creates the directory of the database, for this user only.
+fn create_dir(path: &Path) -> std::io::Result<()> {
+    let Some(dir) = path.parent() else { return Ok(()) };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use sqlx::migrate::MigrateError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("create the folder of {0}")]
-    Folder(String, #[source] io::Error),
+    #[error("create the directory of {0}")]
+    Dir(String, #[source] io::Error),
     #[error("connect to {0}")]
     Connect(String, #[source] sqlx::Error),
     #[error(
-        "{0} was written by a newer s3up-server; install that version, or set `database` to \
-         another one"
+        "{0} was written by a newer s3up-server; install that version, or set `database.path` or \
+         `database.url` to another database"
     )]
     Newer(String),
     #[error("update the schema of {0}")]

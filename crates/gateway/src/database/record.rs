@@ -9,6 +9,12 @@ use tokio::sync::oneshot;
 /// A time in Unix milliseconds.
 pub(crate) type Millis = i64;
 
+/// Returns a time in Unix milliseconds.
+pub(crate) fn millis(at: SystemTime) -> Millis {
+    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
+}
+
 /// Memory of a record apart from its longest text.
 pub(super) const RECORD_BYTES: usize = 512;
 
@@ -104,7 +110,8 @@ impl CatalogueEntry {
         self.size == found.size && self.etag == found.etag && self.version_id == found.version_id
     }
 
-    /// Does the same for a listing, which has no version. Equal ETags mean equal content.
+    /// Returns true if the entry is about this object of a listing, which has no version. Equal
+    /// ETags mean equal content.
     pub(crate) fn describes_listed(&self, listed: &Listed) -> bool {
         self.size == listed.size && self.etag == listed.etag
     }

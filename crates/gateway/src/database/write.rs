@@ -90,7 +90,7 @@ async fn execute(transaction: &mut Transaction<'_, Any>, query: Query<'_>) -> sq
     transaction.execute(query).await.map(drop)
 }
 
-fn client_row(client: &ClientName, seen: Seen) -> Query<'static> {
+fn client_row(client: &ClientName, seen: FirstAndLastUse) -> Query<'static> {
     sqlx::query(
         "INSERT INTO clients (client, created_at, last_seen_at) VALUES ($1, $2, $3) \
          ON CONFLICT (client) DO UPDATE SET last_seen_at = \

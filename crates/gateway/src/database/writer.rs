@@ -246,7 +246,7 @@ impl Writer {
                     event = "database_prune_failed",
                     error = error_chain(&err),
                     retry_seconds = PRUNE_RETRY_DELAY.as_secs(),
-                    "what is older than `activity.keep_days` stays in the database for now"
+                    "cannot delete records older than `activity.keep_days`; trying again later"
                 );
             }
         }
@@ -258,13 +258,14 @@ impl Writer {
         if self.outage.failed(self.running.elapsed()) {
             let dropped = self.status.dropped.load(Ordering::Relaxed);
             self.dropped_logged = dropped;
+            let pending = self.status.pending.load(Ordering::Relaxed);
             tracing::error!(
                 event = "database_write_failed",
                 error = error_chain(err),
-                pending = self.status.pending.load(Ordering::Relaxed),
+                pending,
                 dropped,
                 retry_seconds = RETRY_DELAY.as_secs(),
-                "uploads continue; what the gateway records about them waits"
+                "uploads continue; {pending} records wait in memory"
             );
         }
     }
@@ -283,7 +284,7 @@ impl Writer {
             tracing::warn!(
                 event = "records_dropped",
                 dropped,
-                "the database is too slow, so the gateway did not record all it did"
+                "dropped records because the database is too slow; files are safe"
             );
         }
         self.dropped_logged = dropped;

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3up_core::wire::REPR_DIGEST_HEADER;
-use s3up_core::{Code, Key, RemotePath};
+use s3up_core::{ClientName, Code, Key, RemotePath, error_chain};
 use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
 
 use crate::clients::Right;
@@ -58,7 +58,7 @@ pub(crate) async fn download(
     }
     let bytes = range.end - range.start;
     let (name, at) = (client.policy.name.clone(), gateway.database().now());
-    gateway.database().record(Record::Download { client: name, bytes, at });
+    gateway.database().record(Record::Download { client: name.clone(), bytes, at });
     let get = Get {
         key,
         facts,
@@ -70,7 +70,7 @@ pub(crate) async fn download(
         buffer_wait: Some(BUFFER_WAIT),
         share: Some(client.buffer_share()),
     };
-    let body = body(gateway.store().download(get)).await.map_err(refusal)?;
+    let body = body(gateway.store().download(get), name, path).await.map_err(refusal)?;
     Ok((status, headers, body).into_response())
 }
 
@@ -110,11 +110,22 @@ fn refusal(err: StoreError) -> Refusal {
     Refusal::new(Code::StoreRefused, what).caused_by(&err)
 }
 
-async fn body(mut download: Download) -> Result<Body, StoreError> {
+/// Returns the bytes. `client` and `path` name the download in the log.
+async fn body(
+    mut download: Download,
+    client: ClientName,
+    path: RemotePath,
+) -> Result<Body, StoreError> {
     let Some(first) = download.next().await? else { return Ok(Body::empty()) };
-    let rest = download.into_stream().inspect(|piece| {
+    let rest = download.into_stream().inspect(move |piece| {
         if let Err(err) = piece {
-            tracing::warn!(event = "download_failed", "{err}");
+            tracing::warn!(
+                event = "download_failed",
+                %client,
+                %path,
+                error = error_chain(err),
+                "the download ended before all bytes were sent"
+            );
         }
     });
     let first = stream::once(async { Ok::<Bytes, StoreError>(first) });

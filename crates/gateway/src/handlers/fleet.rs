@@ -62,7 +62,7 @@ fn check_day(text: &str, today: Date) -> Result<Date, Refusal> {
     Ok(day)
 }
 
-/// Only what was checked is stored, not what else the body contained.
+/// Returns the checked fields in JSON. Other fields of the body are not stored.
 fn to_json(value: &impl Serialize) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|err| Refusal::new(Code::Internal, err))
 }

@@ -6,7 +6,7 @@
 //! is enforced while bytes arrive.
 
 mod fields;
-mod spool;
+mod temp_file;
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use s3up_core::wire::UploadResponse;
 use tokio_util::io::StreamReader;
 
 use self::fields::{FieldName, Fields, body_error, form_refusal, text_of};
-use self::spool::{SpooledFile, spool};
+use self::temp_file::{TempFile, write_temp_file};
 use crate::clients::{Client, Right, UploadSlot};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -93,8 +93,8 @@ enum FileState {
     /// The path was known, so the file went into S3.
     Streamed(StageResult),
     /// The path was not known yet, so the file went into a temporary file.
-    Spooled {
-        file: SpooledFile,
+    InTempFile {
+        file: TempFile,
         content_type: Option<String>,
         /// Limits the number of temporary files.
         slot: UploadSlot,
@@ -124,7 +124,7 @@ impl Form {
                 return Err(Refusal::new(Code::BadRequest, "the form has no `file`"));
             }
             FileState::Streamed(staged) => staged,
-            FileState::Spooled { file, content_type, slot } => {
+            FileState::InTempFile { file, content_type, slot } => {
                 let announced = AnnouncedLength::Exactly(file.len);
                 let incoming =
                     self.admit(&fields, announced, content_type.as_deref(), Some(slot))?;
@@ -151,8 +151,8 @@ impl Form {
             return Ok(FileState::Streamed(staged));
         }
         let slot = self.client.upload_slot()?;
-        let file = spool(&mut body, self.bytes_max).await?;
-        Ok(FileState::Spooled { file, content_type, slot })
+        let file = write_temp_file(&mut body, self.bytes_max).await?;
+        Ok(FileState::InTempFile { file, content_type, slot })
     }
 
     fn admit(

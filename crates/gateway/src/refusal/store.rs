@@ -4,7 +4,7 @@
 use s3up_core::{Code, Size};
 use s3up_store::{Kind, PoolError, StoreError, UploadError};
 
-use super::Refusal;
+use super::{Refusal, SUPERSEDED};
 
 impl From<StoreError> for Refusal {
     fn from(err: StoreError) -> Refusal {
@@ -51,7 +51,7 @@ impl From<PoolError> for Refusal {
             PoolError::OverBudget { bytes, budget_bytes } => Refusal::new(
                 Code::TooLarge,
                 format!(
-                    "the file needs parts of {}, but the buffer budget of the gateway is {}",
+                    "the file needs parts of {}, the limit is {} (buffer budget of the gateway)",
                     Size(bytes),
                     Size(budget_bytes)
                 ),
@@ -82,8 +82,7 @@ impl From<UploadError> for Refusal {
             UploadError::Buffers { source, .. } => source.into(),
             // The gateway never resumes an upload, so there is nothing to differ from.
             UploadError::ForeignChunk { .. } => {
-                Refusal::new(Code::StoreRefused, "another upload of this file was started")
-                    .caused_by(&err)
+                Refusal::new(Code::StoreRefused, SUPERSEDED).caused_by(&err)
             }
             UploadError::Store(err) => err.into(),
         }

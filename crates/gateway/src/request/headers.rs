@@ -40,11 +40,12 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Refusal>
     let name = header::CONTENT_TYPE.as_str();
     let Some(field) = text(headers, name)? else { return Ok(None) };
     if field.len() > CONTENT_TYPE_BYTES_MAX {
-        let what = format!("is longer than {CONTENT_TYPE_BYTES_MAX} bytes, the limit");
+        let found = field.len();
+        let what = format!("expected at most {CONTENT_TYPE_BYTES_MAX} bytes, found {found}");
         return Err(malformed(name, what));
     }
     if field.chars().any(|c| c.is_ascii_control()) {
-        return Err(malformed(name, "has a control character"));
+        return Err(malformed(name, "expected printable characters, found a control character"));
     }
     Ok(Some(field))
 }
@@ -53,7 +54,7 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Refusal>
 /// unknown end: the gateway stores the bytes of a body as they are.
 pub(crate) fn check_body(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::CONTENT_RANGE) {
-        let what = "is not supported: send the whole file, without this header";
+        let what = "expected none, found one; send the whole file, without this header";
         return Err(malformed(header::CONTENT_RANGE.as_str(), what));
     }
     let transfer: Vec<_> = tokens(headers, &header::TRANSFER_ENCODING).collect();
@@ -64,7 +65,7 @@ pub(crate) fn check_body(version: Version, headers: &HeaderMap) -> Result<(), Re
     }
     check_content_encoding(headers)?;
     if version < Version::HTTP_11 && !headers.contains_key(header::CONTENT_LENGTH) {
-        let what = "expected a Content-Length, without which HTTP/1.0 has no body";
+        let what = "expected a Content-Length (HTTP/1.0), found none";
         return Err(Refusal::new(Code::LengthRequired, what));
     }
     Ok(())
@@ -89,10 +90,7 @@ fn check_content_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn encoded(name: &str, found: &str) -> Refusal {
-    let what = format!(
-        "expected no {name}, found {found:?}: a file is stored as it is sent, and a download would \
-         not say how it is encoded"
-    );
+    let what = format!("expected no {name}, found {found:?}; send the file without this encoding");
     Refusal::new(Code::UnsupportedEncoding, what)
 }
 
@@ -111,7 +109,10 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal
     let Some(field) = text(headers, header::CONTENT_LENGTH.as_str())? else { return Ok(None) };
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // A proxy in front of the gateway may go by the other one.
-        return Err(malformed("content-length", "may not be combined with transfer-encoding"));
+        return Err(malformed(
+            "content-length",
+            "expected no transfer-encoding beside it, found one",
+        ));
     }
     let wrong = |_| malformed("content-length", format!("expected a number, found {field:?}"));
     field.parse().map(Some).map_err(wrong)
@@ -129,10 +130,11 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refus
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
-        return Err(malformed(name, "is given twice"));
+        return Err(malformed(name, "expected once, found twice"));
     }
-    let readable =
-        |value: &'h HeaderValue| value.to_str().map_err(|_| malformed(name, "is not ASCII text"));
+    let readable = |value: &'h HeaderValue| {
+        value.to_str().map_err(|_| malformed(name, "expected ASCII text, found other characters"))
+    };
     first.map(readable).transpose()
 }
 

@@ -29,7 +29,7 @@ const REST_WAIT_MAX: Duration = Duration::from_secs(2);
 /// connection after the response.
 pub(super) async fn answer(unread: UnreadBytes, request: Request, next: Next) -> Response {
     let waits_for_continue = headers::expects_continue(request.headers());
-    let returned = Returned::default();
+    let returned = UnreadBody::default();
     let lend =
         |body| Body::new(LentBody { body, is_read_to_end: false, returned: returned.clone() });
     let mut response = next.run(request.map(lend)).await;
@@ -70,9 +70,9 @@ async fn read_rest(mut body: Body, waits_for_continue: bool) -> bool {
 /// The place to which a handler's body returns when the handler drops it, with
 /// whether it was read to its end.
 #[derive(Clone, Default)]
-struct Returned(Arc<Mutex<Option<(Body, bool)>>>);
+struct UnreadBody(Arc<Mutex<Option<(Body, bool)>>>);
 
-impl Returned {
+impl UnreadBody {
     fn take(&self) -> Option<(Body, bool)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -82,7 +82,7 @@ impl Returned {
 struct LentBody {
     body: Body,
     is_read_to_end: bool,
-    returned: Returned,
+    returned: UnreadBody,
 }
 
 impl Drop for LentBody {

@@ -16,13 +16,13 @@ use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
 use crate::handlers::download::download;
-use crate::handlers::exists::exists;
+use crate::handlers::exists_many::exists_many;
+use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
 use crate::handlers::list::list;
 use crate::handlers::post_form::post_form;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
-use crate::handlers::verdicts::verdicts;
 use crate::handlers::versions::versions;
 use crate::refusal::{Refusal, RefusalRecord};
 
@@ -34,7 +34,7 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
         // An empty path gets the refusal for a path, not the one for a URL.
         .route("/files/", put(put_file))
         .route("/files/{*path}", put(put_file))
-        .route("/exists", get(exists).post(verdicts))
+        .route("/exists", get(exists_one).post(exists_many))
         .route("/list", get(list))
         .route("/versions", get(versions))
         .route("/download", get(download))

@@ -16,13 +16,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::admission::Admission;
 use super::existing::Decision;
 use super::in_flight::{KeyLock, Superseded};
-use super::log::OpenUpload;
 use super::metadata::FileMetadata;
 use super::quota::QuotaClaim;
 use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
 use crate::clients::{Client, UploadSlot};
 use crate::clock::CLOCK;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, SUPERSEDED};
 
 /// Number of parts of one upload that are sent at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -34,11 +33,11 @@ pub(crate) struct IncomingFile {
     pub admission: Admission,
     pub metadata: FileMetadata,
     pub content_type: String,
-    /// `None`: [`Uploads::stage`] takes one.
+    /// The slot, if the request has taken one already.
     pub slot: Option<UploadSlot>,
 }
 
-/// The result of [`Uploads::stage`].
+/// An upload after its last byte.
 pub(crate) enum StageResult {
     /// The same content is already stored; nothing was written.
     Unchanged(UploadResponse),
@@ -52,7 +51,7 @@ pub(crate) struct StagedFile {
     key: Key,
     metadata: FileMetadata,
     began: Stopwatch,
-    log: OpenUpload,
+    record: OpenUpload,
     staged: StagedUpload,
     claim: Option<QuotaClaim>,
     // Freed before the lock, so that the next upload of the key finds it free.
@@ -60,8 +59,8 @@ pub(crate) struct StagedFile {
     lock: KeyLock,
 }
 
-/// The result of [`Uploads::begin`].
-enum Begun {
+/// An upload after its last byte, with the resources that it still holds.
+enum BeginResult {
     Unchanged { found: Box<ObjectFacts>, sha256: Sha256Digest },
     Staged { staged: Box<StagedUpload>, claim: Option<QuotaClaim>, slot: UploadSlot, lock: KeyLock },
 }
@@ -74,13 +73,13 @@ impl Uploads {
         body: R,
     ) -> Result<StageResult, Refusal> {
         let began = CLOCK.start();
-        let mut log = self.log.begin(&file.client.policy.name, &file.key, began);
+        let mut record = self.recorder.begin(&file.client.policy.name, &file.key, began);
         let begun =
-            self.begin(&mut file, body).await.inspect_err(|refusal| log.refused(refusal))?;
+            self.begin(&mut file, body).await.inspect_err(|refusal| record.refused(refusal))?;
         let IncomingFile { client, key, metadata, .. } = file;
         match begun {
-            Begun::Unchanged { found, sha256 } => {
-                log.unchanged(&found, sha256);
+            BeginResult::Unchanged { found, sha256 } => {
+                record.unchanged(&found, sha256);
                 let response = unchanged_response(&key, &found, sha256);
                 log_upload(&client, &response, began);
                 Ok(StageResult::Unchanged(response))
@@ -188,7 +187,7 @@ impl StagedFile {
 
     /// Removes the file, because its content differs from its announced SHA-256.
     pub(crate) async fn abort(mut self) {
-        self.log.refused_with(Code::DigestMismatch);
+        self.record.refused_with(Code::DigestMismatch);
         self.staged.abort().await;
     }
 
@@ -232,8 +231,8 @@ impl StagedFile {
             Ok(stored) => stored_response(&key, stored),
             Err(err) => {
                 let found = uploads.found_instead(&key, sha256, err).await;
-                let found = found.inspect_err(|refusal| log.refused(refusal))?;
-                log.unchanged(&found, sha256);
+                let found = found.inspect_err(|refusal| record.refused(refusal))?;
+                record.unchanged(&found, sha256);
                 unchanged_response(&key, &found, sha256)
             }
         };
@@ -275,10 +274,7 @@ fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
 
 impl From<Superseded> for Refusal {
     fn from(_: Superseded) -> Refusal {
-        Refusal::new(
-            Code::Superseded,
-            "a newer upload of this path was started; this one is cancelled",
-        )
+        Refusal::new(Code::Superseded, SUPERSEDED)
     }
 }
 

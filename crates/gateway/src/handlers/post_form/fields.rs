@@ -104,7 +104,7 @@ pub(super) async fn text_of(name: FieldName, mut field: Field<'static>) -> Resul
     while let Some(piece) = field.chunk().await.map_err(|err| form_refusal(&err))? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > FIELD_BYTES_MAX {
-            let what = format!("is longer than {FIELD_BYTES_MAX} bytes, the limit");
+            let what = format!("expected at most {FIELD_BYTES_MAX} bytes, found more");
             return Err(malformed(name, what));
         }
     }

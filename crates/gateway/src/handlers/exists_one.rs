@@ -1,4 +1,4 @@
-//! `GET /exists?path=`: tells whether a file is stored, and returns its facts.
+//! `GET /exists?path=`: returns whether a file is stored, and its facts.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -13,7 +13,7 @@ use crate::request::query;
 use crate::uploads::RETRY_FOR;
 use crate::uploads::metadata::stored_mtime_ns;
 
-pub(crate) async fn exists(
+pub(crate) async fn exists_one(
     State(gateway): State<Gateway>,
     request: Request,
 ) -> Result<Json<ExistsResponse>, Refusal> {

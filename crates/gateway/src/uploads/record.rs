@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 
 /// The database, as uploads need it.
 #[derive(Clone)]
-pub(crate) struct UploadLog {
+pub(crate) struct UploadRecorder {
     database: Database,
     prefix: KeyPrefix,
 }
@@ -29,9 +29,9 @@ pub(crate) struct OpenUpload {
     began: Stopwatch,
 }
 
-impl UploadLog {
-    pub(crate) fn new(database: Database, prefix: KeyPrefix) -> UploadLog {
-        UploadLog { database, prefix }
+impl UploadRecorder {
+    pub(crate) fn new(database: Database, prefix: KeyPrefix) -> UploadRecorder {
+        UploadRecorder { database, prefix }
     }
 
     /// Returns the path of a file.

@@ -1,4 +1,4 @@
-//! A temporary file for a file whose path is not known yet.
+//! The temporary file of an upload whose path is not known yet.
 
 use s3up_core::Code;
 use tokio::fs::File;
@@ -6,17 +6,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::refusal::Refusal;
 
-/// A file in a temporary file, which has no name and is read from its start.
-pub(super) struct SpooledFile {
+/// An uploaded file on this host. It has no name and is read from its start.
+pub(super) struct TempFile {
     pub file: File,
     pub len: u64,
 }
 
 /// Copies `body` into a temporary file and rewinds it.
-pub(super) async fn spool<R: AsyncRead + Unpin>(
+pub(super) async fn write_temp_file<R: AsyncRead + Unpin>(
     body: &mut R,
     bytes_max: u64,
-) -> Result<SpooledFile, Refusal> {
+) -> Result<TempFile, Refusal> {
     let file = tokio::task::spawn_blocking(tempfile::tempfile).await;
     let file = file.unwrap_or_else(|err| Err(std::io::Error::other(err))).map_err(no_space)?;
     let mut file = File::from_std(file);
@@ -35,7 +35,7 @@ pub(super) async fn spool<R: AsyncRead + Unpin>(
     }
     file.flush().await.map_err(no_space)?;
     file.rewind().await.map_err(no_space)?;
-    Ok(SpooledFile { file, len })
+    Ok(TempFile { file, len })
 }
 
 fn no_space(err: std::io::Error) -> Refusal {

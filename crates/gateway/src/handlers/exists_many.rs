@@ -1,4 +1,4 @@
-//! `POST /exists`: tells for many files at once whether they are stored, or why an upload of them
+//! `POST /exists`: returns for many files at once whether they are stored, or why an upload of them
 //! would be refused.
 //!
 //! S3 is asked about each of them, some at a time. The catalogue is asked once, for the SHA-256 of
@@ -30,7 +30,7 @@ const BODY_BYTES_MAX: u64 = 4 << 20;
 /// Number of files that one query asks S3 about at the same time.
 const HEADS_IN_FLIGHT: usize = 16;
 
-pub(crate) async fn verdicts(
+pub(crate) async fn exists_many(
     State(gateway): State<Gateway>,
     request: Request,
 ) -> Result<Json<Verdicts>, Refusal> {
