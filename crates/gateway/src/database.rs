@@ -105,6 +105,12 @@ impl Database {
         })))
     }
 
+    /// Connects, brings the tables up to date and closes the connection.
+    pub(crate) async fn examine(location: &Location) -> Result<(), DatabaseError> {
+        connect::close(location.open().await?).await;
+        Ok(())
+    }
+
     /// Returns the time for a record.
     pub(crate) fn now(&self) -> Millis {
         millis(self.0.clock.now())

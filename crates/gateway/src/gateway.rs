@@ -18,6 +18,7 @@ use crate::online;
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
 use crate::stopwatch::CLOCK;
+use crate::sweep;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
     Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
@@ -174,6 +175,14 @@ impl Gateway {
         let (started_at, outcome) = (self.0.database.now(), UploadOutcome::Refused(code));
         let record = UploadRecord { client, path, started_at, elapsed_ms: 0, outcome };
         self.0.database.record(Record::Upload(Box::new(record)));
+    }
+
+    /// Aborts, beside the requests, multipart uploads that an earlier run left behind.
+    pub fn sweep_in_background(&self) {
+        let clients = self.0.clients.policies().map(|policy| policy.name.clone());
+        let prefixes = sweep::prefixes(&self.0.prefix, clients);
+        // It only reads and aborts, so it may end at any time with the process.
+        drop(tokio::spawn(sweep::sweep_at_start(self.0.store.clone(), prefixes)));
     }
 
     /// Writes what the database has not got yet. Called last: nothing is recorded after it.

@@ -3,6 +3,7 @@
 pub(crate) mod download;
 pub(crate) mod exists;
 pub(crate) mod fleet;
+pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod post_form;
 pub(crate) mod put_file;

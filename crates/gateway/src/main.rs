@@ -2,20 +2,20 @@
 //! Decides nothing.
 
 mod args;
+mod commands;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use s3up_cli::{Exit, LogArgs};
-use s3up_server::{
-    Config, Gateway, SHUTDOWN_GRACE, ServeOptions, StartError, check_online, keygen, serve,
-};
+use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, keygen, serve};
 use tokio::net::TcpListener;
 
 use crate::args::{Args, Command};
+use crate::commands::{SweepArgs, print, start_error};
 
 /// Small uploads make many short allocations on all threads. With the allocator
 /// of the system they take a sixth of the gateway's time (`bench/README.md`).
@@ -33,35 +33,18 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         Command::CheckConfig { online } => {
             let config = Config::load(&args.config)?;
             print(&config.summary())?;
-            if online { check_server(config, args.log) } else { Ok(Exit::Done) }
+            if online { commands::check_server(config, args.log) } else { Ok(Exit::Done) }
+        }
+        Command::Doctor { json } => commands::doctor(&args.config, args.log, json),
+        Command::Sweep { older_than, dry_run, json } => {
+            let older_than = Duration::from_secs(u64::from(older_than) * 3600);
+            commands::sweep(&args.config, args.log, SweepArgs { older_than, dry_run, json })
         }
         Command::Keygen { name } => {
             let lines = keygen::config_lines(name.as_ref());
             print(&lines.context("generate a client key")?)
         }
     }
-}
-
-fn print(text: &str) -> anyhow::Result<Exit> {
-    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")?;
-    Ok(Exit::Done)
-}
-
-/// Examines the S3 server of the configuration.
-#[tokio::main]
-async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
-    log.with_config(None, config.log_format).init()?;
-    let online = check_online(config).await.map_err(start_error)?;
-    print(&online.to_table())?;
-    let problems = online.problems();
-    if let Some(failed) = online.failed {
-        let what = "check-config: an upload as the gateway makes it failed";
-        return Err(anyhow::anyhow!(failed).context(what));
-    }
-    if problems > 0 {
-        anyhow::bail!("check-config: problems found: {problems}; see the fixes above");
-    }
-    Ok(Exit::Done)
 }
 
 #[tokio::main]
@@ -88,20 +71,9 @@ async fn serve_config(path: &Path, log: LogArgs) -> anyhow::Result<Exit> {
     let shutdown = async {
         s3up_cli::wait_for_shutdown().await;
     };
+    gateway.sweep_in_background();
     let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
     serve(options, gateway, shutdown).await?;
     tracing::info!(event = "stopped");
     Ok(Exit::Done)
-}
-
-/// A demand of the configuration that the bucket or S3 does not meet exits with
-/// code 2: a repetition would fail in the same way.
-fn start_error(err: StartError) -> anyhow::Error {
-    match err {
-        StartError::Overwrite { .. } | StartError::Versioning { .. } => Exit::Usage.with(err),
-        StartError::Connect(_)
-        | StartError::Probe(_)
-        | StartError::Database(_)
-        | StartError::Random(_) => err.into(),
-    }
 }

@@ -1,5 +1,5 @@
 //! `check-config --online`: finds out what the S3 server does, and what that means
-//! for the guarantees of the gateway.
+//! for the guarantees of the gateway. `doctor` adds what else the gateway depends on.
 
 use std::time::Duration;
 
@@ -65,6 +65,26 @@ impl Online {
     /// Returns the number of guarantees that are lost.
     pub fn problems(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity == Severity::Problem).count()
+    }
+
+    /// Formats the findings for scripts.
+    pub fn to_json(&self) -> String {
+        let findings: Vec<_> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                serde_json::json!({
+                    "subject": finding.subject,
+                    "result": finding.severity.word(),
+                    "found": finding.found,
+                    "means": finding.means,
+                    "fix": finding.fix,
+                })
+            })
+            .collect();
+        let upload = self.failed.as_ref().map(|err| error_chain(err));
+        let json = serde_json::json!({ "findings": findings, "upload_failed": upload });
+        format!("{json:#}\n")
     }
 
     /// Formats a table of all capabilities, then the meaning and the fix of each that

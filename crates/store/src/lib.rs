@@ -57,6 +57,7 @@ pub use transport::capabilities::{
 };
 pub use transport::connect::Store;
 pub use transport::findings::{Finding, Severity, condition_findings, findings};
+pub use transport::lifecycle::AbortRule;
 pub use transport::probe::Versioning;
 pub use transport::probe_upload::ProbeUpload;
 pub use upload::chunk::{Chunk, PutChunks};
@@ -66,4 +67,4 @@ pub use upload::resume_log::{
     AlreadyUploaded, ProgressEvent, ResumeLog, UploadedChunk, UploadedPart,
 };
 pub use upload::staged::StagedUpload;
-pub use upload::sweep::SWEEP_AGE;
+pub use upload::sweep::{AbandonedUpload, AbandonedUploads, SWEEP_AGE};

@@ -8,6 +8,7 @@ pub(crate) mod checksums;
 mod conditions;
 pub(crate) mod connect;
 pub(crate) mod findings;
+pub(crate) mod lifecycle;
 pub(crate) mod pace;
 pub(crate) mod probe;
 mod probe_checksums;
