@@ -2,7 +2,7 @@
 //! other without gaps, and a valid stream that is truncated is not valid.
 #![no_main]
 
-use btrfs_sendstream::{Verdict, Verifier};
+use btrfs_sendstream::{StreamVerdict, Verifier};
 use libfuzzer_sys::fuzz_target;
 
 const HEADER_BYTES: usize = 17;
@@ -30,7 +30,7 @@ fuzz_target!(|input: (u8, Vec<u8>, &[u8])| {
     assert!(verify([&stream[..], &[0]]).1.is_err(), "bytes after END");
 });
 
-fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (ReadCommands, Verdict) {
+fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (ReadCommands, StreamVerdict) {
     let mut verifier = Verifier::new();
     let (mut seen, mut end) = (ReadCommands::new(), HEADER_BYTES as u64);
     for piece in pieces {

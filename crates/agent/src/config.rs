@@ -139,9 +139,12 @@ fn watches(raw: &Raw, source: &Source) -> Result<Vec<Watch>, ConfigError> {
             );
             return Err(source.invalid(&format!("watches[{n}].local_path"), what));
         }
-        if let Some(other) = watches.iter().find(|other| other.prefix == watch.prefix) {
+        if let Some(other) = watches.iter().find(|other| share_keys(other, &watch)) {
             let what = format!(
-                "{:?} has the same prefix, so files with the same name would overwrite each other",
+                "prefix {:?} overlaps with {:?} of {:?}, so two files could have the same remote \
+                 path and overwrite each other; use prefixes that are not inside each other",
+                watch.prefix.as_str(),
+                other.prefix.as_str(),
                 other.root
             );
             return Err(source.invalid(&format!("watches[{n}].remote_prefix"), what));
@@ -193,6 +196,15 @@ fn without_dots(path: &Path) -> Option<PathBuf> {
         .components()
         .any(|part| matches!(part, std::path::Component::ParentDir | std::path::Component::CurDir));
     (!dotted).then(|| path.components().collect())
+}
+
+/// True if a file of `one` and a file of `other` can have the same remote path. A watch that is
+/// not recursive has no file in a directory. A prefix ends with a slash, unless it is empty.
+fn share_keys(one: &Watch, other: &Watch) -> bool {
+    let contains = |outer: &Watch, inner: &Watch| {
+        outer.recursive && inner.prefix.as_str().starts_with(outer.prefix.as_str())
+    };
+    one.prefix == other.prefix || contains(one, other) || contains(other, one)
 }
 
 /// Compares by component: `/up` contains `/up/a` and not `/up2`.

@@ -72,12 +72,9 @@ pub enum Unsupported {
 
 #[derive(Debug, thiserror::Error)]
 pub enum FormError {
-    #[error(
-        "`send.compressed` is `always`, but this host does not support it; set it to `auto` or \
-         `never`"
-    )]
+    #[error("this host cannot send compressed data")]
     Compressed(#[source] Unsupported),
-    #[error("`send.protocol` is 2, but this host does not support it; set it to `auto` or 1")]
+    #[error("this host cannot send with protocol 2")]
     Protocol(#[source] Unsupported),
 }
 

@@ -9,7 +9,6 @@ mod before_upload;
 mod check_stream;
 mod context;
 pub mod error;
-mod extremes;
 mod follow_up;
 pub mod journal;
 mod journal_writer;
@@ -18,6 +17,8 @@ pub mod observe;
 pub mod observe_interrupted;
 pub mod planner;
 mod report;
+mod resend;
+mod unreceivable;
 mod upload;
 
 use s3up_core::error_chain;
@@ -148,7 +149,7 @@ impl Backup {
         // for it.
         match self.records.write(&job.backup, &job.run, State::Published) {
             Ok(()) => tokio::select! {
-                () = self.tidy(&job) => {}
+                () = self.clean_up(&job) => {}
                 // The next run removes what is left.
                 _ = self.shutdown.wait() => {}
             },
@@ -179,7 +180,7 @@ impl Backup {
             return self.publish_complete(job).await;
         }
         tokio::select! {
-            () = self.before_upload(job) => {}
+            checked = self.before_upload(job) => checked?,
             // The next step notices the signal, too.
             _ = self.shutdown.wait() => {}
         }
@@ -190,7 +191,7 @@ impl Backup {
     async fn publish_complete(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (bucket, etag) = (self.bucket_of(job), job.observed.pointer_etag.as_deref());
         tokio::select! {
-            pointed = publish::point(&bucket, self.layout(), (&job.backup, &job.lineage.origin), etag) => pointed?,
+            pointed = publish::point(&bucket, self.layout(), (&job.backup, &job.lineage), etag) => pointed?,
             stop = self.shutdown.wait() => return Err(Failure::StoppedPublishing(stop)),
         }
         let (subvolume, backup) = (&job.subvolume.name, &job.backup);
@@ -207,8 +208,8 @@ impl Backup {
     async fn leave(&self, job: &Job<'_>, failure: &Failure) -> AfterFailure {
         let acknowledged_bytes =
             self.journal(job).await.map_or(0, |journal| journal.acknowledged_bytes);
-        let fate = after_failure(failure, &job.work, acknowledged_bytes);
-        match fate {
+        let after = after_failure(failure, &job.work, acknowledged_bytes);
+        match after {
             AfterFailure::Discard | AfterFailure::StartOver => {
                 self.cleanup(job)
                     .remove_unpublished(&job.backup, &job.run, CreatedBy::ThisRun)
@@ -222,10 +223,10 @@ impl Backup {
                 "keeping its snapshot and its parts in S3; the next run resumes it"
             ),
         }
-        fate
+        after
     }
 
-    async fn tidy(&self, job: &Job<'_>) {
+    async fn clean_up(&self, job: &Job<'_>) {
         let records = match self.records.of(&job.subvolume.name) {
             Ok(records) => records,
             Err(err) => return warn_not_written(&err),
@@ -236,8 +237,8 @@ impl Backup {
         let states: Vec<_> =
             over.map(|(snapshot, record)| (snapshot.clone(), record.state)).collect();
         let before = PublishedBefore::of(&job.observed.published);
-        let tidy = cleanup::plan(&states, &job.backup, &before, self.options.retain);
-        self.cleanup(job).apply(&tidy, &records).await;
+        let cleanup_plan = cleanup::plan(&states, &job.backup, &before, self.options.retain);
+        self.cleanup(job).apply(&cleanup_plan, &records).await;
         let (base_dir, subvolume) = (&self.options.base_dir, &job.subvolume.path);
         received_parent::clear(&self.btrfs, base_dir, subvolume, &job.backup).await;
     }

@@ -1,6 +1,7 @@
 //! The commands: each builds its parts from the configuration, runs them and reports
 //! the result. They decide nothing.
 
+pub mod args;
 pub mod backup;
 pub mod backup_args;
 pub mod benchmark;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use btrfs_host::compressed::{self, Form, FormError};
 use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::config::{BucketConfig, Config};
 use btrfs_to_s3::origin::HostIdentity;
@@ -127,6 +129,20 @@ async fn connect(config: &BucketConfig, shutdown: &ShutdownSignal) -> anyhow::Re
 /// is well, because cron mails what they write.
 fn log_start(command: &str) {
     tracing::info!(event = "command_start", command, version = env!("CARGO_PKG_VERSION"));
+}
+
+/// Returns the form of send streams, by the configuration and what this host supports.
+async fn stream_form(config: &Config, btrfs: &Btrfs) -> anyhow::Result<Form> {
+    let form = compressed::form(config.stream_form, btrfs).await;
+    form.map_err(|err| {
+        let setting = match err {
+            FormError::Compressed(_) => {
+                "`send.compressed` is `always`: set it to `auto` or `never`"
+            }
+            FormError::Protocol(_) => "`send.protocol` is 2: set it to `auto` or 1",
+        };
+        Exit::Usage.with(anyhow!(err).context(setting))
+    })
 }
 
 pub fn absolute(text: &str) -> Result<PathBuf, String> {

@@ -17,7 +17,7 @@ use crate::drill::scratch::{Scratch, ScratchError};
 use crate::restore::Restore;
 use crate::restore::error::RestoreError;
 use crate::restore::request::{Keep, Request};
-use crate::restore::select_backup::{BackupSelector, Chooser};
+use crate::restore::select_backup::{BackupSelector, ChainReader};
 
 /// Name of the target in the scratch filesystem.
 const TARGET: &str = "restored";
@@ -69,9 +69,9 @@ impl Drill<'_> {
         began: Stopwatch,
     ) -> Result<Drilled, DrillError> {
         let (bucket, layout) = (self.restore.bucket, self.restore.layout);
-        let chooser = Chooser { bucket, layout, subvolume };
+        let chain_reader = ChainReader { bucket, layout, subvolume };
         let chain = tokio::select! {
-            chain = chooser.chain(&BackupSelector::Newest) => chain?,
+            chain = chain_reader.chain(&BackupSelector::Newest) => chain?,
             stop = self.restore.shutdown.wait() => return Err(RestoreError::Stopped(stop).into()),
         };
         let total_bytes = chain.total_bytes();

@@ -35,6 +35,7 @@ pub mod select_backup;
 pub mod staging;
 pub mod thaw_chunks;
 pub mod thaw_estimate;
+mod trial;
 mod uuid_rewrite;
 mod verified_stream;
 mod writeback;
@@ -43,6 +44,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use btrfs_host::receivable::Receivable;
 use btrfs_host::subvolume;
 use s3up_core::Key;
 use s3up_repository::chain::Chain;
@@ -85,9 +87,10 @@ impl Restore<'_> {
             None => {
                 let check = async || self.check_chunks(request, &chain).await;
                 let checked = self.readable(request, chain.entries(), check);
-                let plan = self.unless_stopped(checked).await?;
+                let (plan, receivable) = self.unless_stopped(checked).await?;
                 let mut staging = Staging::open(&request.target)?;
-                match self.receive_and_create_target(request, &chain, &plan, &mut staging).await {
+                let plan = (&plan, &receivable);
+                match self.receive_and_create_target(request, &chain, plan, &mut staging).await {
                     Ok((last, proof)) => {
                         let parent = self.keep_parent(request, &chain, &staging, &last).await;
                         staging.remove(self.btrfs).await;
@@ -118,7 +121,7 @@ impl Restore<'_> {
             let choose = async || self.choose(request).await;
             let chain = observing.readable(request, &[], choose).await?;
             let plan = FetchPlan::survey(self.bucket, &chain, self.concurrency).await?;
-            let free_bytes = self.check_folder(request, &chain)?;
+            let (_, free_bytes) = self.check_folder(request, &chain)?;
             let here =
                 Staging::count_received(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
@@ -129,7 +132,7 @@ impl Restore<'_> {
 
     /// Returns the chain of the requested backup, if this host can receive it.
     async fn choose(&self, request: &Request) -> Result<Chain, RestoreError> {
-        let chain = self.chooser(request).chain(&request.wanted).await?;
+        let chain = self.chain_reader(request).chain(&request.wanted).await?;
         preflight::check_version(&chain, &self.btrfs.version().await?)?;
         Ok(chain)
     }
@@ -139,17 +142,21 @@ impl Restore<'_> {
         &self,
         request: &Request,
         chain: &'c Chain,
-    ) -> Result<FetchPlan<'c>, RestoreError> {
+    ) -> Result<(FetchPlan<'c>, Receivable), RestoreError> {
         let plan = FetchPlan::check(self.bucket, chain, self.concurrency).await?;
-        self.check_folder(request, chain)?;
-        Ok(plan)
+        let (receivable, _) = self.check_folder(request, chain)?;
+        Ok((plan, receivable))
     }
 
     /// Checks whether the chain can be received at the target, and returns the free space there.
-    fn check_folder(&self, request: &Request, chain: &Chain) -> Result<u64, RestoreError> {
+    fn check_folder(
+        &self,
+        request: &Request,
+        chain: &Chain,
+    ) -> Result<(Receivable, u64), RestoreError> {
         let folder = preflight::folder_of(&request.target);
-        preflight::check_receivable(chain, folder)?;
-        preflight::warn_of_little_space(chain, folder)
+        let receivable = preflight::check_receivable(chain, folder)?;
+        Ok((receivable, preflight::warn_of_little_space(chain, folder)?))
     }
 
     /// Thaws what is still to be received, receives it, compares it and creates the
@@ -158,10 +165,14 @@ impl Restore<'_> {
         &self,
         request: &Request,
         chain: &Chain,
-        plan: &FetchPlan<'_>,
+        (plan, receivable): (&FetchPlan<'_>, &Receivable),
         staging: &mut Staging,
     ) -> Result<(ReceivedBackup, Proof), RestoreError> {
-        let here = staging.whole(self.btrfs, &digests(chain)).await.map_or(0, |(count, _)| count);
+        let newest = staging.newest_received(self.btrfs, &digests(chain)).await;
+        let here = newest.map_or(0, |(count, _)| count);
+        if here < chain.entries().len() {
+            self.try_to_receive(staging, chain.entries().len(), receivable).await?;
+        }
         let thawed = self.unless_stopped(self.thaw_all(&chain.entries()[here..])).await?;
         let thaw = self.thaw();
         let receiving = async {
@@ -197,7 +208,7 @@ impl Restore<'_> {
         staging.rename_to_target(target).map_err(|source| {
             let path = target.to_owned();
             if source.kind() == io::ErrorKind::AlreadyExists {
-                RestoreError::TargetExists { path }
+                RestoreError::TargetAppeared { path }
             } else {
                 RestoreError::RenameToTarget { path, source }
             }
@@ -207,16 +218,16 @@ impl Restore<'_> {
     /// Cleans up after a failure. Backups that were received completely stay, so that a later
     /// run resumes from them.
     async fn clean_up(&self, staging: Staging, of: usize) {
-        let whole = staging.progress().received.len();
-        if whole == 0 {
+        let received = staging.progress().received.len();
+        if received == 0 {
             return staging.remove(self.btrfs).await;
         }
         tracing::info!(
             event = "restore_interrupted",
             path = %staging.folder().display(),
-            backups = whole,
+            backups = received,
             of,
-            "{whole} of {of} backups in the chain are received; run the same command again to \
+            "{received} of {of} backups in the chain are received; run the same command again to \
              resume, or delete the subvolume in `received` and then this directory to start over"
         );
         staging.keep(self.btrfs).await;

@@ -9,14 +9,15 @@ pub mod last_verified;
 
 use std::path::Path;
 
+use btrfs_host::tool::Btrfs;
 use jiff::{Timestamp, Zoned};
 use s3up_core::Count;
 use s3up_repository::catalogue::read::CatalogueError;
-use s3up_repository::catalogue::{Catalogue, Publication};
+use s3up_repository::catalogue::{Catalogue, Publication, Unrestorable};
 use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::names::{Subvolume, SubvolumeName};
-use s3up_repository::origin::Origin;
+use s3up_repository::origin::{self, Adopt, Lineage, Origin, ParentHere, Relation};
 use s3up_repository::published::{Published, PublishedError, published};
 use s3up_repository::retention::Retention;
 use s3up_repository::retention::broken::{BrokenBackup, broken};
@@ -24,6 +25,7 @@ use s3up_repository::stamp::seconds;
 use s3up_store::StoreError;
 use serde::Serialize;
 
+use crate::backup::observe;
 use crate::origin::HostIdentity;
 use crate::plan::decide;
 use crate::plan::schedule::Schedule;
@@ -39,6 +41,9 @@ pub struct Sources<'a> {
     pub schedule: &'a Schedule,
     pub retention: Retention,
     pub host: &'a HostIdentity,
+    /// `None` without root, which looking at snapshots requires.
+    pub btrfs: Option<&'a Btrfs>,
+    pub base_dir: &'a Path,
     pub runs: &'a LastRuns,
     pub drills: &'a Drills,
     pub verifies: &'a LastVerifies,
@@ -55,11 +60,14 @@ pub struct Status {
     /// `published`, `nothing`, or `broken`.
     pub backups: &'static str,
     /// The reason why `backups` is `broken`, or what makes a restore slower than it has to be.
-    pub trouble: Option<String>,
+    pub problem: Option<String>,
     /// Backups that retention keeps and that cannot be restored, oldest first.
     pub broken: Vec<BrokenLine>,
-    /// Origin of the newest backup, if it is not this host.
+    /// Origin of the newest backup, if it was made elsewhere and not restored here.
     pub other_origin: Option<Origin>,
+    /// True if only root can find out whether it was restored here.
+    #[serde(skip)]
+    pub is_origin_unproven: bool,
     pub last_backup_at: Option<String>,
     /// True if a backup is due now, by the schedule or because there is none.
     pub due: bool,
@@ -127,34 +135,34 @@ pub async fn status(
     Subvolume { name: subvolume, path }: &Subvolume,
     (now, history_count): (&Zoned, usize),
 ) -> Result<Status, StatusError> {
-    let Sources { bucket, layout, schedule, runs, drills, verifies, has_drills, retention, host } =
+    let Sources { bucket, layout, schedule, runs, drills, verifies, has_drills, retention, .. } =
         sources;
     let proofs = Proofs { drill: drills.last(subvolume), verifies: Some(verifies), subvolume };
-    let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
-    let published = published(bucket, layout, subvolume, pointer.as_ref()).await?;
+    let (published, pointer) = published(bucket, layout, subvolume).await?;
     let catalogue = Catalogue::read(bucket, layout, subvolume).await?;
     let history = history::history(&catalogue, history_count);
     let broken = broken(&catalogue, *retention, now.timestamp());
     let next = decide::due_by_schedule(schedule, &published, now.time_zone());
-    let (backups, trouble) = match &published {
+    let (backups, problem) = match &published {
         Published::Nothing => ("nothing", None),
-        Published::Chain(chain) => {
-            let archived = bucket.archived_documents(&layout.folder(subvolume), chain).await?;
-            ("published", archived_trouble(&archived))
+        Published::Chain(_) => {
+            ("published", archived_problem(&catalogue.archived_documents(layout)))
         }
         Published::Broken { reason } => ("broken", Some(reason.clone())),
         Published::ManifestMissing { key } => {
             ("broken", Some(format!("manifest {key} is missing in the bucket")))
         }
     };
-    let newest = published.chain().and_then(|chain| chain.newest().manifest.origin.as_ref());
+    let lineage = observe::lineage(&published, pointer.as_ref());
+    let other_origin = other_origin(sources, path, &published, lineage).await;
     Ok(Status {
         subvolume: subvolume.to_string(),
         last_run: runs.last_run(subvolume).cloned(),
         backups,
-        trouble,
+        problem,
         broken: broken.into_iter().map(|found| BrokenLine::of(&catalogue, found)).collect(),
-        other_origin: other_origin(host, path, newest),
+        other_origin,
+        is_origin_unproven: sources.btrfs.is_none(),
         last_backup_at: decide::last_at(&published).map(seconds),
         due: next.is_none_or(|next| next.at <= now.timestamp()),
         next_due_at: next.map(|next| seconds(next.at)),
@@ -166,23 +174,36 @@ pub async fn status(
     })
 }
 
-fn archived_trouble(archived: &[String]) -> Option<String> {
+fn archived_problem(archived: &[&str]) -> Option<String> {
     let first = archived.first()?;
     let count = Count::of(archived.len(), "document");
     Some(format!(
         "a restore has to thaw {count} before anything else, because a lifecycle rule of the \
-         bucket archived {first}"
+         bucket archived {first}; `thaw --documents` thaws all"
     ))
 }
 
-/// Returns the origin of the newest backup if it was made elsewhere. A host without the
-/// subvolume only reads the status of others.
-fn other_origin(host: &HostIdentity, path: &Path, newest: Option<&Origin>) -> Option<Origin> {
-    if !path.exists() {
-        return None;
-    }
+/// Returns the origin of the newest backup if it was made elsewhere, by the rule by which a
+/// backup is refused. A host without the subvolume only reads the status of others.
+async fn other_origin(
+    Sources { host, btrfs, base_dir, .. }: &Sources<'_>,
+    path: &Path,
+    published: &Published,
+    lineage: Option<Lineage>,
+) -> Option<Origin> {
+    let Lineage { origin: newest, .. } = lineage.filter(|_| path.exists())?;
     let ours = host.origin_of(path);
-    newest.filter(|newest| !ours.is_same(newest)).cloned()
+    let parent = match btrfs {
+        // A look at the disk decides nothing here.
+        _ if ours.is_same_host(&newest) => ParentHere::Unproven,
+        Some(btrfs) => {
+            let (parent, _) = observe::observe_parent(btrfs, base_dir, path, published).await;
+            decide::parent_here(published, &parent)
+        }
+        None => ParentHere::Unproven,
+    };
+    let relation = origin::relation(&ours, Some(&newest), parent, Adopt::No);
+    (relation == Relation::Other).then_some(newest)
 }
 
 /// The proofs that this host remembers of the backups of one subvolume.
@@ -229,6 +250,7 @@ impl Line {
             | Publication::Earlier
             | Publication::Unpublished
             | Publication::Unknown => None,
+            Publication::Archived(key) => Some(Unrestorable::Archived(key.clone()).to_string()),
         };
         Line {
             kind: backup.listed.kind.to_string(),
@@ -244,7 +266,7 @@ impl Line {
             elapsed_seconds: manifest.and_then(|manifest| manifest.elapsed_seconds),
             bytes_per_second: throughput.map(|found| found.bytes_per_second().round()),
             throughput: throughput.map(|found| found.to_string()),
-            error: backup.manifest.as_ref().err().cloned(),
+            error: backup.manifest.as_ref().err().map(ToString::to_string),
         }
     }
 }

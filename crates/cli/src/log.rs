@@ -29,6 +29,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use crate::one_line::one_line;
 use crate::progress;
+use crate::terminal::is_dumb;
 
 /// Prefixes of the log targets of our own crates.
 const OWN_TARGETS: [&str; 2] = ["s3up", "btrfs"];
@@ -80,7 +81,7 @@ pub struct LogArgs {
 
 /// Properties of stderr on which the format depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Surroundings {
+struct StderrFeatures {
     is_terminal: bool,
     has_colours: bool,
     /// True if journald reads stderr.
@@ -99,16 +100,16 @@ impl LogArgs {
 
     /// Starts logging to stderr. A process can call this only once.
     pub fn init(&self) -> Result<(), LogError> {
-        let surroundings = Surroundings::of_stderr();
-        let priorities = surroundings.is_journal;
-        Ok(self.subscriber(Stderr { priorities, level: None }, surroundings).try_init()?)
+        let features = StderrFeatures::of_stderr();
+        let priorities = features.is_journal;
+        Ok(self.subscriber(Stderr { priorities, level: None }, features).try_init()?)
     }
 
-    fn subscriber<W>(&self, writer: W, surroundings: Surroundings) -> impl Subscriber + Send + Sync
+    fn subscriber<W>(&self, writer: W, features: StderrFeatures) -> impl Subscriber + Send + Sync
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
-        let Surroundings { is_terminal, has_colours, .. } = surroundings;
+        let StderrFeatures { is_terminal, has_colours, .. } = features;
         let level = self.log_level.unwrap_or(LogLevel::Info);
         let format = self.log_format.unwrap_or(default_format(is_terminal));
         tracing_subscriber::registry()
@@ -116,21 +117,16 @@ impl LogArgs {
     }
 }
 
-impl Surroundings {
-    fn of_stderr() -> Surroundings {
+impl StderrFeatures {
+    fn of_stderr() -> StderrFeatures {
         let is_terminal = io::stderr().is_terminal();
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        Surroundings {
+        StderrFeatures {
             is_terminal,
             has_colours: is_terminal && variable("NO_COLOR").is_none() && !is_dumb(),
             is_journal: variable("JOURNAL_STREAM").is_some_and(|stream| is_stderr(&stream)),
         }
     }
-}
-
-/// Returns true for a terminal that moves no cursor and shows no colours.
-pub(crate) fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// Returns true if `stream`, a value of `JOURNAL_STREAM` (systemd.exec(5)), is stderr. A

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::log::is_dumb;
 use crate::one_line::one_line;
+use crate::terminal::is_dumb;
 
 /// All bars of the process, so that several are drawn below each other.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(|| match is_dumb() {

@@ -1,11 +1,11 @@
-//! The clocks of this machine, as a parameter.
+//! Clocks as a parameter.
 //!
 //! Only programs and tests make a [`Clock`] that reads one, so that every other module can be given
 //! another time.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Two functions that read clocks.
+/// The clocks of this machine, so that a test can replace them.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Reads the calendar time, which an operator or NTP may set back.

@@ -36,7 +36,8 @@ pub fn part_bytes(configured: u64, object_bytes: u64) -> Result<u64, TooLarge> {
     part_bytes_within(PART_COUNT_MAX, configured, object_bytes)
 }
 
-/// As [`part_bytes`], for a server that accepts at most `parts_max` parts, at least 1.
+/// Returns the part length for a server that accepts at most `parts_max` parts, at
+/// least 1; [`part_bytes`] has the other rules.
 pub fn part_bytes_within(
     parts_max: u64,
     configured: u64,
@@ -55,7 +56,8 @@ pub fn object_bytes_max(part_bytes: u64) -> u64 {
     object_bytes_max_within(PART_COUNT_MAX, part_bytes)
 }
 
-/// As [`object_bytes_max`], for a server that accepts at most `parts_max` parts.
+/// Returns the maximum length of an object on a server that accepts at most
+/// `parts_max` parts.
 pub fn object_bytes_max_within(parts_max: u64, part_bytes: u64) -> u64 {
     part_bytes.saturating_mul(parts_max).min(OBJECT_BYTES_MAX)
 }

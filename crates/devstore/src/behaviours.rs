@@ -55,10 +55,10 @@ pub struct Behaviours {
 pub enum Conditions {
     /// The write is refused if a condition does not hold, as in S3.
     Honoured,
-    /// As in S3, but `If-Match` is compared with the ETag without its quotes, so
+    /// The write is refused as in S3, but `If-Match` is compared with the ETag without its quotes, so
     /// that the right ETag in quotes is refused.
     BareETag,
-    /// As `BareETag`, and `If-None-Match` has no effect.
+    /// The same as `BareETag`, and `If-None-Match` has no effect.
     OnlyBareETag,
     /// Every write with a condition is answered with 501.
     NotImplemented,
@@ -91,23 +91,23 @@ pub enum ListedParts {
 /// Treatment of the checksums of S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksums {
-    /// Verified, kept and told, as in S3.
+    /// The server verifies, keeps and returns them, as in S3.
     Verified,
-    /// Not looked at and never told.
+    /// The server neither verifies nor returns them.
     Ignored,
-    /// Told by HEAD and GET as the client sent them, right or wrong.
+    /// HEAD and GET return them as the client sent them, right or wrong.
     Repeated,
 }
 
 /// Treatment of `x-amz-server-side-encryption`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// Told in each answer, as in S3.
-    Told,
-    /// Accepted, and never told.
+    /// Each answer returns it, as in S3.
+    Reported,
+    /// The server accepts it and never returns it.
     Ignored,
-    /// Told by HEAD and GET only, although nothing is encrypted.
-    ToldByHead,
+    /// Only HEAD and GET return it, although nothing is encrypted.
+    ReportedByHead,
     /// The write is refused with this status and the code that belongs to it.
     Refused(StatusCode),
 }
@@ -152,7 +152,7 @@ impl Default for Behaviours {
             part_count_max: PART_COUNT_MAX,
             listed_parts: ListedParts::Once,
             checksums: Checksums::Verified,
-            encryption: Encryption::Told,
+            encryption: Encryption::Reported,
             classes: Classes::All,
             archive: Archive::Frozen,
             keeps_versions: true,
@@ -273,7 +273,7 @@ fn rclone() -> Behaviours {
         completion_etag: CompletionETag::Other,
         create_has_its_root_element: false,
         checksums: Checksums::Repeated,
-        encryption: Encryption::ToldByHead,
+        encryption: Encryption::ReportedByHead,
         classes: Classes::Any,
         archive: Archive::Served { restore: StatusCode::BAD_REQUEST },
         keeps_versions: false,

@@ -5,7 +5,6 @@ mod clients;
 mod database;
 mod raw;
 mod s3;
-mod summary;
 #[cfg(test)]
 mod tests;
 

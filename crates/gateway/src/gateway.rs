@@ -3,30 +3,28 @@
 //! Not here: routes and sockets (`server`), the calls (`handlers`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use s3up_core::wire::Readiness;
-use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
-use s3up_store::{Condition, Conditions, ConnectError, Store, StoreError, Versioning};
+use s3up_core::{Code, Key, KeyPrefix, RemotePath};
+use s3up_store::Store;
 
-use crate::clients::{Client, ClientPolicy, Clients, Overwrite, Right};
+use crate::clients::{Client, Clients};
+use crate::clock::CLOCK;
 use crate::config::Config;
+use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
-use crate::database::{Database, DatabaseError};
-use crate::online;
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
-use crate::stopwatch::CLOCK;
+use crate::server_checks::warn_of_lost_settings;
+use crate::start_checks::{PROBE_RETRY_FOR, check_overwrite, check_versioning};
+use crate::start_error::StartError;
 use crate::sweep;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
     Admission, AnnouncedLength, BUFFERS_PER_UPLOAD_MIN, PartLimits, admit,
 };
 use crate::uploads::log::UploadLog;
-
-/// Time for which the first requests to the bucket are retried at start.
-const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// A running gateway; clones share everything.
 #[derive(Clone)]
@@ -43,30 +41,6 @@ struct Shared {
     parts_max: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("connect to S3")]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Probe(#[from] StoreError),
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    #[error("generate a random name for this run")]
-    Random(#[from] getrandom::Error),
-    #[error(
-        "bucket {bucket}: versioning is {state}, but `s3.require_versioning` is true; \
-         enable versioning on the bucket"
-    )]
-    Versioning { bucket: String, state: &'static str },
-    #[error(
-        "client {client}: `overwrite: never` cannot be enforced: this S3 server ignores \
-         If-None-Match, so the later of two uploads to one path would win; \
-         set `overwrite: versioned`, or use a server that supports conditional writes \
-         (docs/s3-compatibility.md)"
-    )]
-    Overwrite { client: ClientName },
-}
-
 impl Gateway {
     /// Connects to S3, checks the bucket and opens the database.
     pub async fn start(config: Config) -> Result<Gateway, StartError> {
@@ -74,7 +48,7 @@ impl Gateway {
         let versioning = store.probe(&config.prefix, PROBE_RETRY_FOR).await?;
         check_versioning(versioning, store.bucket(), config.require_versioning)?;
         check_overwrite(&store, &config.clients, &config.prefix).await?;
-        online::warn_of_lost_settings(&store, &config.prefix).await;
+        warn_of_lost_settings(&store, &config.prefix).await;
         let name = format!("{:016x}", getrandom::u64()?);
         let database = Database::start(config.database, name, CLOCK).await?;
         let at = database.now();
@@ -210,88 +184,6 @@ fn presented_key(authorization: Option<&HeaderValue>) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }
 
-/// Warns if the bucket keeps no versions, or refuses to start if they are
-/// required.
-fn check_versioning(
-    versioning: Versioning,
-    bucket: &str,
-    required: bool,
-) -> Result<(), StartError> {
-    let (state, consequence) = match versioning {
-        Versioning::Enabled => return Ok(()),
-        Versioning::Off => ("off", "overwritten files cannot be recovered"),
-        Versioning::Unknown => {
-            ("unknown", "S3 did not report it, so overwritten files may not be recoverable")
-        }
-    };
-    let bucket = bucket.to_owned();
-    if required {
-        return Err(StartError::Versioning { bucket, state });
-    }
-    tracing::warn!(event = "versioning_off", bucket, "bucket versioning is {state}: {consequence}");
-    Ok(())
-}
-
-/// Degree to which `overwrite: never` holds on a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OverwriteNever {
-    Enforced,
-    /// The gateway looks at the path before it completes an upload of several parts.
-    ByOneGateway,
-    NotEnforced,
-    Unknown,
-}
-
-/// Decides from both calls that make a file visible: short files are one PUT, and
-/// longer ones a completed multipart upload.
-fn overwrite_never(conditions: Conditions) -> OverwriteNever {
-    let Conditions { put_if_none_match: put, complete_if_none_match: complete, .. } = conditions;
-    match (put, complete) {
-        (put, _) if put.is_broken() => OverwriteNever::NotEnforced,
-        (Condition::Unknown, _) | (_, Condition::Unknown) => OverwriteNever::Unknown,
-        (_, complete) if complete.is_enforced() => OverwriteNever::Enforced,
-        _ => OverwriteNever::ByOneGateway,
-    }
-}
-
-/// Refuses to start if `overwrite: never` is configured and S3 would not enforce
-/// it. The probe may write a small object, so it runs only if a client needs it.
-async fn check_overwrite(
-    store: &Store,
-    clients: &Clients,
-    prefix: &KeyPrefix,
-) -> Result<(), StartError> {
-    let needs_condition = |policy: &&ClientPolicy| {
-        policy.overwrite == Overwrite::Never && policy.rights.contains(&Right::Upload)
-    };
-    let Some(policy) = clients.policies().find(needs_condition) else { return Ok(()) };
-    let conditions = store.probe_completions(prefix, PROBE_RETRY_FOR).await;
-    match overwrite_never(conditions) {
-        OverwriteNever::Enforced => Ok(()),
-        OverwriteNever::NotEnforced => Err(StartError::Overwrite { client: policy.name.clone() }),
-        OverwriteNever::ByOneGateway => {
-            tracing::warn!(
-                event = "overwrite_never_by_one_gateway",
-                client = %policy.name,
-                "this S3 server does not honour If-None-Match when it completes a multipart \
-                 upload; the gateway looks at the path before, which is safe only while no other \
-                 gateway writes below this prefix"
-            );
-            Ok(())
-        }
-        OverwriteNever::Unknown => {
-            tracing::warn!(
-                event = "overwrite_never_not_verified",
-                client = %policy.name,
-                "cannot verify that this S3 server honours If-None-Match; the gateway also looks at \
-                 the path before each upload, which is safe without the condition only while no \
-                 other gateway writes below this prefix"
-            );
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,30 +205,5 @@ mod tests {
             assert_eq!(presented_key(Some(&value)), want, "{value:?}");
         }
         assert_eq!(presented_key(None), None);
-    }
-
-    #[test]
-    fn overwrite_never_needs_the_condition_of_both_calls() {
-        use Condition::{Honoured, Ignored, NeverHolds, Refused, Unknown};
-        #[rustfmt::skip]
-        let cases = [
-            // PUT      completion  result
-            (Honoured,  Honoured,   OverwriteNever::Enforced),
-            (Honoured,  Ignored,    OverwriteNever::ByOneGateway),
-            (Honoured,  Refused,    OverwriteNever::ByOneGateway),
-            (Honoured,  NeverHolds, OverwriteNever::ByOneGateway),
-            (Ignored,   Honoured,   OverwriteNever::NotEnforced),
-            (Refused,   Unknown,    OverwriteNever::NotEnforced),
-            (Honoured,  Unknown,    OverwriteNever::Unknown),
-            (Unknown,   Honoured,   OverwriteNever::Unknown),
-        ];
-        for (put, complete, want) in cases {
-            let conditions = Conditions {
-                put_if_none_match: put,
-                complete_if_none_match: complete,
-                ..Conditions::default()
-            };
-            assert_eq!(overwrite_never(conditions), want, "{put:?} {complete:?}");
-        }
     }
 }

@@ -12,28 +12,27 @@
 //! (core).
 
 mod clients;
+mod clock;
+pub mod commands;
 pub mod config;
 mod database;
-mod doctor;
 mod gateway;
 mod handlers;
-pub mod keygen;
-mod online;
 mod openapi;
 mod readiness;
 mod refusal;
 mod request;
 mod server;
-mod stopwatch;
+mod server_checks;
+mod start_checks;
+mod start_error;
 mod sweep;
 mod tls;
 mod uploads;
 
 pub use config::Config;
 pub use database::{DatabaseError, DatabaseSettings, Location};
-pub use doctor::doctor;
-pub use gateway::{Gateway, StartError};
-pub use online::{Online, check_online};
+pub use gateway::Gateway;
 pub use server::{SHUTDOWN_GRACE, ServeOptions, Timeouts, serve, serve_with};
-pub use sweep::Sweeper;
+pub use start_error::StartError;
 pub use tls::{TlsError, TlsFiles};

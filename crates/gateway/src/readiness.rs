@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use s3up_core::wire::{Part, Readiness};
-use s3up_core::{KeyPrefix, error_chain};
+use s3up_core::{KeyPrefix, Stopwatch, error_chain};
 use s3up_store::{Store, Versioning};
 use tokio::sync::Mutex;
 
+use crate::clock::CLOCK;
 use crate::database::Database;
-use crate::stopwatch::Stopwatch;
 
 /// Time for which an answer is given again.
 const FRESH_FOR: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ impl ReadinessCheck {
         }
         let (versioning, database_ok) = tokio::join!(ask_s3(store, prefix), database.is_ready());
         let readiness = readiness(versioning, database_ok);
-        *last = Some((Stopwatch::start(), readiness.clone()));
+        *last = Some((CLOCK.start(), readiness.clone()));
         readiness
     }
 }

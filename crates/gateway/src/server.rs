@@ -148,7 +148,7 @@ struct Http {
 
 async fn handle_connection(socket: TcpStream, acceptor: Option<TlsAcceptor>, http: Http) {
     if let Err(err) = socket.set_nodelay(true) {
-        tracing::debug!(event = "nodelay_failed", "set TCP_NODELAY: {err}");
+        tracing::debug!(event = "nodelay_not_set", "cannot set TCP_NODELAY: {err}");
     }
     let Some(acceptor) = acceptor else { return http.serve(socket).await };
     let limit = http.timeouts.handshake;

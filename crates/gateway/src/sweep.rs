@@ -9,15 +9,15 @@ use std::time::{Duration, SystemTime};
 use s3up_core::{ClientName, KeyPrefix, error_chain};
 use s3up_store::{AbandonedUpload, SWEEP_AGE, Store, StoreError};
 
+use crate::clock::CLOCK;
 use crate::config::Config;
-use crate::gateway::StartError;
-use crate::stopwatch::CLOCK;
+use crate::start_error::StartError;
 
 /// Time for which a failing request is retried.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 
 /// Finds abandoned uploads and aborts them.
-pub struct Sweeper {
+pub(crate) struct Sweeper {
     store: Store,
     prefixes: Vec<String>,
     started_before: SystemTime,
@@ -25,20 +25,23 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// Connects to S3. An upload that is older than `older_than` is abandoned.
-    pub async fn connect(config: Config, older_than: Duration) -> Result<Sweeper, StartError> {
+    pub(crate) async fn connect(
+        config: Config,
+        older_than: Duration,
+    ) -> Result<Sweeper, StartError> {
         let names = config.clients.policies().map(|policy| policy.name.clone());
         let prefixes = prefixes(&config.prefix, names);
         Ok(Sweeper::new(Store::connect(config.store).await?, prefixes, older_than))
     }
 
     pub(crate) fn new(store: Store, prefixes: Vec<String>, older_than: Duration) -> Sweeper {
-        let now = (CLOCK.wall)();
+        let now = CLOCK.now();
         let started_before = now.checked_sub(older_than).unwrap_or(SystemTime::UNIX_EPOCH);
         Sweeper { store, prefixes, started_before }
     }
 
     /// Calls `found` for each abandoned upload, before it is aborted. Returns how many there were.
-    pub async fn sweep(
+    pub(crate) async fn sweep(
         &self,
         aborts: bool,
         mut found: impl FnMut(&AbandonedUpload),

@@ -5,12 +5,15 @@
 //! object with the right length and CRC64NVME is the one that was sent. If the server
 //! reports no checksum, the ETag must be the one from the upload.
 
-use std::fmt;
+mod problem;
 
 use futures::StreamExt;
 use s3up_core::{Crc64Nvme, Key, error_chain};
-use s3up_store::{ObjectFacts, Profile, Sse, StoreError, is_archive, is_etag_told};
+use s3up_store::{
+    Kind as StoreKind, ObjectFacts, Profile, Sse, StoreError, is_archive, is_etag_reported,
+};
 
+pub use self::problem::{Finding, Problem};
 use crate::chain::ChainEntry;
 use crate::documents::{Bucket, ReadChainError};
 use crate::manifest::{ChunkRecord, DocumentError};
@@ -27,46 +30,6 @@ pub enum Expected {
     ClassAndEncryption {
         sse: Sse,
         profile: Profile,
-    },
-}
-
-/// One object that is not as expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub key: String,
-    pub problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    Missing,
-    Size {
-        expected: u64,
-        found: u64,
-    },
-    Checksum {
-        expected: String,
-        found: String,
-    },
-    Class {
-        expected: String,
-        found: String,
-    },
-    Encryption {
-        expected: &'static str,
-        found: String,
-    },
-    /// A document was moved to an archive class, so that a restore has to thaw it first.
-    ArchivedDocument {
-        class: String,
-    },
-    /// The manifest cannot be read, or its chain does not lead to a full.
-    Chain {
-        reason: String,
-    },
-    /// The downloaded bytes are not the ones that were sent.
-    Content {
-        reason: String,
     },
 }
 
@@ -112,7 +75,14 @@ pub async fn check(
     let mut checked = Checked::default();
     let entry = match bucket.entry(manifest.clone()).await {
         Ok(entry) => entry,
-        Err(ReadChainError::Store(err)) if err.kind != s3up_store::Kind::TooLong => {
+        Err(ReadChainError::Store(err)) if err.kind == StoreKind::Archived => {
+            let found = bucket.store.head(&manifest, None, bucket.retry_for).await?;
+            let class = found.and_then(|found| found.storage_class);
+            let class = class.unwrap_or_else(|| "unknown class".to_owned());
+            checked.found(&manifest, Problem::ArchivedManifest { class });
+            return Ok(checked);
+        }
+        Err(ReadChainError::Store(err)) if err.kind != StoreKind::TooLong => {
             return Err(err.into());
         }
         Err(err) => {
@@ -220,7 +190,7 @@ fn content(chunk: &ChunkRecord, found: &ObjectFacts) -> Content {
     let crc = chunk.crc64nvme.as_deref().and_then(|text| Crc64Nvme::parse(text).ok());
     let (expected, found) = match (crc, found.crc64nvme, &chunk.etag) {
         (Some(expected), Some(found), _) => (expected.to_string(), found.to_string()),
-        (_, _, Some(etag)) if is_etag_told(etag) && is_etag_told(&found.etag) => {
+        (_, _, Some(etag)) if is_etag_reported(etag) && is_etag_reported(&found.etag) => {
             (bare(etag).to_owned(), bare(&found.etag).to_owned())
         }
         (_, _, Some(_) | None) => return Content::Unknown,
@@ -255,63 +225,6 @@ fn other_encryption(expected: &Sse, found: Option<&str>) -> Option<Problem> {
     };
     let found = found.unwrap_or("none").to_owned();
     (!is_right).then_some(Problem::Encryption { expected, found })
-}
-
-impl Problem {
-    /// True if the object is not the one that was sent; false if only its class or
-    /// encryption differs.
-    pub fn is_damage(&self) -> bool {
-        !matches!(
-            self,
-            Problem::Class { .. } | Problem::Encryption { .. } | Problem::ArchivedDocument { .. }
-        )
-    }
-
-    /// Returns the word for JSON.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Problem::Missing => "missing",
-            Problem::Size { .. } => "size",
-            Problem::Checksum { .. } => "checksum",
-            Problem::Class { .. } => "storage_class",
-            Problem::Encryption { .. } => "encryption",
-            Problem::ArchivedDocument { .. } => "archived_document",
-            Problem::Chain { .. } => "chain",
-            Problem::Content { .. } => "content",
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Problem::Missing => f.write_str("is missing"),
-            Problem::Size { expected, found } => {
-                write!(f, "is {found} bytes long, expected {expected}")
-            }
-            Problem::Checksum { expected, found } => {
-                write!(f, "has checksum {found}, expected {expected}")
-            }
-            Problem::Class { expected, found } => {
-                write!(f, "has storage class {found}, expected {expected}")
-            }
-            Problem::Encryption { expected, found } => {
-                write!(f, "has encryption {found}, expected {expected}")
-            }
-            Problem::ArchivedDocument { class } => write!(
-                f,
-                "is archived ({class}), so a restore has to thaw it before anything else; limit \
-                 the lifecycle rule of the bucket to chunks"
-            ),
-            Problem::Chain { reason } | Problem::Content { reason } => f.write_str(reason),
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! manifest, the generations and chains that they form, and the objects that no
 //! manifest names.
 //!
-//! Pure: it is built from a listing and the manifests. An unreadable manifest, a
+//! Pure: it is built from a listing and the manifests. An unreadable or archived manifest, a
 //! missing parent or a missing chunk is a value with its reason, and hides nothing
 //! else. Each manifest's chunks are checked against the listing and then dropped, so
 //! [`OBJECTS_MAX`] bounds the memory.
@@ -14,12 +14,14 @@ pub mod builder;
 pub mod prefixes;
 mod preview;
 pub mod read;
+pub mod unrestorable;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use s3up_core::Key;
+use s3up_store::is_archive;
 
 use crate::chain::ChainEntry;
 use crate::layout::Layout;
@@ -27,6 +29,8 @@ use crate::manifest::Manifest;
 use crate::names::{Kind, SubvolumeName};
 use crate::origin::Origin;
 use crate::stamp::Stamp;
+
+pub use self::unrestorable::Unrestorable;
 
 /// Each object takes some two hundred bytes of memory. This many chunks of the usual
 /// 200 GiB are a hundred petabytes.
@@ -54,7 +58,7 @@ pub enum Pointing {
     /// Index of a backup.
     At(usize),
     /// The pointer cannot be read, or names a manifest that does not exist.
-    Broken(String),
+    Broken(Unrestorable),
 }
 
 /// One manifest.
@@ -62,7 +66,7 @@ pub enum Pointing {
 pub struct Backup {
     pub listed: ManifestKey,
     /// The manifest without its chunks, or why it cannot be read.
-    pub manifest: Result<ChainEntry, String>,
+    pub manifest: Result<ChainEntry, Unrestorable>,
     /// Length of the stream.
     pub total_bytes: u64,
     pub chunk_count: usize,
@@ -71,7 +75,7 @@ pub struct Backup {
     pub absent: Absent,
     pub parent: Option<usize>,
     /// Index of its full, or why the chain does not lead to one.
-    pub full: Result<usize, String>,
+    pub full: Result<usize, Unrestorable>,
 }
 
 /// A key that has the form of a manifest key.
@@ -113,6 +117,8 @@ pub enum Publication {
     Unpublished,
     /// The pointer leads to no chain.
     Unknown,
+    /// The manifest of the backup, or of one that it is based on, is archived.
+    Archived(Key),
     /// The backup cannot be restored.
     Broken(String),
 }
@@ -128,10 +134,7 @@ pub struct Generation {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{folder} has more than {OBJECTS_MAX} objects, the limit; raise `s3.chunk_size_bytes` to make \
-     fewer"
-)]
+#[error("{folder} has more than {OBJECTS_MAX} objects, the limit; longer chunks make fewer")]
 pub struct TooManyObjects {
     pub folder: String,
 }
@@ -152,7 +155,7 @@ impl Catalogue {
     }
 
     /// Returns why a backup cannot be restored, as far as the listing shows.
-    pub fn problem(&self, n: usize) -> Option<String> {
+    pub fn problem(&self, n: usize) -> Option<Unrestorable> {
         if let Err(reason) = &self.backups[n].full {
             return Some(reason.clone());
         }
@@ -160,7 +163,7 @@ impl Catalogue {
     }
 
     /// Returns the published chain, or why it is incomplete.
-    pub fn current(&self) -> Result<Option<Vec<usize>>, String> {
+    pub fn current(&self) -> Result<Option<Vec<usize>>, Unrestorable> {
         match &self.pointer {
             Pointing::Nothing => Ok(None),
             Pointing::Broken(reason) => Err(reason.clone()),
@@ -174,7 +177,8 @@ impl Catalogue {
     pub fn publications(&self) -> Vec<Publication> {
         let current = self.current();
         let standing = |n: usize| match (self.problem(n), &current) {
-            (Some(reason), _) => Publication::Broken(reason),
+            (Some(Unrestorable::Archived(key)), _) => Publication::Archived(key),
+            (Some(Unrestorable::Broken(reason)), _) => Publication::Broken(reason),
             (None, Err(_)) => Publication::Unknown,
             (None, Ok(None)) => Publication::Unpublished,
             (None, Ok(Some(chain))) if chain.contains(&n) => Publication::Current,
@@ -229,6 +233,20 @@ impl Catalogue {
         generations
     }
 
+    /// Returns the documents that are in an archive class, so that a restore has to thaw them
+    /// before anything else.
+    pub fn archived_documents(&self, layout: &Layout) -> Vec<&str> {
+        let is_document = |key: &str| {
+            key == layout.pointer(&self.subvolume).as_str()
+                || [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
+                    let manifests = layout.manifests(&self.subvolume, kind);
+                    key.starts_with(&manifests) && key.ends_with(".json")
+                })
+        };
+        let archived = self.objects.iter().filter(|(_, object)| is_archive(Some(&object.class)));
+        archived.map(|(key, _)| key.as_str()).filter(|key| is_document(key)).collect()
+    }
+
     /// Returns the objects that are neither pointer nor manifest and that no manifest
     /// names.
     pub fn unknown(&self, layout: &Layout) -> impl Iterator<Item = (&String, &Object)> {
@@ -250,15 +268,8 @@ impl Backup {
     }
 
     /// Returns why the backup itself is incomplete, regardless of its parents.
-    fn lack(&self) -> Option<String> {
-        let first = self.absent.names.first()?;
-        let count = self.absent.count;
-        Some(match count {
-            1 => first.clone(),
-            _ => {
-                format!("{count} objects are missing or have the wrong size, the first is {first}")
-            }
-        })
+    fn lack(&self) -> Option<Unrestorable> {
+        Some(Unrestorable::of_objects(self.absent.count, self.absent.names.first()?))
     }
 }
 

@@ -40,7 +40,7 @@ pub enum ChainError {
     Document { key: Key, source: DocumentError },
     #[error("manifest {key} is missing in the bucket")]
     Missing { key: Key },
-    #[error("manifest {key} belongs to the subvolume {found:?}, expected {expected:?}")]
+    #[error("manifest {key}: expected subvolume {expected:?}, found {found:?}")]
     Subvolume { key: Key, found: String, expected: String },
     #[error("manifest {parent} is not older than {child}, which is based on it")]
     Order { parent: Key, child: Key },

@@ -1,12 +1,11 @@
 //! Reads and writes the documents that describe backups in the bucket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
 use s3up_store::{
-    Kind as StoreKind, Listed, Overwrite, PutDocument, Store, StoreError, Stored, UploadError,
-    is_archive,
+    Kind as StoreKind, Overwrite, PutDocument, Store, StoreError, Stored, UploadError,
 };
 use serde::Serialize;
 
@@ -142,28 +141,6 @@ impl Bucket {
             }
         }
         Ok(wanted.into_keys().map(str::to_owned).collect())
-    }
-
-    /// Returns the documents of a chain that are in an archive class, from one listing of the
-    /// subvolume.
-    pub async fn archived_documents(
-        &self,
-        folder: &str,
-        chain: &Chain,
-    ) -> Result<Vec<String>, StoreError> {
-        let entries = || chain.entries().iter();
-        let parts = entries().filter_map(|entry| Some(entry.manifest.parts.as_ref()?.key.as_str()));
-        let wanted: BTreeSet<&str> =
-            entries().map(|entry| entry.key.as_str()).chain(parts).collect();
-        let mut archived = Vec::new();
-        let mut listing = self.store.list(folder, self.retry_for);
-        while let Some(page) = listing.next_page().await? {
-            let is_one = |listed: &Listed| {
-                wanted.contains(listed.key.as_str()) && is_archive(listed.storage_class.as_deref())
-            };
-            archived.extend(page.into_iter().filter(is_one).map(|listed| listed.key));
-        }
-        Ok(archived)
     }
 
     pub async fn write(

@@ -23,6 +23,9 @@ pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Enough for two million parts at 67 bytes each.
 pub const PARTS_BYTES_MAX: u64 = 160 << 20;
 pub const POINTER_BYTES_MAX: u64 = 64 << 10;
+/// First release of btrfs-progs whose `btrfs receive` handles protocol 2. Earlier ones lose and
+/// damage data: <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
+const PROTOCOL_2_FROM: &str = "6.2";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -62,6 +65,10 @@ pub struct Manifest {
     pub largest_xattr_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_protocol: Option<u32>,
+    /// First release of btrfs-progs whose `btrfs receive` handles the stream, if not every
+    /// release does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_btrfs_progs: Option<String>,
     /// True if the parent was received by a restore. Then `snapshot.parent_ctransid`
     /// comes from the filesystem that received it, and differs from the parent's own
     /// manifest.
@@ -143,6 +150,9 @@ pub struct Pointer {
     /// As in the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// As in the manifest, so that they are known when it is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_origins: Vec<Origin>,
 }
 
 /// A problem of a document. The caller adds which document it is.
@@ -186,6 +196,12 @@ impl Manifest {
         uuid.is_some() && uuid == parent_uuid
     }
 
+    /// Returns the first release of btrfs-progs that receives the stream without damage; `None` if
+    /// every release does, or if nothing is known.
+    pub fn needed_btrfs_progs(&self) -> Option<&str> {
+        self.needs_btrfs_progs.as_deref().or_else(|| needed_btrfs_progs(self.stream_protocol?))
+    }
+
     pub fn parse(bytes: &[u8]) -> Result<Manifest, DocumentError> {
         check_version(bytes)?;
         let manifest: Manifest = serde_json::from_slice(bytes)?;
@@ -199,7 +215,7 @@ impl Manifest {
         }
         let sum: u128 = self.chunks.iter().map(|chunk| u128::from(chunk.size)).sum();
         if sum != u128::from(self.total_bytes) {
-            let what = format!("is {}, but the chunks add up to {sum}", self.total_bytes);
+            let what = format!("expected {sum}, the sum of the chunks, found {}", self.total_bytes);
             return Err(field("total_bytes", what));
         }
         match (self.kind, &self.parent_manifest) {
@@ -233,7 +249,7 @@ impl Manifest {
             if let Some(bytes) = chunk.part_size
                 && !(1..=PART_BYTES_MAX).contains(&bytes)
             {
-                let what = format!("is {bytes}, expected 1 to {PART_BYTES_MAX}");
+                let what = format!("expected 1 to {PART_BYTES_MAX}, found {bytes}");
                 return Err(field(&format!("chunks[{n}].part_size"), what));
             }
             let crc64nvme = chunk.crc64nvme.as_deref().map(Crc64Nvme::parse).transpose();
@@ -255,8 +271,7 @@ impl Parts {
         check_version(bytes)?;
         let parts: Parts = serde_json::from_slice(bytes)?;
         if parts.chunks.len() != manifest.chunks.len() {
-            let what =
-                format!("{}, but the manifest has {}", parts.chunks.len(), manifest.chunks.len());
+            let what = format!("expected {}, found {}", manifest.chunks.len(), parts.chunks.len());
             return Err(field("chunks", what));
         }
         for (n, (parts, chunk)) in parts.chunks.iter().zip(&manifest.chunks).enumerate() {
@@ -285,6 +300,12 @@ impl Pointer {
     pub fn key(&self) -> Result<Key, DocumentError> {
         key("manifest_key", &self.manifest_key)
     }
+}
+
+/// Returns the first release of btrfs-progs whose `btrfs receive` handles a protocol; `None` if
+/// every release does.
+pub fn needed_btrfs_progs(protocol: u32) -> Option<&'static str> {
+    (protocol >= 2).then_some(PROTOCOL_2_FROM)
 }
 
 /// Formats a document as it is stored: indented, so that people can read it.

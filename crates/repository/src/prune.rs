@@ -18,7 +18,7 @@ use s3up_core::Key;
 use s3up_store::{Kind as StoreKind, NotDeleted, SWEEP_AGE, StoreError};
 
 use self::journal::{Journal, JournalError};
-use crate::audit::{self, Expected};
+use crate::audit::{self, Expected, Finding};
 use crate::catalogue::Catalogue;
 use crate::catalogue::read::CatalogueError;
 use crate::documents::Bucket;
@@ -93,10 +93,10 @@ impl Prune<'_> {
         let catalogue = Catalogue::read(self.bucket, self.layout, subvolume).await?;
         let begun = journal.keys(subvolume, self.layout);
         let plan = |audited| retention::plan(&catalogue, self.retention, audited, &begun, now);
-        let mut planned = plan(&Ok(()));
-        if !planned.steps.is_empty() {
-            let audited = self.audit_chain(&catalogue).await?;
-            planned = plan(&audited);
+        let mut planned = plan(None);
+        if !planned.is_empty() {
+            let problem = self.audit_chain(&catalogue).await?;
+            planned = plan(problem.as_ref());
         }
         Ok(Planned { catalogue, plan: planned })
     }
@@ -116,24 +116,22 @@ impl Prune<'_> {
             catalogue.with_published(backup, self.layout)
         };
         let catalogue = backups.iter().fold(catalogue, publish);
-        Ok(retention::plan(&catalogue, self.retention, &Ok(()), &begun, now))
+        Ok(retention::plan(&catalogue, self.retention, None, &begun, now))
     }
 
     /// Audits the published chain: every object must exist with the right length and
-    /// checksum.
-    async fn audit_chain(&self, catalogue: &Catalogue) -> Result<Result<(), String>, PruneError> {
-        let chain = match catalogue.current() {
-            Ok(chain) => chain.unwrap_or_default(),
-            Err(reason) => return Ok(Err(reason)),
-        };
-        for n in chain {
+    /// checksum. Returns the first problem.
+    async fn audit_chain(&self, catalogue: &Catalogue) -> Result<Option<Finding>, PruneError> {
+        // A chain that cannot be read blocks the plan anyway.
+        for n in catalogue.current().ok().flatten().unwrap_or_default() {
             let key = catalogue.backups[n].listed.key.clone();
             let checked = audit::check(self.bucket, key, &Expected::Nothing).await?;
-            if let Some(finding) = checked.damage() {
-                return Ok(Err(finding.to_string()));
+            let unread = checked.findings.first().filter(|_| checked.entry.is_none());
+            if let Some(finding) = checked.damage().or(unread) {
+                return Ok(Some(finding.clone()));
             }
         }
-        Ok(Ok(()))
+        Ok(None)
     }
 
     /// Deletes. If it is killed at any moment, the next prune continues.

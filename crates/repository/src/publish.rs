@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use btrfs_sendstream::StreamSummary;
 use s3up_core::{Key, Sha256Digest};
-use s3up_store::{Chunk, ObjectFacts, Overwrite, UploadError, is_etag_told};
+use s3up_store::{Chunk, ObjectFacts, Overwrite, UploadError, is_etag_reported};
 use serde::Serialize;
 
 use crate::documents::{Bucket, is_conflict, is_refusal};
 use crate::layout::Layout;
 use crate::manifest::{
     ChunkParts, ChunkRecord, MANIFEST_BYTES_MAX, Manifest, PARTS_BYTES_MAX, Parts, PartsRecord,
-    Pointer, S3Record, SnapshotRecord, VERSION, to_json,
+    Pointer, S3Record, SnapshotRecord, VERSION, needed_btrfs_progs, to_json,
 };
 use crate::names::SnapshotName;
-use crate::origin::{Lineage, Origin};
+use crate::origin::Lineage;
 use crate::stamp::Stamp;
 
 /// The facts of a manifest besides its chunks.
@@ -54,8 +54,7 @@ pub enum PublishError {
     #[error(transparent)]
     Upload(UploadError),
     #[error(
-        "the {what} would be {bytes} bytes long, the limit is {limit}; \
-         raise `s3.chunk_size_bytes` or `s3.part_size_bytes`"
+        "the {what} would be {bytes} bytes long, the limit is {limit}; use longer chunks or parts"
     )]
     TooLong { what: &'static str, bytes: u64, limit: u64 },
     #[error(
@@ -104,8 +103,9 @@ pub fn documents(
         kernel: Some(described.host.kernel.clone()),
         btrfs_progs: Some(described.host.btrfs_progs.clone()),
         node_bytes: described.node_bytes,
-        largest_xattr_bytes: facts.extremes.xattr.as_ref().map(|largest| largest.bytes),
+        largest_xattr_bytes: facts.unreceivable.xattr.as_ref().map(|largest| largest.bytes),
         stream_protocol: Some(facts.protocol.version()),
+        needs_btrfs_progs: needed_btrfs_progs(facts.protocol.version()).map(str::to_owned),
         parent_received: described.parent_received,
         unplanned_full: described.unplanned_full.clone(),
         origin: Some(described.lineage.origin.clone()),
@@ -120,7 +120,7 @@ fn chunk_record(chunk: &Chunk) -> ChunkRecord {
         key: chunk.key.as_str().to_owned(),
         size: facts.len,
         sha256: facts.sha256,
-        etag: Some(chunk.stored.etag.clone()).filter(|etag| is_etag_told(etag)),
+        etag: Some(chunk.stored.etag.clone()).filter(|etag| is_etag_reported(etag)),
         crc64nvme: Some(facts.crc64nvme.to_string()),
         part_size: Some(chunk.part_bytes),
     }
@@ -180,14 +180,15 @@ async fn overwrite(
 pub async fn point(
     bucket: &Bucket,
     layout: &Layout,
-    (backup, origin): (&SnapshotName, &Origin),
+    (backup, lineage): (&SnapshotName, &Lineage),
     pointer_etag: Option<&str>,
 ) -> Result<(), PublishError> {
     let pointer = Pointer {
         manifest_key: layout.manifest(backup).as_str().to_owned(),
         kind: backup.kind,
         created_at: backup.stamp,
-        origin: Some(origin.clone()),
+        origin: Some(lineage.origin.clone()),
+        earlier_origins: lineage.earlier.clone(),
     };
     let overwrite = match pointer_etag {
         None => Overwrite::Never,

@@ -1,8 +1,9 @@
 //! The published backups of one subvolume: what its pointer leads to.
 
 use s3up_core::error_chain;
-use s3up_store::StoreError;
+use s3up_store::{Kind as StoreKind, StoreError};
 
+use crate::catalogue::unrestorable::{THAW_ADVICE, Unrestorable};
 use crate::chain::{Chain, ChainError};
 use crate::documents::{Bucket, PointerRead, ReadChainError};
 use crate::layout::Layout;
@@ -39,15 +40,36 @@ impl Published {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishedError {
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// Nothing may be decided before it is thawed.
+    #[error("a document is archived and was not read; {THAW_ADVICE}")]
+    Archived(#[source] StoreError),
     #[error(
         "the published backup was made by a newer version of btrfs-to-s3; install that version"
     )]
     Newer(#[source] ChainError),
 }
 
-/// Follows the pointer to its chain.
+impl From<StoreError> for PublishedError {
+    fn from(err: StoreError) -> PublishedError {
+        match err.kind == StoreKind::Archived {
+            true => PublishedError::Archived(err),
+            false => PublishedError::Store(err),
+        }
+    }
+}
+
+/// Reads the pointer, and follows it to its chain.
 pub async fn published(
+    bucket: &Bucket,
+    layout: &Layout,
+    name: &SubvolumeName,
+) -> Result<(Published, Option<PointerRead>), PublishedError> {
+    let pointer = bucket.pointer(&layout.pointer(name)).await?;
+    Ok((follow(bucket, layout, name, pointer.as_ref()).await?, pointer))
+}
+
+async fn follow(
     bucket: &Bucket,
     layout: &Layout,
     name: &SubvolumeName,
@@ -75,21 +97,20 @@ pub async fn published(
     let newest = chain.newest();
     if newest.manifest.subvolume != name.as_str() {
         let reason = format!(
-            "{} belongs to the subvolume {:?}, expected {:?}",
+            "manifest {}: expected subvolume {:?}, found {:?}",
             newest.key,
-            newest.manifest.subvolume,
-            name.as_str()
+            name.as_str(),
+            newest.manifest.subvolume
         );
         return Ok(Published::Broken { reason });
     }
     let missing = bucket.missing(&layout.folder(name), &chain).await?;
-    match missing.first() {
-        None => Ok(Published::Chain(chain)),
+    Ok(match missing.first() {
+        None => Published::Chain(chain),
         Some(first) => {
-            let count = missing.len();
-            let reason =
-                format!("{count} objects are missing or have the wrong size, the first is {first}");
-            Ok(Published::Broken { reason })
+            let first = format!("{first} is missing or has the wrong size");
+            let reason = Unrestorable::of_objects(missing.len(), &first).to_string();
+            Published::Broken { reason }
         }
-    }
+    })
 }

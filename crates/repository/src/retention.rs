@@ -16,6 +16,7 @@
 //! before. No deletion makes it shorter than that.
 
 pub mod broken;
+mod decision;
 mod display;
 mod steps;
 pub mod window;
@@ -25,9 +26,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
 
-use crate::catalogue::{Catalogue, Generation};
+use crate::audit::Finding;
+use crate::catalogue::{Catalogue, Generation, Unrestorable};
+pub use crate::retention::decision::{
+    Blocked, Decision, MinAge, PrunePlan, Retention, Step, Verdict, Window,
+};
 use crate::retention::steps::{leftovers, steps};
-use crate::retention::window::Window;
 
 /// Number of days for which S3 charges for an object even if it is deleted earlier:
 /// <https://aws.amazon.com/s3/pricing/> ("minimum storage duration").
@@ -38,106 +42,6 @@ const MIN_AGE_DAYS: [(&str, u32); 5] = [
     ("STANDARD_IA", 30),
     ("ONEZONE_IA", 30),
 ];
-
-/// The rules in `[retention]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Number of generations to keep, at least 1.
-    pub generations: usize,
-    /// Length of the restore window in days; 0 for none.
-    pub keep_days: u32,
-    pub min_age: MinAge,
-    /// True if the rules also apply to generations of another origin.
-    pub adopts: bool,
-}
-
-/// Time for which deleting an object costs as much as keeping it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MinAge {
-    ByClass,
-    /// The same for every class.
-    Days(u32),
-}
-
-/// The plan of a prune: the backups to delete, and those to keep.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct PrunePlan {
-    /// One per generation, oldest first, each with its reason.
-    pub verdicts: Vec<Verdict>,
-    /// Backups whose chain does not lead to a full; they stay.
-    pub broken: Vec<Key>,
-    /// The reason why nothing is deleted, whatever the verdicts are.
-    pub blocked: Option<Blocked>,
-    /// Objects that an interrupted prune left; they are deleted first.
-    pub leftovers: Vec<Key>,
-    /// Backups to delete, in this order.
-    pub steps: Vec<Step>,
-    /// The backups that can be restored now, and after the prune.
-    pub window: Window,
-    pub window_after: Window,
-}
-
-/// One backup to delete: first its manifest, then its part index, then the rest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub manifest: Key,
-    /// The part index first. No manifest that stays names any of them.
-    pub objects: Vec<Key>,
-    pub bytes: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Creation time of the full.
-    pub full_at: Timestamp,
-    pub backups: usize,
-    pub bytes: u64,
-    pub classes: Vec<String>,
-    pub decision: Decision,
-}
-
-/// Decision about one generation, with its reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It is the published generation.
-    Current,
-    /// It is newer than the published generation.
-    Newer,
-    /// It was made elsewhere than the published chain.
-    OtherOrigin {
-        host: String,
-    },
-    /// `retention.generations` keeps it.
-    Retained,
-    /// It could be deleted, but the newer full has no published incremental.
-    WaitsForIncremental,
-    /// `retention.keep_days` keeps it until then.
-    WaitsForWindow {
-        until: Timestamp,
-    },
-    /// S3 charges for it until then in any case.
-    WaitsForAge {
-        until: Timestamp,
-    },
-    /// A backup that stays is based on it, or names one of its objects.
-    Needed {
-        by: Key,
-    },
-    /// Nothing is deleted; [`PrunePlan::blocked`] says why.
-    Blocked,
-    Delete,
-}
-
-/// The reason why nothing is deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blocked {
-    NothingPublished,
-    Broken(String),
-    /// A manifest is unreadable, so it is unknown which objects it needs.
-    Unreadable(String),
-    /// The audit of the published chain found a problem.
-    AuditFailed(String),
-}
 
 impl PrunePlan {
     /// True if there is nothing to delete.
@@ -171,17 +75,17 @@ impl MinAge {
     }
 }
 
-/// Decides. `audited` is the result of the audit of the published chain; `journal` lists
-/// what an earlier prune started to delete.
+/// Decides. `problem` is what the audit of the published chain found; `journal` lists the
+/// objects that an earlier prune started to delete.
 pub fn plan(
     catalogue: &Catalogue,
     retention: Retention,
-    audited: &Result<(), String>,
+    problem: Option<&Finding>,
     journal: &[Key],
     now: Timestamp,
 ) -> PrunePlan {
     let generations = catalogue.generations();
-    let blocked = blocked(catalogue, audited);
+    let blocked = blocked(catalogue, problem);
     let decisions = match (&blocked, catalogue.current()) {
         (None, Ok(Some(current))) => decisions(catalogue, &generations, &current, retention, now),
         // If it is unknown what is published, no generation counts as older.
@@ -205,16 +109,16 @@ pub fn plan(
     }
 }
 
-fn blocked(catalogue: &Catalogue, audited: &Result<(), String>) -> Option<Blocked> {
+fn blocked(catalogue: &Catalogue, problem: Option<&Finding>) -> Option<Blocked> {
     match catalogue.current() {
         Ok(None) => return Some(Blocked::NothingPublished),
-        Err(reason) => return Some(Blocked::Broken(reason)),
+        Err(reason) => return Some(Blocked::Published(reason)),
         Ok(Some(_)) => {}
     }
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
-        return Some(Blocked::Unreadable(reason.clone()));
+        return Some(Blocked::Unread(reason.clone()));
     }
-    audited.as_ref().err().map(|reason| Blocked::AuditFailed(reason.clone()))
+    problem.map(|finding| Blocked::AuditFailed(finding.clone()))
 }
 
 fn decisions(

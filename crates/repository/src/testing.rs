@@ -46,6 +46,7 @@ pub fn entry(n: u32, parent: Option<u32>) -> ChainEntry {
         node_bytes: None,
         largest_xattr_bytes: None,
         stream_protocol: None,
+        needs_btrfs_progs: None,
         parent_received: false,
         unplanned_full: None,
         origin: None,

@@ -13,7 +13,7 @@ use s3up_store::StoreError;
 
 use crate::audit::{self, AuditError, Expected, Finding, Problem};
 use crate::catalogue::read::CatalogueError;
-use crate::catalogue::{Catalogue, Pointing};
+use crate::catalogue::{Catalogue, Pointing, Unrestorable};
 use crate::documents::Bucket;
 use crate::layout::Layout;
 use crate::names::SubvolumeName;
@@ -55,6 +55,8 @@ pub struct Verified {
     pub same_uuid: Vec<Key>,
     /// Number of objects that no manifest names.
     pub unknown: usize,
+    /// Number of manifests that were not read, so that their objects count as unknown.
+    pub unread_manifests: usize,
     pub findings: Vec<Finding>,
     /// Manifests of the backups without findings whose chunks were all looked at.
     pub sound: Vec<Key>,
@@ -91,6 +93,7 @@ impl Verify<'_> {
             archived: Vec::new(),
             same_uuid: Vec::new(),
             unknown: catalogue.unknown(self.layout).count(),
+            unread_manifests: catalogue.backups.iter().filter(|it| it.manifest.is_err()).count(),
             findings: Vec::new(),
             sound: Vec::new(),
         };
@@ -100,18 +103,25 @@ impl Verify<'_> {
             Pointing::Nothing => {
                 verified.found(&pointer, Problem::Missing);
             }
-            Pointing::Broken(reason) => {
+            Pointing::Broken(Unrestorable::Broken(reason)) => {
                 verified.found(&pointer, Problem::Chain { reason: reason.clone() });
+            }
+            Pointing::Broken(Unrestorable::Archived(_)) => {
+                let listed = catalogue.objects.get(pointer.as_str());
+                let class = listed.map_or("unknown class", |object| &*object.class).to_owned();
+                verified.found(&pointer, Problem::ArchivedDocument { class });
             }
         }
         for backup in &catalogue.backups {
             let key = &backup.listed.key;
             let before = (verified.findings.len(), verified.archived.len());
-            if let (Ok(_), Err(reason)) = (&backup.manifest, &backup.full) {
+            if let (Ok(_), Err(Unrestorable::Broken(reason))) = (&backup.manifest, &backup.full) {
                 verified.found(key, Problem::Chain { reason: reason.clone() });
             }
             self.check_backup(key, &mut verified).await?;
-            if before == (verified.findings.len(), verified.archived.len()) {
+            let is_unchanged = before == (verified.findings.len(), verified.archived.len());
+            // While a manifest of its chain is archived, a backup was not looked at as a whole.
+            if is_unchanged && backup.full.is_ok() {
                 verified.sound.push(key.clone());
             }
         }

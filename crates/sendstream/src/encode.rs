@@ -9,7 +9,7 @@ use crate::kind::Kind;
 use crate::protocol::Protocol;
 
 const MAGIC: &[u8; 13] = b"btrfs-stream\0";
-/// Length, kind, checksum.
+/// The header of a command: length, kind, checksum.
 const HEADER_BYTES: usize = 4 + 2 + 4;
 const CHECKSUM: std::ops::Range<usize> = 6..HEADER_BYTES;
 

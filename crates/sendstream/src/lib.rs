@@ -5,12 +5,12 @@
 //! is followed by a whole one. So a [`Verifier`] checks the bytes while they
 //! pass: magic, version, the checksum and format of every command, paths that
 //! would leave the subvolume, and that END comes last. It accepts pieces of any
-//! size. The final [`Verdict`] is a [`StreamSummary`], or a [`StreamError`] that
+//! size. The final [`StreamVerdict`] is a [`StreamSummary`], or a [`StreamError`] that
 //! says what is wrong at which offset.
 //!
 //! ```text
 //!    pieces -> Verifier -> one Command after the other (feed_to)
-//!                      `-> Verdict: StreamSummary or StreamError (finish)
+//!                      `-> StreamVerdict: StreamSummary or StreamError (finish)
 //! ```
 //!
 //! Each [`Command`] has its byte range in the stream and borrows its attributes.
@@ -28,12 +28,13 @@ mod command_head;
 mod crc;
 pub mod encode;
 mod error;
-mod extremes;
 mod forecast;
 mod kind;
 mod path;
 mod protocol;
 mod summary;
+pub mod trial;
+mod unreceivable;
 mod uuid;
 mod uuid_rewrite;
 mod verifier;
@@ -42,12 +43,14 @@ pub use attribute::Attribute;
 pub use command::Command;
 pub use command_head::HEAD_BYTES_MAX;
 pub use error::{CommandLocation, Defect, Location, StreamError};
-pub use extremes::{Extremes, LargeXattr, XATTR_BYTES_ANYWHERE, xattr_bytes_max};
 pub use forecast::Forecast;
 pub use kind::Kind;
 pub use path::PathRule;
 pub use protocol::{COMMAND_BYTES_MAX_V1, COMMAND_BYTES_MAX_V2, Protocol};
-pub use summary::{Parent, Snapshot, StreamSummary, Time, Times, Verdict};
+pub use summary::{
+    LargeXattr, Parent, Snapshot, StreamSummary, StreamVerdict, Time, Times, Unreceivable,
+};
+pub use unreceivable::{XATTR_BYTES_ANYWHERE, xattr_bytes_max};
 pub use uuid::Uuid;
 pub use uuid_rewrite::{NamedSubvolume, SubvolumeRole, rewrite_uuids};
 pub use verifier::Verifier;

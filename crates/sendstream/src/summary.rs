@@ -1,12 +1,11 @@
 //! The summary of a verified stream.
 
 use crate::error::StreamError;
-use crate::extremes::Extremes;
 use crate::protocol::Protocol;
 use crate::uuid::Uuid;
 
 /// The result of verifying a whole stream.
-pub type Verdict = Result<StreamSummary, StreamError>;
+pub type StreamVerdict = Result<StreamSummary, StreamError>;
 
 /// The content of a complete and valid stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct StreamSummary {
     /// an incremental stream that does not change the root.
     pub root_times: Option<Times>,
     /// The longest path and the largest attribute, if not every host can receive them.
-    pub extremes: Extremes,
+    pub unreceivable: Unreceivable,
     /// Number of commands, from the one that names the snapshot to END.
     pub command_count: u64,
     pub total_bytes: u64,
@@ -50,6 +49,23 @@ pub struct Snapshot {
     /// snapshot that was itself received.
     pub ctransid: u64,
     pub parent: Option<Parent>,
+}
+
+/// The longest path and the largest attribute of a stream, if they exceed what can be received
+/// everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreceivable {
+    pub path: Option<Vec<u8>>,
+    pub xattr: Option<LargeXattr>,
+}
+
+/// An extended attribute that needs large metadata blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LargeXattr {
+    pub path: Vec<u8>,
+    pub name: Vec<u8>,
+    /// Length of its name and value.
+    pub bytes: u64,
 }
 
 impl Time {

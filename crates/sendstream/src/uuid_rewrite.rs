@@ -15,7 +15,7 @@ use crate::encode::seal;
 use crate::kind::Kind;
 use crate::uuid::Uuid;
 
-/// Length, kind, checksum.
+/// The header of a command: length, kind, checksum.
 const HEADER_BYTES: usize = 4 + 2 + 4;
 
 /// The role of a subvolume in the command that names it.

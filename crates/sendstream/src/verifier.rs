@@ -7,20 +7,20 @@
 //! Bytes are read in place. Only a header or a command head that is cut in two
 //! is buffered until the rest arrives.
 
+mod pending;
+
+use self::pending::{COMMAND_HEADER_BYTES, PendingCommand};
 use crate::command::Command;
 use crate::command_head::{CommandHead, HeadScan, scan_head};
 use crate::crc::Crc;
 use crate::error::{CommandLocation, Defect, Location, StreamError};
-use crate::extremes::Extremes;
 use crate::kind::Kind;
 use crate::protocol::Protocol;
-use crate::summary::{Snapshot, StreamSummary, Times, Verdict};
+use crate::summary::{Snapshot, StreamSummary, StreamVerdict, Times, Unreceivable};
 
 const MAGIC: &[u8; 13] = b"btrfs-stream\0";
-/// Magic and version.
+/// The header of a stream: magic and version.
 const STREAM_HEADER_BYTES: usize = MAGIC.len() + 4;
-/// Length, kind, checksum.
-const COMMAND_HEADER_BYTES: usize = 4 + 2 + 4;
 
 #[derive(Debug)]
 pub struct Verifier {
@@ -32,7 +32,7 @@ pub struct Verifier {
     command_count: u64,
     snapshot: Option<Snapshot>,
     root_times: Option<Times>,
-    extremes: Extremes,
+    unreceivable: Unreceivable,
     /// True for a stream of `btrfs send --no-data`, which is measured and never stored.
     accepts_no_data: bool,
 }
@@ -53,23 +53,6 @@ enum State {
     Failed(StreamError),
 }
 
-/// A command of which only the header was read so far.
-#[derive(Clone, Copy, Debug)]
-struct PendingCommand {
-    start: u64,
-    kind: u16,
-    body_bytes: usize,
-    crc_expected: u32,
-    /// Checksum of the bytes read so far.
-    crc: Crc,
-}
-
-impl PendingCommand {
-    fn end(&self) -> u64 {
-        self.start + (COMMAND_HEADER_BYTES + self.body_bytes) as u64
-    }
-}
-
 impl Default for Verifier {
     fn default() -> Verifier {
         Verifier {
@@ -80,7 +63,7 @@ impl Default for Verifier {
             command_count: 0,
             snapshot: None,
             root_times: None,
-            extremes: Extremes::default(),
+            unreceivable: Unreceivable::default(),
             accepts_no_data: false,
         }
     }
@@ -136,7 +119,7 @@ impl Verifier {
     }
 
     /// Returns the verdict after the last piece.
-    pub fn finish(self) -> Verdict {
+    pub fn finish(self) -> StreamVerdict {
         let command = match &self.state {
             State::Failed(err) => return Err(err.clone()),
             State::Ended => return Ok(self.summary()),
@@ -151,7 +134,7 @@ impl Verifier {
             protocol: self.protocol,
             snapshot: self.snapshot.expect("END is refused as the first command"),
             root_times: self.root_times,
-            extremes: self.extremes,
+            unreceivable: self.unreceivable,
             command_count: self.command_count,
             total_bytes: self.consumed,
         }
@@ -328,7 +311,7 @@ impl Verifier {
             self.snapshot = command.snapshot();
         }
         self.root_times = command.root_times().or(self.root_times);
-        self.extremes.add(&command);
+        self.unreceivable.add(&command);
         self.command_count += 1;
         self.state = if command.kind == Kind::End { State::Ended } else { State::CommandHeader };
         on_command(command);

@@ -7,10 +7,11 @@ use s3up_core::Key;
 
 use crate::download::get::Get;
 use crate::error::{Kind, StoreError, UploadError};
-use crate::objects::head::ObjectFacts;
+use crate::objects::facts::ObjectFacts;
+use crate::overwrite::Overwrite;
 use crate::transport::connect::Store;
 use crate::upload::part_splitter::Length;
-use crate::upload::put::{Overwrite, Put, Stored};
+use crate::upload::put::{Put, Stored};
 
 /// Most documents fit into one part, and longer ones need no larger buffers.
 const DOCUMENT_PART_BYTES: u64 = 8 << 20;

@@ -31,12 +31,14 @@ mod download;
 mod error;
 mod objects;
 mod open_uploads;
+mod overwrite;
+mod probes;
 mod settings;
 mod transport;
 mod upload;
 
 pub use archive::state::{ArchiveState, Tier, is_archive};
-pub use archive::thaw::{Thaw, Thawed};
+pub use archive::thaw::{Thaw, ThawedObject};
 pub use buffers::buffer::Buffer;
 pub use buffers::pool::{Pool, PoolError, Share};
 pub use documents::{Document, PutDocument};
@@ -44,25 +46,26 @@ pub use download::get::Get;
 pub use download::sequence::{Download, DownloadSequence, ObjectBytes};
 pub use error::{ConnectError, Kind, StoreError, UploadError};
 pub use objects::delete::NotDeleted;
-pub use objects::etag::is_told as is_etag_told;
-pub use objects::head::ObjectFacts;
+pub use objects::etag::is_reported as is_etag_reported;
+pub use objects::facts::ObjectFacts;
 pub use objects::listing::{Listed, ListedPage, Listing};
 pub use objects::versions::ObjectVersion;
+pub use overwrite::Overwrite;
+pub use probes::findings::{Finding, Severity, Subject, condition_findings, findings};
+pub use probes::lifecycle::AbortRule;
+pub use probes::upload::ProbeUpload;
 pub use settings::timeouts::Timeouts;
 pub use settings::{
     Bandwidth, Credentials, EndpointError, Profile, Settings, Sse, SseError, parse_endpoint,
 };
 pub use transport::capabilities::{
-    Archive, Capabilities, Condition, Conditions, ListingOrder, Told, Verifications, Verified,
+    Archive, Capabilities, Condition, Conditions, ListingOrder, Reported, Verifications, Verified,
+    Versioning,
 };
 pub use transport::connect::Store;
-pub use transport::findings::{Finding, Severity, condition_findings, findings};
-pub use transport::lifecycle::AbortRule;
-pub use transport::probe::Versioning;
-pub use transport::probe_upload::ProbeUpload;
 pub use upload::chunk::{Chunk, PutChunks};
 pub use upload::part_splitter::Length;
-pub use upload::put::{Facts, Overwrite, Put, Stored};
+pub use upload::put::{Facts, Put, Stored};
 pub use upload::resume_log::{
     AlreadyUploaded, ProgressEvent, ResumeLog, UploadedChunk, UploadedPart,
 };

@@ -2,6 +2,7 @@
 
 pub(crate) mod delete;
 pub(crate) mod etag;
+pub(crate) mod facts;
 pub(crate) mod head;
 pub(crate) mod listing;
 pub(crate) mod versions;

@@ -17,7 +17,8 @@ pub fn btrfs_or_skip() -> bool {
     or_skip(missing_for_btrfs())
 }
 
-/// Does the same for a test that needs root for other reasons: owners, devices.
+/// Returns true if this process is root, for a test that needs owners or devices;
+/// otherwise says why the test is skipped.
 #[must_use]
 pub fn root_or_skip() -> bool {
     or_skip(missing_for_root())

@@ -130,6 +130,10 @@ impl Call {
         if self.args.iter().take(2).map(OsString::as_os_str).eq(["send", "--no-data"]) {
             return command == "forecast";
         }
+        let is_trial = self.args.last().is_some_and(|folder| Path::new(folder).ends_with("trial"));
+        if self.args.first().is_some_and(|word| word == "receive") && is_trial {
+            return command == "trial";
+        }
         let words = self.args.iter().filter(|arg| !arg.as_bytes().starts_with(b"-"));
         command.split(' ').map(OsStr::new).eq(words.take(command.split(' ').count()))
     }

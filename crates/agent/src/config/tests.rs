@@ -63,7 +63,10 @@ fn an_error_names_file_line_and_key() {
         ("/srv/up2",                    "/srv/up/sub",           "6: watches[1].local_path: \"/srv/up/sub\" overlaps with \"/srv/up\", so files would be uploaded twice; watch only the outer one"),
         ("/srv/up2",                    "/srv",                  "6: watches[1].local_path: \"/srv\" overlaps with \"/srv/up\", so files would be uploaded twice; watch only the outer one"),
         ("/srv/up2",                    "/srv//up",              "6: watches[1].local_path: \"/srv/up\" overlaps with \"/srv/up\", so files would be uploaded twice; watch only the outer one"),
-        ("\"more\"",                    "\"uploads\"",           "6: watches[1].remote_prefix: \"/srv/up\" has the same prefix, so files with the same name would overwrite each other"),
+        ("\"more\"",                    "\"uploads\"",           "6: watches[1].remote_prefix: prefix \"uploads/\" overlaps with \"uploads/\" of \"/srv/up\", so two files could have the same remote path and overwrite each other; use prefixes that are not inside each other"),
+        ("\"more\"",                    "\"uploads/sub/\"",      "6: watches[1].remote_prefix: prefix \"uploads/sub/\" overlaps with \"uploads/\" of \"/srv/up\", so two files could"),
+        ("\"more\"",                    "\"\"",                  "6: watches[1].remote_prefix: prefix \"\" overlaps with \"uploads/\" of \"/srv/up\", so two files could"),
+        ("\"more\"",                    "\"\", recursive: true", "6: watches[1].remote_prefix: prefix \"\" overlaps with \"uploads/\" of \"/srv/up\", so two files could"),
         ("\"more\"",                    "\"../more\"",           "6: watches[1].remote_prefix: prefix \"../more\": a path may not have a segment \".\" or \"..\""),
         ("\"more\"",                    "\"/more\"",             "6: watches[1].remote_prefix: prefix \"/more\": a path may not start with a slash"),
         ("\"more\" }",                  "\"more\", exclude: [\"a\", \"{x\"] }", "6: watches[1].exclude[1]: "),
@@ -73,6 +76,13 @@ fn an_error_names_file_line_and_key() {
         let message = parse(&GOOD.replace(good, bad)).unwrap_err().to_string();
         let want = format!("client.yaml:{want}");
         assert!(message.starts_with(&want), "\n{message}\n{want}");
+    }
+}
+
+#[test]
+fn prefixes_whose_files_cannot_share_a_remote_path_are_accepted() {
+    for prefix in ["\"uploads2/\"", "\"upload\"", "\"\", recursive: false", "\"a/uploads\""] {
+        parse(&GOOD.replace("\"more\"", prefix)).unwrap_or_else(|err| panic!("{prefix}: {err}"));
     }
 }
 

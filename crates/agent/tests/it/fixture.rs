@@ -243,14 +243,7 @@ pub fn remote(path: &Path) -> RemotePath {
     RemotePath::parse(&text).expect("a remote path")
 }
 
-/// Returns pseudorandom bytes, so that no two pieces are equal.
+/// Returns pseudo-random bytes, so that a shifted or swapped part is noticed.
 pub fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        bytes.extend_from_slice(&(state >> 8).to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    s3up_testkit::noise(len as u64)
 }

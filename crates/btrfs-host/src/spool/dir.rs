@@ -31,7 +31,7 @@ pub enum SpoolError {
     Write { folder: PathBuf, source: io::Error },
     #[error(
         "the disk of the spool {folder:?} is full: no space for {}, and nothing in the spool is \
-         left to drain; free some space there, or set `s3.spool_enabled = false`", Size(*bytes)
+         left to drain; free some space there", Size(*bytes)
     )]
     Full { folder: PathBuf, bytes: u64, source: io::Error },
     #[error("read from the spool {folder:?}")]

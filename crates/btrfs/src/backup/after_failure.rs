@@ -6,7 +6,7 @@ use s3up_store::{Kind as StoreKind, UploadError};
 use crate::backup::error::Failure;
 use crate::plan::resume::Resumption;
 
-/// The fate of a backup that failed.
+/// The decision about a backup that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterFailure {
     /// The next run resumes it.
@@ -51,7 +51,7 @@ pub fn after_failure(
         | UploadError::Digest { .. }
         | UploadError::Buffers { .. } => AfterFailure::Discard,
     };
-    let fate = match failure {
+    let after = match failure {
         // The backup may be published; the next run finds out.
         Failure::StoppedPublishing(_) | Failure::Publish(PublishError::Unknown { .. }) => {
             return AfterFailure::KeepForResume;
@@ -66,6 +66,7 @@ pub fn after_failure(
         | Failure::Selection(_)
         | Failure::FollowUp { .. }
         | Failure::UnplannedFull { .. }
+        | Failure::TooManyChunks { .. }
         | Failure::Record(_)
         | Failure::Snapshots(_)
         | Failure::Snapshot(_)
@@ -76,13 +77,13 @@ pub fn after_failure(
             AfterFailure::Discard
         }
     };
-    match (fate, work) {
+    match (after, work) {
         (AfterFailure::KeepForResume, Resumption::PublishOnly { .. }) => {
             AfterFailure::KeepForResume
         }
         (AfterFailure::KeepForResume, _) if acknowledged_bytes == 0 => AfterFailure::Discard,
         (AfterFailure::StartOver, Resumption::Fresh) => AfterFailure::Discard,
-        (fate, _) => fate,
+        (after, _) => after,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The forecast comes from the stream of the same snapshot without its data, which takes
 //! seconds. The inodes that this stream names are searched for properties that no stream
-//! carries. Nothing here can fail a backup.
+//! carries. Only a stream that is sure to need more chunks than a manifest may have fails
+//! here, before its first byte.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,22 +16,26 @@ use btrfs_host::send::SendError;
 use btrfs_sendstream::Forecast;
 use s3up_core::{Size, error_chain};
 use s3up_repository::chain::Chain;
+use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_repository::names::Kind;
 
 use super::context::{Backup, Job};
 use super::upload::parent_of;
+use crate::backup::error::Failure;
 use crate::forecast::used_bytes;
 use crate::nested;
 
 /// The kernel compares millions of inodes in this time. The upload must not wait longer
 /// for a number.
 const FORECAST_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// A forecast is exact to 2 %.
+const FORECAST_ERROR_FRACTION: u64 = 50;
 /// Number of earlier backups whose sizes are logged with the forecast.
 const EARLIER_MAX: usize = 3;
 
 impl Backup {
     /// Logs the forecast, and warns of what the stream will not contain.
-    pub(super) async fn before_upload(&self, job: &Job<'_>) {
+    pub(super) async fn before_upload(&self, job: &Job<'_>) -> Result<(), Failure> {
         let name = &job.subvolume.name;
         nested::warn(&self.btrfs, job.subvolume, &self.options.covered).await;
         received_source::warn(&self.btrfs, name.as_str(), &job.subvolume.path).await;
@@ -38,7 +43,10 @@ impl Backup {
         let parent = parent_of(job).0.map(|parent| self.snapshot_dir().path_of(parent));
         let looking = self.look_ahead(name.as_str(), &snapshot, parent.as_deref());
         match tokio::time::timeout(FORECAST_TIME_MAX, looking).await {
-            Ok(Ok(forecast)) => self.log_forecast(job, &forecast),
+            Ok(Ok(forecast)) => {
+                self.log_forecast(job, &forecast);
+                self.check_chunk_count(&forecast)?;
+            }
             Ok(Err(err)) => tracing::warn!(
                 event = "upload_forecast_failed",
                 subvolume = %name,
@@ -53,6 +61,19 @@ impl Backup {
                 FORECAST_TIME_MAX.as_secs() / 60
             ),
         }
+        Ok(())
+    }
+
+    /// Refuses a stream that is sure to need too many chunks. The upload itself would find out
+    /// only after the last of them.
+    fn check_chunk_count(&self, forecast: &Forecast) -> Result<(), Failure> {
+        let chunk_bytes = self.options.settings.chunk_bytes;
+        let bytes = forecast.stream_bytes;
+        // Compressed data may make the stream shorter than any forecast.
+        if self.form == Form::Compressed || !is_certain_to_exceed(bytes, chunk_bytes) {
+            return Ok(());
+        }
+        Err(Failure::TooManyChunks { bytes: Size(bytes), chunk_bytes })
     }
 
     /// Reads the stream without data once, for both: the forecast and the search.
@@ -121,6 +142,13 @@ impl Backup {
     }
 }
 
+/// Returns whether a stream needs more chunks than a manifest may have, even if the forecast is
+/// too high.
+fn is_certain_to_exceed(forecast_bytes: u64, chunk_bytes: u64) -> bool {
+    let least = forecast_bytes - forecast_bytes / FORECAST_ERROR_FRACTION;
+    least.div_ceil(chunk_bytes.max(1)) > CHUNK_COUNT_MAX
+}
+
 /// Returns the sizes of the newest backups of this kind in the chain, newest first.
 fn earlier_bytes(chain: &Chain, kind: Kind) -> Vec<u64> {
     let of_kind = chain.entries().iter().rev().filter(|entry| entry.manifest.kind == kind);
@@ -140,6 +168,23 @@ fn sentence(kind: Kind, bytes: u64, is_limit: bool, earlier: &[u64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_of_more_than_ten_thousand_chunks_is_refused_only_if_that_is_certain() {
+        const CHUNK: u64 = 1 << 20;
+        #[rustfmt::skip]
+        let cases = [
+            (0,               false),
+            (10_000 * CHUNK,  false),
+            (10_001 * CHUNK,  false),
+            (10_200 * CHUNK,  false),
+            (10_210 * CHUNK,  true),
+            (u64::MAX,        true),
+        ];
+        for (bytes, want) in cases {
+            assert_eq!(is_certain_to_exceed(bytes, CHUNK), want, "{bytes}");
+        }
+    }
 
     #[test]
     fn the_forecast_stands_beside_the_last_backups() {

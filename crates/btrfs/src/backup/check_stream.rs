@@ -9,7 +9,7 @@ use crate::plan::decide::Step;
 /// The reason why a stream is not the one that was planned.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamMismatch {
-    #[error("the stream holds the snapshot {found:?}, expected {expected}")]
+    #[error("the stream: expected the snapshot {expected}, found {found:?}")]
     Name { expected: SnapshotName, found: String },
     #[error("parent of the stream: expected {}, found {}", shown(expected), shown(found))]
     Parent { expected: Option<Identity>, found: Option<Identity> },

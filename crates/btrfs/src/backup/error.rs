@@ -4,6 +4,8 @@ use btrfs_host::send::SendError;
 use btrfs_host::spool::SpoolError;
 use btrfs_host::tool::ToolError;
 use s3up_cli::Signal;
+use s3up_core::Size;
+use s3up_repository::manifest::CHUNK_COUNT_MAX;
 use s3up_repository::origin::Origin;
 use s3up_repository::publish::PublishError;
 use s3up_store::UploadError;
@@ -33,7 +35,7 @@ pub enum Failure {
     Snapshot(#[from] ToolError),
     #[error(transparent)]
     Send(#[from] SendError),
-    #[error(transparent)]
+    #[error("spool the stream; `s3.spool_enabled = false` sends it through memory only")]
     Spool(#[from] SpoolError),
     #[error(transparent)]
     Upload(UploadError),
@@ -61,6 +63,12 @@ pub enum Failure {
          full, or set the key to `warn`"
     )]
     UnplannedFull { unplanned: Box<Unplanned> },
+    /// Refused before the first byte was sent.
+    #[error(
+        "this backup will send {bytes}: expected at most {CHUNK_COUNT_MAX} chunks of {chunk_bytes} \
+         bytes, found more; raise `s3.chunk_size_bytes`"
+    )]
+    TooManyChunks { bytes: Size, chunk_bytes: u64 },
     #[error("stopped by a signal")]
     Stopped(Signal),
     /// The backup may be published; the next run finds out.

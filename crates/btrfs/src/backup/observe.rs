@@ -9,10 +9,10 @@ use btrfs_host::subvolume::{self, Shown};
 use btrfs_host::tool::Btrfs;
 use btrfs_host::{filesystem, send};
 use s3up_core::error_chain;
-use s3up_repository::documents::Bucket;
+use s3up_repository::documents::{Bucket, PointerRead};
 use s3up_repository::layout::Layout;
 use s3up_repository::names::{SnapshotName, Subvolume};
-use s3up_repository::origin::Origin;
+use s3up_repository::origin::Lineage;
 use s3up_repository::published::{Published, PublishedError, published};
 use s3up_store::StoreError;
 
@@ -30,8 +30,8 @@ pub struct Observed {
     pub published: Published,
     /// ETag of the pointer that a new backup will replace.
     pub pointer_etag: Option<String>,
-    /// Origin of the newest published backup, if it is recorded.
-    pub published_origin: Option<Origin>,
+    /// Lineage of the newest published backup, if its origin is recorded.
+    pub published_lineage: Option<Lineage>,
     pub parent: ParentOnDisk,
     /// Path of the parent. It is outside the snapshot directory if a restore kept it
     /// elsewhere.
@@ -57,21 +57,44 @@ pub async fn observe(
     base_dir: &Path,
     Subvolume { name, path }: &Subvolume,
 ) -> Result<Observed, ObserveError> {
-    let pointer = bucket.pointer(&layout.pointer(name)).await?;
-    let published = published(bucket, layout, name, pointer.as_ref()).await?;
-    let parent = published.chain().and_then(parent_of);
-    let parent_path = parent.and_then(|parent| find(base_dir, path, &parent));
-    let parent = match &parent_path {
-        Some(path) => on_disk(btrfs, path).await,
-        None => ParentOnDisk::Missing,
-    };
+    let (published, pointer) = published(bucket, layout, name).await?;
+    let (parent, parent_path) = observe_parent(btrfs, base_dir, path, &published).await;
     let mut snapshots = snapshots_in(base_dir)?;
     snapshots.retain(|snapshot| snapshot.subvolume == *name);
-    let newest = published.chain().and_then(|chain| chain.newest().manifest.origin.clone());
-    let in_pointer = || pointer.as_ref()?.pointer.as_ref().ok()?.origin.clone();
-    let published_origin = newest.or_else(in_pointer);
+    let published_lineage = lineage(&published, pointer.as_ref());
     let pointer_etag = pointer.map(|pointer| pointer.etag);
-    Ok(Observed { published, pointer_etag, published_origin, parent, parent_path, snapshots })
+    Ok(Observed { published, pointer_etag, published_lineage, parent, parent_path, snapshots })
+}
+
+/// Returns the lineage of the newest published backup, if its origin is recorded: from its
+/// manifest, else from the pointer.
+pub fn lineage(published: &Published, pointer: Option<&PointerRead>) -> Option<Lineage> {
+    let newest = published.chain().map(|chain| &chain.newest().manifest);
+    let of_manifest = newest.and_then(|manifest| {
+        let (origin, earlier) = (manifest.origin.clone()?, manifest.earlier_origins.clone());
+        Some(Lineage { origin, earlier })
+    });
+    let of_pointer = || {
+        let pointer = pointer?.pointer.as_ref().ok()?;
+        let (origin, earlier) = (pointer.origin.clone()?, pointer.earlier_origins.clone());
+        Some(Lineage { origin, earlier })
+    };
+    of_manifest.or_else(of_pointer)
+}
+
+/// Reads the state on disk of the snapshot of the newest published backup, and returns its
+/// path.
+pub async fn observe_parent(
+    btrfs: &Btrfs,
+    base_dir: &Path,
+    subvolume: &Path,
+    published: &Published,
+) -> (ParentOnDisk, Option<PathBuf>) {
+    let parent = published.chain().and_then(parent_of);
+    let Some(path) = parent.and_then(|parent| find(base_dir, subvolume, &parent)) else {
+        return (ParentOnDisk::Missing, None);
+    };
+    (on_disk(btrfs, &path).await, Some(path))
 }
 
 /// Returns the path of the snapshot `name` that can serve as a parent. Snapshots cannot

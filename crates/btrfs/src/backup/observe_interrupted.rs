@@ -84,7 +84,7 @@ fn described(entry: &ChainEntry, backup: &SnapshotName) -> Result<CompleteBackup
         || manifest.kind != backup.kind
     {
         return Err(format!(
-            "the manifest describes the snapshot {:?}, expected {backup}",
+            "the manifest: expected the snapshot {backup}, found {:?}",
             snapshot.name
         ));
     }

@@ -10,7 +10,7 @@ use s3up_repository::documents::Bucket;
 use s3up_repository::layout::Layout;
 use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{Kind, SnapshotName, Subvolume, SubvolumeName};
-use s3up_repository::origin::{self, Adopt, Lineage, Origin, ParentHere, Relation};
+use s3up_repository::origin::{self, Adopt, Lineage, Origin, Relation};
 use s3up_repository::stamp::{Stamp, seconds};
 
 use crate::backup::error::Failure;
@@ -21,7 +21,8 @@ use crate::plan::decide::{self, Decision, Step, Trigger, Why};
 use crate::plan::observed::{StreamSettings, newest_begun};
 use crate::plan::resume::{self, Now, Resumed, Resumption};
 use crate::plan::schedule::Schedule;
-use crate::plan::unplanned::{Unplanned, UnplannedFull};
+use crate::plan::schedule::UnplannedFull;
+use crate::plan::unplanned::Unplanned;
 use crate::selection::SelectionError;
 use crate::snapshots::record::Records;
 use s3up_cli::ShutdownSignal;
@@ -111,6 +112,9 @@ impl Planner<'_> {
         let Planner { bucket, layout, btrfs, base_dir, schedule, .. } = self;
         let observed = observe::observe(bucket, layout, btrfs, base_dir, subvolume).await?;
         let (lineage, relation) = self.lineage(subvolume, &observed).await?;
+        if relation == Relation::SameHost {
+            self.warn_of_clone(name, &observed)?;
+        }
         let mut decision =
             decide::decide(trigger, schedule, now, &observed.published, &observed.parent);
         let mut unplanned = Unplanned::of(&decision, &observed.published);
@@ -240,19 +244,42 @@ impl Planner<'_> {
         observed: &Observed,
     ) -> Result<(Lineage, Relation), Failure> {
         let ours = self.host.observe(self.btrfs, &subvolume.path).await;
-        let chain = observed.published.chain();
-        let proven = chain.and_then(|chain| decide::on_parent(chain, &observed.parent).ok());
-        let parent = if proven.is_some() { ParentHere::Proven } else { ParentHere::Unproven };
-        let published = observed.published_origin.as_ref();
+        let parent = decide::parent_here(&observed.published, &observed.parent);
+        let lineage = observed.published_lineage.as_ref();
+        let published = lineage.map(|lineage| &lineage.origin);
         let relation = origin::relation(&ours, published, parent, self.adopt);
         if let (Relation::Other, Some(published)) = (&relation, published) {
             let (published, ours) = (Box::new(published.clone()), Box::new(ours));
             return Err(Failure::OtherOrigin { published, ours });
         }
         self.log_relation(&subvolume.name, &relation, observed, &ours);
-        let earlier = chain.map_or(&[][..], |chain| &chain.newest().manifest.earlier_origins);
+        let earlier = lineage.map_or(&[][..], |lineage| &lineage.earlier);
         let earlier = origin::earlier_origins(&relation, &ours, published, earlier);
         Ok((Lineage { origin: ours, earlier }, relation))
+    }
+
+    /// Warns if this host knows earlier backups and not the newest one, although it was made by a
+    /// host of the same identity.
+    fn warn_of_clone(&self, name: &SubvolumeName, observed: &Observed) -> Result<(), Failure> {
+        let Some(newest) = observed.published.chain().and_then(decide::parent_of) else {
+            return Ok(());
+        };
+        let recorded = self.records.of(name)?;
+        let recorded = recorded.iter().map(|(snapshot, _)| snapshot);
+        let known: Vec<_> = observed.snapshots.iter().chain(recorded).collect();
+        let is_known = observed.parent_path.is_some() || known.contains(&&newest);
+        if !is_known && !known.is_empty() {
+            tracing::warn!(
+                event = "newest_backup_unknown_here",
+                subvolume = %name,
+                backup = %newest,
+                "the newest backup was made by a host with the identity of this one, and this \
+                 host has neither its snapshot nor a record of it: a clone of this host backs up \
+                 below the same prefix, or `snapshots.base_dir` was rolled back; give each clone \
+                 its own prefix and its own /etc/machine-id"
+            );
+        }
+        Ok(())
     }
 
     fn log_relation(
@@ -265,7 +292,7 @@ impl Planner<'_> {
         let newest = observed.published.chain().map(|chain| &chain.newest().manifest);
         let name = newest.and_then(|manifest| manifest.host.as_ref());
         let other = name.filter(|name| **name != ours.host);
-        let published = observed.published_origin.as_ref();
+        let published = observed.published_lineage.as_ref().map(|lineage| &lineage.origin);
         match (relation, published, other) {
             (Relation::RestoredHere, Some(published), _) => tracing::info!(
                 event = "chain_continued_here",
@@ -291,7 +318,7 @@ impl Planner<'_> {
                 event = "prefix_used_by_another_host",
                 %subvolume,
                 host,
-                "the newest backup below this prefix was made by host {host}, expected {}; give \
+                "the newest backup below this prefix: expected host {}, found {host}; give \
                  each host its own prefix",
                 ours.host
             ),

@@ -24,37 +24,30 @@ use tokio::sync::mpsc;
 use super::context::{Backup, Job};
 use crate::backup::check_stream;
 use crate::backup::error::Failure;
-use crate::backup::extremes;
 use crate::backup::journal_writer::{self, Writer};
+use crate::backup::resend::{self, Resend, SENDS_MAX};
+use crate::backup::unreceivable;
 use crate::plan::decide::Step;
 use crate::plan::observed::{Proof, StreamSettings};
 use crate::plan::resume::Resumption;
 use crate::snapshots::cleanup::{Cleared, CreatedBy};
 
-/// A host that sleeps every night freezes a long send more than once. A host whose
-/// streams are never sound must not upload for ever.
-const SENDS_MAX: u32 = 3;
-
 impl Backup {
     /// Sends a snapshot until its stream is sound.
     ///
     /// A `btrfs send` that was frozen and thawed writes a corrupt stream and still
-    /// exits with 0; the next attempt succeeds. The same fault at the same place is no
-    /// accident and is not retried.
+    /// exits with 0; the next attempt succeeds.
     pub(super) async fn send_until_sound(&self, job: &Job<'_>) -> Result<(), Failure> {
         let (mut sent, mut last) = (1, None);
         loop {
             let Err(failure) = self.send_and_publish(job, sent).await else { return Ok(()) };
-            let is_ready = if let Failure::Send(SendError::Stream { source, .. }) = &failure {
-                let is_no_accident = last.as_ref() == Some(source);
-                last = Some(source.clone());
-                !is_no_accident && sent < SENDS_MAX && self.prepare_replay(job).await
-            } else if let Failure::Upload(UploadError::ForeignChunk { chunk, .. }) = &failure {
-                sent < SENDS_MAX && self.forget_from(job, *chunk).await
-            } else {
-                false
+            let is_prepared = match resend::decide(&failure, last.as_ref(), sent) {
+                Resend::No => false,
+                Resend::All => self.prepare_replay(job).await,
+                Resend::FromChunk(chunk) => self.forget_from(job, chunk).await,
             };
-            if !is_ready {
+            last = resend::defect_of(&failure).cloned().or(last);
+            if !is_prepared {
                 self.explain(job, &failure).await;
                 return Err(failure);
             }
@@ -117,15 +110,15 @@ impl Backup {
         let parent = parent.map(|parent| self.snapshot_dir().path_of(parent));
         let stream = SendStream::start(&self.btrfs, &snapshot, parent.as_deref(), self.form)?;
         let is_again = sent > 1 || job.work != Resumption::Fresh;
-        let notes = self.take_notes(job, stream.named(), is_again).await;
+        let journal = self.open_journal(job, stream.named(), is_again).await;
         let mut stream = Source::new(stream, self.options.spool.as_ref());
-        let uploaded = self.upload(job, &mut stream, notes).await;
+        let uploaded = self.upload(job, &mut stream, journal).await;
         let facts = stream.stop().await;
         let chunks = uploaded?;
         let facts = facts.ok_or(Failure::Unfinished)?;
         check_stream::check(&job.backup, &job.step, &facts)?;
-        let node_bytes = extremes::node_bytes(&snapshot);
-        extremes::warn(&job.subvolume.name, &facts, node_bytes);
+        let node_bytes = unreceivable::node_bytes(&snapshot);
+        unreceivable::warn(&job.subvolume.name, &facts, node_bytes);
         let described = StreamDescription {
             backup: &job.backup,
             snapshot_path: snapshot.to_string_lossy().into_owned(),
@@ -146,18 +139,18 @@ impl Backup {
         };
         let documents = publish::documents(self.layout(), &described, &chunks);
         let publishing = async {
-            let mut may_stand = Documents::New;
+            let mut existing = Documents::New;
             if is_again {
                 // Objects that cannot be removed are no part of the backup, and
                 // `clear_others` has warned about them.
                 let kept = chunks.iter().map(|chunk| chunk.key.clone()).collect();
                 self.cleanup(job).clear_others(&job.backup, &job.run, &kept).await;
-                may_stand = Documents::BegunBefore;
+                existing = Documents::BegunBefore;
             }
             let (bucket, layout) = (self.bucket_of(job), self.layout());
             let etag = job.observed.pointer_etag.as_deref();
-            publish::write_documents(&bucket, layout, &job.backup, &documents, may_stand).await?;
-            publish::point(&bucket, layout, (&job.backup, &job.lineage.origin), etag).await
+            publish::write_documents(&bucket, layout, &job.backup, &documents, existing).await?;
+            publish::point(&bucket, layout, (&job.backup, &job.lineage), etag).await
         };
         tokio::select! {
             published = publishing => published?,
@@ -169,7 +162,7 @@ impl Backup {
 
     /// Continues the journal of the backup or creates one. Without a journal the backup
     /// is sent all the same.
-    async fn take_notes(&self, job: &Job<'_>, named: Named, is_again: bool) -> Notes {
+    async fn open_journal(&self, job: &Job<'_>, named: Named, is_again: bool) -> OpenJournal {
         let path = self.records.journal(&job.backup);
         let (known, writer) = match self.journal(job).await {
             Some(journal) => {
@@ -189,14 +182,14 @@ impl Backup {
                 "write the journal: {err}; check the disk"
             );
         });
-        Notes { known, writer: writer.ok() }
+        OpenJournal { known, writer: writer.ok() }
     }
 
     async fn upload(
         &self,
         job: &Job<'_>,
         stream: &mut Source,
-        notes: Notes,
+        journal: OpenJournal,
     ) -> Result<Vec<Chunk>, Failure> {
         let StreamSettings { chunk_bytes, part_bytes, storage_class, .. } = &self.options.settings;
         let key_of = |number| self.layout().chunk(&job.backup, number);
@@ -213,17 +206,17 @@ impl Backup {
             in_flight: self.options.concurrency,
             retry_for: self.bucket.retry_for,
         };
-        let Notes { known, writer } = notes;
+        let OpenJournal { known, writer } = journal;
         let store = &self.bucket.store;
         let uploading = async {
             match (known, &writer) {
                 (None, None) => store.upload_chunks(&put, stream).await,
                 (known, writer) => {
-                    let tell = writer.as_ref().map_or_else(no_journal, Writer::sender);
+                    let tx = writer.as_ref().map_or_else(no_journal, Writer::sender);
                     store
                         .upload_chunks_resumable(
                             &put,
-                            ResumeLog { already_uploaded: known, tx: tell },
+                            ResumeLog { already_uploaded: known, tx },
                             stream,
                         )
                         .await
@@ -242,7 +235,7 @@ impl Backup {
 }
 
 /// The known parts of a stream before it is sent, and the writer of its journal.
-struct Notes {
+struct OpenJournal {
     known: Option<AlreadyUploaded>,
     writer: Option<Writer>,
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::{Context, anyhow};
-use btrfs_host::compressed::{self, Form};
+use btrfs_host::compressed::Form;
 use btrfs_to_s3::backup::error::Failure;
 use btrfs_to_s3::backup::local_only::{self, LocalSnapshots};
 use btrfs_to_s3::backup::{Backup, BackupOptions, Report};
@@ -21,7 +21,7 @@ use s3up_repository::origin::Adopt;
 use super::lock::lock;
 use super::{
     ABORTS_TIME_MAX, CLOCK, connect, find_btrfs, host, host_identity, log_start, need_root, now,
-    prune, select, server_checks, stopped_by, usable,
+    prune, select, server_checks, stopped_by, stream_form, usable,
 };
 
 /// Runs a backup and reports its end to `notify.url`, unless another run holds the
@@ -103,8 +103,7 @@ async fn prepare<'c>(
     }
     let btrfs = find_btrfs()?;
     let host = host(&btrfs).await?;
-    let form = compressed::form(config.stream_form, &btrfs).await;
-    let form = form.map_err(|err| Exit::Usage.with(err))?;
+    let form = stream_form(config, &btrfs).await?;
     let mut bucket = connect(&config.bucket, &shutdown).await?;
     tokio::select! {
         () = server_checks::warn_of_broken_conditions(&bucket.store, &config.bucket) => {}

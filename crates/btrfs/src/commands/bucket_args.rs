@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::anyhow;
-use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
+use btrfs_to_s3::compare::{CompareOptions, Extent};
 use btrfs_to_s3::config::{BucketConfig, Config, RestoreConfig};
 use clap::Args;
 use s3up_cli::config::{ConfigError, Setting};
@@ -94,8 +94,8 @@ fn with_bucket_hint(err: ConfigError) -> ConfigError {
 
 impl BucketAccess {
     /// Returns how much a restore compares: as requested, else as configured.
-    pub fn proving(&self, extent: Option<Extent>) -> Proving {
-        Proving {
+    pub fn compare_options(&self, extent: Option<Extent>) -> CompareOptions {
+        CompareOptions {
             extent: extent.unwrap_or(self.restore.verify),
             sample_max_files: self.restore.sample_max_files,
             base_dir: self.config.as_ref().map(|config| config.base_dir.clone()),

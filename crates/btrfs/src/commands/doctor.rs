@@ -1,12 +1,11 @@
 //! `doctor`: finds out what the S3 server does, and prints what that means.
 
 use anyhow::anyhow;
-use s3up_cli::{Exit, ShutdownSignal};
-use s3up_store::{Severity, findings};
+use s3up_cli::{Exit, FindingLine, ShutdownSignal, finding_table};
+use s3up_store::{Finding, Severity, findings};
 
 use super::bucket_args::BucketAccess;
 use super::server_checks::probe_of;
-use super::show::doctor::{FindingLine, to_table};
 use super::show::json;
 use super::{Output, connect, print, stopped_by};
 
@@ -20,17 +19,27 @@ pub async fn run(access: &BucketAccess, output: Output) -> anyhow::Result<Exit> 
         stop = shutdown.wait() => return Err(stopped_by(stop)),
     };
     let (capabilities, failed) = examined;
-    let lines: Vec<_> = findings(&capabilities).iter().map(FindingLine::of).collect();
+    let lines: Vec<_> = findings(&capabilities).iter().map(line).collect();
     print(&match output {
-        Output::Table => to_table(&lines),
+        Output::Table => finding_table(&lines),
         Output::Json => json(&lines),
     })?;
     if let Some(failed) = failed {
-        return Err(anyhow!(failed).context("doctor: an upload as backups make it failed"));
+        return Err(anyhow!(failed).context("doctor: probe upload"));
     }
     let problems = lines.iter().filter(|line| line.severity == Severity::Problem.word()).count();
     match problems {
         0 => Ok(Exit::Done),
         count => Err(anyhow!("doctor: problems found: {count}; see the fixes above")),
+    }
+}
+
+fn line(finding: &Finding) -> FindingLine {
+    FindingLine {
+        capability: finding.subject.to_string(),
+        severity: finding.severity.word(),
+        found: finding.found.clone(),
+        means: finding.means.clone(),
+        fix: finding.fix,
     }
 }

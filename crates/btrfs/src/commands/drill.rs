@@ -4,19 +4,22 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use btrfs_to_s3::compare::{CompareOptions as Proving, Extent};
+use btrfs_to_s3::compare::{CompareOptions, Extent};
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::drill::scratch::{Scratch, ScratchError, Tools};
 use btrfs_to_s3::drill::{Drill, DrillError, Drilled};
 use btrfs_to_s3::lock::LockError;
 use btrfs_to_s3::restore::Restore;
 use btrfs_to_s3::restore::error::RestoreError;
+use btrfs_to_s3::restore::select_backup::{BackupSelector, ChainReader};
 use btrfs_to_s3::status::last_drills::{Drills, LastDrill};
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal, Signal};
-use s3up_repository::names::SubvolumeName;
-use s3up_repository::thaw::Mode;
+use s3up_core::Count;
+use s3up_repository::names::{Subvolume, SubvolumeName};
+use s3up_repository::thaw::{Mode, Thaw, Wanted};
 
+use super::confirm::{confirm, is_interactive};
 use super::retry_hint::later;
 use super::show::progress::bars;
 use super::{
@@ -45,6 +48,10 @@ pub struct DrillArgs {
         help_heading = help::THAW
     )]
     restore_timeout: Option<u64>,
+    /// Do not ask before a thaw, which S3
+    /// charges for
+    #[arg(long, requires = "wait_restore", verbatim_doc_comment, help_heading = help::THAW)]
+    yes: bool,
     /// Print JSON
     #[arg(long, help_heading = help::OUTPUT)]
     json: bool,
@@ -82,7 +89,7 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
             mode: args.mode(config),
             clock: CLOCK,
             progress: bars(),
-            proving: Proving {
+            compare_options: CompareOptions {
                 extent: Extent::Full,
                 sample_max_files: config.restore.sample_max_files,
                 base_dir: Some(config.base_dir.clone()),
@@ -90,6 +97,9 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
         },
         scratch: &scratch,
     };
+    if args.wait_restore && !args.yes && is_interactive() {
+        ask(&drill.restore, &names).await?;
+    }
     let (mut lines, mut ends) = (Vec::new(), Vec::new());
     for subvolume in names {
         let (line, ended) = one(config, &drill, &subvolume.name).await;
@@ -104,6 +114,42 @@ pub async fn run(config: &Config, args: DrillArgs) -> anyhow::Result<Exit> {
         Output::Json => json(&lines),
     })?;
     verdict(&ends, drill.restore.mode)
+}
+
+/// Asks once before anything is thawed. Other failures are those of the drills, which report them.
+async fn ask(restore: &Restore<'_>, subvolumes: &[&Subvolume]) -> anyhow::Result<()> {
+    let (bucket, layout) = (restore.bucket, restore.layout);
+    let thaw =
+        Thaw { bucket, terms: restore.terms, clock: restore.clock, progress: &restore.progress };
+    let counting = async {
+        let (mut count, mut is_partial) = (0, false);
+        for Subvolume { name, .. } in subvolumes {
+            let chain_reader = ChainReader { bucket, layout, subvolume: name };
+            let wanted = match chain_reader.chain(&BackupSelector::Newest).await {
+                Ok(chain) => Wanted::of(chain.entries()).ok(),
+                Err(err) if err.is_archived_object() => {
+                    is_partial = true;
+                    Wanted::documents_of(bucket, layout, name).await.ok()
+                }
+                Err(_) => None,
+            };
+            let Some(wanted) = wanted else { continue };
+            if let Ok(thawed) = thaw.run(&wanted, Mode::Observe).await {
+                count += thawed.state.to_request.len();
+            }
+        }
+        (count, is_partial)
+    };
+    let (count, is_partial) = tokio::select! {
+        counted = counting => counted,
+        stop = restore.shutdown.wait() => return Err(stopped_by(stop)),
+    };
+    if count == 0 {
+        return Ok(());
+    }
+    let what = Count::of(count, "object");
+    let then = if is_partial { ", then the chunks that they name" } else { "" };
+    confirm(&format!("request to thaw {what}{then}"), &restore.shutdown).await
 }
 
 impl DrillArgs {

@@ -1,7 +1,6 @@
 //! `estimate`: prints what a backup would send now, and how much changed.
 
 use anyhow::{Context, anyhow};
-use btrfs_host::compressed;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::estimate::{Estimate, estimate};
 use btrfs_to_s3::forecast::{ForecastError, Forecaster};
@@ -11,7 +10,7 @@ use s3up_cli::{Exit, ShutdownSignal};
 use s3up_core::error_chain;
 use s3up_repository::names::{Kind, SnapshotName, Subvolume};
 
-use super::{Output, find_btrfs, need_root, now, print, select, stopped_by};
+use super::{Output, find_btrfs, need_root, now, print, select, stopped_by, stream_form};
 use crate::commands::show::estimate::{EstimateLine, ForecastOf, to_table};
 use crate::commands::show::json;
 
@@ -67,8 +66,7 @@ async fn forecast_all(
     all: &mut [EstimateLine],
 ) -> anyhow::Result<Vec<String>> {
     let (btrfs, shutdown) = (find_btrfs()?, ShutdownSignal::listen());
-    let form = compressed::form(config.stream_form, &btrfs).await;
-    let form = form.map_err(|err| Exit::Usage.with(err))?;
+    let form = stream_form(config, &btrfs).await?;
     let base_dir = &config.base_dir;
     let forecaster = Forecaster { btrfs: &btrfs, base_dir, form, shutdown: &shutdown };
     let records = Records::new(base_dir, config.bucket.location());

@@ -16,6 +16,15 @@ Examples:
   btrfs-to-s3 backup --once
   btrfs-to-s3 restore --subvolume data --target /mnt/restored/data
 
+Exit codes:
+  0   done, or nothing was due
+  1   failed
+  2   wrong usage or configuration; nothing was done
+  3   some subvolumes are done, others failed
+  4   archived objects have to be thawed first; nothing is wrong
+  75  another run holds the lock
+  130, 143  stopped by a signal
+
 Run 'btrfs-to-s3 COMMAND --help' for the options of a command.";
 
 pub const BACKUP: &str = "\
@@ -127,6 +136,10 @@ pub const THAW_EXAMPLES: &str = "\
 The chunks of all backups that the backup is based on are thawed as well.
 
 Examples:
+  # Make 'list', 'verify' and 'prune' work again after a rule of the bucket
+  # archived manifests
+  btrfs-to-s3 thaw --subvolume data --documents
+
   # Request a thaw and return at once
   btrfs-to-s3 thaw --subvolume data --no-wait-restore
 

@@ -1,7 +1,6 @@
 //! `plan` and `backup --dry-run`: print what a backup would do now, and why.
 
 use anyhow::anyhow;
-use btrfs_host::compressed;
 use btrfs_sendstream::Forecast;
 use btrfs_to_s3::backup::planner::{Job, Planned, Planner};
 use btrfs_to_s3::config::Config;
@@ -19,7 +18,7 @@ use super::backup::{Operation, exit_of};
 use super::show::plan::{Details, ForecastLine, Prunes, to_json, to_table};
 use super::{
     Output, connect, find_btrfs, host_identity, need_root, now, print, prune, select, stopped_by,
-    usable,
+    stream_form, usable,
 };
 
 /// The arguments as typed.
@@ -39,8 +38,7 @@ pub async fn run(config: &Config, request: Request, output: Output) -> anyhow::R
     let selected = select(config, &names)?;
     let Usable { subvolumes, failed } = usable(config, &selected, MissingBaseDir::Leave)?;
     let btrfs = find_btrfs()?;
-    let form = compressed::form(config.stream_form, &btrfs).await;
-    let form = form.map_err(|err| Exit::Usage.with(err))?;
+    let form = stream_form(config, &btrfs).await?;
     let bucket = connect(&config.bucket, &shutdown).await?;
     let records = Records::new(&config.base_dir, config.bucket.location());
     let planner = Planner {

@@ -87,6 +87,7 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
     for name in names {
         let pruned = async {
             let planned = prune.plan(name, &journal, now().timestamp()).await?;
+            warn_if_blocked(&planned);
             delete(&prune, &planned, &mut journal).await
         };
         if let Err(err) = pruned.await {
@@ -100,6 +101,14 @@ pub async fn after_backup(config: &Config, bucket: &Bucket, names: &[SubvolumeNa
             };
             tracing::warn!(event, subvolume = %name, "{:#}{hint}", anyhow!(err));
         }
+    }
+}
+
+/// Warns that nothing is deleted, which would otherwise be seen on the bill only.
+fn warn_if_blocked(Planned { catalogue, plan }: &Planned) {
+    if let Some(blocked) = &plan.blocked {
+        let subvolume = &catalogue.subvolume;
+        tracing::warn!(event = "prune_blocked", %subvolume, "nothing is pruned: {blocked}");
     }
 }
 
@@ -240,8 +249,8 @@ pub async fn run_orphans(
         };
         let found = match orphans(&catalogue, layout, older_than_days, now().timestamp()) {
             Ok(found) => found,
-            Err(reason) => {
-                tracing::error!(event = "orphans_not_deleted", subvolume = %name, "{reason}");
+            Err(err) => {
+                tracing::error!(event = "orphans_not_deleted", subvolume = %name, "{err}");
                 blocked.push(name.as_str());
                 continue;
             }

@@ -84,7 +84,7 @@ pub async fn run(access: &BucketAccess, args: RestoreArgs) -> anyhow::Result<Exi
         mode: args.waiting.mode(&access.restore),
         clock: CLOCK,
         progress: bars(),
-        proving: access.proving(args.verify.as_deref().and_then(Extent::parse)),
+        compare_options: access.compare_options(args.verify.as_deref().and_then(Extent::parse)),
     };
     if args.dry_run {
         let preview = restore.preview(&request).await.map_err(exit_of)?;

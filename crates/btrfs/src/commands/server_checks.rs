@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use btrfs_to_s3::config::BucketConfig;
+use s3up_cli::Exit;
 use s3up_repository::documents::Bucket;
-use s3up_store::{Finding, ProbeUpload, Severity, Store, condition_findings, findings};
+use s3up_store::{Finding, ProbeUpload, Severity, Store, Subject, condition_findings, findings};
 
 use super::PROBE_RETRY_FOR;
 
-/// The small upload has two parts, and the line may be slow.
+/// The probe upload has two parts, and the line may be slow.
 const UPLOAD_RETRY_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// Warns if the server does not enforce the conditions of writes, which publishing
@@ -33,7 +34,7 @@ pub async fn warn_of_broken_conditions(store: &Store, config: &BucketConfig) {
     );
 }
 
-/// Returns the small upload that has the kind of the chunks.
+/// Returns the probe upload with class and encryption of the chunks.
 pub fn probe_of(config: &BucketConfig) -> ProbeUpload<'_> {
     ProbeUpload {
         prefix: config.layout.prefix(),
@@ -42,25 +43,36 @@ pub fn probe_of(config: &BucketConfig) -> ProbeUpload<'_> {
     }
 }
 
-/// Makes one small upload of the kind of the chunks, once for each kind, so that
-/// what cannot succeed fails before the first byte. Warns of what is lost on this
-/// server.
+/// Refuses chunks of more parts than the server takes of one upload.
+fn check_part_count(config: &BucketConfig, parts_max: Option<u32>) -> anyhow::Result<()> {
+    let needed = config.chunk_bytes.div_ceil(config.part_bytes.max(1));
+    let Some(parts_max) = parts_max.filter(|parts_max| u64::from(*parts_max) < needed) else {
+        return Ok(());
+    };
+    Err(Exit::Usage.with(anyhow!(
+        "a chunk has {needed} parts: expected at most {parts_max}, which this server takes of one \
+         upload; set `s3.parts_max` to {parts_max}, so that parts are longer"
+    )))
+}
+
+/// Makes one probe upload, unless an earlier run did, so that a backup that cannot succeed
+/// fails before its first byte. Warns of the guarantees that this server does not give.
 pub async fn probe_upload(bucket: &Bucket, config: &BucketConfig) -> anyhow::Result<()> {
     let probe = probe_of(config);
-    bucket
-        .store
-        .probe_upload(&probe)
-        .await
-        .context("make a small upload before the first byte, of the kind that the backup needs")?;
+    bucket.store.probe_upload(&probe).await.context("probe upload before the full")?;
+    check_part_count(config, bucket.store.capabilities().parts_max)?;
     for finding in findings(&bucket.store.capabilities()) {
         // The conditions and the versions have warnings of their own.
-        let is_of_objects = ["encryption", "storage class", "archive"].contains(&finding.subject);
+        let is_of_objects = matches!(
+            finding.subject,
+            Subject::Encryption | Subject::StorageClass | Subject::Archive
+        );
         if finding.severity < Severity::Warning || !is_of_objects {
             continue;
         }
         tracing::warn!(
             event = "server_capability",
-            capability = finding.subject,
+            capability = %finding.subject,
             "{}: {}; {}",
             finding.found,
             finding.means,

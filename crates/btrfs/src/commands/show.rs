@@ -1,7 +1,6 @@
 //! Formats the outputs of commands as tables, lines and JSON, and draws progress bars.
 
 pub mod benchmark;
-pub mod doctor;
 pub mod drill;
 pub mod estimate;
 pub mod list;

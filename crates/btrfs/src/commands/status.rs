@@ -2,6 +2,7 @@
 //! wrong.
 
 use anyhow::anyhow;
+use btrfs_host::tool::Btrfs;
 use btrfs_to_s3::config::Config;
 use btrfs_to_s3::nested;
 use btrfs_to_s3::origin::HostIdentity;
@@ -34,8 +35,8 @@ pub async fn run(
     let drills = Drills::open(&config.state_path, config.bucket.location());
     let verifies = LastVerifies::open(&config.state_path, config.bucket.location());
     let bucket = connect(&config.bucket, &shutdown).await?;
-    let host = host_identity();
-    let sources = sources(config, &bucket, (&state, &drills, &verifies), &host);
+    let (host, btrfs) = (host_identity(), btrfs_if_root());
+    let sources = sources(config, &bucket, (&state, &drills, &verifies), (&host, btrfs.as_ref()));
     let now = now();
     let mut all = Vec::new();
     let mut failed = Vec::new();
@@ -74,7 +75,7 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
     let state = LastRuns::open(&config.state_path, config.bucket.location());
     let drills = Drills::open(&config.state_path, config.bucket.location());
     let verifies = LastVerifies::open(&config.state_path, config.bucket.location());
-    let host = host_identity();
+    let (host, btrfs) = (host_identity(), btrfs_if_root());
     let (connected, now) = (connect(&config.bucket, &shutdown).await, now());
     let mut found = Vec::new();
     for subvolume in &subvolumes {
@@ -82,7 +83,8 @@ pub async fn check(config: &Config, names: &[String]) -> anyhow::Result<Exit> {
         let status = match &connected {
             Err(err) => Err(format!("{err:#}")),
             Ok(bucket) => {
-                let sources = sources(config, bucket, (&state, &drills, &verifies), &host);
+                let files = (&state, &drills, &verifies);
+                let sources = sources(config, bucket, files, (&host, btrfs.as_ref()));
                 tokio::select! {
                     found = status(&sources, subvolume, (&now, 0)) => {
                         found.map_err(|err| format!("{:#}", anyhow!(err)))
@@ -135,11 +137,17 @@ async fn nested_problems(config: &Config, subvolumes: &[&Subvolume]) -> Option<V
     Some(found)
 }
 
+/// Returns the program, if this process may look at snapshots with it.
+fn btrfs_if_root() -> Option<Btrfs> {
+    need_root().ok()?;
+    find_btrfs().ok()
+}
+
 fn sources<'a>(
     config: &'a Config,
     bucket: &'a Bucket,
     (runs, drills, verifies): (&'a LastRuns, &'a Drills, &'a LastVerifies),
-    host: &'a HostIdentity,
+    (host, btrfs): (&'a HostIdentity, Option<&'a Btrfs>),
 ) -> Sources<'a> {
     Sources {
         bucket,
@@ -147,6 +155,8 @@ fn sources<'a>(
         schedule: &config.schedule,
         retention: config.retention,
         host,
+        btrfs,
+        base_dir: &config.base_dir,
         runs,
         drills,
         verifies,

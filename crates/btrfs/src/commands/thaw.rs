@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use btrfs_to_s3::config::RestoreConfig;
-use btrfs_to_s3::restore::select_backup::Chooser;
+use btrfs_to_s3::restore::select_backup::ChainReader;
 use btrfs_to_s3::restore::thaw_chunks::warn_of_archived_documents;
 use clap::Args;
 use s3up_cli::{Exit, ShutdownSignal};
@@ -24,6 +24,15 @@ use crate::commands::show::thaw::{ThawLine, to_text};
 pub struct ThawArgs {
     #[command(flatten, next_help_heading = help::SELECTION)]
     which: WhichArgs,
+    /// Thaw only documents (pointer, manifests, part
+    /// indexes), of all backups of the subvolume
+    #[arg(
+        long,
+        conflicts_with_all = ["at", "manifest_key"],
+        verbatim_doc_comment,
+        help_heading = help::SELECTION
+    )]
+    documents: bool,
     #[command(flatten, next_help_heading = help::THAW)]
     waiting: WaitingArgs,
     /// Request thaws in progress again, with
@@ -76,13 +85,21 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
     let shutdown = ShutdownSignal::listen();
     let (subvolume, wanted) = args.which.parse()?;
     let bucket = connect(&access.bucket, &shutdown).await?;
-    let chooser = Chooser { bucket: &bucket, layout: &access.bucket.layout, subvolume: &subvolume };
+    let chain_reader =
+        ChainReader { bucket: &bucket, layout: &access.bucket.layout, subvolume: &subvolume };
     let mode = args.waiting.mode(&access.restore);
     let terms = Terms { speeds_up: args.speed_up, ..access.restore.terms };
     let progress = bars();
     let thaw = Thaw { bucket: &bucket, terms, clock: CLOCK, progress: &progress };
     let work = async {
-        let chain = match chooser.chain(&wanted).await {
+        if args.documents {
+            let layout = &access.bucket.layout;
+            let documents = Wanted::documents_of(&bucket, layout, &subvolume).await?;
+            ask(&args, &thaw, &documents, &shutdown).await?;
+            let thawed = thaw.run(&documents, mode).await?;
+            return Ok((ThawLine::of(subvolume.as_str(), None, &thawed), thawed));
+        }
+        let chain = match chain_reader.chain(&wanted).await {
             Err(err) if err.is_archived_object() => {
                 warn_of_archived_documents(&subvolume);
                 let layout = &access.bucket.layout;
@@ -90,10 +107,9 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
                 ask(&args, &thaw, &documents, &shutdown).await?;
                 let thawed = thaw.run(&documents, mode).await?;
                 if !thawed.is_ready() {
-                    let line = ThawLine::of(subvolume.as_str(), "not readable yet", &thawed);
-                    return Ok((line, thawed));
+                    return Ok((ThawLine::of(subvolume.as_str(), None, &thawed), thawed));
                 }
-                chooser.chain(&wanted).await?
+                chain_reader.chain(&wanted).await?
             }
             chain => chain?,
         };
@@ -101,7 +117,8 @@ pub async fn run(access: &BucketAccess, args: ThawArgs) -> anyhow::Result<Exit> 
             .map_err(|(key, err)| anyhow!(err).context(format!("read manifest {key}")))?;
         ask(&args, &thaw, &wanted, &shutdown).await?;
         let thawed = thaw.run(&wanted, mode).await?;
-        let line = ThawLine::of(subvolume.as_str(), chain.newest().key.as_str(), &thawed);
+        let manifest = Some(chain.newest().key.as_str());
+        let line = ThawLine::of(subvolume.as_str(), manifest, &thawed);
         anyhow::Ok((line, thawed))
     };
     let (line, thawed) = tokio::select! {

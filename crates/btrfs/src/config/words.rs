@@ -5,7 +5,7 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_repository::retention::{MinAge, Retention};
 
 use super::raw;
-use crate::plan::unplanned::UnplannedFull;
+use crate::plan::schedule::UnplannedFull;
 
 const GENERATIONS: u32 = 1;
 const KEEP_DAYS: u32 = 30;
@@ -26,8 +26,8 @@ pub(super) fn retention(raw: &raw::Retention, source: &Source) -> Result<Retenti
         }
     };
     let keep_days = raw.keep_days.unwrap_or(KEEP_DAYS);
-    if keep_days > super::EVERY_DAYS_MAX {
-        let what = format!("is {keep_days}, expected 0 to {}", super::EVERY_DAYS_MAX);
+    if keep_days > raw::EVERY_DAYS_MAX {
+        let what = format!("is {keep_days}, expected 0 to {}", raw::EVERY_DAYS_MAX);
         return Err(source.invalid("retention.keep_days", what));
     }
     Ok(Retention { generations: generations as usize, keep_days, min_age, adopts: false })

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use s3up_repository::chain::Chain;
 use s3up_repository::names::{Kind, SnapshotName};
+use s3up_repository::origin::ParentHere;
 use s3up_repository::published::Published;
 
 use crate::plan::observed::{ParentOnDisk, Proof, ReceivedSnapshot};
@@ -211,6 +212,14 @@ pub fn on_parent(
             let expected = expected()?;
             on_received(parent, expected, found)
         }
+    }
+}
+
+/// Returns whether the snapshot of the newest published backup is on this host.
+pub fn parent_here(published: &Published, on_disk: &ParentOnDisk) -> ParentHere {
+    match published.chain().map(|chain| on_parent(chain, on_disk)) {
+        Some(Ok(_)) => ParentHere::Proven,
+        Some(Err(_)) | None => ParentHere::Unproven,
     }
 }
 

@@ -11,7 +11,24 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use s3up_repository::names::Kind;
 
-use super::unplanned::UnplannedFull;
+/// The value of `schedule.unplanned_full`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnplannedFull {
+    /// It is made, with a warning.
+    #[default]
+    Warn,
+    /// The backup of that subvolume fails instead.
+    Refuse,
+}
+
+impl UnplannedFull {
+    pub fn word(self) -> &'static str {
+        match self {
+            UnplannedFull::Warn => "warn",
+            UnplannedFull::Refuse => "refuse",
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {

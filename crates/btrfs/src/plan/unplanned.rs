@@ -1,5 +1,5 @@
-//! A full that the schedule did not ask for: the dearest thing that a run can do. Says
-//! why in plain words, and what usually causes it. Pure.
+//! A full that the schedule did not ask for, the most expensive thing that a run can do.
+//! Gives the reason and its usual causes. Pure.
 
 use std::fmt;
 
@@ -8,16 +8,6 @@ use s3up_repository::published::Published;
 
 use super::decide::{Decision, Step, Why};
 
-/// The value of `schedule.unplanned_full`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnplannedFull {
-    /// It is made, with a warning.
-    #[default]
-    Warn,
-    /// The backup of that subvolume fails instead.
-    Refuse,
-}
-
 /// The reason for a full that the schedule did not ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unplanned {
@@ -25,15 +15,6 @@ pub struct Unplanned {
     pub causes: &'static str,
     /// Length of the last full, which the new one is expected to have.
     pub last_full_bytes: Option<u64>,
-}
-
-impl UnplannedFull {
-    pub fn word(self) -> &'static str {
-        match self {
-            UnplannedFull::Warn => "warn",
-            UnplannedFull::Refuse => "refuse",
-        }
-    }
 }
 
 impl Unplanned {
@@ -49,9 +30,9 @@ impl Unplanned {
 impl fmt::Display for Unplanned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Unplanned { reason, causes, last_full_bytes } = self;
-        write!(f, "a full is needed that was not planned: {reason}; ")?;
+        write!(f, "a full is needed that is not due: {reason}; ")?;
         match last_full_bytes {
-            Some(bytes) => write!(f, "the last full has {}; ", Size(*bytes))?,
+            Some(bytes) => write!(f, "the last full was {}; ", Size(*bytes))?,
             None => f.write_str("its size is unknown, because the last full cannot be read; ")?,
         }
         write!(f, "likely causes: {causes}")
@@ -132,7 +113,7 @@ mod tests {
             assert_eq!(found.is_some(), !cause.is_empty(), "{why:?}");
             if let Some(found) = found {
                 let text = found.to_string();
-                assert!(text.contains(cause) && text.contains("the last full has 10 B"), "{text}");
+                assert!(text.contains(cause) && text.contains("the last full was 10 B"), "{text}");
             }
         }
         assert_eq!(Unplanned::of(&Decision::NotDue, &chain), None);

@@ -14,7 +14,8 @@ impl Restore<'_> {
         received: compare::Restored,
     ) -> Result<Proof, RestoreError> {
         let Restore { btrfs, shutdown, progress, .. } = self;
-        let proof = self.proving.prove(btrfs, &entry.manifest, received, shutdown, progress).await;
+        let proof =
+            self.compare_options.prove(btrfs, &entry.manifest, received, shutdown, progress).await;
         let proof = proof.map_err(|err| match err {
             CompareError::Stopped(stop) => RestoreError::Stopped(stop),
             err @ (CompareError::Io { .. } | CompareError::Thread) => RestoreError::Compare(err),

@@ -12,7 +12,7 @@ use s3up_repository::thaw::{Mode, Terms};
 
 use super::error::RestoreError;
 use super::request::Request;
-use super::select_backup::Chooser;
+use super::select_backup::ChainReader;
 use crate::compare::CompareOptions;
 
 /// A restore: where it reads, with which programs, and under which terms.
@@ -29,12 +29,12 @@ pub struct Restore<'a> {
     pub clock: Clock,
     pub progress: ProgressSink,
     /// Settings of the comparison before the target appears.
-    pub proving: CompareOptions,
+    pub compare_options: CompareOptions,
 }
 
 impl Restore<'_> {
-    pub(super) fn chooser<'r>(&'r self, request: &'r Request) -> Chooser<'r> {
-        Chooser { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume }
+    pub(super) fn chain_reader<'r>(&'r self, request: &'r Request) -> ChainReader<'r> {
+        ChainReader { bucket: self.bucket, layout: self.layout, subvolume: &request.subvolume }
     }
 
     /// Runs `work`, which may be dropped at any moment, until it ends or the program is

@@ -34,6 +34,11 @@ pub enum RestoreError {
     TargetPath { path: PathBuf },
     #[error("target {path:?} exists; choose another path, or move it away first")]
     TargetExists { path: PathBuf },
+    #[error(
+        "target {path:?} was created by something else during the restore; move it away and run the \
+         same command again, which resumes"
+    )]
+    TargetAppeared { path: PathBuf },
     #[error("check the parent directory of the target")]
     TargetFolder(#[source] MountPointError),
     #[error("cannot write to {path:?}, the parent directory of the target; make it writable")]
@@ -56,6 +61,11 @@ pub enum RestoreError {
         needed.unwrap_or(NODE_BYTES_LARGEST), needed.unwrap_or(NODE_BYTES_LARGEST)
     )]
     NodeSize { manifest: Key, bytes: u64, needed: Option<u64>, node_bytes: u64 },
+    #[error(
+        "receive a tiny trial backup in {path:?}, before anything is thawed or downloaded; cure the \
+         cause and run the same command again"
+    )]
+    Trial { path: PathBuf, source: ReceiveError },
     #[error("check the parent directory of the target")]
     Receivable(#[from] ReceivableError),
     #[error("no backup of subvolume {subvolume} is published: {pointer} does not exist; {found}")]
@@ -63,10 +73,10 @@ pub enum RestoreError {
     #[error("no backup of subvolume {subvolume} was made at or before {at}; {found}")]
     NothingSoOld { subvolume: SubvolumeName, at: String, found: String },
     #[error(
-        "receive {manifest}: its stream has protocol 2, which `btrfs receive` of btrfs-progs \
-         {found} damages; install btrfs-progs 6.2 or later"
+        "receive {manifest}: expected btrfs-progs {needed} or later, found {found}, whose `btrfs \
+         receive` damages such a stream; install a newer release"
     )]
-    ProgramTooOld { manifest: Key, found: String },
+    ProgramTooOld { manifest: Key, needed: String, found: String },
     #[error("read the free space at {path:?}")]
     FreeSpace { path: PathBuf, source: std::io::Error },
     #[error("read pointer {key}")]

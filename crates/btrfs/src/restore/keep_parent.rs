@@ -71,7 +71,7 @@ impl Restore<'_> {
         let why_not = match name {
             None => "its name does not have the form of btrfs-to-s3",
             Some(_) if !is_known || !is_named => "its manifest does not identify the snapshot",
-            Some(name) => match self.chooser(request).published().await {
+            Some(name) => match self.chain_reader(request).published().await {
                 Ok(published) if published == newest.key => return Some(name),
                 Ok(_) => "it is not the newest backup",
                 Err(_) => "the pointer to the newest backup cannot be read",

@@ -3,17 +3,14 @@
 use std::path::{Component, Path};
 
 use btrfs_host::filesystem;
-use btrfs_host::receivable::receivable;
+use btrfs_host::receivable::{Receivable, receivable};
 use btrfs_sendstream::xattr_bytes_max;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use s3up_core::Size;
-use s3up_repository::chain::{Chain, ChainEntry};
+use s3up_repository::chain::Chain;
+use s3up_repository::manifest::needed_btrfs_progs;
 
 use super::error::RestoreError;
-
-/// First release whose `btrfs receive` handles protocol 2. Earlier ones lose and damage data:
-/// <https://btrfs.readthedocs.io/en/latest/CHANGES.html>, 6.2.
-const PROTOCOL_2_FROM: Release = Release { major: 6, minor: 2 };
 
 /// A release of btrfs-progs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,26 +44,26 @@ pub fn check_target(target: &Path) -> Result<(), RestoreError> {
 
 /// Checks what `btrfs receive` can do in the parent directory of the target. Fails if a backup of
 /// this chain cannot be received there at all, and warns of what some backups may contain.
-pub fn check_receivable(chain: &Chain, folder: &Path) -> Result<(), RestoreError> {
+pub fn check_receivable(chain: &Chain, folder: &Path) -> Result<Receivable, RestoreError> {
     let found = receivable(folder)?;
     if !found.missing.is_empty() {
         let names = found.missing.join(" and ");
         return Err(RestoreError::MissingCapability { names });
     }
-    if let (Some(point), true) = (found.mount_of_folder, chain.entries().len() > 1) {
+    if let (Some(point), true) = (found.mount_of_folder.clone(), chain.entries().len() > 1) {
         return Err(RestoreError::MountOfFolder { path: folder.to_owned(), point });
     }
     if let Some(node_bytes) = found.node_bytes {
         check_node_size(chain, node_bytes)?;
     }
-    for what in found.limits {
+    for what in &found.limits {
         tracing::warn!(
             event = "target_limited",
             path = %folder.display(),
             "a restore to this host fails if the backups contain {what}"
         );
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Checks that the extended attributes of a chain fit into metadata blocks of this size.
@@ -86,21 +83,33 @@ pub fn folder_of(target: &Path) -> &Path {
     target.parent().unwrap_or(Path::new("/"))
 }
 
-/// Checks that this `btrfs receive` supports the streams of a chain. If a manifest does not
-/// name the protocol, the stream does, and it is checked before it is fed.
+/// Checks that this `btrfs receive` handles the streams of a chain. If a manifest does not
+/// say what its stream needs, the stream does, and it is checked before it is fed.
 pub fn check_version(chain: &Chain, version: &str) -> Result<(), RestoreError> {
-    let unfit = chain.entries().iter().find(|entry| {
-        entry.manifest.stream_protocol.is_some_and(|protocol| !receives(version, protocol))
-    });
-    unfit.map_or(Ok(()), |entry: &ChainEntry| {
-        Err(RestoreError::ProgramTooOld { manifest: entry.key.clone(), found: version.to_owned() })
-    })
+    for entry in chain.entries() {
+        if let Some(needed) = entry.manifest.needed_btrfs_progs()
+            && !is_at_least(version, needed)
+        {
+            let (manifest, needed) = (entry.key.clone(), needed.to_owned());
+            return Err(RestoreError::ProgramTooOld {
+                manifest,
+                needed,
+                found: version.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
-/// Returns whether `version`, as `btrfs --version` prints it, supports a protocol. A version
-/// that cannot be parsed is taken for a new one.
+/// Returns whether `version`, as `btrfs --version` prints it, handles a protocol.
 pub fn receives(version: &str, protocol: u32) -> bool {
-    protocol < 2 || release(version).is_none_or(|release| release >= PROTOCOL_2_FROM)
+    needed_btrfs_progs(protocol).is_none_or(|needed| is_at_least(version, needed))
+}
+
+/// Compares two releases. One that cannot be parsed is taken for new enough: distributions build
+/// from any commit.
+fn is_at_least(version: &str, needed: &str) -> bool {
+    release(version).is_none_or(|found| release(needed).is_none_or(|needed| found >= needed))
 }
 
 /// Parses `6.2`, `5.10.1` or `6.2-rc1`.

@@ -15,6 +15,7 @@ use btrfs_sendstream::{StreamSummary, Uuid};
 use s3up_core::Sha256Digest;
 use s3up_core::progress::Progress;
 use s3up_repository::fetch::{FetchEntry, FetchError, FetchPlan};
+use s3up_repository::manifest::needed_btrfs_progs;
 use s3up_store::DownloadSequence;
 
 use super::context::{Restore, digest};
@@ -26,6 +27,9 @@ use super::uuid_rewrite::{OwnUuid, UuidRewrite};
 use super::verified_stream::{Refused, VerifiedStream};
 use super::writeback::{Pages, Writeback};
 use crate::restore::staging::{ReceivedBackup, Staging, StagingError};
+
+/// The newest protocol that `btrfs-sendstream` reads.
+const PROTOCOL_NEWEST: u32 = 2;
 
 /// Everything that the backups of a chain share while they are received.
 struct ReceiveContext<'a, 'c> {
@@ -66,10 +70,10 @@ impl Restore<'_> {
             self.check_shutdown()?;
             let label = format!("restore backup {} of {}", n + 1, digests.len());
             context.progress.label(&label);
-            let whole = self.receive_one(&mut context, n, staging, last.as_ref()).await?;
-            staging.add(digests[n], whole.clone())?;
+            let received = self.receive_one(&mut context, n, staging, last.as_ref()).await?;
+            staging.add(digests[n], received.clone())?;
             // The next backup needs only its own parent.
-            if let Some(parent) = last.replace(whole) {
+            if let Some(parent) = last.replace(received) {
                 subvolume::delete(self.btrfs, &staging.path_of(&parent)).await?;
             }
             let (manifest, bytes) = (&planned.entry.key, planned.entry.manifest.total_bytes);
@@ -92,7 +96,9 @@ impl Restore<'_> {
             row: fetch_plan.row(from),
             from,
             progress: Arc::new(self.progress.bytes("restore", Some(bytes))),
-            protocol_max: if preflight::receives(&version, 2) { 2 } else { 1 },
+            protocol_max: (1..=PROTOCOL_NEWEST)
+                .rfind(|protocol| preflight::receives(&version, *protocol))
+                .unwrap_or(1),
         })
     }
 
@@ -161,7 +167,7 @@ impl Restore<'_> {
             .entries
             .last()
             .is_some_and(|last| last.entry.key == planned.entry.key);
-        if is_newest && self.proving.may_read(&planned.entry.manifest) {
+        if is_newest && self.compare_options.may_read(&planned.entry.manifest) {
             Pages::Keep
         } else {
             Pages::Drop
@@ -249,7 +255,8 @@ fn refused(
         (Refused::Stream(source), None) => FetchError::Truncated { manifest, source }.into(),
         (Refused::WrongParent(source), _) => RestoreError::WrongParent { manifest, source },
         (Refused::Protocol, _) => {
-            RestoreError::ProgramTooOld { manifest, found: "under 6.2".to_owned() }
+            let needed = needed_btrfs_progs(PROTOCOL_NEWEST).unwrap_or_default().to_owned();
+            RestoreError::ProgramTooOld { manifest, needed, found: "an older one".to_owned() }
         }
         (Refused::Attribute(source), _) => RestoreError::Encode { manifest, source },
         (Refused::Write(source), _) => RestoreError::Pipe { manifest, source },

@@ -34,13 +34,13 @@ struct ListedBackups {
     was_ahead: bool,
 }
 
-pub struct Chooser<'a> {
+pub struct ChainReader<'a> {
     pub bucket: &'a Bucket,
     pub layout: &'a Layout,
     pub subvolume: &'a SubvolumeName,
 }
 
-impl Chooser<'_> {
+impl ChainReader<'_> {
     /// Reads and checks the chain of the selected backup.
     pub async fn chain(&self, wanted: &BackupSelector) -> Result<Chain, RestoreError> {
         let key = match wanted {

@@ -33,6 +33,7 @@ const MARKER: &str = "made-by-btrfs-to-s3";
 const NEW_MARKER: &str = "made-by-btrfs-to-s3.new";
 const RECEIVED: &str = "received";
 const RESTORED: &str = "restored";
+const TRIAL: &str = "trial";
 
 #[derive(Debug)]
 pub struct Staging {
@@ -97,7 +98,7 @@ impl Staging {
         let noted = fs::read(folder.join(MARKER)).map(|noted| serde_json::from_slice(&noted));
         let Ok(Ok(progress)) = noted else { return Ok(0) };
         let left = Staging { folder, progress, lock };
-        Ok(left.whole(btrfs, chain).await.map_or(0, |(count, _)| count))
+        Ok(left.newest_received(btrfs, chain).await.map_or(0, |(count, _)| count))
     }
 
     fn take(folder: PathBuf) -> Result<Staging, StagingError> {
@@ -127,24 +128,24 @@ impl Staging {
         btrfs: &Btrfs,
         chain: &[Sha256Digest],
     ) -> Result<Option<(usize, ReceivedBackup)>, StagingError> {
-        let whole = self.whole(btrfs, chain).await;
-        let keep = whole.as_ref().map(|(_, last)| self.path_of(last));
+        let newest = self.newest_received(btrfs, chain).await;
+        let keep = newest.as_ref().map(|(_, last)| self.path_of(last));
         let removed = self.clear(btrfs, keep.as_deref()).await?;
         if removed > 0 {
             let path = self.folder.display();
             tracing::info!(event = "leftover_removed", %path, "left by an interrupted restore");
         }
-        if whole.is_none() {
+        if newest.is_none() {
             self.progress = Progress::none(UuidSalt::random()?);
             self.note()?;
         }
         let made = DirBuilder::new().mode(0o700).recursive(true).create(self.received());
         made.map_err(|source| StagingError::Make { path: self.received(), source })?;
-        Ok(whole)
+        Ok(newest)
     }
 
     /// Returns how many backups of this chain are received, and the newest.
-    pub async fn whole(
+    pub async fn newest_received(
         &self,
         btrfs: &Btrfs,
         chain: &[Sha256Digest],
@@ -154,19 +155,19 @@ impl Staging {
     }
 
     /// Returns whether a received snapshot is still read-only and unchanged.
-    async fn is_unchanged_since(&self, btrfs: &Btrfs, whole: &ReceivedBackup) -> bool {
-        let path = self.path_of(whole);
+    async fn is_unchanged_since(&self, btrfs: &Btrfs, backup: &ReceivedBackup) -> bool {
+        let path = self.path_of(backup);
         let Ok(shown) = subvolume::show(btrfs, &path).await else { return false };
-        let received = btrfs_sendstream::Uuid(whole.received_uuid).to_string();
-        let is_named = shown.uuid == whole.uuid && shown.received_uuid == Some(received);
+        let received = btrfs_sendstream::Uuid(backup.received_uuid).to_string();
+        let is_named = shown.uuid == backup.uuid && shown.received_uuid == Some(received);
         let identity = send::identity(btrfs, &path).await;
-        let is_unchanged = identity.is_ok_and(|found| found.ctransid == whole.ctransid);
+        let is_unchanged = identity.is_ok_and(|found| found.ctransid == backup.ctransid);
         shown.is_read_only && is_named && is_unchanged
     }
 
     /// Records that a backup was received and synced.
-    pub fn add(&mut self, entry: Sha256Digest, whole: ReceivedBackup) -> Result<(), StagingError> {
-        self.progress.add(entry, whole);
+    pub fn add(&mut self, entry: Sha256Digest, backup: ReceivedBackup) -> Result<(), StagingError> {
+        self.progress.add(entry, backup);
         self.note()
     }
 
@@ -203,8 +204,28 @@ impl Staging {
         self.folder.join(RECEIVED)
     }
 
-    pub fn path_of(&self, whole: &ReceivedBackup) -> PathBuf {
-        self.received().join(OsStr::from_bytes(&whole.name))
+    /// Returns the directory for backups that are received on trial.
+    pub fn trial(&self) -> PathBuf {
+        self.folder.join(TRIAL)
+    }
+
+    /// Creates that directory, empty. An interrupted restore may have left one.
+    pub async fn make_trial(&self, btrfs: &Btrfs) -> Result<(), StagingError> {
+        self.clear_trial(btrfs).await?;
+        let made = DirBuilder::new().mode(0o700).create(self.trial());
+        made.map_err(|source| StagingError::Make { path: self.trial(), source })
+    }
+
+    /// Removes that directory and the subvolumes in it.
+    pub async fn clear_trial(&self, btrfs: &Btrfs) -> Result<(), StagingError> {
+        for path in self.entries_of(&self.trial())? {
+            subvolume::delete(btrfs, &path).await?;
+        }
+        allow_missing(fs::remove_dir(self.trial())).map_err(|source| self.uncleared(source))
+    }
+
+    pub fn path_of(&self, backup: &ReceivedBackup) -> PathBuf {
+        self.received().join(OsStr::from_bytes(&backup.name))
     }
 
     /// Returns the path of the writable snapshot.
@@ -224,20 +245,22 @@ impl Staging {
         let mut subvolumes = Vec::new();
         let restored = self.restored();
         subvolumes.extend(restored.symlink_metadata().is_ok().then_some(restored));
-        match fs::read_dir(self.received()) {
-            Ok(entries) => {
-                for entry in entries {
-                    subvolumes.push(entry.map_err(|source| self.uncleared(source))?.path());
-                }
-            }
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
-            Err(err) => return Err(self.uncleared(err)),
-        }
+        subvolumes.extend(self.entries_of(&self.received())?);
         subvolumes.retain(|path| Some(path.as_path()) != keep);
         for path in &subvolumes {
             subvolume::delete(btrfs, path).await?;
         }
         Ok(subvolumes.len() as u64)
+    }
+
+    /// Returns the paths in one of our directories; none if it does not exist.
+    fn entries_of(&self, folder: &Path) -> Result<Vec<PathBuf>, StagingError> {
+        let path = |entry: io::Result<fs::DirEntry>| Ok(entry?.path());
+        let listed = fs::read_dir(folder).and_then(|entries| entries.map(path).collect());
+        match listed {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(|source| self.uncleared(source)),
+        }
     }
 
     /// Keeps the newest received snapshot for a later restore, and removes everything else.
@@ -257,6 +280,7 @@ impl Staging {
 
     async fn try_remove(&self, btrfs: &Btrfs) -> Result<(), StagingError> {
         self.clear(btrfs, None).await?;
+        self.clear_trial(btrfs).await?;
         let removed = allow_missing(fs::remove_dir(self.received()))
             .and_then(|()| allow_missing(fs::remove_file(self.folder.join(NEW_MARKER))))
             .and_then(|()| fs::remove_file(self.folder.join(MARKER)))

@@ -25,7 +25,7 @@ use crate::snapshots::leftover::{self, Age, WrittenBy};
 use crate::snapshots::record::{RUN_METADATA, Record, RunId, State};
 
 /// Limits the cleanup after an earlier run; the next run can finish it.
-const SWEEP_TIME_MAX: Duration = Duration::from_secs(60);
+const CLEANUP_TIME_MAX: Duration = Duration::from_secs(60);
 /// Limits the cleanup after this run, which may have been asked to stop.
 const UNDO_TIME_MAX: Duration = Duration::from_secs(10);
 /// Allows for an upload that was started by a clock ahead of ours.
@@ -183,7 +183,7 @@ impl Cleanup<'_> {
         run: &RunId,
         kept: &BTreeSet<Key>,
     ) -> bool {
-        let removal = Removal { cleanup: self, backup: name, run, limit: SWEEP_TIME_MAX };
+        let removal = Removal { cleanup: self, backup: name, run, limit: CLEANUP_TIME_MAX };
         let chunks = async { removal.chunks_but(kept).await.map(|removed| removal.log(removed)) };
         removal.within_limit(chunks).await.is_some()
     }
@@ -262,7 +262,9 @@ impl Removal<'_> {
             true => WrittenBy::ThisProcess,
             false => WrittenBy::AsRecorded,
         };
-        let age = match published_at.is_none_or(|at| self.backup.stamp > at) {
+        // Without a published chain nothing is known to be newer than it: the pointer may have
+        // been deleted.
+        let age = match published_at.is_some_and(|at| self.backup.stamp > at) {
             true => Age::NewerThanPublished,
             false => Age::Older,
         };
@@ -313,7 +315,7 @@ pub enum CreatedBy {
 impl CreatedBy {
     fn time_max(self) -> Duration {
         match self {
-            CreatedBy::EarlierRun => SWEEP_TIME_MAX,
+            CreatedBy::EarlierRun => CLEANUP_TIME_MAX,
             CreatedBy::ThisRun => UNDO_TIME_MAX,
         }
     }

@@ -4,6 +4,7 @@
 //! …`.
 
 use jiff::{SignedDuration, Timestamp};
+use s3up_repository::origin::Origin;
 use s3up_repository::stamp::seconds;
 
 use crate::status::last_runs::RunStatus;
@@ -49,19 +50,17 @@ pub fn line(all: &[Checked<'_>], problems: &[String]) -> String {
 
 fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
     let mut wrong = Vec::new();
-    match (status.backups, &status.trouble) {
+    match (status.backups, &status.problem) {
         ("nothing", _) => wrong.push("never backed up".to_owned()),
-        ("published", Some(trouble)) => {
-            wrong.push(trouble.clone());
+        ("published", Some(problem)) => {
+            wrong.push(problem.clone());
             wrong.extend(broken(&status.broken));
         }
-        (_, Some(trouble)) => wrong.push(format!("broken: {trouble}")),
+        (_, Some(problem)) => wrong.push(format!("broken: {problem}")),
         (_, None) => wrong.extend(broken(&status.broken)),
     }
     if let Some(origin) = &status.other_origin {
-        wrong.push(format!(
-            "the newest backup was made by {origin}, not by this host, which may not back up here"
-        ));
+        wrong.push(other_origin(origin, status.is_origin_unproven));
     }
     if let Some(at) = status.due_at
         && now.duration_since(at) > OVERDUE_AFTER
@@ -78,6 +77,15 @@ fn wrong(status: &Status, now: Timestamp) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Says who made the newest backup.
+pub fn other_origin(origin: &Origin, is_unproven: bool) -> String {
+    let hint =
+        if is_unproven { " (only root can find out whether it was restored here)" } else { "" };
+    format!(
+        "the newest backup was made by {origin}, not by this host, which may not back up here{hint}"
+    )
 }
 
 /// Names the first of the backups that cannot be restored.
@@ -105,8 +113,6 @@ fn drill_wrong(status: &Status, now: Timestamp) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use s3up_repository::origin::Origin;
-
     use super::*;
     use crate::status::last_drills::LastDrill;
     use crate::status::last_runs::LastRun;
@@ -128,9 +134,10 @@ mod tests {
             subvolume: "data".to_owned(),
             last_run: outcome.map(run),
             backups,
-            trouble: (backups == "broken").then(|| "a chunk is missing".to_owned()),
+            problem: (backups == "broken").then(|| "a chunk is missing".to_owned()),
             broken: Vec::new(),
             other_origin: None,
+            is_origin_unproven: false,
             last_backup_at: Some(seconds(time(0))),
             due: false,
             next_due_at: due_at.map(|at| seconds(time(at))),

@@ -31,6 +31,7 @@ pub fn word(publication: &Publication) -> &'static str {
         Publication::Earlier => "earlier",
         Publication::Unpublished => "unpublished",
         Publication::Unknown => "unknown",
+        Publication::Archived(_) => "archived",
         Publication::Broken(_) => "broken",
     }
 }

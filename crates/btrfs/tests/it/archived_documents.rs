@@ -121,6 +121,87 @@ async fn archived_manifests_and_an_archived_pointer_are_thawed_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_archived_document_stops_no_look_at_the_others_and_no_prune_trusts_it() {
+    let Some(world) = World::start(&["data", "home"]).await else { return };
+    world.configure(
+        &format!("paths = [{:?}, {:?}]", world.subvolume("data"), world.subvolume("home")),
+        "[retention]\nkeep_days = 0\nmin_age_days = 0\nprune = \"off\"",
+    );
+    for how in ["--full", "--once", "--full", "--once"] {
+        assert_eq!(world.run(&["backup", how]).await.code, Some(0), "{how}");
+    }
+    world.s3.set_restore_delay(5 * HOUR);
+    let fulls = world.keys().await.into_iter().filter(|key| key.contains("data/full/manifest-"));
+    let oldest = fulls.filter(|key| !key.ends_with("-parts.json")).min().expect("a full");
+    assert_eq!(archive(&world, &oldest).await, 1);
+    let before = world.keys().await;
+    let of = |keys: &[String], name: &str| keys.iter().filter(|key| key.contains(name)).count();
+
+    let list = world.run(&["list", "--json"]).await;
+    let table = world.run(&["list"]).await;
+    let verify = world.run(&["verify"]).await;
+    let check = world.run(&["status", "--check"]).await;
+    let pruned = world.run(&["prune"]).await;
+    let orphans = world.run(&["prune", "--orphans", "--older-than", "1"]).await;
+
+    assert_eq!(list.code, Some(0), "{}", list.stderr);
+    let list: Value = serde_json::from_str(&list.stdout).expect("JSON");
+    assert_eq!(
+        (&list[0]["pointer"], &list[0]["unread_manifests"]),
+        (&"published".into(), &1.into())
+    );
+    let states: Vec<_> = list[0]["broken"].as_array().expect("a list").iter().collect();
+    assert_eq!(states.len(), 2, "the full and the incremental that is based on it: {list}");
+    assert!(states.iter().all(|line| line["state"] == "archived"), "{list}");
+    assert_eq!((&list[1]["unread_manifests"], &list[1]["unknown_count"]), (&0.into(), &0.into()));
+    assert!(table.stdout.contains(&format!("{oldest} is archived")), "{}", table.stdout);
+    assert!(table.stdout.contains("`thaw --documents`"), "{}", table.stdout);
+    assert_eq!(verify.code, Some(1), "{}", verify.stdout);
+    let finding = format!("data: {oldest}: is archived (GLACIER) and was not read");
+    assert!(verify.stdout.contains(&finding), "{}", verify.stdout);
+    assert_eq!(verify.stdout.matches("is archived").count(), 1, "{}", verify.stdout);
+    assert!(check.stdout.contains("has to thaw 1 document"), "{}", check.stdout);
+    assert!(!check.stdout.contains("cannot be restored"), "{}", check.stdout);
+    assert_eq!(pruned.code, Some(0), "{}", pruned.stderr);
+    assert!(pruned.stdout.contains("data: nothing is deleted: "), "{}", pruned.stdout);
+    assert_eq!(orphans.code, Some(1), "{}", orphans.stderr);
+    let after = world.keys().await;
+    assert_eq!(of(&after, "/data/"), of(&before, "/data/"), "nothing of it was deleted");
+    assert!(of(&after, "/home/") < of(&before, "/home/"), "the other subvolume was pruned");
+
+    let thaw =
+        world.run(&["thaw", "--subvolume", "data", "--documents", "--no-wait-restore"]).await;
+    assert_eq!(thaw.code, Some(4), "{}", thaw.stderr);
+    assert_eq!(requests(&world), 1, "only the document");
+    world.s3.advance(6 * HOUR).await.unwrap();
+    let pruned = world.run(&["prune"]).await;
+    assert_eq!(pruned.code, Some(0), "{}", pruned.stderr);
+    assert!(of(&world.keys().await, "/data/") < of(&before, "/data/"), "{}", pruned.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archived_pointer_stops_the_backup_and_makes_no_full() {
+    let Some(world) = two_backups().await else { return };
+    archive(&world, "current.json").await;
+    let before = world.keys().await;
+
+    let list = world.run(&["list", "--json"]).await;
+    let table = world.run(&["list"]).await;
+    let pruned = world.run(&["prune"]).await;
+    let backup = world.run(&["backup", "--once"]).await;
+
+    assert_eq!(list.code, Some(0), "{}", list.stderr);
+    let list: Value = serde_json::from_str(&list.stdout).expect("JSON");
+    assert_eq!(list[0]["pointer"], "archived");
+    assert_eq!(list[0]["generations"][0]["backups"][1]["state"], "unknown", "{list}");
+    assert!(table.stdout.contains("data: the published backup is unknown: "), "{}", table.stdout);
+    assert!(pruned.stdout.contains("current.json is archived"), "{}", pruned.stdout);
+    backup.failed_with(1, &["archived and was not read", "`thaw --documents`"]);
+    assert_eq!(world.keys().await, before);
+    assert_eq!(requests(&world), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_restore_waits_for_documents_and_then_for_chunks() {
     let Some(world) = World::start(&["data"]).await else { return };
     world.reconfigure("storage_class_chunks = \"STANDARD\"", "storage_class_chunks = \"GLACIER\"");

@@ -77,7 +77,7 @@ async fn the_protocol_is_chosen_apart_from_compression() {
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
     assert_same_tree(&data, &target);
     let listed = world.run(&["list"]).await;
-    let needs = "data: to restore 3 of 4 backups takes btrfs-progs 6.2 or later (protocol 2)\n";
+    let needs = "data: to restore 3 of 4 backups takes btrfs-progs 6.2 or later\n";
     assert!(listed.stdout.contains(needs), "{}", listed.stdout);
     let json = world.run(&["list", "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();

@@ -62,8 +62,19 @@ async fn a_path_that_is_nearly_as_long_is_restored_without_a_warning() {
     let ran = world.backup().await;
 
     assert!(!ran.stderr.contains("event=path_too_long"), "{}", ran.stderr);
-    let restored = world.restore("data", &world.fs.path().join("restored")).await;
+    let target = world.fs.path().join("restored");
+    let restored = world.restore("data", &target).await;
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    let source = find(&world.subvolume("data"));
+    assert!(source.lines().any(|path| path.len() > 3500), "{source}");
+    assert_eq!(find(&target), source);
+}
+
+/// Lists a tree whose absolute paths are too long to be opened.
+fn find(dir: &Path) -> String {
+    let output = Command::new("find").current_dir(dir).arg(".").output().expect("find");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 /// Makes a filesystem with metadata blocks of 64 KiB, and a subvolume with a large attribute.

@@ -121,10 +121,12 @@ async fn a_chain_that_was_restored_elsewhere_is_continued_there() {
     let target = data.to_str().unwrap();
 
     let restored = other.run(&["restore", "--subvolume", "data", "--target", target]).await;
+    let check = other.run(&["status", "--check"]).await;
     fs::write(data.join("after"), "the fire").unwrap();
     let backup = other.run(&["backup", "--once"]).await;
 
     assert_eq!(restored.code, Some(0), "{}", restored.stderr);
+    assert!(check.stdout.starts_with("OK: "), "it was restored here: {}", check.stdout);
     assert_eq!(backup.code, Some(0), "{}", backup.stderr);
     assert!(backup.stderr.contains("event=chain_continued_here"), "{}", backup.stderr);
     let (_, newest) = world.newest("data").await;
@@ -144,6 +146,65 @@ async fn a_chain_that_was_restored_elsewhere_is_continued_there() {
     let again = world.fs.path().join("again");
     assert_eq!(world.restore("data", &again).await.code, Some(0));
     assert_same_tree(&data, &again);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_origins_of_a_chain_survive_its_damage() {
+    let Some(world) = first_host().await else { return };
+    let other = Elsewhere::new(&world);
+    let data = other.fs.path().join("data");
+    let target = data.to_str().unwrap();
+    for arguments in
+        [&["restore", "--subvolume", "data", "--target", target][..], &["backup", "--once"]]
+    {
+        let ran = other.run(arguments).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    let (key, newest) = world.newest("data").await;
+    let chunk = newest["chunks"][0]["key"].as_str().expect("a key");
+    world.delete(chunk).await;
+
+    let repaired = other.run(&["backup", "--once"]).await;
+
+    assert_eq!(repaired.code, Some(0), "{}", repaired.stderr);
+    assert!(repaired.stderr.contains("event=unplanned_full"), "{}", repaired.stderr);
+    let (full, newest) = world.newest("data").await;
+    assert_ne!(full, key);
+    assert_eq!(newest["kind"], "full");
+    let earlier = newest["earlier_origins"].as_array().expect("a list");
+    assert_eq!(earlier.len(), 1, "the first host: {newest}");
+    let kept = other.run(&["prune", "--dry-run"]).await;
+    assert!(!kept.stdout.contains("another origin"), "{}", kept.stdout);
+}
+
+/// Two clones have one identity: only what each knows tells them apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_of_the_host_is_noticed() {
+    let Some(world) = World::start(&["data"]).await else { return };
+    world.backup().await;
+    let clone = BtrfsFs::create(1 << 30);
+    fs::create_dir(clone.path().join("snapshots")).unwrap();
+    clone.subvolume("data");
+    let set = |key: &str, name: &str| format!("{key}={:?}", clone.path().join(name));
+    let sets = [
+        set("global.state_path", "state.json"),
+        set("global.lock_path", "lock"),
+        set("snapshots.base_dir", "snapshots"),
+        format!("subvolumes.paths=[{:?}]", clone.path().join("data")),
+    ];
+    let of_clone: Vec<_> =
+        sets.iter().flat_map(|set| ["--set", set]).chain(["backup", "--once"]).collect();
+    let noticed = |ran: &Ran| ran.stderr.contains("event=newest_backup_unknown_here");
+
+    let first = world.run(&of_clone).await;
+    let ours = world.backup().await;
+    let again = world.run(&of_clone).await;
+
+    assert_eq!((first.code, again.code), (Some(0), Some(0)), "{}{}", first.stderr, again.stderr);
+    assert!(!noticed(&first), "a new host knows nothing: {}", first.stderr);
+    assert!(noticed(&ours), "{}", ours.stderr);
+    assert!(noticed(&again), "{}", again.stderr);
+    assert!(!noticed(&world.run(&of_clone).await), "its own backup is the newest");
 }
 
 /// Versions before this one wrote no origin: their chain is ours.

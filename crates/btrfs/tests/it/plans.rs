@@ -180,7 +180,7 @@ async fn an_unplanned_full_is_a_warning_or_refused() {
 
     let says = plan[0]["unplanned_full"].as_str().expect("a reason");
     assert!(
-        says.contains("is missing; the last full has ") && says.contains("likely causes"),
+        says.contains("is missing; the last full was ") && says.contains("likely causes"),
         "{says}"
     );
     refused.failed_with(1, &["schedule.unplanned_full", "is missing", "backup --full"]);

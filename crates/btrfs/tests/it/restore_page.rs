@@ -15,7 +15,7 @@ use crate::fixture::{CHUNK, Ran, World};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/restore.md");
 const IMAGE_BYTES: u64 = 2 << 30;
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 11;
 
 /// The host of the page: a device, a mount point, a directory for the configuration.
 struct Host {
@@ -48,6 +48,7 @@ impl Host {
         );
         text.replace("/dev/sdX", &path("image"))
             .replace("/mnt/restored", &path("mnt"))
+            .replace("/mnt/volume", &path("volume"))
             .replace("/etc/btrfs-to-s3", &path("etc"))
             .replace("[snapshots]", &globals)
             .replace(region, &settings)
@@ -69,7 +70,9 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // It is not mounted if the test failed early.
-        unmount(self.mount(), UnmountFlags::DETACH).ok();
+        for path in [self.folder.join("volume"), self.mount()] {
+            unmount(path, UnmountFlags::DETACH).ok();
+        }
     }
 }
 

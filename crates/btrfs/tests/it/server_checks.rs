@@ -85,6 +85,22 @@ async fn a_server_that_refuses_the_encryption_stops_the_first_backup_before_a_by
     world.backup().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_fewer_parts_stops_the_first_backup_before_a_byte() {
+    let Some(world) = World::start_like(Like::Swift, &["data"]).await else { return };
+    fs::write(world.subvolume("data").join("file"), noise(1000)).unwrap();
+    world.reconfigure(&format!("chunk_size_bytes = {CHUNK}"), "chunk_size_bytes = 5368709120");
+    world.reconfigure("retry_hours", "sse = \"none\"\nretry_hours");
+
+    let ran = world.run(&["backup", "--once"]).await;
+
+    ran.failed_with(2, &["a chunk has 1024 parts: expected at most 1000", "`s3.parts_max`"]);
+    assert_eq!(world.keys().await, Vec::<String>::new());
+    assert_eq!(world.snapshots(), Vec::<String>::new());
+    world.reconfigure("retry_hours", "parts_max = 1000\nretry_hours");
+    world.backup().await;
+}
+
 /// A JuiceFS gateway tells no ETag and ignores conditions.
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_to_a_server_without_etags_are_verified_and_restored() {

@@ -127,7 +127,7 @@ async fn a_broken_or_missing_backup_is_reported() {
     let broken = status(&world).await;
 
     assert_eq!(broken[0]["backups"], "broken");
-    assert!(broken[0]["trouble"].as_str().unwrap().contains("missing"), "{broken}");
+    assert!(broken[0]["problem"].as_str().unwrap().contains("missing"), "{broken}");
     assert_eq!(broken[0]["history"][0]["state"], "broken");
     assert_eq!(broken[0]["history"][0]["restorable"], false);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use s3up_devstore::Op;
-use s3up_testkit::{BtrfsFs, assert_same_tree};
+use s3up_testkit::{BtrfsFault, BtrfsFs, Calls, InjectedFault, StandIn, assert_same_tree};
 
 use crate::fixture::{Ran, World, names_in};
 use crate::thaws::{archived, thaw_requests};
@@ -93,6 +93,51 @@ async fn what_a_target_cannot_hold_is_said_before() {
     let line = ran.stderr.lines().find(|line| line.contains("event=target_limited"));
     assert!(line.is_some_and(|line| line.contains("ACLs")), "{}", ran.stderr);
     assert_same_tree(&world.subvolume("data"), &target);
+}
+
+/// A stand-in takes the place of a filter of system calls, which no flag of the kernel tells.
+fn refusing(nth: u32) -> StandIn {
+    let fault = BtrfsFault::FailsAfter { bytes: 0 };
+    StandIn::new([InjectedFault { command: "trial", call: Calls::Nth(nth), fault }])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_btrfs_receive_finds_is_found_before_the_thaw() {
+    let Some(mut world) = archived("DEEP_ARCHIVE").await else { return };
+    let target = world.fs.path().join("restored");
+    for (nth, kind) in [(1, "the full"), (2, "the incremental")] {
+        let stand_in = refusing(nth);
+        world.path = Some(stand_in.path_var());
+
+        let ran = world.restore("data", &target).await;
+
+        ran.failed_with(1, &["receive a tiny trial backup", StandIn::ERROR_MESSAGE]);
+        assert_eq!(thaw_requests(&world), 0, "{kind}");
+        assert_eq!(stand_in.calls_of("receive"), [], "{kind}");
+        assert_eq!(names_in(world.fs.path()), ["data", "snapshots"], "{kind}");
+        world.assert_nothing_runs();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_cannot_be_received_is_named_before_and_fails_no_restore() {
+    let Some(mut world) = World::start(&["data"]).await else { return };
+    fs::write(world.subvolume("data").join("file"), "content").unwrap();
+    world.backup().await;
+    // A full alone: its trial is the first call, that with a device node the second.
+    let stand_in = refusing(2);
+    world.path = Some(stand_in.path_var());
+    let target = world.fs.path().join("restored");
+
+    let ran = world.restore("data", &target).await;
+
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let limits = ran.stderr.lines().filter(|line| line.contains("event=target_limited"));
+    let limits: Vec<_> = limits.collect();
+    assert_eq!(limits.len(), 1, "{}", ran.stderr);
+    assert!(limits[0].contains("device nodes") && limits[0].contains(StandIn::ERROR_MESSAGE));
+    assert_same_tree(&world.subvolume("data"), &target);
+    assert_eq!(names_in(world.fs.path()), ["data", "restored", "snapshots"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -334,3 +334,21 @@ async fn a_terminal_asks_before_a_paid_thaw() {
     let again = on_terminal(&world, &restore, "").await;
     assert_eq!(again.code, Some(4), "nothing is left to ask: {}", again.stdout);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_asks_before_a_drill_thaws() {
+    let Some(world) = archived("GLACIER").await else { return };
+    let scratch = world.config().with_file_name("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    let scratch_dir = format!("drill.scratch_dir={scratch:?}");
+    let drill = ["drill", "--set", &scratch_dir, "--wait-restore", "--restore-timeout", "1"];
+
+    let refused = on_terminal(&world, &drill, "n\n").await;
+
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    assert!(refused.stdout.contains("request to thaw 3 objects"), "{}", refused.stdout);
+    assert_eq!(thaw_requests(&world), 0);
+    let agreed = on_terminal(&world, &[&drill[..], &["--yes"]].concat(), "").await;
+    assert_eq!(agreed.code, Some(4), "{}", agreed.stdout);
+    assert_eq!(thaw_requests(&world), 3);
+}

@@ -59,7 +59,7 @@ async fn without_a_configuration_no_encryption_is_expected() {
     let ran = world.run(&wanted).await;
     assert_eq!(ran.code, Some(1));
     let all = ran.stdout + &ran.stderr;
-    assert!(all.contains("has encryption none, expected AES256"), "{all}");
+    assert!(all.contains("expected encryption AES256, found none"), "{all}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -128,8 +128,8 @@ fn logged(args: LogArgs, terminal: bool, log: impl FnOnce()) -> String {
     let lines = Lines::default();
     let writer = lines.clone();
     let has_colours = terminal;
-    let surroundings = Surroundings { is_terminal: terminal, has_colours, is_journal: false };
-    let subscriber = args.subscriber(move || writer.clone(), surroundings);
+    let features = StderrFeatures { is_terminal: terminal, has_colours, is_journal: false };
+    let subscriber = args.subscriber(move || writer.clone(), features);
     tracing::subscriber::with_default(subscriber, log);
     let bytes = lines.0.lock().expect("no writer panicked").clone();
     String::from_utf8(bytes).expect("log lines are UTF-8")

@@ -213,7 +213,7 @@ pub(super) fn sse(
     match (given.map(s3s::dto::ServerSideEncryption::as_str), encryption) {
         (None, _) | (_, Encryption::Ignored) => Ok(None),
         (Some(_), Encryption::Refused(status)) => Err(refusal(status)),
-        (Some(sse), Encryption::Told | Encryption::ToldByHead) => known_sse(sse),
+        (Some(sse), Encryption::Reported | Encryption::ReportedByHead) => known_sse(sse),
     }
 }
 

@@ -119,7 +119,7 @@ fn object(
     tells_etag: bool,
 ) -> dto::Object {
     let object = version.object().expect("delete markers were filtered out");
-    let told = object.told_checksum();
+    let told = object.reported_checksum();
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::Object {
         checksum_algorithm: told.map(|checksum| vec![algorithm_name(checksum.algorithm)]),

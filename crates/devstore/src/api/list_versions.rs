@@ -104,7 +104,7 @@ fn entry(
     is_latest: bool,
     list: &ListRequest,
 ) -> dto::ObjectVersion {
-    let told = object.told_checksum();
+    let told = object.reported_checksum();
     let class = object.attributes.storage_class.as_deref().unwrap_or("STANDARD").to_owned();
     dto::ObjectVersion {
         checksum_algorithm: told.map(|checksum| vec![algorithm_name(checksum.algorithm)]),

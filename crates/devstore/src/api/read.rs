@@ -91,7 +91,7 @@ impl Api {
         let parts = || attributes_of_parts(object, input.max_parts, input.part_number_marker);
         Ok(dto::GetObjectAttributesOutput {
             checksum: object
-                .told_checksum()
+                .reported_checksum()
                 .filter(|_| wants("Checksum"))
                 .map(|_| checksum(object)),
             // S3 omits the quotes here, but `s3s` cannot.

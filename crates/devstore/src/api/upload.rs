@@ -37,7 +37,7 @@ impl Api {
             key: Some(input.key.clone()),
             checksum_algorithm: algorithm.map(algorithm_name),
             checksum_type: algorithm.map(|_| dto::ChecksumType::from_static(kind.as_str())),
-            server_side_encryption: self.told_sse(&attributes).map(Into::into),
+            server_side_encryption: self.reported_sse(&attributes).map(Into::into),
             ssekms_key_id: attributes.sse_kms_key_id.clone(),
             ..Default::default()
         };
@@ -81,7 +81,7 @@ impl Api {
         let part = put.await?;
         let mut output = dto::UploadPartOutput {
             e_tag: Some(dto::ETag::Strong(part.etag.clone())),
-            server_side_encryption: self.told_sse(&upload.attributes).map(Into::into),
+            server_side_encryption: self.reported_sse(&upload.attributes).map(Into::into),
             ssekms_key_id: upload.attributes.sse_kms_key_id,
             ..Default::default()
         };
@@ -117,12 +117,12 @@ impl Api {
             bucket: Some(bucket),
             key: Some(key),
             e_tag: Some(dto::ETag::Strong(etag)),
-            server_side_encryption: self.told_sse(&object.attributes).map(Into::into),
+            server_side_encryption: self.reported_sse(&object.attributes).map(Into::into),
             ssekms_key_id: object.attributes.sse_kms_key_id.clone(),
             version_id: completed.shown_id.clone().filter(|_| behaviours.completion_tells_version),
             ..Default::default()
         };
-        if let Some(checksum) = object.told_checksum() {
+        if let Some(checksum) = object.reported_checksum() {
             output.checksum_type = Some(kind(checksum));
             fill_checksum!(output, checksum);
         }
@@ -160,9 +160,9 @@ impl Api {
     }
 
     /// Returns the encryption in answers to writes.
-    fn told_sse(&self, attributes: &Attributes) -> Option<String> {
-        let is_told = self.behaviours().encryption == Encryption::Told;
-        attributes.sse.clone().filter(|_| is_told)
+    fn reported_sse(&self, attributes: &Attributes) -> Option<String> {
+        let is_reported = self.behaviours().encryption == Encryption::Reported;
+        attributes.sse.clone().filter(|_| is_reported)
     }
 
     pub(super) async fn abort(

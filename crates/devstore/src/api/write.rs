@@ -57,7 +57,7 @@ impl Api {
             self.work(move |store| store.put(&bucket, &key, attributes, received, &precondition));
         let put = put.await.map_err(|error| self.write_error(error, is_if_match))?;
         let object = put.object();
-        let tells_sse = self.behaviours().encryption == Encryption::Told;
+        let tells_sse = self.behaviours().encryption == Encryption::Reported;
         let mut output = dto::PutObjectOutput {
             e_tag: Some(dto::ETag::Strong(object.etag.clone())),
             server_side_encryption: object

@@ -17,7 +17,7 @@ pub(crate) const PAGE_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cursor {
     Key(String),
-    /// After every key with this prefix.
+    /// The next page starts after every key with this prefix.
     Prefix(String),
 }
 

@@ -120,7 +120,7 @@ fn yes() -> bool {
 
 impl Object {
     /// Returns the checksum that clients are told.
-    pub(crate) fn told_checksum(&self) -> Option<&Checksum> {
+    pub(crate) fn reported_checksum(&self) -> Option<&Checksum> {
         Some(&self.checksum).filter(|_| self.tells_checksum)
     }
 }

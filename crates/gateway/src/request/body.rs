@@ -13,11 +13,12 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures::Stream;
+use s3up_core::Stopwatch;
 use tokio::time::Sleep;
 use tokio_util::io::StreamReader;
 
+use crate::clock::CLOCK;
 use crate::refusal::body::BodyError;
-use crate::stopwatch::Stopwatch;
 
 /// Total time of waiting for a client in which [`RATE_BYTES_MIN`] must arrive.
 const RATE_WINDOW: Duration = Duration::from_secs(30);
@@ -92,9 +93,9 @@ where
             }
             Poll::Pending => {
                 let left = this.allowance.left;
-                let (_, timer) = this.waiting.get_or_insert_with(|| {
-                    (Stopwatch::start(), Box::pin(tokio::time::sleep(left)))
-                });
+                let (_, timer) = this
+                    .waiting
+                    .get_or_insert_with(|| (CLOCK.start(), Box::pin(tokio::time::sleep(left))));
                 ready!(timer.as_mut().poll(cx));
                 let too_slow =
                     BodyError::TooSlow { bytes_min: RATE_BYTES_MIN, window: RATE_WINDOW };

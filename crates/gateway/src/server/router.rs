@@ -12,6 +12,7 @@ use s3up_core::Code;
 
 use super::early_answer::answer;
 use super::lingering::UnreadBytes;
+use crate::clock::CLOCK;
 use crate::gateway::Gateway;
 use crate::handlers::download::download;
 use crate::handlers::exists::exists;
@@ -25,7 +26,6 @@ use crate::handlers::verdicts::verdicts;
 use crate::handlers::versions::versions;
 use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
-use crate::stopwatch::Stopwatch;
 
 /// Returns every path of the API with its methods.
 fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
@@ -78,7 +78,7 @@ async fn unknown_method(request: Request) -> Refusal {
 /// Logs one line for every request: refusals at level info or error, all others
 /// at level debug.
 async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Response {
-    let began = Stopwatch::start();
+    let began = CLOCK.start();
     let method = request.method().clone();
     let authorization: Option<HeaderValue> = request.headers().get(header::AUTHORIZATION).cloned();
     let url_path = request.uri().path().to_owned();

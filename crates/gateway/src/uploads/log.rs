@@ -1,13 +1,12 @@
 //! Records how an upload ended: once, also if its request is dropped.
 
-use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath};
+use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath, Stopwatch};
 use s3up_store::{ObjectFacts, Stored};
 
 use super::metadata::{self, FileMetadata};
 use crate::database::record::{CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord};
 use crate::database::{Database, millis};
 use crate::refusal::Refusal;
-use crate::stopwatch::Stopwatch;
 
 /// The database, as uploads need it.
 #[derive(Clone)]

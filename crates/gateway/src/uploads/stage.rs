@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use s3up_core::wire::UploadResponse;
-use s3up_core::{Code, Key, Sha256, Sha256Digest};
+use s3up_core::{Code, Key, Sha256, Sha256Digest, Stopwatch};
 use s3up_store::{Kind, Length, ObjectFacts, Put, StagedUpload, StoreError, Stored};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -19,8 +19,8 @@ use super::log::OpenUpload;
 use super::metadata::FileMetadata;
 use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
 use crate::clients::{Client, Overwrite, UploadSlot};
+use crate::clock::CLOCK;
 use crate::refusal::Refusal;
-use crate::stopwatch::Stopwatch;
 
 /// Number of parts of one upload that are sent at the same time.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -70,7 +70,7 @@ impl Uploads {
         mut file: IncomingFile,
         body: R,
     ) -> Result<StageResult, Refusal> {
-        let began = Stopwatch::start();
+        let began = CLOCK.start();
         let mut log = self.log.begin(&file.client.policy.name, &file.key, began);
         let begun =
             self.begin(&mut file, body).await.inspect_err(|refusal| log.refused(refusal))?;

@@ -54,7 +54,10 @@ fn findings(output: &Output) -> Vec<(String, String)> {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let findings = json["findings"].as_array().expect("a list");
     let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
-    findings.iter().map(|finding| (text(&finding["subject"]), text(&finding["result"]))).collect()
+    findings
+        .iter()
+        .map(|finding| (text(&finding["capability"]), text(&finding["severity"])))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -263,14 +263,5 @@ fn text_of(row: &SqliteRow) -> String {
 
 /// Returns pseudo-random bytes, so that a shifted or swapped part is noticed.
 pub fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15u64;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
+    s3up_testkit::noise(len as u64)
 }

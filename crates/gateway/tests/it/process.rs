@@ -223,7 +223,7 @@ async fn it_refuses_to_start_if_s3_would_not_enforce_overwrite_never() {
 
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    let line = "s3up-server: error: client webapp-prod: `overwrite: never` cannot be enforced";
+    let line = "s3up-server: error: `overwrite: never` (clients: webapp-prod): expected an S3";
     assert!(text.lines().last().unwrap().starts_with(line), "{text}");
     s3.stop().await;
 }
@@ -299,8 +299,8 @@ async fn it_refuses_to_start_without_versioning_if_that_is_required() {
 
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
-    let line = "s3up-server: error: bucket backups: versioning is off, \
-                but `s3.require_versioning` is true; enable versioning on the bucket";
+    let line = "s3up-server: error: bucket backups: expected versioning enabled \
+                (`s3.require_versioning`), found off; enable it on the bucket";
     assert_eq!(text.lines().last(), Some(line));
     s3.stop().await;
 }

@@ -9,7 +9,7 @@ use s3up_store::Listed;
 
 use super::{
     ABSENT_NAMED_MAX, Absent, Backup, Catalogue, ManifestKey, OBJECTS_MAX, Object, Pointing,
-    TooManyObjects,
+    TooManyObjects, Unrestorable,
 };
 use crate::chain::{ChainEntry, fits};
 use crate::layout::Layout;
@@ -83,16 +83,16 @@ impl ObjectIndex {
 
 impl CatalogueBuilder {
     /// Adds a manifest, or the reason why it cannot be read.
-    pub fn add(&mut self, listed: ManifestKey, manifest: Result<Manifest, String>) {
+    pub fn add(&mut self, listed: ManifestKey, manifest: Result<Manifest, Unrestorable>) {
         let mut backup = Backup {
-            manifest: Err(String::new()),
+            manifest: Err(Unrestorable::Broken(String::new())),
             listed,
             total_bytes: 0,
             chunk_count: 0,
             classes: BTreeSet::new(),
             absent: Absent::default(),
             parent: None,
-            full: Err(String::new()),
+            full: Err(Unrestorable::Broken(String::new())),
         };
         backup.manifest = manifest.map(|mut manifest| {
             backup.total_bytes = manifest.total_bytes;
@@ -116,7 +116,7 @@ impl CatalogueBuilder {
             return None;
         };
         if let Some(size) = size.filter(|size| *size != object.size) {
-            absent.note(|| format!("{key} is {} bytes long, expected {size}", object.size));
+            absent.note(|| format!("{key}: expected {size} bytes, found {}", object.size));
         }
         let by = self.backups.len();
         if object.named_by.last() != Some(&by) {
@@ -129,7 +129,7 @@ impl CatalogueBuilder {
     /// it cannot be read.
     pub fn finish(
         self,
-        pointer: Option<Result<Key, String>>,
+        pointer: Option<Result<Key, Unrestorable>>,
         pointer_etag: Option<String>,
     ) -> Catalogue {
         let CatalogueBuilder { subvolume, objects, mut backups } = self;
@@ -148,7 +148,10 @@ impl CatalogueBuilder {
             Some(Err(reason)) => Pointing::Broken(reason),
             Some(Ok(key)) => match keys.get(&key) {
                 Some(n) => Pointing::At(*n),
-                None => Pointing::Broken(format!("manifest {key} is missing in the bucket")),
+                None => {
+                    let reason = format!("manifest {key} is missing in the bucket");
+                    Pointing::Broken(Unrestorable::Broken(reason))
+                }
             },
         };
         Catalogue { subvolume, pointer, pointer_etag, backups, objects }
@@ -165,8 +168,8 @@ impl Absent {
 }
 
 /// Returns the full of each backup, or why its chain does not lead to one.
-fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, String>> {
-    let mut known: Vec<Option<Result<usize, String>>> = vec![None; backups.len()];
+fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, Unrestorable>> {
+    let mut known: Vec<Option<Result<usize, Unrestorable>>> = vec![None; backups.len()];
     for n in 0..backups.len() {
         let (mut path, mut at) = (Vec::new(), n);
         let full = loop {
@@ -188,23 +191,27 @@ fn fulls(subvolume: &SubvolumeName, backups: &[Backup]) -> Vec<Result<usize, Str
 }
 
 /// Returns the parent of a backup. It is always older, so following it ends.
-fn step(subvolume: &SubvolumeName, backups: &[Backup], at: usize) -> Result<Option<usize>, String> {
+fn step(
+    subvolume: &SubvolumeName,
+    backups: &[Backup],
+    at: usize,
+) -> Result<Option<usize>, Unrestorable> {
     let entry = backups[at].manifest.as_ref().map_err(Clone::clone)?;
     let (key, manifest) = (&entry.key, &entry.manifest);
     if manifest.subvolume != subvolume.as_str() {
-        return Err(format!(
-            "manifest {key} belongs to the subvolume {:?}, expected {:?}",
-            manifest.subvolume,
-            subvolume.as_str()
-        ));
+        return Err(Unrestorable::Broken(format!(
+            "manifest {key}: expected subvolume {:?}, found {:?}",
+            subvolume.as_str(),
+            manifest.subvolume
+        )));
     }
     let Some(parent_key) = &manifest.parent_manifest else { return Ok(None) };
     let Some(parent) = backups[at].parent else {
-        return Err(format!(
+        return Err(Unrestorable::Broken(format!(
             "manifest {parent_key}, the parent of {key}, is missing in the bucket"
-        ));
+        )));
     };
     let parent_entry = backups[parent].manifest.as_ref().map_err(Clone::clone)?;
-    fits(entry, parent_entry).map_err(|err| error_chain(&err))?;
+    fits(entry, parent_entry).map_err(|err| Unrestorable::Broken(error_chain(&err)))?;
     Ok(Some(parent))
 }

@@ -73,6 +73,7 @@ fn manifest(backup: &SnapshotName, parent_manifest: Option<String>) -> Manifest 
         node_bytes: None,
         largest_xattr_bytes: None,
         stream_protocol: None,
+        needs_btrfs_progs: None,
         parent_received: false,
         unplanned_full: None,
         origin: None,

@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 
 use futures::StreamExt;
-use s3up_core::error_chain;
+use s3up_core::{Key, error_chain};
 use s3up_store::StoreError;
 
 use super::builder::ObjectIndex;
-use super::{Catalogue, ManifestKey, TooManyObjects};
-use crate::documents::{Bucket, ReadChainError};
+use super::{Catalogue, ManifestKey, TooManyObjects, Unrestorable};
+use crate::documents::{Bucket, PointerRead, ReadChainError};
 use crate::layout::Layout;
-use crate::manifest::{Manifest, Pointer};
+use crate::manifest::{DocumentError, Manifest};
 use crate::names::SubvolumeName;
 
 /// Hides the latency of the calls. Most manifests are some KiB long; the longest are 16
@@ -29,7 +29,7 @@ pub enum CatalogueError {
     Store(#[from] StoreError),
     #[error(transparent)]
     TooManyObjects(#[from] TooManyObjects),
-    #[error("{folder} has more than {SUBVOLUMES_MAX} subvolumes, the limit; check `s3.prefix`")]
+    #[error("{folder} has more than {SUBVOLUMES_MAX} subvolumes, the limit; check the prefix")]
     TooManySubvolumes { folder: String },
 }
 
@@ -60,7 +60,7 @@ impl Catalogue {
         layout: &Layout,
         subvolume: &SubvolumeName,
     ) -> Result<Catalogue, CatalogueError> {
-        let pointer = bucket.pointer(&layout.pointer(subvolume)).await?;
+        let pointer = read_pointer(bucket, &layout.pointer(subvolume)).await?;
         let folder = layout.folder(subvolume);
         let mut index = ObjectIndex::new(folder.clone());
         let mut listing = bucket.store.list(&folder, bucket.retry_for);
@@ -81,26 +81,49 @@ impl Catalogue {
             let (found, manifest) = outcome?;
             draft.add(found, manifest);
         }
-        let etag = pointer.as_ref().map(|pointer| pointer.etag.clone());
-        let named = pointer.map(|pointer| {
-            let key = pointer.pointer.as_ref().map(Pointer::key);
-            key.map_err(|err| error_chain(err))?.map_err(|err| error_chain(&err))
-        });
-        Ok(draft.finish(named, etag))
+        let etag = pointer.as_ref().ok().and_then(Option::as_ref).map(|read| read.etag.clone());
+        Ok(draft.finish(manifest_named_by(pointer), etag))
+    }
+}
+
+/// Reads the pointer, or returns why it cannot be read now.
+async fn read_pointer(
+    bucket: &Bucket,
+    key: &Key,
+) -> Result<Result<Option<PointerRead>, Unrestorable>, StoreError> {
+    match bucket.pointer(key).await {
+        Ok(read) => Ok(Ok(read)),
+        Err(err) => Unrestorable::of_read(key, err).map(Err),
+    }
+}
+
+/// Returns the manifest that a pointer names; `None` if there is no pointer.
+fn manifest_named_by(
+    pointer: Result<Option<PointerRead>, Unrestorable>,
+) -> Option<Result<Key, Unrestorable>> {
+    let broken = |err: &DocumentError| Unrestorable::Broken(error_chain(err));
+    match pointer {
+        Ok(None) => None,
+        Ok(Some(PointerRead { pointer: Ok(pointer), .. })) => {
+            Some(pointer.key().map_err(|err| broken(&err)))
+        }
+        Ok(Some(PointerRead { pointer: Err(err), .. })) => Some(Err(broken(&err))),
+        Err(reason) => Some(Err(reason)),
     }
 }
 
 async fn read_manifest(
     bucket: &Bucket,
     found: ManifestKey,
-) -> Result<(ManifestKey, Result<Manifest, String>), StoreError> {
+) -> Result<(ManifestKey, Result<Manifest, Unrestorable>), StoreError> {
     match bucket.entry(found.key.clone()).await {
         Ok(entry) => Ok((found, Ok(entry.manifest))),
-        Err(ReadChainError::Chain(err)) => Ok((found, Err(error_chain(&err)))),
-        // A manifest that is too long is not from us; its error says so.
-        Err(ReadChainError::Store(err)) if err.kind == s3up_store::Kind::TooLong => {
-            Ok((found, Err(error_chain(&err))))
+        Err(ReadChainError::Chain(err)) => {
+            Ok((found, Err(Unrestorable::Broken(error_chain(&err)))))
         }
-        Err(ReadChainError::Store(err)) => Err(err),
+        Err(ReadChainError::Store(err)) => {
+            let reason = Unrestorable::of_read(&found.key, err)?;
+            Ok((found, Err(reason)))
+        }
     }
 }

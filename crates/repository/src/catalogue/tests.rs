@@ -59,9 +59,9 @@ fn a_broken_backup_is_named_and_breaks_no_other() {
         ("no parent",          |s| s.remove_backup(1),                      "manifest-20260102T000000Z.json, the parent of", &[0, 10]),
         ("damaged",            |s| s.damage(1),                             "it is not JSON",                           &[0, 10]),
         ("no chunk",           |s| s.remove(&chunk_key(1, 0)),              "chunk-20260102T000000Z-0.bin is missing",  &[0, 10]),
-        ("short chunk",        |s| s.put(&chunk_key(1, 1), 1, 1, None),     "is 1 bytes long, expected 7",              &[0, 10]),
+        ("short chunk",        |s| s.put(&chunk_key(1, 1), 1, 1, None),     "expected 7 bytes, found 1",              &[0, 10]),
         ("no part index",      |s| s.remove(&parts_key(1)),                 "-parts.json is missing",                   &[0, 10]),
-        ("wrong subvolume",    |s| s.edit(1, |m| m.subvolume = "x".into()), "belongs to the subvolume \"x\"",                &[0, 10]),
+        ("wrong subvolume",    |s| s.edit(1, |m| m.subvolume = "x".into()), "expected subvolume \"data\", found \"x\"",                &[0, 10]),
     ];
     for (situation, damage, says, sound) in cases {
         let mut listed = TestListing::default();
@@ -81,6 +81,7 @@ fn a_broken_backup_is_named_and_breaks_no_other() {
                 Publication::Current
                 | Publication::Earlier
                 | Publication::Unpublished
+                | Publication::Archived(_)
                 | Publication::Unknown => assert!(sound.contains(&day), "{situation}: {day}"),
             }
         }
@@ -100,9 +101,31 @@ fn a_dangling_pointer_is_broken() {
     listed.points_to(0);
     assert_eq!(listed.catalogue().publications(), [Publication::Current, Publication::Unpublished]);
     listed.points_to(7);
-    let reason = listed.catalogue().current().unwrap_err();
+    let reason = listed.catalogue().current().unwrap_err().to_string();
     assert!(reason.contains("manifest-20260108T000000Z.json is missing"), "{reason}");
     assert_eq!(listed.catalogue().publications(), [Publication::Unknown, Publication::Unknown]);
+}
+
+#[test]
+fn what_an_archived_document_says_is_unknown_and_not_broken() {
+    let mut listed = TestListing::default();
+    listed.full(0).incremental(1, 0).incremental(2, 1).full(10).points_to(10);
+    listed.archive(1);
+
+    let catalogue = listed.catalogue();
+
+    let archived = Publication::Archived(manifest_key(1, Kind::Incremental));
+    let want = [Publication::Earlier, archived.clone(), archived, Publication::Current];
+    assert_eq!(catalogue.publications(), want);
+    assert_eq!(
+        catalogue.archived_documents(&layout()),
+        [manifest_key(1, Kind::Incremental).as_str()]
+    );
+    let reason = catalogue.problem(2).unwrap().to_string();
+    assert!(reason.contains("is archived and was not read; thaw it with"), "{reason}");
+    listed.archive_pointer();
+    assert!(listed.catalogue().current().unwrap_err().is_archived());
+    assert_eq!(listed.catalogue().publications()[3], Publication::Unknown);
 }
 
 #[test]
@@ -120,8 +143,8 @@ fn the_number_of_objects_has_a_limit() {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TestListing {
     listed: BTreeMap<String, Listed>,
-    manifests: BTreeMap<Key, Result<Manifest, String>>,
-    pointer: Option<Key>,
+    manifests: BTreeMap<Key, Result<Manifest, Unrestorable>>,
+    pointer: Option<Result<Key, Unrestorable>>,
 }
 
 pub(crate) fn layout() -> Layout {
@@ -228,7 +251,18 @@ impl TestListing {
 
     pub(crate) fn damage(&mut self, day: u32) {
         let reason = format!("manifest {}: it is not JSON", self.key_of(day));
-        self.manifests.insert(self.key_of(day), Err(reason));
+        self.manifests.insert(self.key_of(day), Err(Unrestorable::Broken(reason)));
+    }
+
+    /// Archives the manifest of a day.
+    pub(crate) fn archive(&mut self, day: u32) {
+        let key = self.key_of(day);
+        self.put(key.as_str(), 9, day, Some("GLACIER"));
+        self.manifests.insert(key.clone(), Err(Unrestorable::Archived(key)));
+    }
+
+    pub(crate) fn archive_pointer(&mut self) {
+        self.pointer = Some(Err(Unrestorable::Archived(layout().pointer(&data()))));
     }
 
     pub(crate) fn edit(&mut self, day: u32, edit: impl FnOnce(&mut Manifest)) {
@@ -238,7 +272,7 @@ impl TestListing {
     }
 
     pub(crate) fn points_to(&mut self, day: u32) {
-        self.pointer = Some(self.key_of(day));
+        self.pointer = Some(Ok(self.key_of(day)));
     }
 
     pub(crate) fn manifest(&self, key: &Key) -> Option<&Manifest> {
@@ -264,9 +298,8 @@ impl TestListing {
         for listed in self.listed.values() {
             index.add(listed.clone()).unwrap();
         }
-        if let Some(pointer) = &self.pointer {
+        if self.pointer.is_some() {
             index.add(listed_object(layout().pointer(&data()).as_str(), 5, 0, None)).unwrap();
-            assert!(!pointer.as_str().is_empty());
         }
         let found = index.manifests(&layout(), &data());
         let mut draft = index.into_draft(data());
@@ -274,6 +307,6 @@ impl TestListing {
             let manifest = self.manifests[&found.key].clone();
             draft.add(found, manifest);
         }
-        draft.finish(self.pointer.clone().map(Ok), Some("\"etag\"".to_owned()))
+        draft.finish(self.pointer.clone(), Some("\"etag\"".to_owned()))
     }
 }

@@ -27,7 +27,7 @@ fn an_entry_that_does_not_fit_is_named() {
         ("it fits",        entry(1, Some(0)), None),
         ("not known",      no_uuid, None),
         ("other",          with(entry(1, Some(0)), &|m| m.subvolume = "home".to_owned()),
-            Some("manifest m1 belongs to the subvolume \"home\", expected \"data\"")),
+            Some("manifest m1: expected subvolume \"data\", found \"home\"")),
         ("of another",     with(entry(1, Some(0)), &|m| m.snapshot.uuid = Some("x".to_owned())),
             Some("manifest m2: expected a parent with the snapshot uuid-1, found x in m1")),
         ("changed",        with(entry(1, Some(0)), &|m| m.snapshot.ctransid = Some(7)),

@@ -92,6 +92,7 @@ fn full_manifest() -> Manifest {
         node_bytes: Some(1),
         largest_xattr_bytes: Some(1),
         stream_protocol: Some(1),
+        needs_btrfs_progs: Some(text()),
         parent_received: true,
         unplanned_full: Some(text()),
         origin: Some(origin()),
@@ -110,6 +111,7 @@ fn the_page_names_every_field_and_no_other() {
         kind: Kind::Full,
         created_at: Stamp::parse("20260131T235959Z").unwrap(),
         origin: Some(origin()),
+        earlier_origins: vec![origin()],
     };
     for (section, fields) in [
         ("Manifest", fields_of(&full_manifest())),

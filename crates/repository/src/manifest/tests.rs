@@ -40,14 +40,14 @@ fn a_wrong_field_is_named() {
     let cases = [
         ("\"version\": 1", "\"version\": 2", "expected version 1, found 2; use a newer version of btrfs-to-s3"),
         ("\"version\": 1,", "", "`version`: is missing"),
-        ("\"total_bytes\": 3", "\"total_bytes\": 4", "`total_bytes`: is 4, but the chunks add up to 3"),
+        ("\"total_bytes\": 3", "\"total_bytes\": 4", "`total_bytes`: expected 3, the sum of the chunks, found 4"),
         ("\"parent_manifest\": null", "\"parent_manifest\": \"a\"", "`parent_manifest`: a full must not have a parent"),
         ("\"kind\": \"full\"", "\"kind\": \"incremental\"", "`parent_manifest`: an incremental must have a parent"),
         ("b/subvol/data/full/chunk", "/../chunk", "`chunks[0].key`: "),
         ("\"kind\": \"full\"", "\"kind\": \"half\"", "not valid JSON for this document"),
         ("20260131T235959Z\",\n", "yesterday\",\n", "not valid JSON for this document"),
-        ("\"size\": 3", "\"size\": 3, \"part_size\": 0", "`chunks[0].part_size`: is 0, expected 1 to 5368709120"),
-        ("\"size\": 3", "\"size\": 3, \"part_size\": 5368709121", "`chunks[0].part_size`: is 5368709121"),
+        ("\"size\": 3", "\"size\": 3, \"part_size\": 0", "`chunks[0].part_size`: expected 1 to 5368709120, found 0"),
+        ("\"size\": 3", "\"size\": 3, \"part_size\": 5368709121", "`chunks[0].part_size`: expected 1 to 5368709120, found 5368709121"),
         ("\"size\": 3", "\"size\": -3", "not valid JSON for this document"),
         ("ba7816bf", "", "not valid JSON for this document"),
     ];
@@ -76,7 +76,7 @@ fn a_part_index_belongs_to_its_manifest() {
         (parts(&key, 2),                               Ok(())),
         (parts(&key, 1),                               Err("`chunks[0].sha256`: expected 2 parts, found 1")),
         (parts("other", 2),                            Err("`chunks[0].key`: expected \"b/subvol/data/full/chunk")),
-        (Parts { version: VERSION, chunks: vec![] },   Err("`chunks`: 0, but the manifest has 1")),
+        (Parts { version: VERSION, chunks: vec![] },   Err("`chunks`: expected 1, found 0")),
         (Parts { version: 7, ..parts(&key, 2) },       Err("expected version 1, found 7")),
     ];
     for (parts, want) in cases {
@@ -96,6 +96,7 @@ fn a_pointer_survives_a_round_trip() {
         kind: Kind::Full,
         created_at: Stamp::parse("20260131T235959Z").unwrap(),
         origin: None,
+        earlier_origins: Vec::new(),
     };
     assert_eq!(Pointer::parse(&to_json(&pointer)).unwrap(), pointer);
     let wrong = Pointer { manifest_key: "../x".to_owned(), ..pointer };

@@ -22,7 +22,7 @@ const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
 pub struct Journal(StateFile<Vec<String>>);
 
 #[derive(Debug, thiserror::Error)]
-#[error("write the list of objects to delete to {path:?}; check `global.state_path`")]
+#[error("write the list of objects to delete to {path:?}; check that file and its disk")]
 pub struct JournalError {
     path: PathBuf,
     source: io::Error,

@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Unrestorable};
 use crate::layout::Layout;
 
 /// Orphans that may be deleted, and their length.
@@ -20,6 +20,11 @@ pub struct Orphans {
     pub young: usize,
 }
 
+/// The reason why nothing may be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a manifest was not read, so the objects that it names are unknown: {0}")]
+pub struct ManifestUnread(Unrestorable);
+
 /// Decides.
 ///
 /// # Errors
@@ -30,11 +35,9 @@ pub fn orphans(
     layout: &Layout,
     older_than_days: u32,
     now: Timestamp,
-) -> Result<Orphans, String> {
+) -> Result<Orphans, ManifestUnread> {
     if let Some(reason) = catalogue.backups.iter().find_map(|it| it.manifest.as_ref().err()) {
-        return Err(format!(
-            "a manifest cannot be read, so the objects that it names are unknown: {reason}"
-        ));
+        return Err(ManifestUnread(reason.clone()));
     }
     let age = SignedDuration::from_hours(24 * i64::from(older_than_days));
     let limit = now.checked_sub(age).unwrap_or(Timestamp::MIN);
@@ -82,6 +85,8 @@ mod tests {
         assert_eq!((found.bytes, found.young), (11, 1));
         assert_eq!(of(&listed, 8).unwrap().keys, [], "an object of exactly that age is not older");
         listed.damage(1);
-        assert!(of(&listed, 7).unwrap_err().contains("cannot be read"));
+        assert!(of(&listed, 7).unwrap_err().to_string().contains("was not read"));
+        listed.archive(1);
+        assert!(of(&listed, 7).unwrap_err().to_string().contains("is archived"));
     }
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Decision, Retention, plan};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Unrestorable};
 
 /// A backup that retention keeps and that cannot be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +30,18 @@ pub fn broken(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> Ve
     };
     let backups = (0..catalogue.backups.len()).filter(|n| is_published(*n));
     backups
-        .filter_map(|n| Some(BrokenBackup { n, reason: catalogue.problem(n)? }))
+        .filter_map(|n| match catalogue.problem(n)? {
+            Unrestorable::Broken(reason) => Some(BrokenBackup { n, reason }),
+            // Nothing is known about it.
+            Unrestorable::Archived(_) => None,
+        })
         .filter(|broken| is_kept(broken.n))
         .collect()
 }
 
 /// Returns the fulls of the generations that a prune would delete.
 fn deleted(catalogue: &Catalogue, retention: Retention, now: Timestamp) -> Vec<usize> {
-    let verdicts = plan(catalogue, retention, &Ok(()), &[], now).verdicts;
+    let verdicts = plan(catalogue, retention, None, &[], now).verdicts;
     let generations = catalogue.generations().into_iter().zip(verdicts);
     let deleted = generations.filter(|(_, verdict)| verdict.decision == Decision::Delete);
     deleted.map(|(generation, _)| generation.full).collect()
@@ -71,7 +75,7 @@ mod tests {
         type Damage = fn(&mut TestListing);
         type Case = (&'static str, Damage, usize, u32, u32, &'static [u32]);
         #[rustfmt::skip]
-        let cases: [Case; 9] = [
+        let cases: [Case; 10] = [
             // situation                  damage                                                      generations, keep_days, day, broken
             ("all is well",               |_| {},                                                     3,   0, 21, &[]),
             ("the published one",         |s| s.remove(&chunk_key(11, 0)),                            1,   0, 21, &[11]),
@@ -81,6 +85,7 @@ mod tests {
             ("its generation would go",   |s| s.remove(manifest_key(0, Kind::Full).as_str()),         1,   0, 21, &[]),
             ("but not from the window",   |s| s.remove(manifest_key(0, Kind::Full).as_str()),         1,  30, 21, &[1, 2]),
             ("and later it would",        |s| s.remove(manifest_key(0, Kind::Full).as_str()),         1,  30, 60, &[]),
+            ("one is archived",           |s| s.archive(1),                                          3,  30, 21, &[]),
             ("a run is at work",          |s| { s.incremental(12, 11); s.remove(&chunk_key(12, 0)) }, 3,  30, 21, &[]),
         ];
         for (situation, damage, generations, keep_days, day, want) in cases {

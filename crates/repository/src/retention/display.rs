@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Blocked, Decision};
+use super::decision::{Blocked, Decision};
+use crate::catalogue::Unrestorable;
 use crate::stamp::seconds;
 
 impl fmt::Display for Decision {
@@ -35,15 +36,23 @@ impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Blocked::NothingPublished => f.write_str("no backup has been published"),
-            Blocked::Broken(reason) => write!(f, "the published backup is broken: {reason}"),
-            Blocked::Unreadable(reason) => write!(
+            Blocked::Published(reason @ Unrestorable::Broken(_)) => {
+                write!(f, "the published backup is broken: {reason}")
+            }
+            Blocked::Published(reason @ Unrestorable::Archived(_)) => {
+                write!(f, "the published backup is unknown: {reason}")
+            }
+            Blocked::Unread(reason @ Unrestorable::Broken(_)) => write!(
                 f,
                 "a manifest cannot be read, so the objects that it needs are unknown; restore an \
                  older version of it, if the bucket keeps versions, and do not move it away, or \
                  its chunks count as orphans: {reason}"
             ),
-            Blocked::AuditFailed(reason) => {
-                write!(f, "the published chain is incomplete: {reason}")
+            Blocked::Unread(reason @ Unrestorable::Archived(_)) => {
+                write!(f, "the objects that a manifest needs are unknown: {reason}")
+            }
+            Blocked::AuditFailed(finding) => {
+                write!(f, "the published chain is incomplete: {finding}")
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use s3up_core::Key;
 
-use super::Step;
+use super::decision::Step;
 use crate::catalogue::{Catalogue, Generation};
 
 pub(super) fn steps(catalogue: &Catalogue, to_delete: &[&Generation]) -> Vec<Step> {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::audit::{Finding, Problem};
 use crate::catalogue::tests::{TestListing, manifest_key, now};
 use crate::names::Kind;
 use crate::origin::Origin;
@@ -10,11 +11,12 @@ const ONE: Retention =
 const DEEP: Option<&str> = Some("DEEP_ARCHIVE");
 
 fn plan_at(listed: &TestListing, retention: Retention, day: u32) -> PrunePlan {
-    plan(&listed.catalogue(), retention, &Ok(()), &[], now(day))
+    plan(&listed.catalogue(), retention, None, &[], now(day))
 }
 
-/// `G`oes, `C`urrent, `R`etained, `I`ncremental awaited, `A`ge, `N`ewer, Neede`d`, `H`eld, `W`indow, `O`ther.
-fn fates_of(plan: &PrunePlan) -> String {
+/// Returns one letter for each generation: `G`one, `C`urrent, `R`etained, `I`ncremental awaited,
+/// `A`ge, `N`ewer, neede`d`, `H`alted, `W`indow, `O`ther.
+fn decisions_of(plan: &PrunePlan) -> String {
     let letter = |verdict: &Verdict| match &verdict.decision {
         Decision::Delete => 'G',
         Decision::Current => 'C',
@@ -67,13 +69,16 @@ fn only_replaced_generations_are_deleted() {
         ("nothing is published",          with(TestListing::default(), &|s| { s.full(0).full(10); }), 1, "HH"),
         ("the pointer dangles",           with(three(), &|s| s.points_to(25)),                1, "HHH"),
         ("a manifest is damaged",         with(three(), &|s| s.damage(1)),                    1, "HHH"),
+        ("a manifest is archived",        with(three(), &|s| s.archive(1)),                   1, "HHH"),
+        ("the published one is archived", with(three(), &|s| s.archive(21)),                  1, "HHH"),
+        ("the pointer is archived",       with(three(), &|s| s.archive_pointer()),            1, "HHH"),
         ("the published one lacks a chunk", with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(21, 0))), 1, "HHH"),
         ("an old one lacks a chunk",      with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 1, "GGC"),
         ("and does not count",            with(three(), &|s| s.remove(&crate::catalogue::tests::chunk_key(11, 0))), 2, "RRC"),
     ];
     for (situation, listed, generations, want) in cases {
         let plan = plan_at(&listed, Retention { generations, ..ONE }, 400);
-        assert_eq!(fates_of(&plan), want, "{situation}");
+        assert_eq!(decisions_of(&plan), want, "{situation}");
         assert_eq!(plan.steps.is_empty(), !want.contains('G'), "{situation}");
     }
 }
@@ -155,12 +160,12 @@ fn a_generation_of_another_origin_is_kept() {
         ("no origin recorded",    unrecorded,        ONE,    "GGC"),
     ];
     for (situation, listed, rules, want) in cases {
-        assert_eq!(fates_of(&plan_at(&listed, rules, 400)), want, "{situation}");
+        assert_eq!(decisions_of(&plan_at(&listed, rules, 400)), want, "{situation}");
     }
     // The window holds for what is taken over, too.
     let window = Retention { keep_days: 30, min_age: MinAge::Days(0), ..adopts };
     for (day, want) in [(22, "WWC"), (45, "GWC"), (400, "GGC")] {
-        assert_eq!(fates_of(&plan_at(&taken_over, window, day)), want, "{day}");
+        assert_eq!(decisions_of(&plan_at(&taken_over, window, day)), want, "{day}");
     }
 }
 
@@ -187,7 +192,7 @@ fn the_restore_window_is_kept() {
     listed.points_to(21);
     for (keep_days, day, want) in cases {
         let plan = plan_at(&listed, Retention { keep_days, ..ONE }, day);
-        assert_eq!(fates_of(&plan), want, "{keep_days} days, on day {day}");
+        assert_eq!(decisions_of(&plan), want, "{keep_days} days, on day {day}");
         let oldest = want.find(|letter| letter != 'G').unwrap() as u32 * 10;
         assert_eq!(plan.window.oldest_at, Some(now(0)));
         assert_eq!(plan.window_after.oldest_at, Some(now(oldest)), "{keep_days} {day}");
@@ -197,7 +202,7 @@ fn the_restore_window_is_kept() {
     assert_eq!(plan.verdicts[1].decision, Decision::WaitsForWindow { until: now(50) });
     listed.remove(&crate::catalogue::tests::chunk_key(11, 0));
     let plan = plan_at(&listed, Retention { keep_days: 30, ..ONE }, 45);
-    assert_eq!(fates_of(&plan), "GWC", "the full of day 10 can still be restored");
+    assert_eq!(decisions_of(&plan), "GWC", "the full of day 10 can still be restored");
 }
 
 #[test]
@@ -222,13 +227,13 @@ fn the_newest_backup_is_deleted_first_and_its_manifest_before_its_objects() {
 fn an_incomplete_published_chain_stops_every_deletion() {
     let mut listed = TestListing::default();
     listed.full(0).full(10).incremental(11, 10).points_to(11);
-    let audited = Err("a chunk has another checksum".to_owned());
+    let problem = Finding { key: "c".to_owned(), problem: Problem::Missing };
 
-    let plan = plan(&listed.catalogue(), ONE, &audited, &[], now(12));
+    let plan = plan(&listed.catalogue(), ONE, Some(&problem), &[], now(12));
 
     assert!(plan.is_empty());
     let blocked = plan.blocked.unwrap().to_string();
-    assert_eq!(blocked, "the published chain is incomplete: a chunk has another checksum");
+    assert_eq!(blocked, "the published chain is incomplete: c: is missing");
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn a_prune_deletes_what_an_interrupted_one_left_and_nothing_that_is_named() {
     let named = Key::parse(&crate::catalogue::tests::chunk_key(11, 0)).unwrap();
     let journal = [begun.clone(), vec![named]].concat();
 
-    let after = plan(&listed.catalogue(), ONE, &Ok(()), &journal, now(12));
+    let after = plan(&listed.catalogue(), ONE, None, &journal, now(12));
 
     assert_eq!(after.leftovers, begun);
     assert!(after.steps.is_empty());
@@ -260,7 +265,7 @@ fn a_shared_object_is_deleted_with_the_last_backup_that_names_it() {
     listed.edit(11, |manifest| manifest.chunks[0].key = shared.clone());
 
     let plan = plan_at(&listed, ONE, 12);
-    assert_eq!(fates_of(&plan), "dC");
+    assert_eq!(decisions_of(&plan), "dC");
     assert!(plan.is_empty());
 }
 
@@ -360,7 +365,7 @@ proptest! {
                 listed.remove(key.as_str());
                 prop_assert!(lacks(&listed).is_subset(&lacked), "{key} was needed");
                 // If the prune is killed here, the next one deletes exactly the rest.
-                let again = plan(&listed.catalogue(), retention, &Ok(()), &begun, now(day));
+                let again = plan(&listed.catalogue(), retention, None, &begun, now(day));
                 let rest = again.objects().chain(again.steps.iter().map(|step| &step.manifest));
                 let left = begun.iter().chain(planned.steps.iter().map(|step| &step.manifest));
                 let left: BTreeSet<_> = left.filter(|key| listed.has(key.as_str())).collect();

@@ -5,17 +5,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, Retention};
+use super::decision::{Decision, Retention, Window};
 use crate::catalogue::{Catalogue, Generation};
-
-/// The backups that can be restored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
-    /// Number of backups that can be restored.
-    pub backups: usize,
-    /// Creation time of the oldest of them.
-    pub oldest_at: Option<Timestamp>,
-}
 
 /// Returns what can be restored without the backups of these generations.
 pub fn window(catalogue: &Catalogue, without: &[&Generation]) -> Window {

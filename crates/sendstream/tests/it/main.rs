@@ -11,7 +11,7 @@ mod uuid_rewrite;
 
 use std::ops::Range;
 
-use btrfs_sendstream::{Attribute, Kind, Verdict, Verifier};
+use btrfs_sendstream::{Attribute, Kind, StreamVerdict, Verifier};
 
 /// A copy of a [`Command`](btrfs_sendstream::Command) that borrows nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ struct ReadCommand {
 }
 
 /// Feeds the pieces in order, up to the first error.
-fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<ReadCommand>, Verdict) {
+fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<ReadCommand>, StreamVerdict) {
     let mut verifier = Verifier::new();
     let mut commands = Vec::new();
     for piece in pieces {
@@ -44,6 +44,6 @@ fn verify<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<ReadCommand>, 
     (commands, verifier.finish())
 }
 
-fn verdict(stream: &[u8]) -> Verdict {
+fn verdict(stream: &[u8]) -> StreamVerdict {
     verify([stream]).1
 }

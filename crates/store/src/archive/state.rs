@@ -29,11 +29,11 @@ pub enum ArchiveState {
 /// Speed at which S3 thaws an object; a faster one is more expensive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// Minutes. S3 does not offer it for `DEEP_ARCHIVE`.
+    /// Takes minutes. S3 does not offer it for `DEEP_ARCHIVE`.
     Expedited,
-    /// Hours.
+    /// Takes hours.
     Standard,
-    /// Half a day to two days.
+    /// Takes half a day to two days.
     Bulk,
 }
 

@@ -43,7 +43,7 @@ pub struct Thaw {
 
 /// The result of a thaw for one object.
 #[derive(Debug)]
-pub struct Thawed {
+pub struct ThawedObject {
     pub key: Key,
     pub outcome: Result<ArchiveState, StoreError>,
     /// True if S3 accepted a faster tier for a thaw in progress.
@@ -52,7 +52,7 @@ pub struct Thawed {
 
 /// The answer of S3 to a request for a thaw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Requested {
+enum RequestResult {
     Accepted,
     /// A thaw is in progress, and the tier that was asked for is not faster.
     InProgress,
@@ -60,11 +60,11 @@ enum Requested {
     NotArchived,
 }
 
-impl Requested {
+impl RequestResult {
     fn state(self) -> ArchiveState {
         match self {
-            Requested::Accepted | Requested::InProgress => ArchiveState::InProgress,
-            Requested::NotArchived => ArchiveState::NotArchived,
+            RequestResult::Accepted | RequestResult::InProgress => ArchiveState::InProgress,
+            RequestResult::NotArchived => ArchiveState::NotArchived,
         }
     }
 }
@@ -85,13 +85,13 @@ impl Store {
     ///
     /// Nothing was requested, because an object is missing, its class does not
     /// offer the tier, or its state is unknown. If S3 refuses a single object, the
-    /// error is in its [`Thawed`].
+    /// error is in its [`ThawedObject`].
     pub async fn thaw(
         &self,
         keys: &[Key],
         thaw: &Thaw,
         now: SystemTime,
-    ) -> Result<Vec<Thawed>, StoreError> {
+    ) -> Result<Vec<ThawedObject>, StoreError> {
         let infos = self.archive_info(keys, thaw.in_flight, thaw.retry_for).await?;
         for (key, info) in &infos {
             if let Some(why) = unsupported_tier(info.class.as_deref(), thaw.tier) {
@@ -104,12 +104,12 @@ impl Store {
             let info = &infos[&key];
             if thaw.speeds_up && info.state(now) == ArchiveState::InProgress {
                 let asked = self.request_thaw(&key, info, thaw).await;
-                let is_sped_up = matches!(asked, Ok(Requested::Accepted));
-                let outcome = asked.map(Requested::state);
-                return Thawed { key, outcome, is_sped_up };
+                let is_sped_up = matches!(asked, Ok(RequestResult::Accepted));
+                let outcome = asked.map(RequestResult::state);
+                return ThawedObject { key, outcome, is_sped_up };
             }
             let outcome = self.thaw_one(&key, info, thaw, now).await;
-            Thawed { key, outcome, is_sped_up: false }
+            ThawedObject { key, outcome, is_sped_up: false }
         });
         Ok(futures::stream::iter(each).buffered(thaw.in_flight.max(1)).collect().await)
     }
@@ -154,22 +154,22 @@ impl Store {
         key: &Key,
         info: &ArchiveInfo,
         thaw: &Thaw,
-    ) -> Result<Requested, StoreError> {
+    ) -> Result<RequestResult, StoreError> {
         let request = restore_request(info.class.as_deref(), thaw);
         self.retry(thaw.retry_for, || {
             let restore = self.client.restore_object().bucket(self.bucket()).key(key.as_str());
             let restore = restore.restore_request(request.clone());
             self.call("thaw", key, async move {
                 match restore.send().await {
-                    Ok(_) => Ok(Requested::Accepted),
+                    Ok(_) => Ok(RequestResult::Accepted),
                     // Another process requested it, or an earlier attempt whose
                     // answer was lost.
                     Err(err) if err.code() == Some("RestoreAlreadyInProgress") => {
-                        Ok(Requested::InProgress)
+                        Ok(RequestResult::InProgress)
                     }
                     // It was read meanwhile, which moved it out of its archive tier.
                     Err(err) if err.code() == Some("ObjectAlreadyInActiveTierError") => {
-                        Ok(Requested::NotArchived)
+                        Ok(RequestResult::NotArchived)
                     }
                     Err(err) => Err(err),
                 }

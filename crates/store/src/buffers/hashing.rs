@@ -42,7 +42,7 @@ pub(crate) fn crc64_combine(first: Crc64Nvme, second: Crc64Nvme, second_len: u64
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Digests {
     OfWhole,
-    /// Both in one pass.
+    /// Computes both in one pass.
     OfWholeAndParts,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Sha256Chain(Owner);
 enum Owner {
     Chain(Hasher),
     Task(JoinHandle<Hasher>),
-    /// Only within one call, while the hasher moves from one task to the next.
+    /// The hasher moves from one task to the next, within one call.
     Changing,
 }
 

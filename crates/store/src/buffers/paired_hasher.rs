@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::buffers::buffer::Buffer;
 
 /// True once a reader waits for the buffer. A dropped sender counts as true.
-pub(crate) type Demand = watch::Receiver<bool>;
+pub(crate) type DigestDemand = watch::Receiver<bool>;
 
 #[derive(Clone)]
 pub(crate) struct PairedHasher {
@@ -35,7 +35,7 @@ struct Queue {
 struct Waiting {
     number: u64,
     buffer: Buffer,
-    demand: Demand,
+    demand: DigestDemand,
     reply: oneshot::Sender<(Buffer, Sha256Digest)>,
 }
 
@@ -57,7 +57,7 @@ impl PairedHasher {
     pub(crate) async fn sha256(
         &self,
         buffer: Buffer,
-        mut demand: Demand,
+        mut demand: DigestDemand,
     ) -> (Buffer, Sha256Digest) {
         let (reply, mut hashed) = oneshot::channel();
         let _slot = self.enqueue(buffer, demand.clone(), reply);
@@ -82,7 +82,7 @@ impl PairedHasher {
     fn enqueue(
         &self,
         buffer: Buffer,
-        demand: Demand,
+        demand: DigestDemand,
         reply: oneshot::Sender<(Buffer, Sha256Digest)>,
     ) -> QueueSlot<'_> {
         let mut queue = self.queue();

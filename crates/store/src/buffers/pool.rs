@@ -158,7 +158,10 @@ fn map_bytes(bytes: u64) -> u64 {
 fn new_map(bytes: u64) -> std::io::Result<MmapMut> {
     let map = MmapMut::map_anon(bytes as usize)?;
     if bytes >= 2 * MIB && map.advise(Advice::HugePage).is_err() {
-        tracing::debug!(event = "huge_pages_refused", "the kernel gives no huge pages");
+        tracing::debug!(
+            event = "huge_pages_refused",
+            "the kernel provides no huge pages for part buffers; using ordinary pages"
+        );
     }
     Ok(map)
 }

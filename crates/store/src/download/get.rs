@@ -7,7 +7,7 @@ use std::time::Duration;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::buffers::pool::Share;
-use crate::objects::head::ObjectFacts;
+use crate::objects::facts::ObjectFacts;
 
 /// A request for a range of an object.
 #[derive(Clone, Debug)]

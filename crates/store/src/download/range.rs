@@ -11,10 +11,10 @@ use s3up_core::{Crc64Nvme, Sha256Digest};
 
 use crate::buffers::buffer::Buffer;
 use crate::buffers::hashing;
-use crate::buffers::paired_hasher::Demand;
+use crate::buffers::paired_hasher::DigestDemand;
 use crate::download::get::Get;
 use crate::error::{Kind, StoreError};
-use crate::objects::etag::is_told;
+use crate::objects::etag::is_reported;
 use crate::transport::connect::Store;
 
 /// Fetches of a part before it counts as corrupt.
@@ -23,7 +23,7 @@ const FETCHES_MAX: u32 = 2;
 /// A range that was fetched completely.
 pub(crate) struct FetchedRange {
     pub bytes: Bytes,
-    /// Only if the checksum of the whole object is verified.
+    /// `Some` if the checksum of the whole object is verified.
     pub crc64nvme: Option<Crc64Nvme>,
 }
 
@@ -33,7 +33,7 @@ impl Store {
         get: std::sync::Arc<Get>,
         range: Range<u64>,
         mut buffer: Buffer,
-        demand: Demand,
+        demand: DigestDemand,
     ) -> Result<FetchedRange, StoreError> {
         let expected = expected_sha256(&get, &range)?;
         for fetch in 1.. {
@@ -101,7 +101,7 @@ impl Store {
             .key(get.key.as_str())
             .range(format!("bytes={start}-{}", range.end - 1))
             .set_version_id(get.facts.version_id.clone())
-            .set_if_match(is_told(&get.facts.etag).then(|| get.facts.etag.clone()));
+            .set_if_match(is_reported(&get.facts.etag).then(|| get.facts.etag.clone()));
         let idle = self.settings.timeouts.idle;
         let mut answer = self.call_within(idle, "get", &get.key, call.send()).await?;
         let expected_range = format!("bytes {start}-{}/{}", range.end - 1, get.facts.size);

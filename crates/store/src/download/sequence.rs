@@ -43,7 +43,7 @@ pub struct DownloadSequence {
     requested: Position,
     /// Position of the next bytes for the reader.
     read: Position,
-    check: WholeCheck,
+    check: ObjectCheck,
 }
 
 /// A range that is being fetched or waits for the reader.
@@ -70,7 +70,7 @@ struct Position {
 }
 
 /// The verification of a whole object.
-enum WholeCheck {
+enum ObjectCheck {
     Crc64 {
         expected: Crc64Nvme,
         found: Crc64Nvme,
@@ -79,7 +79,7 @@ enum WholeCheck {
         expected: Sha256Digest,
         chain: Sha256Chain,
     },
-    /// Only a range of the object is read, or no digest is known.
+    /// The download reads only a range of the object, or no digest is known.
     None,
 }
 
@@ -97,7 +97,7 @@ impl Store {
             fetches: VecDeque::new(),
             requested: Position::default(),
             read: Position::default(),
-            check: WholeCheck::None,
+            check: ObjectCheck::None,
         }
     }
 }
@@ -135,12 +135,12 @@ impl DownloadSequence {
             }
         };
         if range.start == get.range.start {
-            self.check = WholeCheck::of(&get);
+            self.check = ObjectCheck::of(&get);
         }
         self.check.add(&bytes, crc64nvme);
         self.read = Position { object, passed: range.end - get.range.start };
         if range.end == get.range.end {
-            std::mem::replace(&mut self.check, WholeCheck::None).finish(&get.key).await?;
+            std::mem::replace(&mut self.check, ObjectCheck::None).finish(&get.key).await?;
         }
         Ok(Some(ObjectBytes { object, bytes }))
     }
@@ -189,40 +189,40 @@ fn no_buffer(key: &Key, err: &PoolError) -> StoreError {
     StoreError::new("get", key, kind).with_cause(err)
 }
 
-impl WholeCheck {
-    fn of(get: &Get) -> WholeCheck {
+impl ObjectCheck {
+    fn of(get: &Get) -> ObjectCheck {
         match (get.whole_crc64nvme(), get.whole_sha256()) {
-            (Some(expected), _) => WholeCheck::Crc64 { expected, found: CRC64_OF_NOTHING },
+            (Some(expected), _) => ObjectCheck::Crc64 { expected, found: CRC64_OF_NOTHING },
             (None, Some(expected)) => {
-                WholeCheck::Sha256 { expected, chain: Sha256Chain::new(Digests::OfWhole) }
+                ObjectCheck::Sha256 { expected, chain: Sha256Chain::new(Digests::OfWhole) }
             }
-            (None, None) => WholeCheck::None,
+            (None, None) => ObjectCheck::None,
         }
     }
 
     fn add(&mut self, bytes: &Bytes, crc: Option<Crc64Nvme>) {
         match self {
-            WholeCheck::Crc64 { found, .. } => {
+            ObjectCheck::Crc64 { found, .. } => {
                 let crc = crc.unwrap_or(CRC64_OF_NOTHING);
                 *found = hashing::crc64_combine(*found, crc, bytes.len() as u64);
             }
-            WholeCheck::Sha256 { chain, .. } => chain.add(bytes.clone()),
-            WholeCheck::None => {}
+            ObjectCheck::Sha256 { chain, .. } => chain.add(bytes.clone()),
+            ObjectCheck::None => {}
         }
     }
 
     async fn finish(self, key: &Key) -> Result<(), StoreError> {
         let mismatch = match self {
-            WholeCheck::Crc64 { expected, found } if expected != found => {
+            ObjectCheck::Crc64 { expected, found } if expected != found => {
                 format!("CRC64NVME mismatch: expected {expected}, found {found}")
             }
-            WholeCheck::Sha256 { expected, chain } => match chain.finish().await.0 {
+            ObjectCheck::Sha256 { expected, chain } => match chain.finish().await.0 {
                 found if found != expected => {
                     format!("SHA-256 mismatch: expected {expected}, found {found}")
                 }
                 _ => return Ok(()),
             },
-            WholeCheck::Crc64 { .. } | WholeCheck::None => return Ok(()),
+            ObjectCheck::Crc64 { .. } | ObjectCheck::None => return Ok(()),
         };
         Err(StoreError::new("get", key, Kind::Corrupt).with_cause(mismatch))
     }
@@ -233,7 +233,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::objects::head::ObjectFacts;
+    use crate::objects::facts::ObjectFacts;
 
     #[test]
     fn a_sequence_is_read_range_by_range_without_empty_ones() {

@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>, and codes
 //! of other servers that were met. The advice for each kind is its `Display`.
 
-use crate::error::Kind;
+use crate::error::kind::Kind;
 
 /// Every code that decides by itself; the status decides for any other.
 #[rustfmt::skip]

@@ -29,16 +29,16 @@ pub struct NotDeleted {
 
 /// The next step for a key that a batch did not delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum DeleteResult {
     AlreadyGone,
     RetryAlone,
     Failed,
 }
 
-fn verdict(kind: Kind) -> Verdict {
+fn verdict(kind: Kind) -> DeleteResult {
     match kind {
-        Kind::NotFound => Verdict::AlreadyGone,
-        Kind::Transient | Kind::Unreadable | Kind::Corrupt => Verdict::RetryAlone,
+        Kind::NotFound => DeleteResult::AlreadyGone,
+        Kind::Transient | Kind::Unreadable | Kind::Corrupt => DeleteResult::RetryAlone,
         Kind::NoBucket
         | Kind::NoUpload
         | Kind::ExpiredCredentials
@@ -52,7 +52,7 @@ fn verdict(kind: Kind) -> Verdict {
         | Kind::Archived
         | Kind::TooLong
         | Kind::NotImplemented
-        | Kind::Permanent => Verdict::Failed,
+        | Kind::Permanent => DeleteResult::Failed,
     }
 }
 
@@ -141,11 +141,11 @@ impl Store {
         let of = |answer: &NotDeleted| verdict(answer.error.kind);
         let alone: Vec<_> = answers
             .iter()
-            .filter(|answer| of(answer) == Verdict::RetryAlone)
+            .filter(|answer| of(answer) == DeleteResult::RetryAlone)
             .map(|answer| answer.key.clone())
             .collect();
         let mut failed = self.delete_each(&alone, retry_for).await;
-        failed.extend(answers.into_iter().filter(|answer| of(answer) == Verdict::Failed));
+        failed.extend(answers.into_iter().filter(|answer| of(answer) == DeleteResult::Failed));
         failed
     }
 
@@ -189,8 +189,11 @@ mod tests {
         let answers = not_deleted(&batch, &errors);
 
         let verdicts = answers.iter().map(|it| (it.key.as_str(), verdict(it.error.kind)));
-        let want =
-            [("b", Verdict::Failed), ("c", Verdict::RetryAlone), ("d", Verdict::AlreadyGone)];
+        let want = [
+            ("b", DeleteResult::Failed),
+            ("c", DeleteResult::RetryAlone),
+            ("d", DeleteResult::AlreadyGone),
+        ];
         assert_eq!(Vec::from_iter(verdicts), want);
         assert!(answers[0].error.to_string().starts_with("delete b: access denied"));
     }

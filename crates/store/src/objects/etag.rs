@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use s3up_core::{Crc64Nvme, Sha256Digest};
 
 /// No server generates an ETag that starts like this.
-const UNTOLD: &str = "\"untold-";
+const SUBSTITUTE: &str = "\"untold-";
 
 /// Removes the quotes of an ETag, which some servers leave out.
 pub(crate) fn unquoted(etag: &str) -> &str {
@@ -17,12 +17,12 @@ pub(crate) fn unquoted(etag: &str) -> &str {
 }
 
 /// Returns whether the server told this ETag.
-pub fn is_told(etag: &str) -> bool {
-    !unquoted(etag).is_empty() && !etag.starts_with(UNTOLD)
+pub fn is_reported(etag: &str) -> bool {
+    !unquoted(etag).is_empty() && !etag.starts_with(SUBSTITUTE)
 }
 
 /// Returns a substitute for the ETag that a server does not tell.
-pub(crate) fn untold(
+pub(crate) fn substitute(
     size: u64,
     modified_at: SystemTime,
     crc64nvme: Option<Crc64Nvme>,
@@ -34,7 +34,7 @@ pub(crate) fn untold(
         (None, Some(crc)) => format!("-{crc}"),
         (None, None) => String::new(),
     };
-    format!("{UNTOLD}{size}-{seconds}{digest}\"")
+    format!("{SUBSTITUTE}{size}-{seconds}{digest}\"")
 }
 
 #[cfg(test)]
@@ -44,13 +44,13 @@ mod tests {
     #[test]
     fn an_untold_etag_tells_versions_apart() {
         let at = SystemTime::UNIX_EPOCH;
-        let one = untold(3, at, None, Some(Sha256Digest::of(b"abc")));
-        let other = untold(3, at, None, Some(Sha256Digest::of(b"abd")));
+        let one = substitute(3, at, None, Some(Sha256Digest::of(b"abc")));
+        let other = substitute(3, at, None, Some(Sha256Digest::of(b"abd")));
         assert_ne!(one, other);
         for (etag, want) in
             [("\"a\"", true), ("a", true), ("", false), ("\"\"", false), (one.as_str(), false)]
         {
-            assert_eq!(is_told(etag), want, "{etag}");
+            assert_eq!(is_reported(etag), want, "{etag}");
         }
     }
 }

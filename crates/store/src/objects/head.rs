@@ -1,4 +1,4 @@
-//! The facts that S3 reports about one object.
+//! Asks S3 for the facts about one object.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -9,31 +9,11 @@ use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::error::{Kind, StoreError};
 use crate::objects::etag;
+use crate::objects::facts::ObjectFacts;
 use crate::transport::connect::Store;
 
 /// Name of the user metadata with the SHA-256 of the whole object, 64 hex digits.
 pub(crate) const SHA256_METADATA: &str = "sha256";
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectFacts {
-    /// In bytes.
-    pub size: u64,
-    /// As S3 writes it, with quotes. A server that tells none gets a substitute
-    /// ([`crate::is_etag_told`]).
-    pub etag: String,
-    /// `None` if the bucket keeps no versions.
-    pub version_id: Option<String>,
-    pub content_type: Option<String>,
-    pub modified_at: SystemTime,
-    pub metadata: BTreeMap<String, String>,
-    /// As recorded by our uploads; `None` if it was not known in time.
-    pub sha256: Option<Sha256Digest>,
-    /// Checksum of the whole object, if S3 reports one.
-    pub crc64nvme: Option<Crc64Nvme>,
-    /// `None` means STANDARD.
-    pub storage_class: Option<String>,
-    pub sse: Option<String>,
-}
 
 impl Store {
     /// Describes the newest version of `key`, or the given one. Returns `None` if
@@ -59,15 +39,15 @@ impl Store {
         }
     }
 
-    /// Warns once if HEAD tells no ETag.
+    /// Warns once if HEAD returns no ETag.
     fn learn_from_head(&self, key: &Key, has_etag: bool) {
         let before = self.learned.learn(|known| known.head_has_etag.replace(has_etag));
         if !has_etag && before != Some(false) {
             tracing::warn!(
-                event = "etag_not_told",
+                event = "head_without_etag",
                 %key,
-                "S3 tells no ETag in HEAD; telling versions apart by size, date and checksum \
-                 (a JuiceFS gateway tells it with `--keep-etag`)"
+                "this server returns no ETag for HEAD; distinguishing versions by size, date and \
+                 checksum (JuiceFS gateway: start it with `--keep-etag`)"
             );
         }
     }
@@ -113,7 +93,7 @@ fn facts_of(key: &Key, head: HeadObjectOutput) -> Result<ObjectFacts, StoreError
     let etag = head.e_tag.filter(|etag| !etag.is_empty());
     Ok(ObjectFacts {
         size,
-        etag: etag.unwrap_or_else(|| etag::untold(size, modified_at, crc64nvme, sha256)),
+        etag: etag.unwrap_or_else(|| etag::substitute(size, modified_at, crc64nvme, sha256)),
         version_id: head.version_id.filter(|id| id != "null"),
         content_type: head.content_type,
         modified_at,

@@ -3,17 +3,25 @@
 //! A condition is recorded for each call by itself: servers honour `If-None-Match`
 //! on a PUT and ignore it on a completion, and some refuse even the condition that
 //! holds. What a call does with its condition follows from this value
-//! ([`ConditionHeaders`]), and so does what the user is told (`findings`).
+//! ([`ConditionHeaders`]), and so do the findings that a user sees (`findings`).
 //!
 //! Not here: the probes (`conditions`, `probe_upload`), and which checksums are
 //! verified while uploads run (`checksums`).
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::objects::etag::{is_told, unquoted};
+use crate::objects::etag::{is_reported, unquoted};
+use crate::overwrite::Overwrite;
 use crate::settings::Profile;
-use crate::transport::probe::Versioning;
-use crate::upload::put::Overwrite;
+
+/// Says if the bucket keeps the versions that are overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    Enabled,
+    Off,
+    /// The credentials have no right to ask, or the server does not know the call.
+    Unknown,
+}
 
 /// The reaction of a server to the condition of one kind of call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,16 +84,16 @@ pub struct Verifications {
     pub payload_sha256: Verified,
 }
 
-/// Compares what an upload asked for with what HEAD tells about the object.
+/// The property that HEAD returns for an object, beside the requested one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Told {
+pub enum Reported {
     /// The upload asked for nothing, or was not made.
     #[default]
-    NotAsked,
-    AsAsked(String),
-    /// `None` means that HEAD told nothing.
-    Otherwise {
-        asked: String,
+    NotRequested,
+    AsRequested(String),
+    /// `None` means that HEAD returned none.
+    Different {
+        requested: String,
         found: Option<String>,
     },
 }
@@ -98,7 +106,7 @@ pub enum Archive {
     Unknown,
     /// Objects of the class cannot be read before a thaw.
     Archives,
-    /// The server tells the class and serves the object at once.
+    /// The server returns the class and serves the object at once.
     InNameOnly,
 }
 
@@ -117,8 +125,8 @@ pub enum ListingOrder {
 pub struct Capabilities {
     pub conditions: Conditions,
     pub verifications: Verifications,
-    pub sse: Told,
-    pub storage_class: Told,
+    pub sse: Reported,
+    pub storage_class: Reported,
     pub archive: Archive,
     /// `None` means that no answer to HEAD was seen.
     pub head_has_etag: Option<bool>,
@@ -228,7 +236,7 @@ impl ConditionHeaders {
                 if_match: None,
                 looks_first: !condition.is_enforced(),
             },
-            Overwrite::Only { etag } if !is_told(etag) => {
+            Overwrite::Only { etag } if !is_reported(etag) => {
                 ConditionHeaders { if_none_match: None, if_match: None, looks_first: true }
             }
             Overwrite::Only { etag } => {
@@ -316,7 +324,8 @@ mod tests {
 
     #[test]
     fn the_headers_of_a_write_follow_from_what_the_server_does_with_them() {
-        let untold = crate::objects::etag::untold(3, std::time::SystemTime::UNIX_EPOCH, None, None);
+        let substitute =
+            crate::objects::etag::substitute(3, std::time::SystemTime::UNIX_EPOCH, None, None);
         #[rustfmt::skip]
         let cases = [
             // overwrite          condition         If-None-Match  If-Match       looks first
@@ -331,7 +340,7 @@ mod tests {
             (only("\"a\""),       NeverHolds,       None,          None,          true),
             (only("\"a\""),       Ignored,          None,          Some("\"a\""), true),
             (only("\"a\""),       Refused,          None,          None,          true),
-            (only(&untold),       Honoured,         None,          None,          true),
+            (only(&substitute),  Honoured,         None,          None,          true),
         ];
         for (overwrite, condition, none_match, match_, looks_first) in cases {
             let found = ConditionHeaders::of(&overwrite, condition);

@@ -5,7 +5,8 @@
 //! refuse it. Until a server has echoed one of our checksums, we send both the
 //! checksum and a signed payload, which most servers verify. After an echo the
 //! payload is no longer signed. A body that is refused is sent again without the
-//! header; only if that is accepted was it the header that was refused.
+//! header; only if that is accepted was it the header that was refused. Calls run at the
+//! same time, so what an answer says depends on whether its own call had the header.
 //!
 //! A trap of the SDK: with checksums "when required", naming an algorithm sends no
 //! checksum at all. So we always set the value itself; a test looks at the wire.
@@ -34,9 +35,12 @@ pub(crate) enum Checksum {
 }
 
 impl Checksum {
-    /// Returns whether we send the checksum header.
-    pub(crate) fn is_sent(self) -> bool {
-        !matches!(self, Checksum::Refused | Checksum::Doubted)
+    /// Returns whether a call is sent with the checksum header.
+    pub(crate) fn header(self) -> Header {
+        match self {
+            Checksum::Untried | Checksum::Honoured | Checksum::Ignored => Header::Sent,
+            Checksum::Refused | Checksum::Doubted => Header::Omitted,
+        }
     }
 
     /// Returns whether we hash the payload for its signature.
@@ -44,27 +48,37 @@ impl Checksum {
         self != Checksum::Honoured
     }
 
-    /// Returns what we know after an answer that did or did not echo our checksum.
-    fn after_answer(self, echoed: bool) -> Checksum {
-        match (self, echoed) {
-            (Checksum::Untried | Checksum::Ignored, true) => Checksum::Honoured,
-            (Checksum::Untried, false) => Checksum::Ignored,
-            // It was accepted without the header.
-            (Checksum::Doubted, _) => Checksum::Refused,
-            (known, _) => known,
+    /// Returns what we know after an answer to a call that was sent with this header, and
+    /// that did or did not echo our checksum.
+    fn after_answer(self, header: Header, echoed: bool) -> Checksum {
+        match (self, header, echoed) {
+            (Checksum::Refused | Checksum::Honoured, _, _) => self,
+            (_, Header::Sent, true) => Checksum::Honoured,
+            (_, Header::Sent, false) => Checksum::Ignored,
+            (Checksum::Doubted, Header::Omitted, _) => Checksum::Refused,
+            (known, Header::Omitted, _) => known,
         }
     }
 
-    /// Returns what we know after an error. Only the first calls of an unknown
-    /// server can have failed because of the header; later ones have other reasons.
-    fn after_error(self, kind: Kind) -> Checksum {
-        match (self, kind) {
-            (Checksum::Untried, Kind::Permanent | Kind::NotImplemented) => Checksum::Doubted,
+    /// Returns what we know after the error of a call that was sent with this header. Only
+    /// the first calls of an unknown server can have failed because of it; later ones have
+    /// other reasons.
+    fn after_error(self, header: Header, kind: Kind) -> Checksum {
+        let is_refusal = matches!(kind, Kind::Permanent | Kind::NotImplemented);
+        match (self, header) {
+            (Checksum::Untried, Header::Sent) if is_refusal => Checksum::Doubted,
             // It was something else.
-            (Checksum::Doubted, Kind::Permanent | Kind::NotImplemented) => Checksum::Untried,
+            (Checksum::Doubted, Header::Omitted) if is_refusal => Checksum::Untried,
             (known, _) => known,
         }
     }
+}
+
+/// States whether one call was sent with the checksum header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    Sent,
+    Omitted,
 }
 
 /// The state of [`Checksum`], shared by all uploads of a store.
@@ -90,17 +104,17 @@ impl Checksums {
         }
     }
 
-    pub(crate) fn answered(&self, echoed: bool) {
-        self.set(self.get().after_answer(echoed));
+    pub(crate) fn answered(&self, header: Header, echoed: bool) {
+        self.set(self.get().after_answer(header, echoed));
     }
 
-    /// Learns from an error. Returns true if the call should be repeated without
+    /// Learns from the error of a call. Returns true if the call should be repeated without
     /// the header.
-    pub(crate) fn refused(&self, err: &StoreError) -> bool {
-        let before = self.get();
-        let after = before.after_error(err.kind);
+    pub(crate) fn refused(&self, header: Header, err: &StoreError) -> bool {
+        let after = self.get().after_error(header, err.kind);
         self.set(after);
-        before != after && after == Checksum::Doubted
+        let is_refusal = matches!(err.kind, Kind::Permanent | Kind::NotImplemented);
+        is_refusal && header == Header::Sent && after.header() == Header::Omitted
     }
 
     fn set(&self, checksum: Checksum) {
@@ -109,9 +123,9 @@ impl Checksums {
         if before != checksum as u8 && is_unverified {
             tracing::warn!(
                 event = "store_checksum_unverified",
-                "S3 does not verify CRC64NVME checksums; signing payloads, which not every server \
-                 compares with the body: `doctor` (btrfs-to-s3) and `check-config --online` \
-                 (s3up-server) find out"
+                "this server does not verify CRC64NVME checksums; signing payloads instead. Not every \
+                 server verifies these: check with `btrfs-to-s3 doctor` or `s3up-server check-config \
+                 --online`"
             );
         }
     }
@@ -120,34 +134,65 @@ impl Checksums {
 #[cfg(test)]
 mod tests {
     use super::Checksum::*;
+    use super::Header::*;
     use super::*;
 
     #[test]
     fn an_echo_shows_that_the_checksum_is_verified() {
         #[rustfmt::skip]
         let cases = [
-            // before  echoed  after
-            (Untried,  true,   Honoured),
-            (Untried,  false,  Ignored),
-            (Ignored,  true,   Honoured),
-            (Ignored,  false,  Ignored),
-            (Honoured, false,  Honoured),
-            (Refused,  false,  Refused),
-            (Doubted,  false,  Refused),
+            // before  header   echoed  after
+            (Untried,  Sent,    true,   Honoured),
+            (Untried,  Sent,    false,  Ignored),
+            (Ignored,  Sent,    true,   Honoured),
+            (Ignored,  Sent,    false,  Ignored),
+            (Honoured, Sent,    false,  Honoured),
+            (Refused,  Sent,    false,  Refused),
+            (Refused,  Omitted, false,  Refused),
+            (Doubted,  Omitted, false,  Refused),
+            // Another call with the header, which was on its way when the doubt began.
+            (Doubted,  Sent,    true,   Honoured),
+            (Doubted,  Sent,    false,  Ignored),
+            // One without it, whose doubt another call has settled meanwhile.
+            (Untried,  Omitted, false,  Untried),
+            (Ignored,  Omitted, false,  Ignored),
         ];
-        for (known, echoed, then) in cases {
-            assert_eq!(known.after_answer(echoed), then, "{known:?} {echoed}");
+        for (known, header, echoed, then) in cases {
+            assert_eq!(known.after_answer(header, echoed), then, "{known:?} {header:?} {echoed}");
         }
     }
 
     #[test]
     fn only_a_first_body_that_is_accepted_without_the_header_blames_it() {
-        assert_eq!(Untried.after_error(Kind::Permanent), Doubted);
-        assert_eq!(Doubted.after_error(Kind::Permanent), Untried);
-        assert_eq!(Doubted.after_error(Kind::Transient), Doubted);
-        assert_eq!(Untried.after_error(Kind::Transient), Untried);
-        assert_eq!(Honoured.after_error(Kind::Permanent), Honoured);
-        assert_eq!(Ignored.after_error(Kind::Permanent), Ignored);
+        #[rustfmt::skip]
+        let cases = [
+            // before  header   error            after
+            (Untried,  Sent,    Kind::Permanent, Doubted),
+            (Untried,  Sent,    Kind::Transient, Untried),
+            (Doubted,  Omitted, Kind::Permanent, Untried),
+            (Doubted,  Omitted, Kind::Transient, Doubted),
+            (Doubted,  Sent,    Kind::Permanent, Doubted),
+            (Untried,  Omitted, Kind::Permanent, Untried),
+            (Honoured, Sent,    Kind::Permanent, Honoured),
+            (Ignored,  Sent,    Kind::Permanent, Ignored),
+        ];
+        for (known, header, kind, then) in cases {
+            assert_eq!(known.after_error(header, kind), then, "{known:?} {header:?} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn calls_at_the_same_time_settle_the_doubt_by_their_own_header() {
+        let checksums = Checksums::of(Profile::Generic);
+        let refusal = StoreError::new("put", &"a", Kind::Permanent);
+
+        assert!(checksums.refused(Sent, &refusal), "the first");
+        assert!(checksums.refused(Sent, &refusal), "one that was on its way");
+        checksums.answered(Omitted, false);
+
+        assert_eq!(checksums.get(), Refused);
+        assert!(checksums.refused(Sent, &refusal), "the last that was on its way");
+        assert!(!checksums.refused(Omitted, &refusal), "the header is not why");
     }
 
     #[test]

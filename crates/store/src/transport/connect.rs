@@ -39,7 +39,7 @@ pub struct Store {
     pub(crate) pool: Pool,
     pub(crate) checksums: Arc<Checksums>,
     pub(crate) learned: Arc<Learned>,
-    pub(crate) probed: Arc<Probed>,
+    pub(crate) probed: Arc<ProbeState>,
     pub(crate) throttle: Throttle,
     pub(crate) upload_limit: BandwidthLimit,
     pub(crate) download_limit: BandwidthLimit,
@@ -51,7 +51,7 @@ pub struct Store {
 
 /// The probes that were made; each is made until it succeeds.
 #[derive(Default)]
-pub(crate) struct Probed {
+pub(crate) struct ProbeState {
     pub puts: OnceCell<()>,
     pub completions: OnceCell<()>,
 }

@@ -101,7 +101,8 @@ impl Store {
             WarningTimer { every: self.settings.timeouts.warn_every, warned: 0 };
         let mut attempt = 0;
         let mut in_a_row = (None, 0);
-        let mut interruption = Interruption::default();
+        let logged_after = self.settings.timeouts.warn_every.min(INTERRUPTION_LOGGED);
+        let mut interruption = InterruptedWait { logged_after, waiting: None };
         loop {
             let outcome = call().await;
             interruption.waiting = None;
@@ -137,19 +138,19 @@ impl Store {
 }
 
 /// A shorter wait needs no explanation.
-const INTERRUPTION_TOLD: Duration = Duration::from_secs(10);
+const INTERRUPTION_LOGGED: Duration = Duration::from_secs(10);
 
 /// Says what a call was waiting for if it is dropped meanwhile, as by SIGTERM.
-#[derive(Default)]
-struct Interruption {
+struct InterruptedWait {
+    logged_after: Duration,
     /// Time since the call began to fail, and its last error.
     waiting: Option<(Duration, String)>,
 }
 
-impl Drop for Interruption {
+impl Drop for InterruptedWait {
     fn drop(&mut self) {
         let Some((waited, err)) = &self.waiting else { return };
-        if *waited >= INTERRUPTION_TOLD {
+        if *waited >= self.logged_after {
             tracing::warn!(
                 event = "store_wait_interrupted",
                 waited_seconds = waited.as_secs(),

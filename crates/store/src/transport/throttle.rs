@@ -125,7 +125,10 @@ impl Throttle {
         drop(state);
         self.0.changed.notify_waiters();
         if is_over {
-            tracing::info!(event = "store_recovered", "S3 accepts as many parts at once as before");
+            tracing::info!(
+                event = "store_recovered",
+                "S3 no longer slows uploads down; sending as many parts at once as before"
+            );
         }
     }
 

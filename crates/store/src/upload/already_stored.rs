@@ -12,7 +12,7 @@ use crate::upload::put::{Facts, Put, Stored, is_ours};
 
 /// The uncertainty that remains after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doubt {
+enum Uncertainty {
     /// Nothing was stored.
     None,
     /// S3 answers, and an earlier attempt may have succeeded.
@@ -22,11 +22,11 @@ enum Doubt {
 }
 
 /// Returns what is uncertain after the last of `attempts`.
-fn doubt(kind: Kind, attempts: u32) -> Doubt {
+fn uncertainty_after(kind: Kind, attempts: u32) -> Uncertainty {
     match kind {
-        Kind::Transient | Kind::Unreadable => Doubt::LastAttempt,
+        Kind::Transient | Kind::Unreadable => Uncertainty::LastAttempt,
         Kind::NotFound | Kind::NoUpload | Kind::Precondition if attempts > 1 => {
-            Doubt::EarlierAttempt
+            Uncertainty::EarlierAttempt
         }
         Kind::NotFound
         | Kind::NoUpload
@@ -43,7 +43,7 @@ fn doubt(kind: Kind, attempts: u32) -> Doubt {
         | Kind::TooLong
         | Kind::NotImplemented
         | Kind::Corrupt
-        | Kind::Permanent => Doubt::None,
+        | Kind::Permanent => Uncertainty::None,
     }
 }
 
@@ -56,10 +56,10 @@ impl Store {
         attempts: u32,
         err: StoreError,
     ) -> Result<Stored, StoreError> {
-        let retry_for = match doubt(err.kind, attempts) {
-            Doubt::None => return Err(err),
-            Doubt::EarlierAttempt => put.retry_for,
-            Doubt::LastAttempt => Duration::ZERO,
+        let retry_for = match uncertainty_after(err.kind, attempts) {
+            Uncertainty::None => return Err(err),
+            Uncertainty::EarlierAttempt => put.retry_for,
+            Uncertainty::LastAttempt => Duration::ZERO,
         };
         match self.head(&put.key, None, retry_for).await {
             Ok(Some(found)) if is_ours(&found, put, facts) => {
@@ -80,19 +80,19 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // kind               attempts  doubt
-            (Kind::Transient,     1,     Doubt::LastAttempt),
-            (Kind::Unreadable,    3,     Doubt::LastAttempt),
-            (Kind::NotFound,      1,     Doubt::None),
-            (Kind::NotFound,      2,     Doubt::EarlierAttempt),
-            (Kind::NoUpload,      1,     Doubt::None),
-            (Kind::NoUpload,      2,     Doubt::EarlierAttempt),
-            (Kind::Precondition,  1,     Doubt::None),
-            (Kind::Precondition,  2,     Doubt::EarlierAttempt),
-            (Kind::Denied,        2,     Doubt::None),
-            (Kind::Corrupt,       2,     Doubt::None),
+            (Kind::Transient,     1,     Uncertainty::LastAttempt),
+            (Kind::Unreadable,    3,     Uncertainty::LastAttempt),
+            (Kind::NotFound,      1,     Uncertainty::None),
+            (Kind::NotFound,      2,     Uncertainty::EarlierAttempt),
+            (Kind::NoUpload,      1,     Uncertainty::None),
+            (Kind::NoUpload,      2,     Uncertainty::EarlierAttempt),
+            (Kind::Precondition,  1,     Uncertainty::None),
+            (Kind::Precondition,  2,     Uncertainty::EarlierAttempt),
+            (Kind::Denied,        2,     Uncertainty::None),
+            (Kind::Corrupt,       2,     Uncertainty::None),
         ];
         for (kind, attempts, want) in cases {
-            assert_eq!(doubt(kind, attempts), want, "{kind:?} {attempts}");
+            assert_eq!(uncertainty_after(kind, attempts), want, "{kind:?} {attempts}");
         }
     }
 }

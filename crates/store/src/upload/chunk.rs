@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use s3up_core::{Key, Sha256Digest};
 
+use crate::overwrite::Overwrite;
 use crate::upload::part_splitter::Length;
-use crate::upload::put::{Overwrite, Put, Stored};
+use crate::upload::put::{Put, Stored};
 
 /// Settings of storing a stream as chunks.
 pub struct PutChunks<'a> {
@@ -14,7 +15,7 @@ pub struct PutChunks<'a> {
     pub key_of: &'a (dyn Fn(u64) -> Key + Send + Sync),
     /// Length of each chunk but the last, at least 1.
     pub chunk_bytes: u64,
-    /// As computed by [`s3up_core::part::part_bytes`] for `chunk_bytes`.
+    /// Length of a part, from [`s3up_core::part::part_bytes`] for `chunk_bytes`.
     pub part_bytes: u64,
     /// Maximum number of chunks; a longer stream is an error.
     pub chunk_count_max: u64,

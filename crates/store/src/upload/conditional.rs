@@ -1,18 +1,19 @@
 //! The condition of a write: which headers carry it, and what replaces them where
 //! the server does not enforce them, or it is unknown whether it does.
 //!
-//! Then the key is looked at right before the write. That protects from every
-//! earlier write, and not from one in the same moment. A refusal of a condition
-//! that holds is no conflict: the key is looked at before anybody is blamed.
+//! Then the key is read right before the write. That protects from every earlier
+//! write, and not from one in the same moment. Some servers refuse a condition that
+//! holds, so the key is read before a refusal counts as a conflict.
 
 use std::time::Duration;
 
 use crate::error::{Kind, StoreError};
-use crate::objects::etag::{is_told, unquoted};
+use crate::objects::etag::{is_reported, unquoted};
+use crate::overwrite::Overwrite;
 use crate::settings::Profile;
 use crate::transport::capabilities::{Condition, ConditionHeaders, ConditionalCall};
 use crate::transport::connect::Store;
-use crate::upload::put::{Overwrite, Put};
+use crate::upload::put::Put;
 
 impl Store {
     /// Returns the headers for the condition of `put`. Where the server is not known to
@@ -78,18 +79,18 @@ impl Store {
         let instead = if now == Condition::HonouredUnquoted {
             "sending the ETag without quotes"
         } else {
-            "looking at the key before each write instead"
+            "checking the key before each write instead"
         };
         self.learned.learn_condition(call, &put.overwrite, now);
         tracing::warn!(
-            event = "condition_not_usable",
+            event = "condition_rejected",
             key = %put.key,
-            "S3 does not take the condition of this write; {instead}: {err}"
+            "this server rejected a write whose condition holds; {instead}: {err}"
         );
         StoreError { kind: Kind::Transient, ..err }
     }
 }
 
 fn is_etag_refused(overwrite: &Overwrite) -> bool {
-    matches!(overwrite, Overwrite::Only { etag } if is_told(etag))
+    matches!(overwrite, Overwrite::Only { etag } if is_reported(etag))
 }

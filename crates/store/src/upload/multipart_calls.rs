@@ -12,11 +12,11 @@ use crate::buffers::hashing;
 use crate::error::{Kind, StoreError};
 use crate::settings::Profile;
 use crate::transport::capabilities::ConditionalCall;
+use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::parts::{PartListed, PartSent, limit_met};
-use crate::upload::put::{Facts, Put};
-use crate::upload::staged::WriteAnswer;
+use crate::upload::put::{Facts, Put, WriteAnswer};
 
 /// Time for which aborting an upload is retried; after that a sweep aborts it.
 const ABORT_RETRY_FOR: Duration = Duration::from_secs(30);
@@ -39,7 +39,8 @@ pub(crate) struct UploadHandle {
 impl UploadHandle {
     pub(super) async fn create(store: &Store, put: &Put) -> Result<UploadHandle, StoreError> {
         let attributes = Attributes::of(store, put, put.expect_sha256);
-        let is_sent = store.checksums.get().is_sent();
+        let header = store.checksums.get().header();
+        let is_sent = header == Header::Sent;
         let call = store
             .client
             .create_multipart_upload()
@@ -53,8 +54,8 @@ impl UploadHandle {
             .set_server_side_encryption(attributes.sse)
             .set_ssekms_key_id(attributes.kms_key_id);
         let answer = store.call(START, &put.key, call.send()).await;
-        let answer =
-            answer.map_err(|err| store.retry_without_checksum(store.with_attributes(put, err)))?;
+        let answer = answer
+            .map_err(|err| store.retry_without_checksum(header, store.with_attributes(put, err)))?;
         let upload_id = answer.upload_id.ok_or_else(|| {
             StoreError::new(START, &put.key, Kind::Unreadable)
                 .with_cause("the answer has no upload ID")
@@ -83,6 +84,7 @@ impl UploadHandle {
         let store = &self.store;
         let _permit = store.throttle.acquire().await;
         let checksum = store.checksums.get();
+        let header = checksum.header();
         let len = bytes.len() as u64;
         let call = store
             .client
@@ -92,7 +94,7 @@ impl UploadHandle {
             .upload_id(&self.upload_id)
             .part_number(number)
             .content_length(len as i64)
-            .set_checksum_crc64_nvme(checksum.is_sent().then(|| crc64nvme.to_string()))
+            .set_checksum_crc64_nvme((header == Header::Sent).then(|| crc64nvme.to_string()))
             .body(bytes.clone().into())
             .customize();
         let call = if checksum.signs_payload() { call } else { call.disable_payload_signing() };
@@ -103,10 +105,11 @@ impl UploadHandle {
         };
         let answer = store.call_paced(pacer, len, PUT_PART, &self.key, call.send()).await;
         let answer = answer.map_err(|err| {
-            let err = store.retry_without_checksum(err);
+            let err = store.retry_without_checksum(header, err);
             self.learn_from_refused_part(number, err)
         })?;
-        store.check_echo(PUT_PART, &self.key, crc64nvme, answer.checksum_crc64_nvme())?;
+        let echoed = answer.checksum_crc64_nvme();
+        store.check_echo((PUT_PART, &self.key), header, crc64nvme, echoed)?;
         answer.e_tag.ok_or_else(|| {
             StoreError::new(PUT_PART, &self.key, Kind::Permanent)
                 .with_cause("the answer has no ETag")
@@ -205,7 +208,8 @@ impl UploadHandle {
             }
         };
         if let Some(echoed) = answer.checksum_crc64_nvme() {
-            store.check_echo(COMPLETE, &self.key, facts.crc64nvme, Some(echoed))?;
+            let header = if is_honoured { Header::Sent } else { Header::Omitted };
+            store.check_echo((COMPLETE, &self.key), header, facts.crc64nvme, Some(echoed))?;
         }
         // A server that is no S3 may answer with an ETag that HEAD does not tell.
         let etag = answer.e_tag.filter(|_| is_honoured);

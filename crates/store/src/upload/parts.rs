@@ -70,7 +70,7 @@ fn difference(sent: &PartSent, listed: &PartListed) -> Option<String> {
     let number = sent.number;
     let crc64nvme = sent.crc64nvme.to_string();
     let differs = |what: &str, sent: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
-        Some(format!("part {number}: {what}: sent {sent}, listed {found}"))
+        Some(format!("part {number}: {what}: expected {sent}, found {found}"))
     };
     if listed.len != sent.len {
         return differs("length", &sent.len, &listed.len);

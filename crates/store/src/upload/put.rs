@@ -6,7 +6,8 @@ use std::time::Duration;
 use s3up_core::{Crc64Nvme, Key, Sha256Digest};
 
 use crate::buffers::pool::Share;
-use crate::objects::head::ObjectFacts;
+use crate::objects::facts::ObjectFacts;
+use crate::overwrite::Overwrite;
 use crate::upload::part_splitter::Length;
 
 /// The description of one upload.
@@ -14,7 +15,7 @@ use crate::upload::part_splitter::Length;
 pub struct Put {
     pub key: Key,
     pub length: Length,
-    /// As computed by [`s3up_core::part::part_bytes`].
+    /// Length of a part, from [`s3up_core::part::part_bytes`].
     pub part_bytes: u64,
     pub content_type: Option<String>,
     /// ASCII only. `sha256` is added if it is known in time.
@@ -34,17 +35,6 @@ pub struct Put {
     pub share: Option<Share>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Overwrite {
-    Allowed,
-    /// Fails if the key exists (`If-None-Match: *`).
-    Never,
-    /// Fails unless the existing object has this ETag (`If-Match`).
-    Only {
-        etag: String,
-    },
-}
-
 /// Length and digests of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -60,6 +50,13 @@ pub struct Stored {
     /// As S3 writes it, with quotes.
     pub etag: String,
     /// `None` if the bucket keeps no versions.
+    pub version_id: Option<String>,
+}
+
+/// Facts about the new object in the answer to a successful PUT or completion.
+#[derive(Debug)]
+pub(crate) struct WriteAnswer {
+    pub etag: Option<String>,
     pub version_id: Option<String>,
 }
 

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use s3up_core::Sha256Digest;
 use tokio::sync::mpsc;
 
-use crate::objects::etag::{is_told, unquoted};
-use crate::objects::head::ObjectFacts;
+use crate::objects::etag::{is_reported, unquoted};
+use crate::objects::facts::ObjectFacts;
 use crate::upload::parts::PartListed;
 use crate::upload::put::Facts;
 
@@ -170,7 +170,7 @@ pub(crate) fn is_same_content(
     let is_recorded = || {
         recorded.parts.len() == parts
             && match &recorded.etag {
-                Some(etag) if is_told(&found.etag) => unquoted(etag) == unquoted(&found.etag),
+                Some(etag) if is_reported(&found.etag) => unquoted(etag) == unquoted(&found.etag),
                 // A server that tells no ETag leaves the parts, which were compared.
                 Some(_) => true,
                 None => false,

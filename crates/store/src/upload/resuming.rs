@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::buffers::hashing::{self, CRC64_OF_NOTHING, Digests, Sha256Chain};
 use crate::error::{Kind, StoreError, UploadError};
-use crate::objects::head::ObjectFacts;
+use crate::objects::facts::ObjectFacts;
 use crate::upload::chunk::Chunk;
 use crate::upload::chunk_stream::ChunkStream;
 use crate::upload::multipart::Multipart;

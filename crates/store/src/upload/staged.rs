@@ -18,16 +18,17 @@ use tokio::io::AsyncRead;
 
 use crate::buffers::hashing::{self, Digests};
 use crate::error::{Kind, StoreError, UploadError};
-use crate::objects::etag::{is_told, untold};
-use crate::objects::head::ObjectFacts;
+use crate::objects::etag::{is_reported, substitute};
+use crate::objects::facts::ObjectFacts;
 use crate::transport::capabilities::ConditionalCall;
+use crate::transport::checksums::Header;
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::multipart::Multipart;
 use crate::upload::part_sender::{PartSender, SentParts, Slots};
 use crate::upload::part_splitter::{Boundary, BufferWait, Part, PartSplitter, SplitError};
 use crate::upload::parts::PartSent;
-use crate::upload::put::{Facts, Put, Stored};
+use crate::upload::put::{Facts, Put, Stored, WriteAnswer};
 
 /// The version ID that means that there is none.
 const NULL: &str = "null";
@@ -46,13 +47,6 @@ pub struct StagedUpload {
 pub(crate) enum Body {
     Whole(Bytes),
     Parts(Multipart, Vec<PartSent>),
-}
-
-/// Facts about the new object in the answer to a successful PUT or completion.
-#[derive(Debug)]
-pub(crate) struct WriteAnswer {
-    pub etag: Option<String>,
-    pub version_id: Option<String>,
 }
 
 impl Store {
@@ -144,7 +138,9 @@ impl Store {
             .bucket(self.bucket())
             .key(put.key.as_str())
             .content_length(facts.len as i64)
-            .set_checksum_crc64_nvme(checksum.is_sent().then(|| facts.crc64nvme.to_string()))
+            .set_checksum_crc64_nvme(
+                (checksum.header() == Header::Sent).then(|| facts.crc64nvme.to_string()),
+            )
             .set_if_none_match(headers.if_none_match.clone())
             .set_if_match(headers.if_match.clone())
             .set_content_type(attributes.content_type)
@@ -165,10 +161,12 @@ impl Store {
             Ok(answer) => answer,
             Err(err) => {
                 let err = self.learn_from_condition(ConditionalCall::Put, put, &headers, err).await;
-                return Err(self.retry_without_checksum(self.with_attributes(put, err)));
+                let err = self.with_attributes(put, err);
+                return Err(self.retry_without_checksum(checksum.header(), err));
             }
         };
-        self.check_echo("put", &put.key, facts.crc64nvme, answer.checksum_crc64_nvme())?;
+        let echoed = answer.checksum_crc64_nvme();
+        self.check_echo(("put", &put.key), checksum.header(), facts.crc64nvme, echoed)?;
         let version_id = answer.version_id.filter(|id| id != NULL);
         Ok(WriteAnswer { etag: answer.e_tag, version_id })
     }
@@ -178,7 +176,8 @@ impl Store {
     /// succeeded, so a HEAD that fails or shows another object leaves the ETag untold.
     pub(crate) async fn stored(&self, put: &Put, facts: &Facts, answer: WriteAnswer) -> Stored {
         let WriteAnswer { etag, version_id } = answer;
-        let is_whole = etag.as_deref().is_some_and(is_told) && version_id.as_deref() != Some(NULL);
+        let is_whole =
+            etag.as_deref().is_some_and(is_reported) && version_id.as_deref() != Some(NULL);
         if let (true, Some(etag)) = (is_whole, etag) {
             return Stored { facts: *facts, etag, version_id };
         }
@@ -194,19 +193,19 @@ impl Store {
             Err(err) => error_chain(&err),
         };
         tracing::debug!(
-            event = "stored_etag_unseen",
+            event = "stored_etag_unknown",
             key = %put.key,
             "stored, but the ETag is not known: {unseen}"
         );
         let (crc64nvme, sha256) = (Some(facts.crc64nvme), Some(facts.sha256));
-        let etag = untold(facts.len, SystemTime::UNIX_EPOCH, crc64nvme, sha256);
+        let etag = substitute(facts.len, SystemTime::UNIX_EPOCH, crc64nvme, sha256);
         Stored { facts: *facts, etag, version_id }
     }
 
     /// Turns the error of a server that refuses our checksum into one that is
     /// retried, without the checksum.
-    pub(crate) fn retry_without_checksum(&self, mut err: StoreError) -> StoreError {
-        if self.checksums.refused(&err) {
+    pub(crate) fn retry_without_checksum(&self, header: Header, mut err: StoreError) -> StoreError {
+        if self.checksums.refused(header, &err) {
             err.kind = Kind::Transient;
         }
         err
@@ -215,15 +214,15 @@ impl Store {
     /// Checks the checksum that S3 echoes, if it does, against ours.
     pub(crate) fn check_echo(
         &self,
-        op: &'static str,
-        key: &Key,
+        (op, key): (&'static str, &Key),
+        header: Header,
         sent: Crc64Nvme,
         echoed: Option<&str>,
     ) -> Result<(), StoreError> {
-        self.checksums.answered(echoed.is_some());
+        self.checksums.answered(header, echoed.is_some());
         match echoed {
             Some(echoed) if echoed != sent.to_string() => {
-                let what = format!("CRC64NVME mismatch: sent {sent}, S3 answered {echoed}");
+                let what = format!("CRC64NVME: expected {sent}, found {echoed}");
                 Err(StoreError::new(op, key, Kind::Corrupt).with_cause(what))
             }
             _ => Ok(()),

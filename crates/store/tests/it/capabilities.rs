@@ -6,8 +6,8 @@ use std::time::Duration;
 use s3up_core::KeyPrefix;
 use s3up_devstore::{Behaviours, Fault, Like, Op};
 use s3up_store::{
-    Archive, Capabilities, Condition, ProbeUpload, Profile, Settings, Severity, Sse, Store, Told,
-    Verified, findings,
+    Archive, Capabilities, Condition, ProbeUpload, Profile, Reported, Settings, Severity, Sse,
+    Store, Subject, Verified, findings,
 };
 
 use crate::fixture::{RETRY_FOR, World, settings};
@@ -67,12 +67,12 @@ async fn encryption_that_is_accepted_and_ignored_is_found() {
 
     let capabilities = examined(&world, Sse::Aes256, None).await;
 
-    let want = Told::Otherwise { asked: "AES256".to_owned(), found: None };
+    let want = Reported::Different { requested: "AES256".to_owned(), found: None };
     assert_eq!(capabilities.sse, want);
     let problems = findings(&capabilities);
     let problems = problems.iter().filter(|finding| finding.severity == Severity::Problem);
     let subjects: Vec<_> = problems.map(|finding| finding.subject).collect();
-    assert_eq!(subjects, ["encryption"]);
+    assert_eq!(subjects, [Subject::Encryption]);
     world.stop().await;
 }
 
@@ -86,7 +86,7 @@ async fn a_probe_upload_is_made_once_for_each_kind() {
         store.probe_upload(&probe(&prefix, Some(class))).await.expect("an upload");
         let known = store.capabilities();
         assert_eq!(known.conditions.complete_if_none_match, Condition::Ignored);
-        assert_eq!(known.storage_class, Told::AsAsked(class.to_owned()));
+        assert_eq!(known.storage_class, Reported::AsRequested(class.to_owned()));
     }
 
     let keys: Vec<_> = world.s3.objects("backups").into_keys().collect();
@@ -96,6 +96,25 @@ async fn a_probe_upload_is_made_once_for_each_kind() {
     // The probes of completions have one part, and two per object.
     let completions = world.calls(Op::CompleteMultipartUpload);
     assert_eq!(completions, 2 * 2 + 2);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_fewer_parts_is_found_and_remembered() {
+    let world = World::like(Like::Swift).await;
+    let prefix = prefix();
+    for _ in 0..2 {
+        let store = another(&world, |settings| settings).await;
+
+        store.probe_upload(&probe(&prefix, None)).await.expect("an upload");
+
+        assert_eq!(store.capabilities().parts_max, Some(1000));
+    }
+    assert_eq!(world.s3.uploads("backups"), Vec::<String>::new(), "the probe was aborted");
+    let generous = World::small().await;
+    generous.store.probe_upload(&probe(&prefix, None)).await.expect("an upload");
+    assert_eq!(generous.store.capabilities().parts_max, None);
+    generous.stop().await;
     world.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! The promises of the store, checked over HTTP on the embedded S3 server.
 
+mod answers;
 mod capabilities;
 mod chunks;
 mod conditions;

@@ -40,6 +40,29 @@ async fn an_upload_survives_an_outage_and_an_operator_is_warned() {
     world.stop().await;
 }
 
+/// As by SIGTERM: the program drops what it is doing.
+#[tokio::test]
+async fn a_call_that_is_dropped_while_it_retries_says_what_it_was_waiting_for() {
+    let logged = Logged::default();
+    let _guard = logged.listen();
+    let world = World::small().await;
+    let proxy = Proxy::start(&world.s3.endpoint()).await;
+    let timeouts = Timeouts { warn_every: Duration::from_millis(1), ..Timeouts::default() };
+    let through = Settings { timeouts, ..settings(proxy.endpoint.clone()) };
+    let store = Store::connect(through).await.unwrap();
+    proxy.go_away();
+
+    tokio::select! {
+        uploaded = store.upload(put_small("a"), &b"x"[..]) => panic!("{uploaded:?}"),
+        () = proxy.refused(5) => {}
+    }
+
+    let interrupted = logged.lines_with("store_wait_interrupted");
+    assert_eq!(interrupted.len(), 1, "{interrupted:?}");
+    assert!(interrupted[0].contains("put a: S3 is busy or unreachable"), "{}", interrupted[0]);
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn an_outage_fails_the_upload_when_its_retry_time_is_over() {
     let world = World::small().await;

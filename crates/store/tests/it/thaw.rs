@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use s3up_core::Key;
 use s3up_devstore::{Fault, Op};
-use s3up_store::{ArchiveState, Kind, Put, Thaw, Thawed, Tier};
+use s3up_store::{ArchiveState, Kind, Put, Thaw, ThawedObject, Tier};
 
 use crate::fixture::{RETRY_FOR, World, put_small};
 
@@ -128,6 +128,11 @@ async fn an_object_that_fails_does_not_stop_the_others() {
         thawed.iter().map(|it| it.outcome.as_ref().err().map(|err| err.kind)).collect();
     assert_eq!(kinds, [None, Some(Kind::Transient), None]);
     assert_eq!(thawed[1].key, keys[1]);
+    assert_eq!(world.calls(Op::RestoreObject), 3);
+    // Asked again, S3 has the thaws of the others, and accepts the one that failed.
+    let states = world.store.thaw(&keys, &once, world.s3.now()).await.unwrap();
+    assert!(states.iter().all(|it| it.outcome.is_ok()), "{states:?}");
+    assert_eq!(world.calls(Op::RestoreObject), 4);
     world.stop().await;
 }
 
@@ -164,6 +169,6 @@ async fn now(world: &World, keys: &[Key]) -> Vec<ArchiveState> {
     keys.iter().map(|key| states[key]).collect()
 }
 
-fn states(thawed: Vec<Thawed>) -> Vec<ArchiveState> {
+fn states(thawed: Vec<ThawedObject>) -> Vec<ArchiveState> {
     thawed.into_iter().map(|it| it.outcome.expect("a state")).collect()
 }

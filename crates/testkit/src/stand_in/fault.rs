@@ -4,7 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InjectedFault {
     /// First word or words of the arguments, without options: `send`,
-    /// `subvolume snapshot`. A call `send --no-data`, in this order, is a `forecast`.
+    /// `subvolume snapshot`. A call `send --no-data`, in this order, is a `forecast`, and a
+    /// `receive` into a directory `trial` is a `trial`.
     pub command: &'static str,
     pub call: Calls,
     pub fault: BtrfsFault,
@@ -49,8 +50,8 @@ pub enum BtrfsFault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitAs {
-    /// With 0.
+    /// Exits with 0.
     Success,
-    /// With 1.
+    /// Exits with 1.
     Failure,
 }

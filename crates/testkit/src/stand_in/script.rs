@@ -92,6 +92,7 @@ for word; do
   case $word in -*) ;; *) words="$words$word " ;; esac
 done
 case "$1 $2" in 'send --no-data') words="forecast $words" ;; esac
+case "$words" in 'receive '*/trial' ') words="trial $words" ;; esac
 chosen=none
 "#;
 
@@ -150,7 +151,7 @@ impl Stream {
     fn of(command: &str) -> Stream {
         match command {
             "send" | "forecast" => Stream::Written,
-            "receive" => Stream::Read,
+            "receive" | "trial" => Stream::Read,
             _ => Stream::None,
         }
     }

@@ -1,10 +1,14 @@
 //! Prints the contents of the bucket to stdout, as a table or as JSON.
 
+use std::collections::BTreeSet;
+
 use btrfs_to_s3::status::Proofs;
 use jiff::Timestamp;
 use s3up_cli::table;
 use s3up_core::{Count, Size};
-use s3up_repository::catalogue::{Backup, Catalogue, Generation, Pointing, Publication};
+use s3up_repository::catalogue::{
+    Backup, Catalogue, Generation, Pointing, Publication, Unrestorable,
+};
 use s3up_repository::layout::Layout;
 use s3up_repository::origin::Origin;
 use s3up_repository::stamp::seconds;
@@ -18,14 +22,16 @@ const DAY_SECONDS: i64 = 24 * 3600;
 #[derive(Debug, Serialize)]
 pub struct Contents {
     pub subvolume: String,
-    /// `published`, `nothing`, or `broken`.
+    /// `published`, `nothing`, `archived`, or `broken`.
     pub pointer: &'static str,
-    /// The reason why the pointer is `broken`.
-    pub trouble: Option<String>,
+    /// The reason why the pointer is `archived` or `broken`.
+    pub problem: Option<String>,
     /// Oldest first.
     pub generations: Vec<GenerationLine>,
-    /// Backups whose chain does not lead to a full.
+    /// Backups whose chain does not lead to a full, as far as it can be read.
     pub broken: Vec<BackupLine>,
+    /// Number of manifests that were not read, so that their objects count as unknown.
+    pub unread_manifests: usize,
     pub unknown_count: usize,
     pub unknown_bytes: u64,
     /// Objects that no manifest names, up to a limit.
@@ -53,12 +59,12 @@ pub struct BackupLine {
     /// More than one if the chunks differ.
     pub storage_classes: Vec<String>,
     pub parent_manifest: Option<String>,
-    /// `current`, `earlier`, `unpublished`, `unknown` or `broken`.
+    /// `current`, `earlier`, `unpublished`, `unknown`, `archived` or `broken`.
     pub state: &'static str,
-    /// The reason why the backup is broken.
+    /// The reason why the backup is `archived` or `broken`.
     pub error: Option<String>,
-    /// Program that the restoring host needs, with its first release. `null` for protocol 1.
-    pub restore_needs: Option<&'static str>,
+    /// Program that the restoring host needs, with its first release. `null`: any release.
+    pub restore_needs: Option<String>,
     /// True if the listing and the manifests show everything that a restore needs.
     pub restorable: bool,
     /// Time at which `verify` on this host last found nothing wrong; `null` if that is unknown.
@@ -96,17 +102,19 @@ impl Contents {
         };
         let broken = (0..catalogue.backups.len()).filter(|n| catalogue.backups[*n].full.is_err());
         let unknown: Vec<_> = catalogue.unknown(layout).collect();
-        let (pointer, trouble) = match (catalogue.current(), &catalogue.pointer) {
-            (Err(reason), _) => ("broken", Some(reason)),
+        let (pointer, problem) = match (catalogue.current(), &catalogue.pointer) {
+            (Err(reason @ Unrestorable::Archived(_)), _) => ("archived", Some(reason.to_string())),
+            (Err(reason @ Unrestorable::Broken(_)), _) => ("broken", Some(reason.to_string())),
             (Ok(_), Pointing::Nothing) => ("nothing", None),
             (Ok(_), Pointing::At(_) | Pointing::Broken(_)) => ("published", None),
         };
         Contents {
             subvolume: catalogue.subvolume.to_string(),
             pointer,
-            trouble,
+            problem,
             generations: generations(catalogue, line),
             broken: broken.map(line).collect(),
+            unread_manifests: catalogue.backups.iter().filter(|it| it.manifest.is_err()).count(),
             unknown_count: unknown.len(),
             unknown_bytes: unknown.iter().map(|(_, object)| object.size).sum(),
             unknown: unknown
@@ -150,6 +158,9 @@ impl BackupLine {
             Publication::Earlier => ("earlier", None),
             Publication::Unpublished => ("unpublished", None),
             Publication::Unknown => ("unknown", None),
+            Publication::Archived(key) => {
+                ("archived", Some(Unrestorable::Archived(key.clone()).to_string()))
+            }
             Publication::Broken(reason) => ("broken", Some(reason.clone())),
         };
         let manifest = backup.manifest.as_ref().ok();
@@ -166,7 +177,9 @@ impl BackupLine {
             state: word,
             restorable: error.is_none(),
             error,
-            restore_needs: manifest.and_then(|entry| needs(entry.manifest.stream_protocol)),
+            restore_needs: manifest
+                .and_then(|entry| entry.manifest.needed_btrfs_progs())
+                .map(|release| format!("btrfs-progs {release}")),
             last_verified_at: None,
             last_drill_at: None,
             origin: manifest.and_then(|entry| entry.manifest.origin.clone()),
@@ -183,10 +196,7 @@ impl BackupLine {
                 true => "-".to_owned(),
                 false => self.storage_classes.join("+"),
             },
-            match &self.error {
-                Some(error) => format!("{}: {error}", self.state),
-                None => self.state.to_owned(),
-            },
+            self.state.to_owned(),
         ]
     }
 }
@@ -202,9 +212,16 @@ pub fn to_table(all: &[Contents]) -> String {
     text
 }
 
-/// Returns what it takes to receive a stream of this protocol.
-fn needs(protocol: Option<u32>) -> Option<&'static str> {
-    protocol.filter(|protocol| *protocol >= 2).map(|_| "btrfs-progs 6.2")
+/// Returns each reason why backups cannot be restored, and for how many it holds.
+fn reasons(contents: &Contents) -> Vec<(&str, usize)> {
+    let mut reasons: Vec<(&str, usize)> = Vec::new();
+    for reason in backups(contents).filter_map(|line| line.error.as_deref()) {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((reason, 1)),
+        }
+    }
+    reasons
 }
 
 /// Returns the backups that have a chain, oldest first, then the broken ones.
@@ -219,25 +236,37 @@ fn rows(contents: &Contents) -> Vec<[String; 6]> {
 }
 
 fn notes(contents: &Contents) -> String {
-    let Contents { subvolume, trouble, unknown, unknown_count, unknown_bytes, .. } = contents;
+    let Contents { subvolume, pointer, problem, unknown, unknown_count, unknown_bytes, .. } =
+        contents;
     let mut text = String::new();
-    if let Some(trouble) = trouble {
-        text.push_str(&format!("{subvolume}: the published backup is broken: {trouble}\n"));
+    if let Some(problem) = problem {
+        let state = if *pointer == "archived" { "unknown" } else { pointer };
+        text.push_str(&format!("{subvolume}: the published backup is {state}: {problem}\n"));
+    }
+    for (reason, count) in reasons(contents) {
+        if problem.as_deref() != Some(reason) {
+            let count = Count::of(count, "backup");
+            text.push_str(&format!("{subvolume}: {count} cannot be restored: {reason}\n"));
+        }
     }
     if contents.pointer == "nothing" {
         text.push_str(&format!("{subvolume}: no backup has been published\n"));
     }
-    let needing = backups(contents).filter(|line| line.restore_needs.is_some()).count();
-    if needing > 0 {
+    let needs: BTreeSet<_> =
+        backups(contents).filter_map(|line| line.restore_needs.as_deref()).collect();
+    for program in needs {
+        let is_needed = |line: &&BackupLine| line.restore_needs.as_deref() == Some(program);
         text.push_str(&format!(
-            "{subvolume}: to restore {needing} of {} takes btrfs-progs 6.2 or later (protocol 2)\n",
+            "{subvolume}: to restore {} of {} takes {program} or later\n",
+            backups(contents).filter(is_needed).count(),
             Count::of(backups(contents).count(), "backup")
         ));
     }
     if *unknown_count > 0 {
         let bytes = Size(*unknown_bytes);
         text.push_str(&format!(
-            "{subvolume}: no manifest names {} ({bytes}):\n",
+            "{subvolume}: no manifest{} names {} ({bytes}):\n",
+            if contents.unread_manifests > 0 { " that could be read" } else { "" },
             Count::of(*unknown_count, "object")
         ));
         for line in unknown {

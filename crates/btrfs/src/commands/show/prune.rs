@@ -5,7 +5,7 @@ use std::fmt;
 use s3up_cli::table;
 use s3up_core::{Count, Key, Size};
 use s3up_repository::names::SubvolumeName;
-use s3up_repository::retention::window::Window;
+use s3up_repository::retention::Window;
 use s3up_repository::retention::{Decision, PrunePlan, Verdict};
 use s3up_repository::stamp::seconds;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::Serialize;
 pub struct PruneLine {
     pub subvolume: String,
     /// The reason why nothing is deleted, whatever the generations are.
-    pub held: Option<String>,
+    pub blocked: Option<String>,
     pub generations: Vec<GenerationLine>,
     /// Backups whose chain does not lead to a full; they stay.
     pub broken: Vec<String>,
@@ -74,7 +74,8 @@ pub struct GenerationLine {
     pub backups: usize,
     pub total_bytes: u64,
     pub storage_classes: Vec<String>,
-    pub goes: bool,
+    /// True if the prune deletes it.
+    pub is_deleted: bool,
     pub reason: String,
     /// S3 charges for early deletion, or the restore window needs it, until then.
     pub waits_until: Option<String>,
@@ -84,7 +85,7 @@ impl PruneLine {
     pub fn of(subvolume: &SubvolumeName, plan: &PrunePlan) -> PruneLine {
         PruneLine {
             subvolume: subvolume.to_string(),
-            held: plan.blocked.as_ref().map(ToString::to_string),
+            blocked: plan.blocked.as_ref().map(ToString::to_string),
             generations: plan.verdicts.iter().map(GenerationLine::of).collect(),
             broken: plan.broken.iter().map(|key| key.as_str().to_owned()).collect(),
             leftovers: plan.leftovers.len(),
@@ -117,16 +118,16 @@ impl GenerationLine {
             backups: verdict.backups,
             total_bytes: verdict.bytes,
             storage_classes: verdict.classes.clone(),
-            goes: verdict.decision == Decision::Delete,
+            is_deleted: verdict.decision == Decision::Delete,
             reason: verdict.decision.to_string(),
             waits_until,
         }
     }
 }
 
-/// Formats a table of all generations, then notes about problems.
+/// Formats a table of all generations, then the reason for each, and notes about problems.
 pub fn to_table(all: &[PruneLine]) -> String {
-    let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "ACTION", "REASON"];
+    let header = ["SUBVOLUME", "GENERATION", "BACKUPS", "SIZE", "CLASS", "ACTION"];
     let rows = all.iter().flat_map(|line| {
         line.generations.iter().map(|generation| {
             [
@@ -135,8 +136,7 @@ pub fn to_table(all: &[PruneLine]) -> String {
                 generation.backups.to_string(),
                 Size(generation.total_bytes).to_string(),
                 generation.storage_classes.join("+"),
-                if generation.goes { "delete" } else { "keep" }.to_owned(),
-                generation.reason.clone(),
+                if generation.is_deleted { "delete" } else { "keep" }.to_owned(),
             ]
         })
     });
@@ -167,10 +167,17 @@ fn window(line: &PruneLine) -> String {
 }
 
 fn notes(line: &PruneLine) -> String {
-    let PruneLine { subvolume, held, broken, leftovers, .. } = line;
-    let mut text = window(line);
-    if let Some(held) = held {
-        text.push_str(&format!("{subvolume}: nothing is deleted: {held}\n"));
+    let PruneLine { subvolume, blocked, broken, leftovers, .. } = line;
+    let mut text = String::new();
+    // Without a decision about each there is one reason for all.
+    for generation in line.generations.iter().filter(|_| blocked.is_none()) {
+        let GenerationLine { full, is_deleted, reason, .. } = generation;
+        let verb = if *is_deleted { "deletes" } else { "keeps" };
+        text.push_str(&format!("{subvolume}: {verb} {full}: {reason}\n"));
+    }
+    text.push_str(&window(line));
+    if let Some(reason) = blocked {
+        text.push_str(&format!("{subvolume}: nothing is deleted: {reason}\n"));
     }
     if *leftovers > 0 {
         text.push_str(&format!(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use btrfs_to_s3::status::check::other_origin;
 use btrfs_to_s3::status::{Line, Status};
 use s3up_cli::{one_line, table};
 use s3up_core::{Count, Elapsed, Size};
@@ -30,13 +31,12 @@ fn subvolume(status: &Status) -> String {
         ("restorable", restorable(&status.history)),
     ];
     let error = run.and_then(|run| run.error.clone());
-    lines.extend(status.trouble.clone().or(error).map(|problem| ("problem", problem)));
+    lines.extend(status.problem.clone().or(error).map(|problem| ("problem", problem)));
     lines.extend(status.broken.iter().take(BROKEN_SHOWN_MAX).map(|broken| {
         ("broken", format!("the backup of {}: {}", broken.created_at, broken.reason))
     }));
     if let Some(origin) = &status.other_origin {
-        lines
-            .push(("problem", format!("the newest backup was made by {origin}, not by this host")));
+        lines.push(("problem", other_origin(origin, status.is_origin_unproven)));
     }
     lines.extend(status.history.iter().filter_map(|line| {
         let reason = line.unplanned_full.as_ref()?;

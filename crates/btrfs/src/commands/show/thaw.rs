@@ -10,7 +10,8 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub struct ThawLine {
     pub subvolume: String,
-    pub manifest: String,
+    /// `null` if only documents were thawed, or while they are not readable.
+    pub manifest: Option<String>,
     /// True if every chunk of the chain is readable.
     pub is_ready: bool,
     pub chunks: usize,
@@ -32,12 +33,12 @@ pub struct ThawLine {
 }
 
 impl ThawLine {
-    pub fn of(subvolume: &str, manifest: &str, thawed: &Thawed) -> ThawLine {
+    pub fn of(subvolume: &str, manifest: Option<&str>, thawed: &Thawed) -> ThawLine {
         let state = &thawed.state;
         let at = state.expires_at.and_then(|at| Timestamp::try_from(at).ok());
         ThawLine {
             subvolume: subvolume.to_owned(),
-            manifest: manifest.to_owned(),
+            manifest: manifest.map(str::to_owned),
             is_ready: thawed.is_ready(),
             chunks: state.total,
             chunks_ready: state.ready,
@@ -65,12 +66,15 @@ pub fn to_text(line: &ThawLine) -> String {
     };
     let until = line.expires_at.as_deref();
     let until = until.map(|at| format!("; copies stay until {at}")).unwrap_or_default();
+    let manifest = manifest.as_ref();
+    let manifest = manifest.map(|key| format!("{subvolume}: manifest {key}\n"));
     format!(
         "{subvolume}: {chunks_ready} of {chunks} {noun} are readable ({ready} of {all}){until}\n\
          {subvolume}: this run requested {} and extended {}{sped_up}\n\
-         {subvolume}: manifest {manifest}\n",
+         {}",
         Count::of(*asked, "thaw"),
         Count::of(*extended, "copy"),
+        manifest.unwrap_or_default(),
     )
 }
 
@@ -95,7 +99,7 @@ mod tests {
         let thawed =
             Thawed { state, requested: 2, extended: 1, sped_up: 0, waited: Duration::from_secs(7) };
 
-        let line = ThawLine::of("data", "full/m.json", &thawed);
+        let line = ThawLine::of("data", Some("full/m.json"), &thawed);
 
         assert_eq!((line.is_ready, line.chunks_archived, line.waited_seconds), (false, 2, 7));
         assert_eq!(

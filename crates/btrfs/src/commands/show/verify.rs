@@ -23,6 +23,8 @@ pub struct VerifyLine {
     /// the same UUID.
     pub same_uuid: Vec<String>,
     pub unknown: usize,
+    /// Number of manifests that were not read, so that their objects count as unknown.
+    pub unread_manifests: usize,
     pub findings: Vec<FindingLine>,
 }
 
@@ -48,6 +50,7 @@ impl VerifyLine {
             archived: verified.archived.iter().map(|key| key.as_str().to_owned()).collect(),
             same_uuid: verified.same_uuid.iter().map(|key| key.as_str().to_owned()).collect(),
             unknown: verified.unknown,
+            unread_manifests: verified.unread_manifests,
             findings: verified
                 .findings
                 .iter()
@@ -98,7 +101,8 @@ fn notes(line: &VerifyLine) -> String {
     }
     if *unknown > 0 {
         text.push_str(&format!(
-            "{subvolume}: no manifest names {}; 'btrfs-to-s3 list' shows them\n",
+            "{subvolume}: no manifest{} names {}; 'btrfs-to-s3 list' shows them\n",
+            if line.unread_manifests > 0 { " that could be read" } else { "" },
             Count::of(*unknown, "object")
         ));
     }

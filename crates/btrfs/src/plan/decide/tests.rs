@@ -3,7 +3,7 @@ use s3up_repository::stamp::Stamp;
 use s3up_repository::testing::entry;
 
 use super::*;
-use crate::plan::unplanned::UnplannedFull;
+use crate::plan::schedule::UnplannedFull;
 
 /// Day of all chain entries in these tests, at 01:46:40.
 const FULL_DAY: &str = "2001-09-09";

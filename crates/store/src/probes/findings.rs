@@ -5,10 +5,11 @@
 //! `check-config --online` print, and of which a program logs the ones that it
 //! depends on.
 
+use std::fmt;
+
 use crate::transport::capabilities::{
-    Archive, Capabilities, Condition, Conditions, ListingOrder, Told, Verified,
+    Archive, Capabilities, Condition, Conditions, ListingOrder, Reported, Verified, Versioning,
 };
-use crate::transport::probe::Versioning;
 
 /// The weight of a finding. The order is that of the weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,12 +24,54 @@ pub enum Severity {
     Problem,
 }
 
+/// The capability that a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    PutIfNoneMatch,
+    PutIfMatch,
+    CompleteIfNoneMatch,
+    CompleteIfMatch,
+    Checksums,
+    Encryption,
+    StorageClass,
+    Archive,
+    HeadEtag,
+    Parts,
+    ListingOrder,
+    Versions,
+}
+
+impl Subject {
+    /// Returns the name of the capability in tables, logs and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Subject::PutIfNoneMatch => "If-None-Match on PutObject",
+            Subject::PutIfMatch => "If-Match on PutObject",
+            Subject::CompleteIfNoneMatch => "If-None-Match on CompleteMultipartUpload",
+            Subject::CompleteIfMatch => "If-Match on CompleteMultipartUpload",
+            Subject::Checksums => "checksums of bodies",
+            Subject::Encryption => "encryption",
+            Subject::StorageClass => "storage class",
+            Subject::Archive => "archive",
+            Subject::HeadEtag => "ETag in HEAD",
+            Subject::Parts => "parts of an upload",
+            Subject::ListingOrder => "order of listings",
+            Subject::Versions => "versions",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// One capability, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub severity: Severity,
-    /// The capability, as the table of `doctor` names it.
-    pub subject: &'static str,
+    pub subject: Subject,
     /// The behaviour of the server.
     pub found: String,
     /// The consequence for backups and uploads.
@@ -49,23 +92,24 @@ impl Severity {
 }
 
 const ONE_WRITER: &str = "let only one host or gateway write below this prefix";
+const NO_BLIND_WRITE: &str = "no write replaces an object that it has not read";
 
 impl Finding {
-    fn good(subject: &'static str, found: &str, means: &str) -> Finding {
+    fn good(subject: Subject, found: &str, means: &str) -> Finding {
         let (found, means) = (found.to_owned(), means.to_owned());
         Finding { severity: Severity::Good, subject, found, means, fix: None }
     }
 
-    fn note(subject: &'static str, found: &str, means: &str) -> Finding {
+    fn note(subject: Subject, found: &str, means: &str) -> Finding {
         Finding { severity: Severity::Note, ..Finding::good(subject, found, means) }
     }
 
-    fn warning(subject: &'static str, found: &str, means: &str, fix: &'static str) -> Finding {
+    fn warning(subject: Subject, found: &str, means: &str, fix: &'static str) -> Finding {
         let fix = Some(fix);
         Finding { severity: Severity::Warning, fix, ..Finding::good(subject, found, means) }
     }
 
-    fn problem(subject: &'static str, found: &str, means: &str, fix: &'static str) -> Finding {
+    fn problem(subject: Subject, found: &str, means: &str, fix: &'static str) -> Finding {
         let fix = Some(fix);
         Finding { severity: Severity::Problem, fix, ..Finding::good(subject, found, means) }
     }
@@ -93,37 +137,35 @@ pub fn condition_findings(conditions: Conditions) -> Vec<Finding> {
         conditions;
     vec![
         condition(
-            "If-None-Match on PutObject",
+            Subject::PutIfNoneMatch,
             put_if_none_match,
             "of two writers of a new key, the last one wins",
         ),
         condition(
-            "If-Match on PutObject",
+            Subject::PutIfMatch,
             put_if_match,
             "of two hosts that publish at the same moment, the last one wins",
         ),
         condition(
-            "If-None-Match on CompleteMultipartUpload",
+            Subject::CompleteIfNoneMatch,
             complete_if_none_match,
             "of two writers of a new key of several parts, the last one wins",
         ),
         condition(
-            "If-Match on CompleteMultipartUpload",
+            Subject::CompleteIfMatch,
             complete_if_match,
             "of two writers of a document of several parts, the last one wins",
         ),
     ]
 }
 
-fn condition(subject: &'static str, condition: Condition, lost: &str) -> Finding {
-    let guarded = format!("the key is looked at before each write; {lost}");
+fn condition(subject: Subject, condition: Condition, lost: &str) -> Finding {
+    let guarded = format!("the key is checked before each write; {lost}");
     match condition {
-        Condition::Honoured => Finding::good(subject, "honoured", "nothing is overwritten unseen"),
-        Condition::HonouredUnquoted => Finding::good(
-            subject,
-            "honoured, for an ETag without quotes",
-            "nothing is overwritten unseen",
-        ),
+        Condition::Honoured => Finding::good(subject, "honoured", NO_BLIND_WRITE),
+        Condition::HonouredUnquoted => {
+            Finding::good(subject, "honoured, for an ETag without quotes", NO_BLIND_WRITE)
+        }
         Condition::NeverHolds => {
             let found = "refused even if the condition holds";
             Finding::warning(subject, found, &guarded, ONE_WRITER)
@@ -135,7 +177,7 @@ fn condition(subject: &'static str, condition: Condition, lost: &str) -> Finding
 }
 
 fn verification(capabilities: &Capabilities) -> Finding {
-    let subject = "checksums of bodies";
+    let subject = Subject::Checksums;
     let verified = capabilities.verifications;
     let names = [
         (verified.crc64nvme, "CRC64NVME"),
@@ -147,62 +189,64 @@ fn verification(capabilities: &Capabilities) -> Finding {
         found.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
     };
     let (yes, no) = (of(Verified::Yes), of(Verified::No));
-    let https = "use an `https://` endpoint, which protects bodies on their way, or another server";
+    let https = "use an `https://` endpoint, which protects bodies in transit, or another server";
     if verified.crc64nvme == Verified::Yes {
-        let means = "a body that is damaged on its way is refused";
+        let means = "a body that is damaged in transit is refused";
         Finding::good(subject, &format!("verifies {yes}"), means)
     } else if verified.payload_sha256 == Verified::Yes {
-        let means = "a body that is damaged on its way is refused, at the price of a second hash";
+        let means = "a body that is damaged in transit is refused, at the price of a second hash";
         Finding::good(subject, &format!("verifies {yes}"), means)
     } else if !yes.is_empty() {
-        let means = "a body that is damaged on its way is stored: what we send besides is not \
-                     verified";
+        let means = "a body that is damaged in transit is stored: only Content-MD5 is verified, which \
+                     s3up does not send";
         Finding::warning(subject, &format!("verifies {yes}; not {no}"), means, https)
     } else if no.is_empty() {
         Finding::note(subject, "not known", "it was not probed")
     } else {
-        let means = "a body that is damaged on its way is stored";
+        let means = "a body that is damaged in transit is stored";
         Finding::problem(subject, &format!("does not verify {no}"), means, https)
     }
 }
 
-fn encryption(sse: &Told) -> Finding {
-    let subject = "encryption";
+fn encryption(sse: &Reported) -> Finding {
+    let subject = Subject::Encryption;
     match sse {
-        Told::NotAsked => Finding::note(subject, "not asked for", "uploads ask for none"),
-        Told::AsAsked(sse) => {
-            let means = "HEAD tells the encryption that was asked for; that is the word of the \
-                         server, and no proof";
+        Reported::NotRequested => Finding::note(subject, "not requested", "uploads request none"),
+        Reported::AsRequested(sse) => {
+            let means =
+                "HEAD reports the requested encryption; only the server itself vouches for it";
             Finding::good(subject, sse, means)
         }
-        Told::Otherwise { asked, found } => Finding::problem(
+        Reported::Different { requested, found } => Finding::problem(
             subject,
-            &format!("expected {asked}, found {}", found.as_deref().unwrap_or("none")),
-            "the server accepted the request and does not encrypt as asked",
+            &format!("expected {requested}, found {}", found.as_deref().unwrap_or("none")),
+            "the server accepted the request and does not encrypt as requested",
             "set `sse` to \"none\" and encrypt the disks of the server, or set up its encryption",
         ),
     }
 }
 
-fn storage_class(class: &Told) -> Finding {
-    let subject = "storage class";
+fn storage_class(class: &Reported) -> Finding {
+    let subject = Subject::StorageClass;
     match class {
-        Told::NotAsked => Finding::note(subject, "not asked for", "uploads ask for none"),
-        Told::AsAsked(class) => Finding::good(subject, class, "objects have the class asked for"),
-        Told::Otherwise { asked, found } => Finding::warning(
+        Reported::NotRequested => Finding::note(subject, "not requested", "uploads request none"),
+        Reported::AsRequested(class) => {
+            Finding::good(subject, class, "objects have the requested class")
+        }
+        Reported::Different { requested, found } => Finding::warning(
             subject,
-            &format!("expected {asked}, found {}", found.as_deref().unwrap_or("none")),
+            &format!("expected {requested}, found {}", found.as_deref().unwrap_or("none")),
             "the server has no such class; objects cost what its own class costs",
-            "set the storage class to one that the server has, as STANDARD",
+            "set the storage class to one that the server has, for example STANDARD",
         ),
     }
 }
 
 fn archive(archive: Archive) -> Finding {
-    let subject = "archive";
+    let subject = Subject::Archive;
     match archive {
         Archive::Unknown => {
-            Finding::note(subject, "not known", "no object of an archive class was looked at")
+            Finding::note(subject, "not known", "no object of an archive class was read")
         }
         Archive::Archives => {
             Finding::good(subject, "archives", "objects must be thawed before a restore")
@@ -217,22 +261,22 @@ fn archive(archive: Archive) -> Finding {
 }
 
 fn etag(head_has_etag: Option<bool>) -> Finding {
-    let subject = "ETag in HEAD";
+    let subject = Subject::HeadEtag;
     match head_has_etag {
         None => Finding::note(subject, "not known", "no answer to HEAD was seen"),
-        Some(true) => Finding::good(subject, "told", "a download never mixes two versions"),
+        Some(true) => Finding::good(subject, "returned", "a download never mixes two versions"),
         Some(false) => Finding::warning(
             subject,
-            "not told",
-            "versions are told apart by size, date and checksum; a download of an object that is \
-             replaced meanwhile may mix both, which its checksum finds",
-            "let the server tell ETags (JuiceFS gateway: `--keep-etag`)",
+            "not returned",
+            "versions are distinguished by size, date and checksum; a download of an object that \
+             is replaced meanwhile may mix both, which its checksum finds",
+            "configure the server to return ETags (JuiceFS gateway: `--keep-etag`)",
         ),
     }
 }
 
 fn parts(parts_max: Option<u32>) -> Finding {
-    let subject = "parts of an upload";
+    let subject = Subject::Parts;
     match parts_max {
         None => Finding::note(subject, "10,000 assumed", "the limit of S3; no smaller one was met"),
         Some(parts_max) => Finding::warning(
@@ -245,7 +289,7 @@ fn parts(parts_max: Option<u32>) -> Finding {
 }
 
 fn listing(order: ListingOrder) -> Finding {
-    let subject = "order of listings";
+    let subject = Subject::ListingOrder;
     match order {
         ListingOrder::Unknown => Finding::note(subject, "not known", "it was not probed"),
         ListingOrder::Bytes => Finding::good(subject, "by bytes", "as S3 lists"),
@@ -256,22 +300,22 @@ fn listing(order: ListingOrder) -> Finding {
 }
 
 fn versioning(versioning: Option<Versioning>) -> Finding {
-    let subject = "versions";
+    let subject = Subject::Versions;
     let fix = "enable versioning on the bucket";
     match versioning {
         Some(Versioning::Enabled) => {
-            Finding::good(subject, "kept", "what is overwritten or deleted can be recovered")
+            Finding::good(subject, "kept", "overwritten and deleted objects can be recovered")
         }
         Some(Versioning::Off) => Finding::warning(
             subject,
             "not kept",
-            "what is overwritten or deleted cannot be recovered",
+            "overwritten and deleted objects cannot be recovered",
             fix,
         ),
         Some(Versioning::Unknown) | None => Finding::note(
             subject,
             "not known",
-            "the server did not say it, so what is overwritten may not be recoverable",
+            "the server did not report it, so overwritten and deleted objects may not be recoverable",
         ),
     }
 }
@@ -282,8 +326,8 @@ mod tests {
     use super::*;
     use crate::transport::capabilities::Verifications;
 
-    fn told(found: Option<&str>) -> Told {
-        Told::Otherwise { asked: "AES256".to_owned(), found: found.map(str::to_owned) }
+    fn reported(found: Option<&str>) -> Reported {
+        Reported::Different { requested: "AES256".to_owned(), found: found.map(str::to_owned) }
     }
 
     fn verifies(crc64nvme: Verified, content_md5: Verified, payload_sha256: Verified) -> Finding {
@@ -294,7 +338,7 @@ mod tests {
     #[test]
     fn each_capability_has_its_weight_and_its_words() {
         use Verified::{No, Refused, Unknown, Yes};
-        let of = |known| condition("If-Match", known, "the last one wins");
+        let of = |known| condition(Subject::PutIfMatch, known, "the last one wins");
         #[rustfmt::skip]
         let cases = [
             (of(Condition::Honoured),                Good,    "honoured"),
@@ -308,15 +352,15 @@ mod tests {
             (verifies(No, Yes, No),                  Warning, "verifies Content-MD5; not CRC64NVME, signed SHA-256"),
             (verifies(No, No, No),                   Problem, "does not verify CRC64NVME, Content-MD5, signed SHA-256"),
             (verifies(Unknown, Unknown, Unknown),    Note,    "not known"),
-            (encryption(&Told::NotAsked),            Note,    "not asked for"),
-            (encryption(&Told::AsAsked("AES256".to_owned())), Good, "AES256"),
-            (encryption(&told(None)),                Problem, "expected AES256, found none"),
-            (storage_class(&told(Some("STANDARD"))), Warning, "expected AES256, found STANDARD"),
+            (encryption(&Reported::NotRequested),            Note,    "not requested"),
+            (encryption(&Reported::AsRequested("AES256".to_owned())), Good, "AES256"),
+            (encryption(&reported(None)),                Problem, "expected AES256, found none"),
+            (storage_class(&reported(Some("STANDARD"))), Warning, "expected AES256, found STANDARD"),
             (archive(Archive::Unknown),              Note,    "not known"),
             (archive(Archive::Archives),             Good,    "archives"),
             (archive(Archive::InNameOnly),           Warning, "in name only"),
-            (etag(Some(true)),                       Good,    "told"),
-            (etag(Some(false)),                      Warning, "not told"),
+            (etag(Some(true)),                       Good,    "returned"),
+            (etag(Some(false)),                      Warning, "not returned"),
             (parts(None),                            Note,    "10,000 assumed"),
             (parts(Some(1000)),                      Warning, "at most 1000"),
             (listing(ListingOrder::Bytes),           Good,    "by bytes"),

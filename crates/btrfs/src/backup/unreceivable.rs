@@ -2,7 +2,7 @@
 
 use btrfs_host::filesystem;
 use btrfs_host::receivable;
-use btrfs_sendstream::{Extremes, LargeXattr, StreamSummary};
+use btrfs_sendstream::{LargeXattr, StreamSummary, Unreceivable};
 use s3up_repository::names::SubvolumeName;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const PATH_BYTES_MAX: usize = 4095;
 
 /// Warns of a path and of an extended attribute of a stream that was sent.
 pub fn warn(name: &SubvolumeName, facts: &StreamSummary, node_bytes: Option<u64>) {
-    let Extremes { path, xattr } = &facts.extremes;
+    let Unreceivable { path, xattr } = &facts.unreceivable;
     if let Some(path) = path.as_ref().filter(|path| !is_receivable(path, &facts.snapshot.name)) {
         tracing::warn!(
             event = "path_too_long",

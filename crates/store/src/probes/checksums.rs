@@ -15,8 +15,8 @@ use s3up_core::{Key, KeyPrefix};
 
 use crate::buffers::hashing;
 use crate::error::{Kind, StoreError};
+use crate::probes::conditions::probe_key;
 use crate::transport::capabilities::{ListingOrder, Verifications, Verified};
-use crate::transport::conditions::probe_key;
 use crate::transport::connect::Store;
 
 const SENT: &[u8] = b"Written by s3up to see whether this store finds damage (as-sent).\n";

@@ -22,7 +22,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use s3up_core::{Key, KeyPrefix};
 
 use crate::error::{Kind, StoreError};
-use crate::objects::etag::{is_told, unquoted};
+use crate::objects::etag::{is_reported, unquoted};
 use crate::transport::capabilities::{Capabilities, Condition, Conditions};
 use crate::transport::connect::Store;
 
@@ -148,7 +148,7 @@ impl Store {
     ) -> Result<Condition, StoreError> {
         for _ in 0..RIGHT_ETAG_ATTEMPTS_MAX {
             let Some(found) = self.head(key, None, retry_for).await? else { continue };
-            if !is_told(&found.etag) {
+            if !is_reported(&found.etag) {
                 return Ok(Condition::Unknown);
             }
             let bare = unquoted(&found.etag).to_owned();
@@ -304,7 +304,7 @@ fn warn_unknown(err: &StoreError) {
     );
 }
 
-/// Returns the key of a probe object; `kind` tells several apart.
+/// Returns the key of a probe object; `kind` distinguishes the probe objects.
 pub(crate) fn probe_key(prefix: &KeyPrefix, kind: &str) -> Result<Key, StoreError> {
     let text = format!("{prefix}{PROBE_NAME}{kind}");
     Key::parse(&text).map_err(|err| StoreError::new("put", &text, Kind::Permanent).with_cause(err))

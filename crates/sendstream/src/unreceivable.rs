@@ -7,6 +7,7 @@
 use crate::attribute::Attribute;
 use crate::command::Command;
 use crate::kind::Kind;
+use crate::summary::{LargeXattr, Unreceivable};
 
 /// Paths up to this length can be received everywhere: the limit of the kernel is 4,095 bytes, and
 /// the name of a snapshot has at most 255.
@@ -23,24 +24,7 @@ pub const fn xattr_bytes_max(node_bytes: u64) -> u64 {
     node_bytes.saturating_sub(HEADERS)
 }
 
-/// The longest path and the largest attribute of a stream, if they exceed what can be received
-/// everywhere.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extremes {
-    pub path: Option<Vec<u8>>,
-    pub xattr: Option<LargeXattr>,
-}
-
-/// An extended attribute that needs large metadata blocks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LargeXattr {
-    pub path: Vec<u8>,
-    pub name: Vec<u8>,
-    /// Length of its name and value.
-    pub bytes: u64,
-}
-
-impl Extremes {
+impl Unreceivable {
     pub(crate) fn add(&mut self, command: &Command<'_>) {
         for (attribute, value) in command.attributes() {
             let is_path = matches!(attribute, Attribute::Path | Attribute::PathTo);

@@ -1,33 +1,35 @@
-//! One small upload of the kind that follows, before the first byte of it.
+//! Makes one probe upload with the class, encryption and condition of the uploads that
+//! follow, in two parts, so that a missing right, class, encryption or ETag shows before
+//! the first chunk, and not on the day of the restore.
 //!
-//! A right that is missing, a class or an encryption that the server does not have,
-//! and an ETag that it does not tell would otherwise show only after the first
-//! chunk, which takes hours, or on the day of the restore. The upload has the same
-//! class, encryption and condition as the real ones, and two parts. Its object
-//! stays, as the note that it was made: one object for each kind. It says what was
-//! found out about completions, so that a later run need not ask again.
+//! Its object stays, one for each class and encryption: it records that the probe was
+//! made, and what it found about completions and the number of parts, so that a later run
+//! need not ask again.
 //!
 //! Not here: what follows from the result (`findings`).
 
 use std::time::Duration;
 
 use s3up_core::part::PART_BYTES_MIN;
-use s3up_core::{Key, KeyPrefix};
+use s3up_core::{Key, KeyPrefix, error_chain};
 
 use crate::archive::state::is_archive;
 use crate::error::{Kind, StoreError, UploadError};
-use crate::objects::etag::is_told;
-use crate::objects::head::ObjectFacts;
+use crate::objects::etag::is_reported;
+use crate::objects::facts::ObjectFacts;
+use crate::overwrite::Overwrite;
+use crate::probes::conditions::probe_key;
 use crate::settings::{Profile, Sse};
-use crate::transport::capabilities::{Archive, Capabilities, Condition, Told};
-use crate::transport::conditions::probe_key;
+use crate::transport::capabilities::{Archive, Capabilities, Condition, Reported};
 use crate::transport::connect::Store;
 use crate::upload::attributes::Attributes;
 use crate::upload::part_splitter::Length;
-use crate::upload::put::{Overwrite, Put};
+use crate::upload::put::Put;
 
 /// User metadata of the object: the condition of completions.
 const COMPLETIONS: &str = "complete-if-none-match";
+/// User metadata of the object: the maximum number of parts, if it is smaller than that of S3.
+const PARTS: &str = "parts-max";
 /// The last of the two parts.
 const LAST_PART_BYTES: u64 = 16;
 const STANDARD: &str = "STANDARD";
@@ -43,7 +45,7 @@ pub struct ProbeUpload<'a> {
 }
 
 impl Store {
-    /// Makes one small upload of this kind, unless an earlier run did, and learns
+    /// Makes one probe upload of this kind, unless an earlier run did, and learns
     /// from it. Leaves one object of 5 MiB below the prefix.
     ///
     /// # Errors
@@ -57,9 +59,22 @@ impl Store {
             return Ok(());
         }
         let conditions = self.probe_completions(probe.prefix, probe.retry_for).await;
-        if let Err(err) = self.make_probe(&key, probe, conditions.complete_if_none_match).await {
+        let completions = conditions.complete_if_none_match;
+        let parts_max = match self.probe_parts(&key, probe.retry_for).await {
+            Ok(parts_max) => parts_max,
+            // The upload itself will fail for the same reason, or not need many parts.
+            Err(err) => {
+                let error = error_chain(&err);
+                tracing::warn!(
+                    event = "parts_not_probed",
+                    "cannot find out how many parts an upload may have: {error}"
+                );
+                None
+            }
+        };
+        if let Err(err) = self.make_probe(&key, probe, (completions, parts_max)).await {
             if let UploadError::Store(err) = err {
-                return Err(self.blame_setting(probe, class, err).await.into());
+                return Err(self.find_refused_setting(probe, class, err).await.into());
             }
             return Err(err);
         }
@@ -75,7 +90,7 @@ impl Store {
     }
 
     /// Probes everything that [`Capabilities`] has, and returns it, with the failure
-    /// of the small upload, if it failed.
+    /// of the probe upload, if it failed.
     ///
     /// # Errors
     ///
@@ -102,15 +117,17 @@ impl Store {
         &self,
         key: &Key,
         probe: &ProbeUpload<'_>,
-        completions: Condition,
+        (completions, parts_max): (Condition, Option<u32>),
     ) -> Result<(), UploadError> {
+        let parts_max = parts_max.map(|parts_max| (PARTS.to_owned(), parts_max.to_string()));
+        let completions = (COMPLETIONS.to_owned(), completions.word().to_owned());
         let len = PART_BYTES_MIN + LAST_PART_BYTES;
         let put = Put {
             key: key.clone(),
             length: Length::Exactly(len),
             part_bytes: PART_BYTES_MIN,
             content_type: Some("application/octet-stream".to_owned()),
-            metadata: [(COMPLETIONS.to_owned(), completions.word().to_owned())].into(),
+            metadata: [completions].into_iter().chain(parts_max).collect(),
             expect_sha256: None,
             overwrite: Overwrite::Never,
             storage_class: probe.storage_class.map(str::to_owned),
@@ -130,10 +147,12 @@ impl Store {
 
     fn learn_from_probe(&self, found: &ObjectFacts, class: Option<&str>) {
         let completions = found.metadata.get(COMPLETIONS).and_then(|word| Condition::parse(word));
+        let parts_max = found.metadata.get(PARTS).and_then(|number| number.parse().ok());
         self.learned.learn(|known| {
-            known.sse = told_sse(&self.settings.sse, found.sse.as_deref());
-            known.storage_class = told_class(class, found.storage_class.as_deref());
-            known.head_has_etag = Some(is_told(&found.etag));
+            known.sse = reported_sse(&self.settings.sse, found.sse.as_deref());
+            known.storage_class = reported_class(class, found.storage_class.as_deref());
+            known.head_has_etag = Some(is_reported(&found.etag));
+            known.parts_max = known.parts_max.or(parts_max);
             let condition = &mut known.conditions.complete_if_none_match;
             if *condition == Condition::Unknown {
                 *condition = completions.unwrap_or(Condition::Unknown);
@@ -173,7 +192,7 @@ impl Store {
 
     /// Finds out whether the server refuses the encryption or the class, and says so
     /// in the error. A server may answer 500, or what is no S3 at all.
-    async fn blame_setting(
+    async fn find_refused_setting(
         &self,
         probe: &ProbeUpload<'_>,
         class: Option<&str>,
@@ -240,23 +259,27 @@ fn kind_of(class: Option<&str>, sse: &Sse) -> String {
     format!("-{}-{sse}", class.unwrap_or("default"))
 }
 
-fn told_sse(asked: &Sse, found: Option<&str>) -> Told {
-    let (asked, is_right) = match asked {
-        Sse::Unset => return Told::NotAsked,
+fn reported_sse(requested: &Sse, found: Option<&str>) -> Reported {
+    let (requested, is_right) = match requested {
+        Sse::Unset => return Reported::NotRequested,
         Sse::Aes256 => ("AES256", found.is_some()),
         Sse::Kms { .. } => ("aws:kms", found.is_some_and(|found| found.starts_with("aws:kms"))),
     };
-    told(asked, is_right, found)
+    reported(requested, is_right, found)
 }
 
-fn told_class(asked: Option<&str>, found: Option<&str>) -> Told {
-    let Some(asked) = asked else { return Told::NotAsked };
-    told(asked, found.unwrap_or(STANDARD) == asked, found)
+fn reported_class(requested: Option<&str>, found: Option<&str>) -> Reported {
+    let Some(requested) = requested else { return Reported::NotRequested };
+    reported(requested, found.unwrap_or(STANDARD) == requested, found)
 }
 
-fn told(asked: &str, is_right: bool, found: Option<&str>) -> Told {
-    let (asked, found) = (asked.to_owned(), found.map(str::to_owned));
-    if is_right { Told::AsAsked(found.unwrap_or(asked)) } else { Told::Otherwise { asked, found } }
+fn reported(requested: &str, is_right: bool, found: Option<&str>) -> Reported {
+    let (requested, found) = (requested.to_owned(), found.map(str::to_owned));
+    if is_right {
+        Reported::AsRequested(found.unwrap_or(requested))
+    } else {
+        Reported::Different { requested, found }
+    }
 }
 
 #[cfg(test)]
@@ -264,25 +287,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_for_is_compared_with_what_head_tells() {
+    fn what_was_requested_for_is_compared_with_what_head_tells() {
         let kms = || Sse::Kms { key_id: None };
-        let as_asked = |text: &str| Told::AsAsked(text.to_owned());
-        let otherwise = |asked: &str, found: Option<&str>| Told::Otherwise {
-            asked: asked.to_owned(),
+        let as_requested = |text: &str| Reported::AsRequested(text.to_owned());
+        let different = |requested: &str, found: Option<&str>| Reported::Different {
+            requested: requested.to_owned(),
             found: found.map(str::to_owned),
         };
         #[rustfmt::skip]
         let cases = [
-            (told_sse(&Sse::Unset, None),                       Told::NotAsked),
-            (told_sse(&Sse::Aes256, Some("AES256")),            as_asked("AES256")),
-            (told_sse(&Sse::Aes256, Some("aws:kms")),           as_asked("aws:kms")),
-            (told_sse(&Sse::Aes256, None),                      otherwise("AES256", None)),
-            (told_sse(&kms(), Some("AES256")),                  otherwise("aws:kms", Some("AES256"))),
-            (told_sse(&kms(), Some("aws:kms:dsse")),            as_asked("aws:kms:dsse")),
-            (told_class(None, Some("STANDARD")),                Told::NotAsked),
-            (told_class(Some("STANDARD"), None),                as_asked("STANDARD")),
-            (told_class(Some("DEEP_ARCHIVE"), Some("DEEP_ARCHIVE")), as_asked("DEEP_ARCHIVE")),
-            (told_class(Some("DEEP_ARCHIVE"), None),            otherwise("DEEP_ARCHIVE", None)),
+            (reported_sse(&Sse::Unset, None),                       Reported::NotRequested),
+            (reported_sse(&Sse::Aes256, Some("AES256")),            as_requested("AES256")),
+            (reported_sse(&Sse::Aes256, Some("aws:kms")),           as_requested("aws:kms")),
+            (reported_sse(&Sse::Aes256, None),                      different("AES256", None)),
+            (reported_sse(&kms(), Some("AES256")),                  different("aws:kms", Some("AES256"))),
+            (reported_sse(&kms(), Some("aws:kms:dsse")),            as_requested("aws:kms:dsse")),
+            (reported_class(None, Some("STANDARD")),                Reported::NotRequested),
+            (reported_class(Some("STANDARD"), None),                as_requested("STANDARD")),
+            (reported_class(Some("DEEP_ARCHIVE"), Some("DEEP_ARCHIVE")), as_requested("DEEP_ARCHIVE")),
+            (reported_class(Some("DEEP_ARCHIVE"), None),            different("DEEP_ARCHIVE", None)),
         ];
         for (found, want) in cases {
             assert_eq!(found, want);

@@ -1,18 +1,19 @@
-//! `doctor`: examines everything that the gateway depends on, and says what is wrong with it.
+//! `s3up-server doctor`: examines everything that the gateway depends on, and says what is wrong with it.
 //!
-//! One part that fails hides no other: each is a [`Finding`] of its own.
+//! One part that fails hides no other: each has a line of its own.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
 use s3up_core::{KeyPrefix, error_chain};
-use s3up_store::{AbortRule, Finding, Severity, Store, findings};
+use s3up_store::{AbortRule, ProbeUpload, Severity, Store, UploadError, findings};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::{check_config, show};
+use crate::clock::CLOCK;
 use crate::config::Config;
 use crate::database::Database;
-use crate::online::Online;
-use crate::stopwatch::CLOCK;
 use crate::tls::{self, TlsFiles};
 
 /// Time for which a failing request is retried.
@@ -22,35 +23,56 @@ const CERTIFICATE_REST_MIN: Duration = Duration::from_secs(14 * 86_400);
 /// Days after which a lifecycle rule may abort an upload. The longest upload, of 5 TiB, takes some days.
 const ABORT_DAYS_MIN: u32 = 2;
 
-/// Examines configuration, certificate, database and S3 server. Writes two probe objects below the
-/// prefix.
-pub async fn doctor(config: Config, file: &Path) -> Online {
-    let mut all = vec![configuration(s3up_cli::is_open_to_all_users(file))];
-    all.push(certificate(config.tls.as_ref(), (CLOCK.wall)()));
-    all.extend(clients(&config));
-    all.push(database(&config).await);
-    let mut failed = None;
-    match Store::connect(config.store).await {
-        Ok(store) => {
-            let probe = s3up_store::ProbeUpload {
-                prefix: &config.prefix,
-                storage_class: None,
-                retry_for: RETRY_FOR,
-            };
-            match store.examine(&probe).await {
-                Ok((capabilities, upload)) => {
-                    failed = upload;
-                    all.push(s3(None));
-                    all.extend(findings(&capabilities));
-                    all.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
-                    all.push(uploads(&store, &config.prefix).await);
-                }
-                Err(err) => all.push(s3(Some(error_chain(&err)))),
-            }
-        }
-        Err(err) => all.push(s3(Some(error_chain(&err)))),
+/// Prints what was found. Fails if a guarantee is lost.
+#[tokio::main]
+pub(super) async fn run(file: &Path, log: LogArgs, json: bool) -> anyhow::Result<Exit> {
+    let config = Config::load(file)?;
+    log.with_config(None, config.log_format).init()?;
+    let (lines, failed) = examine(config, file).await;
+    let problem = Severity::Problem.word();
+    let problems = lines.iter().filter(|line| line.severity == problem).count();
+    if json {
+        let text = serde_json::to_string_pretty(&serde_json::json!({ "findings": lines }))?;
+        show::print(&format!("{text}\n"))?;
+    } else {
+        show::print(&finding_table(&lines))?;
     }
-    Online { findings: all, failed }
+    if let Some(failed) = failed {
+        return Err(anyhow::anyhow!(failed).context("doctor: probe upload"));
+    }
+    if problems > 0 {
+        anyhow::bail!("doctor: problems found: {problems}; see the fixes above");
+    }
+    Ok(Exit::Done)
+}
+
+/// Examines configuration, certificate, database and S3 server. Writes two probe objects below the
+/// prefix. Returns also why an upload as the gateway makes it failed.
+async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<UploadError>) {
+    let mut lines = vec![configuration(s3up_cli::is_open_to_all_users(file))];
+    lines.push(certificate(config.tls.as_ref(), CLOCK.now()));
+    lines.extend(clients(&config));
+    lines.push(database(&config).await);
+    let store = match Store::connect(config.store).await {
+        Ok(store) => store,
+        Err(err) => {
+            lines.push(s3(Some(error_chain(&err))));
+            return (lines, None);
+        }
+    };
+    let probe = ProbeUpload { prefix: &config.prefix, storage_class: None, retry_for: RETRY_FOR };
+    let (capabilities, failed) = match store.examine(&probe).await {
+        Ok(examined) => examined,
+        Err(err) => {
+            lines.push(s3(Some(error_chain(&err))));
+            return (lines, None);
+        }
+    };
+    lines.push(s3(None));
+    lines.extend(findings(&capabilities).iter().map(check_config::line));
+    lines.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
+    lines.push(uploads(&store, &config.prefix).await);
+    (lines, failed)
 }
 
 fn finding(
@@ -59,11 +81,17 @@ fn finding(
     found: impl Into<String>,
     means: impl Into<String>,
     fix: Option<&'static str>,
-) -> Finding {
-    Finding { severity, subject, found: found.into(), means: means.into(), fix }
+) -> FindingLine {
+    FindingLine {
+        capability: subject.to_owned(),
+        severity: severity.word(),
+        found: found.into(),
+        means: means.into(),
+        fix,
+    }
 }
 
-fn configuration(is_open: bool) -> Finding {
+fn configuration(is_open: bool) -> FindingLine {
     let subject = "configuration file";
     match is_open {
         false => finding(Severity::Good, subject, "private", "other users cannot read it", None),
@@ -78,7 +106,7 @@ fn configuration(is_open: bool) -> Finding {
 }
 
 /// Reads the validity of the certificate. That it fits its key was checked with the configuration.
-fn certificate(files: Option<&TlsFiles>, now: SystemTime) -> Finding {
+fn certificate(files: Option<&TlsFiles>, now: SystemTime) -> FindingLine {
     let subject = "TLS certificate";
     let Some(files) = files else {
         let means = "a proxy in front of the gateway has to encrypt";
@@ -92,7 +120,7 @@ fn certificate(files: Option<&TlsFiles>, now: SystemTime) -> Finding {
     validity(not_after, now)
 }
 
-fn unreadable_certificate(found: String) -> Finding {
+fn unreadable_certificate(found: String) -> FindingLine {
     let fix = Some("check the file with `openssl x509 -noout -dates -in FILE`");
     let means = "its expiry is unknown";
     finding(Severity::Warning, "TLS certificate", found, means, fix)
@@ -105,7 +133,7 @@ fn not_after(der: &[u8]) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-fn validity(not_after: SystemTime, now: SystemTime) -> Finding {
+fn validity(not_after: SystemTime, now: SystemTime) -> FindingLine {
     let subject = "TLS certificate";
     let fix = Some("renew it; check the timer or the service that should do so");
     let until = jiff::Timestamp::try_from(not_after).map(|at| at.to_string()).unwrap_or_default();
@@ -129,7 +157,7 @@ fn validity(not_after: SystemTime, now: SystemTime) -> Finding {
 }
 
 /// Names the clients that one stolen key could use to fill the bucket.
-fn clients(config: &Config) -> Vec<Finding> {
+fn clients(config: &Config) -> Vec<FindingLine> {
     let unlimited: Vec<_> = config
         .clients
         .policies()
@@ -149,7 +177,7 @@ fn clients(config: &Config) -> Vec<Finding> {
     )]
 }
 
-async fn database(config: &Config) -> Finding {
+async fn database(config: &Config) -> FindingLine {
     let subject = "database";
     match Database::examine(&config.database.location).await {
         Ok(()) => finding(
@@ -169,7 +197,7 @@ async fn database(config: &Config) -> Finding {
     }
 }
 
-fn s3(failed: Option<String>) -> Finding {
+fn s3(failed: Option<String>) -> FindingLine {
     match failed {
         None => finding(Severity::Good, "S3", "answers", "the bucket can be listed", None),
         Some(found) => finding(
@@ -182,7 +210,7 @@ fn s3(failed: Option<String>) -> Finding {
     }
 }
 
-fn abort_rule(rule: AbortRule) -> Finding {
+fn abort_rule(rule: AbortRule) -> FindingLine {
     let subject = "rule for abandoned uploads";
     match rule {
         AbortRule::AfterDays(days) if days < ABORT_DAYS_MIN => finding(
@@ -217,7 +245,7 @@ fn abort_rule(rule: AbortRule) -> Finding {
 }
 
 /// Finds out whether the credentials may list multipart uploads, without which nothing is swept.
-async fn uploads(store: &Store, prefix: &KeyPrefix) -> Finding {
+async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
     let subject = "sweep of abandoned uploads";
     let mut uploads = store.abandoned_uploads(prefix.as_str(), SystemTime::UNIX_EPOCH, RETRY_FOR);
     match uploads.next_page().await {
@@ -254,7 +282,11 @@ mod tests {
         ];
         for (ends, now, severity, found) in cases {
             let finding = validity(ends, now);
-            assert_eq!((finding.severity, &*finding.found), (severity, found), "{finding:?}");
+            assert_eq!(
+                (finding.severity, &*finding.found),
+                (severity.word(), found),
+                "{finding:?}"
+            );
             assert_eq!(finding.fix.is_some(), severity >= Severity::Warning);
         }
     }
@@ -283,7 +315,7 @@ mod tests {
         ];
         for (rule, want) in cases {
             let finding = abort_rule(rule);
-            assert_eq!(finding.severity, want, "{finding:?}");
+            assert_eq!(finding.severity, want.word(), "{finding:?}");
             assert_eq!(finding.fix.is_some(), want >= Severity::Warning, "{finding:?}");
         }
     }

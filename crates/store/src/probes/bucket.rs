@@ -6,16 +6,8 @@ use aws_sdk_s3::types::BucketVersioningStatus;
 use s3up_core::KeyPrefix;
 
 use crate::error::{Kind, StoreError};
+use crate::transport::capabilities::Versioning;
 use crate::transport::connect::Store;
-
-/// Says if the bucket keeps the versions that are overwritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Versioning {
-    Enabled,
-    Off,
-    /// The credentials have no right to ask, or the server does not know the call.
-    Unknown,
-}
 
 impl Store {
     /// Checks that the bucket exists and that the credentials may list `prefix`.

@@ -1,0 +1,32 @@
+//! A table of what an S3 server does, and of what that means.
+
+use serde::Serialize;
+
+use crate::table;
+
+/// One capability of a server, also as the JSON output has it.
+#[derive(Debug, Serialize)]
+pub struct FindingLine {
+    pub capability: String,
+    /// `ok`, `note`, `warning` or `problem`.
+    pub severity: &'static str,
+    pub found: String,
+    pub means: String,
+    /// `null` if there is nothing to fix.
+    pub fix: Option<&'static str>,
+}
+
+/// Formats a table of all capabilities, then the meaning and the fix of each that is
+/// not as it should be.
+pub fn finding_table(lines: &[FindingLine]) -> String {
+    let rows = lines
+        .iter()
+        .map(|line| [line.capability.clone(), line.severity.to_owned(), line.found.clone()]);
+    let mut text = table(["CAPABILITY", "RESULT", "FOUND"], rows);
+    for FindingLine { capability, severity, means, fix, .. } in lines {
+        if let Some(fix) = fix {
+            text.push_str(&format!("{severity}: {capability}: {means}; {fix}\n"));
+        }
+    }
+    text
+}

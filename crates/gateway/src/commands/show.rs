@@ -1,0 +1,11 @@
+//! Texts that the commands print on standard output.
+
+pub(super) mod config;
+
+use std::io::Write;
+
+use anyhow::Context;
+
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("write to standard output")
+}

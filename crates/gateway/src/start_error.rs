@@ -1,0 +1,34 @@
+//! The reason why the gateway does not start.
+
+use s3up_store::{ConnectError, StoreError};
+
+use crate::database::DatabaseError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("connect to S3")]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Probe(#[from] StoreError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("generate a random name for this run")]
+    Random(#[from] getrandom::Error),
+    #[error(
+        "bucket {bucket}: expected versioning enabled (`s3.require_versioning`), found off; \
+         enable it on the bucket"
+    )]
+    VersioningOff { bucket: String },
+    #[error(
+        "bucket {bucket}: expected versioning enabled (`s3.require_versioning`), but S3 did not \
+         report it; allow s3:GetBucketVersioning"
+    )]
+    VersioningUnknown { bucket: String },
+    #[error(
+        "`overwrite: never` (clients: {clients}): expected an S3 server that honours \
+         If-None-Match, found one that ignores it, so the later of two uploads to one path would \
+         win; set `overwrite: versioned`, or use a server that supports conditional writes \
+         (docs/s3-compatibility.md)"
+    )]
+    Overwrite { clients: String },
+}

@@ -1,0 +1,80 @@
+//! The kinds of failure, and the advice for each.
+
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    NotFound,
+    /// The multipart upload was completed or aborted, by us or by others.
+    NoUpload,
+    NoBucket,
+    /// S3 does not know the access key ID, or the signature is wrong.
+    BadCredentials,
+    /// The session token of temporary credentials has expired.
+    ExpiredCredentials,
+    /// The SDK found no credentials at all.
+    NoCredentials,
+    Denied,
+    WrongRegion,
+    ClockSkew,
+    /// The condition of a conditional write does not hold.
+    Precondition,
+    /// A document is longer than its reader accepts.
+    TooLong,
+    /// The object is archived and was not thawed.
+    Archived,
+    /// The bucket or the account is full.
+    Quota,
+    /// S3 asked us to slow down, or the connection broke. A retry may help.
+    Transient,
+    /// The answer cannot be parsed: it was truncated, or the server speaks a
+    /// dialect that we do not.
+    Unreadable,
+    /// The server does not implement the call or one of its headers.
+    NotImplemented,
+    /// The bytes differ from what was sent or expected.
+    Corrupt,
+    /// Any other failure. A retry would fail the same way.
+    Permanent,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::NotFound => "no such object; check the key, and what else deletes below this prefix",
+            Kind::NoUpload => {
+                "no such multipart upload: it was completed or aborted, by a lifecycle rule or by another process; retry the upload"
+            }
+            Kind::NoBucket => {
+                "no such bucket; check `s3.bucket`, `s3.region` and `s3.endpoint`, or create it"
+            }
+            Kind::BadCredentials => {
+                "S3 does not accept these credentials; check the access key ID and its secret"
+            }
+            Kind::ExpiredCredentials => {
+                "the session token of these credentials has expired; renew it (sign in again, reload the profile) and retry"
+            }
+            Kind::NoCredentials => {
+                "no credentials found; set them in the configuration, the environment, a profile or a role"
+            }
+            Kind::Denied => "access denied; check what the policy of this key allows on the bucket",
+            Kind::WrongRegion => "the bucket is in another region; check `s3.region`",
+            Kind::ClockSkew => "the clock of this host is wrong; set it (NTP) and retry",
+            Kind::Precondition => {
+                "the object already exists or was changed; check what else writes below this prefix"
+            }
+            Kind::TooLong => "the object is longer than expected; check what wrote it",
+            Kind::Archived => "the object is archived; thaw it first (`btrfs-to-s3 thaw`, or S3 RestoreObject)",
+            Kind::Quota => "the bucket or the account has reached its quota; raise it, or free space",
+            Kind::Transient => "S3 is busy or unreachable; check the network and `s3.endpoint`",
+            Kind::Unreadable => "cannot parse the answer; check that `s3.endpoint` is an S3 server",
+            Kind::NotImplemented => {
+                "this server does not implement the request; see docs/s3-compatibility.md"
+            }
+            Kind::Corrupt => {
+                "the data does not match its checksum or size; retry, then check the memory of this host and the server"
+            }
+            Kind::Permanent => "the request cannot succeed; see the cause",
+        })
+    }
+}

@@ -1,0 +1,10 @@
+//! Probes of a server: calls whose only purpose is to learn its capabilities, and what
+//! these mean for the guarantees.
+
+mod bucket;
+mod checksums;
+pub(crate) mod conditions;
+pub(crate) mod findings;
+pub(crate) mod lifecycle;
+mod parts;
+pub(crate) mod upload;
