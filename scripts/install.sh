@@ -6,6 +6,8 @@
 #   need_rust                finds a Rust toolchain that is new enough
 #   need_moto YES            installs moto where that is possible, and exports
 #                            where it is: S3UP_MOTO_SERVER
+#   need_schemathesis YES    installs schemathesis where that is possible, and exports where it
+#                            is: S3UP_SCHEMATHESIS
 #   need_garage              builds garage, and exports where it is: S3UP_GARAGE
 #   need_foreign YES         installs the servers that scripts/s3-server.sh runs, each
 #                            where that is possible, and exports where they are:
@@ -15,6 +17,7 @@
 
 # Servers that the tests of the store run against; nowhere else is a version.
 MOTO_VERSION=5.2.5
+SCHEMATHESIS_VERSION=4.32.5
 GARAGE_VERSION=2.5.0
 RGW_VERSION=16.2.15
 SWIFT_VERSION=2.30.1
@@ -24,11 +27,16 @@ RCLONE_VERSION=1.75.2
 # tool | Debian package | there when this command, file or Python module is
 tool_facts() {
   case $1 in
+    apache2) echo "apache2 apache2" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
+    caddy | haproxy | nginx | wget) echo "$1 $1" ;;
     cc) echo "build-essential cc" ;;
     certificates) echo "ca-certificates /etc/ssl/certs/ca-certificates.crt" ;;
     curl) echo "curl curl" ;;
+    go) echo "golang-go go" ;;
+    java) echo "default-jdk-headless javac" ;;
+    node) echo "nodejs node" ;;
     openssl) echo "openssl openssl" ;;
     ceph-mon | ceph-osd | radosgw | memcached) echo "$1 $1" ;;
     swift-*) echo "$1 $1-server" ;;
@@ -38,6 +46,9 @@ tool_facts() {
     sshd) echo "openssh-server sshd" ;;
     xfs) echo "xfsprogs mkfs.xfs" ;;
     postgresql) echo "postgresql /usr/lib/postgresql/*/bin/initdb" ;;
+    php) echo "php-cli php" ;;
+    php-curl) echo "php-curl /etc/php/*/cli/conf.d/*curl.ini" ;;
+    python-requests) echo "python3-requests python:requests" ;;
     systemd) echo "systemd systemd-analyze" ;;
     venv) echo "python3-venv python:ensurepip" ;;
     *) fail "no tool is called $1" ;;
@@ -120,27 +131,38 @@ test_programs() {
 # moto is in Python, so it gets an environment of its own. Where that cannot be
 # made this says so, and the tests that want it skip themselves.
 need_moto() {
-  local yes=$1 folder
-  folder=$(test_programs)/moto-$MOTO_VERSION
-  if [[ ! -e $folder/complete ]]; then
-    echo "Installing moto $MOTO_VERSION, an S3 server for the tests"
-    if ! install_moto "$yes" "$folder"; then
-      [[ ! -e $folder/log ]] || tail -n 1 "$folder/log"
-      echo 'moto cannot be installed here: the tests that want it are skipped'
-      return 0
-    fi
-  fi
-  export S3UP_MOTO_SERVER=$folder/bin/moto_server
+  need_venv "$1" moto "$MOTO_VERSION" "moto[server]==$MOTO_VERSION" || return 0
+  S3UP_MOTO_SERVER=$(test_programs)/moto-$MOTO_VERSION/bin/moto_server
+  export S3UP_MOTO_SERVER
+}
+
+need_schemathesis() {
+  need_venv "$1" schemathesis "$SCHEMATHESIS_VERSION" "schemathesis==$SCHEMATHESIS_VERSION" || return 0
+  S3UP_SCHEMATHESIS=$(test_programs)/schemathesis-$SCHEMATHESIS_VERSION/bin/schemathesis
+  export S3UP_SCHEMATHESIS
+}
+
+# need_venv YES NAME VERSION REQUIREMENT: installs a program in Python into an environment of its own. Says
+# so where that is not possible.
+need_venv() {
+  local yes=$1 name=$2 version=$3 requirement=$4 folder
+  folder=$(test_programs)/$name-$version
+  [[ ! -e $folder/complete ]] || return 0
+  echo "Installing $name $version for the tests"
+  install_venv "$yes" "$folder" "$requirement" && return 0
+  [[ ! -e $folder/log ]] || tail -n 1 "$folder/log"
+  echo "$name cannot be installed here: the tests that want it are skipped"
+  return 1
 }
 
 # The last file tells a whole one from one that was interrupted.
-install_moto() {
-  local yes=$1 folder=$2
+install_venv() {
+  local yes=$1 folder=$2 requirement=$3
   (need_tools "$yes" venv) || return 1
   rm -rf "$folder"
   mkdir -p "$folder"
-  if python3 -m venv "$folder" && "$folder/bin/pip" install --quiet --disable-pip-version-check \
-    "moto[server]==$MOTO_VERSION"; then
+  if python3 -m venv "$folder" &&
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$requirement"; then
     touch "$folder/complete"
   else
     return 1

@@ -17,7 +17,7 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Db(#[from] DbError),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -38,7 +38,7 @@ impl Agent {
         // Read before anything is watched: files written from now on are new.
         let known_since_ns = clock::file_clock_ns().await;
         let gateway = GatewayClient::new(&config.server)?;
-        database::create_dir(&config.database)?;
+        database::create_folder(&config.database)?;
         let lock = Lock::take(&config.database).await?;
         let was_used = marker::exists(&config.database)?;
         let mut database = database::open(&config.database).await?;

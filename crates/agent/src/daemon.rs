@@ -24,7 +24,6 @@ use s3up_core::wire::AgentFacts;
 use tokio::sync::{mpsc, watch};
 
 use self::engine::{Engine, EngineOptions, Mode, Parts};
-use self::scan_job::FoundFiles;
 pub use self::summary::Summary;
 use crate::agent::Agent;
 use crate::clock;
@@ -140,27 +139,6 @@ async fn drive<S>(
     let (server, watches) = (config.server.url.as_str(), config.watches.len());
     log_events::started(server, watches, &config.database, config.upload_existing);
     engine.begin(clock::now());
-    run_until_done(&mut engine, events, &mut found, &mut recorder, stop).await;
-    let summary = engine.end();
-    drop((recorder.requests, found));
-    if tokio::time::timeout(RECORD_GRACE, recorder.task).await.is_err() {
-        log_events::uploads_not_recorded();
-    }
-    drop(lock);
-    summary
-}
-
-/// Passes each message to the engine until it has nothing to do, or until the time after `stop`
-/// is over.
-async fn run_until_done(
-    engine: &mut Engine,
-    mut events: Option<mpsc::Receiver<WatchEvents>>,
-    found: &mut mpsc::Receiver<FoundFiles>,
-    recorder: &mut Recorder,
-    stop: impl Future,
-) {
-    let mut stop = std::pin::pin!(stop);
-    let mut deadline = None;
     while !engine.is_done(!found.is_empty()) {
         let now = clock::now().instant;
         engine.start_uploads(now);

@@ -18,7 +18,7 @@ pub mod recorder;
 pub mod retry_requests;
 mod write;
 
-pub use error::DatabaseError;
+pub use error::DbError;
 pub use lock::{Lock, LockError};
 pub use open::{Database, create_folder, open, open_read_only};
 pub use presence::Presence;

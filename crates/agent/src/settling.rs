@@ -44,15 +44,15 @@ pub struct SettlePolicy {
 /// Treatment of a file that never settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMaxAttempts {
-    /// Makes the file a problem until it settles.
+    /// It is a problem until it settles.
     Skip,
-    /// Uploads the file as it is. It stays a problem, because the upload may be torn.
+    /// It is uploaded as it is and stays a problem, because the upload may be torn.
     Upload,
 }
 
 /// Result of an observation of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SettleResult {
+pub enum Verdict {
     /// The file left the wheel and can be uploaded.
     Settled(Writes),
     Waiting,
@@ -62,15 +62,15 @@ pub enum SettleResult {
     Hot(Writes),
 }
 
-/// The time of both clocks: the monotonic one for waiting, and the wall clock to
+/// Both clocks at one moment: the monotonic one for waiting, and the wall clock to
 /// compare with timestamps of files.
 #[derive(Clone, Copy, Debug)]
-pub struct Clocks {
+pub struct Now {
     pub instant: Instant,
     pub wall_ns: i64,
 }
 
-impl Clocks {
+impl Now {
     /// Returns the wall clock in seconds since the Unix epoch.
     pub fn wall_seconds(self) -> i64 {
         self.wall_ns.div_euclid(1_000_000_000)
@@ -80,12 +80,12 @@ impl Clocks {
 #[derive(Debug)]
 pub struct SettleWheel<K> {
     policy: SettlePolicy,
-    waiting: HashMap<K, WaitingPath>,
+    waiting: HashMap<K, Waiting>,
     due: BTreeSet<(Instant, K)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct WaitingPath {
+struct Waiting {
     /// Time of the next observation; `None` while the caller makes it.
     due: Option<Instant>,
     /// The last identity, and when it was first observed.
@@ -124,9 +124,9 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Adds a path that a scan found, with its identity.
-    pub fn add_found(&mut self, key: K, identity: Identity, now: Clocks) -> SettleResult {
+    pub fn add_found(&mut self, key: K, identity: Identity, now: Now) -> Verdict {
         if self.waiting.contains_key(&key) {
-            return SettleResult::Waiting;
+            return Verdict::Waiting;
         }
         let writes = Writes::NONE;
         let waiting = Waiting::new(Some((identity, now.instant)), writes, now.instant);
@@ -160,8 +160,8 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Takes the identity that a due path has now.
-    pub fn observe(&mut self, key: &K, identity: Identity, now: Clocks) -> SettleResult {
-        let Some(mut waiting) = self.waiting.remove(key) else { return SettleResult::Waiting };
+    pub fn observe(&mut self, key: &K, identity: Identity, now: Now) -> Verdict {
+        let Some(mut waiting) = self.waiting.remove(key) else { return Verdict::Waiting };
         if let Some(due) = waiting.due {
             self.due.remove(&(due, key.clone()));
         }
@@ -188,7 +188,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
 
     /// Removes a path that is gone, or that is not uploaded.
     pub fn forget(&mut self, key: &K) {
-        if let Some(WaitingPath { due: Some(due), .. }) = self.waiting.remove(key) {
+        if let Some(Waiting { due: Some(due), .. }) = self.waiting.remove(key) {
             self.due.remove(&(due, key.clone()));
         }
     }
@@ -209,9 +209,9 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
         quiet + identity.stamp_resolution()
     }
 
-    fn wait(&mut self, key: K, waiting: WaitingPath, due: Instant) {
+    fn wait(&mut self, key: K, waiting: Waiting, due: Instant) {
         self.due.insert((due, key.clone()));
-        self.waiting.insert(key, WaitingPath { due: Some(due), ..waiting });
+        self.waiting.insert(key, Waiting { due: Some(due), ..waiting });
     }
 }
 
@@ -233,15 +233,15 @@ impl Waiting {
         Waiting { due: None, observed, writes, since, attempts: 0, given_up: false, hot_at: None }
     }
 
-    fn result(&mut self, policy: &SettlePolicy, now: Instant) -> SettleResult {
+    fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> Verdict {
         if self.attempts < policy.max_attempts {
-            return SettleResult::Waiting;
+            return Verdict::Waiting;
         }
         match policy.on_max_attempts {
-            OnMaxAttempts::Skip if self.given_up => SettleResult::Waiting,
+            OnMaxAttempts::Skip if self.given_up => Verdict::Waiting,
             OnMaxAttempts::Skip => {
                 self.given_up = true;
-                SettleResult::NeverSettled
+                Verdict::NeverSettled
             }
             OnMaxAttempts::Upload => {
                 self.given_up = true;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::database::{self, DatabaseError, Lock, Reader};
+use crate::database::{self, DbError, Lock, Reader};
 use crate::files::watch::Watch;
 use crate::scanning::scan::{Report, Scan, ScanError};
 use crate::states::counts::StateCounts;
@@ -81,7 +81,7 @@ impl Status {
     }
 }
 
-pub async fn status(config: &Config) -> Result<Status, DatabaseError> {
+pub async fn status(config: &Config) -> Result<Status, DbError> {
     let reader = database::open_read_only(&config.database).await?;
     let status = StatusReader { config: Arc::new(config.clone()), reader: reader.clone() };
     let status = status.read().await;

@@ -139,6 +139,19 @@ fn from_base64<const N: usize>(text: &str) -> Result<[u8; N], DigestError> {
     bytes.try_into().map_err(|_| wrong())
 }
 
+/// In JSON, a SHA-256 is 64 lower-case hex digits.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Sha256Digest {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let text = utoipa::openapi::schema::Type::String;
+        let object = utoipa::openapi::ObjectBuilder::new().schema_type(text);
+        object.pattern(Some("^[0-9a-f]{64}$")).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Sha256Digest {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

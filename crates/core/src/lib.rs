@@ -20,6 +20,7 @@ pub mod progress;
 pub mod refusal;
 mod remote_path;
 mod size;
+pub mod url;
 pub mod wire;
 
 pub use amount::{Count, Elapsed};

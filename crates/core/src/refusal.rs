@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The `code` of a problem document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The request has a missing field, an unknown one or a malformed value.

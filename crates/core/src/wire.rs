@@ -37,6 +37,7 @@ pub const PROBLEM_TYPE: &str = "application/problem+json";
 /// The 200 response to `POST /upload` and `PUT /files/{path}`: the file is safe
 /// in S3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UploadResponse {
     pub success: bool,
     pub s3_key: String,
@@ -52,6 +53,7 @@ pub struct UploadResponse {
 /// The 200 response to `GET /exists`. If `exists` is false, all other fields are
 /// absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExistsResponse {
     pub exists: bool,
     #[serde(flatten)]
@@ -60,6 +62,7 @@ pub struct ExistsResponse {
 
 /// The facts about a stored file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StoredFile {
     pub size: u64,
     /// Null for an upload of several parts whose SHA-256 was not announced.
@@ -73,12 +76,14 @@ pub struct StoredFile {
 
 /// The 200 response to `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
     pub status: String,
 }
 
 /// The body of every refusal: a problem document (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     pub status: u16,
     pub title: String,

@@ -5,15 +5,18 @@
 
 mod args;
 mod check_config;
+mod doctor;
 mod exit_code;
 mod keygen;
 mod serve;
 mod show;
+mod sweep;
 
 use s3up_cli::Exit;
 
 pub use self::args::Args;
 use self::args::Command;
+use self::sweep::SweepArgs;
 use crate::config::ConfigFiles;
 
 /// Runs the command that `args` name.
@@ -22,6 +25,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(files, args.log),
         Command::CheckConfig { online } => check_config::run(&files, args.log, online),
+        Command::Doctor { json } => doctor::run(&files, args.log, json),
+        Command::Sweep { older_than, dry_run, json } => {
+            sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
+        }
         Command::Keygen { name } => keygen::run(name.as_ref()),
     }
 }

@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
-use self::record::{CatalogueEntry, Millis, RECORD_BYTES, Record, ReportRecord};
+use self::record::{CatalogueEntry, Millis, RECORD_BYTES, Record, ReportRecord, millis};
 use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{Queued, Status, Writer};
@@ -119,6 +119,12 @@ impl Database {
             unwritten,
             read_outage: Mutex::default(),
         })))
+    }
+
+    /// Connects, brings the tables up to date and closes the connection.
+    pub(crate) async fn examine(location: &Location) -> Result<(), DatabaseError> {
+        connect::close(location.open().await?).await;
+        Ok(())
     }
 
     /// Returns the time for a record.

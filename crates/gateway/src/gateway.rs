@@ -25,6 +25,7 @@ use crate::reload::ReloadStatus;
 use crate::request::json_memory::JsonMemory;
 use crate::start_checks::PROBE_RETRY_FOR;
 use crate::start_error::StartError;
+use crate::sweep;
 use crate::tls::Certificate;
 use crate::uploads::Uploads;
 use crate::uploads::admission::{
@@ -69,7 +70,7 @@ impl Gateway {
         let name = format!("{:016x}", getrandom::u64()?);
         let database = Database::start(database, name, CLOCK).await?;
         let live = LiveConfig::new(live);
-        let log = UploadLog::new(database.clone(), prefix.clone());
+        let log = UploadRecorder::new(database.clone(), prefix.clone());
         let gateway = Gateway(Arc::new(Shared {
             uploads: Uploads::new(live.clone(), database.clone(), log),
             live,
@@ -227,6 +228,14 @@ impl Gateway {
         let record =
             UploadRecord { client, path, started_at, elapsed_ms: 0, newest_at, change: 0, outcome };
         self.0.database.record(Record::Upload(Box::new(record)));
+    }
+
+    /// Aborts, beside the requests, multipart uploads that an earlier run left behind.
+    pub fn sweep_in_background(&self) {
+        let live = self.live();
+        let clients = live.clients.policies().map(|policy| policy.name.clone());
+        let prefixes = sweep::prefixes(&self.0.prefix, clients);
+        self.spawn(sweep::sweep_at_start(live.store.clone(), prefixes));
     }
 
     /// Writes what the database has not got yet. Called last: nothing is recorded after it.

@@ -4,6 +4,7 @@ pub(crate) mod download;
 pub(crate) mod exists_many;
 pub(crate) mod exists_one;
 pub(crate) mod fleet;
+pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod post_form;
 pub(crate) mod put_file;

@@ -49,9 +49,32 @@ pub struct ServeOptions {
     pub grace: Duration,
 }
 
+/// Times after which a client that sends nothing is dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    pub handshake: Duration,
+    pub header: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts { handshake: HANDSHAKE_TIMEOUT, header: HEADER_TIMEOUT }
+    }
+}
+
 /// Serves until `shutdown` resolves and the requests in progress have ended.
 pub async fn serve(
     options: ServeOptions,
+    gateway: Gateway,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), TlsError> {
+    serve_with(options, Timeouts::default(), gateway, shutdown).await
+}
+
+/// Does the same with other timeouts.
+pub async fn serve_with(
+    options: ServeOptions,
+    timeouts: Timeouts,
     gateway: Gateway,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
@@ -82,7 +105,8 @@ pub async fn serve(
             Ok((socket, peer)) => {
                 // An IPv4 address in its usual form, if the listener has an IPv6 one.
                 let peer = peer.ip().to_canonical();
-                let http = Http { gateway: gateway.clone(), peer, watcher: graceful.watcher() };
+                let watcher = graceful.watcher();
+                let http = Http { gateway: gateway.clone(), peer, timeouts, watcher };
                 let connection = handle_connection(socket, acceptor.clone(), http);
                 let cancel = cancel.clone();
                 connections.spawn(async move {
@@ -130,6 +154,7 @@ pub async fn serve(
 struct Http {
     gateway: Gateway,
     peer: IpAddr,
+    timeouts: Timeouts,
     watcher: Watcher,
 }
 
@@ -138,13 +163,14 @@ async fn handle_connection(socket: TcpStream, acceptor: Option<TlsAcceptor>, htt
         tracing::debug!(event = "nodelay_not_set", error = %err, "cannot set TCP_NODELAY");
     }
     let Some(acceptor) = acceptor else { return http.serve(socket).await };
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+    let limit = http.timeouts.handshake;
+    match tokio::time::timeout(limit, acceptor.accept(socket)).await {
         Ok(Ok(socket)) => http.serve(socket).await,
         Ok(Err(err)) => {
             tracing::debug!(event = "handshake_failed", error = %err, "TLS handshake failed")
         }
         Err(_) => {
-            let seconds = HANDSHAKE_TIMEOUT.as_secs();
+            let seconds = limit.as_secs();
             let error = format!("not complete after {seconds} s");
             tracing::debug!(event = "handshake_failed", error, "TLS handshake failed");
         }
@@ -156,12 +182,12 @@ impl Http {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Http { gateway, peer, watcher } = self;
+        let Http { gateway, peer, timeouts, watcher } = self;
         let unread = UnreadBytes::default();
         let router = router(&gateway, peer, unread.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
+            .header_read_timeout(timeouts.header)
             .max_buf_size(READ_BUFFER_BYTES)
             // A client may close its side of the connection after its request.
             .half_close(true)

@@ -94,17 +94,13 @@ pub(crate) fn acceptor(certificate: &Arc<Certificate>) -> TlsAcceptor {
 /// Reads certificate and private key, and checks that they belong together.
 pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let (cert, private) = (files.cert.display().to_string(), files.key.display().to_string());
-    let cert_pem = read(CERT, &cert)?;
     let private_pem = read(KEY, &private)?;
     let wrong = |key, path: &str, what| TlsError::Pem { key, path: path.to_owned(), what };
-    let no_certificate = || wrong(CERT, &cert, "a certificate");
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&cert_pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_| no_certificate())?;
-    let Some(own) = chain.first() else { return Err(no_certificate()) };
-    if is_version_1(own) {
+    let (own, issuers) = chain(&cert)?;
+    if is_version_1(&own) {
         return Err(TlsError::Version1 { cert });
     }
+    let chain = std::iter::once(own).chain(issuers).collect();
     let private_der = PrivateKeyDer::from_pem_slice(&private_pem)
         .map_err(|_| wrong(KEY, &private, "a private key"))?;
     let key = CertifiedKey::from_der(chain, private_der, &aws_lc_rs::default_provider());
@@ -115,6 +111,21 @@ pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
             TlsError::Mismatch { cert, private, source }
         }
     })
+}
+
+/// Reads the certificate of the gateway.
+pub(crate) fn own_certificate(files: &TlsFiles) -> Result<CertificateDer<'static>, TlsError> {
+    chain(&files.cert.display().to_string()).map(|(own, _)| own)
+}
+
+/// Reads the certificate of the gateway, and those of its issuers.
+fn chain(cert: &str) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'static>>), TlsError> {
+    let pem = read(CERT, cert)?;
+    let none = || TlsError::Pem { key: CERT, path: cert.to_owned(), what: "a certificate" };
+    let mut chain = CertificateDer::pem_slice_iter(&pem);
+    let own = chain.next().ok_or_else(none)?.map_err(|_| none())?;
+    let issuers = chain.collect::<Result<_, _>>().map_err(|_| none())?;
+    Ok((own, issuers))
 }
 
 /// Returns true if a certificate has no field `version`, which is the first one of

@@ -10,6 +10,7 @@ mod existing;
 mod in_flight;
 pub(crate) mod metadata;
 mod quota;
+pub(crate) mod record;
 pub(crate) mod stage;
 mod stored_before;
 
@@ -19,7 +20,7 @@ use s3up_store::Store;
 use tokio_util::task::TaskTracker;
 
 use self::in_flight::InFlight;
-use self::log::UploadLog;
+use self::record::UploadRecorder;
 use crate::clients::Client;
 use crate::database::Database;
 use crate::live::LiveConfig;
@@ -42,8 +43,9 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    pub(crate) fn new(live: LiveConfig, database: Database, log: UploadLog) -> Uploads {
-        Uploads { live, database, log, in_flight: InFlight::default(), commits: TaskTracker::new() }
+    pub(crate) fn new(live: LiveConfig, database: Database, recorder: UploadRecorder) -> Uploads {
+        let (in_flight, commits) = (InFlight::default(), TaskTracker::new());
+        Uploads { live, database, in_flight, recorder, commits }
     }
 
     fn store(&self) -> Store {

@@ -52,6 +52,7 @@ pub use objects::listing::{Listed, ListedPage, Listing};
 pub use objects::versions::ObjectVersion;
 pub use overwrite::Overwrite;
 pub use probes::findings::{Finding, Severity, Subject, condition_findings, findings};
+pub use probes::lifecycle::AbortRule;
 pub use probes::upload::ProbeUpload;
 pub use settings::timeouts::Timeouts;
 pub use settings::{
@@ -69,4 +70,4 @@ pub use upload::resume_log::{
     AlreadyUploaded, ProgressEvent, ResumeLog, UploadedChunk, UploadedPart,
 };
 pub use upload::staged::StagedUpload;
-pub use upload::sweep::SWEEP_AGE;
+pub use upload::sweep::{AbandonedUpload, AbandonedUploads, SWEEP_AGE};

@@ -5,5 +5,6 @@ mod bucket;
 mod checksums;
 pub(crate) mod conditions;
 pub(crate) mod findings;
+pub(crate) mod lifecycle;
 mod parts;
 pub(crate) mod upload;

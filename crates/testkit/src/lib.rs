@@ -51,6 +51,7 @@ pub use observe::{Entry, Kind, Observed, observe};
 pub use owner::temp_dir;
 pub use postgres::{Postgres, postgres_or_skip};
 pub use processes::{Process, ProcessTag, processes_with_env};
+pub use program::find as find_program;
 pub use requirements::{btrfs_or_skip, root_or_skip};
 pub use s3::TestS3;
 pub use small_disk::SmallDisk;

@@ -114,9 +114,8 @@ Examples:
   s3up run --config client.yaml --log-format json";
 
 const SCAN_EXAMPLES: &str = "\
-Exit codes: 0 no file is pending or a problem, 3 some files are, 1 no file
-could be uploaded or the gateway is unreachable, 75 another agent uses the
-database.
+Exit codes: 0 all files are protected, 1 none is, 3 some are not, 75 another
+agent uses the database.
 
 Examples:
   s3up scan
@@ -145,7 +144,6 @@ Examples:
 const STATUS_EXAMPLES: &str = "\
 States: protected (stored in S3), pending (to be uploaded), baseline (existed
 before the agent, not uploaded), excluded, and problem (cannot be uploaded).
-Exits with 0 whatever the states are; use --json in scripts.
 
 Exit codes: 0, or with --check 1 if a file is a problem or pending for too long,
 if a scan is overdue, or if the agent, its watcher or the gateway does not work.

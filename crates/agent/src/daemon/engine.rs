@@ -52,7 +52,7 @@ const RECORDING_MAX: usize = 4096;
 const REQUESTS_MAX: usize = 4096;
 
 impl Engine {
-    pub(super) fn begin(&mut self, now: Clocks) {
+    pub(super) fn begin(&mut self, now: Now) {
         if let Mode::Daemon { watcher } = &self.mode {
             let state = if watcher.is_some() { "ok" } else { "degraded: inotify not available" };
             self.agent_state("watcher", state.to_owned());
@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// Takes the events of the watched directories.
-    pub(super) fn watch_events(&mut self, events: WatchEvents, now: Clocks) {
+    pub(super) fn watch_events(&mut self, events: WatchEvents, now: Now) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);
         }
@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// Takes the news that the change of a file is in the database.
-    pub(super) fn committed(&mut self, name: &Name, now: Clocks) {
+    pub(super) fn committed(&mut self, name: &Name, now: Now) {
         self.finish(name, now.instant);
     }
 
@@ -99,7 +99,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: Clocks) {
+    pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: Now) {
         match result {
             Ok(TaskResult::Uploaded(uploaded)) => self.uploaded(*uploaded, now),
             Ok(TaskResult::FilesChecked(checked)) => self.files_checked(checked, now),
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// Starts what is due: checks of files, scans, a check of the roots.
-    pub(super) fn tick(&mut self, now: Clocks) {
+    pub(super) fn tick(&mut self, now: Now) {
         if self.stopping {
             return;
         }
@@ -269,7 +269,7 @@ impl Engine {
         kind: ProblemKind,
         reason: &str,
         identity: Identity,
-        now: Clocks,
+        now: Now,
     ) -> Change {
         Change::Problem {
             local_path,

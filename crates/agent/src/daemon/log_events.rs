@@ -78,14 +78,8 @@ pub(super) fn degraded_message(degraded: &Degraded) -> String {
     message
 }
 
-fn degraded_fix(degraded: Degraded) -> String {
-    let advised = (degraded.needed * 2).next_power_of_two().max(WATCHES_ADVISED);
-    format!("sysctl fs.inotify.max_user_watches={advised}")
-}
-
-pub(super) fn watch_degraded(degraded: Degraded) {
-    let (message, fix) = (degraded_message(degraded), degraded_fix(degraded));
-    tracing::warn!(event = "watch_degraded", fix, "{message}");
+pub(super) fn watch_degraded(message: &str) {
+    tracing::warn!(event = "watch_degraded", "{message}");
 }
 
 pub(super) fn watch_restored() {
@@ -128,7 +122,7 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
     let ScanResult { report, took, .. } = result;
     let root = watch.root.display();
     if let Some(error) = &report.error {
-        tracing::error!(event = "scan_failed", watch = %root, error, "scan failed");
+        tracing::error!(event = "scan_failed", watch = %root, error);
     }
     if !result.complete {
         return;
@@ -172,18 +166,12 @@ pub(super) fn upload_unchanged(path: &str, bytes: u64) {
 }
 
 pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {
-    tracing::warn!(event = "file_problem", path, kind, reason, "cannot be uploaded");
+    tracing::warn!(event = "file_problem", path, kind, reason);
 }
 
 pub(super) fn upload_failed(path: &str, reason: &str, delay: Duration) {
     let retry_seconds = delay.as_secs_f64();
-    tracing::warn!(
-        event = "upload_failed",
-        path,
-        error = reason,
-        retry_seconds,
-        "upload failed, trying again in {retry_seconds:.1} s"
-    );
+    tracing::warn!(event = "upload_failed", path, error = reason, retry_seconds);
 }
 
 pub(super) fn concurrency_lowered(uploads: usize, reason: &str) {
@@ -200,7 +188,8 @@ pub(super) fn unauthorized(reason: &str) {
     tracing::error!(
         event = "unauthorized",
         error = reason,
-        "the gateway does not accept the client key; check server.api_key. Files stay pending",
+        "the gateway does not accept the key; files stay pending and are retried slowly; \
+         check server.api_key",
     );
 }
 

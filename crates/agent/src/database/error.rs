@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sqlx::migrate::MigrateError;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
+pub enum DbError {
     #[error(
         "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
     )]
@@ -39,13 +39,13 @@ pub enum DatabaseError {
     Write { path: PathBuf, source: sqlx::Error },
 }
 
-impl DatabaseError {
+impl DbError {
     /// Turns an error of opening into one that says what the operator has to do.
-    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DatabaseError {
+    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DbError {
         let path = path.to_owned();
         match damage(&source) {
-            Some(what) => DatabaseError::Damaged { path, what },
-            None => DatabaseError::Open { path, source },
+            Some(what) => DbError::Damaged { path, what },
+            None => DbError::Open { path, source },
         }
     }
 
@@ -63,9 +63,9 @@ impl DatabaseError {
     pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DbError {
         let path = path.to_owned();
         if matches!(source, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
-            return DatabaseError::Newer { path };
+            return DbError::Newer { path };
         }
-        DatabaseError::Migrate { path, source }
+        DbError::Migrate { path, source }
     }
 }
 

@@ -36,17 +36,17 @@ pub struct Database {
 }
 
 /// Creates the directory for `path`, readable by this user only.
-pub fn create_dir(path: &Path) -> Result<(), DatabaseError> {
-    let Some(dir) = path.parent() else { return Ok(()) };
+pub fn create_folder(path: &Path) -> Result<(), DbError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(dir)
-        .map_err(|source| DatabaseError::Dir { path: path.to_owned(), source })
+        .create(folder)
+        .map_err(|source| DbError::Folder { path: path.to_owned(), source })
 }
 
 /// Opens `path` for the one agent that holds its lock.
-pub async fn open(path: &Path) -> Result<Database, DatabaseError> {
+pub async fn open(path: &Path) -> Result<Database, DbError> {
     let options = options(path).create_if_missing(true);
     // Checked on a connection of its own: switching to WAL writes to the file.
     let checked = pool(path, options.clone(), 1).await?;
@@ -67,12 +67,12 @@ pub async fn open(path: &Path) -> Result<Database, DatabaseError> {
 }
 
 /// Opens `path` for reading. An agent may be running on it.
-pub async fn open_read_only(path: &Path) -> Result<Reader, DatabaseError> {
+pub async fn open_read_only(path: &Path) -> Result<Reader, DbError> {
     if !path.exists() {
-        return Err(DatabaseError::Missing { path: path.to_owned() });
+        return Err(DbError::Missing { path: path.to_owned() });
     }
     let reader = pool(path, options_read_only(path), 1).await?;
-    Ok(Reader::new(reader, path))
+    Ok(Reader::new(reader))
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
@@ -87,24 +87,24 @@ async fn pool(
     path: &Path,
     options: SqliteConnectOptions,
     connections_max: u32,
-) -> Result<SqlitePool, DatabaseError> {
+) -> Result<SqlitePool, DbError> {
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options)
         .await
-        .map_err(|err| DatabaseError::opening(path, err))
+        .map_err(|err| DbError::opening(path, err))
 }
 
 /// Refuses a database that is damaged or not ours. Reads every page once, so that
 /// damage is found at start and not later in some row.
-async fn check(path: &Path, pool: &SqlitePool) -> Result<(), DatabaseError> {
-    let opening = |err| DatabaseError::opening(path, err);
+async fn check(path: &Path, pool: &SqlitePool) -> Result<(), DbError> {
+    let opening = |err| DbError::opening(path, err);
     let verdict: String =
         sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(opening)?;
     if verdict != "ok" {
-        return Err(DatabaseError::Damaged { path: path.to_owned(), what: verdict });
+        return Err(DbError::Damaged { path: path.to_owned(), what: verdict });
     }
     let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info('files')")
         .fetch_all(pool)
@@ -113,7 +113,7 @@ async fn check(path: &Path, pool: &SqlitePool) -> Result<(), DatabaseError> {
     let missing = COLUMNS.into_iter().find(|column| !columns.iter().any(|name| name == column));
     match missing {
         Some(column) if !columns.is_empty() => {
-            Err(DatabaseError::Foreign { path: path.to_owned(), column })
+            Err(DbError::Foreign { path: path.to_owned(), column })
         }
         Some(_) | None => Ok(()),
     }

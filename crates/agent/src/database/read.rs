@@ -1,12 +1,10 @@
 //! Reads the database, in batches of paths.
 
-use std::path::{Path, PathBuf};
-
 use s3up_core::Sha256Digest;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
 
-use super::error::DatabaseError;
+use super::error::DbError;
 use crate::files::identity::Identity;
 use crate::states::counts::FileCount;
 use crate::states::decide::{FileRow, KnownFile, UploadedVersion};
@@ -21,7 +19,6 @@ pub const LOOKUP_MAX: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Reader {
     pool: SqlitePool,
-    path: PathBuf,
 }
 
 /// Returns all rows of a list of paths, in one query.
@@ -42,12 +39,8 @@ const KNOWN: &str = "
 pub type Page = Vec<String>;
 
 impl Reader {
-    pub(super) fn new(pool: SqlitePool, path: &Path) -> Reader {
-        Reader { pool, path: path.to_owned() }
-    }
-
-    fn not_read(&self, source: sqlx::Error) -> DatabaseError {
-        DatabaseError::Read { path: self.path.clone(), source }
+    pub(super) fn new(pool: SqlitePool) -> Reader {
+        Reader { pool }
     }
 
     /// Closes the connections and waits until they are. A connection to a removed database that
@@ -57,14 +50,19 @@ impl Reader {
     }
 
     /// Returns the rows of each of `local_paths`, in the same order.
-    pub async fn known(&self, local_paths: &[String]) -> Result<Vec<KnownFile>, DatabaseError> {
+    pub async fn known(&self, local_paths: &[String]) -> Result<Vec<KnownFile>, DbError> {
         let mut known = vec![KnownFile::default(); local_paths.len()];
         let json = serde_json::to_string(local_paths).expect("strings are JSON");
         let rows = sqlx::query(KNOWN).bind(json).fetch_all(&self.pool).await;
-        for row in rows.map_err(|err| self.not_read(err))? {
-            let (n, file) = known_file(&row).map_err(|err| self.not_read(err))?;
-            if let Some(known) = usize::try_from(n).ok().and_then(|n| known.get_mut(n)) {
-                *known = file;
+        for row in rows.map_err(DbError::Read)? {
+            let n: i64 = get(&row, "n")?;
+            let file = usize::try_from(n).ok().and_then(|n| known.get_mut(n));
+            if let Some(file) = file {
+                *file = KnownFile {
+                    row: file_row(&row)?,
+                    baseline: baseline(&row)?,
+                    problem: recorded_problem(&row)?,
+                };
             }
         }
         Ok(known)
@@ -72,7 +70,7 @@ impl Reader {
 
     /// Returns up to [`LOOKUP_MAX`] paths that begin with `prefix` and follow
     /// `after`, from all three tables.
-    pub async fn page(&self, prefix: &str, after: &str) -> Result<Page, DatabaseError> {
+    pub async fn page(&self, prefix: &str, after: &str) -> Result<Page, DbError> {
         let (from, to) = (prefix, after_all(prefix));
         sqlx::query_scalar(
             "SELECT local_path FROM files WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
@@ -86,10 +84,10 @@ impl Reader {
         .bind(LOOKUP_MAX as i64)
         .fetch_all(&self.pool)
         .await
-        .map_err(|err| self.not_read(err))
+        .map_err(DbError::Read)
     }
 
-    pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DatabaseError> {
+    pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DbError> {
         let row = sqlx::query(
             "SELECT known_since_ns, origin, first_scan_at, last_scan_at, filesystem \
              FROM watch_state WHERE local_path = ?1",
@@ -97,7 +95,7 @@ impl Reader {
         .bind(root)
         .fetch_optional(&self.pool)
         .await
-        .map_err(|err| self.not_read(err))?;
+        .map_err(DbError::Read)?;
         let Some(row) = row else { return Ok(None) };
         let origin: Option<String> = get(&row, "origin")?;
         Ok(Some(WatchState {
@@ -183,12 +181,12 @@ impl Reader {
     }
 
     /// Returns the text that the running agent last published under `key`.
-    pub async fn agent_state(&self, key: &str) -> Result<Option<String>, DatabaseError> {
+    pub async fn agent_state(&self, key: &str) -> Result<Option<String>, DbError> {
         sqlx::query_scalar("SELECT value FROM agent_state WHERE key = ?1")
             .bind(key)
             .fetch_optional(&self.pool)
             .await
-            .map_err(|err| self.not_read(err))
+            .map_err(DbError::Read)
     }
 }
 
@@ -199,28 +197,10 @@ pub(super) fn after_all(prefix: &str) -> String {
     format!("{bare}0") // '0' follows '/'
 }
 
-/// Returns the number of a path in the list, and its rows.
-fn known_file(row: &SqliteRow) -> sqlx::Result<(i64, KnownFile)> {
-    let file = KnownFile {
-        row: file_row(row)?,
-        baseline: baseline(row)?,
-        problem: recorded_problem(row)?,
-    };
-    Ok((row.try_get("n")?, file))
-}
-
-fn watch_state(row: &SqliteRow) -> sqlx::Result<WatchState> {
-    Ok(WatchState {
-        known_since_ns: row.try_get("known_since_ns")?,
-        first_scan_at: row.try_get("first_scan_at")?,
-        last_scan_at: row.try_get("last_scan_at")?,
-    })
-}
-
-fn file_row(row: &SqliteRow) -> sqlx::Result<Option<FileRow>> {
-    let Some(remote_path) = row.try_get("remote_path")? else { return Ok(None) };
-    let size: i64 = row.try_get("file_size")?;
-    let sha256: Option<String> = row.try_get("sha256")?;
+fn file_row(row: &SqliteRow) -> Result<Option<FileRow>, DbError> {
+    let Some(remote_path) = get(row, "remote_path")? else { return Ok(None) };
+    let size: i64 = get(row, "file_size")?;
+    let sha256: Option<String> = get(row, "sha256")?;
     // A row of an older agent has no identity and no digest.
     let version = match sha256.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()) {
         None => None,
@@ -229,26 +209,26 @@ fn file_row(row: &SqliteRow) -> sqlx::Result<Option<FileRow>> {
     Ok(Some(FileRow { remote_path, size: u64::try_from(size).unwrap_or(0), version }))
 }
 
-fn baseline(row: &SqliteRow) -> sqlx::Result<Option<Identity>> {
+fn baseline(row: &SqliteRow) -> Result<Option<Identity>, DbError> {
     identity(row, "b_")
 }
 
-fn recorded_problem(row: &SqliteRow) -> sqlx::Result<Option<RecordedProblem>> {
-    let kind: Option<String> = row.try_get("kind")?;
+fn recorded_problem(row: &SqliteRow) -> Result<Option<RecordedProblem>, DbError> {
+    let kind: Option<String> = get(row, "kind")?;
     let Some(kind) = kind.and_then(|kind| ProblemKind::parse(&kind)) else { return Ok(None) };
     let Some(identity) = identity(row, "p_")? else { return Ok(None) };
     Ok(Some(RecordedProblem {
         kind,
-        reason: row.try_get("reason")?,
-        config: row.try_get("config")?,
+        reason: get(row, "reason")?,
+        config: get(row, "config")?,
         identity,
     }))
 }
 
 /// Returns `None` if a column is null. SQLite has signed integers only; device
 /// and inode keep their bits.
-fn identity(row: &SqliteRow, prefix: &str) -> sqlx::Result<Option<Identity>> {
-    let number = |name: &str| row.try_get::<Option<i64>, _>(format!("{prefix}{name}").as_str());
+fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DbError> {
+    let number = |name: &str| get::<Option<i64>>(row, &format!("{prefix}{name}"));
     let (Some(size), Some(mtime_ns), Some(ctime_ns), Some(inode), Some(device)) = (
         number("file_size")?,
         number("mtime_ns")?,
@@ -265,4 +245,11 @@ fn identity(row: &SqliteRow, prefix: &str) -> sqlx::Result<Option<Identity>> {
         mtime_ns,
         ctime_ns,
     }))
+}
+
+fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(DbError::Read)
 }

@@ -35,8 +35,8 @@ pub struct WriteRequest {
 #[derive(Debug)]
 pub enum OnCommit {
     Ignore,
-    /// Informs the engine that this file is recorded.
-    NotifyEngine(Name),
+    /// Tells the engine, which counts this file as being recorded.
+    TellEngine(Name),
     Reply(oneshot::Sender<()>),
 }
 
@@ -87,7 +87,7 @@ async fn record(
 fn notify(on_commit: OnCommit, committed: &mpsc::UnboundedSender<Name>) {
     match on_commit {
         OnCommit::Ignore => {}
-        OnCommit::NotifyEngine(name) => drop(committed.send(name)),
+        OnCommit::TellEngine(name) => drop(committed.send(name)),
         OnCommit::Reply(reply) => drop(reply.send(())),
     }
 }

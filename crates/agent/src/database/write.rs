@@ -10,13 +10,11 @@
 
 use std::path::PathBuf;
 
-use std::path::{Path, PathBuf};
-
 use s3up_core::{RemotePath, Sha256Digest};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, Sqlite, Transaction};
 
-use super::error::DatabaseError;
+use super::error::DbError;
 use crate::files::identity::Identity;
 use crate::states::origin::Origin;
 use crate::states::problem::ProblemKind;
@@ -237,7 +235,7 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
         .bind(mtime_seconds(&upload.identity))
         .bind(upload.sha256.to_string())
         .bind(upload.version_id.as_deref())
-        .bind(upload.at_seconds);
+        .bind(upload.at);
     execute(transaction, query).await
 }
 

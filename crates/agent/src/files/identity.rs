@@ -1,9 +1,9 @@
-//! Identity of a file: distinguishes its versions without reading it.
+//! Identity of a file: tells one version of it from another without reading it.
 //!
 //! Size and mtime are not enough. `rsync -t`, `cp -p` and `touch -r` replace
 //! content and keep both, and two writes within one second have the same mtime
-//! in seconds. The ctime cannot be set from user space, and the inode distinguishes
-//! a replaced file from a rewritten one.
+//! in seconds. The ctime cannot be set from user space, and the inode tells a
+//! replaced file from a rewritten one.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::database::{DatabaseError, LOOKUP_MAX, Reader};
+use crate::database::{DbError, LOOKUP_MAX, Reader};
 use crate::files::confined_fs::{self, Root};
 use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
@@ -45,7 +45,7 @@ pub enum ScanError {
     #[error(transparent)]
     Root(#[from] RootError),
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Db(#[from] DbError),
     #[error("scan of {root:?} was stopped")]
     Stopped { root: PathBuf },
 }

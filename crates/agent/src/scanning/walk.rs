@@ -1,4 +1,4 @@
-//! Walks a watch: visits every entry once and classifies it.
+//! Walks a watch: visits every entry once and tells what it is.
 //!
 //! The walk is depth first and confined to the root. It follows no symlink and
 //! crosses no mount point. An entry that cannot be read is reported and the walk
@@ -47,7 +47,7 @@ pub enum Exclusion {
 
 /// The root cannot be opened, so nothing is known about its files.
 #[derive(Debug, thiserror::Error)]
-#[error("open watched directory {root:?}; its files keep their state")]
+#[error("open watched directory {root:?} (no file in it is taken as deleted)")]
 pub struct RootError {
     pub root: PathBuf,
     pub source: io::Error,

@@ -49,7 +49,7 @@ fn a_file_written_once_settles_one_debounce_time_after_its_last_change() {
 
     assert_eq!(wheel.take_due(9, clock.at(2.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
-    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), SettleResult::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), Verdict::Waiting);
     assert_eq!(wheel.take_due(9, clock.at(3.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(4.0).instant), ["f"]);
     assert_eq!(
@@ -96,7 +96,7 @@ fn repeated_closes_do_not_hide_a_file_that_never_settles() {
         wheel.note_event("log", Writes::CLOSED, now.instant);
         for key in wheel.take_due(9, now.instant) {
             let verdict = wheel.observe(&key, dated(f64::from(tenth) / 10.0, 0.0), now);
-            reported += u32::from(verdict == SettleResult::NeverSettled);
+            reported += u32::from(verdict == Verdict::NeverSettled);
         }
     }
     assert_eq!(reported, 1);
@@ -197,7 +197,7 @@ fn a_forgotten_path_does_not_become_due() {
     wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
     wheel.forget(&"f");
-    assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), SettleResult::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), Verdict::Waiting);
     assert!(wheel.is_empty());
 }
 
@@ -255,8 +255,8 @@ impl Clock {
         Clock { instant: crate::clock::now().instant }
     }
 
-    fn at(&self, seconds: f64) -> Clocks {
-        Clocks {
+    fn at(&self, seconds: f64) -> Now {
+        Now {
             instant: self.instant + Duration::from_secs_f64(seconds),
             wall_ns: START_NS + nanoseconds(seconds),
         }
@@ -268,7 +268,7 @@ fn observe_until_settled(
     wheel: &mut SettleWheel<&'static str>,
     clock: &Clock,
     file: impl Fn(f64) -> Identity,
-) -> Vec<(f64, SettleResult)> {
+) -> Vec<(f64, Verdict)> {
     let mut verdicts = Vec::new();
     while let Some(due) = wheel.next_due() {
         let at = (due - clock.instant).as_secs_f64();

@@ -257,7 +257,7 @@ impl fmt::Display for PendingReason {
             PendingReason::Changed => "changed",
             PendingReason::Written => "written, which its time stamps may not show",
             PendingReason::ChangedSinceBaseline => "changed since the baseline",
-            PendingReason::UploadExisting => "existing file (scan.upload_existing)",
+            PendingReason::UploadExisting => "scan.upload_existing is true",
             PendingReason::RemotePathChanged => "remote path changed",
             PendingReason::Unconfirmed => "not confirmed by the gateway yet",
             PendingReason::OriginUnknown => {

@@ -50,14 +50,6 @@ pub struct ListedProblem {
 }
 
 impl ProblemKind {
-    const ALL: [ProblemKind; 5] = [
-        ProblemKind::Refused,
-        ProblemKind::Deferred,
-        ProblemKind::Unreadable,
-        ProblemKind::NeverSettled,
-        ProblemKind::Hot,
-    ];
-
     pub fn as_str(self) -> &'static str {
         match self {
             ProblemKind::Refused => "refused",

@@ -47,8 +47,8 @@ pub(super) struct Opened {
 /// A file that is hashed and can be sent.
 #[derive(Debug)]
 pub(super) enum Content {
-    Short { opened: OpenContent, body: Bytes, sha256: Sha256Digest },
-    Long { opened: OpenContent, sha256: Sha256Digest },
+    Short { opened: Opened, body: Bytes, sha256: Sha256Digest },
+    Long { opened: Opened, sha256: Sha256Digest },
 }
 
 /// Opens the file, checks that it still has to be uploaded, and hashes it, on a
@@ -72,7 +72,7 @@ pub(super) async fn read(
     read.await.unwrap_or_else(|_| Err(Outcome::panicked()))
 }
 
-fn open(task: &UploadTask) -> Result<OpenContent, Outcome> {
+fn open(task: &UploadTask) -> Result<Opened, Outcome> {
     // Without its root the whole watch is gone or forbidden. The next scan reports
     // that, or finds this file again.
     let root = Root::open(&task.watch.root).map_err(|err| {
@@ -160,7 +160,7 @@ fn copy(opened: &mut Opened, mode: UploadMode, spool: &Spool) -> Result<(), Outc
     Ok(())
 }
 
-fn hash(opened: OpenContent, mode: UploadMode) -> Result<Content, Outcome> {
+fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
     let hashed = if opened.identity.size <= SHORT_BYTES_MAX {
         hash_short(opened)
     } else {
@@ -177,14 +177,14 @@ fn hash(opened: OpenContent, mode: UploadMode) -> Result<Content, Outcome> {
     }
 }
 
-fn hash_short(mut opened: OpenContent) -> io::Result<Content> {
+fn hash_short(mut opened: Opened) -> io::Result<Content> {
     let mut body = vec![0; opened.identity.size as usize];
     opened.file.read_exact(&mut body)?;
     let sha256 = Sha256Digest::of(&body);
     Ok(Content::Short { opened, body: Bytes::from(body), sha256 })
 }
 
-fn hash_long(mut opened: OpenContent) -> io::Result<Content> {
+fn hash_long(mut opened: Opened) -> io::Result<Content> {
     let mut buffer = vec![0; HASH_BYTES];
     let mut hasher = Sha256::default();
     let mut left = opened.identity.size;
@@ -207,7 +207,7 @@ fn changed_since(opened: &Opened) -> bool {
 }
 
 impl Content {
-    fn opened(&self) -> &OpenContent {
+    fn opened(&self) -> &Opened {
         match self {
             Content::Short { opened, .. } | Content::Long { opened, .. } => opened,
         }

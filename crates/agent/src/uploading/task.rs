@@ -18,6 +18,7 @@ pub struct UploadTask {
     pub writes: Writes,
     pub policy: FilePolicy,
     pub mode: UploadMode,
+    /// Number of failed attempts.
     pub failures: u32,
     /// The root that the last scan opened; `None` before the first one.
     pub root: Option<RootId>,

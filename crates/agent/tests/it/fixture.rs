@@ -28,7 +28,7 @@ const CHECK_EVERY: Duration = Duration::from_millis(20);
 
 /// An S3 server, and a gateway that can be stopped and started.
 pub struct World {
-    pub s3: DevStore,
+    s3: DevStore,
     address: SocketAddr,
     tls: Option<TlsFiles>,
     gateway: Option<(oneshot::Sender<()>, JoinHandle<()>)>,

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use s3up_devstore::Op;
-
 use crate::fixture::{Host, KEY, MIB, World, noise, until};
 use crate::process::Process;
 

@@ -3,9 +3,6 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use s3up::daemon::Summary;
-use s3up::states::counts::{FileCount, StateCounts};
-use s3up::status::{Problem, Status, WatchStatus};
 use s3up_testkit::golden::{Redactions, assert_golden};
 use tokio::process::Command;
 
@@ -31,55 +28,6 @@ async fn outputs_are_those_of_the_golden_files() {
     for (name, arguments) in outputs {
         prints(&host, &world.url(), name, arguments).await;
     }
-}
-
-/// The result of a scan with failures depends on times, so it is made by hand.
-#[test]
-fn a_scan_with_problems_prints_them() {
-    let summary = Summary {
-        uploaded: 1,
-        bytes: 300_000,
-        problems: 1,
-        failed: vec![("/srv/up/b.iso".to_owned(), "too large: expected at most 1.0 GiB (upload.max_file_size_mb), found 4.0 GiB".to_owned())],
-        pending: 1,
-        not_uploaded: vec![("/srv/up/c.jpg".to_owned(), "cannot reach the gateway: connection refused".to_owned())],
-        scan_errors: vec!["open watched directory \"/srv/gone\"; its files keep their state: No such file or directory (os error 2)".to_owned()],
-        ..Summary::default()
-    };
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");
-    let text = format!("$ s3up scan\n{summary}exit code 3\n");
-    assert_golden(&golden.join("scan-problems.txt"), &text, &Redactions::new());
-}
-
-#[test]
-fn a_status_with_problems_prints_them_below_their_row() {
-    let counts = StateCounts {
-        protected: FileCount { files: 2, bytes: 300_005 },
-        pending: FileCount { files: 1, bytes: 5 },
-        problems: FileCount { files: 1, bytes: 4 << 30 },
-        ..StateCounts::default()
-    };
-    let watch = WatchStatus {
-        local_path: "/srv/up".to_owned(),
-        counts,
-        excluded: Vec::new(),
-        problems: vec![Problem {
-            local_path: "/srv/up/b.iso".to_owned(),
-            reason: "too large: expected at most 1.0 GiB (upload.max_file_size_mb), found 4.0 GiB"
-                .to_owned(),
-        }],
-        error: None,
-        last_scan_at: None,
-    };
-    let status = Status {
-        running: true,
-        watcher: Some("ok".to_owned()),
-        total: counts,
-        watches: vec![watch],
-    };
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");
-    let text = format!("$ s3up status\n{status}");
-    assert_golden(&golden.join("status-problems.txt"), &text, &Redactions::new());
 }
 
 async fn prints(host: &Host, url: &str, name: &str, arguments: &[&str]) {

@@ -108,7 +108,7 @@ async fn a_version_other_than_the_one_that_settled_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_file_that_changes_during_its_upload_counts_as_changed() {
+async fn a_file_that_changes_during_its_upload_has_to_settle_again() {
     let server = Server::start().await;
     let mut upload = Upload::start(&server, b"content").await;
 
@@ -123,7 +123,7 @@ async fn a_file_that_changes_during_its_upload_counts_as_changed() {
 }
 
 #[tokio::test]
-async fn a_file_that_shrinks_during_its_upload_counts_as_changed() {
+async fn a_file_that_shrinks_during_its_upload_has_to_settle_again() {
     let server = Server::start().await;
     // More than all buffers on the way can hold.
     let mut upload = Upload::start(&server, &noise(40 * MIB)).await;

@@ -9,11 +9,13 @@ pub const EXISTS_FILES_MAX: usize = 1000;
 
 /// The body of `POST /exists`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExistsQuery {
     pub files: Vec<QueriedFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueriedFile {
     pub path: String,
     pub size: u64,
@@ -22,11 +24,13 @@ pub struct QueriedFile {
 
 /// The 200 response to `POST /exists`: one entry for each file, in the order of the query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verdicts {
     pub files: Vec<VerdictOfFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerdictOfFile {
     pub path: String,
     pub verdict: Verdict,
@@ -37,6 +41,7 @@ pub struct VerdictOfFile {
 
 /// Says what is stored under a path, or why an upload of it would be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Missing,

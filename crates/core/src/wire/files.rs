@@ -9,6 +9,7 @@ pub const LIST_LIMIT_MAX: usize = 1000;
 
 /// The 200 response to `GET /list`: one page, in the order of the bytes of the paths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Listing {
     pub files: Vec<ListedFile>,
     /// Value of `cursor` for the next page; null on the last one.
@@ -17,6 +18,7 @@ pub struct Listing {
 
 /// A file as S3 lists it, with what the gateway recorded about this very version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ListedFile {
     pub path: String,
     pub size: u64,
@@ -31,11 +33,13 @@ pub struct ListedFile {
 
 /// The 200 response to `GET /versions`, the newest version first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Versions {
     pub versions: Vec<ListedVersion>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ListedVersion {
     /// Value of `version_id` for `GET /download`.
     pub version_id: String,

@@ -18,6 +18,7 @@ pub const TEXT_BYTES_MAX: usize = 3 * 4096;
 
 /// The body of `POST /heartbeat`: the state of an agent, each minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Heartbeat {
     pub version: u32,
     pub agent: AgentFacts,
@@ -33,6 +34,7 @@ pub struct Heartbeat {
 
 /// The body of `POST /report`: the day of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Report {
     pub version: u32,
     /// The day in UTC, `2026-01-31`. A second report of a day replaces the first.
@@ -52,6 +54,7 @@ pub struct Report {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentFacts {
     /// Version of the program.
     pub version: String,
@@ -62,6 +65,7 @@ pub struct AgentFacts {
 
 /// The five states of a file. Each file is in exactly one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FileTotals {
     pub protected: Total,
     pub pending: Total,
@@ -71,12 +75,14 @@ pub struct FileTotals {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Total {
     pub files: u64,
     pub bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Watcher {
     /// `ok` or `degraded`.
     pub state: String,
@@ -85,6 +91,7 @@ pub struct Watcher {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportedProblem {
     /// Path on the host, escaped as in the agent's database.
     pub path: String,
@@ -96,6 +103,7 @@ pub struct ReportedProblem {
 
 /// The 200 response to both calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Accepted {
     pub success: bool,
 }

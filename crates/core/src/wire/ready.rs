@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The response to `GET /ready`: status 200 if `ready` is true, otherwise 503.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Readiness {
     pub ready: bool,
     pub s3: Part,
@@ -18,6 +19,7 @@ pub struct Readiness {
 
 /// The state of one thing that the gateway depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     #[default]

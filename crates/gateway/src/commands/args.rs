@@ -53,6 +53,28 @@ Examples:
   # Store the lines in a file that only you can read
   (umask 077; s3up-server keygen --name webapp > key.txt)";
 
+const DOCTOR_EXAMPLES: &str = "\
+This examines the configuration file, the TLS certificate, the database and the
+S3 server: what it does, whether the bucket keeps versions, and whether it aborts
+abandoned uploads. It writes small objects and one of 5 MiB below the prefix. It
+exits with 1 if a guarantee is lost.
+
+Examples:
+  s3up-server doctor
+  s3up-server doctor --json";
+
+const SWEEP_EXAMPLES: &str = "\
+A gateway that is killed leaves multipart uploads behind, for whose parts S3
+charges. A gateway aborts those of more than 7 days when it starts; this does so
+at once. It looks only where clients store files.
+
+Examples:
+  # See what would be aborted
+  s3up-server sweep --dry-run
+
+  # While no gateway is running, nothing can be in use
+  s3up-server sweep --older-than 1";
+
 /// Receive files from clients over HTTP and store them in S3
 #[derive(Parser)]
 #[command(version, name = "s3up-server", after_help = EXAMPLES)]
@@ -98,6 +120,26 @@ pub enum Command {
         /// Also connect to S3, and find out what the server does
         #[arg(long)]
         online: bool,
+    },
+    /// Examine everything that the gateway depends on
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Abort multipart uploads that were left behind
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep {
+        /// Age in hours from which an upload counts as abandoned
+        #[arg(long, value_name = "HOURS", default_value_t = 168)]
+        older_than: u32,
+        /// Print the uploads, and abort none
+        #[arg(long)]
+        dry_run: bool,
+        /// Print one JSON object for each upload
+        #[arg(long)]
+        json: bool,
     },
     /// Generate a client key
     #[command(after_help = KEYGEN_EXAMPLES)]

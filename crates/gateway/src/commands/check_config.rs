@@ -43,7 +43,8 @@ async fn check_server(config: Config, log: LogArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn line(finding: &Finding) -> FindingLine {
+/// Returns a finding as the table and the JSON output have it.
+pub(super) fn line(finding: &Finding) -> FindingLine {
     FindingLine {
         capability: finding.subject.to_string(),
         severity: finding.severity.word(),

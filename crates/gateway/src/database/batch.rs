@@ -17,8 +17,8 @@ use super::record::{CatalogueEntry, Millis, Record, ReportRecord, UploadOutcome,
 /// The rows of one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub clients: BTreeMap<ClientName, Seen>,
-    pub keys: BTreeMap<Sha256Digest, (ClientName, Seen)>,
+    pub clients: BTreeMap<ClientName, FirstAndLastUse>,
+    pub keys: BTreeMap<Sha256Digest, (ClientName, FirstAndLastUse)>,
     /// Clients of which the catalogue has every file, since a time.
     pub complete: BTreeMap<ClientName, Millis>,
     /// The newest version of each file, and the time at which it was the newest.

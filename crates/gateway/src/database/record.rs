@@ -1,6 +1,6 @@
 //! Records: what the gateway saw, as it is handed to the writer.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
 use s3up_store::{Listed, ObjectFacts};

@@ -7,7 +7,7 @@ use s3up_core::{ClientName, Sha256Digest};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
-use super::batch::{Activity, Batch, Seen, UploadRow, signed};
+use super::batch::{Activity, Batch, FirstAndLastUse, UploadRow, signed};
 use super::order_clock::OrderClock;
 use super::record::{CatalogueEntry, Millis};
 
@@ -112,7 +112,7 @@ pub(super) async fn forget_completeness(connection: &mut AnyConnection) -> sqlx:
     connection.execute("UPDATE clients SET complete_since = NULL").await.map(drop)
 }
 
-fn key_row(key: &Sha256Digest, client: &ClientName, seen: Seen) -> Query<'static> {
+fn key_row(key: &Sha256Digest, client: &ClientName, seen: FirstAndLastUse) -> Query<'static> {
     sqlx::query(
         "INSERT INTO keys (key_sha256, client, created_at, last_used_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (key_sha256) DO UPDATE SET client = excluded.client, last_used_at = \

@@ -14,21 +14,38 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use s3up_core::wire::REPR_DIGEST_HEADER;
+use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
 use s3up_core::{ClientName, Code, Key, RemotePath, error_chain};
 use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
 
 use crate::clients::Right;
 use crate::database::record::Record;
 use crate::gateway::Gateway;
+use crate::openapi::{DownloadRefusals, FileBytes, PathText};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::request::range::{self, RequestedRange};
+use crate::uploads::metadata::{stored_mode, stored_mtime_ns};
 use crate::uploads::{BUFFER_WAIT, RETRY_FOR};
 
 /// Number of ranges that are fetched at the same time, ahead of the client.
 const RANGES_IN_FLIGHT: usize = 2;
 
+/// Returns a file, or a range of it
+#[utoipa::path(
+    method(get, head), path = "/download",
+    params(
+        ("path" = inline(PathText), Query),
+        ("version_id" = Option<String>, Query, description = "Without it, the newest version is returned"),
+        ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`"),
+    ),
+    responses(
+        (status = 200, description = "The file", body = inline(FileBytes), content_type = "*/*"),
+        (status = 206, description = "The range", body = inline(FileBytes), content_type = "*/*"),
+        DownloadRefusals,
+    ),
+    security(("client_key" = []))
+)]
 pub(crate) async fn download(
     State(gateway): State<Gateway>,
     request: Request,
@@ -167,6 +184,12 @@ fn headers(
     }
     if let Some(sha256) = facts.sha256 {
         fields.push((HeaderName::from_static(REPR_DIGEST_HEADER), sha256.to_repr_digest()));
+    }
+    if let Some(ns) = stored_mtime_ns(&facts.metadata) {
+        fields.push((HeaderName::from_static(MTIME_NS_HEADER), ns.to_string()));
+    }
+    if let Some(mode) = stored_mode(&facts.metadata) {
+        fields.push((HeaderName::from_static(MODE_HEADER), format!("{mode:04o}")));
     }
     // A value from S3 may contain bytes that a header cannot; such a field is left
     // out.

@@ -19,6 +19,7 @@ use s3up_store::ObjectFacts;
 use crate::clients::{Client, Overwrite, Right};
 use crate::database::record::CatalogueEntry;
 use crate::gateway::Gateway;
+use crate::openapi::JsonRefusals;
 use crate::refusal::Refusal;
 use crate::request::json;
 use crate::uploads::RETRY_FOR;
@@ -30,6 +31,13 @@ const BODY_BYTES_MAX: u64 = 4 << 20;
 /// Number of files that one query asks S3 about at the same time.
 const HEADS_IN_FLIGHT: usize = 16;
 
+/// Return for many files whether they are stored
+#[utoipa::path(
+    post, path = "/exists",
+    request_body = ExistsQuery,
+    responses((status = 200, description = "A verdict for each file", body = Verdicts), JsonRefusals),
+    security(("client_key" = []))
+)]
 pub(crate) async fn exists_many(
     State(gateway): State<Gateway>,
     request: Request,

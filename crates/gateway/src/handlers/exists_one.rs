@@ -8,11 +8,19 @@ use s3up_store::ObjectFacts;
 
 use crate::clients::Right;
 use crate::gateway::Gateway;
+use crate::openapi::{FileRefusals, PathText};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::uploads::RETRY_FOR;
 use crate::uploads::metadata::stored_mtime_ns;
 
+/// Return whether a file is stored
+#[utoipa::path(
+    get, path = "/exists",
+    params(("path" = inline(PathText), Query)),
+    responses((status = 200, description = "The facts of the file", body = ExistsResponse), FileRefusals),
+    security(("client_key" = []))
+)]
 pub(crate) async fn exists_one(
     State(gateway): State<Gateway>,
     request: Request,

@@ -10,6 +10,7 @@ use s3up_core::wire::{Accepted, HEARTBEAT_BYTES_MAX, Heartbeat, REPORT_BYTES_MAX
 use serde::Serialize;
 
 use crate::gateway::Gateway;
+use crate::openapi::JsonRefusals;
 use crate::refusal::Refusal;
 use crate::request::json;
 
@@ -17,6 +18,13 @@ use crate::request::json;
 /// from a host whose clock is ahead.
 const REPORT_DAYS_BACK: i64 = 31;
 
+/// Records the state of an agent
+#[utoipa::path(
+    post, path = "/heartbeat",
+    request_body = Heartbeat,
+    responses((status = 200, description = "It will be recorded", body = Accepted), JsonRefusals),
+    security(("client_key" = []))
+)]
 pub(crate) async fn heartbeat(
     State(gateway): State<Gateway>,
     request: Request,
@@ -29,6 +37,13 @@ pub(crate) async fn heartbeat(
     Ok(Json(Accepted { success: true }))
 }
 
+/// Records the day of an agent
+#[utoipa::path(
+    post, path = "/report",
+    request_body = Report,
+    responses((status = 200, description = "It is recorded", body = Accepted), JsonRefusals),
+    security(("client_key" = []))
+)]
 pub(crate) async fn report(
     State(gateway): State<Gateway>,
     request: Request,

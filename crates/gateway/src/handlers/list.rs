@@ -15,10 +15,22 @@ use s3up_store::Listed;
 use crate::clients::Right;
 use crate::database::record::CatalogueEntry;
 use crate::gateway::Gateway;
+use crate::openapi::{CursorText, FileRefusals, FolderText};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::uploads::RETRY_FOR;
 
+/// Lists the files of the client, one page at a time
+#[utoipa::path(
+    get, path = "/list",
+    params(
+        ("prefix" = inline(Option<FolderText>), Query, description = "A folder; without it, all files are listed"),
+        ("cursor" = inline(Option<CursorText>), Query, description = "The `cursor` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Files on the page"),
+    ),
+    responses((status = 200, description = "A page", body = Listing), FileRefusals),
+    security(("client_key" = []))
+)]
 pub(crate) async fn list(
     State(gateway): State<Gateway>,
     request: Request,

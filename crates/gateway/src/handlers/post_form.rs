@@ -24,6 +24,7 @@ use self::fields::{FieldName, Fields, body_error, form_refusal, text_of};
 use self::temp_file::{TempFile, write_temp_file};
 use crate::clients::{Client, Right, UploadSlot};
 use crate::gateway::Gateway;
+use crate::openapi::{UploadForm, UploadRefusals};
 use crate::refusal::Refusal;
 use crate::request::{body, headers, query};
 use crate::uploads::admission::AnnouncedLength;
@@ -33,6 +34,16 @@ use crate::uploads::stage::{IncomingFile, StageResult};
 /// Maximum length of the boundaries, headers and text fields around the file.
 const FORM_OVERHEAD_BYTES: u64 = 64 << 10;
 
+/// Stores the field `file` of a form
+#[utoipa::path(
+    post, path = "/upload",
+    request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The file is safe in S3", body = UploadResponse),
+        UploadRefusals,
+    ),
+    security(("client_key" = []))
+)]
 pub(crate) async fn post_form(
     State(gateway): State<Gateway>,
     request: Request,

@@ -6,12 +6,29 @@ use s3up_core::Code;
 use s3up_core::wire::UploadResponse;
 
 use crate::gateway::Gateway;
+use crate::openapi::{ModeText, PathText, ReprDigestText, UploadRefusals};
 use crate::refusal::Refusal;
 use crate::request::{body, headers, query};
 use crate::uploads::admission::AnnouncedLength;
 use crate::uploads::metadata::content_type;
 use crate::uploads::stage::{IncomingFile, StageResult};
 
+/// Stores the request body as a file
+#[utoipa::path(
+    put, path = "/files/{path}",
+    params(
+        ("path" = inline(PathText), Path),
+        ("Repr-Digest" = inline(Option<ReprDigestText>), Header, description = "SHA-256 of the body (RFC 9530)"),
+        ("X-Mtime-Ns" = Option<i64>, Header, description = "Modification time in nanoseconds since 1970"),
+        ("X-Mode" = inline(Option<ModeText>), Header, description = "Permission bits in octal"),
+    ),
+    request_body(content = inline(crate::openapi::FileBytes), content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "The file is safe in S3", body = UploadResponse),
+        UploadRefusals,
+    ),
+    security(("client_key" = []))
+)]
 pub(crate) async fn put_file(
     State(gateway): State<Gateway>,
     request: Request,

@@ -9,6 +9,14 @@ use s3up_core::wire::Readiness;
 
 use crate::gateway::Gateway;
 
+/// Tells whether S3 and the database answer
+#[utoipa::path(
+    get, path = "/ready",
+    responses(
+        (status = 200, description = "Both answer", body = Readiness),
+        (status = 503, description = "One of them does not", body = Readiness),
+    )
+)]
 pub(crate) async fn ready(State(gateway): State<Gateway>) -> Response {
     let readiness: Readiness = gateway.readiness().await;
     let status = match readiness.ready {

@@ -10,10 +10,18 @@ use s3up_store::ObjectVersion;
 
 use crate::clients::Right;
 use crate::gateway::Gateway;
+use crate::openapi::{FileRefusals, PathText};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::uploads::RETRY_FOR;
 
+/// Lists the versions of one file, the newest first
+#[utoipa::path(
+    get, path = "/versions",
+    params(("path" = inline(PathText), Query)),
+    responses((status = 200, description = "The versions", body = Versions), FileRefusals),
+    security(("client_key" = []))
+)]
 pub(crate) async fn versions(
     State(gateway): State<Gateway>,
     request: Request,

@@ -107,7 +107,50 @@ where
 
 #[cfg(test)]
 mod tests {
+    use futures::{StreamExt, stream};
+
     use super::*;
+
+    /// Reads a body that sends `bytes` after each `pause`, for `times` pauses. Returns the number of
+    /// bytes, or the error.
+    async fn read(bytes: usize, pause: Duration, times: usize) -> Result<usize, String> {
+        let pieces = stream::iter(0..times).then(move |_| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<_, io::Error>(Bytes::from(vec![0; bytes]))
+        });
+        let mut body = MinRateStream {
+            inner: Box::pin(pieces),
+            allowance: WaitAllowance::new(),
+            waiting: None,
+        };
+        let mut count = 0;
+        while let Some(piece) = body.next().await {
+            count += piece.map_err(|err| err.to_string())?.len();
+        }
+        Ok(count)
+    }
+
+    // The clock of these tests is virtual: nothing waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_arrives_too_slowly_ends_with_an_error() {
+        let seconds = Duration::from_secs;
+        #[rustfmt::skip]
+        let cases = [
+            // bytes   pause        result
+            (1024,     seconds(1),  Ok(100 << 10)),
+            (30 << 10, seconds(29), Ok(3000 << 10)),
+            (1000,     seconds(1),  Err(())),
+            (1,        seconds(5),  Err(())),
+            (1 << 20,  seconds(31), Err(())),
+        ];
+        for (bytes, pause, want) in cases {
+            let found = read(bytes, pause, 100).await;
+            assert_eq!(found.clone().map_err(drop), want, "{bytes} {pause:?}: {found:?}");
+            if let Err(err) = found {
+                assert_eq!(err, "expected at least 30720 bytes of the body within 30 s");
+            }
+        }
+    }
 
     #[test]
     fn only_time_spent_waiting_for_the_client_counts() {

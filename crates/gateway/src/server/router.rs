@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::routing::{MethodRouter, get, post, put};
 use s3up_core::Code;
-use s3up_core::wire::Health;
 
 use super::early_answer::answer;
 use super::lingering::UnreadBytes;
@@ -19,29 +18,42 @@ use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
 use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
+use crate::handlers::health::health;
 use crate::handlers::list::list;
 use crate::handlers::post_form::post_form;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
 use crate::handlers::versions::versions;
+use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
+
+/// Returns every path of the API with its methods.
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
+    [
+        ("/upload", post(post_form)),
+        ("/files/{*path}", put(put_file)),
+        ("/exists", get(exists_one).post(exists_many)),
+        ("/list", get(list)),
+        ("/versions", get(versions)),
+        ("/download", get(download)),
+        ("/heartbeat", post(heartbeat)),
+        ("/report", post(report)),
+        ("/health", get(health)),
+        ("/ready", get(ready)),
+        ("/openapi.json", get(openapi)),
+        // An empty path gets the refusal for a path, not the one for a URL.
+        ("/files/", put(put_file)),
+    ]
+}
 
 /// Returns the routes for one connection, which comes from `peer`.
 pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Router {
     let logged = gateway.clone();
-    Router::new()
-        .route("/upload", post(post_form))
-        // An empty path gets the refusal for a path, not the one for a URL.
-        .route("/files/", put(put_file))
-        .route("/files/{*path}", put(put_file))
-        .route("/exists", get(exists_one).post(exists_many))
-        .route("/list", get(list))
-        .route("/versions", get(versions))
-        .route("/download", get(download))
-        .route("/heartbeat", post(heartbeat))
-        .route("/report", post(report))
-        .route("/health", get(health))
-        .route("/ready", get(ready))
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        router = router.route(path, methods);
+    }
+    router
         .fallback(unknown_url)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -51,10 +63,6 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
             log(logged.clone(), peer, request, next)
         }))
         .with_state(gateway.clone())
-}
-
-async fn health() -> Json<Health> {
-    Json(Health { status: "UP".to_owned() })
 }
 
 async fn unknown_url(request: Request) -> Refusal {
@@ -93,4 +101,20 @@ async fn log(gateway: Gateway, peer: IpAddr, request: Request, next: Next) -> Re
         None => tracing::debug!(event = "request_done", %method, url_path, status, elapsed_seconds),
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_description_has_exactly_the_paths_of_the_routes() {
+        let routes: BTreeSet<_> = routes().iter().map(|(path, _)| path.replace('*', "")).collect();
+        let described: BTreeSet<_> = crate::openapi::paths().into_iter().collect();
+        let only_in_routes: Vec<_> = routes.difference(&described).collect();
+        assert_eq!(only_in_routes, ["/files/"]);
+        assert_eq!(described.difference(&routes).count(), 0, "{described:?}");
+    }
 }

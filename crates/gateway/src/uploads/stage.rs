@@ -18,6 +18,7 @@ use super::existing::Decision;
 use super::in_flight::{KeyLock, Superseded};
 use super::metadata::FileMetadata;
 use super::quota::QuotaClaim;
+use super::record::OpenUpload;
 use super::{BUFFER_WAIT, RETRY_FOR, Uploads};
 use crate::clients::{Client, UploadSlot};
 use crate::clock::CLOCK;
@@ -84,7 +85,7 @@ impl Uploads {
                 log_upload(&client, &response, began);
                 Ok(StageResult::Unchanged(response))
             }
-            Begun::Staged { staged, claim, slot, lock } => {
+            BeginResult::Staged { staged, claim, slot, lock } => {
                 let staged = *staged;
                 let uploads = self.clone();
                 let file = StagedFile {
@@ -93,7 +94,7 @@ impl Uploads {
                     key,
                     metadata,
                     began,
-                    log,
+                    record,
                     staged,
                     claim,
                     slot,
@@ -108,7 +109,7 @@ impl Uploads {
         &self,
         file: &mut IncomingFile,
         mut body: R,
-    ) -> Result<Begun, Refusal> {
+    ) -> Result<BeginResult, Refusal> {
         // This comes first, for two reasons. From here on no older upload of the
         // key can become visible after this one. And an older one that hangs
         // frees its slot for this one.
@@ -118,7 +119,7 @@ impl Uploads {
         let overwrite = match stored.decide(file)? {
             (Decision::Unchanged, Some((found, sha256))) => {
                 lock.run(verify_unstored(&mut body, sha256)).await??;
-                return Ok(Begun::Unchanged { found: Box::new(found), sha256 });
+                return Ok(BeginResult::Unchanged { found: Box::new(found), sha256 });
             }
             (Decision::Unchanged, None) => s3up_store::Overwrite::Never,
             (Decision::Write(overwrite), _) => overwrite,
@@ -159,7 +160,7 @@ impl Uploads {
             staged.abort().await;
             return Err(refusal);
         }
-        Ok(Begun::Staged { staged: Box::new(staged), claim, slot, lock })
+        Ok(BeginResult::Staged { staged: Box::new(staged), claim, slot, lock })
     }
 
     /// Returns the stored file if a commit failed because another upload stored the same content
@@ -196,7 +197,7 @@ impl StagedFile {
         let superseded = self.lock.check().map_err(Refusal::from);
         let may_commit = superseded.and_then(|()| self.uploads.check_key(&self.client));
         if let Err(refusal) = may_commit {
-            self.log.refused(&refusal);
+            self.record.refused(&refusal);
             self.staged.abort().await;
             return Err(refusal);
         }
@@ -212,7 +213,7 @@ impl StagedFile {
             key,
             metadata,
             began,
-            mut log,
+            mut record,
             staged,
             claim,
             slot,
@@ -224,7 +225,7 @@ impl StagedFile {
         // are in the order of its versions.
         if let Ok(stored) = &outcome {
             let change = claim.as_ref().map_or(0, |claim| claim.change(stored.facts.len));
-            log.stored(stored, &metadata, change);
+            record.stored(stored, &metadata, change);
         }
         drop((claim, slot, lock));
         let response = match outcome {

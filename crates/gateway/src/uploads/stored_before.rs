@@ -80,7 +80,7 @@ impl Uploads {
     /// Returns true if the catalogue has every file of the client and none under this path.
     async fn is_new(&self, file: &IncomingFile) -> bool {
         let (client, resources) = (&file.client.policy.name, &file.client.resources);
-        let Some(path) = self.log.path(client, &file.key) else { return false };
+        let Some(path) = self.recorder.path(client, &file.key) else { return false };
         if let Some(is_complete) = resources.is_catalogue_complete.get() {
             return *is_complete && self.database.is_new(client, &path).await;
         }
@@ -103,10 +103,11 @@ impl Uploads {
         if self.database.is_complete(client).await.ok()? {
             return Some(true);
         }
-        let prefix = self.log.client_prefix(client);
+        let prefix = self.recorder.client_prefix(client);
         let page = self.store().list_after(&prefix, None, LISTED_MAX, Duration::ZERO).await.ok()?;
         let keys = page.objects.iter();
-        let paths: Option<Vec<_>> = keys.map(|it| self.log.path_of_text(client, &it.key)).collect();
+        let paths: Option<Vec<_>> =
+            keys.map(|it| self.recorder.path_of_text(client, &it.key)).collect();
         let known = match paths {
             Some(paths) if page.is_last => self.database.knows_all(client, &paths).await,
             Some(_) | None => false,
@@ -120,7 +121,7 @@ impl Uploads {
 
     async fn catalogue_entry(&self, file: &IncomingFile) -> Option<CatalogueEntry> {
         let client = &file.client.policy.name;
-        let path = self.log.path(client, &file.key)?;
+        let path = self.recorder.path(client, &file.key)?;
         self.database.entries(client, std::slice::from_ref(&path)).await.remove(&path)
     }
 

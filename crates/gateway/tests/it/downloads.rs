@@ -27,6 +27,22 @@ async fn a_download_is_an_attachment_that_no_browser_runs() {
 }
 
 #[tokio::test]
+async fn a_download_has_the_mtime_and_the_mode_of_the_upload() {
+    let world = World::start().await;
+    let put = world.put("a", "x").header("x-mtime-ns", "-1700000000123456789");
+    stored(put.header("x-mode", "0640")).await;
+    stored(world.put("b", "x")).await;
+
+    let a = world.get("/download?path=a").send().await.unwrap();
+    let b = world.get("/download?path=b").send().await.unwrap();
+
+    assert_eq!(a.headers()["x-mtime-ns"], "-1700000000123456789");
+    assert_eq!(a.headers()["x-mode"], "0640");
+    assert!(!b.headers().contains_key("x-mtime-ns") && !b.headers().contains_key("x-mode"));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn head_returns_the_same_headers_without_a_body() {
     let world = World::start().await;
     stored(world.put("a", noise(1000))).await;

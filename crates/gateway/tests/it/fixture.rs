@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use s3up_core::wire::{Problem, UploadResponse};
 use s3up_core::{Code, Key};
 use s3up_devstore::{Behaviours, DevStore, Op, Options, Versioning};
-use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, serve};
+use s3up_server::{Config, Gateway, SHUTDOWN_GRACE, ServeOptions, Timeouts, TlsFiles, serve_with};
 use s3up_store::{Overwrite, PutDocument, Settings, Store};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{ConnectOptions, Row};
@@ -37,6 +37,14 @@ pub struct World {
     server: JoinHandle<()>,
     settings: Settings,
     root: TempDir,
+}
+
+/// The limits and the certificate of a gateway.
+pub struct Serving {
+    pub grace: Duration,
+    pub timeouts: Timeouts,
+    /// `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Returns a `server.yaml` with three clients: `webapp` may upload files of up to
@@ -78,7 +86,8 @@ impl World {
         versioning: Versioning,
         edit: impl Fn(String) -> String,
     ) -> World {
-        World::on(Behaviours::default(), grace, versioning, edit).await
+        let behaviours = Behaviours::default();
+        World::on(behaviours, grace, versioning, edit).await
     }
 
     /// Starts a gateway on an S3 server that differs from S3.
@@ -88,6 +97,26 @@ impl World {
         versioning: Versioning,
         edit: impl Fn(String) -> String,
     ) -> World {
+        let serving = Serving { grace, timeouts: Timeouts::default(), tls: None };
+        World::serving_on(behaviours, serving, versioning, edit).await
+    }
+
+    /// Starts a gateway that serves as `serving` says.
+    pub async fn serving(
+        serving: Serving,
+        versioning: Versioning,
+        edit: impl Fn(String) -> String,
+    ) -> World {
+        World::serving_on(Behaviours::default(), serving, versioning, edit).await
+    }
+
+    async fn serving_on(
+        behaviours: Behaviours,
+        serving: Serving,
+        versioning: Versioning,
+        edit: impl Fn(String) -> String,
+    ) -> World {
+        let Serving { grace, timeouts, tls } = serving;
         let root = tempfile::tempdir().expect("a temporary folder");
         let options = Options { behaviours, ..Options::new(root.path()) };
         let s3 = DevStore::start(options).await.expect("an S3 server");
@@ -101,10 +130,11 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (stop, stopped) = oneshot::channel();
-        let options = ServeOptions { listener, tls: None, connections_max: 100, grace };
+        let options = ServeOptions { listener, tls, connections_max: 100, grace };
         let server = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            serve(options, gateway, stopped).await.expect("a gateway that ends without an error");
+            let served = serve_with(options, timeouts, gateway, stopped).await;
+            served.expect("a gateway that ends without an error");
         });
         let (http, stop) = (Client::new(), Some(stop));
         World { s3, url, http, calls_at_start, stop, server, settings, root }

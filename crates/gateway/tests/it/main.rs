@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod catalogue;
+mod commands;
 mod concurrency;
 mod downloads;
 mod fixture;
@@ -13,8 +14,13 @@ mod outputs;
 mod overwrite_never;
 mod paths;
 mod process;
+mod proxies;
+mod proxy;
 mod raw_http;
 mod reload;
 mod running;
 mod start;
+mod timeouts;
+mod two_gateways;
 mod uploads;
+mod wiretap;

@@ -1,14 +1,18 @@
 //! The rules for remote paths, checked on every call that takes a path.
 
-use s3up_core::Code;
-use s3up_devstore::Op;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
+use s3up_core::{Code, Sha256Digest};
+use s3up_devstore::Versioning;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::fixture::{KEY, OTHER_KEY, World, refused, stored};
+use crate::fixture::{KEY, OTHER_KEY, World, noise, refused, stored};
+use crate::wiretap::Wiretap;
 
 /// Invalid paths, percent-encoded for a URL.
-const BAD: [&str; 24] = [
+const BAD: [&str; 42] = [
     "",
     ".",
     "..",
@@ -17,74 +21,209 @@ const BAD: [&str; 24] = [
     "../a",
     "a/../b",
     "a/..",
+    "a/.",
     "/a",
     "//a",
     "a//b",
     "a/",
+    "/",
+    "%2f",
+    "%2fa",
+    "a%2f%2fb",
+    "a%2f",
     "a%00b",
     "%00",
     "..%2fa",
     "%2e%2e/a",
     "%2e%2e%2fa",
+    "%2e/a",
+    "a%2f..%2fb",
     "..%5ca",
     "a%5C..%5Cb",
     "C:%5Cx",
+    "%5c%5csrv%5cx",
+    // Overlong UTF-8.
     "%c0%ae%c0%ae/a",
+    "%c0%af",
+    "%e0%80%ae",
+    // Surrogates, alone and as a pair (CESU-8).
     "%ed%a0%80",
+    "%ed%a0%bd%ed%b8%80",
+    // Latin-1, and a sequence that is cut.
+    "caf%e9",
+    "%f0%9f%98",
+    "a%01b",
+    "a%09b",
     "a%0ab",
+    "a%1fb",
     "a%7f",
+    "a%c2%85b",
 ];
 
 /// Sends a request without an HTTP library, which would normalise the URL.
-async fn raw(world: &World, method: &str, url: &str) -> String {
+async fn raw(world: &World, method: &str, url: &str, fields: &str, body: &[u8]) -> String {
     let host = world.url.strip_prefix("http://").expect("an http URL");
     let mut socket = TcpStream::connect(host).await.expect("a connection");
-    let request = format!(
+    let head = format!(
         "{method} {url} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEY}\r\n\
-         Content-Length: 0\r\nConnection: close\r\n\r\n"
+         Content-Length: {}\r\nConnection: close\r\n{fields}\r\n",
+        body.len()
     );
-    socket.write_all(request.as_bytes()).await.expect("a request that is sent");
-    let mut response = String::new();
-    socket.read_to_string(&mut response).await.expect("a response in UTF-8");
-    response
+    socket.write_all(&[head.as_bytes(), body].concat()).await.expect("a request that is sent");
+    let mut response = Vec::new();
+    socket.read_to_end(&mut response).await.expect("a response");
+    String::from_utf8(response).expect("a response in UTF-8")
+}
+
+/// Uploads a form whose field `path` has exactly these bytes.
+async fn raw_form(world: &World, path: &[u8]) -> String {
+    let field = "--X\r\nContent-Disposition: form-data; name=";
+    let form = [
+        format!("{field}\"path\"\r\n\r\n").as_bytes(),
+        path,
+        format!("\r\n{field}\"file\"; filename=\"x\"\r\n\r\nx\r\n--X--\r\n").as_bytes(),
+    ]
+    .concat();
+    let form_type = "Content-Type: multipart/form-data; boundary=X\r\n";
+    raw(world, "POST", "/upload", form_type, &form).await
+}
+
+async fn raw_exists(world: &World, path: &str) -> String {
+    let sha256 = Sha256Digest::of(b"x");
+    let body = serde_json::json!({"files": [{"path": path, "size": 1, "sha256": sha256}]});
+    raw(world, "POST", "/exists", "", body.to_string().as_bytes()).await
+}
+
+fn assert_bad_path(response: &str, request: &str) {
+    assert!(response.starts_with("HTTP/1.1 400 "), "{request}: {response}");
+    if !request.starts_with("HEAD ") {
+        assert!(response.contains(r#""code":"bad_path""#), "{request}: {response}");
+    }
 }
 
 #[tokio::test]
 async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
     let world = World::start().await;
-    let head_before = world.s3.faults().calls(Op::HeadObject);
-    for path in BAD {
+    let calls_before = world.s3.faults().calls_total();
+    let too_long = "x".repeat(1025);
+    for path in BAD.into_iter().chain([too_long.as_str()]) {
         for (method, url) in [
             ("PUT", format!("/files/{path}")),
             ("GET", format!("/exists?path={path}")),
             ("GET", format!("/download?path={path}")),
             ("HEAD", format!("/download?path={path}")),
+            ("GET", format!("/download?path={path}&version_id=1")),
             ("GET", format!("/versions?path={path}")),
+            ("GET", format!("/list?prefix={path}")),
         ] {
-            let response = raw(&world, method, &url).await;
-            assert!(response.starts_with("HTTP/1.1 400 "), "{method} {url}: {response}");
-            if method != "HEAD" {
-                assert!(response.contains(r#""code":"bad_path""#), "{method} {url}: {response}");
+            // A prefix is a folder: it may be empty, and it may end with one slash.
+            if method == "GET"
+                && ["/list?prefix=", "/list?prefix=a/", "/list?prefix=a%2f"].contains(&&*url)
+            {
+                continue;
             }
+            let response = raw(&world, method, &url, "", b"").await;
+            assert_bad_path(&response, &format!("{method} {url}"));
+        }
+        let bytes: Vec<u8> = percent_decode_str(path).collect();
+        assert_bad_path(&raw_form(&world, &bytes).await, &format!("POST /upload {path}"));
+        if let Ok(text) = str::from_utf8(&bytes) {
+            let response = raw_exists(&world, text).await;
+            assert!(response.contains(r#""verdict":"bad_path""#), "{path}: {response}");
         }
     }
-    let faults = world.s3.faults();
-    assert_eq!(world.calls(Op::PutObject) + world.calls(Op::GetObject), 0);
-    assert_eq!(faults.calls(Op::HeadObject) + faults.calls(Op::ListObjectVersions), head_before);
+    assert_eq!(world.s3.faults().calls_total(), calls_before);
     world.stop_and_expect_files(&[]).await;
 }
 
+/// Each is a fragment of a path or of an attack on one. Two or three of them are joined.
+const FRAGMENTS: [&str; 24] = [
+    "a",
+    ".",
+    "..",
+    "/",
+    "%2f",
+    "%2F",
+    "\\",
+    "%5c",
+    "%2e",
+    "%2e%2e",
+    "%252e",
+    "%00",
+    "%0d%0a",
+    "+",
+    "%20",
+    "webapp",
+    "webapp-prod",
+    "-prod",
+    "sites",
+    "\u{2024}",
+    "\u{ff0e}",
+    "\u{2215}",
+    "%c0%ae",
+    "?path=..",
+];
+
+/// The gateway has no other key below its prefix: the probe of its start.
+const PROBE_KEY: &str = "/backups/sites/.s3up-probe";
+
 #[tokio::test]
-async fn an_invalid_path_in_a_form_is_refused_and_not_stored() {
-    let world = World::start().await;
-    for path in ["", ".", "../a", "a/../b", "/a", "a//b", "a/", "a\\b", "a\u{7f}"] {
-        let form = reqwest::multipart::Form::new().text("path", path).text("file", "x");
-        let request = world.http.post(format!("{}/upload", world.url)).bearer_auth(KEY);
-        let problem = refused(request.multipart(form)).await;
-        assert_eq!(problem.code, Code::BadPath, "{path:?}");
+async fn no_request_touches_a_key_outside_the_prefix_of_its_client() {
+    let taps = std::sync::Mutex::new(Vec::new());
+    let world = World::with(Versioning::Enabled, |config| {
+        let (_, rest) = config.split_once("endpoint: \"http://").expect("an endpoint");
+        let (address, _) = rest.split_once('"').expect("a quote");
+        let tap = Wiretap::start(address.parse().expect("an address"));
+        taps.lock().unwrap().push(tap.clone());
+        config.replace(&format!("http://{address}"), &tap.endpoint())
+    })
+    .await;
+    let tap = taps.lock().unwrap().pop().unwrap();
+
+    let mut numbers = noise(4000).into_iter().map(usize::from);
+    let mut fragment = || FRAGMENTS[numbers.next().unwrap() % FRAGMENTS.len()];
+    let (mut stored, mut requests) = (0, 0);
+    for _ in 0..120 {
+        let path = [fragment(), fragment(), fragment()].concat();
+        let cursor = URL_SAFE_NO_PAD.encode(&path);
+        for (method, url) in [
+            ("PUT", format!("/files/{path}")),
+            ("GET", format!("/exists?path={path}")),
+            ("GET", format!("/download?path={path}")),
+            ("GET", format!("/versions?path={path}")),
+            ("GET", format!("/list?prefix={path}&cursor={cursor}")),
+            ("GET", format!("/list?cursor={cursor}&limit=1")),
+        ] {
+            let response = raw(&world, method, &url, "", b"").await;
+            let status: u16 = response["HTTP/1.1 ".len()..][..3].parse().expect("a status");
+            assert!([200, 400, 404].contains(&status), "{method} {url}: {response}");
+            stored += u32::from(method == "PUT" && status == 200);
+            requests += 1;
+        }
+        let form: Vec<u8> = percent_decode_str(&path).collect();
+        raw_form(&world, &form).await;
+        raw_exists(&world, &path).await;
     }
-    assert_eq!(world.calls(Op::PutObject), 0);
-    world.stop_and_expect_files(&[]).await;
+
+    assert!(stored > 10 && stored < 120, "{stored} of {requests}: the paths are no mixture");
+    let touched = tap.requests();
+    assert!(touched.len() > 100, "{touched:?}");
+    for (method, target) in touched {
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let key = percent_decode_str(path).decode_utf8().expect("a key in UTF-8");
+        let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="));
+        let prefix = prefix.map(|prefix| percent_decode_str(prefix).decode_utf8().expect("UTF-8"));
+        let is_ours = match prefix {
+            Some(prefix) => prefix.starts_with("sites/webapp/") || prefix == "sites/",
+            None => key.starts_with("/backups/sites/webapp/") || key == PROBE_KEY,
+        };
+        let is_of_bucket =
+            ["/backups", "/backups/"].contains(&&*key) && query.starts_with("versioning");
+        assert!(is_ours || is_of_bucket, "{method} {target}");
+        let dots = key.split('/').any(|segment| [".", ".."].contains(&segment));
+        assert!(!dots, "{method} {target}");
+    }
+    world.stop().await;
 }
 
 #[tokio::test]

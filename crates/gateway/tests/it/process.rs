@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use crate::fixture::{BUCKET, KEY, READER_KEY, World, config};
 use crate::running::Running;
 
-fn program() -> Command {
+pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_s3up-server"))
 }
 
-async fn s3(root: &TempDir) -> DevStore {
+pub async fn s3(root: &TempDir) -> DevStore {
     let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.expect("an S3 server");
     s3.create_bucket(BUCKET, Versioning::Enabled).await.expect("a new bucket");
     s3
@@ -31,7 +31,7 @@ async fn run(config: &Path) -> Output {
 }
 
 /// Starts the gateway and returns it, the rest of its log, and its URL.
-fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
+pub fn spawn(config: &Path) -> (Child, BufReader<ChildStderr>, String) {
     let mut child = program()
         .args(["--log-format", "logfmt", "--config"])
         .arg(config)

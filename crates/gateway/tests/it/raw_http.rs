@@ -188,3 +188,26 @@ async fn a_connection_stays_open_after_the_refusal_of_a_short_body() {
     assert_eq!(world.content("webapp/b").await.unwrap(), b"world");
     world.stop_and_expect_files(&["webapp/b"]).await;
 }
+
+#[tokio::test]
+async fn a_connection_stays_open_after_a_chunked_upload() {
+    let world = World::start().await;
+    let put = |path: &str, end: &str| {
+        format!(
+            "PUT /files/{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\
+             Transfer-Encoding: chunked{end}"
+        )
+    };
+    let body = "5\r\nhello\r\n0\r\n\r\n";
+    let bad = format!("{}\r\n\r\n{body}", put("a//b", ""));
+    let all = format!("{}\r\n\r\n{body}{bad}{}", put("a", ""), put("b", "\r\nConnection: close"));
+
+    let response = send(&world, all, body.into()).await;
+
+    let statuses: Vec<_> =
+        response.match_indices("HTTP/1.1 ").map(|(at, _)| &response[at + 9..at + 12]).collect();
+    // The refused one has no announced length, so what is left of it is not read.
+    assert_eq!(statuses, ["200", "400"], "{response}");
+    assert!(response.to_lowercase().contains("connection: close\r\n"), "{response}");
+    world.stop_and_expect_files(&["webapp/a"]).await;
+}

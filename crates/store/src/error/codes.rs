@@ -88,6 +88,7 @@ pub(crate) fn action_of(op: &str) -> &'static str {
         "delete" => "s3:DeleteObject",
         "thaw" => "s3:RestoreObject",
         "get versioning of" => "s3:GetBucketVersioning",
+        "get lifecycle rules of" => "s3:GetLifecycleConfiguration",
         _ => "this call",
     }
 }

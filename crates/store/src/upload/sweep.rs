@@ -52,10 +52,43 @@ impl Uploads {
     }
 }
 
+/// A multipart upload that was started before a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbandonedUpload {
+    /// As S3 reports it.
+    pub key: String,
+    pub upload_id: String,
+    pub started_at: SystemTime,
+}
+
+/// The abandoned uploads below a prefix, one page at a time.
+pub struct AbandonedUploads {
+    uploads: Uploads,
+    started_before: SystemTime,
+}
+
+impl AbandonedUploads {
+    /// Returns those of the next page, or `None` after the last.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<AbandonedUpload>>, StoreError> {
+        let page = self.uploads.next_page().await?;
+        let abandoned = |upload: MultipartUpload| abandoned(upload, self.started_before);
+        Ok(page.map(|page| page.into_iter().filter_map(abandoned).collect()))
+    }
+}
+
 impl Store {
-    /// Aborts the uploads to keys that start with `prefix` and were started before
-    /// `started_before` (normally now minus [`SWEEP_AGE`]). Returns how many there
-    /// were.
+    /// Lists the uploads to keys that start with `prefix` and were started before
+    /// `started_before` (normally now minus [`SWEEP_AGE`]).
+    pub fn abandoned_uploads(
+        &self,
+        prefix: &str,
+        started_before: SystemTime,
+        retry_for: Duration,
+    ) -> AbandonedUploads {
+        AbandonedUploads { uploads: self.uploads(prefix, retry_for), started_before }
+    }
+
+    /// Aborts these uploads. Returns how many there were.
     pub async fn sweep(
         &self,
         prefix: &str,
@@ -63,15 +96,23 @@ impl Store {
         retry_for: Duration,
     ) -> Result<u64, StoreError> {
         let mut swept = 0;
-        let mut uploads = self.uploads(prefix, retry_for);
+        let mut uploads = self.abandoned_uploads(prefix, started_before, retry_for);
         while let Some(page) = uploads.next_page().await? {
-            for upload in page.iter().filter(|upload| is_older(upload, started_before)) {
-                let key = upload.key().unwrap_or_default();
-                self.abort_upload(key, upload.upload_id().unwrap_or_default(), retry_for).await?;
+            for upload in &page {
+                self.abort_abandoned(upload, retry_for).await?;
                 swept += 1;
             }
         }
         Ok(swept)
+    }
+
+    /// Aborts an upload. A missing one is not an error.
+    pub async fn abort_abandoned(
+        &self,
+        upload: &AbandonedUpload,
+        retry_for: Duration,
+    ) -> Result<(), StoreError> {
+        self.abort_upload(&upload.key, &upload.upload_id, retry_for).await
     }
 
     pub(crate) fn uploads(&self, prefix: &str, retry_for: Duration) -> Uploads {
@@ -99,9 +140,11 @@ impl Store {
     }
 }
 
-/// Returns whether an upload is older; false if its age is unknown.
-fn is_older(upload: &MultipartUpload, started_before: SystemTime) -> bool {
-    started_at(upload).is_some_and(|started| started < started_before)
+/// Returns an upload if it is older; none if its age is unknown.
+fn abandoned(upload: MultipartUpload, started_before: SystemTime) -> Option<AbandonedUpload> {
+    let started_at = started_at(&upload).filter(|started| *started < started_before)?;
+    let (key, upload_id) = (upload.key?, upload.upload_id?);
+    Some(AbandonedUpload { key, upload_id, started_at })
 }
 
 #[cfg(test)]
@@ -111,12 +154,11 @@ mod tests {
 
     #[test]
     fn only_an_upload_with_a_known_old_date_is_swept() {
-        let at = |second| MultipartUpload::builder().initiated(DateTime::from_secs(second)).build();
+        let upload = || MultipartUpload::builder().key("a").upload_id("1");
+        let at = |second| upload().initiated(DateTime::from_secs(second)).build();
         let limit = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-        for (upload, want) in
-            [(at(99), true), (at(100), false), (MultipartUpload::builder().build(), false)]
-        {
-            assert_eq!(is_older(&upload, limit), want, "{upload:?}");
+        for (upload, want) in [(at(99), true), (at(100), false), (upload().build(), false)] {
+            assert_eq!(abandoned(upload.clone(), limit).is_some(), want, "{upload:?}");
         }
     }
 }

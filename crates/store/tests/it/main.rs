@@ -13,6 +13,7 @@ mod download_sequence;
 mod dropped;
 mod every_call;
 mod fixture;
+mod lifecycle;
 mod memory;
 mod network;
 mod objects;

@@ -32,7 +32,7 @@ impl fmt::Display for Status {
         }
         if self.watches.len() > 1 {
             writeln!(f, "\nall watches")?;
-            counts(f, &self.total, &[], &[])?;
+            counts(f, &self.total)?;
         }
         Ok(())
     }
@@ -103,17 +103,7 @@ fn counts(f: &mut fmt::Formatter<'_>, counts: &StateCounts) -> fmt::Result {
     if excluded.files > 0 {
         writeln!(f, "  {:<10} {:>9}", "excluded", excluded.files)?;
     }
-    for Excluded { reason, entries } in excluded_by {
-        writeln!(f, "    {reason}: {entries}")?;
-    }
     line(f, "problems", *problems, "")?;
-    for Problem { local_path, reason } in listed {
-        writeln!(f, "    {local_path}: {reason}")?;
-    }
-    let unlisted = problems.files.saturating_sub(listed.len() as u64);
-    if unlisted > 0 && !listed.is_empty() {
-        writeln!(f, "    and {unlisted} more")?;
-    }
     writeln!(f, "  {:<10} {:>9}", "total", counts.total().files)
 }
 

@@ -18,7 +18,7 @@ use crate::database::recorder::WriteRequest;
 use crate::files::confined_fs::RootId;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
-use crate::settling::{Clocks, SettlePolicy, SettleWheel};
+use crate::settling::{Now, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::states::existing_files::{WatchState, upload_existing};
 use crate::states::gateway_state::GatewayState;
@@ -147,7 +147,7 @@ impl Engine {
         options: EngineOptions,
         mode: Mode,
         parts: Parts,
-        now: Clocks,
+        now: Now,
     ) -> Engine {
         let (changes, scanned) = (parts.changes.clone(), parts.scanned.clone());
         let scanned_roots = vec![None; parts.watches.len()];

@@ -154,10 +154,11 @@ impl Engine {
                 self.agent_state("watcher", "ok".to_owned());
             }
             (before, Some(degraded)) => {
+                let message = log_events::degraded_message(degraded);
                 if before.is_none() {
-                    log_events::watch_degraded(degraded);
+                    log_events::watch_degraded(&message);
                 }
-                self.agent_state("watcher", log_events::degraded_state(degraded));
+                self.agent_state("watcher", message);
             }
         }
         self.scans.degraded = degraded;

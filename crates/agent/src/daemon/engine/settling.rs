@@ -56,7 +56,7 @@ impl Engine {
         });
     }
 
-    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: Clocks) {
+    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: Now) {
         self.checking_files = false;
         for (name, status) in checked {
             match status {

@@ -196,7 +196,7 @@ impl Engine {
         }
     }
 
-    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: Clocks) {
+    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: Now) {
         let local_path = self.local_path(&job.key);
         log_events::file_problem(&local_path, kind.as_str(), reason);
         self.has_problems = true;
@@ -297,7 +297,7 @@ impl Engine {
     fn record(&mut self, name: Name, change: Change) {
         self.note_activity();
         self.queue.recording(&name);
-        let on_commit = OnCommit::NotifyEngine(name);
+        let on_commit = OnCommit::TellEngine(name);
         self.requests.push_back(WriteRequest { change, on_commit });
     }
 }

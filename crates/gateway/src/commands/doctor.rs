@@ -1,0 +1,322 @@
+//! `s3up-server doctor`: examines everything that the gateway depends on, and says what is wrong with it.
+//!
+//! One part that fails hides no other: each has a line of its own.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use s3up_cli::{Exit, FindingLine, LogArgs, finding_table};
+use s3up_core::{KeyPrefix, error_chain};
+use s3up_store::{AbortRule, ProbeUpload, Severity, Store, UploadError, findings};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{check_config, show};
+use crate::clock::CLOCK;
+use crate::config::{Config, ConfigFiles};
+use crate::database::Database;
+use crate::tls::{self, TlsFiles};
+
+/// Time for which a failing request is retried.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+/// Rest of the validity of a certificate below which it should be renewed: certbot renews at 30 days.
+const CERTIFICATE_REST_MIN: Duration = Duration::from_secs(14 * 86_400);
+/// Days after which a lifecycle rule may abort an upload. The longest upload, of 5 TiB, takes some days.
+const ABORT_DAYS_MIN: u32 = 2;
+
+/// Prints what was found. Fails if a guarantee is lost.
+#[tokio::main]
+pub(super) async fn run(files: &ConfigFiles, log: LogArgs, json: bool) -> anyhow::Result<Exit> {
+    let config = files.load()?;
+    log.with_config(None, config.log_format).init()?;
+    let (lines, failed) = examine(config, &files.config).await;
+    let problem = Severity::Problem.word();
+    let problems = lines.iter().filter(|line| line.severity == problem).count();
+    if json {
+        let text = serde_json::to_string_pretty(&serde_json::json!({ "findings": lines }))?;
+        show::print(&format!("{text}\n"))?;
+    } else {
+        show::print(&finding_table(&lines))?;
+    }
+    if let Some(failed) = failed {
+        return Err(anyhow::anyhow!(failed).context("doctor: probe upload"));
+    }
+    if problems > 0 {
+        anyhow::bail!("doctor: problems found: {problems}; see the fixes above");
+    }
+    Ok(Exit::Done)
+}
+
+/// Examines configuration, certificate, database and S3 server. Writes two probe objects below the
+/// prefix. Returns also why an upload as the gateway makes it failed.
+async fn examine(config: Config, file: &Path) -> (Vec<FindingLine>, Option<UploadError>) {
+    let mut lines = vec![configuration(s3up_cli::is_open_to_all_users(file))];
+    lines.push(certificate(config.tls.as_ref(), CLOCK.now()));
+    lines.extend(clients(&config));
+    lines.push(database(&config).await);
+    let store = match Store::connect(config.store).await {
+        Ok(store) => store,
+        Err(err) => {
+            lines.push(s3(Some(error_chain(&err))));
+            return (lines, None);
+        }
+    };
+    let probe = ProbeUpload { prefix: &config.prefix, storage_class: None, retry_for: RETRY_FOR };
+    let (capabilities, failed) = match store.examine(&probe).await {
+        Ok(examined) => examined,
+        Err(err) => {
+            lines.push(s3(Some(error_chain(&err))));
+            return (lines, None);
+        }
+    };
+    lines.push(s3(None));
+    lines.extend(findings(&capabilities).iter().map(check_config::line));
+    lines.push(abort_rule(store.abort_rule(&config.prefix, RETRY_FOR).await));
+    lines.push(uploads(&store, &config.prefix).await);
+    (lines, failed)
+}
+
+fn finding(
+    severity: Severity,
+    subject: &'static str,
+    found: impl Into<String>,
+    means: impl Into<String>,
+    fix: Option<&'static str>,
+) -> FindingLine {
+    FindingLine {
+        capability: subject.to_owned(),
+        severity: severity.word(),
+        found: found.into(),
+        means: means.into(),
+        fix,
+    }
+}
+
+fn configuration(is_open: bool) -> FindingLine {
+    let subject = "configuration file";
+    match is_open {
+        false => finding(Severity::Good, subject, "private", "other users cannot read it", None),
+        true => finding(
+            Severity::Warning,
+            subject,
+            "every user of this host can read or change it",
+            "it may hold client keys and S3 credentials",
+            Some("run chmod 600 on it"),
+        ),
+    }
+}
+
+/// Reads the validity of the certificate. That it fits its key was checked with the configuration.
+fn certificate(files: Option<&TlsFiles>, now: SystemTime) -> FindingLine {
+    let subject = "TLS certificate";
+    let Some(files) = files else {
+        let means = "a proxy in front of the gateway has to encrypt";
+        return finding(Severity::Note, subject, "no TLS", means, None);
+    };
+    let not_after = match tls::own_certificate(files).map(|der| not_after(&der)) {
+        Ok(Some(at)) => at,
+        Ok(None) => return unreadable_certificate("its validity cannot be parsed".to_owned()),
+        Err(err) => return unreadable_certificate(error_chain(&err)),
+    };
+    validity(not_after, now)
+}
+
+fn unreadable_certificate(found: String) -> FindingLine {
+    let fix = Some("check the file with `openssl x509 -noout -dates -in FILE`");
+    let means = "its expiry is unknown";
+    finding(Severity::Warning, "TLS certificate", found, means, fix)
+}
+
+/// Returns the end of the validity of a certificate.
+fn not_after(der: &[u8]) -> Option<SystemTime> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+fn validity(not_after: SystemTime, now: SystemTime) -> FindingLine {
+    let subject = "TLS certificate";
+    let fix = Some("renew it; check the timer or the service that should do so");
+    let until = jiff::Timestamp::try_from(not_after).map(|at| at.to_string()).unwrap_or_default();
+    match not_after.duration_since(now) {
+        Err(_) => {
+            let means = "agents refuse to connect";
+            finding(Severity::Problem, subject, format!("expired at {until}"), means, fix)
+        }
+        Ok(rest) if rest < CERTIFICATE_REST_MIN => {
+            let means = format!("it ends in {} days", rest.as_secs() / 86_400);
+            finding(Severity::Warning, subject, format!("valid until {until}"), means, fix)
+        }
+        Ok(_) => finding(
+            Severity::Good,
+            subject,
+            format!("valid until {until}"),
+            "agents can check the name of the gateway",
+            None,
+        ),
+    }
+}
+
+/// Names the clients that one stolen key could use to fill the bucket.
+fn clients(config: &Config) -> Vec<FindingLine> {
+    let unlimited: Vec<_> = config
+        .clients
+        .policies()
+        .filter(|policy| policy.file_bytes_max.is_none())
+        .map(|policy| policy.name.to_string())
+        .collect();
+    if unlimited.is_empty() {
+        return Vec::new();
+    }
+    let found = format!("no `max_file_size_mb`: {}", unlimited.join(", "));
+    vec![finding(
+        Severity::Note,
+        "limits of clients",
+        found,
+        "one request of such a client may store a file of any size",
+        None,
+    )]
+}
+
+async fn database(config: &Config) -> FindingLine {
+    let subject = "database";
+    match Database::examine(&config.database.location).await {
+        Ok(()) => finding(
+            Severity::Good,
+            subject,
+            config.database.location.to_string(),
+            "clients, files and reports are recorded",
+            None,
+        ),
+        Err(err) => finding(
+            Severity::Problem,
+            subject,
+            error_chain(&err),
+            "uploads work, but heartbeats, reports and the catalogue are lost",
+            Some("check `database.path` or `database.url`, the disk and the rights on it"),
+        ),
+    }
+}
+
+fn s3(failed: Option<String>) -> FindingLine {
+    match failed {
+        None => finding(Severity::Good, "S3", "answers", "the bucket can be listed", None),
+        Some(found) => finding(
+            Severity::Problem,
+            "S3",
+            found,
+            "no file can be stored, and nothing else of the server could be examined",
+            Some("check `s3.endpoint`, `s3.region`, `s3.bucket` and the credentials"),
+        ),
+    }
+}
+
+fn abort_rule(rule: AbortRule) -> FindingLine {
+    let subject = "rule for abandoned uploads";
+    match rule {
+        AbortRule::AfterDays(days) if days < ABORT_DAYS_MIN => finding(
+            Severity::Warning,
+            subject,
+            format!("aborts uploads after {days} day"),
+            "an upload that takes longer is lost",
+            Some("set DaysAfterInitiation of AbortIncompleteMultipartUpload to 7"),
+        ),
+        AbortRule::AfterDays(days) => finding(
+            Severity::Good,
+            subject,
+            format!("aborts uploads after {days} days"),
+            "what a crash leaves behind costs nothing after that",
+            None,
+        ),
+        AbortRule::Missing => finding(
+            Severity::Warning,
+            subject,
+            "none covers the prefix",
+            "parts that a crash leaves behind are only aborted by a gateway that starts again",
+            Some("give the bucket a lifecycle rule AbortIncompleteMultipartUpload of 7 days"),
+        ),
+        AbortRule::Unknown { reason } => finding(
+            Severity::Note,
+            subject,
+            format!("not known: {reason}"),
+            "the server did not say whether it aborts abandoned uploads",
+            None,
+        ),
+    }
+}
+
+/// Finds out whether the credentials may list multipart uploads, without which nothing is swept.
+async fn uploads(store: &Store, prefix: &KeyPrefix) -> FindingLine {
+    let subject = "sweep of abandoned uploads";
+    let mut uploads = store.abandoned_uploads(prefix.as_str(), SystemTime::UNIX_EPOCH, RETRY_FOR);
+    match uploads.next_page().await {
+        Ok(_) => {
+            let means = "a gateway aborts at its start what an earlier run left behind";
+            finding(Severity::Good, subject, "can be listed", means, None)
+        }
+        Err(err) => finding(
+            Severity::Warning,
+            subject,
+            error_chain(&err),
+            "a gateway cannot abort what an earlier run left behind",
+            Some(
+                "allow s3:ListBucketMultipartUploads and s3:AbortMultipartUpload, or rely on the rule",
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_renewed_before_it_ends() {
+        let day = |day: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
+        #[rustfmt::skip]
+        let cases = [
+            // ends      now       severity             found
+            (day(100),  day(50),  Severity::Good,    "valid until 1970-04-11T00:00:00Z"),
+            (day(100),  day(86),  Severity::Good,    "valid until 1970-04-11T00:00:00Z"),
+            (day(100),  day(87),  Severity::Warning, "valid until 1970-04-11T00:00:00Z"),
+            (day(100),  day(101), Severity::Problem, "expired at 1970-04-11T00:00:00Z"),
+        ];
+        for (ends, now, severity, found) in cases {
+            let finding = validity(ends, now);
+            assert_eq!(
+                (finding.severity, &*finding.found),
+                (severity.word(), found),
+                "{finding:?}"
+            );
+            assert_eq!(finding.fix.is_some(), severity >= Severity::Warning);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_from_it() {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 2);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+
+        let found = not_after(cert.der()).unwrap();
+
+        assert_eq!(jiff::Timestamp::try_from(found).unwrap().to_string(), "2030-01-02T00:00:00Z");
+        assert_eq!(not_after(b"no certificate"), None);
+    }
+
+    #[test]
+    fn a_rule_that_aborts_too_early_is_a_warning() {
+        #[rustfmt::skip]
+        let cases = [
+            (AbortRule::AfterDays(7),                                Severity::Good),
+            (AbortRule::AfterDays(1),                                Severity::Warning),
+            (AbortRule::Missing,                                     Severity::Warning),
+            (AbortRule::Unknown { reason: "access denied".into() },  Severity::Note),
+        ];
+        for (rule, want) in cases {
+            let finding = abort_rule(rule);
+            assert_eq!(finding.severity, want.word(), "{finding:?}");
+            assert_eq!(finding.fix.is_some(), want >= Severity::Warning, "{finding:?}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `s3up-server sweep`: aborts multipart uploads that were left behind, and prints each.
+
+use std::io::{BufWriter, Write};
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use s3up_cli::{Exit, LogArgs};
+use s3up_store::AbandonedUpload;
+
+use super::exit_code::start_error;
+use crate::config::ConfigFiles;
+use crate::sweep::Sweeper;
+
+/// Options of `sweep`.
+pub(super) struct SweepArgs {
+    /// In hours.
+    pub older_than: u32,
+    pub dry_run: bool,
+    pub json: bool,
+}
+
+#[tokio::main]
+pub(super) async fn run(
+    files: &ConfigFiles,
+    log: LogArgs,
+    args: SweepArgs,
+) -> anyhow::Result<Exit> {
+    let SweepArgs { older_than: hours, dry_run, json } = args;
+    let config = files.load()?;
+    log.with_config(None, config.log_format).init()?;
+    let older_than = Duration::from_secs(u64::from(hours) * 3600);
+    let sweeper = Sweeper::connect(config, older_than).await.map_err(start_error)?;
+    let mut output = BufWriter::new(std::io::stdout());
+    let mut written = Ok(());
+    let swept = sweeper.sweep(!dry_run, |upload| {
+        if written.is_ok() {
+            let line = line(upload, dry_run, json);
+            written = writeln!(output, "{line}").and_then(|()| output.flush());
+        }
+    });
+    let count = swept.await.context("sweep abandoned multipart uploads")?;
+    if !json && written.is_ok() {
+        let verb = if dry_run { "found" } else { "aborted" };
+        written = writeln!(output, "{verb} {count} multipart uploads older than {hours} h");
+    }
+    written.and_then(|()| output.flush()).context("write to standard output")?;
+    Ok(Exit::Done)
+}
+
+fn line(upload: &AbandonedUpload, dry_run: bool, json: bool) -> String {
+    let started_at = Timestamp::try_from(upload.started_at).unwrap_or_default();
+    if json {
+        let line = serde_json::json!({
+            "key": upload.key,
+            "upload_id": upload.upload_id,
+            "started_at": started_at.to_string(),
+            "aborted": !dry_run,
+        });
+        return line.to_string();
+    }
+    format!("{started_at:.0}  {}", s3up_cli::one_line(&upload.key))
+}

@@ -1,0 +1,238 @@
+//! `GET /openapi.json`: the description of the API, generated from the handlers and from the types of
+//! their bodies.
+//!
+//! A test compares it with the routes, and another one asks a gateway for what it describes.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use s3up_core::wire::{PROBLEM_TYPE, Problem};
+use s3up_core::{Code, KEY_BYTES_MAX, Sha256Digest};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, SchemaFormat};
+use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
+
+use crate::handlers;
+
+/// Name of the only security scheme.
+const CLIENT_KEY: &str = "client_key";
+/// The shortest name of a client and its slash are part of every key.
+const PATH_CHARS_MAX: usize = KEY_BYTES_MAX - 2;
+/// The rules of [`s3up_core::RemotePath`] for a segment, as a regular expression: it is not empty, `.` or
+/// `..`, and has no control character and no backslash.
+const SEGMENT: &str = r"(?:[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.[^./\\\x00-\x1f\x7f-\x9f][^/\\\x00-\x1f\x7f-\x9f]*|\.\.[^/\\\x00-\x1f\x7f-\x9f]+)";
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    serde_json::to_string(&Api::openapi()).expect("the description has only texts as keys")
+});
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "s3up-server",
+        description = "Stores files of clients in S3. No call deletes anything."
+    ),
+    paths(
+        handlers::put_file::put_file,
+        handlers::post_form::post_form,
+        handlers::exists_one::exists_one,
+        handlers::exists_many::exists_many,
+        handlers::list::list,
+        handlers::versions::versions,
+        handlers::download::download,
+        handlers::fleet::heartbeat,
+        handlers::fleet::report,
+        handlers::ready::ready,
+        handlers::health::health,
+        openapi
+    ),
+    components(schemas(Problem)),
+    modifiers(&Security)
+)]
+struct Api;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let bearer =
+            bearer.description(Some("The key of a client, as `s3up-server keygen` makes it."));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme(CLIENT_KEY, SecurityScheme::Http(bearer.build()));
+    }
+}
+
+/// Describes the API (OpenAPI 3.1)
+#[utoipa::path(
+    get, path = "/openapi.json",
+    responses((status = 200, description = "This document", body = serde_json::Value))
+)]
+pub(crate) async fn openapi() -> Response {
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], DOCUMENT.as_str()).into_response()
+}
+
+/// Returns the paths that the document describes.
+#[cfg(test)]
+pub(crate) fn paths() -> Vec<String> {
+    Api::openapi().paths.paths.into_keys().collect()
+}
+
+/// Returns the schema of a text.
+fn text(pattern: &str, chars_min: usize, chars_max: usize, description: &str) -> RefOr<Schema> {
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    let text = text.min_length(Some(chars_min)).max_length(Some(chars_max));
+    text.description(Some(description)).into()
+}
+
+macro_rules! text_schema {
+    ($name:ident, $($schema:tt)+) => {
+        /// A text in the description of the API.
+        pub(crate) struct $name;
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                text($($schema)+)
+            }
+        }
+
+        impl ToSchema for $name {}
+    };
+}
+
+text_schema!(
+    PathText,
+    &format!("^{SEGMENT}(?:/{SEGMENT})*$"),
+    1,
+    PATH_CHARS_MAX,
+    "A remote path; the whole key has at most 1,024 bytes"
+);
+text_schema!(
+    FolderText,
+    &format!("^(?:{SEGMENT}(?:/{SEGMENT})*/?)?$"),
+    0,
+    PATH_CHARS_MAX,
+    "A remote path that is a folder, with or without a slash at its end"
+);
+text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 1366, "A cursor that the gateway returned");
+text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
+text_schema!(ReprDigestText, "^sha-256=:[A-Za-z0-9+/]{43}=:$", 54, 54, "SHA-256 in base64");
+
+/// The bytes of a file.
+pub(crate) struct FileBytes;
+
+impl PartialSchema for FileBytes {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).into()
+    }
+}
+
+impl ToSchema for FileBytes {}
+
+/// The form of `POST /upload`.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct UploadForm {
+    #[schema(inline)]
+    path: PathText,
+    #[schema(inline)]
+    file: FileBytes,
+    sha256: Option<Sha256Digest>,
+    mtime_ns: Option<i64>,
+    #[schema(inline)]
+    mode: Option<ModeText>,
+}
+
+/// Returns a response for each status of `codes`.
+fn refusals(codes: &[Code]) -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+    let mut descriptions: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for code in codes {
+        let name = serde_json::to_value(code).ok();
+        let name = name.as_ref().and_then(|name| name.as_str()).unwrap_or_default();
+        let text = format!("`{name}`: {}", code.title());
+        descriptions.entry(code.status()).or_default().push(text);
+    }
+    let response = |texts: Vec<String>| {
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        ResponseBuilder::new().description(texts.join("; ")).content(PROBLEM_TYPE, problem).build()
+    };
+    descriptions
+        .into_iter()
+        .map(|(status, texts)| (status.to_string(), RefOr::T(response(texts))))
+        .collect()
+}
+
+macro_rules! refusals_of {
+    ($(#[$doc:meta])* $name:ident: $($code:ident)+) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+                refusals(&[$(Code::$code),+])
+            }
+        }
+    };
+}
+
+refusals_of!(
+    /// The refusals of calls that store a file.
+    UploadRefusals:
+    BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow Exists Superseded LengthRequired TooLarge
+    UnsupportedEncoding DigestMismatch RateLimited Internal NotImplemented StoreRefused StoreUnavailable
+    Overloaded
+);
+refusals_of!(
+    /// The refusals of calls that ask S3 about files.
+    FileRefusals:
+    BadRequest BadPath Unauthorized Forbidden NotFound Internal StoreRefused StoreUnavailable
+);
+refusals_of!(
+    /// The refusals of a download.
+    DownloadRefusals:
+    BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable Internal StoreRefused
+    StoreUnavailable Overloaded TooLarge
+);
+refusals_of!(
+    /// The refusals of calls with a body in JSON.
+    JsonRefusals:
+    BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge Internal StoreRefused StoreUnavailable
+    DatabaseUnavailable
+);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use s3up_core::RemotePath;
+
+    use super::*;
+
+    #[test]
+    fn every_reference_of_the_document_is_defined() {
+        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let references: Vec<_> = DOCUMENT
+            .split("\"$ref\":\"#")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert!(references.len() > 10, "{references:?}");
+        for reference in references {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_pattern_of_a_path_accepts_what_the_gateway_accepts(text in "[a./\\\\ \n\u{85}\u{e9}-]{0,10}") {
+            let pattern = regex::Regex::new(&format!("^{SEGMENT}(?:/{SEGMENT})*$")).unwrap();
+            prop_assert_eq!(pattern.is_match(&text), RemotePath::parse(&text).is_ok(), "{:?}", text);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Aborts multipart uploads that a gateway which died left behind. S3 charges for their parts, and a
+//! listing does not show them.
+//!
+//! A sweep looks only where clients store files, and only at uploads older than a limit: a younger one may
+//! be running, on this gateway or on another one.
+
+use std::time::{Duration, SystemTime};
+
+use s3up_core::{ClientName, KeyPrefix, error_chain};
+use s3up_store::{AbandonedUpload, SWEEP_AGE, Store, StoreError};
+
+use crate::clock::CLOCK;
+use crate::config::Config;
+use crate::start_error::StartError;
+
+/// Time for which a failing request is retried.
+const RETRY_FOR: Duration = Duration::from_secs(30);
+
+/// Finds abandoned uploads and aborts them.
+pub(crate) struct Sweeper {
+    store: Store,
+    prefixes: Vec<String>,
+    started_before: SystemTime,
+}
+
+impl Sweeper {
+    /// Connects to S3. An upload that is older than `older_than` is abandoned.
+    pub(crate) async fn connect(
+        config: Config,
+        older_than: Duration,
+    ) -> Result<Sweeper, StartError> {
+        let names = config.clients.policies().map(|policy| policy.name.clone());
+        let prefixes = prefixes(&config.prefix, names);
+        Ok(Sweeper::new(Store::connect(config.store).await?, prefixes, older_than))
+    }
+
+    pub(crate) fn new(store: Store, prefixes: Vec<String>, older_than: Duration) -> Sweeper {
+        let now = CLOCK.now();
+        let started_before = now.checked_sub(older_than).unwrap_or(SystemTime::UNIX_EPOCH);
+        Sweeper { store, prefixes, started_before }
+    }
+
+    /// Calls `found` for each abandoned upload, before it is aborted. Returns how many there were.
+    pub(crate) async fn sweep(
+        &self,
+        aborts: bool,
+        mut found: impl FnMut(&AbandonedUpload),
+    ) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for prefix in &self.prefixes {
+            let mut uploads = self.store.abandoned_uploads(prefix, self.started_before, RETRY_FOR);
+            while let Some(page) = uploads.next_page().await? {
+                for upload in &page {
+                    found(upload);
+                    if aborts {
+                        self.store.abort_abandoned(upload, RETRY_FOR).await?;
+                    }
+                    count += 1;
+                }
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// Aborts what an earlier run of a gateway left behind. A failure is only logged: nothing depends on it.
+pub(crate) async fn sweep_at_start(store: Store, prefixes: Vec<String>) {
+    match Sweeper::new(store, prefixes, SWEEP_AGE).sweep(true, |_| {}).await {
+        Ok(0) => {}
+        Ok(uploads) => tracing::info!(
+            event = "uploads_swept",
+            uploads,
+            "aborted multipart uploads that an earlier run left behind"
+        ),
+        Err(err) => tracing::warn!(
+            event = "sweep_failed",
+            error = error_chain(&err),
+            "cannot look for multipart uploads that an earlier run left behind; a lifecycle rule of the \
+             bucket has to abort them"
+        ),
+    }
+}
+
+/// Returns where clients store files. Without a prefix of its own, a gateway may share the bucket, so
+/// only the prefixes of its clients are its own.
+pub(crate) fn prefixes(
+    prefix: &KeyPrefix,
+    clients: impl Iterator<Item = ClientName>,
+) -> Vec<String> {
+    match prefix.as_str() {
+        "" => clients.map(|client| format!("{client}/")).collect(),
+        prefix => vec![prefix.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_belongs_to_the_gateway_is_swept() {
+        let clients = || ["webapp", "web"].map(|name| ClientName::parse(name).unwrap()).into_iter();
+        let found = |prefix| prefixes(&KeyPrefix::parse(prefix).unwrap(), clients());
+        assert_eq!(found("sites"), ["sites/"]);
+        assert_eq!(found(""), ["webapp/", "web/"]);
+    }
+}
