@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use s3up_cli::LogFormat;
 use s3up_cli::config::{ConfigError, EnvFile, Loaded, Source};
+use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
-use s3up_core::{KeyPrefix, error_chain};
 use s3up_store::Settings;
 
 pub(crate) use self::fixed::FixedSettings;

@@ -27,7 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use s3up_core::Key;
 
 use crate::audit::Finding;
-use crate::catalogue::{Catalogue, Generation, Unrestorable};
+use crate::catalogue::{Catalogue, Generation};
 pub use crate::retention::decision::{
     Blocked, Decision, MinAge, PrunePlan, Retention, Step, Verdict, Window,
 };

@@ -70,14 +70,31 @@ mod tests {
         let mut concurrency = Concurrency::new(10);
         let (first, limits) = (concurrency.epoch(), |it: &Concurrency| it.limit());
         #[rustfmt::skip]
-        let steps: [(&str, fn(&mut Concurrency, u64), usize); 7] = [
-            ("nothing happened",             |_, _| {},                                            10),
-            ("success at the maximum",       |it, _| it.succeeded(),                               10),
-            ("one is refused",               |it, epoch| assert!(it.refused(epoch)),                5),
-            ("others of that time as well",  |it, epoch| for _ in 0..7 { assert!(!it.refused(epoch)) }, 5),
-            ("a refusal of a later upload",  |it, _| assert!(it.refused(it.epoch())),               2),
-            ("almost eight rounds",          |it, _| for _ in 0..15 { it.succeeded() },             2),
-            ("eight rounds",                 |it, _| it.succeeded(),                                3),
+        type Step = (&'static str, fn(&mut Concurrency, u64), usize);
+        let steps: [Step; 7] = [
+            ("nothing happened", |_, _| {}, 10),
+            ("success at the maximum", |it, _| it.succeeded(), 10),
+            ("one is refused", |it, epoch| assert!(it.refused(epoch)), 5),
+            (
+                "others of that time as well",
+                |it, epoch| {
+                    for _ in 0..7 {
+                        assert!(!it.refused(epoch))
+                    }
+                },
+                5,
+            ),
+            ("a refusal of a later upload", |it, _| assert!(it.refused(it.epoch())), 2),
+            (
+                "almost eight rounds",
+                |it, _| {
+                    for _ in 0..15 {
+                        it.succeeded()
+                    }
+                },
+                2,
+            ),
+            ("eight rounds", |it, _| it.succeeded(), 3),
         ];
         for (situation, step, want) in steps {
             step(&mut concurrency, first);

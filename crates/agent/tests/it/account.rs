@@ -119,9 +119,9 @@ fn mkfifo(path: &Path) -> rustix::io::Result<()> {
 
 /// Counts the entries that are not directories, and each excluded directory as one.
 fn count(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entries = fs::read_dir(folder).expect("success").map(|entry| entry.expect("success"));
     entries
-        .map(|entry| match entry.file_type().unwrap().is_dir() {
+        .map(|entry| match entry.file_type().expect("success").is_dir() {
             true if entry.file_name() == "cache" => 1,
             true => count(&entry.path()),
             false => 1,
@@ -140,7 +140,7 @@ async fn scan_while(world: &World, host: &Host, away: impl FnOnce()) -> (Option<
     until("some are stored", async || scan.log().matches("event=upload_done").count() >= 20).await;
     away();
     let code = scan.wait().await;
-    (code, fs::read_to_string(output).unwrap())
+    (code, fs::read_to_string(output).expect("success"))
 }
 
 /// Checks that the last line of `s3up scan` accounts for all files.
@@ -159,7 +159,7 @@ fn assert_account(output: &str) {
 }
 
 fn remount(path: &Path) {
-    let arguments = ["-t", "tmpfs", "none", path.to_str().unwrap()];
-    let status = std::process::Command::new("mount").args(arguments).status().unwrap();
+    let arguments = ["-t", "tmpfs", "none", path.to_str().expect("success")];
+    let status = std::process::Command::new("mount").args(arguments).status().expect("success");
     assert!(status.success());
 }

@@ -52,7 +52,7 @@ async fn after_a_full_disk_everything_is_recorded_and_committed() {
 /// Writes until the disk is full.
 fn fill(file: &Path) {
     use std::io::Write;
-    let mut file = fs::File::create(file).unwrap();
+    let mut file = fs::File::create(file).expect("success");
     for size in [64 << 10, 4 << 10, 1] {
         while file.write_all(&vec![0; size]).is_ok() {}
     }

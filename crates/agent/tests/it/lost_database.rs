@@ -165,8 +165,8 @@ fn without_upload_existing(world: &World) -> Host {
 
 fn lose(host: &Host, lost: Lost) {
     match lost {
-        Lost::Database => fs::remove_file(state(host).join("client.db")).unwrap(),
-        Lost::WholeDirectory => fs::remove_dir_all(state(host)).unwrap(),
+        Lost::Database => fs::remove_file(state(host).join("client.db")).expect("success"),
+        Lost::WholeDirectory => fs::remove_dir_all(state(host)).expect("success"),
     }
 }
 

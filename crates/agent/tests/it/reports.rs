@@ -96,11 +96,11 @@ async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later()
 async fn stored(world: &World, query: &'static str) -> Value {
     let mut database = connect(&world.database()).await;
     let text: Option<Option<String>> =
-        sqlx::query_scalar(query).fetch_optional(&mut database).await.unwrap();
-    text.flatten().map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+        sqlx::query_scalar(query).fetch_optional(&mut database).await.expect("success");
+    text.flatten().map_or(Value::Null, |text| serde_json::from_str(&text).expect("success"))
 }
 
 async fn connect(path: &std::path::Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(path);
-    SqliteConnection::connect_with(&options).await.unwrap()
+    SqliteConnection::connect_with(&options).await.expect("success")
 }

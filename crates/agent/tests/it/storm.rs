@@ -87,7 +87,7 @@ struct GatewayProcess(Child);
 impl GatewayProcess {
     fn start(world: &World, host: &Host) -> GatewayProcess {
         let file = host.dir.path().join("gateway.yaml");
-        fs::write(&file, format!("{}\n{}", world.address(), world.server_yaml())).unwrap();
+        fs::write(&file, format!("{}\n{}", world.address(), world.server_yaml())).expect("success");
         let child = Command::new(env::current_exe().expect("this binary"))
             .args(["--exact", "storm::the_gateway_that_is_killed"])
             .env(GATEWAY, &file)
@@ -174,9 +174,9 @@ fn long(random: &mut Random) -> Vec<u8> {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entries = fs::read_dir(folder).expect("success").map(|entry| entry.expect("success"));
     entries
-        .flat_map(|entry| match entry.file_type().unwrap().is_dir() {
+        .flat_map(|entry| match entry.file_type().expect("success").is_dir() {
             true => files(&entry.path()),
             false => vec![entry.path()],
         })

@@ -4,6 +4,8 @@
 mod prune;
 mod usage;
 
+use std::time::UNIX_EPOCH;
+
 use s3up_testkit::{Postgres, SmallDisk, postgres_or_skip, root_or_skip};
 use sqlx::{AnyConnection, ConnectOptions, Executor, Row};
 use tempfile::TempDir;

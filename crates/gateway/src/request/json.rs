@@ -1,7 +1,5 @@
 //! Request bodies in JSON, read to their end within a limit.
 
-use std::fmt::Display;
-
 use axum::extract::Request;
 use s3up_core::{Code, Size};
 use serde::de::DeserializeOwned;

@@ -24,11 +24,11 @@ struct World {
 
 impl World {
     async fn new() -> World {
-        let root = tempfile::tempdir().unwrap();
-        let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.unwrap();
-        s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
+        let root = tempfile::tempdir().expect("success");
+        let s3 = DevStore::start(Options::new(root.path().join("s3"))).await.expect("success");
+        s3.create_bucket(BUCKET, Versioning::Enabled).await.expect("success");
         let good = config(&s3.endpoint(), &root.path().join("gateway.db"));
-        std::fs::write(root.path().join("server.yaml"), &good).unwrap();
+        std::fs::write(root.path().join("server.yaml"), &good).expect("success");
         World { root, s3, good }
     }
 
@@ -42,7 +42,7 @@ fn put(gateway: &Running, path: &str, key: &str) -> reqwest::RequestBuilder {
 }
 
 async fn status(request: reqwest::RequestBuilder) -> u16 {
-    request.send().await.unwrap().status().as_u16()
+    request.send().await.expect("success").status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,15 +166,16 @@ async fn a_reload_changes_rights_and_limits() {
 }
 
 fn write_certificate(folder: &Path, name: &str) -> reqwest::Certificate {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
-    std::fs::write(folder.join(format!("{name}.cert")), made.cert.pem()).unwrap();
-    reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap()
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("success");
+    std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem())
+        .expect("success");
+    std::fs::write(folder.join(format!("{name}.cert")), made.cert.pem()).expect("success");
+    reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("success")
 }
 
 /// Returns a client that trusts one certificate. Each has connections of its own.
 fn trusting(certificate: &reqwest::Certificate) -> reqwest::Client {
-    reqwest::Client::builder().tls_certs_only([certificate.clone()]).build().unwrap()
+    reqwest::Client::builder().tls_certs_only([certificate.clone()]).build().expect("success")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,8 +240,8 @@ impl CredentialsFile {
             ),
         };
         let new = path.with_extension("new");
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(new, path).unwrap();
+        std::fs::write(&new, text).expect("success");
+        std::fs::rename(new, path).expect("success");
     }
 
     /// Returns the configuration that uses the file.
@@ -257,7 +258,7 @@ impl CredentialsFile {
         let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-server"));
         match self {
             CredentialsFile::Env => {
-                Running::start_by(command, config, &["--env-file", file.to_str().unwrap()])
+                Running::start_by(command, config, &["--env-file", file.to_str().expect("success")])
             }
             CredentialsFile::Shared => {
                 command.env("AWS_SHARED_CREDENTIALS_FILE", file);
