@@ -60,15 +60,14 @@ impl Filesystem {
         Filesystem { stamps: Stamps::Unreliable, inodes: InodeNumbers::Unstable };
 
     pub fn of(file: impl AsFd) -> io::Result<Filesystem> {
-        // The width of the field differs by architecture.
-        Ok(Filesystem::of_type(i64::from(fstatfs(file)?.f_type)))
+        Ok(Filesystem::of_type(fstatfs(file)?.f_type))
     }
 
     /// Returns a name that tells the filesystem from others, and that it keeps when it is
     /// mounted again. Where the kernel has no such number (FUSE, tmpfs, overlayfs), it is
     /// the type alone.
     pub fn id(file: impl AsFd) -> io::Result<String> {
-        let number = i64::from(fstatfs(&file)?.f_type);
+        let number = fstatfs(&file)?.f_type;
         if !TRUSTED.contains(&number) {
             return Ok(format!("{number:x}"));
         }
