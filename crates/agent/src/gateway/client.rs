@@ -11,8 +11,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderVa
 use reqwest::{Body, Certificate, RequestBuilder, Response, Url, redirect};
 use s3up_cli::Secret;
 use s3up_core::wire::{
-    Accepted, ExistsQuery, ExistsResponse, Heartbeat, Listing, MODE_HEADER, MTIME_NS_HEADER,
-    REPR_DIGEST_HEADER, Report, UploadResponse, Verdicts,
+    Accepted, ExistsQuery, ExistsResponse, HOT_HEADER, Heartbeat, Listing, MODE_HEADER,
+    MTIME_NS_HEADER, REPR_DIGEST_HEADER, Report, UploadResponse, Verdicts,
 };
 use s3up_core::{RemotePath, Sha256Digest, error_chain};
 
@@ -31,9 +31,6 @@ const BODY_DELAY: Duration = Duration::from_secs(1);
 const LISTING_BYTES_MAX: usize = 8 << 20;
 /// Maximum length of the answer of `POST /exists`, for the same reason.
 const VERDICTS_BYTES_MAX: usize = 8 << 20;
-/// Says that the file was still being written.
-const HOT_HEADER: &str = "x-hot";
-
 /// Characters to escape in a path segment: all but the unreserved ones of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -101,7 +101,6 @@ async fn every_change_is_stored(kind: Kind) {
         list.push(way);
     }
     let line = row.line(kind);
-    println!("{line}");
     let document = std::fs::read_to_string(DOCUMENT).expect("the document");
     assert!(
         document.lines().any(|found| found == line),

@@ -84,13 +84,14 @@ async fn what_exists_is_replaced_only_on_request_and_keeps_its_mode() {
 }
 
 #[tokio::test]
-async fn the_time_that_the_file_had_on_its_host_is_set() {
+async fn the_time_and_the_mode_that_the_file_had_on_its_host_are_set() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("file", "content");
     let file = fs::File::options().write(true).open(host.up.join("file")).unwrap();
     let date = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 123_456_789);
     file.set_modified(date).unwrap();
+    file.set_permissions(Permissions::from_mode(0o640)).unwrap();
     host.scan().await;
 
     let output = get(&host, &["uploads/file"]).await;
@@ -98,6 +99,7 @@ async fn the_time_that_the_file_had_on_its_host_is_set() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let fetched = fs::metadata(host.dir.path().join("file")).unwrap();
     assert_eq!(fetched.modified().unwrap(), date);
+    assert_eq!(fetched.permissions().mode() & 0o7777, 0o640);
 }
 
 async fn get(host: &Host, arguments: &[&str]) -> Output {
