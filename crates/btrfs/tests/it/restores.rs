@@ -143,7 +143,7 @@ async fn a_stream_of_protocol_2_is_not_fed_to_old_btrfs_progs() {
 
     let ran = world.restore("data", &world.fs.path().join("restored")).await;
 
-    ran.failed_with(1, &[&key, "protocol 2", "6.1.3", "6.2 or later"]);
+    ran.failed_with(1, &[&key, "expected btrfs-progs 6.2 or later, found 6.1.3"]);
     assert_eq!(names_in(world.fs.path()), ["data", "snapshots"]);
 }
 

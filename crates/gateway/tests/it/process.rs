@@ -251,7 +251,7 @@ async fn check_config_online_says_what_the_server_does() {
     let s3 = DevStore::start(Options { behaviours, ..options }).await.unwrap();
     s3.create_bucket(BUCKET, Versioning::Enabled).await.unwrap();
     let file = root.path().join("server.yaml");
-    for (sse, code, found) in [("", 0, "not asked for"), ("sse: AES256", 1, "found none")] {
+    for (sse, code, found) in [("", 0, "not requested"), ("sse: AES256", 1, "found none")] {
         let text = config(&s3.endpoint(), &root.path().join("gateway.db"))
             .replace("bucket:", &format!("{sse}\n  bucket:"));
         std::fs::write(&file, text).unwrap();

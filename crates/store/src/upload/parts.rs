@@ -128,10 +128,10 @@ mod tests {
             (vec![listed(1), other.clone(), listed(2)], Ok(())),
             (vec![listed(1)],                       Err("part 2: sent, and not listed")),
             (vec![listed(1), listed(2), listed(3)], Err("part 3: listed, and not sent")),
-            (vec![listed(1), short.clone(), other.clone()], Err("part 2: length: sent 5, listed 4")),
-            (vec![listed(1), short],                Err("part 2: length: sent 5, listed 4")),
-            (vec![listed(1), other],                Err("part 2: ETag: sent \"e2\", listed x")),
-            (vec![listed(1), flipped],              Err("part 2: CRC64NVME: sent AAAAAAAAAAc=, listed AAAA")),
+            (vec![listed(1), short.clone(), other.clone()], Err("part 2: length: expected 5, found 4")),
+            (vec![listed(1), short],                Err("part 2: length: expected 5, found 4")),
+            (vec![listed(1), other],                Err("part 2: ETag: expected \"e2\", found x")),
+            (vec![listed(1), flipped],              Err("part 2: CRC64NVME: expected AAAAAAAAAAc=, found AAAA")),
         ];
         for (listed, want) in cases {
             assert_eq!(compare(&both, &listed), want.map_err(str::to_owned));

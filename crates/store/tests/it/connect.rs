@@ -61,7 +61,9 @@ async fn a_ca_file_that_is_missing_or_has_no_certificate_is_refused() {
 
     assert!(missing.to_string().starts_with("read CA certificates from /"), "{missing}");
     assert!(
-        wrong.to_string().ends_with("expected a certificate in PEM format, found none"),
+        wrong
+            .to_string()
+            .ends_with("expected a certificate in PEM format, found none; check `s3.ca_file`"),
         "{wrong}"
     );
 }
