@@ -64,10 +64,10 @@ pub enum Command {
     Status {
         /// A file, to show its state only
         path: Option<PathBuf>,
-        /// Print one line and exit with 1 if anything is wrong, for a monitor
+        /// Print one line and exit with 1 if anything is wrong
         #[arg(long, conflicts_with_all = ["path", "json"])]
         check: bool,
-        /// With --check: longest time for which a file may be pending, as in 90s, 30m, 2h or 1d
+        /// With --check, the longest wait of a file
         #[arg(long, value_name = "AGE", default_value = "1h", requires = "check", value_parser = age)]
         max_age: Duration,
         /// Print JSON
