@@ -54,9 +54,9 @@ Examples:
 
 const DOCTOR_EXAMPLES: &str = "\
 This examines the configuration file, the TLS certificate, the database and the
-S3 server: what it does, whether the bucket keeps versions, and whether it aborts
-abandoned uploads. It writes small objects and one of 5 MiB below the prefix. It
-exits with 1 if a guarantee is lost.
+S3 server: what it does, whether the bucket keeps versions, and whether a rule
+aborts abandoned uploads. It writes small objects and one of 5 MiB below the
+prefix. It exits with 1 if a guarantee is lost.
 
 Examples:
   s3up-server doctor
