@@ -118,8 +118,15 @@ pub enum Command {
     /// Abort multipart uploads that were left behind
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep {
-        /// Age in hours from which an upload counts as abandoned
-        #[arg(long, value_name = "HOURS", default_value_t = 168)]
+        /// Age from which an upload counts as abandoned
+        /// (default: 168, a week)
+        #[arg(
+            long,
+            value_name = "HOURS",
+            default_value_t = 168,
+            hide_default_value = true,
+            verbatim_doc_comment
+        )]
         older_than: u32,
         /// Print the uploads, and abort none
         #[arg(long)]
