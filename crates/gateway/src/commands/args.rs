@@ -55,9 +55,9 @@ Examples:
 
 const DOCTOR_EXAMPLES: &str = "\
 This examines the configuration file, the TLS certificate, the database and the
-S3 server: what it does, whether the bucket keeps versions, and whether it aborts
-abandoned uploads. It writes small objects and one of 5 MiB below the prefix. It
-exits with 1 if a guarantee is lost.
+S3 server: what it does, whether the bucket keeps versions, and whether a rule
+aborts abandoned uploads. It writes small objects and one of 5 MiB below the
+prefix. It exits with 1 if a guarantee is lost.
 
 Examples:
   s3up-server doctor
@@ -131,8 +131,15 @@ pub enum Command {
     /// Abort multipart uploads that were left behind
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep {
-        /// Age in hours from which an upload counts as abandoned
-        #[arg(long, value_name = "HOURS", default_value_t = 168)]
+        /// Age from which an upload counts as abandoned
+        /// (default: 168, a week)
+        #[arg(
+            long,
+            value_name = "HOURS",
+            default_value_t = 168,
+            hide_default_value = true,
+            verbatim_doc_comment
+        )]
         older_than: u32,
         /// Print the uploads, and abort none
         #[arg(long)]
