@@ -23,7 +23,7 @@ use crate::gateway::error::GatewayError;
 pub enum DownloadError {
     #[error("remote path {path:?}")]
     Path { path: String, source: PathRule },
-    #[error("gateway has no file {:?}", path.as_str())]
+    #[error("download {:?}: the gateway has no such file; check the remote path", path.as_str())]
     Missing { path: RemotePath },
     #[error("download {:?}", path.as_str())]
     Gateway { path: RemotePath, source: GatewayError },

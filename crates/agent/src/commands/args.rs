@@ -132,9 +132,6 @@ Examples:
   # Write a.jpg in the current directory
   s3up get uploads/a.jpg
 
-  # Replace a file that exists
-  s3up get uploads/a.jpg --overwrite
-
   # Write to another file
   s3up get uploads/a.jpg -o /tmp/b.jpg
 

@@ -188,8 +188,7 @@ pub(super) fn unauthorized(reason: &str) {
     tracing::error!(
         event = "unauthorized",
         error = reason,
-        "the gateway does not accept the key; files stay pending and are retried slowly; \
-         check server.api_key",
+        "the gateway does not accept the client key; check server.api_key. Files stay pending",
     );
 }
 

@@ -73,7 +73,9 @@ async fn record(
                 error = error_chain(&err),
                 changes = changes.len(),
                 retry_seconds = delay.as_secs(),
-                "retrying; uploads pause once too many of them are unrecorded"
+                "cannot write the database, trying again in {} s; uploads pause while too many are \
+                 unrecorded",
+                delay.as_secs()
             );
             tokio::time::sleep(delay).await;
             delay = RETRY_DELAY_MAX.min(delay * 2);

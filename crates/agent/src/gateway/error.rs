@@ -13,7 +13,7 @@ use super::handshake;
 pub enum ClientError {
     #[error("read server.ca_file {path:?}: {what}")]
     CaFile { path: PathBuf, what: String },
-    #[error("server.api_key has characters that an HTTP header cannot hold")]
+    #[error("server.api_key: expected printable ASCII, found other characters")]
     Key,
     #[error("set up the HTTP client")]
     Build(#[source] reqwest::Error),
@@ -25,7 +25,7 @@ pub enum GatewayError {
     #[error("gateway refused the request: {0}")]
     Refused(Refusal),
     /// Something else answered: a proxy, or another server at a wrong address.
-    #[error("{0}; this is not the answer of a gateway; check server.url and any proxy")]
+    #[error("expected an answer of the gateway, found {0}; check server.url and any proxy")]
     NotTheGateway(Refusal),
     #[error(
         "gateway redirects (status {status}); set server.url to the final address, because \
@@ -37,7 +37,7 @@ pub enum GatewayError {
     /// A setting here or at the gateway prevents every connection.
     #[error("cannot connect to the gateway: {0}")]
     Handshake(String),
-    #[error("no data moved for {} seconds", .0.as_secs())]
+    #[error("the transfer stalled: no data for {} s", .0.as_secs())]
     Stalled(Duration),
     #[error("cannot parse the answer of the gateway: {what}")]
     InvalidAnswer { what: String },

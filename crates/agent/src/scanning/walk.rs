@@ -47,7 +47,7 @@ pub enum Exclusion {
 
 /// The root cannot be opened, so nothing is known about its files.
 #[derive(Debug, thiserror::Error)]
-#[error("open watched directory {root:?} (no file in it is taken as deleted)")]
+#[error("open watched directory {root:?}; its files keep their state")]
 pub struct RootError {
     pub root: PathBuf,
     pub source: io::Error,

@@ -69,7 +69,7 @@ impl ClientPolicy {
         if self.rights.contains(&right) {
             return Ok(());
         }
-        let what = format!("the right `{right}` is needed; this client key does not have it");
+        let what = format!("this client key lacks the right `{right}`");
         Err(Refusal::new(Code::Forbidden, what))
     }
 
