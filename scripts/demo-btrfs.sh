@@ -6,7 +6,7 @@
 BTRFS_MIB=64
 btrfs_mounted=no
 
-# Unmounts the filesystem. Its file is removed with the folder of the demo.
+# Unmounts the filesystem. Its file is removed with the directory of the demo.
 btrfs_clean_up() {
   [[ $btrfs_mounted == no ]] || umount "$work/btrfs" || umount --lazy "$work/btrfs"
 }

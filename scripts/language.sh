@@ -24,4 +24,7 @@ refuse '*.rs *.md' '(asked for|announced|sent|set) was\b|\b(it|that) is said\b' 
 refuse '*.rs' '\bgo(es)? on\b|\bcomes? back\b|\bstands? (in|at|before|after|beside|there)\b|\bbegun anew\b' \
   'write "continues", "is returned", "is in"'
 
+refuse '*.md :!docs/glossary.md :!testdata' '\b[Ff]olders?\b' 'write "directory"; the bucket has prefixes'
+refuse '*.rs' '//.*\b[Ff]olders?\b' 'write "directory"'
+
 [[ $found == no ]]

@@ -9,27 +9,27 @@
 # The second word is the program of the server.
 #
 # It prints "listening on URL KEY_ID SECRET" on stderr once the server answers. All that it writes
-# lies in a temporary folder. The end of the standard input stops it, and not a signal alone,
+# lies in a temporary directory. The end of the standard input stops it, and not a signal alone,
 # because a test that is killed can send none.
 set -euo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 KEY_ID=s3up-test SECRET=s3up-test-secret-1234
 
-folder=$(mktemp -d)
+directory=$(mktemp -d)
 pids=()
 trap stop EXIT
 
 stop() {
   local code=$? file pid n
   set +e
-  ((code == 0)) || tail -n 3 "$folder"/log/* >&2
-  for file in "$folder"/run/*.pid; do [[ ! -s $file ]] || pids+=("$(<"$file")"); done
+  ((code == 0)) || tail -n 3 "$directory"/log/* >&2
+  for file in "$directory"/run/*.pid; do [[ ! -s $file ]] || pids+=("$(<"$file")"); done
   ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null
   for pid in "${pids[@]}"; do
     for ((n = 0; n < 100; n++)); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$pid" 2>/dev/null
   done
-  rm -rf "$folder"
+  rm -rf "$directory"
   exit "$code"
 }
 
@@ -62,7 +62,7 @@ start() {
   local name=$1
   shift
   # It has no part in the standard input that stops this script.
-  "$@" </dev/null >"$folder/log/$name" 2>&1 &
+  "$@" </dev/null >"$directory/log/$name" 2>&1 &
   pids+=($!)
 }
 
@@ -77,10 +77,10 @@ wait_for() {
 
 # One monitor and one OSD that keeps everything in memory.
 run_rgw() {
-  local port mon_v2 mon_v1 conf=$folder/ceph.conf keyring=$folder/keyring fsid osd n
+  local port mon_v2 mon_v1 conf=$directory/ceph.conf keyring=$directory/keyring fsid osd n
   read -r port mon_v2 mon_v1 <<<"$(free_ports 3)"
   fsid=$(</proc/sys/kernel/random/uuid) osd=$(</proc/sys/kernel/random/uuid)
-  mkdir -p "$folder"/{mon,osd,rgw}
+  mkdir -p "$directory"/{mon,osd,rgw}
   cat >"$conf" <<END
 [global]
 fsid = $fsid
@@ -98,16 +98,16 @@ osd_crush_chooseleaf_type = 0
 osd_objectstore = memstore
 memstore_device_bytes = 4294967296
 osd_memory_target = 939524096
-run_dir = $folder/run
-admin_socket = $folder/run/\$name.asok
-pid_file = $folder/run/\$name.pid
-log_file = $folder/log/\$name
-mon_cluster_log_file = $folder/log/cluster
-mon_data = $folder/mon
-osd_data = $folder/osd
+run_dir = $directory/run
+admin_socket = $directory/run/\$name.asok
+pid_file = $directory/run/\$name.pid
+log_file = $directory/log/\$name
+mon_cluster_log_file = $directory/log/cluster
+mon_data = $directory/mon
+osd_data = $directory/osd
 [client.rgw.a]
 rgw_frontends = beast endpoint=127.0.0.1:$port
-rgw_data = $folder/rgw
+rgw_data = $directory/rgw
 # As behind TLS, where RGW takes requests for encryption.
 rgw_crypt_require_ssl = false
 END
@@ -118,12 +118,12 @@ END
     ceph-authtool "$keyring" --gen-key -n client.rgw.a --cap mon 'allow rwx' --cap osd 'allow rwx'
     ceph-authtool "$keyring" --gen-key -n osd.0 --cap mon 'allow profile osd' --cap osd 'allow *'
     monmaptool --create --fsid "$fsid" --addv a "[v2:127.0.0.1:$mon_v2,v1:127.0.0.1:$mon_v1]" \
-      "$folder/monmap"
-    ceph-mon -i a --mkfs --monmap "$folder/monmap"
+      "$directory/monmap"
+    ceph-mon -i a --mkfs --monmap "$directory/monmap"
     ceph-mon -i a
     ceph auth import -i "$keyring"
     ceph osd new "$osd"
-    echo memstore >"$folder/osd/type"
+    echo memstore >"$directory/osd/type"
     ceph-osd -i 0 --mkfs --osd-uuid "$osd"
     ceph-osd -i 0
     for ((n = 0; n < 60; n++)); do ! ceph osd stat | grep -q '1 up' || break; sleep 1; done
@@ -134,15 +134,15 @@ END
     radosgw-admin zone placement add --rgw-zone=default --placement-id=default-placement \
       --storage-class=DEEP_ARCHIVE --data-pool=default.rgw.buckets.data
     "$1" -n client.rgw.a
-  } </dev/null >"$folder/log/setup" 2>&1
+  } </dev/null >"$directory/log/setup" 2>&1
   ready "http://127.0.0.1:$port" $KEY_ID $SECRET
 }
 
 run_swift() {
   local port account container object cache name server
   read -r port account container object cache <<<"$(free_ports 5)"
-  mkdir -p "$folder"/{etc,srv/d1}
-  cat >"$folder/etc/swift.conf" <<END
+  mkdir -p "$directory"/{etc,srv/d1}
+  cat >"$directory/etc/swift.conf" <<END
 [swift-hash]
 swift_hash_path_suffix = suffix
 swift_hash_path_prefix = prefix
@@ -153,18 +153,18 @@ END
   for server in account:$account container:$container object:$object; do
     name=${server%:*}
     {
-      swift-ring-builder "$folder/etc/$name.builder" create 8 1 1
-      swift-ring-builder "$folder/etc/$name.builder" add "r1z1-127.0.0.1:${server#*:}/d1" 1
-      swift-ring-builder "$folder/etc/$name.builder" rebalance
-    } >"$folder/log/ring-$name" 2>&1
-    cat >"$folder/etc/$name-server.conf" <<END
+      swift-ring-builder "$directory/etc/$name.builder" create 8 1 1
+      swift-ring-builder "$directory/etc/$name.builder" add "r1z1-127.0.0.1:${server#*:}/d1" 1
+      swift-ring-builder "$directory/etc/$name.builder" rebalance
+    } >"$directory/log/ring-$name" 2>&1
+    cat >"$directory/etc/$name-server.conf" <<END
 [DEFAULT]
 bind_ip = 127.0.0.1
 bind_port = ${server#*:}
 workers = 1
 user = root
-swift_dir = $folder/etc
-devices = $folder/srv
+swift_dir = $directory/etc
+devices = $directory/srv
 mount_check = false
 [pipeline:main]
 pipeline = $name-server
@@ -182,7 +182,7 @@ bind_ip = 127.0.0.1
 bind_port = $port
 workers = 2
 user = root
-swift_dir = $folder/etc
+swift_dir = $directory/etc
 [pipeline:main]
 pipeline = catch_errors gatekeeper healthcheck cache listing_formats bulk s3api tempauth copy slo dlo versioned_writes symlink proxy-server
 [app:proxy-server]
@@ -206,13 +206,13 @@ END
     for name in catch_errors gatekeeper healthcheck listing_formats bulk copy slo dlo symlink; do
       printf '[filter:%s]\nuse = egg:swift#%s\n' $name $name
     done
-  } >"$folder/etc/proxy-server.conf"
-  export SWIFT_DIR=$folder/etc
+  } >"$directory/etc/proxy-server.conf"
+  export SWIFT_DIR=$directory/etc
   start memcached memcached -u root -l 127.0.0.1 -p "$cache" -m 64
   for name in account container object; do
-    start $name swift-$name-server "$folder/etc/$name-server.conf" -v
+    start $name swift-$name-server "$directory/etc/$name-server.conf" -v
   done
-  start proxy "$1" "$folder/etc/proxy-server.conf" -v
+  start proxy "$1" "$directory/etc/proxy-server.conf" -v
   wait_for "http://127.0.0.1:$port/healthcheck"
   # curl takes no key with a colon: the bucket is made by Swift's own protocol.
   made() {
@@ -230,14 +230,14 @@ END
 run_seaweedfs() {
   local port master volume filer
   read -r port master volume filer <<<"$(free_ports 4)"
-  mkdir "$folder/data"
-  cat >"$folder/s3.json" <<END
+  mkdir "$directory/data"
+  cat >"$directory/s3.json" <<END
 {"identities": [{"name": "s3up", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
   "credentials": [{"accessKey": "$KEY_ID", "secretKey": "$SECRET"}]}]}
 END
-  start seaweedfs "$1" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$folder/data" \
+  start seaweedfs "$1" server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$directory/data" \
     -master.port="$master" -volume.port="$volume" -filer -filer.port="$filer" -s3 -s3.port="$port" \
-    -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$folder/s3.json" \
+    -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$directory/s3.json" \
     -master.volumeSizeLimitMB=256 -volume.max=400
   ready "http://127.0.0.1:$port" $KEY_ID $SECRET
 }
@@ -245,9 +245,9 @@ END
 run_rclone() {
   local port
   port=$(free_ports 1)
-  mkdir "$folder/data"
-  start rclone "$1" serve s3 --config "$folder/rclone.conf" --addr "127.0.0.1:$port" \
-    --auth-key "$KEY_ID,$SECRET" --vfs-cache-mode full --cache-dir "$folder/cache" "$folder/data"
+  mkdir "$directory/data"
+  start rclone "$1" serve s3 --config "$directory/rclone.conf" --addr "127.0.0.1:$port" \
+    --auth-key "$KEY_ID,$SECRET" --vfs-cache-mode full --cache-dir "$directory/cache" "$directory/data"
   ready "http://127.0.0.1:$port" $KEY_ID $SECRET
 }
 
@@ -274,7 +274,7 @@ made() {
 }
 
 name=${1:?rgw, swift, seaweedfs or rclone} program=${2:?the program of the server}
-mkdir "$folder"/{log,run}
+mkdir "$directory"/{log,run}
 case $name in
   rgw | swift | seaweedfs | rclone) "run_$name" "$program" ;;
   *) fail "no server is called $name" ;;

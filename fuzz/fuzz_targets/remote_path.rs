@@ -1,4 +1,4 @@
-//! The text of a remote path is not changed, and the path cannot leave its folder.
+//! The text of a remote path is not changed, and the path cannot leave its directory.
 //! Any file name can be escaped to a remote path and decoded to the same bytes.
 #![no_main]
 

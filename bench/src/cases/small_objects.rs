@@ -31,13 +31,13 @@ pub fn objects(workspace: &Workspace) -> anyhow::Result<Report> {
             Ok(command)
         })
     };
-    let through_gateway = |name: &str, folder: &'static str, digest: bool| {
+    let through_gateway = |name: &str, directory: &'static str, digest: bool| {
         let url = gateway.url.clone();
         Contender::new(name, bytes(), move |round| {
             let mut command = workspace.command("s3up-bench", &url);
             command.args(["put", "--gateway", &url, "--api-key", API_KEY]);
             command.args(["--count", &COUNT.to_string()]);
-            command.args(["--folder", &format!("{folder}-{round}")]);
+            command.args(["--folder", &format!("{directory}-{round}")]);
             command.args(digest.then_some("--digest"));
             Ok(command)
         })

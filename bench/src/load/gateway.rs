@@ -42,7 +42,7 @@ pub struct Upload {
     mib: Option<u64>,
     /// Directory of the remote paths
     #[arg(long)]
-    folder: String,
+    directory: String,
 }
 
 pub async fn upload(args: &Upload) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
         let client = Client {
             host: host.to_owned(),
             authorization: format!("Bearer {}", args.api_key),
-            folder: args.folder.clone(),
+            directory: args.directory.clone(),
             digest: args.digest,
             mib: args.mib,
         };
@@ -69,7 +69,7 @@ pub async fn upload(args: &Upload) -> anyhow::Result<()> {
 struct Client {
     host: String,
     authorization: String,
-    folder: String,
+    directory: String,
     digest: bool,
     mib: Option<u64>,
 }
@@ -100,7 +100,7 @@ impl Client {
     }
 
     fn request(&self, object: Object) -> anyhow::Result<Request<Body>> {
-        let request = Request::put(format!("/files/{}/{}", self.folder, object.number))
+        let request = Request::put(format!("/files/{}/{}", self.directory, object.number))
             .header(header::HOST, &self.host)
             .header(header::AUTHORIZATION, &self.authorization);
         let Some(mib) = self.mib else {

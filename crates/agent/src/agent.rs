@@ -38,7 +38,7 @@ impl Agent {
         // Read before anything is watched: files written from now on are new.
         let known_since_ns = clock::file_clock_ns().await;
         let gateway = GatewayClient::new(&config.server)?;
-        database::create_folder(&config.database)?;
+        database::create_dir(&config.database)?;
         let lock = Lock::take(&config.database).await?;
         let was_used = marker::exists(&config.database)?;
         let mut database = database::open(&config.database).await?;

@@ -20,7 +20,7 @@ mod write;
 
 pub use error::DbError;
 pub use lock::{Lock, LockError};
-pub use open::{Database, create_folder, open, open_read_only};
+pub use open::{Database, create_dir, open, open_read_only};
 pub use presence::Presence;
 pub use read::{LOOKUP_MAX, Page, Reader};
 pub use retry_requests::{RetryScope, request_retry};

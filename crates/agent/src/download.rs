@@ -37,7 +37,7 @@ pub enum DownloadError {
     #[error("write {path:?}")]
     Write { path: PathBuf, source: io::Error },
     #[error("write {path:?}: it is a directory; give the name of a file")]
-    Folder { path: PathBuf },
+    Dir { path: PathBuf },
     #[error("write {path:?}: it exists; pass --overwrite to replace it")]
     Exists { path: PathBuf },
 }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decoded_name_cannot_leave_the_folder() {
+    fn a_decoded_name_cannot_leave_the_directory() {
         for name in ["..%2F..%2Fetc%2Fpasswd", "%2E%2E", "%2e", "a%00b"] {
             let path = RemotePath::parse(&format!("up/{name}")).unwrap();
             let Target::File(file, _) = Target::of(None, &path, Existing::Keep) else {

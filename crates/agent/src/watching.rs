@@ -7,9 +7,9 @@
 //! that went away) becomes a scan.
 //!
 //! This file has the inotify descriptor and the task around it. Which directories
-//! are watched, and what an event means, is in `folder_watches`.
+//! are watched, and what an event means, is in `dir_watches`.
 
-mod folder_watches;
+mod dir_watches;
 mod kernel_events;
 mod watch_events;
 
@@ -21,7 +21,7 @@ use rustix::fs::inotify::{self, CreateFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
-use self::folder_watches::FolderWatches;
+use self::dir_watches::DirWatches;
 use self::kernel_events::KernelEvent;
 pub use self::watch_events::{Degraded, WatchEvents};
 use crate::files::watch::{Watch, WatchIndex};
@@ -43,7 +43,7 @@ struct AddWatches {
 #[derive(Debug)]
 struct Watcher {
     fd: AsyncFd<Arc<OwnedFd>>,
-    folders: Option<FolderWatches>,
+    dirs: Option<DirWatches>,
     unreported: WatchEvents,
 }
 
@@ -53,9 +53,9 @@ pub fn start(
     watches: Vec<Arc<Watch>>,
 ) -> std::io::Result<(WatcherHandle, mpsc::Receiver<WatchEvents>)> {
     let fd = Arc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
-    let folders = FolderWatches::new(fd.clone(), watches);
+    let dirs = DirWatches::new(fd.clone(), watches);
     let watcher =
-        Watcher { fd: async_fd(fd)?, folders: Some(folders), unreported: WatchEvents::default() };
+        Watcher { fd: async_fd(fd)?, dirs: Some(dirs), unreported: WatchEvents::default() };
     let (commands, received_commands) = mpsc::channel(1);
     let (sender, events) = mpsc::channel(1);
     tokio::spawn(watcher.run(received_commands, sender));
@@ -96,7 +96,7 @@ impl Watcher {
                 command = commands.recv() => match command {
                     Some(AddWatches { watch, done }) => {
                         let degraded =
-                            self.with_folders(move |folders, _| folders.add_watches(watch)).await;
+                            self.with_dirs(move |dirs, _| dirs.add_watches(watch)).await;
                         // Fails if the scan that asked was dropped.
                         done.send(degraded.flatten()).ok();
                     }
@@ -108,27 +108,27 @@ impl Watcher {
     }
 
     async fn apply(&mut self, events: Vec<KernelEvent>) {
-        let lists_folders = events.iter().any(|event| folder_watches::lists_folders(event.flags));
-        if lists_folders {
-            self.with_folders(move |folders, report| folders.apply(events, report)).await;
-        } else if let Some(folders) = &mut self.folders {
-            folders.apply(events, &mut self.unreported);
+        let lists_dirs = events.iter().any(|event| dir_watches::lists_dirs(event.flags));
+        if lists_dirs {
+            self.with_dirs(move |dirs, report| dirs.apply(events, report)).await;
+        } else if let Some(dirs) = &mut self.dirs {
+            dirs.apply(events, &mut self.unreported);
         }
     }
 
     /// Runs `work` on a thread that may wait for the disk.
-    async fn with_folders<T: Send + 'static>(
+    async fn with_dirs<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut FolderWatches, &mut WatchEvents) -> T + Send + 'static,
+        work: impl FnOnce(&mut DirWatches, &mut WatchEvents) -> T + Send + 'static,
     ) -> Option<T> {
-        let mut folders = self.folders.take()?;
+        let mut dirs = self.dirs.take()?;
         let mut report = std::mem::take(&mut self.unreported);
         let task = tokio::task::spawn_blocking(move || {
-            let result = work(&mut folders, &mut report);
-            (folders, report, result)
+            let result = work(&mut dirs, &mut report);
+            (dirs, report, result)
         });
-        let (folders, report, result) = task.await.ok()?;
-        self.folders = Some(folders);
+        let (dirs, report, result) = task.await.ok()?;
+        self.dirs = Some(dirs);
         self.unreported = report;
         Some(result)
     }

@@ -2,7 +2,7 @@
 //!
 //! A restored file lacks NOCOW (`chattr +C`), so a database or a disk image is slower; it
 //! lacks the flags a, A, d, D, i and S; and space that was reserved for it is not. A
-//! folder hands NOCOW down to its new files, so it counts as well. A swap file is refused
+//! directory hands NOCOW down to its new files, so it counts as well. A swap file is refused
 //! by `swapon` for as long as a snapshot holds it.
 //!
 //! Only the inodes that a backup sends are looked at, as a forecast names them, and what
@@ -151,7 +151,7 @@ impl Attributes {
                 count = nocow.count,
                 complete = is_complete,
                 first = nocow.named(),
-                "files or folders without copy-on-write (chattr +C): their content is backed up, \
+                "files or directories without copy-on-write (chattr +C): their content is backed up, \
                  but not this flag"
             );
         }
@@ -162,7 +162,7 @@ impl Attributes {
                 count = flagged.count,
                 flags = letters(self.flags),
                 first = flagged.named(),
-                "files or folders with flags of chattr that `btrfs send` does not carry: set them \
+                "files or directories with flags of chattr that `btrfs send` does not carry: set them \
                  again after a restore"
             );
         }
@@ -217,7 +217,7 @@ impl Found {
     }
 }
 
-/// Returns what a stream loses of a file or folder, with the open file. Returns `None` if
+/// Returns what a stream loses of a file or directory, with the open file. Returns `None` if
 /// it loses nothing.
 fn lost(path: &Path) -> io::Result<Option<(Lost, File)>> {
     let metadata = path.symlink_metadata()?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Inode of the root of every btrfs subvolume, and of nothing else:
 /// BTRFS_FIRST_FREE_OBJECTID in the kernel's btrfs_tree.h.
 pub const SUBVOLUME_INODE: u64 = 256;
-/// A folder for each mounted btrfs filesystem, named by its UUID.
+/// A directory for each mounted btrfs filesystem, named by its UUID.
 const SYSFS: &str = "/sys/fs/btrfs";
 
 /// The fields of a mount that we use.
@@ -41,7 +41,7 @@ pub enum MountPointError {
     #[error("read the metadata of {path:?}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{path:?} is not a directory")]
-    NoFolder { path: PathBuf },
+    NoDir { path: PathBuf },
     #[error("{path:?} is on {filesystem}, not on btrfs")]
     NotBtrfs { path: PathBuf, filesystem: String },
     #[error("no mount in /proc/self/mountinfo contains {path:?}")]
@@ -79,7 +79,7 @@ pub fn on_btrfs(path: &Path) -> Result<MountPoint, MountPointError> {
     let resolved = fs::canonicalize(path).map_err(io)?;
     let metadata = fs::metadata(&resolved).map_err(io)?;
     if !metadata.is_dir() {
-        return Err(MountPointError::NoFolder { path: path.to_owned() });
+        return Err(MountPointError::NoDir { path: path.to_owned() });
     }
     let mounts = fs::read("/proc/self/mountinfo").map_err(io)?;
     let mount = mount_of(&mounts, &resolved)
@@ -183,13 +183,10 @@ mod tests {
 
     #[test]
     fn only_a_directory_on_btrfs_is_accepted() {
-        let folder = Path::new("/proc");
-        let err = on_btrfs(folder).unwrap_err().to_string();
+        let directory = Path::new("/proc");
+        let err = on_btrfs(directory).unwrap_err().to_string();
         assert_eq!(err, "\"/proc\" is on proc, not on btrfs");
-        assert!(matches!(
-            on_btrfs(Path::new("/proc/version")),
-            Err(MountPointError::NoFolder { .. })
-        ));
+        assert!(matches!(on_btrfs(Path::new("/proc/version")), Err(MountPointError::NoDir { .. })));
         assert!(matches!(on_btrfs(Path::new("/no/such")), Err(MountPointError::Io { .. })));
     }
 

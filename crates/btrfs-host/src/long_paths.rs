@@ -43,7 +43,7 @@ fn longest(root: &Path, clock: Clock) -> std::io::Result<PathBuf> {
     let mut longest = PathBuf::new();
     for item in Walk::below(root)? {
         let (WalkItem::File { path, .. }
-        | WalkItem::Folder { path }
+        | WalkItem::Dir { path }
         | WalkItem::Elsewhere { path }
         | WalkItem::Unreadable { path, .. }) = item;
         let path = path.strip_prefix(root).unwrap_or(&path);
@@ -67,10 +67,10 @@ mod tests {
 
     #[test]
     fn the_longest_path_is_found() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let deep = Path::new("a-long-name/another-long-name");
-        fs::create_dir_all(folder.path().join(deep)).unwrap();
-        fs::write(folder.path().join("short"), "").unwrap();
-        assert_eq!(longest(folder.path(), CLOCK).unwrap(), deep);
+        fs::create_dir_all(directory.path().join(deep)).unwrap();
+        fs::write(directory.path().join("short"), "").unwrap();
+        assert_eq!(longest(directory.path(), CLOCK).unwrap(), deep);
     }
 }

@@ -41,7 +41,7 @@ const ALL_USERS: [&str; 3] = ["0", "0", "4294967295"];
 pub struct Receivable {
     /// The mount point, if a plain directory and not a subvolume is mounted there. No incremental
     /// can be received.
-    pub mount_of_folder: Option<PathBuf>,
+    pub mount_of_dir: Option<PathBuf>,
     /// Capabilities without which nothing can be received.
     pub missing: Vec<&'static str>,
     /// The things that cannot be received, each with the reason.
@@ -58,9 +58,9 @@ pub enum ReceivableError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// Finds out what `btrfs receive` can do in `folder`.
-pub fn receivable(folder: &Path) -> Result<Receivable, ReceivableError> {
-    let MountPoint { mount, .. } = on_btrfs(folder)?;
+/// Finds out what `btrfs receive` can do in `directory`.
+pub fn receivable(directory: &Path) -> Result<Receivable, ReceivableError> {
+    let MountPoint { mount, .. } = on_btrfs(directory)?;
     let io = |path: &Path, source| ReceivableError::Io { path: path.to_owned(), source };
     let read = |path: &str| fs::read_to_string(path).map_err(|source| io(Path::new(path), source));
     let root = fs::metadata(&mount.point).map_err(|source| io(&mount.point, source))?;
@@ -70,7 +70,7 @@ pub fn receivable(folder: &Path) -> Result<Receivable, ReceivableError> {
         options: mount.options.clone(),
     };
     Ok(Receivable {
-        mount_of_folder: (root.ino() != SUBVOLUME_INODE).then(|| mount.point.clone()),
+        mount_of_dir: (root.ino() != SUBVOLUME_INODE).then(|| mount.point.clone()),
         node_bytes: node_bytes(&mount.source),
         ..host.receivable()
     })

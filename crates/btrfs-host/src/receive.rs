@@ -57,9 +57,9 @@ pub struct Receiver {
 
 impl Receiver {
     /// Starts the program, and returns the pipe that it reads from. Writing to it blocks.
-    pub fn start(btrfs: &Btrfs, folder: &Path) -> Result<(Receiver, PipeWriter), ReceiveError> {
+    pub fn start(btrfs: &Btrfs, directory: &Path) -> Result<(Receiver, PipeWriter), ReceiveError> {
         let arguments = ["receive", "-q", "--chroot"].map(OsStr::new);
-        let arguments = [&arguments[..], &[folder.as_ref()]].concat();
+        let arguments = [&arguments[..], &[directory.as_ref()]].concat();
         let command = shown(&arguments);
         let fail = |source| ReceiveError::Start { command: command.clone(), source };
         let (reader, writer) = io::pipe().map_err(fail)?;

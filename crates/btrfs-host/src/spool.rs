@@ -107,8 +107,8 @@ impl<R> AsyncRead for Spooled<R> {
                 Some(Item::End) => self.has_ended = true,
                 Some(Item::Failed(err)) => return Poll::Ready(Err(err)),
                 None => {
-                    let folder = self.spool.folder.clone();
-                    return Poll::Ready(Err(io::Error::other(SpoolError::Stopped { folder })));
+                    let directory = self.spool.directory.clone();
+                    return Poll::Ready(Err(io::Error::other(SpoolError::Stopped { directory })));
                 }
             }
         }
@@ -147,7 +147,7 @@ impl Filler {
             waiting_bytes = waits,
             "`btrfs send` is done; {} wait for their upload in {}",
             Size(waits),
-            self.spool.folder.display()
+            self.spool.directory.display()
         );
         self.push(Waiting::End);
         Ok(())
@@ -176,15 +176,15 @@ impl Filler {
                         SpoolError::Create { source, .. } | SpoolError::Write { source, .. },
                     )) if is_full(&source) => source,
                     Ok(Err(err)) => return Err(err),
-                    Err(_) => return Err(SpoolError::Stopped { folder: self.folder() }),
+                    Err(_) => return Err(SpoolError::Stopped { directory: self.directory() }),
                 };
             if nothing_drains {
-                let (folder, bytes) = (self.folder(), piece.len() as u64);
-                return Err(SpoolError::Full { folder, bytes, source });
+                let (directory, bytes) = (self.directory(), piece.len() as u64);
+                return Err(SpoolError::Full { directory, bytes, source });
             }
             // Once the current file was read, its space is freed, too.
             self.segment = None;
-            self.space.wait_for_space(&self.spool.folder, &mut live).await;
+            self.space.wait_for_space(&self.spool.directory, &mut live).await;
         }
     }
 
@@ -195,8 +195,8 @@ impl Filler {
         }
     }
 
-    fn folder(&self) -> PathBuf {
-        self.spool.folder.clone()
+    fn directory(&self) -> PathBuf {
+        self.spool.directory.clone()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::exit_report::{ExitReport, StderrText};
 
 /// Directories where Debian and others install `btrfs`. The PATH of a service or of an
 /// ordinary user may lack them.
-const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+const DIRS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// A program that was found.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Btrfs(Tool);
 pub enum ToolError {
     #[error(
         "the program `{name}` is neither on PATH nor in {}; install {package}",
-        FOLDERS.join(" or ")
+        DIRS.join(" or ")
     )]
     NotFound { name: &'static str, package: &'static str },
     #[error("start `{command}`")]
@@ -50,7 +50,7 @@ pub enum ToolError {
 }
 
 impl Tool {
-    /// Searches the directories of `path` (the variable PATH) and [`FOLDERS`].
+    /// Searches the directories of `path` (the variable PATH) and [`DIRS`].
     /// `package` is the package that contains the program.
     pub fn find(
         name: &'static str,
@@ -59,10 +59,9 @@ impl Tool {
     ) -> Result<Tool, ToolError> {
         let listed = path.map(env::split_paths).into_iter().flatten();
         // An empty entry would mean the current directory.
-        let folders = listed.filter(|folder| folder.is_absolute());
-        folders
-            .chain(FOLDERS.map(PathBuf::from))
-            .map(|folder| folder.join(name))
+        let dirs = listed.filter(|directory| directory.is_absolute());
+        dirs.chain(DIRS.map(PathBuf::from))
+            .map(|directory| directory.join(name))
             .find(|program| is_executable(program))
             .map(|program| Tool { name, program })
             .ok_or(ToolError::NotFound { name, package })

@@ -19,7 +19,7 @@ pub enum WalkItem {
         metadata: Metadata,
     },
     /// A directory, which is entered next.
-    Folder {
+    Dir {
         path: PathBuf,
     },
     /// A subvolume or a mount, which is not entered.
@@ -53,7 +53,7 @@ impl Walk {
         match fs::read_dir(&path) {
             Ok(entries) => {
                 self.open.push((path.clone(), entries));
-                WalkItem::Folder { path }
+                WalkItem::Dir { path }
             }
             Err(error) => WalkItem::Unreadable { path, error },
         }
@@ -65,8 +65,8 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<WalkItem> {
         loop {
-            let (folder, entries) = self.open.last_mut()?;
-            let folder = folder.clone();
+            let (directory, entries) = self.open.last_mut()?;
+            let directory = directory.clone();
             let entry = match entries.next() {
                 None => {
                     self.open.pop();
@@ -76,7 +76,7 @@ impl Iterator for Walk {
                 // Reading on after an error would fail the same way.
                 Some(Err(error)) => {
                     self.open.pop();
-                    return Some(WalkItem::Unreadable { path: folder, error });
+                    return Some(WalkItem::Unreadable { path: directory, error });
                 }
             };
             let path = entry.path();
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_walk_visits_everything_once_and_follows_no_symlink() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
         fs::create_dir_all(root.join("a/b/c")).unwrap();
         for name in ["one", "a/two", "a/b/c/three"] {
             fs::write(root.join(name), "x").unwrap();
@@ -107,7 +107,7 @@ mod tests {
         let mut paths = Vec::new();
         for found in Walk::below(root).unwrap() {
             match found {
-                WalkItem::File { path, .. } | WalkItem::Folder { path } => {
+                WalkItem::File { path, .. } | WalkItem::Dir { path } => {
                     paths.push(path.strip_prefix(root).unwrap().display().to_string());
                 }
                 other @ (WalkItem::Elsewhere { .. } | WalkItem::Unreadable { .. }) => {

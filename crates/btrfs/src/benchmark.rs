@@ -69,8 +69,10 @@ pub enum BenchmarkError {
     Upload(#[from] UploadError),
     #[error("measure hashing")]
     Hash(#[from] tokio::task::JoinError),
-    #[error("delete the objects of the benchmark below {folder}; the next benchmark tries again")]
-    Clear { folder: String, source: StoreError },
+    #[error(
+        "delete the objects of the benchmark below {directory}; the next benchmark tries again"
+    )]
+    Clear { directory: String, source: StoreError },
     #[error(
         "cannot delete {count} objects of the benchmark, the first is {first}; the next benchmark \
          tries again"
@@ -90,7 +92,7 @@ impl Benchmark<'_> {
         let cleared = match tokio::time::timeout(CLEAR_TIME_MAX, self.clear()).await {
             Ok(cleared) => cleared,
             Err(_) => {
-                let prefix = self.folder();
+                let prefix = self.directory();
                 tracing::warn!(
                     event = "benchmark_cleanup_failed",
                     %prefix,
@@ -147,9 +149,9 @@ impl Benchmark<'_> {
         source: impl AsyncRead + Unpin + Send,
     ) -> Result<Measured, BenchmarkError> {
         let began = self.clock.start();
-        let folder = format!("{}{}/", self.folder(), self.run);
+        let directory = format!("{}{}/", self.directory(), self.run);
         let key_of = |number| {
-            let key = Key::parse(&format!("{folder}{concurrency}-{number}.bin"));
+            let key = Key::parse(&format!("{directory}{concurrency}-{number}.bin"));
             key.expect("checked segments below a prefix whose length was checked")
         };
         let put = PutChunks {
@@ -173,13 +175,13 @@ impl Benchmark<'_> {
 
     /// Deletes everything below the benchmark's prefix.
     async fn clear(&self) -> Result<(), BenchmarkError> {
-        let folder = self.folder();
-        let fail = |source| BenchmarkError::Clear { folder: folder.clone(), source };
+        let directory = self.directory();
+        let fail = |source| BenchmarkError::Clear { directory: directory.clone(), source };
         // Abandoned uploads are aborted first, so that none appears later.
         self.store.wait_for_aborts().await;
         let ahead = self.clock.now() + CLOCK_SKEW;
-        self.store.sweep(&folder, ahead, self.retry_for()).await.map_err(fail)?;
-        let mut listing = self.store.list(&folder, self.retry_for());
+        self.store.sweep(&directory, ahead, self.retry_for()).await.map_err(fail)?;
+        let mut listing = self.store.list(&directory, self.retry_for());
         while let Some(page) = listing.next_page().await.map_err(fail)? {
             let keys: Vec<_> =
                 page.iter().filter_map(|listed| Key::parse(&listed.key).ok()).collect();
@@ -196,7 +198,7 @@ impl Benchmark<'_> {
         self.retry_for.min(RETRY_MAX)
     }
 
-    fn folder(&self) -> String {
+    fn directory(&self) -> String {
         format!("{}benchmark/", self.layout.prefix())
     }
 }

@@ -43,10 +43,10 @@ pub enum DrillError {
     #[error(transparent)]
     Scratch(#[from] ScratchError),
     #[error(
-        "restore into {folder:?}: expected {needed} of free space, found {free}; set \
+        "restore into {directory:?}: expected {needed} of free space, found {free}; set \
          `drill.scratch_dir` to a directory with more"
     )]
-    NoSpace { needed: Size, free: Size, folder: std::path::PathBuf },
+    NoSpace { needed: Size, free: Size, directory: std::path::PathBuf },
     #[error(transparent)]
     Restore(#[from] RestoreError),
 }
@@ -101,7 +101,7 @@ impl Drill<'_> {
         if needed <= free {
             return Ok(());
         }
-        let folder = self.scratch.folder().to_owned();
-        Err(DrillError::NoSpace { needed: Size(needed), free: Size(free), folder })
+        let directory = self.scratch.directory().to_owned();
+        Err(DrillError::NoSpace { needed: Size(needed), free: Size(free), directory })
     }
 }

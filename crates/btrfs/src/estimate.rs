@@ -53,7 +53,7 @@ pub fn estimate(name: &SubvolumeName, root: &Path, since: Timestamp) -> io::Resu
     let mut linked = HashSet::new();
     for found in Walk::below(root)? {
         match found {
-            WalkItem::Folder { .. } => {}
+            WalkItem::Dir { .. } => {}
             WalkItem::Elsewhere { .. } => estimate.not_entered += 1,
             WalkItem::Unreadable { path, error } => {
                 estimate.unreadable += 1;
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn hard_links_and_holes_do_not_count() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
         fs::create_dir(root.join("sub")).unwrap();
         fs::write(root.join("one"), [1; 1000]).unwrap();
         fs::write(root.join("sub/two"), [2; 500]).unwrap();

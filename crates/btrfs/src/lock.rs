@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn a_lock_is_held_until_it_is_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
 
         let lock = Lock::take(&path).unwrap();
         let second = Lock::take(&path).unwrap_err();
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn the_lock_of_a_dead_run_is_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
         // No process has this number: the limit is 4,194,304.
         fs::write(&path, "999999999\n").unwrap();
 
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_a_lock_is_left_unchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("config"), folder.path().join("link"));
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("config"), directory.path().join("link"));
         fs::write(&file, "[global]\n").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
 

@@ -121,7 +121,7 @@ impl Restore<'_> {
             let choose = async || self.choose(request).await;
             let chain = observing.readable(request, &[], choose).await?;
             let plan = FetchPlan::survey(self.bucket, &chain, self.concurrency).await?;
-            let (_, free_bytes) = self.check_folder(request, &chain)?;
+            let (_, free_bytes) = self.check_dir(request, &chain)?;
             let here =
                 Staging::count_received(self.btrfs, &request.target, &digests(&chain)).await?;
             let space = Space { target: &request.target, free_bytes };
@@ -144,19 +144,19 @@ impl Restore<'_> {
         chain: &'c Chain,
     ) -> Result<(FetchPlan<'c>, Receivable), RestoreError> {
         let plan = FetchPlan::check(self.bucket, chain, self.concurrency).await?;
-        let (receivable, _) = self.check_folder(request, chain)?;
+        let (receivable, _) = self.check_dir(request, chain)?;
         Ok((plan, receivable))
     }
 
     /// Checks whether the chain can be received at the target, and returns the free space there.
-    fn check_folder(
+    fn check_dir(
         &self,
         request: &Request,
         chain: &Chain,
     ) -> Result<(Receivable, u64), RestoreError> {
-        let folder = preflight::folder_of(&request.target);
-        let receivable = preflight::check_receivable(chain, folder)?;
-        Ok((receivable, preflight::warn_of_little_space(chain, folder)?))
+        let directory = preflight::dir_of(&request.target);
+        let receivable = preflight::check_receivable(chain, directory)?;
+        Ok((receivable, preflight::warn_of_little_space(chain, directory)?))
     }
 
     /// Thaws what is still to be received, receives it, compares it and creates the
@@ -224,7 +224,7 @@ impl Restore<'_> {
         }
         tracing::info!(
             event = "restore_interrupted",
-            path = %staging.folder().display(),
+            path = %staging.directory().display(),
             backups = received,
             of,
             "{received} of {of} backups in the chain are received; run the same command again to \
@@ -263,7 +263,7 @@ impl Restore<'_> {
             Some(last) => Ok(self.keep_parent(request, chain, &staging, &last).await),
             None => Err(RestoreError::TargetExists { path: request.target.clone() }),
         };
-        let path = staging.folder().display();
+        let path = staging.directory().display();
         tracing::info!(event = "leftover_removed", %path, "left by a restore that had created its target");
         staging.remove(self.btrfs).await;
         parent

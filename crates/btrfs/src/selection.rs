@@ -94,10 +94,10 @@ pub fn check_paths<'c>(
     selected: &[&'c Subvolume],
     missing: MissingBaseDir,
 ) -> Result<Usable<'c>, SelectionError> {
-    if let Some(Spool { folder, .. }) = spool {
+    if let Some(Spool { directory, .. }) = spool {
         // Reading it also refuses a file of that name.
-        std::fs::read_dir(folder)
-            .map_err(|source| SelectionError::Spool { path: folder.clone(), source })?;
+        std::fs::read_dir(directory)
+            .map_err(|source| SelectionError::Spool { path: directory.clone(), source })?;
     }
     let base = base_device(base_dir)?;
     let mut usable = Usable { subvolumes: Vec::new(), failed: Vec::new() };
@@ -151,7 +151,7 @@ fn check(
 }
 
 /// Creates the snapshot directory for root only: a snapshot shows what its subvolume hides
-/// behind the rights of a parent folder.
+/// behind the rights of a parent directory.
 fn create(base_dir: &Path) -> Result<(), SelectionError> {
     match DirBuilder::new().mode(0o700).create(base_dir) {
         Ok(()) => {

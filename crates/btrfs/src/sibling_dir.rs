@@ -1,4 +1,4 @@
-//! The name of a hidden folder of ours beside a subvolume.
+//! The name of a hidden directory of ours beside a subvolume.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ const TARGET_NAME_BYTES_MAX: usize = 200;
 
 /// Returns the path `.NAME` plus `suffix` beside the target. A long name is replaced by its
 /// digest.
-pub fn folder_for(target: &Path, suffix: &str) -> PathBuf {
+pub fn dir_for(target: &Path, suffix: &str) -> PathBuf {
     let name = target.file_name().unwrap_or_default();
-    let mut folder = OsString::from(".");
+    let mut directory = OsString::from(".");
     if name.len() <= TARGET_NAME_BYTES_MAX {
-        folder.push(name);
+        directory.push(name);
     } else {
-        folder.push(Sha256Digest::of(name.as_encoded_bytes()).to_string());
+        directory.push(Sha256Digest::of(name.as_encoded_bytes()).to_string());
     }
-    folder.push(suffix);
-    target.with_file_name(folder)
+    directory.push(suffix);
+    target.with_file_name(directory)
 }

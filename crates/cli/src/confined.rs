@@ -6,18 +6,18 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
-/// Opens `path` below `folder` with these flags. Fails if the path leads out of the folder or
+/// Opens `path` below `directory` with these flags. Fails if the path leads out of the directory or
 /// through a symlink, at whatever moment it was created. `resolve` restricts the path further.
 /// The caller checks the type of what was opened.
 pub fn open_confined(
-    folder: impl AsFd,
+    directory: impl AsFd,
     path: &Path,
     flags: OFlags,
     resolve: ResolveFlags,
 ) -> io::Result<OwnedFd> {
     let confined = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat2(folder, path, flags, Mode::empty(), confined | resolve)?)
+    Ok(openat2(directory, path, flags, Mode::empty(), confined | resolve)?)
 }
 
 #[cfg(test)]
@@ -30,14 +30,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_path_leads_out_of_the_folder_or_through_a_symlink() {
+    fn no_path_leads_out_of_the_directory_or_through_a_symlink() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("folder");
-        fs::create_dir_all(folder.join("sub")).unwrap();
-        fs::write(folder.join("sub/file"), "content").unwrap();
+        let directory = dir.path().join("folder");
+        fs::create_dir_all(directory.join("sub")).unwrap();
+        fs::write(directory.join("sub/file"), "content").unwrap();
         fs::write(dir.path().join("outside"), "content").unwrap();
-        symlink("sub", folder.join("link")).unwrap();
-        let folder = File::open(folder).unwrap();
+        symlink("sub", directory.join("link")).unwrap();
+        let directory = File::open(directory).unwrap();
         #[rustfmt::skip]
         let cases = [
             ("sub/file",        None),
@@ -50,7 +50,7 @@ mod tests {
         ];
         for (path, want) in cases {
             let opened =
-                open_confined(&folder, Path::new(path), OFlags::RDONLY, ResolveFlags::empty());
+                open_confined(&directory, Path::new(path), OFlags::RDONLY, ResolveFlags::empty());
             let errno = opened.err().map(|err| Errno::from_io_error(&err).unwrap());
             assert_eq!(errno, want, "{path}");
         }

@@ -106,8 +106,8 @@ fn events_of(crates: &[&str]) -> Events {
     events
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let is_test =
         |path: &Path| path.file_name().is_some_and(|name| name == "tests.rs" || name == "tests");

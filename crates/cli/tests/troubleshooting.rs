@@ -102,12 +102,12 @@ fn holds(code: &str, message: &str) -> bool {
 
 fn sources(name: &str) -> Vec<String> {
     let mut sources = Vec::new();
-    let mut folders = vec![root().join("crates").join(name).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder of the sources") {
+    let mut dirs = vec![root().join("crates").join(name).join("src")];
+    while let Some(directory) = dirs.pop() {
+        for entry in fs::read_dir(directory).expect("a directory of the sources") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                folders.push(path);
+                dirs.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 sources.push(fs::read_to_string(path).expect("a source file"));
             }

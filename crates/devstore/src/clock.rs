@@ -1,7 +1,7 @@
 //! The clock of a server, and the only place in this crate that reads the time.
 //!
 //! A restore takes hours and lasts days, so tests advance the clock instead of
-//! waiting. The offset is stored in the folder, so that time does not go back
+//! waiting. The offset is stored in the directory, so that time does not go back
 //! when the server restarts. A server can also start with a clock that is behind
 //! that of the machine.
 

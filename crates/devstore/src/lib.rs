@@ -1,4 +1,4 @@
-//! An S3 server in a folder, for the demo and the tests.
+//! An S3 server in a directory, for the demo and the tests.
 //!
 //! `transport` accepts connections and applies injected [`Faults`]. `s3s` checks
 //! the signature and turns HTTP into a typed call, which `api` answers from
@@ -17,7 +17,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use s3up_devstore::{DevStore, Fault, Op, Options, Versioning};
 //!
-//! let s3 = DevStore::start(Options::new("/tmp/bucket-folder")).await?;
+//! let s3 = DevStore::start(Options::new("/tmp/bucket-directory")).await?;
 //! s3.create_bucket("backups", Versioning::Enabled).await?;
 //! s3.faults().inject(Op::UploadPart, 3, Fault::InternalError);
 //! // ... point an S3 client at `s3.endpoint()` ...

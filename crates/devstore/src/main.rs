@@ -51,7 +51,7 @@ Kinds of faults:
 
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage"#;
 
-/// An S3 server in a folder, for development and tests
+/// An S3 server in a directory, for development and tests
 ///
 /// It prints one line, "listening on http://ADDRESS", and serves until it gets
 /// SIGTERM or SIGINT. It is not meant for data that you need: it does not
@@ -59,7 +59,7 @@ Exit codes: 0 stopped by SIGTERM or SIGINT, 1 failed, 2 wrong usage"#;
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment, after_help = EXAMPLES, next_line_help = true)]
 struct Args {
-    /// Data folder; created if it does not exist
+    /// Data directory; created if it does not exist
     #[arg(long, value_name = "DIR", help_heading = "Server")]
     root: PathBuf,
     /// Address to listen on; port 0 is any free port

@@ -10,7 +10,7 @@ use crate::behaviours::Behaviours;
 
 #[derive(Clone)]
 pub struct Options {
-    /// Folder that contains all data. It is created if it does not exist.
+    /// Directory that contains all data. It is created if it does not exist.
     pub root: PathBuf,
     pub listen: SocketAddr,
     pub access_key_id: String,

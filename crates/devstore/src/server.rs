@@ -1,4 +1,4 @@
-//! The server: opens the folder, listens and stops.
+//! The server: opens the directory, listens and stops.
 //!
 //! Stopping breaks all connections, as a crash would. Everything that was
 //! answered is on disk. Clients must cope with crashes anyway, and tests need
@@ -35,7 +35,7 @@ pub struct DevStore {
 /// Reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("open the data folder")]
+    #[error("open the data directory")]
     Open(#[source] OpenError),
     #[error("listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
@@ -111,7 +111,7 @@ impl DevStore {
         self.store.set_restore_delay(delay);
     }
 
-    /// Stops listening, breaks every connection and releases the folder.
+    /// Stops listening, breaks every connection and releases the directory.
     pub async fn stop(mut self) {
         self.serving.abort();
         let aborted = (&mut self.serving).await;

@@ -1,4 +1,4 @@
-//! Buckets, objects and uploads: in memory, and in the folder on disk.
+//! Buckets, objects and uploads: in memory, and in the directory on disk.
 
 pub(crate) mod blob;
 pub(crate) mod bucket;

@@ -113,11 +113,11 @@ text_schema!(
     "A remote path; the whole key has at most 1,024 bytes"
 );
 text_schema!(
-    FolderText,
+    DirText,
     &format!("^(?:{SEGMENT}(?:/{SEGMENT})*/?)?$"),
     0,
     PATH_CHARS_MAX,
-    "A remote path that is a folder, with or without a slash at its end"
+    "A remote path that is a directory, with or without a slash at its end"
 );
 text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 1366, "A cursor that the gateway returned");
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");

@@ -195,14 +195,14 @@ mod tests {
 
     #[test]
     fn a_file_that_is_written_or_replaced_has_another_state() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
         let states = || FileStates::of(std::slice::from_ref(&path));
         let none = states();
         std::fs::write(&path, "one").unwrap();
         let one = states();
-        std::fs::write(folder.path().join("new"), "two").unwrap();
-        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        std::fs::write(directory.path().join("new"), "two").unwrap();
+        std::fs::rename(directory.path().join("new"), &path).unwrap();
 
         assert_eq!(none, FileStates(vec![None]));
         assert_ne!(none, one);

@@ -12,22 +12,22 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = write_beside(path, ".new", content)?;
     fs::rename(&new, path)?;
-    sync_folder_of(path)
+    sync_dir_of(path)
 }
 
 /// Writes `content` to `path`, which must not exist. Of two processes only one succeeds;
 /// the other gets [`AlreadyExists`](io::ErrorKind::AlreadyExists). The file has no name until
 /// it is whole, so a process that dies leaves nothing.
 pub fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().unwrap_or(Path::new("."));
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let mut file = File::from(open(folder, flags, Mode::from_raw_mode(0o666))?);
+    let mut file = File::from(open(directory, flags, Mode::from_raw_mode(0o666))?);
     file.write_all(content)?;
     file.sync_all()?;
     // The way that open(2) names for processes without CAP_DAC_READ_SEARCH.
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
     linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
-    sync_folder_of(path)
+    sync_dir_of(path)
 }
 
 fn write_beside(path: &Path, suffix: &str, content: &[u8]) -> io::Result<PathBuf> {
@@ -40,9 +40,9 @@ fn write_beside(path: &Path, suffix: &str, content: &[u8]) -> io::Result<PathBuf
     Ok(new)
 }
 
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+fn sync_dir_of(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
     }
 }

@@ -134,9 +134,9 @@ pub struct Generation {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{folder} has more than {OBJECTS_MAX} objects, the limit; longer chunks make fewer")]
+#[error("{directory} has more than {OBJECTS_MAX} objects, the limit; longer chunks make fewer")]
 pub struct TooManyObjects {
-    pub folder: String,
+    pub directory: String,
 }
 
 impl Catalogue {

@@ -124,14 +124,14 @@ impl Bucket {
 
     /// Returns the objects of a chain that are missing or have another length, from one
     /// listing of the subvolume.
-    pub async fn missing(&self, folder: &str, chain: &Chain) -> Result<Vec<String>, StoreError> {
+    pub async fn missing(&self, directory: &str, chain: &Chain) -> Result<Vec<String>, StoreError> {
         let mut wanted: BTreeMap<&str, Option<u64>> = BTreeMap::new();
         for entry in chain.entries() {
             let chunks = entry.manifest.chunks.iter();
             wanted.extend(chunks.map(|chunk| (chunk.key.as_str(), Some(chunk.size))));
             wanted.extend(entry.manifest.parts.iter().map(|parts| (parts.key.as_str(), None)));
         }
-        let mut listing = self.store.list(folder, self.retry_for);
+        let mut listing = self.store.list(directory, self.retry_for);
         while let Some(page) = listing.next_page().await? {
             for listed in page {
                 let size = wanted.get(listed.key.as_str());

@@ -50,7 +50,7 @@ impl Layout {
     }
 
     /// Returns the common start of all keys of a subvolume.
-    pub fn folder(&self, subvolume: &SubvolumeName) -> String {
+    pub fn directory(&self, subvolume: &SubvolumeName) -> String {
         format!("{}subvol/{subvolume}/", self.prefix)
     }
 
@@ -61,7 +61,7 @@ impl Layout {
     /// Returns the common start of the keys of all manifests of one kind, and of their
     /// part indexes.
     pub fn manifests(&self, subvolume: &SubvolumeName, kind: Kind) -> String {
-        format!("{}{}/manifest-", self.folder(subvolume), folder_of(kind))
+        format!("{}{}/manifest-", self.directory(subvolume), dir_of(kind))
     }
 
     pub fn parts(&self, backup: &SnapshotName) -> Key {
@@ -81,9 +81,9 @@ impl Layout {
     /// True if a key has the form of a chunk or of a part index of this subvolume. Prune
     /// deletes no other objects but manifests.
     pub fn is_stream_object(&self, subvolume: &SubvolumeName, key: &Key) -> bool {
-        let folder = self.folder(subvolume);
+        let directory = self.directory(subvolume);
         [Kind::Full, Kind::Incremental].into_iter().any(|kind| {
-            let below = format!("{folder}{}/", folder_of(kind));
+            let below = format!("{directory}{}/", dir_of(kind));
             let Some(name) = key.as_str().strip_prefix(&below) else { return false };
             let is_chunk = name.starts_with("chunk-") && name.ends_with(".bin");
             is_chunk || (name.starts_with("manifest-") && name.ends_with("-parts.json"))
@@ -91,8 +91,8 @@ impl Layout {
     }
 
     fn of(&self, backup: &SnapshotName, name: std::fmt::Arguments<'_>) -> Key {
-        let folder = folder_of(backup.kind);
-        self.key(format_args!("{}/{folder}/{name}", backup.subvolume))
+        let directory = dir_of(backup.kind);
+        self.key(format_args!("{}/{directory}/{name}", backup.subvolume))
     }
 
     fn key(&self, below: std::fmt::Arguments<'_>) -> Key {
@@ -101,7 +101,7 @@ impl Layout {
     }
 }
 
-fn folder_of(kind: Kind) -> &'static str {
+fn dir_of(kind: Kind) -> &'static str {
     match kind {
         Kind::Full => "full",
         Kind::Incremental => "incremental",

@@ -192,8 +192,8 @@ impl Prune<'_> {
         now: SystemTime,
     ) -> Result<u64, StoreError> {
         let begun_before = now - SWEEP_AGE;
-        let folder = self.layout.folder(subvolume);
-        self.bucket.store.sweep(&folder, begun_before, self.bucket.retry_for).await
+        let directory = self.layout.directory(subvolume);
+        self.bucket.store.sweep(&directory, begun_before, self.bucket.retry_for).await
     }
 }
 

@@ -104,7 +104,7 @@ async fn follow(
         );
         return Ok(Published::Broken { reason });
     }
-    let missing = bucket.missing(&layout.folder(name), &chain).await?;
+    let missing = bucket.missing(&layout.directory(name), &chain).await?;
     Ok(match missing.first() {
         None => Published::Chain(chain),
         Some(first) => {

@@ -118,8 +118,8 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
 
     fn write(&self) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(&self.document).expect("plain data is always JSON");
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory)?;
         }
         write_atomically(&self.path, &json)
     }

@@ -68,7 +68,7 @@ fn generated(version: u32, data_bytes: usize) -> Vec<u8> {
         1 => attribute(Attribute::Data, &data),
         _ => [&Attribute::Data.number().to_le_bytes()[..], &data].concat(),
     };
-    let path = attribute(Attribute::Path, b"a/folder/and a file");
+    let path = attribute(Attribute::Path, b"a/directory/and a file");
     let write = [path, attribute(Attribute::FileOffset, &[0; 8]), data].concat();
     let write = command(Kind::Write, &write);
     while stream.len() < STREAM_BYTES {

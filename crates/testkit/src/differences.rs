@@ -22,7 +22,7 @@ pub fn differences(left: &Observed, right: &Observed) -> Vec<String> {
     paths.into_iter().flat_map(|path| of_path(path)).collect()
 }
 
-/// Compares two folders; panics with the differences, if there are any.
+/// Compares two directories; panics with the differences, if there are any.
 #[track_caller]
 pub fn assert_same_tree(left: &Path, right: &Path) {
     let found = differences(&observe(left), &observe(right));

@@ -1,5 +1,5 @@
 //! A btrfs filesystem for one test: a sparse file on a loop device, mounted in a
-//! temporary folder.
+//! temporary directory.
 //!
 //! `mount` creates the loop device, and the kernel clears it with the last use of
 //! the filesystem. So unmounting is enough, and a device cannot outlive its
@@ -60,12 +60,12 @@ impl BtrfsFs {
         leftovers::remove_dead(&env::temp_dir());
         let dir = leftovers::new_dir();
         // The kernel reports paths with symlinks resolved.
-        let root = dir.path().canonicalize().expect("the new folder");
+        let root = dir.path().canonicalize().expect("the new directory");
         let (image, mount) = (root.join(IMAGE), root.join(leftovers::MOUNT_DIR));
         let sized = File::create_new(&image).and_then(|file| file.set_len(size_bytes));
         sized.expect("a new sparse file");
         give_to_sudo_caller(&image);
-        fs::create_dir(&mount).expect("a new folder");
+        fs::create_dir(&mount).expect("a new directory");
         // One copy of the metadata is enough, since no disk can fail here.
         run("mkfs.btrfs", [OsStr::new("--quiet"), "--metadata=single".as_ref(), image.as_ref()]);
         mount_image(&image, &mount, mount_options);
@@ -103,7 +103,7 @@ impl BtrfsFs {
         &self.image
     }
 
-    /// Creates a subvolume. The parent folders of `name` must exist.
+    /// Creates a subvolume. The parent directories of `name` must exist.
     pub fn subvolume(&self, name: impl AsRef<Path>) -> PathBuf {
         let path = self.mount.join(name);
         run("btrfs", ["subvolume".as_ref(), "create".as_ref(), path.as_os_str()]);
@@ -127,9 +127,9 @@ impl BtrfsFs {
         paths
     }
 
-    /// Returns the subvolumes inside `folder`, at any depth.
-    pub fn subvolumes_below(&self, folder: &Path) -> Vec<PathBuf> {
-        let is_below = |path: &PathBuf| path != folder && path.starts_with(folder);
+    /// Returns the subvolumes inside `directory`, at any depth.
+    pub fn subvolumes_below(&self, directory: &Path) -> Vec<PathBuf> {
+        let is_below = |path: &PathBuf| path != directory && path.starts_with(directory);
         self.subvolumes().into_iter().filter(is_below).collect()
     }
 }

@@ -52,7 +52,7 @@ pub enum ProgramEnd {
 ///
 /// For nth = 1, 2, ... it prepares, runs the program, kills it at its nth call,
 /// checks, runs it again, and checks again. Returns at how many calls the program
-/// was killed. `prepare` gives each round its own environment (a prefix, a folder),
+/// was killed. `prepare` gives each round its own environment (a prefix, a directory),
 /// for which nth is a good name; the next command uses it.
 pub async fn kill_at_each_call(
     s3: &DevStore,

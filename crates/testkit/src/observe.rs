@@ -1,4 +1,4 @@
-//! Reads every entry of a folder with all properties that a restore must rebuild.
+//! Reads every entry of a directory with all properties that a restore must rebuild.
 //!
 //! Names are bytes, symlinks are not followed, and files are hashed in pieces.
 //! Inode numbers are not part of the result, only which names are hard links of
@@ -20,7 +20,7 @@ const PIECE_BYTES: usize = 1 << 17;
 /// Limit of the kernel for one value, and for all names of one file.
 const XATTR_BYTES_MAX: usize = 1 << 16;
 
-/// All entries of a folder, and the folder itself as ".".
+/// All entries of a directory, and the directory itself as ".".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     pub entries: BTreeMap<PathBuf, Entry>,
@@ -35,7 +35,7 @@ pub struct Entry {
     pub gid: u32,
     /// Seconds since 1970, and nanoseconds within the second.
     pub mtime: (i64, i64),
-    /// All names of this file, if it has several below the folder.
+    /// All names of this file, if it has several below the directory.
     pub links: BTreeSet<PathBuf>,
     pub xattrs: BTreeMap<OsString, Vec<u8>>,
 }
@@ -130,7 +130,7 @@ fn xattrs(path: &Path) -> io::Result<BTreeMap<OsString, Vec<u8>>> {
 
 fn names_in(dir: &Path) -> impl Iterator<Item = OsString> {
     let entries = fs::read_dir(dir).unwrap_or_else(|err| panic!("read {}: {err}", dir.display()));
-    entries.map(|entry| entry.expect("an entry of a folder").file_name())
+    entries.map(|entry| entry.expect("an entry of a directory").file_name())
 }
 
 /// Returns the path of an entry, without the "." of the root.

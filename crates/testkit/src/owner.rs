@@ -11,21 +11,21 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// Prefix of the names of all temporary folders of the tests.
+/// Prefix of the names of all temporary directories of the tests.
 const PREFIX: &str = "s3up-test-";
 
-/// Creates a temporary folder that the user who called sudo can remove.
+/// Creates a temporary directory that the user who called sudo can remove.
 pub fn temp_dir() -> TempDir {
     temp_dir_named(PREFIX)
 }
 
 pub(crate) fn temp_dir_named(prefix: &str) -> TempDir {
-    let dir = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder");
+    let dir = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary directory");
     give_to_sudo_caller(dir.path());
     dir
 }
 
-/// Gives one file or folder to the user who called sudo, if one did.
+/// Gives one file or directory to the user who called sudo, if one did.
 pub(crate) fn give_to_sudo_caller(path: &Path) {
     if let Some((uid, gid)) = sudo_caller() {
         lchown(path, Some(uid), Some(gid)).expect("root may give a file away");

@@ -1,5 +1,5 @@
 //! A PostgreSQL server for one test, from Debian's packages. It listens on a Unix socket in its
-//! own folder only, so it needs no port and no password.
+//! own directory only, so it needs no port and no password.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -14,12 +14,12 @@ use crate::program::find;
 
 /// User as whom the server runs if the test runs as root, which PostgreSQL refuses to be.
 const USER: &str = "postgres";
-/// Debian's folder with the programs of each version, which are not in `PATH`.
+/// Debian's directory with the programs of each version, which are not in `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// A running server with one empty database. It is stopped and removed when this is dropped.
 pub struct Postgres {
-    folder: TempDir,
+    directory: TempDir,
     programs: PathBuf,
     owner: Option<(u32, u32)>,
 }
@@ -42,7 +42,7 @@ pub fn postgres_or_skip() -> Option<Postgres> {
             }
         },
     };
-    let server = Postgres { folder: temp_dir(), programs, owner };
+    let server = Postgres { directory: temp_dir(), programs, owner };
     server.create();
     server.start();
     Some(server)
@@ -51,13 +51,13 @@ pub fn postgres_or_skip() -> Option<Postgres> {
 impl Postgres {
     /// Returns the URL of the empty database.
     pub fn url(&self) -> String {
-        let socket = self.folder.path().to_str().expect("a path in UTF-8").replace('/', "%2F");
+        let socket = self.directory.path().to_str().expect("a path in UTF-8").replace('/', "%2F");
         format!("postgresql://{USER}@{socket}/{USER}")
     }
 
     /// Runs one statement by `psql`, a client that is not ours, and returns its rows.
     pub fn query(&self, sql: &str) -> String {
-        let socket = self.folder.path();
+        let socket = self.directory.path();
         let output = self.run("psql", |command| {
             command.args(["-v", "ON_ERROR_STOP=1", "-At", "-U", USER, "-d", USER, "-c", sql]);
             command.arg("-h").arg(socket)
@@ -67,7 +67,7 @@ impl Postgres {
 
     /// Starts the server and waits until it answers.
     pub fn start(&self) {
-        let options = format!("-c listen_addresses= -k {}", self.folder.path().display());
+        let options = format!("-c listen_addresses= -k {}", self.directory.path().display());
         self.control("start", &["-o", &options]);
     }
 
@@ -77,10 +77,11 @@ impl Postgres {
     }
 
     fn create(&self) {
-        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o700))
-            .expect("the folder");
+        fs::set_permissions(self.directory.path(), fs::Permissions::from_mode(0o700))
+            .expect("the directory");
         if let Some((uid, gid)) = self.owner {
-            chown(self.folder.path(), Some(uid), Some(gid)).expect("root may give a folder away");
+            chown(self.directory.path(), Some(uid), Some(gid))
+                .expect("root may give a directory away");
         }
         let data = self.data();
         self.run("initdb", |command| {
@@ -91,7 +92,7 @@ impl Postgres {
     }
 
     fn control(&self, action: &str, more: &[&str]) {
-        let (data, log) = (self.data(), self.folder.path().join("log"));
+        let (data, log) = (self.data(), self.directory.path().join("log"));
         self.run("pg_ctl", |command| {
             command.arg(action).args(["-w", "-s"]).args(more);
             command.arg("-D").arg(&data).arg("-l").arg(&log)
@@ -99,7 +100,7 @@ impl Postgres {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.directory.path().join("data")
     }
 
     fn run(&self, name: &str, with: impl Fn(&mut Command) -> &mut Command) -> Output {
@@ -109,7 +110,7 @@ impl Postgres {
         }
         with(command.current_dir("/"));
         // The server inherits the output of pg_ctl, so the end of a pipe would never come.
-        let errors = self.folder.path().join(format!("{name}.err"));
+        let errors = self.directory.path().join(format!("{name}.err"));
         let errors_of = |path: &Path| fs::File::create(path).expect("a log file");
         command.stdin(std::process::Stdio::null()).stderr(errors_of(&errors));
         let output = match name {
@@ -123,7 +124,7 @@ impl Postgres {
         let output = output.unwrap_or_else(|err| panic!("run {command:?}: {err}"));
         let log = || {
             let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
-            format!("{}{}", read(errors.clone()), read(self.folder.path().join("log")))
+            format!("{}{}", read(errors.clone()), read(self.directory.path().join("log")))
         };
         assert!(output.status.success(), "{command:?}: {}: {}", output.status, log());
         output
@@ -145,7 +146,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Returns the folder with the programs of the newest version.
+/// Returns the directory with the programs of the newest version.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = versions
@@ -153,11 +154,11 @@ fn programs() -> Option<PathBuf> {
             let version = entry.file_name().to_str()?.parse().ok()?;
             Some((version, entry.path().join("bin")))
         })
-        .filter(|(_, folder)| folder.join("initdb").is_file())
+        .filter(|(_, directory)| directory.join("initdb").is_file())
         .collect();
     versions.sort();
     let elsewhere = || Some(find("initdb")?.parent()?.to_owned());
-    versions.pop().map(|(_, folder)| folder).or_else(elsewhere)
+    versions.pop().map(|(_, directory)| directory).or_else(elsewhere)
 }
 
 /// Returns user and group of a user in the text of passwd(5).

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Searched after `PATH`, which often lacks folders with programs for root.
+/// Searched after `PATH`, which often lacks directories with programs for root.
 const MORE_DIRS: [&str; 4] = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"];
 
 /// Returns the absolute path of a program.

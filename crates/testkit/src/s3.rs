@@ -1,6 +1,6 @@
 //! An S3 server with one bucket, for programs that run as separate processes.
 //!
-//! Dropping it stops the server and removes its folder. A test reads the bucket
+//! Dropping it stops the server and removes its directory. A test reads the bucket
 //! directly (`DevStore::objects`), not by S3 calls.
 
 use std::collections::BTreeMap;

@@ -13,20 +13,20 @@ use crate::program::run;
 
 /// A tmpfs. Needs root; see [`btrfs_or_skip`](crate::btrfs_or_skip).
 pub struct SmallDisk {
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl SmallDisk {
     pub fn create(size_bytes: u64) -> SmallDisk {
-        let folder = temp_dir();
+        let directory = temp_dir();
         let options = format!("size={size_bytes}");
         let arguments = ["-t", "tmpfs", "-o", &options, "none"].map(OsStr::new);
-        run("mount", arguments.into_iter().chain([folder.path().as_os_str()]));
-        SmallDisk { folder }
+        run("mount", arguments.into_iter().chain([directory.path().as_os_str()]));
+        SmallDisk { directory }
     }
 
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     /// Returns the bytes used by files, including deleted ones that are still open.

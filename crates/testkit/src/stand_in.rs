@@ -33,7 +33,7 @@ pub struct Call {
     pub args: Vec<OsString>,
 }
 
-/// A folder with a program `btrfs`. Dropping it kills all of its processes.
+/// A directory with a program `btrfs`. Dropping it kills all of its processes.
 pub struct StandIn {
     dir: TempDir,
     faults: Vec<InjectedFault>,
@@ -48,7 +48,7 @@ impl StandIn {
         let (dir, faults): (_, Vec<InjectedFault>) = (temp_dir(), faults.into_iter().collect());
         let real = find("btrfs").unwrap_or_else(|| PathBuf::from("/btrfs-is-not-installed"));
         let text = script::write(dir.path(), &real, &faults);
-        fs::create_dir(dir.path().join("calls")).expect("a new folder");
+        fs::create_dir(dir.path().join("calls")).expect("a new directory");
         let file = dir.path().join("script");
         fs::write(&file, text.as_bytes()).expect("a written script");
         // `install` makes the copy that is executed. Our own file could still be open
@@ -63,7 +63,7 @@ impl StandIn {
     pub fn path_var(&self) -> OsString {
         let path = env::var_os("PATH").unwrap_or_default();
         let dirs = [self.dir.path().to_owned()].into_iter().chain(env::split_paths(&path));
-        env::join_paths(dirs).expect("no folder in PATH has a colon in its name")
+        env::join_paths(dirs).expect("no directory in PATH has a colon in its name")
     }
 
     /// Returns the path of the stand-in itself.
@@ -130,7 +130,8 @@ impl Call {
         if self.args.iter().take(2).map(OsString::as_os_str).eq(["send", "--no-data"]) {
             return command == "forecast";
         }
-        let is_trial = self.args.last().is_some_and(|folder| Path::new(folder).ends_with("trial"));
+        let is_trial =
+            self.args.last().is_some_and(|directory| Path::new(directory).ends_with("trial"));
         if self.args.first().is_some_and(|word| word == "receive") && is_trial {
             return command == "trial";
         }

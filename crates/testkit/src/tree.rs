@@ -25,7 +25,7 @@ const DIR_MODE: u32 = 0o755;
 /// The nodes of a tree, which are written in this order.
 pub struct Tree(pub Vec<Node>);
 
-/// One entry of a folder, with the properties that differ from the defaults.
+/// One entry of a directory, with the properties that differ from the defaults.
 pub struct Node {
     path: PathBuf,
     content: Content,
@@ -45,7 +45,7 @@ enum Content {
     CharDevice { major: u32, minor: u32 },
 }
 
-/// Returns a regular file. Names are bytes; parent folders are created as needed.
+/// Returns a regular file. Names are bytes; parent directories are created as needed.
 pub fn file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::File(content.as_ref().to_vec()))
 }
@@ -57,7 +57,7 @@ pub fn sparse(path: impl AsRef<[u8]>, len: u64, pieces: &[(u64, &[u8])]) -> Node
     Node::new(path, Content::Sparse { len, pieces })
 }
 
-/// Returns a folder; "." is the one that the tree is written to.
+/// Returns a directory; "." is the one that the tree is written to.
 pub fn dir(path: impl AsRef<[u8]>) -> Node {
     Node::new(path, Content::Dir)
 }
@@ -149,7 +149,7 @@ impl Node {
         Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// Returns the default mode. A symlink has none, and the folder that the tree is
+    /// Returns the default mode. A symlink has none, and the directory that the tree is
     /// written to keeps its own.
     fn default_mode(&self) -> Option<u32> {
         match &self.content {
@@ -170,18 +170,18 @@ impl Tree {
         Tree(nodes.into_iter().collect())
     }
 
-    /// Writes the nodes into an existing folder, and sets the mtime of that folder.
+    /// Writes the nodes into an existing directory, and sets the mtime of that directory.
     pub fn write(&self, root: &Path) {
         let implied = self.implied_dirs();
         let nodes = || implied.iter().chain(&self.0);
         nodes().for_each(|node| node.create(root));
-        // A change inside a folder changes its mtime, so folders come last.
+        // A change inside a directory changes its mtime, so directories come last.
         let mut inside_first: Vec<_> = nodes().collect();
         inside_first.sort_by_key(|node| std::cmp::Reverse(depth(&node.path)));
         inside_first.iter().for_each(|node| node.set_properties(root));
     }
 
-    /// Returns the root and all parent folders without a node, parents first.
+    /// Returns the root and all parent directories without a node, parents first.
     fn implied_dirs(&self) -> Vec<Node> {
         let named: BTreeSet<&Path> = self.0.iter().map(|node| node.path.as_path()).collect();
         let parents = self.0.iter().flat_map(|node| node.path.ancestors().skip(1));

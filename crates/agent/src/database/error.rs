@@ -11,7 +11,7 @@ pub enum DbError {
     )]
     Missing { path: PathBuf },
     #[error("create the directory for database {path:?}")]
-    Folder { path: PathBuf, source: std::io::Error },
+    Dir { path: PathBuf, source: std::io::Error },
     #[error("look at {path:?}")]
     Marker { path: PathBuf, source: std::io::Error },
     #[error("open database {path:?}")]

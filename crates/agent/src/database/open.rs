@@ -36,13 +36,13 @@ pub struct Database {
 }
 
 /// Creates the directory for `path`, readable by this user only.
-pub fn create_folder(path: &Path) -> Result<(), DbError> {
-    let Some(folder) = path.parent() else { return Ok(()) };
+pub fn create_dir(path: &Path) -> Result<(), DbError> {
+    let Some(directory) = path.parent() else { return Ok(()) };
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(folder)
-        .map_err(|source| DbError::Folder { path: path.to_owned(), source })
+        .create(directory)
+        .map_err(|source| DbError::Dir { path: path.to_owned(), source })
 }
 
 /// Opens `path` for the one agent that holds its lock.

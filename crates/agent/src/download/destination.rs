@@ -77,7 +77,7 @@ pub(super) fn open(path: &Path, existing: Existing) -> Result<Destination, Downl
     };
     let kind = found.file_type();
     if kind.is_dir() {
-        return Err(DownloadError::Folder { path: path.to_owned() });
+        return Err(DownloadError::Dir { path: path.to_owned() });
     }
     if kind.is_fifo() || kind.is_char_device() || kind.is_block_device() {
         let opened = File::options().write(true).open(path).map_err(failed)?;

@@ -40,7 +40,7 @@ pub type RootId = (u64, u64);
 /// Type of a directory entry as the listing reports it (`d_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypeHint {
-    Folder,
+    Dir,
     Other,
     /// The filesystem does not report types; a `stat` is needed.
     Unknown,
@@ -66,11 +66,11 @@ impl Root {
 
     /// Opens a directory to list it. Fails with `EXDEV` if the path crosses a mount
     /// point; a bind mount could otherwise lead in circles.
-    pub fn folder(&self, path: &Path) -> io::Result<Folder> {
+    pub fn directory(&self, path: &Path) -> io::Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let fd = open_confined(&self.fd, path, flags, ResolveFlags::NO_XDEV)?;
-        Ok(Folder { fd })
+        Ok(Dir { fd })
     }
 
     /// Opens a file to read it. The caller checks the returned `Stat`: the file
@@ -96,11 +96,11 @@ impl Root {
 
 /// An open directory below the root of a watch.
 #[derive(Debug)]
-pub struct Folder {
+pub struct Dir {
     fd: OwnedFd,
 }
 
-impl Folder {
+impl Dir {
     pub fn fd(&self) -> impl AsFd + '_ {
         self.fd.as_fd()
     }
@@ -139,7 +139,7 @@ pub fn is_regular(stat: &Stat) -> bool {
     file_type(stat) == FileType::RegularFile
 }
 
-pub fn is_folder(stat: &Stat) -> bool {
+pub fn is_directory(stat: &Stat) -> bool {
     file_type(stat) == FileType::Directory
 }
 
@@ -172,7 +172,7 @@ pub fn is_exhausted(err: &io::Error) -> bool {
 
 fn type_hint(file_type: FileType) -> TypeHint {
     match file_type {
-        FileType::Directory => TypeHint::Folder,
+        FileType::Directory => TypeHint::Dir,
         FileType::Unknown => TypeHint::Unknown,
         FileType::RegularFile
         | FileType::Symlink
@@ -234,10 +234,10 @@ mod tests {
         let root = Root::open(dir.path()).unwrap();
 
         let stat = root.stat(Path::new("link")).unwrap();
-        let err = root.folder(Path::new("link")).unwrap_err();
+        let err = root.directory(Path::new("link")).unwrap_err();
 
         assert_eq!(file_type(&stat), FileType::Symlink);
         assert!(is_refused_type(&err) || is_gone(&err), "{err}");
-        assert!(root.folder(Path::new("sub")).is_ok() && root.folder(Path::new("")).is_ok());
+        assert!(root.directory(Path::new("sub")).is_ok() && root.directory(Path::new("")).is_ok());
     }
 }

@@ -34,7 +34,7 @@ pub struct Name {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    Folder,
+    Dir,
     Other,
 }
 
@@ -73,7 +73,7 @@ impl Watch {
 
     /// True if an `exclude` pattern matches this entry itself.
     pub fn excludes(&self, path: &Path, kind: EntryKind) -> bool {
-        is_ignore(&self.excludes.matched(path, kind == EntryKind::Folder))
+        is_ignore(&self.excludes.matched(path, kind == EntryKind::Dir))
     }
 
     /// True if an `exclude` pattern matches this file or a directory above it.
@@ -131,9 +131,9 @@ mod tests {
             ("x.tmp",          EntryKind::Other,  true),
             ("deep/x.tmp",     EntryKind::Other,  true),
             ("keep.tmp",       EntryKind::Other,  false),
-            ("cache",          EntryKind::Folder, true),
+            ("cache",          EntryKind::Dir, true),
             ("cache",          EntryKind::Other,  false),
-            ("sub/cache",      EntryKind::Folder, false),
+            ("sub/cache",      EntryKind::Dir, false),
             ("a/b/c/z",        EntryKind::Other,  true),
             ("x.txt",          EntryKind::Other,  false),
         ];

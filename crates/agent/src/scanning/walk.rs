@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::ffi::CStr;
 use rustix::fs::{FileType, Stat};
 
-use crate::files::confined_fs::{self, Folder, Root, TypeHint};
+use crate::files::confined_fs::{self, Dir, Root, TypeHint};
 use crate::files::identity::Identity;
 use crate::files::watch::{EntryKind, Watch};
 
@@ -67,32 +67,32 @@ pub fn walk(
     let failed = |source| RootError { root: watch.root.clone(), source };
     // The walk opens the root again. This first open turns a root without
     // permission into an error of the whole watch.
-    root.folder(Path::new("")).map_err(failed)?;
-    Ok(Walk { watch, root, folders: vec![PathBuf::new()], each }.run())
+    root.directory(Path::new("")).map_err(failed)?;
+    Ok(Walk { watch, root, dirs: vec![PathBuf::new()], each }.run())
 }
 
 struct Walk<'w, F> {
     watch: &'w Watch,
     root: Root,
-    folders: Vec<PathBuf>,
+    dirs: Vec<PathBuf>,
     each: F,
 }
 
 impl<F: FnMut(WalkEntry) -> ControlFlow<()>> Walk<'_, F> {
     fn run(mut self) -> ControlFlow<()> {
-        while let Some(path) = self.folders.pop() {
-            match self.root.folder(&path) {
-                Ok(folder) => self.list(&path, &folder)?,
+        while let Some(path) = self.dirs.pop() {
+            match self.root.directory(&path) {
+                Ok(directory) => self.list(&path, &directory)?,
                 Err(err) => self.not_opened(path, &err)?,
             }
         }
         ControlFlow::Continue(())
     }
 
-    fn list(&mut self, path: &Path, folder: &Folder) -> ControlFlow<()> {
-        let listed = folder.list(|name, hint| {
+    fn list(&mut self, path: &Path, directory: &Dir) -> ControlFlow<()> {
+        let listed = directory.list(|name, hint| {
             let path = path.join(OsStr::from_bytes(name.to_bytes()));
-            self.entry(path, folder, name, hint)
+            self.entry(path, directory, name, hint)
         });
         match listed {
             Ok(flow) => flow,
@@ -103,17 +103,17 @@ impl<F: FnMut(WalkEntry) -> ControlFlow<()>> Walk<'_, F> {
     fn entry(
         &mut self,
         path: PathBuf,
-        folder: &Folder,
+        directory: &Dir,
         name: &CStr,
         hint: TypeHint,
     ) -> ControlFlow<()> {
-        if hint == TypeHint::Folder {
-            return self.folder(path);
+        if hint == TypeHint::Dir {
+            return self.directory(path);
         }
         if hint == TypeHint::Other && self.watch.excludes(&path, EntryKind::Other) {
             return self.excluded(path, Exclusion::Pattern);
         }
-        match folder.stat_entry(name) {
+        match directory.stat_entry(name) {
             Ok(stat) => self.entry_with_stat(path, &stat),
             Err(err) if confined_fs::is_gone(&err) => ControlFlow::Continue(()),
             Err(err) => self.unreadable(path, &err),
@@ -123,7 +123,7 @@ impl<F: FnMut(WalkEntry) -> ControlFlow<()>> Walk<'_, F> {
     fn entry_with_stat(&mut self, path: PathBuf, stat: &Stat) -> ControlFlow<()> {
         let file_type = confined_fs::file_type(stat);
         if file_type == FileType::Directory {
-            return self.folder(path);
+            return self.directory(path);
         }
         if self.watch.excludes(&path, EntryKind::Other) {
             return self.excluded(path, Exclusion::Pattern);
@@ -134,14 +134,14 @@ impl<F: FnMut(WalkEntry) -> ControlFlow<()>> Walk<'_, F> {
         (self.each)(WalkEntry { path, kind: WalkEntryKind::File(Identity::of(stat)) })
     }
 
-    fn folder(&mut self, path: PathBuf) -> ControlFlow<()> {
-        if self.watch.excludes(&path, EntryKind::Folder) {
+    fn directory(&mut self, path: PathBuf) -> ControlFlow<()> {
+        if self.watch.excludes(&path, EntryKind::Dir) {
             return self.excluded(path, Exclusion::Pattern);
         }
         if !self.watch.recursive {
             return self.excluded(path, Exclusion::NotRecursive);
         }
-        self.folders.push(path);
+        self.dirs.push(path);
         ControlFlow::Continue(())
     }
 

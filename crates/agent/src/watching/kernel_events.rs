@@ -17,7 +17,7 @@ const EVENTS_MAX: usize = 16_384;
 #[derive(Debug)]
 pub(super) struct KernelEvent {
     /// Watch descriptor of the directory.
-    pub(super) folder: i32,
+    pub(super) directory: i32,
     pub(super) flags: ReadFlags,
     /// Name of the entry; empty if the event is about the directory itself.
     pub(super) name: OsString,
@@ -34,7 +34,7 @@ pub(super) async fn read(
     while events.len() < EVENTS_MAX || !reader.is_buffer_empty() {
         match reader.next() {
             Ok(event) => events.push(KernelEvent {
-                folder: event.wd(),
+                directory: event.wd(),
                 flags: event.events(),
                 name: event.file_name().map_or_else(OsString::new, |name| {
                     OsStr::from_bytes(name.to_bytes()).to_owned()

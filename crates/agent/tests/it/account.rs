@@ -89,11 +89,11 @@ async fn check(operations: &[(u8, u8, u8)]) {
 }
 
 /// Changes the tree. An operation that does not fit what is there does nothing.
-fn apply(host: &Host, (what, name, folder): (u8, u8, u8)) {
-    let folder = host.up.join(["", "sub", "cache"][usize::from(folder)]);
-    let path = folder.join(format!("file-{name}"));
+fn apply(host: &Host, (what, name, directory): (u8, u8, u8)) {
+    let directory = host.up.join(["", "sub", "cache"][usize::from(directory)]);
+    let path = directory.join(format!("file-{name}"));
     // Each of them may fail, for example on a path that is a directory already.
-    fs::create_dir_all(&folder).ok();
+    fs::create_dir_all(&directory).ok();
     let writes = matches!(what, 0 | 1 | 5 | 6);
     // Not through a symlink, and not into a FIFO, which would wait for a reader.
     if writes && fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
@@ -118,8 +118,8 @@ fn mkfifo(path: &Path) -> rustix::io::Result<()> {
 }
 
 /// Counts the entries that are not directories, and each excluded directory as one.
-fn count(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).expect("success").map(|entry| entry.expect("success"));
+fn count(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).expect("success").map(|entry| entry.expect("success"));
     entries
         .map(|entry| match entry.file_type().expect("success").is_dir() {
             true if entry.file_name() == "cache" => 1,

@@ -206,11 +206,11 @@ async fn connect(host: &Host) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.expect("an open database")
 }
 
-/// The names in the folder of the database, sorted.
+/// The names in the directory of the database, sorted.
 fn files_beside(host: &Host) -> Vec<String> {
-    let folder = database(host).parent().expect("a folder").to_owned();
-    let mut names: Vec<_> = fs::read_dir(folder)
-        .expect("a folder")
+    let directory = database(host).parent().expect("a directory").to_owned();
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .expect("a directory")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
         .collect();
     names.sort_unstable();
@@ -218,7 +218,7 @@ fn files_beside(host: &Host) -> Vec<String> {
 }
 
 fn database(host: &Host) -> PathBuf {
-    let folder = host.dir.path().join("state");
-    fs::create_dir_all(&folder).expect("a folder");
-    folder.join("client.db")
+    let directory = host.dir.path().join("state");
+    fs::create_dir_all(&directory).expect("a directory");
+    directory.join("client.db")
 }

@@ -199,7 +199,7 @@ async fn excluded_entries_are_counted_and_not_stored() {
     let status = host.until_nothing_is_pending().await;
 
     assert_eq!(status.total.protected.files, 2);
-    assert_eq!(status.total.excluded.files, 3, "two files and one folder");
+    assert_eq!(status.total.excluded.files, 3, "two files and one directory");
     assert_eq!(host.stored("b.tmp").await, None);
     assert_eq!(host.stored("cache/three").await, None);
     agent.stop().await;
@@ -224,13 +224,13 @@ async fn the_states_add_up_to_what_is_on_disk() {
     assert_eq!((total.excluded.files, total.problems.files), (351, 0));
 }
 
-/// All entries but folders, counted another way.
+/// All entries but directories, counted another way.
 fn count_entries(dir: &Path) -> u64 {
     let count = |entry: fs::DirEntry| {
-        let is_folder = entry.file_type().expect("a file type").is_dir();
-        if is_folder { count_entries(&entry.path()) } else { 1 }
+        let is_directory = entry.file_type().expect("a file type").is_dir();
+        if is_directory { count_entries(&entry.path()) } else { 1 }
     };
-    let entries = fs::read_dir(dir).expect("a folder");
+    let entries = fs::read_dir(dir).expect("a directory");
     entries.map(|entry| count(entry.expect("an entry"))).sum()
 }
 

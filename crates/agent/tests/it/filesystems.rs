@@ -62,7 +62,6 @@ struct Row {
     not_found: Vec<String>,
 }
 
-#[expect(clippy::print_stdout, reason = "the row of the table, for a person")]
 async fn every_change_is_stored(kind: Kind) {
     let Some(mount) = Mount::new(kind) else { return };
     let world = World::start().await;

@@ -1,4 +1,4 @@
-//! A gateway on an embedded S3 server, and a host with a watched folder.
+//! A gateway on an embedded S3 server, and a host with a watched directory.
 
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -43,7 +43,7 @@ impl World {
     }
 
     pub async fn with_tls(tls: Option<TlsFiles>) -> World {
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = tempfile::tempdir().expect("a temporary directory");
         let s3 = DevStore::start(Options::new(root.path())).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Enabled).await.expect("a new bucket");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -155,7 +155,7 @@ async fn serve_started(
     serve(options, gateway, stopped).await.expect("a server that ends well");
 }
 
-/// A host with one watched folder, `up/`, mapped to `uploads/`.
+/// A host with one watched directory, `up/`, mapped to `uploads/`.
 pub struct Host {
     pub dir: TempDir,
     pub up: PathBuf,
@@ -166,9 +166,9 @@ pub struct Host {
 impl Host {
     /// Files settle after 0.2 seconds, and existing ones are uploaded.
     pub fn new(url: &str) -> Host {
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let up = dir.path().join("up");
-        std::fs::create_dir(&up).expect("a new folder");
+        std::fs::create_dir(&up).expect("a new directory");
         let yaml = format!(
             r#"
 server: {{ url: "{url}", api_key: "{KEY}" }}
@@ -190,7 +190,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     pub fn on(url: &str, place: &Path, name: &str) -> Host {
         let mut host = Host::new(url);
         let up = place.join("up");
-        std::fs::create_dir_all(&up).expect("a new folder");
+        std::fs::create_dir_all(&up).expect("a new directory");
         host.edit(&host.up.display().to_string(), &up.display().to_string());
         let prefix: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
         host.edit("remote_prefix: \"uploads/\"", &format!("remote_prefix: \"{prefix}/\""));
@@ -271,7 +271,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
 
     pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.up.join(path);
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a new folder");
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a new directory");
         std::fs::write(path, content).expect("a written file");
     }
 

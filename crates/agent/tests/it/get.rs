@@ -111,6 +111,6 @@ async fn get(host: &Host, arguments: &[&str]) -> Output {
 }
 
 fn leftovers(dir: &Path) -> usize {
-    let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry"));
+    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
     entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".s3up-")).count()
 }

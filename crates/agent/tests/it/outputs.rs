@@ -44,7 +44,7 @@ async fn prints(host: &Host, url: &str, name: &str, arguments: &[&str]) {
     let redactions = Redactions::new()
         .text("[DIR]", host.dir.path().display().to_string())
         .text("[GATEWAY]", url);
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");
     let text = format!("$ s3up {line}\n{}{end}", text(&output.stdout));
-    assert_golden(&folder.join(format!("{name}.txt")), &text, &redactions);
+    assert_golden(&directory.join(format!("{name}.txt")), &text, &redactions);
 }

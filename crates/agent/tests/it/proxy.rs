@@ -18,7 +18,7 @@ impl Proxy {
     /// `None`, with a line that says so, if nginx is not installed.
     #[expect(clippy::print_stdout, reason = "./check counts these lines")]
     pub fn start(gateway: &str) -> Option<Proxy> {
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         // The port is free until nginx binds it; nginx cannot choose one itself.
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();

@@ -58,9 +58,9 @@ async fn a_scan_alone_follows_a_symlink_above_the_root_that_is_switched() {
     let mut host = Host::new(&world.url());
     let current = host.dir.path().join("current");
     for release in ["1", "2"] {
-        let folder = host.dir.path().join(release);
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("page"), release).unwrap();
+        let directory = host.dir.path().join(release);
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("page"), release).unwrap();
     }
     symlink("1", &current).unwrap();
     host.edit(&host.up.display().to_string(), &current.display().to_string());

@@ -142,9 +142,9 @@ impl Storm {
 fn change(up: &Path, random: &mut Random) {
     let path = |random: &mut Random| {
         let n = random.below(PATHS);
-        let folder = up.join(["", "a", "a/b"][(n % 3) as usize]);
-        fs::create_dir_all(&folder).ok();
-        folder.join(format!("file-{n}"))
+        let directory = up.join(["", "a", "a/b"][(n % 3) as usize]);
+        fs::create_dir_all(&directory).ok();
+        directory.join(format!("file-{n}"))
     };
     let target = path(random);
     match random.below(12) {
@@ -173,8 +173,8 @@ fn long(random: &mut Random) -> Vec<u8> {
     content
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("success").map(|entry| entry.expect("success"));
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("success").map(|entry| entry.expect("success"));
     entries
         .flat_map(|entry| match entry.file_type().expect("success").is_dir() {
             true => files(&entry.path()),

@@ -8,7 +8,7 @@ use crate::fixture::{Host, World, until};
 use crate::process::Process;
 
 #[tokio::test]
-async fn files_in_folders_created_in_a_tight_loop_are_all_stored() {
+async fn files_in_directories_created_in_a_tight_loop_are_all_stored() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let agent = host.started().await;
@@ -26,7 +26,7 @@ async fn files_in_folders_created_in_a_tight_loop_are_all_stored() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_moved_in_is_uploaded_with_everything_below_it() {
+async fn a_directory_that_is_moved_in_is_uploaded_with_everything_below_it() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     let outside = host.dir.path().join("outside");
@@ -45,7 +45,7 @@ async fn a_folder_that_is_moved_in_is_uploaded_with_everything_below_it() {
 }
 
 #[tokio::test]
-async fn a_renamed_folder_is_watched_and_one_that_is_moved_out_is_not() {
+async fn a_renamed_directory_is_watched_and_one_that_is_moved_out_is_not() {
     let world = World::start().await;
     let host = Host::new(&world.url());
     host.write("old/sub/file", "1");
@@ -143,7 +143,7 @@ async fn a_root_that_is_removed_and_created_again_is_watched_again() {
 }
 
 #[tokio::test]
-async fn after_a_symlink_above_the_root_is_switched_the_new_folder_is_watched() {
+async fn after_a_symlink_above_the_root_is_switched_the_new_directory_is_watched() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());
     let releases = host.dir.path().join("releases");
@@ -252,7 +252,7 @@ async fn settled(host: &Host, files: u64) -> s3up::status::Status {
 }
 
 #[tokio::test]
-async fn a_folder_that_may_be_entered_a_moment_later_is_watched_from_then_on() {
+async fn a_directory_that_may_be_entered_a_moment_later_is_watched_from_then_on() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::start().await;
     let host = Host::new(&world.url());
@@ -265,22 +265,22 @@ async fn a_folder_that_may_be_entered_a_moment_later_is_watched_from_then_on() {
     let mut agent = Process::start_through(&host, setpriv, &["run"]);
     until("the first scan is complete", async || agent.log().contains("event=scan_done")).await;
 
-    let folder = host.up.join("private");
+    let directory = host.up.join("private");
     let aside = host.dir.path().join("aside");
     fs::create_dir(&aside).unwrap();
     fs::set_permissions(&aside, fs::Permissions::from_mode(0o700)).unwrap();
     std::os::unix::fs::chown(&aside, Some(65534), Some(65534)).unwrap();
-    fs::rename(&aside, &folder).unwrap();
-    fs::write(folder.join("file"), "content").unwrap();
+    fs::rename(&aside, &directory).unwrap();
+    fs::write(directory.join("file"), "content").unwrap();
     until("it is reported", async || {
         let watcher = host.status().await.watcher.unwrap_or_default();
         watcher.contains("1 directories cannot be entered") && watcher.contains("private")
     })
     .await;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
 
     host.until_stored("private/file", "content").await;
-    fs::write(folder.join("later"), "later").unwrap();
+    fs::write(directory.join("later"), "later").unwrap();
     host.until_stored("private/later", "later").await;
     until("it is not reported any more", async || {
         host.status().await.watcher.as_deref() == Some("ok")

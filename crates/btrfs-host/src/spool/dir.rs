@@ -12,35 +12,35 @@ pub const PIECE_BYTES: usize = 1 << 20;
 /// A directory, and how much of a stream may wait in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spool {
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     /// At least two pieces.
     pub limit_bytes: u64,
 }
 
 impl fmt::Display for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}", Size(self.limit_bytes), self.folder.display())
+        write!(f, "{} in {}", Size(self.limit_bytes), self.directory.display())
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    #[error("create a file in the spool {folder:?}")]
-    Create { folder: PathBuf, source: io::Error },
-    #[error("write to the spool {folder:?}")]
-    Write { folder: PathBuf, source: io::Error },
+    #[error("create a file in the spool {directory:?}")]
+    Create { directory: PathBuf, source: io::Error },
+    #[error("write to the spool {directory:?}")]
+    Write { directory: PathBuf, source: io::Error },
     #[error(
-        "the disk of the spool {folder:?} is full: no space for {}, and nothing in the spool is \
+        "the disk of the spool {directory:?} is full: no space for {}, and nothing in the spool is \
          left to drain; free some space there", Size(*bytes)
     )]
-    Full { folder: PathBuf, bytes: u64, source: io::Error },
-    #[error("read from the spool {folder:?}")]
-    Read { folder: PathBuf, source: io::Error },
+    Full { directory: PathBuf, bytes: u64, source: io::Error },
+    #[error("read from the spool {directory:?}")]
+    Read { directory: PathBuf, source: io::Error },
     #[error(
-        "the spool {folder:?} returned other bytes than were written; its disk or the memory is \
+        "the spool {directory:?} returned other bytes than were written; its disk or the memory is \
          faulty"
     )]
-    Changed { folder: PathBuf },
-    #[error("the spool {folder:?} stopped before the end of the stream")]
-    Stopped { folder: PathBuf },
+    Changed { directory: PathBuf },
+    #[error("the spool {directory:?} stopped before the end of the stream")]
+    Stopped { directory: PathBuf },
 }

@@ -49,8 +49,8 @@ pub fn segment_bytes(limit_bytes: u64) -> u64 {
 
 impl Segment {
     fn create(spool: &Spool, space: &Space) -> Result<Segment, SpoolError> {
-        let file = tempfile::tempfile_in(&spool.folder)
-            .map_err(|source| SpoolError::Create { folder: spool.folder.clone(), source })?;
+        let file = tempfile::tempfile_in(&spool.directory)
+            .map_err(|source| SpoolError::Create { directory: spool.directory.clone(), source })?;
         space.opened();
         let limit = usize::try_from(segment_bytes(space.limit_bytes())).unwrap_or(usize::MAX);
         let used = UsedSpace { bytes: AtomicUsize::new(0), space: space.clone() };
@@ -91,7 +91,7 @@ pub fn append(
         if let Err(err) = segment.file.set_len(at) {
             tracing::debug!(event = "spool_not_truncated", "{err}");
         }
-        return Err(SpoolError::Write { folder: spool.folder.clone(), source });
+        return Err(SpoolError::Write { directory: spool.directory.clone(), source });
     }
     segment.used.bytes.store(offset + bytes.len(), Ordering::Relaxed);
     let piece = Piece {
@@ -107,12 +107,12 @@ pub fn append(
 impl Piece {
     /// Reads the piece back and checks it. Blocks.
     pub fn read(self) -> Result<Bytes, SpoolError> {
-        let folder = || self.spool.folder.clone();
+        let directory = || self.spool.directory.clone();
         let mut bytes = vec![0; self.len];
         let read = self.segment.file.read_exact_at(&mut bytes, self.offset);
-        read.map_err(|source| SpoolError::Read { folder: folder(), source })?;
+        read.map_err(|source| SpoolError::Read { directory: directory(), source })?;
         if checksum(CrcAlgorithm::Crc64Nvme, &bytes) != self.checksum {
-            return Err(SpoolError::Changed { folder: folder() });
+            return Err(SpoolError::Changed { directory: directory() });
         }
         Ok(bytes.into())
     }
@@ -141,9 +141,9 @@ mod tests {
 
     #[test]
     fn bytes_that_the_disk_changed_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().to_owned();
-        let spool = Arc::new(Spool { folder, limit_bytes: 4 * MIB });
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path().to_owned();
+        let spool = Arc::new(Spool { directory, limit_bytes: 4 * MIB });
         let space = Space::new(4 * MIB);
         let (segment, piece) = append(&spool, None, &space, &[7; 1000]).unwrap();
         let (_, whole) = append(&spool, Some(segment.clone()), &space, &[8; 1000]).unwrap();

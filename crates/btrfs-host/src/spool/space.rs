@@ -60,10 +60,10 @@ impl Space {
     }
 
     /// Waits until a file is closed that was open when `live` was read last.
-    pub async fn wait_for_space(&self, folder: &Path, live: &mut watch::Receiver<usize>) {
+    pub async fn wait_for_space(&self, directory: &Path, live: &mut watch::Receiver<usize>) {
         tracing::warn!(
             event = "spool_full",
-            path = %folder.display(),
+            path = %directory.display(),
             "the disk is full with {} in the spool, although its limit is {}; waiting for uploads \
              to free space",
             Size(self.taken()),

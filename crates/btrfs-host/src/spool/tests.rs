@@ -43,15 +43,15 @@ fn number(at: u64) -> u8 {
     (at >> 10) as u8
 }
 
-fn spool(folder: &tempfile::TempDir, limit_bytes: u64) -> Spool {
-    Spool { folder: folder.path().to_owned(), limit_bytes }
+fn spool(directory: &tempfile::TempDir, limit_bytes: u64) -> Spool {
+    Spool { directory: directory.path().to_owned(), limit_bytes }
 }
 
 #[tokio::test]
 async fn a_stream_is_read_as_it_was_written() {
     for len in [0, 1, MIB, MIB + 1, 3 * MIB - 1, 20 * MIB] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spooled = spool(&folder, 2 * MIB).start(Numbers::new(len).0);
+        let directory = tempfile::tempdir().unwrap();
+        let mut spooled = spool(&directory, 2 * MIB).start(Numbers::new(len).0);
         let mut found = Vec::new();
 
         spooled.read_to_end(&mut found).await.unwrap();
@@ -64,9 +64,9 @@ async fn a_stream_is_read_as_it_was_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_spool_fills_to_its_limit_and_not_beyond() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let (source, read) = Numbers::new(40 * MIB);
-    let mut spooled = spool(&folder, 10 * MIB).start(source);
+    let mut spooled = spool(&directory, 10 * MIB).start(source);
     let read = || read.load(Ordering::Relaxed);
 
     // Ten pieces are on disk. Pieces on their way to the reader free nothing, because
@@ -84,10 +84,10 @@ async fn the_spool_fills_to_its_limit_and_not_beyond() {
 
 #[tokio::test]
 async fn an_error_of_the_source_is_passed_on_unchanged() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let (mut source, _) = Numbers::new(3 * MIB);
     source.fails = true;
-    let mut spooled = spool(&folder, 100 * MIB).start(source);
+    let mut spooled = spool(&directory, 100 * MIB).start(source);
 
     let err = spooled.read_to_end(&mut Vec::new()).await.unwrap_err();
 
@@ -96,8 +96,8 @@ async fn an_error_of_the_source_is_passed_on_unchanged() {
 
 #[tokio::test]
 async fn a_missing_spool_directory_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let spool = Spool { folder: folder.path().join("no/such"), limit_bytes: 2 * MIB };
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool { directory: directory.path().join("no/such"), limit_bytes: 2 * MIB };
 
     let err = spool.start(Numbers::new(10).0).read_to_end(&mut Vec::new()).await.unwrap_err();
 

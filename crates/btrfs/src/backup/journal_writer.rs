@@ -88,11 +88,11 @@ async fn off_the_runtime<T: Send + 'static>(
 }
 
 fn create(path: &Path, header: Line) -> io::Result<File> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(directory)?;
     let mut file = File::create(path)?;
     append(&mut file, &[header])?;
-    File::open(folder)?.sync_all()?;
+    File::open(directory)?.sync_all()?;
     Ok(file)
 }
 
@@ -153,8 +153,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn acknowledgements_are_on_disk_and_a_resumed_journal_drops_a_torn_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/x.journal");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/x.journal");
         let named = Named::default();
         let header = crate::backup::journal::tests::header();
         let begun = |chunk| ProgressEvent::UploadStarted { chunk, upload_id: "id".to_owned() };

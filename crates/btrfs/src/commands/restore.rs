@@ -139,12 +139,12 @@ impl RestoreArgs {
 }
 
 fn default_target(access: &BucketAccess, subvolume: &SubvolumeName) -> anyhow::Result<PathBuf> {
-    let folder = access.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
-    let folder = folder.ok_or_else(|| {
+    let directory = access.config.as_ref().and_then(|config| config.target_base_dir.as_ref());
+    let directory = directory.ok_or_else(|| {
         let missing = anyhow!("no target: pass --target PATH, or set `restore.target_base_dir`");
         Exit::Usage.with(missing)
     })?;
-    Ok(folder.join(subvolume.as_str()))
+    Ok(directory.join(subvolume.as_str()))
 }
 
 /// Keeps the parent for the backups of this host, if it backs up that subvolume.
@@ -209,9 +209,9 @@ fn exit_of(err: RestoreError) -> anyhow::Error {
     match err {
         RestoreError::TargetPath { .. }
         | RestoreError::TargetExists { .. }
-        | RestoreError::TargetFolder(_)
-        | RestoreError::TargetFolderReadOnly { .. }
-        | RestoreError::MountOfFolder { .. }
+        | RestoreError::TargetDir(_)
+        | RestoreError::TargetDirReadOnly { .. }
+        | RestoreError::MountOfDir { .. }
         | RestoreError::MissingCapability { .. }
         | RestoreError::NodeSize { .. } => Exit::Usage.with(err),
         RestoreError::Archived { .. } => later(&err.to_string(), &[]),

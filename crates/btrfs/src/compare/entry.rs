@@ -21,20 +21,20 @@ const XATTR_BYTES_MAX: usize = 1 << 16;
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
 /// An open directory.
-pub struct Folder(File);
+pub struct Dir(File);
 
 /// A name that both trees have.
 pub struct Entry<'a> {
     pub name: &'a OsStr,
-    pub folders: (&'a Folder, &'a Folder),
+    pub dirs: (&'a Dir, &'a Dir),
     pub source: Metadata,
     pub restored: Metadata,
 }
 
-impl Folder {
-    pub fn open(path: &Path) -> io::Result<Folder> {
+impl Dir {
+    pub fn open(path: &Path) -> io::Result<Dir> {
         let flags = NOFOLLOW | OFlags::DIRECTORY.bits() as i32;
-        Ok(Folder(OpenOptions::new().read(true).custom_flags(flags).open(path)?))
+        Ok(Dir(OpenOptions::new().read(true).custom_flags(flags).open(path)?))
     }
 
     /// Returns the path of an entry. `.` is the directory.
@@ -108,15 +108,15 @@ impl Entry<'_> {
     /// Opens the name in both trees.
     pub fn open_both<T>(
         &self,
-        open: impl Fn(&Folder, &OsStr) -> io::Result<T>,
+        open: impl Fn(&Dir, &OsStr) -> io::Result<T>,
     ) -> Result<(T, T), Mismatch> {
-        let (source, restored) = self.folders;
+        let (source, restored) = self.dirs;
         let source = open(source, self.name).map_err(|error| in_source(&error))?;
         Ok((source, open(restored, self.name).map_err(|error| in_restored(&error))?))
     }
 
     fn both<T>(&self, look: impl Fn(&Path) -> io::Result<T>) -> Result<(T, T), Mismatch> {
-        self.open_both(|folder, name| look(&folder.path(name)))
+        self.open_both(|directory, name| look(&directory.path(name)))
     }
 }
 

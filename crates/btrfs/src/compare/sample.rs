@@ -81,10 +81,10 @@ mod tests {
         };
         assert_eq!(taken(100).len(), 100);
         assert_eq!(taken(100), taken(100));
-        for folder in 0..10 {
-            let of_folder =
-                taken(100).iter().filter(|path| path.starts_with(&format!("{folder}/"))).count();
-            assert!((2..=25).contains(&of_folder), "{folder}: {of_folder}");
+        for directory in 0..10 {
+            let of_dir =
+                taken(100).iter().filter(|path| path.starts_with(&format!("{directory}/"))).count();
+            assert!((2..=25).contains(&of_dir), "{directory}: {of_dir}");
         }
         assert_eq!(taken(1000).len(), 1000);
         assert_eq!(taken(5000).len(), 1000);

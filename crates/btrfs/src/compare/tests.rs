@@ -48,18 +48,18 @@ fn set_time(path: &Path, seconds: i64) {
 
 /// Changes the tree and resets the times of its directories.
 fn change(root: &Path, change: impl FnOnce(&Path)) {
-    let folders = [root.to_owned(), root.join("a"), root.join("folder")];
-    let times = folders.each_ref().map(|path| fs::metadata(path).and_then(|it| it.modified()));
+    let dirs = [root.to_owned(), root.join("a"), root.join("folder")];
+    let times = dirs.each_ref().map(|path| fs::metadata(path).and_then(|it| it.modified()));
     change(root);
-    for (path, time) in folders.iter().zip(times) {
-        let set = |folder: fs::File| folder.set_modified(time.expect("a time"));
-        fs::File::open(path).and_then(set).expect("a folder");
+    for (path, time) in dirs.iter().zip(times) {
+        let set = |directory: fs::File| directory.set_modified(time.expect("a time"));
+        fs::File::open(path).and_then(set).expect("a directory");
     }
 }
 
 /// Describes a restored tree whose root directory keeps its time.
 fn to_come(path: &Path) -> Restored {
-    let metadata = fs::metadata(path).expect("a folder");
+    let metadata = fs::metadata(path).expect("a directory");
     let modified = Time { seconds: metadata.mtime(), nanos: metadata.mtime_nsec() as u32 };
     let times = Times { accessed: modified, modified };
     Restored { path: path.into(), root_times: Some(RootTimes::of(times)) }
@@ -178,7 +178,9 @@ fn again(path: &Path, make: impl FnOnce(&Path)) {
 
 fn set_time_of(source: &Path, restored: &Path) {
     let time = fs::metadata(source).and_then(|metadata| metadata.modified()).expect("a time");
-    fs::File::open(restored).and_then(|folder| folder.set_modified(time)).expect("a folder");
+    fs::File::open(restored)
+        .and_then(|directory| directory.set_modified(time))
+        .expect("a directory");
 }
 
 #[test]
@@ -200,7 +202,7 @@ fn the_root_is_compared_with_the_time_that_it_will_get() {
 }
 
 fn mtime(path: &Path) -> String {
-    let metadata = fs::metadata(path).expect("a folder");
+    let metadata = fs::metadata(path).expect("a directory");
     format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
 }
 
@@ -218,17 +220,17 @@ fn a_tree_with_paths_beyond_the_length_limit_is_compared() {
             fs::rename(&inner, outer.join(&name)).unwrap();
             fs::rename(&outer, &inner).unwrap();
         }
-        let mut folder = entry::Folder::open(&inner).unwrap();
+        let mut directory = entry::Dir::open(&inner).unwrap();
         for _ in 0..30 {
-            let next = folder.path(OsStr::new(&name));
-            folder = entry::Folder::open(&next).unwrap();
-            fs::File::open(folder.path(OsStr::new(".")))
+            let next = directory.path(OsStr::new(&name));
+            directory = entry::Dir::open(&next).unwrap();
+            fs::File::open(directory.path(OsStr::new(".")))
                 .and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH))
                 .unwrap();
         }
         fs::File::options()
             .write(true)
-            .open(folder.path(OsStr::new("deep")))
+            .open(directory.path(OsStr::new("deep")))
             .and_then(|it| it.set_modified(std::time::SystemTime::UNIX_EPOCH))
             .unwrap();
         set_time(&inner, 5);

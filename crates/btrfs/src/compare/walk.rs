@@ -16,7 +16,7 @@ use btrfs_host::root_times::RootTimes;
 
 use super::content::Pair;
 use super::difference::Mismatch;
-use super::entry::{Entry, Folder, in_restored, in_source};
+use super::entry::{Dir, Entry, in_restored, in_source};
 use super::hard_links::{HardLinks, Name};
 use super::request::Request;
 use super::result::{CompareError, Compared, Shared};
@@ -38,8 +38,8 @@ pub struct Walk<'a> {
 /// A directory that both trees have.
 struct Level {
     path: PathBuf,
-    source: Folder,
-    restored: Folder,
+    source: Dir,
+    restored: Dir,
     names: ReadDir,
     /// Number of names that both directories have.
     met: u64,
@@ -53,14 +53,14 @@ impl<'a> Walk<'a> {
         pick: Pick,
     ) -> Result<Walk<'a>, CompareError> {
         let open = |path: &Path| {
-            let folder = Folder::open(path);
-            folder.map_err(|source| CompareError::Io { path: path.to_owned(), source })
+            let directory = Dir::open(path);
+            directory.map_err(|source| CompareError::Io { path: path.to_owned(), source })
         };
         let (source, restored) = (open(&request.source)?, open(&request.restored.path)?);
         let itself = OsStr::new(".");
-        let look = |folder: &Folder, path: &Path| {
+        let look = |directory: &Dir, path: &Path| {
             let io = |source| CompareError::Io { path: path.to_owned(), source };
-            folder.look(itself).map_err(io)?.ok_or_else(|| io(io::ErrorKind::NotFound.into()))
+            directory.look(itself).map_err(io)?.ok_or_else(|| io(io::ErrorKind::NotFound.into()))
         };
         let roots = (look(&source, &request.source)?, look(&restored, &request.restored.path)?);
         let device = roots.0.dev();
@@ -73,8 +73,8 @@ impl<'a> Walk<'a> {
             open: Vec::new(),
         };
         walk.compared.entries += 1;
-        let folders = (&source, &restored);
-        let root = Entry { name: itself, folders, source: roots.0, restored: roots.1 };
+        let dirs = (&source, &restored);
+        let root = Entry { name: itself, dirs, source: roots.0, restored: roots.1 };
         for mismatch in root_differences(&root, request.restored.root_times) {
             shared.differ(PathBuf::new(), mismatch);
         }
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
         Compared { links_forgotten: self.links.forgotten, ..self.compared }
     }
 
-    fn enter(&mut self, path: PathBuf, source: Folder, restored: Folder) {
+    fn enter(&mut self, path: PathBuf, source: Dir, restored: Dir) {
         match source.names() {
             Ok(names) => self.open.push(Level { path, source, restored, names, met: 0 }),
             Err(error) => self.shared.differ(path, in_source(&error)),
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
         name: &OsStr,
         path: &Path,
         to_threads: &SyncSender<Pair>,
-    ) -> Result<Option<(Folder, Folder)>, Mismatch> {
+    ) -> Result<Option<(Dir, Dir)>, Mismatch> {
         let source = level.source.look(name).map_err(|error| in_source(&error))?;
         // The source is read-only, so no name disappears while it is read.
         let source = source.ok_or_else(|| in_source(&io::ErrorKind::NotFound.into()))?;
@@ -135,14 +135,14 @@ impl<'a> Walk<'a> {
         let restored = level.restored.look(name).map_err(|error| in_restored(&error))?;
         let restored = restored.ok_or(Mismatch::Missing)?;
         level.met += 1;
-        let folders = (&level.source, &level.restored);
-        let entry = Entry { name, folders, source, restored };
+        let dirs = (&level.source, &level.restored);
+        let entry = Entry { name, dirs, source, restored };
         for mismatch in entry.differences() {
             self.shared.differ(path.to_owned(), mismatch);
         }
         match (entry.source.is_dir(), entry.restored.is_dir()) {
             (true, true) => {
-                entry.open_both(|folder, name| Folder::open(&folder.path(name))).map(Some)
+                entry.open_both(|directory, name| Dir::open(&directory.path(name))).map(Some)
             }
             (false, false) => self.file(&entry, path, to_threads).map(|()| None),
             (_, _) => Ok(None),
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
         if source.len() != restored.len() || !self.pick.takes(path) {
             return Ok(());
         }
-        let (source, restored) = entry.open_both(Folder::file)?;
+        let (source, restored) = entry.open_both(Dir::file)?;
         // This fails only if all threads have died, which is reported elsewhere.
         to_threads.send(Pair { path: path.to_owned(), source, restored }).ok();
         Ok(())

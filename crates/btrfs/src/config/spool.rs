@@ -12,7 +12,7 @@ pub(super) fn spool(
     part_bytes: u64,
     source: &Source,
 ) -> Result<Option<Spool>, ConfigError> {
-    let (folder, limit) = (&raw.global.spool_dir, raw.global.spool_size_bytes);
+    let (directory, limit) = (&raw.global.spool_dir, raw.global.spool_size_bytes);
     if let Some(limit) = limit
         && limit < part_bytes
     {
@@ -23,7 +23,7 @@ pub(super) fn spool(
         return Ok(None);
     }
     let missing = |key| source.invalid(key, "is required by `s3.spool_enabled`, but not set");
-    let folder = folder.as_ref().ok_or_else(|| missing("global.spool_dir"))?.to_path_buf();
+    let directory = directory.as_ref().ok_or_else(|| missing("global.spool_dir"))?.to_path_buf();
     let limit_bytes = limit.ok_or_else(|| missing("global.spool_size_bytes"))?;
-    Ok(Some(Spool { folder, limit_bytes }))
+    Ok(Some(Spool { directory, limit_bytes }))
 }

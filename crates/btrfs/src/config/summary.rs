@@ -78,7 +78,7 @@ impl Config {
         toml.section("global").text("log_level", level);
         toml.path("lock_path", &self.lock_path).path("state_path", &self.state_path);
         if let Some(spool) = &self.spool {
-            toml.path("spool_dir", &spool.folder).size("spool_size_bytes", spool.limit_bytes);
+            toml.path("spool_dir", &spool.directory).size("spool_size_bytes", spool.limit_bytes);
         }
         let schedule = &self.schedule;
         toml.section("schedule")

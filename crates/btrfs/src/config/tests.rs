@@ -105,8 +105,8 @@ fn every_key_of_the_format_is_known() {
     assert_eq!(bandwidth.map(NonZeroU64::get), Some(1_000_000));
     assert_eq!(config.spool, None);
     let spooled = parse(&ALL.replace("spool_enabled = false", "spool_enabled = true")).unwrap();
-    let folder = PathBuf::from("/mnt/ssd/btrfs-to-s3");
-    assert_eq!(spooled.spool, Some(Spool { folder, limit_bytes: 200 << 30 }));
+    let directory = PathBuf::from("/mnt/ssd/btrfs-to-s3");
+    assert_eq!(spooled.spool, Some(Spool { directory, limit_bytes: 200 << 30 }));
     assert!(spooled.summary().contains("spool_dir = \"/mnt/ssd/btrfs-to-s3\"\n"));
     assert_eq!(config.notify.as_ref().map(Notify::host), Some("ping.example.com"));
     assert_eq!(config.stream_form, Wanted::default());

@@ -19,7 +19,7 @@ use s3up_core::Clock;
 
 use crate::lock::{Lock, LockError};
 
-const FOLDER: &str = ".btrfs-to-s3-drill";
+const DIR_NAME: &str = ".btrfs-to-s3-drill";
 const LOCK: &str = "lock";
 const IMAGE: &str = "image";
 const MOUNT: &str = "mount";
@@ -44,7 +44,7 @@ pub struct Tools {
 /// The scratch directory, locked by one drill.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: PathBuf,
+    directory: PathBuf,
     tools: Tools,
     clock: Clock,
     _lock: Lock,
@@ -79,29 +79,29 @@ impl Tools {
 impl Scratch {
     /// Opens our directory in `scratch_dir`, which must exist, and takes the lock.
     pub fn open(scratch_dir: &Path, tools: Tools, clock: Clock) -> Result<Scratch, ScratchError> {
-        let folder = scratch_dir.join(FOLDER);
-        let fail = |source| ScratchError::Make { path: folder.clone(), source };
-        match DirBuilder::new().mode(0o700).create(&folder) {
+        let directory = scratch_dir.join(DIR_NAME);
+        let fail = |source| ScratchError::Make { path: directory.clone(), source };
+        match DirBuilder::new().mode(0o700).create(&directory) {
             Ok(()) => {}
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
             Err(err) => return Err(fail(err)),
         }
         // Refuse a symlink, and a directory that others can write.
-        let found = fs::symlink_metadata(&folder).map_err(fail)?;
+        let found = fs::symlink_metadata(&directory).map_err(fail)?;
         let is_own = found.uid() == rustix::process::geteuid().as_raw();
         if !found.is_dir() || !is_own || found.mode() & 0o077 != 0 {
-            return Err(ScratchError::Foreign { path: folder });
+            return Err(ScratchError::Foreign { path: directory });
         }
-        let lock = Lock::take(&folder.join(LOCK)).map_err(ScratchError::Lock)?;
-        Ok(Scratch { folder, tools, clock, _lock: lock })
+        let lock = Lock::take(&directory.join(LOCK)).map_err(ScratchError::Lock)?;
+        Ok(Scratch { directory, tools, clock, _lock: lock })
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub fn free_bytes(&self) -> Result<u64, ScratchError> {
-        let found = rustix::fs::statvfs(&self.folder);
+        let found = rustix::fs::statvfs(&self.directory);
         let found = found.map_err(|errno| self.fail(errno.into()))?;
         Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
@@ -113,7 +113,7 @@ impl Scratch {
         stream_bytes: u64,
         node_bytes: Option<u64>,
     ) -> Result<PathBuf, ScratchError> {
-        let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
+        let (image, mount) = (self.directory.join(IMAGE), self.directory.join(MOUNT));
         let size = image_bytes(stream_bytes);
         let sized = File::create_new(&image).and_then(|file| file.set_len(size));
         sized.and_then(|()| fs::create_dir(&mount)).map_err(|source| self.fail(source))?;
@@ -128,7 +128,7 @@ impl Scratch {
 
     /// Unmounts and removes the filesystem of this drill, or of one that was killed.
     pub async fn clear(&self) -> Result<(), ScratchError> {
-        let (image, mount) = (self.folder.join(IMAGE), self.folder.join(MOUNT));
+        let (image, mount) = (self.directory.join(IMAGE), self.directory.join(MOUNT));
         self.unmount(&mount).await?;
         allow_missing(&mount, fs::remove_dir(&mount))?;
         allow_missing(&image, fs::remove_file(&image))
@@ -161,7 +161,7 @@ impl Scratch {
     }
 
     fn fail(&self, source: io::Error) -> ScratchError {
-        ScratchError::Make { path: self.folder.clone(), source }
+        ScratchError::Make { path: self.directory.clone(), source }
     }
 }
 
@@ -197,13 +197,13 @@ mod tests {
         if !s3up_testkit::btrfs_or_skip() {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let open = || Scratch::open(folder.path(), tools(), CLOCK);
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Scratch::open(directory.path(), tools(), CLOCK);
         let first = open().unwrap();
         assert!(matches!(open(), Err(ScratchError::Lock(LockError::Held { .. }))));
         drop(first);
 
-        let ours = folder.path().join(FOLDER);
+        let ours = directory.path().join(DIR_NAME);
         fs::set_permissions(&ours, PermissionsExt::from_mode(0o755)).unwrap();
 
         assert!(matches!(open(), Err(ScratchError::Foreign { .. })));
@@ -216,13 +216,13 @@ mod tests {
         if !s3up_testkit::btrfs_or_skip() {
             return;
         }
-        let folder = tempfile::tempdir().unwrap();
-        let scratch = Scratch::open(folder.path(), tools(), CLOCK).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = Scratch::open(directory.path(), tools(), CLOCK).unwrap();
         scratch.clear().await.unwrap();
         let mount = scratch.make(0, Some(64 << 10)).await.unwrap();
         fs::write(mount.join("file"), "x").unwrap();
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        let line = mounts.lines().find(|line| line.contains(FOLDER)).unwrap();
+        let line = mounts.lines().find(|line| line.contains(DIR_NAME)).unwrap();
         assert!(line.contains("nosuid,nodev,noexec"), "{line}");
         // A process that a killed drill left may still have a file open.
         let held = File::open(mount.join("file")).unwrap();
@@ -234,9 +234,9 @@ mod tests {
         let (cleared, ()) = tokio::join!(scratch.clear(), closing);
 
         cleared.unwrap();
-        let left = fs::read_dir(scratch.folder()).unwrap().count();
+        let left = fs::read_dir(scratch.directory()).unwrap().count();
         assert_eq!(left, 1, "only the lock is left");
-        assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(FOLDER));
+        assert!(!fs::read_to_string("/proc/self/mounts").unwrap().contains(DIR_NAME));
     }
 
     #[test]

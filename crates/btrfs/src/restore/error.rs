@@ -40,15 +40,15 @@ pub enum RestoreError {
     )]
     TargetAppeared { path: PathBuf },
     #[error("check the parent directory of the target")]
-    TargetFolder(#[source] MountPointError),
+    TargetDir(#[source] MountPointError),
     #[error("cannot write to {path:?}, the parent directory of the target; make it writable")]
-    TargetFolderReadOnly { path: PathBuf, source: std::io::Error },
+    TargetDirReadOnly { path: PathBuf, source: std::io::Error },
     #[error(
         "restore incrementals to {path:?}: expected a mount of a subvolume, found {point:?}, a bind \
          mount of a plain directory, where `btrfs receive` cannot find the parent of an \
          incremental; mount the filesystem itself and restore to a path there"
     )]
-    MountOfFolder { path: PathBuf, point: PathBuf },
+    MountOfDir { path: PathBuf, point: PathBuf },
     #[error(
         "run `btrfs receive`: this process lacks {names}; run it outside of the container, or give \
          the container these capabilities"

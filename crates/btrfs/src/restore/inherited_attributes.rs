@@ -45,9 +45,9 @@ impl InheritedAttributes {
         Ok(InheritedAttributes { wanted: found.clone(), found })
     }
 
-    /// Reads the attributes that a new subvolume in `folder` will have.
-    pub fn of_new_subvolume(folder: &Path) -> io::Result<InheritedAttributes> {
-        let mut found = match subvolume_of(folder)? {
+    /// Reads the attributes that a new subvolume in `directory` will have.
+    pub fn of_new_subvolume(directory: &Path) -> io::Result<InheritedAttributes> {
+        let mut found = match subvolume_of(directory)? {
             Some(subvolume) => read(&subvolume)?,
             None => BTreeMap::new(),
         };
@@ -98,11 +98,11 @@ fn is_inherited(name: &[u8]) -> bool {
     name == DEFAULT_ACL || name.starts_with(PROPERTIES)
 }
 
-/// Returns the nearest subvolume that contains `folder`; `None` if the mount ends before it.
-fn subvolume_of(folder: &Path) -> io::Result<Option<std::path::PathBuf>> {
-    let folder = fs::canonicalize(folder)?;
-    let device = fs::metadata(&folder)?.dev();
-    for path in folder.ancestors() {
+/// Returns the nearest subvolume that contains `directory`; `None` if the mount ends before it.
+fn subvolume_of(directory: &Path) -> io::Result<Option<std::path::PathBuf>> {
+    let directory = fs::canonicalize(directory)?;
+    let device = fs::metadata(&directory)?.dev();
+    for path in directory.ancestors() {
         let metadata = fs::metadata(path)?;
         if metadata.dev() != device {
             break;

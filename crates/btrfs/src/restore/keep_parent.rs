@@ -95,9 +95,9 @@ impl Restore<'_> {
                 snapshot_dir.adopt(received, name, &RunId::random()?).await?;
                 Ok(snapshot_dir.path_of(name))
             }
-            (KeepLocation::SnapshotDir(folder) | KeepLocation::Beside(folder), _) => {
-                received_parent::keep_beside(self.btrfs, received, &folder, name).await?;
-                Ok(folder.join(name.to_string()))
+            (KeepLocation::SnapshotDir(directory) | KeepLocation::Beside(directory), _) => {
+                received_parent::keep_beside(self.btrfs, received, &directory, name).await?;
+                Ok(directory.join(name.to_string()))
             }
         }
     }
@@ -106,7 +106,7 @@ impl Restore<'_> {
 fn configured(keep: &Keep, target: &Path) -> Option<Configured> {
     let Keep::ForBackups { path, base_dir, .. } = keep else { return None };
     let device = |path: &Path| filesystem::on_btrfs(path).ok().map(|found| found.mount.device);
-    let (ours, theirs) = (device(preflight::folder_of(target)), device(base_dir));
+    let (ours, theirs) = (device(preflight::dir_of(target)), device(base_dir));
     Some(Configured {
         path: path.clone(),
         base_dir: base_dir.clone(),

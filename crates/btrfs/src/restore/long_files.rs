@@ -92,10 +92,11 @@ mod tests {
     #[test]
     fn paths_are_relative_to_the_subvolume_of_the_stream() {
         let root = env!("CARGO_MANIFEST_DIR");
-        let folder = format!("{root}/../../testdata/format/python/nas/subvol/data/full");
+        let directory = format!("{root}/../../testdata/format/python/nas/subvol/data/full");
         let (mut files, mut stream) = (LongFiles::default(), btrfs_sendstream::Verifier::new());
         for n in 0..2 {
-            let chunk = std::fs::read(format!("{folder}/chunk-20240101T020000Z-{n}.bin")).unwrap();
+            let chunk =
+                std::fs::read(format!("{directory}/chunk-20240101T020000Z-{n}.bin")).unwrap();
             stream.feed_to(&chunk, |command| files.add(&command)).unwrap();
         }
         let snapshot = stream.snapshot().unwrap().name.clone();

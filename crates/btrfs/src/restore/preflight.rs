@@ -32,26 +32,26 @@ pub fn check_target(target: &Path) -> Result<(), RestoreError> {
     if target.symlink_metadata().is_ok() {
         return Err(RestoreError::TargetExists { path: path() });
     }
-    let folder = folder_of(target);
-    filesystem::on_btrfs(folder).map_err(RestoreError::TargetFolder)?;
+    let directory = dir_of(target);
+    filesystem::on_btrfs(directory).map_err(RestoreError::TargetDir)?;
     // This also finds a read-only mount and a read-only subvolume.
     let write = Access::WRITE_OK | Access::EXEC_OK;
-    accessat(CWD, folder, write, AtFlags::EACCESS).map_err(|errno| {
-        let path = folder.to_owned();
-        RestoreError::TargetFolderReadOnly { path, source: errno.into() }
+    accessat(CWD, directory, write, AtFlags::EACCESS).map_err(|errno| {
+        let path = directory.to_owned();
+        RestoreError::TargetDirReadOnly { path, source: errno.into() }
     })
 }
 
 /// Checks what `btrfs receive` can do in the parent directory of the target. Fails if a backup of
 /// this chain cannot be received there at all, and warns of what some backups may contain.
-pub fn check_receivable(chain: &Chain, folder: &Path) -> Result<Receivable, RestoreError> {
-    let found = receivable(folder)?;
+pub fn check_receivable(chain: &Chain, directory: &Path) -> Result<Receivable, RestoreError> {
+    let found = receivable(directory)?;
     if !found.missing.is_empty() {
         let names = found.missing.join(" and ");
         return Err(RestoreError::MissingCapability { names });
     }
-    if let (Some(point), true) = (found.mount_of_folder.clone(), chain.entries().len() > 1) {
-        return Err(RestoreError::MountOfFolder { path: folder.to_owned(), point });
+    if let (Some(point), true) = (found.mount_of_dir.clone(), chain.entries().len() > 1) {
+        return Err(RestoreError::MountOfDir { path: directory.to_owned(), point });
     }
     if let Some(node_bytes) = found.node_bytes {
         check_node_size(chain, node_bytes)?;
@@ -59,7 +59,7 @@ pub fn check_receivable(chain: &Chain, folder: &Path) -> Result<Receivable, Rest
     for what in &found.limits {
         tracing::warn!(
             event = "target_limited",
-            path = %folder.display(),
+            path = %directory.display(),
             "a restore to this host fails if the backups contain {what}"
         );
     }
@@ -79,7 +79,7 @@ fn check_node_size(chain: &Chain, node_bytes: u64) -> Result<(), RestoreError> {
     Ok(())
 }
 
-pub fn folder_of(target: &Path) -> &Path {
+pub fn dir_of(target: &Path) -> &Path {
     target.parent().unwrap_or(Path::new("/"))
 }
 
@@ -120,9 +120,9 @@ fn release(version: &str) -> Option<Release> {
 }
 
 /// Returns the bytes that are available to an unprivileged user.
-pub fn free_bytes(folder: &Path) -> Result<u64, RestoreError> {
-    let found = rustix::fs::statvfs(folder).map_err(|errno| RestoreError::FreeSpace {
-        path: folder.to_owned(),
+pub fn free_bytes(directory: &Path) -> Result<u64, RestoreError> {
+    let found = rustix::fs::statvfs(directory).map_err(|errno| RestoreError::FreeSpace {
+        path: directory.to_owned(),
         source: errno.into(),
     })?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
@@ -130,12 +130,12 @@ pub fn free_bytes(folder: &Path) -> Result<u64, RestoreError> {
 
 /// Warns if the streams are longer than the free space. This is not an error, because the
 /// filesystem may compress, and backups of the chain may overwrite each other's data.
-pub fn warn_of_little_space(chain: &Chain, folder: &Path) -> Result<u64, RestoreError> {
-    let (needed, free) = (chain.total_bytes(), free_bytes(folder)?);
+pub fn warn_of_little_space(chain: &Chain, directory: &Path) -> Result<u64, RestoreError> {
+    let (needed, free) = (chain.total_bytes(), free_bytes(directory)?);
     if needed > free {
         tracing::warn!(
             event = "space_low",
-            path = %folder.display(),
+            path = %directory.display(),
             needed_bytes = needed,
             free_bytes = free,
             "the streams of this chain have {}, and {} is free; trying anyway, because the \
@@ -153,13 +153,13 @@ mod tests {
 
     #[test]
     fn a_target_that_exists_or_cannot_be_made_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let text = |target: &Path| check_target(target).unwrap_err().to_string();
         assert!(text(Path::new("data")).contains("expected an absolute path"));
         assert!(text(Path::new("/srv/../data")).contains("expected an absolute path"));
         assert!(text(Path::new("/")).contains("expected an absolute path"));
-        assert!(text(folder.path()).contains("exists"));
-        assert!(text(&folder.path().join("no/such")).contains("parent directory of the target"));
+        assert!(text(directory.path()).contains("exists"));
+        assert!(text(&directory.path().join("no/such")).contains("parent directory of the target"));
     }
 
     #[test]

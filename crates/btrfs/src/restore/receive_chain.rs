@@ -62,7 +62,7 @@ impl Restore<'_> {
         let found = staging.resume(self.btrfs, &digests).await?;
         let (from, mut last) = found.map_or((0, None), |(count, last)| (count, Some(last)));
         if from > 0 {
-            let (path, of) = (staging.folder().display(), digests.len());
+            let (path, of) = (staging.directory().display(), digests.len());
             tracing::info!(event = "restore_resumed", %path, backups = from, of);
         }
         let mut context = self.context(fetch_plan, from).await?;
@@ -132,11 +132,11 @@ impl Restore<'_> {
         stream: VerifiedStream,
         staging: &Staging,
     ) -> Result<StreamSummary, RestoreError> {
-        let folder = staging.received();
-        let writeback = Writeback::start(&folder, self.pages(context, planned));
+        let directory = staging.received();
+        let writeback = Writeback::start(&directory, self.pages(context, planned));
         let (writeback, threads) =
-            writeback.map_err(|source| StagingError::Make { path: folder.clone(), source })?;
-        let (mut receiver, pipe) = Receiver::start(self.btrfs, &folder)?;
+            writeback.map_err(|source| StagingError::Make { path: directory.clone(), source })?;
+        let (mut receiver, pipe) = Receiver::start(self.btrfs, &directory)?;
         let mut pump = ReceivePump::start(pipe, stream, writeback, Arc::clone(&context.progress));
         let outcome = self.unless_stopped(async {
             match pump.feed(&mut context.row, planned).await? {

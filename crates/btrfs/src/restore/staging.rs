@@ -25,7 +25,7 @@ use s3up_repository::atomic_write::write_atomically;
 
 pub use self::progress::{Progress, ReceivedBackup};
 use crate::restore::uuid_rewrite::UuidSalt;
-use crate::sibling_dir::folder_for;
+use crate::sibling_dir::dir_for;
 
 const SUFFIX: &str = ".btrfs-to-s3-restore";
 const MARKER: &str = "made-by-btrfs-to-s3";
@@ -37,7 +37,7 @@ const TRIAL: &str = "trial";
 
 #[derive(Debug)]
 pub struct Staging {
-    folder: PathBuf,
+    directory: PathBuf,
     progress: Progress,
     lock: File,
 }
@@ -65,20 +65,20 @@ pub enum StagingError {
 impl Staging {
     /// Creates the staging directory, or takes over that of an interrupted restore.
     pub fn open(target: &Path) -> Result<Staging, StagingError> {
-        let folder = folder_for(target, SUFFIX);
-        match DirBuilder::new().mode(0o700).create(&folder) {
+        let directory = dir_for(target, SUFFIX);
+        match DirBuilder::new().mode(0o700).create(&directory) {
             Ok(()) => {}
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(StagingError::Make { path: folder, source }),
+            Err(source) => return Err(StagingError::Make { path: directory, source }),
         }
-        Staging::take(folder)
+        Staging::take(directory)
     }
 
     /// Returns the staging directory of an interrupted restore, if there is one.
     pub fn find(target: &Path) -> Result<Option<Staging>, StagingError> {
-        let folder = folder_for(target, SUFFIX);
-        match folder.symlink_metadata() {
-            Ok(_) => Staging::take(folder).map(Some),
+        let directory = dir_for(target, SUFFIX);
+        match directory.symlink_metadata() {
+            Ok(_) => Staging::take(directory).map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -90,26 +90,28 @@ impl Staging {
         target: &Path,
         chain: &[Sha256Digest],
     ) -> Result<usize, StagingError> {
-        let folder = folder_for(target, SUFFIX);
-        if folder.symlink_metadata().is_err() {
+        let directory = dir_for(target, SUFFIX);
+        if directory.symlink_metadata().is_err() {
             return Ok(0);
         }
-        let lock = open_ours(&folder)?;
-        let noted = fs::read(folder.join(MARKER)).map(|noted| serde_json::from_slice(&noted));
+        let lock = open_ours(&directory)?;
+        let noted = fs::read(directory.join(MARKER)).map(|noted| serde_json::from_slice(&noted));
         let Ok(Ok(progress)) = noted else { return Ok(0) };
-        let left = Staging { folder, progress, lock };
+        let left = Staging { directory, progress, lock };
         Ok(left.newest_received(btrfs, chain).await.map_or(0, |(count, _)| count))
     }
 
-    fn take(folder: PathBuf) -> Result<Staging, StagingError> {
-        let fail = |source| StagingError::Make { path: folder.clone(), source };
-        let lock = open_ours(&folder)?;
+    fn take(directory: PathBuf) -> Result<Staging, StagingError> {
+        let fail = |source| StagingError::Make { path: directory.clone(), source };
+        let lock = open_ours(&directory)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StagingError::Held { path: folder }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(StagingError::Held { path: directory });
+            }
             Err(errno) => return Err(fail(errno.into())),
         }
-        let marker = folder.join(MARKER);
+        let marker = directory.join(MARKER);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).open(&marker).map_err(fail)?;
         let recorded = serde_json::from_slice(&fs::read(&marker).map_err(fail)?);
@@ -118,7 +120,7 @@ impl Staging {
             // Nothing was recorded yet, or another version of the program wrote it.
             Err(_) => Progress::none(UuidSalt::random()?),
         };
-        Ok(Staging { folder, progress, lock })
+        Ok(Staging { directory, progress, lock })
     }
 
     /// Keeps the received backups of this chain and removes everything else. Returns how many
@@ -132,7 +134,7 @@ impl Staging {
         let keep = newest.as_ref().map(|(_, last)| self.path_of(last));
         let removed = self.clear(btrfs, keep.as_deref()).await?;
         if removed > 0 {
-            let path = self.folder.display();
+            let path = self.directory.display();
             tracing::info!(event = "leftover_removed", %path, "left by an interrupted restore");
         }
         if newest.is_none() {
@@ -182,31 +184,31 @@ impl Staging {
     }
 
     fn note(&self) -> Result<(), StagingError> {
-        let path = self.folder.join(MARKER);
+        let path = self.directory.join(MARKER);
         let json = serde_json::to_vec(&self.progress).expect("plain data is always JSON");
         write_atomically(&path, &json).map_err(|source| StagingError::Note { path, source })
     }
 
     /// Syncs the filesystem.
     pub async fn sync(&self) -> Result<(), StagingError> {
-        let fail = |source| StagingError::Note { path: self.folder.clone(), source };
-        let folder = self.lock.try_clone().map_err(fail)?;
-        let synced = tokio::task::spawn_blocking(move || syncfs(folder)).await;
+        let fail = |source| StagingError::Note { path: self.directory.clone(), source };
+        let directory = self.lock.try_clone().map_err(fail)?;
+        let synced = tokio::task::spawn_blocking(move || syncfs(directory)).await;
         synced.map_err(|err| fail(io::Error::other(err)))?.map_err(|errno| fail(errno.into()))
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Returns the directory that `btrfs receive` works in.
     pub fn received(&self) -> PathBuf {
-        self.folder.join(RECEIVED)
+        self.directory.join(RECEIVED)
     }
 
     /// Returns the directory for backups that are received on trial.
     pub fn trial(&self) -> PathBuf {
-        self.folder.join(TRIAL)
+        self.directory.join(TRIAL)
     }
 
     /// Creates that directory, empty. An interrupted restore may have left one.
@@ -230,7 +232,7 @@ impl Staging {
 
     /// Returns the path of the writable snapshot.
     pub fn restored(&self) -> PathBuf {
-        self.folder.join(RESTORED)
+        self.directory.join(RESTORED)
     }
 
     /// Renames the writable snapshot to the target. Fails if the target exists.
@@ -254,9 +256,9 @@ impl Staging {
     }
 
     /// Returns the paths in one of our directories; none if it does not exist.
-    fn entries_of(&self, folder: &Path) -> Result<Vec<PathBuf>, StagingError> {
+    fn entries_of(&self, directory: &Path) -> Result<Vec<PathBuf>, StagingError> {
         let path = |entry: io::Result<fs::DirEntry>| Ok(entry?.path());
-        let listed = fs::read_dir(folder).and_then(|entries| entries.map(path).collect());
+        let listed = fs::read_dir(directory).and_then(|entries| entries.map(path).collect());
         match listed {
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed.map_err(|source| self.uncleared(source)),
@@ -282,14 +284,14 @@ impl Staging {
         self.clear(btrfs, None).await?;
         self.clear_trial(btrfs).await?;
         let removed = allow_missing(fs::remove_dir(self.received()))
-            .and_then(|()| allow_missing(fs::remove_file(self.folder.join(NEW_MARKER))))
-            .and_then(|()| fs::remove_file(self.folder.join(MARKER)))
-            .and_then(|()| fs::remove_dir(&self.folder));
+            .and_then(|()| allow_missing(fs::remove_file(self.directory.join(NEW_MARKER))))
+            .and_then(|()| fs::remove_file(self.directory.join(MARKER)))
+            .and_then(|()| fs::remove_dir(&self.directory));
         removed.map_err(|source| self.uncleared(source))
     }
 
     fn uncleared(&self, source: io::Error) -> StagingError {
-        StagingError::Clear { path: self.folder.clone(), source }
+        StagingError::Clear { path: self.directory.clone(), source }
     }
 }
 
@@ -304,16 +306,16 @@ fn allow_missing(removed: io::Result<()>) -> io::Result<()> {
 fn open_ours(path: &Path) -> Result<File, StagingError> {
     let fail = |source| StagingError::Make { path: path.to_owned(), source };
     let flags = OFlags::NOFOLLOW.union(OFlags::DIRECTORY).bits() as i32;
-    let folder = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(fail)?;
-    if is_ours(&folder, path).map_err(fail)? {
-        return Ok(folder);
+    let directory = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(fail)?;
+    if is_ours(&directory, path).map_err(fail)? {
+        return Ok(directory);
     }
     Err(StagingError::Foreign { path: path.to_owned() })
 }
 
 /// Returns whether a directory was created by a restore, earlier or just now.
-fn is_ours(folder: &File, path: &Path) -> io::Result<bool> {
-    let metadata = folder.metadata()?;
+fn is_ours(directory: &File, path: &Path) -> io::Result<bool> {
+    let metadata = directory.metadata()?;
     let is_private = metadata.mode() & 0o077 == 0;
     let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
     let has_marker = path.join(MARKER).symlink_metadata().is_ok();

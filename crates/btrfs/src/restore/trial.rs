@@ -38,11 +38,11 @@ impl Restore<'_> {
         backups: usize,
         receivable: &Receivable,
     ) -> Result<(), RestoreError> {
-        let folder = staging.trial();
+        let directory = staging.trial();
         let uuids = [random()?, random()?];
-        self.receive_stream(&folder, &trial::full(uuids[0])).await?;
+        self.receive_stream(&directory, &trial::full(uuids[0])).await?;
         if backups > 1 {
-            self.receive_stream(&folder, &trial::incremental(uuids)).await?;
+            self.receive_stream(&directory, &trial::incremental(uuids)).await?;
         }
         // Limits that the kernel tells were named before.
         if !receivable.limits.is_empty() {
@@ -50,7 +50,7 @@ impl Restore<'_> {
         }
         for content in Content::ALL {
             let stream = trial::with_content(content, random()?);
-            match self.receive_stream(&folder, &stream).await {
+            match self.receive_stream(&directory, &stream).await {
                 Err(RestoreError::Trial { source, .. }) => warn(staging, content, &source),
                 outcome => outcome?,
             }
@@ -58,9 +58,9 @@ impl Restore<'_> {
         Ok(())
     }
 
-    async fn receive_stream(&self, folder: &Path, stream: &[u8]) -> Result<(), RestoreError> {
-        let fail = |source| RestoreError::Trial { path: folder.to_owned(), source };
-        let (mut receiver, mut pipe) = Receiver::start(self.btrfs, folder).map_err(fail)?;
+    async fn receive_stream(&self, directory: &Path, stream: &[u8]) -> Result<(), RestoreError> {
+        let fail = |source| RestoreError::Trial { path: directory.to_owned(), source };
+        let (mut receiver, mut pipe) = Receiver::start(self.btrfs, directory).map_err(fail)?;
         // The pipe holds far more than a trial stream, so this does not block.
         let written = pipe.write_all(stream);
         drop(pipe);
@@ -85,7 +85,7 @@ fn random() -> Result<Uuid, RestoreError> {
 fn warn(staging: &Staging, content: Content, err: &ReceiveError) {
     tracing::warn!(
         event = "target_limited",
-        path = %staging.folder().display(),
+        path = %staging.directory().display(),
         "a restore to this host fails if the backups contain {}: {}",
         content.words(),
         error_chain(err)

@@ -73,27 +73,27 @@ struct Requests {
 }
 
 impl Writeback {
-    /// Starts the threads for files that are received into `folder`.
-    pub fn start(folder: &Path, pages: Pages) -> io::Result<(Writeback, Threads)> {
-        let folder = File::open(folder)?;
+    /// Starts the threads for files that are received into `directory`.
+    pub fn start(directory: &Path, pages: Pages) -> io::Result<(Writeback, Threads)> {
+        let directory = File::open(directory)?;
         let mut threads = JoinSet::new();
         let write = match pages {
             Pages::Keep => None,
             Pages::Drop => {
                 let (requester, requests) = Requester::new();
-                let folder = folder.try_clone()?;
-                threads.spawn_blocking(move || requests.serve(|files| drop_all(&folder, files)));
+                let directory = directory.try_clone()?;
+                threads.spawn_blocking(move || requests.serve(|files| drop_all(&directory, files)));
                 Some(requester)
             }
         };
         let (sync, requests) = Requester::new();
         threads.spawn_blocking(move || {
             requests.serve(|files| {
-                if let Err(errno) = syncfs(&folder) {
+                if let Err(errno) = syncfs(&directory) {
                     tracing::debug!(event = "writeback_sync_failed", "{errno}");
                 }
                 if pages == Pages::Drop {
-                    drop_all(&folder, files);
+                    drop_all(&directory, files);
                 }
             });
         });
@@ -162,9 +162,9 @@ impl Requests {
     }
 }
 
-fn drop_all(folder: &File, files: &[PathBuf]) {
+fn drop_all(directory: &File, files: &[PathBuf]) {
     for path in files {
-        if let Err(err) = drop_pages(folder, path) {
+        if let Err(err) = drop_pages(directory, path) {
             tracing::debug!(event = "pages_not_dropped", path = %path.display(), "{err}");
         }
     }
@@ -173,8 +173,8 @@ fn drop_all(folder: &File, files: &[PathBuf]) {
 /// Drops the pages that are on disk and starts writeback of the others
 /// (`POSIX_FADV_DONTNEED`). The stream may have replaced the file by now, so only a regular
 /// file is opened: opening a device may have effects.
-fn drop_pages(folder: &File, path: &Path) -> io::Result<()> {
-    let found = open_confined(folder, path, OFlags::PATH, ResolveFlags::empty())?;
+fn drop_pages(directory: &File, path: &Path) -> io::Result<()> {
+    let found = open_confined(directory, path, OFlags::PATH, ResolveFlags::empty())?;
     if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::RegularFile {
         return Ok(());
     }
@@ -190,15 +190,15 @@ mod tests {
 
     use super::*;
 
-    fn folder() -> (tempfile::TempDir, File) {
+    fn directory() -> (tempfile::TempDir, File) {
         let dir = tempfile::tempdir().unwrap();
-        let folder = File::open(dir.path()).unwrap();
-        (dir, folder)
+        let directory = File::open(dir.path()).unwrap();
+        (dir, directory)
     }
 
     #[test]
-    fn only_a_file_beneath_the_folder_is_opened() {
-        let (dir, folder) = folder();
+    fn only_a_file_beneath_the_directory_is_opened() {
+        let (dir, directory) = directory();
         fs::write(dir.path().join("file"), "content").unwrap();
         fs::create_dir(dir.path().join("sub")).unwrap();
         fs::write(dir.path().join("sub/file"), "content").unwrap();
@@ -209,10 +209,10 @@ mod tests {
             .unwrap();
         // Opening the FIFO would block until a writer opens it.
         for path in ["file", "sub/file", "sub", "fifo", "link"] {
-            drop_pages(&folder, Path::new(path)).unwrap();
+            drop_pages(&directory, Path::new(path)).unwrap();
         }
         for path in ["gone", "detour/file", "../file", "/etc/passwd"] {
-            assert!(drop_pages(&folder, Path::new(path)).is_err(), "{path}");
+            assert!(drop_pages(&directory, Path::new(path)).is_err(), "{path}");
         }
     }
 
@@ -259,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_pages_keeps_the_content_of_the_file() {
-        let (dir, _) = folder();
+        let (dir, _) = directory();
         fs::write(dir.path().join("file"), vec![7; 1 << 20]).unwrap();
         for (pages, count) in [(Pages::Drop, 2), (Pages::Keep, 1)] {
             let (mut writeback, threads) = Writeback::start(dir.path(), pages).unwrap();

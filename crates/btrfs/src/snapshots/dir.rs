@@ -27,10 +27,10 @@ pub enum SnapshotDirError {
     #[error(transparent)]
     Snapshot(#[from] ToolError),
     #[error(
-        "make a snapshot in {folder:?}: the names of {NAMES_TRIED_MAX} seconds are taken, the last \
+        "make a snapshot in {directory:?}: the names of {NAMES_TRIED_MAX} seconds are taken, the last \
          is {last}; check the clock, and what other program makes snapshots there"
     )]
-    NoFreeName { folder: PathBuf, last: SnapshotName },
+    NoFreeName { directory: PathBuf, last: SnapshotName },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +41,10 @@ enum Made {
 
 /// Returns our snapshots in a directory, ordered by subvolume and time. A directory that
 /// does not exist yet has none.
-pub fn snapshots_in(folder: &Path) -> Result<Vec<SnapshotName>, ListError> {
-    let list = |source| ListError { path: folder.to_owned(), source };
+pub fn snapshots_in(directory: &Path) -> Result<Vec<SnapshotName>, ListError> {
+    let list = |source| ListError { path: directory.to_owned(), source };
     let mut names = Vec::new();
-    let entries = match std::fs::read_dir(folder) {
+    let entries = match std::fs::read_dir(directory) {
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(names),
         entries => entries.map_err(list)?,
     };
@@ -102,7 +102,7 @@ impl SnapshotDir<'_> {
             }
             snapshot.stamp = snapshot.stamp.after(Some(snapshot.stamp));
         }
-        Err(SnapshotDirError::NoFreeName { folder: self.base_dir.to_owned(), last: snapshot })
+        Err(SnapshotDirError::NoFreeName { directory: self.base_dir.to_owned(), last: snapshot })
     }
 
     /// Creates the record, which must be new, and then the snapshot.
@@ -182,13 +182,13 @@ mod tests {
 
     #[test]
     fn only_our_snapshots_are_listed() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let ours = ["a__20260131T235959Z__full", "a__20260201T000000Z__inc"];
         for name in [ours[1], "other", ours[0], "a__x__full"] {
-            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::create_dir(directory.path().join(name)).unwrap();
         }
         let names: Vec<_> =
-            snapshots_in(folder.path()).unwrap().iter().map(ToString::to_string).collect();
+            snapshots_in(directory.path()).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ours);
     }
 }

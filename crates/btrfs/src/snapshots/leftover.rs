@@ -126,7 +126,7 @@ async fn chain_problem(
             return Ok(Some(InBucket::Damaged { reason: error_chain(&err) }));
         }
     };
-    let missing = bucket.missing(&layout.folder(&backup.subvolume), &chain).await?;
+    let missing = bucket.missing(&layout.directory(&backup.subvolume), &chain).await?;
     let damaged = |key: &String| InBucket::Damaged {
         reason: format!("{key} is missing or has the wrong size"),
     };

@@ -23,12 +23,12 @@ use btrfs_host::subvolume;
 use btrfs_host::tool::{Btrfs, ToolError};
 use s3up_repository::names::SnapshotName;
 
-use crate::sibling_dir::folder_for;
+use crate::sibling_dir::dir_for;
 use crate::snapshots::dir::{delete_read_only, snapshots_in};
 
 const SUFFIX: &str = ".btrfs-to-s3-parent";
 /// A snapshot directory has some hundreds of entries.
-const FOLDERS_MAX: usize = 1_000;
+const DIRS_MAX: usize = 1_000;
 
 /// The configured subvolume of the same name, if this host has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum KeepLocation {
 #[derive(Debug, thiserror::Error)]
 pub enum KeepError {
     #[error("create the directory {path:?}")]
-    Folder { path: PathBuf, source: io::Error },
+    Dir { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Tool(#[from] ToolError),
 }
@@ -68,13 +68,13 @@ pub fn keep_location(configured: Option<&Configured>, target: &Path) -> KeepLoca
         {
             KeepLocation::SnapshotDir(base_dir.clone())
         }
-        Some(_) | None => KeepLocation::Beside(folder_beside(target)),
+        Some(_) | None => KeepLocation::Beside(dir_beside(target)),
     }
 }
 
 /// `.data.btrfs-to-s3-parent` beside `data`.
-pub fn folder_beside(subvolume: &Path) -> PathBuf {
-    folder_for(subvolume, SUFFIX)
+pub fn dir_beside(subvolume: &Path) -> PathBuf {
+    dir_for(subvolume, SUFFIX)
 }
 
 /// Keeps a snapshot of the received subvolume in a directory of its own, and removes
@@ -82,20 +82,20 @@ pub fn folder_beside(subvolume: &Path) -> PathBuf {
 pub async fn keep_beside(
     btrfs: &Btrfs,
     received: &Path,
-    folder: &Path,
+    directory: &Path,
     name: &SnapshotName,
 ) -> Result<(), KeepError> {
-    match DirBuilder::new().mode(0o700).create(folder) {
+    match DirBuilder::new().mode(0o700).create(directory) {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(KeepError::Folder { path: folder.to_owned(), source });
+            return Err(KeepError::Dir { path: directory.to_owned(), source });
         }
         Ok(()) | Err(_) => {}
     }
-    let at = folder.join(name.to_string());
+    let at = directory.join(name.to_string());
     if at.symlink_metadata().is_err() {
         subvolume::snapshot_read_only(btrfs, received, &at).await?;
     }
-    forget(btrfs, folder, |kept| kept.subvolume == name.subvolume && kept != name).await;
+    forget(btrfs, directory, |kept| kept.subvolume == name.subvolume && kept != name).await;
     Ok(())
 }
 
@@ -103,18 +103,18 @@ pub async fn keep_beside(
 /// snapshot directory, the directory beside the subvolume, and such directories that
 /// were moved into the snapshot directory.
 pub fn candidates(base_dir: &Path, subvolume: &Path, name: &SnapshotName) -> Vec<PathBuf> {
-    let folders = [base_dir.to_owned(), folder_beside(subvolume)].into_iter();
-    let folders = folders.chain(moved_into(base_dir));
-    folders.map(|folder| folder.join(name.to_string())).collect()
+    let dirs = [base_dir.to_owned(), dir_beside(subvolume)].into_iter();
+    let dirs = dirs.chain(moved_into(base_dir));
+    dirs.map(|directory| directory.join(name.to_string())).collect()
 }
 
 /// Removes received parents outside the snapshot directory, once a newer backup is
 /// published. Failures are warnings.
 pub async fn clear(btrfs: &Btrfs, base_dir: &Path, subvolume: &Path, published: &SnapshotName) {
-    for folder in [folder_beside(subvolume)].into_iter().chain(moved_into(base_dir)) {
+    for directory in [dir_beside(subvolume)].into_iter().chain(moved_into(base_dir)) {
         let is_older =
             |kept: &SnapshotName| kept.subvolume == published.subvolume && kept < published;
-        forget(btrfs, &folder, is_older).await;
+        forget(btrfs, &directory, is_older).await;
     }
 }
 
@@ -125,17 +125,17 @@ fn moved_into(base_dir: &Path) -> Vec<PathBuf> {
         name.is_some_and(|name| name.starts_with('.') && name.ends_with(SUFFIX))
     };
     let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let mut folders: Vec<_> = paths.filter(is_ours).take(FOLDERS_MAX).collect();
-    folders.sort();
-    folders
+    let mut dirs: Vec<_> = paths.filter(is_ours).take(DIRS_MAX).collect();
+    dirs.sort();
+    dirs
 }
 
 /// Removes snapshots from a directory of its own, and the directory once it is empty.
-async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -> bool) {
+async fn forget(btrfs: &Btrfs, directory: &Path, is_meant: impl Fn(&SnapshotName) -> bool) {
     // Usually there is no such directory.
-    let Ok(snapshots) = snapshots_in(folder) else { return };
+    let Ok(snapshots) = snapshots_in(directory) else { return };
     for name in snapshots.iter().filter(|name| is_meant(name)) {
-        let path = folder.join(name.to_string());
+        let path = directory.join(name.to_string());
         if let Err(err) = delete_read_only(btrfs, &path).await {
             tracing::warn!(event = "snapshot_not_deleted", path = %path.display(), "{err}");
             return;
@@ -146,11 +146,11 @@ async fn forget(btrfs: &Btrfs, folder: &Path, is_meant: impl Fn(&SnapshotName) -
             "deleted a received parent that is no longer needed"
         );
     }
-    match fs::remove_dir(folder) {
+    match fs::remove_dir(directory) {
         Ok(()) => {}
         Err(err) if is_expected(err.kind()) => {}
         Err(err) => {
-            tracing::warn!(event = "cleanup_failed", path = %folder.display(), "{err}");
+            tracing::warn!(event = "cleanup_failed", path = %directory.display(), "{err}");
         }
     }
 }
@@ -191,17 +191,17 @@ mod tests {
 
     #[test]
     fn a_received_parent_is_searched_in_three_places() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for name in [".old.btrfs-to-s3-parent", "x.btrfs-to-s3-parent", ".btrfs-to-s3"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::create_dir(directory.path().join(name)).unwrap();
         }
         let name = SnapshotName::parse("data__20260131T235959Z__inc").unwrap();
 
-        let found = candidates(folder.path(), Path::new("/srv/data"), &name);
+        let found = candidates(directory.path(), Path::new("/srv/data"), &name);
 
-        let moved = folder.path().join(".old.btrfs-to-s3-parent");
+        let moved = directory.path().join(".old.btrfs-to-s3-parent");
         let beside = PathBuf::from("/srv/.data.btrfs-to-s3-parent");
-        let folders = [folder.path().to_owned(), beside, moved];
-        assert_eq!(found, folders.map(|folder| folder.join(name.to_string())));
+        let dirs = [directory.path().to_owned(), beside, moved];
+        assert_eq!(found, dirs.map(|directory| directory.join(name.to_string())));
     }
 }

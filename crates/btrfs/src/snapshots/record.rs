@@ -18,7 +18,7 @@ use s3up_repository::location::RepositoryLocation;
 use s3up_repository::names::{SnapshotName, SubvolumeName};
 use serde::{Deserialize, Serialize};
 
-const FOLDER: &str = ".btrfs-to-s3";
+const DIR_NAME: &str = ".btrfs-to-s3";
 
 /// User metadata of all objects that a run stores. A cleanup deletes only objects that
 /// carry the run of a record.
@@ -50,16 +50,16 @@ pub struct Record {
 /// The records of one repository in one snapshot directory.
 #[derive(Clone, Debug)]
 pub struct Records {
-    folder: PathBuf,
+    directory: PathBuf,
     location: RepositoryLocation,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} {what} in {folder:?}")]
+#[error("{doing} {what} in {directory:?}")]
 pub struct RecordError {
     doing: &'static str,
     what: String,
-    folder: PathBuf,
+    directory: PathBuf,
     source: io::Error,
 }
 
@@ -82,13 +82,13 @@ impl fmt::Display for RunId {
 
 impl Records {
     pub fn new(base_dir: &Path, location: RepositoryLocation) -> Records {
-        Records { folder: base_dir.join(FOLDER), location }
+        Records { directory: base_dir.join(DIR_NAME), location }
     }
 
     /// Returns the path of the journal of a backup. It is removed with its record, or
     /// once the backup is published.
     pub fn journal(&self, snapshot: &SnapshotName) -> PathBuf {
-        self.folder.join(format!("{snapshot}.journal"))
+        self.directory.join(format!("{snapshot}.journal"))
     }
 
     /// Writes a record durably: it survives a power cut.
@@ -105,7 +105,7 @@ impl Records {
             State::Published | State::Local => remove(&self.journal(snapshot)),
         };
         let written = journal
-            .and_then(|()| fs::create_dir_all(&self.folder))
+            .and_then(|()| fs::create_dir_all(&self.directory))
             .and_then(|()| write_atomically(&self.path(snapshot), &to_json(&record)));
         written.map_err(|source| self.error("write", record_of(snapshot), source))
     }
@@ -119,7 +119,7 @@ impl Records {
         state: State,
     ) -> Result<bool, RecordError> {
         let record = Record { location: self.location.clone(), run: run.clone(), state };
-        let created = fs::create_dir_all(&self.folder)
+        let created = fs::create_dir_all(&self.directory)
             .and_then(|()| write_new(&self.path(snapshot), &to_json(&record)));
         match created {
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -137,7 +137,7 @@ impl Records {
     /// Lists the records of this repository, ordered by subvolume and time.
     pub fn list(&self) -> Result<Vec<(SnapshotName, Record)>, RecordError> {
         let fail = |source| self.error("list", "the snapshot records".to_owned(), source);
-        let entries = match fs::read_dir(&self.folder) {
+        let entries = match fs::read_dir(&self.directory) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(fail)?,
         };
@@ -172,11 +172,11 @@ impl Records {
     }
 
     fn path(&self, snapshot: &SnapshotName) -> PathBuf {
-        self.folder.join(format!("{snapshot}.json"))
+        self.directory.join(format!("{snapshot}.json"))
     }
 
     fn error(&self, doing: &'static str, what: String, source: io::Error) -> RecordError {
-        RecordError { doing, what, folder: self.folder.clone(), source }
+        RecordError { doing, what, directory: self.directory.clone(), source }
     }
 }
 
@@ -203,19 +203,19 @@ fn to_json(record: &Record) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn records(folder: &Path, prefix: &str) -> Records {
+    fn records(directory: &Path, prefix: &str) -> Records {
         let location = RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),
             prefix: prefix.to_owned(),
         };
-        Records { folder: folder.join(FOLDER), location }
+        Records { directory: directory.join(DIR_NAME), location }
     }
 
     #[test]
     fn records_of_another_repository_are_ignored() {
-        let folder = tempfile::tempdir().unwrap();
-        let (ours, theirs) = (records(folder.path(), "a/"), records(folder.path(), "b/"));
+        let directory = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (records(directory.path(), "a/"), records(directory.path(), "b/"));
         let name = |text| SnapshotName::parse(text).unwrap();
         let (one, two) = (name("x__20260101T000000Z__full"), name("x__20260102T000000Z__inc"));
         let run = RunId::random().unwrap();
@@ -227,7 +227,8 @@ mod tests {
         ours.write(&two, &run, State::Begun).unwrap();
         ours.write(&one, &run, State::Begun).unwrap();
         ours.write(&one, &run, State::Published).unwrap();
-        fs::write(folder.path().join(FOLDER).join("x__20260103T000000Z__inc.json"), "{").unwrap();
+        fs::write(directory.path().join(DIR_NAME).join("x__20260103T000000Z__inc.json"), "{")
+            .unwrap();
 
         let listed: Vec<_> =
             ours.list().unwrap().into_iter().map(|(name, record)| (name, record.state)).collect();

@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn a_good_drill_is_recorded_and_an_unusable_file_counts_as_empty() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("new/state.json");
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("new/state.json");
         let data = SubvolumeName::parse("data").unwrap();
         let drill = LastDrill {
             drilled_at: Timestamp::UNIX_EPOCH,

@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn a_run_is_remembered() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/state.json");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/state.json");
         let open = || LastRuns::open(&path, location("a/"));
         assert_eq!(open().last_run(&data()), None);
 
@@ -154,13 +154,13 @@ mod tests {
         assert_eq!(last.next_due_at.as_second(), 102);
         open().note(&data(), run(RunStatus::Published, 3));
         assert_eq!(open().last_run(&data()), Some(&run(RunStatus::Published, 3)));
-        assert!(!folder.path().join("new/state.json.new").exists());
+        assert!(!directory.path().join("new/state.json.new").exists());
     }
 
     #[test]
     fn an_unusable_file_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.json");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.json");
         let mut state = LastRuns::open(&path, location("a/"));
         state.note(&data(), run(RunStatus::Published, 1));
         let good = fs::read_to_string(&path).unwrap();
@@ -189,8 +189,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_file_makes_a_reader_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("state.json");
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("state.json");
             fs::write(&path, bytes).unwrap();
             LastRuns::open(&path, location("a/"));
         }

@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn a_backup_that_was_not_found_sound_is_unknown() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state.json");
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state.json");
         let location = RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),

@@ -21,10 +21,10 @@ async fn a_full_and_an_incremental_are_restored_from_a_real_bucket() {
     }
     let fs = BtrfsFs::create(FILESYSTEM_BYTES);
     let (data, target) = (fs.subvolume("data"), fs.path().join("restored"));
-    let folder = temp_dir();
-    let config = folder.path().join("config.toml");
+    let directory = temp_dir();
+    let config = directory.path().join("config.toml");
     fs::create_dir(fs.path().join("snapshots")).unwrap();
-    fs::write(&config, configuration(&bucket, fs.path(), folder.path())).unwrap();
+    fs::write(&config, configuration(&bucket, fs.path(), directory.path())).unwrap();
 
     Tree::new([dir("a"), file("a/big", noise(CHUNK + PART)), file("small", "1")]).write(&data);
     let full = run(&config, &["backup", "--once"]).await;
@@ -39,13 +39,13 @@ async fn a_full_and_an_incremental_are_restored_from_a_real_bucket() {
 }
 
 /// Returns a configuration with a storage class that is read without a thaw.
-fn configuration(bucket: &AwsBucket, fs: &Path, folder: &Path) -> String {
+fn configuration(bucket: &AwsBucket, fs: &Path, directory: &Path) -> String {
     format!(
         "[global]\nlock_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
          [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = {:?}\nregion = {:?}\n\
          prefix = {:?}\nstorage_class_chunks = {:?}\n\
          part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.02\n",
-        folder.join("lock"),
+        directory.join("lock"),
         fs.join("snapshots"),
         fs.join("data"),
         bucket.name,

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Backs up each subvolume twice, and configures a scratch directory.
 async fn backed_up(names: &[&str]) -> Option<World> {
     let world = World::start(names).await?;
-    fs::create_dir(scratch(&world)).expect("a new folder");
+    fs::create_dir(scratch(&world)).expect("a new directory");
     let text = fs::read_to_string(world.config()).expect("the configuration");
     let text = format!("{text}[drill]\nscratch_dir = {:?}\n", scratch(&world));
     fs::write(world.config(), text).expect("a written file");
@@ -36,9 +36,9 @@ fn scratch(world: &World) -> PathBuf {
 
 /// Asserts that no file, mount or loop device of a drill is left.
 fn assert_nothing_is_left(world: &World) {
-    let folder = scratch(world).join(".btrfs-to-s3-drill");
-    assert_eq!(names_in(&folder), ["lock"]);
-    let text = folder.to_str().expect("UTF-8");
+    let directory = scratch(world).join(".btrfs-to-s3-drill");
+    assert_eq!(names_in(&directory), ["lock"]);
+    let text = directory.to_str().expect("UTF-8");
     assert!(!fs::read_to_string("/proc/self/mounts").expect("the mounts").contains(text));
     assert!(wait_until(PATIENCE, || !loops().contains(text)), "{}", loops());
     world.assert_nothing_runs();

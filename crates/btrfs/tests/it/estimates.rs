@@ -50,11 +50,11 @@ async fn unreadable_directories_are_named() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
     fs::write(data.join("open"), "x").unwrap();
-    let mut folder: std::os::fd::OwnedFd = fs::File::open(&data).unwrap().into();
+    let mut directory: std::os::fd::OwnedFd = fs::File::open(&data).unwrap().into();
     let name = "deep".repeat(60);
     for _ in 0..20 {
-        mkdirat(&folder, &name, Mode::RWXU).unwrap();
-        folder = openat(&folder, &name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+        mkdirat(&directory, &name, Mode::RWXU).unwrap();
+        directory = openat(&directory, &name, OFlags::DIRECTORY, Mode::empty()).unwrap();
     }
 
     let ran = world.run(&["estimate", "--json"]).await;

@@ -32,7 +32,7 @@ pub struct World {
     pub process_tag: ProcessTag,
     /// The PATH that the program runs with, unless it is that of the test.
     pub path: Option<OsString>,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 /// The result of a run of the program.
@@ -83,15 +83,15 @@ impl World {
         if !s3up_testkit::btrfs_or_skip() {
             return None;
         }
-        let folder = s3up_testkit::temp_dir();
-        let options = options(Options::new(folder.path().join("s3")));
+        let directory = s3up_testkit::temp_dir();
+        let options = options(Options::new(directory.path().join("s3")));
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", Versioning::Off).await.expect("a new bucket");
         let store = Store::connect(settings(s3.endpoint())).await.expect("a store");
         note_probe_upload(&s3).await;
         let fs = BtrfsFs::create_with(FILESYSTEM_BYTES, mount);
-        fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
-        let world = World { s3, fs, store, process_tag: ProcessTag::new(), path: None, folder };
+        fs::create_dir(fs.path().join("snapshots")).expect("a new directory");
+        let world = World { s3, fs, store, process_tag: ProcessTag::new(), path: None, directory };
         let paths: Vec<_> = subvolumes.iter().map(|name| world.fs.subvolume(name)).collect();
         let paths: Vec<_> = paths.iter().map(|path| format!("{path:?}")).collect();
         world.configure(&format!("paths = [{}]", paths.join(", ")), "");
@@ -102,14 +102,14 @@ impl World {
     pub async fn stop_s3(&mut self) -> SocketAddr {
         let address = self.s3.endpoint().trim_start_matches("http://").parse();
         // The world keeps a server: another one, at another address, without the bucket.
-        let other = DevStore::start(Options::new(self.folder.path().join("other-s3"))).await;
+        let other = DevStore::start(Options::new(self.directory.path().join("other-s3"))).await;
         let s3 = std::mem::replace(&mut self.s3, other.expect("an S3 server"));
         s3.stop().await;
         address.expect("an address")
     }
 
     pub async fn start_s3_again(&mut self, listen: SocketAddr) {
-        let options = Options { listen, ..Options::new(self.folder.path().join("s3")) };
+        let options = Options { listen, ..Options::new(self.directory.path().join("s3")) };
         self.s3 = DevStore::start(options).await.expect("an S3 server");
     }
 
@@ -133,15 +133,15 @@ impl World {
     }
 
     pub fn lock(&self) -> PathBuf {
-        self.folder.path().join("lock")
+        self.directory.path().join("lock")
     }
 
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state.json")
+        self.directory.path().join("state.json")
     }
 
     pub fn config(&self) -> PathBuf {
-        self.folder.path().join("config.toml")
+        self.directory.path().join("config.toml")
     }
 
     /// Replaces a text in the configuration.
@@ -303,8 +303,8 @@ impl Ran {
     }
 }
 
-pub fn names_in(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("a folder");
+pub fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
     let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
     let mut names: Vec<_> =
         entries.map(|entry| name(entry).into_string().expect("UTF-8")).collect();

@@ -41,7 +41,7 @@ struct Host {
     fs: BtrfsFs,
     access: Access,
     process_tag: ProcessTag,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,8 +104,8 @@ async fn on_devstore(options: impl FnOnce(PathBuf) -> Options) {
     if !btrfs_or_skip() {
         return;
     }
-    let folder = temp_dir();
-    let s3 = DevStore::start(options(folder.path().join("s3"))).await.expect("an S3 server");
+    let directory = temp_dir();
+    let s3 = DevStore::start(options(directory.path().join("s3"))).await.expect("an S3 server");
     s3.create_bucket(BUCKET, Versioning::Off).await.expect("a new bucket");
     let access = Access {
         endpoint: s3.endpoint(),
@@ -148,18 +148,18 @@ async fn round_trip(access: Access) {
 
 impl Host {
     fn new(access: Access) -> Host {
-        let (fs, folder) = (BtrfsFs::create(FILESYSTEM_BYTES), temp_dir());
+        let (fs, directory) = (BtrfsFs::create(FILESYSTEM_BYTES), temp_dir());
         fs.subvolume("data");
-        fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
-        let host = Host { fs, access, process_tag: ProcessTag::new(), folder };
+        fs::create_dir(fs.path().join("snapshots")).expect("a new directory");
+        let host = Host { fs, access, process_tag: ProcessTag::new(), directory };
         let config = format!(
             "[global]\nlock_path = {:?}\nstate_path = {:?}\n[snapshots]\nbase_dir = {:?}\n\
              [subvolumes]\npaths = [{:?}]\n[s3]\nbucket = {BUCKET:?}\nregion = {:?}\n\
              prefix = \"nas\"\nendpoint = {:?}\nstorage_class_chunks = \"STANDARD\"\nsse = \"none\"\n\
              part_size_bytes = {PART}\nchunk_size_bytes = {CHUNK}\nretry_hours = 0.02\n\
              [retention]\nkeep_days = 0\n",
-            host.folder.path().join("lock"),
-            host.folder.path().join("state.json"),
+            host.directory.path().join("lock"),
+            host.directory.path().join("state.json"),
             host.fs.path().join("snapshots"),
             host.fs.path().join("data"),
             Foreign::REGION,
@@ -170,7 +170,7 @@ impl Host {
     }
 
     fn config(&self) -> PathBuf {
-        self.folder.path().join("config.toml")
+        self.directory.path().join("config.toml")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -17,7 +17,7 @@ const WRITE: &str = "S3UP_WRITE_FORMAT";
 /// Length of a chunk, short enough that commands of the stream cross chunk ends.
 const CHUNK_BYTES: u64 = 40_000;
 
-fn folder(form: &str) -> PathBuf {
+fn directory(form: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/format").join(form)
 }
 
@@ -50,13 +50,13 @@ fn change(subvolume: &Path) {
 
 /// Returns the key and the file of every object of a bucket.
 fn objects(form: &str) -> Vec<(String, PathBuf)> {
-    let root = folder(form);
-    let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
-    while let Some(folder) = folders.pop() {
-        for name in names_in(&folder) {
-            let path = folder.join(name);
+    let root = directory(form);
+    let (mut found, mut dirs) = (Vec::new(), vec![root.clone()]);
+    while let Some(directory) = dirs.pop() {
+        for name in names_in(&directory) {
+            let path = directory.join(name);
             if path.is_dir() {
-                folders.push(path);
+                dirs.push(path);
             } else {
                 let key = path.strip_prefix(&root).expect("below it").to_str().expect("UTF-8");
                 found.push((key.to_owned(), path));
@@ -75,22 +75,22 @@ async fn load(world: &World, form: &str) {
 /// Creates the directory of a bucket; returns `None` if it must not be written.
 fn to_be_written(form: &str) -> Option<PathBuf> {
     std::env::var_os(WRITE)?;
-    let folder = folder(form);
-    fs::create_dir_all(folder.parent().expect("a parent")).expect("a folder");
-    match fs::create_dir(&folder) {
-        Ok(()) => Some(folder),
+    let directory = directory(form);
+    fs::create_dir_all(directory.parent().expect("a parent")).expect("a directory");
+    match fs::create_dir(&directory) {
+        Ok(()) => Some(directory),
         Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => None,
-        Err(err) => panic!("{folder:?}: {err}"),
+        Err(err) => panic!("{directory:?}: {err}"),
     }
 }
 
-fn save(folder: &Path, key: &str, bytes: &[u8]) {
-    let path = folder.join(key);
-    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+fn save(directory: &Path, key: &str, bytes: &[u8]) {
+    let path = directory.join(key);
+    fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
     fs::write(path, bytes).expect("a written file");
 }
 
-async fn write_v1(folder: &Path) {
+async fn write_v1(directory: &Path) {
     let Some(world) = World::start(&["data"]).await else { panic!("needs root and btrfs") };
     let data = world.subvolume("data");
     first().write(&data);
@@ -104,7 +104,7 @@ async fn write_v1(folder: &Path) {
     for key in world.keys().await {
         let bytes = world.read(&key).await.expect("an object");
         let bytes = if key.ends_with("Z.json") { neutral(&world, bytes) } else { bytes };
-        save(folder, &key, &bytes);
+        save(directory, &key, &bytes);
     }
 }
 
@@ -134,13 +134,13 @@ async fn assert_restores(world: &World) {
 
 #[test]
 fn every_bucket_in_testdata_has_a_test() {
-    assert_eq!(names_in(&folder("")), ["README.md", "python", "v1"]);
+    assert_eq!(names_in(&directory("")), ["README.md", "python", "v1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_version_1_is_restored() {
-    if let Some(folder) = to_be_written("v1") {
-        write_v1(&folder).await;
+    if let Some(directory) = to_be_written("v1") {
+        write_v1(&directory).await;
     }
     let Some(world) = World::start(&["data"]).await else { return };
     load(&world, "v1").await;
@@ -152,8 +152,8 @@ async fn a_bucket_of_version_1_is_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_the_python_tool_is_restored() {
-    if let Some(folder) = to_be_written("python") {
-        python::write(&folder);
+    if let Some(directory) = to_be_written("python") {
+        python::write(&directory);
     }
     let Some(world) = World::start(&["data"]).await else { return };
     load(&world, "python").await;

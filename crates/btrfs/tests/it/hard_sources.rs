@@ -15,14 +15,15 @@ use crate::fixture::World;
 /// above it.
 fn deep_path(root: &Path, bytes: usize) {
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut folder = open(root, flags, Mode::empty()).expect("the root");
+    let mut directory = open(root, flags, Mode::empty()).expect("the root");
     let mut left = bytes;
     while left > 0 {
         // A slash comes before each name but the first, and one byte must not be left over.
         let slash = usize::from(left != bytes);
         let name = (left - slash).min(if left - slash > 202 { 200 } else { 255 });
-        mkdirat(&folder, "d".repeat(name), Mode::RWXU).expect("a new folder");
-        folder = openat(&folder, "d".repeat(name), flags, Mode::empty()).expect("a folder");
+        mkdirat(&directory, "d".repeat(name), Mode::RWXU).expect("a new directory");
+        directory =
+            openat(&directory, "d".repeat(name), flags, Mode::empty()).expect("a directory");
         left -= name + slash;
     }
 }
@@ -79,10 +80,10 @@ fn find(dir: &Path) -> String {
 
 /// Makes a filesystem with metadata blocks of 64 KiB, and a subvolume with a large attribute.
 fn large_nodes(world: &World) -> Option<LargeNodes> {
-    let folder = s3up_testkit::temp_dir();
-    let (image, mount) = (folder.path().join("image"), folder.path().join("mount"));
+    let directory = s3up_testkit::temp_dir();
+    let (image, mount) = (directory.path().join("image"), directory.path().join("mount"));
     File::create_new(&image).and_then(|file| file.set_len(1 << 30)).expect("an image");
-    fs::create_dir(&mount).expect("a new folder");
+    fs::create_dir(&mount).expect("a new directory");
     let run = |name: &str, arguments: &[&OsStr]| {
         let output = Command::new(name).args(arguments).output().expect("a program");
         assert!(output.status.success(), "{name}: {output:?}");
@@ -92,7 +93,7 @@ fn large_nodes(world: &World) -> Option<LargeNodes> {
     run("mount", &["-o".as_ref(), "loop".as_ref(), image.as_ref(), mount.as_ref()]);
     let data = mount.join("data");
     run("btrfs", &["subvolume".as_ref(), "create".as_ref(), data.as_ref()]);
-    fs::create_dir(mount.join("snapshots")).expect("a new folder");
+    fs::create_dir(mount.join("snapshots")).expect("a new directory");
     let quoted = |path: &Path| format!("{:?}", path.to_str().expect("UTF-8"));
     for name in ["data", "snapshots"] {
         world.reconfigure(&quoted(&world.fs.path().join(name)), &quoted(&mount.join(name)));
@@ -100,13 +101,13 @@ fn large_nodes(world: &World) -> Option<LargeNodes> {
     fs::write(data.join("file"), "content").expect("a written file");
     let value = noise(30_000);
     lsetxattr(data.join("file"), "user.large", &value, XattrFlags::empty()).expect("an attribute");
-    Some(LargeNodes { data, mount, _folder: folder })
+    Some(LargeNodes { data, mount, _dir: directory })
 }
 
 struct LargeNodes {
     data: PathBuf,
     mount: PathBuf,
-    _folder: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 impl Drop for LargeNodes {

@@ -117,8 +117,8 @@ fn named(manifest: &serde_json::Value) -> Vec<(String, Option<u64>)> {
 
 /// Returns the number of acknowledged parts in the journals.
 fn acknowledged_parts(world: &World) -> u64 {
-    let folder = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a folder");
-    let paths = folder.map(|entry| entry.expect("an entry").path());
+    let directory = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a directory");
+    let paths = directory.map(|entry| entry.expect("an entry").path());
     let journals = paths.filter(|path| path.extension().is_some_and(|end| end == "journal"));
     let texts = journals.map(|path| fs::read_to_string(path).expect("a journal"));
     texts.map(|text| text.matches("{\"line\":\"part\"").count() as u64).sum()

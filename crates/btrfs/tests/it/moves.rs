@@ -10,7 +10,7 @@ use crate::fixture::{CHUNK, Ran, World, names_in};
 /// Makes a filesystem with a snapshot directory.
 fn host() -> BtrfsFs {
     let host = BtrfsFs::create(1 << 30);
-    fs::create_dir(host.path().join("snapshots")).expect("a new folder");
+    fs::create_dir(host.path().join("snapshots")).expect("a new directory");
     host
 }
 
@@ -56,7 +56,7 @@ async fn six_backups() -> Option<World> {
         .write(&data);
         fs::rename(data.join("a"), data.join("moved"))
             .and_then(|()| fs::rename(data.join("moved"), data.join("a")))
-            .expect("a renamed folder");
+            .expect("a renamed directory");
         if n == 2 {
             fs::remove_file(data.join("gone")).expect("a file of the full");
         }
@@ -216,8 +216,8 @@ async fn a_changed_received_parent_leads_to_a_full() {
     world.backup().await;
     let second = host();
     restore_without_file(&world, &second.path().join("data"), &[]).await;
-    let folder = second.path().join(".data.btrfs-to-s3-parent");
-    let kept: PathBuf = folder.join(&names_in(&folder)[0]);
+    let directory = second.path().join(".data.btrfs-to-s3-parent");
+    let kept: PathBuf = directory.join(&names_in(&directory)[0]);
     s3up_testkit::set_read_only(&kept, false);
     fs::write(kept.join("x"), "x").unwrap();
     s3up_testkit::set_read_only(&kept, true);
@@ -227,5 +227,5 @@ async fn a_changed_received_parent_leads_to_a_full() {
 
     assert!(ran.stderr.contains("has changed since"), "{}", ran.stderr);
     assert_eq!(world.newest("data").await.1["kind"], "full");
-    assert!(!folder.exists(), "a newer backup is published");
+    assert!(!directory.exists(), "a newer backup is published");
 }

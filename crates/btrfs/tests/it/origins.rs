@@ -22,7 +22,7 @@ struct Elsewhere<'w> {
 impl Elsewhere<'_> {
     fn new(world: &World) -> Elsewhere<'_> {
         let fs = BtrfsFs::create(1 << 30);
-        fs::create_dir(fs.path().join("snapshots")).expect("a new folder");
+        fs::create_dir(fs.path().join("snapshots")).expect("a new directory");
         fs::write(fs.path().join("machine-id"), "0123456789abcdef0123456789abcdef\n")
             .expect("a written file");
         Elsewhere { world, fs }

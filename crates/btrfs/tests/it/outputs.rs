@@ -22,11 +22,11 @@ impl Golden {
         let path = world.subvolume("data");
         world.configure(&format!("paths = [{path:?}]"), retention);
         Tree::new([file("big", noise(CHUNK)), file("a/readme", "hello")]).write(&path);
-        let folder = world.config().parent().expect("a folder").display().to_string();
+        let directory = world.config().parent().expect("a directory").display().to_string();
         let redactions = Redactions::new()
             .text("[PROGRAM]", env!("CARGO_BIN_EXE_btrfs-to-s3"))
             .text("[MOUNT]", world.fs.path().display().to_string())
-            .text("[DIR]", folder)
+            .text("[DIR]", directory)
             .text("[ENDPOINT]", world.s3.endpoint());
         Some(Golden { world, redactions })
     }
@@ -42,8 +42,8 @@ impl Golden {
         let ran = self.world.run(arguments).await;
         let line = arguments.join(" ");
         let text = format!("$ btrfs-to-s3 {line}\n{}{}", ran.stdout, error(&ran));
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");
-        assert_golden(&folder.join(format!("{name}.txt")), &text, &self.redactions);
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");
+        assert_golden(&directory.join(format!("{name}.txt")), &text, &self.redactions);
     }
 }
 
@@ -93,8 +93,8 @@ async fn outputs_about_backups_are_those_of_the_golden_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outputs_about_restores_are_those_of_the_golden_files() {
     let Some(golden) = Golden::start("").await else { return };
-    let folder = s3up_testkit::temp_dir();
-    let scratch = folder.path().display().to_string();
+    let directory = s3up_testkit::temp_dir();
+    let scratch = directory.path().display().to_string();
     let golden = Golden { redactions: golden.redactions.text("[SCRATCH]", &scratch), ..golden };
     let target = golden.world.subvolume("restored").display().to_string();
     let dry_run = ["restore", "--subvolume", "data", "--target", &target, "--dry-run"];

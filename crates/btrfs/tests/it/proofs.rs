@@ -104,7 +104,7 @@ async fn a_difference_from_the_source_is_named_and_no_target_is_created() {
         "for s in {bad}/data__*__inc; do btrfs property set -f -ts $s ro false && \
          printf HELLO > $s/readme && rm $s/caf* && btrfs property set -f -ts $s ro true; done"
     );
-    let (_folder, path) = changing(&script);
+    let (_dir, path) = changing(&script);
     world.path = Some(path);
 
     let (ran, target) = restore(&world, &[]).await;
@@ -168,8 +168,8 @@ impl Drop for Mounted {
 /// Makes a `btrfs` that runs a script before `btrfs send` of a source snapshot. The restore calls
 /// that to identify the source, after everything was received.
 fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
-    let folder = s3up_testkit::temp_dir();
-    let path = folder.path().join("btrfs");
+    let directory = s3up_testkit::temp_dir();
+    let path = directory.path().join("btrfs");
     let real = ["/usr/bin/btrfs", "/usr/sbin/btrfs", "/sbin/btrfs"];
     let real = real.into_iter().find(|path| fs::exists(path).unwrap_or(false)).expect("btrfs");
     let text = format!(
@@ -179,9 +179,9 @@ fn changing(script: &str) -> (tempfile::TempDir, std::ffi::OsString) {
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("a mode");
     let rest = std::env::var_os("PATH").expect("PATH");
-    let folders = [folder.path().to_owned()].into_iter().chain(std::env::split_paths(&rest));
-    let path = std::env::join_paths(folders).expect("a PATH");
-    (folder, path)
+    let dirs = [directory.path().to_owned()].into_iter().chain(std::env::split_paths(&rest));
+    let path = std::env::join_paths(dirs).expect("a PATH");
+    (directory, path)
 }
 
 /// With more directories than the kernel remembers the times of, `btrfs send` sends the times of
@@ -192,9 +192,9 @@ async fn a_tree_of_many_directories_keeps_the_time_of_its_root() {
     let data = world.subvolume("data");
     let make = |range: std::ops::Range<u32>| {
         for n in range {
-            let folder = data.join(format!("top/{}/{n}", n % 7));
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("file"), n.to_string()).unwrap();
+            let directory = data.join(format!("top/{}/{n}", n % 7));
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("file"), n.to_string()).unwrap();
         }
     };
     make(0..400);

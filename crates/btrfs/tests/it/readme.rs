@@ -20,10 +20,10 @@ const STARTS_WITHIN: Duration = Duration::from_secs(60);
 const S3: &str = "127.0.0.1:9000";
 const GATEWAY: &str = "127.0.0.1:8080";
 
-/// The machine of the page: directories below a folder of this test, and addresses with free
+/// The machine of the page: directories below a directory of this test, and addresses with free
 /// ports.
 struct Host {
-    folder: TempDir,
+    directory: TempDir,
     tag: ProcessTag,
     /// Texts of the page, each with the text that replaces it here.
     replacements: Vec<(&'static str, String)>,
@@ -33,14 +33,14 @@ struct Host {
 
 impl Host {
     fn start() -> Host {
-        let folder = s3up_testkit::temp_dir();
-        let below = |path: &str| folder.path().join(path).display().to_string();
+        let directory = s3up_testkit::temp_dir();
+        let below = |path: &str| directory.path().join(path).display().to_string();
         let replacements = vec![
             ("/tmp/s3", below("bucket")),
             ("/var/www", below("www")),
             ("/var/lib/s3up", below("agent")),
         ];
-        Host { folder, tag: ProcessTag::new(), replacements, servers: Vec::new() }
+        Host { directory, tag: ProcessTag::new(), replacements, servers: Vec::new() }
     }
 
     fn replaced(&self, text: &str) -> String {
@@ -55,14 +55,14 @@ impl Host {
     }
 
     fn write(&self, name: &str, text: &str) {
-        let file = self.folder.path().join(name);
+        let file = self.directory.path().join(name);
         fs::write(file, self.replaced(text)).expect("a written file");
     }
 
     /// Starts a server in the background, and returns the address that it prints.
     async fn serve(&mut self, page_address: &'static str, line: &str) {
         let line = line.trim_end_matches('&');
-        let log = self.folder.path().join(format!("log-{}", self.servers.len()));
+        let log = self.directory.path().join(format!("log-{}", self.servers.len()));
         let stdout = fs::File::create(&log).expect("a new file");
         let stderr = stdout.try_clone().expect("a file");
         let mut command = self.shell(&format!("exec env {}", self.replaced(line)));
@@ -78,11 +78,11 @@ impl Host {
         let mut command = tokio::process::Command::new("sh");
         let (name, value) = self.tag.env();
         let path = std::env::var_os("PATH").expect("PATH");
-        let folders = [programs()].into_iter().chain(std::env::split_paths(&path));
+        let dirs = [programs()].into_iter().chain(std::env::split_paths(&path));
         command
             .args(["-e", "-c", script])
-            .current_dir(self.folder.path())
-            .env("PATH", std::env::join_paths(folders).expect("a PATH"))
+            .current_dir(self.directory.path())
+            .env("PATH", std::env::join_paths(dirs).expect("a PATH"))
             .env(name, value)
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -103,18 +103,18 @@ impl Host {
     }
 }
 
-/// Returns the folder of the programs of this build. All of them must be there.
+/// Returns the directory of the programs of this build. All of them must be there.
 fn programs() -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a folder");
+    let directory = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a directory");
     for name in ["s3up", "s3up-server", "s3up-devstore"] {
-        let program = folder.join(name);
+        let program = directory.join(name);
         assert!(
             program.is_file(),
             "{} is missing: run this test with --workspace, which builds it",
             program.display()
         );
     }
-    folder.to_owned()
+    directory.to_owned()
 }
 
 /// Returns the address in the log of a server.
@@ -184,7 +184,7 @@ async fn subvolumes(
     host.replacements.push(("/srv", disk.path().display().to_string()));
     let [config] = &page.blocks("toml")[..] else { panic!("one configuration") };
     let globals = "[global]\nlock_path = \"/run/lock\"\nstate_path = \"/run/state.json\"\n";
-    host.replacements.push(("/run", host.folder.path().display().to_string()));
+    host.replacements.push(("/run", host.directory.path().display().to_string()));
     host.write("config.toml", &format!("{config}{globals}"));
 
     let mut found = host.run(block(blocks, "export AWS")).await;

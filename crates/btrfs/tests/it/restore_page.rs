@@ -19,25 +19,25 @@ const BLOCKS: usize = 11;
 
 /// The host of the page: a device, a mount point, a directory for the configuration.
 struct Host {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Host {
-    fn start(folder: &Path) -> Host {
-        let host = Host { folder: folder.to_owned() };
-        fs::create_dir_all(host.folder.join("etc")).expect("a new folder");
-        let image = fs::File::create(host.folder.join("image")).expect("a new file");
+    fn start(directory: &Path) -> Host {
+        let host = Host { directory: directory.to_owned() };
+        fs::create_dir_all(host.directory.join("etc")).expect("a new directory");
+        let image = fs::File::create(host.directory.join("image")).expect("a new file");
         image.set_len(IMAGE_BYTES).expect("a sparse file");
         host
     }
 
     fn mount(&self) -> PathBuf {
-        self.folder.join("mnt")
+        self.directory.join("mnt")
     }
 
     /// Returns a text of the page with the paths and names of this test.
     fn replaced(&self, text: &str, endpoint: &str) -> String {
-        let path = |name: &str| self.folder.join(name).display().to_string();
+        let path = |name: &str| self.directory.join(name).display().to_string();
         let region = "region = \"eu-central-1\"";
         let settings =
             format!("region = \"us-east-1\"\nendpoint = {endpoint:?}\npart_size_bytes = 5242880");
@@ -70,7 +70,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // It is not mounted if the test failed early.
-        for path in [self.folder.join("volume"), self.mount()] {
+        for path in [self.directory.join("volume"), self.mount()] {
             unmount(path, UnmountFlags::DETACH).ok();
         }
     }
@@ -88,12 +88,12 @@ async fn every_command_of_the_page_succeeds_and_restores_the_data() {
     }
     world.backup().await;
     world.s3.set_restore_delay(Duration::ZERO);
-    let folder = s3up_testkit::temp_dir();
-    let host = Host::start(folder.path());
+    let directory = s3up_testkit::temp_dir();
+    let host = Host::start(directory.path());
     let endpoint = world.s3.endpoint();
     let page = Page::read(Path::new(PAGE));
     let [config] = &page.blocks("toml")[..] else { panic!("one configuration") };
-    fs::write(host.folder.join("etc/config.toml"), host.replaced(config, &endpoint)).unwrap();
+    fs::write(host.directory.join("etc/config.toml"), host.replaced(config, &endpoint)).unwrap();
     let blocks = page.commands();
     assert!(blocks.len() >= BLOCKS, "{blocks:?}");
     let commands: Vec<_> = blocks.into_iter().flatten().collect();
@@ -121,14 +121,14 @@ async fn every_command_of_the_page_succeeds_and_restores_the_data() {
 
 /// Runs a script that ends at the first command that fails.
 async fn shell(world: &World, script: &str) -> Ran {
-    let program = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a folder");
+    let program = Path::new(env!("CARGO_BIN_EXE_btrfs-to-s3")).parent().expect("a directory");
     let path = std::env::var_os("PATH").expect("PATH");
-    let folders = [program.to_owned()].into_iter().chain(std::env::split_paths(&path));
+    let dirs = [program.to_owned()].into_iter().chain(std::env::split_paths(&path));
     let (name, value) = world.process_tag.env();
     let mut command = Command::new("/bin/sh");
     command
         .args(["-e", "-x", "-c", script])
-        .env("PATH", std::env::join_paths(folders).expect("a PATH"))
+        .env("PATH", std::env::join_paths(dirs).expect("a PATH"))
         .env(name, value)
         .kill_on_drop(true);
     Ran::of(command.output().await.expect("a shell"))

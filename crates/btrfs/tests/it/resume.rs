@@ -259,7 +259,7 @@ fn remount(world: &World) {
 }
 
 fn journal(world: &World) -> PathBuf {
-    let mut paths = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a folder");
+    let mut paths = fs::read_dir(world.snapshots_dir().join(".btrfs-to-s3")).expect("a directory");
     let is_journal = |path: &PathBuf| path.extension().is_some_and(|end| end == "journal");
     let path = paths.find_map(|entry| Some(entry.ok()?.path()).filter(is_journal));
     path.expect("a journal")

@@ -12,7 +12,7 @@ use crate::fixture::{Ran, World};
 async fn with_snapshots_inside() -> Option<World> {
     let world = World::start(&["root"]).await?;
     let inside = world.subvolume("root").join("snaps");
-    fs::create_dir(&inside).expect("a new folder");
+    fs::create_dir(&inside).expect("a new directory");
     let quoted = |path: &PathBuf| format!("base_dir = {:?}", path.to_str().expect("UTF-8"));
     world.reconfigure(&quoted(&world.snapshots_dir()), &quoted(&inside));
     world.reconfigure("keep_days = 0", "min_age_days = 180\ngenerations = 3");

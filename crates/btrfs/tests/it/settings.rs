@@ -77,9 +77,9 @@ async fn a_restore_without_a_target_uses_the_configured_directory() {
     let Some(world) = World::start(&["data"]).await else { return };
     std::fs::write(world.subvolume("data").join("file"), "text").unwrap();
     world.backup().await;
-    let folder = world.fs.path().join("restored");
-    std::fs::create_dir(&folder).unwrap();
-    let setting = format!("restore.target_base_dir={:?}", folder.to_str().unwrap());
+    let directory = world.fs.path().join("restored");
+    std::fs::create_dir(&directory).unwrap();
+    let setting = format!("restore.target_base_dir={:?}", directory.to_str().unwrap());
     let arguments = ["restore", "--subvolume", "data"];
 
     let nowhere = world.run(&arguments).await;
@@ -87,5 +87,5 @@ async fn a_restore_without_a_target_uses_the_configured_directory() {
 
     nowhere.failed_with(2, &["no target: pass --target", "restore.target_base_dir"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    s3up_testkit::assert_same_tree(&world.subvolume("data"), &folder.join("data"));
+    s3up_testkit::assert_same_tree(&world.subvolume("data"), &directory.join("data"));
 }

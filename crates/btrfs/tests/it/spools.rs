@@ -21,10 +21,10 @@ async fn world() -> Option<World> {
     Some(world)
 }
 
-fn spooled(world: &World, folder: &Path, limit: u64) -> Command {
-    let folder = format!("global.spool_dir={:?}", folder.to_str().expect("UTF-8"));
+fn spooled(world: &World, directory: &Path, limit: u64) -> Command {
+    let directory = format!("global.spool_dir={:?}", directory.to_str().expect("UTF-8"));
     let limit = format!("global.spool_size_bytes={limit}");
-    let keys = ["s3.concurrency=1", "s3.spool_enabled=true", &folder, &limit];
+    let keys = ["s3.concurrency=1", "s3.spool_enabled=true", &directory, &limit];
     let settings = keys.into_iter().flat_map(|key| ["--set", key]);
     world.command(&settings.chain(["--log-level", "debug", "backup", "--once"]).collect::<Vec<_>>())
 }

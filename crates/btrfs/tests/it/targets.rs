@@ -13,24 +13,24 @@ use crate::thaws::{archived, thaw_requests};
 
 /// A directory that is mounted a second time.
 struct Bind {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Bind {
     fn of(source: &Path) -> Bind {
-        let folder = s3up_testkit::temp_dir();
-        mount_bind(source, folder.path()).expect("a bind mount");
-        Bind { folder }
+        let directory = s3up_testkit::temp_dir();
+        mount_bind(source, directory.path()).expect("a bind mount");
+        Bind { directory }
     }
 
     fn target(&self) -> PathBuf {
-        self.folder.path().join("restored")
+        self.directory.path().join("restored")
     }
 }
 
 impl Drop for Bind {
     fn drop(&mut self) {
-        unmount(self.folder.path(), UnmountFlags::NOFOLLOW).expect("an unused mount");
+        unmount(self.directory.path(), UnmountFlags::NOFOLLOW).expect("an unused mount");
     }
 }
 
@@ -64,14 +64,14 @@ async fn a_full_is_restored_to_any_mount_and_a_chain_to_one_of_a_subvolume() {
     let host = BtrfsFs::create(1 << 30);
     let plain = host.path().join("plain");
     fs::create_dir(&plain).unwrap();
-    let (folder, subvolume) = (Bind::of(&plain), Bind::of(&host.subvolume("subvolume")));
+    let (directory, subvolume) = (Bind::of(&plain), Bind::of(&host.subvolume("subvolume")));
     fs::write(world.subvolume("data").join("file"), "one").unwrap();
     world.backup().await;
 
-    let full = world.restore("data", &folder.target()).await;
+    let full = world.restore("data", &directory.target()).await;
 
     assert_eq!(full.code, Some(0), "{}", full.stderr);
-    assert_same_tree(&world.subvolume("data"), &folder.target());
+    assert_same_tree(&world.subvolume("data"), &directory.target());
     fs::write(world.subvolume("data").join("file"), "two").unwrap();
     world.backup().await;
     let chain = world.restore("data", &subvolume.target()).await;

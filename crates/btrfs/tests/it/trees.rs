@@ -11,7 +11,7 @@ use s3up_testkit::{Tree, assert_same_tree, dir, file, hard_link, noise, sparse, 
 use crate::fixture::World;
 
 const SMALL_FILES: usize = 100_000;
-const FILES_IN_A_FOLDER: usize = 1000;
+const FILES_IN_A_DIR: usize = 1000;
 
 /// Asserts that the bucket restores to the expected tree.
 async fn assert_restores(world: &World) {
@@ -55,7 +55,7 @@ async fn changed_three_times(world: &World) {
     fs::rename(at("swap-3"), at("swap-2")).expect("a file of this tree");
     clone(&at("original"), &at("clone"));
     fs::remove_file(at("becomes-a-folder")).expect("a file of this tree");
-    Tree::new([file("becomes-a-folder/inside", "a folder")]).write(&data);
+    Tree::new([file("becomes-a-folder/inside", "a directory")]).write(&data);
     world.backup().await;
 
     // Deletes, new and removed links, and a clone that is changed in its middle.
@@ -103,9 +103,9 @@ async fn a_compressed_filesystem_carries_every_kind_of_change() {
 async fn a_hundred_thousand_small_files_come_back() {
     let Some(world) = World::start(&["data"]).await else { return };
     let data = world.subvolume("data");
-    let path = |n: usize| data.join(format!("{:03}/{n}", n / FILES_IN_A_FOLDER));
+    let path = |n: usize| data.join(format!("{:03}/{n}", n / FILES_IN_A_DIR));
     for n in 0..SMALL_FILES {
-        if n.is_multiple_of(FILES_IN_A_FOLDER) {
+        if n.is_multiple_of(FILES_IN_A_DIR) {
             fs::create_dir(path(n).parent().unwrap()).unwrap();
         }
         fs::write(path(n), n.to_string()).unwrap();

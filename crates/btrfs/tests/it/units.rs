@@ -36,22 +36,22 @@ fn packaged() -> PathBuf {
 
 /// Returns copies of the units that name an existing program, since systemd checks that.
 fn units(change: impl Fn(&str) -> String) -> TempDir {
-    let folder = s3up_testkit::temp_dir();
+    let directory = s3up_testkit::temp_dir();
     for name in UNITS {
         let text = fs::read_to_string(packaged().join(name)).expect("a unit");
         let text = PROGRAMS.iter().fold(text, |text, program| {
             let built = concat!("=", env!("CARGO_BIN_EXE_btrfs-to-s3"), " ");
             text.replace(&format!("=/usr/bin/{program} "), built)
         });
-        fs::write(folder.path().join(name), change(&text)).expect("a written file");
+        fs::write(directory.path().join(name), change(&text)).expect("a written file");
     }
-    folder
+    directory
 }
 
 /// Runs `systemd-analyze`. `None` means that it is not installed, which is printed.
 #[expect(clippy::print_stdout, reason = "./check counts these lines")]
-fn analyze(folder: &Path, arguments: &[&str]) -> Option<Output> {
-    match Command::new("systemd-analyze").args(arguments).current_dir(folder).output() {
+fn analyze(directory: &Path, arguments: &[&str]) -> Option<Output> {
+    match Command::new("systemd-analyze").args(arguments).current_dir(directory).output() {
         Ok(output) => Some(output),
         Err(err) => {
             println!("SKIPPED: systemd-analyze cannot be run: {err}");
@@ -62,8 +62,8 @@ fn analyze(folder: &Path, arguments: &[&str]) -> Option<Output> {
 
 /// Asserts that systemd accepts the units without a warning: it exits with 0 even for an
 /// unknown key.
-fn assert_understood(folder: &Path) -> Option<()> {
-    let output = analyze(folder, &[&["verify", "--man=no"][..], &UNITS].concat())?;
+fn assert_understood(directory: &Path) -> Option<()> {
+    let output = analyze(directory, &[&["verify", "--man=no"][..], &UNITS].concat())?;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
     Some(())
@@ -78,8 +78,8 @@ fn systemd_understands_every_line_of_the_units() {
     let text = fs::read_to_string(other.path().join(UNITS[0])).unwrap();
     assert!(text.contains("\nLoadCredential=") && text.contains("\nEnvironment=AWS_SHARED"));
 
-    for folder in [&plain, &other] {
-        let Some(()) = assert_understood(folder.path()) else { return };
+    for directory in [&plain, &other] {
+        let Some(()) = assert_understood(directory.path()) else { return };
     }
 
     let misspelt = units(|text| text.replace("Persistent=", "Persistant="));
@@ -144,12 +144,12 @@ fn drills_are_monthly() {
 
 #[test]
 fn the_services_are_confined() {
-    let folder = units(str::to_owned);
+    let directory = units(str::to_owned);
     for (name, exposure_max) in EXPOSURE_MAX {
-        let service = folder.path().join(name);
+        let service = directory.path().join(name);
         let arguments = ["security", "--offline=true", "--no-pager"];
         let Some(output) =
-            analyze(folder.path(), &[&arguments[..], &[service.to_str().unwrap()]].concat())
+            analyze(directory.path(), &[&arguments[..], &[service.to_str().unwrap()]].concat())
         else {
             return;
         };

@@ -1,4 +1,4 @@
-//! The folder on disk: its layout, its lock, and how records are written.
+//! The directory on disk: its layout, its lock, and how records are written.
 //!
 //! ```text
 //! root/
@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
-/// Reason why a folder cannot be opened.
+/// Reason why a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("open {}: another process is using it; stop that process first", path.display())]
@@ -41,7 +41,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Creates the folders, takes the lock and empties `tmp`. The lock is held
+    /// Creates the directories, takes the lock and empties `tmp`. The lock is held
     /// until the returned file is closed.
     pub(crate) fn open(root: PathBuf) -> Result<(Disk, File), OpenError> {
         let disk = Disk { root };
@@ -129,8 +129,8 @@ impl Disk {
         persist(file.into_inner()?, path)
     }
 
-    /// Removes a folder at once: after a crash it has all its files, or is gone.
-    pub(crate) fn remove_folder(&self, path: &Path) -> io::Result<()> {
+    /// Removes a directory at once: after a crash it has all its files, or is gone.
+    pub(crate) fn remove_directory(&self, path: &Path) -> io::Result<()> {
         let trash = tempfile::tempdir_in(self.tmp())?;
         fs::rename(path, trash.path().join("removed"))?;
         trash.close()
@@ -152,7 +152,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, OpenError> {
         .map_err(|source| OpenError::Damaged { path: path.to_owned(), source })
 }
 
-/// Returns the sorted entries of a folder, and none if it does not exist.
+/// Returns the sorted entries of a directory, and none if it does not exist.
 pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let listed = match fs::read_dir(dir) {
         Ok(listed) => listed,

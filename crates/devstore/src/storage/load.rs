@@ -1,6 +1,6 @@
-//! Reads the folder into memory at start, and cleans up after a crash.
+//! Reads the directory into memory at start, and cleans up after a crash.
 //!
-//! A crash can leave an upload that was completed already, a folder without its
+//! A crash can leave an upload that was completed already, a directory without its
 //! record, and blobs that no record lists. None of them was ever visible.
 
 use std::collections::{BTreeMap, HashSet};
@@ -56,7 +56,7 @@ fn load_bucket(disk: &Disk, name: &str) -> Result<Bucket, OpenError> {
     for dir in disk::entries(&disk.uploads(name))? {
         let id = name_of(&dir);
         if completed.contains(&id) || !disk.upload_record(name, &id).exists() {
-            disk.remove_folder(&dir).map_err(|e| io_error(&dir, e))?;
+            disk.remove_directory(&dir).map_err(|e| io_error(&dir, e))?;
             continue;
         }
         let upload = load_upload(disk, name, &id, &dir)?;

@@ -39,7 +39,7 @@ pub enum BucketError {
     Write { name: String, source: io::Error },
 }
 
-/// The options of a store, apart from its folder.
+/// The options of a store, apart from its directory.
 pub(crate) struct Limits {
     pub(crate) part_bytes_min: u64,
     pub(crate) restore_delay: Duration,
@@ -58,7 +58,7 @@ pub(crate) struct Store {
 }
 
 /// The state of an open store. Closing the store drops it, and with it the lock on
-/// the folder.
+/// the directory.
 pub(crate) struct State {
     pub(crate) buckets: BTreeMap<String, Bucket>,
     /// Highest order assigned so far.
@@ -91,7 +91,7 @@ impl Store {
         self.clock.advance(by, |ahead| self.disk.write(&self.disk.clock(), &ahead))
     }
 
-    /// Closes the store. It writes nothing after this, and the folder can be opened
+    /// Closes the store. It writes nothing after this, and the directory can be opened
     /// again.
     pub(crate) fn close(&self) {
         self.guard().take();
@@ -156,7 +156,7 @@ impl Store {
         if !bucket.versions.is_empty() || !bucket.uploads.is_empty() {
             return Err(S3Error::new(S3ErrorCode::BucketNotEmpty));
         }
-        self.disk.remove_folder(&self.disk.bucket(name)).map_err(S3Error::internal_error)?;
+        self.disk.remove_directory(&self.disk.bucket(name)).map_err(S3Error::internal_error)?;
         state.buckets.remove(name);
         Ok(())
     }

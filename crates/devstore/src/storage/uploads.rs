@@ -133,8 +133,8 @@ impl Store {
         name: &UploadName,
         kept: &[Part],
     ) -> S3Result<()> {
-        let folder = self.disk.upload(&name.bucket, &name.id);
-        self.disk.remove_folder(&folder).map_err(S3Error::internal_error)?;
+        let directory = self.disk.upload(&name.bucket, &name.id);
+        self.disk.remove_directory(&directory).map_err(S3Error::internal_error)?;
         let bucket = state.bucket_mut(&name.bucket)?;
         let kept: HashSet<&str> = kept.iter().map(|part| part.blob.as_str()).collect();
         for part in bucket.remove_upload(name).parts.into_values() {

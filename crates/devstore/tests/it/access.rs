@@ -100,7 +100,7 @@ async fn an_invalid_bucket_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_in_use_is_not_opened_again() {
+async fn a_directory_that_is_in_use_is_not_opened_again() {
     let server = server().await;
 
     let refused = DevStore::start(Options::new(server.dir.path())).await.err().unwrap();

@@ -318,7 +318,7 @@ fn value_of<'a>(algorithm: &ChecksumAlgorithm, head: &'a HeadObjectOutput) -> Op
 /// Returns a body that the client sends in chunks, with the checksum as a trailer.
 async fn streamed(server: &Server) -> ByteStream {
     let path = server.dir.path().join("body");
-    fs::write(&path, BYTES).expect("the folder is writable");
+    fs::write(&path, BYTES).expect("the directory is writable");
     ByteStream::from_path(path).await.expect("the file is there")
 }
 

@@ -281,7 +281,7 @@ async fn versioned(like: Like) -> Server {
 }
 
 async fn with(behaviours: Behaviours, versioning: Versioning) -> Server {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let part_bytes_min = PART as u64;
     let options = Options { part_bytes_min, behaviours, ..Options::new(dir.path()) };
     let s3 = DevStore::start(options).await.expect("the server starts");

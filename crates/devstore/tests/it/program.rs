@@ -120,7 +120,7 @@ async fn acknowledged_writes_survive_a_kill() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_created_is_reported_in_one_line_with_exit_code_1() {
+fn a_directory_that_cannot_be_created_is_reported_in_one_line_with_exit_code_1() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let root = file.path().join("below-a-file");
 
@@ -128,15 +128,15 @@ fn a_folder_that_cannot_be_created_is_reported_in_one_line_with_exit_code_1() {
 
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.starts_with("s3up-devstore: open the data folder: open "), "{stderr}");
+    assert!(stderr.starts_with("s3up-devstore: open the data directory: open "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(output.stdout.is_empty());
 }
 
 #[tokio::test]
 async fn every_call_waits_for_the_latency() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = Program::start_with(folder.path(), &["--latency-ms", "80"]);
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start_with(directory.path(), &["--latency-ms", "80"]);
     let duration = time_of(async {
         let answer = reqwest::get(&program.endpoint).await.unwrap();
         assert_eq!(answer.status(), 403, "it has no signature");
@@ -147,8 +147,8 @@ async fn every_call_waits_for_the_latency() {
 
 #[tokio::test]
 async fn it_behaves_like_the_server_that_it_is_given() {
-    let folder = tempfile::tempdir().unwrap();
-    let program = Program::start_with(folder.path(), &["--like", "swift"]);
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start_with(directory.path(), &["--like", "swift"]);
     let s3 = client(&program.endpoint, Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
 
     let put = s3.put_object().bucket(BUCKET).key("key").if_none_match("*").send().await;
@@ -231,7 +231,7 @@ async fn send_command(program: &Program, path: &str, body: &'static str) {
 }
 
 fn has_bytes(dir: &Path) -> bool {
-    let files = fs::read_dir(dir).expect("a readable folder").flatten();
+    let files = fs::read_dir(dir).expect("a readable directory").flatten();
     files.filter_map(|file| file.metadata().ok()).any(|metadata| metadata.len() > 0)
 }
 

@@ -1,4 +1,4 @@
-//! A server with one bucket in its own folder, and a client for it.
+//! A server with one bucket in its own directory, and a client for it.
 
 use std::fmt::Debug;
 use std::fs;
@@ -35,11 +35,11 @@ pub struct Server {
 
 /// Starts a server with a bucket without versions.
 pub async fn server() -> Server {
-    server_in(tempfile::tempdir().expect("a temporary folder"), Versioning::Off).await
+    server_in(tempfile::tempdir().expect("a temporary directory"), Versioning::Off).await
 }
 
 pub async fn versioned_server() -> Server {
-    server_in(tempfile::tempdir().expect("a temporary folder"), Versioning::Enabled).await
+    server_in(tempfile::tempdir().expect("a temporary directory"), Versioning::Enabled).await
 }
 
 pub async fn server_in(dir: TempDir, versioning: Versioning) -> Server {
@@ -76,7 +76,7 @@ impl Server {
         self.s3.faults()
     }
 
-    /// Stops the server and starts it again on the same folder.
+    /// Stops the server and starts it again on the same directory.
     pub async fn restart(self) -> Server {
         self.s3.stop().await;
         server_in(self.dir, Versioning::Off).await
@@ -119,9 +119,9 @@ impl Server {
         CompletedPart::builder().part_number(number).e_tag(put.e_tag.expect("an ETag")).build()
     }
 
-    /// Returns all files below a folder of the server.
-    pub fn files(&self, folder: &str) -> Vec<PathBuf> {
-        files_below(&self.dir.path().join(folder))
+    /// Returns all files below a directory of the server.
+    pub fn files(&self, directory: &str) -> Vec<PathBuf> {
+        files_below(&self.dir.path().join(directory))
     }
 }
 
@@ -220,7 +220,7 @@ pub async fn time_of<T>(work: impl Future<Output = T>) -> Duration {
 fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).into_iter().flatten() {
-        let path = entry.expect("a readable folder").path();
+        let path = entry.expect("a readable directory").path();
         if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
     }
     files

@@ -144,8 +144,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_name_may_contain_any_character() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new folder/a?b#c%20d é.db");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new directory/a?b#c%20d é.db");
 
         let connection = Location::Sqlite(path.clone()).open().await.unwrap();
 

@@ -43,7 +43,7 @@ impl Server {
 
     fn location(&self) -> Location {
         match self {
-            Server::Sqlite(folder) => Location::Sqlite(folder.path().join("new/gateway.db")),
+            Server::Sqlite(directory) => Location::Sqlite(directory.path().join("new/gateway.db")),
             Server::Postgres(server) => Location::Postgres(s3up_cli::Secret::new(server.url())),
         }
     }
@@ -337,8 +337,8 @@ async fn after_a_full_disk(disk_bytes: u64, records: Vec<Record>, query: &'stati
 
 #[tokio::test]
 async fn what_the_queue_cannot_hold_is_dropped_and_the_caller_does_not_wait() {
-    let folder = tempfile::tempdir().unwrap();
-    let occupied = folder.path().join("file");
+    let directory = tempfile::tempdir().unwrap();
+    let occupied = directory.path().join("file");
     std::fs::write(&occupied, "").unwrap();
     let database = start(Location::Sqlite(occupied.join("gateway.db")), "one").await.unwrap();
     let body = "x".repeat(4 << 20);

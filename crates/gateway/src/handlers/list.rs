@@ -15,7 +15,7 @@ use s3up_store::Listed;
 use crate::clients::Right;
 use crate::database::record::CatalogueEntry;
 use crate::gateway::Gateway;
-use crate::openapi::{CursorText, FileRefusals, FolderText};
+use crate::openapi::{CursorText, DirText, FileRefusals};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::uploads::RETRY_FOR;
@@ -24,7 +24,7 @@ use crate::uploads::RETRY_FOR;
 #[utoipa::path(
     get, path = "/list",
     params(
-        ("prefix" = inline(Option<FolderText>), Query, description = "A folder; without it, all files are listed"),
+        ("prefix" = inline(Option<DirText>), Query, description = "A directory; without it, all files are listed"),
         ("cursor" = inline(Option<CursorText>), Query, description = "The `cursor` of the page before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Files on the page"),
     ),
@@ -38,14 +38,14 @@ pub(crate) async fn list(
     let client = gateway.authenticate(request.headers())?;
     client.require(Right::List)?;
     let query = request.uri().query();
-    let folder = folder(query::parameter(query, "prefix")?.as_deref().unwrap_or_default())?;
+    let directory = directory(query::parameter(query, "prefix")?.as_deref().unwrap_or_default())?;
     let after = query::parameter(query, "cursor")?.as_deref().map(decode_cursor).transpose()?;
     let limit = limit(query::parameter(query, "limit")?.as_deref())?;
 
     let name = &client.policy.name;
     let root = format!("{}{name}/", gateway.prefix());
     let after = after.map(|path| format!("{root}{path}"));
-    let below = format!("{root}{folder}");
+    let below = format!("{root}{directory}");
     let page = gateway.store().list_after(&below, after.as_deref(), limit, RETRY_FOR).await?;
     let last = page.objects.last().and_then(|object| object.key.strip_prefix(&root));
     let cursor = last.filter(|_| !page.is_last).map(|path| URL_SAFE_NO_PAD.encode(path));
@@ -70,8 +70,8 @@ fn paths<'o>(
     objects.iter().filter_map(path).collect()
 }
 
-/// Returns the folder to list with a slash at its end, or nothing for all files.
-fn folder(prefix: &str) -> Result<String, Refusal> {
+/// Returns the directory to list with a slash at its end, or nothing for all files.
+fn directory(prefix: &str) -> Result<String, Refusal> {
     match prefix.strip_suffix('/').unwrap_or(prefix) {
         "" if prefix.is_empty() => Ok(String::new()),
         bare => Ok(format!("{}/", RemotePath::parse(bare)?)),
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_a_folder() {
+    fn a_prefix_is_a_directory() {
         #[rustfmt::skip]
         let cases = [
             ("",       Ok("")),
@@ -125,7 +125,7 @@ mod tests {
             ("/a",     Err(Code::BadPath)),
         ];
         for (prefix, want) in cases {
-            let got = folder(prefix).map_err(|refusal| refusal.code);
+            let got = directory(prefix).map_err(|refusal| refusal.code);
             assert_eq!(got.as_deref().map_err(|code| *code), want, "{prefix:?}");
         }
     }

@@ -19,7 +19,7 @@ struct Setup {
 
 impl Setup {
     async fn start() -> Setup {
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = tempfile::tempdir().expect("a temporary directory");
         let s3 = s3(&root).await;
         let setup = Setup { root, s3 };
         setup.configure(&setup.s3.endpoint());

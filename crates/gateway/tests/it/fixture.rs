@@ -117,7 +117,7 @@ impl World {
         edit: impl Fn(String) -> String,
     ) -> World {
         let Serving { grace, timeouts, tls } = serving;
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = tempfile::tempdir().expect("a temporary directory");
         let options = Options { behaviours, ..Options::new(root.path()) };
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket(BUCKET, versioning).await.expect("a new bucket");

@@ -148,12 +148,12 @@ async fn exists_returns_the_digest_of_a_long_file_that_announced_none() {
 
 #[tokio::test]
 async fn a_database_that_cannot_be_opened_stops_no_upload() {
-    let not_a_folder = |yaml: String| {
+    let not_a_dir = |yaml: String| {
         let (before, rest) = yaml.split_once("database: { path: \"").expect("a database");
         let (_, after) = rest.split_once('"').expect("the end of its path");
         format!("{before}database: {{ path: \"/dev/null/gateway.db\"{after}")
     };
-    let world = World::with(Versioning::Enabled, not_a_folder).await;
+    let world = World::with(Versioning::Enabled, not_a_dir).await;
 
     stored(world.put("a", "hello")).await;
     let long = noise(9 * MIB);

@@ -10,8 +10,8 @@ use crate::fixture::config;
 
 #[test]
 fn outputs_are_those_of_the_golden_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("server.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("server.yaml");
     fs::write(&file, config("http://127.0.0.1:9000", Path::new("/var/lib/s3up-server/gateway.db")))
         .unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/output");

@@ -116,7 +116,7 @@ async fn an_invalid_path_is_refused_by_every_call_and_never_reaches_s3() {
             ("GET", format!("/versions?path={path}")),
             ("GET", format!("/list?prefix={path}")),
         ] {
-            // A prefix is a folder: it may be empty, and it may end with one slash.
+            // A prefix is a directory: it may be empty, and it may end with one slash.
             if method == "GET"
                 && ["/list?prefix=", "/list?prefix=a/", "/list?prefix=a%2f"].contains(&&*url)
             {

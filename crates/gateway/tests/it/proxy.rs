@@ -22,7 +22,7 @@ pub struct Proxy {
     child: Child,
     port: u16,
     cert_pem: String,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Proxy {
@@ -35,23 +35,23 @@ impl Proxy {
             println!("SKIPPED: {name} is not installed");
             return None;
         }
-        let folder = temp_dir();
+        let directory = temp_dir();
         let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
             .expect("a certificate");
         let cert_pem = cert.cert.pem();
         let write = |file: &str, text: &str| {
-            std::fs::write(folder.path().join(file), text).expect("a written file");
+            std::fs::write(directory.path().join(file), text).expect("a written file");
         };
         write("cert.pem", &cert_pem);
         write("cert.key", &cert.signing_key.serialize_pem());
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("an address").port();
         drop(free);
-        let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
+        let log = std::fs::File::create(directory.path().join("log")).expect("a log file");
         let gateways = gateways.iter().map(|url| url.trim_start_matches("http://"));
         let child = Command::new(repository().join("scripts/proxy.sh"))
             .arg(name)
-            .arg(folder.path())
+            .arg(directory.path())
             .arg(port.to_string())
             .args(gateways)
             .stdin(Stdio::null())
@@ -59,7 +59,7 @@ impl Proxy {
             .stderr(log)
             .spawn()
             .expect("a script that runs");
-        let proxy = Proxy { child, port, cert_pem, folder };
+        let proxy = Proxy { child, port, cert_pem, directory };
         let is_up = wait_until(START_MAX, || TcpStream::connect(("127.0.0.1", port)).is_ok());
         assert!(is_up, "{name} does not listen: {}", proxy.log());
         Some(proxy)
@@ -76,7 +76,7 @@ impl Proxy {
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
     /// Opens a connection for raw HTTP. Blocks.

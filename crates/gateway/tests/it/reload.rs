@@ -165,11 +165,11 @@ async fn a_reload_changes_rights_and_limits() {
     world.s3.stop().await;
 }
 
-fn write_certificate(folder: &Path, name: &str) -> reqwest::Certificate {
+fn write_certificate(directory: &Path, name: &str) -> reqwest::Certificate {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("success");
-    std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem())
+    std::fs::write(directory.join(format!("{name}.key")), made.signing_key.serialize_pem())
         .expect("success");
-    std::fs::write(folder.join(format!("{name}.cert")), made.cert.pem()).expect("success");
+    std::fs::write(directory.join(format!("{name}.cert")), made.cert.pem()).expect("success");
     reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).expect("success")
 }
 
@@ -181,19 +181,20 @@ fn trusting(certificate: &reqwest::Certificate) -> reqwest::Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_certificate_is_served_and_a_wrong_one_is_not() {
     let world = World::new().await;
-    let folder = world.root.path();
-    let (first, second) = (write_certificate(folder, "first"), write_certificate(folder, "second"));
-    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let directory = world.root.path();
+    let (first, second) =
+        (write_certificate(directory, "first"), write_certificate(directory, "second"));
+    let (cert, key) = (directory.join("cert.pem"), directory.join("key.pem"));
     let install = |name: &str, path: &Path| {
         let new = path.with_extension("new");
-        std::fs::copy(folder.join(name), &new).unwrap();
+        std::fs::copy(directory.join(name), &new).unwrap();
         std::fs::rename(&new, path).unwrap();
     };
     install("first.cert", &cert);
     install("first.key", &key);
     let tls = format!("port: 0, tls: {{ enabled: true, cert_file: {cert:?}, key_file: {key:?} }}");
     let text = world.good.replace("port: 0", &tls);
-    std::fs::write(folder.join("server.yaml"), text).unwrap();
+    std::fs::write(directory.join("server.yaml"), text).unwrap();
     let gateway = world.start(&[]);
     let url = gateway.url.replace("127.0.0.1", "localhost");
     let health = async |certificate: &reqwest::Certificate| {
@@ -273,8 +274,8 @@ impl CredentialsFile {
 async fn renewed_s3_credentials_are_used_also_by_an_upload_in_progress() {
     for kind in [CredentialsFile::Env, CredentialsFile::Shared] {
         let mut world = World::new().await;
-        let folder = world.root.path().to_owned();
-        let (file, config) = (folder.join("credentials"), folder.join("server.yaml"));
+        let directory = world.root.path().to_owned();
+        let (file, config) = (directory.join("credentials"), directory.join("server.yaml"));
         kind.write(&file, "devstore-secret");
         std::fs::write(&config, kind.config(&world.good)).unwrap();
         let gateway = kind.start(&config, &file);
@@ -294,7 +295,7 @@ async fn renewed_s3_credentials_are_used_also_by_an_upload_in_progress() {
         // The server with the old secret is gone; the new one has the same data.
         let listen = world.s3.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
         world.s3.stop().await;
-        let options = Options::new(folder.join("s3"));
+        let options = Options::new(directory.join("s3"));
         let options = Options { listen, secret_access_key: "renewed".to_owned(), ..options };
         world.s3 = DevStore::start(options).await.unwrap();
         kind.write(&file, "half-of");

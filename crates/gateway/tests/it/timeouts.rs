@@ -71,9 +71,10 @@ async fn a_body_may_take_longer_than_a_head() {
 
 #[tokio::test]
 async fn a_client_that_begins_no_handshake_is_dropped() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let tls = TlsFiles { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    let tls =
+        TlsFiles { cert: directory.path().join("cert.pem"), key: directory.path().join("key.pem") };
     std::fs::write(&tls.cert, cert.cert.pem()).unwrap();
     std::fs::write(&tls.key, cert.signing_key.serialize_pem()).unwrap();
     let world = world(Timeouts { header: LONG, handshake: SHORT }, Some(tls)).await;

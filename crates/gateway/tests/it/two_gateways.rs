@@ -50,7 +50,7 @@ struct Pair {
 impl Pair {
     async fn start_or_skip() -> Option<Pair> {
         let postgres = postgres_or_skip()?;
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = tempfile::tempdir().expect("a temporary directory");
         let s3 = s3(&root).await;
         let gateways = [0, 1].map(|n| {
             let file = root.path().join(format!("server-{n}.yaml"));

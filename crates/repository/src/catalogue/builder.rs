@@ -21,7 +21,7 @@ const STANDARD: &str = "STANDARD";
 
 /// A listing in progress.
 pub struct ObjectIndex {
-    folder: String,
+    directory: String,
     objects: BTreeMap<String, Object>,
     classes: BTreeSet<Arc<str>>,
 }
@@ -34,14 +34,14 @@ pub struct CatalogueBuilder {
 }
 
 impl ObjectIndex {
-    /// Starts a listing of the keys below `folder`.
-    pub fn new(folder: String) -> ObjectIndex {
-        ObjectIndex { folder, objects: BTreeMap::new(), classes: BTreeSet::new() }
+    /// Starts a listing of the keys below `directory`.
+    pub fn new(directory: String) -> ObjectIndex {
+        ObjectIndex { directory, objects: BTreeMap::new(), classes: BTreeSet::new() }
     }
 
     pub fn add(&mut self, listed: Listed) -> Result<(), TooManyObjects> {
         if self.objects.len() == OBJECTS_MAX {
-            return Err(TooManyObjects { folder: self.folder.clone() });
+            return Err(TooManyObjects { directory: self.directory.clone() });
         }
         let class = self.class(listed.storage_class.as_deref().unwrap_or(STANDARD));
         let modified_at = Timestamp::try_from(listed.modified_at).unwrap_or(Timestamp::MAX);

@@ -7,8 +7,8 @@ use s3up_store::StoreError;
 
 use crate::documents::Bucket;
 
-/// Every repository has this folder, and one object of this name for each subvolume.
-const FOLDER: &str = "subvol/";
+/// Every repository has this directory, and one object of this name for each subvolume.
+const SUBVOLUMES: &str = "subvol/";
 const POINTER: &str = "/current.json";
 /// Each page is a request, and has 1,000 keys at most.
 const PAGES_MAX: usize = 100;
@@ -43,7 +43,7 @@ pub async fn prefixes(bucket: &Bucket) -> Result<Prefixes, StoreError> {
 
 /// Returns the prefix of the repository whose pointer this key is.
 fn prefix_of(key: &str) -> Option<&str> {
-    let (prefix, name) = key.strip_suffix(POINTER)?.rsplit_once(FOLDER)?;
+    let (prefix, name) = key.strip_suffix(POINTER)?.rsplit_once(SUBVOLUMES)?;
     let is_prefix = prefix.is_empty() || prefix.ends_with('/');
     (is_prefix && !name.is_empty() && !name.contains('/')).then_some(prefix)
 }

@@ -29,8 +29,8 @@ pub enum CatalogueError {
     Store(#[from] StoreError),
     #[error(transparent)]
     TooManyObjects(#[from] TooManyObjects),
-    #[error("{folder} has more than {SUBVOLUMES_MAX} subvolumes, the limit; check the prefix")]
-    TooManySubvolumes { folder: String },
+    #[error("{directory} has more than {SUBVOLUMES_MAX} subvolumes, the limit; check the prefix")]
+    TooManySubvolumes { directory: String },
 }
 
 /// Returns the names of all subvolumes that have objects in the bucket.
@@ -38,17 +38,17 @@ pub async fn subvolumes(
     bucket: &Bucket,
     layout: &Layout,
 ) -> Result<BTreeSet<SubvolumeName>, CatalogueError> {
-    let folder = layout.subvolumes();
+    let directory = layout.subvolumes();
     let mut names = BTreeSet::new();
-    let mut listing = bucket.store.list(&folder, bucket.retry_for);
+    let mut listing = bucket.store.list(&directory, bucket.retry_for);
     while let Some(page) = listing.next_page().await? {
         let name = |key: &str| {
-            let (name, _) = key.strip_prefix(&folder)?.split_once('/')?;
+            let (name, _) = key.strip_prefix(&directory)?.split_once('/')?;
             SubvolumeName::parse(name).ok()
         };
         names.extend(page.iter().filter_map(|listed| name(&listed.key)));
         if names.len() > SUBVOLUMES_MAX {
-            return Err(CatalogueError::TooManySubvolumes { folder });
+            return Err(CatalogueError::TooManySubvolumes { directory });
         }
     }
     Ok(names)
@@ -61,9 +61,9 @@ impl Catalogue {
         subvolume: &SubvolumeName,
     ) -> Result<Catalogue, CatalogueError> {
         let pointer = read_pointer(bucket, &layout.pointer(subvolume)).await?;
-        let folder = layout.folder(subvolume);
-        let mut index = ObjectIndex::new(folder.clone());
-        let mut listing = bucket.store.list(&folder, bucket.retry_for);
+        let directory = layout.directory(subvolume);
+        let mut index = ObjectIndex::new(directory.clone());
+        let mut listing = bucket.store.list(&directory, bucket.retry_for);
         while let Some(page) = listing.next_page().await? {
             for listed in page {
                 index.add(listed)?;

@@ -294,7 +294,7 @@ impl TestListing {
     }
 
     pub(crate) fn catalogue(&self) -> Catalogue {
-        let mut index = ObjectIndex::new(layout().folder(&data()));
+        let mut index = ObjectIndex::new(layout().directory(&data()));
         for listed in self.listed.values() {
             index.add(listed.clone()).unwrap();
         }

@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn keys_are_remembered_until_they_are_deleted() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("deep/state.json");
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("deep/state.json");
         let location = |prefix: &str| RepositoryLocation {
             endpoint: None,
             bucket: "backups".to_owned(),

@@ -49,8 +49,8 @@ impl Wanted {
         let pointer = layout.pointer(subvolume);
         let mut documents = BTreeSet::new();
         let kinds = [Kind::Full, Kind::Incremental];
-        let folders = kinds.map(|kind| layout.manifests(subvolume, kind)).into_iter();
-        for prefix in folders.chain([pointer.as_str().to_owned()]) {
+        let dirs = kinds.map(|kind| layout.manifests(subvolume, kind)).into_iter();
+        for prefix in dirs.chain([pointer.as_str().to_owned()]) {
             let mut listing = bucket.store.list(&prefix, bucket.retry_for);
             while let Some(page) = listing.next_page().await? {
                 documents.extend(page.iter().filter_map(|listed| Key::parse(&listed.key).ok()));

@@ -253,8 +253,8 @@ impl Store {
     ) -> Result<BTreeMap<Key, ArchiveInfo>, StoreError> {
         let by_name: BTreeMap<&str, &Key> = keys.iter().map(|key| (key.as_str(), key)).collect();
         let mut infos = BTreeMap::new();
-        for folder in folders(by_name.keys().copied()) {
-            let mut listing = self.list(folder, retry_for);
+        for directory in dirs(by_name.keys().copied()) {
+            let mut listing = self.list(directory, retry_for);
             listing.request_attribute(OptionalObjectAttributes::RestoreStatus);
             while let Some(page) = listing.next_raw_page().await? {
                 for object in page {
@@ -315,8 +315,8 @@ fn restore_request(class: Option<&str>, thaw: &Thaw) -> RestoreRequest {
     RestoreRequest::builder().set_days(days).set_glacier_job_parameters(job.ok()).build()
 }
 
-/// Returns the folders of the keys, so that few listings find them all.
-fn folders<'a>(keys: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
+/// Returns the directories of the keys, so that few listings find them all.
+fn dirs<'a>(keys: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     keys.map(|key| key.rfind('/').map_or("", |slash| &key[..=slash])).collect()
 }
 
@@ -325,8 +325,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_listed_by_their_folders() {
+    fn keys_are_listed_by_their_directories() {
         let keys = ["b/2/x", "a", "b/1/x", "b/1/y", "b/x"];
-        assert_eq!(Vec::from_iter(folders(keys.into_iter())), ["", "b/", "b/1/", "b/2/"]);
+        assert_eq!(Vec::from_iter(dirs(keys.into_iter())), ["", "b/", "b/1/", "b/2/"]);
     }
 }

@@ -26,7 +26,7 @@ use crate::objects::etag::{is_reported, unquoted};
 use crate::transport::capabilities::{Capabilities, Condition, Conditions};
 use crate::transport::connect::Store;
 
-/// No client of a gateway and no folder of a backup can have this name.
+/// No client of a gateway and no directory of a backup can have this name.
 pub(crate) const PROBE_NAME: &str = ".s3up-probe";
 const PROBE_BODY: &[u8] =
     b"Written by s3up to see whether this store honours If-None-Match and If-Match.\n";

@@ -70,8 +70,8 @@ async fn a_ca_file_that_is_missing_or_has_no_certificate_is_refused() {
 
 #[tokio::test]
 async fn only_the_configured_ca_is_trusted() {
-    let folder = tempfile::tempdir().unwrap();
-    let ca_file = folder.path().join("ca.pem");
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
     let world = World::start().await;
     let cert = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(&ca_file, cert.cert.pem()).unwrap();

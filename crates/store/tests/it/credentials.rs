@@ -49,8 +49,8 @@ async fn a_child_writes_with_the_credentials_it_finds() {
 
 #[tokio::test]
 async fn credentials_are_found_in_the_environment_and_in_profiles() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("credentials");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials");
     let both = format!(
         "[default]\naws_access_key_id = stranger\naws_secret_access_key = none\n\n\
          [backup]\naws_access_key_id = {ID}\naws_secret_access_key = {SECRET}\n"
@@ -68,7 +68,7 @@ async fn credentials_are_found_in_the_environment_and_in_profiles() {
     ];
     let world = World::start().await;
     for (environment, want) in cases {
-        let found = run_child(&world, folder.path(), &environment).await;
+        let found = run_child(&world, directory.path(), &environment).await;
         assert_eq!(found, want, "{environment:?}");
     }
     world.stop().await;
@@ -76,8 +76,8 @@ async fn credentials_are_found_in_the_environment_and_in_profiles() {
 
 #[tokio::test]
 async fn credentials_that_expire_are_renewed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (program, count) = (folder.path().join("issue"), folder.path().join("count"));
+    let directory = tempfile::tempdir().unwrap();
+    let (program, count) = (directory.path().join("issue"), directory.path().join("count"));
     // Credentials that expire within ten seconds are renewed before the next call.
     let script = format!(
         "#!/bin/sh\necho issued >> {}\nexpiry=$(date -u -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)\n\
@@ -89,13 +89,13 @@ async fn credentials_that_expire_are_renewed() {
     file.write_all(script.as_bytes()).unwrap();
     file.set_permissions(std::fs::Permissions::from_mode(0o755)).unwrap();
     drop(file);
-    let config = folder.path().join("config");
+    let config = directory.path().join("config");
     let text = format!("[default]\ncredential_process = {}\n", program.display());
     std::fs::write(&config, text).unwrap();
     let world = World::start().await;
 
     let environment = [("AWS_CONFIG_FILE", config.to_str().unwrap())];
-    let found = run_child(&world, folder.path(), &environment).await;
+    let found = run_child(&world, directory.path(), &environment).await;
 
     assert_eq!(found, "stored");
     let issued = std::fs::read_to_string(&count).unwrap().lines().count() as u64;

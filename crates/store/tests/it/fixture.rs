@@ -101,7 +101,7 @@ impl World {
         options: impl Fn(Options) -> Options,
         edit: impl Fn(Settings) -> Settings,
     ) -> World {
-        let root = tempfile::tempdir().expect("a temporary folder");
+        let root = tempfile::tempdir().expect("a temporary directory");
         let options = options(Options::new(root.path()));
         let s3 = DevStore::start(options).await.expect("an S3 server");
         s3.create_bucket("backups", versioning).await.expect("a new bucket");

@@ -1,8 +1,8 @@
 //! Finds and removes the filesystems that killed tests left behind.
 //!
 //! A test that is killed (SIGKILL, out of memory, a time limit) drops nothing. The
-//! name of its folder contains its process id. Creating the next filesystem
-//! removes the folders of processes that are dead.
+//! name of its directory contains its process id. Creating the next filesystem
+//! removes the directories of processes that are dead.
 
 use std::fmt::Write;
 use std::fs::{self, DirEntry};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::owner::{sudo_caller, temp_dir_named};
 
-/// Folder in which the filesystem is mounted, below the folder of the test.
+/// Directory in which the filesystem is mounted, below the directory of the test.
 pub const MOUNT_DIR: &str = "mount";
 const PREFIX: &str = "s3up-btrfs-";
 
@@ -23,11 +23,11 @@ pub fn new_dir() -> TempDir {
     temp_dir_named(&format!("{PREFIX}{}-", process::id()))
 }
 
-/// Removes the filesystems of dead processes from the folder of temporary files.
+/// Removes the filesystems of dead processes from the directory of temporary files.
 /// Errors are ignored: another process may do the same at the same time, and this
 /// test does not depend on it.
 pub fn remove_dead(temp_dir: &Path) {
-    let entries = fs::read_dir(temp_dir).expect("the folder of temporary files");
+    let entries = fs::read_dir(temp_dir).expect("the directory of temporary files");
     for dir in entries.flatten().filter(is_ours_and_dead).map(|entry| entry.path()) {
         let flags = UnmountFlags::NOFOLLOW | UnmountFlags::DETACH;
         unmount(dir.join(MOUNT_DIR), flags).ok();
@@ -35,8 +35,8 @@ pub fn remove_dead(temp_dir: &Path) {
     }
 }
 
-/// Returns whether this module created the folder, in a process that is dead. Any
-/// user can create a folder with such a name, so its owner must be root or the
+/// Returns whether this module created the directory, in a process that is dead. Any
+/// user can create a directory with such a name, so its owner must be root or the
 /// caller of sudo.
 fn is_ours_and_dead(entry: &DirEntry) -> bool {
     let name = entry.file_name();
@@ -47,7 +47,7 @@ fn is_ours_and_dead(entry: &DirEntry) -> bool {
     metadata.is_dir() && is_ours && !Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// Returns the process id in the name of a folder.
+/// Returns the process id in the name of a directory.
 fn creator(name: &str) -> Option<u32> {
     let (pid, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
     pid.parse().ok()
@@ -63,12 +63,12 @@ pub fn loop_devices(image: &Path) -> Vec<PathBuf> {
     devices.flatten().map(|device| device.path()).filter(uses_image).collect()
 }
 
-/// Lists the processes that have files open below a folder, for a message.
-pub fn users(folder: &Path) -> String {
+/// Lists the processes that have files open below a directory, for a message.
+pub fn users(directory: &Path) -> String {
     let mut users = String::new();
     for process in fs::read_dir("/proc").expect("the list of processes").flatten() {
         let process = process.path();
-        if uses(&process, folder) {
+        if uses(&process, directory) {
             let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
             let pid = process.file_name().unwrap_or_default().display();
             write!(users, "{} ({pid}) ", name.trim_end())
@@ -78,10 +78,10 @@ pub fn users(folder: &Path) -> String {
     if users.is_empty() { "no visible process".to_owned() } else { users }
 }
 
-fn uses(process: &Path, folder: &Path) -> bool {
+fn uses(process: &Path, directory: &Path) -> bool {
     let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
     let mut links = files.map(|file| file.path()).chain([process.join("cwd"), process.join("exe")]);
-    links.any(|link| fs::read_link(link).is_ok_and(|file| file.starts_with(folder)))
+    links.any(|link| fs::read_link(link).is_ok_and(|file| file.starts_with(directory)))
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
         if !btrfs_or_skip() {
             return;
         }
-        // Other tests clean up the usual folder.
+        // Other tests clean up the usual directory.
         let temp_dir = crate::temp_dir();
         let [dead, alive] = [dead_process(), process::id()]
             .map(|pid| temp_dir.path().join(format!("{PREFIX}{pid}-x")));

@@ -23,7 +23,7 @@ pub fn assert_golden(file: &Path, text: &str, redactions: &Redactions) {
     let expected = fs::read_to_string(file).unwrap_or_default();
     let Some(difference) = difference(&expected, &actual, redactions) else { return };
     if writes() {
-        fs::create_dir_all(file.parent().expect("a folder")).expect("a new folder");
+        fs::create_dir_all(file.parent().expect("a directory")).expect("a new directory");
         fs::write(file, actual).expect("a written golden file");
         return;
     }

@@ -14,10 +14,10 @@ const COLUMNS_MAX: usize = 80;
 const EXAMPLES: std::ops::RangeInclusive<usize> = 2..=3;
 
 /// Asserts that the help of a program and of each of its commands is that of the
-/// files in `folder`: `PROGRAM.txt` and `PROGRAM-COMMAND.txt`. No other file may be
+/// files in `directory`: `PROGRAM.txt` and `PROGRAM-COMMAND.txt`. No other file may be
 /// there.
 #[track_caller]
-pub fn assert_help(program: &str, folder: &Path) {
+pub fn assert_help(program: &str, directory: &Path) {
     let name = Path::new(program).file_name().expect("a program").to_str().expect("UTF-8");
     let of_program = help(program, &["--help"]);
     let mut texts = BTreeMap::from([(format!("{name}.txt"), of_program.clone())]);
@@ -30,9 +30,9 @@ pub fn assert_help(program: &str, folder: &Path) {
     assert_fits(&help(program, &["-h"]));
     for (file, text) in &texts {
         assert_fits(text);
-        assert_golden(&folder.join(file), text, &Redactions::new());
+        assert_golden(&directory.join(file), text, &Redactions::new());
     }
-    let entries = fs::read_dir(folder).expect("the golden files");
+    let entries = fs::read_dir(directory).expect("the golden files");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
     files.sort();
     assert_eq!(files, texts.keys().map(String::as_str).collect::<Vec<_>>());

@@ -10,16 +10,16 @@ use super::fault::{BtrfsFault, Calls, ExitAs, InjectedFault};
 
 /// Text that a failing stand-in prints on stderr.
 pub const ERROR_MESSAGE: &str = "ERROR: injected fault of the stand-in for btrfs";
-/// Environment variable with the folder of the stand-in, set for all processes that
+/// Environment variable with the directory of the stand-in, set for all processes that
 /// it starts.
 pub const DIR_VARIABLE: &str = "S3UP_STAND_IN";
 /// Longer than any test waits, but finite, because a killed test cannot end the
 /// processes that it started.
 const HANG_SECONDS: u32 = 3600;
-/// Ends the search for a free number if the folder of the stand-in was removed.
+/// Ends the search for a free number if the directory of the stand-in was removed.
 const CALLS_MAX: u32 = 10_000;
 
-/// Returns the folder of a call with the files `pid`, `started` (in clock ticks)
+/// Returns the directory of a call with the files `pid`, `started` (in clock ticks)
 /// and `args`, which is written last.
 pub fn call(n: u32) -> String {
     format!("calls/{n}")
@@ -51,7 +51,7 @@ pub fn write(home: &Path, real: &Path, faults: &[InjectedFault]) -> String {
 const NO_ERROR: &str = "writing to a string does not fail";
 
 /// `claim` finds the first free number, even if several calls run at once, because
-/// only one of them can create the folder.
+/// only one of them can create the directory.
 const PREAMBLE: &str = r#"
 claim() {
   claimed=1

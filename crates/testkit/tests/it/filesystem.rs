@@ -18,7 +18,7 @@ fn a_filesystem_leaves_nothing_behind() {
     let fs = BtrfsFs::create(SIZE);
     let root = root_of(&fs);
     fs::write(fs.path().join("file"), "content").unwrap();
-    assert_eq!(traces(&root).len(), 3, "a mount, a loop device and a folder");
+    assert_eq!(traces(&root).len(), 3, "a mount, a loop device and a directory");
 
     drop(fs);
 
@@ -111,13 +111,13 @@ fn subvolumes_are_created_listed_made_read_only_and_deleted() {
 }
 
 fn root_of(fs: &BtrfsFs) -> PathBuf {
-    let root = fs.image().parent().expect("a folder").to_owned();
+    let root = fs.image().parent().expect("a directory").to_owned();
     let pid = process::id().to_string();
     assert!(root.to_str().expect("a name").contains(&pid), "{} names its maker", root.display());
     root
 }
 
-/// Returns what exists of a filesystem: its mount, its loop device, its folder.
+/// Returns what exists of a filesystem: its mount, its loop device, its directory.
 fn traces(root: &Path) -> Vec<String> {
     let name = root.to_str().expect("a name");
     let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
@@ -126,6 +126,6 @@ fn traces(root: &Path) -> Vec<String> {
     let files = devices
         .filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok())
         .filter(|file| file.contains(name));
-    let folder = root.exists().then(|| name.to_owned());
-    mounts.chain(files).chain(folder).collect()
+    let directory = root.exists().then(|| name.to_owned());
+    mounts.chain(files).chain(directory).collect()
 }

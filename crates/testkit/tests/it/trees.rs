@@ -42,7 +42,7 @@ fn a_literal_is_created_exactly() {
     assert_eq!(
         (entry("a").mode, entry("a").mtime),
         (0o755, entry(".").mtime),
-        "a parent folder has the defaults"
+        "a parent directory has the defaults"
     );
     assert!(matches!(entry("sparse").kind, Kind::File { size: 0x100_0000, .. }));
     let blocks = fs::metadata(root.path().join("sparse")).unwrap().blocks();

@@ -14,17 +14,17 @@ const PREFIX: &str = "nas/subvol/data";
 const FULL: &str = "20240101T020000Z";
 const INCREMENTAL: &str = "20240108T020000Z";
 
-pub fn write(folder: &Path) {
+pub fn write(directory: &Path) {
     let fs = BtrfsFs::create(1 << 30);
     let data = fs.subvolume("data");
     first().write(&data);
     let parent = fs.snapshot(&data, format!("data__{FULL}__full"));
-    backup(folder, "full", FULL, &send(&[&parent]), Value::Null);
+    backup(directory, "full", FULL, &send(&[&parent]), Value::Null);
     change(&data);
     let snapshot = fs.snapshot(&data, format!("data__{INCREMENTAL}__inc"));
     let stream = send(&["-p".as_ref(), &parent, &snapshot]);
     let based_on = json!(format!("{PREFIX}/full/manifest-{FULL}.json"));
-    backup(folder, "incremental", INCREMENTAL, &stream, based_on);
+    backup(directory, "incremental", INCREMENTAL, &stream, based_on);
 }
 
 fn send(arguments: &[&Path]) -> Vec<u8> {
@@ -34,11 +34,11 @@ fn send(arguments: &[&Path]) -> Vec<u8> {
     output.stdout
 }
 
-fn backup(folder: &Path, kind: &str, at: &str, stream: &[u8], parent_manifest: Value) {
+fn backup(directory: &Path, kind: &str, at: &str, stream: &[u8], parent_manifest: Value) {
     let mut chunks = Vec::new();
     for (n, chunk) in stream.chunks(CHUNK_BYTES as usize).enumerate() {
         let key = format!("{PREFIX}/{kind}/chunk-{at}-{n}.bin");
-        save(folder, &key, chunk);
+        save(directory, &key, chunk);
         let sha256 = Sha256Digest::of(chunk).to_string();
         chunks.push(json!({"key": key, "size": chunk.len(), "sha256": sha256, "etag": null}));
     }
@@ -62,7 +62,7 @@ fn backup(folder: &Path, kind: &str, at: &str, stream: &[u8], parent_manifest: V
         "chunk_size": CHUNK_BYTES,
         "s3": {"storage_class": "DEEP_ARCHIVE"},
     });
-    save(folder, &manifest_key, manifest.to_string().as_bytes());
+    save(directory, &manifest_key, manifest.to_string().as_bytes());
     let pointer = json!({"manifest_key": manifest_key, "kind": kind, "created_at": at});
-    save(folder, &format!("{PREFIX}/current.json"), pointer.to_string().as_bytes());
+    save(directory, &format!("{PREFIX}/current.json"), pointer.to_string().as_bytes());
 }

@@ -126,7 +126,7 @@ behaviours! {
         listing::keys_are_listed_in_the_order_of_their_bytes,
         listing::a_listing_continues_at_its_token,
         listing::only_keys_with_the_prefix_are_listed,
-        listing::a_key_and_a_folder_of_the_same_name_coexist,
+        listing::a_key_and_a_directory_of_the_same_name_coexist,
         listing::a_new_object_is_listed_and_readable_at_once,
         listing::a_deleted_object_is_gone_at_once,
         listing::a_listing_reports_size_etag_and_date,

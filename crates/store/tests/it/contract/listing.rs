@@ -44,12 +44,12 @@ pub async fn only_keys_with_the_prefix_are_listed(server: &Server) -> Verdict {
     Ok(Held)
 }
 
-pub async fn a_key_and_a_folder_of_the_same_name_coexist(server: &Server) -> Verdict {
+pub async fn a_key_and_a_directory_of_the_same_name_coexist(server: &Server) -> Verdict {
     server.stored("a", b"the file").await?;
-    server.stored("a/b", b"in the folder").await?;
+    server.stored("a/b", b"in the directory").await?;
 
     server.has("a", b"the file").await?;
-    server.has("a/b", b"in the folder").await?;
+    server.has("a/b", b"in the directory").await?;
     is("names", server.names("").await?, vec!["a".to_owned(), "a/b".to_owned()])?;
     Ok(Held)
 }

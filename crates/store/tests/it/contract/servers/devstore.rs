@@ -12,13 +12,13 @@ use crate::contract::server::Server;
 const RESTORE_DELAY: Duration = Duration::from_secs(60 * 60);
 
 pub async fn start() -> Running<(DevStore, TempDir)> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let options = Options { restore_delay: RESTORE_DELAY, ..Options::new(folder.path()) };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let options = Options { restore_delay: RESTORE_DELAY, ..Options::new(directory.path()) };
     let s3 = DevStore::start(options).await.expect("an S3 server");
     let (id, secret) = (Options::ACCESS_KEY_ID, Options::SECRET_ACCESS_KEY);
     let server = Server::new(s3.endpoint(), Options::REGION, id, secret);
     let target = with_new_buckets(Name::Devstore, server).await;
-    Running { target, stopper: (s3, folder) }
+    Running { target, stopper: (s3, directory) }
 }
 
 impl Running<(DevStore, TempDir)> {

@@ -1,7 +1,7 @@
 //! garage: an S3 server that people run at home.
 //!
 //! `./check --full` builds the version that `scripts/install.sh` pins, and passes
-//! its path. It gets a folder, a configuration, one node that holds everything, and
+//! its path. It gets a directory, a configuration, one node that holds everything, and
 //! one key that may create buckets.
 
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ pub struct Garage {
     process: Process,
     endpoint: String,
     /// Holds its data; dropped last.
-    folder: TempDir,
+    directory: TempDir,
 }
 
 pub async fn start_or_print_why_not() -> Option<Running<Garage>> {
@@ -36,7 +36,7 @@ pub async fn start_or_print_why_not() -> Option<Running<Garage>> {
         return None;
     };
     let garage = started(&program).await;
-    let config = config_of(&garage.folder);
+    let config = config_of(&garage.directory);
     let config = config.to_str().expect("a path in UTF-8");
     let allow = ["-c", config, "key", "allow", "--create-bucket", KEY_ID];
     run(&program, &allow).await.expect("a key that may create buckets");
@@ -57,35 +57,35 @@ async fn started(program: &Path) -> Garage {
 }
 
 async fn start_once(program: &Path) -> Result<Garage, String> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let [s3, rpc] = free_ports();
-    std::fs::write(config_of(&folder), config(&folder, s3, rpc)).expect("a written file");
+    std::fs::write(config_of(&directory), config(&directory, s3, rpc)).expect("a written file");
     let mut command = Command::new(program);
     command
         .arg("-c")
-        .arg(config_of(&folder))
+        .arg(config_of(&directory))
         .args(["server", "--single-node", "--default-access-key"])
         .env("GARAGE_DEFAULT_ACCESS_KEY", KEY_ID)
         .env("GARAGE_DEFAULT_SECRET_KEY", SECRET)
         .env("GARAGE_ALLOW_WORLD_READABLE_SECRETS", "true");
     let is_up = |line: &str| line.contains("S3 API server listening").then_some(());
     let (process, ()) = start(&mut command, is_up).await?;
-    Ok(Garage { process, endpoint: format!("http://127.0.0.1:{s3}"), folder })
+    Ok(Garage { process, endpoint: format!("http://127.0.0.1:{s3}"), directory })
 }
 
-fn config_of(folder: &TempDir) -> PathBuf {
-    folder.path().join("garage.toml")
+fn config_of(directory: &TempDir) -> PathBuf {
+    directory.path().join("garage.toml")
 }
 
-fn config(folder: &TempDir, s3: u16, rpc: u16) -> String {
-    let folder = folder.path();
+fn config(directory: &TempDir, s3: u16, rpc: u16) -> String {
+    let directory = directory.path();
     format!(
         "metadata_dir = {:?}\ndata_dir = {:?}\ndb_engine = \"sqlite\"\nreplication_factor = 1\n\
          rpc_bind_addr = \"127.0.0.1:{rpc}\"\nrpc_public_addr = \"127.0.0.1:{rpc}\"\n\
          rpc_secret = \"{SECRET}\"\n[s3_api]\ns3_region = \"{REGION}\"\n\
          api_bind_addr = \"127.0.0.1:{s3}\"\nroot_domain = \".s3.garage.localhost\"\n",
-        folder.join("meta"),
-        folder.join("data"),
+        directory.join("meta"),
+        directory.join("data"),
     )
 }
 

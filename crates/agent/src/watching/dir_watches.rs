@@ -24,7 +24,7 @@ use rustix::io::Errno;
 
 use super::kernel_events::KernelEvent;
 use super::watch_events::{Degraded, WatchEvents};
-use crate::files::confined_fs::{self, Folder, Root, TypeHint};
+use crate::files::confined_fs::{self, Dir, Root, TypeHint};
 use crate::files::watch::{EntryKind, Name, Watch, WatchIndex};
 use crate::files::writes::Writes;
 
@@ -41,11 +41,11 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::EXCL_UNLINK);
 
 #[derive(Debug)]
-pub(super) struct FolderWatches {
+pub(super) struct DirWatches {
     fd: Arc<OwnedFd>,
     watches: Vec<Arc<Watch>>,
     /// Watched directories by watch descriptor.
-    folders: HashMap<i32, WatchedFolder>,
+    dirs: HashMap<i32, WatchedDir>,
     /// Watch descriptors by path. Paths sort by component, so that a directory and
     /// everything below it are one range.
     descriptors: BTreeMap<Name, i32>,
@@ -65,7 +65,7 @@ enum Obstacle {
 }
 
 #[derive(Clone, Debug)]
-struct WatchedFolder {
+struct WatchedDir {
     name: Name,
     pass: u64,
 }
@@ -75,16 +75,16 @@ struct WatchedFolder {
 const ENTERED: ReadFlags = ReadFlags::CREATE.union(ReadFlags::MOVED_TO).union(ReadFlags::ATTRIB);
 
 /// True if the event may lead to listing directories, which waits for the disk.
-pub(super) fn lists_folders(flags: ReadFlags) -> bool {
+pub(super) fn lists_dirs(flags: ReadFlags) -> bool {
     flags.contains(ReadFlags::ISDIR) && flags.intersects(ENTERED)
 }
 
-impl FolderWatches {
-    pub(super) fn new(fd: Arc<OwnedFd>, watches: Vec<Arc<Watch>>) -> FolderWatches {
-        FolderWatches {
+impl DirWatches {
+    pub(super) fn new(fd: Arc<OwnedFd>, watches: Vec<Arc<Watch>>) -> DirWatches {
+        DirWatches {
             fd,
             watches,
-            folders: HashMap::new(),
+            dirs: HashMap::new(),
             descriptors: BTreeMap::new(),
             unwatched: BTreeMap::new(),
             pass: 0,
@@ -100,7 +100,7 @@ impl FolderWatches {
         // A missing root has no directories; the scan that follows reports it.
         self.add_beneath(&watch, Path::new(""), None).ok();
         let pass = self.pass;
-        self.remove_beneath_if(&watch.name(Path::new("")), |folder| folder.pass != pass);
+        self.remove_beneath_if(&watch.name(Path::new("")), |directory| directory.pass != pass);
         self.degraded()
     }
 
@@ -115,19 +115,19 @@ impl FolderWatches {
             report.overflow = true;
             return;
         }
-        let Some(WatchedFolder { name: folder, .. }) = self.folders.get(&event.folder).cloned()
+        let Some(WatchedDir { name: directory, .. }) = self.dirs.get(&event.directory).cloned()
         else {
             return;
         };
         if event.name.is_empty() {
-            self.apply_to_watched_folder(event, &folder, report);
+            self.apply_to_watched_directory(event, &directory, report);
             return;
         }
-        let Some(watch) = self.watches.get(usize::from(folder.watch)).cloned() else { return };
-        let path = folder.path.join(&event.name);
+        let Some(watch) = self.watches.get(usize::from(directory.watch)).cloned() else { return };
+        let path = directory.path.join(&event.name);
         if event.flags.contains(ReadFlags::ISDIR) {
             let unwatched = self.unwatched.len();
-            self.apply_to_subfolder(event.flags, &watch, &path, report);
+            self.apply_to_subdir(event.flags, &watch, &path, report);
             if self.unwatched.len() != unwatched {
                 report.degraded = Some(self.degraded());
             }
@@ -136,23 +136,23 @@ impl FolderWatches {
         }
     }
 
-    fn apply_to_watched_folder(
+    fn apply_to_watched_directory(
         &mut self,
         event: &KernelEvent,
-        folder: &Name,
+        directory: &Name,
         report: &mut WatchEvents,
     ) {
-        let is_root = folder.path.as_os_str().is_empty();
+        let is_root = directory.path.as_os_str().is_empty();
         let went_away = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
         if is_root && event.flags.intersects(went_away | ReadFlags::IGNORED) {
-            self.remove_beneath(folder);
-            report.rescan.insert(folder.watch);
+            self.remove_beneath(directory);
+            report.rescan.insert(directory.watch);
         } else if event.flags.contains(ReadFlags::IGNORED) {
-            self.forget(event.folder);
+            self.forget(event.directory);
         }
     }
 
-    fn apply_to_subfolder(
+    fn apply_to_subdir(
         &mut self,
         flags: ReadFlags,
         watch: &Watch,
@@ -189,28 +189,28 @@ impl FolderWatches {
         let root = Root::open(&watch.root)?;
         let mut waiting = vec![top.to_owned()];
         while let Some(path) = waiting.pop() {
-            let folder = match root.folder(&path) {
-                Ok(folder) => folder,
+            let directory = match root.directory(&path) {
+                Ok(directory) => directory,
                 Err(err) => {
                     self.not_opened(watch.name(&path), &err);
                     continue;
                 }
             };
-            self.watch(watch.name(&path), &folder);
-            list(watch, &path, &folder, &mut waiting, report.as_deref_mut());
+            self.watch(watch.name(&path), &directory);
+            list(watch, &path, &directory, &mut waiting, report.as_deref_mut());
         }
         Ok(())
     }
 
-    fn watch(&mut self, name: Name, folder: &Folder) {
-        let path = format!("/proc/self/fd/{}", folder.fd().as_fd().as_raw_fd());
+    fn watch(&mut self, name: Name, directory: &Dir) {
+        let path = format!("/proc/self/fd/{}", directory.fd().as_fd().as_raw_fd());
         match inotify::add_watch(&*self.fd, path, EVENTS) {
             Ok(descriptor) => {
                 self.forget(descriptor);
                 if let Some(old) = self.descriptors.insert(name.clone(), descriptor) {
                     self.remove_watch(old);
                 }
-                self.folders.insert(descriptor, WatchedFolder { name, pass: self.pass });
+                self.dirs.insert(descriptor, WatchedDir { name, pass: self.pass });
             }
             // The directory was deleted between opening and watching it.
             Err(Errno::NOENT) => {}
@@ -235,12 +235,12 @@ impl FolderWatches {
     }
 
     /// Stops watching those of `top` and the directories below it that match.
-    fn remove_beneath_if(&mut self, top: &Name, matches: impl Fn(&WatchedFolder) -> bool) {
+    fn remove_beneath_if(&mut self, top: &Name, matches: impl Fn(&WatchedDir) -> bool) {
         let removed: Vec<(Name, i32)> = self
             .descriptors
             .range(top.clone()..)
             .take_while(|(name, _)| name.watch == top.watch && name.path.starts_with(&top.path))
-            .filter(|(_, descriptor)| self.folders.get(descriptor).is_none_or(&matches))
+            .filter(|(_, descriptor)| self.dirs.get(descriptor).is_none_or(&matches))
             .map(|(name, descriptor)| (name.clone(), *descriptor))
             .collect();
         for (name, descriptor) in removed {
@@ -265,16 +265,16 @@ impl FolderWatches {
     }
 
     fn remove_watch(&mut self, descriptor: i32) {
-        self.folders.remove(&descriptor);
+        self.dirs.remove(&descriptor);
         // Fails if the directory is gone, and its watch with it.
         inotify::remove_watch(&*self.fd, descriptor).ok();
     }
 
     fn forget(&mut self, descriptor: i32) {
-        if let Some(folder) = self.folders.remove(&descriptor)
-            && self.descriptors.get(&folder.name) == Some(&descriptor)
+        if let Some(directory) = self.dirs.remove(&descriptor)
+            && self.descriptors.get(&directory.name) == Some(&descriptor)
         {
-            self.descriptors.remove(&folder.name);
+            self.descriptors.remove(&directory.name);
         }
     }
 
@@ -285,7 +285,7 @@ impl FolderWatches {
         let example = example.and_then(|(name, _)| {
             Some(self.watches.get(usize::from(name.watch))?.root.join(&name.path))
         });
-        let needed = self.folders.len() + unwatched;
+        let needed = self.dirs.len() + unwatched;
         (!self.unwatched.is_empty()).then_some(Degraded { needed, unwatched, not_entered, example })
     }
 }
@@ -294,20 +294,20 @@ impl FolderWatches {
 fn list(
     watch: &Watch,
     path: &Path,
-    folder: &Folder,
+    directory: &Dir,
     waiting: &mut Vec<PathBuf>,
     mut report: Option<&mut WatchEvents>,
 ) {
-    let listed = folder.list(|name, hint| {
+    let listed = directory.list(|name, hint| {
         let path = path.join(OsStr::from_bytes(name.to_bytes()));
-        let is_folder = match hint {
-            TypeHint::Folder => true,
+        let is_directory = match hint {
+            TypeHint::Dir => true,
             TypeHint::Other => false,
             TypeHint::Unknown => {
-                folder.stat_entry(name).is_ok_and(|stat| confined_fs::is_folder(&stat))
+                directory.stat_entry(name).is_ok_and(|stat| confined_fs::is_directory(&stat))
             }
         };
-        if is_folder {
+        if is_directory {
             if is_entered(watch, &path) {
                 waiting.push(path);
             }
@@ -341,5 +341,5 @@ fn writes(flags: ReadFlags) -> Writes {
 }
 
 fn is_entered(watch: &Watch, path: &Path) -> bool {
-    watch.recursive && !watch.excludes(path, EntryKind::Folder)
+    watch.recursive && !watch.excludes(path, EntryKind::Dir)
 }
