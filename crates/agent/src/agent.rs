@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock;
 use crate::config::Config;
-use crate::daemon::log_events;
+use crate::daemon::log_origin;
 use crate::database::{self, Change, Database, DbError, Lock, LockError, marker};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
@@ -49,7 +49,7 @@ impl Agent {
             let root = watch.local_prefix();
             changes.push(Change::WatchSeen { root: root.clone(), known_since_ns });
             if is_lost {
-                log_events::origin_decided(watch, &Evidence::Marker);
+                log_origin::origin_decided(watch, &Evidence::Marker);
                 changes
                     .push(Change::WatchOrigin { root, origin: decide_origin(&Evidence::Marker) });
             }

@@ -10,6 +10,7 @@
 
 mod engine;
 pub(crate) mod log_events;
+pub(crate) mod log_origin;
 mod origin_query;
 mod random;
 mod scan_job;

@@ -18,6 +18,7 @@ mod env_file;
 mod error;
 mod expand;
 mod plain_scalar;
+mod read_file;
 mod setting;
 #[cfg(test)]
 mod tests;
@@ -27,8 +28,6 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -37,13 +36,11 @@ pub use self::absolute_path::{AbsolutePath, RelativePathError};
 pub use self::env_file::EnvFile;
 pub use self::error::ConfigError;
 use self::error::Invalid;
+pub use self::read_file::FILE_BYTES_MAX;
+use self::read_file::read;
 use self::setting::Applied;
 pub use self::setting::{Setting, SettingError};
 use self::tree::Node;
-
-/// Maximum length of a configuration file. A configuration of ten thousand
-/// clients has two million bytes, so a longer file is not a configuration.
-pub const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The deserialized file, and the positions of its keys.
 #[derive(Debug)]
@@ -183,25 +180,6 @@ impl Format {
         };
         root.ok_or_else(|| Invalid::file("the file is empty"))
     }
-}
-
-fn read(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |reason: &dyn Display| ConfigError::Read {
-        file: path.to_owned(),
-        reason: reason.to_string(),
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|err| unreadable(&err))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(&format_args!("expected at most {FILE_BYTES_MAX} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|err| {
-        let valid = &err.as_bytes()[..err.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        unreadable(&format_args!("line {line} is not valid UTF-8"))
-    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the only access to the environment")]

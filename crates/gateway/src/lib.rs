@@ -12,6 +12,7 @@
 //! (core).
 
 mod bucket;
+mod buffer_wait;
 mod clients;
 mod clock;
 pub mod commands;

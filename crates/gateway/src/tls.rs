@@ -94,9 +94,9 @@ pub(crate) fn acceptor(certificate: &Arc<Certificate>) -> TlsAcceptor {
 /// Reads certificate and private key, and checks that they belong together.
 pub(crate) fn load(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     let (cert, private) = (files.cert.display().to_string(), files.key.display().to_string());
-    let private_pem = read(KEY, &private)?;
     let wrong = |key, path: &str, what| TlsError::Pem { key, path: path.to_owned(), what };
     let (own, issuers) = chain(&cert)?;
+    let private_pem = read(KEY, &private)?;
     if is_version_1(&own) {
         return Err(TlsError::Version1 { cert });
     }

@@ -28,8 +28,6 @@ use crate::refusal::Refusal;
 
 /// Time for which a failing S3 call is retried before the request is refused.
 pub(crate) const RETRY_FOR: Duration = Duration::from_secs(30);
-/// Time that a request waits for a free buffer.
-pub(crate) const BUFFER_WAIT: Duration = Duration::from_secs(10);
 
 /// The state that all uploads share; clones share it too.
 #[derive(Clone)]

@@ -8,5 +8,6 @@ pub(crate) mod checksums;
 pub(crate) mod connect;
 pub(crate) mod credentials;
 pub(crate) mod pace;
+mod renewal;
 mod retry;
 mod throttle;

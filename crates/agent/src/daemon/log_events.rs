@@ -10,7 +10,6 @@ use s3up_core::Size;
 use super::scan_job::ScanResult;
 use crate::files::watch::Watch;
 use crate::scanning::scan::Report;
-use crate::states::origin::{Evidence, StoredFiles};
 use crate::states::problem::ListedProblem;
 use crate::watching::Degraded;
 
@@ -88,34 +87,6 @@ pub(super) fn watch_restored() {
 
 pub(super) fn watch_overflow() {
     tracing::warn!(event = "watch_overflow", "the kernel dropped events; scanning all watches");
-}
-
-/// Says what happens with files that existed before, if it is not what the configuration says.
-pub(crate) fn origin_decided(watch: &Watch, evidence: &Evidence) {
-    let root = watch.root.display();
-    match evidence {
-        Evidence::Stored(StoredFiles::NoneUnknown) => {}
-        Evidence::Marker => tracing::warn!(
-            event = "database_lost",
-            watch = %root,
-            "an agent ran here before, and its database is gone; the gateway is asked for each \
-             file, and all files that it does not have are uploaded"
-        ),
-        Evidence::Stored(StoredFiles::Unknown(path)) => tracing::warn!(
-            event = "database_lost",
-            watch = %root,
-            path,
-            "the gateway has files of this watch that the database does not know; it is asked for \
-             each file, and all files that it does not have are uploaded"
-        ),
-        Evidence::Stored(StoredFiles::CannotAsk(reason)) => tracing::warn!(
-            event = "origin_unknown",
-            watch = %root,
-            error = reason,
-            "the gateway does not say whether it has files of this watch, so there is no \
-             baseline: all files are uploaded; give the key the right `exists` or `list`"
-        ),
-    }
 }
 
 pub(super) fn scanned(watch: &Watch, result: &ScanResult) {

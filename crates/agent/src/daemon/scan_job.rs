@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock;
-use crate::daemon::log_events;
+use crate::daemon::log_origin::origin_decided;
 use crate::daemon::origin_query::{OriginQuery, QueryError};
 use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::database::{Change, Reader};
@@ -131,7 +131,7 @@ impl ScanJob {
             Err(err) => return Err(err),
         };
         let origin = decide_origin(&evidence);
-        log_events::origin_decided(watch, &evidence);
+        origin_decided(watch, &evidence);
         let change = Change::WatchOrigin { root: watch.local_prefix(), origin };
         self.record(change, OnCommit::Ignore).await;
         state.origin = Some(origin);

@@ -307,9 +307,10 @@ async fn a_restore_that_is_killed_at_any_call_is_absent_or_whole_and_a_rerun_suc
 async fn a_restore_that_was_killed_after_it_created_the_target_is_finished() {
     let Some(mut world) = three_backups().await else { return };
     let fault = BtrfsFault::HangsAfter { bytes: 0 };
-    // Two trial backups and the parents of the second and the third backup are deleted before.
+    // The trial deletes six subvolumes before, and the parents of the second and the third backup
+    // follow.
     let stand_in =
-        StandIn::new([InjectedFault { command: "subvolume delete", call: Calls::Nth(5), fault }]);
+        StandIn::new([InjectedFault { command: "subvolume delete", call: Calls::Nth(9), fault }]);
     world.path = Some(stand_in.path_var());
     let path = target(&world);
     let restore = ["restore", "--subvolume", "data", "--target", path.to_str().unwrap()];

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::error::{ConfigError, Invalid};
-use super::read;
+use super::read_file::read;
 
 /// The variables of a file. Their values may be secrets.
 #[derive(Clone, Default)]

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use std::fs::File;
+
 use super::*;
 use crate::Secret;
 

@@ -18,6 +18,7 @@ use s3up_core::wire::{MODE_HEADER, MTIME_NS_HEADER, REPR_DIGEST_HEADER};
 use s3up_core::{ClientName, Code, Key, RemotePath, error_chain};
 use s3up_store::{Download, Get, Kind, ObjectFacts, StoreError};
 
+use crate::buffer_wait::BUFFER_WAIT;
 use crate::clients::Right;
 use crate::database::record::Record;
 use crate::gateway::Gateway;
@@ -25,8 +26,8 @@ use crate::openapi::{DownloadRefusals, FileBytes, PathText};
 use crate::refusal::Refusal;
 use crate::request::query;
 use crate::request::range::{self, RequestedRange};
+use crate::uploads::RETRY_FOR;
 use crate::uploads::metadata::{stored_mode, stored_mtime_ns};
-use crate::uploads::{BUFFER_WAIT, RETRY_FOR};
 
 /// Number of ranges that are fetched at the same time, ahead of the client.
 const RANGES_IN_FLIGHT: usize = 2;

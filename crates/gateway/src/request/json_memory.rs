@@ -9,8 +9,8 @@ use std::time::Duration;
 use s3up_core::{Code, Size};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::buffer_wait::BUFFER_WAIT;
 use crate::refusal::Refusal;
-use crate::uploads::BUFFER_WAIT;
 
 /// Maximum memory for the bodies of all clients: some of the longest ones.
 const BYTES_MAX: usize = 64 << 20;

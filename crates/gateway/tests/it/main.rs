@@ -21,6 +21,5 @@ mod reload;
 mod running;
 mod start;
 mod timeouts;
-mod two_gateways;
 mod uploads;
 mod wiretap;

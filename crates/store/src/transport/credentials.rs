@@ -6,7 +6,6 @@
 //! that uses the new ones, also those of an upload in progress.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -25,7 +24,6 @@ use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::settings::{Credentials, Settings};
-use crate::transport::connect::Store;
 
 /// Time before their end at which credentials are renewed: longer than any request.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
@@ -70,31 +68,9 @@ impl RenewableCredentials {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn adopt(&self, other: &RenewableCredentials) {
+    pub(super) fn adopt(&self, other: &RenewableCredentials) {
         let issuer = other.issuer();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = issuer;
-    }
-}
-
-impl Store {
-    /// Takes over the credentials of `other`, for this store and all its clones.
-    pub fn adopt_credentials(&self, other: &Store) {
-        self.credentials.adopt(&other.credentials);
-    }
-
-    /// Returns the files from which the credentials of the default chain may come. They need not
-    /// exist.
-    pub fn credential_files(&self) -> Vec<PathBuf> {
-        if matches!(self.settings.credentials, Credentials::Explicit { .. }) {
-            return Vec::new();
-        }
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let file = |variable: &str, name: &str| {
-            let named = std::env::var_os(variable).map(PathBuf::from);
-            named.or_else(|| Some(home.as_ref()?.join(".aws").join(name)))
-        };
-        let shared = file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
-        shared.into_iter().chain(file("AWS_CONFIG_FILE", "config")).collect()
     }
 }
 
