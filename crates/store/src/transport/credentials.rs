@@ -2,7 +2,7 @@
 //!
 //! The cache of the SDK would keep credentials that are not valid any more, and its profile
 //! provider reads its files once. So the cache is here: credentials are asked for again before they
-//! expire, and [`Store::adopt_credentials`] replaces their source. Every request that starts after
+//! expire, and [`adopt`](RenewableCredentials::adopt) replaces their source. Every request that starts after
 //! that uses the new ones, also those of an upload in progress.
 
 use std::fmt;
