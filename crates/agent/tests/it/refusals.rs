@@ -92,7 +92,12 @@ async fn a_file_that_fails_by_itself_does_not_stop_the_others() {
 
     let status = host.status().await;
     let reason = &status.watches[0].problems[0].reason;
-    assert!(reason.contains("while other files were stored: status 502"), "{reason}");
+    assert!(
+        reason.contains(
+            "while other files were stored: expected an answer of the gateway, found status 502"
+        ),
+        "{reason}"
+    );
     assert_eq!(status.total.pending.files, 0);
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0), "{}", agent.log());
