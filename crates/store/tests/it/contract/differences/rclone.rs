@@ -72,7 +72,7 @@ pub const ALL: &[Difference] = &[
     },
     Difference {
         server: Name::Rclone,
-        behaviours: &["a_key_and_a_folder_of_the_same_name_coexist"],
+        behaviours: &["a_key_and_a_directory_of_the_same_name_coexist"],
         instead: "refused: 500 InternalError",
         why: "Keys are paths of files there.",
     },
