@@ -32,6 +32,8 @@ async fn status_tells_of_a_gateway_that_is_away_and_of_a_refused_key() {
 
     host.edit(KEY, &KEY.replace("webapp", "strange"));
     let mut agent = Process::start(&host, &["run"]);
+    // An upload shows it at once; the next heartbeat may be a minute away.
+    host.write("third", "3");
     check(&host, &[], 1, "PROBLEM: gateway: key refused since ").await;
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0));
