@@ -99,7 +99,7 @@ pub enum PendingReason {
     New,
     Changed,
     /// An event says that the file was written, and its filesystem would not show
-    /// that in its identity. It is hashed, and sent if the content is another one.
+    /// that in its identity. The agent hashes it, and sends it if its content has changed.
     Written,
     ChangedSinceBaseline,
     UploadExisting,

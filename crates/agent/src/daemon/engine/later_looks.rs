@@ -2,7 +2,7 @@
 //!
 //! A file that gets its name by a link (`O_TMPFILE` and `linkat`, or `link` and
 //! `unlink`) raises no event under that name for writes through the descriptor
-//! that its program still holds. So the file is looked at again, three times.
+//! that its program still holds. So the agent checks the file again, three times.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
