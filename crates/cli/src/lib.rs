@@ -3,7 +3,7 @@
 //!
 //! A `main` parses its arguments, which include [`LogArgs`], and loads its
 //! configuration with [`config::load`]. It calls [`LogArgs::init`] and then works
-//! until it is done or [`wait_for_shutdown`] returns. It passes its result to
+//! until it is done or its [`ShutdownSignal`] arrives. It passes its result to
 //! [`finish`], which prints at most one line and chooses the exit code. Work that
 //! a person waits for shows a [`progress`] bar.
 //!
@@ -35,5 +35,5 @@ pub use one_line::one_line;
 pub use open_files::raise_open_files;
 pub use secret::Secret;
 pub use service::{ServiceState, feed_watchdog, notify};
-pub use shutdown::{ShutdownSignal, Signal, wait_for_shutdown};
+pub use shutdown::{ShutdownSignal, Signal};
 pub use table::table;

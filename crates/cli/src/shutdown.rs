@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::Exit;
@@ -14,19 +14,9 @@ pub enum Signal {
     Interrupted,
 }
 
-/// Waits for SIGTERM or SIGINT. After its first poll these signals no longer end
-/// the process by themselves. Call it again to wait for a second signal.
-pub async fn wait_for_shutdown() -> Signal {
-    tokio::select! {
-        () = receive(SignalKind::terminate()) => Signal::Terminated,
-        () = receive(SignalKind::interrupt()) => Signal::Interrupted,
-    }
-}
-
-/// Waits for one signal of this kind. It waits forever if no handler can be
-/// installed: the signal then keeps its default effect and ends the process.
-async fn receive(kind: SignalKind) {
-    let Ok(mut signals) = signal(kind) else { return pending().await };
+/// Waits for one signal; forever without a handler.
+async fn receive(handler: Option<unix::Signal>) {
+    let Some(mut signals) = handler else { return pending().await };
     if signals.recv().await.is_none() {
         pending().await
     }
@@ -47,11 +37,17 @@ impl From<Signal> for Exit {
 pub struct ShutdownSignal(watch::Receiver<Option<Signal>>);
 
 impl ShutdownSignal {
-    /// Starts to listen. From then on SIGTERM and SIGINT end nothing by themselves.
+    /// Starts to listen. When it returns, SIGTERM and SIGINT no longer end the process by
+    /// themselves. A signal for which no handler can be installed keeps its default effect.
     pub fn listen() -> ShutdownSignal {
+        let terminated = signal(SignalKind::terminate()).ok();
+        let interrupted = signal(SignalKind::interrupt()).ok();
         let (sender, receiver) = watch::channel(None);
         tokio::spawn(async move {
-            let stop = wait_for_shutdown().await;
+            let stop = tokio::select! {
+                () = receive(terminated) => Signal::Terminated,
+                () = receive(interrupted) => Signal::Interrupted,
+            };
             sender.send_replace(Some(stop));
             // Keep the sender alive for receivers that ask later.
             sender.closed().await;
@@ -69,7 +65,7 @@ impl ShutdownSignal {
         match receiver.wait_for(Option::is_some).await.map(|stop| *stop) {
             Ok(Some(stop)) => stop,
             // The sender lives as long as any receiver.
-            Ok(None) | Err(_) => std::future::pending().await,
+            Ok(None) | Err(_) => pending().await,
         }
     }
 }

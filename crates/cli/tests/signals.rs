@@ -1,12 +1,8 @@
 //! Both shutdown signals. The test has a process of its own, because signal
 //! handlers apply to the whole process.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use rustix::process::{Signal as UnixSignal, getpid, kill_process};
-use s3up_cli::{Exit, Signal, wait_for_shutdown};
+use s3up_cli::{Exit, ShutdownSignal, Signal};
 
 #[test]
 fn each_signal_has_its_own_exit_code() {
@@ -16,11 +12,10 @@ fn each_signal_has_its_own_exit_code() {
         (UnixSignal::INT, Signal::Interrupted, Exit::Interrupted),
     ] {
         let got = runtime.block_on(async {
-            let mut shutdown = pin!(wait_for_shutdown());
-            let first = shutdown.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert_eq!(first, Poll::Pending);
+            let shutdown = ShutdownSignal::listen();
+            // At once: no task of the runtime has been polled yet.
             kill_process(getpid(), sent).unwrap();
-            shutdown.await
+            shutdown.wait().await
         });
         assert_eq!(got, want);
         assert_eq!(Exit::from(got), exit);

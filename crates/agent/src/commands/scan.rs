@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use s3up_cli::Exit;
+use s3up_cli::{Exit, ShutdownSignal};
 
 use super::show;
 use super::start::start;
@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::daemon::{self, Cause, Finished, Summary};
 
 pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
+    let shutdown = ShutdownSignal::listen();
     let agent = start(config, file).await?;
-    let Finished { summary, cause } = daemon::scan_once(agent, s3up_cli::wait_for_shutdown()).await;
+    let Finished { summary, cause } = daemon::scan_once(agent, shutdown.wait()).await;
     show::print(&summary.to_string())?;
     match cause {
         Cause::Done => Ok(exit_of(&summary)),

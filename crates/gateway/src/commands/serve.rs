@@ -1,7 +1,7 @@
 //! `s3up-server serve`: runs the gateway until a signal stops it.
 
 use anyhow::Context;
-use s3up_cli::{Exit, LogArgs, ServiceState};
+use s3up_cli::{Exit, LogArgs, ServiceState, ShutdownSignal};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,6 +29,8 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     let gateway = Gateway::start(config).await.map_err(start_error)?;
     let listener =
         TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    // Before anyone is told of the start, and can stop what has started.
+    let signals = ShutdownSignal::listen();
     let address = listener.local_addr().context("get the address of the listening socket")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(event = "started", url = format!("{scheme}://{address}"));
@@ -37,7 +39,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
     // Until the end of the process: a stop that hangs is noticed too.
     tokio::spawn(s3up_cli::feed_watchdog());
     let shutdown = async {
-        s3up_cli::wait_for_shutdown().await;
+        signals.wait().await;
         s3up_cli::notify(ServiceState::Stopping);
     };
     gateway.sweep_in_background();
