@@ -18,6 +18,9 @@
 //!
 //! Beside them, [`reporting`] sends heartbeats and daily reports to the gateway.
 //!
+//! The way back needs no daemon: [`remote_files`] lists what the gateway has, [`download`] gets one
+//! file, and [`restore`] all files of a directory.
+//!
 //! Not here: S3. The agent has no credentials but its client key, and it is not
 //! linked with an S3 client.
 
@@ -31,7 +34,9 @@ pub mod download;
 pub mod files;
 pub mod gateway;
 pub mod open_files;
+pub mod remote_files;
 pub mod reporting;
+pub mod restore;
 pub mod scanning;
 pub mod settling;
 pub mod states;

@@ -10,6 +10,7 @@
 //! Not here: the meaning of the keys in a configuration. Each program defines
 //! them in its own `config.rs`.
 
+pub mod at_time;
 pub mod config;
 mod confined;
 mod exit;

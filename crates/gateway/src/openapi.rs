@@ -119,7 +119,7 @@ text_schema!(
     PATH_CHARS_MAX,
     "A remote path that is a directory, with or without a slash at its end"
 );
-text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 1366, "A cursor that the gateway returned");
+text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 5600, "A cursor that the gateway returned");
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
 text_schema!(ReprDigestText, "^sha-256=:[A-Za-z0-9+/]{43}=:$", 54, 54, "SHA-256 in base64");
 
@@ -197,7 +197,7 @@ refusals_of!(
 refusals_of!(
     /// The refusals of a download.
     DownloadRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable Internal StoreRefused
+    BadRequest BadPath Unauthorized Forbidden NotFound Archived RangeNotSatisfiable Internal StoreRefused
     StoreUnavailable Overloaded TooLarge
 );
 refusals_of!(

@@ -8,6 +8,12 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 use s3up_cli::LogArgs;
 
+use super::find::{self, FindArgs};
+use super::gateway_args::GatewayArgs;
+use super::get::{self, GetArgs};
+use super::list::{self, ListArgs};
+use super::restore::{self, RestoreArgs};
+
 /// Watch directories and upload their files through the gateway
 #[derive(Parser)]
 #[command(
@@ -40,25 +46,8 @@ pub enum Command {
     /// Scan once, upload all pending files, then exit
     #[command(after_help = SCAN_EXAMPLES)]
     Scan,
-    /// Download one file and verify it
-    #[command(after_help = GET_EXAMPLES)]
-    Get {
-        /// Remote path of the file, as in uploads/a.jpg
-        path: String,
-        /// Write to FILE, or to standard output if FILE is -
-        /// (default: the name of the remote file)
-        #[arg(
-            short,
-            long,
-            value_name = "FILE",
-            verbatim_doc_comment,
-            help_heading = OUTPUT
-        )]
-        output: Option<PathBuf>,
-        /// Replace FILE if it exists
-        #[arg(long, help_heading = OUTPUT)]
-        overwrite: bool,
-    },
+    #[command(flatten)]
+    Remote(RemoteCommand),
     /// Show how many files are protected, and list problems
     #[command(after_help = STATUS_EXAMPLES)]
     Status {
@@ -87,9 +76,37 @@ pub enum Command {
     CheckConfig,
 }
 
+/// Commands that need nothing of this host but a way to the gateway.
+#[derive(Subcommand)]
+pub enum RemoteCommand {
+    /// List the files that the gateway has
+    #[command(after_help = list::EXAMPLES)]
+    List(ListArgs),
+    /// Find files by a pattern of their names
+    #[command(after_help = find::EXAMPLES)]
+    Find(FindArgs),
+    /// Download one file and verify it
+    #[command(after_help = get::EXAMPLES)]
+    Get(GetArgs),
+    /// Restore all files of a remote directory
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(RestoreArgs),
+}
+
+impl RemoteCommand {
+    pub(super) fn gateway(&self) -> &GatewayArgs {
+        match self {
+            RemoteCommand::List(args) => &args.gateway,
+            RemoteCommand::Find(args) => &args.gateway,
+            RemoteCommand::Get(args) => &args.gateway,
+            RemoteCommand::Restore(args) => &args.gateway,
+        }
+    }
+}
+
 const GLOBAL_OPTIONS: &str = "Global options";
 
-const OUTPUT: &str = "Output";
+pub(super) const OUTPUT: &str = "Output";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -122,21 +139,6 @@ Examples:
 
   # From cron, without a log of what went well
   s3up scan --config client.yaml --log-level warning";
-
-const GET_EXAMPLES: &str = "\
-FILE gets its name only after the length and the SHA-256 of the download were
-verified, and the mode and the time that it had on its host. A pipe or a device
-is written to as the content arrives.
-
-Examples:
-  # Write a.jpg in the current directory
-  s3up get uploads/a.jpg
-
-  # Write to another file
-  s3up get uploads/a.jpg -o /tmp/b.jpg
-
-  # Write to standard output
-  s3up get uploads/dump.sql -o - | psql";
 
 const STATUS_EXAMPLES: &str = "\
 States: protected (stored in S3), pending (to be uploaded), baseline (existed

@@ -5,19 +5,50 @@ use std::path::PathBuf;
 use s3up_cli::{Exit, progress};
 use s3up_core::Size;
 
-use crate::config::Config;
+use super::gateway_args::GatewayArgs;
 use crate::download::{self, Existing, Target};
 use crate::gateway::client::GatewayClient;
 
-pub(super) async fn run(
-    config: Config,
-    path: &str,
+pub(super) const EXAMPLES: &str = "\
+FILE gets its name only after the length and the SHA-256 of the download were
+verified, and the mode and the time that it had on its host. A pipe or a device
+is written to as the content arrives.
+
+Examples:
+  # Write a.jpg in the current directory
+  s3up get uploads/a.jpg
+
+  # Write to another file
+  s3up get uploads/a.jpg -o /tmp/b.jpg
+
+  # Write to standard output
+  s3up get uploads/dump.sql -o - | psql";
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct GetArgs {
+    /// Remote path of the file, as in uploads/a.jpg
+    path: String,
+    /// Write to FILE, or to standard output if FILE is -
+    /// (default: the name of the remote file)
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        verbatim_doc_comment,
+        help_heading = super::args::OUTPUT
+    )]
     output: Option<PathBuf>,
-    existing: Existing,
-) -> anyhow::Result<Exit> {
-    let path = download::parse_path(path)?;
-    let gateway = GatewayClient::new(&config.server)?;
-    let target = Target::of(output.as_deref(), &path, existing);
+    /// Replace FILE if it exists
+    #[arg(long, help_heading = super::args::OUTPUT)]
+    overwrite: bool,
+    #[command(flatten)]
+    pub(super) gateway: GatewayArgs,
+}
+
+pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Result<Exit> {
+    let path = download::parse_path(&args.path)?;
+    let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
+    let target = Target::of(args.output.as_deref(), &path, existing);
     let (mut bar, mut shown) = (None, 0);
     let mut progress = |received: u64, expected: u64| {
         let bar = bar.get_or_insert_with(|| progress::bytes(path.file_name(), Some(expected)));

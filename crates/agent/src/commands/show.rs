@@ -1,5 +1,6 @@
 //! Texts that the commands print on standard output.
 
+mod restore;
 mod status;
 mod summary;
 
