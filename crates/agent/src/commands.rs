@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use s3up_cli::Exit;
-use s3up_cli::config::Loaded;
+use s3up_cli::config::LoadedConfig;
 
 pub use self::args::Args;
 use self::args::{Command, RemoteCommand};
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         },
         command => command,
     };
-    let loaded: Loaded<Raw> = s3up_cli::config::load(&args.config)?;
+    let loaded: LoadedConfig<Raw> = s3up_cli::config::load(&args.config)?;
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
     args.log.with_config(None, raw.log.format).init()?;

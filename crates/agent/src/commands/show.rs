@@ -1,7 +1,9 @@
 //! Texts that the commands print on standard output.
 
+pub(super) mod check;
 mod restore;
 mod status;
+pub(super) mod status_json;
 mod summary;
 
 use std::io::Write;

@@ -14,8 +14,9 @@ use s3up_core::{RemotePath, Sha256Digest};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, Sqlite, Transaction};
 
-use super::error::DbError;
+use super::error::DatabaseError;
 use crate::files::identity::Identity;
+use crate::states::agent_fact::AgentFact;
 use crate::states::origin::Origin;
 use crate::states::problem::ProblemKind;
 
@@ -38,7 +39,10 @@ pub enum Change {
     /// The file has other metadata and the same content: `uploaded_at` stays.
     MetadataChanged(Upload),
     /// The file existed before the agent.
-    Baseline { local_path: String, identity: Identity },
+    Baseline {
+        local_path: String,
+        identity: Identity,
+    },
     Problem {
         local_path: String,
         kind: ProblemKind,
@@ -48,23 +52,44 @@ pub enum Change {
         at: i64,
     },
     /// The file has no problem any more.
-    ProblemSolved { local_path: String },
+    ProblemSolved {
+        local_path: String,
+    },
     /// The request of `s3up retry` for this file is taken.
-    RetryTaken { local_path: String },
+    RetryTaken {
+        local_path: String,
+    },
     /// The file is gone from the host.
-    Forget { local_path: String },
+    Forget {
+        local_path: String,
+    },
     /// The watch is in the configuration; recorded the first time only.
-    WatchSeen { root: String, known_since_ns: i64 },
+    WatchSeen {
+        root: String,
+        known_since_ns: i64,
+    },
     /// It is decided whether the database of the watch was lost.
-    WatchOrigin { root: String, origin: Origin },
+    WatchOrigin {
+        root: String,
+        origin: Origin,
+    },
     /// A scan of the watch completed.
-    WatchScanned { root: String, at: i64, filesystem: Option<String> },
+    WatchScanned {
+        root: String,
+        at: i64,
+        filesystem: Option<String>,
+    },
     /// A report that waits for the gateway.
-    ReportMade { day: String, body: String },
+    ReportCreated {
+        day: String,
+        body: String,
+    },
     /// The gateway took the report, or refused it for good.
-    ReportSent { day: String, at: i64 },
-    /// Publishes a text about the running agent.
-    AgentState { key: &'static str, value: String },
+    ReportSent {
+        day: String,
+        at: i64,
+    },
+    AgentFact(AgentFact),
 }
 
 /// One version of a file that the gateway acknowledged.
@@ -91,8 +116,8 @@ impl Writer {
     }
 
     /// Commits all of `changes` in order, or none of them.
-    pub async fn apply(&mut self, changes: &[Change]) -> Result<(), DbError> {
-        let failed = |path: &PathBuf, err| DbError::writing(path, err);
+    pub async fn apply(&mut self, changes: &[Change]) -> Result<(), DatabaseError> {
+        let failed = |path: &PathBuf, err| DatabaseError::writing(path, err);
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => SqliteConnection::connect_with(&self.options)
@@ -195,7 +220,7 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(at).bind(root).bind(filesystem.as_deref())).await
         }
-        Change::ReportMade { day, body } => {
+        Change::ReportCreated { day, body } => {
             let query = sqlx::query("INSERT OR IGNORE INTO reports (day, body) VALUES (?, ?)");
             execute(transaction, query.bind(day).bind(body)).await?;
             // The gateway takes no report that is older than the newest ones.
@@ -209,7 +234,8 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             let query = sqlx::query("UPDATE reports SET sent_at = ? WHERE day = ?");
             execute(transaction, query.bind(at).bind(day)).await
         }
-        Change::AgentState { key, value } => {
+        Change::AgentFact(fact) => {
+            let (key, value) = fact.to_row();
             let query =
                 sqlx::query("INSERT OR REPLACE INTO agent_state (key, value) VALUES (?, ?)");
             execute(transaction, query.bind(key).bind(value)).await

@@ -8,6 +8,7 @@ use s3up_core::wire::{
 };
 
 use crate::states::counts::{FileCount, StateCounts};
+use crate::states::watcher_state::WatcherState;
 use crate::status::Status;
 
 pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartbeat {
@@ -27,14 +28,18 @@ pub(super) fn report(
     (day, uploaded): (Date, FileCount),
     now: i64,
 ) -> Report {
-    let problems = status.watches.iter().flat_map(|watch| &watch.problems);
+    let problems = status.watches.iter().flat_map(|watch| &watch.files.problems);
     let errors = status.watches.iter().filter_map(|watch| {
-        let reason = watch.error.clone()?;
-        Some(ReportedProblem { path: text(&watch.local_path), reason: text(&reason), since: None })
+        let reason = watch.files.error.clone()?;
+        Some(ReportedProblem {
+            path: text(&watch.files.local_path),
+            reason: text(&reason),
+            since: None,
+        })
     });
     let problems = problems.map(|problem| ReportedProblem {
         path: text(&problem.local_path),
-        reason: text(&problem.reason),
+        reason: text(&problem.problem.to_string()),
         since: None,
     });
     Report {
@@ -56,9 +61,11 @@ pub fn time(seconds: i64) -> String {
 }
 
 fn watcher(status: &Status) -> Watcher {
-    match status.watcher.as_deref() {
-        Some("ok") => Watcher { state: "ok".to_owned(), detail: None },
-        detail => Watcher { state: "degraded".to_owned(), detail: detail.map(text) },
+    let degraded = |detail| Watcher { state: "degraded".to_owned(), detail };
+    match &status.watcher {
+        Some(WatcherState::Complete) => Watcher { state: "ok".to_owned(), detail: None },
+        Some(WatcherState::Degraded(detail)) => degraded(Some(text(detail))),
+        None => degraded(None),
     }
 }
 
@@ -86,22 +93,23 @@ fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::states::problem::ListedProblem;
+    use crate::states::decide::{FileProblem, ListedProblem};
     use crate::status::WatchStatus;
+    use crate::status::dir_status::DirStatus;
 
     #[test]
     fn a_report_keeps_the_limits_of_the_gateway() {
         let problem = ListedProblem {
             local_path: "ä".repeat(TEXT_BYTES_MAX),
-            reason: "x".repeat(TEXT_BYTES_MAX + 1),
-            help: "",
+            problem: FileProblem::Unreadable("x".repeat(TEXT_BYTES_MAX + 1)),
         };
-        let watch = WatchStatus {
+        let files = DirStatus {
             local_path: "/srv".to_owned(),
             problems: vec![problem; PROBLEMS_MAX],
             error: Some("gone".to_owned()),
-            ..WatchStatus::default()
+            ..DirStatus::default()
         };
+        let watch = WatchStatus { files, last_scan_at: None };
         let status = Status { watches: vec![watch], ..Status::default() };
         let agent =
             AgentFacts { version: "1".to_owned(), host: "web1".to_owned(), started_at: time(0) };

@@ -157,9 +157,12 @@ async fn a_file_over_a_limit_is_a_problem_and_the_others_are_stored() {
 
     host.add("upload: { max_file_size_mb: 20 }\n");
     host.edit("upload: { retry_attempts: 3, retry_delay_seconds: 0.05 }\n", "");
-    let problems = host.status().await.watches[0].problems.clone();
+    let problems = host.status().await.watches[0].files.problems.clone();
     assert!(
-        problems[0].reason.contains("expected at most 20 MiB (upload.max_file_size_mb)"),
+        problems[0]
+            .problem
+            .to_string()
+            .contains("expected at most 20 MiB (upload.max_file_size_mb)"),
         "{problems:?}"
     );
 }
@@ -276,10 +279,11 @@ async fn a_file_that_never_settles_is_uploaded_as_it_is_if_configured() {
     until("it is stored", async || host.stored("log").await.is_some()).await;
     until("it is a problem", async || {
         let status = host.status().await;
-        let problems = &status.watches[0].problems;
+        let problems = &status.watches[0].files.problems;
         // The second if a copy happened to be of one version.
         let hot = ["uploaded as it was", "changes more often than an upload takes"];
-        problems.first().is_some_and(|problem| hot.iter().any(|text| problem.reason.contains(text)))
+        let reason = problems.first().map(|listed| listed.problem.to_string());
+        reason.is_some_and(|reason| hot.iter().any(|text| reason.contains(text)))
     })
     .await;
 

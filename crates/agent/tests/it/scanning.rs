@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use s3up::scanning::walk::Exclusion;
+
 use crate::fixture::{Host, World};
 use crate::mounts::{Kind, Mount};
 use crate::process::Process;
@@ -95,8 +97,8 @@ async fn a_mount_point_in_the_tree_is_excluded_by_watcher_and_scan() {
     assert!(unmounted.unwrap().success());
     assert!(summary.is_clean(), "{summary}");
     assert_eq!(host.stored("mounted/file").await, None);
-    let excluded = &status.watches[0].excluded;
-    assert_eq!((excluded.len(), excluded[0].reason), (1, "other filesystem"));
+    let excluded = &status.watches[0].files.excluded;
+    assert_eq!(excluded.iter().collect::<Vec<_>>(), [(&Exclusion::OtherFilesystem, &1)]);
     assert_eq!(status.total.total().files, 3, "the mount point counts as one");
 }
 

@@ -1,0 +1,33 @@
+//! The state of the watcher, as the running agent publishes it.
+
+use std::fmt;
+
+/// Text of a complete watcher in the database. Older agents wrote it, too.
+const COMPLETE: &str = "ok";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatcherState {
+    /// All directories are watched.
+    Complete,
+    /// Events of some directories are missed; the text says why and what to do.
+    Degraded(String),
+}
+
+impl WatcherState {
+    /// Parses the text that `Display` writes.
+    pub fn parse(text: &str) -> WatcherState {
+        match text {
+            COMPLETE => WatcherState::Complete,
+            degraded => WatcherState::Degraded(degraded.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for WatcherState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WatcherState::Complete => f.write_str(COMPLETE),
+            WatcherState::Degraded(text) => f.write_str(text),
+        }
+    }
+}
