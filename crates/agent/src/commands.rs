@@ -4,7 +4,9 @@
 //! directory prints or draws a progress bar.
 
 mod args;
+mod at_arg;
 mod check_config;
+mod drill;
 mod file_lines;
 mod find;
 mod gateway_args;
@@ -18,6 +20,7 @@ mod scan;
 mod show;
 mod start;
 mod status;
+mod verify;
 
 use std::time::Duration;
 
@@ -35,16 +38,13 @@ const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs the command that `args` name.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let command = match args.command.unwrap_or(Command::Run) {
-        Command::Remote(command) => match command.gateway().access()? {
-            Some(access) => {
-                args.log.init()?;
-                return on_runtime(remote(&access, &command));
-            }
-            None => Command::Remote(command),
-        },
-        command => command,
-    };
+    let command = args.command.unwrap_or(Command::Run);
+    if let Command::Remote(command) = &command
+        && let Some(access) = command.gateway().access()?
+    {
+        args.log.init()?;
+        return on_runtime(remote(&access, command));
+    }
     let loaded: LoadedConfig<Raw> = s3up_cli::config::load(&args.config)?;
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
@@ -58,6 +58,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
                 let request = status::Request { path, check: check.then_some(max_age), json };
                 status::run(config, request).await
             }
+            Command::Verify(args) => verify::run(&config, &args).await,
+            Command::Drill(args) => drill::run(&config, &args).await,
             Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),
         }

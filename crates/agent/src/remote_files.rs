@@ -9,3 +9,4 @@ pub mod local_names;
 pub mod name_pattern;
 pub mod pages;
 pub mod remote_file;
+pub mod versioning;

@@ -8,11 +8,13 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 use s3up_cli::LogArgs;
 
+use super::drill::{self, DrillArgs};
 use super::find::{self, FindArgs};
 use super::gateway_args::GatewayArgs;
 use super::get::{self, GetArgs};
 use super::list::{self, ListArgs};
 use super::restore::{self, RestoreArgs};
+use super::verify::{self, VerifyArgs};
 
 /// Watch directories and upload their files through the gateway
 #[derive(Parser)]
@@ -63,6 +65,12 @@ pub enum Command {
         #[arg(long, help_heading = OUTPUT)]
         json: bool,
     },
+    /// Compare disk, database and gateway
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Restore files into a scratch directory and compare them
+    #[command(after_help = drill::EXAMPLES)]
+    Drill(DrillArgs),
     /// Ask the running agent to retry files with a problem
     #[command(after_help = RETRY_EXAMPLES)]
     Retry {
@@ -150,9 +158,8 @@ if a scan is overdue, or if the agent, its watcher or the gateway does not work.
 Examples:
   s3up status
 
-  # The state of one file, and of the files in one directory
+  # The state of one file, or of the files in one directory
   s3up status /var/www/uploads/a.jpg
-  s3up status /var/www/uploads/2026
 
   # From a monitor
   s3up status --check --max-age 30m";

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use s3up_cli::{Exit, progress};
 use s3up_core::Size;
 
+use super::at_arg::moment;
 use super::gateway_args::GatewayArgs;
-use crate::download::{self, Existing, Target};
+use crate::download::{self, Existing, Target, VersionChoice};
 use crate::gateway::client::GatewayClient;
+use crate::remote_files::pages::Moment;
 
 pub(super) const EXAMPLES: &str = "\
 FILE gets its name only after the length and the SHA-256 of the download were
@@ -18,8 +20,8 @@ Examples:
   # Write a.jpg in the current directory
   s3up get uploads/a.jpg
 
-  # Write to another file
-  s3up get uploads/a.jpg -o /tmp/b.jpg
+  # Write to another file, as it was at the end of a day
+  s3up get uploads/a.jpg --at 2026-01-31 -o /tmp/b.jpg
 
   # Write to standard output
   s3up get uploads/dump.sql -o - | psql";
@@ -38,6 +40,13 @@ pub struct GetArgs {
         help_heading = super::args::OUTPUT
     )]
     output: Option<PathBuf>,
+    /// Download an earlier version
+    /// (`s3up list PATH --versions` lists them)
+    #[arg(long, value_name = "ID", conflicts_with = "at", verbatim_doc_comment)]
+    version: Option<String>,
+    /// Download the file as it was at TIME
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
     /// Replace FILE if it exists
     #[arg(long, help_heading = super::args::OUTPUT)]
     overwrite: bool,
@@ -48,6 +57,11 @@ pub struct GetArgs {
 pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Result<Exit> {
     let path = download::parse_path(&args.path)?;
     let existing = if args.overwrite { Existing::Overwrite } else { Existing::Keep };
+    let version = match (&args.version, moment(args.at.as_deref())?) {
+        (Some(id), _) => VersionChoice::Id(id.clone()),
+        (None, Moment::At(at)) => VersionChoice::At(at),
+        (None, Moment::Newest) => VersionChoice::Newest,
+    };
     let target = Target::of(args.output.as_deref(), &path, existing);
     let (mut bar, mut shown) = (None, 0);
     let mut progress = |received: u64, expected: u64| {
@@ -55,8 +69,14 @@ pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Resul
         bar.inc(received - shown);
         shown = received;
     };
-    let result =
-        download::download(&gateway, &path, &target, &mut tokio::io::stdout(), &mut progress).await;
+    let result = download::download(
+        &gateway,
+        (&path, &version),
+        &target,
+        &mut tokio::io::stdout(),
+        &mut progress,
+    )
+    .await;
     drop(bar);
     let file = result?;
     let checked = if file.verified { "SHA-256" } else { "length only" };

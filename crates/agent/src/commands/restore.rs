@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use jiff::tz::TimeZone;
-use s3up_cli::{Exit, ShutdownSignal, Signal, at_time, progress};
+use s3up_cli::{Exit, ShutdownSignal, Signal, progress};
 use s3up_core::Count;
 
+use super::at_arg::moment;
 use super::gateway_args::GatewayArgs;
 use super::show;
 use crate::gateway::client::GatewayClient;
-use crate::remote_files::pages::{Moment, Pages};
+use crate::remote_files::pages::Pages;
 use crate::remote_files::remote_file::RemoteFile;
 use crate::restore::plan::Overwrite;
 use crate::restore::run::{self, RestoreError, RestoreRequest};
@@ -76,14 +76,6 @@ pub(super) async fn run(gateway: GatewayClient, args: &RestoreArgs) -> anyhow::R
         exit = restore(&gateway, &request, args) => exit,
         signal = shutdown.wait() => Ok(interrupted(signal)),
     }
-}
-
-/// Parses the value of `--at`.
-pub(super) fn moment(at: Option<&str>) -> anyhow::Result<Moment> {
-    let Some(text) = at else { return Ok(Moment::Newest) };
-    let at = at_time::parse(text, &TimeZone::system())
-        .map_err(|err| Exit::Usage.with(anyhow::Error::new(err).context("--at")))?;
-    Ok(Moment::At(at))
 }
 
 fn interrupted(signal: Signal) -> Exit {
@@ -176,9 +168,7 @@ fn with_exit(err: RestoreError) -> anyhow::Error {
         RestoreError::Target { .. }
         | RestoreError::List { .. }
         | RestoreError::NothingFound { .. }
-        | RestoreError::NoVersions
-        | RestoreError::AskVersions { .. }
-        | RestoreError::VersionsUnknown
+        | RestoreError::Versioning(_)
         | RestoreError::Stopped { .. }
         | RestoreError::Sync { .. }
         | RestoreError::Panicked => err.into(),

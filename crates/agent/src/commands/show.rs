@@ -1,6 +1,7 @@
 //! Texts that the commands print on standard output.
 
 pub(super) mod check;
+mod drill;
 mod restore;
 mod status;
 pub(super) mod status_json;

@@ -270,7 +270,10 @@ impl FetchError {
             FetchError::Write(err) if err.kind() == io::ErrorKind::AlreadyExists => {
                 "a file with its name appeared meanwhile; pass --overwrite to replace it".to_owned()
             }
-            err => error_chain(err),
+            FetchError::Gateway(_)
+            | FetchError::Length { .. }
+            | FetchError::Digest { .. }
+            | FetchError::Write(_) => error_chain(self),
         }
     }
 }

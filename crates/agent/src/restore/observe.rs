@@ -56,7 +56,8 @@ pub fn observe(target: &TargetDir, expected: &Expected) -> LocalEntry {
     LocalEntry::File { size: identity.size, mtime_ns: identity.mtime_ns, content }
 }
 
-fn hash(target: &TargetDir, path: &Path) -> io::Result<Sha256Digest> {
+/// Returns the SHA-256 of a file. Blocking.
+pub fn hash(target: &TargetDir, path: &Path) -> io::Result<Sha256Digest> {
     let mut file = target.open_file(path)?;
     let (mut hasher, mut buffer) = (Sha256::default(), vec![0; HASH_BYTES]);
     loop {

@@ -59,11 +59,7 @@ pub fn is_of_gateway(err: &GatewayError) -> bool {
 
 fn kind(err: &GatewayError) -> Kind {
     match err {
-        GatewayError::Refused(refusal) => match refusal.code {
-            Code::Unauthorized | Code::Forbidden => Kind::OfAll,
-            code if code.is_transient() => Kind::Transient,
-            _ => Kind::OfFile,
-        },
+        GatewayError::Refused(refusal) => of_code(refusal.code),
         GatewayError::NotTheGateway(refusal) if refusal.status == 401 => Kind::OfAll,
         GatewayError::NotTheGateway(_)
         | GatewayError::Stalled(_)
@@ -71,6 +67,16 @@ fn kind(err: &GatewayError) -> Kind {
         GatewayError::Redirected { .. } | GatewayError::Handshake(_) => Kind::OfAll,
         GatewayError::Unreachable(cause) if cause.is_connect() => Kind::NoConnection,
         GatewayError::Unreachable(_) => Kind::Transient,
+    }
+}
+
+fn of_code(code: Code) -> Kind {
+    if matches!(code, Code::Unauthorized | Code::Forbidden) {
+        Kind::OfAll
+    } else if code.is_transient() {
+        Kind::Transient
+    } else {
+        Kind::OfFile
     }
 }
 

@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use s3up_core::wire::Part;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -22,6 +21,7 @@ use crate::gateway::error::GatewayError;
 use crate::remote_files::local_names::{below, local_name};
 use crate::remote_files::pages::{Moment, Pages};
 use crate::remote_files::remote_file::RemoteFile;
+use crate::remote_files::versioning::{VersioningError, require_versions};
 
 /// Number of files that are fetched at once. The connections are kept open, so each costs one request;
 /// this many hide the delay of a distant gateway.
@@ -47,18 +47,8 @@ pub enum RestoreError {
     List { prefix: String, source: GatewayError },
     #[error("the gateway has no file below {prefix:?}; check the prefix with `s3up list`")]
     NothingFound { prefix: String },
-    #[error(
-        "the bucket keeps no versions, so the files cannot be restored as they were at a time; \
-         leave out --at for the newest ones"
-    )]
-    NoVersions,
-    #[error("ask the gateway whether its bucket keeps versions")]
-    AskVersions { source: GatewayError },
-    #[error(
-        "the gateway does not know whether its bucket keeps versions, because S3 does not answer; \
-         try again later"
-    )]
-    VersionsUnknown,
+    #[error(transparent)]
+    Versioning(#[from] VersioningError),
     #[error("{}; {} restored so far, run the same command again to resume", reason, files(summary))]
     Stopped { reason: String, summary: Box<Summary> },
     #[error("write everything below {path:?} to its disk; run the same command again to check it")]
@@ -107,6 +97,28 @@ pub async fn restore(
     Ok(summary)
 }
 
+/// Fetches `files` into a target that has none of them. It does not sync.
+pub async fn fetch_files(
+    gateway: &GatewayClient,
+    target: &Arc<TargetDir>,
+    files: Vec<RemoteFile>,
+    received: Received,
+    ended: Ended<'_>,
+) -> Result<Summary, RestoreError> {
+    let fetcher = Fetcher::new(gateway, target, received);
+    let planned = files.into_iter().map(|file| {
+        let name = local_name(file.path.as_str());
+        (file, name, Step::Create)
+    });
+    let (pages, mut page) = mpsc::channel(1);
+    pages.try_send(planned.collect()).expect("the channel has a place");
+    drop(pages);
+    let mut executor =
+        Executor { fetcher, summary: Summary::default(), failures_in_a_row: 0, ended };
+    executor.run(&mut page).await?;
+    Ok(executor.summary)
+}
+
 /// Returns the plan of `request`. It changes nothing, and does not create the target.
 pub async fn plan(
     gateway: &GatewayClient,
@@ -143,16 +155,10 @@ async fn planner_result(
 }
 
 /// Refuses a time where the bucket keeps no versions: the newest files are not those of that time.
-async fn check_versions(gateway: &GatewayClient, moment: Moment) -> Result<(), RestoreError> {
-    if moment == Moment::Newest {
-        return Ok(());
-    }
-    let readiness = gateway.readiness().await;
-    let readiness = readiness.map_err(|source| RestoreError::AskVersions { source })?;
-    match readiness.versioning.as_str() {
-        "enabled" => Ok(()),
-        "off" if readiness.s3 == Part::Ok => Err(RestoreError::NoVersions),
-        _ => Err(RestoreError::VersionsUnknown),
+async fn check_versions(gateway: &GatewayClient, moment: Moment) -> Result<(), VersioningError> {
+    match moment {
+        Moment::Newest => Ok(()),
+        Moment::At(_) => require_versions(gateway).await,
     }
 }
 

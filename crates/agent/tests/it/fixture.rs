@@ -13,7 +13,7 @@ use s3up::status::{Status, status};
 use s3up_cli::config::LoadedConfig;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
-use s3up_devstore::{DevStore, Faults, Options, Versioning};
+use s3up_devstore::{DevStore, Options, Versioning};
 use s3up_server::{Gateway, ServeOptions, TlsFiles, serve};
 use s3up_testkit::S3Client;
 use tempfile::TempDir;
@@ -93,10 +93,6 @@ impl World {
     /// Returns a client that changes the bucket past the gateway.
     pub fn s3_client(&self) -> S3Client {
         S3Client::new(&self.s3, "backups")
-    }
-
-    pub fn faults(&self) -> &Faults {
-        self.s3.faults()
     }
 
     /// Delays each call of S3.
