@@ -17,6 +17,7 @@ mod restore;
 mod retry;
 mod run;
 mod scan;
+mod shell_files;
 mod show;
 mod start;
 mod status;
@@ -45,6 +46,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         args.log.init()?;
         return on_runtime(remote(&access, command));
     }
+    if let Command::ShellFiles(command) = &command {
+        return shell_files::run(command);
+    }
     let loaded: LoadedConfig<Raw> = s3up_cli::config::load(&args.config)?;
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
@@ -62,6 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             Command::Drill(args) => drill::run(&config, &args).await,
             Command::Retry { path } => retry::run(config, path.as_deref()).await,
             Command::CheckConfig => check_config::run(&raw),
+            Command::ShellFiles(command) => shell_files::run(&command),
         }
     })
 }

@@ -14,6 +14,7 @@ use super::gateway_args::GatewayArgs;
 use super::get::{self, GetArgs};
 use super::list::{self, ListArgs};
 use super::restore::{self, RestoreArgs};
+use super::shell_files::ShellFilesCommand;
 use super::verify::{self, VerifyArgs};
 
 /// Watch directories and upload their files through the gateway
@@ -79,6 +80,8 @@ pub enum Command {
         #[arg(verbatim_doc_comment)]
         path: Option<PathBuf>,
     },
+    #[command(flatten)]
+    ShellFiles(ShellFilesCommand),
     /// Check the configuration file and print the effective settings
     #[command(after_help = CHECK_CONFIG_EXAMPLES)]
     CheckConfig,

@@ -41,7 +41,7 @@ impl FileLines {
             return self.output.json_line(file);
         }
         if self.files == 1
-            && self.output.line("     SIZE  UPLOADED (UTC)       PATH")? == Reader::Closed
+            && self.output.line("     SIZE  UPLOADED              PATH")? == Reader::Closed
         {
             return Ok(Reader::Closed);
         }
@@ -96,7 +96,7 @@ fn version_line(version: &ListedVersion) -> String {
 
 /// Formats a time in UTC, to the second.
 pub(super) fn shown_time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
             storage_class: Some("GLACIER".to_owned()),
             version_id: None,
         };
-        assert_eq!(file_line(&file), "  293 KiB  2026-01-31 23:59:59  up/a b.jpg  (archived)");
+        assert_eq!(file_line(&file), "  293 KiB  2026-01-31T23:59:59Z  up/a b.jpg  (archived)");
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
             storage_class: None,
         };
         let line = version_line(&version);
-        let want = "      1 B  2026-01-31 23:59:59  newest  3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY";
+        let want = "      1 B  2026-01-31T23:59:59Z  newest  3HL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY";
         assert_eq!(line, want);
         assert!(line.len() <= 80);
         version.is_deleted = true;

@@ -1,4 +1,4 @@
-//! How a command reaches the gateway: by the configuration file, or by arguments alone, on a host
+//! The way of a command to the gateway: by the configuration file, or by arguments alone, on a host
 //! that has no configuration.
 //!
 //! The client key is never an argument, because every user of a host can read the arguments of its

@@ -19,7 +19,7 @@ async fn files_are_listed_with_size_time_and_path_or_as_json() {
 
     assert_eq!(all.code, Some(0), "{all:?}");
     let lines: Vec<_> = all.stdout.lines().collect();
-    assert_eq!(lines[0], "     SIZE  UPLOADED (UTC)       PATH");
+    assert_eq!(lines[0], "     SIZE  UPLOADED              PATH");
     assert!(lines[1].starts_with("  293 KiB  20") && lines[1].ends_with("  uploads/2026/a.jpg"));
     assert!(lines[3].ends_with("  uploads/new%0Aline.txt"), "{lines:?}");
     assert_eq!(lines[4], "3 files, 293 KiB");

@@ -2,6 +2,7 @@
 //! embedded S3 server.
 
 mod account;
+mod agent_page;
 mod baseline;
 mod commands;
 mod database;
@@ -25,6 +26,7 @@ mod reload;
 mod reports;
 mod restore;
 mod scanning;
+mod shell_files;
 mod status;
 mod storm;
 mod tls;

@@ -1,4 +1,4 @@
-//! `s3up restore`: everything that the gateway has comes back, and nothing else is touched.
+//! `s3up restore`: everything that the gateway has is restored, and nothing else is touched.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};

@@ -1,0 +1,47 @@
+//! `s3up completions` and `s3up man`: files for shells and for `man`, which a package installs.
+//!
+//! Both are made from the arguments that the program parses, so they are never stale. They are hidden
+//! from the help, because a person rarely needs them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use s3up_cli::Exit;
+
+use super::args::Args;
+use super::show;
+
+const PROGRAM: &str = "s3up";
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum ShellFilesCommand {
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: Shell,
+    },
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Man { dir: PathBuf },
+}
+
+pub(super) fn run(command: &ShellFilesCommand) -> anyhow::Result<Exit> {
+    match command {
+        ShellFilesCommand::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), PROGRAM, &mut script);
+            show::print(&String::from_utf8_lossy(&script))?;
+        }
+        ShellFilesCommand::Man { dir } => write_pages(dir)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn write_pages(dir: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("create {dir:?}"))?;
+    clap_mangen::generate_to(Args::command(), dir)
+        .with_context(|| format!("write manual pages into {dir:?}"))
+}
