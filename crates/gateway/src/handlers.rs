@@ -6,6 +6,7 @@ pub(crate) mod exists_one;
 pub(crate) mod fleet;
 pub(crate) mod health;
 pub(crate) mod list;
+pub(crate) mod patch_file;
 pub(crate) mod post_form;
 pub(crate) mod put_file;
 pub(crate) mod ready;

@@ -38,6 +38,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     ),
     paths(
         handlers::put_file::put_file,
+        handlers::patch_file::patch_file,
         handlers::post_form::post_form,
         handlers::exists_one::exists_one,
         handlers::exists_many::exists_many,

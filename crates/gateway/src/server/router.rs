@@ -20,6 +20,7 @@ use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
 use crate::handlers::health::health;
 use crate::handlers::list::list;
+use crate::handlers::patch_file::patch_file;
 use crate::handlers::post_form::post_form;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
@@ -31,7 +32,7 @@ use crate::refusal::{Refusal, RefusalRecord};
 fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
     [
         ("/upload", post(post_form)),
-        ("/files/{*path}", put(put_file)),
+        ("/files/{*path}", put(put_file).patch(patch_file)),
         ("/exists", get(exists_one).post(exists_many)),
         ("/list", get(list)),
         ("/versions", get(versions)),
@@ -42,7 +43,7 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
         ("/ready", get(ready)),
         ("/openapi.json", get(openapi)),
         // An empty path gets the refusal for a path, not the one for a URL.
-        ("/files/", put(put_file)),
+        ("/files/", put(put_file).patch(patch_file)),
     ]
 }
 

@@ -10,6 +10,7 @@ mod fleet;
 mod help;
 mod limits;
 mod listing;
+mod metadata;
 mod outputs;
 mod overwrite_never;
 mod paths;
