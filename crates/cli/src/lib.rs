@@ -34,6 +34,6 @@ pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use one_line::one_line;
 pub use open_files::raise_open_files;
 pub use secret::Secret;
-pub use service::{ServiceState, feed_watchdog, notify};
+pub use service::{ServiceState, feed_watchdog, notify, notify_status};
 pub use shutdown::{ShutdownSignal, Signal};
 pub use table::table;

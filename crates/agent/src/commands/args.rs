@@ -148,9 +148,8 @@ if a scan is overdue, or if the agent, its watcher or the gateway does not work.
 Examples:
   s3up status
 
-  # The state of one file, and of the files in one directory
+  # The state of one file, or of all files in a directory
   s3up status /var/www/uploads/a.jpg
-  s3up status /var/www/uploads/2026
 
   # From a monitor
   s3up status --check --max-age 30m";
