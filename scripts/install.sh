@@ -151,7 +151,7 @@ need_venv() {
   echo "Installing $name $version for the tests"
   install_venv "$yes" "$directory" "$requirement" && return 0
   [[ ! -e $directory/log ]] || tail -n 1 "$directory/log"
-  echo "$name cannot be installed here: the tests that want it are skipped"
+  echo "$name cannot be installed here: the tests that need it are skipped"
   return 1
 }
 

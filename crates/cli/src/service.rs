@@ -12,7 +12,7 @@ pub enum ServiceState {
     Stopping,
 }
 
-/// Tells a change of state.
+/// Reports a change of state to the service manager.
 pub fn notify(state: ServiceState) {
     let sent = match state {
         ServiceState::Ready => sd_notify::notify(&[NotifyState::Ready]),

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use s3up_cli::LogFormat;
-use s3up_cli::config::{ConfigError, EnvFile, Loaded, Source};
+use s3up_cli::config::{ConfigError, EnvFile, LoadedConfig, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
@@ -63,7 +63,7 @@ impl ConfigFiles {
     /// Reads the files, the environment, and the TLS certificate.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let env = self.env.as_deref().map(EnvFile::load).transpose()?.unwrap_or_default();
-        let loaded: Loaded<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
+        let loaded: LoadedConfig<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
         let source = loaded.source.clone();
         let config = Config::check(loaded)?;
         if let Some(Err(err)) = config.tls.as_ref().map(tls::load) {
@@ -84,7 +84,7 @@ impl Config {
         Config::check(s3up_cli::config::parse(file, text, env)?)
     }
 
-    fn check(Loaded { raw, source }: Loaded<Raw>) -> Result<Config, ConfigError> {
+    fn check(LoadedConfig { raw, source }: LoadedConfig<Raw>) -> Result<Config, ConfigError> {
         let listen = listen(&raw, &source)?;
         let (part_bytes, buffer_budget_bytes) = buffers(&raw, &source)?;
         let prefix = raw.s3.path_prefix.as_deref().unwrap_or_default();

@@ -10,7 +10,7 @@ use s3up::config::{Config, Raw};
 use s3up::daemon::{self, Summary};
 use s3up::gateway::client::GatewayClient;
 use s3up::status::{Status, status};
-use s3up_cli::config::Loaded;
+use s3up_cli::config::LoadedConfig;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
 use s3up_devstore::{DevStore, Op, Options, Versioning};
@@ -256,7 +256,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     }
 
     pub fn config(&self) -> Config {
-        let loaded: Loaded<Raw> =
+        let loaded: LoadedConfig<Raw> =
             s3up_cli::config::parse(Path::new("client.yaml"), &self.yaml, &|_| None)
                 .unwrap_or_else(|err| panic!("{err}"));
         Config::check(loaded).unwrap_or_else(|err| panic!("{err}"))

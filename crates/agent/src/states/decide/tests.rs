@@ -118,7 +118,7 @@ fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
     let State::Problem(problem) = state else { panic!("{state:?}") };
     assert_eq!(
         problem.to_string(),
-        "invalid remote path: the whole key would be 1025 bytes long, the limit is 1024"
+        "invalid remote path: expected a key (prefix, client and path) of at most 1024 bytes, found 1025"
     );
 }
 
