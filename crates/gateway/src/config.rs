@@ -4,6 +4,7 @@
 mod clients;
 mod database;
 mod fixed;
+mod fleet;
 mod raw;
 mod s3;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use s3up_store::Settings;
 
 pub(crate) use self::fixed::FixedSettings;
 use self::raw::Raw;
-use crate::clients::Clients;
+use crate::clients::{AdminKeys, Clients};
 use crate::database::DatabaseSettings;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
@@ -47,6 +48,7 @@ pub struct Config {
     pub parts_max: u64,
     pub require_versioning: bool,
     pub clients: Clients,
+    pub admin_keys: AdminKeys,
     pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
@@ -87,6 +89,9 @@ impl Config {
     fn check(LoadedConfig { raw, source }: LoadedConfig<Raw>) -> Result<Config, ConfigError> {
         let listen = listen(&raw, &source)?;
         let (part_bytes, buffer_budget_bytes) = buffers(&raw, &source)?;
+        let fleet = fleet::thresholds(&raw.fleet, &source)?;
+        let share_bytes = buffer_budget_bytes / CLIENT_SHARE;
+        let clients = clients::clients(&raw.clients, fleet, &source, share_bytes)?;
         let prefix = raw.s3.path_prefix.as_deref().unwrap_or_default();
         let prefix =
             KeyPrefix::parse(prefix).map_err(|err| source.invalid("s3.path_prefix", err))?;
@@ -99,7 +104,8 @@ impl Config {
             part_bytes,
             parts_max: parts_max(&raw, &source)?,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
-            clients: clients::clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
+            admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
+            clients,
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })

@@ -18,6 +18,7 @@ use crate::clock::CLOCK;
 use crate::config::Config;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
+use crate::fleet;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
@@ -170,6 +171,24 @@ impl Gateway {
         Ok(Arc::new(client))
     }
 
+    /// Refuses a request that carries no admin key.
+    pub(crate) fn authenticate_admin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let live = self.live();
+        match presented_key(headers.get(header::AUTHORIZATION)) {
+            Some(key) if live.admin_keys.contains(key) => Ok(()),
+            Some(key) if live.clients.find(key).is_some() => {
+                let what =
+                    "expected an admin key (`admin_keys` in server.yaml), found a client key";
+                Err(Refusal::new(Code::Forbidden, what))
+            }
+            Some(_) | None => {
+                let what = "expected `Authorization: Bearer KEY` with an admin key \
+                            (`admin_keys` in server.yaml)";
+                Err(Refusal::new(Code::Unauthorized, what))
+            }
+        }
+    }
+
     /// Returns the client whose key an `Authorization` header carries.
     pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Client> {
         self.live().clients.find(presented_key(authorization)?)
@@ -236,6 +255,11 @@ impl Gateway {
         let clients = live.clients.policies().map(|policy| policy.name.clone());
         let prefixes = sweep::prefixes(&self.0.prefix, clients);
         self.spawn(sweep::sweep_at_start(live.store.clone(), prefixes));
+    }
+
+    /// Judges the clients each minute, beside the requests.
+    pub fn watch_fleet_in_background(&self) {
+        self.spawn(fleet::watch::watch(self.clone()));
     }
 
     /// Writes what the database has not got yet. Called last: nothing is recorded after it.

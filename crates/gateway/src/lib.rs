@@ -18,6 +18,7 @@ mod clock;
 pub mod commands;
 pub mod config;
 mod database;
+mod fleet;
 mod gateway;
 mod handlers;
 mod live;

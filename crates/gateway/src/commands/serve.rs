@@ -43,6 +43,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
         s3up_cli::notify(ServiceState::Stopping);
     };
     gateway.sweep_in_background();
+    gateway.watch_fleet_in_background();
     let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
     serve(options, gateway, shutdown).await?;
     tracing::info!(event = "stopped");

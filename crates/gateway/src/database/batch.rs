@@ -12,7 +12,9 @@ use jiff::tz::TimeZone;
 use s3up_core::{ClientName, Sha256Digest};
 use tokio::sync::oneshot;
 
-use super::record::{CatalogueEntry, Millis, Record, ReportRecord, UploadOutcome, UploadRecord};
+use super::record::{
+    CatalogueEntry, Millis, Record, RecordedState, ReportRecord, UploadOutcome, UploadRecord,
+};
 
 /// The rows of one transaction.
 #[derive(Debug, Default)]
@@ -27,6 +29,9 @@ pub(super) struct Batch {
     /// Change of the bytes that each client has stored, as it was counted for its quota.
     pub changes: BTreeMap<ClientName, i64>,
     pub activity: BTreeMap<(ClientName, String), Activity>,
+    /// End of the last upload that stored a file.
+    pub last_stored: BTreeMap<ClientName, Millis>,
+    pub client_states: BTreeMap<ClientName, RecordedState>,
     pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
     pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
     /// Notified when the batch is committed.
@@ -82,6 +87,9 @@ impl Batch {
             Record::Complete { client, at } => {
                 self.complete.insert(client, at);
             }
+            Record::ClientState { client, state } => {
+                self.client_states.insert(client, state);
+            }
             Record::Upload(upload) => self.add_upload(*upload),
             Record::Download { client, bytes, at } => {
                 let activity = self.activity.entry((client, day_of(at))).or_default();
@@ -117,6 +125,9 @@ impl Batch {
             UploadOutcome::Stored(entry) => {
                 activity.stored += 1;
                 activity.stored_bytes += signed(entry.size);
+                let at = started_at.saturating_add(elapsed_ms);
+                let last = self.last_stored.entry(client.clone()).or_insert(at);
+                *last = at.max(*last);
             }
             UploadOutcome::Unchanged(_) => activity.unchanged += 1,
             UploadOutcome::Refused(_) => activity.refused += 1,

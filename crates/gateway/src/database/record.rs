@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
 use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
@@ -13,6 +15,12 @@ pub(crate) type Millis = i64;
 pub(crate) fn millis(at: SystemTime) -> Millis {
     let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Returns a time in RFC 3339, UTC, in seconds.
+pub(crate) fn time_text(at: Millis) -> String {
+    let at = Timestamp::from_millisecond(at).unwrap_or_default();
+    format!("{at:.0}")
 }
 
 /// Memory of a record apart from its longest text.
@@ -36,6 +44,11 @@ pub(crate) enum Record {
         client: ClientName,
         at: Millis,
     },
+    /// A client came into another state.
+    ClientState {
+        client: ClientName,
+        state: RecordedState,
+    },
     Upload(Box<UploadRecord>),
     Download {
         client: ClientName,
@@ -49,6 +62,13 @@ pub(crate) enum Record {
         at: Millis,
     },
     Report(Box<ReportRecord>),
+}
+
+/// The state of a client when a gateway last found a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordedState {
+    pub state: ClientState,
+    pub since: Millis,
 }
 
 /// An upload that has ended, well or not.
@@ -128,6 +148,7 @@ impl Record {
             | Record::KeyKnown { .. }
             | Record::KeyUsed { .. }
             | Record::Complete { .. }
+            | Record::ClientState { .. }
             | Record::Download { .. }
             | Record::Heartbeat { .. }
             | Record::Report(_) => None,
@@ -147,6 +168,7 @@ impl Record {
             Record::KeyKnown { .. }
             | Record::KeyUsed { .. }
             | Record::Complete { .. }
+            | Record::ClientState { .. }
             | Record::Download { .. } => 0,
             Record::Upload(upload) => upload.path.as_str().len(),
             Record::Heartbeat { body, .. } => body.len(),
