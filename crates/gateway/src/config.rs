@@ -25,6 +25,7 @@ use crate::clients::{AdminKeys, Clients};
 use crate::database::DatabaseSettings;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
+use crate::webhook::Alerts;
 
 const HOST: &str = "0.0.0.0";
 const PORT: u16 = 8080;
@@ -49,6 +50,7 @@ pub struct Config {
     pub require_versioning: bool,
     pub clients: Clients,
     pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
@@ -89,6 +91,7 @@ impl Config {
     fn check(LoadedConfig { raw, source }: LoadedConfig<Raw>) -> Result<Config, ConfigError> {
         let listen = listen(&raw, &source)?;
         let (part_bytes, buffer_budget_bytes) = buffers(&raw, &source)?;
+        let alerts = fleet::alerts(&raw.alerts, &source)?;
         let fleet = fleet::thresholds(&raw.fleet, &source)?;
         let share_bytes = buffer_budget_bytes / CLIENT_SHARE;
         let clients = clients::clients(&raw.clients, fleet, &source, share_bytes)?;
@@ -106,6 +109,7 @@ impl Config {
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
             admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
             clients,
+            alerts,
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })

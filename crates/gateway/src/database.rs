@@ -8,6 +8,7 @@
 //!
 //! SQLite and PostgreSQL have the same tables (`migrations/`) and queries.
 
+mod alerts;
 mod batch;
 pub(crate) mod client_facts;
 mod connect;
@@ -39,10 +40,12 @@ use tokio_util::task::TaskTracker;
 use self::client_facts::ClientFacts;
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
-use self::record::{CatalogueEntry, Millis, RECORD_BYTES, Record, ReportRecord, millis};
+use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
 use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{Queued, Status, Writer};
+use crate::alert::Alert;
+use crate::clock::{Millis, millis};
 use crate::outage::Outage;
 use crate::refusal::Refusal;
 
@@ -266,6 +269,20 @@ impl Database {
     /// Returns the facts about all clients.
     pub(crate) async fn client_facts(&self) -> Result<Vec<ClientFacts>, DatabaseError> {
         read_fleet::client_facts(&self.0.readers).await
+    }
+
+    /// Returns alerts that were not delivered yet, the oldest first.
+    pub(crate) async fn undelivered_alerts(&self) -> Result<Vec<Alert>, DatabaseError> {
+        alerts::undelivered(&self.0.readers).await
+    }
+
+    /// Takes an alert for one attempt. Returns false if another gateway took it since it was read.
+    pub(crate) async fn claim_alert(&self, alert: &Alert) -> Result<bool, DatabaseError> {
+        alerts::claim(&self.0.readers, alert, self.now()).await
+    }
+
+    pub(crate) async fn alert_delivered(&self, alert: &Alert) -> Result<(), DatabaseError> {
+        alerts::delivered(&self.0.readers, alert, self.now()).await
     }
 
     /// Returns reports, the newest day first, of one day or one client if they are given.

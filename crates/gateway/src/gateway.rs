@@ -18,7 +18,6 @@ use crate::clock::CLOCK;
 use crate::config::Config;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
-use crate::fleet;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
@@ -255,11 +254,6 @@ impl Gateway {
         let clients = live.clients.policies().map(|policy| policy.name.clone());
         let prefixes = sweep::prefixes(&self.0.prefix, clients);
         self.spawn(sweep::sweep_at_start(live.store.clone(), prefixes));
-    }
-
-    /// Judges the clients each minute, beside the requests.
-    pub fn watch_fleet_in_background(&self) {
-        self.spawn(fleet::watch::watch(self.clone()));
     }
 
     /// Writes what the database has not got yet. Called last: nothing is recorded after it.

@@ -10,11 +10,13 @@ use s3up_store::Store;
 use crate::clients::{AdminKeys, Clients};
 use crate::config::Config;
 use crate::start_error::StartError;
+use crate::webhook::Alerts;
 
 pub(crate) struct Live {
     pub store: Store,
     pub clients: Clients,
     pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
@@ -27,6 +29,7 @@ impl Live {
             store: Store::connect(config.store).await?,
             clients: config.clients,
             admin_keys: config.admin_keys,
+            alerts: config.alerts,
             part_bytes: config.part_bytes,
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,
@@ -58,6 +61,7 @@ impl LiveConfig {
             store,
             clients: now.clients.clone(),
             admin_keys: now.admin_keys.clone(),
+            alerts: now.alerts.clone(),
             ..*now
         });
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fleet::{AgentFacts, FileTotals, Report, Total, Watcher};
 
-/// Whether the files of a client are safe, as the gateway sees it. In order of severity.
+/// Safety of the files of a client, as the gateway sees it. The variants are in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -58,7 +58,7 @@ pub struct ClientList {
     pub clients: Vec<ClientStatus>,
 }
 
-/// What the gateway knows of one client. All times are RFC 3339 in UTC, by the clock of the gateway
+/// The knowledge of the gateway about one client. All times are RFC 3339 in UTC, by the clock of the gateway
 /// except for `last_scan_at`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -6,9 +6,9 @@ use s3up_core::wire::{ClientList, ClientState};
 
 use super::show;
 use crate::clock::CLOCK;
+use crate::clock::millis;
 use crate::config::ConfigFiles;
 use crate::database::Database;
-use crate::database::record::millis;
 use crate::fleet::overview::{headline, overview};
 
 #[tokio::main]

@@ -1,13 +1,14 @@
-//! The section `fleet`, and the admin keys.
+//! The sections `fleet` and `alerts`, and the admin keys.
 
 use std::time::Duration;
 
 use s3up_cli::config::{ConfigError, Source};
-use s3up_cli::parse_age;
+use s3up_cli::{Secret, parse_age};
 
 use super::clients::{digest_of, parse_digest};
 use super::raw::{self, Raw};
 use crate::clients::{AdminKeys, Clients};
+use crate::webhook::{AlertUrl, Alerts};
 
 const SILENT_AFTER: Duration = Duration::from_secs(26 * 3600);
 const LAG_AFTER: Duration = Duration::from_secs(3600);
@@ -42,6 +43,18 @@ pub(super) fn threshold(
         return Err(source.invalid(key, what));
     }
     Ok(threshold)
+}
+
+/// Returns the receivers of alerts. A URL that is not valid is not repeated: it may be a secret.
+pub(super) fn alerts(raw: &raw::Alerts, source: &Source) -> Result<Alerts, ConfigError> {
+    let url = |url: &Option<Secret>, key| {
+        let url = url.clone().map(AlertUrl::new).transpose();
+        url.map_err(|err| source.invalid(key, err))
+    };
+    Ok(Alerts {
+        webhook_url: url(&raw.webhook_url, "alerts.webhook_url")?,
+        ping_url: url(&raw.ping_url, "alerts.ping_url")?,
+    })
 }
 
 /// Returns the admin keys. None of them may be the key of a client.

@@ -19,6 +19,8 @@ pub struct Raw {
     #[serde(default)]
     pub fleet: Fleet,
     #[serde(default)]
+    pub alerts: Alerts,
+    #[serde(default)]
     pub database: Database,
     #[serde(default)]
     pub activity: Activity,
@@ -89,6 +91,12 @@ pub struct Client {
     pub quota_gb: Option<u64>,
     pub silent_after: Option<String>,
     pub lag_after: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Alerts {
+    pub webhook_url: Option<Secret>,
+    pub ping_url: Option<Secret>,
 }
 
 #[derive(Debug, Default, Deserialize)]

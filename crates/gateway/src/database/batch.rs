@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Sha256Digest};
 use tokio::sync::oneshot;
 
 use super::record::{
-    CatalogueEntry, Millis, Record, RecordedState, ReportRecord, UploadOutcome, UploadRecord,
+    CatalogueEntry, Record, RecordedState, ReportRecord, UploadOutcome, UploadRecord,
 };
+use crate::clock::Millis;
 
 /// The rows of one transaction.
 #[derive(Debug, Default)]
@@ -31,7 +33,8 @@ pub(super) struct Batch {
     pub activity: BTreeMap<(ClientName, String), Activity>,
     /// End of the last upload that stored a file.
     pub last_stored: BTreeMap<ClientName, Millis>,
-    pub client_states: BTreeMap<ClientName, RecordedState>,
+    /// The state before, the state, and its reason.
+    pub client_states: BTreeMap<ClientName, (Option<ClientState>, RecordedState, Option<String>)>,
     pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
     pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
     /// Notified when the batch is committed.
@@ -87,8 +90,8 @@ impl Batch {
             Record::Complete { client, at } => {
                 self.complete.insert(client, at);
             }
-            Record::ClientState { client, state } => {
-                self.client_states.insert(client, state);
+            Record::ClientState { client, before, state, reason } => {
+                self.client_states.insert(client, (before, state, reason));
             }
             Record::Upload(upload) => self.add_upload(*upload),
             Record::Download { client, bytes, at } => {

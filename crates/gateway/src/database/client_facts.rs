@@ -3,9 +3,10 @@
 use s3up_core::ClientName;
 use s3up_core::wire::{Heartbeat, Total};
 
-use super::record::{Millis, RecordedState};
+use super::record::RecordedState;
+use crate::clock::Millis;
 
-/// What the gateway knows of one client. All times are those of the gateway.
+/// The knowledge of the gateway about one client. All times are those of the gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientFacts {
     pub name: ClientName,

@@ -9,7 +9,8 @@ use sqlx::{AnyPool, Row as _};
 use super::client_facts::{ClientFacts, ReceivedHeartbeat};
 use super::connect::in_time;
 use super::error::DatabaseError;
-use super::record::{Millis, RecordedState, time_text};
+use super::record::RecordedState;
+use crate::clock::{Millis, time_text};
 
 /// Maximum time for a query about all clients.
 const FLEET_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);

@@ -1,27 +1,13 @@
 //! Records: what the gateway saw, as it is handed to the writer.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
 use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
 
-/// A time in Unix milliseconds.
-pub(crate) type Millis = i64;
-
-/// Returns a time in Unix milliseconds.
-pub(crate) fn millis(at: SystemTime) -> Millis {
-    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
-}
-
-/// Returns a time in RFC 3339, UTC, in seconds.
-pub(crate) fn time_text(at: Millis) -> String {
-    let at = Timestamp::from_millisecond(at).unwrap_or_default();
-    format!("{at:.0}")
-}
+use crate::clock::Millis;
 
 /// Memory of a record apart from its longest text.
 pub(super) const RECORD_BYTES: usize = 512;
@@ -47,7 +33,9 @@ pub(crate) enum Record {
     /// A client came into another state.
     ClientState {
         client: ClientName,
+        before: Option<ClientState>,
         state: RecordedState,
+        reason: Option<String>,
     },
     Upload(Box<UploadRecord>),
     Download {

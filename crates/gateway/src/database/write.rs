@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Sha256Digest};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
 use super::batch::{Activity, Batch, FirstAndLastUse, UploadRow, signed};
 use super::order_clock::OrderClock;
-use super::record::{CatalogueEntry, Millis, RecordedState};
+use super::record::{CatalogueEntry, RecordedState};
+use crate::alert::{alert_id, is_alert};
+use crate::clock::Millis;
 
 type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
 
@@ -69,8 +72,13 @@ pub(super) async fn write(
     for ((client, day), activity) in &batch.activity {
         execute(&mut transaction, activity_row(client, day, activity)).await?;
     }
-    for (client, state) in &batch.client_states {
-        execute(&mut transaction, client_state_row(client, *state)).await?;
+    for (client, (before, state, reason)) in &batch.client_states {
+        let changed = transaction.fetch_optional(client_state_row(client, *state)).await?;
+        // Another gateway may have recorded the same change.
+        if changed.is_some() && is_alert(*before, state.state) {
+            let row = alert_row(client, *before, *state, reason.as_deref());
+            execute(&mut transaction, row).await?;
+        }
     }
     for (client, (at, body)) in &batch.heartbeats {
         execute(&mut transaction, heartbeat_row(client, *at, body)).await?;
@@ -189,11 +197,30 @@ fn total_row(
     .bind(last_stored_at)
 }
 
+fn alert_row(
+    client: &ClientName,
+    before: Option<ClientState>,
+    recorded: RecordedState,
+    reason: Option<&str>,
+) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO alerts (id, client, state, before, reason, at, attempts, tried_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(alert_id(client, recorded.state, recorded.since))
+    .bind(client.to_string())
+    .bind(recorded.state.as_str())
+    .bind(before.map_or("", ClientState::as_str))
+    .bind(reason.unwrap_or_default().to_owned())
+    .bind(recorded.since)
+}
+
+/// Returns a row if it is a change.
 fn client_state_row(client: &ClientName, recorded: RecordedState) -> Query<'static> {
     sqlx::query(
         "INSERT INTO client_states (client, state, since) VALUES ($1, $2, $3) \
          ON CONFLICT (client) DO UPDATE SET state = excluded.state, since = excluded.since \
-         WHERE client_states.state <> excluded.state",
+         WHERE client_states.state <> excluded.state RETURNING client",
     )
     .bind(client.to_string())
     .bind(recorded.state.as_str())

@@ -11,8 +11,8 @@ use jiff::{Span, Timestamp, ToSpan};
 use s3up_cli::age_text;
 use s3up_core::wire::{ClientState, Heartbeat};
 
+use crate::clock::{Millis, time_text};
 use crate::database::client_facts::ClientFacts;
-use crate::database::record::{Millis, time_text};
 
 /// A report of a day may arrive until the end of the next one, by the time that the agent is told.
 /// After one more day it is missed.

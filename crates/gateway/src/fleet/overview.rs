@@ -7,8 +7,9 @@ use s3up_core::wire::{ClientList, ClientState, ClientStatus};
 
 use super::judge::{Thresholds, judge};
 use crate::clients::ClientPolicy;
+use crate::clock::{Millis, time_text};
 use crate::database::client_facts::ClientFacts;
-use crate::database::record::{Millis, RecordedState, time_text};
+use crate::database::record::RecordedState;
 
 /// Returns the clients of the configuration, the worst state first. A client that the database does
 /// not have yet is new.

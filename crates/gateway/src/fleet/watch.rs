@@ -35,8 +35,8 @@ pub(crate) async fn record_changes(gateway: &Gateway) {
         let facts = facts.iter().find(|facts| facts.name == policy.name);
         let Some(change) = facts.and_then(|facts| change(policy, facts, now)) else { continue };
         log(&change);
-        let (client, state) = (change.client, change.recorded);
-        database.record(Record::ClientState { client, state });
+        let StateChange { client, before, recorded: state, reason } = change;
+        database.record(Record::ClientState { client, before, state, reason });
     }
 }
 

@@ -59,6 +59,15 @@ pub(crate) async fn metrics(
         let list = overview(gateway.live().clients.policies(), facts, gateway.database().now());
         add_clients(&mut registry, &list.clients);
     }
+    if let Ok(alerts) = gateway.database().undelivered_alerts().await {
+        let gauge = Value::default();
+        gauge.set(alerts.len() as f64);
+        registry.register(
+            "alerts_undelivered",
+            "Alerts that wait for their receiver, up to 100",
+            gauge,
+        );
+    }
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())

@@ -10,6 +10,7 @@ use s3up_testkit::find_program;
 use serde_json::{Value, json};
 
 use crate::fixture::{KEY, READER_KEY, World, config, problem, stored};
+use crate::running::Running;
 
 const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
 
@@ -89,7 +90,7 @@ async fn only_an_admin_key_reads_the_fleet_and_it_reads_nothing_else() {
     }
     let of_files = problem(get(&world, "/exists?path=a", ADMIN_KEY).await).await;
     assert_eq!(of_files.code, Code::Unauthorized);
-    let unknown = problem(get(&world, "/clients/nobody", ADMIN_KEY).await).await;
+    let unknown = problem(get(&world, "/clients/unknown", ADMIN_KEY).await).await;
     assert_eq!(unknown.code, Code::NotFound);
     let day = problem(get(&world, "/reports?day=today", ADMIN_KEY).await).await;
     assert_eq!(day.detail, "`day`: expected a day like 2026-01-31, found \"today\"");
@@ -134,6 +135,7 @@ async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
         "s3up_client_state{client=\"webapp\",state=\"silent\"} 0.0",
         "s3up_client_state{client=\"reader\",state=\"never\"} 1.0",
         "s3up_client_files{client=\"webapp\",state=\"protected\"} 2.0",
+        "s3up_alerts_undelivered 0.0",
         "s3up_client_last_heartbeat_timestamp_seconds{client=\"webapp-prod\"} 0.0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
@@ -150,6 +152,28 @@ async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
     let checked = check.args(["check", "metrics"]).stdin(input).output().expect("promtool runs");
     assert!(checked.status.success(), "{checked:?}");
     world.stop().await;
+}
+
+#[test]
+fn the_alert_rules_are_valid_and_use_metrics_that_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file = root.join("packaging/prometheus/s3up.rules.yml");
+    let rules = std::fs::read_to_string(&file).expect("the rules");
+    let code = std::fs::read_to_string(root.join("crates/gateway/src/handlers/metrics.rs"));
+    let code = code.expect("the metrics");
+    let word = regex::Regex::new("s3up_([a-z0-9_]+)").expect("an expression");
+    let names: Vec<_> = word.captures_iter(&rules).map(|found| found[1].to_owned()).collect();
+    assert!(names.len() > 6, "{names:?}");
+    for name in names {
+        assert!(code.contains(&format!("\"{name}\"")), "{name}");
+    }
+    let Some(promtool) = find_program("promtool") else {
+        println!("SKIPPED: promtool is not installed");
+        return;
+    };
+    let checked = Command::new(promtool).args(["check", "rules"]).arg(&file).output();
+    let checked = checked.expect("promtool runs");
+    assert!(checked.status.success(), "{checked:?}");
 }
 
 #[test]
@@ -180,4 +204,62 @@ fn the_command_prints_the_fleet_and_its_check_fails_while_a_client_is_not_safe()
     let table: Vec<_> = text.lines().take(4).collect();
     assert!(table.iter().all(|line| line.len() <= 80), "{text}");
     assert!(text.contains("webapp-prod  never"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_delivered_once_and_a_ready_gateway_pings() {
+    let root = tempfile::tempdir().expect("a directory");
+    let s3 = crate::process::s3(&root).await;
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let receiver = receiver(sender).await;
+    let (file, database) = (root.path().join("server.yaml"), root.path().join("gateway.db"));
+    let alerts = format!(
+        "alerts: {{ webhook_url: \"{receiver}/alert/secret\", ping_url: \"{receiver}/ping\" }}\n"
+    );
+    let text = format!("{}{alerts}", config(&s3.endpoint(), &database));
+    std::fs::write(&file, text).expect("a file");
+    let mut fleet = Command::new(env!("CARGO_BIN_EXE_s3up-server"));
+    let made = fleet.args(["fleet", "--config"]).arg(&file).output().expect("a program that runs");
+    assert!(made.status.success(), "{made:?}");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.expect("a database");
+    let alert = "INSERT INTO alerts VALUES ('web-5-silent', 'web', 'silent', 'ok', 'no heartbeat', 5, 0, 0, NULL)";
+    sqlx::query(alert).execute(&mut connection).await.expect("a row");
+
+    let gateway = Running::start(&file, &[]);
+
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        seen.push(received.recv().await.expect("a request"));
+    }
+    seen.sort();
+    let [(alert_path, alert), (ping_path, ping)] = &seen[..] else { unreachable!("two requests") };
+    assert_eq!((alert_path.as_str(), ping_path.as_str()), ("/alert/secret", "/ping"));
+    let alert: Value = serde_json::from_str(alert).expect("JSON");
+    assert_eq!(alert["text"], "web is silent: no heartbeat");
+    assert_eq!((&alert["id"], &alert["before"]), (&json!("web-5-silent"), &json!("ok")));
+    assert_eq!(ping, "");
+    let delivered = gateway.logged("alert_delivered", 1);
+    assert!(!delivered.contains("secret"), "{delivered}");
+    assert!(gateway.stop().await.success());
+    let left = "SELECT count(*) FROM alerts WHERE delivered_at IS NULL OR attempts <> 1";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&mut connection).await.expect("a number");
+    assert_eq!(left, 0);
+    s3.stop().await;
+}
+
+/// Returns the URL of a server that sends the path and the body of each request to `sender`.
+async fn receiver(sender: tokio::sync::mpsc::UnboundedSender<(String, String)>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let sender = sender.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let body = axum::body::to_bytes(request.into_body(), 10_000).await.expect("a body");
+            sender.send((path, String::from_utf8_lossy(&body).into_owned())).expect("a test");
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
 }

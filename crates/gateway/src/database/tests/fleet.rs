@@ -34,7 +34,8 @@ async fn the_facts_of_a_client_are_those_that_were_recorded() {
             // Another gateway saw the same a moment later.
             recorded(ClientState::Ok, 9),
         ] {
-            database.record(Record::ClientState { client: web(), state });
+            let (before, reason) = (None, None);
+            database.record(Record::ClientState { client: web(), before, state, reason });
             database.record_report(&web(), "2026-01-01".to_owned(), "{}".to_owned()).await.unwrap();
         }
 
@@ -53,5 +54,54 @@ async fn the_facts_of_a_client_are_those_that_were_recorded() {
         assert_eq!((idle.last_seen_at, idle.stored), (None, Total::default()));
         assert!(idle.heartbeat.is_none() && idle.recorded.is_none(), "{idle:?}");
         database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_one_alert_however_many_gateways_see_it() {
+    use ClientState::{Never, Ok, Silent};
+    for server in Server::all() {
+        let gateways = [server.start("one").await, server.start("two").await];
+        // Each change is seen by both, and committed before the next one.
+        let changes = [
+            (None, Never, 1, None),
+            (Some(Never), Ok, 2, None),
+            (Some(Ok), Silent, 3, Some("no heartbeat for 26 h")),
+            (Some(Silent), Ok, 4, None),
+        ];
+        for (before, state, since, reason) in changes {
+            for (n, gateway) in gateways.iter().enumerate() {
+                let state = RecordedState { state, since: since * 1000 + n as i64 };
+                let reason = reason.map(str::to_owned);
+                gateway.record(Record::ClientState { client: web(), before, state, reason });
+                let day = "2026-01-01".to_owned();
+                gateway.record_report(&web(), day, "{}".to_owned()).await.unwrap();
+            }
+        }
+        let [one, two] = &gateways;
+
+        let alerts = one.undelivered_alerts().await.unwrap();
+
+        let seen: Vec<_> =
+            alerts.iter().map(|it| (it.before, it.state, it.reason.as_deref(), it.at)).collect();
+        let want = [
+            (Some(Ok), Silent, Some("no heartbeat for 26 h"), 3000),
+            (Some(Silent), Ok, None, 4000),
+        ];
+        assert_eq!(seen, want);
+        // One of them takes an alert, and what is delivered is not sent again.
+        let of_two = two.undelivered_alerts().await.unwrap();
+        assert!(one.claim_alert(&alerts[0]).await.unwrap());
+        assert!(!two.claim_alert(&of_two[0]).await.unwrap());
+        one.alert_delivered(&alerts[0]).await.unwrap();
+        let left = two.undelivered_alerts().await.unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!((left[0].attempts, left[0].tried_at), (0, 0));
+        assert!(two.claim_alert(&left[0]).await.unwrap());
+        let tried = &one.undelivered_alerts().await.unwrap()[0];
+        assert_eq!((tried.attempts, tried.tried_at), (1, NOON));
+        for gateway in gateways {
+            gateway.close().await;
+        }
     }
 }
