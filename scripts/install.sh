@@ -28,6 +28,7 @@ RCLONE_VERSION=1.75.2
 tool_facts() {
   case $1 in
     apache2) echo "apache2 apache2" ;;
+    promtool) echo "promtool prometheus" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     caddy | haproxy | nginx | wget) echo "$1 $1" ;;
