@@ -38,6 +38,8 @@ use crate::watching::{self, WatchEvents};
 
 /// Time that running uploads get to end after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(4);
+/// Time that the heartbeat of `s3up scan` gets: the tree is counted for it.
+const REPORT_GRACE: Duration = Duration::from_secs(60);
 /// Time that the last batch gets to be committed.
 const RECORD_GRACE: Duration = Duration::from_secs(3);
 /// Longest sleep of the loop, if the engine has no deadline.
@@ -122,10 +124,11 @@ async fn drive<S>(
         fingerprint: config.fingerprint.clone(),
     };
     let (calls, mut called) = mpsc::channel(1);
-    let reporting = matches!(mode, Mode::Daemon { .. }).then(|| {
-        let reporter = reporter(&config, &states, &parts, calls);
-        tokio::spawn(reporter.run())
-    });
+    let reporter = reporter(&config, &states, &parts, calls);
+    let (reporting, report_at_end) = match mode {
+        Mode::Daemon { .. } => (Some(tokio::spawn(reporter.run())), None),
+        Mode::Once => (None, Some(reporter)),
+    };
     let mut engine = Engine::new(options, mode, parts, clock::now());
     let (sender, mut retries) = mpsc::channel(1);
     let polling = tokio::spawn(retry_requests::poll(reader.clone(), sender));
@@ -182,12 +185,17 @@ async fn drive<S>(
             break;
         }
     }
+    let is_done = matches!(cause, Cause::Done);
     let summary = engine.end().await;
     polling.abort();
     if let Some(reporting) = reporting {
         reporting.abort();
         // An error, unless it ended by itself; it must not use the database any more.
         reporting.await.ok();
+    }
+    if let Some(reporter) = report_at_end.filter(|_| is_done && !summary.gave_up) {
+        // Without an answer in time the next scan reports.
+        tokio::time::timeout(REPORT_GRACE, reporter.run_once()).await.ok();
     }
     drop((recorder.requests, pending_files));
     let closed = async {

@@ -23,6 +23,11 @@ pub fn notify(state: ServiceState) {
     log(sent);
 }
 
+/// Tells the service manager a line for `systemctl status`.
+pub fn notify_status(line: &str) {
+    log(sd_notify::notify(&[NotifyState::Status(line)]));
+}
+
 /// Tells the service manager that the runtime works, as often as it asks for it (`WatchdogSec=`).
 /// Returns at once if it does not.
 pub async fn feed_watchdog() {

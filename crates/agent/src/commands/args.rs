@@ -161,7 +161,7 @@ if a scan is overdue, or if the agent, its watcher or the gateway does not work.
 Examples:
   s3up status
 
-  # The state of one file, or of the files in one directory
+  # The state of one file, or of all files in a directory
   s3up status /var/www/uploads/a.jpg
 
   # From a monitor

@@ -1,6 +1,8 @@
 //! `s3up verify`: prints which files are not known to be protected.
 
-use s3up_cli::{Exit, one_line};
+use std::sync::Arc;
+
+use s3up_cli::{Exit, one_line, progress};
 use s3up_core::Count;
 use serde::Serialize;
 
@@ -51,7 +53,12 @@ pub(super) async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<Ex
             false => output.line(&format!("{}: {finding}", one_line(path))),
         };
     };
-    let summary = verify(config, &gateway, args.sample, &mut findings).await?;
+    let bar = Arc::new(progress::bytes("verify", None));
+    let hashed = bar.clone();
+    let hashed = Arc::new(move |bytes| hashed.inc(bytes));
+    let verified = verify(config, &gateway, args.sample, hashed, &mut findings).await;
+    drop(bar);
+    let summary = verified?;
     let exit = if summary.findings == 0 { Exit::Done } else { Exit::Failed };
     if printed? == Reader::Closed {
         return Ok(exit);

@@ -55,13 +55,14 @@ const REQUESTS_MAX: usize = 4096;
 
 impl Engine {
     pub(super) fn begin(&mut self, now: ClockReading) {
-        if let Mode::Daemon { watcher } = &self.mode {
-            let state = match watcher {
-                Some(_) => WatcherState::Complete,
-                None => WatcherState::Degraded("degraded: inotify not available".to_owned()),
-            };
-            self.publish(AgentFact::Watcher(state));
-        }
+        let state = match &self.mode {
+            Mode::Daemon { watcher: Some(_) } => WatcherState::Complete,
+            Mode::Daemon { watcher: None } => {
+                WatcherState::Degraded("degraded: inotify not available".to_owned())
+            }
+            Mode::Once => WatcherState::Off,
+        };
+        self.publish(AgentFact::Watcher(state));
         self.scans.requested.extend(self.watches.iter().map(|watch| watch.index));
         self.tick(now);
     }

@@ -136,6 +136,10 @@ pub(super) fn upload_unchanged(path: &str, bytes: u64) {
     tracing::info!(event = "upload_unchanged", path, bytes, "the gateway has this file already");
 }
 
+pub(super) fn metadata_updated(path: &str) {
+    tracing::info!(event = "metadata_updated", path, "the gateway has its new mtime and mode");
+}
+
 pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {
     tracing::warn!(event = "file_problem", path, kind, reason);
 }

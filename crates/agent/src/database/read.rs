@@ -25,7 +25,7 @@ pub struct Reader {
 /// Returns all rows of a list of paths, in one query.
 const KNOWN: &str = "
     SELECT wanted.key AS n,
-           f.remote_path, f.sha256, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
+           f.remote_path, f.sha256, f.mode, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
            b.file_size AS b_file_size, b.mtime_ns AS b_mtime_ns, b.ctime_ns AS b_ctime_ns,
            b.inode AS b_inode, b.device AS b_device,
            p.kind, p.reason, p.config,
@@ -211,7 +211,11 @@ fn file_row(row: &SqliteRow) -> Result<Option<FileRow>, DatabaseError> {
     // A row of an older agent has no identity and no digest.
     let version = match sha256.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()) {
         None => None,
-        Some(sha256) => identity(row, "")?.map(|identity| UploadedVersion { identity, sha256 }),
+        Some(sha256) => {
+            let mode: Option<i64> = get(row, "mode")?;
+            let mode = mode.and_then(|mode| u32::try_from(mode).ok());
+            identity(row, "")?.map(|identity| UploadedVersion { identity, sha256, mode })
+        }
     };
     Ok(Some(FileRow { remote_path, size: u64::try_from(size).unwrap_or(0), version }))
 }

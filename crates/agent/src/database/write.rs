@@ -36,7 +36,8 @@ pub struct Writer {
 pub enum Change {
     /// The gateway acknowledged this version of the file.
     Uploaded(Upload),
-    /// The file has other metadata and the same content: `uploaded_at` stays.
+    /// The file has other metadata and the same content: `uploaded_at` stays. The gateway may have
+    /// stored the metadata as another version.
     MetadataChanged(Upload),
     /// The file existed before the agent.
     Baseline {
@@ -99,6 +100,8 @@ pub struct Upload {
     pub remote_path: RemotePath,
     pub identity: Identity,
     pub sha256: Sha256Digest,
+    /// Permission bits.
+    pub mode: u32,
     pub version_id: Option<String>,
     /// Unix seconds.
     pub at: i64,
@@ -246,13 +249,13 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
 async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) -> sqlx::Result<()> {
     let query = sqlx::query(
         "INSERT INTO files (file_size, mtime_ns, ctime_ns, inode, device, local_path, \
-                            remote_path, mtime, sha256, version_id, uploaded_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                            remote_path, mtime, sha256, version_id, mode, uploaded_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (local_path) DO UPDATE SET \
              file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, \
              ctime_ns = excluded.ctime_ns, inode = excluded.inode, device = excluded.device, \
              remote_path = excluded.remote_path, mtime = excluded.mtime, \
-             sha256 = excluded.sha256, version_id = excluded.version_id, \
+             sha256 = excluded.sha256, version_id = excluded.version_id, mode = excluded.mode, \
              uploaded_at = excluded.uploaded_at",
     );
     let query = bind_identity(query, &upload.identity)
@@ -261,6 +264,7 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
         .bind(mtime_seconds(&upload.identity))
         .bind(upload.sha256.to_string())
         .bind(upload.version_id.as_deref())
+        .bind(upload.mode)
         .bind(upload.at);
     execute(transaction, query).await
 }
@@ -285,11 +289,13 @@ async fn metadata_changed(
 ) -> sqlx::Result<()> {
     let query = sqlx::query(
         "UPDATE files SET file_size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, \
-                          mtime = ? \
+                          mtime = ?, mode = ?, version_id = coalesce(?, version_id) \
          WHERE local_path = ? AND sha256 = ?",
     );
     let query = bind_identity(query, &upload.identity)
         .bind(mtime_seconds(&upload.identity))
+        .bind(upload.mode)
+        .bind(upload.version_id.as_deref())
         .bind(&upload.local_path)
         .bind(upload.sha256.to_string());
     execute(transaction, query).await

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use s3up_core::Count;
 use s3up_core::wire::{
     AgentFacts, Drill, FLEET_VERSION, FileTotals, Heartbeat, PROBLEMS_MAX, Report, ReportedProblem,
     TEXT_BYTES_MAX, Total, Watcher,
@@ -58,6 +59,18 @@ pub(super) fn report(
     }
 }
 
+/// Returns the line that `systemctl status` shows.
+pub(super) fn service_status(status: &Status) -> String {
+    let StateCounts { protected, pending, problems, .. } = status.total;
+    let gateway = status.gateway.as_ref().map_or("not known", |state| state.status.as_str());
+    format!(
+        "{} protected, {} pending, {}; gateway: {gateway}",
+        Count(protected.files, "file"),
+        pending.files,
+        Count(problems.files, "problem")
+    )
+}
+
 /// Formats Unix seconds as RFC 3339.
 pub fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()
@@ -71,7 +84,9 @@ fn drill(record: DrillRecord) -> Drill {
 fn watcher(status: &Status) -> Watcher {
     let degraded = |detail| Watcher { state: "degraded".to_owned(), detail };
     match &status.watcher {
-        Some(WatcherState::Complete) => Watcher { state: "ok".to_owned(), detail: None },
+        Some(state @ (WatcherState::Complete | WatcherState::Off)) => {
+            Watcher { state: state.to_string(), detail: None }
+        }
         Some(WatcherState::Degraded(detail)) => degraded(Some(text(detail))),
         None => degraded(None),
     }
@@ -102,6 +117,7 @@ fn text(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::states::decide::{FileProblem, ListedProblem};
+    use crate::states::gateway_state::{GatewayState, GatewayStatus};
     use crate::status::WatchStatus;
     use crate::status::dir_status::DirStatus;
 
@@ -130,6 +146,24 @@ mod tests {
         assert_eq!(report.problems[0].reason, "gone");
         assert_eq!((report.day.as_str(), report.uploaded.bytes), ("2026-01-31", 20));
         assert_eq!(heartbeat(&agent, &status, 0).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_service_manager_shows_one_line() {
+        let mut status = Status::default();
+        assert_eq!(
+            service_status(&status),
+            "0 files protected, 0 pending, 0 problems; gateway: not known"
+        );
+        status.total.protected.files = 1;
+        status.total.pending.files = 2;
+        status.total.problems.files = 1;
+        let reason = None;
+        status.gateway = Some(GatewayState { status: GatewayStatus::Away, since: 0, reason });
+        assert_eq!(
+            service_status(&status),
+            "1 file protected, 2 pending, 1 problem; gateway: away"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
+use s3up_cli::notify_status;
 use s3up_core::wire::{AgentFacts, Report};
 use s3up_core::{Code, error_chain};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -81,14 +82,17 @@ impl Reporter {
             if let Err(err) = &result
                 && !failing
             {
-                tracing::warn!(
-                    event = "heartbeat_failed",
-                    error = error_chain(err),
-                    "the gateway does not hear of this agent; tried again each minute"
-                );
+                log_failed(err, "cannot send a heartbeat; trying again each minute");
             }
             failing = result.is_err();
             tokio::time::sleep(HEARTBEAT_EVERY).await;
+        }
+    }
+
+    /// Sends one heartbeat, and the reports that are due or wait.
+    pub async fn run_once(self) {
+        if let Err(err) = self.tick(&mut None).await {
+            log_failed(&err, "cannot send a heartbeat; the next s3up scan tries again");
         }
     }
 
@@ -97,6 +101,7 @@ impl Reporter {
         self.publish_alive(now);
         let due = self.due(now).await?;
         let status = self.count(counted, due.is_some()).await?;
+        notify_status(&messages::service_status(status));
         let sent = self.gateway.heartbeat(&messages::heartbeat(&self.agent, status, now)).await;
         self.report_call(sent.as_ref().err()).await;
         if let Some(day) = due {
@@ -165,7 +170,7 @@ impl Reporter {
                     event = "report_refused",
                     day,
                     error,
-                    "the gateway does not take this report, which is dropped"
+                    "the gateway refused this report; it is dropped"
                 );
             }
             let sent_at = clock::wall_seconds();
@@ -191,6 +196,10 @@ impl Reporter {
         // Fails if the agent stops.
         self.calls.send(CallResult { status, reason }).await.ok();
     }
+}
+
+fn log_failed(err: &ReportError, message: &str) {
+    tracing::warn!(event = "heartbeat_failed", error = error_chain(err), "{message}");
 }
 
 /// Returns the state of the gateway that a failed call shows.

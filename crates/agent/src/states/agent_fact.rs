@@ -57,6 +57,7 @@ mod tests {
             GatewayState { status: GatewayStatus::Away, since: 7, reason: Some("x".to_owned()) };
         let facts = [
             AgentFact::Watcher(WatcherState::Complete),
+            AgentFact::Watcher(WatcherState::Off),
             AgentFact::Watcher(WatcherState::Degraded("degraded: y".to_owned())),
             AgentFact::Gateway(gateway),
             AgentFact::AliveAt(-3),

@@ -31,6 +31,8 @@ pub struct FileRow {
 pub struct UploadedVersion {
     pub identity: Identity,
     pub sha256: Sha256Digest,
+    /// Permission bits that the gateway has; `None` in a row of an older agent.
+    pub mode: Option<u32>,
 }
 
 /// All rows of one path in the database.

@@ -4,11 +4,15 @@ use std::fmt;
 
 /// Text of a complete watcher in the database. Older agents wrote it, too.
 const COMPLETE: &str = "ok";
+/// Text of an agent without a watcher.
+const OFF: &str = "off";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatcherState {
     /// All directories are watched.
     Complete,
+    /// The agent scans once and does not watch.
+    Off,
     /// Events of some directories are missed; the text says why and what to do.
     Degraded(String),
 }
@@ -18,6 +22,7 @@ impl WatcherState {
     pub fn parse(text: &str) -> WatcherState {
         match text {
             COMPLETE => WatcherState::Complete,
+            OFF => WatcherState::Off,
             degraded => WatcherState::Degraded(degraded.to_owned()),
         }
     }
@@ -27,6 +32,7 @@ impl fmt::Display for WatcherState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WatcherState::Complete => f.write_str(COMPLETE),
+            WatcherState::Off => f.write_str(OFF),
             WatcherState::Degraded(text) => f.write_str(text),
         }
     }

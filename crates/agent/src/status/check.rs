@@ -81,7 +81,7 @@ fn gateway(status: &Status) -> Option<CheckProblem> {
 
 fn watcher(status: &Status) -> Option<CheckProblem> {
     match status.watcher.as_ref()? {
-        WatcherState::Complete => None,
+        WatcherState::Complete | WatcherState::Off => None,
         WatcherState::Degraded(text) => Some(CheckProblem::Watcher(text.clone())),
     }
 }

@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use futures::Stream;
-use rustix::fs::{fdatasync, fstat};
+use md5::{Digest, Md5};
+use rustix::fs::fdatasync;
 use rustix::io::Errno;
 use s3up_core::{RemotePath, Sha256, Sha256Digest};
 use tokio::io::AsyncReadExt;
@@ -201,9 +203,31 @@ fn hash_long(mut opened: OpenFile) -> io::Result<Content> {
     Ok(Content::Long { opened, sha256: hasher.finish() })
 }
 
+/// Reads the file without moving the position from which it is sent.
+fn md5_of_long(file: &File, bytes: u64) -> Result<String, Outcome> {
+    let mut buffer = vec![0; HASH_BYTES];
+    let (mut hasher, mut at) = (Md5::new(), 0);
+    while at < bytes {
+        let wanted = (bytes - at).min(HASH_BYTES as u64) as usize;
+        match file.read_at(&mut buffer[..wanted], at).map_err(|err| unreadable(&err))? {
+            0 => return Err(Outcome::Changed),
+            len => {
+                hasher.update(&buffer[..len]);
+                at += len as u64;
+            }
+        }
+    }
+    Ok(hex(hasher.finalize()))
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn changed_since(opened: &OpenFile) -> bool {
     let file = opened.original.as_ref().unwrap_or(&opened.file);
-    fstat(file).map_or(true, |stat| Identity::of(&stat) != opened.identity)
+    let stat = confined_fs::fstat_now(file, opened.filesystem);
+    stat.map_or(true, |stat| Identity::of(&stat) != opened.identity)
 }
 
 impl Content {
@@ -230,6 +254,17 @@ impl Content {
         match self {
             Content::Short { sha256, .. } | Content::Long { sha256, .. } => *sha256,
         }
+    }
+
+    /// Returns the MD5 of the content, in hex.
+    pub(super) async fn md5(&self) -> Result<String, Outcome> {
+        let (file, bytes) = match self {
+            Content::Short { body, .. } => return Ok(hex(Md5::digest(body))),
+            Content::Long { opened, .. } => (opened.file.try_clone(), self.bytes()),
+        };
+        let file = file.map_err(|err| unreadable(&err))?;
+        let hashed = tokio::task::spawn_blocking(move || md5_of_long(&file, bytes));
+        hashed.await.unwrap_or_else(|_| Err(Outcome::panicked()))
     }
 
     /// True if a copy was hashed, which does not change.

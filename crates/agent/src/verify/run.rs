@@ -59,6 +59,9 @@ struct Candidate {
     sha256: Sha256Digest,
 }
 
+/// Called with the number of bytes that were hashed.
+pub type Hashed = Arc<dyn Fn(u64) + Send + Sync>;
+
 /// Takes the findings, by `local_path`.
 pub type Findings<'f> = &'f mut (dyn FnMut(&str, &Finding) + Send);
 
@@ -66,6 +69,7 @@ pub struct Verification<'v> {
     config: &'v Config,
     gateway: &'v GatewayClient,
     reader: Reader,
+    hashed: Hashed,
     findings: Findings<'v>,
     summary: VerifySummary,
 }
@@ -75,12 +79,13 @@ pub async fn verify(
     config: &Config,
     gateway: &GatewayClient,
     sample: Option<usize>,
+    hashed: Hashed,
     findings: Findings<'_>,
 ) -> Result<VerifySummary, VerifyError> {
     let reader = database::open_read_only(&config.database).await?;
     let summary = VerifySummary::default();
     let mut verification =
-        Verification { config, gateway, reader: reader.clone(), findings, summary };
+        Verification { config, gateway, reader: reader.clone(), hashed, findings, summary };
     let result = verification.run(sample).await;
     let summary = verification.summary;
     reader.close().await;
@@ -187,7 +192,7 @@ impl Verification<'_> {
             let query = ExistsQuery { files: candidates.iter().map(query).collect() };
             let (verdicts, hashed) = tokio::join!(
                 self.gateway.exists_many(&query),
-                hash_all(watch.clone(), candidates.to_vec())
+                hash_all(watch.clone(), candidates.to_vec(), self.hashed.clone())
             );
             let verdicts = verdicts?.files;
             if verdicts.len() != candidates.len() {
@@ -229,6 +234,7 @@ fn candidate(file: &ScannedFile, local_path: &str, known: KnownFile) -> Option<C
 async fn hash_all(
     watch: Arc<Watch>,
     candidates: Vec<Candidate>,
+    progress: Hashed,
 ) -> Result<Vec<DiskContent>, VerifyError> {
     let hashed = tokio::task::spawn_blocking(move || {
         let root = match Root::open(&watch.root) {
@@ -239,7 +245,11 @@ async fn hash_all(
             }
         };
         let mut buffer = vec![0; HASH_BYTES];
-        let content = |candidate: &Candidate| content(&root, candidate, &mut buffer);
+        let content = |candidate: &Candidate| {
+            let content = content(&root, candidate, &mut buffer);
+            progress(candidate.identity.size);
+            content
+        };
         candidates.iter().map(content).collect()
     });
     hashed.await.map_err(|_| VerifyError::Panicked)

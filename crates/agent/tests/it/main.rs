@@ -16,6 +16,8 @@ mod help;
 mod hot_files;
 mod listing;
 mod lost_database;
+mod lying;
+mod metadata;
 mod mounts;
 mod outages;
 mod outputs;

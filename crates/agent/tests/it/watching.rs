@@ -126,6 +126,33 @@ async fn deleted_files_are_not_counted_and_stay_in_s3() {
 }
 
 #[tokio::test]
+async fn files_that_are_gone_when_their_event_is_handled_cause_no_noise() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let mut agent = Process::start(&host, &["run"]);
+    host.write("marker", "marker");
+    host.until_stored("marker", "marker").await;
+
+    for n in 0..300 {
+        let path = format!("{n}/brief");
+        host.write(&path, "x");
+        fs::remove_file(host.up.join(path)).unwrap();
+        fs::remove_dir(host.up.join(format!("{n}"))).unwrap();
+    }
+    host.write("after", "after");
+    host.until_stored("after", "after").await;
+
+    let total = host.until_nothing_is_pending().await.total;
+    assert_eq!((total.total().files, total.problems.files), (2, 0));
+    let log = agent.log();
+    let is_noise = |line: &&str| line.contains("level=warn") || line.contains("level=error");
+    let expected = |line: &str| line.contains("event=config_world_readable");
+    assert!(log.lines().filter(is_noise).all(expected), "{log}");
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_root_that_is_removed_and_created_again_is_watched_again() {
     let world = World::start().await;
     let host = Host::new(&world.url());

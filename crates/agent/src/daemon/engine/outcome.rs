@@ -42,11 +42,11 @@ impl Engine {
             Outcome::Stored { change, sent, changed_since } => {
                 self.gateway_answered(permit);
                 self.concurrency.succeeded();
-                self.note_stored(&name, &change, sent, took);
+                let ending = self.note_stored(&name, &change, sent, took);
                 if changed_since {
                     self.queue.note_change(&name, changed(&job));
                 }
-                self.ends_as(&name, Ending::Uploaded);
+                self.ends_as(&name, ending);
                 self.record(name, *change);
                 self.note_not_torn(&job, changed_since, now);
             }
@@ -183,8 +183,11 @@ impl Engine {
         self.queue.push(job);
     }
 
-    fn note_stored(&mut self, name: &Name, change: &Change, sent: bool, took: Duration) {
-        let Change::Uploaded(upload) = change else { return };
+    fn note_stored(&mut self, name: &Name, change: &Change, sent: bool, took: Duration) -> Ending {
+        let Change::Uploaded(upload) = change else {
+            log_events::metadata_updated(&self.local_path(name));
+            return Ending::Unchanged;
+        };
         let bytes = upload.identity.size;
         self.summary.uploaded += 1;
         self.summary.bytes += bytes;
@@ -194,6 +197,7 @@ impl Engine {
         } else {
             log_events::upload_unchanged(&path, bytes);
         }
+        Ending::Uploaded
     }
 
     fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: ClockReading) {

@@ -196,7 +196,7 @@ fn remote() -> Result<RemotePath, PathRule> {
 }
 
 fn row(identity: Identity, remote_path: &str) -> KnownFile {
-    let version = UploadedVersion { identity, sha256: Sha256Digest::of(b"") };
+    let version = UploadedVersion { identity, sha256: Sha256Digest::of(b""), mode: None };
     let row = FileRow {
         remote_path: remote_path.to_owned(),
         size: identity.size,
