@@ -124,9 +124,9 @@ Examples:
   s3up scan --config client.yaml --log-level warning";
 
 const GET_EXAMPLES: &str = "\
-FILE gets its name only after the length and the SHA-256 of the download were
-verified, and the mode and the time that it had on its host. A pipe or a device
-is written to as the content arrives.
+FILE appears under its name only after its length and SHA-256 are verified. It
+gets the mode and the modification time of the original. A pipe or a device is
+written to while the content arrives.
 
 Examples:
   # Write a.jpg in the current directory
@@ -162,6 +162,7 @@ Examples:
   # After a limit was raised at the gateway
   s3up retry
 
+  # One file
   s3up retry /var/www/uploads/large.iso";
 
 const CHECK_CONFIG_EXAMPLES: &str = "\

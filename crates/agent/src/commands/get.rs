@@ -28,7 +28,7 @@ pub(super) async fn run(
         download::download(&gateway, &path, &target, &mut tokio::io::stdout(), &mut progress).await;
     drop(bar);
     let file = result?;
-    let checked = if file.verified { "SHA-256" } else { "length only" };
+    let checked = if file.verified { "sha256" } else { "length" };
     tracing::info!(
         event = "download_done",
         path = path.as_str(),
