@@ -28,6 +28,8 @@ RCLONE_VERSION=1.75.2
 tool_facts() {
   case $1 in
     apache2) echo "apache2 apache2" ;;
+    promtool) echo "promtool prometheus" ;;
+    aiosmtpd) echo "python3-aiosmtpd aiosmtpd" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     caddy | haproxy | nginx | wget) echo "$1 $1" ;;

@@ -3,6 +3,7 @@
 //!
 //! Readers ignore unknown fields, so that either side may be newer.
 
+mod clients;
 mod exists;
 mod files;
 mod fleet;
@@ -10,6 +11,7 @@ mod ready;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, ReportList};
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
 };

@@ -4,6 +4,7 @@
 mod clients;
 mod database;
 mod fixed;
+mod fleet;
 mod raw;
 mod s3;
 #[cfg(test)]
@@ -20,10 +21,11 @@ use s3up_store::Settings;
 
 pub(crate) use self::fixed::FixedSettings;
 use self::raw::Raw;
-use crate::clients::Clients;
+use crate::clients::{AdminKeys, Clients};
 use crate::database::DatabaseSettings;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
+use crate::webhook::Alerts;
 
 const HOST: &str = "0.0.0.0";
 const PORT: u16 = 8080;
@@ -47,6 +49,8 @@ pub struct Config {
     pub parts_max: u64,
     pub require_versioning: bool,
     pub clients: Clients,
+    pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
@@ -87,6 +91,10 @@ impl Config {
     fn check(LoadedConfig { raw, source }: LoadedConfig<Raw>) -> Result<Config, ConfigError> {
         let listen = listen(&raw, &source)?;
         let (part_bytes, buffer_budget_bytes) = buffers(&raw, &source)?;
+        let alerts = fleet::alerts(&raw.alerts, &source)?;
+        let fleet = fleet::thresholds(&raw.fleet, &source)?;
+        let share_bytes = buffer_budget_bytes / CLIENT_SHARE;
+        let clients = clients::clients(&raw.clients, fleet, &source, share_bytes)?;
         let prefix = raw.s3.path_prefix.as_deref().unwrap_or_default();
         let prefix =
             KeyPrefix::parse(prefix).map_err(|err| source.invalid("s3.path_prefix", err))?;
@@ -99,7 +107,9 @@ impl Config {
             part_bytes,
             parts_max: parts_max(&raw, &source)?,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
-            clients: clients::clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
+            admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
+            clients,
+            alerts,
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })

@@ -14,12 +14,14 @@ use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
+use crate::handlers::clients::{client, clients, reports};
 use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
 use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
 use crate::handlers::health::health;
 use crate::handlers::list::list;
+use crate::handlers::metrics::metrics;
 use crate::handlers::patch_file::patch_file;
 use crate::handlers::post_form::post_form;
 use crate::handlers::put_file::put_file;
@@ -29,7 +31,7 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
     [
         ("/upload", post(post_form)),
         ("/files/{*path}", put(put_file).patch(patch_file)),
@@ -37,6 +39,10 @@ fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
         ("/list", get(list)),
         ("/versions", get(versions)),
         ("/download", get(download)),
+        ("/clients", get(clients)),
+        ("/clients/{name}", get(client)),
+        ("/reports", get(reports)),
+        ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
         ("/report", post(report)),
         ("/health", get(health)),

@@ -6,8 +6,9 @@ use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath, Stopwatch};
 use s3up_store::{ObjectFacts, Stored};
 
 use super::metadata::{self, FileMetadata};
+use crate::clock::Millis;
 use crate::database::Database;
-use crate::database::record::{CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord};
+use crate::database::record::{CatalogueEntry, Record, UploadOutcome, UploadRecord};
 use crate::refusal::Refusal;
 
 /// The database, as uploads need it.

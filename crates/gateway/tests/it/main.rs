@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod catalogue;
+mod clients;
 mod commands;
 mod concurrency;
 mod downloads;
