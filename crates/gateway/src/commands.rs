@@ -13,6 +13,7 @@ mod serve;
 mod show;
 mod sweep;
 
+use clap::CommandFactory;
 use s3up_cli::Exit;
 
 pub use self::args::Args;
@@ -32,5 +33,6 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
         }
         Command::Keygen { name } => keygen::run(name.as_ref()),
+        Command::ShellFiles(command) => command.run(Args::command()),
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration of the gateway, checked. Defaults are written here and in
 //! `config/s3.rs`, `config/clients.rs` and `config/database.rs`, each beside the check of its section.
 
+mod client_keys;
 mod clients;
 mod database;
 mod fixed;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
-use s3up_cli::LogArgs;
+use s3up_cli::{LogArgs, ShellFilesCommand};
 
 use super::drill::{self, DrillArgs};
 use super::find::{self, FindArgs};
@@ -14,7 +14,6 @@ use super::gateway_args::GatewayArgs;
 use super::get::{self, GetArgs};
 use super::list::{self, ListArgs};
 use super::restore::{self, RestoreArgs};
-use super::shell_files::ShellFilesCommand;
 use super::verify::{self, VerifyArgs};
 
 /// Watch directories and upload their files through the gateway
