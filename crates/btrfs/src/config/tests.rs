@@ -219,3 +219,9 @@ fn the_output_of_check_config_is_a_configuration() {
         assert_eq!(lines(&again.summary()), lines(&summary));
     }
 }
+
+#[test]
+fn the_example_of_the_package_is_valid() {
+    let text = include_str!("../../../../packaging/examples/btrfs-to-s3.toml");
+    assert_eq!(parse(text).unwrap().subvolumes.len(), 1);
+}

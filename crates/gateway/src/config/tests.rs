@@ -47,6 +47,14 @@ fn a_minimal_file_gets_the_defaults() {
 }
 
 #[test]
+fn the_example_of_the_package_is_valid() {
+    let text = include_str!("../../../../packaging/examples/s3up-server.yaml");
+    let key = |_: &str| Some("a-secret".to_owned());
+    let config = Config::parse(Path::new("server.yaml"), text, &key).unwrap();
+    assert!(config.tls.is_some() && config.require_versioning);
+}
+
+#[test]
 fn the_debug_form_shows_no_secret() {
     let config = parse(GOOD).unwrap();
 
