@@ -8,6 +8,7 @@ mod check_config;
 mod doctor;
 mod exit_code;
 mod keygen;
+mod rebuild;
 mod serve;
 mod show;
 mod sweep;
@@ -16,6 +17,7 @@ use s3up_cli::Exit;
 
 pub use self::args::Args;
 use self::args::Command;
+use self::rebuild::RebuildArgs;
 use self::sweep::SweepArgs;
 use crate::config::ConfigFiles;
 
@@ -28,6 +30,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Doctor { json } => doctor::run(&files, args.log, json),
         Command::Sweep { older_than, dry_run, json } => {
             sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
+        }
+        Command::Rebuild { client, dry_run, json } => {
+            rebuild::run(&files, args.log, RebuildArgs { client, dry_run, json })
         }
         Command::Keygen { name } => keygen::run(name.as_ref()),
     }

@@ -3,8 +3,8 @@
 
 mod clients;
 mod database;
-mod fixed;
 mod raw;
+mod reloaded;
 mod s3;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,6 @@ use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
-pub(crate) use self::fixed::FixedSettings;
 use self::raw::Raw;
 use crate::clients::Clients;
 use crate::database::DatabaseSettings;
@@ -116,10 +115,10 @@ fn listen(raw: &Raw, source: &Source) -> Result<SocketAddr, ConfigError> {
     };
     if !raw.server.tls.enabled && !host.is_loopback() && !raw.server.tls.allow_plaintext {
         return Err(source.invalid(
-            "server.tls.enabled",
+            "server.host",
             format!(
-                "without TLS the gateway listens only on loopback, not on {host}; enable TLS, \
-                 set `server.host: 127.0.0.1` to serve this host only, or set \
+                "expected a loopback address without TLS, found {host}; enable `server.tls`, set \
+                 `server.host: 127.0.0.1` to serve this host only, or set \
                  `server.tls.allow_plaintext: true` if a proxy in front of it has TLS"
             ),
         ));
@@ -165,7 +164,9 @@ fn tls_files(raw: &Raw, source: &Source) -> Result<Option<TlsFiles>, ConfigError
     if !tls.enabled {
         return Ok(None);
     }
-    let missing = |key| source.invalid(key, "is required if `server.tls.enabled` is true");
+    let missing = |key| {
+        source.invalid(key, "expected a file, since `server.tls.enabled` is true; found none")
+    };
     let cert = tls.cert_file.as_ref().ok_or_else(|| missing("server.tls.cert_file"))?;
     let key = tls.key_file.as_ref().ok_or_else(|| missing("server.tls.key_file"))?;
     Ok(Some(TlsFiles { cert: cert.to_path_buf(), key: key.to_path_buf() }))

@@ -11,7 +11,6 @@
 //! Not here: the transfer of bytes to S3 (the store), the rules for paths
 //! (core).
 
-mod bucket;
 mod buffer_wait;
 mod clients;
 mod clock;
@@ -24,14 +23,13 @@ mod live;
 mod openapi;
 mod outage;
 mod readiness;
+mod rebuild;
 mod refusal;
 mod reload;
 mod renewal;
 mod request;
 mod server;
-mod server_checks;
-mod start_checks;
-mod start_error;
+mod start;
 mod sweep;
 mod tls;
 mod uploads;
@@ -40,5 +38,5 @@ pub use config::Config;
 pub use database::{DatabaseError, DatabaseSettings, Location};
 pub use gateway::Gateway;
 pub use server::{SHUTDOWN_GRACE, ServeOptions, Timeouts, serve, serve_with};
-pub use start_error::StartError;
+pub use start::error::StartError;
 pub use tls::{TlsError, TlsFiles};

@@ -5,11 +5,10 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use s3up_store::Store;
+use s3up_store::{Settings, Store};
 
 use crate::clients::Clients;
-use crate::config::Config;
-use crate::start_error::StartError;
+use crate::start::error::StartError;
 
 pub(crate) struct Live {
     pub store: Store,
@@ -19,16 +18,22 @@ pub(crate) struct Live {
     pub require_versioning: bool,
 }
 
+/// The same part before it is in force.
+#[derive(Debug)]
+pub(crate) struct LiveSettings {
+    pub store: Settings,
+    pub clients: Clients,
+    pub part_bytes: u64,
+    pub parts_max: u64,
+    pub require_versioning: bool,
+}
+
 impl Live {
     /// Creates the connection to S3, and sends no request yet.
-    pub(crate) async fn connect(config: Config) -> Result<Live, StartError> {
-        Ok(Live {
-            store: Store::connect(config.store).await?,
-            clients: config.clients,
-            part_bytes: config.part_bytes,
-            parts_max: config.parts_max,
-            require_versioning: config.require_versioning,
-        })
+    pub(crate) async fn connect(settings: LiveSettings) -> Result<Live, StartError> {
+        let LiveSettings { store, clients, part_bytes, parts_max, require_versioning } = settings;
+        let store = Store::connect(store).await?;
+        Ok(Live { store, clients, part_bytes, parts_max, require_versioning })
     }
 }
 

@@ -144,10 +144,33 @@ pub(crate) struct UploadForm {
     path: PathText,
     #[schema(inline)]
     file: FileBytes,
+    #[schema(nullable = false)]
     sha256: Option<Sha256Digest>,
+    #[schema(nullable = false)]
     mtime_ns: Option<i64>,
-    #[schema(inline)]
+    #[schema(inline, nullable = false)]
     mode: Option<ModeText>,
+    /// The file had not settled: `overwrite: never` lets its next version replace it
+    #[schema(nullable = false)]
+    hot: Option<bool>,
+}
+
+/// The answer to `GET /exists`. Without such a file it has only `exists`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ExistsAnswer {
+    exists: bool,
+    #[schema(nullable = false)]
+    size: Option<u64>,
+    /// Null if neither S3 nor the database knows it
+    sha256: Option<Sha256Digest>,
+    /// In nanoseconds since 1970
+    mtime_ns: Option<i64>,
+    /// RFC 3339, UTC
+    #[schema(nullable = false)]
+    uploaded_at: Option<String>,
+    /// Null if the bucket keeps no versions
+    version_id: Option<String>,
 }
 
 /// Returns a response for each status of `codes`.
@@ -187,24 +210,24 @@ refusals_of!(
     UploadRefusals:
     BadRequest BadPath Incomplete Unauthorized Forbidden TooSlow Exists Superseded LengthRequired TooLarge
     UnsupportedEncoding DigestMismatch RateLimited Internal NotImplemented StoreRefused StoreUnavailable
-    Overloaded
+    Overloaded Quota
 );
 refusals_of!(
     /// The refusals of calls that ask S3 about files.
     FileRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound Internal StoreRefused StoreUnavailable
+    BadRequest BadPath Unauthorized Forbidden NotFound RateLimited Internal StoreRefused StoreUnavailable
 );
 refusals_of!(
     /// The refusals of a download.
     DownloadRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable Internal StoreRefused
+    BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable RateLimited Internal StoreRefused
     StoreUnavailable Overloaded TooLarge
 );
 refusals_of!(
     /// The refusals of calls with a body in JSON.
     JsonRefusals:
-    BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge Internal StoreRefused StoreUnavailable
-    DatabaseUnavailable
+    BadRequest Incomplete Unauthorized Forbidden TooSlow TooLarge RateLimited Internal StoreRefused
+    StoreUnavailable DatabaseUnavailable Overloaded
 );
 
 #[cfg(test)]

@@ -31,13 +31,13 @@ pub(super) fn clients(
         let at = |key: &str| format!("clients[{n}].{key}");
         let policy = policy(raw, source, &at)?;
         if !names.insert(policy.name.clone()) {
-            let what = format!("another client is also named {}", policy.name);
+            let what = format!("expected a name of its own, found {} twice", policy.name);
             return Err(source.invalid(&at("name"), what));
         }
         for key in api_keys(raw, source, &at)? {
             if let Some(other) = by_key.insert(key, n) {
                 let other = policies.get(other).map_or(&policy.name, |other| &other.name);
-                let what = format!("client {other} already has this key");
+                let what = format!("expected a key of its own, found the key of client {other}");
                 return Err(source.invalid(&at("api_key"), what));
             }
         }
@@ -105,8 +105,10 @@ fn api_keys(
     let several = raw.api_keys_sha256.iter().enumerate();
     let several = several.map(|(n, hex)| (at(&format!("api_keys_sha256[{n}]")), hex));
     for (key, hex) in single.chain(several) {
-        let digest = Sha256Digest::parse_hex(hex)
-            .map_err(|_| source.invalid(&key, "expected 64 hex digits"))?;
+        let digest = Sha256Digest::parse_hex(hex).map_err(|_| {
+            let found = hex.chars().count();
+            source.invalid(&key, format!("expected 64 hex digits, found {found} characters"))
+        })?;
         if digest == Sha256Digest::of(b"") {
             let what = "this is the SHA-256 of an empty key; \
                         generate a key with `s3up-server keygen`";

@@ -21,8 +21,11 @@ pub(super) async fn prune_step(
     for statement in ["DELETE FROM activity WHERE day < $1", "DELETE FROM reports WHERE day < $1"] {
         transaction.execute(sqlx::query(statement).bind(oldest_day.clone())).await?;
     }
-    let query = sqlx::query("DELETE FROM batches WHERE written_at < $1").bind(limit);
-    transaction.execute(query).await?;
+    for statement in
+        ["DELETE FROM batches WHERE written_at < $1", "DELETE FROM turns WHERE begun_at < $1"]
+    {
+        transaction.execute(sqlx::query(statement).bind(limit)).await?;
+    }
     let query = sqlx::query("SELECT min(started_at) AS first FROM uploads WHERE started_at < $1");
     let row = transaction.fetch_one(query.bind(limit)).await?;
     let first: Option<Millis> = row.try_get("first")?;

@@ -100,7 +100,7 @@ fn listed_file(path: &RemotePath, object: &Listed, entry: Option<CatalogueEntry>
         path: path.to_string(),
         size: object.size,
         uploaded_at: Timestamp::try_from(object.modified_at).unwrap_or_default().to_string(),
-        sha256: entry.as_ref().map(|entry| entry.sha256),
+        sha256: entry.as_ref().and_then(|entry| entry.sha256),
         mtime_ns: entry.as_ref().and_then(|entry| entry.mtime_ns),
         mode: entry.as_ref().and_then(|entry| entry.mode).map(|mode| format!("{mode:04o}")),
     }

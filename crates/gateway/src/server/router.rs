@@ -67,7 +67,10 @@ pub(super) fn router(gateway: &Gateway, peer: IpAddr, unread: UnreadBytes) -> Ro
 
 async fn unknown_url(request: Request) -> Refusal {
     let path = request.uri().path();
-    Refusal::new(Code::NotFound, format!("the API has no {path}; docs/api.md lists its calls"))
+    Refusal::new(
+        Code::NotFound,
+        format!("the API has no call {path}; GET /openapi.json lists its calls"),
+    )
 }
 
 async fn unknown_method(request: Request) -> Refusal {

@@ -71,7 +71,7 @@ impl OpenUpload {
         self.change = change;
         let entry = CatalogueEntry {
             size: stored.facts.len,
-            sha256: stored.facts.sha256,
+            sha256: Some(stored.facts.sha256),
             mtime_ns: announced.mtime_ns,
             mode: announced.mode,
             etag: stored.etag.clone(),
@@ -85,7 +85,7 @@ impl OpenUpload {
     pub(crate) fn unchanged(&mut self, found: &ObjectFacts, sha256: s3up_core::Sha256Digest) {
         let entry = CatalogueEntry {
             size: found.size,
-            sha256,
+            sha256: Some(sha256),
             mtime_ns: metadata::stored_mtime_ns(&found.metadata),
             mode: metadata::stored_mode(&found.metadata),
             etag: found.etag.clone(),

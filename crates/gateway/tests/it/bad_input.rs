@@ -70,13 +70,13 @@ async fn a_wrong_form_is_refused_by_field_and_not_stored() {
     let file = || Part::bytes(vec![1, 2, 3]).file_name("x");
     #[rustfmt::skip]
     let cases = [
-        (Form::new().text("path", "a"),                                        "no `file`"),
-        (Form::new().part("file", file()),                                     "no `path`"),
+        (Form::new().text("path", "a"),                                        "a form field `file`, found none"),
+        (Form::new().part("file", file()),                                     "a form field `path`, found none"),
         (Form::new().text("path", "a").part("file", file()).text("x", "y"),    "unknown form field \"x\""),
-        (Form::new().text("path", "a").text("path", "b").part("file", file()), "the form has `path` twice"),
+        (Form::new().text("path", "a").text("path", "b").part("file", file()), "`path`: expected once, found twice"),
         (Form::new().text("path", "a").text("sha256", "abc").part("file", file()), "`sha256`"),
         (Form::new().text("path", "a").text("mode", "rwx").part("file", file()),   "`mode`"),
-        (Form::new().text("path", "a").part("file", file()).text("mtime_ns", "1"), "`mtime_ns` must come before"),
+        (Form::new().text("path", "a").part("file", file()).text("mtime_ns", "1"), "`mtime_ns`: expected before `file`"),
         (Form::new().text("path", "x".repeat(5000)).part("file", file()),      "`path`: expected at most 4096 bytes"),
     ];
     for (form, want) in cases {
