@@ -21,6 +21,7 @@ use s3up_store::Settings;
 use self::raw::Raw;
 use crate::clients::Clients;
 use crate::database::DatabaseSettings;
+use crate::network::Network;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
 
@@ -40,6 +41,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub tls: Option<TlsFiles>,
     pub connections_max: usize,
+    pub trusted_proxies: Vec<Network>,
     pub store: Settings,
     pub prefix: KeyPrefix,
     pub part_bytes: u64,
@@ -93,6 +95,7 @@ impl Config {
             listen,
             tls: tls_files(&raw, &source)?,
             connections_max: raw.server.max_connections.unwrap_or(CONNECTIONS_MAX),
+            trusted_proxies: trusted_proxies(&raw, &source)?,
             store: s3::settings(&raw.s3, &source, buffer_budget_bytes)?,
             prefix,
             part_bytes,
@@ -124,6 +127,17 @@ fn listen(raw: &Raw, source: &Source) -> Result<SocketAddr, ConfigError> {
         ));
     }
     Ok(SocketAddr::new(host, raw.server.port.unwrap_or(PORT)))
+}
+
+fn trusted_proxies(raw: &Raw, source: &Source) -> Result<Vec<Network>, ConfigError> {
+    let networks = raw.server.trusted_proxies.iter().enumerate();
+    let parsed = networks.map(|(n, text)| {
+        Network::parse(text).ok_or_else(|| {
+            let what = format!("expected an address or a network like 10.0.0.0/8, found {text:?}");
+            source.invalid(&format!("server.trusted_proxies[{n}]"), what)
+        })
+    });
+    parsed.collect()
 }
 
 /// Returns the part length and the buffer budget.

@@ -16,6 +16,7 @@ use crate::clock::CLOCK;
 use crate::config::Config;
 use crate::database::Database;
 use crate::database::record::{Record, UploadOutcome, UploadRecord};
+use crate::failed_keys::FailedKeys;
 use crate::live::{Live, LiveConfig};
 use crate::readiness::ReadinessCheck;
 use crate::refusal::Refusal;
@@ -44,6 +45,7 @@ struct Shared {
     bucket_checked: Arc<BucketChecked>,
     certificate: Arc<Certificate>,
     reloads: ReloadStatus,
+    failed_keys: FailedKeys,
     json_memory: JsonMemory,
     prefix: KeyPrefix,
     /// Tasks that end when the gateway stops.
@@ -78,6 +80,7 @@ impl Gateway {
             bucket_checked: Arc::default(),
             certificate: Arc::default(),
             reloads: ReloadStatus::default(),
+            failed_keys: FailedKeys::default(),
             json_memory: JsonMemory::default(),
             prefix,
             background: TaskTracker::new(),
@@ -128,6 +131,10 @@ impl Gateway {
 
     pub(crate) fn reloads(&self) -> &ReloadStatus {
         &self.0.reloads
+    }
+
+    pub(crate) fn failed_keys(&self) -> &FailedKeys {
+        &self.0.failed_keys
     }
 
     pub(crate) fn json_memory(&self) -> &JsonMemory {

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use s3up_store::{Settings, Store};
 
 use crate::clients::Clients;
+use crate::network::Network;
 use crate::start::error::StartError;
 
 pub(crate) struct Live {
@@ -16,6 +17,7 @@ pub(crate) struct Live {
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// The same part before it is in force.
@@ -26,14 +28,20 @@ pub(crate) struct LiveSettings {
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Live {
     /// Creates the connection to S3, and sends no request yet.
     pub(crate) async fn connect(settings: LiveSettings) -> Result<Live, StartError> {
-        let LiveSettings { store, clients, part_bytes, parts_max, require_versioning } = settings;
-        let store = Store::connect(store).await?;
-        Ok(Live { store, clients, part_bytes, parts_max, require_versioning })
+        Ok(Live {
+            store: Store::connect(settings.store).await?,
+            clients: settings.clients,
+            part_bytes: settings.part_bytes,
+            parts_max: settings.parts_max,
+            require_versioning: settings.require_versioning,
+            trusted_proxies: settings.trusted_proxies,
+        })
     }
 }
 
@@ -57,6 +65,7 @@ impl LiveConfig {
     /// Replaces the connection to S3 only.
     pub(crate) fn replace_store(&self, store: Store) {
         let now = self.get();
-        self.replace(Live { store, clients: now.clients.clone(), ..*now });
+        let (clients, trusted_proxies) = (now.clients.clone(), now.trusted_proxies.clone());
+        self.replace(Live { store, clients, trusted_proxies, ..*now });
     }
 }

@@ -121,6 +121,7 @@ impl Reloader {
             part_bytes: config.part_bytes.min(part_bytes_max),
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,
+            trusted_proxies: config.trusted_proxies,
         });
         self.gateway.record_keys();
         let names = |clients: &[s3up_core::ClientName]| {

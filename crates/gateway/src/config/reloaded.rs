@@ -20,6 +20,7 @@ impl Config {
             part_bytes: self.part_bytes,
             parts_max: self.parts_max,
             require_versioning: self.require_versioning,
+            trusted_proxies: self.trusted_proxies,
         }
     }
 

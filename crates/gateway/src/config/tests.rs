@@ -77,6 +77,7 @@ fn an_error_names_the_file_and_the_key() {
         ("api_key:", "api_key_sha256:",            "clients[0].api_key_sha256: expected 64 hex digits"),
         ("max_file_size_mb: 100", "allow: [erase]", "clients[0].allow[0]"),
         ("host:", "tls: { enabled: true }\n  host:", "server.tls.cert_file: expected a file"),
+        ("host:", "trusted_proxies: [\"::1\", \"proxy\"]\n  host:", "server.trusted_proxies[1]: expected an address"),
         ("host:", "tls: { cert_file: \"x.pem\" }\n  host:", "server.tls.cert_file: expected an absolute path"),
         ("host:", "buffer_budget_mb: 8\n  host:",  "server.buffer_budget_mb: expected at least 16, two parts of `s3.part_size_mb`, found 8"),
         ("region:", "part_size_mb: 4\n  region:",  "s3.part_size_mb: expected at least 5, the minimum of S3, found 4"),

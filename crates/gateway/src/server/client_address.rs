@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 
-use crate::live::Network;
+use crate::network::Network;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn only_what_a_trusted_proxy_appended_counts() {
-        let trusted = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(|text| Network::parse(text).unwrap());
+        let trusted =
+            ["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(|text| Network::parse(text).unwrap());
         #[rustfmt::skip]
         let cases: [(_, &[&str], _); 9] = [
             // peer         X-Forwarded-For                          client

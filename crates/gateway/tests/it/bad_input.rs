@@ -33,6 +33,34 @@ async fn a_missing_key_and_an_unknown_key_get_the_same_response() {
     world.stop_and_expect_files(&[]).await;
 }
 
+/// Behind a proxy that is trusted, each client has an address of its own.
+#[tokio::test]
+async fn an_address_without_a_valid_key_is_limited_and_a_valid_key_never() {
+    let trusted =
+        |config: String| config.replace("port: 0", "port: 0, trusted_proxies: [\"127.0.0.0/8\"]");
+    let world = World::with(s3up_devstore::Versioning::Enabled, trusted).await;
+    let get = |key: &str, address: &str| {
+        let get = world.http.get(format!("{}/exists?path=a", world.url)).bearer_auth(key);
+        get.header("x-forwarded-for", address.to_owned())
+    };
+    let mut codes = Vec::new();
+    for _ in 0..120 {
+        let response = get("wrong", "192.0.2.1").send().await.unwrap();
+        let wait = response.headers().contains_key("retry-after");
+        let code = problem(response).await.code;
+        assert_eq!(wait, code == Code::RateLimited);
+        codes.push(code);
+    }
+
+    assert!(codes[..100].iter().all(|code| *code == Code::Unauthorized), "{codes:?}");
+    assert_eq!(codes[119], Code::RateLimited, "{codes:?}");
+    assert_eq!(get(KEY, "192.0.2.1").send().await.unwrap().status().as_u16(), 200);
+    let spoofed = refused(get("wrong", "192.0.2.9, 192.0.2.1")).await;
+    assert_eq!(spoofed.code, Code::RateLimited);
+    assert_eq!(refused(get("wrong", "192.0.2.2")).await.code, Code::Unauthorized);
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_key_has_only_its_rights() {
     let world = World::start().await;

@@ -184,7 +184,7 @@ async fn a_quota_holds_across_two_gateways() {
     s3.stop().await;
 }
 
-/// What the killed gateway had not recorded is found by a rebuild.
+/// A rebuild finds the files that the killed gateway had not recorded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_one_of_two_gateways_is_killed() {
     const SENDERS: usize = 6;

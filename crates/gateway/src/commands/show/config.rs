@@ -45,6 +45,8 @@ fn server(yaml: &mut Yaml, config: &Config) {
     yaml.key("port", config.listen.port());
     yaml.key("max_connections", config.connections_max);
     yaml.key("buffer_budget_mb", config.store.buffer_budget_bytes / MIB);
+    let proxies: Vec<_> = config.trusted_proxies.iter().map(quoted).collect();
+    yaml.key("trusted_proxies", format!("[{}]", proxies.join(", ")));
     yaml.line("tls:");
     yaml.indent = "    ";
     yaml.key("enabled", config.tls.is_some());
@@ -187,7 +189,7 @@ mod tests {
     const KEY: &str = "sk_live_0123456789012345678901234567890123456789012";
     const OTHER_KEY: &str = "sk_live_other_5678901234567890123456789012345678901";
     const ALL: &str = r#"
-server: { host: "0.0.0.0", port: 1, max_connections: 2, buffer_budget_mb: 100, tls: { allow_plaintext: true } }
+server: { host: "0.0.0.0", port: 1, max_connections: 2, buffer_budget_mb: 100, trusted_proxies: ["10.0.0.0/8"], tls: { allow_plaintext: true } }
 s3:
   region: "eu"
   endpoint: "https://s3.example.com"

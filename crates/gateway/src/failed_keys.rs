@@ -11,8 +11,8 @@ use s3up_core::Stopwatch;
 use crate::clock::CLOCK;
 
 /// Failures of one address at once. After that it may have one each [`INTERVAL`].
-const FAILURES_MAX: u32 = 20;
-const INTERVAL: Duration = Duration::from_secs(3);
+const FAILURES_MAX: u32 = 100;
+const INTERVAL: Duration = Duration::from_secs(1);
 /// Maximum number of addresses that are remembered, about 1 MiB.
 const ADDRESSES_MAX: usize = 10_000;
 
@@ -35,7 +35,7 @@ impl Default for FailedKeys {
 
 impl FailedKeys {
     /// Counts a failure, or returns the time to wait before the next one.
-    pub(super) fn count(&self, address: IpAddr) -> Result<(), Duration> {
+    pub(crate) fn count(&self, address: IpAddr) -> Result<(), Duration> {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.count(address, self.running.elapsed())
     }
@@ -71,11 +71,10 @@ mod tests {
         for n in 0..FAILURES_MAX {
             assert_eq!(failures.count(one, seconds(100)), Ok(()), "{n}");
         }
-        assert_eq!(failures.count(one, seconds(100)), Err(seconds(3)));
+        assert_eq!(failures.count(one, seconds(100)), Err(seconds(1)));
         assert_eq!(failures.count(other, seconds(100)), Ok(()));
-        assert_eq!(failures.count(one, seconds(102)), Err(seconds(1)));
-        assert_eq!(failures.count(one, seconds(103)), Ok(()));
-        assert_eq!(failures.count(one, seconds(103)), Err(seconds(3)));
+        assert_eq!(failures.count(one, seconds(101)), Ok(()));
+        assert_eq!(failures.count(one, seconds(101)), Err(seconds(1)));
         assert_eq!(failures.count(one, seconds(1000)), Ok(()));
     }
 
@@ -88,7 +87,7 @@ mod tests {
             assert_eq!(failures.count(address(n), second), Ok(()));
         }
         assert_eq!(failures.0.len(), ADDRESSES_MAX);
-        assert_eq!(failures.count(address(9 * count), 100 * second), Ok(()));
+        assert_eq!(failures.count(address(9 * count), 200 * second), Ok(()));
         assert_eq!(failures.0.len(), 1, "those that rest are forgotten");
     }
 }
