@@ -11,6 +11,7 @@
 //! Not here: the transfer of bytes to S3 (the store), the rules for paths
 //! (core).
 
+mod alert;
 mod buffer_wait;
 mod clients;
 mod clock;
@@ -18,6 +19,7 @@ pub mod commands;
 pub mod config;
 mod database;
 mod failed_keys;
+mod fleet;
 mod gateway;
 mod handlers;
 mod live;
@@ -35,6 +37,7 @@ mod start;
 mod sweep;
 mod tls;
 mod uploads;
+mod webhook;
 
 pub use config::Config;
 pub use database::{DatabaseError, DatabaseSettings, Location};

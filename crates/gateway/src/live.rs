@@ -7,13 +7,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use s3up_store::{Settings, Store};
 
-use crate::clients::Clients;
+use crate::clients::{AdminKeys, Clients};
 use crate::network::Network;
 use crate::start::error::StartError;
+use crate::webhook::Alerts;
 
 pub(crate) struct Live {
     pub store: Store,
     pub clients: Clients,
+    pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
@@ -25,6 +28,8 @@ pub(crate) struct Live {
 pub(crate) struct LiveSettings {
     pub store: Settings,
     pub clients: Clients,
+    pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
@@ -41,6 +46,8 @@ impl Live {
             parts_max: settings.parts_max,
             require_versioning: settings.require_versioning,
             trusted_proxies: settings.trusted_proxies,
+            admin_keys: settings.admin_keys,
+            alerts: settings.alerts,
         })
     }
 }
@@ -65,7 +72,13 @@ impl LiveConfig {
     /// Replaces the connection to S3 only.
     pub(crate) fn replace_store(&self, store: Store) {
         let now = self.get();
-        let (clients, trusted_proxies) = (now.clients.clone(), now.trusted_proxies.clone());
-        self.replace(Live { store, clients, trusted_proxies, ..*now });
+        self.replace(Live {
+            store,
+            clients: now.clients.clone(),
+            admin_keys: now.admin_keys.clone(),
+            alerts: now.alerts.clone(),
+            trusted_proxies: now.trusted_proxies.clone(),
+            ..*now
+        });
     }
 }

@@ -17,6 +17,8 @@ impl Config {
         LiveSettings {
             store: self.store,
             clients: self.clients,
+            admin_keys: self.admin_keys,
+            alerts: self.alerts,
             part_bytes: self.part_bytes,
             parts_max: self.parts_max,
             require_versioning: self.require_versioning,

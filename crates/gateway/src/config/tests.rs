@@ -69,7 +69,7 @@ fn an_error_names_the_file_and_the_key() {
         ("s3:", "database: { path: \"/a\", url: \"postgresql://h/d\" }\ns3:", "database.url: expected either"),
         ("s3:", "activity: { keep_days: 0 }\ns3:", "activity.keep_days: expected 1 to 36525, found 0"),
         ("${SECRET}", "",                          "s3.secret_access_key: expected a value, since `s3.access_key_id` is set"),
-        ("\"sites/\"", "\"/sites\"",               "s3.path_prefix: prefix \"/sites\": a path may not start with a slash"),
+        ("\"sites/\"", "\"/sites\"",               "s3.path_prefix: prefix \"/sites\": expected a relative path, found a slash at its start"),
         ("webapp-prod", "WebApp",                  "clients[0].name: client name \"WebApp\""),
         ("_mb: 100", "_mb: 0",                     "clients[0].max_file_size_mb: expected at least 1, found 0"),
         ("_mb: 100", "_mb: much",                  "clients[0].max_file_size_mb"),

@@ -22,7 +22,7 @@ use self::statements::{
 };
 use super::connect::{Location, WRITE_WAIT_MAX, in_time};
 use super::error::DatabaseError;
-use super::record::millis;
+use crate::clock::millis;
 
 /// A write may find the database locked by a gateway, or a connection broken.
 const TRIES_MAX: u32 = 5;

@@ -179,14 +179,14 @@ impl Uploads {
     }
 
     /// Takes the turn of an upload, after which no older one of another gateway becomes visible.
-    async fn take_turn(&self, file: &IncomingFile) -> Option<Turn> {
+    pub(super) async fn take_turn(&self, file: &IncomingFile) -> Option<Turn> {
         let client = &file.client.policy.name;
         let path = self.recorder.path(client, &file.key)?;
         Some(self.database.take_turn(client, &path).await)
     }
 
     /// Ends a turn, beside the request.
-    fn end_turn(&self, turn: Option<Turn>) {
+    pub(super) fn end_turn(&self, turn: Option<Turn>) {
         if let Some(turn) = turn {
             self.commits.spawn(turn.end());
         }
@@ -304,7 +304,7 @@ async fn verify_unstored<R: AsyncRead + Unpin>(
     }
 }
 
-fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
+pub(super) fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
     tracing::info!(
         event = "upload_done",
         client = client.policy.name.as_str(),
@@ -332,7 +332,11 @@ fn stored_response(key: &Key, stored: Stored) -> UploadResponse {
     }
 }
 
-fn unchanged_response(key: &Key, found: &ObjectFacts, sha256: Sha256Digest) -> UploadResponse {
+pub(super) fn unchanged_response(
+    key: &Key,
+    found: &ObjectFacts,
+    sha256: Sha256Digest,
+) -> UploadResponse {
     UploadResponse {
         success: true,
         s3_key: key.to_string(),

@@ -4,6 +4,7 @@
 //! other secrets are `<redacted>`.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use s3up_cli::LogFormat;
 use s3up_core::part::MIB;
@@ -12,6 +13,7 @@ use s3up_store::{Credentials, Profile, Sse};
 use crate::clients::ClientPolicy;
 use crate::config::Config;
 use crate::database::Location;
+use crate::webhook::AlertUrl;
 
 const REDACTED: &str = "<redacted>";
 const GIB: u64 = 1024 * MIB;
@@ -27,6 +29,7 @@ pub fn to_yaml(config: &Config) -> String {
     server(&mut yaml, config);
     s3(&mut yaml, config);
     database(&mut yaml, config);
+    fleet(&mut yaml, config);
     if let Some(format) = config.log_format {
         yaml.section("log");
         yaml.text_key("format", log_format(format));
@@ -103,11 +106,23 @@ fn database(yaml: &mut Yaml, config: &Config) {
     yaml.key("keep_days", config.database.keep_days);
 }
 
+fn fleet(yaml: &mut Yaml, config: &Config) {
+    let keys = config.admin_keys.digests().map(ToString::to_string).collect();
+    yaml.indent = "";
+    yaml.key("admin_keys_sha256", list(keys));
+    let url = |url: &AlertUrl| format!("https://{}/{REDACTED}", url.host());
+    let urls = [("webhook_url", &config.alerts.webhook_url), ("ping_url", &config.alerts.ping_url)];
+    if urls.iter().any(|(_, found)| found.is_some()) {
+        yaml.section("alerts");
+    }
+    for (key, found) in urls {
+        if let Some(found) = found {
+            yaml.text_key(key, url(found));
+        }
+    }
+}
+
 fn client(yaml: &mut Yaml, config: &Config, policy: &ClientPolicy) {
-    let list = |texts: Vec<String>| {
-        let texts: Vec<_> = texts.iter().map(quoted).collect();
-        format!("[{}]", texts.join(", "))
-    };
     let keys = config.clients.keys().filter(|(client, _)| **client == policy.name);
     yaml.line(&format!("- name: {}", quoted(&policy.name)));
     yaml.indent = "    ";
@@ -119,6 +134,8 @@ fn client(yaml: &mut Yaml, config: &Config, policy: &ClientPolicy) {
     yaml.limit("max_file_size_mb", policy.file_bytes_max.map(|bytes| bytes / MIB));
     yaml.limit("quota_gb", policy.quota_bytes.map(|bytes| bytes / GIB));
     yaml.limit("max_requests_per_second", policy.requests_per_second_max);
+    yaml.text_key("silent_after", seconds(policy.silent_after));
+    yaml.text_key("lag_after", seconds(policy.lag_after));
     match &policy.extensions {
         Some(extensions) => yaml.key("allowed_extensions", list(extensions.clone())),
         None => yaml.line("# allowed_extensions: not set, all are allowed"),
@@ -150,6 +167,16 @@ impl Yaml {
             None => self.line(&format!("# {name}: not set, no limit")),
         }
     }
+}
+
+/// Formats an age as the configuration has it.
+fn seconds(age: Duration) -> String {
+    format!("{}s", age.as_secs())
+}
+
+fn list(texts: Vec<String>) -> String {
+    let texts: Vec<_> = texts.iter().map(quoted).collect();
+    format!("[{}]", texts.join(", "))
 }
 
 /// Formats a text. A string of JSON is one of YAML; `${` would be read as a variable.
@@ -188,6 +215,7 @@ mod tests {
 
     const KEY: &str = "sk_live_0123456789012345678901234567890123456789012";
     const OTHER_KEY: &str = "sk_live_other_5678901234567890123456789012345678901";
+    const ADMIN_KEY: &str = "admin_0123456789012345678901234567890123456789012345";
     const ALL: &str = r#"
 server: { host: "0.0.0.0", port: 1, max_connections: 2, buffer_budget_mb: 100, trusted_proxies: ["10.0.0.0/8"], tls: { allow_plaintext: true } }
 s3:
@@ -208,6 +236,9 @@ s3:
 database: { url: "postgres://user:hush-hush@db/s3up" }
 activity: { keep_days: 5 }
 log: { format: json }
+admin_keys: ["KEY_OF_ADMIN"]
+fleet: { silent_after: 2h, lag_after: 30m }
+alerts: { webhook_url: "https://hooks.example.com/hush-hush", ping_url: "http://ping.example.com/hush-hush" }
 clients:
   - { name: "a", api_keys: ["KEY", "OTHER_KEY"], max_file_size_mb: 100, quota_gb: 3, overwrite: never, allow: [upload],
       max_concurrent_uploads: 4, max_requests_per_second: 5, allowed_extensions: [".JPG", "tar.gz"] }
@@ -219,7 +250,10 @@ clients: [{ name: "web", api_key: "KEY" }]
 "#;
 
     fn load(text: &str) -> Config {
-        let text = text.replace("OTHER_KEY", OTHER_KEY).replace("\"KEY", &format!("\"{KEY}"));
+        let text = text
+            .replace("OTHER_KEY", OTHER_KEY)
+            .replace("KEY_OF_ADMIN", ADMIN_KEY)
+            .replace("\"KEY", &format!("\"{KEY}"));
         let loaded = Config::parse(Path::new("server.yaml"), &text, &|_| None);
         loaded.unwrap_or_else(|err| panic!("{err}: {text}"))
     }
@@ -232,6 +266,7 @@ clients: [{ name: "web", api_key: "KEY" }]
             let shown = to_yaml(&config);
 
             assert!(!shown.contains("hush-hush") && !shown.contains("sk_live"), "{shown}");
+            assert!(!shown.contains(ADMIN_KEY), "{shown}");
             let again = load(&shown);
             assert_eq!(to_yaml(&again), shown);
             let of = |config: &Config, key| config.clients.find(key).map(|it| it.policy);
@@ -245,6 +280,7 @@ clients: [{ name: "web", api_key: "KEY" }]
                 (*listen, *connections_max, prefix.clone(), *part_bytes, *parts_max, s3)
             };
             assert_eq!(facts(&again), facts(&config));
+            assert_eq!(again.admin_keys, config.admin_keys);
         }
     }
 }

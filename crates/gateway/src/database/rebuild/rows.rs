@@ -5,7 +5,8 @@ use std::ops::AddAssign;
 
 use s3up_core::RemotePath;
 
-use crate::database::record::{CatalogueEntry, Millis};
+use crate::clock::Millis;
+use crate::database::record::CatalogueEntry;
 
 /// A row of the catalogue, as it was read before S3 was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Executor, Row as _, Transaction};
 
 use super::rows::{CatalogueRow, ChangedRows, FileTotal, RebuildPage, RebuildPosition, RowChange};
+use crate::clock::Millis;
 use crate::database::batch::signed;
-use crate::database::record::Millis;
 use crate::database::write::total_row;
 
 /// Maximum number of rows that one statement reads, writes or deletes. SQLite takes 32,766 parameters.
@@ -160,7 +160,7 @@ pub(super) async fn commit(
         }
     }
     if done != ChangedRows::default() {
-        transaction.execute(total_row(&client, files, bytes)).await?;
+        transaction.execute(total_row(&client, files, bytes, None)).await?;
     }
     transaction.commit().await?;
     Ok(done)
@@ -221,7 +221,7 @@ pub(super) async fn finish(
     }
     // This locks the total. A gateway that has written files and not their total yet waits for it, and
     // adds its change after this transaction, which does not see these files.
-    transaction.fetch_one(total_row(&client, 0, 0)).await?;
+    transaction.fetch_one(total_row(&client, 0, 0, None)).await?;
     let query = sqlx::query(
         "UPDATE totals SET \
              files = (SELECT count(*) FROM files WHERE files.client = $1), \
