@@ -21,10 +21,11 @@ use super::connect::{Location, READ_WAIT_MAX, in_time};
 use super::error::DatabaseError;
 use crate::outage::Outage;
 
-/// Time after which the path of a killed gateway is free. A request to S3 that it had sent has ended by then.
-const HOLD: Duration = Duration::from_secs(60);
+/// Time after which the path of a killed gateway is free. A request to S3 that it had sent has ended by then:
+/// its connection is closed.
+const HOLD: Duration = Duration::from_secs(10);
 /// Time after which an upload that becomes visible renews its hold.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
+const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// Maximum wait for another upload: its slowest request to S3 takes four minutes.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 /// Pause between two looks at a path that another upload holds.

@@ -44,7 +44,7 @@ async fn a_path_that_a_killed_gateway_held_is_free_after_a_time() {
     assert!(killed.hold().await);
     let next = database.take_turn(&web(), &path).await;
 
-    server.execute("UPDATE turns SET held_until = held_until - 61000").await;
+    server.execute("UPDATE turns SET held_until = held_until - 11000").await;
 
     assert!(next.hold().await);
     database.close().await;
