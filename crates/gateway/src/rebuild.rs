@@ -26,9 +26,9 @@ use crate::database::rebuild::rows::{
     CatalogueRow, ChangedRows, FileTotal, RebuildPage, RebuildPosition, RowChange,
 };
 
-/// Number of files of one page, so the number whose examination a kill can cost. A request to list costs less
-/// than one of a hundred HEADs.
-const PAGE_FILES: usize = 250;
+/// Number of files of one page, so the number whose examination a kill can cost. A request to list costs as
+/// much as some ten HEADs.
+const PAGE_FILES: usize = 100;
 /// Number of files about which S3 is asked at the same time.
 const HEADS_IN_FLIGHT: usize = 32;
 /// Time for which a failing request is retried.

@@ -219,7 +219,7 @@ async fn an_extension_of_two_parts_is_allowed_by_its_whole_name() {
 /// One client may hold half of the buffers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_does_not_grow_with_the_uploads_in_progress() {
-    const UPLOADS: usize = 16;
+    const UPLOADS: usize = 8;
     let root = tempfile::tempdir().unwrap();
     let s3 = crate::process::s3(&root).await;
     let file = root.path().join("server.yaml");

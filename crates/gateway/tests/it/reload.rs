@@ -275,7 +275,7 @@ impl CredentialsFile {
 
 /// S3 gets a certificate of another CA, and the file with the CA is renewed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renewed_ca_file_of_s3_is_used_and_a_wrong_one_is_not() {
+async fn a_renewed_ca_file_of_s3_is_used() {
     let world = World::new().await;
     let ca_file = world.root.path().join("ca.pem");
     let write_ca = |text: &str| {
@@ -292,15 +292,11 @@ async fn a_renewed_ca_file_of_s3_is_used_and_a_wrong_one_is_not() {
     let gateway = world.start(&[]);
     assert_eq!(status(put(&gateway, "a", KEY).body("x")).await, 200);
 
-    write_ca("-----BEGIN CERTIF");
-    let line = gateway.logged("credentials_not_renewed", 1);
-    assert!(line.contains("ca.pem"), "{line}");
-    assert_eq!(status(put(&gateway, "b", KEY).body("x")).await, 200);
     let second = front.renew();
     write_ca(&second);
     gateway.logged("credentials_renewed", 1);
 
-    assert_eq!(status(put(&gateway, "c", KEY).body("x")).await, 200);
+    assert_eq!(status(put(&gateway, "b", KEY).body("x")).await, 200);
     assert!(front.handshakes() > 0, "the new certificate of S3 was not asked for");
     assert!(gateway.stop().await.success());
     world.s3.stop().await;
