@@ -4,6 +4,7 @@
 mod clients;
 mod database;
 mod fleet;
+mod keys;
 mod raw;
 mod reloaded;
 mod s3;

@@ -33,8 +33,8 @@ Examples:
 const CHECK_CONFIG_EXAMPLES: &str = "\
 Reads the file, the environment variables that it names and the TLS certificate.
 Prints YAML that can be loaded again, without secrets. Connects to S3 only with
---online, which writes small objects and one of 5 MiB below the prefix, and exits
-with 1 if a guarantee is lost.
+--online, which writes small objects and one of 5 MiB below the prefix, and
+exits with 1 if a guarantee is lost.
 
 Examples:
   s3up-server check-config
@@ -55,9 +55,9 @@ Examples:
 
 const DOCTOR_EXAMPLES: &str = "\
 Examines the configuration file, the TLS certificate, the database and the S3
-server: which guarantees it keeps, whether the bucket keeps versions, and whether a rule
-aborts abandoned uploads. It writes small objects and one of 5 MiB below the
-prefix. It exits with 1 if a guarantee is lost.
+server: which guarantees it keeps, whether the bucket keeps versions, and
+whether a rule aborts abandoned uploads. Writes small objects and one of 5 MiB
+below the prefix. Exits with 1 if a guarantee is lost.
 
 Examples:
   s3up-server doctor
@@ -93,10 +93,10 @@ Examples:
 
 const REBUILD_EXAMPLES: &str = "\
 The database of the gateway has a catalogue of all files, for quotas and for
-answers without a request to S3. This fills it from the bucket after the database
-was lost, or after files were stored or deleted by other means. It changes
-nothing in the bucket, and gateways may run meanwhile. A run that is interrupted
-is resumed by the next one within a day.
+answers without a request to S3. This command fills it from the bucket, after
+the database was lost, or after files were stored or deleted by other means. It
+changes nothing in the bucket, and gateways may run meanwhile. A run that is
+interrupted is resumed by the next one within a day.
 
 With SQLite, run it as the user of the gateway, who must own the database.
 

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -86,8 +85,8 @@ fn add_gateway(registry: &mut Registry, readiness: &Readiness) {
         gauge.set(if is_ok { 1.0 } else { 0.0 });
         registry.register(name, help, gauge);
     }
-    let refused = Counter::<u64>::default();
-    refused.inc_by(readiness.configs_refused);
+    let refused = Value::default();
+    refused.set(float(readiness.configs_refused));
     let help = "Configurations that were refused at a reload since the start";
     registry.register("config_reloads_refused", help, refused);
 }

@@ -48,7 +48,7 @@ async fn the_texts_of_refusals_are_those_of_the_golden_file() {
     page.add("an extension that is not allowed", put("a.php", OTHER_KEY)).await;
     page.add("another URL", world.get("/nothing")).await;
     page.add("another method", world.http.delete(format!("{}/files/a", world.url))).await;
-    for path in ["", "%2fa", "a//b", "a/%2e%2e/b", "a/", "a%00", "a%5Cb", "a%ff", "a%0ab"] {
+    for path in ["", "%2fa", "a//b", "a%2F..%2Fb", "a/", "a%00", "a%5Cb", "a%ff", "a%0ab"] {
         page.add(&format!("the path {path:?}"), put(path, KEY)).await;
     }
     page.add("a path that is too long", put(&"x".repeat(1030), KEY)).await;
