@@ -29,6 +29,7 @@ tool_facts() {
   case $1 in
     apache2) echo "apache2 apache2" ;;
     promtool) echo "promtool prometheus" ;;
+    aiosmtpd) echo "python3-aiosmtpd aiosmtpd" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     caddy | haproxy | nginx | wget) echo "$1 $1" ;;

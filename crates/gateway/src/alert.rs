@@ -16,6 +16,25 @@ const FIRST_RETRY: Duration = Duration::from_secs(15);
 /// A receiver that works again must be noticed.
 const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// A way to reach the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Webhook,
+    Mail,
+}
+
+impl Channel {
+    pub(crate) const ALL: [Channel; 2] = [Channel::Webhook, Channel::Mail];
+
+    /// Returns the name of the channel in the database and in logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Channel::Webhook => "webhook",
+            Channel::Mail => "mail",
+        }
+    }
+}
+
 /// An alert that has to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Alert {
@@ -81,6 +100,15 @@ impl Alert {
             at: time_text(self.at),
             text: self.sentence(),
         }
+    }
+
+    /// Returns the text of a mail.
+    pub(crate) fn mail_text(&self) -> String {
+        format!(
+            "{}.\n\nTime: {}\n\ns3up-server fleet prints the state of all clients.\n",
+            self.sentence(),
+            time_text(self.at)
+        )
     }
 
     fn sentence(&self) -> String {

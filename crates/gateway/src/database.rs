@@ -48,7 +48,7 @@ use self::turns::Turns;
 use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{QueuedRecord, Status, Writer};
-use crate::alert::Alert;
+use crate::alert::{Alert, Channel};
 use crate::clock::{Millis, millis};
 use crate::outage::Outage;
 use crate::refusal::Refusal;
@@ -283,18 +283,29 @@ impl Database {
         read_fleet::client_facts(&self.0.readers).await
     }
 
-    /// Returns alerts that were not delivered yet, the oldest first.
-    pub(crate) async fn undelivered_alerts(&self) -> Result<Vec<Alert>, DatabaseError> {
-        alerts::undelivered(&self.0.readers).await
+    /// Returns alerts that a channel has not delivered yet, the oldest first.
+    pub(crate) async fn undelivered_alerts(
+        &self,
+        channel: Channel,
+    ) -> Result<Vec<Alert>, DatabaseError> {
+        alerts::undelivered(&self.0.readers, channel, self.now()).await
     }
 
     /// Takes an alert for one attempt. Returns false if another gateway took it since it was read.
-    pub(crate) async fn claim_alert(&self, alert: &Alert) -> Result<bool, DatabaseError> {
-        alerts::claim(&self.0.readers, alert, self.now()).await
+    pub(crate) async fn claim_alert(
+        &self,
+        alert: &Alert,
+        channel: Channel,
+    ) -> Result<bool, DatabaseError> {
+        alerts::claim(&self.0.readers, alert, channel, self.now()).await
     }
 
-    pub(crate) async fn alert_delivered(&self, alert: &Alert) -> Result<(), DatabaseError> {
-        alerts::delivered(&self.0.readers, alert, self.now()).await
+    pub(crate) async fn alert_delivered(
+        &self,
+        alert: &Alert,
+        channel: Channel,
+    ) -> Result<(), DatabaseError> {
+        alerts::delivered(&self.0.readers, alert, channel, self.now()).await
     }
 
     /// Returns reports, the newest day first, of one day or one client if they are given.

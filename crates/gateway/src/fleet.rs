@@ -9,11 +9,14 @@ pub(crate) mod judge;
 pub(crate) mod overview;
 pub(crate) mod watch;
 
+use crate::alert::Channel;
 use crate::gateway::Gateway;
 
 /// Judges the clients, delivers alerts and pings, beside the requests.
 pub(crate) fn run_in_background(gateway: &Gateway) {
     gateway.spawn(watch::watch(gateway.clone()));
-    gateway.spawn(deliver::deliver_all(gateway.clone()));
+    for channel in Channel::ALL {
+        gateway.spawn(deliver::deliver_all(gateway.clone(), channel));
+    }
     gateway.spawn(deliver::ping_all(gateway.clone()));
 }

@@ -23,6 +23,7 @@ mod fleet;
 mod gateway;
 mod handlers;
 mod live;
+mod mail;
 mod network;
 mod openapi;
 mod outage;

@@ -6,6 +6,7 @@ use reqwest::{Client, Url, redirect};
 use s3up_cli::Secret;
 
 use crate::alert::Alert;
+use crate::mail::MailSettings;
 
 /// Limit of a whole exchange.
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -14,6 +15,7 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Alerts {
     pub webhook_url: Option<AlertUrl>,
+    pub mail: Option<MailSettings>,
     pub ping_url: Option<AlertUrl>,
 }
 

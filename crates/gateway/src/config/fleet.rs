@@ -8,6 +8,7 @@ use s3up_cli::{Secret, parse_age};
 use super::keys::{digest_of, parse_digest};
 use super::raw::{self, Raw};
 use crate::clients::{AdminKeys, Clients};
+use crate::mail::{MailSettings, MailTls, parse_address};
 use crate::webhook::{AlertUrl, Alerts};
 
 const SILENT_AFTER: Duration = Duration::from_secs(26 * 3600);
@@ -54,6 +55,46 @@ pub(super) fn alerts(raw: &raw::Alerts, source: &Source) -> Result<Alerts, Confi
     Ok(Alerts {
         webhook_url: url(&raw.webhook_url, "alerts.webhook_url")?,
         ping_url: url(&raw.ping_url, "alerts.ping_url")?,
+        mail: raw.mail.as_ref().map(|mail| mail_settings(mail, source)).transpose()?,
+    })
+}
+
+fn mail_settings(raw: &raw::Mail, source: &Source) -> Result<MailSettings, ConfigError> {
+    let address = |text: &str, key: &str| {
+        parse_address(text).map_err(|_| {
+            let what = format!("expected an address like ops@example.org, found {text:?}");
+            source.invalid(key, what)
+        })
+    };
+    if raw.to.is_empty() {
+        return Err(source.invalid("alerts.mail.to", "expected at least one address"));
+    }
+    let to = raw.to.iter().enumerate();
+    let to = to.map(|(n, text)| address(text, &format!("alerts.mail.to[{n}]")));
+    let (tls, port) = match raw.tls.unwrap_or(raw::MailTls::Starttls) {
+        raw::MailTls::Implicit => (MailTls::Implicit, 465),
+        raw::MailTls::Starttls => (MailTls::Starttls, 587),
+        raw::MailTls::None => (MailTls::None, 25),
+    };
+    let user = match (&raw.user, &raw.password) {
+        (None, None) => None,
+        (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+        (Some(_), None) | (None, Some(_)) => {
+            let what = "expected `user` and `password`, found one of them";
+            return Err(source.invalid("alerts.mail.user", what));
+        }
+    };
+    if user.is_some() && tls == MailTls::None {
+        let what = "expected `starttls` or `implicit`: a password is not sent without TLS";
+        return Err(source.invalid("alerts.mail.tls", what));
+    }
+    Ok(MailSettings {
+        host: raw.host.clone(),
+        port: raw.port.unwrap_or(port),
+        tls,
+        from: address(&raw.from, "alerts.mail.from")?,
+        to: to.collect::<Result<_, _>>()?,
+        user,
     })
 }
 

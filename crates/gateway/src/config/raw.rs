@@ -99,6 +99,26 @@ pub struct Client {
 pub struct Alerts {
     pub webhook_url: Option<Secret>,
     pub ping_url: Option<Secret>,
+    pub mail: Option<Mail>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Mail {
+    pub host: String,
+    pub port: Option<u16>,
+    pub tls: Option<MailTls>,
+    pub from: String,
+    pub to: Vec<String>,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    Implicit,
+    Starttls,
+    None,
 }
 
 #[derive(Debug, Default, Deserialize)]

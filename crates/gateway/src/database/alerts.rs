@@ -1,4 +1,4 @@
-//! The queries about alerts.
+//! The queries about alerts and their deliveries.
 
 use futures::FutureExt;
 use s3up_core::wire::ClientState;
@@ -7,19 +7,31 @@ use sqlx::{AnyPool, Row as _};
 
 use super::connect::{WRITE_WAIT_MAX, in_time};
 use super::error::DatabaseError;
-use crate::alert::Alert;
+use crate::alert::{Alert, Channel};
 use crate::clock::Millis;
 
 /// Maximum number of alerts that one look returns, the oldest first.
 const ALERTS_MAX: i64 = 100;
+/// Alerts that are older than this are not delivered: a channel that is new, or was broken for a week,
+/// does not begin with old incidents.
+const AGE_MAX: Millis = 7 * 24 * 3_600_000;
 
-pub(super) async fn undelivered(pool: &AnyPool) -> Result<Vec<Alert>, DatabaseError> {
+pub(super) async fn undelivered(
+    pool: &AnyPool,
+    channel: Channel,
+    now: Millis,
+) -> Result<Vec<Alert>, DatabaseError> {
     let query = sqlx::query(
-        "SELECT id, client, state, before, reason, at, attempts, tried_at FROM alerts \
-         WHERE delivered_at IS NULL ORDER BY at LIMIT $1",
+        "SELECT alerts.id, alerts.client, alerts.state, alerts.before, alerts.reason, alerts.at, \
+                coalesce(deliveries.attempts, 0) AS attempts, \
+                coalesce(deliveries.tried_at, 0) AS tried_at \
+         FROM alerts LEFT JOIN deliveries \
+              ON deliveries.alert = alerts.id AND deliveries.channel = $1 \
+         WHERE deliveries.delivered_at IS NULL AND alerts.at >= $2 \
+         ORDER BY alerts.at LIMIT $3",
     );
-    let rows = query.bind(ALERTS_MAX).fetch_all(pool).boxed();
-    let rows = in_time(WRITE_WAIT_MAX, rows, DatabaseError::Read).await?;
+    let query = query.bind(channel.as_str()).bind(now - AGE_MAX).bind(ALERTS_MAX);
+    let rows = in_time(WRITE_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
     let alerts = rows.iter().map(alert).collect::<sqlx::Result<Vec<_>>>();
     Ok(alerts.map_err(DatabaseError::Read)?.into_iter().flatten().collect())
 }
@@ -45,23 +57,29 @@ fn alert(row: &AnyRow) -> sqlx::Result<Option<Alert>> {
 pub(super) async fn claim(
     pool: &AnyPool,
     alert: &Alert,
+    channel: Channel,
     now: Millis,
 ) -> Result<bool, DatabaseError> {
     let query = sqlx::query(
-        "UPDATE alerts SET attempts = attempts + 1, tried_at = $1 \
-         WHERE id = $2 AND attempts = $3 AND delivered_at IS NULL",
+        "INSERT INTO deliveries (alert, channel, attempts, tried_at) VALUES ($1, $2, 1, $3) \
+         ON CONFLICT (alert, channel) DO UPDATE SET \
+             attempts = deliveries.attempts + 1, tried_at = excluded.tried_at \
+         WHERE deliveries.attempts = $4 AND deliveries.delivered_at IS NULL",
     );
-    let query = query.bind(now).bind(alert.id.clone()).bind(i64::from(alert.attempts));
-    let done = in_time(WRITE_WAIT_MAX, query.execute(pool).boxed(), DatabaseError::Write).await?;
+    let query = query.bind(alert.id.clone()).bind(channel.as_str()).bind(now);
+    let query = query.bind(i64::from(alert.attempts)).execute(pool).boxed();
+    let done = in_time(WRITE_WAIT_MAX, query, DatabaseError::Write).await?;
     Ok(done.rows_affected() == 1)
 }
 
 pub(super) async fn delivered(
     pool: &AnyPool,
     alert: &Alert,
+    channel: Channel,
     now: Millis,
 ) -> Result<(), DatabaseError> {
-    let query = sqlx::query("UPDATE alerts SET delivered_at = $1 WHERE id = $2");
-    let query = query.bind(now).bind(alert.id.clone()).execute(pool).boxed();
-    in_time(WRITE_WAIT_MAX, query, DatabaseError::Write).await.map(drop)
+    let query =
+        sqlx::query("UPDATE deliveries SET delivered_at = $1 WHERE alert = $2 AND channel = $3");
+    let query = query.bind(now).bind(alert.id.clone()).bind(channel.as_str());
+    in_time(WRITE_WAIT_MAX, query.execute(pool).boxed(), DatabaseError::Write).await.map(drop)
 }

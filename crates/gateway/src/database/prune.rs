@@ -1,4 +1,4 @@
-//! Deletes what is older than `activity.keep_days`: uploads, activity, reports, delivered alerts. The catalogue and
+//! Deletes what is older than `activity.keep_days`: uploads, activity, reports, alerts. The catalogue and
 //! the last heartbeats stay.
 
 use sqlx::{AnyConnection, Connection, Executor, Row as _};
@@ -23,7 +23,8 @@ pub(super) async fn prune_step(
     }
     for statement in [
         "DELETE FROM batches WHERE written_at < $1",
-        "DELETE FROM alerts WHERE delivered_at < $1",
+        "DELETE FROM deliveries WHERE tried_at < $1",
+        "DELETE FROM alerts WHERE at < $1",
         "DELETE FROM turns WHERE begun_at < $1",
     ] {
         transaction.execute(sqlx::query(statement).bind(limit)).await?;

@@ -199,8 +199,8 @@ fn alert_row(
     reason: Option<&str>,
 ) -> Query<'static> {
     sqlx::query(
-        "INSERT INTO alerts (id, client, state, before, reason, at, attempts, tried_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO alerts (id, client, state, before, reason, at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
     )
     .bind(alert_id(client, recorded.state, recorded.since))
     .bind(client.to_string())

@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 use s3up_core::Code;
 use s3up_core::wire::{ClientState, ClientStatus, FileTotals, Part, Readiness, Total};
 
+use crate::alert::Channel;
 use crate::fleet::overview::overview;
 use crate::gateway::Gateway;
 use crate::openapi::AdminRefusals;
@@ -35,6 +36,11 @@ struct OfClient {
 struct OfState {
     client: String,
     state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfChannel {
+    channel: &'static str,
 }
 
 /// Returns metrics for Prometheus
@@ -59,18 +65,28 @@ pub(crate) async fn metrics(
         let list = overview(gateway.live().clients.policies(), facts, gateway.database().now());
         add_clients(&mut registry, &list.clients);
     }
-    if let Ok(alerts) = gateway.database().undelivered_alerts().await {
-        let gauge = Value::default();
-        gauge.set(alerts.len() as f64);
-        registry.register(
-            "alerts_undelivered",
-            "Alerts that wait for their receiver, up to 100",
-            gauge,
-        );
-    }
+    add_alerts(&mut registry, &gateway).await;
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|err| Refusal::new(Code::Internal, err))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Adds the alerts that wait for each receiver of the configuration.
+async fn add_alerts(registry: &mut Registry, gateway: &Gateway) {
+    let waiting = Family::<OfChannel, Value>::default();
+    let alerts = gateway.live().alerts.clone();
+    for channel in Channel::ALL {
+        let has_receiver = match channel {
+            Channel::Webhook => alerts.webhook_url.is_some(),
+            Channel::Mail => alerts.mail.is_some(),
+        };
+        if has_receiver && let Ok(alerts) = gateway.database().undelivered_alerts(channel).await {
+            let label = OfChannel { channel: channel.as_str() };
+            waiting.get_or_create(&label).set(alerts.len() as f64);
+        }
+    }
+    let help = "Alerts that wait for their receiver, up to 100";
+    registry.register("alerts_undelivered", help, waiting);
 }
 
 fn add_gateway(registry: &mut Registry, readiness: &Readiness) {

@@ -13,7 +13,8 @@ use s3up_store::{Credentials, Profile, Sse};
 use crate::clients::ClientPolicy;
 use crate::config::Config;
 use crate::database::Location;
-use crate::webhook::AlertUrl;
+use crate::mail::{MailSettings, MailTls};
+use crate::webhook::Alerts;
 
 const REDACTED: &str = "<redacted>";
 const GIB: u64 = 1024 * MIB;
@@ -110,15 +111,29 @@ fn fleet(yaml: &mut Yaml, config: &Config) {
     let keys = config.admin_keys.digests().map(ToString::to_string).collect();
     yaml.indent = "";
     yaml.key("admin_keys_sha256", list(keys));
-    let url = |url: &AlertUrl| format!("https://{}/{REDACTED}", url.host());
-    let urls = [("webhook_url", &config.alerts.webhook_url), ("ping_url", &config.alerts.ping_url)];
-    if urls.iter().any(|(_, found)| found.is_some()) {
-        yaml.section("alerts");
+    let Alerts { webhook_url, ping_url, mail } = &config.alerts;
+    if webhook_url.is_none() && ping_url.is_none() && mail.is_none() {
+        return;
     }
-    for (key, found) in urls {
-        if let Some(found) = found {
-            yaml.text_key(key, url(found));
+    yaml.section("alerts");
+    for (key, url) in [("webhook_url", webhook_url), ("ping_url", ping_url)] {
+        if let Some(url) = url {
+            yaml.text_key(key, format!("https://{}/{REDACTED}", url.host()));
         }
+    }
+    if let Some(MailSettings { host, port, tls, from, to, user }) = mail {
+        yaml.line("mail:");
+        yaml.indent = "    ";
+        yaml.text_key("host", host);
+        yaml.key("port", port);
+        yaml.text_key("tls", mail_tls(*tls));
+        yaml.text_key("from", from);
+        yaml.key("to", list(to.iter().map(ToString::to_string).collect()));
+        if let Some((user, _)) = user {
+            yaml.text_key("user", user);
+            yaml.text_key("password", REDACTED);
+        }
+        yaml.indent = "  ";
     }
 }
 
@@ -199,6 +214,14 @@ fn sse(sse: &Sse) -> &'static str {
     }
 }
 
+fn mail_tls(tls: MailTls) -> &'static str {
+    match tls {
+        MailTls::Implicit => "implicit",
+        MailTls::Starttls => "starttls",
+        MailTls::None => "none",
+    }
+}
+
 fn log_format(format: LogFormat) -> &'static str {
     match format {
         LogFormat::Human => "human",
@@ -238,7 +261,10 @@ activity: { keep_days: 5 }
 log: { format: json }
 admin_keys: ["KEY_OF_ADMIN"]
 fleet: { silent_after: 2h, lag_after: 30m }
-alerts: { webhook_url: "https://hooks.example.com/hush-hush", ping_url: "http://ping.example.com/hush-hush" }
+alerts:
+  webhook_url: "https://hooks.example.com/hush-hush"
+  ping_url: "http://ping.example.com/hush-hush"
+  mail: { host: mail.example.com, from: a@example.com, to: [b@example.com], user: u, password: hush-hush }
 clients:
   - { name: "a", api_keys: ["KEY", "OTHER_KEY"], max_file_size_mb: 100, quota_gb: 3, overwrite: never, allow: [upload],
       max_concurrent_uploads: 4, max_requests_per_second: 5, allowed_extensions: [".JPG", "tar.gz"] }

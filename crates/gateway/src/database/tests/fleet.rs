@@ -4,6 +4,7 @@ use s3up_core::wire::{ClientState, Total};
 
 use super::super::record::RecordedState;
 use super::*;
+use crate::alert::Channel;
 
 const HEARTBEAT: &str = r#"{"version":1,
     "agent":{"version":"0","host":"h","started_at":"2026-01-01T00:00:00Z"},
@@ -71,7 +72,7 @@ async fn a_change_is_one_alert_however_many_gateways_see_it() {
         ];
         for (before, state, since, reason) in changes {
             for (n, gateway) in gateways.iter().enumerate() {
-                let state = RecordedState { state, since: since * 1000 + n as i64 };
+                let state = RecordedState { state, since: NOON + since * 1000 + n as i64 };
                 let reason = reason.map(str::to_owned);
                 gateway.record(Record::ClientState { client: web(), before, state, reason });
                 let day = "2026-01-01".to_owned();
@@ -80,26 +81,28 @@ async fn a_change_is_one_alert_however_many_gateways_see_it() {
         }
         let [one, two] = &gateways;
 
-        let alerts = one.undelivered_alerts().await.unwrap();
+        let alerts = one.undelivered_alerts(Channel::Webhook).await.unwrap();
 
         let seen: Vec<_> =
             alerts.iter().map(|it| (it.before, it.state, it.reason.as_deref(), it.at)).collect();
         let want = [
-            (Some(Ok), Silent, Some("no heartbeat for 26 h"), 3000),
-            (Some(Silent), Ok, None, 4000),
+            (Some(Ok), Silent, Some("no heartbeat for 26 h"), NOON + 3000),
+            (Some(Silent), Ok, None, NOON + 4000),
         ];
         assert_eq!(seen, want);
         // One of them takes an alert, and what is delivered is not sent again.
-        let of_two = two.undelivered_alerts().await.unwrap();
-        assert!(one.claim_alert(&alerts[0]).await.unwrap());
-        assert!(!two.claim_alert(&of_two[0]).await.unwrap());
-        one.alert_delivered(&alerts[0]).await.unwrap();
-        let left = two.undelivered_alerts().await.unwrap();
+        let of_two = two.undelivered_alerts(Channel::Webhook).await.unwrap();
+        assert!(one.claim_alert(&alerts[0], Channel::Webhook).await.unwrap());
+        assert!(!two.claim_alert(&of_two[0], Channel::Webhook).await.unwrap());
+        one.alert_delivered(&alerts[0], Channel::Webhook).await.unwrap();
+        let left = two.undelivered_alerts(Channel::Webhook).await.unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!((left[0].attempts, left[0].tried_at), (0, 0));
-        assert!(two.claim_alert(&left[0]).await.unwrap());
-        let tried = &one.undelivered_alerts().await.unwrap()[0];
+        assert!(two.claim_alert(&left[0], Channel::Webhook).await.unwrap());
+        let tried = &one.undelivered_alerts(Channel::Webhook).await.unwrap()[0];
         assert_eq!((tried.attempts, tried.tried_at), (1, NOON));
+        // The other channel has its own deliveries.
+        assert_eq!(one.undelivered_alerts(Channel::Mail).await.unwrap().len(), 2);
         for gateway in gateways {
             gateway.close().await;
         }
