@@ -6,8 +6,8 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
-use super::client_keys::{digest_of, parse_digest};
 use super::fleet::{Thresholds, threshold};
+use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
 
@@ -32,13 +32,13 @@ pub(super) fn clients(
         let at = |key: &str| format!("clients[{n}].{key}");
         let policy = policy(raw, fleet, source, &at)?;
         if !names.insert(policy.name.clone()) {
-            let what = format!("another client is also named {}", policy.name);
+            let what = format!("expected a name of its own, found {} twice", policy.name);
             return Err(source.invalid(&at("name"), what));
         }
         for key in api_keys(raw, source, &at)? {
             if let Some(other) = by_key.insert(key, n) {
                 let other = policies.get(other).map_or(&policy.name, |other| &other.name);
-                let what = format!("client {other} already has this key");
+                let what = format!("expected a key of its own, found the key of client {other}");
                 return Err(source.invalid(&at("api_key"), what));
             }
         }

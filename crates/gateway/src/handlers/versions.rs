@@ -70,7 +70,7 @@ async fn below(
     prefix: &str,
     query: Option<&str>,
 ) -> Result<Json<Versions>, Refusal> {
-    let directory = directory(prefix)?;
+    let directory = directory(prefix)?.map(|path| gateway.key(client, &path)).transpose()?;
     let after = query::parameter(query, "cursor")?.as_deref().map(decode_cursor).transpose()?;
     let limit = limit(query::parameter(query, "limit")?.as_deref())?;
     let name = &client.policy.name;
@@ -79,9 +79,10 @@ async fn below(
         key: Some(format!("{root}{path}")),
         version_id,
     });
+    let below = directory.map_or_else(|| root.clone(), |key| format!("{key}/"));
     let page = gateway
         .store()
-        .versions_below(&format!("{root}{directory}"), &after.unwrap_or_default(), limit, RETRY_FOR)
+        .versions_below(&below, &after.unwrap_or_default(), limit, RETRY_FOR)
         .await?;
     let cursor = page.next.and_then(|next| {
         let path = next.key?.strip_prefix(&root)?.to_owned();

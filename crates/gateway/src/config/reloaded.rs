@@ -1,21 +1,36 @@
-//! The settings that a running gateway cannot change.
-
-use std::fmt;
+//! The parts of a configuration that a reload replaces, and those that it cannot.
 
 use super::Config;
-
-/// The name of each such key, with its value.
-#[derive(Clone)]
-pub(crate) struct FixedSettings(Vec<(&'static str, String)>);
+use crate::database::Location;
+use crate::live::LiveSettings;
+use crate::reload::LoadedConfig;
+use crate::reload::fixed::FixedSettings;
 
 impl Config {
+    /// Returns the configuration as a reload puts it into force.
+    pub(crate) fn into_loaded(self) -> LoadedConfig {
+        let fixed = self.fixed_settings();
+        LoadedConfig { tls: self.tls.clone(), live: self.into_live(), fixed }
+    }
+
+    pub(crate) fn into_live(self) -> LiveSettings {
+        LiveSettings {
+            store: self.store,
+            clients: self.clients,
+            admin_keys: self.admin_keys,
+            alerts: self.alerts,
+            part_bytes: self.part_bytes,
+            parts_max: self.parts_max,
+            require_versioning: self.require_versioning,
+            trusted_proxies: self.trusted_proxies,
+        }
+    }
+
     pub(crate) fn fixed_settings(&self) -> FixedSettings {
         let Config { listen, tls, connections_max, store, prefix, database, log_format, .. } = self;
         let database_key = match &database.location {
-            crate::database::Location::Sqlite(path) => {
-                ("database.path", path.display().to_string())
-            }
-            crate::database::Location::Postgres(url) => ("database.url", url.expose().to_owned()),
+            Location::Sqlite(path) => ("database.path", path.display().to_string()),
+            Location::Postgres(url) => ("database.url", url.expose().to_owned()),
         };
         FixedSettings(vec![
             ("server.host", listen.ip().to_string()),
@@ -32,20 +47,5 @@ impl Config {
             ("activity.keep_days", database.keep_days.to_string()),
             ("log.format", format!("{log_format:?}")),
         ])
-    }
-}
-
-impl FixedSettings {
-    /// Returns the names of the keys whose value differs.
-    pub(crate) fn differences(&self, other: &FixedSettings) -> Vec<&'static str> {
-        let pairs = self.0.iter().zip(&other.0);
-        pairs.filter(|(before, after)| before != after).map(|(_, (name, _))| *name).collect()
-    }
-}
-
-/// The URL of a database may contain a password.
-impl fmt::Debug for FixedSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }

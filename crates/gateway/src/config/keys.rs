@@ -1,10 +1,10 @@
-//! Keys of clients and admins, as the file has them.
+//! Keys of clients and of admins, of which only the digest is kept.
 
 use s3up_cli::Secret;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_core::Sha256Digest;
 
-/// Minimum length of a key. Shorter ones could be guessed.
+/// Minimum length of a client key. Shorter ones could be guessed.
 const API_KEY_CHARS_MIN: usize = 32;
 
 /// Returns the digest of a key that the file has itself.
@@ -30,8 +30,10 @@ pub(super) fn parse_digest(
     source: &Source,
     key: &str,
 ) -> Result<Sha256Digest, ConfigError> {
-    let digest =
-        Sha256Digest::parse_hex(hex).map_err(|_| source.invalid(key, "expected 64 hex digits"))?;
+    let digest = Sha256Digest::parse_hex(hex).map_err(|_| {
+        let found = hex.chars().count();
+        source.invalid(key, format!("expected 64 hex digits, found {found} characters"))
+    })?;
     if digest == Sha256Digest::of(b"") {
         let what = "this is the SHA-256 of an empty key; generate a key with `s3up-server keygen`";
         return Err(source.invalid(key, what));

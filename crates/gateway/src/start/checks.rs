@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use s3up_core::KeyPrefix;
-use s3up_store::{Condition, Conditions, Store, Versioning};
+use s3up_core::{KeyPrefix, error_chain};
+use s3up_store::{
+    Condition, Conditions, Finding, ProbeUpload, Severity, Store, Subject, Versioning, findings,
+};
 
+use super::error::StartError;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
-use crate::start_error::StartError;
 
-/// Time for which the first requests to the bucket are retried at start.
-pub(crate) const PROBE_RETRY_FOR: Duration = Duration::from_secs(5);
+/// Time for which the first requests to the bucket are retried at start. A service manager waits for it,
+/// and after it the gateway starts without S3.
+pub(crate) const START_RETRY_FOR: Duration = Duration::from_secs(5);
 
 /// Warns if the bucket keeps no versions, or refuses to start if they are
 /// required.
@@ -69,21 +72,20 @@ pub(crate) async fn check_overwrite(store: &Store, clients: &Clients, prefix: &K
     if clients.is_empty() {
         return;
     }
-    let conditions = store.probe_completions(prefix, PROBE_RETRY_FOR).await;
+    let conditions = store.probe_completions(prefix, START_RETRY_FOR).await;
     match overwrite_never(conditions) {
         OverwriteNever::Enforced => {}
         OverwriteNever::ByOneGateway => tracing::warn!(
             event = "overwrite_never_by_one_gateway",
             clients,
-            "this S3 server does not honour If-None-Match in every write; the gateway looks at the \
-             path before, which is safe only while no other gateway writes below this prefix"
+            "this S3 server does not honour If-None-Match in every write; `overwrite: never` holds only \
+             while this is the only gateway that writes below the prefix"
         ),
         OverwriteNever::Unknown => tracing::warn!(
             event = "overwrite_never_not_verified",
             clients,
-            "cannot verify that this S3 server honours If-None-Match; the gateway also looks at \
-             the path before each upload, which is safe without the condition only while no \
-             other gateway writes below this prefix"
+            "cannot verify that this S3 server honours If-None-Match; until that is known, run only one \
+             gateway below this prefix"
         ),
     }
 }
@@ -95,6 +97,35 @@ fn clients_without_overwrite(clients: &Clients) -> String {
     };
     let names = clients.policies().filter(needs_condition).map(|policy| policy.name.as_str());
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// Makes one probe upload and compares class and encryption, if any were configured,
+/// with those that HEAD returns. Only warns: files may be stored all the same.
+pub(crate) async fn warn_of_lost_settings(store: &Store, prefix: &KeyPrefix) {
+    if !store.asks_for_attributes() {
+        return;
+    }
+    let probe = ProbeUpload { prefix, storage_class: None, retry_for: START_RETRY_FOR };
+    if let Err(err) = store.probe_upload(&probe).await {
+        tracing::warn!(
+            event = "probe_upload_failed",
+            error = %error_chain(&err),
+            "probe upload failed; uploads of clients may fail in the same way"
+        );
+        return;
+    }
+    let lost = findings(&store.capabilities()).into_iter().filter(|finding| {
+        finding.severity >= Severity::Warning
+            && matches!(finding.subject, Subject::Encryption | Subject::StorageClass)
+    });
+    for Finding { subject, found, means, fix, .. } in lost {
+        tracing::warn!(
+            event = "server_capability",
+            capability = %subject,
+            "{found}: {means}{}",
+            fix.map(|fix| format!("; {fix}")).unwrap_or_default()
+        );
+    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,22 @@
-//! Repeats the checks of the bucket (`start_checks`) until S3 answers.
+//! Repeats the checks of the bucket until S3 answers.
 //!
 //! If S3 does not answer, the gateway starts, is not ready, and repeats the checks until S3 does.
 //! Until then it refuses uploads: it cannot know which guarantees hold. What a repetition cannot
 //! cure (wrong credentials, no such bucket) ends the start.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use s3up_core::{Code, KeyPrefix, error_chain};
 use s3up_store::Kind;
 
+use super::checks::{check_overwrite, check_versioning, warn_of_lost_settings};
+use super::error::StartError;
 use crate::clock::CLOCK;
-use crate::gateway::Gateway;
-use crate::live::Live;
+use crate::live::{Live, LiveConfig};
 use crate::outage::Outage;
 use crate::refusal::Refusal;
-use crate::server_checks::warn_of_lost_settings;
-use crate::start_checks::{check_overwrite, check_versioning};
-use crate::start_error::StartError;
 
 /// Pause between two attempts to reach S3 after that.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -60,22 +59,26 @@ pub(crate) async fn check(
 }
 
 /// Returns true if the same check may succeed later without any change here.
-pub(crate) fn may_pass(err: &StartError) -> bool {
-    matches!(err, StartError::Probe(err) if may_recover(err.kind))
+pub(crate) fn is_transient(err: &StartError) -> bool {
+    matches!(err, StartError::Probe(err) if is_transient_kind(err.kind))
 }
 
 /// Returns true for a failure of S3 that may end by itself. A host that has just booted may not have
 /// the right time yet, and expired credentials are renewed by another program.
-pub(crate) fn may_recover(kind: Kind) -> bool {
+pub(crate) fn is_transient_kind(kind: Kind) -> bool {
     matches!(kind, Kind::Transient | Kind::Unreadable | Kind::ClockSkew | Kind::ExpiredCredentials)
 }
 
-/// Repeats the checks until they succeed.
-pub(crate) async fn check_until_reached(gateway: Gateway) {
+/// Repeats the checks until they succeed, after which uploads are accepted.
+pub(crate) async fn check_until_reached(
+    live: LiveConfig,
+    prefix: KeyPrefix,
+    checked: Arc<BucketChecked>,
+) {
     let (began, mut outage, mut last) = (CLOCK.start(), Outage::default(), String::new());
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
-        match gateway.check_bucket(Duration::ZERO).await {
+        match check(&live.get(), &prefix, Duration::ZERO).await {
             Ok(()) => break,
             Err(err) => {
                 let (is_due, error) = (outage.failed(began.elapsed()), error_chain(&err));
@@ -86,6 +89,7 @@ pub(crate) async fn check_until_reached(gateway: Gateway) {
             }
         }
     }
+    checked.set();
     tracing::info!(
         event = "s3_reached",
         elapsed_seconds = began.elapsed().as_secs(),
@@ -96,7 +100,7 @@ pub(crate) async fn check_until_reached(gateway: Gateway) {
 /// Logs that the bucket could not be checked.
 pub(crate) fn log_unreached(err: &StartError) {
     let (error, retry_seconds) = (error_chain(err), CHECK_EVERY.as_secs());
-    if may_pass(err) {
+    if is_transient(err) {
         tracing::warn!(
             event = "s3_not_reached",
             error,
