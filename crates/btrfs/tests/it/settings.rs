@@ -30,7 +30,7 @@ async fn a_wrong_setting_is_named() {
     #[rustfmt::skip]
     let cases = [
         ("s3.concurency=1",      "--set s3.concurency: unknown key, did you mean `concurrency`?"),
-        ("s3.concurrency=0",     "--set s3.concurrency: is 0, expected 1 to 256"),
+        ("s3.concurrency=0",     "--set s3.concurrency: expected 1 to 256, found 0"),
         ("shcedule.run_at=1:00", "--set shcedule: unknown key, did you mean `schedule`?"),
         ("schedule.run_at=late", "--set schedule.run_at: expected a time like 02:00, found \"late\""),
         ("s3.bucket",            "--set: expected section.key=value"),

@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion as SdkVersion};
 use s3up_core::Key;
 
-use crate::error::StoreError;
+use crate::error::{Operation, StoreError};
 use crate::objects::listing::decode_key;
 use crate::transport::connect::Store;
 
@@ -46,7 +46,7 @@ impl Store {
                 let list = list.prefix(key.as_str()).encoding_type(EncodingType::Url);
                 let list = list.set_key_marker(marker.key.clone());
                 let list = list.set_version_id_marker(marker.version_id.clone());
-                self.call("list the versions of", key, list.send())
+                self.call(Operation::ListVersions, key, list.send())
             });
             let page = page.await?;
             // Keys that only begin like this one follow it in the order of keys.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::transport::connect::Store;
 use crate::transport::pace::Pacer;
 use crate::transport::throttle::asks_to_slow_down;
@@ -20,7 +20,7 @@ impl Store {
     /// Makes a call that transfers few bytes.
     pub(crate) async fn call<T, E>(
         &self,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, StoreError>
@@ -34,7 +34,7 @@ impl Store {
     pub(crate) async fn call_within<T, E>(
         &self,
         limit: Duration,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, StoreError>
@@ -51,7 +51,7 @@ impl Store {
         &self,
         pacer: Option<Pacer>,
         len: u64,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, StoreError>
@@ -72,7 +72,7 @@ impl Store {
     fn learn_from<T, E>(
         &self,
         answer: Result<Result<T, SdkError<E, HttpResponse>>, Duration>,
-        op: &'static str,
+        op: Operation,
         subject: &impl Display,
     ) -> Result<T, StoreError>
     where
@@ -93,7 +93,7 @@ impl Store {
     }
 }
 
-fn timed_out(limit: Duration, op: &'static str, subject: &impl Display) -> StoreError {
+fn timed_out(limit: Duration, op: Operation, subject: &impl Display) -> StoreError {
     let what = format!("no answer within {} s", limit.as_secs_f64());
     StoreError::new(op, subject, Kind::Transient).with_cause(what)
 }
