@@ -190,7 +190,7 @@ mod tests {
 
         let none = of(NotArchived);
         assert!(none.is_ready());
-        assert_eq!(none.to_string(), "1 of 1 chunks are readable (1.0 MiB of 1.0 MiB)");
+        assert_eq!(none.to_string(), "1 of 1 chunk is readable (1.0 MiB of 1.0 MiB)");
         let archived = of(Archived);
         assert_eq!(archived.to_request, [key("parts")]);
         assert_eq!(archived.to_string(), "1 of 2 objects are readable (1.0 MiB of 1.0 MiB)");
