@@ -28,6 +28,8 @@ RCLONE_VERSION=1.75.2
 tool_facts() {
   case $1 in
     apache2) echo "apache2 apache2" ;;
+    promtool) echo "promtool prometheus" ;;
+    aiosmtpd) echo "python3-aiosmtpd aiosmtpd" ;;
     attr) echo "attr getfattr" ;;
     btrfs) echo "btrfs-progs mkfs.btrfs" ;;
     caddy | haproxy | nginx | wget) echo "$1 $1" ;;
@@ -151,7 +153,7 @@ need_venv() {
   echo "Installing $name $version for the tests"
   install_venv "$yes" "$directory" "$requirement" && return 0
   [[ ! -e $directory/log ]] || tail -n 1 "$directory/log"
-  echo "$name cannot be installed here: the tests that want it are skipped"
+  echo "$name cannot be installed here: the tests that need it are skipped"
   return 1
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock;
 use crate::config::Config;
 use crate::daemon::log_origin;
-use crate::database::{self, Change, Database, DbError, Lock, LockError, marker};
+use crate::database::{self, Change, Database, DatabaseError, Lock, LockError, marker};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::ClientError;
@@ -17,7 +17,7 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
-    Db(#[from] DbError),
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Client(#[from] ClientError),
 }

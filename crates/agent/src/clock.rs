@@ -4,14 +4,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::settling::Now;
+use crate::settling::ClockReading;
 
 /// Kernels tick every 1 to 10 ms.
 const TICK_PAUSE: Duration = Duration::from_millis(1);
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock of the agent")]
-pub fn now() -> Now {
-    Now { instant: Instant::now(), wall_ns: wall_ns() }
+pub fn now() -> ClockReading {
+    ClockReading { instant: Instant::now(), wall_ns: wall_ns() }
 }
 
 /// Returns the time of the clock of async timers, which a test can pause.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use s3up_cli::Exit;
-use s3up_cli::config::Loaded;
+use s3up_cli::config::LoadedConfig;
 
 pub use self::args::Args;
 use self::args::Command;
@@ -29,7 +29,7 @@ const RUNTIME_GRACE: Duration = Duration::from_secs(1);
 
 /// Runs the command that `args` name.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let loaded: Loaded<Raw> = s3up_cli::config::load(&args.config)?;
+    let loaded: LoadedConfig<Raw> = s3up_cli::config::load(&args.config)?;
     let raw = loaded.raw.clone();
     let config = Config::check(loaded)?;
     args.log.with_config(None, raw.log.format).init()?;

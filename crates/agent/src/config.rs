@@ -14,7 +14,7 @@ use std::time::Duration;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use jiff::civil::Time;
 use reqwest::Url;
-use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Source};
+use s3up_cli::config::{AbsolutePath, ConfigError, LoadedConfig, Source};
 use s3up_core::part::MIB;
 use s3up_core::{KeyPrefix, Sha256Digest};
 
@@ -57,8 +57,8 @@ pub struct Config {
 }
 
 impl Config {
-    pub fn check(loaded: Loaded<Raw>) -> Result<Config, ConfigError> {
-        let Loaded { raw, source } = loaded;
+    pub fn check(loaded: LoadedConfig<Raw>) -> Result<Config, ConfigError> {
+        let LoadedConfig { raw, source } = loaded;
         let server = server(&raw.server, &source)?;
         let watches = watches(&raw, &source)?;
         let file_bytes_max = match raw.upload.max_file_size_mb {

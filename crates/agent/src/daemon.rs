@@ -38,6 +38,8 @@ use crate::watching::{self, WatchEvents};
 
 /// Time that running uploads get to end after a stop.
 const STOP_GRACE: Duration = Duration::from_secs(4);
+/// Time that the heartbeat of `s3up scan` gets: the tree is counted for it.
+const REPORT_GRACE: Duration = Duration::from_secs(60);
 /// Time that the last batch gets to be committed.
 const RECORD_GRACE: Duration = Duration::from_secs(3);
 /// Longest sleep of the loop, if the engine has no deadline.
@@ -47,7 +49,7 @@ const BATCHES_AHEAD: usize = 2;
 
 /// The end of an agent that ran.
 #[derive(Debug)]
-pub struct Finished<S> {
+pub struct RunEnd<S> {
     pub summary: Summary,
     pub cause: Cause<S>,
 }
@@ -74,7 +76,7 @@ impl<S> Cause<S> {
 }
 
 /// Runs until `stop`. Uploads that do not end in time are sent again next time.
-pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> Finished<S> {
+pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
     let watcher = match watching::start(agent.watches.clone()) {
         Ok(watcher) => Some(watcher),
         Err(err) => {
@@ -87,7 +89,7 @@ pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> Finished<S> 
 }
 
 /// Scans once, waits until the files settle, and uploads all pending ones.
-pub async fn scan_once<S>(agent: Agent, stop: impl Future<Output = S>) -> Finished<S> {
+pub async fn scan_once<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
     drive(agent, Mode::Once, None, stop).await
 }
 
@@ -96,18 +98,18 @@ async fn drive<S>(
     mode: Mode,
     mut events: Option<mpsc::Receiver<WatchEvents>>,
     stop: impl Future<Output = S>,
-) -> Finished<S> {
+) -> RunEnd<S> {
     let Agent { config, watches, states, database, gateway, lock } = agent;
     let mut recorder = recorder::start(database.writer);
     let reader = database.reader.clone();
-    let (sender, mut found) = mpsc::channel(BATCHES_AHEAD);
+    let (sender, mut pending_files) = mpsc::channel(BATCHES_AHEAD);
     let parts = Parts {
         watches,
         states: states.clone(),
         gateway,
         reader: database.reader,
         requests: recorder.requests.clone(),
-        found: sender,
+        pending_files: sender,
         changes: Arc::default(),
         scanned: watch::Sender::new(false),
     };
@@ -122,10 +124,11 @@ async fn drive<S>(
         fingerprint: config.fingerprint.clone(),
     };
     let (calls, mut called) = mpsc::channel(1);
-    let reporting = matches!(mode, Mode::Daemon { .. }).then(|| {
-        let reporter = reporter(&config, &states, &parts, calls);
-        tokio::spawn(reporter.run())
-    });
+    let reporter = reporter(&config, &states, &parts, calls);
+    let (reporting, report_at_end) = match mode {
+        Mode::Daemon { .. } => (Some(tokio::spawn(reporter.run())), None),
+        Mode::Once => (None, Some(reporter)),
+    };
     let mut engine = Engine::new(options, mode, parts, clock::now());
     let (sender, mut retries) = mpsc::channel(1);
     let polling = tokio::spawn(retry_requests::poll(reader.clone(), sender));
@@ -140,7 +143,7 @@ async fn drive<S>(
     let (server, watches) = (config.server.url.as_str(), config.watches.len());
     log_events::started(server, watches, &config.database, config.upload_existing);
     engine.begin(clock::now());
-    while !engine.is_done(!found.is_empty()) {
+    while !engine.is_done(!pending_files.is_empty()) {
         let now = clock::now().instant;
         engine.start_uploads(now);
         let wake = engine.next_wake_at(now).unwrap_or(now + IDLE);
@@ -162,8 +165,8 @@ async fn drive<S>(
                 Some(received) => engine.watch_events(received, clock::now()),
                 None => events = None,
             },
-            Some(files) = found.recv(), if engine.has_room() => {
-                engine.files_found(files, clock::now());
+            Some(files) = pending_files.recv(), if engine.has_room() => {
+                engine.pending_files_found(files, clock::now());
             }
             Some(name) = recorder.committed.recv() => engine.committed(&name, clock::now()),
             Some(result) = called.recv() => engine.heartbeat_sent(&result, clock::now()),
@@ -182,6 +185,7 @@ async fn drive<S>(
             break;
         }
     }
+    let is_done = matches!(cause, Cause::Done);
     let summary = engine.end().await;
     polling.abort();
     if let Some(reporting) = reporting {
@@ -189,7 +193,11 @@ async fn drive<S>(
         // An error, unless it ended by itself; it must not use the database any more.
         reporting.await.ok();
     }
-    drop((recorder.requests, found));
+    if let Some(reporter) = report_at_end.filter(|_| is_done && !summary.gave_up) {
+        // Without an answer in time the next scan reports.
+        tokio::time::timeout(REPORT_GRACE, reporter.run_once()).await.ok();
+    }
+    drop((recorder.requests, pending_files));
     let closed = async {
         reader.close().await;
         recorder.task.await
@@ -199,7 +207,7 @@ async fn drive<S>(
         cause = cause.without_clean_end();
     }
     drop(lock);
-    Finished { summary, cause }
+    RunEnd { summary, cause }
 }
 
 fn reporter(

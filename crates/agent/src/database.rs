@@ -18,7 +18,7 @@ pub mod recorder;
 pub mod retry_requests;
 mod write;
 
-pub use error::DbError;
+pub use error::DatabaseError;
 pub use lock::{Lock, LockError};
 pub use open::{Database, create_dir, open, open_read_only};
 pub use presence::Presence;

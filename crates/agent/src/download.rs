@@ -4,6 +4,7 @@
 //! broken download never replaces anything.
 
 mod destination;
+mod error;
 
 use std::ffi::OsString;
 use std::io;
@@ -11,36 +12,13 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use s3up_core::wire::StoredFile;
-use s3up_core::{PathRule, RemotePath, Sha256, Sha256Digest, escape};
+use s3up_core::{RemotePath, Sha256, Sha256Digest, escape};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 pub use self::destination::Existing;
 use self::destination::{Destination, FileMetadata};
+pub use self::error::DownloadError;
 use crate::gateway::client::{Download, GatewayClient};
-use crate::gateway::error::GatewayError;
-
-#[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
-    #[error("remote path {path:?}")]
-    Path { path: String, source: PathRule },
-    #[error("download {:?}: the gateway has no such file; check the remote path", path.as_str())]
-    Missing { path: RemotePath },
-    #[error("download {:?}", path.as_str())]
-    Gateway { path: RemotePath, source: GatewayError },
-    #[error("download {:?}: expected {expected} bytes, found {found}; run the command again", path.as_str())]
-    Length { path: RemotePath, expected: u64, found: u64 },
-    #[error(
-        "download {:?}: expected SHA-256 {expected}, found {found}; run the command again",
-        path.as_str()
-    )]
-    Digest { path: RemotePath, expected: Sha256Digest, found: Sha256Digest },
-    #[error("write {path:?}")]
-    Write { path: PathBuf, source: io::Error },
-    #[error("write {path:?}: it is a directory; give the name of a file")]
-    Dir { path: PathBuf },
-    #[error("write {path:?}: it exists; pass --overwrite to replace it")]
-    Exists { path: PathBuf },
-}
 
 /// Destination of the downloaded file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +28,7 @@ pub enum Target {
 }
 
 #[derive(Debug)]
-pub struct Downloaded {
+pub struct DownloadResult {
     pub bytes: u64,
     pub sha256: Sha256Digest,
     /// False if the gateway does not know the SHA-256, so that only the length was
@@ -80,7 +58,7 @@ pub async fn download(
     target: &Target,
     stdout: &mut (impl AsyncWrite + Unpin),
     progress: &mut impl FnMut(u64, u64),
-) -> Result<Downloaded, DownloadError> {
+) -> Result<DownloadResult, DownloadError> {
     let failed = |source| DownloadError::Gateway { path: path.clone(), source };
     let stored = gateway.exists(path).await.map_err(failed)?.file;
     let stored = stored.ok_or_else(|| DownloadError::Missing { path: path.clone() })?;
@@ -140,7 +118,7 @@ async fn receive(
     writer: &mut (impl AsyncWrite + Unpin),
     name: &Path,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<Downloaded, DownloadError> {
+) -> Result<DownloadResult, DownloadError> {
     let failed = |source| DownloadError::Gateway { path: (*path).clone(), source };
     let not_written = |source| DownloadError::Write { path: name.to_owned(), source };
     let expected = download.bytes.unwrap_or(stored.size);
@@ -161,7 +139,9 @@ async fn receive(
         Some(expected) if expected != sha256 => {
             Err(DownloadError::Digest { path: (*path).clone(), expected, found: sha256 })
         }
-        known => Ok(Downloaded { bytes, sha256, verified: known.is_some(), metadata_error: None }),
+        known => {
+            Ok(DownloadResult { bytes, sha256, verified: known.is_some(), metadata_error: None })
+        }
     }
 }
 

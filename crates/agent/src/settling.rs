@@ -4,7 +4,7 @@
 //! then reads its identity. The file has settled if its mtime and ctime are both
 //! older than its quiet time. It has also settled if two readings that far apart
 //! gave the same identity, since a file dated in the future never looks old.
-//! Otherwise the path is looked at again, at the latest after another debounce
+//! Otherwise the path is observed again, at the latest after another debounce
 //! time. Ten thousand paths wait independently of each other.
 //!
 //! The quiet time is the debounce time, with two exceptions. Where stamps are
@@ -14,7 +14,7 @@
 //! weeks is never that quiet, so this ends after `max_attempts` debounce times.
 //!
 //! An event neither postpones a waiting path nor resets its attempts; otherwise
-//! a file that is rewritten all the time would never be reported. Each look that
+//! a file that is rewritten all the time would never be reported. Each observation that
 //! finds another version is an attempt. After `max_attempts` of them the file is
 //! reported once and stays on the wheel: it settles when it stops changing, and
 //! IN_CLOSE_WRITE starts a new count.
@@ -65,12 +65,12 @@ pub enum Verdict {
 /// Both clocks at one moment: the monotonic one for waiting, and the wall clock to
 /// compare with timestamps of files.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub struct ClockReading {
     pub instant: Instant,
     pub wall_ns: i64,
 }
 
-impl Now {
+impl ClockReading {
     /// Returns the wall clock in seconds since the Unix epoch.
     pub fn wall_seconds(self) -> i64 {
         self.wall_ns.div_euclid(1_000_000_000)
@@ -124,7 +124,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Adds a path that a scan found, with its identity.
-    pub fn add_found(&mut self, key: K, identity: Identity, now: Now) -> Verdict {
+    pub fn add_scanned(&mut self, key: K, identity: Identity, now: ClockReading) -> Verdict {
         if self.waiting.contains_key(&key) {
             return Verdict::Waiting;
         }
@@ -160,7 +160,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Takes the identity that a due path has now.
-    pub fn observe(&mut self, key: &K, identity: Identity, now: Now) -> Verdict {
+    pub fn observe(&mut self, key: &K, identity: Identity, now: ClockReading) -> Verdict {
         let Some(mut waiting) = self.waiting.remove(key) else { return Verdict::Waiting };
         if let Some(due) = waiting.due {
             self.due.remove(&(due, key.clone()));
@@ -194,7 +194,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Returns how long a file has to stay unchanged until it has settled.
-    fn quiet(&self, identity: &Identity, waiting: &Waiting, now: Now) -> Duration {
+    fn quiet(&self, identity: &Identity, waiting: &Waiting, now: ClockReading) -> Duration {
         let SettlePolicy { debounce, max_attempts, .. } = self.policy;
         let Writes { evidence, writer } = waiting.writes;
         let may_be_open = match writer {
@@ -217,7 +217,7 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
 
 /// Returns the time until `identity` is older than `quiet`; `None` if it is. A date
 /// in the future proves nothing and leaves the whole time.
-fn rest(identity: &Identity, quiet: Duration, now: Now) -> Option<Duration> {
+fn rest(identity: &Identity, quiet: Duration, now: ClockReading) -> Option<Duration> {
     let age = now.wall_ns.saturating_sub(identity.changed_at_ns());
     let age = u64::try_from(age).map_or(Duration::ZERO, Duration::from_nanos);
     left(quiet, age)

@@ -2,6 +2,7 @@
 //!
 //! Pure: no file, no database, no clock.
 
+pub mod agent_fact;
 pub mod counts;
 pub mod decide;
 pub mod existing_files;
@@ -9,3 +10,4 @@ pub mod gateway_state;
 pub mod origin;
 pub mod problem;
 pub mod version;
+pub mod watcher_state;

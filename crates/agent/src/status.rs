@@ -6,32 +6,33 @@
 //! watcher, and how the gateway is.
 
 pub mod check;
-pub mod one_file;
+pub mod dir_status;
+pub mod path;
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
+use self::dir_status::DirStatus;
 use crate::config::Config;
-use crate::database::{self, DbError, Lock, Reader};
+use crate::database::{self, DatabaseError, Lock, Reader};
 use crate::files::watch::Watch;
 use crate::scanning::scan::{Report, Scan, ScanError};
+use crate::states::agent_fact::AgentFact;
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, RetryProblems};
 use crate::states::existing_files::{WatchState, confirm_before_ns, upload_existing};
 use crate::states::gateway_state::GatewayState;
-use crate::states::problem::ListedProblem;
+use crate::states::watcher_state::WatcherState;
 use s3up_core::error_chain;
 
-/// The output of `s3up status --json`. All times are Unix seconds.
-#[derive(Clone, Debug, Default, Serialize)]
+/// All times are Unix seconds.
+#[derive(Clone, Debug, Default)]
 pub struct Status {
     /// True if an agent runs on this database.
     pub running: bool,
     /// Time at which the running agent last recorded that it works.
     pub alive_at: Option<i64>,
     /// State of the running agent's watcher.
-    pub watcher: Option<String>,
+    pub watcher: Option<WatcherState>,
     /// State of the gateway, as the running agent sees it.
     pub gateway: Option<GatewayState>,
     pub last_upload_at: Option<i64>,
@@ -41,23 +42,11 @@ pub struct Status {
     pub watches: Vec<WatchStatus>,
 }
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct WatchStatus {
-    pub local_path: String,
-    pub counts: StateCounts,
-    /// Number of excluded entries by reason.
-    pub excluded: Vec<Excluded>,
-    pub problems: Vec<ListedProblem>,
-    /// Error of the watch as a whole, which could not be scanned.
-    pub error: Option<String>,
+    pub files: DirStatus,
     /// Time of the last complete scan.
     pub last_scan_at: Option<i64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Excluded {
-    pub reason: &'static str,
-    pub entries: u64,
 }
 
 /// Reads the status from an open database.
@@ -81,7 +70,7 @@ impl Status {
     }
 }
 
-pub async fn status(config: &Config) -> Result<Status, DbError> {
+pub async fn status(config: &Config) -> Result<Status, DatabaseError> {
     let reader = database::open_read_only(&config.database).await?;
     let status = StatusReader { config: Arc::new(config.clone()), reader: reader.clone() };
     let status = status.read().await;
@@ -90,12 +79,12 @@ pub async fn status(config: &Config) -> Result<Status, DbError> {
 }
 
 impl StatusReader {
-    pub async fn read(&self) -> Result<Status, DbError> {
+    pub async fn read(&self) -> Result<Status, DatabaseError> {
         let mut status = Status::default();
         let mut oldest_pending_ns: Option<i64> = None;
         for watch in &self.config.watches {
             let (watch, oldest) = self.watch(Arc::new(watch.clone())).await?;
-            status.total += watch.counts;
+            status.total += watch.files.counts;
             status.watches.push(watch);
             oldest_pending_ns = [oldest_pending_ns, oldest].into_iter().flatten().min();
         }
@@ -105,14 +94,16 @@ impl StatusReader {
     }
 
     /// Reads everything again that needs no scan.
-    pub async fn refresh(&self, status: &mut Status) -> Result<(), DbError> {
+    pub async fn refresh(&self, status: &mut Status) -> Result<(), DatabaseError> {
         let running = Lock::is_held(&self.config.database);
         status.running = running;
-        status.watcher = self.reader.agent_state("watcher").await?.filter(|_| running);
-        let number = |text: String| text.parse().ok();
-        status.alive_at = self.reader.agent_state("alive_at").await?.and_then(number);
-        let gateway = self.reader.agent_state("gateway").await?.filter(|_| running);
-        status.gateway = gateway.and_then(|json| serde_json::from_str(&json).ok());
+        for fact in self.reader.agent_facts().await? {
+            match fact {
+                AgentFact::Watcher(state) => status.watcher = running.then_some(state),
+                AgentFact::Gateway(state) => status.gateway = running.then_some(state),
+                AgentFact::AliveAt(at) => status.alive_at = Some(at),
+            }
+        }
         status.last_upload_at = self.reader.last_upload_at().await?;
         for (watch, status) in self.config.watches.iter().zip(&mut status.watches) {
             let state = self.reader.watch_state(&watch.local_prefix()).await?;
@@ -122,30 +113,24 @@ impl StatusReader {
     }
 
     /// Returns the status of a watch, and when its oldest pending file was changed.
-    async fn watch(&self, watch: Arc<Watch>) -> Result<(WatchStatus, Option<i64>), DbError> {
+    async fn watch(&self, watch: Arc<Watch>) -> Result<(WatchStatus, Option<i64>), DatabaseError> {
         let state = self.reader.watch_state(&watch.local_prefix()).await?;
         let policy = policy(&self.config, state.as_ref());
         let report = match scan(watch.clone(), self.reader.clone(), policy).await {
             Ok(report) => report,
-            Err(ScanError::Db(err)) => return Err(err),
-            Err(err @ (ScanError::Root(_) | ScanError::Stopped { .. })) => {
+            Err(ScanError::Database(err)) => return Err(err),
+            Err(err @ (ScanError::Root(_) | ScanError::Interrupted { .. })) => {
                 Report { error: Some(error_chain(&err)), ..Report::default() }
             }
         };
-        let excluded = report.excluded.iter();
+        let oldest_pending_ns = report.oldest_pending_ns;
         let status = WatchStatus {
-            local_path: watch.root.to_string_lossy().into_owned(),
-            counts: report.counts,
-            excluded: excluded
-                .map(|(reason, entries)| Excluded { reason: reason.as_str(), entries: *entries })
-                .collect(),
-            problems: report.problems,
-            error: report.error,
+            files: DirStatus::of(watch.root.to_string_lossy().into_owned(), report),
             last_scan_at: state.as_ref().and_then(|state| state.last_scan_at),
         };
         // A file is not pending for longer than its watch is known.
         let since = |ns: i64| state.as_ref().map_or(ns, |state| ns.max(state.known_since_ns));
-        Ok((status, report.oldest_pending_ns.map(since)))
+        Ok((status, oldest_pending_ns.map(since)))
     }
 }
 

@@ -4,6 +4,7 @@ pub mod circuit_breaker;
 pub mod classify;
 pub mod concurrency;
 mod content;
+pub mod hot_file;
 pub mod outcome;
 pub mod queue;
 mod recheck;

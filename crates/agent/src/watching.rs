@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::dir_watches::DirWatches;
 use self::kernel_events::KernelEvent;
-pub use self::watch_events::{Degraded, WatchEvents};
+pub use self::watch_events::{WatchEvents, WatchGaps};
 use crate::files::watch::{Watch, WatchIndex};
 
 const READ_BYTES: usize = 256 * 1024;
@@ -37,7 +37,7 @@ pub struct WatcherHandle {
 #[derive(Debug)]
 struct AddWatches {
     watch: WatchIndex,
-    done: oneshot::Sender<Option<Degraded>>,
+    done: oneshot::Sender<Option<WatchGaps>>,
 }
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn async_fd(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
 impl WatcherHandle {
     /// Watches every directory of `watch`, also those that could not be watched
     /// before. Existing files are not reported, because a scan follows.
-    pub async fn add_watches(&self, watch: WatchIndex) -> Option<Degraded> {
+    pub async fn add_watches(&self, watch: WatchIndex) -> Option<WatchGaps> {
         let (done, answer) = oneshot::channel();
         self.commands.send(AddWatches { watch, done }).await.ok()?;
         answer.await.ok()?

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use btrfs_host::compressed::FormSetting;
 use btrfs_host::spool::Spool;
 use jiff::civil::Time;
-use s3up_cli::config::{AbsolutePath, ConfigError, Loaded, Setting, Source};
+use s3up_cli::config::{AbsolutePath, ConfigError, LoadedConfig, Setting, Source};
 use s3up_cli::{LogLevel, Secret};
 use s3up_repository::names::{Subvolume, SubvolumeName};
 use s3up_repository::retention::Retention;
@@ -69,7 +69,7 @@ impl Config {
         Config::check(s3up_cli::config::load_with(path, settings)?)
     }
 
-    fn check(Loaded { raw, source }: Loaded<raw::Raw>) -> Result<Config, ConfigError> {
+    fn check(LoadedConfig { raw, source }: LoadedConfig<raw::Raw>) -> Result<Config, ConfigError> {
         let path = |path: &Option<AbsolutePath>, default: &str| {
             path.as_ref().map_or_else(|| PathBuf::from(default), |path| path.to_path_buf())
         };

@@ -38,13 +38,13 @@ pub use self::error::ConfigError;
 use self::error::Invalid;
 pub use self::read_file::FILE_BYTES_MAX;
 use self::read_file::read;
-use self::setting::Applied;
+use self::setting::AppliedSetting;
 pub use self::setting::{Setting, SettingError};
 use self::tree::Node;
 
 /// The deserialized file, and the positions of its keys.
 #[derive(Debug)]
-pub struct Loaded<T> {
+pub struct LoadedConfig<T> {
     pub raw: T,
     pub source: Source,
 }
@@ -54,11 +54,11 @@ pub struct Loaded<T> {
 pub struct Source {
     file: PathBuf,
     lines: BTreeMap<String, usize>,
-    settings: Vec<Applied>,
+    settings: Vec<AppliedSetting>,
 }
 
 /// Loads the file at `path`, with variables from the environment.
-pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> {
+pub fn load<T: DeserializeOwned>(path: &Path) -> Result<LoadedConfig<T>, ConfigError> {
     load_with(path, &[])
 }
 
@@ -66,7 +66,7 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>, ConfigError> 
 pub fn load_with_env_file<T: DeserializeOwned>(
     path: &Path,
     env_file: &EnvFile,
-) -> Result<Loaded<T>, ConfigError> {
+) -> Result<LoadedConfig<T>, ConfigError> {
     let text = read(path)?;
     let env = |name: &str| env_file.get(name).map(str::to_owned).or_else(|| environment(name));
     parse_with(path, &text, &[], &env)
@@ -76,7 +76,7 @@ pub fn load_with_env_file<T: DeserializeOwned>(
 pub fn load_with<T: DeserializeOwned>(
     path: &Path,
     settings: &[Setting],
-) -> Result<Loaded<T>, ConfigError> {
+) -> Result<LoadedConfig<T>, ConfigError> {
     let text = read(path)?;
     parse_with(path, &text, settings, &environment)
 }
@@ -87,7 +87,7 @@ pub fn parse<T: DeserializeOwned>(
     file: &Path,
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded<T>, ConfigError> {
+) -> Result<LoadedConfig<T>, ConfigError> {
     parse_with(file, text, &[], env)
 }
 
@@ -97,7 +97,7 @@ pub fn parse_with<T: DeserializeOwned>(
     text: &str,
     settings: &[Setting],
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded<T>, ConfigError> {
+) -> Result<LoadedConfig<T>, ConfigError> {
     let in_file = |invalid: Invalid| invalid.in_file(file);
     let format = Format::of(file).map_err(in_file)?;
     let mut root = format.parse(text.trim_start_matches('\u{feff}')).map_err(in_file)?;
@@ -106,7 +106,7 @@ pub fn parse_with<T: DeserializeOwned>(
     let attributed = |invalid: Invalid| source.attribute(invalid.in_file(file));
     expand::expand(&mut root, env).map_err(attributed)?;
     let raw = deserialize::deserialize(&root).map_err(attributed)?;
-    Ok(Loaded { raw, source })
+    Ok(LoadedConfig { raw, source })
 }
 
 impl Source {

@@ -12,18 +12,21 @@ use crate::one_line::one_line;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// The work is done, or none was due.
+    /// 0: the work is done, or none was due.
     Done = 0,
+    /// 1: the work failed.
     Failed = 1,
-    /// The arguments or the configuration are invalid.
+    /// 2: the arguments or the configuration are invalid.
     Usage = 2,
-    /// Part of the work is done. The output lists the failures.
+    /// 3: part of the work is done. The output lists the failures.
     Partial = 3,
-    /// Objects are still being thawed. This is not a failure.
+    /// 4: objects are still being thawed. This is not a failure.
     WaitingForThaw = 4,
-    /// Another run holds the lock.
+    /// 75: another run holds the lock.
     Locked = 75,
+    /// 130: SIGINT ended a command.
     Interrupted = 130,
+    /// 143: SIGTERM ended a command.
     Terminated = 143,
 }
 

@@ -1,4 +1,4 @@
-//! A table of what an S3 server does, and of what that means.
+//! A table of the capabilities of an S3 server.
 
 use serde::Serialize;
 

@@ -10,6 +10,7 @@
 //! Not here: the meaning of the keys in a configuration. Each program defines
 //! them in its own `config.rs`.
 
+mod age;
 pub mod config;
 mod confined;
 mod exit;
@@ -26,6 +27,7 @@ mod shutdown;
 mod table;
 mod terminal;
 
+pub use age::{age_text, parse_age};
 pub use confined::open_confined;
 pub use exit::{Exit, ExitWith, finish};
 pub use file_mode::is_open_to_all_users;
@@ -34,6 +36,6 @@ pub use log::{LogArgs, LogError, LogFormat, LogLevel};
 pub use one_line::one_line;
 pub use open_files::raise_open_files;
 pub use secret::Secret;
-pub use service::{ServiceState, feed_watchdog, notify};
+pub use service::{ServiceState, feed_watchdog, notify, notify_status};
 pub use shutdown::{ShutdownSignal, Signal};
 pub use table::table;

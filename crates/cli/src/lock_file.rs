@@ -19,19 +19,19 @@ const CONTENT_BYTES_MAX: u64 = 64;
 /// Refuses a symlink, which somebody else may have put there.
 const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits() as i32;
 
-/// An open lock file. The lock, if it was taken, goes with it.
+/// An open lock file. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct LockFile(File);
 
 impl LockFile {
-    /// Opens the file, and makes it where it is not there.
+    /// Opens the file and creates it if it does not exist.
     pub fn open(path: &Path) -> io::Result<LockFile> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         Ok(LockFile(options.mode(0o600).custom_flags(NOFOLLOW).open(path)?))
     }
 
-    /// Takes the lock. Returns false where another process holds it.
+    /// Takes the lock. Returns false if another process holds it.
     pub fn try_lock(&self) -> io::Result<bool> {
         match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
@@ -40,7 +40,7 @@ impl LockFile {
         }
     }
 
-    /// Returns what the file says, without white space around it.
+    /// Returns the content of the file, without white space around it.
     pub fn content(&mut self) -> io::Result<String> {
         let mut bytes = Vec::new();
         self.0.rewind()?;
@@ -55,12 +55,12 @@ impl LockFile {
         writeln!(self.0, "{}", std::process::id())
     }
 
-    /// Empties the file, which says that its last holder ended well.
+    /// Empties the file to record that its holder ended cleanly.
     pub fn clear(&self) -> io::Result<()> {
         self.0.set_len(0)
     }
 
-    /// Returns true where a living process holds the lock of this file.
+    /// Returns true if a living process holds the lock of this file.
     pub fn is_held(path: &Path) -> bool {
         let Ok(file) = File::open(path) else { return false };
         flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)

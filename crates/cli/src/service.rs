@@ -12,7 +12,7 @@ pub enum ServiceState {
     Stopping,
 }
 
-/// Tells a change of state.
+/// Reports a change of state to the service manager.
 pub fn notify(state: ServiceState) {
     let sent = match state {
         ServiceState::Ready => sd_notify::notify(&[NotifyState::Ready]),
@@ -21,6 +21,11 @@ pub fn notify(state: ServiceState) {
         ServiceState::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
     };
     log(sent);
+}
+
+/// Tells the service manager a line for `systemctl status`.
+pub fn notify_status(line: &str) {
+    log(sd_notify::notify(&[NotifyState::Status(line)]));
 }
 
 /// Tells the service manager that the runtime works, as often as it asks for it (`WatchdogSec=`).

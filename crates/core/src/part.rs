@@ -17,7 +17,7 @@ pub const PART_COUNT_MAX: u64 = 10_000;
 pub const OBJECT_BYTES_MAX: u64 = 50_000_000_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the object is {}, the limit of S3 is {}", Size(*object_bytes), Size(*limit))]
+#[error("expected an object of at most {} (the limit of S3), found {}", Size(*limit), Size(*object_bytes))]
 pub struct TooLarge {
     pub object_bytes: u64,
     pub limit: u64,

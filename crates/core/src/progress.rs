@@ -10,28 +10,28 @@ use std::sync::Arc;
 
 /// One report of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report<'a> {
+pub enum ProgressUpdate<'a> {
     /// This many more bytes are done.
     Bytes(u64),
-    /// The step is about this from now on.
+    /// The new label of the step.
     Label(&'a str),
 }
 
-type Reporter = Box<dyn Fn(Report<'_>) + Send + Sync>;
-type Start = dyn Fn(&str, Option<u64>) -> Reporter + Send + Sync;
+type UpdateFn = Box<dyn Fn(ProgressUpdate<'_>) + Send + Sync>;
+type Start = dyn Fn(&str, Option<u64>) -> UpdateFn + Send + Sync;
 
 /// Takes the reports of steps. Clones report to the same place.
 #[derive(Clone)]
 pub struct ProgressSink(Arc<Start>);
 
 /// One step. It has ended when this is dropped.
-pub struct Progress(Reporter);
+pub struct Progress(UpdateFn);
 
 impl ProgressSink {
-    /// Calls `start` for each step, with its label and its length where that is
+    /// Calls `start` for each step, with its label and its length if it is
     /// known. What `start` returns is called for each report.
     pub fn new(
-        start: impl Fn(&str, Option<u64>) -> Reporter + Send + Sync + 'static,
+        start: impl Fn(&str, Option<u64>) -> UpdateFn + Send + Sync + 'static,
     ) -> ProgressSink {
         ProgressSink(Arc::new(start))
     }
@@ -56,12 +56,12 @@ impl fmt::Debug for ProgressSink {
 impl Progress {
     /// Reports `count` more bytes.
     pub fn inc(&self, count: u64) {
-        (self.0)(Report::Bytes(count));
+        (self.0)(ProgressUpdate::Bytes(count));
     }
 
-    /// Reports what the step is about from now on.
+    /// Replaces the label of the step.
     pub fn label(&self, label: &str) {
-        (self.0)(Report::Label(label));
+        (self.0)(ProgressUpdate::Label(label));
     }
 }
 

@@ -49,7 +49,7 @@ pub enum Code {
     Overloaded,
     /// The database of the gateway does not take what has to be recorded.
     DatabaseUnavailable,
-    /// Reserved for a limit of the bytes of a client; no gateway sends it yet.
+    /// The file would exceed the quota of the client.
     Quota,
     /// A code of a newer gateway, unknown to this version.
     #[serde(other)]

@@ -25,23 +25,25 @@ pub struct RemotePath(String);
 /// The rule that a path breaks. Its text tells the sender what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathRule {
-    #[error("a path may not be empty")]
+    #[error("expected a path, found an empty one")]
     Empty,
-    #[error("the whole key would be {bytes} bytes long, the limit is {KEY_BYTES_MAX}")]
+    #[error(
+        "expected a key (prefix, client and path) of at most {KEY_BYTES_MAX} bytes, found {bytes}"
+    )]
     TooLong { bytes: usize },
-    #[error("a path may not start with a slash")]
+    #[error("expected a relative path, found a slash at its start")]
     Absolute,
-    #[error("a path may not end with a slash")]
+    #[error("expected the path of a file, found a slash at its end")]
     TrailingSlash,
-    #[error("a path may not have an empty segment (two slashes in a row)")]
+    #[error("expected segments with a name, found two slashes in a row")]
     EmptySegment,
-    #[error("a path may not have a segment \".\" or \"..\"")]
+    #[error("expected no segment \".\" or \"..\", found one; send the resolved path")]
     DotSegment,
-    #[error("a path may not contain a backslash; write it as the three characters %5C")]
+    #[error("expected no backslash in a path, found one; write it as the three characters %5C")]
     Backslash,
-    #[error("a path may not contain the control character U+{0:04X}")]
+    #[error("expected no control character in a path, found U+{0:04X}")]
     Control(u32),
-    #[error("a path must be UTF-8")]
+    #[error("expected a path in UTF-8, found other bytes")]
     NotUtf8,
 }
 

@@ -14,9 +14,9 @@ use crate::{PathRule, RemotePath};
 pub enum UrlError {
     #[error(transparent)]
     Path(#[from] PathRule),
-    #[error("the query has `{name}` twice")]
+    #[error("expected the parameter `{name}` once, found it twice")]
     Twice { name: String },
-    #[error("expected a parameter `path` in the query")]
+    #[error("expected a parameter `path` in the query, found none")]
     NoPath,
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Readers ignore unknown fields, so that either side may be newer.
 
+mod clients;
 mod exists;
 mod files;
 mod fleet;
@@ -10,6 +11,7 @@ mod ready;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::clients::{ClientList, ClientReport, ClientState, ClientStatus, ReportList};
 pub use self::exists::{
     EXISTS_FILES_MAX, ExistsQuery, QueriedFile, Verdict, VerdictOfFile, Verdicts,
 };
@@ -67,6 +69,9 @@ pub struct StoredFile {
     pub size: u64,
     /// Null for an upload of several parts whose SHA-256 was not announced.
     pub sha256: Option<Sha256Digest>,
+    /// MD5 in hex, of a file without a SHA-256 that S3 has an MD5 of; otherwise absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
     /// The announced mtime in nanoseconds since 1970; null if none was announced.
     pub mtime_ns: Option<i64>,
     /// Time at which S3 stored the object: RFC 3339, UTC.
@@ -110,6 +115,7 @@ mod tests {
         let response = ExistsResponse {
             exists: true,
             file: Some(StoredFile {
+                md5: None,
                 size: 1,
                 sha256: None,
                 mtime_ns: Some(-1),

@@ -7,6 +7,7 @@
 //! A reload replaces all clients at once. The [`Resources`] of a client stay, so that its limits
 //! also count the requests that began before.
 
+mod admin_keys;
 mod policy;
 mod request_rate;
 mod resources;
@@ -19,6 +20,7 @@ use s3up_core::{ClientName, Code, Sha256Digest};
 use s3up_store::Share;
 use subtle::ConstantTimeEq;
 
+pub use self::admin_keys::AdminKeys;
 pub use self::policy::{ClientPolicy, Overwrite, Right};
 pub(crate) use self::resources::{Resources, UploadSlot};
 use crate::refusal::Refusal;

@@ -7,6 +7,7 @@ mod args;
 mod check_config;
 mod doctor;
 mod exit_code;
+mod fleet;
 mod keygen;
 mod serve;
 mod show;
@@ -26,6 +27,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Command::Serve => serve::run(files, args.log),
         Command::CheckConfig { online } => check_config::run(&files, args.log, online),
         Command::Doctor { json } => doctor::run(&files, args.log, json),
+        Command::Fleet { check, json } => fleet::run(&files, args.log, check, json),
         Command::Sweep { older_than, dry_run, json } => {
             sweep::run(&files, args.log, SweepArgs { older_than, dry_run, json })
         }

@@ -4,6 +4,7 @@
 mod clients;
 mod database;
 mod fixed;
+mod fleet;
 mod raw;
 mod s3;
 #[cfg(test)]
@@ -13,17 +14,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use s3up_cli::LogFormat;
-use s3up_cli::config::{ConfigError, EnvFile, Loaded, Source};
+use s3up_cli::config::{ConfigError, EnvFile, LoadedConfig, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{MIB, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_store::Settings;
 
 pub(crate) use self::fixed::FixedSettings;
 use self::raw::Raw;
-use crate::clients::Clients;
+use crate::clients::{AdminKeys, Clients};
 use crate::database::DatabaseSettings;
 use crate::tls::{self, TlsFiles};
 use crate::uploads::admission::BUFFERS_PER_UPLOAD_MIN;
+use crate::webhook::Alerts;
 
 const HOST: &str = "0.0.0.0";
 const PORT: u16 = 8080;
@@ -47,6 +49,8 @@ pub struct Config {
     pub parts_max: u64,
     pub require_versioning: bool,
     pub clients: Clients,
+    pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub database: DatabaseSettings,
     pub log_format: Option<LogFormat>,
 }
@@ -63,7 +67,7 @@ impl ConfigFiles {
     /// Reads the files, the environment, and the TLS certificate.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let env = self.env.as_deref().map(EnvFile::load).transpose()?.unwrap_or_default();
-        let loaded: Loaded<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
+        let loaded: LoadedConfig<Raw> = s3up_cli::config::load_with_env_file(&self.config, &env)?;
         let source = loaded.source.clone();
         let config = Config::check(loaded)?;
         if let Some(Err(err)) = config.tls.as_ref().map(tls::load) {
@@ -84,9 +88,13 @@ impl Config {
         Config::check(s3up_cli::config::parse(file, text, env)?)
     }
 
-    fn check(Loaded { raw, source }: Loaded<Raw>) -> Result<Config, ConfigError> {
+    fn check(LoadedConfig { raw, source }: LoadedConfig<Raw>) -> Result<Config, ConfigError> {
         let listen = listen(&raw, &source)?;
         let (part_bytes, buffer_budget_bytes) = buffers(&raw, &source)?;
+        let alerts = fleet::alerts(&raw.alerts, &source)?;
+        let fleet = fleet::thresholds(&raw.fleet, &source)?;
+        let share_bytes = buffer_budget_bytes / CLIENT_SHARE;
+        let clients = clients::clients(&raw.clients, fleet, &source, share_bytes)?;
         let prefix = raw.s3.path_prefix.as_deref().unwrap_or_default();
         let prefix =
             KeyPrefix::parse(prefix).map_err(|err| source.invalid("s3.path_prefix", err))?;
@@ -99,7 +107,9 @@ impl Config {
             part_bytes,
             parts_max: parts_max(&raw, &source)?,
             require_versioning: raw.s3.require_versioning.unwrap_or(false),
-            clients: clients::clients(&raw.clients, &source, buffer_budget_bytes / CLIENT_SHARE)?,
+            admin_keys: fleet::admin_keys(&raw, &source, &clients)?,
+            clients,
+            alerts,
             database: database::settings(&raw, &source)?,
             log_format: raw.log.format,
         })

@@ -8,12 +8,15 @@
 //!
 //! SQLite and PostgreSQL have the same tables (`migrations/`) and queries.
 
+mod alerts;
 mod batch;
+pub(crate) mod client_facts;
 mod connect;
 mod error;
 mod order_clock;
 mod prune;
 mod read;
+pub(crate) mod read_fleet;
 pub(crate) mod record;
 #[cfg(test)]
 mod tests;
@@ -27,18 +30,22 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use s3up_core::wire::ClientReport;
 use s3up_core::{ClientName, Clock, Code, RemotePath, Sha256Digest, Stopwatch, error_chain};
 use sqlx::AnyPool;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::client_facts::ClientFacts;
 pub use self::connect::Location;
 pub use self::error::DatabaseError;
-use self::record::{CatalogueEntry, Millis, RECORD_BYTES, Record, ReportRecord, millis};
+use self::record::{CatalogueEntry, RECORD_BYTES, Record, ReportRecord};
 use self::unwritten::Unwritten;
 use self::usage::Usage;
 use self::writer::{Queued, Status, Writer};
+use crate::alert::{Alert, Channel};
+use crate::clock::{Millis, millis};
 use crate::outage::Outage;
 use crate::refusal::Refusal;
 
@@ -157,6 +164,7 @@ impl Database {
         let memory = match &record {
             Record::Heartbeat { .. } | Record::Report(_) => &shared.bodies_memory,
             Record::KeyKnown { .. }
+            | Record::ClientState { .. }
             | Record::KeyUsed { .. }
             | Record::Complete { .. }
             | Record::Upload(_)
@@ -244,6 +252,57 @@ impl Database {
                 BTreeMap::new()
             }
         }
+    }
+
+    /// Returns the facts about all clients, without a running gateway.
+    pub(crate) async fn client_facts_at(
+        location: &Location,
+    ) -> Result<Vec<ClientFacts>, DatabaseError> {
+        // The tables are brought up to date first.
+        Database::examine(location).await?;
+        let readers = location.readers()?;
+        let facts = read_fleet::client_facts(&readers).await;
+        readers.close().await;
+        facts
+    }
+
+    /// Returns the facts about all clients.
+    pub(crate) async fn client_facts(&self) -> Result<Vec<ClientFacts>, DatabaseError> {
+        read_fleet::client_facts(&self.0.readers).await
+    }
+
+    /// Returns alerts that a channel has not delivered yet, the oldest first.
+    pub(crate) async fn undelivered_alerts(
+        &self,
+        channel: Channel,
+    ) -> Result<Vec<Alert>, DatabaseError> {
+        alerts::undelivered(&self.0.readers, channel, self.now()).await
+    }
+
+    /// Takes an alert for one attempt. Returns false if another gateway took it since it was read.
+    pub(crate) async fn claim_alert(
+        &self,
+        alert: &Alert,
+        channel: Channel,
+    ) -> Result<bool, DatabaseError> {
+        alerts::claim(&self.0.readers, alert, channel, self.now()).await
+    }
+
+    pub(crate) async fn alert_delivered(
+        &self,
+        alert: &Alert,
+        channel: Channel,
+    ) -> Result<(), DatabaseError> {
+        alerts::delivered(&self.0.readers, alert, channel, self.now()).await
+    }
+
+    /// Returns reports, the newest day first, of one day or one client if they are given.
+    pub(crate) async fn reports(
+        &self,
+        day: Option<&str>,
+        client: Option<&ClientName>,
+    ) -> Result<Vec<ClientReport>, DatabaseError> {
+        read_fleet::reports(&self.0.readers, day, client).await
     }
 
     /// Returns true if the catalogue has every file of a client.

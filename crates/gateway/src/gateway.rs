@@ -170,6 +170,24 @@ impl Gateway {
         Ok(Arc::new(client))
     }
 
+    /// Refuses a request that carries no admin key.
+    pub(crate) fn authenticate_admin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let live = self.live();
+        match presented_key(headers.get(header::AUTHORIZATION)) {
+            Some(key) if live.admin_keys.contains(key) => Ok(()),
+            Some(key) if live.clients.find(key).is_some() => {
+                let what =
+                    "expected an admin key (`admin_keys` in server.yaml), found a client key";
+                Err(Refusal::new(Code::Forbidden, what))
+            }
+            Some(_) | None => {
+                let what = "expected `Authorization: Bearer KEY` with an admin key \
+                            (`admin_keys` in server.yaml)";
+                Err(Refusal::new(Code::Unauthorized, what))
+            }
+        }
+    }
+
     /// Returns the client whose key an `Authorization` header carries.
     pub(crate) fn client(&self, authorization: Option<&HeaderValue>) -> Option<Client> {
         self.live().clients.find(presented_key(authorization)?)

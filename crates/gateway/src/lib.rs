@@ -11,6 +11,7 @@
 //! Not here: the transfer of bytes to S3 (the store), the rules for paths
 //! (core).
 
+mod alert;
 mod bucket;
 mod buffer_wait;
 mod clients;
@@ -18,9 +19,11 @@ mod clock;
 pub mod commands;
 pub mod config;
 mod database;
+mod fleet;
 mod gateway;
 mod handlers;
 mod live;
+mod mail;
 mod openapi;
 mod outage;
 mod readiness;
@@ -35,6 +38,7 @@ mod start_error;
 mod sweep;
 mod tls;
 mod uploads;
+mod webhook;
 
 pub use config::Config;
 pub use database::{DatabaseError, DatabaseSettings, Location};

@@ -7,13 +7,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use s3up_store::Store;
 
-use crate::clients::Clients;
+use crate::clients::{AdminKeys, Clients};
 use crate::config::Config;
 use crate::start_error::StartError;
+use crate::webhook::Alerts;
 
 pub(crate) struct Live {
     pub store: Store,
     pub clients: Clients,
+    pub admin_keys: AdminKeys,
+    pub alerts: Alerts,
     pub part_bytes: u64,
     pub parts_max: u64,
     pub require_versioning: bool,
@@ -25,6 +28,8 @@ impl Live {
         Ok(Live {
             store: Store::connect(config.store).await?,
             clients: config.clients,
+            admin_keys: config.admin_keys,
+            alerts: config.alerts,
             part_bytes: config.part_bytes,
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,
@@ -52,6 +57,12 @@ impl LiveConfig {
     /// Replaces the connection to S3 only.
     pub(crate) fn replace_store(&self, store: Store) {
         let now = self.get();
-        self.replace(Live { store, clients: now.clients.clone(), ..*now });
+        self.replace(Live {
+            store,
+            clients: now.clients.clone(),
+            admin_keys: now.admin_keys.clone(),
+            alerts: now.alerts.clone(),
+            ..*now
+        });
     }
 }

@@ -6,7 +6,7 @@ use clap::Parser;
 use s3up_server::commands;
 
 /// Small uploads make many short allocations on all threads. With the allocator
-/// of the system they take a sixth of the gateway's time (`bench/README.md`).
+/// of the system they take a sixth of the gateway's time (`bench/ATTEMPTS.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

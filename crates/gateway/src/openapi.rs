@@ -18,8 +18,9 @@ use utoipa::{IntoResponses, Modify, OpenApi, PartialSchema, ToSchema};
 
 use crate::handlers;
 
-/// Name of the only security scheme.
+/// Names of the security schemes.
 const CLIENT_KEY: &str = "client_key";
+const ADMIN_KEY: &str = "admin_key";
 /// The shortest name of a client and its slash are part of every key.
 const PATH_CHARS_MAX: usize = KEY_BYTES_MAX - 2;
 /// The rules of [`s3up_core::RemotePath`] for a segment, as a regular expression: it is not empty, `.` or
@@ -38,11 +39,16 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     ),
     paths(
         handlers::put_file::put_file,
+        handlers::patch_file::patch_file,
         handlers::post_form::post_form,
         handlers::exists_one::exists_one,
         handlers::exists_many::exists_many,
         handlers::list::list,
         handlers::versions::versions,
+        handlers::clients::clients,
+        handlers::clients::client,
+        handlers::clients::reports,
+        handlers::metrics::metrics,
         handlers::download::download,
         handlers::fleet::heartbeat,
         handlers::fleet::report,
@@ -64,6 +70,9 @@ impl Modify for Security {
             bearer.description(Some("The key of a client, as `s3up-server keygen` makes it."));
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme(CLIENT_KEY, SecurityScheme::Http(bearer.build()));
+        let admin = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let admin = admin.description(Some("A key of `admin_keys` in server.yaml."));
+        components.add_security_scheme(ADMIN_KEY, SecurityScheme::Http(admin.build()));
     }
 }
 
@@ -200,6 +209,12 @@ refusals_of!(
     BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable Internal StoreRefused
     StoreUnavailable Overloaded TooLarge
 );
+refusals_of!(
+    /// The refusals of calls for an admin key.
+    AdminRefusals:
+    BadRequest Unauthorized Forbidden NotFound Internal DatabaseUnavailable
+);
+
 refusals_of!(
     /// The refusals of calls with a body in JSON.
     JsonRefusals:

@@ -153,6 +153,8 @@ impl Reloader {
         self.gateway.live_config().replace(Live {
             store,
             clients: config.clients.with_resources_of(&before.clients),
+            admin_keys: config.admin_keys,
+            alerts: config.alerts,
             part_bytes: config.part_bytes.min(part_bytes_max),
             parts_max: config.parts_max,
             require_versioning: config.require_versioning,

@@ -3,7 +3,8 @@
 //! [`admission`] decides, before the body is read, whether an upload may begin.
 //! [`in_flight`] cancels an older upload of the same key. [`stage`] streams the
 //! body into S3 and makes the object visible. [`record`] writes into the database how it ended.
-//! [`metadata`] holds the facts that a client announces about a file.
+//! [`metadata`] holds the facts that a client announces about a file. `update_metadata` changes those of
+//! a stored file.
 
 pub(crate) mod admission;
 mod existing;
@@ -13,6 +14,7 @@ mod quota;
 pub(crate) mod record;
 pub(crate) mod stage;
 mod stored_before;
+mod update_metadata;
 
 use std::time::Duration;
 

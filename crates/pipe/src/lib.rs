@@ -23,7 +23,7 @@ const PIPE_BYTES_DEFAULT: usize = 16 * (64 << 10);
 
 /// From this capacity on, the writer polls for room instead of waiting in the
 /// kernel. The kernel would wake it for each read of a few pages, and two processes
-/// that wake each other cost more than the transfer (`bench/README.md`). A smaller
+/// that wake each other cost more than the transfer (`bench/ATTEMPTS.md`). A smaller
 /// pipe would run empty between two polls.
 const POLL_FROM_BYTES: u64 = 1 << 20;
 /// Half of the time in which a reader of 1 GB/s empties such a pipe.

@@ -1,8 +1,9 @@
-//! Calls on whole objects that move no content: describe, list, delete.
+//! Calls on whole objects that move no content: describe, list, delete, copy.
 
 pub(crate) mod delete;
 pub(crate) mod etag;
 pub(crate) mod facts;
 pub(crate) mod head;
 pub(crate) mod listing;
+pub(crate) mod replace_metadata;
 pub(crate) mod versions;

@@ -62,7 +62,7 @@ pub enum Command {
     /// Show how many files are protected, and list problems
     #[command(after_help = STATUS_EXAMPLES)]
     Status {
-        /// A file, to show its state only
+        /// A file or a directory, to show only that
         path: Option<PathBuf>,
         /// Print one line and exit with 1 if anything is wrong
         #[arg(long, conflicts_with_all = ["path", "json"])]
@@ -148,7 +148,7 @@ if a scan is overdue, or if the agent, its watcher or the gateway does not work.
 Examples:
   s3up status
 
-  # The state of one file
+  # The state of one file, or of all files in a directory
   s3up status /var/www/uploads/a.jpg
 
   # From a monitor

@@ -7,12 +7,12 @@ use s3up_cli::{Exit, ShutdownSignal};
 use super::show;
 use super::start::start;
 use crate::config::Config;
-use crate::daemon::{self, Cause, Finished, Summary};
+use crate::daemon::{self, Cause, RunEnd, Summary};
 
 pub(super) async fn run(config: Config, file: &Path) -> anyhow::Result<Exit> {
     let shutdown = ShutdownSignal::listen();
     let agent = start(config, file).await?;
-    let Finished { summary, cause } = daemon::scan_once(agent, shutdown.wait()).await;
+    let RunEnd { summary, cause } = daemon::scan_once(agent, shutdown.wait()).await;
     show::print(&summary.to_string())?;
     match cause {
         Cause::Done => Ok(exit_of(&summary)),

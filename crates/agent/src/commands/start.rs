@@ -22,6 +22,6 @@ pub(super) async fn start(config: Config, file: &Path) -> anyhow::Result<Agent> 
     open_files::warn_if_low();
     Agent::start(config).await.map_err(|err| match err {
         StartError::Lock(LockError::Held { .. }) => Exit::Locked.with(err),
-        StartError::Lock(_) | StartError::Db(_) | StartError::Client(_) => err.into(),
+        StartError::Lock(_) | StartError::Database(_) | StartError::Client(_) => err.into(),
     })
 }

@@ -1,4 +1,5 @@
-//! `s3up status`: prints the state of all files, of one file, or whether anything is wrong.
+//! `s3up status`: prints the state of all files, of one file or directory, or whether anything is
+//! wrong.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use s3up_cli::Exit;
 use serde::Serialize;
 
 use super::show;
+use super::show::check::line;
+use super::show::status_json::{PathLine, StatusLine};
 use crate::clock;
 use crate::config::Config;
 use crate::database;
-use crate::status::check::{Limits, line, problems};
+use crate::status::check::{Limits, problems};
 use crate::status::{self, StatusReader};
 
 /// The arguments of the command.
@@ -26,7 +29,7 @@ pub(super) struct Request {
 
 pub(super) async fn run(config: Config, request: Request) -> anyhow::Result<Exit> {
     if let Some(path) = &request.path {
-        return one_file(config, path, request.json).await;
+        return one_path(config, path, request.json).await;
     }
     let status = status::status(&config).await?;
     if let Some(pending_max) = request.check {
@@ -36,27 +39,27 @@ pub(super) async fn run(config: Config, request: Request) -> anyhow::Result<Exit
         return Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed });
     }
     if request.json {
-        print_json(&status)?;
+        print_json(&StatusLine::of(&status))?;
     } else {
         show::print(&status.to_string())?;
     }
     Ok(Exit::Done)
 }
 
-async fn one_file(config: Config, path: &Path, json: bool) -> anyhow::Result<Exit> {
+async fn one_path(config: Config, path: &Path, json: bool) -> anyhow::Result<Exit> {
     let absolute = std::path::absolute(path).context("resolve the path")?;
     let reader = database::open_read_only(&config.database).await?;
     let status = StatusReader { config: Arc::new(config), reader: reader.clone() };
-    let file = status.file(&absolute).await;
+    let path = status.path(&absolute).await;
     reader.close().await;
-    let Some(file) = file? else {
+    let Some(path) = path? else {
         let what = format!("{} is not in a watch of the configuration", absolute.display());
         return Err(Exit::Usage.with(anyhow!(what)));
     };
     if json {
-        print_json(&file)?;
+        print_json(&PathLine::of(&path))?;
     } else {
-        show::print(&file.to_string())?;
+        show::print(&path.to_string())?;
     }
     Ok(Exit::Done)
 }

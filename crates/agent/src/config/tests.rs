@@ -71,8 +71,8 @@ fn an_error_names_file_line_and_key() {
         ("\"more\"",                    "\"uploads/sub/\"",      "6: watches[1].remote_prefix: prefix \"uploads/sub/\" overlaps with \"uploads/\" of \"/srv/up\", so two files could"),
         ("\"more\"",                    "\"\"",                  "6: watches[1].remote_prefix: prefix \"\" overlaps with \"uploads/\" of \"/srv/up\", so two files could"),
         ("\"more\"",                    "\"\", recursive: true", "6: watches[1].remote_prefix: prefix \"\" overlaps with \"uploads/\" of \"/srv/up\", so two files could"),
-        ("\"more\"",                    "\"../more\"",           "6: watches[1].remote_prefix: prefix \"../more\": a path may not have a segment \".\" or \"..\""),
-        ("\"more\"",                    "\"/more\"",             "6: watches[1].remote_prefix: prefix \"/more\": a path may not start with a slash"),
+        ("\"more\"",                    "\"../more\"",           "6: watches[1].remote_prefix: prefix \"../more\": expected no segment \".\" or \"..\", found one; send the resolved path"),
+        ("\"more\"",                    "\"/more\"",             "6: watches[1].remote_prefix: prefix \"/more\": expected a relative path, found a slash at its start"),
         ("\"more\" }",                  "\"more\", exclude: [\"a\", \"{x\"] }", "6: watches[1].exclude[1]: "),
         ("\"more\" }",                  "\"more\", recursiv: false }", "6: watches[1].recursiv: "),
     ];
@@ -162,7 +162,7 @@ fn the_fingerprint_changes_with_settings_that_decide_whether_a_file_is_accepted(
     assert!(!base.contains("sk_live"));
 }
 
-fn load(text: &str) -> Result<Loaded<Raw>, ConfigError> {
+fn load(text: &str) -> Result<LoadedConfig<Raw>, ConfigError> {
     s3up_cli::config::parse(Path::new("client.yaml"), text, &|_| None)
 }
 

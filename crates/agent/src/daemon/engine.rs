@@ -5,8 +5,8 @@
 //! moves it back to the wheel. During an upload an event only marks the file, and
 //! it goes back to the wheel when the upload is over.
 
+mod delayed_checks;
 mod hot_files;
-mod later_looks;
 mod outcome;
 mod scans;
 mod settling;
@@ -31,13 +31,15 @@ use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::files::writes::Writes;
-use crate::settling::Now;
+use crate::settling::ClockReading;
+use crate::states::agent_fact::AgentFact;
 use crate::states::decide::{FilePolicy, RetryProblems};
 use crate::states::existing_files::{confirm_before_ns, upload_existing};
 use crate::states::problem::ProblemKind;
+use crate::states::watcher_state::WatcherState;
 use crate::uploading::circuit_breaker::Permit;
 use crate::uploading::outcome::Outcome;
-use crate::uploading::queue::{ChangeNoted, Job};
+use crate::uploading::queue::{ChangeTarget, Job};
 use crate::uploading::task::UploadTask;
 use crate::watching::WatchEvents;
 
@@ -52,24 +54,28 @@ const RECORDING_MAX: usize = 4096;
 const REQUESTS_MAX: usize = 4096;
 
 impl Engine {
-    pub(super) fn begin(&mut self, now: Now) {
-        if let Mode::Daemon { watcher } = &self.mode {
-            let state = if watcher.is_some() { "ok" } else { "degraded: inotify not available" };
-            self.agent_state("watcher", state.to_owned());
-        }
-        self.scans.wanted.extend(self.watches.iter().map(|watch| watch.index));
+    pub(super) fn begin(&mut self, now: ClockReading) {
+        let state = match &self.mode {
+            Mode::Daemon { watcher: Some(_) } => WatcherState::Complete,
+            Mode::Daemon { watcher: None } => {
+                WatcherState::Degraded("degraded: inotify not available".to_owned())
+            }
+            Mode::Once => WatcherState::Off,
+        };
+        self.publish(AgentFact::Watcher(state));
+        self.scans.requested.extend(self.watches.iter().map(|watch| watch.index));
         self.tick(now);
     }
 
     /// Takes the events of the watched directories.
-    pub(super) fn watch_events(&mut self, events: WatchEvents, now: Now) {
+    pub(super) fn watch_events(&mut self, events: WatchEvents, now: ClockReading) {
         for (name, event) in events.files {
             self.file_event(name, event, now.instant);
         }
-        self.scans.wanted.extend(events.rescan);
+        self.scans.requested.extend(events.rescan);
         if events.overflow {
             log_events::watch_overflow();
-            self.scans.wanted.extend(self.watches.iter().map(|watch| watch.index));
+            self.scans.requested.extend(self.watches.iter().map(|watch| watch.index));
         }
         if let Some(degraded) = events.degraded {
             self.set_degraded(degraded);
@@ -85,7 +91,7 @@ impl Engine {
     }
 
     /// Takes the news that the change of a file is in the database.
-    pub(super) fn committed(&mut self, name: &Name, now: Now) {
+    pub(super) fn committed(&mut self, name: &Name, now: ClockReading) {
         self.finish(name, now.instant);
     }
 
@@ -99,7 +105,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: Now) {
+    pub(super) fn task_ended(&mut self, result: Result<TaskResult, JoinError>, now: ClockReading) {
         match result {
             Ok(TaskResult::Uploaded(uploaded)) => self.uploaded(*uploaded, now),
             Ok(TaskResult::FilesChecked(checked)) => self.files_checked(checked, now),
@@ -111,11 +117,11 @@ impl Engine {
     }
 
     /// Starts what is due: checks of files, scans, a check of the roots.
-    pub(super) fn tick(&mut self, now: Now) {
+    pub(super) fn tick(&mut self, now: ClockReading) {
         if self.stopping {
             return;
         }
-        self.look_again(now.instant);
+        self.start_delayed_checks(now.instant);
         self.check_due_files(now.instant);
         self.scan(now.instant);
         self.check_roots(now.instant);
@@ -149,11 +155,11 @@ impl Engine {
             [unblocked, self.queue.next_delayed_at()].map(|at| at.filter(|at| *at > now));
         let daemon = matches!(self.mode, Mode::Daemon { .. });
         let scan = (daemon && !self.scans.running).then_some(self.scans.next_at);
-        let wanted =
-            (!self.scans.running && !self.scans.wanted.is_empty()).then_some(self.scans.earliest);
+        let requested = (!self.scans.running && !self.scans.requested.is_empty())
+            .then_some(self.scans.earliest);
         let roots = (daemon && !self.scans.checking_roots).then_some(self.scans.roots_at);
-        let look = self.later_looks.first().map(|(due, _)| *due);
-        [check, unblocked, delayed, scan, wanted, roots, look].into_iter().flatten().min()
+        let recheck = self.delayed_checks.first().map(|(due, _)| *due);
+        [check, unblocked, delayed, scan, requested, roots, recheck].into_iter().flatten().min()
     }
 
     pub(super) fn stop(&mut self) {
@@ -169,7 +175,7 @@ impl Engine {
         if uploading > 0 || !self.requests.is_empty() {
             return false;
         }
-        let scanning = self.scans.running || !self.scans.wanted.is_empty() || found_waiting;
+        let scanning = self.scans.running || !self.scans.requested.is_empty() || found_waiting;
         let idle = !scanning && !self.checking_files;
         let nothing_waits = self.wheel.is_empty() && self.queue.is_empty();
         match self.mode {
@@ -219,7 +225,7 @@ impl Engine {
 
     fn file_event(&mut self, name: Name, event: Writes, now: Instant) {
         self.note_activity();
-        if let ChangeNoted::NotInFlight(writes) = self.queue.note_change(&name, event) {
+        if let ChangeTarget::NotInFlight(writes) = self.queue.note_change(&name, event) {
             self.wheel.note_event(name, writes, now);
         }
     }
@@ -269,7 +275,7 @@ impl Engine {
         kind: ProblemKind,
         reason: &str,
         identity: Identity,
-        now: Now,
+        now: ClockReading,
     ) -> Change {
         Change::Problem {
             local_path,
@@ -286,8 +292,8 @@ impl Engine {
         self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
     }
 
-    fn agent_state(&mut self, key: &'static str, value: String) {
-        let change = Change::AgentState { key, value };
+    fn publish(&mut self, fact: AgentFact) {
+        let change = Change::AgentFact(fact);
         self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
     }
 

@@ -10,8 +10,8 @@ use s3up_core::Size;
 use super::scan_job::ScanResult;
 use crate::files::watch::Watch;
 use crate::scanning::scan::Report;
-use crate::states::problem::ListedProblem;
-use crate::watching::Degraded;
+use crate::states::decide::ListedProblem;
+use crate::watching::WatchGaps;
 
 /// Maximum number of problems logged after one scan; `status` lists all.
 const PROBLEMS_MAX: usize = 20;
@@ -56,8 +56,8 @@ pub(super) fn watcher_not_started(err: &std::io::Error) {
 }
 
 /// Returns the state of a degraded watcher, with the command that repairs it.
-pub(super) fn degraded_message(degraded: &Degraded) -> String {
-    let Degraded { needed, unwatched, not_entered, example } = degraded;
+pub(super) fn degraded_message(degraded: &WatchGaps) -> String {
+    let WatchGaps { needed, unwatched, not_entered, example } = degraded;
     let mut message = "degraded: ".to_owned();
     if *unwatched > 0 {
         let watched = needed - unwatched;
@@ -115,8 +115,8 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
 }
 
 fn problems(report: &Report) {
-    for ListedProblem { local_path, reason, .. } in report.problems.iter().take(PROBLEMS_MAX) {
-        tracing::warn!(event = "file_problem", path = local_path, reason);
+    for ListedProblem { local_path, problem } in report.problems.iter().take(PROBLEMS_MAX) {
+        tracing::warn!(event = "file_problem", path = local_path, reason = %problem);
     }
     let count = report.counts.problems.files;
     if count > PROBLEMS_MAX as u64 {
@@ -134,6 +134,10 @@ pub(super) fn upload_done(path: &str, bytes: u64, took: Duration) {
 
 pub(super) fn upload_unchanged(path: &str, bytes: u64) {
     tracing::info!(event = "upload_unchanged", path, bytes, "the gateway has this file already");
+}
+
+pub(super) fn metadata_updated(path: &str) {
+    tracing::info!(event = "metadata_updated", path, "the gateway has its new mtime and mode");
 }
 
 pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use s3up_core::wire::{ExistsQuery, QueriedFile, Verdict};
 use s3up_core::{Code, RemotePath, Sha256Digest, error_chain};
 
-use crate::database::{DbError, Reader};
+use crate::database::{DatabaseError, Reader};
 use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
@@ -21,7 +21,7 @@ use crate::states::origin::StoredFiles;
 /// that the gateway counts as one that cannot be asked, because new files wait meanwhile.
 pub(super) const TRIES_MAX: u32 = 5;
 /// Maximum number of pages of a listing: ten million files. A database with a row for each of
-/// them was hardly lost, and one more look at each file is all that a wrong guess costs.
+/// them was hardly lost, and a wrong guess costs one more request for each file.
 const PAGES_MAX: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub(super) enum QueryError {
     #[error(transparent)]
     Scan(#[from] ScanError),
     #[error(transparent)]
-    Db(#[from] DbError),
+    Database(#[from] DatabaseError),
 }
 
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl OriginQuery<'_> {
         // An error of the root must not look like an empty watch.
         let report = scan.finish().await?;
         match report.error {
-            Some(_) => Err(ScanError::stopped(self.watch).into()),
+            Some(_) => Err(ScanError::interrupted(self.watch).into()),
             None => Ok(StoredFiles::NoneUnknown),
         }
     }

@@ -27,12 +27,12 @@ use crate::states::existing_files::{
     WatchState, confirm_before_ns, has_no_origin, upload_existing,
 };
 use crate::states::origin::{Evidence, Origin, decide_origin};
-use crate::watching::{Degraded, WatcherHandle};
+use crate::watching::{WatchGaps, WatcherHandle};
 use s3up_core::error_chain;
 
 /// A batch of pending files that a scan found.
 #[derive(Debug)]
-pub(super) struct FoundFiles {
+pub(super) struct PendingFiles {
     pub(super) watch: WatchIndex,
     /// The root of the watch when the scan started; `None` if it is not open yet.
     pub(super) root: Option<RootId>,
@@ -59,7 +59,7 @@ pub(super) struct ScanJob {
     pub(super) gateway: GatewayClient,
     pub(super) reader: Reader,
     pub(super) requests: mpsc::Sender<WriteRequest>,
-    pub(super) found: mpsc::Sender<FoundFiles>,
+    pub(super) pending_files: mpsc::Sender<PendingFiles>,
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub(super) struct ScanResult {
     pub(super) report: Report,
     /// False if the scan failed, so that nothing follows from its report.
     pub(super) complete: bool,
-    pub(super) degraded: Option<Degraded>,
+    pub(super) degraded: Option<WatchGaps>,
     pub(super) took: Duration,
 }
 
@@ -139,9 +139,9 @@ impl ScanJob {
         policy.confirm_before_ns = confirm_before_ns(Some(state));
         // Uploads wait for it, and a scan waits for uploads once many files are found.
         let (watch, origin) = (watch.index, Some(origin));
-        let found = FoundFiles { watch, root: None, origin, files: Vec::new() };
+        let found = PendingFiles { watch, root: None, origin, files: Vec::new() };
         // Fails if the agent stops.
-        self.found.send(found).await.ok();
+        self.pending_files.send(found).await.ok();
         Ok(())
     }
 
@@ -160,9 +160,9 @@ impl ScanJob {
                 }
             }
             let (root, origin) = (Some(root), None);
-            let found = FoundFiles { watch: watch.index, root, origin, files: pending };
-            if !found.files.is_empty() && self.found.send(found).await.is_err() {
-                return Err(ScanError::stopped(watch));
+            let found = PendingFiles { watch: watch.index, root, origin, files: pending };
+            if !found.files.is_empty() && self.pending_files.send(found).await.is_err() {
+                return Err(ScanError::interrupted(watch));
             }
         }
         scan.finish().await
@@ -200,5 +200,5 @@ async fn root_id(watch: Arc<Watch>) -> Result<RootId, ScanError> {
         Root::open(&opened.root).map(|root| root.id()).map_err(failed)
     };
     let opened = tokio::task::spawn_blocking(open).await;
-    Ok(opened.map_err(|_| ScanError::stopped(&watch))??)
+    Ok(opened.map_err(|_| ScanError::interrupted(&watch))??)
 }

@@ -28,12 +28,12 @@ pub struct Summary {
     pub scan_errors: Vec<String>,
     /// Number of files that the scan found as pending.
     pub found: u64,
-    pub ended: Ended,
+    pub ended: EndCounts,
 }
 
 /// Number of files that were found as pending, by their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndCounts {
     pub uploaded: u64,
     /// The content was stored already, or is baseline.
     pub unchanged: u64,
@@ -55,9 +55,9 @@ pub(super) enum Ending {
     Pending,
 }
 
-impl Ended {
+impl EndCounts {
     fn total(&self) -> u64 {
-        let Ended { uploaded, unchanged, gone, excluded, problems, pending } = self;
+        let EndCounts { uploaded, unchanged, gone, excluded, problems, pending } = self;
         uploaded + unchanged + gone + excluded + problems + pending
     }
 }
@@ -68,8 +68,8 @@ impl Summary {
         self.problems == 0 && self.pending == 0 && self.scan_errors.is_empty()
     }
 
-    /// Counts a file whose upload failed for a reason that may pass, or that could not be looked
-    /// at: it stays pending, and the next run tries again.
+    /// Counts a file whose upload failed for a reason that may pass, or that could not be
+    /// observed: it stays pending, and the next run tries again.
     pub(super) fn add_not_uploaded(&mut self, local_path: String, reason: &str) {
         self.pending += 1;
         self.ended(Ending::Pending);

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use sqlx::migrate::MigrateError;
 
 #[derive(Debug, thiserror::Error)]
-pub enum DbError {
+pub enum DatabaseError {
     #[error(
         "database {path:?} does not exist; start the agent (s3up run) first, or check database.path"
     )]
     Missing { path: PathBuf },
     #[error("create the directory for database {path:?}")]
     Dir { path: PathBuf, source: std::io::Error },
-    #[error("look at {path:?}")]
+    #[error("read the metadata of {path:?}")]
     Marker { path: PathBuf, source: std::io::Error },
     #[error("open database {path:?}")]
     Open { path: PathBuf, source: sqlx::Error },
@@ -39,33 +39,33 @@ pub enum DbError {
     Write { path: PathBuf, source: sqlx::Error },
 }
 
-impl DbError {
+impl DatabaseError {
     /// Turns an error of opening into one that says what the operator has to do.
-    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DbError {
+    pub(super) fn opening(path: &std::path::Path, source: sqlx::Error) -> DatabaseError {
         let path = path.to_owned();
         match damage(&source) {
-            Some(what) => DbError::Damaged { path, what },
-            None => DbError::Open { path, source },
+            Some(what) => DatabaseError::Damaged { path, what },
+            None => DatabaseError::Open { path, source },
         }
     }
 
-    pub(super) fn writing(path: &std::path::Path, source: sqlx::Error) -> DbError {
+    pub(super) fn writing(path: &std::path::Path, source: sqlx::Error) -> DatabaseError {
         let path = path.to_owned();
         if is_disk_full(&source) {
-            return DbError::Full { path, source };
+            return DatabaseError::Full { path, source };
         }
         match damage(&source) {
-            Some(what) => DbError::Damaged { path, what },
-            None => DbError::Write { path, source },
+            Some(what) => DatabaseError::Damaged { path, what },
+            None => DatabaseError::Write { path, source },
         }
     }
 
-    pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DbError {
+    pub(super) fn migrating(path: &std::path::Path, source: MigrateError) -> DatabaseError {
         let path = path.to_owned();
         if matches!(source, MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) {
-            return DbError::Newer { path };
+            return DatabaseError::Newer { path };
         }
-        DbError::Migrate { path, source }
+        DatabaseError::Migrate { path, source }
     }
 }
 

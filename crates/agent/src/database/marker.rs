@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::DbError;
+use super::error::DatabaseError;
 
 const TEXT: &str = "\
 An s3up agent keeps its database beside this file. If the database is missing, the agent knows by
@@ -16,19 +16,19 @@ as baseline. Remove this file only to start as on a new host.
 ";
 
 /// True if an agent has used a database here.
-pub fn exists(database: &Path) -> Result<bool, DbError> {
+pub fn exists(database: &Path) -> Result<bool, DatabaseError> {
     marker_path(database).try_exists().map_err(|source| failed(database, source))
 }
 
 /// Creates the marker. An existing one stays as it is.
-pub fn create(database: &Path) -> Result<(), DbError> {
+pub fn create(database: &Path) -> Result<(), DatabaseError> {
     let path = marker_path(database);
     let write = || if path.try_exists()? { Ok(()) } else { std::fs::write(&path, TEXT) };
     write().map_err(|source| failed(database, source))
 }
 
-fn failed(database: &Path, source: io::Error) -> DbError {
-    DbError::Marker { path: marker_path(database), source }
+fn failed(database: &Path, source: io::Error) -> DatabaseError {
+    DatabaseError::Marker { path: marker_path(database), source }
 }
 
 fn marker_path(database: &Path) -> PathBuf {

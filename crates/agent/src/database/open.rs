@@ -13,7 +13,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, SqlitePool};
 
-use super::error::DbError;
+use super::error::DatabaseError;
 use super::presence::Presence;
 use super::read::Reader;
 use super::write::Writer;
@@ -36,17 +36,17 @@ pub struct Database {
 }
 
 /// Creates the directory for `path`, readable by this user only.
-pub fn create_dir(path: &Path) -> Result<(), DbError> {
+pub fn create_dir(path: &Path) -> Result<(), DatabaseError> {
     let Some(directory) = path.parent() else { return Ok(()) };
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|source| DbError::Dir { path: path.to_owned(), source })
+        .map_err(|source| DatabaseError::Dir { path: path.to_owned(), source })
 }
 
 /// Opens `path` for the one agent that holds its lock.
-pub async fn open(path: &Path) -> Result<Database, DbError> {
+pub async fn open(path: &Path) -> Result<Database, DatabaseError> {
     let options = options(path).create_if_missing(true);
     // Checked on a connection of its own: switching to WAL writes to the file.
     let checked = pool(path, options.clone(), 1).await?;
@@ -59,17 +59,17 @@ pub async fn open(path: &Path) -> Result<Database, DbError> {
         .synchronous(SqliteSynchronous::Full);
     let mut writer = SqliteConnection::connect_with(&options)
         .await
-        .map_err(|err| DbError::opening(path, err))?;
-    MIGRATIONS.run(&mut writer).await.map_err(|err| DbError::migrating(path, err))?;
+        .map_err(|err| DatabaseError::opening(path, err))?;
+    MIGRATIONS.run(&mut writer).await.map_err(|err| DatabaseError::migrating(path, err))?;
     let reader = pool(path, options_read_only(path), READERS_MAX).await?;
     let writer = Writer::new(path.to_owned(), options, writer);
     Ok(Database { reader: Reader::new(reader), writer, presence: Presence::of(path)? })
 }
 
 /// Opens `path` for reading. An agent may be running on it.
-pub async fn open_read_only(path: &Path) -> Result<Reader, DbError> {
+pub async fn open_read_only(path: &Path) -> Result<Reader, DatabaseError> {
     if !path.exists() {
-        return Err(DbError::Missing { path: path.to_owned() });
+        return Err(DatabaseError::Missing { path: path.to_owned() });
     }
     let reader = pool(path, options_read_only(path), 1).await?;
     Ok(Reader::new(reader))
@@ -87,24 +87,24 @@ async fn pool(
     path: &Path,
     options: SqliteConnectOptions,
     connections_max: u32,
-) -> Result<SqlitePool, DbError> {
+) -> Result<SqlitePool, DatabaseError> {
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .idle_timeout(None)
         .max_lifetime(None)
         .connect_with(options)
         .await
-        .map_err(|err| DbError::opening(path, err))
+        .map_err(|err| DatabaseError::opening(path, err))
 }
 
 /// Refuses a database that is damaged or not ours. Reads every page once, so that
 /// damage is found at start and not later in some row.
-async fn check(path: &Path, pool: &SqlitePool) -> Result<(), DbError> {
-    let opening = |err| DbError::opening(path, err);
+async fn check(path: &Path, pool: &SqlitePool) -> Result<(), DatabaseError> {
+    let opening = |err| DatabaseError::opening(path, err);
     let verdict: String =
         sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(opening)?;
     if verdict != "ok" {
-        return Err(DbError::Damaged { path: path.to_owned(), what: verdict });
+        return Err(DatabaseError::Damaged { path: path.to_owned(), what: verdict });
     }
     let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info('files')")
         .fetch_all(pool)
@@ -113,7 +113,7 @@ async fn check(path: &Path, pool: &SqlitePool) -> Result<(), DbError> {
     let missing = COLUMNS.into_iter().find(|column| !columns.iter().any(|name| name == column));
     match missing {
         Some(column) if !columns.is_empty() => {
-            Err(DbError::Foreign { path: path.to_owned(), column })
+            Err(DatabaseError::Foreign { path: path.to_owned(), column })
         }
         Some(_) | None => Ok(()),
     }

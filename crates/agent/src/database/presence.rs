@@ -7,10 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::DbError;
+use super::error::DatabaseError;
 
-/// Time between two looks at the file.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time between two checks of the file.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// The file of an open database, by its device and inode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,18 +21,18 @@ pub struct Presence {
 }
 
 impl Presence {
-    pub(super) fn of(path: &Path) -> Result<Presence, DbError> {
-        let found = std::fs::metadata(path)
-            .map_err(|source| DbError::Marker { path: path.to_owned(), source })?;
-        Ok(Presence { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+    pub(super) fn of(path: &Path) -> Result<Presence, DatabaseError> {
+        let metadata = std::fs::metadata(path)
+            .map_err(|source| DatabaseError::Marker { path: path.to_owned(), source })?;
+        Ok(Presence { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
     /// Waits until the file is gone or another one. An error that does not say so is no sign.
     pub async fn until_lost(&self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
             match tokio::fs::metadata(&self.path).await {
-                Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => {}
+                Ok(metadata) if (metadata.dev(), metadata.ino()) == (self.device, self.inode) => {}
                 Ok(_) => return,
                 Err(err) if err.kind() == std::io::ErrorKind::NotFound => return,
                 Err(_) => {}

@@ -4,8 +4,9 @@ use s3up_core::Sha256Digest;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqlitePool};
 
-use super::error::DbError;
+use super::error::DatabaseError;
 use crate::files::identity::Identity;
+use crate::states::agent_fact::AgentFact;
 use crate::states::counts::FileCount;
 use crate::states::decide::{FileRow, KnownFile, UploadedVersion};
 use crate::states::existing_files::WatchState;
@@ -24,7 +25,7 @@ pub struct Reader {
 /// Returns all rows of a list of paths, in one query.
 const KNOWN: &str = "
     SELECT wanted.key AS n,
-           f.remote_path, f.sha256, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
+           f.remote_path, f.sha256, f.mode, f.file_size, f.mtime_ns, f.ctime_ns, f.inode, f.device,
            b.file_size AS b_file_size, b.mtime_ns AS b_mtime_ns, b.ctime_ns AS b_ctime_ns,
            b.inode AS b_inode, b.device AS b_device,
            p.kind, p.reason, p.config,
@@ -50,11 +51,11 @@ impl Reader {
     }
 
     /// Returns the rows of each of `local_paths`, in the same order.
-    pub async fn known(&self, local_paths: &[String]) -> Result<Vec<KnownFile>, DbError> {
+    pub async fn known(&self, local_paths: &[String]) -> Result<Vec<KnownFile>, DatabaseError> {
         let mut known = vec![KnownFile::default(); local_paths.len()];
         let json = serde_json::to_string(local_paths).expect("strings are JSON");
         let rows = sqlx::query(KNOWN).bind(json).fetch_all(&self.pool).await;
-        for row in rows.map_err(DbError::Read)? {
+        for row in rows.map_err(DatabaseError::Read)? {
             let n: i64 = get(&row, "n")?;
             let file = usize::try_from(n).ok().and_then(|n| known.get_mut(n));
             if let Some(file) = file {
@@ -70,7 +71,7 @@ impl Reader {
 
     /// Returns up to [`LOOKUP_MAX`] paths that begin with `prefix` and follow
     /// `after`, from all three tables.
-    pub async fn page(&self, prefix: &str, after: &str) -> Result<Page, DbError> {
+    pub async fn page(&self, prefix: &str, after: &str) -> Result<Page, DatabaseError> {
         let (from, to) = (prefix, after_all(prefix));
         sqlx::query_scalar(
             "SELECT local_path FROM files WHERE local_path > ?1 AND local_path >= ?2 AND local_path < ?3 \
@@ -84,10 +85,10 @@ impl Reader {
         .bind(LOOKUP_MAX as i64)
         .fetch_all(&self.pool)
         .await
-        .map_err(DbError::Read)
+        .map_err(DatabaseError::Read)
     }
 
-    pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DbError> {
+    pub async fn watch_state(&self, root: &str) -> Result<Option<WatchState>, DatabaseError> {
         let row = sqlx::query(
             "SELECT known_since_ns, origin, first_scan_at, last_scan_at, filesystem \
              FROM watch_state WHERE local_path = ?1",
@@ -95,7 +96,7 @@ impl Reader {
         .bind(root)
         .fetch_optional(&self.pool)
         .await
-        .map_err(DbError::Read)?;
+        .map_err(DatabaseError::Read)?;
         let Some(row) = row else { return Ok(None) };
         let origin: Option<String> = get(&row, "origin")?;
         Ok(Some(WatchState {
@@ -108,18 +109,21 @@ impl Reader {
     }
 
     /// True if no file and no watch was ever recorded.
-    pub async fn is_empty(&self) -> Result<bool, DbError> {
+    pub async fn is_empty(&self) -> Result<bool, DatabaseError> {
         let rows: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM files) OR EXISTS (SELECT 1 FROM watch_state)",
         )
         .fetch_one(&self.pool)
         .await
-        .map_err(DbError::Read)?;
+        .map_err(DatabaseError::Read)?;
         Ok(!rows)
     }
 
     /// Returns the first of `local_paths` without a row in `files`.
-    pub async fn first_unknown(&self, local_paths: &[String]) -> Result<Option<String>, DbError> {
+    pub async fn first_unknown(
+        &self,
+        local_paths: &[String],
+    ) -> Result<Option<String>, DatabaseError> {
         let json = serde_json::to_string(local_paths).expect("strings are JSON");
         sqlx::query_scalar(
             "SELECT wanted.value FROM json_each(?1) AS wanted \
@@ -129,64 +133,67 @@ impl Reader {
         .bind(json)
         .fetch_optional(&self.pool)
         .await
-        .map_err(DbError::Read)
+        .map_err(DatabaseError::Read)
     }
 
     /// Returns the time of the last upload.
-    pub async fn last_upload_at(&self) -> Result<Option<i64>, DbError> {
+    pub async fn last_upload_at(&self) -> Result<Option<i64>, DatabaseError> {
         sqlx::query_scalar("SELECT max(last_at) FROM days")
             .fetch_one(&self.pool)
             .await
-            .map_err(DbError::Read)
+            .map_err(DatabaseError::Read)
     }
 
     /// Returns the number and size of the files that were uploaded on `day` (UTC).
-    pub async fn uploaded_on(&self, day: &str) -> Result<FileCount, DbError> {
+    pub async fn uploaded_on(&self, day: &str) -> Result<FileCount, DatabaseError> {
         let row: Option<(i64, i64)> =
             sqlx::query_as("SELECT files, bytes FROM days WHERE day = ?1")
                 .bind(day)
                 .fetch_optional(&self.pool)
                 .await
-                .map_err(DbError::Read)?;
+                .map_err(DatabaseError::Read)?;
         let (files, bytes) = row.unwrap_or_default();
         let number = |n| u64::try_from(n).unwrap_or(0);
         Ok(FileCount { files: number(files), bytes: number(bytes) })
     }
 
     /// Returns the newest day with a report.
-    pub async fn last_report(&self) -> Result<Option<String>, DbError> {
+    pub async fn last_report(&self) -> Result<Option<String>, DatabaseError> {
         sqlx::query_scalar("SELECT max(day) FROM reports")
             .fetch_one(&self.pool)
             .await
-            .map_err(DbError::Read)
+            .map_err(DatabaseError::Read)
     }
 
     /// Returns day and body of up to `count_max` reports that the gateway does not have, the
     /// oldest first.
-    pub async fn unsent_reports(&self, count_max: usize) -> Result<Vec<(String, String)>, DbError> {
+    pub async fn unsent_reports(
+        &self,
+        count_max: usize,
+    ) -> Result<Vec<(String, String)>, DatabaseError> {
         sqlx::query_as("SELECT day, body FROM reports WHERE sent_at IS NULL ORDER BY day LIMIT ?1")
             .bind(count_max as i64)
             .fetch_all(&self.pool)
             .await
-            .map_err(DbError::Read)
+            .map_err(DatabaseError::Read)
     }
 
     /// Returns files that `s3up retry` asked for, at most [`LOOKUP_MAX`].
-    pub async fn retry_requests(&self) -> Result<Vec<String>, DbError> {
+    pub async fn retry_requests(&self) -> Result<Vec<String>, DatabaseError> {
         sqlx::query_scalar("SELECT local_path FROM retry_requests LIMIT ?1")
             .bind(LOOKUP_MAX as i64)
             .fetch_all(&self.pool)
             .await
-            .map_err(DbError::Read)
+            .map_err(DatabaseError::Read)
     }
 
-    /// Returns the text that the running agent last published under `key`.
-    pub async fn agent_state(&self, key: &str) -> Result<Option<String>, DbError> {
-        sqlx::query_scalar("SELECT value FROM agent_state WHERE key = ?1")
-            .bind(key)
-            .fetch_optional(&self.pool)
+    /// Returns the facts that the agent last published.
+    pub async fn agent_facts(&self) -> Result<Vec<AgentFact>, DatabaseError> {
+        let rows: Vec<(String, String)> = sqlx::query_as("SELECT key, value FROM agent_state")
+            .fetch_all(&self.pool)
             .await
-            .map_err(DbError::Read)
+            .map_err(DatabaseError::Read)?;
+        Ok(rows.iter().filter_map(|(name, value)| AgentFact::parse(name, value)).collect())
     }
 }
 
@@ -197,23 +204,27 @@ pub(super) fn after_all(prefix: &str) -> String {
     format!("{bare}0") // '0' follows '/'
 }
 
-fn file_row(row: &SqliteRow) -> Result<Option<FileRow>, DbError> {
+fn file_row(row: &SqliteRow) -> Result<Option<FileRow>, DatabaseError> {
     let Some(remote_path) = get(row, "remote_path")? else { return Ok(None) };
     let size: i64 = get(row, "file_size")?;
     let sha256: Option<String> = get(row, "sha256")?;
     // A row of an older agent has no identity and no digest.
     let version = match sha256.and_then(|hex| Sha256Digest::parse_hex(&hex).ok()) {
         None => None,
-        Some(sha256) => identity(row, "")?.map(|identity| UploadedVersion { identity, sha256 }),
+        Some(sha256) => {
+            let mode: Option<i64> = get(row, "mode")?;
+            let mode = mode.and_then(|mode| u32::try_from(mode).ok());
+            identity(row, "")?.map(|identity| UploadedVersion { identity, sha256, mode })
+        }
     };
     Ok(Some(FileRow { remote_path, size: u64::try_from(size).unwrap_or(0), version }))
 }
 
-fn baseline(row: &SqliteRow) -> Result<Option<Identity>, DbError> {
+fn baseline(row: &SqliteRow) -> Result<Option<Identity>, DatabaseError> {
     identity(row, "b_")
 }
 
-fn recorded_problem(row: &SqliteRow) -> Result<Option<RecordedProblem>, DbError> {
+fn recorded_problem(row: &SqliteRow) -> Result<Option<RecordedProblem>, DatabaseError> {
     let kind: Option<String> = get(row, "kind")?;
     let Some(kind) = kind.and_then(|kind| ProblemKind::parse(&kind)) else { return Ok(None) };
     let Some(identity) = identity(row, "p_")? else { return Ok(None) };
@@ -227,7 +238,7 @@ fn recorded_problem(row: &SqliteRow) -> Result<Option<RecordedProblem>, DbError>
 
 /// Returns `None` if a column is null. SQLite has signed integers only; device
 /// and inode keep their bits.
-fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DbError> {
+fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DatabaseError> {
     let number = |name: &str| get::<Option<i64>>(row, &format!("{prefix}{name}"));
     let (Some(size), Some(mtime_ns), Some(ctime_ns), Some(inode), Some(device)) = (
         number("file_size")?,
@@ -247,9 +258,9 @@ fn identity(row: &SqliteRow, prefix: &str) -> Result<Option<Identity>, DbError> 
     }))
 }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>
+fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DatabaseError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
-    row.try_get(column).map_err(DbError::Read)
+    row.try_get(column).map_err(DatabaseError::Read)
 }

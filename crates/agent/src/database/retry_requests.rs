@@ -8,12 +8,12 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::mpsc;
 
-use super::error::DbError;
+use super::error::DatabaseError;
 use super::open::options;
 use super::read::{Reader, after_all};
 
-/// Time between two looks for requests. A person waits for it.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Time between two queries for requests. A person waits for it.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The files that a request is about, by their `local_path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub enum RetryScope {
 
 /// Asks the agent that runs on the database to retry files with a recorded problem. Returns their
 /// number.
-pub async fn request_retry(database: &Path, scope: &RetryScope) -> Result<u64, DbError> {
+pub async fn request_retry(database: &Path, scope: &RetryScope) -> Result<u64, DatabaseError> {
     if !database.exists() {
-        return Err(DbError::Missing { path: database.to_owned() });
+        return Err(DatabaseError::Missing { path: database.to_owned() });
     }
-    let failed = |err| DbError::writing(database, err);
+    let failed = |err| DatabaseError::writing(database, err);
     let options = options(database);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
     let query = match scope {
@@ -56,10 +56,10 @@ pub async fn request_retry(database: &Path, scope: &RetryScope) -> Result<u64, D
 }
 
 /// Sends requested paths into the channel until its receiver is dropped. A database that cannot be
-/// read is looked at again later; scans report it.
+/// read is read again later; scans report it.
 pub async fn poll(reader: Reader, sender: mpsc::Sender<Vec<String>>) {
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
         let paths = reader.retry_requests().await.unwrap_or_default();
         if sender.is_closed() || (!paths.is_empty() && sender.send(paths).await.is_err()) {
             return;

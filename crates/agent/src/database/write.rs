@@ -14,8 +14,9 @@ use s3up_core::{RemotePath, Sha256Digest};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, Sqlite, Transaction};
 
-use super::error::DbError;
+use super::error::DatabaseError;
 use crate::files::identity::Identity;
+use crate::states::agent_fact::AgentFact;
 use crate::states::origin::Origin;
 use crate::states::problem::ProblemKind;
 
@@ -35,10 +36,14 @@ pub struct Writer {
 pub enum Change {
     /// The gateway acknowledged this version of the file.
     Uploaded(Upload),
-    /// The file has other metadata and the same content: `uploaded_at` stays.
+    /// The file has other metadata and the same content: `uploaded_at` stays. The gateway may have
+    /// stored the metadata as another version.
     MetadataChanged(Upload),
     /// The file existed before the agent.
-    Baseline { local_path: String, identity: Identity },
+    Baseline {
+        local_path: String,
+        identity: Identity,
+    },
     Problem {
         local_path: String,
         kind: ProblemKind,
@@ -48,23 +53,44 @@ pub enum Change {
         at: i64,
     },
     /// The file has no problem any more.
-    ProblemSolved { local_path: String },
+    ProblemSolved {
+        local_path: String,
+    },
     /// The request of `s3up retry` for this file is taken.
-    RetryTaken { local_path: String },
+    RetryTaken {
+        local_path: String,
+    },
     /// The file is gone from the host.
-    Forget { local_path: String },
+    Forget {
+        local_path: String,
+    },
     /// The watch is in the configuration; recorded the first time only.
-    WatchSeen { root: String, known_since_ns: i64 },
+    WatchSeen {
+        root: String,
+        known_since_ns: i64,
+    },
     /// It is decided whether the database of the watch was lost.
-    WatchOrigin { root: String, origin: Origin },
+    WatchOrigin {
+        root: String,
+        origin: Origin,
+    },
     /// A scan of the watch completed.
-    WatchScanned { root: String, at: i64, filesystem: Option<String> },
+    WatchScanned {
+        root: String,
+        at: i64,
+        filesystem: Option<String>,
+    },
     /// A report that waits for the gateway.
-    ReportMade { day: String, body: String },
+    ReportCreated {
+        day: String,
+        body: String,
+    },
     /// The gateway took the report, or refused it for good.
-    ReportSent { day: String, at: i64 },
-    /// Publishes a text about the running agent.
-    AgentState { key: &'static str, value: String },
+    ReportSent {
+        day: String,
+        at: i64,
+    },
+    AgentFact(AgentFact),
 }
 
 /// One version of a file that the gateway acknowledged.
@@ -74,6 +100,8 @@ pub struct Upload {
     pub remote_path: RemotePath,
     pub identity: Identity,
     pub sha256: Sha256Digest,
+    /// Permission bits.
+    pub mode: u32,
     pub version_id: Option<String>,
     /// Unix seconds.
     pub at: i64,
@@ -91,8 +119,8 @@ impl Writer {
     }
 
     /// Commits all of `changes` in order, or none of them.
-    pub async fn apply(&mut self, changes: &[Change]) -> Result<(), DbError> {
-        let failed = |path: &PathBuf, err| DbError::writing(path, err);
+    pub async fn apply(&mut self, changes: &[Change]) -> Result<(), DatabaseError> {
+        let failed = |path: &PathBuf, err| DatabaseError::writing(path, err);
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => SqliteConnection::connect_with(&self.options)
@@ -195,7 +223,7 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             );
             execute(transaction, query.bind(at).bind(root).bind(filesystem.as_deref())).await
         }
-        Change::ReportMade { day, body } => {
+        Change::ReportCreated { day, body } => {
             let query = sqlx::query("INSERT OR IGNORE INTO reports (day, body) VALUES (?, ?)");
             execute(transaction, query.bind(day).bind(body)).await?;
             // The gateway takes no report that is older than the newest ones.
@@ -209,7 +237,8 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
             let query = sqlx::query("UPDATE reports SET sent_at = ? WHERE day = ?");
             execute(transaction, query.bind(at).bind(day)).await
         }
-        Change::AgentState { key, value } => {
+        Change::AgentFact(fact) => {
+            let (key, value) = fact.to_row();
             let query =
                 sqlx::query("INSERT OR REPLACE INTO agent_state (key, value) VALUES (?, ?)");
             execute(transaction, query.bind(key).bind(value)).await
@@ -220,13 +249,13 @@ async fn write(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> sq
 async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) -> sqlx::Result<()> {
     let query = sqlx::query(
         "INSERT INTO files (file_size, mtime_ns, ctime_ns, inode, device, local_path, \
-                            remote_path, mtime, sha256, version_id, uploaded_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                            remote_path, mtime, sha256, version_id, mode, uploaded_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (local_path) DO UPDATE SET \
              file_size = excluded.file_size, mtime_ns = excluded.mtime_ns, \
              ctime_ns = excluded.ctime_ns, inode = excluded.inode, device = excluded.device, \
              remote_path = excluded.remote_path, mtime = excluded.mtime, \
-             sha256 = excluded.sha256, version_id = excluded.version_id, \
+             sha256 = excluded.sha256, version_id = excluded.version_id, mode = excluded.mode, \
              uploaded_at = excluded.uploaded_at",
     );
     let query = bind_identity(query, &upload.identity)
@@ -235,6 +264,7 @@ async fn uploaded(transaction: &mut Transaction<'_, Sqlite>, upload: &Upload) ->
         .bind(mtime_seconds(&upload.identity))
         .bind(upload.sha256.to_string())
         .bind(upload.version_id.as_deref())
+        .bind(upload.mode)
         .bind(upload.at);
     execute(transaction, query).await
 }
@@ -259,11 +289,13 @@ async fn metadata_changed(
 ) -> sqlx::Result<()> {
     let query = sqlx::query(
         "UPDATE files SET file_size = ?, mtime_ns = ?, ctime_ns = ?, inode = ?, device = ?, \
-                          mtime = ? \
+                          mtime = ?, mode = ?, version_id = coalesce(?, version_id) \
          WHERE local_path = ? AND sha256 = ?",
     );
     let query = bind_identity(query, &upload.identity)
         .bind(mtime_seconds(&upload.identity))
+        .bind(upload.mode)
+        .bind(upload.version_id.as_deref())
         .bind(&upload.local_path)
         .bind(upload.sha256.to_string());
     execute(transaction, query).await

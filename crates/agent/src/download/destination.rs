@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::DownloadError;
+use super::error::DownloadError;
 
 /// Names of standard output. Opening one would truncate the file that a shell has
 /// redirected it to.

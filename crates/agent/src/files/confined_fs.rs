@@ -15,12 +15,13 @@ use std::path::Path;
 
 use rustix::ffi::CStr;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, fstat, openat, statat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, StatxFlags, fstat, openat,
+    statat, statx,
 };
 use rustix::io::Errno;
 use s3up_cli::open_confined;
 
-use crate::files::filesystem::Filesystem;
+use crate::files::filesystem::{Filesystem, Stamps};
 
 /// Buffer of one `getdents` call: room for several hundred entries.
 const LISTING_BYTES: usize = 32 * 1024;
@@ -70,7 +71,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let fd = open_confined(&self.fd, path, flags, ResolveFlags::NO_XDEV)?;
-        Ok(Dir { fd })
+        Ok(Dir { fd, filesystem: self.filesystem })
     }
 
     /// Opens a file to read it. The caller checks the returned `Stat`: the file
@@ -83,14 +84,30 @@ impl Root {
             return Err(Errno::LOOP.into());
         }
         let fd = open_confined(&self.fd, path, flags, ResolveFlags::empty())?;
-        let stat = fstat(&fd)?;
+        let stat = fstat_now(&fd, self.filesystem)?;
         Ok((File::from(fd), stat))
     }
 
     /// Returns the metadata of `path`. A symlink is not followed.
     pub fn stat(&self, path: &Path) -> io::Result<Stat> {
         let fd = open_confined(&self.fd, path, OFlags::PATH, ResolveFlags::empty())?;
-        Ok(fstat(&fd)?)
+        fstat_now(&fd, self.filesystem)
+    }
+}
+
+/// Returns the metadata of an open file as they are now, and not as the kernel remembers them: a
+/// filesystem in user space or on the network lets it do so for a second or more.
+pub fn fstat_now(fd: impl AsFd, filesystem: Filesystem) -> io::Result<Stat> {
+    refresh(&fd, c"", AtFlags::EMPTY_PATH, filesystem);
+    Ok(fstat(&fd)?)
+}
+
+/// Makes the kernel ask the filesystem for the metadata of a file again. An error shows in the call
+/// that follows.
+fn refresh(dir: impl AsFd, name: &CStr, flags: AtFlags, filesystem: Filesystem) {
+    if filesystem.stamps == Stamps::Unreliable {
+        let flags = flags | AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+        statx(dir, name, flags, StatxFlags::BASIC_STATS).ok();
     }
 }
 
@@ -98,6 +115,7 @@ impl Root {
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
+    filesystem: Filesystem,
 }
 
 impl Dir {
@@ -111,6 +129,7 @@ impl Dir {
 
     /// Returns the metadata of an entry. A symlink is not followed.
     pub fn stat_entry(&self, name: &CStr) -> io::Result<Stat> {
+        refresh(&self.fd, name, AtFlags::empty(), self.filesystem);
         Ok(statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 

@@ -47,7 +47,7 @@ pub enum Stamps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InodeNumbers {
     Stable,
-    /// A file may have another number at the next look (sshfs, mergerfs).
+    /// A file may have another number when it is observed again (sshfs, mergerfs).
     Unstable,
 }
 

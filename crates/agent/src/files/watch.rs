@@ -76,9 +76,9 @@ impl Watch {
         is_ignore(&self.excludes.matched(path, kind == EntryKind::Dir))
     }
 
-    /// True if an `exclude` pattern matches this file or a directory above it.
-    pub fn excludes_beneath(&self, path: &Path) -> bool {
-        is_ignore(&self.excludes.matched_path_or_any_parents(path, false))
+    /// True if an `exclude` pattern matches this entry or a directory above it.
+    pub fn excludes_beneath(&self, path: &Path, kind: EntryKind) -> bool {
+        is_ignore(&self.excludes.matched_path_or_any_parents(path, kind == EntryKind::Dir))
     }
 }
 
@@ -140,8 +140,9 @@ mod tests {
         for (path, kind, want) in cases {
             assert_eq!(watch.excludes(Path::new(path), kind), want, "{path} {kind:?}");
         }
-        assert!(watch.excludes_beneath(Path::new("cache/deep/file")));
-        assert!(!watch.excludes_beneath(Path::new("sub/cache/file")));
+        assert!(watch.excludes_beneath(Path::new("cache/deep/file"), EntryKind::Other));
+        assert!(!watch.excludes_beneath(Path::new("sub/cache/file"), EntryKind::Other));
+        assert!(watch.excludes_beneath(Path::new("cache"), EntryKind::Dir));
     }
 
     fn watch(root: &str, prefix: &str, lines: &[&str]) -> Watch {

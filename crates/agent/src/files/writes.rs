@@ -18,7 +18,7 @@ pub struct Writes {
 /// Source of the suspicion that a file changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Evidence {
-    /// A look at the file, by a scan or after a change of its attributes.
+    /// The file was observed, by a scan or after a change of its attributes.
     #[default]
     Seen,
     /// An event that says that the content was written or replaced.

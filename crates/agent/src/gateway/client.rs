@@ -63,6 +63,17 @@ pub struct PutRequest<'p> {
     pub body_start: BodyStart,
 }
 
+/// The head of a change of metadata.
+#[derive(Debug)]
+pub struct PatchRequest<'p> {
+    pub path: &'p RemotePath,
+    /// SHA-256 of the stored file.
+    pub sha256: Sha256Digest,
+    pub mtime_ns: i64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
 /// State of the file when it was read. With `overwrite: never` the gateway replaces a
 /// file only if it was hot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +171,19 @@ impl GatewayClient {
             request = request.header(EXPECT, "100-continue");
         }
         let response = timer.run(timeouts::UPLOAD_IDLE, request.send()).await?;
+        response::json(response).await
+    }
+
+    /// Gives a stored file other metadata, without its content.
+    pub async fn patch(&self, patch: &PatchRequest<'_>) -> Result<UploadResponse, GatewayError> {
+        let request = self
+            .http
+            .patch(self.url("files", patch.path))
+            .header(REPR_DIGEST_HEADER, patch.sha256.to_repr_digest())
+            .header(MTIME_NS_HEADER, patch.mtime_ns)
+            .header(MODE_HEADER, format!("{:04o}", patch.mode));
+        // The gateway makes as many requests to S3 as for an upload.
+        let response = IdleTimer::start().run(timeouts::UPLOAD_IDLE, request.send()).await?;
         response::json(response).await
     }
 

@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use s3up_core::Count;
 use s3up_core::wire::{
     AgentFacts, FLEET_VERSION, FileTotals, Heartbeat, PROBLEMS_MAX, Report, ReportedProblem,
     TEXT_BYTES_MAX, Total, Watcher,
 };
 
 use crate::states::counts::{FileCount, StateCounts};
+use crate::states::watcher_state::WatcherState;
 use crate::status::Status;
 
 pub(super) fn heartbeat(agent: &AgentFacts, status: &Status, now: i64) -> Heartbeat {
@@ -27,14 +29,18 @@ pub(super) fn report(
     (day, uploaded): (Date, FileCount),
     now: i64,
 ) -> Report {
-    let problems = status.watches.iter().flat_map(|watch| &watch.problems);
+    let problems = status.watches.iter().flat_map(|watch| &watch.files.problems);
     let errors = status.watches.iter().filter_map(|watch| {
-        let reason = watch.error.clone()?;
-        Some(ReportedProblem { path: text(&watch.local_path), reason: text(&reason), since: None })
+        let reason = watch.files.error.clone()?;
+        Some(ReportedProblem {
+            path: text(&watch.files.local_path),
+            reason: text(&reason),
+            since: None,
+        })
     });
     let problems = problems.map(|problem| ReportedProblem {
         path: text(&problem.local_path),
-        reason: text(&problem.reason),
+        reason: text(&problem.problem.to_string()),
         since: None,
     });
     Report {
@@ -50,15 +56,31 @@ pub(super) fn report(
     }
 }
 
+/// Returns the line that `systemctl status` shows.
+pub(super) fn service_status(status: &Status) -> String {
+    let StateCounts { protected, pending, problems, .. } = status.total;
+    let gateway = status.gateway.as_ref().map_or("not known", |state| state.status.as_str());
+    format!(
+        "{} protected, {} pending, {}; gateway: {gateway}",
+        Count(protected.files, "file"),
+        pending.files,
+        Count(problems.files, "problem")
+    )
+}
+
 /// Formats Unix seconds as RFC 3339.
 pub fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
 fn watcher(status: &Status) -> Watcher {
-    match status.watcher.as_deref() {
-        Some("ok") => Watcher { state: "ok".to_owned(), detail: None },
-        detail => Watcher { state: "degraded".to_owned(), detail: detail.map(text) },
+    let degraded = |detail| Watcher { state: "degraded".to_owned(), detail };
+    match &status.watcher {
+        Some(state @ (WatcherState::Complete | WatcherState::Off)) => {
+            Watcher { state: state.to_string(), detail: None }
+        }
+        Some(WatcherState::Degraded(detail)) => degraded(Some(text(detail))),
+        None => degraded(None),
     }
 }
 
@@ -86,22 +108,24 @@ fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::states::problem::ListedProblem;
+    use crate::states::decide::{FileProblem, ListedProblem};
+    use crate::states::gateway_state::{GatewayState, GatewayStatus};
     use crate::status::WatchStatus;
+    use crate::status::dir_status::DirStatus;
 
     #[test]
     fn a_report_keeps_the_limits_of_the_gateway() {
         let problem = ListedProblem {
             local_path: "ä".repeat(TEXT_BYTES_MAX),
-            reason: "x".repeat(TEXT_BYTES_MAX + 1),
-            help: "",
+            problem: FileProblem::Unreadable("x".repeat(TEXT_BYTES_MAX + 1)),
         };
-        let watch = WatchStatus {
+        let files = DirStatus {
             local_path: "/srv".to_owned(),
             problems: vec![problem; PROBLEMS_MAX],
             error: Some("gone".to_owned()),
-            ..WatchStatus::default()
+            ..DirStatus::default()
         };
+        let watch = WatchStatus { files, last_scan_at: None };
         let status = Status { watches: vec![watch], ..Status::default() };
         let agent =
             AgentFacts { version: "1".to_owned(), host: "web1".to_owned(), started_at: time(0) };
@@ -114,6 +138,24 @@ mod tests {
         assert_eq!(report.problems[0].reason, "gone");
         assert_eq!((report.day.as_str(), report.uploaded.bytes), ("2026-01-31", 20));
         assert_eq!(heartbeat(&agent, &status, 0).check(), Ok(()));
+    }
+
+    #[test]
+    fn the_service_manager_shows_one_line() {
+        let mut status = Status::default();
+        assert_eq!(
+            service_status(&status),
+            "0 files protected, 0 pending, 0 problems; gateway: not known"
+        );
+        status.total.protected.files = 1;
+        status.total.pending.files = 2;
+        status.total.problems.files = 1;
+        let reason = None;
+        status.gateway = Some(GatewayState { status: GatewayStatus::Away, since: 0, reason });
+        assert_eq!(
+            service_status(&status),
+            "1 file protected, 2 pending, 1 problem; gateway: away"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
+use s3up_cli::notify_status;
 use s3up_core::wire::{AgentFacts, Report};
 use s3up_core::{Code, error_chain};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,9 +18,10 @@ use super::messages;
 use super::schedule::{HEARTBEAT_EVERY, count_is_due, due_report};
 use crate::clock;
 use crate::database::recorder::{OnCommit, WriteRequest};
-use crate::database::{Change, DbError, REPORTS_MAX};
+use crate::database::{Change, DatabaseError, REPORTS_MAX};
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
+use crate::states::agent_fact::AgentFact;
 use crate::states::gateway_state::GatewayStatus;
 use crate::status::{Status, StatusReader};
 
@@ -52,7 +54,7 @@ pub struct Reporter {
 
 /// The last count of the files.
 #[derive(Debug)]
-struct Counted {
+struct LastCount {
     status: Status,
     ended: tokio::time::Instant,
     took: Duration,
@@ -62,7 +64,7 @@ struct Counted {
 #[derive(Debug, thiserror::Error)]
 enum ReportError {
     #[error(transparent)]
-    Db(#[from] DbError),
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
 }
@@ -80,29 +82,33 @@ impl Reporter {
             if let Err(err) = &result
                 && !failing
             {
-                tracing::warn!(
-                    event = "heartbeat_failed",
-                    error = error_chain(err),
-                    "the gateway does not hear of this agent; tried again each minute"
-                );
+                log_failed(err, "cannot send a heartbeat; trying again each minute");
             }
             failing = result.is_err();
             tokio::time::sleep(HEARTBEAT_EVERY).await;
         }
     }
 
-    async fn tick(&self, counted: &mut Option<Counted>) -> Result<(), ReportError> {
+    /// Sends one heartbeat, and the reports that are due or wait.
+    pub async fn run_once(self) {
+        if let Err(err) = self.tick(&mut None).await {
+            log_failed(&err, "cannot send a heartbeat; the next s3up scan tries again");
+        }
+    }
+
+    async fn tick(&self, counted: &mut Option<LastCount>) -> Result<(), ReportError> {
         let now = clock::wall_seconds();
         self.publish_alive(now);
         let due = self.due(now).await?;
         let status = self.count(counted, due.is_some()).await?;
+        notify_status(&messages::service_status(status));
         let sent = self.gateway.heartbeat(&messages::heartbeat(&self.agent, status, now)).await;
-        self.tell(sent.as_ref().err()).await;
+        self.report_call(sent.as_ref().err()).await;
         if let Some(day) = due {
             let uploaded = self.status.reader.uploaded_on(&day.to_string()).await?;
             let report = messages::report(&self.agent, status, (day, uploaded), now);
             let body = serde_json::to_string(&report).expect("plain data is JSON");
-            self.record(Change::ReportMade { day: day.to_string(), body }).await;
+            self.record(Change::ReportCreated { day: day.to_string(), body }).await;
         }
         match sent {
             Err(err) if !knows_no_such_call(&err) => Err(err.into()),
@@ -112,12 +118,12 @@ impl Reporter {
 
     /// Has the time recorded. It does not wait: a heartbeat must not depend on the database.
     fn publish_alive(&self, now: i64) {
-        let change = Change::AgentState { key: "alive_at", value: now.to_string() };
+        let change = Change::AgentFact(AgentFact::AliveAt(now));
         // Fails if the database is behind, and then the time stays old, as it should.
         self.requests.try_send(WriteRequest { change, on_commit: OnCommit::Ignore }).ok();
     }
 
-    async fn due(&self, now: i64) -> Result<Option<Date>, DbError> {
+    async fn due(&self, now: i64) -> Result<Option<Date>, DatabaseError> {
         let reported = self.status.reader.last_report().await?;
         let reported = reported.and_then(|day| day.parse().ok());
         let now = Timestamp::from_second(now).unwrap_or_default();
@@ -127,9 +133,9 @@ impl Reporter {
     /// Counts the files if that is due; otherwise only the state of the agent is read again.
     async fn count<'c>(
         &self,
-        counted: &'c mut Option<Counted>,
+        counted: &'c mut Option<LastCount>,
         must: bool,
-    ) -> Result<&'c Status, DbError> {
+    ) -> Result<&'c Status, DatabaseError> {
         let (start, changes) = (clock::timer_now(), self.changes.load(Ordering::Relaxed));
         let last = counted.as_ref();
         let changed = last.is_none_or(|last| last.changes != changes);
@@ -143,7 +149,7 @@ impl Reporter {
                 let status = self.status.read().await?;
                 let ended = clock::timer_now();
                 let took = ended.saturating_duration_since(start);
-                Ok(&counted.insert(Counted { status, ended, took, changes }).status)
+                Ok(&counted.insert(LastCount { status, ended, took, changes }).status)
             }
         }
     }
@@ -164,7 +170,7 @@ impl Reporter {
                     event = "report_refused",
                     day,
                     error,
-                    "the gateway does not take this report, which is dropped"
+                    "the gateway refused this report; it is dropped"
                 );
             }
             let sent_at = clock::wall_seconds();
@@ -182,7 +188,7 @@ impl Reporter {
         }
     }
 
-    async fn tell(&self, err: Option<&GatewayError>) {
+    async fn report_call(&self, err: Option<&GatewayError>) {
         let (status, reason) = match err {
             None => (GatewayStatus::Ok, None),
             Some(err) => (status_of(err), Some(error_chain(err))),
@@ -190,6 +196,10 @@ impl Reporter {
         // Fails if the agent stops.
         self.calls.send(CallResult { status, reason }).await.ok();
     }
+}
+
+fn log_failed(err: &ReportError, message: &str) {
+    tracing::warn!(event = "heartbeat_failed", error = error_chain(err), "{message}");
 }
 
 /// Returns the state of the gateway that a failed call shows.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::database::{DbError, LOOKUP_MAX, Reader};
+use crate::database::{DatabaseError, LOOKUP_MAX, Reader};
 use crate::files::confined_fs::{self, Root};
 use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
@@ -28,9 +28,8 @@ use crate::files::writes::Evidence;
 use crate::scanning::missing_files::{self, Missing, Verdict};
 use crate::scanning::walk::{self, Exclusion, RootError, WalkEntry, WalkEntryKind};
 use crate::states::counts::StateCounts;
-use crate::states::decide::{FilePolicy, State, decide};
-use crate::states::problem::ListedProblem;
-use crate::states::version::Look;
+use crate::states::decide::{FilePolicy, FileProblem, ListedProblem, State, decide};
+use crate::states::version::ObservedFile;
 
 /// Maximum number of batches that the walk is ahead of the comparison.
 const BATCHES_AHEAD: usize = 2;
@@ -38,16 +37,14 @@ const BATCHES_AHEAD: usize = 2;
 /// reads more.
 pub const PROBLEMS_MAX: usize = 1000;
 
-const UNREADABLE_HELP: &str = "give the user of the agent the right to read it, or exclude it";
-
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
     #[error(transparent)]
     Root(#[from] RootError),
     #[error(transparent)]
-    Db(#[from] DbError),
-    #[error("scan of {root:?} was stopped")]
-    Stopped { root: PathBuf },
+    Database(#[from] DatabaseError),
+    #[error("scan of {root:?} was interrupted")]
+    Interrupted { root: PathBuf },
 }
 
 /// A regular file and its state.
@@ -84,7 +81,7 @@ struct Batch {
 
 /// Result of the walk.
 #[derive(Debug)]
-struct Walked {
+struct WalkEnd {
     flow: ControlFlow<()>,
     filesystem: String,
 }
@@ -93,38 +90,52 @@ struct Walked {
 #[derive(Debug)]
 pub struct Scan {
     watch: Arc<Watch>,
+    /// Relative path of the directory that is scanned; empty for the whole watch.
+    top: PathBuf,
     reader: Reader,
     policy: FilePolicy,
     batches: mpsc::Receiver<Batch>,
-    walk: JoinHandle<Result<Walked, RootError>>,
+    walk: JoinHandle<Result<WalkEnd, RootError>>,
     report: Report,
-    /// Hash of each path that was found: eight bytes instead of a name. If a
+    /// Hash of each path that exists: eight bytes instead of a name. If a
     /// deleted file has the hash of another one, its row only stays for longer.
-    found: Vec<u64>,
+    path_hashes: Vec<u64>,
 }
 
 impl Scan {
     pub fn start(watch: Arc<Watch>, reader: Reader, policy: FilePolicy) -> Scan {
+        Scan::of_directory(watch, PathBuf::new(), reader, policy)
+    }
+
+    /// Scans one directory of a watch and what is below it.
+    pub fn of_directory(
+        watch: Arc<Watch>,
+        top: PathBuf,
+        reader: Reader,
+        policy: FilePolicy,
+    ) -> Scan {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let walked = watch.clone();
-        let walk = tokio::task::spawn_blocking(move || walk_in_batches(&walked, &sender));
+        let walk = tokio::task::spawn_blocking({
+            let (watch, top) = (watch.clone(), top.clone());
+            move || walk_in_batches(&watch, top, &sender)
+        });
         let report = Report::default();
-        Scan { watch, reader, policy, batches, walk, report, found: Vec::new() }
+        Scan { watch, top, reader, policy, batches, walk, report, path_hashes: Vec::new() }
     }
 
     /// Returns the next files, or `None` after the last.
-    pub async fn next(&mut self) -> Result<Option<Vec<ScannedFile>>, DbError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<ScannedFile>>, DatabaseError> {
         let Some(Batch { entries, filesystem }) = self.batches.recv().await else {
             return Ok(None);
         };
         let mut files = Vec::new();
         for WalkEntry { path, kind } in entries {
-            self.found.push(hash(&path));
+            self.path_hashes.push(hash(&path));
             match kind {
                 WalkEntryKind::File(identity) => files.push((path, identity)),
                 WalkEntryKind::Excluded(exclusion) => self.excluded(exclusion),
-                WalkEntryKind::Unreadable(reason) => {
-                    self.problem(&path, 0, reason, UNREADABLE_HELP)
+                WalkEntryKind::Unreadable(error) => {
+                    self.problem(&path, 0, FileProblem::Unreadable(error));
                 }
             }
         }
@@ -132,8 +143,8 @@ impl Scan {
         let known = self.reader.known(&names).await?;
         let mut scanned = Vec::with_capacity(files.len());
         for ((path, identity), known) in files.into_iter().zip(known) {
-            let look = Look { identity, filesystem, evidence: Evidence::Seen };
-            let state = decide(&look, &self.watch.remote_path(&path), &known, &self.policy);
+            let observed = ObservedFile { identity, filesystem, evidence: Evidence::Seen };
+            let state = decide(&observed, &self.watch.remote_path(&path), &known, &self.policy);
             self.count(&path, &identity, &state);
             scanned.push(ScannedFile { path, identity, state });
         }
@@ -143,13 +154,18 @@ impl Scan {
     /// Returns the report. Call it after the last batch.
     pub async fn finish(mut self) -> Result<Report, ScanError> {
         self.batches.close();
-        let walked = self.walk.await.map_err(|_| ScanError::stopped(&self.watch))?;
-        let Walked { flow, filesystem } = walked?;
+        let walked = self.walk.await.map_err(|_| ScanError::interrupted(&self.watch))?;
+        let WalkEnd { flow, filesystem } = walked?;
         if flow.is_break() {
-            return Err(ScanError::stopped(&self.watch));
+            return Err(ScanError::interrupted(&self.watch));
         }
-        self.found.sort_unstable();
-        let (gone, known) = missing(&self.watch, &self.reader, &self.found).await?;
+        self.report.filesystem = Some(filesystem.clone());
+        if !self.top.as_os_str().is_empty() {
+            // Which files are gone is decided for a whole watch only.
+            return Ok(self.report);
+        }
+        self.path_hashes.sort_unstable();
+        let (gone, known) = missing(&self.watch, &self.reader, &self.path_hashes).await?;
         let missing = Missing { known, gone: gone.len() as u64 };
         let state = self.reader.watch_state(&self.watch.local_prefix()).await?;
         let before = state.and_then(|state| state.filesystem);
@@ -171,7 +187,6 @@ impl Scan {
                 ));
             }
         }
-        self.report.filesystem = Some(filesystem);
         Ok(self.report)
     }
 
@@ -186,9 +201,7 @@ impl Scan {
                 *oldest = Some(oldest.map_or(changed_at, |oldest| oldest.min(changed_at)));
             }
             State::Baseline { .. } => counts.baseline.add_file(identity.size),
-            State::Problem(problem) => {
-                self.problem(path, identity.size, problem.to_string(), problem.help());
-            }
+            State::Problem(problem) => self.problem(path, identity.size, problem.clone()),
         }
     }
 
@@ -197,31 +210,35 @@ impl Scan {
         *self.report.excluded.entry(exclusion).or_default() += 1;
     }
 
-    fn problem(&mut self, path: &Path, bytes: u64, reason: String, help: &'static str) {
+    fn problem(&mut self, path: &Path, bytes: u64, problem: FileProblem) {
         self.report.counts.problems.add_file(bytes);
         if self.report.problems.len() < PROBLEMS_MAX {
             let local_path = self.watch.local_path(path);
-            self.report.problems.push(ListedProblem { local_path, reason, help });
+            self.report.problems.push(ListedProblem { local_path, problem });
         }
     }
 }
 
 impl ScanError {
     /// The scan did not reach its end, so nothing follows from it.
-    pub(crate) fn stopped(watch: &Watch) -> ScanError {
-        ScanError::Stopped { root: watch.root.clone() }
+    pub(crate) fn interrupted(watch: &Watch) -> ScanError {
+        ScanError::Interrupted { root: watch.root.clone() }
     }
 }
 
-/// Sends the entries of `watch` into the channel, until its receiver is dropped.
-fn walk_in_batches(watch: &Watch, sender: &mpsc::Sender<Batch>) -> Result<Walked, RootError> {
+/// Sends the entries of `top` and below it into the channel, until its receiver is dropped.
+fn walk_in_batches(
+    watch: &Watch,
+    top: PathBuf,
+    sender: &mpsc::Sender<Batch>,
+) -> Result<WalkEnd, RootError> {
     let root = walk::open_root(watch)?;
     let failed = |source| RootError { root: watch.root.clone(), source };
     let filesystem_id = root.filesystem_id().map_err(failed)?;
     let filesystem = root.filesystem;
     let send = |entries| send(sender, Batch { entries, filesystem });
     let mut entries = Vec::with_capacity(LOOKUP_MAX);
-    let flow = walk::walk(watch, root, |found| {
+    let flow = walk::walk(watch, root, top, |found| {
         entries.push(found);
         if entries.len() < LOOKUP_MAX {
             return ControlFlow::Continue(());
@@ -229,7 +246,7 @@ fn walk_in_batches(watch: &Watch, sender: &mpsc::Sender<Batch>) -> Result<Walked
         send(std::mem::replace(&mut entries, Vec::with_capacity(LOOKUP_MAX)))
     })?;
     let flow = if entries.is_empty() { flow } else { send(entries) };
-    Ok(Walked { flow, filesystem: filesystem_id })
+    Ok(WalkEnd { flow, filesystem: filesystem_id })
 }
 
 fn send(sender: &mpsc::Sender<Batch>, batch: Batch) -> ControlFlow<()> {
@@ -244,7 +261,7 @@ fn send(sender: &mpsc::Sender<Batch>, batch: Batch) -> ControlFlow<()> {
 async fn missing(
     watch: &Arc<Watch>,
     reader: &Reader,
-    found: &[u64],
+    path_hashes: &[u64],
 ) -> Result<(Vec<String>, u64), ScanError> {
     let prefix = watch.local_prefix();
     let (mut gone, mut known, mut after) = (Vec::new(), 0, String::new());
@@ -256,7 +273,7 @@ async fn missing(
         let not_found = page
             .into_iter()
             .filter_map(|name| Some((watch.path_of(&name)?, name)))
-            .filter(|(path, _)| found.binary_search(&hash(path)).is_err())
+            .filter(|(path, _)| path_hashes.binary_search(&hash(path)).is_err())
             .collect();
         gone.extend(confirm_gone(watch.clone(), not_found).await?);
     }

@@ -58,17 +58,18 @@ pub fn open_root(watch: &Watch) -> Result<Root, RootError> {
     Root::open(&watch.root).map_err(|source| RootError { root: watch.root.clone(), source })
 }
 
-/// Calls `each` for every entry of `watch`, until it returns `Break`.
+/// Calls `each` for every entry of `watch` in `top` and below it, until it returns `Break`.
 pub fn walk(
     watch: &Watch,
     root: Root,
+    top: PathBuf,
     each: impl FnMut(WalkEntry) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, RootError> {
     let failed = |source| RootError { root: watch.root.clone(), source };
     // The walk opens the root again. This first open turns a root without
     // permission into an error of the whole watch.
     root.directory(Path::new("")).map_err(failed)?;
-    Ok(Walk { watch, root, dirs: vec![PathBuf::new()], each }.run())
+    Ok(Walk { watch, root, dirs: vec![top], each }.run())
 }
 
 struct Walk<'w, F> {

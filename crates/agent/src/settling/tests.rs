@@ -31,7 +31,7 @@ fn a_file_found_by_a_scan_settles_by_its_age() {
     for (situation, mtime, ctime, want) in cases {
         let clock = Clock::start();
         let mut wheel = SettleWheel::new(SKIP);
-        let verdict = wheel.add_found("f", dated(mtime, ctime), clock.at(0.0));
+        let verdict = wheel.add_scanned("f", dated(mtime, ctime), clock.at(0.0));
         let want_verdict =
             if want.is_none() { Verdict::Settled(Writes::NONE) } else { Verdict::Waiting };
         assert_eq!(verdict, want_verdict, "{situation}");
@@ -231,7 +231,7 @@ proptest! {
             match what {
                 0 => wheel.note_event(key, Writes::NONE, now.instant),
                 1 => wheel.note_event(key, Writes::CLOSED, now.instant),
-                2 => { wheel.add_found(key, dated(at, at), now); }
+                2 => { wheel.add_scanned(key, dated(at, at), now); }
                 3 => wheel.forget(&key),
                 _ => for due in wheel.take_due(2, now.instant) {
                     wheel.observe(&due, dated(at - f64::from(millis) / 500.0, 0.0), now);
@@ -255,8 +255,8 @@ impl Clock {
         Clock { instant: crate::clock::now().instant }
     }
 
-    fn at(&self, seconds: f64) -> Now {
-        Now {
+    fn at(&self, seconds: f64) -> ClockReading {
+        ClockReading {
             instant: self.instant + Duration::from_secs_f64(seconds),
             wall_ns: START_NS + nanoseconds(seconds),
         }

@@ -2,9 +2,7 @@
 
 use std::ops::{Add, AddAssign};
 
-use serde::Serialize;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileCount {
     pub files: u64,
     pub bytes: u64,
@@ -13,7 +11,7 @@ pub struct FileCount {
 /// Number and size of the files in each state; the sum is all files on the host.
 /// An excluded directory counts as one entry, because it is not entered. Bytes of
 /// excluded entries are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateCounts {
     pub protected: FileCount,
     pub pending: FileCount,

@@ -16,7 +16,7 @@ use s3up_core::{PathRule, RemotePath, Sha256Digest, Size};
 
 use crate::files::identity::Identity;
 use crate::states::problem::{ProblemKind, RecordedProblem};
-use crate::states::version::{Look, Version};
+use crate::states::version::{ObservedFile, Version};
 
 /// Row of a file in the `files` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct FileRow {
 pub struct UploadedVersion {
     pub identity: Identity,
     pub sha256: Sha256Digest,
+    /// Permission bits that the gateway has; `None` in a row of an older agent.
+    pub mode: Option<u32>,
 }
 
 /// All rows of one path in the database.
@@ -117,13 +119,28 @@ pub enum PendingReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileProblem {
     InvalidPath(PathRule),
-    TooLarge { bytes: u64, bytes_max: u64 },
-    Recorded { kind: ProblemKind, reason: String },
+    TooLarge {
+        bytes: u64,
+        bytes_max: u64,
+    },
+    Recorded {
+        kind: ProblemKind,
+        reason: String,
+    },
+    /// It, or the directory that contains it, cannot be read; the text is the error.
+    Unreadable(String),
+}
+
+/// A file with a problem, by its `local_path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedProblem {
+    pub local_path: String,
+    pub problem: FileProblem,
 }
 
 /// Returns the state of a regular file.
 pub fn decide(
-    look: &Look,
+    observed: &ObservedFile,
     remote_path: &Result<RemotePath, PathRule>,
     known: &KnownFile,
     policy: &FilePolicy,
@@ -133,17 +150,17 @@ pub fn decide(
         Err(rule) => return State::Problem(FileProblem::InvalidPath(rule.clone())),
     };
     if let Some(row) = &known.row
-        && is_protected(look, remote_path, row)
+        && is_protected(observed, remote_path, row)
     {
         return State::Protected;
     }
     if let Some(bytes_max) = policy.bytes_max
-        && look.identity.size > bytes_max
+        && observed.identity.size > bytes_max
     {
-        return State::Problem(FileProblem::TooLarge { bytes: look.identity.size, bytes_max });
+        return State::Problem(FileProblem::TooLarge { bytes: observed.identity.size, bytes_max });
     }
     if let Some(problem) = &known.problem {
-        return if still_stands(problem, look, policy) {
+        return if still_stands(problem, observed, policy) {
             State::Problem(FileProblem::Recorded {
                 kind: problem.kind,
                 reason: problem.reason.clone(),
@@ -153,28 +170,32 @@ pub fn decide(
         };
     }
     match (&known.row, &known.baseline) {
-        (Some(row), _) => State::Pending(pending_reason(look, remote_path, row)),
-        (None, Some(baseline)) => decide_by_baseline(look, baseline, policy.upload_existing),
-        (None, None) => decide_unknown_file(&look.identity, policy),
+        (Some(row), _) => State::Pending(pending_reason(observed, remote_path, row)),
+        (None, Some(baseline)) => decide_by_baseline(observed, baseline, policy.upload_existing),
+        (None, None) => decide_unknown_file(&observed.identity, policy),
     }
 }
 
-fn is_protected(look: &Look, remote_path: &RemotePath, row: &FileRow) -> bool {
+fn is_protected(observed: &ObservedFile, remote_path: &RemotePath, row: &FileRow) -> bool {
     row.remote_path == remote_path.as_str()
-        && row.version.is_some_and(|version| is_version(look, &version.identity))
+        && row.version.is_some_and(|version| is_version(observed, &version.identity))
 }
 
-fn is_version(look: &Look, recorded: &Identity) -> bool {
-    look.version(recorded) == Version::Same
+fn is_version(observed: &ObservedFile, recorded: &Identity) -> bool {
+    observed.version(recorded) == Version::Same
 }
 
-fn pending_reason(look: &Look, remote_path: &RemotePath, row: &FileRow) -> PendingReason {
+fn pending_reason(
+    observed: &ObservedFile,
+    remote_path: &RemotePath,
+    row: &FileRow,
+) -> PendingReason {
     if row.remote_path != remote_path.as_str() {
         return PendingReason::RemotePathChanged;
     }
     match &row.version {
         None => PendingReason::Unconfirmed,
-        Some(version) if look.version(&version.identity) == Version::Doubtful => {
+        Some(version) if observed.version(&version.identity) == Version::Doubtful => {
             PendingReason::Written
         }
         Some(_) => PendingReason::Changed,
@@ -183,11 +204,11 @@ fn pending_reason(look: &Look, remote_path: &RemotePath, row: &FileRow) -> Pendi
 
 /// True if the problem is to be reported. A refusal is about one version of the file, and about
 /// the configuration at that time.
-fn still_stands(problem: &RecordedProblem, look: &Look, policy: &FilePolicy) -> bool {
+fn still_stands(problem: &RecordedProblem, observed: &ObservedFile, policy: &FilePolicy) -> bool {
     match (policy.retry_problems, problem.kind) {
         (RetryProblems::Now, _) => false,
         (RetryProblems::Never, ProblemKind::Refused) => {
-            is_version(look, &problem.identity) && problem.config == policy.config
+            is_version(observed, &problem.identity) && problem.config == policy.config
         }
         (
             RetryProblems::Never,
@@ -200,11 +221,15 @@ fn still_stands(problem: &RecordedProblem, look: &Look, policy: &FilePolicy) -> 
     }
 }
 
-fn decide_by_baseline(look: &Look, baseline: &Identity, existing: UploadExisting) -> State {
+fn decide_by_baseline(
+    observed: &ObservedFile,
+    baseline: &Identity,
+    existing: UploadExisting,
+) -> State {
     if existing == UploadExisting::Yes {
         return State::Pending(PendingReason::UploadExisting);
     }
-    if is_version(look, baseline) {
+    if is_version(observed, baseline) {
         State::Baseline { recorded: true }
     } else {
         State::Pending(PendingReason::ChangedSinceBaseline)
@@ -240,6 +265,9 @@ impl FileProblem {
             FileProblem::InvalidPath(_) => "rename it, or exclude it",
             FileProblem::TooLarge { .. } => "raise upload.max_file_size_mb, or exclude it",
             FileProblem::Recorded { kind, .. } => kind.help(),
+            FileProblem::Unreadable(_) => {
+                "give the user of the agent the right to read it, or exclude it"
+            }
         }
     }
 }
@@ -279,7 +307,9 @@ impl fmt::Display for FileProblem {
                     "too large: expected at most {bytes_max} (upload.max_file_size_mb), found {bytes}"
                 )
             }
-            FileProblem::Recorded { reason, .. } => f.write_str(reason),
+            FileProblem::Recorded { reason, .. } | FileProblem::Unreadable(reason) => {
+                f.write_str(reason)
+            }
         }
     }
 }

@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use crate::files::identity::Identity;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,15 +36,6 @@ pub struct RecordedProblem {
     pub identity: Identity,
     /// Fingerprint of the configuration at that time.
     pub config: String,
-}
-
-/// A file with a problem, for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ListedProblem {
-    pub local_path: String,
-    pub reason: String,
-    /// The next step of the operator.
-    pub help: &'static str,
 }
 
 impl ProblemKind {

@@ -14,9 +14,9 @@ use crate::files::filesystem::{Filesystem, InodeNumbers, Stamps};
 use crate::files::identity::Identity;
 use crate::files::writes::Evidence;
 
-/// A look at a file on disk.
+/// A file as it was observed on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct ObservedFile {
     pub identity: Identity,
     pub filesystem: Filesystem,
     pub evidence: Evidence,
@@ -32,7 +32,7 @@ pub enum Version {
     Doubtful,
 }
 
-impl Look {
+impl ObservedFile {
     /// Compares the file with a recorded identity. The device is not compared,
     /// because its number may change with a reboot or a remount; one watch is one
     /// filesystem.
@@ -89,8 +89,8 @@ mod tests {
             ("longer, numbered again",      Identity { inode: 9, size: 9, ..FILE },  SSHFS,     Written, Other),
         ];
         for (situation, identity, filesystem, evidence, want) in cases {
-            let look = Look { identity, filesystem, evidence };
-            assert_eq!(look.version(&FILE), want, "{situation}");
+            let observed = ObservedFile { identity, filesystem, evidence };
+            assert_eq!(observed.version(&FILE), want, "{situation}");
         }
     }
 }

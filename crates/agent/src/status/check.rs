@@ -1,15 +1,10 @@
-//! `s3up status --check`: prints one line for a monitor. Pure: the time is a parameter.
-//!
-//! The format is that of `btrfs-to-s3 status --check`: `OK: …`, or `PROBLEM: subject: problem,
-//! problem; subject: …`.
+//! The problems that `s3up status --check` tells a monitor of. Pure: the time is a parameter.
 
 use std::time::Duration;
 
-use s3up_core::Count;
-
 use super::{Status, WatchStatus};
-use crate::reporting::messages::time;
-use crate::states::gateway_state::GatewayStatus;
+use crate::states::gateway_state::{GatewayState, GatewayStatus};
+use crate::states::watcher_state::WatcherState;
 
 /// The agent records each minute that it works.
 const ALIVE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -23,6 +18,35 @@ pub struct Limits {
     pub scan_max: Duration,
 }
 
+/// One subject that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckProblem {
+    NotRunning,
+    /// The agent runs and has recorded nothing since then.
+    Silent {
+        since: i64,
+    },
+    Gateway(GatewayState),
+    /// Text of the degraded watcher.
+    Watcher(String),
+    Pending {
+        files: u64,
+        oldest_at: i64,
+    },
+    Watch {
+        local_path: String,
+        problems: Vec<WatchProblem>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchProblem {
+    NotScanned { error: String },
+    NeverScanned,
+    ScannedBefore { at: i64 },
+    Files { count: u64 },
+}
+
 impl Limits {
     /// A scan may be late by one interval, and take an hour.
     pub fn new(pending_max: Duration, scan_every: Duration) -> Limits {
@@ -30,83 +54,55 @@ impl Limits {
     }
 }
 
-/// Returns the problems, one text per subject. None means that all is well.
-pub fn problems(status: &Status, limits: &Limits, now: i64) -> Vec<String> {
-    let agent = ("agent", agent(status, now));
-    let gateway = ("gateway", gateway(status));
-    let watcher = ("watcher", watcher(status));
-    let pending = ("pending", pending(status, limits, now));
-    let watches = status
-        .watches
-        .iter()
-        .map(|watch| (watch.local_path.as_str(), of_watch(watch, limits, now)));
-    let subjects = [agent, gateway, watcher, pending].into_iter().chain(watches);
-    subjects
-        .filter(|(_, whats)| !whats.is_empty())
-        .map(|(subject, whats)| format!("{subject}: {}", whats.join(", ")))
-        .collect()
+/// Returns at most one problem per subject. None means that all is well.
+pub fn problems(status: &Status, limits: &Limits, now: i64) -> Vec<CheckProblem> {
+    let own = [agent(status, now), gateway(status), watcher(status), pending(status, limits, now)];
+    let watches = status.watches.iter().filter_map(|watch| of_watch(watch, limits, now));
+    own.into_iter().flatten().chain(watches).collect()
 }
 
-/// Returns the line, with its line break.
-pub fn line(status: &Status, problems: &[String]) -> String {
-    if !problems.is_empty() {
-        return format!("PROBLEM: {}\n", problems.join("; ").replace(['\n', '\r'], " "));
-    }
-    let scanned = status.last_scan_at().map_or_else(|| "never".to_owned(), time);
-    format!(
-        "OK: {} protected, {} pending, all watches scanned since {scanned}\n",
-        Count(status.total.protected.files, "file"),
-        status.total.pending.files
-    )
-}
-
-fn agent(status: &Status, now: i64) -> Vec<String> {
+fn agent(status: &Status, now: i64) -> Option<CheckProblem> {
     if !status.running {
-        return vec!["not running".to_owned()];
+        return Some(CheckProblem::NotRunning);
     }
-    let old = status.alive_at.filter(|at| is_older(*at, ALIVE_MAX, now));
-    let text = |at| format!("has recorded nothing since {}; see its log", time(at));
-    old.map(text).into_iter().collect()
+    let since = status.alive_at.filter(|at| is_older(*at, ALIVE_MAX, now))?;
+    Some(CheckProblem::Silent { since })
 }
 
-fn gateway(status: &Status) -> Vec<String> {
-    let Some(gateway) = &status.gateway else { return Vec::new() };
+fn gateway(status: &Status) -> Option<CheckProblem> {
+    let gateway = status.gateway.as_ref()?;
     match gateway.status {
-        GatewayStatus::Ok => Vec::new(),
+        GatewayStatus::Ok => None,
         GatewayStatus::Away | GatewayStatus::KeyRefused => {
-            let (what, since) = (gateway.status.as_str(), time(gateway.since));
-            let reason = gateway.reason.as_deref().unwrap_or("unknown error");
-            vec![format!("{what} since {since}: {reason}")]
+            Some(CheckProblem::Gateway(gateway.clone()))
         }
     }
 }
 
-fn watcher(status: &Status) -> Vec<String> {
-    let state = status.watcher.as_deref().unwrap_or("ok");
-    if state == "ok" { Vec::new() } else { vec![state.to_owned()] }
+fn watcher(status: &Status) -> Option<CheckProblem> {
+    match status.watcher.as_ref()? {
+        WatcherState::Complete | WatcherState::Off => None,
+        WatcherState::Degraded(text) => Some(CheckProblem::Watcher(text.clone())),
+    }
 }
 
-fn pending(status: &Status, limits: &Limits, now: i64) -> Vec<String> {
-    let old = status.oldest_pending_at.filter(|at| is_older(*at, limits.pending_max, now));
-    let files = Count(status.total.pending.files, "file");
-    old.map(|at| format!("{files}, the oldest since {}", time(at))).into_iter().collect()
+fn pending(status: &Status, limits: &Limits, now: i64) -> Option<CheckProblem> {
+    let oldest_at = status.oldest_pending_at.filter(|at| is_older(*at, limits.pending_max, now))?;
+    Some(CheckProblem::Pending { files: status.total.pending.files, oldest_at })
 }
 
-fn of_watch(watch: &WatchStatus, limits: &Limits, now: i64) -> Vec<String> {
-    let mut whats = Vec::new();
-    whats.extend(watch.error.clone());
-    match watch.last_scan_at {
-        None => whats.push("never scanned completely".to_owned()),
-        Some(at) if is_older(at, limits.scan_max, now) => {
-            whats.push(format!("not scanned completely since {}", time(at)));
-        }
-        Some(_) => {}
-    }
-    match watch.counts.problems.files {
-        0 => {}
-        count => whats.push(format!("{} (s3up status lists them)", Count(count, "problem"))),
-    }
-    whats
+fn of_watch(watch: &WatchStatus, limits: &Limits, now: i64) -> Option<CheckProblem> {
+    let error = watch.files.error.clone().map(|error| WatchProblem::NotScanned { error });
+    let scan = match watch.last_scan_at {
+        None => Some(WatchProblem::NeverScanned),
+        Some(at) if is_older(at, limits.scan_max, now) => Some(WatchProblem::ScannedBefore { at }),
+        Some(_) => None,
+    };
+    let count = watch.files.counts.problems.files;
+    let files = (count > 0).then_some(WatchProblem::Files { count });
+    let problems: Vec<_> = [error, scan, files].into_iter().flatten().collect();
+    let local_path = watch.files.local_path.clone();
+    (!problems.is_empty()).then_some(CheckProblem::Watch { local_path, problems })
 }
 
 fn is_older(at: i64, limit: Duration, now: i64) -> bool {
@@ -117,50 +113,71 @@ fn is_older(at: i64, limit: Duration, now: i64) -> bool {
 mod tests {
     use super::*;
     use crate::states::counts::{FileCount, StateCounts};
-    use crate::states::gateway_state::GatewayState;
+    use crate::status::dir_status::DirStatus;
 
     const NOW: i64 = 100_000;
 
     #[test]
-    fn a_monitor_reads_one_line() {
-        let gateway = |status| GatewayState { status, since: 60, reason: Some("no\nroute".into()) };
-        let away = Some(gateway(GatewayStatus::Away));
-        let refused = Some(gateway(GatewayStatus::KeyRefused));
-        let watcher = |text: &str| Some(text.to_owned());
+    fn each_subject_has_its_limit() {
+        use CheckProblem::{Gateway, NotRunning, Pending, Silent, Watcher};
+        let gateway = |status| GatewayState { status, since: 60, reason: None };
+        let away = gateway(GatewayStatus::Away);
+        let refused = gateway(GatewayStatus::KeyRefused);
+        let degraded = WatcherState::Degraded("degraded: x".to_owned());
+        let of_watch = |problem: WatchProblem| CheckProblem::Watch {
+            local_path: "/up".to_owned(),
+            problems: vec![problem],
+        };
         #[rustfmt::skip]
-        let cases: [(Status, &str); 11] = [
-            (well(),                                                "OK: 2 files protected, 0 pending, all watches scanned since 1970-01-02T03:46:00Z\n"),
-            (Status { running: false, ..well() },                   "PROBLEM: agent: not running\n"),
-            (Status { alive_at: Some(NOW - 301), ..well() },        "PROBLEM: agent: has recorded nothing since 1970-01-02T03:41:39Z; see its log\n"),
-            (Status { gateway: away, ..well() },                    "PROBLEM: gateway: away since 1970-01-01T00:01:00Z: no route\n"),
-            (Status { gateway: refused, ..well() },                 "PROBLEM: gateway: key refused since 1970-01-01T00:01:00Z: no route\n"),
-            (Status { watcher: watcher("degraded: x"), ..well() },  "PROBLEM: watcher: degraded: x\n"),
-            (Status { oldest_pending_at: Some(NOW - 600), ..well() }, "OK: 2 files protected, 0 pending, all watches scanned since 1970-01-02T03:46:00Z\n"),
-            (Status { oldest_pending_at: Some(NOW - 601), ..well() }, "PROBLEM: pending: 0 files, the oldest since 1970-01-02T03:36:39Z\n"),
-            (with_watch(|it| it.last_scan_at = None),               "PROBLEM: /up: never scanned completely\n"),
-            (with_watch(|it| it.last_scan_at = Some(NOW - 10_801)), "PROBLEM: /up: not scanned completely since 1970-01-02T00:46:39Z\n"),
-            (with_watch(|it| { it.error = Some("gone".into()); it.counts.problems.files = 2; }), "PROBLEM: /up: gone, 2 problems (s3up status lists them)\n"),
+        let cases: [(Status, Option<CheckProblem>); 13] = [
+            (well(),                                                     None),
+            (Status { running: false, ..well() },                        Some(NotRunning)),
+            (Status { alive_at: Some(NOW - 301), ..well() },             Some(Silent { since: NOW - 301 })),
+            (Status { gateway: None, ..well() },                         None),
+            (Status { gateway: Some(away.clone()), ..well() },           Some(Gateway(away))),
+            (Status { gateway: Some(refused.clone()), ..well() },        Some(Gateway(refused))),
+            (Status { watcher: Some(degraded), ..well() },               Some(Watcher("degraded: x".to_owned()))),
+            (Status { oldest_pending_at: Some(NOW - 600), ..well() },    None),
+            (Status { oldest_pending_at: Some(NOW - 601), ..well() },    Some(Pending { files: 0, oldest_at: NOW - 601 })),
+            (with_watch(|it| it.last_scan_at = None),                    Some(of_watch(WatchProblem::NeverScanned))),
+            (with_watch(|it| it.last_scan_at = Some(NOW - 10_800)),      None),
+            (with_watch(|it| it.last_scan_at = Some(NOW - 10_801)),      Some(of_watch(WatchProblem::ScannedBefore { at: NOW - 10_801 }))),
+            (with_watch(|it| it.files.counts.problems.files = 2),              Some(of_watch(WatchProblem::Files { count: 2 }))),
         ];
         for (status, want) in cases {
             let limits = Limits::new(Duration::from_secs(600), Duration::from_secs(3600));
-            let found = problems(&status, &limits, NOW);
-            assert_eq!(line(&status, &found), want);
+            assert_eq!(problems(&status, &limits, NOW), Vec::from_iter(want), "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_watch_may_have_several_problems() {
+        let status = with_watch(|it| {
+            it.files.error = Some("gone".to_owned());
+            it.last_scan_at = None;
+            it.files.counts.problems.files = 2;
+        });
+        let limits = Limits::new(Duration::from_secs(600), Duration::from_secs(3600));
+        let want = CheckProblem::Watch {
+            local_path: "/up".to_owned(),
+            problems: vec![
+                WatchProblem::NotScanned { error: "gone".to_owned() },
+                WatchProblem::NeverScanned,
+                WatchProblem::Files { count: 2 },
+            ],
+        };
+        assert_eq!(problems(&status, &limits, NOW), [want]);
     }
 
     fn well() -> Status {
         let counts =
             StateCounts { protected: FileCount { files: 2, bytes: 20 }, ..StateCounts::default() };
-        let watch = WatchStatus {
-            local_path: "/up".to_owned(),
-            counts,
-            last_scan_at: Some(NOW - 40),
-            ..WatchStatus::default()
-        };
+        let files = DirStatus { local_path: "/up".to_owned(), counts, ..DirStatus::default() };
+        let watch = WatchStatus { files, last_scan_at: Some(NOW - 40) };
         Status {
             running: true,
             alive_at: Some(NOW - 300),
-            watcher: Some("ok".to_owned()),
+            watcher: Some(WatcherState::Complete),
             gateway: Some(GatewayState { status: GatewayStatus::Ok, since: 0, reason: None }),
             total: counts,
             watches: vec![watch],

@@ -173,6 +173,33 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_of_an_hour_costs_few_probes_and_ends_with_the_first_answer() {
+        let hour = Duration::from_secs(3600);
+        // (random number, fewest and most probes in the hour)
+        for (random, probes) in [(1.0, 12..=30), (0.5, 24..=50), (0.1, 120..=200)] {
+            let start = clock::now().instant;
+            let mut breaker = CircuitBreaker::new(POLICY);
+            let (mut now, mut count, mut longest) = (start, 0, Duration::ZERO);
+            while now < start + hour {
+                let permit = breaker.try_start(now).expect("the delay is over");
+                assert_eq!(breaker.try_start(now).is_none(), count > 0, "one probe at a time");
+                count += 1;
+                let delay = breaker.failed(permit, PLAIN, random, now).expect("it blocks");
+                longest = longest.max(delay);
+                now += delay;
+            }
+            assert!(probes.contains(&count), "{random}: {count} probes");
+            assert!(longest <= crate::uploading::retry::SLOW_DELAY_MAX);
+
+            // A heartbeat is answered: the next upload need not wait.
+            breaker.probe_now(start + hour);
+            let probe = breaker.try_start(start + hour).expect("it may probe");
+            breaker.succeeded(probe);
+            assert!(breaker.try_start(start + hour).is_some() && breaker.failures() == 0);
+        }
+    }
+
+    #[test]
     fn a_file_that_fails_by_itself_blocks_no_other() {
         let now = clock::now().instant;
         #[rustfmt::skip]

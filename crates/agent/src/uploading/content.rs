@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
 use futures::Stream;
-use rustix::fs::{fdatasync, fstat};
+use md5::{Digest, Md5};
+use rustix::fs::fdatasync;
 use rustix::io::Errno;
 use s3up_core::{RemotePath, Sha256, Sha256Digest};
 use tokio::io::AsyncReadExt;
@@ -34,7 +36,7 @@ const HASH_BYTES: usize = 1 << 20;
 const PIECE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenFile {
     /// The file, or a copy of it.
     file: File,
     /// The file itself if `file` is a copy.
@@ -47,8 +49,8 @@ pub(super) struct Opened {
 /// A file that is hashed and can be sent.
 #[derive(Debug)]
 pub(super) enum Content {
-    Short { opened: Opened, body: Bytes, sha256: Sha256Digest },
-    Long { opened: Opened, sha256: Sha256Digest },
+    Short { opened: OpenFile, body: Bytes, sha256: Sha256Digest },
+    Long { opened: OpenFile, sha256: Sha256Digest },
 }
 
 /// Opens the file, checks that it still has to be uploaded, and hashes it, on a
@@ -62,7 +64,7 @@ pub(super) async fn read(
     let task = task.clone();
     let read = tokio::task::spawn_blocking(move || {
         let mut opened = open(&task)?;
-        let Opened { identity, filesystem, .. } = opened;
+        let OpenFile { identity, filesystem, .. } = opened;
         let (remote_path, reason) =
             check_still_pending(&task, identity, filesystem, local_path, &known)?;
         write_back(&opened, &task)?;
@@ -72,7 +74,7 @@ pub(super) async fn read(
     read.await.unwrap_or_else(|_| Err(Outcome::panicked()))
 }
 
-fn open(task: &UploadTask) -> Result<Opened, Outcome> {
+fn open(task: &UploadTask) -> Result<OpenFile, Outcome> {
     // Without its root the whole watch is gone or forbidden. The next scan reports
     // that, or finds this file again.
     let root = Root::open(&task.watch.root).map_err(|err| {
@@ -80,7 +82,7 @@ fn open(task: &UploadTask) -> Result<Opened, Outcome> {
             return unreadable(&err);
         }
         let root = &task.watch.root;
-        Outcome::NotLookedAt { reason: format!("open watched directory {root:?}: {err}") }
+        Outcome::NotObserved { reason: format!("open watched directory {root:?}: {err}") }
     })?;
     let (file, stat) = root.file(&task.path).map_err(|err| not_opened(task, &root, &err))?;
     if !confined_fs::is_regular(&stat) {
@@ -91,7 +93,7 @@ fn open(task: &UploadTask) -> Result<Opened, Outcome> {
         return Err(Outcome::Changed);
     }
     let filesystem = root.filesystem;
-    Ok(Opened { file, original: None, identity, filesystem, mode: stat.st_mode & 0o7777 })
+    Ok(OpenFile { file, original: None, identity, filesystem, mode: stat.st_mode & 0o7777 })
 }
 
 /// Turns an error of opening into an outcome. A symlink or a special file in the
@@ -100,7 +102,7 @@ fn open(task: &UploadTask) -> Result<Opened, Outcome> {
 fn not_opened(task: &UploadTask, root: &Root, err: &io::Error) -> Outcome {
     if confined_fs::is_gone(err) {
         return match task.root {
-            Some(scanned) if scanned != root.id() => Outcome::NotLookedAt {
+            Some(scanned) if scanned != root.id() => Outcome::NotObserved {
                 reason: format!("{:?} is not the directory that was scanned", task.watch.root),
             },
             Some(_) | None => Outcome::Gone,
@@ -125,7 +127,7 @@ fn unreadable(err: &io::Error) -> Outcome {
 /// that is already dirty moves no time stamp; a store into one that was written back
 /// does. So every store after this call is seen: by `changed_since`, or by the next
 /// scan.
-fn write_back(opened: &Opened, task: &UploadTask) -> Result<(), Outcome> {
+fn write_back(opened: &OpenFile, task: &UploadTask) -> Result<(), Outcome> {
     let age = clock::wall_ns().saturating_sub(opened.identity.changed_at_ns());
     if age > DIRTY_NS_MAX {
         return Ok(());
@@ -144,7 +146,7 @@ fn write_back(opened: &Opened, task: &UploadTask) -> Result<(), Outcome> {
 
 /// Replaces the file by a copy of it, if that is asked for. A file that never settles
 /// is uploaded as it is if there can be no copy.
-fn copy(opened: &mut Opened, mode: UploadMode, spool: &Spool) -> Result<(), Outcome> {
+fn copy(opened: &mut OpenFile, mode: UploadMode, spool: &Spool) -> Result<(), Outcome> {
     if mode == UploadMode::Settled {
         return Ok(());
     }
@@ -160,7 +162,7 @@ fn copy(opened: &mut Opened, mode: UploadMode, spool: &Spool) -> Result<(), Outc
     Ok(())
 }
 
-fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
+fn hash(opened: OpenFile, mode: UploadMode) -> Result<Content, Outcome> {
     let hashed = if opened.identity.size <= SHORT_BYTES_MAX {
         hash_short(opened)
     } else {
@@ -177,14 +179,14 @@ fn hash(opened: Opened, mode: UploadMode) -> Result<Content, Outcome> {
     }
 }
 
-fn hash_short(mut opened: Opened) -> io::Result<Content> {
+fn hash_short(mut opened: OpenFile) -> io::Result<Content> {
     let mut body = vec![0; opened.identity.size as usize];
     opened.file.read_exact(&mut body)?;
     let sha256 = Sha256Digest::of(&body);
     Ok(Content::Short { opened, body: Bytes::from(body), sha256 })
 }
 
-fn hash_long(mut opened: Opened) -> io::Result<Content> {
+fn hash_long(mut opened: OpenFile) -> io::Result<Content> {
     let mut buffer = vec![0; HASH_BYTES];
     let mut hasher = Sha256::default();
     let mut left = opened.identity.size;
@@ -201,13 +203,35 @@ fn hash_long(mut opened: Opened) -> io::Result<Content> {
     Ok(Content::Long { opened, sha256: hasher.finish() })
 }
 
-fn changed_since(opened: &Opened) -> bool {
+/// Reads the file without moving the position from which it is sent.
+fn md5_of_long(file: &File, bytes: u64) -> Result<String, Outcome> {
+    let mut buffer = vec![0; HASH_BYTES];
+    let (mut hasher, mut at) = (Md5::new(), 0);
+    while at < bytes {
+        let wanted = (bytes - at).min(HASH_BYTES as u64) as usize;
+        match file.read_at(&mut buffer[..wanted], at).map_err(|err| unreadable(&err))? {
+            0 => return Err(Outcome::Changed),
+            len => {
+                hasher.update(&buffer[..len]);
+                at += len as u64;
+            }
+        }
+    }
+    Ok(hex(hasher.finalize()))
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn changed_since(opened: &OpenFile) -> bool {
     let file = opened.original.as_ref().unwrap_or(&opened.file);
-    fstat(file).map_or(true, |stat| Identity::of(&stat) != opened.identity)
+    let stat = confined_fs::fstat_now(file, opened.filesystem);
+    stat.map_or(true, |stat| Identity::of(&stat) != opened.identity)
 }
 
 impl Content {
-    fn opened(&self) -> &Opened {
+    fn opened(&self) -> &OpenFile {
         match self {
             Content::Short { opened, .. } | Content::Long { opened, .. } => opened,
         }
@@ -230,6 +254,17 @@ impl Content {
         match self {
             Content::Short { sha256, .. } | Content::Long { sha256, .. } => *sha256,
         }
+    }
+
+    /// Returns the MD5 of the content, in hex.
+    pub(super) async fn md5(&self) -> Result<String, Outcome> {
+        let (file, bytes) = match self {
+            Content::Short { body, .. } => return Ok(hex(Md5::digest(body))),
+            Content::Long { opened, .. } => (opened.file.try_clone(), self.bytes()),
+        };
+        let file = file.map_err(|err| unreadable(&err))?;
+        let hashed = tokio::task::spawn_blocking(move || md5_of_long(&file, bytes));
+        hashed.await.unwrap_or_else(|_| Err(Outcome::panicked()))
     }
 
     /// True if a copy was hashed, which does not change.

@@ -20,8 +20,8 @@ pub enum Outcome {
         as_state: SkippedAs,
         change: Option<Box<Change>>,
     },
-    /// The file could not be looked at, so nothing follows for it. A scan finds it again.
-    NotLookedAt {
+    /// The file could not be observed, so nothing follows for it. A scan finds it again.
+    NotObserved {
         reason: String,
     },
     /// The file has another version now and has to settle again.

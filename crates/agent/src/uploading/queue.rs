@@ -64,7 +64,7 @@ enum Lane {
 
 /// Answer to [`Queue::note_change`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeNoted {
+pub enum ChangeTarget {
     /// The file is being uploaded or recorded; `finish` will return the change.
     InFlight,
     /// The file is not in the queue any more: it has to settle. The events are those
@@ -122,8 +122,8 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// Queues a settled file. One that is being uploaded is only marked as changed.
     pub fn push(&mut self, mut job: Job<K>) {
         match self.note_change(&job.key, job.writes) {
-            ChangeNoted::InFlight => return,
-            ChangeNoted::NotInFlight(writes) => job.writes = writes,
+            ChangeTarget::InFlight => return,
+            ChangeTarget::NotInFlight(writes) => job.writes = writes,
         }
         let lane = self.lane(job.identity.size);
         let turn = self.take_turn();
@@ -134,8 +134,8 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     /// Queues a file that may start no earlier than `at`. It delays no other file.
     pub fn push_delayed(&mut self, mut job: Job<K>, at: Instant) {
         match self.note_change(&job.key, job.writes) {
-            ChangeNoted::InFlight => return,
-            ChangeNoted::NotInFlight(writes) => job.writes = writes,
+            ChangeTarget::InFlight => return,
+            ChangeTarget::NotInFlight(writes) => job.writes = writes,
         }
         let turn = self.take_turn();
         self.slots.insert(job.key.clone(), Slot::Delayed(at, turn));
@@ -143,12 +143,12 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
     }
 
     /// Takes a change of the file: it has to settle again.
-    pub fn note_change(&mut self, key: &K, event: Writes) -> ChangeNoted {
+    pub fn note_change(&mut self, key: &K, event: Writes) -> ChangeTarget {
         let removed = match self.slots.get(key) {
             None => None,
             Some(Slot::Uploading(_) | Slot::Recording) => {
                 self.changed.entry(key.clone()).or_default().add(event);
-                return ChangeNoted::InFlight;
+                return ChangeTarget::InFlight;
             }
             Some(Slot::Ready(lane, turn)) => self.ready.remove(&(*lane, *turn)),
             Some(Slot::Delayed(at, turn)) => self.delayed.remove(&(*at, *turn)),
@@ -156,7 +156,7 @@ impl<K: Clone + Eq + Hash + Ord> Queue<K> {
         self.slots.remove(key);
         let mut writes = removed.map(|job| job.writes).unwrap_or_default();
         writes.add(event);
-        ChangeNoted::NotInFlight(writes)
+        ChangeTarget::NotInFlight(writes)
     }
 
     /// Returns the number of files that wait, ready or delayed.
@@ -332,15 +332,15 @@ mod tests {
     fn a_change_removes_a_waiting_file_and_marks_one_that_is_uploaded() {
         let mut queue = Queue::new(LIMITS);
         queue.push(job(1, 1));
-        let settled = ChangeNoted::NotInFlight(Writes::CLOSED);
+        let settled = ChangeTarget::NotInFlight(Writes::CLOSED);
         assert_eq!(queue.note_change(&1, Writes::NONE), settled, "its events are not lost");
         assert!(queue.is_empty());
 
         queue.push(job(1, 1));
         queue.start_next(NO_LIMIT).unwrap();
-        assert_eq!(queue.note_change(&1, Writes::CLOSED), ChangeNoted::InFlight);
+        assert_eq!(queue.note_change(&1, Writes::CLOSED), ChangeTarget::InFlight);
         queue.recording(&1);
-        assert_eq!(queue.note_change(&1, Writes::NONE), ChangeNoted::InFlight);
+        assert_eq!(queue.note_change(&1, Writes::NONE), ChangeTarget::InFlight);
         assert_eq!(queue.finish(&1), Some(Writes::CLOSED), "the change was noted");
         assert!(queue.is_empty());
     }

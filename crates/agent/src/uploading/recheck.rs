@@ -8,7 +8,7 @@ use crate::database::Change;
 use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
 use crate::states::decide::{FileProblem, KnownFile, PendingReason, State, decide};
-use crate::states::version::Look;
+use crate::states::version::ObservedFile;
 
 /// Returns the remote path of a file that has to be uploaded and the reason, or how its upload
 /// ends otherwise.
@@ -23,11 +23,11 @@ pub(super) fn check_still_pending(
     let skipped = |as_state, change: Option<Change>| {
         Err(Outcome::Skipped { as_state, change: change.map(Box::new) })
     };
-    let look = Look { identity, filesystem, evidence: task.writes.evidence };
-    match (decide(&look, &remote_path, known, &task.policy), remote_path) {
+    let observed = ObservedFile { identity, filesystem, evidence: task.writes.evidence };
+    match (decide(&observed, &remote_path, known, &task.policy), remote_path) {
         (State::Pending(PendingReason::OriginUnknown), _) => {
             let reason = PendingReason::OriginUnknown.to_string();
-            Err(Outcome::NotLookedAt { reason })
+            Err(Outcome::NotObserved { reason })
         }
         (State::Pending(reason), Ok(remote_path)) => Ok((remote_path, reason)),
         (State::Pending(_), Err(rule)) => {

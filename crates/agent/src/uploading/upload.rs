@@ -9,6 +9,7 @@
 //! Not here: when an upload is retried (`daemon`), and how files are read
 //! (`content`).
 
+use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, RemotePath, error_chain};
 
 use super::classify::{FailureClass, Scope, classify};
@@ -20,9 +21,9 @@ use super::task::{UploadMode, UploadTask};
 use crate::clock;
 use crate::database::{Change, Reader, Upload};
 use crate::files::writes::Writer;
-use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PutRequest};
+use crate::gateway::client::{BodyStart, Completeness, GatewayClient, PatchRequest, PutRequest};
 use crate::gateway::error::GatewayError;
-use crate::states::decide::{FileRow, KnownFile, PendingReason};
+use crate::states::decide::{FileRow, KnownFile, PendingReason, UploadedVersion};
 use crate::states::problem::ProblemKind;
 
 /// Uploads files. All uploads share its connections.
@@ -47,21 +48,35 @@ impl Uploader {
             let spool = self.spool.clone();
             content::read(task, local_path.clone(), known, spool).await?
         };
-        let upload = Upload {
+        let mut upload = Upload {
             local_path,
             identity: content.identity(),
             sha256: content.sha256(),
+            mode: content.mode(),
             version_id: None,
             at: clock::wall_seconds(),
             sent: false,
             remote_path,
         };
-        if is_content_unchanged(&upload, row.as_ref()) {
-            let change =
-                (task.mode != UploadMode::Hot).then(|| Change::MetadataChanged(upload).into());
+        let Some(stored_version) = same_content(&upload, row.as_ref()) else {
+            return self.send(task, content, upload, reason).await;
+        };
+        if task.mode == UploadMode::Hot {
+            return Err(Outcome::Skipped { as_state: SkippedAs::Protected, change: None });
+        }
+        if has_same_metadata(&upload, &stored_version) {
+            let change = Some(Change::MetadataChanged(upload).into());
             return Err(Outcome::Skipped { as_state: SkippedAs::Protected, change });
         }
-        self.send(task, content, upload, reason).await
+        match self.send_metadata(&content, &upload).await? {
+            MetadataAnswer::Updated { version_id } => {
+                upload.version_id = version_id;
+                let changed_since = content.changed_since();
+                let change = Change::MetadataChanged(upload).into();
+                Ok(Outcome::Stored { change, sent: false, changed_since })
+            }
+            MetadataAnswer::NotStored => self.send(task, content, upload, reason).await,
+        }
     }
 
     async fn known(&self, local_path: &str) -> Result<KnownFile, Outcome> {
@@ -127,6 +142,34 @@ impl Uploader {
         })
     }
 
+    /// Tells the gateway the mtime and the mode of a file whose content it has.
+    async fn send_metadata(
+        &self,
+        content: &Content,
+        upload: &Upload,
+    ) -> Result<MetadataAnswer, Outcome> {
+        let patch = PatchRequest {
+            path: &upload.remote_path,
+            sha256: upload.sha256,
+            mtime_ns: upload.identity.mtime_ns,
+            mode: upload.mode,
+        };
+        match self.gateway.patch(&patch).await {
+            Ok(UploadResponse { version_id, .. }) => Ok(MetadataAnswer::Updated { version_id }),
+            Err(GatewayError::Refused(refusal)) if is_not_stored(refusal.code) => {
+                Ok(MetadataAnswer::NotStored)
+            }
+            // The gateway is too old for the call, or a proxy forbids it: the metadata of the upload
+            // stay.
+            Err(GatewayError::Refused(refusal) | GatewayError::NotTheGateway(refusal))
+                if matches!(refusal.status, 405 | 501) =>
+            {
+                Ok(MetadataAnswer::Updated { version_id: None })
+            }
+            Err(err) => Err(failed(&err, content, UploadMode::Settled)),
+        }
+    }
+
     /// Returns the version id if the gateway has this content already. For a long
     /// file the question is cheaper than an upload. A key that may not ask uploads.
     async fn version_at_gateway(
@@ -141,20 +184,43 @@ impl Uploader {
             }
             Err(err) => return Err(failed(&err, content, UploadMode::Settled)),
         };
-        Ok(answer
-            .file
-            .filter(|file| (file.size, file.sha256) == (content.bytes(), Some(content.sha256())))
-            .map(|file| file.version_id))
+        let Some(file) = answer.file.filter(|file| file.size == content.bytes()) else {
+            return Ok(None);
+        };
+        let has_content = match (file.sha256, file.md5) {
+            (Some(sha256), _) => sha256 == content.sha256(),
+            // It was stored by a tool that recorded no SHA-256.
+            (None, Some(md5)) => content.md5().await? == md5,
+            (None, None) => false,
+        };
+        Ok(has_content.then_some(file.version_id))
     }
 }
 
-/// True if the row has the same size and content.
-fn is_content_unchanged(upload: &Upload, row: Option<&FileRow>) -> bool {
-    row.is_some_and(|row| {
-        row.remote_path == upload.remote_path.as_str()
-            && row.size == upload.identity.size
-            && row.version.is_some_and(|version| version.sha256 == upload.sha256)
-    })
+/// Answer of the gateway to a change of metadata.
+enum MetadataAnswer {
+    Updated {
+        version_id: Option<String>,
+    },
+    /// The gateway does not have this content.
+    NotStored,
+}
+
+/// Returns the version of the row if it has the same size and content.
+fn same_content(upload: &Upload, row: Option<&FileRow>) -> Option<UploadedVersion> {
+    let row = row.filter(|row| {
+        row.remote_path == upload.remote_path.as_str() && row.size == upload.identity.size
+    });
+    row?.version.filter(|version| version.sha256 == upload.sha256)
+}
+
+fn is_not_stored(code: Code) -> bool {
+    matches!(code, Code::NotFound | Code::DigestMismatch)
+}
+
+/// True if the gateway has the mtime and the mode of the file.
+fn has_same_metadata(upload: &Upload, stored: &UploadedVersion) -> bool {
+    stored.identity.mtime_ns == upload.identity.mtime_ns && stored.mode == Some(upload.mode)
 }
 
 /// A file whose writer was not seen closing it may get more content.

@@ -23,7 +23,7 @@ use rustix::fs::inotify::{self, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
 use super::kernel_events::KernelEvent;
-use super::watch_events::{Degraded, WatchEvents};
+use super::watch_events::{WatchEvents, WatchGaps};
 use crate::files::confined_fs::{self, Dir, Root, TypeHint};
 use crate::files::watch::{EntryKind, Name, Watch, WatchIndex};
 use crate::files::writes::Writes;
@@ -93,7 +93,7 @@ impl DirWatches {
 
     /// Watches all directories of a watch, also those that are watched already, so
     /// that each scan repairs what events have missed.
-    pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<Degraded> {
+    pub(super) fn add_watches(&mut self, index: WatchIndex) -> Option<WatchGaps> {
         let watch = self.watches.get(usize::from(index))?.clone();
         self.unwatched.retain(|name, _| name.watch != index);
         self.pass += 1;
@@ -278,7 +278,7 @@ impl DirWatches {
         }
     }
 
-    fn degraded(&self) -> Option<Degraded> {
+    fn degraded(&self) -> Option<WatchGaps> {
         let count = |kind| self.unwatched.values().filter(|obstacle| **obstacle == kind).count();
         let (unwatched, not_entered) = (count(Obstacle::NotWatched), count(Obstacle::NotEntered));
         let example = self.unwatched.iter().find(|(_, kind)| **kind == Obstacle::NotEntered);
@@ -286,7 +286,12 @@ impl DirWatches {
             Some(self.watches.get(usize::from(name.watch))?.root.join(&name.path))
         });
         let needed = self.dirs.len() + unwatched;
-        (!self.unwatched.is_empty()).then_some(Degraded { needed, unwatched, not_entered, example })
+        (!self.unwatched.is_empty()).then_some(WatchGaps {
+            needed,
+            unwatched,
+            not_entered,
+            example,
+        })
     }
 }
 

@@ -16,12 +16,12 @@ pub struct WatchEvents {
     pub overflow: bool,
     /// Set if the directories that are not watched may have changed: to `None` if all
     /// are watched now.
-    pub degraded: Option<Option<Degraded>>,
+    pub degraded: Option<Option<WatchGaps>>,
 }
 
 /// Directories that are not watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Degraded {
+pub struct WatchGaps {
     pub needed: usize,
     /// Number of directories that inotify cannot watch. They are scanned more often.
     pub unwatched: usize,

@@ -43,8 +43,8 @@ async fn a_failed_get_names_the_cause_and_does_not_change_the_target() {
     #[rustfmt::skip]
     let cases: [(&[&str], &str); 3] = [
         (&["get", "uploads/none", "-o", output],  "s3up: error: download \"uploads/none\": the gateway has no such file; check the remote path"),
-        (&["get", "../etc/passwd", "-o", output], "s3up: error: remote path \"../etc/passwd\": a path may not have a segment \".\" or \"..\""),
-        (&["get", "/uploads", "-o", output],      "s3up: error: remote path \"/uploads\": a path may not start with a slash"),
+        (&["get", "../etc/passwd", "-o", output], "s3up: error: remote path \"../etc/passwd\": expected no segment \".\" or \"..\", found one; send the resolved path"),
+        (&["get", "/uploads", "-o", output],      "s3up: error: remote path \"/uploads\": expected a relative path, found a slash at its start"),
     ];
     for (arguments, want) in cases {
         let output = run(&host, arguments).await;

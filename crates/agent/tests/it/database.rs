@@ -4,9 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use s3up::agent::Agent;
+use s3up_devstore::Op;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use crate::fixture::{Host, World};
+use crate::fixture::{Host, World, noise};
 
 /// The schema of older agents.
 const OLD: &str = "
@@ -73,6 +74,46 @@ async fn a_row_of_an_older_agent_is_protected_once_the_gateway_confirms_it() {
     assert_eq!(host.stored("known").await.unwrap().version_id, version, "it was sent again");
     let total = host.status().await.total;
     assert_eq!((total.protected.files, total.baseline.files), (1, 1));
+}
+
+#[tokio::test]
+async fn a_row_of_an_older_agent_is_confirmed_by_the_md5_of_an_object_of_another_tool() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let long = noise(9 << 20);
+    #[rustfmt::skip]
+    let cases = [
+        // name      on disk           in the bucket
+        ("short",    b"same".to_vec(), b"same".to_vec()),
+        ("empty",    b"".to_vec(),     b"".to_vec()),
+        ("edited",   b"new!".to_vec(), b"same".to_vec()),
+        ("long",     long.clone(),     long),
+    ];
+    let mut statements = vec![OLD.to_owned()];
+    for (name, disk, bucket) in &cases {
+        host.write(name, disk);
+        world.put_object(&format!("uploads/{name}"), bucket).await;
+        statements.push(format!(
+            "INSERT INTO files (local_path, remote_path, file_size, mtime, uploaded_at) \
+             VALUES ('{}/{name}', 'uploads/{name}', {}, 1700000000, 1700000001)",
+            host.up.display(),
+            disk.len(),
+        ));
+    }
+    sql(&host, &statements.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let before = host.stored("short").await.unwrap();
+    let calls = [Op::PutObject, Op::CreateMultipartUpload].map(|op| world.calls(op));
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(before.md5.as_deref(), Some("51037a4a37730f52c8732586d3aaa316"));
+    let sent = [Op::PutObject, Op::CreateMultipartUpload].map(|op| world.calls(op));
+    assert_eq!(sent, [calls[0] + 1, calls[1]], "only the edited file is sent again");
+    for (name, disk, _) in &cases {
+        assert!(host.content(name).await == *disk, "{name}");
+    }
+    assert_eq!(host.status().await.total.protected.files, 4);
 }
 
 #[tokio::test]

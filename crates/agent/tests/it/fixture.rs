@@ -10,10 +10,10 @@ use s3up::config::{Config, Raw};
 use s3up::daemon::{self, Summary};
 use s3up::gateway::client::GatewayClient;
 use s3up::status::{Status, status};
-use s3up_cli::config::Loaded;
+use s3up_cli::config::LoadedConfig;
 use s3up_core::wire::StoredFile;
 use s3up_core::{RemotePath, Sha256Digest, escape};
-use s3up_devstore::{DevStore, Options, Versioning};
+use s3up_devstore::{DevStore, Op, Options, Versioning};
 use s3up_server::{Gateway, ServeOptions, TlsFiles, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -35,6 +35,8 @@ pub struct World {
     root: TempDir,
     /// Settings of the client, as in `server.yaml`.
     client: String,
+    bucket: &'static str,
+    key: String,
 }
 
 impl World {
@@ -49,7 +51,9 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let client = "max_file_size_mb: 30".to_owned();
-        let mut world = World { s3, address, tls, gateway: None, root, client };
+        let bucket = "backups";
+        let mut world =
+            World { s3, address, tls, gateway: None, root, client, bucket, key: KEY.to_owned() };
         world.serve(listener).await;
         world
     }
@@ -69,6 +73,21 @@ impl World {
         self.gateway_up().await;
     }
 
+    /// Starts the gateway again on a bucket without objects.
+    pub async fn restart_on_empty_bucket(&mut self) {
+        self.gateway_down().await;
+        self.bucket = "empty";
+        self.s3.create_bucket(self.bucket, Versioning::Enabled).await.expect("a new bucket");
+        self.gateway_up().await;
+    }
+
+    /// Starts the gateway again with another key of the client; the one of before is not valid.
+    pub async fn restart_with_key(&mut self, key: &str) {
+        self.gateway_down().await;
+        key.clone_into(&mut self.key);
+        self.gateway_up().await;
+    }
+
     /// Changes the settings of the client for the next start of the gateway.
     pub fn set_client(&mut self, client: &str) {
         self.client = client.to_owned();
@@ -83,6 +102,25 @@ impl World {
     /// Returns the path of the gateway's database.
     pub fn database(&self) -> PathBuf {
         self.root.path().join("gateway.db")
+    }
+
+    /// Stores an object of the client past the gateway, as another tool does: without a SHA-256.
+    pub async fn put_object(&self, path: &str, content: &[u8]) {
+        let file = self.root.path().join("object");
+        std::fs::write(&file, content).expect("a written file");
+        let url = format!("{}/{}/webapp/{path}", self.s3.endpoint(), self.bucket);
+        let mut curl = tokio::process::Command::new("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--aws-sigv4", "aws:amz:us-east-1:s3"]);
+        curl.args(["--user", "devstore:devstore-secret"]);
+        curl.args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "--upload-file"]);
+        curl.arg(file).arg(url);
+        let stored = curl.status().await.expect("curl is installed");
+        assert!(stored.success(), "put {path}: {stored}");
+    }
+
+    /// Returns the number of calls of S3 so far.
+    pub fn calls(&self, op: Op) -> u64 {
+        self.s3.faults().calls(op)
     }
 
     /// Delays each call of S3.
@@ -112,15 +150,17 @@ server: {{ host: "127.0.0.1", port: 0 }}
 s3:
   endpoint: "{}"
   region: "us-east-1"
-  bucket: "backups"
+  bucket: "{}"
   access_key_id: "devstore"
   secret_access_key: "devstore-secret"
 database: {{ path: {:?} }}
 clients:
-  - {{ name: "webapp", api_key: "{KEY}", {} }}
+  - {{ name: "webapp", api_key: "{}", {} }}
 "#,
             self.s3.endpoint(),
+            self.bucket,
             self.root.path().join("gateway.db"),
+            self.key,
             self.client,
         )
     }
@@ -216,7 +256,7 @@ upload: {{ retry_attempts: 3, retry_delay_seconds: 0.05 }}
     }
 
     pub fn config(&self) -> Config {
-        let loaded: Loaded<Raw> =
+        let loaded: LoadedConfig<Raw> =
             s3up_cli::config::parse(Path::new("client.yaml"), &self.yaml, &|_| None)
                 .unwrap_or_else(|err| panic!("{err}"));
         Config::check(loaded).unwrap_or_else(|err| panic!("{err}"))

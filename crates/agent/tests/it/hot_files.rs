@@ -51,7 +51,7 @@ async fn a_long_file_that_keeps_changing_and_cannot_be_copied_is_a_problem() {
 
     until_hot(&host).await;
 
-    let problem = host.status().await.watches[0].problems[0].reason.clone();
+    let problem = host.status().await.watches[0].files.problems[0].problem.to_string();
     assert!(problem.contains("expected at most 1.0 MiB (stability.spool_max_mb)"), "{problem}");
     writer.stop().await;
     agent.stop().await;
@@ -60,8 +60,9 @@ async fn a_long_file_that_keeps_changing_and_cannot_be_copied_is_a_problem() {
 async fn until_hot(host: &Host) -> s3up::states::counts::StateCounts {
     until("it is hot", async || {
         let status = host.status().await;
-        let problem = status.watches[0].problems.first().cloned();
-        problem.is_some_and(|problem| problem.reason.contains("changes more often than an upload"))
+        let problem = status.watches[0].files.problems.first().cloned();
+        let reason = problem.map(|listed| listed.problem.to_string());
+        reason.is_some_and(|reason| reason.contains("changes more often than an upload"))
     })
     .await;
     host.status().await.total

@@ -13,6 +13,8 @@ mod get;
 mod help;
 mod hot_files;
 mod lost_database;
+mod lying;
+mod metadata;
 mod mounts;
 mod outages;
 mod outputs;

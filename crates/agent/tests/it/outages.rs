@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use s3up_devstore::Op;
+
 use crate::fixture::{Host, KEY, MIB, World, noise, until};
 use crate::process::Process;
 
@@ -79,6 +81,53 @@ async fn with_a_wrong_key_files_stay_pending_and_one_line_is_logged() {
 
     host.edit(&wrong, KEY);
     assert_eq!(host.scan().await.uploaded, 20);
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_under_a_running_agent_loses_nothing() {
+    let mut world = World::start().await;
+    let mut host = Host::new(&world.url());
+    let mut agent = Process::start(&host, &["run"]);
+    host.write("before", "before");
+    host.until_stored("before", "before").await;
+    let new = KEY.replace("webapp", "newkey");
+
+    world.restart_with_key(&new).await;
+    for n in 0..20 {
+        host.write(format!("file-{n}"), format!("{n}"));
+    }
+    until("it is refused", async || agent.log().contains("event=unauthorized")).await;
+    until("all are pending", async || host.status().await.total.pending.files == 20).await;
+    let requests = agent.log().matches("event=upload_failed").count();
+    host.edit(KEY, &new);
+    host.config_file();
+    agent.hang_up();
+
+    let status = host.until_nothing_is_pending().await;
+    assert_eq!((status.total.protected.files, status.total.problems.files), (21, 0));
+    assert_eq!(requests, 0, "a refused key is logged as such");
+    assert_eq!(agent.log().matches("event=unauthorized").count(), 1, "{}", agent.log());
+    assert!(!agent.log().contains(&new), "the key is in the log");
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_slow_gateway_gets_each_file_once() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    for n in 0..20 {
+        host.write(format!("file-{n}"), format!("{n}"));
+    }
+    host.write("long", noise(9 * MIB));
+    world.slow(Duration::from_millis(400));
+
+    let summary = host.scan().await;
+
+    assert!(summary.is_clean(), "{summary}");
+    assert_eq!(summary.uploaded, 21);
+    let calls = [Op::PutObject, Op::CreateMultipartUpload].map(|op| world.calls(op));
+    assert_eq!(calls, [20, 1], "a slow answer was taken for a failure");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_file_that_fails_by_itself_does_not_stop_the_others() {
     .await;
 
     let status = host.status().await;
-    let reason = &status.watches[0].problems[0].reason;
+    let reason = status.watches[0].files.problems[0].problem.to_string();
     assert!(
         reason.contains(
             "while other files were stored: expected an answer of the gateway, found status 502"

@@ -88,6 +88,7 @@ async fn the_service_manager_hears_that_the_agent_is_ready_alive_and_stopping() 
     };
     hears("READY=1", 1).await;
     hears("WATCHDOG=1", 5).await;
+    hears("STATUS=0 files protected, 0 pending, 0 problems; gateway: ", 1).await;
     agent.hang_up();
     hears("RELOADING=1", 1).await;
     hears("READY=1", 2).await;

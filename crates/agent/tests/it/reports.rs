@@ -40,6 +40,26 @@ async fn the_gateway_hears_of_the_five_states_and_of_the_last_scan() {
 }
 
 #[tokio::test]
+async fn a_scan_sends_a_heartbeat_at_its_end() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("good", "12345");
+
+    host.scan().await;
+
+    let mut heartbeat = Value::Null;
+    until("the heartbeat arrives", async || {
+        heartbeat = stored(&world, "SELECT body FROM heartbeats").await;
+        !heartbeat.is_null()
+    })
+    .await;
+    assert_eq!(heartbeat["files"]["protected"], json!({ "files": 1, "bytes": 5 }));
+    assert_eq!(heartbeat["files"]["pending"]["files"], 0);
+    assert_eq!(heartbeat["watcher"], json!({ "state": "off", "detail": null }));
+    assert!(heartbeat["last_scan_at"].is_string(), "{heartbeat}");
+}
+
+#[tokio::test]
 async fn a_report_of_each_day_is_kept_while_the_gateway_is_away_and_sent_later() {
     let mut world = World::start().await;
     world.restart_with("max_file_size_mb: 1").await;

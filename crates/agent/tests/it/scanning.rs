@@ -3,6 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use s3up::scanning::walk::Exclusion;
 
 use crate::fixture::{Host, World};
 use crate::mounts::{Kind, Mount};
@@ -74,6 +79,98 @@ async fn a_scan_alone_follows_a_symlink_above_the_root_that_is_switched() {
 }
 
 #[tokio::test]
+async fn a_scan_alone_forgets_nothing_of_a_root_that_is_missing_emptied_or_replaced() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    for n in 0..3 {
+        host.write(format!("{n}"), format!("{n}"));
+    }
+    assert_eq!(host.scan().await.uploaded, 3);
+    let away = host.dir.path().join("away");
+    let nothing = || {};
+    let empty = || fs::create_dir(&host.up).unwrap();
+    let file = || fs::write(&host.up, "a file").unwrap();
+    let dangling = || symlink("nowhere", &host.up).unwrap();
+    let places: [(&str, &dyn Fn()); 4] = [
+        ("missing", &nothing),
+        ("emptied", &empty),
+        ("a file", &file),
+        ("a symlink to nothing", &dangling),
+    ];
+    for (situation, place) in places {
+        fs::rename(&host.up, &away).unwrap();
+        place();
+
+        let without = host.scan().await;
+
+        assert_eq!(without.scan_errors.len(), 1, "{situation}: {without}");
+        // Fails for what is no directory, or is missing.
+        fs::remove_file(&host.up).or_else(|_| fs::remove_dir(&host.up)).ok();
+        fs::rename(&away, &host.up).unwrap();
+        let back = host.scan().await;
+        assert!(back.is_clean(), "{situation}: {back}");
+        assert_eq!((back.protected, back.found), (3, 0), "{situation}: something was forgotten");
+    }
+}
+
+#[tokio::test]
+async fn a_scan_alone_stores_files_whatever_their_dates_and_finds_changes_that_keep_them() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let day = Duration::from_secs(86_400);
+    let dates = [
+        ("before 1970", UNIX_EPOCH - 1000 * day),
+        ("1970", UNIX_EPOCH),
+        ("in ten years", s3up_testkit::CLOCK.now() + 3650 * day),
+        ("in 2200", UNIX_EPOCH + 84_000 * day),
+    ];
+    let write = |name: &str, content: &str, date: SystemTime| {
+        host.write(name, content);
+        let file = fs::File::options().write(true).open(host.up.join(name)).unwrap();
+        file.set_modified(date).unwrap();
+    };
+    for content in ["first", "other", "third"] {
+        dates.iter().for_each(|(name, date)| write(name, content, *date));
+
+        let summary = host.scan().await;
+
+        assert!(summary.is_clean(), "{summary}");
+        for (name, _) in dates {
+            assert_eq!(host.content(name).await, content.as_bytes(), "{name}");
+        }
+    }
+    assert_eq!(host.scan().await.found, 0);
+}
+
+#[tokio::test]
+async fn a_scan_alone_counts_files_that_keep_changing_or_vanish() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("quiet", "quiet");
+    let writing = Arc::new(AtomicBool::new(true));
+    let (up, is_on) = (host.up.clone(), writing.clone());
+    let writer = std::thread::spawn(move || {
+        let mut n = 0_u64;
+        while is_on.load(Ordering::Relaxed) {
+            n += 1;
+            fs::write(up.join("busy"), n.to_string()).expect("a written file");
+            let brief = up.join(format!("brief-{n}"));
+            fs::write(&brief, "x").and_then(|()| fs::remove_file(&brief)).expect("a removed file");
+        }
+    });
+
+    let summary = host.scan().await;
+    writing.store(false, Ordering::Relaxed);
+    writer.join().unwrap();
+
+    let names: Vec<_> = summary.failed.iter().map(|(path, _)| path.rsplit('/').next()).collect();
+    assert_eq!((names, summary.uploaded), (vec![Some("busy")], 1), "{summary}");
+    assert_eq!(summary.scan_errors, Vec::<String>::new());
+    let after = host.scan().await;
+    assert!(after.is_clean() && after.uploaded == 1, "{after}");
+}
+
+#[tokio::test]
 async fn a_mount_point_in_the_tree_is_excluded_by_watcher_and_scan() {
     let Some(mount) = Mount::new(Kind::Tmpfs) else { return };
     let world = World::start().await;
@@ -95,8 +192,8 @@ async fn a_mount_point_in_the_tree_is_excluded_by_watcher_and_scan() {
     assert!(unmounted.unwrap().success());
     assert!(summary.is_clean(), "{summary}");
     assert_eq!(host.stored("mounted/file").await, None);
-    let excluded = &status.watches[0].excluded;
-    assert_eq!((excluded.len(), excluded[0].reason), (1, "other filesystem"));
+    let excluded = &status.watches[0].files.excluded;
+    assert_eq!(excluded.iter().collect::<Vec<_>>(), [(&Exclusion::OtherFilesystem, &1)]);
     assert_eq!(status.total.total().files, 3, "the mount point counts as one");
 }
 

@@ -73,6 +73,52 @@ async fn each_problem_has_its_reason_and_the_next_step() {
 }
 
 #[tokio::test]
+async fn a_directory_has_the_numbers_of_the_files_below_it() {
+    let world = World::start().await;
+    let mut host = Host::new(&world.url());
+    host.add("exclude: [cache/]\n");
+    for path in ["other", "site/one", "site/deep/two", "site/pend", "site/cache/junk"] {
+        host.write(path, path);
+    }
+    std::os::unix::fs::symlink("one", host.up.join("site/link")).unwrap();
+    host.scan().await;
+    host.write("site/pend", "longer than before");
+    let status = async |path: &str, more: &[&str]| {
+        let path = host.up.join(path);
+        let arguments = [&["status", path.to_str().unwrap()], more].concat();
+        Process::output(&host, &arguments).await.stdout
+    };
+
+    let text = status("site", &[]).await;
+    let lines: Vec<Vec<_>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let site = format!("{}/site", host.up.display());
+    let want: [&[&str]; 8] = [
+        &[&site],
+        &["protected", "2", "21", "B"],
+        &["pending", "1", "18", "B"],
+        &["excluded", "2"],
+        &["problems", "0", "0", "B"],
+        &["total", "5"],
+        &["excluded", "(symlink):", "1"],
+        &["excluded", "(exclude", "pattern):", "1"],
+    ];
+    assert_eq!(lines, want.map(<[_]>::to_vec), "{text}");
+
+    let json = status("site/deep", &["--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["local_path"], format!("{site}/deep"));
+    assert_eq!(json["counts"]["protected"], serde_json::json!({ "files": 1, "bytes": 13 }));
+    let excluded = status("site/cache", &[]).await;
+    assert!(
+        excluded.starts_with(&format!("{site}/cache: excluded: exclude pattern\n")),
+        "{excluded}"
+    );
+    let root = status("", &["--json"]).await;
+    let root: serde_json::Value = serde_json::from_str(&root).unwrap();
+    assert_eq!(root["counts"]["protected"]["files"], 3);
+}
+
+#[tokio::test]
 async fn a_baseline_is_no_problem_and_a_watch_that_is_gone_is_one() {
     let world = World::start().await;
     let mut host = Host::new(&world.url());

@@ -4,6 +4,8 @@
 use std::fs;
 use std::process::Command;
 
+use s3up::states::watcher_state::WatcherState;
+
 use crate::fixture::{Host, World, until};
 use crate::process::Process;
 
@@ -124,6 +126,33 @@ async fn deleted_files_are_not_counted_and_stay_in_s3() {
 }
 
 #[tokio::test]
+async fn files_that_are_gone_when_their_event_is_handled_cause_no_noise() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    let mut agent = Process::start(&host, &["run"]);
+    host.write("marker", "marker");
+    host.until_stored("marker", "marker").await;
+
+    for n in 0..300 {
+        let path = format!("{n}/brief");
+        host.write(&path, "x");
+        fs::remove_file(host.up.join(path)).unwrap();
+        fs::remove_dir(host.up.join(format!("{n}"))).unwrap();
+    }
+    host.write("after", "after");
+    host.until_stored("after", "after").await;
+
+    let total = host.until_nothing_is_pending().await.total;
+    assert_eq!((total.total().files, total.problems.files), (2, 0));
+    let log = agent.log();
+    let is_noise = |line: &&str| line.contains("level=warn") || line.contains("level=error");
+    let expected = |line: &str| line.contains("event=config_world_readable");
+    assert!(log.lines().filter(is_noise).all(expected), "{log}");
+    agent.terminate();
+    assert_eq!(agent.wait().await, Some(0));
+}
+
+#[tokio::test]
 async fn a_root_that_is_removed_and_created_again_is_watched_again() {
     let world = World::start().await;
     let host = Host::new(&world.url());
@@ -132,7 +161,7 @@ async fn a_root_that_is_removed_and_created_again_is_watched_again() {
     settled(&host, 2).await;
 
     fs::rename(&host.up, host.dir.path().join("away")).unwrap();
-    until("the scan fails", async || host.status().await.watches[0].error.is_some()).await;
+    until("the scan fails", async || host.status().await.watches[0].files.error.is_some()).await;
     fs::create_dir(&host.up).unwrap();
     host.write("file", "after");
 
@@ -235,7 +264,7 @@ async fn with_too_few_inotify_watches_all_files_are_stored_and_the_log_names_the
     for n in 0..10 {
         host.until_stored(format!("folder-{n}/file"), format!("{n}")).await;
     }
-    let watcher = host.status().await.watcher.expect("a state of the watcher");
+    let watcher = host.status().await.watcher.expect("a state of the watcher").to_string();
     assert!(watcher.starts_with("degraded: need 11 watches"), "{watcher}");
     agent.terminate();
     assert_eq!(agent.wait().await, Some(0));
@@ -273,7 +302,7 @@ async fn a_directory_that_may_be_entered_a_moment_later_is_watched_from_then_on(
     fs::rename(&aside, &directory).unwrap();
     fs::write(directory.join("file"), "content").unwrap();
     until("it is reported", async || {
-        let watcher = host.status().await.watcher.unwrap_or_default();
+        let watcher = host.status().await.watcher.expect("a state of the watcher").to_string();
         watcher.contains("1 directories cannot be entered") && watcher.contains("private")
     })
     .await;
@@ -283,7 +312,7 @@ async fn a_directory_that_may_be_entered_a_moment_later_is_watched_from_then_on(
     fs::write(directory.join("later"), "later").unwrap();
     host.until_stored("private/later", "later").await;
     until("it is not reported any more", async || {
-        host.status().await.watcher.as_deref() == Some("ok")
+        host.status().await.watcher == Some(WatcherState::Complete)
     })
     .await;
     agent.terminate();

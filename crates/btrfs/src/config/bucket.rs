@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use btrfs_host::compressed::Form;
-use s3up_cli::config::{ConfigError, Loaded, Setting, Source};
+use s3up_cli::config::{ConfigError, LoadedConfig, Setting, Source};
 use s3up_core::KeyPrefix;
 use s3up_core::part::{self, MIB, PART_BYTES_MAX, PART_BYTES_MIN, PART_COUNT_MAX};
 use s3up_repository::layout::Layout;
@@ -69,7 +69,7 @@ impl BucketConfig {
         // The extension selects the format. Neither appears in the error about a
         // setting.
         let (file, text) = (Path::new("the command line.toml"), "[s3]\n");
-        let Loaded { raw, source }: Loaded<raw::WithoutFile> =
+        let LoadedConfig { raw, source }: LoadedConfig<raw::WithoutFile> =
             s3up_cli::config::parse_with(file, text, settings, &|_| None)?;
         Ok((bucket(&raw.s3, &source)?, restore(&raw.restore, &source)?))
     }

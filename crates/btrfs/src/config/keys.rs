@@ -54,7 +54,7 @@ const fn key(
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
-    key("global.log_level", Value("info"), "word", "`debug`, `info`, `warning`, `error`",
+    key("global.log_level", Value("info"), "one of", "`debug`, `info`, `warning`, `error`",
         "Least important level that is logged. `--log-level` overrides it."),
     key("global.lock_path", Value("/var/lock/btrfs-to-s3.lock"), "path", "its directory exists",
         "A second run that uses the same lock file exits with 75. Two configurations that share \
@@ -67,16 +67,16 @@ pub(super) const KEYS: &[Key] = &[
         "Directory of the spool. Its files have no name and vanish when the run ends."),
     key("global.spool_size_bytes", Unset, "bytes",
         "at least one part; required by `s3.spool_enabled`",
-        "Largest part of a stream that waits in the spool. Parts in flight are held in memory in \
+        "Maximum number of bytes of a stream that wait in the spool. Parts in flight are held in memory in \
          addition. If the disk is full earlier, `btrfs send` slows down to the pace of S3."),
     key("schedule.full_every_days", Value("180"), "calendar days", "1 to 36,500",
-        "A full uploads the whole subvolume. Frequent fulls cost uploads and storage; rare fulls \
+        "Days between two fulls. A full uploads the whole subvolume. Frequent fulls cost uploads and storage; rare fulls \
          make long chains, and a restore reads its whole chain."),
     key("schedule.incremental_every_days", Value("7"), "calendar days", "1 to 36,500",
-        "Data that is created and deleted between two backups is never uploaded."),
+        "Days between two backups. Data that is created and deleted between them is never uploaded."),
     key("schedule.run_at", Value("02:00"), "local time", "`HH:MM`",
-        "On its day, a backup is due from this time on, even if the timer runs every hour."),
-    key("schedule.unplanned_full", Value("warn"), "word", "`warn`, `refuse`",
+        "Local time from which a backup is due on its day, even if the timer runs every hour."),
+    key("schedule.unplanned_full", Value("warn"), "one of", "`warn`, `refuse`",
         "A full that is not due but needed, because the parent of an incremental is gone or \
          changed: `warn` makes it with a warning, `refuse` fails instead. `backup --full` makes it \
          in any case."),
@@ -93,15 +93,15 @@ pub(super) const KEYS: &[Key] = &[
     key("subvolumes.ignore_nested", Unset, "paths", "absolute",
         "Nested subvolumes that need no backup. `backup` warns of all others that are not in \
          `subvolumes.paths`, and `status --check` fails."),
-    key("s3.bucket", Required, "name", "not empty", ""),
-    key("s3.region", Required, "name", "not empty", ""),
+    key("s3.bucket", Required, "name", "not empty", "Name of the bucket."),
+    key("s3.region", Required, "name", "not empty", "Region of the bucket."),
     key("s3.prefix", Required, "key prefix", "short enough for keys of at most 1,024 bytes",
-        "Each host needs its own prefix. A new prefix starts with a full."),
+        "Leading part of all keys. Each host needs its own prefix. A new prefix starts with a full."),
     key("s3.endpoint", Unset, "URL", "`http://` or `https://` and a host",
         "Without it, requests go to AWS. With it, `s3.profile` defaults to `generic`."),
     key("s3.ca_file", Unset, "path", "PEM",
-        "CA certificates that are trusted for the endpoint, in place of those of the system."),
-    key("s3.profile", Value("aws"), "word", "`aws`, `generic`",
+        "CA certificates that are trusted for the endpoint, in place of the system's CA certificates."),
+    key("s3.profile", Value("aws"), "one of", "`aws`, `generic`",
         "`generic` uses path-style addresses and learns from the answers of the server what it \
          verifies. It is the default if `s3.endpoint` is set."),
     key("s3.chunk_size_bytes", Value("214748364800"), "bytes",
@@ -109,7 +109,7 @@ pub(super) const KEYS: &[Key] = &[
         "Length of the objects that a stream is cut into. A chunk of more than 10,000 parts makes \
          the parts longer. Small chunks make many objects, each of which archive classes charge for."),
     key("s3.part_size_bytes", Value("33554432"), "bytes", "5 MiB to 5 GiB",
-        "Memory for parts is part size × (concurrency + 1). A part that fails is sent again as a \
+        "Length of the parts of an upload. Memory for parts is part size × (concurrency + 1). A part that fails is sent again as a \
          whole."),
     key("s3.parts_max", Value("10000"), "parts",
         "at most 10,000; a chunk must fit into parts of 5 GiB",
@@ -117,23 +117,23 @@ pub(super) const KEYS: &[Key] = &[
          1,000, unless they are configured otherwise. Parts become longer where a chunk needs \
          more."),
     key("s3.storage_class_chunks", Value("DEEP_ARCHIVE"), "class", "a storage class of S3",
-        "Objects in GLACIER and DEEP_ARCHIVE must be thawed before a restore. Archive classes \
+        "Storage class of chunks. Objects in GLACIER and DEEP_ARCHIVE must be thawed before a restore. Archive classes \
          charge for a minimum storage time."),
     key("s3.storage_class_manifest", Value("STANDARD"), "class",
-        "a storage class that needs no thaw", "Every run reads manifests and pointers."),
+        "a storage class that needs no thaw", "Storage class of manifests, part indexes and pointers. Every run reads them."),
     key("s3.concurrency", Value("4"), "parts", "1 to 256",
         "Number of parts in flight. Memory for parts is part size × (concurrency + 1), by default \
          160 MiB; the process needs about 50 MiB more."),
-    key("s3.spool_enabled", Value("false"), "true or false",
+    key("s3.spool_enabled", Value("false"), "boolean",
         "needs `global.spool_dir` and `global.spool_size_bytes`",
         "`btrfs send` runs at the speed of the spool's disk and ends early. Each byte is written \
          to that disk and read back."),
-    key("s3.sse", Value("AES256"), "word", "`AES256`, `aws:kms`, `none`",
-        "Encryption by S3. A server without encryption refuses the default and needs `none`."),
+    key("s3.sse", Value("AES256"), "one of", "`AES256`, `aws:kms`, `none`",
+        "Encryption of objects by S3. A server without encryption refuses the default and needs `none`."),
     key("s3.kms_key_id", Unset, "key id", "only with `s3.sse = \"aws:kms\"`",
         "A restore needs the permission to decrypt with this key."),
     key("s3.retry_hours", Value("6"), "hours", "0 to 744",
-        "Longest time for which a failing request is repeated. During it `btrfs send` keeps \
+        "Longest time for which a failing request is repeated. Meanwhile `btrfs send` keeps \
          running and the run holds the lock."),
     key("s3.bandwidth_limit_bytes", Unset, "bytes per second", "at least 1",
         "Limit for uploads. It slows `btrfs send` down as well, unless a spool is used."),
@@ -142,13 +142,13 @@ pub(super) const KEYS: &[Key] = &[
          full has a published incremental."),
     key("retention.keep_days", Value("30"), "days", "0 to 36,500",
         "Length of the restore window. A generation that is needed to go back to any moment in \
-         it is not deleted, whatever the other rules say. `0` is no window."),
+         it is not deleted, whatever the other rules say. `0` disables the window."),
     key("retention.min_age_days", Unset, "days", "0 to 36,500",
-        "Least age of a generation that is deleted. If unset, it is the time that S3 charges for \
-         in any case, by storage class."),
-    key("retention.prune", Value("auto"), "word", "`auto`, `off`",
+        "Minimum age of a generation before it is deleted. Unset: the minimum storage time that \
+         S3 charges for its storage class."),
+    key("retention.prune", Value("auto"), "one of", "`auto`, `off`",
         "`auto` prunes at the end of each backup. `off` leaves it to the command `prune`."),
-    key("send.compressed", Value("never"), "word", "`never`, `auto`, `always`",
+    key("send.compressed", Value("never"), "one of", "`never`, `auto`, `always`",
         "Sends data as it is compressed on disk (protocol 2). There is less to upload, but the \
          host that restores must support protocol 2."),
     key("send.protocol", Value("auto"), "`auto`, 1 or 2", "1 only without `send.compressed = \"always\"`",
@@ -158,17 +158,17 @@ pub(super) const KEYS: &[Key] = &[
     key("restore.target_base_dir", Unset, "path", "an existing directory on btrfs",
         "A restore without `--target` creates its subvolume there, under the name of the \
          subvolume that is restored."),
-    key("restore.verify_mode", Value("full"), "word", "`full`, `sample`, `none`",
+    key("restore.verify_mode", Value("full"), "one of", "`full`, `sample`, `none`",
         "How a restore is compared with its source snapshot, if that is on this host. `full` reads \
          both trees once. The stream is always verified. `--verify` overrides it."),
     key("restore.sample_max_files", Value("1000"), "files", "1 to 1,000,000",
         "Number of files whose content `sample` compares, together at most 16 GiB: of longer files \
          it compares pieces. It compares the metadata of all files."),
-    key("restore.wait_for_restore", Value("true"), "true or false", "",
+    key("restore.wait_for_restore", Value("true"), "boolean", "",
         "`false`: a restore of archived chunks requests their thaw and exits with 4."),
     key("restore.restore_timeout_seconds", Value("259200"), "seconds", "",
         "Longest wait for a thaw. After it the exit code is 4, and the thaw continues in S3."),
-    key("restore.restore_tier", Value("Standard"), "word", "`Standard`, `Bulk`, `Expedited`",
+    key("restore.restore_tier", Value("Standard"), "one of", "`Standard`, `Bulk`, `Expedited`",
         "Price and duration of a thaw. DEEP_ARCHIVE has no `Expedited`."),
     key("restore.thaw_days", Value("14"), "days", "1 to 365",
         "How long S3 keeps the thawed copies, and charges for them. A restore that takes longer \

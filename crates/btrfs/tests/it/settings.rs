@@ -33,7 +33,7 @@ async fn a_wrong_setting_is_named() {
         ("s3.concurrency=0",     "--set s3.concurrency: expected 1 to 256, found 0"),
         ("shcedule.run_at=1:00", "--set shcedule: unknown key, did you mean `schedule`?"),
         ("schedule.run_at=late", "--set schedule.run_at: expected a time like 02:00, found \"late\""),
-        ("s3.bucket",            "--set: expected section.key=value"),
+        ("s3.bucket",            "--set: expected section.key=value, for example s3.concurrency=8"),
     ];
     for (setting, want) in cases {
         for command in ["check-config", "plan", "backup"] {

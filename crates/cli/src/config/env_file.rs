@@ -41,7 +41,7 @@ impl EnvFile {
             }
             let value = unquote(value.trim()).map_err(wrong)?;
             if variables.insert(name.to_owned(), value.to_owned()).is_some() {
-                return Err(wrong("this variable is set twice"));
+                return Err(wrong("expected this variable once, found it twice"));
             }
         }
         Ok(EnvFile(variables))
@@ -93,7 +93,7 @@ mod tests {
             ("A=1\nhush",         "a.env:2: expected NAME=VALUE"),
             ("=hush",             "a.env:1: expected a name"),
             ("A B=hush",          "a.env:1: expected a name"),
-            ("A=hush\nA=hush",    "a.env:2: this variable is set twice"),
+            ("A=hush\nA=hush",    "a.env:2: expected this variable once, found it twice"),
             ("A=\"hush",          "a.env:1: expected one pair of quotes"),
             ("A=\"hu\"sh\"",      "a.env:1: expected one pair of quotes"),
             ("A=hu\"sh\"",        "a.env:1: expected quotes around"),

@@ -132,7 +132,7 @@ impl Error for Invalid {
     }
 
     fn missing_field(name: &'static str) -> Invalid {
-        let invalid = Invalid::custom("this key is required but missing");
+        let invalid = Invalid::custom("expected a value for this required key, found none");
         Invalid { missing: Some(name), ..invalid }
     }
 }

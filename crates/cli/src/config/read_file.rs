@@ -21,7 +21,9 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(|err| unreadable(&err))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(&format_args!("expected at most {FILE_BYTES_MAX} bytes")));
+        return Err(unreadable(&format_args!(
+            "expected at most {FILE_BYTES_MAX} bytes, found more"
+        )));
     }
     String::from_utf8(bytes).map_err(|err| {
         let valid = &err.as_bytes()[..err.utf8_error().valid_up_to()];

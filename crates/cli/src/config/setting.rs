@@ -20,7 +20,7 @@ pub struct Setting {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    #[error("expected section.key=value")]
+    #[error("expected section.key=value, for example s3.concurrency=8")]
     NoValue,
     #[error("expected section.key=value, found an empty name in the key")]
     NoKey,
@@ -34,7 +34,7 @@ pub enum SettingError {
 
 /// A setting that was put into the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Applied {
+pub(super) struct AppliedSetting {
     key: String,
     /// The outermost key that the setting added to the tree.
     added: String,
@@ -75,15 +75,15 @@ impl Setting {
 
     /// Puts the setting into the tree. The last of several settings with the same
     /// key wins.
-    pub(super) fn apply(&self, root: &mut Node) -> Applied {
+    pub(super) fn apply(&self, root: &mut Node) -> AppliedSetting {
         let node = self.node().expect("from_str has parsed the value");
         let existing = put(root, &self.path, node);
         let added = self.path[..self.path.len().min(existing + 1)].join(".");
-        Applied { key: self.path.join("."), added }
+        AppliedSetting { key: self.path.join("."), added }
     }
 }
 
-impl Applied {
+impl AppliedSetting {
     /// Returns whether the value at `key` comes from this setting.
     pub(super) fn covers(&self, key: &str) -> bool {
         is_below(key, &self.key) || (is_below(&self.key, key) && is_below(key, &self.added))

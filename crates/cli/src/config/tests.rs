@@ -83,7 +83,7 @@ fn an_empty_section_has_no_keys() {
     assert!(file.server.is_none());
 
     let message = parsed::<Raw>("c.yaml", "\n\ns3:\n").unwrap_err().to_string();
-    assert_eq!(message, "c.yaml:3: s3.bucket: this key is required but missing");
+    assert_eq!(message, "c.yaml:3: s3.bucket: expected a value for this required key, found none");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn an_unreadable_file_is_refused_with_the_reason() {
         ("missing.yaml", "No such file or directory (os error 2)"),
         ("dir.yaml",     "Is a directory (os error 21)"),
         ("latin1.yaml",  "line 2 is not valid UTF-8"),
-        ("long.yaml",    "expected at most 16777216 bytes"),
+        ("long.yaml",    "expected at most 16777216 bytes, found more"),
     ];
     for (name, want) in cases {
         let message = load::<Raw>(&path(name)).unwrap_err().to_string();
@@ -138,7 +138,7 @@ fn variables_come_from_the_environment() {
     assert_eq!(loaded.raw.s3.bucket, "s3up-cli");
 }
 
-fn parsed<T: DeserializeOwned>(file: &str, text: &str) -> Result<Loaded<T>, ConfigError> {
+fn parsed<T: DeserializeOwned>(file: &str, text: &str) -> Result<LoadedConfig<T>, ConfigError> {
     let variables = [("KEY", "sk_1"), ("PORT", "8080"), ("YES", "true"), ("STYLE", "virtual")];
     let env = |name: &str| {
         variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())

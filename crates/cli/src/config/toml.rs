@@ -30,7 +30,7 @@ fn syntax(text: &str, lines: &Lines, err: &Error) -> Invalid {
     let line = lines.at(&span);
     match (err.message(), text.get(span)) {
         ("duplicate key", Some(key)) => {
-            Invalid::key(line, key.to_owned(), "this key is already set above")
+            Invalid::key(line, key.to_owned(), "expected this key once, found it above as well")
         }
         (message, _) => Invalid::line(line, format_args!("not valid TOML: {message}")),
     }

@@ -93,9 +93,10 @@ impl Builder {
             *key = Some((text.to_owned(), line));
             let first = lines.insert(text.to_owned(), line);
             return match first {
-                Some(first) => {
-                    Err(self.invalid(line, format_args!("this key is already set on line {first}")))
-                }
+                Some(first) => Err(self.invalid(
+                    line,
+                    format_args!("expected this key once, found it on line {first} as well"),
+                )),
                 None if text == "<<" && style == ScalarStyle::Plain => {
                     Err(self.unsupported(line, "merge keys"))
                 }
@@ -122,7 +123,7 @@ impl Builder {
         if self.open.len() == DEPTH_MAX {
             return Err(Invalid::line(
                 line,
-                format_args!("nested more than {DEPTH_MAX} levels deep"),
+                format_args!("expected at most {DEPTH_MAX} nested levels, found more"),
             ));
         }
         self.open.push(open);
@@ -162,7 +163,7 @@ impl Builder {
     }
 
     fn unsupported(&self, line: usize, what: &str) -> Invalid {
-        self.invalid(line, format_args!("{what} are not supported, write the value out"))
+        self.invalid(line, format_args!("{what} are not supported; write the value itself"))
     }
 
     fn invalid(&self, line: usize, reason: impl std::fmt::Display) -> Invalid {

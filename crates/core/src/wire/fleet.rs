@@ -84,7 +84,7 @@ pub struct Total {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Watcher {
-    /// `ok` or `degraded`.
+    /// `ok`, `degraded`, or `off` if the agent only scanned (`s3up scan`).
     pub state: String,
     #[serde(default)]
     pub detail: Option<String>,

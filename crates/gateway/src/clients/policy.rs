@@ -1,6 +1,7 @@
 //! The rights and limits of a client.
 
 use std::fmt;
+use std::time::Duration;
 
 use s3up_core::{ClientName, Code};
 use serde::Deserialize;
@@ -61,6 +62,10 @@ pub struct ClientPolicy {
     pub requests_per_second_max: Option<u32>,
     /// Maximum bytes of the newest versions of all files; `None`: no limit.
     pub quota_bytes: Option<u64>,
+    /// Longest time without a heartbeat, or without any request if it never sent one.
+    pub silent_after: Duration,
+    /// Longest wait of a pending file.
+    pub lag_after: Duration,
 }
 
 impl ClientPolicy {
@@ -85,6 +90,8 @@ impl ClientPolicy {
             uploads_max: 1,
             requests_per_second_max: None,
             quota_bytes: None,
+            silent_after: Duration::from_secs(26 * 3600),
+            lag_after: Duration::from_secs(3600),
         }
     }
 }

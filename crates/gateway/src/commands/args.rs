@@ -63,6 +63,22 @@ Examples:
   s3up-server doctor
   s3up-server doctor --json";
 
+const FLEET_EXAMPLES: &str = "\
+This reads the database of the gateway, and works while no gateway is running.
+The worst state comes first:
+  silent    no heartbeat for `fleet.silent_after`
+  failing   some files cannot be uploaded
+  late      files wait for longer than `fleet.lag_after`, or scans do not end
+  never     no request since the client was configured
+  degraded  files are safe, but a part of the agent does not work
+  ok        all files are safe
+
+Examples:
+  s3up-server fleet
+
+  # For cron or a monitor
+  s3up-server fleet --check";
+
 const SWEEP_EXAMPLES: &str = "\
 A gateway that is killed leaves multipart uploads behind, for whose parts S3
 charges. A gateway aborts those of more than 7 days when it starts; this does so
@@ -124,6 +140,16 @@ pub enum Command {
     /// Examine everything that the gateway depends on
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show which clients are safe, and why the others are not
+    #[command(after_help = FLEET_EXAMPLES)]
+    Fleet {
+        /// Print one line and exit with 1 if a client is not safe
+        #[arg(long, conflicts_with = "json")]
+        check: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

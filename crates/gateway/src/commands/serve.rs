@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit_code::start_error;
 use crate::config::ConfigFiles;
+use crate::fleet;
 use crate::gateway::Gateway;
 use crate::reload::ReloadSource;
 use crate::server::{SHUTDOWN_GRACE, ServeOptions, serve};
@@ -43,6 +44,7 @@ pub(super) async fn run(files: ConfigFiles, log: LogArgs) -> anyhow::Result<Exit
         s3up_cli::notify(ServiceState::Stopping);
     };
     gateway.sweep_in_background();
+    fleet::run_in_background(&gateway);
     let options = ServeOptions { listener, tls, connections_max, grace: SHUTDOWN_GRACE };
     serve(options, gateway, shutdown).await?;
     tracing::info!(event = "stopped");

@@ -1,6 +1,7 @@
 //! Texts that the commands print on standard output.
 
 pub(super) mod config;
+pub(crate) mod fleet;
 
 use std::io::Write;
 

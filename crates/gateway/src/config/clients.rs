@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use s3up_cli::Secret;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
+use super::fleet::{Thresholds, threshold};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
 
@@ -18,6 +20,7 @@ const API_KEY_CHARS_MIN: usize = 32;
 /// Returns the clients. Each may hold up to `share_bytes` of the buffer budget.
 pub(super) fn clients(
     raw: &[raw::Client],
+    fleet: Thresholds,
     source: &Source,
     share_bytes: u64,
 ) -> Result<Clients, ConfigError> {
@@ -29,7 +32,7 @@ pub(super) fn clients(
     let mut policies: Vec<ClientPolicy> = Vec::new();
     for (n, raw) in raw.iter().enumerate() {
         let at = |key: &str| format!("clients[{n}].{key}");
-        let policy = policy(raw, source, &at)?;
+        let policy = policy(raw, fleet, source, &at)?;
         if !names.insert(policy.name.clone()) {
             let what = format!("another client is also named {}", policy.name);
             return Err(source.invalid(&at("name"), what));
@@ -48,6 +51,7 @@ pub(super) fn clients(
 
 fn policy(
     raw: &raw::Client,
+    fleet: Thresholds,
     source: &Source,
     at: &dyn Fn(&str) -> String,
 ) -> Result<ClientPolicy, ConfigError> {
@@ -77,7 +81,46 @@ fn policy(
         uploads_max: raw.max_concurrent_uploads.unwrap_or(UPLOADS_MAX),
         requests_per_second_max: raw.max_requests_per_second,
         quota_bytes: raw.quota_gb.map(|gb| gb.saturating_mul(GIB)),
+        silent_after: threshold(
+            &raw.silent_after,
+            fleet.silent_after,
+            source,
+            &at("silent_after"),
+        )?,
+        lag_after: threshold(&raw.lag_after, fleet.lag_after, source, &at("lag_after"))?,
     })
+}
+
+/// Returns the digest of a key that the file has itself.
+pub(super) fn digest_of(
+    secret: &Secret,
+    source: &Source,
+    key: &str,
+) -> Result<Sha256Digest, ConfigError> {
+    let found = secret.expose().chars().count();
+    if found < API_KEY_CHARS_MIN {
+        let what = format!(
+            "expected at least {API_KEY_CHARS_MIN} characters, found {found}; \
+             generate a key with `s3up-server keygen`"
+        );
+        return Err(source.invalid(key, what));
+    }
+    Ok(Sha256Digest::of(secret.expose().as_bytes()))
+}
+
+/// Returns the digest of a key of which the file has only the digest.
+pub(super) fn parse_digest(
+    hex: &str,
+    source: &Source,
+    key: &str,
+) -> Result<Sha256Digest, ConfigError> {
+    let digest =
+        Sha256Digest::parse_hex(hex).map_err(|_| source.invalid(key, "expected 64 hex digits"))?;
+    if digest == Sha256Digest::of(b"") {
+        let what = "this is the SHA-256 of an empty key; generate a key with `s3up-server keygen`";
+        return Err(source.invalid(key, what));
+    }
+    Ok(digest)
 }
 
 /// Returns the digests of all keys of one client.
@@ -91,28 +134,13 @@ fn api_keys(
     let several = raw.api_keys.iter().enumerate();
     let several = several.map(|(n, key)| (at(&format!("api_keys[{n}]")), key));
     for (key, secret) in single.chain(several) {
-        let found = secret.expose().chars().count();
-        if found < API_KEY_CHARS_MIN {
-            let what = format!(
-                "expected at least {API_KEY_CHARS_MIN} characters, found {found}; \
-                 generate a key with `s3up-server keygen`"
-            );
-            return Err(source.invalid(&key, what));
-        }
-        digests.push(Sha256Digest::of(secret.expose().as_bytes()));
+        digests.push(digest_of(secret, source, &key)?);
     }
     let single = raw.api_key_sha256.iter().map(|hex| (at("api_key_sha256"), hex));
     let several = raw.api_keys_sha256.iter().enumerate();
     let several = several.map(|(n, hex)| (at(&format!("api_keys_sha256[{n}]")), hex));
     for (key, hex) in single.chain(several) {
-        let digest = Sha256Digest::parse_hex(hex)
-            .map_err(|_| source.invalid(&key, "expected 64 hex digits"))?;
-        if digest == Sha256Digest::of(b"") {
-            let what = "this is the SHA-256 of an empty key; \
-                        generate a key with `s3up-server keygen`";
-            return Err(source.invalid(&key, what));
-        }
-        digests.push(digest);
+        digests.push(parse_digest(hex, source, &key)?);
     }
     if digests.is_empty() {
         let what = "expected one of `api_key`, `api_keys`, `api_key_sha256` or `api_keys_sha256`";

@@ -13,6 +13,14 @@ pub struct Raw {
     pub s3: S3,
     pub clients: Vec<Client>,
     #[serde(default)]
+    pub admin_keys: Vec<Secret>,
+    #[serde(default)]
+    pub admin_keys_sha256: Vec<String>,
+    #[serde(default)]
+    pub fleet: Fleet,
+    #[serde(default)]
+    pub alerts: Alerts,
+    #[serde(default)]
     pub database: Database,
     #[serde(default)]
     pub activity: Activity,
@@ -81,6 +89,40 @@ pub struct Client {
     pub max_concurrent_uploads: Option<usize>,
     pub max_requests_per_second: Option<u32>,
     pub quota_gb: Option<u64>,
+    pub silent_after: Option<String>,
+    pub lag_after: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Alerts {
+    pub webhook_url: Option<Secret>,
+    pub ping_url: Option<Secret>,
+    pub mail: Option<Mail>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Mail {
+    pub host: String,
+    pub port: Option<u16>,
+    pub tls: Option<MailTls>,
+    pub from: String,
+    pub to: Vec<String>,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    Implicit,
+    Starttls,
+    None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct Fleet {
+    pub silent_after: Option<String>,
+    pub lag_after: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

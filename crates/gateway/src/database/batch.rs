@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Sha256Digest};
 use tokio::sync::oneshot;
 
-use super::record::{CatalogueEntry, Millis, Record, ReportRecord, UploadOutcome, UploadRecord};
+use super::record::{
+    CatalogueEntry, Record, RecordedState, ReportRecord, UploadOutcome, UploadRecord,
+};
+use crate::clock::Millis;
 
 /// The rows of one transaction.
 #[derive(Debug, Default)]
@@ -27,6 +31,10 @@ pub(super) struct Batch {
     /// Change of the bytes that each client has stored, as it was counted for its quota.
     pub changes: BTreeMap<ClientName, i64>,
     pub activity: BTreeMap<(ClientName, String), Activity>,
+    /// End of the last upload that stored a file.
+    pub last_stored: BTreeMap<ClientName, Millis>,
+    /// The state before, the state, and its reason.
+    pub client_states: BTreeMap<ClientName, (Option<ClientState>, RecordedState, Option<String>)>,
     pub heartbeats: BTreeMap<ClientName, (Millis, String)>,
     pub reports: BTreeMap<(ClientName, String), (Millis, String)>,
     /// Notified when the batch is committed.
@@ -82,6 +90,9 @@ impl Batch {
             Record::Complete { client, at } => {
                 self.complete.insert(client, at);
             }
+            Record::ClientState { client, before, state, reason } => {
+                self.client_states.insert(client, (before, state, reason));
+            }
             Record::Upload(upload) => self.add_upload(*upload),
             Record::Download { client, bytes, at } => {
                 let activity = self.activity.entry((client, day_of(at))).or_default();
@@ -117,6 +128,9 @@ impl Batch {
             UploadOutcome::Stored(entry) => {
                 activity.stored += 1;
                 activity.stored_bytes += signed(entry.size);
+                let at = started_at.saturating_add(elapsed_ms);
+                let last = self.last_stored.entry(client.clone()).or_insert(at);
+                *last = at.max(*last);
             }
             UploadOutcome::Unchanged(_) => activity.unchanged += 1,
             UploadOutcome::Refused(_) => activity.refused += 1,

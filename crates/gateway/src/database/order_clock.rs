@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::{AnyConnection, Executor, Row as _};
 
 use super::connect::Location;
-use super::record::Millis;
+use crate::clock::Millis;
 
 /// Converts a time since the start of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
-//! Deletes what is older than `activity.keep_days`: uploads, activity, reports. The catalogue and
+//! Deletes what is older than `activity.keep_days`: uploads, activity, reports, alerts. The catalogue and
 //! the last heartbeats stay.
 
 use sqlx::{AnyConnection, Connection, Executor, Row as _};
 
 use super::batch::day_of;
-use super::record::Millis;
+use crate::clock::Millis;
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
@@ -21,8 +21,13 @@ pub(super) async fn prune_step(
     for statement in ["DELETE FROM activity WHERE day < $1", "DELETE FROM reports WHERE day < $1"] {
         transaction.execute(sqlx::query(statement).bind(oldest_day.clone())).await?;
     }
-    let query = sqlx::query("DELETE FROM batches WHERE written_at < $1").bind(limit);
-    transaction.execute(query).await?;
+    for statement in [
+        "DELETE FROM batches WHERE written_at < $1",
+        "DELETE FROM deliveries WHERE tried_at < $1",
+        "DELETE FROM alerts WHERE at < $1",
+    ] {
+        transaction.execute(sqlx::query(statement).bind(limit)).await?;
+    }
     let query = sqlx::query("SELECT min(started_at) AS first FROM uploads WHERE started_at < $1");
     let row = transaction.fetch_one(query.bind(limit)).await?;
     let first: Option<Millis> = row.try_get("first")?;

@@ -1,19 +1,13 @@
 //! Records: what the gateway saw, as it is handed to the writer.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Code, RemotePath, Sha256Digest};
 use s3up_store::{Listed, ObjectFacts};
 use tokio::sync::oneshot;
 
-/// A time in Unix milliseconds.
-pub(crate) type Millis = i64;
-
-/// Returns a time in Unix milliseconds.
-pub(crate) fn millis(at: SystemTime) -> Millis {
-    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::try_from(since_1970.as_millis()).unwrap_or(Millis::MAX)
-}
+use crate::clock::Millis;
 
 /// Memory of a record apart from its longest text.
 pub(super) const RECORD_BYTES: usize = 512;
@@ -36,6 +30,13 @@ pub(crate) enum Record {
         client: ClientName,
         at: Millis,
     },
+    /// A client came into another state.
+    ClientState {
+        client: ClientName,
+        before: Option<ClientState>,
+        state: RecordedState,
+        reason: Option<String>,
+    },
     Upload(Box<UploadRecord>),
     Download {
         client: ClientName,
@@ -49,6 +50,13 @@ pub(crate) enum Record {
         at: Millis,
     },
     Report(Box<ReportRecord>),
+}
+
+/// The state of a client when a gateway last found a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordedState {
+    pub state: ClientState,
+    pub since: Millis,
 }
 
 /// An upload that has ended, well or not.
@@ -128,6 +136,7 @@ impl Record {
             | Record::KeyKnown { .. }
             | Record::KeyUsed { .. }
             | Record::Complete { .. }
+            | Record::ClientState { .. }
             | Record::Download { .. }
             | Record::Heartbeat { .. }
             | Record::Report(_) => None,
@@ -147,6 +156,7 @@ impl Record {
             Record::KeyKnown { .. }
             | Record::KeyUsed { .. }
             | Record::Complete { .. }
+            | Record::ClientState { .. }
             | Record::Download { .. } => 0,
             Record::Upload(upload) => upload.path.as_str().len(),
             Record::Heartbeat { body, .. } => body.len(),

@@ -1,6 +1,7 @@
 //! The same tests on SQLite and on PostgreSQL. Rows are read on a connection of their own, so that
 //! only what is committed counts.
 
+mod fleet;
 mod prune;
 mod usage;
 

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use s3up_core::wire::ClientState;
 use s3up_core::{ClientName, Sha256Digest};
 use sqlx::any::AnyArguments;
 use sqlx::{Any, AnyConnection, Connection, Executor, Row as _, Transaction};
 
 use super::batch::{Activity, Batch, FirstAndLastUse, UploadRow, signed};
 use super::order_clock::OrderClock;
-use super::record::{CatalogueEntry, Millis};
+use super::record::{CatalogueEntry, RecordedState};
+use crate::alert::{alert_id, is_alert};
+use crate::clock::Millis;
 
 type Query<'q> = sqlx::query::Query<'q, Any, AnyArguments>;
 
@@ -58,7 +61,9 @@ pub(super) async fn write(
     }
     let mut totals = Vec::new();
     for (client, (files, bytes)) in changes {
-        let row = transaction.fetch_one(total_row(client, files, bytes)).await?;
+        let row = transaction
+            .fetch_one(total_row(client, files, bytes, batch.last_stored.get(client).copied()))
+            .await?;
         totals.push((client.clone(), row.try_get("bytes")?));
     }
     for row in &batch.uploads {
@@ -66,6 +71,14 @@ pub(super) async fn write(
     }
     for ((client, day), activity) in &batch.activity {
         execute(&mut transaction, activity_row(client, day, activity)).await?;
+    }
+    for (client, (before, state, reason)) in &batch.client_states {
+        let changed = transaction.fetch_optional(client_state_row(client, *state)).await?;
+        // Another gateway may have recorded the same change.
+        if changed.is_some() && is_alert(*before, state.state) {
+            let row = alert_row(client, *before, *state, reason.as_deref());
+            execute(&mut transaction, row).await?;
+        }
     }
     for (client, (at, body)) in &batch.heartbeats {
         execute(&mut transaction, heartbeat_row(client, *at, body)).await?;
@@ -165,16 +178,53 @@ async fn file_change(
     Ok((i64::from(previous.is_none()), size - previous.unwrap_or_default()))
 }
 
-fn total_row(client: &ClientName, files: i64, bytes: i64) -> Query<'static> {
+fn total_row(
+    client: &ClientName,
+    files: i64,
+    bytes: i64,
+    last_stored_at: Option<Millis>,
+) -> Query<'static> {
     sqlx::query(
-        "INSERT INTO totals (client, files, bytes) VALUES ($1, $2, $3) \
+        "INSERT INTO totals (client, files, bytes, last_stored_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (client) DO UPDATE SET \
-             files = totals.files + excluded.files, bytes = totals.bytes + excluded.bytes \
+             files = totals.files + excluded.files, bytes = totals.bytes + excluded.bytes, \
+             last_stored_at = coalesce(excluded.last_stored_at, totals.last_stored_at) \
          RETURNING bytes",
     )
     .bind(client.to_string())
     .bind(files)
     .bind(bytes)
+    .bind(last_stored_at)
+}
+
+fn alert_row(
+    client: &ClientName,
+    before: Option<ClientState>,
+    recorded: RecordedState,
+    reason: Option<&str>,
+) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO alerts (id, client, state, before, reason, at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(alert_id(client, recorded.state, recorded.since))
+    .bind(client.to_string())
+    .bind(recorded.state.as_str())
+    .bind(before.map_or("", ClientState::as_str))
+    .bind(reason.unwrap_or_default().to_owned())
+    .bind(recorded.since)
+}
+
+/// Returns a row if it is a change.
+fn client_state_row(client: &ClientName, recorded: RecordedState) -> Query<'static> {
+    sqlx::query(
+        "INSERT INTO client_states (client, state, since) VALUES ($1, $2, $3) \
+         ON CONFLICT (client) DO UPDATE SET state = excluded.state, since = excluded.since \
+         WHERE client_states.state <> excluded.state RETURNING client",
+    )
+    .bind(client.to_string())
+    .bind(recorded.state.as_str())
+    .bind(recorded.since)
 }
 
 fn upload_row(row: &UploadRow) -> Query<'static> {

@@ -22,11 +22,12 @@ use super::connect::{Location, WRITE_WAIT_MAX, close, in_time};
 use super::error::DatabaseError;
 use super::order_clock::OrderClock;
 use super::prune::prune_step;
-use super::record::millis;
-use super::record::{Millis, Record};
+use super::record::Record;
 use super::unwritten::Unwritten;
 use super::usage::Usage;
 use super::write::{BatchId, forget_completeness, write};
+use crate::clock::Millis;
+use crate::clock::millis;
 use crate::outage::Outage;
 
 /// Maximum number of records per transaction. A larger batch would only delay its first record.

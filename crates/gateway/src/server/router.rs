@@ -14,12 +14,15 @@ use super::early_answer::answer;
 use super::lingering::UnreadBytes;
 use crate::clock::CLOCK;
 use crate::gateway::Gateway;
+use crate::handlers::clients::{client, clients, reports};
 use crate::handlers::download::download;
 use crate::handlers::exists_many::exists_many;
 use crate::handlers::exists_one::exists_one;
 use crate::handlers::fleet::{heartbeat, report};
 use crate::handlers::health::health;
 use crate::handlers::list::list;
+use crate::handlers::metrics::metrics;
+use crate::handlers::patch_file::patch_file;
 use crate::handlers::post_form::post_form;
 use crate::handlers::put_file::put_file;
 use crate::handlers::ready::ready;
@@ -28,21 +31,25 @@ use crate::openapi::openapi;
 use crate::refusal::{Refusal, RefusalRecord};
 
 /// Returns every path of the API with its methods.
-fn routes() -> [(&'static str, MethodRouter<Gateway>); 12] {
+fn routes() -> [(&'static str, MethodRouter<Gateway>); 16] {
     [
         ("/upload", post(post_form)),
-        ("/files/{*path}", put(put_file)),
+        ("/files/{*path}", put(put_file).patch(patch_file)),
         ("/exists", get(exists_one).post(exists_many)),
         ("/list", get(list)),
         ("/versions", get(versions)),
         ("/download", get(download)),
+        ("/clients", get(clients)),
+        ("/clients/{name}", get(client)),
+        ("/reports", get(reports)),
+        ("/metrics", get(metrics)),
         ("/heartbeat", post(heartbeat)),
         ("/report", post(report)),
         ("/health", get(health)),
         ("/ready", get(ready)),
         ("/openapi.json", get(openapi)),
         // An empty path gets the refusal for a path, not the one for a URL.
-        ("/files/", put(put_file)),
+        ("/files/", put(put_file).patch(patch_file)),
     ]
 }
 

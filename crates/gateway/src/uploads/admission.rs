@@ -152,8 +152,7 @@ mod tests {
             overwrite: Overwrite::Versioned,
             extensions: None,
             uploads_max: 1,
-            requests_per_second_max: None,
-            quota_bytes: None,
+            ..ClientPolicy::unlimited(ClientName::parse("webapp").unwrap(), Vec::new())
         }
     }
 }

@@ -7,6 +7,8 @@ use s3up_core::{RemotePath, Sha256Digest};
 /// Name of the user metadata of an object that holds its mtime.
 const MTIME_NS_METADATA: &str = "mtime-ns";
 const MODE_METADATA: &str = "mode";
+/// Name of the user metadata that the store writes.
+pub(super) const SHA256_METADATA: &str = "sha256";
 /// Name of the user metadata of a file that was not settled when it was uploaded.
 const HOT_METADATA: &str = "hot";
 const CONTENT_TYPE_UNKNOWN: &str = "application/octet-stream";

@@ -6,8 +6,9 @@ use s3up_core::{ClientName, Code, Key, KeyPrefix, RemotePath, Stopwatch};
 use s3up_store::{ObjectFacts, Stored};
 
 use super::metadata::{self, FileMetadata};
+use crate::clock::Millis;
 use crate::database::Database;
-use crate::database::record::{CatalogueEntry, Millis, Record, UploadOutcome, UploadRecord};
+use crate::database::record::{CatalogueEntry, Record, UploadOutcome, UploadRecord};
 use crate::refusal::Refusal;
 
 /// The database, as uploads need it.
@@ -83,17 +84,16 @@ impl OpenUpload {
     /// The object was there already. What the client announced is not in S3, so it is not in the
     /// catalogue either.
     pub(crate) fn unchanged(&mut self, found: &ObjectFacts, sha256: s3up_core::Sha256Digest) {
-        let entry = CatalogueEntry {
-            size: found.size,
-            sha256,
-            mtime_ns: metadata::stored_mtime_ns(&found.metadata),
-            mode: metadata::stored_mode(&found.metadata),
-            etag: found.etag.clone(),
-            version_id: found.version_id.clone(),
-        };
+        let entry = entry_of(found, sha256);
         // It was the newest version when S3 was asked. Another gateway may have stored a newer
         // one since.
         self.end_at(self.begun_at, UploadOutcome::Unchanged(entry));
+    }
+
+    /// The object has other metadata from now on, or was found to have it.
+    pub(crate) fn metadata_updated(&mut self, now: &ObjectFacts, sha256: s3up_core::Sha256Digest) {
+        let outcome = UploadOutcome::Unchanged(entry_of(now, sha256));
+        self.end_at(self.database.elapsed(), outcome);
     }
 
     fn end(&mut self, outcome: UploadOutcome) {
@@ -107,6 +107,17 @@ impl OpenUpload {
         let record =
             UploadRecord { client, path, started_at, elapsed_ms, newest_at, change, outcome };
         self.database.record(Record::Upload(Box::new(record)));
+    }
+}
+
+fn entry_of(found: &ObjectFacts, sha256: s3up_core::Sha256Digest) -> CatalogueEntry {
+    CatalogueEntry {
+        size: found.size,
+        sha256,
+        mtime_ns: metadata::stored_mtime_ns(&found.metadata),
+        mode: metadata::stored_mode(&found.metadata),
+        etag: found.etag.clone(),
+        version_id: found.version_id.clone(),
     }
 }
 

@@ -263,7 +263,7 @@ async fn verify_unstored<R: AsyncRead + Unpin>(
     }
 }
 
-fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
+pub(super) fn log_upload(client: &Client, response: &UploadResponse, began: Stopwatch) {
     tracing::info!(
         event = "upload_done",
         client = client.policy.name.as_str(),
@@ -291,7 +291,11 @@ fn stored_response(key: &Key, stored: Stored) -> UploadResponse {
     }
 }
 
-fn unchanged_response(key: &Key, found: &ObjectFacts, sha256: Sha256Digest) -> UploadResponse {
+pub(super) fn unchanged_response(
+    key: &Key,
+    found: &ObjectFacts,
+    sha256: Sha256Digest,
+) -> UploadResponse {
     UploadResponse {
         success: true,
         s3_key: key.to_string(),

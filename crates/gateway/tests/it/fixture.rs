@@ -231,6 +231,10 @@ impl World {
         self.http.put(format!("{}/files/{path}", self.url)).bearer_auth(KEY).body(body)
     }
 
+    pub fn patch(&self, path: &str) -> RequestBuilder {
+        self.http.patch(format!("{}/files/{path}", self.url)).bearer_auth(KEY)
+    }
+
     pub fn get(&self, path_and_query: &str) -> RequestBuilder {
         self.http.get(format!("{}{path_and_query}", self.url)).bearer_auth(KEY)
     }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod catalogue;
+mod clients;
 mod commands;
 mod concurrency;
 mod downloads;
@@ -10,6 +11,7 @@ mod fleet;
 mod help;
 mod limits;
 mod listing;
+mod metadata;
 mod outputs;
 mod overwrite_never;
 mod paths;

@@ -3,6 +3,9 @@
 //! Every call goes through here: so each has a time limit, each error names the
 //! operation and its subject, and each request to slow down reaches the throttle.
 //!
+//! A future of the SDK has 16 KB. It is put on the heap at once: otherwise every future that
+//! contains a call, up to that of a whole request, would contain several of them.
+//!
 //! Not here: whether a failed call is retried (`retry`).
 
 use std::fmt::Display;
@@ -18,53 +21,57 @@ use crate::transport::throttle::asks_to_slow_down;
 
 impl Store {
     /// Makes a call that transfers few bytes.
-    pub(crate) async fn call<T, E>(
+    pub(crate) fn call<T, E>(
         &self,
         op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, StoreError>
+    ) -> impl Future<Output = Result<T, StoreError>>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        self.call_within(self.settings.timeouts.limit(0), op, subject, send).await
+        self.call_within(self.settings.timeouts.limit(0), op, subject, send)
     }
 
     /// Makes a call that is cancelled after `limit`.
-    pub(crate) async fn call_within<T, E>(
+    pub(crate) fn call_within<T, E>(
         &self,
         limit: Duration,
         op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, StoreError>
+    ) -> impl Future<Output = Result<T, StoreError>>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let answer = tokio::time::timeout(limit, send).await.ok();
-        self.learn_from(answer.ok_or(limit), op, subject)
+        let send = Box::pin(send);
+        async move {
+            let answer = tokio::time::timeout(limit, send).await.ok();
+            self.learn_from(answer.ok_or(limit), op, subject)
+        }
     }
 
     /// Makes a call with a body of `len` bytes, which the bandwidth limit may slow
     /// down.
-    pub(crate) async fn call_paced<T, E>(
+    pub(crate) fn call_paced<T, E>(
         &self,
         pacer: Option<Pacer>,
         len: u64,
         op: Operation,
         subject: &impl Display,
         send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, StoreError>
+    ) -> impl Future<Output = Result<T, StoreError>>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let limit = self.stall_limit(len, pacer.as_ref());
-        match pacer {
-            None => self.call_within(limit, op, subject, send).await,
-            Some(pacer) => {
-                let answer = pacer.while_progressing(limit, send).await;
-                self.learn_from(answer.ok_or(limit), op, subject)
-            }
+        let send = Box::pin(send);
+        async move {
+            let limit = self.stall_limit(len, pacer.as_ref());
+            let answer = match pacer {
+                None => tokio::time::timeout(limit, send).await.ok(),
+                Some(pacer) => pacer.while_progressing(limit, send).await,
+            };
+            self.learn_from(answer.ok_or(limit), op, subject)
         }
     }
 

@@ -46,6 +46,37 @@ async fn a_document_is_replaced_only_by_a_writer_that_read_it() {
 }
 
 #[tokio::test]
+async fn metadata_is_replaced_without_the_content() {
+    let world = World::start().await;
+    let (store, key) = (&world.store, Key::parse("a dir/ä+%41").unwrap());
+    store.write(document(key.as_str(), Overwrite::Allowed), b"content").await.unwrap();
+    let before = store.head(&key, None, RETRY_FOR).await.unwrap().unwrap();
+    let metadata: std::collections::BTreeMap<_, _> =
+        [("mode".to_owned(), "0600".to_owned())].into();
+    for loses_answer in [false, true] {
+        let found = store.head(&key, None, RETRY_FOR).await.unwrap().unwrap();
+        if loses_answer {
+            world.s3.faults().inject(Op::CopyObject, 1, Fault::LoseAnswer);
+        }
+
+        let now = store.replace_metadata(&key, &found, &metadata, RETRY_FOR).await.unwrap();
+
+        assert_eq!(now.metadata, metadata);
+        assert_ne!(now.version_id, found.version_id, "the version of before stays");
+        assert_eq!(now.content_type, before.content_type);
+        assert_eq!(now.storage_class, before.storage_class);
+    }
+    assert_eq!(world.read(key.as_str()).await.unwrap(), b"content");
+
+    store.write(document(key.as_str(), Overwrite::Allowed), b"newer").await.unwrap();
+    let late = store.replace_metadata(&key, &before, &metadata, RETRY_FOR).await;
+
+    assert_eq!(late.unwrap_err().kind, Kind::Precondition);
+    assert_eq!(world.read(key.as_str()).await.unwrap(), b"newer");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_conditional_write_with_a_lost_answer_counts_as_stored() {
     let world = World::start().await;
     let store = &world.store;

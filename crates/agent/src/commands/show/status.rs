@@ -6,10 +6,11 @@ use s3up_core::Size;
 
 use crate::reporting::messages::time;
 use crate::states::counts::{FileCount, StateCounts};
+use crate::states::decide::ListedProblem;
 use crate::states::gateway_state::{GatewayState, GatewayStatus};
-use crate::states::problem::ListedProblem;
-use crate::status::one_file::FileStatus;
-use crate::status::{Excluded, Status, WatchStatus};
+use crate::status::dir_status::DirStatus;
+use crate::status::path::{FileState, FileStatus, PathStatus};
+use crate::status::{Status, WatchStatus};
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,7 +33,7 @@ impl fmt::Display for Status {
         }
         if self.watches.len() > 1 {
             writeln!(f, "\nall watches")?;
-            counts(f, &self.total)?;
+            count_lines(f, &self.total)?;
         }
         Ok(())
     }
@@ -40,26 +41,14 @@ impl fmt::Display for Status {
 
 impl fmt::Display for WatchStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.local_path)?;
-        if let Some(error) = &self.error {
-            writeln!(f, "  scan failed: {error}")?;
-        }
+        let DirStatus { local_path, error, .. } = &self.files;
+        writeln!(f, "{local_path}")?;
+        scan_error(f, error.as_deref())?;
         match self.last_scan_at {
             Some(at) => writeln!(f, "  last complete scan: {}", time(at))?,
             None => writeln!(f, "  last complete scan: never")?,
         }
-        counts(f, &self.counts)?;
-        for Excluded { reason, entries } in &self.excluded {
-            writeln!(f, "  excluded ({reason}): {entries}")?;
-        }
-        for ListedProblem { local_path, reason, help } in &self.problems {
-            writeln!(f, "  problem: {local_path}: {reason}\n    {help}")?;
-        }
-        let unlisted = self.counts.problems.files - self.problems.len() as u64;
-        if unlisted > 0 {
-            writeln!(f, "  problems not listed: {unlisted}")?;
-        }
-        Ok(())
+        files(f, &self.files)
     }
 }
 
@@ -78,22 +67,60 @@ impl fmt::Display for GatewayState {
 
 impl fmt::Display for FileStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.local_path, self.state)?;
-        if let Some(reason) = &self.reason {
-            write!(f, ": {reason}")?;
+        write!(f, "{}: {}", self.local_path, self.state.as_str())?;
+        match &self.state {
+            FileState::Protected | FileState::Baseline | FileState::Missing => writeln!(f)?,
+            FileState::Pending(reason) => writeln!(f, ": {reason}")?,
+            FileState::Excluded(reason) => writeln!(f, ": {reason}")?,
+            FileState::Problem(problem) => writeln!(f, ": {problem}")?,
         }
-        writeln!(f)?;
         if let Some(remote_path) = &self.remote_path {
             writeln!(f, "  remote path: {remote_path}")?;
         }
-        if let Some(help) = self.help {
-            writeln!(f, "  {help}")?;
+        if let FileState::Problem(problem) = &self.state {
+            writeln!(f, "  {}", problem.help())?;
         }
         Ok(())
     }
 }
 
-fn counts(f: &mut fmt::Formatter<'_>, counts: &StateCounts) -> fmt::Result {
+impl fmt::Display for PathStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathStatus::File(status) => status.fmt(f),
+            PathStatus::Dir(status) => {
+                writeln!(f, "{}", status.local_path)?;
+                scan_error(f, status.error.as_deref())?;
+                files(f, status)
+            }
+        }
+    }
+}
+
+fn files(f: &mut fmt::Formatter<'_>, status: &DirStatus) -> fmt::Result {
+    let DirStatus { counts, excluded, problems, .. } = status;
+    count_lines(f, counts)?;
+    for (reason, entries) in excluded {
+        writeln!(f, "  excluded ({reason}): {entries}")?;
+    }
+    for ListedProblem { local_path, problem } in problems {
+        writeln!(f, "  problem: {local_path}: {problem}\n    {}", problem.help())?;
+    }
+    let unlisted = counts.problems.files - problems.len() as u64;
+    if unlisted > 0 {
+        writeln!(f, "  problems not listed: {unlisted}")?;
+    }
+    Ok(())
+}
+
+fn scan_error(f: &mut fmt::Formatter<'_>, error: Option<&str>) -> fmt::Result {
+    match error {
+        Some(error) => writeln!(f, "  scan failed: {error}"),
+        None => Ok(()),
+    }
+}
+
+fn count_lines(f: &mut fmt::Formatter<'_>, counts: &StateCounts) -> fmt::Result {
     let StateCounts { protected, pending, baseline, excluded, problems } = counts;
     line(f, "protected", *protected, "")?;
     line(f, "pending", *pending, "")?;

@@ -2,39 +2,22 @@
 //!
 //! An upload of a file that changes meanwhile is torn: it is refused, and the file
 //! settles again. Without a count that could continue for ever. So after some torn
-//! uploads a copy of the file is uploaded, and as long as the file keeps changing,
+//! uploads (`uploading::hot_file`) a copy of the file is uploaded, and as long as the file keeps changing,
 //! another one at most each `stability.hot_interval_seconds`. Between them the file is
 //! a problem, marked `hot`.
-
-use std::collections::HashMap;
-use std::time::Instant;
 
 use super::state::{Engine, Mode};
 use crate::daemon::summary::Ending;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
 use crate::files::writes::Writes;
-use crate::settling::Now;
+use crate::settling::ClockReading;
 use crate::states::problem::ProblemKind;
 use crate::uploading::queue::{Failures, Job};
 use crate::uploading::task::UploadMode;
 
-/// Number of torn uploads of a file in a row after which it is copied. One may be bad
-/// luck.
-const TORN_MAX: u32 = 2;
-
 const HOT: &str = "it changes more often than an upload takes; a copy of it is stored from time to \
                    time, and the last changes are not";
-
-/// The files with torn uploads.
-pub(super) type HotFiles = HashMap<Name, HotFile>;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct HotFile {
-    torn: u32,
-    /// Earliest time of the next copy.
-    next_at: Option<Instant>,
-}
 
 impl Engine {
     /// Queues a file that has settled.
@@ -43,13 +26,12 @@ impl Engine {
         name: Name,
         identity: Identity,
         writes: Writes,
-        now: Now,
+        now: ClockReading,
     ) {
         let hot = self.hot_files.get(&name).copied().unwrap_or_default();
-        let mode = if hot.torn < TORN_MAX { UploadMode::Settled } else { UploadMode::Copy };
+        let (mode, not_before) = hot.next_upload(now.instant);
         let failures = Failures::default();
         let job = Job { key: name, identity, writes, mode, failures };
-        let not_before = hot.next_at.filter(|at| mode == UploadMode::Copy && *at > now.instant);
         match not_before {
             None => self.queue.push(job),
             Some(at) => match self.mode {
@@ -66,19 +48,23 @@ impl Engine {
 
     /// Counts an upload that was torn by a change of its file.
     pub(super) fn note_torn(&mut self, name: &Name) {
-        let hot = self.hot_files.entry(name.clone()).or_default();
-        hot.torn = hot.torn.saturating_add(1);
+        self.hot_files.entry(name.clone()).or_default().note_torn();
     }
 
     /// Sets the time of the next copy, after one was stored or none could be made.
-    pub(super) fn copy_later(&mut self, name: &Name, now: Now) {
-        let hot = self.hot_files.entry(name.clone()).or_default();
-        hot.next_at = Some(now.instant + self.options.settle.hot_every);
+    pub(super) fn copy_later(&mut self, name: &Name, now: ClockReading) {
+        let at = now.instant + self.options.settle.hot_every;
+        self.hot_files.entry(name.clone()).or_default().copy_not_before(at);
     }
 
     /// Takes the end of an upload that was not torn. `changed_since` is true if the file
     /// has changed again already.
-    pub(super) fn note_not_torn(&mut self, job: &Job<Name>, changed_since: bool, now: Now) {
+    pub(super) fn note_not_torn(
+        &mut self,
+        job: &Job<Name>,
+        changed_since: bool,
+        now: ClockReading,
+    ) {
         if job.mode == UploadMode::Settled || !changed_since {
             self.hot_files.remove(&job.key);
             return;

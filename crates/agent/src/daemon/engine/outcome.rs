@@ -15,7 +15,8 @@ use crate::database::recorder::{OnCommit, WriteRequest};
 use crate::files::watch::Name;
 use crate::files::writes::{Evidence, Writes};
 use crate::reporting::task::CallResult;
-use crate::settling::Now;
+use crate::settling::ClockReading;
+use crate::states::agent_fact::AgentFact;
 use crate::states::gateway_state::{GatewayStatus, after_call};
 use crate::states::problem::ProblemKind;
 use crate::uploading::circuit_breaker::Permit;
@@ -34,25 +35,25 @@ struct Failure<'f> {
 }
 
 impl Engine {
-    pub(super) fn uploaded(&mut self, result: UploadResult, now: Now) {
+    pub(super) fn uploaded(&mut self, result: UploadResult, now: ClockReading) {
         let UploadResult { job, permit, epoch, outcome, took } = result;
         let name = job.key.clone();
         match outcome {
             Outcome::Stored { change, sent, changed_since } => {
                 self.gateway_answered(permit);
                 self.concurrency.succeeded();
-                self.note_stored(&name, &change, sent, took);
+                let ending = self.note_stored(&name, &change, sent, took);
                 if changed_since {
                     self.queue.note_change(&name, changed(&job));
                 }
-                self.ends_as(&name, Ending::Uploaded);
+                self.ends_as(&name, ending);
                 self.record(name, *change);
                 self.note_not_torn(&job, changed_since, now);
             }
-            Outcome::NotLookedAt { reason } => {
+            Outcome::NotObserved { reason } => {
                 self.breaker.released(permit);
                 self.hot_files.remove(&name);
-                self.not_looked_at(&name, &reason);
+                self.not_observed(&name, &reason);
                 self.finish(&name, now.instant);
             }
             Outcome::Skipped { as_state, change } => {
@@ -118,7 +119,7 @@ impl Engine {
     }
 
     /// Takes the result of a heartbeat.
-    pub(in crate::daemon) fn heartbeat_sent(&mut self, result: &CallResult, now: Now) {
+    pub(in crate::daemon) fn heartbeat_sent(&mut self, result: &CallResult, now: ClockReading) {
         let was_away = self.gateway.as_ref().is_some_and(|it| it.status != GatewayStatus::Ok);
         self.gateway_is(result.status, result.reason.as_deref());
         if result.status == GatewayStatus::Ok && was_away {
@@ -132,8 +133,7 @@ impl Engine {
     fn gateway_is(&mut self, status: GatewayStatus, reason: Option<&str>) {
         let at = clock::wall_seconds();
         if let Some(state) = after_call(self.gateway.as_ref(), status, reason, at) {
-            let json = serde_json::to_string(&state).expect("plain data is JSON");
-            self.agent_state("gateway", json);
+            self.publish(AgentFact::Gateway(state.clone()));
             self.gateway = Some(state);
         }
     }
@@ -141,7 +141,7 @@ impl Engine {
     /// Scans again if a problem may have passed: the gateway may be configured otherwise now.
     fn retry_problems(&mut self) {
         if std::mem::take(&mut self.has_problems) && matches!(self.mode, Mode::Daemon { .. }) {
-            self.scans.wanted.extend(self.watches.iter().map(|watch| watch.index));
+            self.scans.requested.extend(self.watches.iter().map(|watch| watch.index));
         }
     }
 
@@ -153,7 +153,7 @@ impl Engine {
         permit: Permit,
         (epoch, hint): (u64, RetryHint),
         reason: &str,
-        now: Now,
+        now: ClockReading,
     ) {
         if self.concurrency.refused(epoch) {
             log_events::concurrency_lowered(self.concurrency.limit(), reason);
@@ -183,8 +183,11 @@ impl Engine {
         self.queue.push(job);
     }
 
-    fn note_stored(&mut self, name: &Name, change: &Change, sent: bool, took: Duration) {
-        let Change::Uploaded(upload) = change else { return };
+    fn note_stored(&mut self, name: &Name, change: &Change, sent: bool, took: Duration) -> Ending {
+        let Change::Uploaded(upload) = change else {
+            log_events::metadata_updated(&self.local_path(name));
+            return Ending::Unchanged;
+        };
         let bytes = upload.identity.size;
         self.summary.uploaded += 1;
         self.summary.bytes += bytes;
@@ -194,9 +197,10 @@ impl Engine {
         } else {
             log_events::upload_unchanged(&path, bytes);
         }
+        Ending::Uploaded
     }
 
-    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: Now) {
+    fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: ClockReading) {
         let local_path = self.local_path(&job.key);
         log_events::file_problem(&local_path, kind.as_str(), reason);
         self.has_problems = true;
@@ -206,7 +210,13 @@ impl Engine {
         self.record(job.key.clone(), change);
     }
 
-    fn failed(&mut self, mut job: Job<Name>, permit: Permit, failure: &Failure<'_>, now: Now) {
+    fn failed(
+        &mut self,
+        mut job: Job<Name>,
+        permit: Permit,
+        failure: &Failure<'_>,
+        now: ClockReading,
+    ) {
         let own = job.failures.is_own(self.breaker.successes());
         let blocked_for = match failure.scope {
             Scope::Gateway | Scope::Concurrency => {
@@ -247,7 +257,7 @@ impl Engine {
     }
 
     /// Records a file that fails while others are stored as a problem. The next scan retries it.
-    fn keeps_failing(&mut self, job: &Job<Name>, reason: &str, now: Now) {
+    fn keeps_failing(&mut self, job: &Job<Name>, reason: &str, now: ClockReading) {
         let own = job.failures.own;
         let reason = format!("failed {own} times while other files were stored: {reason}");
         self.has_problem(job, ProblemKind::Failing, &reason, now);

@@ -13,10 +13,12 @@ use crate::daemon::scan_job::{ScanJob, ScanResult, WatchToScan};
 use crate::daemon::stat_files;
 use crate::files::confined_fs::RootId;
 use crate::files::watch::WatchIndex;
+use crate::states::agent_fact::AgentFact;
 use crate::states::existing_files::WatchState;
 use crate::states::origin::Origin;
+use crate::states::watcher_state::WatcherState;
 use crate::uploading::retry::RetryHint;
-use crate::watching::Degraded;
+use crate::watching::WatchGaps;
 
 /// Interval at which each root is checked: it may have been replaced or mounted over.
 const ROOTS_EVERY: Duration = Duration::from_secs(5);
@@ -30,15 +32,15 @@ impl Engine {
             return;
         }
         if matches!(self.mode, Mode::Daemon { .. }) && self.scans.next_at <= now {
-            self.scans.wanted.extend(self.watches.iter().map(|watch| watch.index));
+            self.scans.requested.extend(self.watches.iter().map(|watch| watch.index));
         }
-        if self.scans.wanted.is_empty() || now < self.scans.earliest {
+        if self.scans.requested.is_empty() || now < self.scans.earliest {
             return;
         }
         let Some(parts) = &self.parts else { return };
-        let wanted = std::mem::take(&mut self.scans.wanted);
+        let requested = std::mem::take(&mut self.scans.requested);
         let job = ScanJob {
-            watches: wanted.into_iter().filter_map(|index| self.to_scan(index)).collect(),
+            watches: requested.into_iter().filter_map(|index| self.to_scan(index)).collect(),
             upload_existing: self.options.upload_existing,
             origin_tries: self.scans.origin_tries,
             gateway: parts.gateway.clone(),
@@ -48,7 +50,7 @@ impl Engine {
             },
             reader: parts.reader.clone(),
             requests: parts.requests.clone(),
-            found: parts.found.clone(),
+            pending_files: parts.pending_files.clone(),
         };
         self.scans.running = true;
         self.tasks.spawn(async move {
@@ -108,7 +110,7 @@ impl Engine {
         let hint = RetryHint::default();
         let delay = self.options.retry.delay(self.scans.origin_tries, hint, random());
         self.scans.earliest = now + delay.max(self.scans.last_took);
-        self.scans.wanted.extend(open);
+        self.scans.requested.extend(open);
     }
 
     /// True while uploads wait for the gateway's answer about existing files: an upload that was
@@ -129,7 +131,7 @@ impl Engine {
             self.summary.protected += result.report.counts.protected.files;
             self.summary.problems += result.report.counts.problems.files;
             let problems = result.report.problems.into_iter();
-            self.summary.failed.extend(problems.map(|it| (it.local_path, it.reason)));
+            self.summary.failed.extend(problems.map(|it| (it.local_path, it.problem.to_string())));
             self.summary.scan_errors.extend(result.report.error);
         }
     }
@@ -146,19 +148,19 @@ impl Engine {
     }
 
     /// Records whether all directories are watched, and logs a change once.
-    pub(super) fn set_degraded(&mut self, degraded: Option<Degraded>) {
+    pub(super) fn set_degraded(&mut self, degraded: Option<WatchGaps>) {
         match (&self.scans.degraded, &degraded) {
             (None, None) => {}
             (Some(_), None) => {
                 log_events::watch_restored();
-                self.agent_state("watcher", "ok".to_owned());
+                self.publish(AgentFact::Watcher(WatcherState::Complete));
             }
             (before, Some(degraded)) => {
                 let message = log_events::degraded_message(degraded);
                 if before.is_none() {
                     log_events::watch_degraded(&message);
                 }
-                self.agent_state("watcher", message);
+                self.publish(AgentFact::Watcher(WatcherState::Degraded(message)));
             }
         }
         self.scans.degraded = degraded;
@@ -184,7 +186,7 @@ impl Engine {
         let before = self.scans.roots.replace(roots.clone()).unwrap_or_else(|| roots.clone());
         for ((watch, before), now) in self.watches.iter().zip(before).zip(roots) {
             if before != now {
-                self.scans.wanted.insert(watch.index);
+                self.scans.requested.insert(watch.index);
             }
         }
     }

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use super::state::{Engine, Mode, TaskResult};
 use crate::daemon::log_events;
-use crate::daemon::scan_job::FoundFiles;
+use crate::daemon::scan_job::PendingFiles;
 use crate::daemon::stat_files::{self, FileStatus};
 use crate::daemon::summary::Ending;
 use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
 use crate::files::writes::Writes;
-use crate::settling::{Now, Verdict};
+use crate::settling::{ClockReading, Verdict};
 use crate::states::problem::ProblemKind;
 use crate::uploading::queue::{Failures, Job};
 use crate::uploading::task::UploadMode;
@@ -22,8 +22,12 @@ const NOT_READABLE: &str = "the file, or the watched directory as it was scanned
 
 impl Engine {
     /// Takes pending files that a scan found.
-    pub(in crate::daemon) fn files_found(&mut self, files: FoundFiles, now: Now) {
-        let FoundFiles { watch, root, origin, files } = files;
+    pub(in crate::daemon) fn pending_files_found(
+        &mut self,
+        files: PendingFiles,
+        now: ClockReading,
+    ) {
+        let PendingFiles { watch, root, origin, files } = files;
         if let Some(scanned) = self.scanned_roots.get_mut(usize::from(watch)) {
             *scanned = root.or(*scanned);
         }
@@ -35,7 +39,7 @@ impl Engine {
             return;
         }
         for (name, identity) in files {
-            if let Verdict::Settled(writes) = self.wheel.add_found(name.clone(), identity, now) {
+            if let Verdict::Settled(writes) = self.wheel.add_scanned(name.clone(), identity, now) {
                 self.push_settled(name, identity, writes, now);
             }
         }
@@ -56,13 +60,13 @@ impl Engine {
         });
     }
 
-    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: Now) {
+    pub(super) fn files_checked(&mut self, checked: Vec<(Name, FileStatus)>, now: ClockReading) {
         self.checking_files = false;
         for (name, status) in checked {
             match status {
                 FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
                     Verdict::Settled(writes) => {
-                        self.plan_later_looks(&name, writes, now.instant);
+                        self.plan_delayed_checks(&name, writes, now.instant);
                         self.push_settled(name, identity, writes, now);
                     }
                     Verdict::Waiting => {}
@@ -86,7 +90,7 @@ impl Engine {
                 }
                 FileStatus::Unknown => {
                     self.wheel.forget(&name);
-                    self.not_looked_at(&name, NOT_READABLE);
+                    self.not_observed(&name, NOT_READABLE);
                 }
                 FileStatus::NotNow => {
                     self.wheel.forget(&name);
@@ -96,15 +100,15 @@ impl Engine {
         }
     }
 
-    /// Counts a file of `s3up scan` that could not be looked at. The daemon scans again.
-    pub(super) fn not_looked_at(&mut self, name: &Name, reason: &str) {
+    /// Counts a file of `s3up scan` that could not be observed. The daemon scans again.
+    pub(super) fn not_observed(&mut self, name: &Name, reason: &str) {
         if matches!(self.mode, Mode::Once) {
             let local_path = self.local_path(name);
             self.summary.add_not_uploaded(local_path, reason);
         }
     }
 
-    fn never_settled(&mut self, name: Name, identity: Identity, now: Now) {
+    fn never_settled(&mut self, name: Name, identity: Identity, now: ClockReading) {
         let local_path = self.local_path(&name);
         log_events::never_settled(&local_path, identity.size);
         if matches!(self.mode, Mode::Once) {

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::hot_files::HotFiles;
-use super::later_looks::LaterLooks;
-use crate::daemon::scan_job::{FoundFiles, ScanResult};
+use crate::daemon::scan_job::{PendingFiles, ScanResult};
 use crate::daemon::stat_files::FileStatus;
 use crate::daemon::summary::{Ending, Summary};
 use crate::database::Reader;
@@ -18,18 +16,19 @@ use crate::database::recorder::WriteRequest;
 use crate::files::confined_fs::RootId;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
-use crate::settling::{Now, SettlePolicy, SettleWheel};
+use crate::settling::{ClockReading, SettlePolicy, SettleWheel};
 use crate::states::decide::UploadExisting;
 use crate::states::existing_files::{WatchState, upload_existing};
 use crate::states::gateway_state::GatewayState;
 use crate::uploading::circuit_breaker::{CircuitBreaker, Permit};
 use crate::uploading::concurrency::Concurrency;
+use crate::uploading::hot_file::HotFile;
 use crate::uploading::outcome::Outcome;
 use crate::uploading::queue::{Job, LaneLimits, Queue};
 use crate::uploading::retry::RetryPolicy;
 use crate::uploading::stable_copy::Spool;
 use crate::uploading::upload::Uploader;
-use crate::watching::{Degraded, WatcherHandle};
+use crate::watching::{WatchGaps, WatcherHandle};
 
 #[derive(Clone, Debug)]
 pub(in crate::daemon) enum Mode {
@@ -46,7 +45,7 @@ pub(in crate::daemon) struct Parts {
     pub(in crate::daemon) gateway: GatewayClient,
     pub(in crate::daemon) reader: Reader,
     pub(in crate::daemon) requests: mpsc::Sender<WriteRequest>,
-    pub(in crate::daemon) found: mpsc::Sender<FoundFiles>,
+    pub(in crate::daemon) pending_files: mpsc::Sender<PendingFiles>,
     pub(in crate::daemon) changes: Arc<AtomicU64>,
     pub(in crate::daemon) scanned: watch::Sender<bool>,
 }
@@ -102,8 +101,10 @@ pub(in crate::daemon) struct Engine {
     pub(super) has_problems: bool,
     pub(super) requests: VecDeque<WriteRequest>,
     pub(super) scans: Scans,
-    pub(super) later_looks: LaterLooks,
-    pub(super) hot_files: HotFiles,
+    /// Files to be checked again, by the time at which they are due.
+    pub(super) delayed_checks: BTreeSet<(Instant, Name)>,
+    /// The files with torn uploads.
+    pub(super) hot_files: HashMap<Name, HotFile>,
     pub(super) checking_files: bool,
     pub(super) unauthorized: bool,
     /// State of the gateway, as it was last published.
@@ -125,7 +126,7 @@ pub(in crate::daemon) struct Engine {
 #[derive(Debug)]
 pub(super) struct Scans {
     pub(super) running: bool,
-    pub(super) wanted: BTreeSet<WatchIndex>,
+    pub(super) requested: BTreeSet<WatchIndex>,
     /// No scan starts before this time, so that overflows in a row do not keep the
     /// disk busy.
     pub(super) earliest: Instant,
@@ -135,7 +136,7 @@ pub(super) struct Scans {
     pub(super) roots: Option<Vec<Option<RootId>>>,
     pub(super) roots_at: Instant,
     pub(super) checking_roots: bool,
-    pub(super) degraded: Option<Degraded>,
+    pub(super) degraded: Option<WatchGaps>,
     /// Number of scans in a row that could not find out whether a database was lost.
     pub(super) origin_tries: u32,
     /// True if it is not known of some watch whether its existing files may be baseline.
@@ -147,7 +148,7 @@ impl Engine {
         options: EngineOptions,
         mode: Mode,
         parts: Parts,
-        now: Now,
+        now: ClockReading,
     ) -> Engine {
         let (changes, scanned) = (parts.changes.clone(), parts.scanned.clone());
         let scanned_roots = vec![None; parts.watches.len()];
@@ -171,8 +172,8 @@ impl Engine {
             parts: Some(parts),
             requests: VecDeque::new(),
             scans: Scans::new(now.instant, undecided),
-            later_looks: LaterLooks::new(),
-            hot_files: HotFiles::new(),
+            delayed_checks: BTreeSet::new(),
+            hot_files: HashMap::new(),
             checking_files: false,
             unauthorized: false,
             gateway: None,
@@ -197,7 +198,7 @@ impl Scans {
     fn new(now: Instant, undecided: bool) -> Scans {
         Scans {
             running: false,
-            wanted: BTreeSet::new(),
+            requested: BTreeSet::new(),
             earliest: now,
             next_at: now,
             last_took: Duration::ZERO,

@@ -37,7 +37,7 @@ fn each_file_on_disk_has_the_state_that_its_rows_imply() {
     ];
     for (situation, disk, known, upload_existing, want) in cases {
         let policy = FilePolicy { upload_existing, ..policy() };
-        assert_eq!(decide(&look(disk), &remote(), &known, &policy), want, "{situation}");
+        assert_eq!(decide(&observed(disk), &remote(), &known, &policy), want, "{situation}");
     }
 }
 
@@ -54,7 +54,7 @@ fn a_file_that_the_gateway_may_have_is_asked_for_first() {
     ];
     for (situation, confirm_before_ns, upload_existing, want) in cases {
         let policy = FilePolicy { confirm_before_ns, upload_existing, ..policy() };
-        let state = decide(&look(FILE), &remote(), &KnownFile::default(), &policy);
+        let state = decide(&observed(FILE), &remote(), &KnownFile::default(), &policy);
         assert_eq!(state, State::Pending(want), "{situation}");
     }
 }
@@ -88,21 +88,21 @@ fn a_problem_stands_until_its_kind_says_that_it_may_have_passed() {
         } else {
             State::Pending(PendingReason::Retried)
         };
-        assert_eq!(decide(&look(disk), &remote(), &known, &policy), want, "{situation}");
+        assert_eq!(decide(&observed(disk), &remote(), &known, &policy), want, "{situation}");
     }
 }
 
 #[test]
 fn an_edited_file_that_is_refused_is_a_problem_although_its_older_version_is_stored() {
     let known = KnownFile { problem: Some(recorded(ProblemKind::Deferred)), ..row(EDITED, "p/f") };
-    let state = decide(&look(FILE), &remote(), &known, &policy());
+    let state = decide(&observed(FILE), &remote(), &known, &policy());
     assert!(matches!(state, State::Problem(_)), "{state:?}");
 }
 
 #[test]
 fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
     let limited = FilePolicy { bytes_max: Some(99), ..policy() };
-    let state = decide(&look(FILE), &remote(), &KnownFile::default(), &limited);
+    let state = decide(&observed(FILE), &remote(), &KnownFile::default(), &limited);
     let State::Problem(problem) = state else { panic!("{state:?}") };
     assert_eq!(
         problem.to_string(),
@@ -110,22 +110,22 @@ fn a_file_over_the_limit_and_an_invalid_name_are_problems() {
     );
 
     let exactly = FilePolicy { bytes_max: Some(100), ..policy() };
-    let state = decide(&look(FILE), &remote(), &KnownFile::default(), &exactly);
+    let state = decide(&observed(FILE), &remote(), &KnownFile::default(), &exactly);
     assert_eq!(state, State::Pending(PendingReason::New));
 
     let long = RemotePath::parse(&"x".repeat(1025));
-    let state = decide(&look(FILE), &long, &KnownFile::default(), &policy());
+    let state = decide(&observed(FILE), &long, &KnownFile::default(), &policy());
     let State::Problem(problem) = state else { panic!("{state:?}") };
     assert_eq!(
         problem.to_string(),
-        "invalid remote path: the whole key would be 1025 bytes long, the limit is 1024"
+        "invalid remote path: expected a key (prefix, client and path) of at most 1024 bytes, found 1025"
     );
 }
 
 #[test]
 fn a_protected_file_stays_protected_under_a_lower_limit() {
     let limited = FilePolicy { bytes_max: Some(1), ..policy() };
-    assert_eq!(decide(&look(FILE), &remote(), &row(FILE, "p/f"), &limited), State::Protected);
+    assert_eq!(decide(&observed(FILE), &remote(), &row(FILE, "p/f"), &limited), State::Protected);
 }
 
 #[test]
@@ -143,12 +143,12 @@ fn a_file_that_was_written_under_an_equal_identity_is_hashed_where_stamps_miss_c
     ];
     let policy = FilePolicy { upload_existing: BaselineIsComplete, ..policy() };
     for (situation, known, ext4, tmpfs) in cases {
-        let written = Look { evidence: Evidence::Written, ..look(FILE) };
+        let written = ObservedFile { evidence: Evidence::Written, ..observed(FILE) };
         assert_eq!(decide(&written, &remote(), &known, &policy), ext4, "{situation}");
-        let written = Look { filesystem: TMPFS, ..written };
+        let written = ObservedFile { filesystem: TMPFS, ..written };
         let state = decide(&written, &remote(), &known, &policy);
         assert_eq!(state, State::Pending(tmpfs), "{situation}");
-        let seen = Look { evidence: Evidence::Seen, ..written };
+        let seen = ObservedFile { evidence: Evidence::Seen, ..written };
         assert_eq!(decide(&seen, &remote(), &known, &policy), ext4, "{situation}, a scan");
     }
 }
@@ -166,14 +166,14 @@ fn a_coarse_stamp_from_just_before_the_agent_does_not_make_a_baseline() {
         (9 * SECOND + 1,         true),   // with a fraction: exact
     ];
     for (ctime_ns, is_baseline) in cases {
-        let file = look(Identity { ctime_ns, ..FILE });
+        let file = observed(Identity { ctime_ns, ..FILE });
         let state = decide(&file, &remote(), &KnownFile::default(), &policy);
         assert_eq!(state == State::Baseline { recorded: false }, is_baseline, "{ctime_ns}");
     }
 }
 
-fn look(identity: Identity) -> Look {
-    Look { identity, filesystem: Filesystem::TRUSTED, evidence: Evidence::Seen }
+fn observed(identity: Identity) -> ObservedFile {
+    ObservedFile { identity, filesystem: Filesystem::TRUSTED, evidence: Evidence::Seen }
 }
 
 fn refused_because() -> State {
@@ -196,7 +196,7 @@ fn remote() -> Result<RemotePath, PathRule> {
 }
 
 fn row(identity: Identity, remote_path: &str) -> KnownFile {
-    let version = UploadedVersion { identity, sha256: Sha256Digest::of(b"") };
+    let version = UploadedVersion { identity, sha256: Sha256Digest::of(b""), mode: None };
     let row = FileRow {
         remote_path: remote_path.to_owned(),
         size: identity.size,

@@ -12,25 +12,25 @@ fn unknown_missing_and_duplicate_keys_are_refused() {
         ("sever: {}\n",                     "c.yaml:1: sever: unknown key, did you mean `server`?"),
         ("s3: {bucket: b, region: r}\nclients:\n- name: a\n- nane: b\n",
                                             "c.yaml:4: clients[1].nane: unknown key, did you mean `name`?"),
-        ("\nclients: []\n",                 "c.yaml:2: s3: this key is required but missing"),
+        ("\nclients: []\n",                 "c.yaml:2: s3: expected a value for this required key, found none"),
         ("a:\n\n  b: 1\n",                  "c.yaml:1: a: unknown key, expected `server`, `s3` or `clients`"),
-        ("\ns3:\n\n  region: r\n",          "c.yaml:2: s3.bucket: this key is required but missing"),
+        ("\ns3:\n\n  region: r\n",          "c.yaml:2: s3.bucket: expected a value for this required key, found none"),
         ("s3: {bucket: b, region: r}\nclients:\n- quota: 1\n",
-                                            "c.yaml:3: clients[0].name: this key is required but missing"),
+                                            "c.yaml:3: clients[0].name: expected a value for this required key, found none"),
         ("s3:\n  bucket: b\n  region: r\n  bucket: c\n",
-                                            "c.yaml:4: s3.bucket: this key is already set on line 2"),
+                                            "c.yaml:4: s3.bucket: expected this key once, found it on line 2 as well"),
     ]);
     #[rustfmt::skip]
     messages("c.toml", &[
         ("[s3]\nbukcet = 'b'\n",            "c.toml:2: s3.bukcet: unknown key, did you mean `bucket`?"),
         ("s3.bukcet = 'b'\n",               "c.toml:1: s3.bukcet: unknown key, did you mean `bucket`?"),
-        ("\n[s3]\nregion = 'r'\n",          "c.toml:2: s3.bucket: this key is required but missing"),
+        ("\n[s3]\nregion = 'r'\n",          "c.toml:2: s3.bucket: expected a value for this required key, found none"),
         ("s3 = { bucket = 'b', region = 'r' }\n[[clients]]\n[[clients]]\nname = 'b'\n",
-                                            "c.toml:2: clients[0].name: this key is required but missing"),
+                                            "c.toml:2: clients[0].name: expected a value for this required key, found none"),
         ("[s3]\nbucket = 'b'\nbucket = 'c'\n",
-                                            "c.toml:3: bucket: this key is already set above"),
+                                            "c.toml:3: bucket: expected this key once, found it above as well"),
         ("[s3]\nbucket = 'b'\n[s3]\nregion = 'c'\n",
-                                            "c.toml:3: s3: this key is already set above"),
+                                            "c.toml:3: s3: expected this key once, found it above as well"),
     ]);
 }
 
@@ -135,17 +135,17 @@ fn an_unset_variable_is_refused() {
 fn unsupported_yaml_is_refused() {
     #[rustfmt::skip]
     messages("c.yaml", &[
-        ("a: &x 1\n",                "c.yaml:1: a: anchors (`&name`) are not supported, write the value out"),
-        ("a: &x {b: 1}\n",           "c.yaml:1: a: anchors (`&name`) are not supported, write the value out"),
-        ("a: [&x [1], *x]\n",        "c.yaml:1: a[0]: anchors (`&name`) are not supported, write the value out"),
-        ("a: !!str 1\n",             "c.yaml:1: a: tags (`!name`) are not supported, write the value out"),
-        ("s3:\n  <<: {a: b}\n",      "c.yaml:2: s3.<<: merge keys are not supported, write the value out"),
+        ("a: &x 1\n",                "c.yaml:1: a: anchors (`&name`) are not supported; write the value itself"),
+        ("a: &x {b: 1}\n",           "c.yaml:1: a: anchors (`&name`) are not supported; write the value itself"),
+        ("a: [&x [1], *x]\n",        "c.yaml:1: a[0]: anchors (`&name`) are not supported; write the value itself"),
+        ("a: !!str 1\n",             "c.yaml:1: a: tags (`!name`) are not supported; write the value itself"),
+        ("s3:\n  <<: {a: b}\n",      "c.yaml:2: s3.<<: merge keys are not supported; write the value itself"),
         ("? [a]\n: 1\n",             "c.yaml:1: expected a string as a key, found a list or a mapping"),
         ("a: 1\n---\nb: 1\n",        "c.yaml:2: expected one document, found a second one (`---`)"),
         ("s3: { key: ${KEY} }\n",    "c.yaml:1: not valid YAML: while parsing a flow mapping, did not find expected ',' or '}' (inside { } or [ ], put ${...} in quotes)"),
     ]);
     let deep = "[".repeat(65) + &"]".repeat(65);
-    messages("c.yaml", &[(&deep, "c.yaml:1: nested more than 64 levels deep")]);
+    messages("c.yaml", &[(&deep, "c.yaml:1: expected at most 64 nested levels, found more")]);
 }
 
 #[test]

@@ -1,0 +1,31 @@
+//! Errors of a download, each with the next step.
+
+use std::io;
+use std::path::PathBuf;
+
+use s3up_core::{PathRule, RemotePath, Sha256Digest};
+
+use crate::gateway::error::GatewayError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    #[error("remote path {path:?}")]
+    Path { path: String, source: PathRule },
+    #[error("download {:?}: the gateway has no such file; check the remote path", path.as_str())]
+    Missing { path: RemotePath },
+    #[error("download {:?}", path.as_str())]
+    Gateway { path: RemotePath, source: GatewayError },
+    #[error("download {:?}: expected {expected} bytes, found {found}; run the command again", path.as_str())]
+    Length { path: RemotePath, expected: u64, found: u64 },
+    #[error(
+        "download {:?}: expected SHA-256 {expected}, found {found}; run the command again",
+        path.as_str()
+    )]
+    Digest { path: RemotePath, expected: Sha256Digest, found: Sha256Digest },
+    #[error("write {path:?}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("write {path:?}: it is a directory; give the name of a file")]
+    Dir { path: PathBuf },
+    #[error("write {path:?}: it exists; pass --overwrite to replace it")]
+    Exists { path: PathBuf },
+}

@@ -1,0 +1,39 @@
+//! The state of the watcher, as the running agent publishes it.
+
+use std::fmt;
+
+/// Text of a complete watcher in the database. Older agents wrote it, too.
+const COMPLETE: &str = "ok";
+/// Text of an agent without a watcher.
+const OFF: &str = "off";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatcherState {
+    /// All directories are watched.
+    Complete,
+    /// The agent scans once and does not watch.
+    Off,
+    /// Events of some directories are missed; the text says why and what to do.
+    Degraded(String),
+}
+
+impl WatcherState {
+    /// Parses the text that `Display` writes.
+    pub fn parse(text: &str) -> WatcherState {
+        match text {
+            COMPLETE => WatcherState::Complete,
+            OFF => WatcherState::Off,
+            degraded => WatcherState::Degraded(degraded.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for WatcherState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WatcherState::Complete => f.write_str(COMPLETE),
+            WatcherState::Off => f.write_str(OFF),
+            WatcherState::Degraded(text) => f.write_str(text),
+        }
+    }
+}

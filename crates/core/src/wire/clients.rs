@@ -1,0 +1,116 @@
+//! `GET /clients`, `GET /clients/{name}` and `GET /reports`: which clients are safe, for an admin key.
+
+use serde::{Deserialize, Serialize};
+
+use super::fleet::{AgentFacts, FileTotals, Report, Total, Watcher};
+
+/// Safety of the files of a client, as the gateway sees it. The variants are in order of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ClientState {
+    Ok,
+    /// Files are safe, but something that finds changes does not work.
+    Degraded,
+    /// No request with a key of the client has ever arrived.
+    Never,
+    /// Files wait longer than allowed, or the last complete scan is too old.
+    Late,
+    /// Some files cannot be uploaded.
+    Failing,
+    /// The client has not been heard of for too long, so nothing else is known.
+    Silent,
+}
+
+impl ClientState {
+    pub const ALL: [ClientState; 6] = [
+        ClientState::Ok,
+        ClientState::Degraded,
+        ClientState::Never,
+        ClientState::Late,
+        ClientState::Failing,
+        ClientState::Silent,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClientState::Ok => "ok",
+            ClientState::Degraded => "degraded",
+            ClientState::Never => "never",
+            ClientState::Late => "late",
+            ClientState::Failing => "failing",
+            ClientState::Silent => "silent",
+        }
+    }
+
+    /// Returns the state of this name.
+    pub fn parse(text: &str) -> Option<ClientState> {
+        ClientState::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// The 200 response to `GET /clients`: the worst state first, then by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClientList {
+    /// Time of the gateway: RFC 3339, UTC.
+    pub at: String,
+    pub clients: Vec<ClientStatus>,
+}
+
+/// The knowledge of the gateway about one client. All times are RFC 3339 in UTC, by the clock of the gateway
+/// except for `last_scan_at`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClientStatus {
+    pub name: String,
+    pub state: ClientState,
+    /// One sentence; absent if all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time since which the client has been in this state.
+    pub since: String,
+    #[serde(default)]
+    pub last_seen_at: Option<String>,
+    #[serde(default)]
+    pub last_heartbeat_at: Option<String>,
+    /// End of the last complete scan, by the clock of the client.
+    #[serde(default)]
+    pub last_scan_at: Option<String>,
+    /// End of the last upload that stored a file.
+    #[serde(default)]
+    pub last_stored_at: Option<String>,
+    /// Day of the newest report, `2026-01-31`.
+    #[serde(default)]
+    pub last_report_day: Option<String>,
+    /// Age of the oldest pending file when the last heartbeat was sent.
+    #[serde(default)]
+    pub oldest_pending_seconds: Option<u64>,
+    /// Files on the host by state, from the last heartbeat.
+    #[serde(default)]
+    pub files: Option<FileTotals>,
+    #[serde(default)]
+    pub watcher: Option<Watcher>,
+    #[serde(default)]
+    pub agent: Option<AgentFacts>,
+    /// Files of the catalogue, in their newest versions.
+    pub stored: Total,
+    #[serde(default)]
+    pub quota_bytes: Option<u64>,
+}
+
+/// The 200 response to `GET /reports`: the newest day first, then by client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportList {
+    pub reports: Vec<ClientReport>,
+}
+
+/// One report with its client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClientReport {
+    pub client: String,
+    pub received_at: String,
+    pub report: Report,
+}

@@ -1,0 +1,124 @@
+//! The sections `fleet` and `alerts`, and the admin keys.
+
+use std::time::Duration;
+
+use s3up_cli::config::{ConfigError, Source};
+use s3up_cli::{Secret, parse_age};
+
+use super::clients::{digest_of, parse_digest};
+use super::raw::{self, Raw};
+use crate::clients::{AdminKeys, Clients};
+use crate::mail::{MailSettings, MailTls, parse_address};
+use crate::webhook::{AlertUrl, Alerts};
+
+const SILENT_AFTER: Duration = Duration::from_secs(26 * 3600);
+const LAG_AFTER: Duration = Duration::from_secs(3600);
+/// An agent sends a heartbeat each minute, and states are judged each minute.
+const THRESHOLD_MIN: Duration = Duration::from_secs(5 * 60);
+
+/// The thresholds of clients that have none of their own.
+#[derive(Clone, Copy)]
+pub(super) struct Thresholds {
+    pub silent_after: Duration,
+    pub lag_after: Duration,
+}
+
+pub(super) fn thresholds(raw: &raw::Fleet, source: &Source) -> Result<Thresholds, ConfigError> {
+    Ok(Thresholds {
+        silent_after: threshold(&raw.silent_after, SILENT_AFTER, source, "fleet.silent_after")?,
+        lag_after: threshold(&raw.lag_after, LAG_AFTER, source, "fleet.lag_after")?,
+    })
+}
+
+/// Returns the threshold that a key sets, or the default.
+pub(super) fn threshold(
+    text: &Option<String>,
+    default: Duration,
+    source: &Source,
+    key: &str,
+) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
+    let threshold = parse_age(text).map_err(|what| source.invalid(key, what))?;
+    if threshold < THRESHOLD_MIN {
+        let what = format!("expected at least 5m, found {text}");
+        return Err(source.invalid(key, what));
+    }
+    Ok(threshold)
+}
+
+/// Returns the receivers of alerts. A URL that is not valid is not repeated: it may be a secret.
+pub(super) fn alerts(raw: &raw::Alerts, source: &Source) -> Result<Alerts, ConfigError> {
+    let url = |url: &Option<Secret>, key| {
+        let url = url.clone().map(AlertUrl::new).transpose();
+        url.map_err(|err| source.invalid(key, err))
+    };
+    Ok(Alerts {
+        webhook_url: url(&raw.webhook_url, "alerts.webhook_url")?,
+        ping_url: url(&raw.ping_url, "alerts.ping_url")?,
+        mail: raw.mail.as_ref().map(|mail| mail_settings(mail, source)).transpose()?,
+    })
+}
+
+fn mail_settings(raw: &raw::Mail, source: &Source) -> Result<MailSettings, ConfigError> {
+    let address = |text: &str, key: &str| {
+        parse_address(text).map_err(|_| {
+            let what = format!("expected an address like ops@example.org, found {text:?}");
+            source.invalid(key, what)
+        })
+    };
+    if raw.to.is_empty() {
+        return Err(source.invalid("alerts.mail.to", "expected at least one address"));
+    }
+    let to = raw.to.iter().enumerate();
+    let to = to.map(|(n, text)| address(text, &format!("alerts.mail.to[{n}]")));
+    let (tls, port) = match raw.tls.unwrap_or(raw::MailTls::Starttls) {
+        raw::MailTls::Implicit => (MailTls::Implicit, 465),
+        raw::MailTls::Starttls => (MailTls::Starttls, 587),
+        raw::MailTls::None => (MailTls::None, 25),
+    };
+    let user = match (&raw.user, &raw.password) {
+        (None, None) => None,
+        (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+        (Some(_), None) | (None, Some(_)) => {
+            let what = "expected `user` and `password`, found one of them";
+            return Err(source.invalid("alerts.mail.user", what));
+        }
+    };
+    if user.is_some() && tls == MailTls::None {
+        let what = "expected `starttls` or `implicit`: a password is not sent without TLS";
+        return Err(source.invalid("alerts.mail.tls", what));
+    }
+    Ok(MailSettings {
+        host: raw.host.clone(),
+        port: raw.port.unwrap_or(port),
+        tls,
+        from: address(&raw.from, "alerts.mail.from")?,
+        to: to.collect::<Result<_, _>>()?,
+        user,
+    })
+}
+
+/// Returns the admin keys. None of them may be the key of a client.
+pub(super) fn admin_keys(
+    raw: &Raw,
+    source: &Source,
+    clients: &Clients,
+) -> Result<AdminKeys, ConfigError> {
+    let mut digests = Vec::new();
+    for (n, secret) in raw.admin_keys.iter().enumerate() {
+        let key = format!("admin_keys[{n}]");
+        digests.push((digest_of(secret, source, &key)?, key));
+    }
+    for (n, hex) in raw.admin_keys_sha256.iter().enumerate() {
+        let key = format!("admin_keys_sha256[{n}]");
+        digests.push((parse_digest(hex, source, &key)?, key));
+    }
+    for (digest, key) in &digests {
+        if let Some((client, _)) = clients.keys().find(|(_, known)| known == digest) {
+            let what =
+                format!("expected another key than those of clients, found that of {client}");
+            return Err(source.invalid(key, what));
+        }
+    }
+    Ok(AdminKeys::new(digests.into_iter().map(|(digest, _)| digest).collect()))
+}

@@ -1,0 +1,46 @@
+//! Facts about one client, as the database has them.
+
+use s3up_core::ClientName;
+use s3up_core::wire::{Heartbeat, Total};
+
+use super::record::RecordedState;
+use crate::clock::Millis;
+
+/// The knowledge of the gateway about one client. All times are those of the gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientFacts {
+    pub name: ClientName,
+    /// Time at which a gateway first had the client in its configuration.
+    pub created_at: Millis,
+    /// Last request with a valid key.
+    pub last_seen_at: Option<Millis>,
+    pub heartbeat: Option<ReceivedHeartbeat>,
+    /// Day of the newest report, `2026-01-31`.
+    pub last_report_day: Option<String>,
+    /// End of the last upload that stored a file.
+    pub last_stored_at: Option<Millis>,
+    pub stored: Total,
+    pub recorded: Option<RecordedState>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ReceivedHeartbeat {
+    pub at: Millis,
+    pub body: Heartbeat,
+}
+
+impl ClientFacts {
+    /// Returns the facts about a client that the database does not have yet.
+    pub(crate) fn unknown(name: &ClientName, now: Millis) -> ClientFacts {
+        ClientFacts {
+            name: name.clone(),
+            created_at: now,
+            last_seen_at: None,
+            heartbeat: None,
+            last_report_day: None,
+            last_stored_at: None,
+            stored: Total::default(),
+            recorded: None,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The queries about all clients.
+
+use futures::FutureExt;
+use s3up_core::ClientName;
+use s3up_core::wire::{ClientReport, ClientState, Total};
+use sqlx::any::AnyRow;
+use sqlx::{AnyPool, Row as _};
+
+use super::client_facts::{ClientFacts, ReceivedHeartbeat};
+use super::connect::in_time;
+use super::error::DatabaseError;
+use super::record::RecordedState;
+use crate::clock::{Millis, time_text};
+
+/// Maximum time for a query about all clients.
+const FLEET_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// Maximum number of reports in one answer.
+pub(crate) const REPORTS_MAX: i64 = 1000;
+
+/// Returns the facts about all clients. Each table has one row for a client, except for the reports, of
+/// which the newest day is found in their key.
+pub(super) async fn client_facts(pool: &AnyPool) -> Result<Vec<ClientFacts>, DatabaseError> {
+    let query = sqlx::query(
+        "SELECT clients.client, clients.created_at, clients.last_seen_at, \
+                heartbeats.received_at, heartbeats.body, \
+                totals.files, totals.bytes, totals.last_stored_at, \
+                client_states.state, client_states.since, \
+                (SELECT max(day) FROM reports WHERE reports.client = clients.client) AS report_day \
+         FROM clients \
+         LEFT JOIN heartbeats ON heartbeats.client = clients.client \
+         LEFT JOIN totals ON totals.client = clients.client \
+         LEFT JOIN client_states ON client_states.client = clients.client",
+    );
+    let rows = in_time(FLEET_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
+    let facts = rows.iter().map(facts).collect::<sqlx::Result<Vec<_>>>();
+    Ok(facts.map_err(DatabaseError::Read)?.into_iter().flatten().collect())
+}
+
+/// Returns nothing for a name that this gateway cannot have written.
+fn facts(row: &AnyRow) -> sqlx::Result<Option<ClientFacts>> {
+    let name: String = row.try_get("client")?;
+    let Ok(name) = ClientName::parse(&name) else { return Ok(None) };
+    let (at, body): (Option<Millis>, Option<String>) =
+        (row.try_get("received_at")?, row.try_get("body")?);
+    let heartbeat = at.zip(body).and_then(|(at, body)| {
+        let body = serde_json::from_str(&body).ok()?;
+        Some(ReceivedHeartbeat { at, body })
+    });
+    let (state, since): (Option<String>, Option<Millis>) =
+        (row.try_get("state")?, row.try_get("since")?);
+    let recorded = state.zip(since).and_then(|(state, since)| {
+        Some(RecordedState { state: ClientState::parse(&state)?, since })
+    });
+    let count = |column| -> sqlx::Result<u64> {
+        let count: Option<i64> = row.try_get(column)?;
+        Ok(u64::try_from(count.unwrap_or_default()).unwrap_or_default())
+    };
+    Ok(Some(ClientFacts {
+        name,
+        created_at: row.try_get("created_at")?,
+        last_seen_at: row.try_get("last_seen_at")?,
+        heartbeat,
+        last_report_day: row.try_get("report_day")?,
+        last_stored_at: row.try_get("last_stored_at")?,
+        stored: Total { files: count("files")?, bytes: count("bytes")? },
+        recorded,
+    }))
+}
+
+/// Returns reports, the newest day first, of one day or one client if they are given.
+pub(super) async fn reports(
+    pool: &AnyPool,
+    day: Option<&str>,
+    client: Option<&ClientName>,
+) -> Result<Vec<ClientReport>, DatabaseError> {
+    // Two texts for each condition, because the databases infer the type of a bare NULL differently.
+    let text = match (day, client) {
+        (None, None) => {
+            "SELECT client, received_at, body FROM reports ORDER BY day DESC, client LIMIT $1"
+        }
+        (Some(_), None) => {
+            "SELECT client, received_at, body FROM reports WHERE day = $2 ORDER BY day DESC, client LIMIT $1"
+        }
+        (None, Some(_)) => {
+            "SELECT client, received_at, body FROM reports WHERE client = $2 ORDER BY day DESC, client LIMIT $1"
+        }
+        (Some(_), Some(_)) => {
+            "SELECT client, received_at, body FROM reports WHERE day = $2 AND client = $3 ORDER BY day DESC, client LIMIT $1"
+        }
+    };
+    let mut query = sqlx::query(text).bind(REPORTS_MAX);
+    if let Some(day) = day {
+        query = query.bind(day.to_owned());
+    }
+    if let Some(client) = client {
+        query = query.bind(client.to_string());
+    }
+    let rows = in_time(FLEET_WAIT_MAX, query.fetch_all(pool).boxed(), DatabaseError::Read).await?;
+    let reports = rows.iter().map(report).collect::<sqlx::Result<Vec<_>>>();
+    Ok(reports.map_err(DatabaseError::Read)?.into_iter().flatten().collect())
+}
+
+/// Returns nothing for a report of another version of the format.
+fn report(row: &AnyRow) -> sqlx::Result<Option<ClientReport>> {
+    let body: String = row.try_get("body")?;
+    let Ok(report) = serde_json::from_str(&body) else { return Ok(None) };
+    let received_at: Millis = row.try_get("received_at")?;
+    Ok(Some(ClientReport {
+        client: row.try_get("client")?,
+        received_at: time_text(received_at),
+        report,
+    }))
+}

@@ -1,0 +1,138 @@
+//! Delivers alerts by each channel, and tells a dead man's switch that the gateway works.
+
+use std::time::Duration;
+
+use s3up_core::error_chain;
+
+use crate::alert::{Alert, Channel};
+use crate::gateway::Gateway;
+use crate::mail::{MailError, MailSettings};
+use crate::webhook::{AlertUrl, WebhookError};
+
+/// Pause between two looks for alerts.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const PING_EVERY: Duration = Duration::from_secs(60);
+
+/// The receiver of the alerts of a channel.
+enum Receiver {
+    Webhook(AlertUrl),
+    Mail(MailSettings),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Mail(#[from] MailError),
+}
+
+impl Receiver {
+    /// Returns the receiver that the live configuration has for a channel.
+    fn of(gateway: &Gateway, channel: Channel) -> Option<Receiver> {
+        let alerts = gateway.live().alerts.clone();
+        match channel {
+            Channel::Webhook => alerts.webhook_url.map(Receiver::Webhook),
+            Channel::Mail => alerts.mail.map(Receiver::Mail),
+        }
+    }
+
+    fn host(&self) -> &str {
+        match self {
+            Receiver::Webhook(url) => url.host(),
+            Receiver::Mail(settings) => settings.host(),
+        }
+    }
+
+    async fn send(&self, alert: &Alert) -> Result<(), SendError> {
+        match self {
+            Receiver::Webhook(url) => Ok(url.send(alert).await?),
+            Receiver::Mail(settings) => Ok(settings.send(alert).await?),
+        }
+    }
+}
+
+/// Delivers alerts by one channel until the gateway stops. Never returns.
+pub(crate) async fn deliver_all(gateway: Gateway, channel: Channel) {
+    let mut is_failing = false;
+    loop {
+        // A reload may change the receiver. Without one, alerts wait.
+        if let Some(receiver) = Receiver::of(&gateway, channel) {
+            is_failing = deliver(&gateway, channel, &receiver, is_failing).await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Delivers the alerts that are due. Returns true if the receiver does not take them.
+async fn deliver(
+    gateway: &Gateway,
+    channel: Channel,
+    receiver: &Receiver,
+    was_failing: bool,
+) -> bool {
+    let database = gateway.database();
+    // The error is reported by those who need an answer; the alerts wait.
+    let Ok(alerts) = database.undelivered_alerts(channel).await else { return was_failing };
+    let mut is_failing = was_failing;
+    for alert in alerts.iter().filter(|alert| alert.is_due(database.now())) {
+        // Another gateway may have taken it meanwhile.
+        if !database.claim_alert(alert, channel).await.unwrap_or(false) {
+            continue;
+        }
+        let (host, id, client) = (receiver.host(), &alert.id, &alert.client);
+        let channel_name = channel.as_str();
+        match receiver.send(alert).await {
+            Ok(()) => {
+                is_failing = false;
+                tracing::info!(event = "alert_delivered", channel = channel_name, %host, id, client);
+                if let Err(err) = database.alert_delivered(alert, channel).await {
+                    let error = error_chain(&err);
+                    tracing::warn!(
+                        event = "alert_not_recorded",
+                        id,
+                        error,
+                        "the alert was delivered and will be sent again"
+                    );
+                }
+            }
+            Err(err) => {
+                let error = error_chain(&err);
+                if !is_failing {
+                    tracing::error!(
+                        event = "alert_not_delivered",
+                        channel = channel_name,
+                        %host,
+                        id,
+                        client,
+                        error,
+                        "alerts wait until the receiver works; check `alerts` in server.yaml"
+                    );
+                }
+                is_failing = true;
+            }
+        }
+    }
+    is_failing
+}
+
+/// Pings `alerts.ping_url` while the gateway is ready, until it stops. Never returns.
+pub(crate) async fn ping_all(gateway: Gateway) {
+    let mut is_failing = false;
+    loop {
+        let url = gateway.live().alerts.ping_url.clone();
+        if let Some(url) = url
+            && gateway.readiness().await.ready
+        {
+            let pinged = url.ping().await;
+            if let Err(err) = &pinged
+                && !is_failing
+            {
+                let (host, error) = (url.host(), error_chain(err));
+                tracing::warn!(event = "ping_failed", %host, error, "check `alerts.ping_url`");
+            }
+            is_failing = pinged.is_err();
+        }
+        tokio::time::sleep(PING_EVERY).await;
+    }
+}

@@ -1,0 +1,152 @@
+//! Decides in which state a client is, and why. Pure.
+//!
+//! The worst state wins. A client that was late or silent counts as well only once it is clearly
+//! better, so that a value near its threshold does not change the state each minute.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp, ToSpan};
+use s3up_cli::age_text;
+use s3up_core::wire::{ClientState, Heartbeat};
+
+use crate::clock::{Millis, time_text};
+use crate::database::client_facts::ClientFacts;
+
+/// A report of a day may arrive until the end of the next one, by the time that the agent is told.
+/// After one more day it is missed.
+const REPORT_DAYS: i64 = 3;
+
+/// The thresholds of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Thresholds {
+    /// Longest time without a heartbeat, without a complete scan, or without any request of a client
+    /// that sends no heartbeats.
+    pub silent_after: Duration,
+    /// Longest wait of a pending file.
+    pub lag_after: Duration,
+}
+
+/// A state with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    pub state: ClientState,
+    /// One sentence; `None` if all is well.
+    pub reason: Option<String>,
+}
+
+/// Returns the state of a client at `now`.
+pub(crate) fn judge(facts: &ClientFacts, thresholds: Thresholds, now: Millis) -> Judgement {
+    let before = facts.recorded.map(|recorded| recorded.state);
+    let found = match (&facts.heartbeat, facts.last_seen_at) {
+        (None, None) => Some((
+            ClientState::Never,
+            format!("no request since it was configured on {}", day_of(facts.created_at)),
+        )),
+        (None, Some(seen_at)) => silence("request", seen_at, thresholds, before, now),
+        (Some(received), _) => silence("heartbeat", received.at, thresholds, before, now)
+            .or_else(|| failing(&received.body))
+            .or_else(|| lag(&received.body, thresholds, before))
+            .or_else(|| old_scan(&received.body, thresholds, now))
+            .or_else(|| degraded(&received.body))
+            .or_else(|| missed_report(facts, now)),
+    };
+    match found {
+        Some((state, reason)) => Judgement { state, reason: Some(reason) },
+        None => Judgement { state: ClientState::Ok, reason: None },
+    }
+}
+
+type Found = Option<(ClientState, String)>;
+
+fn silence(
+    what: &str,
+    last_at: Millis,
+    thresholds: Thresholds,
+    before: Option<ClientState>,
+    now: Millis,
+) -> Found {
+    let age = age(last_at, now);
+    let limit = eased(thresholds.silent_after, before == Some(ClientState::Silent));
+    (age > limit).then(|| {
+        let reason = format!("no {what} for {}, since {}", age_text(age), time_text(last_at));
+        (ClientState::Silent, reason)
+    })
+}
+
+fn failing(heartbeat: &Heartbeat) -> Found {
+    let reason = match heartbeat.files.problems.files {
+        0 => return None,
+        1 => "1 file cannot be uploaded; its report names it".to_owned(),
+        count => format!("{count} files cannot be uploaded; its report names them"),
+    };
+    Some((ClientState::Failing, reason))
+}
+
+fn lag(heartbeat: &Heartbeat, thresholds: Thresholds, before: Option<ClientState>) -> Found {
+    let wait = Duration::from_secs(heartbeat.oldest_pending_seconds?);
+    let limit = eased(thresholds.lag_after, before == Some(ClientState::Late));
+    (wait > limit).then(|| {
+        let files = heartbeat.files.pending.files;
+        let reason = format!("{files} pending, the oldest for {}", age_text(wait));
+        (ClientState::Late, reason)
+    })
+}
+
+/// A time of the client's clock that is ahead counts as now.
+fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Found {
+    let parse = |text: &str| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
+    let (since, reason) = match heartbeat.last_scan_at.as_deref().and_then(parse) {
+        Some(at) => (at, format!("no complete scan since {}", time_text(at))),
+        // Without one, the scan of the start is still running.
+        None => {
+            let started_at = parse(&heartbeat.agent.started_at)?;
+            (started_at, format!("no complete scan since its start on {}", time_text(started_at)))
+        }
+    };
+    (age(since, now) > thresholds.silent_after).then_some((ClientState::Late, reason))
+}
+
+fn degraded(heartbeat: &Heartbeat) -> Found {
+    let watcher = &heartbeat.watcher;
+    (watcher.state != "ok").then(|| {
+        let detail = watcher.detail.as_deref().map(|detail| format!(": {detail}"));
+        let reason = format!("the watcher is {}{}", watcher.state, detail.unwrap_or_default());
+        (ClientState::Degraded, reason)
+    })
+}
+
+fn missed_report(facts: &ClientFacts, now: Millis) -> Found {
+    let oldest = date_of(now).checked_sub(REPORT_DAYS.days()).unwrap_or(Date::MIN);
+    let newest = match &facts.last_report_day {
+        Some(day) => day.parse().ok()?,
+        None => date_of(facts.created_at),
+    };
+    (newest < oldest).then(|| {
+        let next = newest.checked_add(Span::new().days(1)).unwrap_or(newest);
+        (ClientState::Degraded, format!("no report of {next} or a later day"))
+    })
+}
+
+/// Returns the threshold that ends a state: three quarters of the one that begins it.
+fn eased(threshold: Duration, is_in_state: bool) -> Duration {
+    if is_in_state { threshold * 3 / 4 } else { threshold }
+}
+
+/// Returns the age of a time; one in the future is now.
+fn age(at: Millis, now: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or(0))
+}
+
+fn day_of(at: Millis) -> String {
+    date_of(at).to_string()
+}
+
+fn date_of(at: Millis) -> Date {
+    let at = Timestamp::from_millisecond(at).unwrap_or_default();
+    at.to_zoned(TimeZone::UTC).date()
+}
+
+#[cfg(test)]
+mod tests;

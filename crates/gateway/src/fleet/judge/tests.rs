@@ -1,0 +1,148 @@
+use s3up_core::ClientName;
+use s3up_core::wire::{AgentFacts, FLEET_VERSION, FileTotals, Total, Watcher};
+
+use super::*;
+use crate::database::client_facts::ReceivedHeartbeat;
+use crate::database::record::RecordedState;
+
+const HOUR: Millis = 3_600_000;
+/// 2026-01-31, noon.
+const NOW: Millis = 1_769_860_800_000;
+const THRESHOLDS: Thresholds = Thresholds {
+    silent_after: Duration::from_secs(26 * 3600),
+    lag_after: Duration::from_secs(3600),
+};
+
+/// A healthy client that sent a heartbeat a minute ago.
+fn healthy() -> ClientFacts {
+    let agent = AgentFacts {
+        version: "0.1.0".to_owned(),
+        host: "web1".to_owned(),
+        started_at: "2026-01-01T00:00:00Z".to_owned(),
+    };
+    let body = Heartbeat {
+        version: FLEET_VERSION,
+        agent,
+        files: FileTotals { protected: Total { files: 9, bytes: 90 }, ..FileTotals::default() },
+        oldest_pending_seconds: None,
+        last_scan_at: Some("2026-01-31T11:00:00Z".to_owned()),
+        watcher: Watcher { state: "ok".to_owned(), detail: None },
+    };
+    ClientFacts {
+        name: ClientName::parse("web1").unwrap(),
+        created_at: NOW - 400 * 24 * HOUR,
+        last_seen_at: Some(NOW - 60_000),
+        heartbeat: Some(ReceivedHeartbeat { at: NOW - 60_000, body }),
+        last_report_day: Some("2026-01-30".to_owned()),
+        last_stored_at: None,
+        stored: Total::default(),
+        recorded: None,
+    }
+}
+
+fn edited(edit: impl FnOnce(&mut ClientFacts, &mut Heartbeat)) -> ClientFacts {
+    let mut facts = healthy();
+    let mut received = facts.heartbeat.take().unwrap();
+    let at = received.at;
+    edit(&mut facts, &mut received.body);
+    facts.heartbeat = Some(facts.heartbeat.unwrap_or(ReceivedHeartbeat { at, ..received }));
+    facts
+}
+
+fn heard_at(at: Millis) -> ClientFacts {
+    let mut facts = healthy();
+    facts.heartbeat.as_mut().unwrap().at = at;
+    facts
+}
+
+fn without_agent(last_seen_at: Option<Millis>) -> ClientFacts {
+    ClientFacts { heartbeat: None, last_seen_at, last_report_day: None, ..healthy() }
+}
+
+fn in_state(state: ClientState, facts: ClientFacts) -> ClientFacts {
+    ClientFacts { recorded: Some(RecordedState { state, since: NOW - HOUR }), ..facts }
+}
+
+fn waiting(seconds: u64) -> ClientFacts {
+    edited(|_, it| {
+        it.oldest_pending_seconds = Some(seconds);
+        it.files.pending.files = 5;
+    })
+}
+
+fn scanned(at: Option<&str>, started_at: &str) -> ClientFacts {
+    edited(|_, it| {
+        it.last_scan_at = at.map(str::to_owned);
+        it.agent.started_at = started_at.to_owned();
+    })
+}
+
+fn reported(day: Option<&str>, created_at: Millis) -> ClientFacts {
+    ClientFacts { last_report_day: day.map(str::to_owned), created_at, ..healthy() }
+}
+
+#[test]
+fn a_client_is_in_the_worst_state_that_its_facts_show() {
+    use ClientState::{Degraded, Failing, Late, Never, Ok, Silent};
+    let problems = |count| edited(|_, it| it.files.problems.files = count);
+    let watcher = |state: &str, detail: Option<&str>| {
+        edited(|_, it| {
+            it.watcher = Watcher { state: state.to_owned(), detail: detail.map(str::to_owned) };
+        })
+    };
+    let all = edited(|_, it| {
+        it.files.problems.files = 2;
+        it.oldest_pending_seconds = Some(7200);
+        it.watcher.state = "degraded".to_owned();
+    });
+    #[rustfmt::skip]
+    let cases = [
+        (healthy(),                                    Ok,       ""),
+        // Nothing was uploaded for a year because nothing changed.
+        (ClientFacts { last_stored_at: Some(0), ..healthy() }, Ok, ""),
+        (without_agent(None),                          Never,    "no request since it was configured on 2024-12-27"),
+        (without_agent(Some(NOW - HOUR)),              Ok,       ""),
+        (without_agent(Some(NOW - 27 * HOUR)),         Silent,   "no request for 27 h, since 2026-01-30T09:00:00Z"),
+        (heard_at(NOW - 26 * HOUR),                    Ok,       ""),
+        (heard_at(NOW - 26 * HOUR - 1),                Silent,   "no heartbeat for 26 h, since 2026-01-30T09:59:59Z"),
+        // The clock of the gateway was set back.
+        (heard_at(NOW + 99 * HOUR),                    Ok,       ""),
+        (problems(1),                                  Failing,  "1 file cannot be uploaded; its report names it"),
+        (problems(2),                                  Failing,  "2 files cannot be uploaded; its report names them"),
+        (waiting(3600),                                Ok,       ""),
+        (waiting(7201),                                Late,     "5 pending, the oldest for 2 h"),
+        (scanned(Some("2026-01-30T09:00:00Z"), ""),    Late,     "no complete scan since 2026-01-30T09:00:00Z"),
+        (scanned(Some("2027-01-30T09:00:00Z"), ""),    Ok,       ""),
+        (scanned(None, "2026-01-31T11:00:00Z"),        Ok,       ""),
+        (scanned(None, "2026-01-29T11:00:00Z"),        Late,     "no complete scan since its start on 2026-01-29T11:00:00Z"),
+        (scanned(Some("soon"), "soon"),                Ok,       ""),
+        (watcher("degraded", Some("too few watches")), Degraded, "the watcher is degraded: too few watches"),
+        (watcher("off", None),                         Degraded, "the watcher is off"),
+        (reported(Some("2026-01-28"), 0),              Ok,       ""),
+        (reported(Some("2026-01-27"), 0),              Degraded, "no report of 2026-01-28 or a later day"),
+        (reported(None, NOW - 2 * 24 * HOUR),          Ok,       ""),
+        (reported(None, NOW - 9 * 24 * HOUR),          Degraded, "no report of 2026-01-23 or a later day"),
+        (all,                                          Failing,  "2 files cannot be uploaded; its report names them"),
+    ];
+    for (facts, state, reason) in cases {
+        let want = Judgement { state, reason: (!reason.is_empty()).then(|| reason.to_owned()) };
+        assert_eq!(judge(&facts, THRESHOLDS, NOW), want, "{facts:?}");
+    }
+}
+
+#[test]
+fn a_state_ends_only_when_the_client_is_clearly_better() {
+    use ClientState::{Late, Ok, Silent};
+    #[rustfmt::skip]
+    let cases = [
+        (in_state(Ok,     waiting(3500)),             Ok),
+        (in_state(Late,   waiting(3500)),             Late),
+        (in_state(Late,   waiting(2700)),             Ok),
+        (in_state(Silent, heard_at(NOW - 20 * HOUR)), Silent),
+        (in_state(Silent, heard_at(NOW - 19 * HOUR)), Ok),
+        (in_state(Ok,     heard_at(NOW - 20 * HOUR)), Ok),
+    ];
+    for (facts, want) in cases {
+        assert_eq!(judge(&facts, THRESHOLDS, NOW).state, want, "{facts:?}");
+    }
+}

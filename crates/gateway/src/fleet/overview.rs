@@ -1,0 +1,166 @@
+//! The answer to `GET /clients`, which `s3up-server fleet` prints as well. Pure.
+
+use std::collections::BTreeMap;
+
+use s3up_core::ClientName;
+use s3up_core::wire::{ClientList, ClientState, ClientStatus};
+
+use super::judge::{Thresholds, judge};
+use crate::clients::ClientPolicy;
+use crate::clock::{Millis, time_text};
+use crate::database::client_facts::ClientFacts;
+use crate::database::record::RecordedState;
+
+/// Returns the clients of the configuration, the worst state first. A client that the database does
+/// not have yet is new.
+pub(crate) fn overview<'p>(
+    policies: impl Iterator<Item = &'p ClientPolicy>,
+    facts: Vec<ClientFacts>,
+    now: Millis,
+) -> ClientList {
+    let mut facts: BTreeMap<ClientName, ClientFacts> =
+        facts.into_iter().map(|facts| (facts.name.clone(), facts)).collect();
+    let mut clients: Vec<_> = policies
+        .map(|policy| {
+            let facts = facts.remove(&policy.name);
+            status(policy, facts.unwrap_or_else(|| ClientFacts::unknown(&policy.name, now)), now)
+        })
+        .collect();
+    clients.sort_by(|a, b| b.state.cmp(&a.state).then_with(|| a.name.cmp(&b.name)));
+    ClientList { at: time_text(now), clients }
+}
+
+/// Returns what is known of one client.
+pub(crate) fn status(policy: &ClientPolicy, facts: ClientFacts, now: Millis) -> ClientStatus {
+    let judgement = judge(&facts, thresholds(policy), now);
+    let since = match facts.recorded {
+        Some(recorded) if recorded.state == judgement.state => recorded.since,
+        // It changed within the last minute, or is the first.
+        _ => now,
+    };
+    let last_heartbeat_at = facts.heartbeat.as_ref().map(|received| time_text(received.at));
+    let heartbeat = facts.heartbeat.map(|received| received.body);
+    ClientStatus {
+        name: facts.name.to_string(),
+        state: judgement.state,
+        reason: judgement.reason,
+        since: time_text(since),
+        last_seen_at: facts.last_seen_at.map(time_text),
+        last_heartbeat_at,
+        last_stored_at: facts.last_stored_at.map(time_text),
+        last_report_day: facts.last_report_day,
+        stored: facts.stored,
+        quota_bytes: policy.quota_bytes,
+        last_scan_at: heartbeat.as_ref().and_then(|it| it.last_scan_at.clone()),
+        oldest_pending_seconds: heartbeat.as_ref().and_then(|it| it.oldest_pending_seconds),
+        files: heartbeat.as_ref().map(|it| it.files),
+        watcher: heartbeat.as_ref().map(|it| it.watcher.clone()),
+        agent: heartbeat.map(|it| it.agent),
+    }
+}
+
+/// Returns the change of the state of a client since a gateway last recorded it.
+pub(crate) fn change(
+    policy: &ClientPolicy,
+    facts: &ClientFacts,
+    now: Millis,
+) -> Option<StateChange> {
+    let judgement = judge(facts, thresholds(policy), now);
+    let before = facts.recorded.map(|recorded| recorded.state);
+    (before != Some(judgement.state)).then(|| StateChange {
+        client: policy.name.clone(),
+        before,
+        recorded: RecordedState { state: judgement.state, since: now },
+        reason: judgement.reason,
+    })
+}
+
+/// A client came into another state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StateChange {
+    pub client: ClientName,
+    /// `None` for a new client.
+    pub before: Option<ClientState>,
+    pub recorded: RecordedState,
+    pub reason: Option<String>,
+}
+
+fn thresholds(policy: &ClientPolicy) -> Thresholds {
+    Thresholds { silent_after: policy.silent_after, lag_after: policy.lag_after }
+}
+
+/// Returns one sentence for the whole fleet.
+pub(crate) fn headline(list: &ClientList) -> String {
+    let safe = |state| matches!(state, ClientState::Ok | ClientState::Degraded);
+    let count = list.clients.iter().filter(|client| safe(client.state)).count();
+    let total = list.clients.len();
+    let noun = if total == 1 { "client is" } else { "clients are" };
+    let worst = list.clients.first().filter(|client| client.state != ClientState::Ok);
+    let worst = worst.map(|client| {
+        let reason = client.reason.as_deref().unwrap_or("no reason is known");
+        format!("; {}: {reason}", client.name)
+    });
+    format!("{count} of {total} {noun} safe{}", worst.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use s3up_core::wire::Total;
+
+    use super::*;
+
+    const NOW: Millis = 1_769_860_800_000;
+
+    fn policy(name: &str) -> ClientPolicy {
+        ClientPolicy::unlimited(ClientName::parse(name).unwrap(), Vec::new())
+    }
+
+    fn facts(name: &str, last_seen_at: Option<Millis>, state: ClientState) -> ClientFacts {
+        ClientFacts {
+            last_seen_at,
+            stored: Total { files: 1, bytes: 2 },
+            recorded: Some(RecordedState { state, since: 1000 }),
+            ..ClientFacts::unknown(&ClientName::parse(name).unwrap(), 0)
+        }
+    }
+
+    #[test]
+    fn the_worst_client_is_first_and_a_state_keeps_its_time() {
+        let day = 86_400_000;
+        let policies = [policy("a"), policy("b"), policy("c"), policy("new")];
+        let facts = vec![
+            facts("a", Some(NOW), ClientState::Ok),
+            facts("b", Some(NOW - 2 * day), ClientState::Ok),
+            facts("c", Some(NOW - 3 * day), ClientState::Silent),
+            facts("removed", Some(NOW), ClientState::Ok),
+        ];
+
+        let list = overview(policies.iter(), facts, NOW);
+
+        let seen: Vec<_> =
+            list.clients.iter().map(|it| (it.name.as_str(), it.state, it.since.as_str())).collect();
+        let now = "2026-01-31T12:00:00Z";
+        let want = [
+            ("b", ClientState::Silent, now),
+            ("c", ClientState::Silent, "1970-01-01T00:00:01Z"),
+            ("new", ClientState::Never, now),
+            ("a", ClientState::Ok, "1970-01-01T00:00:01Z"),
+        ];
+        assert_eq!(seen, want);
+        let want = "1 of 4 clients are safe; b: no request for 2 d, since 2026-01-29T12:00:00Z";
+        assert_eq!(headline(&list), want);
+    }
+
+    #[test]
+    fn only_another_state_is_a_change() {
+        let policy = policy("a");
+        let facts = facts("a", Some(NOW), ClientState::Ok);
+        assert_eq!(change(&policy, &facts, NOW), None);
+        let later = NOW + 30 * 3_600_000;
+        let change = change(&policy, &facts, later).unwrap();
+        assert_eq!(
+            (change.before, change.recorded.state),
+            (Some(ClientState::Ok), ClientState::Silent)
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! `GET /clients`, `GET /clients/{name}` and `GET /reports`: the fleet, for an admin key.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use jiff::civil::Date;
+use s3up_core::wire::{ClientList, ClientStatus, ReportList};
+use s3up_core::{ClientName, Code};
+
+use crate::database::DatabaseError;
+use crate::database::client_facts::ClientFacts;
+use crate::fleet::overview::{overview, status};
+use crate::gateway::Gateway;
+use crate::openapi::AdminRefusals;
+use crate::refusal::Refusal;
+use crate::request::query;
+
+/// Lists all clients with their states, the worst first
+#[utoipa::path(
+    get, path = "/clients",
+    responses((status = 200, description = "All clients", body = ClientList), AdminRefusals),
+    security(("admin_key" = []))
+)]
+pub(crate) async fn clients(
+    State(gateway): State<Gateway>,
+    request: Request,
+) -> Result<Json<ClientList>, Refusal> {
+    gateway.authenticate_admin(request.headers())?;
+    let facts = gateway.database().client_facts().await.map_err(|err| unanswered(&err))?;
+    let now = gateway.database().now();
+    Ok(Json(overview(gateway.live().clients.policies(), facts, now)))
+}
+
+/// Shows the state of one client
+#[utoipa::path(
+    get, path = "/clients/{name}",
+    params(("name" = String, Path, description = "The name of a client")),
+    responses(
+        (status = 200, description = "The client", body = ClientStatus),
+        AdminRefusals
+    ),
+    security(("admin_key" = []))
+)]
+pub(crate) async fn client(
+    State(gateway): State<Gateway>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Json<ClientStatus>, Refusal> {
+    gateway.authenticate_admin(request.headers())?;
+    let live = gateway.live();
+    let policy = live.clients.policies().find(|policy| policy.name.as_str() == name);
+    let policy = policy.ok_or_else(|| {
+        Refusal::new(Code::NotFound, format!("expected the name of a client, found {name:?}"))
+    })?;
+    let facts = gateway.database().client_facts().await.map_err(|err| unanswered(&err))?;
+    let now = gateway.database().now();
+    let facts = facts.into_iter().find(|facts| facts.name == policy.name);
+    let facts = facts.unwrap_or_else(|| ClientFacts::unknown(&policy.name, now));
+    Ok(Json(status(policy, facts, now)))
+}
+
+/// Lists daily reports, the newest day first
+#[utoipa::path(
+    get, path = "/reports",
+    params(
+        ("day" = Option<String>, Query, description = "A day in UTC, like 2026-01-31"),
+        ("client" = Option<String>, Query, description = "The name of a client"),
+    ),
+    responses((status = 200, description = "At most 1,000 reports", body = ReportList), AdminRefusals),
+    security(("admin_key" = []))
+)]
+pub(crate) async fn reports(
+    State(gateway): State<Gateway>,
+    request: Request,
+) -> Result<Json<ReportList>, Refusal> {
+    gateway.authenticate_admin(request.headers())?;
+    let query = request.uri().query();
+    let day = query::parameter(query, "day")?;
+    let day = day.as_deref().map(parse_day).transpose()?;
+    let client = query::parameter(query, "client")?;
+    let client = client.as_deref().map(ClientName::parse).transpose();
+    let client =
+        client.map_err(|err| Refusal::new(Code::BadRequest, format!("`client`: {err}")))?;
+    let reports = gateway.database().reports(day.as_deref(), client.as_ref());
+    let reports = reports.await.map_err(|err| unanswered(&err))?;
+    Ok(Json(ReportList { reports }))
+}
+
+fn parse_day(text: &str) -> Result<String, Refusal> {
+    let day: Result<Date, _> = text.parse();
+    let day = day.map_err(|_| {
+        let what = format!("`day`: expected a day like 2026-01-31, found {text:?}");
+        Refusal::new(Code::BadRequest, what)
+    })?;
+    Ok(day.to_string())
+}
+
+/// The database is the only source of these answers, so without it there is none.
+fn unanswered(err: &DatabaseError) -> Refusal {
+    let what = "the database of the gateway does not answer; try again later";
+    Refusal::new(Code::DatabaseUnavailable, what).caused_by(err)
+}

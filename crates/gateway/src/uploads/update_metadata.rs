@@ -1,0 +1,197 @@
+//! Changes mtime and mode of a stored file whose content stays: nothing is uploaded.
+//!
+//! The bucket is the truth about files, so the metadata changes there: the object is copied onto itself,
+//! which makes a new version. What S3 cannot copy in one call keeps the metadata of its upload, and the
+//! log says why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use s3up_core::wire::UploadResponse;
+use s3up_core::{Code, Key, Sha256Digest};
+use s3up_store::{COPY_BYTES_MAX, ObjectFacts, is_archive};
+
+use super::metadata::{FileMetadata, SHA256_METADATA};
+use super::stage::{IncomingFile, log_upload, unchanged_response};
+use super::stored_before::StoredBefore;
+use super::{RETRY_FOR, Uploads};
+use crate::clients::Overwrite;
+use crate::clock::CLOCK;
+use crate::refusal::Refusal;
+
+/// The change of the metadata of a stored file.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    /// It has this metadata already.
+    Same,
+    Replace(BTreeMap<String, String>),
+    Keep(Obstacle),
+}
+
+/// Reason for keeping the metadata of the upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    NeverOverwritten,
+    TooLarge,
+    Archived,
+}
+
+impl Uploads {
+    /// Gives a stored file the announced mtime and mode, if its content has the announced SHA-256.
+    /// A client that disconnects does not interrupt it.
+    pub(crate) async fn update_metadata(
+        &self,
+        file: IncomingFile,
+        sha256: Sha256Digest,
+    ) -> Result<UploadResponse, Refusal> {
+        let uploads = self.clone();
+        let task = self.commits.spawn(async move { uploads.update(file, sha256).await });
+        task.await.unwrap_or_else(|err| Err(Refusal::new(Code::Internal, err)))
+    }
+
+    async fn update(
+        &self,
+        mut file: IncomingFile,
+        sha256: Sha256Digest,
+    ) -> Result<UploadResponse, Refusal> {
+        let began = CLOCK.start();
+        let mut record = self.recorder.begin(&file.client.policy.name, &file.key, began);
+        let updated = self.try_update(&mut file, sha256).await;
+        let (now, is_changed) = updated.inspect_err(|refusal| record.refused(refusal))?;
+        record.metadata_updated(&now, sha256);
+        let response = unchanged_response(&file.key, &now, sha256);
+        let response = UploadResponse { unchanged: !is_changed, ..response };
+        log_upload(&file.client, &response, began);
+        Ok(response)
+    }
+
+    /// Returns the facts of the file from now on, and true if they changed.
+    async fn try_update(
+        &self,
+        file: &mut IncomingFile,
+        sha256: Sha256Digest,
+    ) -> Result<(ObjectFacts, bool), Refusal> {
+        let lock = self.in_flight.lock(&file.key).await?;
+        let _slot = file.slot.take().map_or_else(|| file.client.upload_slot(), Ok)?;
+        let found = match self.look(file).await? {
+            StoredBefore::Found { found, has_same_content: true } => *found,
+            StoredBefore::Found { has_same_content: false, .. } => {
+                let what = format!("expected a file with SHA-256 {sha256}, found another one");
+                return Err(Refusal::new(Code::DigestMismatch, what));
+            }
+            StoredBefore::Nothing | StoredBefore::NotAsked => {
+                return Err(Refusal::new(Code::NotFound, "no file is stored under this path"));
+            }
+        };
+        match plan(&found, &file.metadata, sha256, file.client.policy.overwrite) {
+            Plan::Same => Ok((found, false)),
+            Plan::Keep(obstacle) => {
+                log_kept(&file.key, obstacle);
+                Ok((found, false))
+            }
+            Plan::Replace(metadata) => {
+                lock.check()?;
+                self.check_key(&file.client)?;
+                let store = self.store();
+                let now = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR).await?;
+                Ok((now, true))
+            }
+        }
+    }
+}
+
+fn plan(
+    found: &ObjectFacts,
+    announced: &FileMetadata,
+    sha256: Sha256Digest,
+    overwrite: Overwrite,
+) -> Plan {
+    let mut metadata = found.metadata.clone();
+    metadata.extend(announced.user_metadata());
+    if metadata == found.metadata {
+        return Plan::Same;
+    }
+    if overwrite == Overwrite::Never {
+        return Plan::Keep(Obstacle::NeverOverwritten);
+    }
+    if found.size > COPY_BYTES_MAX {
+        return Plan::Keep(Obstacle::TooLarge);
+    }
+    if is_archive(found.storage_class.as_deref()) {
+        return Plan::Keep(Obstacle::Archived);
+    }
+    metadata.insert(SHA256_METADATA.to_owned(), sha256.to_string());
+    Plan::Replace(metadata)
+}
+
+fn log_kept(key: &Key, obstacle: Obstacle) {
+    tracing::info!(
+        event = "metadata_kept",
+        %key,
+        reason = %obstacle,
+        "mtime and mode stay those of the upload"
+    );
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Obstacle::NeverOverwritten => "this client may not overwrite files",
+            Obstacle::TooLarge => "S3 copies no object of more than 5 GiB in one call",
+            Obstacle::Archived => "the object is archived",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn metadata_is_replaced_where_that_is_possible_and_changes_something() {
+        let sha256 = Sha256Digest::of(b"content");
+        let announced = |mtime_ns, mode| FileMetadata { mtime_ns, mode, ..FileMetadata::default() };
+        let stored = || ObjectFacts {
+            size: 7,
+            etag: "\"e\"".to_owned(),
+            version_id: None,
+            content_type: None,
+            modified_at: SystemTime::UNIX_EPOCH,
+            metadata: user_metadata(&[("mtime-ns", "5"), ("mode", "0644"), ("mine", "x")]),
+            sha256: None,
+            crc64nvme: None,
+            storage_class: None,
+            sse: None,
+        };
+        let large = ObjectFacts { size: COPY_BYTES_MAX + 1, ..stored() };
+        let archived = ObjectFacts { storage_class: Some("GLACIER".to_owned()), ..stored() };
+        let hex = sha256.to_string();
+        let replaced = Plan::Replace(user_metadata(&[
+            ("mtime-ns", "5"),
+            ("mode", "0600"),
+            ("mine", "x"),
+            ("sha256", &hex),
+        ]));
+        let versioned = Overwrite::Versioned;
+        #[rustfmt::skip]
+        let cases = [
+            (stored(),         announced(Some(5), Some(0o644)), versioned,        Plan::Same),
+            (stored(),         announced(None, None),           versioned,        Plan::Same),
+            (stored(),         announced(Some(5), Some(0o644)), Overwrite::Never, Plan::Same),
+            (stored(),         announced(None, Some(0o600)),    versioned,        replaced),
+            (stored(),         announced(Some(6), None),        Overwrite::Never, Plan::Keep(Obstacle::NeverOverwritten)),
+            (large,            announced(Some(6), None),        versioned,        Plan::Keep(Obstacle::TooLarge)),
+            (archived.clone(), announced(Some(6), None),        versioned,        Plan::Keep(Obstacle::Archived)),
+            (archived,         announced(Some(5), None),        versioned,        Plan::Same),
+        ];
+        for (found, announced, overwrite, want) in cases {
+            assert_eq!(plan(&found, &announced, sha256, overwrite), want, "{announced:?}");
+        }
+    }
+
+    fn user_metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+}

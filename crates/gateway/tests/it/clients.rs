@@ -1,0 +1,331 @@
+//! The fleet from outside: states, reports and metrics for an admin key, and `s3up-server fleet`.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Response, StatusCode};
+use s3up_core::Code;
+use s3up_core::wire::{ClientList, ClientState, ClientStatus, ReportList};
+use s3up_devstore::Versioning;
+use s3up_testkit::find_program;
+use serde_json::{Value, json};
+
+use crate::fixture::{KEY, READER_KEY, World, config, problem, stored};
+use crate::running::Running;
+
+const ADMIN_KEY: &str = "s3up_admin_0123456789012345678901234567890123";
+
+async fn world() -> World {
+    let edit = |config: String| format!("{config}\nadmin_keys: [{ADMIN_KEY}]\n");
+    World::with(Versioning::Enabled, edit).await
+}
+
+async fn get(world: &World, call: &str, key: &str) -> Response {
+    let request = world.http.get(format!("{}{call}", world.url)).bearer_auth(key);
+    request.send().await.expect("a response")
+}
+
+async fn clients(world: &World) -> ClientList {
+    get(world, "/clients", ADMIN_KEY).await.json().await.expect("a list")
+}
+
+fn files(problems: u64) -> Value {
+    let none = json!({"files": 0, "bytes": 0});
+    json!({"protected": {"files": 2, "bytes": 9}, "pending": none, "baseline": none,
+           "excluded": none, "problems": {"files": problems, "bytes": 1}})
+}
+
+/// Sends a report, which is committed with all records before it, and then a heartbeat.
+async fn report(world: &World, key: &str, problems: u64) {
+    let now = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
+    let day = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let agent = json!({"version": "0.1.0", "host": "web1", "started_at": now.to_string()});
+    let watcher = json!({"state": "ok"});
+    let heartbeat = json!({"version": 1, "agent": agent, "files": files(problems),
+                           "last_scan_at": now.to_string(), "watcher": watcher});
+    let mut report = heartbeat.clone();
+    report["day"] = json!(day.to_string());
+    report["uploaded"] = json!({"files": 2, "bytes": 9});
+    report["problems"] = json!([{"path": "/srv/<a>", "reason": "never settled"}]);
+    for (call, body) in [("/heartbeat", heartbeat), ("/report", report)] {
+        let request = world.http.post(format!("{}{call}", world.url)).bearer_auth(key).json(&body);
+        assert_eq!(request.send().await.expect("a response").status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_new_fleet_was_never_heard_of_and_a_report_changes_that() {
+    let world = world().await;
+    world.commit_records().await;
+    stored(world.put("a.txt", "hello")).await;
+    report(&world, READER_KEY, 2).await;
+    report(&world, KEY, 0).await;
+
+    let list = clients(&world).await;
+
+    let states: Vec<_> = list.clients.iter().map(|it| (it.name.as_str(), it.state)).collect();
+    let want = [
+        ("reader", ClientState::Failing),
+        ("webapp-prod", ClientState::Never),
+        ("webapp", ClientState::Ok),
+    ];
+    assert_eq!(states, want);
+    let reason = list.clients[0].reason.as_deref();
+    assert_eq!(reason, Some("2 files cannot be uploaded; its report names them"));
+    let webapp: ClientStatus =
+        get(&world, "/clients/webapp", ADMIN_KEY).await.json().await.expect("a client");
+    assert_eq!((webapp.stored.files, webapp.stored.bytes), (1, 5));
+    assert!(webapp.last_stored_at.is_some() && webapp.reason.is_none(), "{webapp:?}");
+    assert_eq!(webapp.agent.expect("an agent").host, "web1");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn only_an_admin_key_reads_the_fleet_and_it_reads_nothing_else() {
+    let world = world().await;
+    for call in ["/clients", "/clients/webapp", "/reports", "/metrics"] {
+        let refused = problem(get(&world, call, KEY).await).await;
+        assert_eq!((call, refused.code), (call, Code::Forbidden));
+        let refused = problem(get(&world, call, "wrong").await).await;
+        assert_eq!((call, refused.code), (call, Code::Unauthorized));
+    }
+    let of_files = problem(get(&world, "/exists?path=a", ADMIN_KEY).await).await;
+    assert_eq!(of_files.code, Code::Unauthorized);
+    let unknown = problem(get(&world, "/clients/unknown", ADMIN_KEY).await).await;
+    assert_eq!(unknown.code, Code::NotFound);
+    let day = problem(get(&world, "/reports?day=today", ADMIN_KEY).await).await;
+    assert_eq!(day.detail, "`day`: expected a day like 2026-01-31, found \"today\"");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn reports_are_found_by_day_and_client() {
+    let world = world().await;
+    report(&world, READER_KEY, 1).await;
+    report(&world, KEY, 0).await;
+    for (query, want) in [
+        ("", &["reader", "webapp"][..]),
+        ("?client=webapp", &["webapp"]),
+        ("?day=2020-01-01", &[]),
+        ("?client=reader&day=2020-01-01", &[]),
+    ] {
+        let list: ReportList = get(&world, &format!("/reports{query}"), ADMIN_KEY)
+            .await
+            .json()
+            .await
+            .expect("reports");
+        let found: Vec<_> = list.reports.iter().map(|it| it.client.as_str()).collect();
+        assert_eq!(found, want, "{query}");
+        assert!(list.reports.iter().all(|it| it.report.problems[0].path == "/srv/<a>"));
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_have_every_client_and_pass_the_check_of_prometheus() {
+    let world = world().await;
+    report(&world, KEY, 0).await;
+
+    let answer = get(&world, "/metrics", ADMIN_KEY).await;
+
+    assert_eq!(answer.status(), StatusCode::OK);
+    let text = answer.text().await.expect("text");
+    for line in [
+        "s3up_ready 1.0",
+        "s3up_client_state{client=\"webapp\",state=\"ok\"} 1.0",
+        "s3up_client_state{client=\"webapp\",state=\"silent\"} 0.0",
+        "s3up_client_state{client=\"reader\",state=\"never\"} 1.0",
+        "s3up_client_files{client=\"webapp\",state=\"protected\"} 2.0",
+        "s3up_client_last_heartbeat_timestamp_seconds{client=\"webapp-prod\"} 0.0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    let Some(promtool) = find_program("promtool") else {
+        println!("SKIPPED: promtool is not installed");
+        return world.stop().await;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("metrics");
+    std::fs::write(&file, &text).expect("a file");
+    let input = Stdio::from(std::fs::File::open(&file).expect("the file"));
+    let mut check = Command::new(promtool);
+    let checked = check.args(["check", "metrics"]).stdin(input).output().expect("promtool runs");
+    assert!(checked.status.success(), "{checked:?}");
+    world.stop().await;
+}
+
+#[test]
+fn the_alert_rules_are_valid_and_use_metrics_that_exist() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let file = root.join("packaging/prometheus/s3up.rules.yml");
+    let rules = std::fs::read_to_string(&file).expect("the rules");
+    let code = std::fs::read_to_string(root.join("crates/gateway/src/handlers/metrics.rs"));
+    let code = code.expect("the metrics");
+    let word = regex::Regex::new("s3up_([a-z0-9_]+)").expect("an expression");
+    let names: Vec<_> = word.captures_iter(&rules).map(|found| found[1].to_owned()).collect();
+    assert!(names.len() > 6, "{names:?}");
+    for name in names {
+        assert!(code.contains(&format!("\"{name}\"")), "{name}");
+    }
+    let Some(promtool) = find_program("promtool") else {
+        println!("SKIPPED: promtool is not installed");
+        return;
+    };
+    let checked = Command::new(promtool).args(["check", "rules"]).arg(&file).output();
+    let checked = checked.expect("promtool runs");
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn the_command_prints_the_fleet_and_its_check_fails_while_a_client_is_not_safe() {
+    let root = tempfile::tempdir().expect("a directory");
+    let file = root.path().join("server.yaml");
+    let text = config("http://127.0.0.1:9", &root.path().join("gateway.db"));
+    std::fs::write(&file, text).expect("a file");
+    let fleet = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_s3up-server"));
+        let output = command.arg("fleet").arg("--config").arg(&file).args(args).output();
+        let output = output.expect("a program that runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        (output.status.code(), text)
+    };
+
+    let (code, text) = fleet(&["--check"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.starts_with("PROBLEM: 0 of 3 clients are safe; reader: no request since"),
+        "{text}"
+    );
+    let (code, text) = fleet(&["--json"]);
+    let list: ClientList = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, list.clients.len()), (Some(0), 3));
+    let (code, text) = fleet(&[]);
+    assert_eq!(code, Some(0));
+    let table: Vec<_> = text.lines().take(4).collect();
+    assert!(table.iter().all(|line| line.len() <= 80), "{text}");
+    assert!(text.contains("webapp-prod  never"), "{text}");
+}
+
+/// A gateway with one alert in its database, and the S3 server that it needs.
+struct Alerting {
+    root: tempfile::TempDir,
+    s3: s3up_devstore::DevStore,
+    gateway: Running,
+    database: sqlx::SqliteConnection,
+}
+
+impl Alerting {
+    async fn start(alerts: &str) -> Alerting {
+        let root = tempfile::tempdir().expect("a directory");
+        let s3 = crate::process::s3(&root).await;
+        let (file, database) = (root.path().join("server.yaml"), root.path().join("gateway.db"));
+        let text = format!("{}alerts: {alerts}\n", config(&s3.endpoint(), &database));
+        std::fs::write(&file, text).expect("a file");
+        // It makes the tables.
+        let mut fleet = Command::new(env!("CARGO_BIN_EXE_s3up-server"));
+        let made = fleet.args(["fleet", "--config"]).arg(&file).output();
+        let made = made.expect("a program that runs");
+        assert!(made.status.success(), "{made:?}");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&database);
+        let mut database = sqlx::ConnectOptions::connect(&options).await.expect("a database");
+        let at = jiff::Timestamp::try_from((s3up_testkit::CLOCK.wall)()).expect("a time");
+        let row =
+            "INSERT INTO alerts VALUES ('web-5-silent', 'web', 'silent', 'ok', 'no heartbeat', $1)";
+        let row = sqlx::query(row).bind(at.as_millisecond());
+        row.execute(&mut database).await.expect("a row");
+        Alerting { s3, gateway: Running::start(&file, &[]), root, database }
+    }
+
+    /// Stops the gateway, and returns the channel of each delivery with the number of attempts.
+    async fn stop(mut self) -> Vec<(String, i64)> {
+        assert!(self.gateway.stop().await.success());
+        let rows = "SELECT channel, attempts FROM deliveries WHERE delivered_at IS NOT NULL";
+        let rows = sqlx::query_as(rows).fetch_all(&mut self.database).await.expect("rows");
+        self.s3.stop().await;
+        drop(self.root);
+        rows
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_delivered_once_and_a_ready_gateway_pings() {
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let url = receiver(sender).await;
+    let alerts = format!("{{ webhook_url: \"{url}/alert/secret\", ping_url: \"{url}/ping\" }}");
+
+    let alerting = Alerting::start(&alerts).await;
+
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        seen.push(received.recv().await.expect("a request"));
+    }
+    seen.sort();
+    let [(alert_path, alert), (ping_path, ping)] = &seen[..] else { unreachable!("two requests") };
+    assert_eq!((alert_path.as_str(), ping_path.as_str()), ("/alert/secret", "/ping"));
+    let alert: Value = serde_json::from_str(alert).expect("JSON");
+    assert_eq!(alert["text"], "web is silent: no heartbeat");
+    assert_eq!((&alert["id"], &alert["before"]), (&json!("web-5-silent"), &json!("ok")));
+    assert_eq!(ping, "");
+    let delivered = alerting.gateway.logged("alert_delivered", 1);
+    assert!(!delivered.contains("secret"), "{delivered}");
+    assert_eq!(alerting.stop().await, [("webhook".to_owned(), 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alert_is_delivered_by_mail() {
+    let Some(program) = find_program("aiosmtpd") else {
+        println!("SKIPPED: aiosmtpd is not installed");
+        return;
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+    let port = port.expect("a free port").port();
+    let dir = tempfile::tempdir().expect("a directory");
+    let address = format!("127.0.0.1:{port}");
+    let mut server = Command::new(program)
+        .args(["--nosetuid", "--class", "aiosmtpd.handlers.Mailbox"])
+        .args(["--listen", &address])
+        .arg(dir.path().join("mail"))
+        .spawn()
+        .expect("a mail server");
+    let listens = || std::net::TcpStream::connect(&address).is_ok();
+    assert!(s3up_testkit::wait_until(Duration::from_secs(30), listens), "it does not listen");
+    let alerts = format!(
+        "{{ mail: {{ host: 127.0.0.1, port: {port}, tls: none, from: s3up@example.org, \
+           to: [\"Ops <ops@example.org>\", second@example.org] }} }}"
+    );
+
+    let alerting = Alerting::start(&alerts).await;
+
+    alerting.gateway.logged("alert_delivered", 1);
+    let mails: Vec<_> = std::fs::read_dir(dir.path().join("mail/new")).expect("mails").collect();
+    let [Ok(mail)] = &mails[..] else { panic!("{mails:?}") };
+    let text = std::fs::read_to_string(mail.path()).expect("a mail");
+    for line in [
+        "Subject: s3up: web is silent",
+        "To: \"Ops\" <ops@example.org>, second@example.org",
+        "Message-ID: <web-5-silent@s3up.invalid>",
+        "web is silent: no heartbeat.",
+    ] {
+        let found = text.lines().any(|found| found.replace("Ops <", "\"Ops\" <") == line);
+        assert!(found, "{line}: {text}");
+    }
+    assert_eq!(alerting.stop().await, [("mail".to_owned(), 1)]);
+    server.kill().expect("a mail server that runs");
+    server.wait().expect("its end");
+}
+
+/// Returns the URL of a server that sends the path and the body of each request to `sender`.
+async fn receiver(sender: tokio::sync::mpsc::UnboundedSender<(String, String)>) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let sender = sender.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let body = axum::body::to_bytes(request.into_body(), 10_000).await.expect("a body");
+            sender.send((path, String::from_utf8_lossy(&body).into_owned())).expect("a test");
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}

@@ -1,0 +1,89 @@
+//! Replaces the user metadata of an object, without its content being sent again.
+//!
+//! S3 has no call that changes metadata. The object is copied onto itself, with other metadata: in a
+//! bucket with versions that is a new version, and the one of before stays. Only the version that was
+//! seen is copied. The caller keeps other writers of the key away: S3 checks the source when the copy
+//! begins, and not when it ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_s3::types::{MetadataDirective, StorageClass};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3up_core::{Key, part};
+
+use crate::error::{Kind, StoreError};
+use crate::objects::etag::is_reported;
+use crate::objects::facts::ObjectFacts;
+use crate::transport::connect::Store;
+use crate::upload::attributes::Attributes;
+use crate::upload::put::has_metadata;
+
+/// S3 copies no larger object in one call:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+pub const COPY_BYTES_MAX: u64 = part::PART_BYTES_MAX;
+/// Characters that are escaped in the name of a source: all but the unreserved ones and the slash.
+const SOURCE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+impl Store {
+    /// Gives the newest version of `key`, which is `found`, this user metadata. Returns the facts of
+    /// the object from then on.
+    ///
+    /// # Errors
+    ///
+    /// Another version is under this key now, the object is archived, or S3 cannot be asked.
+    pub async fn replace_metadata(
+        &self,
+        key: &Key,
+        found: &ObjectFacts,
+        metadata: &BTreeMap<String, String>,
+        retry_for: Duration,
+    ) -> Result<ObjectFacts, StoreError> {
+        let copied = self.retry(retry_for, || self.copy_onto_itself(key, found, metadata)).await;
+        let changed = || {
+            let what = "another object is under this key";
+            StoreError::new("copy", key, Kind::Precondition).with_cause(what)
+        };
+        let err = match copied {
+            Ok(()) => changed(),
+            // The answer to an attempt that succeeded may have been lost.
+            Err(err) if err.kind == Kind::Precondition => err,
+            Err(err) => return Err(err),
+        };
+        // The answer to a copy has no size, and on some servers an ETag in another form.
+        let now = self.head(key, None, retry_for).await?;
+        let is_copy = |now: &ObjectFacts| {
+            let checksums = now.crc64nvme.zip(found.crc64nvme);
+            let has_content = checksums.is_none_or(|(now, found)| now == found);
+            has_content && now.size == found.size && has_metadata(now, metadata)
+        };
+        now.filter(is_copy).ok_or(err)
+    }
+
+    async fn copy_onto_itself(
+        &self,
+        key: &Key,
+        found: &ObjectFacts,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<(), StoreError> {
+        let _permit = self.throttle.acquire().await;
+        let name = format!("{}/{}", self.bucket(), key.as_str());
+        let encryption = Attributes::of_sse(&self.settings.sse);
+        let call = self
+            .client
+            .copy_object()
+            .bucket(self.bucket())
+            .key(key.as_str())
+            .copy_source(utf8_percent_encode(&name, SOURCE).to_string())
+            .set_copy_source_if_match(is_reported(&found.etag).then(|| found.etag.clone()))
+            .metadata_directive(MetadataDirective::Replace)
+            .set_metadata(Some(metadata.clone().into_iter().collect()))
+            .set_content_type(found.content_type.clone())
+            .set_storage_class(found.storage_class.as_deref().map(StorageClass::from))
+            .set_server_side_encryption(encryption.sse)
+            .set_ssekms_key_id(encryption.kms_key_id);
+        let limit = self.settings.timeouts.limit(found.size);
+        self.call_within(limit, "copy", key, call.send()).await.map(drop)
+    }
+}
