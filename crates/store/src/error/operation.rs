@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Put,
+    /// Copy an object onto itself.
+    Copy,
     Get,
     Head,
     /// Get a whole document.
@@ -31,6 +33,7 @@ impl Operation {
     pub(crate) fn action(self) -> &'static str {
         match self {
             Operation::Put
+            | Operation::Copy
             | Operation::StartUpload
             | Operation::PutPart
             | Operation::CompleteUpload => "s3:PutObject",
@@ -52,6 +55,7 @@ impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Operation::Put => "put",
+            Operation::Copy => "copy",
             Operation::Get => "get",
             Operation::Head => "head",
             Operation::Read => "read",
