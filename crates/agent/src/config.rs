@@ -207,7 +207,7 @@ fn stability(raw: &RawStability, source: &Source) -> Result<settling::SettlePoli
         return Err(source.invalid("stability.debounce_seconds", what));
     }
     if raw.max_attempts == 0 {
-        return Err(source.invalid("stability.max_attempts", "expected at least 1"));
+        return Err(source.invalid("stability.max_attempts", "expected at least 1, found 0"));
     }
     if !HOT_SECONDS.contains(&raw.hot_interval_seconds) {
         let what = out_of_range(raw.hot_interval_seconds, &HOT_SECONDS);

@@ -15,7 +15,7 @@ use self::dir_status::DirStatus;
 use crate::config::Config;
 use crate::database::{self, DatabaseError, Lock, Reader};
 use crate::files::watch::Watch;
-use crate::scanning::scan::{Report, Scan, ScanError};
+use crate::scanning::scan::{Scan, ScanError, ScanReport};
 use crate::states::agent_fact::AgentFact;
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, RetryProblems};
@@ -123,7 +123,7 @@ impl StatusReader {
             Ok(report) => report,
             Err(ScanError::Database(err)) => return Err(err),
             Err(err @ (ScanError::Root(_) | ScanError::Interrupted { .. })) => {
-                Report { error: Some(error_chain(&err)), ..Report::default() }
+                ScanReport { error: Some(error_chain(&err)), ..ScanReport::default() }
             }
         };
         let oldest_pending_ns = report.oldest_pending_ns;
@@ -148,7 +148,11 @@ pub(crate) fn policy(config: &Config, state: Option<&WatchState>) -> FilePolicy 
     }
 }
 
-async fn scan(watch: Arc<Watch>, reader: Reader, policy: FilePolicy) -> Result<Report, ScanError> {
+async fn scan(
+    watch: Arc<Watch>,
+    reader: Reader,
+    policy: FilePolicy,
+) -> Result<ScanReport, ScanError> {
     let mut scan = Scan::start(watch, reader, policy);
     while scan.next().await?.is_some() {}
     scan.finish().await

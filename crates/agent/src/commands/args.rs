@@ -175,6 +175,7 @@ Examples:
   # After a limit was raised at the gateway
   s3up retry
 
+  # One file
   s3up retry /var/www/uploads/large.iso";
 
 const CHECK_CONFIG_EXAMPLES: &str = "\

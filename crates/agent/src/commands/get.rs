@@ -79,7 +79,7 @@ pub(super) async fn run(gateway: GatewayClient, args: &GetArgs) -> anyhow::Resul
     .await;
     drop(bar);
     let file = result?;
-    let checked = if file.verified { "SHA-256" } else { "length only" };
+    let checked = if file.verified { "sha256" } else { "length" };
     tracing::info!(
         event = "download_done",
         path = path.as_str(),

@@ -17,7 +17,7 @@ use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::GatewayError;
 use crate::sample::Sample;
-use crate::scanning::scan::{Report, Scan, ScanError, ScannedFile};
+use crate::scanning::scan::{Scan, ScanError, ScanReport, ScannedFile};
 use crate::states::decide::{KnownFile, State};
 use crate::status::policy;
 
@@ -132,7 +132,7 @@ impl Verification<'_> {
             Ok(report) => report,
             Err(ScanError::Database(err)) => return Err(err.into()),
             Err(err @ (ScanError::Root(_) | ScanError::Interrupted { .. })) => {
-                Report { error: Some(error_chain(&err)), ..Report::default() }
+                ScanReport { error: Some(error_chain(&err)), ..ScanReport::default() }
             }
         };
         self.summary.excluded += report.counts.excluded.files;

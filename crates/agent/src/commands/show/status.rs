@@ -121,8 +121,15 @@ impl fmt::Display for PathStatus {
 }
 
 fn files(f: &mut fmt::Formatter<'_>, status: &DirStatus) -> fmt::Result {
-    let DirStatus { counts, excluded, problems, .. } = status;
+    let DirStatus { counts, excluded, problems, unprovable, .. } = status;
     count_lines(f, counts)?;
+    if *unprovable > 0 {
+        writeln!(
+            f,
+            "  not provable: {unprovable} of the protected, on a filesystem without change times: content \
+             that was replaced with its size and date kept, while no agent ran, is not seen"
+        )?;
+    }
     for (reason, entries) in excluded {
         writeln!(f, "  excluded ({reason}): {entries}")?;
     }

@@ -44,6 +44,8 @@ pub(in crate::commands) struct DirLine<'s> {
     counts: CountsLine,
     excluded: Vec<ExcludedLine>,
     problems: Vec<ProblemLine<'s>>,
+    /// Number of protected files on a filesystem without change times.
+    unprovable: u64,
     error: Option<&'s str>,
 }
 
@@ -118,7 +120,7 @@ impl WatchLine<'_> {
 
 impl DirLine<'_> {
     fn of(status: &DirStatus) -> DirLine<'_> {
-        let DirStatus { local_path, counts, excluded, problems, error } = status;
+        let DirStatus { local_path, counts, excluded, problems, unprovable, error } = status;
         let excluded = excluded.iter();
         DirLine {
             local_path,
@@ -130,6 +132,7 @@ impl DirLine<'_> {
                 })
                 .collect(),
             problems: problems.iter().map(ProblemLine::of).collect(),
+            unprovable: *unprovable,
             error: error.as_deref(),
         }
     }
