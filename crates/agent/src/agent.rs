@@ -10,7 +10,7 @@ use crate::files::watch::Watch;
 use crate::gateway::client::GatewayClient;
 use crate::gateway::error::ClientError;
 use crate::states::existing_files::WatchState;
-use crate::states::origin::{Evidence, decide_origin};
+use crate::states::origin::{LossEvidence, decide_origin};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -49,9 +49,11 @@ impl Agent {
             let root = watch.local_prefix();
             changes.push(Change::WatchSeen { root: root.clone(), known_since_ns });
             if is_lost {
-                log_origin::origin_decided(watch, &Evidence::Marker);
-                changes
-                    .push(Change::WatchOrigin { root, origin: decide_origin(&Evidence::Marker) });
+                log_origin::origin_decided(watch, &LossEvidence::Marker);
+                changes.push(Change::WatchOrigin {
+                    root,
+                    origin: decide_origin(&LossEvidence::Marker),
+                });
             }
         }
         database.writer.apply(&changes).await?;

@@ -23,13 +23,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use s3up_core::wire::AgentFacts;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use self::engine::{Engine, EngineOptions, Mode, Parts};
+use self::scan_job::PendingFiles;
 pub use self::summary::Summary;
 use crate::agent::Agent;
 use crate::clock;
 use crate::config::Config;
-use crate::database::{recorder, retry_requests};
+use crate::database::recorder::{self, Recorder};
+use crate::database::{Reader, retry_requests};
+use crate::files::confined_fs::Root;
+use crate::files::watch::Watch;
 use crate::reporting::messages;
 use crate::reporting::task::{CallResult, Reporter};
 use crate::states::existing_files::WatchState;
@@ -77,6 +82,7 @@ impl<S> Cause<S> {
 
 /// Runs until `stop`. Uploads that do not end in time are sent again next time.
 pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
+    warn_of_missed_events(agent.watches.clone());
     let watcher = match watching::start(agent.watches.clone()) {
         Ok(watcher) => Some(watcher),
         Err(err) => {
@@ -88,21 +94,51 @@ pub async fn run<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
     drive(agent, Mode::Daemon { watcher: handle }, events, stop).await
 }
 
+/// Logs which watches are on a filesystem that others change without an event. It does not wait for
+/// one that hangs.
+fn warn_of_missed_events(watches: Vec<Arc<Watch>>) {
+    tokio::task::spawn_blocking(move || {
+        for watch in watches {
+            // A scan reports a root that cannot be opened.
+            let Ok(root) = Root::open(&watch.root) else { continue };
+            if root.is_changed_elsewhere().unwrap_or(false) {
+                log_events::events_missed_elsewhere(&watch);
+            }
+        }
+    });
+}
+
 /// Scans once, waits until the files settle, and uploads all pending ones.
 pub async fn scan_once<S>(agent: Agent, stop: impl Future<Output = S>) -> RunEnd<S> {
     drive(agent, Mode::Once, None, stop).await
 }
 
+/// The messages that the loop waits for.
+struct Inputs {
+    /// `None` if there is no watcher.
+    events: Option<mpsc::Receiver<WatchEvents>>,
+    pending_files: mpsc::Receiver<PendingFiles>,
+    calls: mpsc::Receiver<CallResult>,
+    retries: mpsc::Receiver<Vec<String>>,
+    recorder: Recorder,
+}
+
+/// The reporter: a task of the daemon, or one that `s3up scan` runs at its end.
+enum Reporting {
+    Task(JoinHandle<()>),
+    AtEnd(Box<Reporter>),
+}
+
 async fn drive<S>(
     agent: Agent,
     mode: Mode,
-    mut events: Option<mpsc::Receiver<WatchEvents>>,
+    events: Option<mpsc::Receiver<WatchEvents>>,
     stop: impl Future<Output = S>,
 ) -> RunEnd<S> {
     let Agent { config, watches, states, database, gateway, lock } = agent;
-    let mut recorder = recorder::start(database.writer);
+    let recorder = recorder::start(database.writer);
     let reader = database.reader.clone();
-    let (sender, mut pending_files) = mpsc::channel(BATCHES_AHEAD);
+    let (sender, pending_files) = mpsc::channel(BATCHES_AHEAD);
     let parts = Parts {
         watches,
         states: states.clone(),
@@ -113,68 +149,78 @@ async fn drive<S>(
         changes: Arc::default(),
         scanned: watch::Sender::new(false),
     };
-    let options = EngineOptions {
-        settle: config.settle,
-        lanes: config.lanes,
-        retry: config.retry,
-        scan_every: config.scan_every,
-        upload_existing: config.upload_existing,
-        file_bytes_max: config.file_bytes_max,
-        spool: config.spool.clone(),
-        fingerprint: config.fingerprint.clone(),
+    let (sender, calls) = mpsc::channel(1);
+    let reporter = reporter(&config, &states, &parts, sender);
+    let reporting = match mode {
+        Mode::Daemon { .. } => Reporting::Task(tokio::spawn(reporter.run())),
+        Mode::Once => Reporting::AtEnd(Box::new(reporter)),
     };
-    let (calls, mut called) = mpsc::channel(1);
-    let reporter = reporter(&config, &states, &parts, calls);
-    let (reporting, report_at_end) = match mode {
-        Mode::Daemon { .. } => (Some(tokio::spawn(reporter.run())), None),
-        Mode::Once => (None, Some(reporter)),
-    };
-    let mut engine = Engine::new(options, mode, parts, clock::now());
-    let (sender, mut retries) = mpsc::channel(1);
+    let (sender, retries) = mpsc::channel(1);
     let polling = tokio::spawn(retry_requests::poll(reader.clone(), sender));
-    let mut stop = std::pin::pin!(stop);
-    // Polled by this loop only, so that a loop that hangs is noticed.
-    let mut watchdog = std::pin::pin!(s3up_cli::feed_watchdog());
-    let mut watched = true;
-    let presence = database.presence;
-    let mut lost = std::pin::pin!(presence.until_lost());
-    let mut deadline = None;
-    let mut cause = Cause::Done;
+    let mut inputs = Inputs { events, pending_files, calls, retries, recorder };
+    let mut engine = Engine::new(engine_options(&config), mode, parts, clock::now());
     let (server, watches) = (config.server.url.as_str(), config.watches.len());
     log_events::started(server, watches, &config.database, config.upload_existing);
+    let ending = async {
+        tokio::select! {
+            stopped = stop => Cause::Stopped(stopped),
+            () = database.file.until_removed() => {
+                log_events::database_removed(&config.database);
+                Cause::DatabaseLost
+            }
+        }
+    };
+    let mut cause = work(&mut engine, &mut inputs, ending).await;
+    let summary = engine.into_summary().await;
+    polling.abort();
+    report_at_end(reporting, matches!(cause, Cause::Done) && !summary.gave_up).await;
+    if !close(inputs, reader).await {
+        log_events::uploads_not_recorded();
+        cause = cause.without_clean_end();
+    }
+    drop(lock);
+    RunEnd { summary, cause }
+}
+
+/// Passes each message to the engine, until it is done or some seconds after `ending`.
+async fn work<S>(
+    engine: &mut Engine,
+    inputs: &mut Inputs,
+    ending: impl Future<Output = Cause<S>>,
+) -> Cause<S> {
+    let mut ending = std::pin::pin!(ending);
+    // Polled by this loop only, so that a loop that hangs is noticed.
+    let mut watchdog = std::pin::pin!(s3up_cli::feed_watchdog());
+    let mut has_watchdog = true;
+    let mut deadline = None;
+    let mut cause = Cause::Done;
     engine.begin(clock::now());
-    while !engine.is_done(!pending_files.is_empty()) {
+    while !engine.is_done(!inputs.pending_files.is_empty()) {
         let now = clock::now().instant;
         engine.start_uploads(now);
         let wake = engine.next_wake_at(now).unwrap_or(now + IDLE);
         let wake = deadline.map_or(wake, |deadline| wake.min(deadline));
         tokio::select! {
-            stopped = &mut stop, if deadline.is_none() => {
-                cause = Cause::Stopped(stopped);
+            ended = &mut ending, if deadline.is_none() => {
+                cause = ended;
                 engine.stop();
                 deadline = Some(clock::now().instant + STOP_GRACE);
             }
-            () = &mut lost, if deadline.is_none() => {
-                log_events::database_removed(&config.database);
-                cause = Cause::DatabaseLost;
-                engine.stop();
-                deadline = Some(clock::now().instant + STOP_GRACE);
-            }
-            () = &mut watchdog, if watched => watched = false,
-            received = next(&mut events) => match received {
+            () = &mut watchdog, if has_watchdog => has_watchdog = false,
+            received = next(&mut inputs.events) => match received {
                 Some(received) => engine.watch_events(received, clock::now()),
-                None => events = None,
+                None => inputs.events = None,
             },
-            Some(files) = pending_files.recv(), if engine.has_room() => {
+            Some(files) = inputs.pending_files.recv(), if engine.has_room() => {
                 engine.pending_files_found(files, clock::now());
             }
-            Some(name) = recorder.committed.recv() => engine.committed(&name, clock::now()),
-            Some(result) = called.recv() => engine.heartbeat_sent(&result, clock::now()),
-            Some(paths) = retries.recv(), if deadline.is_none() => {
+            Some(name) = inputs.recorder.committed.recv() => engine.committed(&name, clock::now()),
+            Some(result) = inputs.calls.recv() => engine.heartbeat_sent(&result, clock::now()),
+            Some(paths) = inputs.retries.recv(), if deadline.is_none() => {
                 engine.retry(paths, clock::now().instant);
             }
             Some(result) = engine.tasks.join_next() => engine.task_ended(result, clock::now()),
-            permit = recorder.requests.reserve(), if engine.has_requests() => {
+            permit = inputs.recorder.requests.reserve(), if engine.has_requests() => {
                 if let Ok(permit) = permit {
                     engine.send_request(permit);
                 }
@@ -185,29 +231,48 @@ async fn drive<S>(
             break;
         }
     }
-    let is_done = matches!(cause, Cause::Done);
-    let summary = engine.end().await;
-    polling.abort();
-    if let Some(reporting) = reporting {
-        reporting.abort();
-        // An error, unless it ended by itself; it must not use the database any more.
-        reporting.await.ok();
+    cause
+}
+
+/// Ends the reporter, which must not use the database any more. That of a complete `s3up scan` sends
+/// a heartbeat first.
+async fn report_at_end(reporting: Reporting, is_complete: bool) {
+    match reporting {
+        Reporting::Task(task) => {
+            task.abort();
+            // An error, unless it ended by itself.
+            task.await.ok();
+        }
+        Reporting::AtEnd(reporter) if is_complete => {
+            // Without an answer in time the next scan reports.
+            tokio::time::timeout(REPORT_GRACE, reporter.run_once()).await.ok();
+        }
+        Reporting::AtEnd(_) => {}
     }
-    if let Some(reporter) = report_at_end.filter(|_| is_done && !summary.gave_up) {
-        // Without an answer in time the next scan reports.
-        tokio::time::timeout(REPORT_GRACE, reporter.run_once()).await.ok();
-    }
-    drop((recorder.requests, pending_files));
+}
+
+/// Commits the last changes and closes the database. Returns false if that took too long.
+async fn close(inputs: Inputs, reader: Reader) -> bool {
+    let Inputs { recorder: Recorder { requests, task, .. }, pending_files, .. } = inputs;
+    drop((requests, pending_files));
     let closed = async {
         reader.close().await;
-        recorder.task.await
+        task.await
     };
-    if tokio::time::timeout(RECORD_GRACE, closed).await.is_err() {
-        log_events::uploads_not_recorded();
-        cause = cause.without_clean_end();
+    tokio::time::timeout(RECORD_GRACE, closed).await.is_ok()
+}
+
+fn engine_options(config: &Config) -> EngineOptions {
+    EngineOptions {
+        settle: config.settle,
+        lanes: config.lanes,
+        retry: config.retry,
+        scan_every: config.scan_every,
+        upload_existing: config.upload_existing,
+        file_bytes_max: config.file_bytes_max,
+        spool: config.spool.clone(),
+        fingerprint: config.fingerprint.clone(),
     }
-    drop(lock);
-    RunEnd { summary, cause }
 }
 
 fn reporter(

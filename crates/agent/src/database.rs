@@ -8,20 +8,22 @@
 //! a lost database from a first start. The agent then hashes the files that it does not know and
 //! asks the gateway for each of them; it uploads what the gateway does not have.
 
+mod database_file;
 mod error;
 mod lock;
 pub mod marker;
 mod open;
-mod presence;
 mod read;
+mod record_fact;
 pub mod recorder;
 pub mod retry_requests;
 mod write;
 
+pub use database_file::DatabaseFile;
 pub use error::DatabaseError;
 pub use lock::{Lock, LockError};
 pub use open::{Database, create_dir, open, open_read_only};
-pub use presence::Presence;
 pub use read::{LOOKUP_MAX, Page, Reader};
+pub use record_fact::record_fact;
 pub use retry_requests::{RetryScope, request_retry};
 pub use write::{Change, REPORTS_MAX, Upload, Writer};

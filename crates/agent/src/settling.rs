@@ -32,6 +32,7 @@ use crate::files::writes::{Evidence, Writer, Writes};
 /// minute by default. A log with one line every few seconds is one file, and its
 /// last lines are still stored soon.
 pub const OPEN_QUIET: u32 = 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettlePolicy {
     pub debounce: Duration,
@@ -44,15 +45,15 @@ pub struct SettlePolicy {
 /// Treatment of a file that never settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMaxAttempts {
-    /// It is a problem until it settles.
+    /// The file is a problem until it settles.
     Skip,
-    /// It is uploaded as it is and stays a problem, because the upload may be torn.
+    /// The file is uploaded as it is and stays a problem, because the upload may be torn.
     Upload,
 }
 
 /// Result of an observation of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SettleVerdict {
     /// The file left the wheel and can be uploaded.
     Settled(Writes),
     Waiting,
@@ -124,17 +125,17 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Adds a path that a scan found, with its identity.
-    pub fn add_scanned(&mut self, key: K, identity: Identity, now: ClockReading) -> Verdict {
+    pub fn add_scanned(&mut self, key: K, identity: Identity, now: ClockReading) -> SettleVerdict {
         if self.waiting.contains_key(&key) {
-            return Verdict::Waiting;
+            return SettleVerdict::Waiting;
         }
         let writes = Writes::NONE;
         let waiting = Waiting::new(Some((identity, now.instant)), writes, now.instant);
         let quiet = self.quiet(&identity, &waiting, now);
-        let Some(rest) = rest(&identity, quiet, now) else { return Verdict::Settled(writes) };
+        let Some(rest) = rest(&identity, quiet, now) else { return SettleVerdict::Settled(writes) };
         let due = now.instant + rest.min(self.policy.debounce);
         self.wait(key, waiting, due);
-        Verdict::Waiting
+        SettleVerdict::Waiting
     }
 
     pub fn next_due(&self) -> Option<Instant> {
@@ -160,20 +161,20 @@ impl<K: Clone + Eq + Hash + Ord> SettleWheel<K> {
     }
 
     /// Takes the identity that a due path has now.
-    pub fn observe(&mut self, key: &K, identity: Identity, now: ClockReading) -> Verdict {
-        let Some(mut waiting) = self.waiting.remove(key) else { return Verdict::Waiting };
+    pub fn observe(&mut self, key: &K, identity: Identity, now: ClockReading) -> SettleVerdict {
+        let Some(mut waiting) = self.waiting.remove(key) else { return SettleVerdict::Waiting };
         if let Some(due) = waiting.due {
             self.due.remove(&(due, key.clone()));
         }
         let quiet = self.quiet(&identity, &waiting, now);
-        let settled = Verdict::Settled(waiting.writes);
+        let settled = SettleVerdict::Settled(waiting.writes);
         let Some(rest) = rest(&identity, quiet, now) else { return settled };
         let (rest, verdict) = match waiting.observed {
             Some((observed, since)) if observed == identity => {
                 let unchanged_for = now.instant.saturating_duration_since(since);
                 match left(quiet, unchanged_for) {
                     None => return settled,
-                    Some(left) => (left.min(rest), Verdict::Waiting),
+                    Some(left) => (left.min(rest), SettleVerdict::Waiting),
                 }
             }
             _ => {
@@ -233,15 +234,15 @@ impl Waiting {
         Waiting { due: None, observed, writes, since, attempts: 0, given_up: false, hot_at: None }
     }
 
-    fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> Verdict {
+    fn verdict(&mut self, policy: &SettlePolicy, now: Instant) -> SettleVerdict {
         if self.attempts < policy.max_attempts {
-            return Verdict::Waiting;
+            return SettleVerdict::Waiting;
         }
         match policy.on_max_attempts {
-            OnMaxAttempts::Skip if self.given_up => Verdict::Waiting,
+            OnMaxAttempts::Skip if self.given_up => SettleVerdict::Waiting,
             OnMaxAttempts::Skip => {
                 self.given_up = true;
-                Verdict::NeverSettled
+                SettleVerdict::NeverSettled
             }
             OnMaxAttempts::Upload => {
                 self.given_up = true;
@@ -249,10 +250,10 @@ impl Waiting {
                     .hot_at
                     .is_some_and(|at| now.saturating_duration_since(at) < policy.hot_every)
                 {
-                    return Verdict::Waiting;
+                    return SettleVerdict::Waiting;
                 }
                 self.hot_at = Some(now);
-                Verdict::Hot(self.writes)
+                SettleVerdict::Hot(self.writes)
             }
         }
     }

@@ -19,7 +19,6 @@
 //! stays in the staging directory, and the same command resumes from it. A restore that was
 //! killed is resumed in the same way.
 
-pub mod at_time;
 mod compare_received;
 mod context;
 pub mod error;

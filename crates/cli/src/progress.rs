@@ -40,16 +40,26 @@ pub fn count(label: &str) -> Progress {
 }
 
 fn shown(bar: ProgressBar, template: &str, label: &str) -> Progress {
-    let style = ProgressStyle::with_template(template).expect("the templates above are valid");
-    let bar = BARS.add(bar.with_style(style.progress_chars("=> ")));
+    let bar = BARS.add(bar.with_style(style(template)));
     bar.set_message(one_line(label));
     Progress(bar)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the templates above are valid");
+    style.progress_chars("=> ")
 }
 
 impl Progress {
     /// Adds `count` processed bytes or things.
     pub fn inc(&self, count: u64) {
         self.0.inc(count);
+    }
+
+    /// Shows how many bytes are left of `bytes`, from now on.
+    pub fn total(&self, bytes: u64) {
+        self.0.set_length(bytes);
+        self.0.set_style(style(WITH_TOTAL));
     }
 
     /// Replaces the label.
@@ -84,6 +94,8 @@ mod tests {
             assert_eq!(progress.0.position(), 3);
             assert_eq!(progress.0.message(), "get a\\nb");
             progress.label("get c");
+            progress.total(20);
+            assert_eq!((progress.0.length(), progress.0.position()), (Some(20), 3));
             assert_eq!(progress.0.message(), "get c");
             progress.done();
         }

@@ -14,6 +14,7 @@ mod serve;
 mod show;
 mod sweep;
 
+use clap::CommandFactory;
 use s3up_cli::Exit;
 
 pub use self::args::Args;
@@ -37,5 +38,6 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             rebuild::run(&files, args.log, RebuildArgs { client, dry_run, json })
         }
         Command::Keygen { name } => keygen::run(name.as_ref()),
+        Command::ShellFiles(command) => command.run(Args::command()),
     }
 }

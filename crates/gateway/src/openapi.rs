@@ -155,7 +155,7 @@ text_schema!(
     PATH_CHARS_MAX,
     "A remote path that is a directory, with or without a slash at its end"
 );
-text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 1366, "A cursor that the gateway returned");
+text_schema!(CursorText, "^[A-Za-z0-9_-]+$", 1, 5600, "A cursor that the gateway returned");
 text_schema!(ModeText, "^[0-7]{1,4}$", 1, 4, "Permission bits in octal");
 text_schema!(ReprDigestText, "^sha-256=:[A-Za-z0-9+/]{43}=:$", 54, 54, "SHA-256 in base64");
 
@@ -200,6 +200,9 @@ pub(crate) struct ExistsAnswer {
     size: Option<u64>,
     /// Null if neither S3 nor the database knows it
     sha256: Option<Sha256Digest>,
+    /// MD5 in hex, of a file without a SHA-256
+    #[schema(nullable = false)]
+    md5: Option<String>,
     /// In nanoseconds since 1970
     mtime_ns: Option<i64>,
     /// RFC 3339, UTC
@@ -256,7 +259,7 @@ refusals_of!(
 refusals_of!(
     /// The refusals of a download.
     DownloadRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound RangeNotSatisfiable RateLimited Internal StoreRefused
+    BadRequest BadPath Unauthorized Forbidden NotFound Archived RangeNotSatisfiable RateLimited Internal StoreRefused
     StoreUnavailable Overloaded TooLarge
 );
 refusals_of!(

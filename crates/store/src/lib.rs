@@ -50,7 +50,7 @@ pub use objects::etag::is_reported as is_etag_reported;
 pub use objects::facts::ObjectFacts;
 pub use objects::listing::{Listed, ListedPage, Listing};
 pub use objects::replace_metadata::COPY_BYTES_MAX;
-pub use objects::versions::ObjectVersion;
+pub use objects::versions::{ObjectVersion, VersionMarker, VersionPage};
 pub use overwrite::Overwrite;
 pub use probes::findings::{Finding, Severity, Subject, condition_findings, findings};
 pub use probes::lifecycle::AbortRule;

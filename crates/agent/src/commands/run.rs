@@ -67,7 +67,7 @@ async fn next_config(hangups: &mut Signal, old: &Config, file: &Path) -> Box<Con
             Err(err) => tracing::error!(
                 event = "config_refused",
                 error = format!("{err:#}"),
-                "the configuration of before stays in force"
+                "the previous configuration stays in force; correct the file and send SIGHUP again"
             ),
         }
     }

@@ -96,7 +96,7 @@ fn numbers_out_of_range_are_refused() {
     let cases = [
         ("scan: { interval_minutes: 0 }",           "7: scan.interval_minutes: expected 1 to 10080, found 0"),
         ("stability: { debounce_seconds: 0 }",      "7: stability.debounce_seconds: expected 0.1 to 3600, found 0"),
-        ("stability: { max_attempts: 0 }",          "7: stability.max_attempts: expected at least 1"),
+        ("stability: { max_attempts: 0 }",          "7: stability.max_attempts: expected at least 1, found 0"),
         ("stability: { on_max_attempts: never }",   "7: stability.on_max_attempts: "),
         ("upload: { concurrent: 0 }",               "7: upload.concurrent: expected 1 to 256, found 0"),
         ("upload: { concurrent: 300 }",             "7: upload.concurrent: expected 1 to 256, found 300"),

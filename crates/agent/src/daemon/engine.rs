@@ -58,7 +58,7 @@ impl Engine {
         let state = match &self.mode {
             Mode::Daemon { watcher: Some(_) } => WatcherState::Complete,
             Mode::Daemon { watcher: None } => {
-                WatcherState::Degraded("degraded: inotify not available".to_owned())
+                WatcherState::Degraded(log_events::NOT_STARTED.to_owned())
             }
             Mode::Once => WatcherState::Off,
         };
@@ -90,7 +90,7 @@ impl Engine {
         !self.stopping && (self.gave_up || self.scans.undecided || backlog < BACKLOG_MAX)
     }
 
-    /// Takes the news that the change of a file is in the database.
+    /// Ends the work on a file whose change was committed.
     pub(super) fn committed(&mut self, name: &Name, now: ClockReading) {
         self.finish(name, now.instant);
     }
@@ -185,7 +185,7 @@ impl Engine {
     }
 
     /// Ends the tasks that still run and returns the summary.
-    pub(super) async fn end(mut self) -> Summary {
+    pub(super) async fn into_summary(mut self) -> Summary {
         self.tasks.shutdown().await;
         let waiting = self.wheel.len() + self.queue.len();
         self.summary.pending += waiting as u64;
@@ -241,7 +241,7 @@ impl Engine {
     }
 
     /// Notes how the file ends, for the account of `s3up scan`. The daemon has `status`.
-    fn ends_as(&mut self, name: &Name, ending: Ending) {
+    fn record_end(&mut self, name: &Name, ending: Ending) {
         if matches!(self.mode, Mode::Once) {
             self.endings.insert(name.clone(), ending);
         }
@@ -297,7 +297,7 @@ impl Engine {
         self.requests.push_back(WriteRequest { change, on_commit: OnCommit::Ignore });
     }
 
-    /// Has the files counted again for the next heartbeat.
+    /// Makes the next heartbeat count the files again.
     fn note_activity(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
     }

@@ -9,8 +9,9 @@ use s3up_core::Size;
 
 use super::scan_job::ScanResult;
 use crate::files::watch::Watch;
-use crate::scanning::scan::Report;
+use crate::scanning::scan::ScanReport;
 use crate::states::decide::ListedProblem;
+use crate::states::problem::ProblemKind;
 use crate::watching::WatchGaps;
 
 /// Maximum number of problems logged after one scan; `status` lists all.
@@ -46,12 +47,16 @@ pub(super) fn stopped(pending: u64) {
     tracing::info!(event = "stopped", pending);
 }
 
+/// State of a watcher that could not be started.
+pub(super) const NOT_STARTED: &str =
+    "degraded: inotify is not available; scanning all watches once a minute instead";
+
 pub(super) fn watcher_not_started(err: &std::io::Error) {
     tracing::error!(
         event = "watch_degraded",
         error = %err,
         fix = "sysctl fs.inotify.max_user_instances=1024",
-        "inotify is not available; scanning all watches once a minute instead",
+        "{NOT_STARTED}",
     );
 }
 
@@ -70,15 +75,28 @@ pub(super) fn degraded_message(degraded: &WatchGaps) -> String {
     if let Some(example) = example {
         let separator = if *unwatched > 0 { "; " } else { "" };
         message += &format!(
-            "{separator}{not_entered} directories cannot be entered, such as {example:?}; give the \
-             agent the right to read them"
+            "{separator}no right to enter {directories}, such as {example:?}; give the agent the right \
+             to read them",
+            directories = directories(*not_entered)
         );
     }
     message
 }
 
+fn directories(count: usize) -> String {
+    if count == 1 { "1 directory".to_owned() } else { format!("{count} directories") }
+}
+
 pub(super) fn watch_degraded(message: &str) {
     tracing::warn!(event = "watch_degraded", "{message}");
+}
+
+pub(super) fn events_missed_elsewhere(watch: &Watch) {
+    tracing::warn!(
+        event = "watch_events_missed",
+        watch = %watch.root.display(),
+        "changes that are made past this mount raise no event; scans find them"
+    );
 }
 
 pub(super) fn watch_restored() {
@@ -114,9 +132,10 @@ pub(super) fn scanned(watch: &Watch, result: &ScanResult) {
     problems(report);
 }
 
-fn problems(report: &Report) {
+fn problems(report: &ScanReport) {
     for ListedProblem { local_path, problem } in report.problems.iter().take(PROBLEMS_MAX) {
-        tracing::warn!(event = "file_problem", path = local_path, reason = %problem);
+        let help = problem.help();
+        tracing::warn!(event = "file_problem", path = local_path, reason = %problem, "{help}");
     }
     let count = report.counts.problems.files;
     if count > PROBLEMS_MAX as u64 {
@@ -140,13 +159,13 @@ pub(super) fn metadata_updated(path: &str) {
     tracing::info!(event = "metadata_updated", path, "the gateway has its new mtime and mode");
 }
 
-pub(super) fn file_problem(path: &str, kind: &str, reason: &str) {
-    tracing::warn!(event = "file_problem", path, kind, reason);
+pub(super) fn file_problem(path: &str, kind: ProblemKind, reason: &str) {
+    tracing::warn!(event = "file_problem", path, kind = kind.as_str(), reason, "{}", kind.help());
 }
 
 pub(super) fn upload_failed(path: &str, reason: &str, delay: Duration) {
     let retry_seconds = delay.as_secs_f64();
-    tracing::warn!(event = "upload_failed", path, error = reason, retry_seconds);
+    tracing::warn!(event = "upload_failed", path, error = reason, retry_seconds, "trying again");
 }
 
 pub(super) fn concurrency_lowered(uploads: usize, reason: &str) {

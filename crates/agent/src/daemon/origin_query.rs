@@ -17,8 +17,8 @@ use crate::scanning::scan::{Scan, ScanError, ScannedFile};
 use crate::states::decide::{FilePolicy, PendingReason, State};
 use crate::states::origin::StoredFiles;
 
-/// Number of times that an answer which is no answer to the question is asked for again. After
-/// that the gateway counts as one that cannot be asked, because new files wait meanwhile.
+/// Maximum number of tries while the gateway does not answer the question. After that it counts as
+/// one that cannot be asked, because new files wait meanwhile.
 pub(super) const TRIES_MAX: u32 = 5;
 /// Maximum number of pages of a listing: ten million files. A database with a row for each of
 /// them was hardly lost, and a wrong guess costs one more request for each file.
@@ -47,7 +47,7 @@ pub(super) struct OriginQuery<'q> {
 impl OriginQuery<'_> {
     pub(super) async fn ask(self) -> Result<StoredFiles, QueryError> {
         let listed = match self.list().await {
-            Err(QueryError::Gateway(err)) if !is_no_answer(&err) => err,
+            Err(QueryError::Gateway(err)) if !is_inconclusive(&err) => err,
             listed => return listed,
         };
         match self.ask_for_each().await {
@@ -60,7 +60,7 @@ impl OriginQuery<'_> {
     }
 
     fn is_last_try(&self, err: &GatewayError) -> bool {
-        self.tries + 1 >= TRIES_MAX && !is_no_answer(err)
+        self.tries + 1 >= TRIES_MAX && !is_inconclusive(err)
     }
 
     async fn list(&self) -> Result<StoredFiles, QueryError> {
@@ -133,7 +133,7 @@ impl OriginQuery<'_> {
 }
 
 /// True if the gateway was not reached, or does not know the key: the question is still open.
-fn is_no_answer(err: &GatewayError) -> bool {
+fn is_inconclusive(err: &GatewayError) -> bool {
     match err {
         GatewayError::Unreachable(_)
         | GatewayError::Handshake(_)

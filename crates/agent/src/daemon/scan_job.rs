@@ -20,13 +20,13 @@ use crate::files::confined_fs::{Root, RootId};
 use crate::files::identity::Identity;
 use crate::files::watch::{Name, Watch, WatchIndex};
 use crate::gateway::client::GatewayClient;
-use crate::scanning::scan::{Report, Scan, ScanError};
+use crate::scanning::scan::{Scan, ScanError, ScanReport};
 use crate::scanning::walk::RootError;
 use crate::states::decide::{FilePolicy, State, UploadExisting};
 use crate::states::existing_files::{
     WatchState, confirm_before_ns, has_no_origin, upload_existing,
 };
-use crate::states::origin::{Evidence, Origin, decide_origin};
+use crate::states::origin::{LossEvidence, Origin, decide_origin};
 use crate::watching::{WatchGaps, WatcherHandle};
 use s3up_core::error_chain;
 
@@ -65,7 +65,7 @@ pub(super) struct ScanJob {
 #[derive(Debug)]
 pub(super) struct ScanResult {
     pub(super) watch: WatchIndex,
-    pub(super) report: Report,
+    pub(super) report: ScanReport,
     /// False if the scan failed, so that nothing follows from its report.
     pub(super) complete: bool,
     pub(super) degraded: Option<WatchGaps>,
@@ -99,8 +99,8 @@ impl ScanJob {
             Some(err) => Err(error_chain(&err)),
             None => self.compare(&watch, policy).await.map_err(|err| error_chain(&err)),
         };
-        let report =
-            scanned.unwrap_or_else(|error| Report { error: Some(error), ..Report::default() });
+        let report = scanned
+            .unwrap_or_else(|error| ScanReport { error: Some(error), ..ScanReport::default() });
         let complete = report.error.is_none();
         if complete {
             self.complete(&watch, &report).await;
@@ -124,7 +124,7 @@ impl ScanJob {
             tries: self.origin_tries,
         };
         let evidence = match query.ask().await {
-            Ok(stored) => Evidence::Stored(stored),
+            Ok(stored) => LossEvidence::Stored(stored),
             Err(QueryError::Gateway(_)) if policy.upload_existing == UploadExisting::Yes => {
                 return Ok(());
             }
@@ -145,7 +145,11 @@ impl ScanJob {
         Ok(())
     }
 
-    async fn compare(&self, watch: &Arc<Watch>, policy: FilePolicy) -> Result<Report, ScanError> {
+    async fn compare(
+        &self,
+        watch: &Arc<Watch>,
+        policy: FilePolicy,
+    ) -> Result<ScanReport, ScanError> {
         let root = root_id(watch.clone()).await?;
         let mut scan = Scan::start(watch.clone(), self.reader.clone(), policy);
         while let Some(files) = scan.next().await? {
@@ -174,7 +178,7 @@ impl ScanJob {
     }
 
     /// Forgets files that are gone, records the scan and waits for the commit.
-    async fn complete(&self, watch: &Watch, report: &Report) {
+    async fn complete(&self, watch: &Watch, report: &ScanReport) {
         for local_path in &report.gone {
             let change = Change::Forget { local_path: local_path.clone() };
             self.record(change, OnCommit::Ignore).await;

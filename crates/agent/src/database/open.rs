@@ -13,8 +13,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, SqlitePool};
 
+use super::database_file::DatabaseFile;
 use super::error::DatabaseError;
-use super::presence::Presence;
 use super::read::Reader;
 use super::write::Writer;
 
@@ -32,7 +32,7 @@ const COLUMNS: [&str; 5] = ["local_path", "remote_path", "file_size", "mtime", "
 pub struct Database {
     pub reader: Reader,
     pub writer: Writer,
-    pub presence: Presence,
+    pub file: DatabaseFile,
 }
 
 /// Creates the directory for `path`, readable by this user only.
@@ -63,7 +63,7 @@ pub async fn open(path: &Path) -> Result<Database, DatabaseError> {
     MIGRATIONS.run(&mut writer).await.map_err(|err| DatabaseError::migrating(path, err))?;
     let reader = pool(path, options_read_only(path), READERS_MAX).await?;
     let writer = Writer::new(path.to_owned(), options, writer);
-    Ok(Database { reader: Reader::new(reader), writer, presence: Presence::of(path)? })
+    Ok(Database { reader: Reader::new(reader), writer, file: DatabaseFile::of(path)? })
 }
 
 /// Opens `path` for reading. An agent may be running on it.

@@ -61,6 +61,16 @@ impl Root {
         Filesystem::id(&self.fd)
     }
 
+    /// True if this filesystem may have no change times.
+    pub fn may_lack_change_times(&self) -> io::Result<bool> {
+        Filesystem::may_lack_change_times(&self.fd)
+    }
+
+    /// True if files of this filesystem may change without an event.
+    pub fn is_changed_elsewhere(&self) -> io::Result<bool> {
+        Filesystem::is_changed_elsewhere(&self.fd)
+    }
+
     pub fn id(&self) -> RootId {
         (self.device, self.inode)
     }

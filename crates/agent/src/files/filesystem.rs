@@ -28,6 +28,20 @@ const STABLE_INODES: [i64; 3] = [
     0x6969,      // NFS
 ];
 
+/// It is not in the other lists, and has change times.
+const OVERLAY: i64 = 0x794C_7630;
+/// Types whose files may change without an event here: through another host, or in the directory that
+/// a program serves.
+const CHANGED_ELSEWHERE: [i64; 7] = [
+    0x6573_5546, // FUSE
+    0x6969,      // NFS
+    0xFF53_4D42, // CIFS
+    0xFE53_4D42, // SMB 2
+    0x0102_1997, // 9p
+    0x00C3_6400, // Ceph
+    0x5346_414F, // AFS
+];
+
 /// The parts of a file's identity that count on a filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filesystem {
@@ -73,6 +87,18 @@ impl Filesystem {
             return Ok(format!("{number:x}"));
         }
         Ok(format!("{number:x}-{:x}", fstatvfs(&file)?.f_fsid))
+    }
+
+    /// True if the filesystem may have no change times, so that content may be replaced without a
+    /// sign: its files show whether it has.
+    pub fn may_lack_change_times(file: impl AsFd) -> io::Result<bool> {
+        let number = fstatfs(file)?.f_type;
+        Ok(Filesystem::of_type(number) == Filesystem::UNKNOWN && number != OVERLAY)
+    }
+
+    /// True if files may change without an event here.
+    pub fn is_changed_elsewhere(file: impl AsFd) -> io::Result<bool> {
+        Ok(CHANGED_ELSEWHERE.contains(&fstatfs(file)?.f_type))
     }
 
     fn of_type(number: i64) -> Filesystem {

@@ -116,7 +116,8 @@ impl Reporter {
         }
     }
 
-    /// Has the time recorded. It does not wait: a heartbeat must not depend on the database.
+    /// Requests a record of the time without waiting for it: a heartbeat must not depend on the
+    /// database.
     fn publish_alive(&self, now: i64) {
         let change = Change::AgentFact(AgentFact::AliveAt(now));
         // Fails if the database is behind, and then the time stays old, as it should.

@@ -7,15 +7,17 @@
 //!
 //! Pure.
 
+use std::path::Path;
+
 /// Known files of a watch, and those of them that do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingFiles {
     pub known: u64,
     pub gone: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum MissingVerdict {
     Deleted,
     /// Nothing is left: emptied, unmounted or replaced.
     NothingLeft,
@@ -24,14 +26,38 @@ pub enum Verdict {
 }
 
 /// `before` is the filesystem of the last complete scan, if one is recorded.
-pub fn judge(missing: Missing, before: Option<&str>, now: &str) -> Verdict {
-    let Missing { known, gone } = missing;
+pub fn judge(missing: MissingFiles, before: Option<&str>, now: &str) -> MissingVerdict {
+    let MissingFiles { known, gone } = missing;
     if gone > 0 && gone == known {
-        return Verdict::NothingLeft;
+        return MissingVerdict::NothingLeft;
     }
     let moved = before.is_some_and(|before| before != now);
     // A tree that was copied to a new disk has most of its files.
-    if moved && gone > known / 2 { Verdict::OtherFilesystem } else { Verdict::Deleted }
+    if moved && gone > known / 2 {
+        MissingVerdict::OtherFilesystem
+    } else {
+        MissingVerdict::Deleted
+    }
+}
+
+impl MissingVerdict {
+    /// Returns why the scan of `root` fails; `None` if the missing files are deleted.
+    pub fn error(self, root: &Path, missing: MissingFiles) -> Option<String> {
+        let MissingFiles { known, gone } = missing;
+        match self {
+            MissingVerdict::Deleted => None,
+            MissingVerdict::NothingLeft => Some(format!(
+                "scan {root:?}: expected {known} known files, found none of them; check whether it was \
+                 emptied or is not mounted; they are not taken as deleted until a new file is stored \
+                 there"
+            )),
+            MissingVerdict::OtherFilesystem => Some(format!(
+                "scan {root:?}: expected the filesystem of the last scan, found another one without \
+                 {gone} of the {known} known files; check whether a filesystem is not mounted; no file \
+                 is taken as deleted"
+            )),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +66,7 @@ mod tests {
 
     #[test]
     fn files_of_an_unmounted_root_are_not_deleted() {
-        use Verdict::{Deleted, NothingLeft, OtherFilesystem};
+        use MissingVerdict::{Deleted, NothingLeft, OtherFilesystem};
         #[rustfmt::skip]
         let cases = [
             // situation                             known gone before      verdict
@@ -55,7 +81,7 @@ mod tests {
             ("the database is older",                9,    8,   None,       Deleted),
         ];
         for (situation, known, gone, before, want) in cases {
-            assert_eq!(judge(Missing { known, gone }, before, "a"), want, "{situation}");
+            assert_eq!(judge(MissingFiles { known, gone }, before, "a"), want, "{situation}");
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::files::filesystem::Filesystem;
 use crate::files::identity::Identity;
 use crate::files::watch::Watch;
 use crate::files::writes::Evidence;
-use crate::scanning::missing_files::{self, Missing, Verdict};
+use crate::scanning::missing_files::{self, MissingFiles, MissingVerdict};
 use crate::scanning::walk::{self, Exclusion, RootError, WalkEntry, WalkEntryKind};
 use crate::states::counts::StateCounts;
 use crate::states::decide::{FilePolicy, FileProblem, ListedProblem, State, decide};
@@ -57,7 +57,7 @@ pub struct ScannedFile {
 
 /// Result of a complete scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ScanReport {
     pub counts: StateCounts,
     pub excluded: BTreeMap<Exclusion, u64>,
     /// The first [`PROBLEMS_MAX`] problems.
@@ -70,6 +70,9 @@ pub struct Report {
     pub gone: Vec<String>,
     /// Filesystem of the root.
     pub filesystem: Option<String>,
+    /// Number of protected files whose content could have been replaced without a sign, while no
+    /// agent ran: their filesystem has no change times.
+    pub unprovable: u64,
 }
 
 /// Entries of a watch, and the filesystem that they are on.
@@ -84,6 +87,7 @@ struct Batch {
 struct WalkEnd {
     flow: ControlFlow<()>,
     filesystem: String,
+    may_lack_change_times: bool,
 }
 
 /// A running scan. Dropping it ends the walk.
@@ -96,10 +100,12 @@ pub struct Scan {
     policy: FilePolicy,
     batches: mpsc::Receiver<Batch>,
     walk: JoinHandle<Result<WalkEnd, RootError>>,
-    report: Report,
+    report: ScanReport,
     /// Hash of each path that exists: eight bytes instead of a name. If a
     /// deleted file has the hash of another one, its row only stays for longer.
     path_hashes: Vec<u64>,
+    /// True if a file shows a change time of its own.
+    has_change_times: bool,
 }
 
 impl Scan {
@@ -119,8 +125,9 @@ impl Scan {
             let (watch, top) = (watch.clone(), top.clone());
             move || walk_in_batches(&watch, top, &sender)
         });
-        let report = Report::default();
-        Scan { watch, top, reader, policy, batches, walk, report, path_hashes: Vec::new() }
+        let report = ScanReport::default();
+        let (path_hashes, has_change_times) = (Vec::new(), false);
+        Scan { watch, top, reader, policy, batches, walk, report, path_hashes, has_change_times }
     }
 
     /// Returns the next files, or `None` after the last.
@@ -143,6 +150,7 @@ impl Scan {
         let known = self.reader.known(&names).await?;
         let mut scanned = Vec::with_capacity(files.len());
         for ((path, identity), known) in files.into_iter().zip(known) {
+            self.has_change_times |= identity.ctime_ns != identity.mtime_ns;
             let observed = ObservedFile { identity, filesystem, evidence: Evidence::Seen };
             let state = decide(&observed, &self.watch.remote_path(&path), &known, &self.policy);
             self.count(&path, &identity, &state);
@@ -152,40 +160,30 @@ impl Scan {
     }
 
     /// Returns the report. Call it after the last batch.
-    pub async fn finish(mut self) -> Result<Report, ScanError> {
+    pub async fn finish(mut self) -> Result<ScanReport, ScanError> {
         self.batches.close();
         let walked = self.walk.await.map_err(|_| ScanError::interrupted(&self.watch))?;
-        let WalkEnd { flow, filesystem } = walked?;
+        let WalkEnd { flow, filesystem, may_lack_change_times } = walked?;
         if flow.is_break() {
             return Err(ScanError::interrupted(&self.watch));
         }
         self.report.filesystem = Some(filesystem.clone());
+        if may_lack_change_times && !self.has_change_times {
+            self.report.unprovable = self.report.counts.protected.files;
+        }
         if !self.top.as_os_str().is_empty() {
             // Which files are gone is decided for a whole watch only.
             return Ok(self.report);
         }
         self.path_hashes.sort_unstable();
         let (gone, known) = missing(&self.watch, &self.reader, &self.path_hashes).await?;
-        let missing = Missing { known, gone: gone.len() as u64 };
+        let missing = MissingFiles { known, gone: gone.len() as u64 };
         let state = self.reader.watch_state(&self.watch.local_prefix()).await?;
         let before = state.and_then(|state| state.filesystem);
-        let root = &self.watch.root;
-        match missing_files::judge(missing, before.as_deref(), &filesystem) {
-            Verdict::Deleted => self.report.gone = gone,
-            Verdict::NothingLeft => {
-                self.report.error = Some(format!(
-                    "none of the {known} known files is left in {root:?}; check whether it was \
-                     emptied, unmounted or replaced; none of its files is taken as deleted"
-                ));
-            }
-            Verdict::OtherFilesystem => {
-                self.report.error = Some(format!(
-                    "{root:?} is on another filesystem than at the last scan, and {} of its {known} \
-                     known files are missing; check whether a filesystem is not mounted; none of its \
-                     files is taken as deleted",
-                    missing.gone
-                ));
-            }
+        let verdict = missing_files::judge(missing, before.as_deref(), &filesystem);
+        self.report.error = verdict.error(&self.watch.root, missing);
+        if verdict == MissingVerdict::Deleted {
+            self.report.gone = gone;
         }
         Ok(self.report)
     }
@@ -235,6 +233,7 @@ fn walk_in_batches(
     let root = walk::open_root(watch)?;
     let failed = |source| RootError { root: watch.root.clone(), source };
     let filesystem_id = root.filesystem_id().map_err(failed)?;
+    let may_lack_change_times = root.may_lack_change_times().map_err(failed)?;
     let filesystem = root.filesystem;
     let send = |entries| send(sender, Batch { entries, filesystem });
     let mut entries = Vec::with_capacity(LOOKUP_MAX);
@@ -246,7 +245,7 @@ fn walk_in_batches(
         send(std::mem::replace(&mut entries, Vec::with_capacity(LOOKUP_MAX)))
     })?;
     let flow = if entries.is_empty() { flow } else { send(entries) };
-    Ok(WalkEnd { flow, filesystem: filesystem_id })
+    Ok(WalkEnd { flow, filesystem: filesystem_id, may_lack_change_times })
 }
 
 fn send(sender: &mpsc::Sender<Batch>, batch: Batch) -> ControlFlow<()> {

@@ -32,8 +32,11 @@ fn a_file_found_by_a_scan_settles_by_its_age() {
         let clock = Clock::start();
         let mut wheel = SettleWheel::new(SKIP);
         let verdict = wheel.add_scanned("f", dated(mtime, ctime), clock.at(0.0));
-        let want_verdict =
-            if want.is_none() { Verdict::Settled(Writes::NONE) } else { Verdict::Waiting };
+        let want_verdict = if want.is_none() {
+            SettleVerdict::Settled(Writes::NONE)
+        } else {
+            SettleVerdict::Waiting
+        };
         assert_eq!(verdict, want_verdict, "{situation}");
         let due = wheel.next_due().map(|due| due - clock.instant);
         assert_eq!(due, want.map(Duration::from_secs_f64), "{situation}");
@@ -49,12 +52,12 @@ fn a_file_written_once_settles_one_debounce_time_after_its_last_change() {
 
     assert_eq!(wheel.take_due(9, clock.at(2.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
-    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), Verdict::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(1.0, 1.0), clock.at(3.0)), SettleVerdict::Waiting);
     assert_eq!(wheel.take_due(9, clock.at(3.9).instant), Vec::<&str>::new());
     assert_eq!(wheel.take_due(9, clock.at(4.0).instant), ["f"]);
     assert_eq!(
         wheel.observe(&"f", dated(1.0, 1.0), clock.at(4.0)),
-        Verdict::Settled(Writes::CLOSED)
+        SettleVerdict::Settled(Writes::CLOSED)
     );
     assert!(wheel.is_empty());
 }
@@ -67,7 +70,10 @@ fn a_file_dated_in_the_future_settles_once_its_identity_stays_the_same() {
 
     let verdicts = observe_until_settled(&mut wheel, &clock, |_| dated(1e6, 0.0));
 
-    assert_eq!(verdicts, [(3.0, Verdict::Waiting), (6.0, Verdict::Settled(Writes::NONE))]);
+    assert_eq!(
+        verdicts,
+        [(3.0, SettleVerdict::Waiting), (6.0, SettleVerdict::Settled(Writes::NONE))]
+    );
 }
 
 #[test]
@@ -79,7 +85,7 @@ fn a_file_that_never_settles_is_reported_once_and_settles_when_it_stops_changing
     let verdicts =
         observe_until_settled(&mut wheel, &clock, |at| dated(at.min(20.0), at.min(20.0)));
 
-    use Verdict::*;
+    use SettleVerdict::*;
     let want =
         [Waiting, Waiting, Waiting, NeverSettled, Waiting, Waiting, Waiting, Settled(Writes::NONE)];
     assert_eq!(verdicts.iter().map(|(_, verdict)| *verdict).collect::<Vec<_>>(), want);
@@ -96,7 +102,7 @@ fn repeated_closes_do_not_hide_a_file_that_never_settles() {
         wheel.note_event("log", Writes::CLOSED, now.instant);
         for key in wheel.take_due(9, now.instant) {
             let verdict = wheel.observe(&key, dated(f64::from(tenth) / 10.0, 0.0), now);
-            reported += u32::from(verdict == Verdict::NeverSettled);
+            reported += u32::from(verdict == SettleVerdict::NeverSettled);
         }
     }
     assert_eq!(reported, 1);
@@ -115,7 +121,7 @@ fn a_close_after_the_last_attempt_starts_a_new_count() {
         }
         for key in wheel.take_due(9, now.instant) {
             let verdict = wheel.observe(&key, dated(f64::from(second), 0.0), now);
-            if matches!(verdict, Verdict::Hot(_)) {
+            if matches!(verdict, SettleVerdict::Hot(_)) {
                 hot.push(second);
             }
         }
@@ -149,7 +155,7 @@ fn a_file_settles_once_it_was_quiet_for_long_enough() {
         let verdicts = observe_until_settled(&mut wheel, &clock, |_| file);
 
         let (at, verdict) = *verdicts.last().unwrap();
-        assert_eq!(verdict, Verdict::Settled(events), "{situation}");
+        assert_eq!(verdict, SettleVerdict::Settled(events), "{situation}");
         assert!((at - want).abs() < 0.001, "{situation}: at {at}");
     }
 }
@@ -160,13 +166,13 @@ fn a_close_ends_the_longer_wait_for_an_open_writer() {
     let mut wheel = SettleWheel::new(SKIP);
     wheel.note_event("f", Writes::OPEN, clock.at(0.0).instant);
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
-    assert_eq!(wheel.observe(&"f", dated(0.0, 0.0), clock.at(3.0)), Verdict::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(0.0, 0.0), clock.at(3.0)), SettleVerdict::Waiting);
 
     wheel.note_event("f", Writes::CLOSED, clock.at(4.0).instant);
 
     assert_eq!(wheel.take_due(9, clock.at(6.0).instant), ["f"]);
     let verdict = wheel.observe(&"f", dated(0.0, 0.0), clock.at(6.0));
-    assert_eq!(verdict, Verdict::Settled(Writes::CLOSED));
+    assert_eq!(verdict, SettleVerdict::Settled(Writes::CLOSED));
 }
 
 #[test]
@@ -182,7 +188,7 @@ fn an_open_file_that_is_never_quiet_for_long_settles_after_the_attempts() {
     });
 
     let (at, verdict) = *verdicts.last().unwrap();
-    assert_eq!(verdict, Verdict::Settled(Writes::OPEN));
+    assert_eq!(verdict, SettleVerdict::Settled(Writes::OPEN));
     assert!((300.0..310.0).contains(&at), "after 100 debounce times: {at}");
 }
 
@@ -197,7 +203,7 @@ fn a_forgotten_path_does_not_become_due() {
     wheel.note_event("f", Writes::NONE, clock.at(0.0).instant);
     assert_eq!(wheel.take_due(9, clock.at(3.0).instant), ["f"]);
     wheel.forget(&"f");
-    assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), Verdict::Waiting);
+    assert_eq!(wheel.observe(&"f", dated(-100.0, -100.0), clock.at(3.0)), SettleVerdict::Waiting);
     assert!(wheel.is_empty());
 }
 
@@ -214,7 +220,7 @@ proptest! {
         let due = wheel.take_due(usize::MAX, now.instant);
         prop_assert_eq!(due.len(), 10_000);
         for n in due {
-            prop_assert_eq!(wheel.observe(&n, dated(wrote, wrote), now), Verdict::Settled(Writes::CLOSED));
+            prop_assert_eq!(wheel.observe(&n, dated(wrote, wrote), now), SettleVerdict::Settled(Writes::CLOSED));
         }
     }
 
@@ -268,7 +274,7 @@ fn observe_until_settled(
     wheel: &mut SettleWheel<&'static str>,
     clock: &Clock,
     file: impl Fn(f64) -> Identity,
-) -> Vec<(f64, Verdict)> {
+) -> Vec<(f64, SettleVerdict)> {
     let mut verdicts = Vec::new();
     while let Some(due) = wheel.next_due() {
         let at = (due - clock.instant).as_secs_f64();

@@ -16,7 +16,7 @@ use s3up_core::{PathRule, RemotePath, Sha256Digest, Size};
 
 use crate::files::identity::Identity;
 use crate::states::problem::{ProblemKind, RecordedProblem};
-use crate::states::version::{ObservedFile, Version};
+use crate::states::version::{ObservedFile, VersionMatch};
 
 /// Row of a file in the `files` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ fn is_protected(observed: &ObservedFile, remote_path: &RemotePath, row: &FileRow
 }
 
 fn is_version(observed: &ObservedFile, recorded: &Identity) -> bool {
-    observed.version(recorded) == Version::Same
+    observed.version(recorded) == VersionMatch::Same
 }
 
 fn pending_reason(
@@ -195,7 +195,7 @@ fn pending_reason(
     }
     match &row.version {
         None => PendingReason::Unconfirmed,
-        Some(version) if observed.version(&version.identity) == Version::Doubtful => {
+        Some(version) if observed.version(&version.identity) == VersionMatch::Unknown => {
             PendingReason::Written
         }
         Some(_) => PendingReason::Changed,

@@ -17,9 +17,9 @@ pub struct GatewayState {
 #[serde(rename_all = "snake_case")]
 pub enum GatewayStatus {
     Ok,
-    /// It cannot be reached, or fails every call.
+    /// The gateway cannot be reached, or fails every call.
     Away,
-    /// It does not accept the client key.
+    /// The gateway does not accept the client key.
     KeyRefused,
 }
 

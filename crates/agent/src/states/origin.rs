@@ -30,17 +30,17 @@ pub enum StoredFiles {
 
 /// Reason for taking a database as lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum LossEvidence {
     /// The marker file is there, and the database is not.
     Marker,
     Stored(StoredFiles),
 }
 
-pub fn decide_origin(evidence: &Evidence) -> Origin {
+pub fn decide_origin(evidence: &LossEvidence) -> Origin {
     match evidence {
-        Evidence::Stored(StoredFiles::NoneUnknown) => Origin::FirstStart,
-        Evidence::Marker
-        | Evidence::Stored(StoredFiles::Unknown(_) | StoredFiles::CannotAsk(_)) => {
+        LossEvidence::Stored(StoredFiles::NoneUnknown) => Origin::FirstStart,
+        LossEvidence::Marker
+        | LossEvidence::Stored(StoredFiles::Unknown(_) | StoredFiles::CannotAsk(_)) => {
             Origin::KnownClient
         }
     }
@@ -69,10 +69,10 @@ mod tests {
         let text = || "x".to_owned();
         #[rustfmt::skip]
         let cases = [
-            ("the marker is older than the database", Evidence::Marker,               Origin::KnownClient),
-            ("the gateway has nothing else",          Evidence::Stored(NoneUnknown),  Origin::FirstStart),
-            ("the gateway has more",                  Evidence::Stored(Unknown(text())),   Origin::KnownClient),
-            ("the key may not ask",                   Evidence::Stored(CannotAsk(text())), Origin::KnownClient),
+            ("the marker is older than the database", LossEvidence::Marker,               Origin::KnownClient),
+            ("the gateway has nothing else",          LossEvidence::Stored(NoneUnknown),  Origin::FirstStart),
+            ("the gateway has more",                  LossEvidence::Stored(Unknown(text())),   Origin::KnownClient),
+            ("the key may not ask",                   LossEvidence::Stored(CannotAsk(text())), Origin::KnownClient),
         ];
         for (situation, evidence, want) in cases {
             assert_eq!(decide_origin(&evidence), want, "{situation}");

@@ -23,31 +23,31 @@ pub struct ObservedFile {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum VersionMatch {
     /// The recorded one.
     Same,
     /// Another one.
-    Other,
+    Different,
     /// The identity is equal and proves nothing: only the content can tell.
-    Doubtful,
+    Unknown,
 }
 
 impl ObservedFile {
     /// Compares the file with a recorded identity. The device is not compared,
     /// because its number may change with a reboot or a remount; one watch is one
     /// filesystem.
-    pub fn version(&self, recorded: &Identity) -> Version {
+    pub fn version(&self, recorded: &Identity) -> VersionMatch {
         let Filesystem { stamps, inodes } = self.filesystem;
         let inode = match inodes {
             InodeNumbers::Stable => self.identity.inode,
             InodeNumbers::Unstable => recorded.inode,
         };
         if (Identity { device: recorded.device, inode, ..self.identity }) != *recorded {
-            return Version::Other;
+            return VersionMatch::Different;
         }
         match (stamps, self.evidence) {
-            (Stamps::Unreliable, Evidence::Written) => Version::Doubtful,
-            (Stamps::Reliable, _) | (Stamps::Unreliable, Evidence::Seen) => Version::Same,
+            (Stamps::Unreliable, Evidence::Written) => VersionMatch::Unknown,
+            (Stamps::Reliable, _) | (Stamps::Unreliable, Evidence::Seen) => VersionMatch::Same,
         }
     }
 }
@@ -66,27 +66,27 @@ mod tests {
     #[test]
     fn equal_identities_are_the_same_version_where_the_filesystem_keeps_them() {
         use Evidence::{Seen, Written};
-        use Version::{Doubtful, Other, Same};
+        use VersionMatch::{Different, Same, Unknown};
         let touched = Identity { mtime_ns: 4_000_000_001, ctime_ns: 5_000_000_001, ..FILE };
         #[rustfmt::skip]
         let cases = [
             // situation                    disk                                     filesystem evidence version
             ("untouched",                   FILE,                                    EXT4,      Seen,    Same),
             ("another device number",       Identity { device: 9, ..FILE },          EXT4,      Seen,    Same),
-            ("replaced",                    Identity { inode: 9, ..FILE },           EXT4,      Seen,    Other),
-            ("longer",                      Identity { size: 9, ..FILE },            EXT4,      Seen,    Other),
-            ("touched",                     touched,                                 EXT4,      Seen,    Other),
-            ("mtime in the past",           Identity { mtime_ns: -1, ..FILE },       EXT4,      Seen,    Other),
-            ("content kept its mtime",      Identity { ctime_ns: 6, ..FILE },        EXT4,      Seen,    Other),
+            ("replaced",                    Identity { inode: 9, ..FILE },           EXT4,      Seen,    Different),
+            ("longer",                      Identity { size: 9, ..FILE },            EXT4,      Seen,    Different),
+            ("touched",                     touched,                                 EXT4,      Seen,    Different),
+            ("mtime in the past",           Identity { mtime_ns: -1, ..FILE },       EXT4,      Seen,    Different),
+            ("content kept its mtime",      Identity { ctime_ns: 6, ..FILE },        EXT4,      Seen,    Different),
             ("opened to write, not written", FILE,                                   EXT4,      Written, Same),
-            ("a mapped page was stored to", FILE,                                    TMPFS,     Written, Doubtful),
-            ("replaced, tmpfs",             Identity { inode: 9, ..FILE },           TMPFS,     Written, Other),
+            ("a mapped page was stored to", FILE,                                    TMPFS,     Written, Unknown),
+            ("replaced, tmpfs",             Identity { inode: 9, ..FILE },           TMPFS,     Written, Different),
             ("untouched, tmpfs",            FILE,                                    TMPFS,     Seen,    Same),
             ("numbered again",              Identity { inode: 9, ..FILE },           SSHFS,     Seen,    Same),
-            ("cp -p of the same size",      FILE,                                    SSHFS,     Written, Doubtful),
-            ("rsync --inplace -t, numbered again", Identity { inode: 9, ..FILE },    SSHFS,     Written, Doubtful),
-            ("touched, sshfs",              touched,                                 SSHFS,     Seen,    Other),
-            ("longer, numbered again",      Identity { inode: 9, size: 9, ..FILE },  SSHFS,     Written, Other),
+            ("cp -p of the same size",      FILE,                                    SSHFS,     Written, Unknown),
+            ("rsync --inplace -t, numbered again", Identity { inode: 9, ..FILE },    SSHFS,     Written, Unknown),
+            ("touched, sshfs",              touched,                                 SSHFS,     Seen,    Different),
+            ("longer, numbered again",      Identity { inode: 9, size: 9, ..FILE },  SSHFS,     Written, Different),
         ];
         for (situation, identity, filesystem, evidence, want) in cases {
             let observed = ObservedFile { identity, filesystem, evidence };

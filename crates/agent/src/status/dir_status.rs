@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::scanning::scan::Report;
+use crate::scanning::scan::ScanReport;
 use crate::scanning::walk::Exclusion;
 use crate::states::counts::StateCounts;
 use crate::states::decide::ListedProblem;
@@ -14,17 +14,21 @@ pub struct DirStatus {
     /// Number of excluded entries by reason.
     pub excluded: BTreeMap<Exclusion, u64>,
     pub problems: Vec<ListedProblem>,
+    /// Number of protected files whose content could have been replaced without a sign, while no
+    /// agent ran.
+    pub unprovable: u64,
     /// Error of the watch as a whole, which could not be scanned.
     pub error: Option<String>,
 }
 
 impl DirStatus {
-    pub(super) fn of(local_path: String, report: Report) -> DirStatus {
+    pub(super) fn of(local_path: String, report: ScanReport) -> DirStatus {
         DirStatus {
             local_path,
             counts: report.counts,
             excluded: report.excluded,
             problems: report.problems,
+            unprovable: report.unprovable,
             error: report.error,
         }
     }

@@ -51,7 +51,7 @@ async fn a_watch_that_is_unmounted_during_a_scan_leaves_its_files_pending() {
 
     assert_eq!(code, Some(3), "{output}");
     assert_account(&output);
-    assert!(!output.contains("gone during the scan"), "{output}");
+    assert!(!output.contains("deleted during the scan"), "{output}");
 }
 
 #[test]

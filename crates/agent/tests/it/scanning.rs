@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use s3up::scanning::walk::Exclusion;
 
 use crate::fixture::{Host, World};
@@ -168,6 +169,27 @@ async fn a_scan_alone_counts_files_that_keep_changing_or_vanish() {
     assert_eq!(summary.scan_errors, Vec::<String>::new());
     let after = host.scan().await;
     assert!(after.is_clean() && after.uploaded == 1, "{after}");
+}
+
+#[tokio::test]
+async fn a_tree_that_is_deeper_than_a_path_may_be_long_is_a_problem_and_the_scan_goes_on() {
+    let world = World::start().await;
+    let host = Host::new(&world.url());
+    host.write("good", "good");
+    let name = "d".repeat(200);
+    let mut directory = openat(CWD, &host.up, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    // 6,000 bytes, and a path may have 4,096.
+    for _ in 0..30 {
+        mkdirat(&directory, &name, Mode::RWXU).unwrap();
+        directory = openat(&directory, &name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    openat(&directory, "deep", OFlags::CREATE, Mode::RWXU).unwrap();
+
+    let summary = host.scan().await;
+
+    assert_eq!((summary.uploaded, summary.failed.len()), (1, 1), "{summary}");
+    assert!(summary.failed[0].1.contains("File name too long"), "{summary}");
+    assert_eq!(host.status().await.total.problems.files, 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use s3up_cli::LogArgs;
+use s3up_cli::{LogArgs, ShellFilesCommand};
 use s3up_core::ClientName;
 
 const GLOBAL: &str = "Global options";
@@ -209,4 +209,6 @@ pub enum Command {
         #[arg(long, value_parser = ClientName::parse)]
         name: Option<ClientName>,
     },
+    #[command(flatten)]
+    ShellFiles(ShellFilesCommand),
 }

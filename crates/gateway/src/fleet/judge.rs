@@ -110,7 +110,8 @@ fn old_scan(heartbeat: &Heartbeat, thresholds: Thresholds, now: Millis) -> Found
 
 fn degraded(heartbeat: &Heartbeat) -> Found {
     let watcher = &heartbeat.watcher;
-    (watcher.state != "ok").then(|| {
+    // It is off for `s3up scan`, which needs none.
+    (!matches!(watcher.state.as_str(), "ok" | "off")).then(|| {
         let detail = watcher.detail.as_deref().map(|detail| format!(": {detail}"));
         let reason = format!("the watcher is {}{}", watcher.state, detail.unwrap_or_default());
         (ClientState::Degraded, reason)

@@ -72,14 +72,14 @@ fn paths<'o>(
 }
 
 /// Returns the directory to list, or `None` for all files.
-fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
+pub(super) fn directory(prefix: &str) -> Result<Option<RemotePath>, Refusal> {
     match prefix.strip_suffix('/').unwrap_or(prefix) {
         "" if prefix.is_empty() => Ok(None),
         bare => Ok(Some(RemotePath::parse(bare)?)),
     }
 }
 
-fn limit(text: Option<&str>) -> Result<usize, Refusal> {
+pub(super) fn limit(text: Option<&str>) -> Result<usize, Refusal> {
     let Some(text) = text else { return Ok(LIST_LIMIT_MAX) };
     let number = text.parse().ok().filter(|limit| (1..=LIST_LIMIT_MAX).contains(limit));
     number.ok_or_else(|| {
@@ -104,7 +104,13 @@ fn listed_file(path: &RemotePath, object: &Listed, entry: Option<CatalogueEntry>
         sha256: entry.as_ref().and_then(|entry| entry.sha256),
         mtime_ns: entry.as_ref().and_then(|entry| entry.mtime_ns),
         mode: entry.as_ref().and_then(|entry| entry.mode).map(|mode| format!("{mode:04o}")),
+        storage_class: class_to_tell(object.storage_class.clone()),
     }
+}
+
+/// Returns the storage class unless it is the ordinary one.
+pub(super) fn class_to_tell(class: Option<String>) -> Option<String> {
+    class.filter(|class| class != "STANDARD")
 }
 
 #[cfg(test)]

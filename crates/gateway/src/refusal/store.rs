@@ -16,6 +16,10 @@ impl From<StoreError> for Refusal {
                 Code::StoreUnavailable,
                 "the data was damaged on its way to S3, and nothing was stored; send the file again",
             ),
+            Kind::Archived => (
+                Code::Archived,
+                "the file is archived in S3; thaw it first (S3 RestoreObject), then try again",
+            ),
             Kind::Precondition => (Code::Exists, EXISTS),
             Kind::NotFound
             | Kind::NoUpload
@@ -27,7 +31,6 @@ impl From<StoreError> for Refusal {
             | Kind::Denied
             | Kind::WrongRegion
             | Kind::ClockSkew
-            | Kind::Archived
             | Kind::TooLong
             | Kind::NotImplemented
             | Kind::Permanent => (
@@ -109,6 +112,7 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // error               status  has Retry-After
+            (Kind::Archived,       409,    false),
             (Kind::Transient,      503,    true),
             (Kind::Corrupt,        503,    true),
             (Kind::Precondition,   409,    false),

@@ -9,7 +9,7 @@ use std::fmt;
 
 use s3up_core::wire::UploadResponse;
 use s3up_core::{Code, Key, Sha256Digest};
-use s3up_store::{COPY_BYTES_MAX, ObjectFacts, is_archive};
+use s3up_store::{COPY_BYTES_MAX, Kind, ObjectFacts, is_archive};
 
 use super::in_flight::Superseded;
 use super::metadata::{FileMetadata, SHA256_METADATA};
@@ -35,6 +35,7 @@ enum Obstacle {
     NeverOverwritten,
     TooLarge,
     Archived,
+    NotSupported,
 }
 
 impl Uploads {
@@ -95,14 +96,21 @@ impl Uploads {
                 lock.check()?;
                 self.check_key(&file.client)?;
                 let store = self.store();
-                let replaced = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
-                let now = match &turn {
+                let copy = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
+                let copied = match &turn {
                     Some(turn) if !turn.hold().await => return Err(Superseded.into()),
-                    Some(turn) => turn.run(replaced).await,
-                    None => replaced.await,
+                    Some(turn) => turn.run(copy).await,
+                    None => copy.await,
                 };
                 self.end_turn(turn);
-                Ok((now?, true))
+                match copied {
+                    Ok(now) => Ok((now, true)),
+                    Err(err) => {
+                        let Some(obstacle) = obstacle(err.kind) else { return Err(err.into()) };
+                        log_kept(&file.key, obstacle);
+                        Ok((found, false))
+                    }
+                }
             }
         }
     }
@@ -132,6 +140,30 @@ fn plan(
     Plan::Replace(metadata)
 }
 
+/// Returns the obstacle that a failed copy shows; `None` if the copy may succeed later.
+fn obstacle(kind: Kind) -> Option<Obstacle> {
+    match kind {
+        Kind::Archived => Some(Obstacle::Archived),
+        Kind::NotImplemented => Some(Obstacle::NotSupported),
+        Kind::NotFound
+        | Kind::NoUpload
+        | Kind::NoBucket
+        | Kind::BadCredentials
+        | Kind::ExpiredCredentials
+        | Kind::NoCredentials
+        | Kind::Denied
+        | Kind::WrongRegion
+        | Kind::ClockSkew
+        | Kind::Precondition
+        | Kind::TooLong
+        | Kind::Quota
+        | Kind::Transient
+        | Kind::Unreadable
+        | Kind::Corrupt
+        | Kind::Permanent => None,
+    }
+}
+
 fn log_kept(key: &Key, obstacle: Obstacle) {
     tracing::info!(
         event = "metadata_kept",
@@ -147,6 +179,7 @@ impl fmt::Display for Obstacle {
             Obstacle::NeverOverwritten => "this client may not overwrite files",
             Obstacle::TooLarge => "S3 copies no object of more than 5 GiB in one call",
             Obstacle::Archived => "the object is archived",
+            Obstacle::NotSupported => "the server does not copy objects",
         })
     }
 }
@@ -196,6 +229,21 @@ mod tests {
         ];
         for (found, announced, overwrite, want) in cases {
             assert_eq!(plan(&found, &announced, sha256, overwrite), want, "{announced:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_can_never_succeed_keeps_the_metadata_and_another_failure_is_told() {
+        #[rustfmt::skip]
+        let cases = [
+            (Kind::NotImplemented, Some(Obstacle::NotSupported)),
+            (Kind::Archived,       Some(Obstacle::Archived)),
+            (Kind::Transient,      None),
+            (Kind::Denied,         None),
+            (Kind::Precondition,   None),
+        ];
+        for (kind, want) in cases {
+            assert_eq!(obstacle(kind), want, "{kind:?}");
         }
     }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::states::counts::{FileCount, StateCounts};
 use crate::states::decide::ListedProblem;
+use crate::states::drill_record::DrillRecord;
 use crate::states::gateway_state::GatewayState;
 use crate::status::dir_status::DirStatus;
 use crate::status::path::{FileState, FileStatus, PathStatus};
@@ -16,6 +17,7 @@ pub(in crate::commands) struct StatusLine<'s> {
     watcher: Option<String>,
     gateway: Option<&'s GatewayState>,
     last_upload_at: Option<i64>,
+    last_drill: Option<DrillRecord>,
     oldest_pending_at: Option<i64>,
     total: CountsLine,
     watches: Vec<WatchLine<'s>>,
@@ -42,6 +44,8 @@ pub(in crate::commands) struct DirLine<'s> {
     counts: CountsLine,
     excluded: Vec<ExcludedLine>,
     problems: Vec<ProblemLine<'s>>,
+    /// Number of protected files on a filesystem without change times.
+    unprovable: u64,
     error: Option<&'s str>,
 }
 
@@ -91,6 +95,7 @@ impl StatusLine<'_> {
             watcher: status.watcher.as_ref().map(ToString::to_string),
             gateway: status.gateway.as_ref(),
             last_upload_at: status.last_upload_at,
+            last_drill: status.last_drill,
             oldest_pending_at: status.oldest_pending_at,
             total: CountsLine::of(&status.total),
             watches: status.watches.iter().map(WatchLine::of).collect(),
@@ -115,7 +120,7 @@ impl WatchLine<'_> {
 
 impl DirLine<'_> {
     fn of(status: &DirStatus) -> DirLine<'_> {
-        let DirStatus { local_path, counts, excluded, problems, error } = status;
+        let DirStatus { local_path, counts, excluded, problems, unprovable, error } = status;
         let excluded = excluded.iter();
         DirLine {
             local_path,
@@ -127,6 +132,7 @@ impl DirLine<'_> {
                 })
                 .collect(),
             problems: problems.iter().map(ProblemLine::of).collect(),
+            unprovable: *unprovable,
             error: error.as_deref(),
         }
     }

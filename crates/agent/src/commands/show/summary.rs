@@ -18,7 +18,7 @@ impl fmt::Display for Summary {
             writeln!(f, "not uploaded: {path}: {reason}")?;
         }
         if self.ended.gone > 0 {
-            writeln!(f, "gone during the scan: {}", Count(self.ended.gone, "file"))?;
+            writeln!(f, "deleted during the scan: {}", Count(self.ended.gone, "file"))?;
         }
         writeln!(
             f,

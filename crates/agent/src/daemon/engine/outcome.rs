@@ -46,7 +46,7 @@ impl Engine {
                 if changed_since {
                     self.queue.note_change(&name, changed(&job));
                 }
-                self.ends_as(&name, ending);
+                self.record_end(&name, ending);
                 self.record(name, *change);
                 self.note_not_torn(&job, changed_since, now);
             }
@@ -59,7 +59,7 @@ impl Engine {
             Outcome::Skipped { as_state, change } => {
                 self.breaker.released(permit);
                 self.hot_files.remove(&name);
-                self.ends_as(&name, ending(&as_state));
+                self.record_end(&name, ending(&as_state));
                 if let SkippedAs::Problem(reason) = as_state {
                     self.note_failed(self.local_path(&name), &reason);
                 }
@@ -78,7 +78,7 @@ impl Engine {
                 self.breaker.released(permit);
                 self.hot_files.remove(&name);
                 let local_path = self.local_path(&name);
-                self.ends_as(&name, Ending::Gone);
+                self.record_end(&name, Ending::Gone);
                 self.record(name, Change::Forget { local_path });
             }
             Outcome::Problem { kind, reason } => {
@@ -106,7 +106,7 @@ impl Engine {
         }
     }
 
-    /// Takes any answer of the gateway as a proof that it works.
+    /// Treats any answer of the gateway as a proof that it works.
     fn gateway_answered(&mut self, permit: Permit) {
         self.gateway_is(GatewayStatus::Ok, None);
         let had_failed = self.breaker.failures() > 0;
@@ -202,11 +202,11 @@ impl Engine {
 
     fn has_problem(&mut self, job: &Job<Name>, kind: ProblemKind, reason: &str, now: ClockReading) {
         let local_path = self.local_path(&job.key);
-        log_events::file_problem(&local_path, kind.as_str(), reason);
+        log_events::file_problem(&local_path, kind, reason);
         self.has_problems = true;
         self.note_failed(local_path.clone(), reason);
         let change = self.problem(local_path, kind, reason, job.identity, now);
-        self.ends_as(&job.key, Ending::Problem);
+        self.record_end(&job.key, Ending::Problem);
         self.record(job.key.clone(), change);
     }
 

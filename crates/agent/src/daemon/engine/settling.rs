@@ -11,7 +11,7 @@ use crate::database::Change;
 use crate::files::identity::Identity;
 use crate::files::watch::Name;
 use crate::files::writes::Writes;
-use crate::settling::{ClockReading, Verdict};
+use crate::settling::{ClockReading, SettleVerdict};
 use crate::states::problem::ProblemKind;
 use crate::uploading::queue::{Failures, Job};
 use crate::uploading::task::UploadMode;
@@ -39,7 +39,9 @@ impl Engine {
             return;
         }
         for (name, identity) in files {
-            if let Verdict::Settled(writes) = self.wheel.add_scanned(name.clone(), identity, now) {
+            if let SettleVerdict::Settled(writes) =
+                self.wheel.add_scanned(name.clone(), identity, now)
+            {
                 self.push_settled(name, identity, writes, now);
             }
         }
@@ -65,13 +67,13 @@ impl Engine {
         for (name, status) in checked {
             match status {
                 FileStatus::File(identity) => match self.wheel.observe(&name, identity, now) {
-                    Verdict::Settled(writes) => {
+                    SettleVerdict::Settled(writes) => {
                         self.plan_delayed_checks(&name, writes, now.instant);
                         self.push_settled(name, identity, writes, now);
                     }
-                    Verdict::Waiting => {}
-                    Verdict::NeverSettled => self.never_settled(name, identity, now),
-                    Verdict::Hot(writes) => {
+                    SettleVerdict::Waiting => {}
+                    SettleVerdict::NeverSettled => self.never_settled(name, identity, now),
+                    SettleVerdict::Hot(writes) => {
                         self.never_settled(name.clone(), identity, now);
                         let mode = UploadMode::Hot;
                         let failures = Failures::default();

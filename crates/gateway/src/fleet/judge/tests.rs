@@ -27,6 +27,7 @@ fn healthy() -> ClientFacts {
         oldest_pending_seconds: None,
         last_scan_at: Some("2026-01-31T11:00:00Z".to_owned()),
         watcher: Watcher { state: "ok".to_owned(), detail: None },
+        last_drill: None,
     };
     ClientFacts {
         name: ClientName::parse("web1").unwrap(),
@@ -117,7 +118,8 @@ fn a_client_is_in_the_worst_state_that_its_facts_show() {
         (scanned(None, "2026-01-29T11:00:00Z"),        Late,     "no complete scan since its start on 2026-01-29T11:00:00Z"),
         (scanned(Some("soon"), "soon"),                Ok,       ""),
         (watcher("degraded", Some("too few watches")), Degraded, "the watcher is degraded: too few watches"),
-        (watcher("off", None),                         Degraded, "the watcher is off"),
+        (watcher("stuck", None),                       Degraded, "the watcher is stuck"),
+        (watcher("off", None),                         Ok,       ""),
         (reported(Some("2026-01-28"), 0),              Ok,       ""),
         (reported(Some("2026-01-27"), 0),              Degraded, "no report of 2026-01-28 or a later day"),
         (reported(None, NOW - 2 * 24 * HOUR),          Ok,       ""),

@@ -14,21 +14,21 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// The file of an open database, by its device and inode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presence {
+pub struct DatabaseFile {
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
-impl Presence {
-    pub(super) fn of(path: &Path) -> Result<Presence, DatabaseError> {
+impl DatabaseFile {
+    pub(super) fn of(path: &Path) -> Result<DatabaseFile, DatabaseError> {
         let metadata = std::fs::metadata(path)
             .map_err(|source| DatabaseError::Marker { path: path.to_owned(), source })?;
-        Ok(Presence { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+        Ok(DatabaseFile { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
     }
 
-    /// Waits until the file is gone or another one. An error that does not say so is no sign.
-    pub async fn until_lost(&self) {
+    /// Waits until the file is gone or another one. Other errors are ignored.
+    pub async fn until_removed(&self) {
         loop {
             tokio::time::sleep(CHECK_EVERY).await;
             match tokio::fs::metadata(&self.path).await {

@@ -3,7 +3,6 @@
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use s3up_repository::stamp::Stamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -12,14 +11,14 @@ use s3up_repository::stamp::Stamp;
 )]
 pub struct InvalidTime(String);
 
-/// Parses a time. A day alone stands for its last moment, so that backups of that day count. A
+/// Parses a time. A day alone stands for its last moment, so that what was stored on that day counts. A
 /// time without a time zone is in `zone`; if the clocks were set back in that hour, it is the
 /// earlier of the two moments.
 pub fn parse(text: &str, zone: &TimeZone) -> Result<Timestamp, InvalidTime> {
     let wrong = || InvalidTime(text.to_owned());
     let trimmed = text.trim();
-    if let Ok(stamp) = Stamp::parse(trimmed) {
-        return Ok(stamp.time());
+    if let Ok(stamp) = DateTime::strptime("%Y%m%dT%H%M%SZ", trimmed) {
+        return stamp.to_zoned(TimeZone::UTC).map(|at| at.timestamp()).map_err(|_| wrong());
     }
     if let Ok(time) = trimmed.parse::<Timestamp>() {
         return Ok(time);
