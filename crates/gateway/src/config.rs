@@ -1,10 +1,10 @@
 //! The configuration of the gateway, checked. Defaults are written here and in
 //! `config/s3.rs`, `config/clients.rs` and `config/database.rs`, each beside the check of its section.
 
-mod client_keys;
 mod clients;
 mod database;
 mod fleet;
+mod keys;
 mod raw;
 mod reloaded;
 mod s3;

@@ -200,9 +200,6 @@ pub(crate) struct ExistsAnswer {
     size: Option<u64>,
     /// Null if neither S3 nor the database knows it
     sha256: Option<Sha256Digest>,
-    /// MD5 in hex, of a file without a SHA-256
-    #[schema(nullable = false)]
-    md5: Option<String>,
     /// In nanoseconds since 1970
     mtime_ns: Option<i64>,
     /// RFC 3339, UTC
@@ -259,7 +256,8 @@ refusals_of!(
 refusals_of!(
     /// The refusals of a download.
     DownloadRefusals:
-    BadRequest BadPath Unauthorized Forbidden NotFound Archived RangeNotSatisfiable RateLimited Internal StoreRefused
+    BadRequest BadPath Unauthorized Forbidden NotFound Archived RangeNotSatisfiable RateLimited Internal
+    StoreRefused
     StoreUnavailable Overloaded TooLarge
 );
 refusals_of!(

@@ -44,7 +44,7 @@ pub use buffers::pool::{Pool, PoolError, Share};
 pub use documents::{Document, PutDocument};
 pub use download::get::Get;
 pub use download::sequence::{Download, DownloadSequence, ObjectBytes};
-pub use error::{ConnectError, Kind, StoreError, UploadError};
+pub use error::{ConnectError, Kind, Operation, StoreError, UploadError};
 pub use objects::delete::NotDeleted;
 pub use objects::etag::is_reported as is_etag_reported;
 pub use objects::facts::ObjectFacts;

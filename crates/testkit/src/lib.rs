@@ -14,6 +14,7 @@
 //! - [`CLOCK`]: the clock of this machine.
 //! - [`golden`]: texts that a person sees (help, tables, transcripts in the
 //!   documents), compared with files.
+//! - [`SwappedBody`], [`StatusRecorder`]: interceptors of the AWS SDK.
 //! - [`AwsBucket`]: a real bucket, for tests that `./check --aws` runs.
 //! - [`Foreign`]: S3 servers that we did not write, for tests that `./check --full` runs.
 //!
@@ -26,6 +27,7 @@ mod differences;
 mod filesystem;
 mod foreign;
 pub mod golden;
+mod interceptors;
 mod kill;
 mod noise;
 mod observe;
@@ -46,6 +48,7 @@ pub use clock::CLOCK;
 pub use differences::{assert_same_tree, differences};
 pub use filesystem::{BtrfsFs, delete_subvolume, set_read_only, set_received_uuid};
 pub use foreign::{Foreign, ForeignServer};
+pub use interceptors::{StatusRecorder, SwappedBody};
 pub use kill::{Checkpoint, ProgramEnd, kill_at_each_call, kill_when, run_to_success};
 pub use noise::noise;
 pub use observe::{Entry, Kind, Observed, observe};

@@ -6,8 +6,8 @@ use s3up_cli::config::{ConfigError, Source};
 use s3up_core::part::MIB;
 use s3up_core::{ClientName, Sha256Digest};
 
-use super::client_keys::{digest_of, parse_digest};
 use super::fleet::{Thresholds, threshold};
+use super::keys::{digest_of, parse_digest};
 use super::raw;
 use crate::clients::{ClientPolicy, Clients, Overwrite, Right};
 

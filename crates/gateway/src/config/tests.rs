@@ -47,6 +47,14 @@ fn a_minimal_file_gets_the_defaults() {
 }
 
 #[test]
+fn the_example_of_the_package_is_valid() {
+    let text = include_str!("../../../../packaging/examples/s3up-server.yaml");
+    let key = |_: &str| Some("a-secret".to_owned());
+    let config = Config::parse(Path::new("server.yaml"), text, &key).unwrap();
+    assert!(config.tls.is_some() && config.require_versioning);
+}
+
+#[test]
 fn the_debug_form_shows_no_secret() {
     let config = parse(GOOD).unwrap();
 
@@ -92,7 +100,7 @@ fn an_error_names_the_file_and_the_key() {
         ("region:", "part_size_mb: 4\n  region:",  "s3.part_size_mb: expected at least 5, the minimum of S3, found 4"),
         ("region:", "endpoint: \"minio:9000\"\n  region:", "s3.endpoint: expected a URL"),
         ("region:", "sse: \"AES\"\n  region:",     "s3.sse: expected \"AES256\""),
-        ("region:", "kms_key_id: \"k\"\n  region:", "s3.kms_key_id: is only used with"),
+        ("region:", "kms_key_id: \"k\"\n  region:", "s3.kms_key_id: expected only with"),
         ("region:", "storage_class: \"DEEP_ARCHIVE\"\n  region:", "s3.storage_class: expected one of STANDARD"),
     ];
     for (old, new, want) in cases {

@@ -99,7 +99,7 @@ mod tests {
 
     fn store_error(kind: Kind) -> StoreError {
         StoreError {
-            op: "put",
+            op: s3up_store::Operation::Put,
             subject: "secret-bucket/a".to_owned(),
             kind,
             retry_after: None,

@@ -96,14 +96,14 @@ impl Uploads {
                 lock.check()?;
                 self.check_key(&file.client)?;
                 let store = self.store();
-                let copy = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
-                let copied = match &turn {
+                let replaced = store.replace_metadata(&file.key, &found, &metadata, RETRY_FOR);
+                let now = match &turn {
                     Some(turn) if !turn.hold().await => return Err(Superseded.into()),
-                    Some(turn) => turn.run(copy).await,
-                    None => copy.await,
+                    Some(turn) => turn.run(replaced).await,
+                    None => replaced.await,
                 };
                 self.end_turn(turn);
-                match copied {
+                match now {
                     Ok(now) => Ok((now, true)),
                     Err(err) => {
                         let Some(obstacle) = obstacle(err.kind) else { return Err(err.into()) };

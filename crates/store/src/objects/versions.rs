@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{DeleteMarkerEntry, EncodingType, ObjectVersion as SdkVersion};
 use s3up_core::Key;
 
-use crate::error::{Kind, StoreError};
+use crate::error::{Kind, Operation, StoreError};
 use crate::objects::listing::decode_key;
 use crate::transport::connect::Store;
 
@@ -57,7 +57,7 @@ impl Store {
                 let list = list.prefix(key.as_str()).encoding_type(EncodingType::Url);
                 let list = list.set_key_marker(marker.key.clone());
                 let list = list.set_version_id_marker(marker.version_id.clone());
-                self.call("list the versions of", key, list.send())
+                self.call(Operation::ListVersions, key, list.send())
             });
             let page = page.await?;
             // Keys that only begin like this one follow it in the order of keys.
@@ -99,7 +99,7 @@ impl Store {
             let list = list.set_key_marker(after.key.clone());
             let list = list.set_version_id_marker(after.version_id.clone());
             let list = list.max_keys(i32::try_from(limit).unwrap_or(i32::MAX));
-            self.call("list the versions below", &subject, list.send())
+            self.call(Operation::ListVersions, &subject, list.send())
         });
         let page = page.await?;
         let encoding = page.encoding_type;
@@ -119,7 +119,7 @@ impl Store {
             version_id: page.next_version_id_marker,
         });
         if next.as_ref().is_some_and(|next| next.key.is_none()) {
-            let err = StoreError::new("list the versions below", &subject, Kind::Unreadable);
+            let err = StoreError::new(Operation::ListVersions, &subject, Kind::Unreadable);
             return Err(err.with_cause("the page is truncated and does not say where it ends"));
         }
         Ok(VersionPage { versions, next })

@@ -1,10 +1,10 @@
-//! Keys of clients and admins, as the file has them.
+//! Keys of clients and of admins, of which only the digest is kept.
 
 use s3up_cli::Secret;
 use s3up_cli::config::{ConfigError, Source};
 use s3up_core::Sha256Digest;
 
-/// Minimum length of a key. Shorter ones could be guessed.
+/// Minimum length of a client key. Shorter ones could be guessed.
 const API_KEY_CHARS_MIN: usize = 32;
 
 /// Returns the digest of a key that the file has itself.

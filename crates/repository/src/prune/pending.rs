@@ -1,8 +1,9 @@
-//! The journal of a prune: the keys that it is about to delete. It is a file beside
-//! `global.state_path`, written before the first delete and emptied after the last.
+//! The pending deletions: the keys that a prune is about to delete. They are in a file on the host,
+//! written before the first delete and emptied after the last.
 //!
 //! It is never trusted alone, because the filesystem that it lies on can be rolled back:
-//! only objects that no manifest in the bucket names are leftovers. A journal that is lost, damaged or of another repository is replaced.
+//! only objects that no manifest in the bucket names are leftovers. A file that is lost, damaged
+//! or of another repository is replaced.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,24 +20,24 @@ const FORMAT: Format = Format { version: None, bytes_max: 256 << 20 };
 
 /// Keys to delete, by subvolume.
 #[derive(Debug)]
-pub struct Journal(StateFile<Vec<String>>);
+pub struct PendingDeletions(StateFile<Vec<String>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("write the list of objects to delete to {path:?}; check that file and its disk")]
-pub struct JournalError {
+pub struct PendingError {
     path: PathBuf,
     source: io::Error,
 }
 
-impl Journal {
-    /// Opens the journal. Never fails: an unusable one is treated as empty, with a
+impl PendingDeletions {
+    /// Opens the file. Never fails: an unusable one is treated as empty, with a
     /// warning.
-    pub fn open(state_path: &Path, location: RepositoryLocation) -> Journal {
+    pub fn open(state_path: &Path, location: RepositoryLocation) -> PendingDeletions {
         let path = state_path.with_extension("prune.json");
-        Journal(StateFile::open_or_warn(path, location, FORMAT))
+        PendingDeletions(StateFile::open_or_warn(path, location, FORMAT))
     }
 
-    /// Returns the keys in the journal that are chunks or part indexes of this subvolume.
+    /// Returns the pending keys that are chunks or part indexes of this subvolume.
     pub fn keys(&self, subvolume: &SubvolumeName, layout: &Layout) -> Vec<Key> {
         let keys = self.0.get(subvolume).into_iter().flatten();
         let keys = keys.filter_map(|key| Key::parse(key).ok());
@@ -47,19 +48,19 @@ impl Journal {
         &mut self,
         subvolume: &SubvolumeName,
         keys: impl Iterator<Item = &'k Key>,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), PendingError> {
         let keys = keys.map(|key| key.as_str().to_owned()).collect();
         let written = self.0.set(subvolume, keys);
         written.map_err(|source| self.not_written(source))
     }
 
-    pub fn end(&mut self, subvolume: &SubvolumeName) -> Result<(), JournalError> {
+    pub fn end(&mut self, subvolume: &SubvolumeName) -> Result<(), PendingError> {
         let written = self.0.remove(subvolume);
         written.map_err(|source| self.not_written(source))
     }
 
-    fn not_written(&self, source: io::Error) -> JournalError {
-        JournalError { path: self.0.path().to_owned(), source }
+    fn not_written(&self, source: io::Error) -> PendingError {
+        PendingError { path: self.0.path().to_owned(), source }
     }
 }
 
@@ -79,7 +80,7 @@ mod tests {
             bucket: "backups".to_owned(),
             prefix: prefix.to_owned(),
         };
-        let open = |prefix| Journal::open(&state, location(prefix));
+        let open = |prefix| PendingDeletions::open(&state, location(prefix));
         let key = |text: &str| Key::parse(text).unwrap();
         let chunk = key("nas/subvol/data/full/chunk-20260101T000000Z-0.bin");
         let others = [
@@ -96,8 +97,8 @@ mod tests {
         let begun = open("nas/").keys(&data(), &layout());
         assert_eq!(begun, std::slice::from_ref(&chunk), "and nothing else");
         assert_eq!(open("other/").keys(&data(), &layout()), []);
-        let mut journal = open("nas/");
-        journal.end(&data()).unwrap();
+        let mut pending = open("nas/");
+        pending.end(&data()).unwrap();
         assert_eq!(open("nas/").keys(&data(), &layout()), []);
         fs::write(state.with_extension("prune.json"), "{").unwrap();
         assert_eq!(open("nas/").keys(&data(), &layout()), []);

@@ -17,17 +17,17 @@ use crate::names::{Kind, SubvolumeName};
 
 /// The objects to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RequiredObjects {
     /// Each chunk and its length.
     pub chunks: BTreeMap<Key, u64>,
     /// Pointer, manifests and part indexes. They count only while they are archived.
     pub documents: BTreeSet<Key>,
 }
 
-impl Wanted {
+impl RequiredObjects {
     /// Returns every object of these entries.
-    pub fn of(entries: &[ChainEntry]) -> Result<Wanted, (Key, DocumentError)> {
-        let mut wanted = Wanted::default();
+    pub fn of(entries: &[ChainEntry]) -> Result<RequiredObjects, (Key, DocumentError)> {
+        let mut wanted = RequiredObjects::default();
         for entry in entries {
             let fail = |err| (entry.key.clone(), err);
             let facts = entry.manifest.chunk_facts().map_err(fail)?;
@@ -45,7 +45,7 @@ impl Wanted {
         bucket: &Bucket,
         layout: &Layout,
         subvolume: &SubvolumeName,
-    ) -> Result<Wanted, StoreError> {
+    ) -> Result<RequiredObjects, StoreError> {
         let pointer = layout.pointer(subvolume);
         let mut documents = BTreeSet::new();
         let kinds = [Kind::Full, Kind::Incremental];
@@ -56,7 +56,7 @@ impl Wanted {
                 documents.extend(page.iter().filter_map(|listed| Key::parse(&listed.key).ok()));
             }
         }
-        Ok(Wanted { chunks: BTreeMap::new(), documents })
+        Ok(RequiredObjects { chunks: BTreeMap::new(), documents })
     }
 
     /// Returns all keys.

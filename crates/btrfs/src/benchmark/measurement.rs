@@ -15,7 +15,7 @@ pub enum Phase {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
+pub struct Measurement {
     pub phase: Phase,
     pub concurrency: Option<usize>,
     pub throughput: Throughput,
